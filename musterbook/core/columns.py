@@ -1,0 +1,87 @@
+"""The thirteen columns: what each is called, whether a file must bear it, and what its cells may hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the import file.
+
+    `heading` is its name in the file; `required` says that every file must bear it and no cell of it may be blank;
+    `unique` that no two users of an agency share its value; `longest` is the most characters a cell may hold.
+    """
+
+    heading: str
+    required: bool
+    about: str
+    unique: bool = False
+    longest: int = 255
+
+    @property
+    def field(self) -> str:
+        """The column's name in tables and frames: `BADGE_NUMBER` is `badge_number`."""
+        return self.heading.lower()
+
+    @property
+    def key(self) -> str:
+        """The name of the column that holds this one's comparison key (for unique columns but EXTERNAL_ID)."""
+        return f"{self.field}_key"
+
+
+EXTERNAL_ID = Column(
+    "EXTERNAL_ID",
+    True,
+    "The user's id as your organisation assigns it. It says whom a row means, exactly, and an import never changes it.",
+    unique=True,
+)
+EMAIL = Column(
+    "EMAIL", True, "The user's e-mail address. No two users share one, whatever its case.", unique=True, longest=254
+)
+BADGE_NUMBER = Column(
+    "BADGE_NUMBER", True, "The user's badge, as other systems know it. No two users share one.", unique=True
+)
+FIRST_NAME = Column("FIRST_NAME", True, "The user's first name.")
+LAST_NAME = Column("LAST_NAME", True, "The user's last name.")
+STATUS = Column("STATUS", True, "Active: may register and sign in. Inactive: may do neither.")
+USERNAME = Column("USERNAME", True, "The name the user signs in with. No two users share one.", unique=True)
+ROLE = Column("ROLE", True, "The name of one of the agency's roles.")
+SUPERVISOR_EMAIL = Column(
+    "SUPERVISOR_EMAIL", False, "The e-mail address of the user's direct supervisor, who may stand anywhere in the file."
+)
+LOCATION = Column("LOCATION", False, "Where the user works; kept as it is.")
+RANK = Column("RANK", False, "The name or the abbreviation of one of the agency's ranks.")
+EVIDENCE_GROUP_EXT_ID = Column("EVIDENCE_GROUP_EXT_ID", False, "The external id of one of the agency's active groups.")
+PHONE = Column("PHONE", False, "Phone number with leading country code, such as +1 202 555 0143.")
+
+COLUMNS: tuple[Column, ...] = (
+    EXTERNAL_ID,
+    EMAIL,
+    BADGE_NUMBER,
+    FIRST_NAME,
+    LAST_NAME,
+    STATUS,
+    USERNAME,
+    ROLE,
+    SUPERVISOR_EMAIL,
+    LOCATION,
+    RANK,
+    EVIDENCE_GROUP_EXT_ID,
+    PHONE,
+)
+BY_HEADING = {column.heading: column for column in COLUMNS}
+REQUIRED = tuple(column for column in COLUMNS if column.required)
+OPTIONAL = tuple(column for column in COLUMNS if not column.required)
+KEYED = (EMAIL, BADGE_NUMBER, USERNAME)
+"""The unique columns that are compared by a key (rule M4); EXTERNAL_ID is compared exactly."""
+
+EXAMPLES: tuple[tuple[str, ...], ...] = (
+    ("EXAMPLE-1", "alma.reyes@example.invalid", "9001", "Alma", "Reyes", "Active", "alma.reyes", "Admin",
+     "", "Headquarters", "", "", "+12025550101"),
+    ("EXAMPLE-2", "bruno.keller@example.invalid", "9002", "Bruno", "Keller", "Active", "bruno.keller", "Officer",
+     "alma.reyes@example.invalid", "Headquarters", "", "", "+12025550102"),
+    ("EXAMPLE-3", "chiara.okafor@example.invalid", "9003", "Chiara", "Okafor", "Active", "chiara.okafor", "Officer",
+     "bruno.keller@example.invalid", "North station", "", "", ""),
+    ("EXAMPLE-4", "dev.lindqvist@example.invalid", "9004", "Dev", "Lindqvist", "Inactive", "dev.lindqvist", "Officer",
+     "bruno.keller@example.invalid", "North station", "", "", ""),
+)  # fmt: skip
+"""The four example rows of the example file, in the order of COLUMNS (rule F6)."""
