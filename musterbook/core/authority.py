@@ -1,0 +1,89 @@
+"""What the operator may not do by a file (M10), and the administrator whom an agency may not lose (M11)."""
+
+import polars as pl
+
+from musterbook.core import problems
+from musterbook.core.columns import ROLE, STATUS
+from musterbook.core.policy import Operator
+from musterbook.core.vocabulary import Vocabulary
+
+
+def roles_above(operator: Operator | None, vocabulary: Vocabulary) -> list[int]:
+    """The ids of the roles that have a permission which the operator lacks."""
+    if operator is None:
+        return []
+    return [role.id for role in vocabulary.roles if not role.permissions <= operator.permissions]
+
+
+def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The problems of rows that do what the operator may not.
+
+    `rows`: the checked rows with what their users have (`id`, `was_…`) and `differs`, true where the row would change
+    the user in anything but the supervisor.
+    """
+    if operator is None:
+        return problems.frame()
+    above = roles_above(operator, vocabulary)
+    theirs = pl.col("was_role_id").is_in(above) & pl.col("differs")
+    assigned = pl.col("role_id").is_in(above) & pl.col("role_id").ne_missing(pl.col("was_role_id"))
+    return pl.concat(
+        [
+            above_role(rows.filter(theirs), "The user's role has permissions that yours has not, so you may not change them."),
+            above_role(rows.filter(assigned & ~theirs.fill_null(False)),
+                       "The row assigns a role with permissions that yours has not."),
+            _own_account(rows, operator, vocabulary),
+        ]
+    )  # fmt: skip
+
+
+def above_role(rows: pl.DataFrame, sentence: str) -> pl.DataFrame:
+    """The problem `above-your-role` for each of the rows."""
+    return _said(rows, "above-your-role", ROLE.heading, sentence)
+
+
+def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary) -> pl.DataFrame:
+    own = rows.filter(pl.col("id") == operator.id)
+    lesser = [role.id for role in vocabulary.roles if not operator.permissions <= role.permissions]
+    off = own.filter(pl.col("was_active"), ~pl.col("active"))
+    down = own.filter(pl.col("role_id").is_in(lesser), pl.col("role_id").ne_missing(pl.col("was_role_id")))
+    return pl.concat(
+        [
+            _said(off, "own-account", STATUS.heading, "deactivate"),
+            _said(down, "own-account", ROLE.heading, "take permissions from"),
+        ]
+    )
+
+
+def _said(rows: pl.DataFrame, code: str, column: str, detail: str) -> pl.DataFrame:
+    said = rows.select(
+        "row",
+        code=pl.lit(code),
+        column=pl.lit(column),
+        value=pl.lit(""),
+        detail=pl.lit(detail),
+        hint=pl.lit(""),
+    )
+    return said
+
+
+def administrators(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The users (`id`) who are registered, active administrators."""
+    roles = [role.id for role in vocabulary.roles if role.administrator]
+    return users.filter("registered", "active", pl.col("role_id").is_in(roles)).select("id")
+
+
+def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabulary) -> set[int]:
+    """The rows that take the last registered, active administrators from the agency; none while one remains."""
+    now = administrators(users, vocabulary)
+    if now.is_empty():
+        return set()
+    roles = [role.id for role in vocabulary.roles if role.administrator]
+    stays = pl.col("active") & pl.col("role_id").is_in(roles)
+    kept = rows.filter(stays, pl.col("was_registered")).height
+    untouched = now.join(rows, on="id", how="anti").height
+    return set() if kept or untouched else set(rows.join(now, on="id", how="semi")["row"])
+
+
+def last_administrator_problems(rows: pl.DataFrame, failed: set[int]) -> pl.DataFrame:
+    """The problem `last-administrator` for each row of `failed`."""
+    return _said(rows.filter(pl.col("row").is_in(list(failed))), "last-administrator", STATUS.heading, "")

@@ -1,0 +1,144 @@
+"""Uniqueness, judged on the final state of the directory: who asks for a value, who has it, and who gives it up (M4–M8)."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from musterbook.core import problems
+from musterbook.core.columns import EXTERNAL_ID, KEYED, Column
+
+_OTHERS_NAMED = 5
+
+
+def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """The problem of every row whose external id stands in another row too (M6).
+
+    `rows`: `row`, `external_id` (null where it cannot be read).
+    """
+    asked = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
+    claims = asked.filter(pl.col("external_id").is_duplicated()).select(
+        "row", pl.lit(EXTERNAL_ID.heading).alias("column"), key="external_id", value="external_id", ok=pl.lit(True)
+    )
+    return _duplicates(claims)
+
+
+def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    """Every value that a row would newly take.
+
+    `rows`: the checked rows with `ok` and what their users have (`id`, `was_…`); `users`: the snapshot's, with keys.
+    Gives `column`, `row`, `ok`, `value`, `key`, `holder` (id of the user who has it now, null for none) and
+    `released_by` (the row by which that user would give it up, null if they keep it).
+    """
+    return pl.concat([_of_column(rows, users, column) for column in KEYED])
+
+
+def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.DataFrame:
+    key, was = pl.col(column.key), pl.col(f"was_{column.key}")
+    moving = rows.filter(key.is_not_null(), key.ne_missing(was))
+    claims = moving.select(
+        pl.lit(column.heading).alias("column"), "row", "ok", value=column.field, key=key
+    )
+    holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
+    releases = moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
+    return claims.join(holders, on="key", how="left").join(releases, on="holder", how="left")
+
+
+def refused(claims: pl.DataFrame) -> set[int]:
+    """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
+    sound = claims.filter("ok")
+    kept = pl.col("holder").is_not_null() & pl.col("released_by").is_null()
+    return set(sound.filter(kept | _shared())["row"])
+
+
+def _shared() -> pl.Expr:
+    return pl.len().over("column", "key") > 1
+
+
+def cascade(claims: pl.DataFrame, seeds: Iterable[int]) -> set[int]:
+    """The rows that fail because a row of `seeds` fails, and does not give up what they ask for; and so on; with `seeds`."""
+    failed = set(seeds)
+    edges = claims.filter("ok", pl.col("released_by").is_not_null())
+    if not failed or edges.is_empty():
+        return failed
+    waiting: dict[int, list[int]] = {}
+    for released_by, row in edges.select("released_by", "row").iter_rows():
+        waiting.setdefault(released_by, []).append(row)
+    frontier = list(failed)
+    while frontier:
+        reached = [row for one in frontier for row in waiting.get(one, ()) if row not in failed]
+        failed.update(reached)
+        frontier = reached
+    return failed
+
+
+def found(claims: pl.DataFrame, failed: set[int], users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
+    unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(list(failed))
+    taken = claims.filter(pl.col("holder").is_not_null(), unreleased)
+    return pl.concat([_duplicates(claims), _taken(taken, users, rows)])
+
+
+def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
+    """A row that is sound clashes with sound ones alone; one that has problems anyway is told of every clash."""
+    clashing = claims.filter(_shared())
+    if clashing.is_empty():
+        return problems.frame()
+    sound = (pl.col("ok").sum().over("column", "key") > 1) | ~pl.col("ok")
+    groups = clashing.sort("row").group_by("column", "key").agg(
+        pl.col("row").head(_OTHERS_NAMED + 1).alias("rows"), pl.len().alias("many")
+    )  # fmt: skip
+    return (
+        clashing.filter(sound)
+        .join(groups, on=["column", "key"], how="left")
+        .with_columns(others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED))
+        .with_columns(more=pl.col("many") - 1 - pl.col("others").list.len().cast(pl.Int64))
+        .select(
+            "row",
+            pl.lit("duplicate-in-file").alias("code"),
+            "column",
+            "value",
+            pl.col("others").cast(pl.List(pl.String)).list.join(", ")
+            + pl.when(pl.col("more") > 0).then(pl.format(" and {} more", "more")).otherwise(pl.lit("")),
+            pl.lit("").alias("hint"),
+        )
+        .rename({"others": "detail"})
+    )
+
+
+def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    if taken.is_empty():
+        return problems.frame()
+    holders = users.join(taken.select(id="holder"), on="id", how="semi").select(
+        holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active"
+    )
+    named = rows.select("row", asked_id="external_id", asked_first="first_name", asked_last="last_name")
+    status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
+    return taken.join(holders, on="holder").join(named, on="row").select(
+        "row",
+        pl.lit("taken").alias("code"),
+        "column",
+        "value",
+        pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status).alias("detail"),
+        _same_person().fill_null("").alias("hint"),
+    )  # fmt: skip
+
+
+def _same_person() -> pl.Expr:
+    """What to say if the holder looks like the very person that the row means under another external id (M7)."""
+    fixed = "An external id cannot be changed by an import"
+    other_id = pl.col("asked_id") != pl.col("has_id")
+    near_id = _bare(pl.col("asked_id")) == _bare(pl.col("has_id"))
+    same_name = (_bare(pl.col("asked_first")) == _bare(pl.col("has_first"))) & (
+        _bare(pl.col("asked_last")) == _bare(pl.col("has_last"))
+    )
+    return (
+        pl.when(other_id & near_id)
+        .then(pl.format(fixed + ": did you mean {}?", "has_id"))
+        .when(other_id & same_name)
+        .then(pl.format(fixed + ": if this is the same person, write {}.", "has_id"))
+        .otherwise(pl.lit(""))
+    )
+
+
+def _bare(text: pl.Expr) -> pl.Expr:
+    return text.str.to_lowercase().str.strip_chars_start("0")
