@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from musterbook.core import csvfile, headings, problems
-from musterbook.core.columns import EMAIL, EXAMPLES, EXTERNAL_ID, REQUIRED
+from musterbook.core import csvfile, headings, problems, workbook
+from musterbook.core.columns import BADGE_NUMBER, EMAIL, EXAMPLES, EXTERNAL_ID, PHONE, REQUIRED, USERNAME
 from musterbook.core.grid import BLANKS, Grid, Refusal, blank, names
 from musterbook.core.headings import Headings
 from musterbook.core.kind import kind
@@ -21,6 +21,7 @@ _ENOUGH = 4
 """So many column names in one row make it the header row that somebody meant."""
 _LISTED = 20
 _SHOWN = 100
+_NEVER_DATES = (EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ def _grid(content: bytes, options: ReadOptions) -> Grid:
         raise Refusal(Problem("file-too-large", detail=f"{limits.bytes / 1024**2:,.0f} MB"))
     if not content[:_HEAD].strip(_NOTHING) and not content.strip(_NOTHING):
         raise Refusal(Problem("empty-file"))
-    kind(content)
+    form = kind(content)
+    if form != "csv":
+        return workbook.grid(content, form, limits.rows, options.mapping, options.sheet)
     return csvfile.grid(content, limits.rows, options.mapping, options.encoding, options.delimiter)
 
 
@@ -143,8 +146,8 @@ def _blank_rows(grid: Grid, found: Headings) -> pl.Series:
     # Column by column: after the first, only the rows that are blank so far are looked at.
     for name in others:
         rows = rows.filter(_is_blank(rows[name]))
-    surplus = pl.Series(list(grid.surplus), dtype=pl.UInt32)
-    return rows["row"].filter(~rows["row"].is_in(surplus.implode()))
+    faulty = pl.Series([*grid.surplus, *(fault.row for fault in grid.faults)], dtype=pl.UInt32)
+    return rows["row"].filter(~rows["row"].is_in(faulty.implode()))
 
 
 def _example_rows(grid: Grid, found: Headings) -> pl.Series:
@@ -176,9 +179,9 @@ def _cell_faults(grid: Grid, found: Headings, kept: pl.DataFrame) -> Iterator[Pr
     """What the reader found in single cells of known columns."""
     rows = set(kept["row"].to_list()) if grid.faults else set()
     for fault in grid.faults:
-        if fault.row in rows and fault.index in found.columns:
-            heading = found.columns[fault.index].heading
-            yield Problem(fault.code, row=fault.row, column=heading, value=fault.value, detail=fault.detail)
+        column = found.columns.get(fault.index)
+        if column and fault.row in rows and (fault.code != "spreadsheet-damage" or column in _NEVER_DATES):
+            yield Problem(fault.code, fault.row, column.heading, fault.value, fault.detail)
 
 
 def _long_cells(found: Headings, kept: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
