@@ -82,7 +82,7 @@ def frame(problems: Iterable[Problem] = ()) -> pl.DataFrame:
 
 def of(found: pl.DataFrame) -> list[Problem]:
     """The problems that a frame of SCHEMA holds, in its order."""
-    return [Problem(**entry) for entry in found.select(SCHEMA).iter_rows(named=True)]
+    return [Problem(**entry) for entry in found.select(list(SCHEMA)).iter_rows(named=True)]
 
 
 _SHOWN = 80
@@ -118,9 +118,18 @@ _KINDS = (
          "Row {detail} holds a byte that is not valid in the encoding {value} (column {column}).",
          "Save the file again as “CSV UTF-8”, or name the encoding it was saved in."),
     Kind("nul-byte", About.FILE, "Row {detail} holds a NUL byte: the file is damaged or is binary data.",
-         "Export the file again from its source."),
+         "Export the file again from its source. {hint}"),
+    Kind("doubtful-encoding", About.FILE,
+         "The file is not UTF-8, and cannot be Windows-1252 either: in row {detail}, column {column}, that would be “{value}”.",
+         "Save the file again as “CSV UTF-8”, or name the encoding it was saved in."),
     Kind("unclosed-quote", About.FILE, "The quotation mark opened in row {detail}, column {column}, is never closed.",
          "Close it, or remove it; inside a quoted cell a quotation mark is written twice."),
+    Kind("stray-quote", About.FILE,
+         "The quotation mark opened in row {detail}, column {column}, is closed in the midst of a cell: “{value}”…",
+         "Inside a quoted cell a quotation mark is written twice; or the closing mark of that cell is missing."),
+    Kind("no-header", About.FILE,
+         "The first row is not a header row: it bears no column name such as EXTERNAL_ID, but begins with {value}. {hint}",
+         "Put the column names in the first row: {detail}."),
     Kind("missing-column", About.FILE, "The header row has no column {column}. {detail}",
          "Name the column {column} in the first row. {hint}"),
     Kind("duplicate-column", About.FILE, "The column {column} stands more than once in the header row ({detail}).",
@@ -139,6 +148,8 @@ _KINDS = (
          "Split it, or have the limit raised."),
     Kind("too-many-rows", About.FILE, "The file has more rows than the limit of {detail}.",
          "Split it, or have the limit raised."),
+    Kind("too-many-columns", About.FILE, "The header row has more than {detail} columns.",
+         "Delete the columns that are not needed."),
     Kind("not-strict", About.FILE, "In strict mode nothing is written while any row has a problem: {detail}.",
          "Mend the rows, or import without strict mode."),
     Kind("plan-changed", About.FILE, "The directory has changed since the plan was made, and so has the plan.",

@@ -1,0 +1,154 @@
+"""Which characters a CSV file's bytes are: UTF-8, UTF-16, Windows-1252 or an encoding that the operator names.
+
+A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not is
+damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or if all
+that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no byte that
+Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside a word, a
+capital after a small letter, three accented letters running). One doubtful spot refuses the file, for letters read wrong
+would be stored in silence; the operator who names the encoding has the last word.
+"""
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from musterbook.core.grid import Refusal
+from musterbook.core.problems import Problem
+
+WINDOWS = "windows-1252"
+_CHUNK = 1 << 20
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file's text, as UTF-8 without a byte order mark, and the encoding that it was in."""
+
+    body: bytes
+    encoding: str
+    guessed: bool = False
+
+
+class Unreadable(Exception):
+    """A spot that cannot be read in `encoding`: `before` is the text that stands before it.
+
+    `doubtful` is what Windows-1252 would make of the spot, "" where a byte is plainly not valid.
+    """
+
+    def __init__(self, encoding: str, before: str, doubtful: str = "") -> None:
+        super().__init__(encoding)
+        self.encoding = encoding
+        self.before = before
+        self.doubtful = doubtful
+
+
+def decoded(content: bytes, named: str | None) -> Decoded:
+    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is no encoding."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _as(content, encoding)
+    if named:
+        return _as(content, _known(named))
+    try:
+        return _as(content, "utf-8")
+    except Unreadable as error:
+        return _as_windows(content, error)
+
+
+def _known(name: str) -> str:
+    try:
+        b" ".decode(name)
+        return codecs.lookup(name).name
+    except UnicodeError:
+        return name
+    except (LookupError, ValueError) as error:
+        raise Refusal(Problem("unknown-encoding", value=name)) from error
+
+
+def _as(content: bytes, encoding: str) -> Decoded:
+    if encoding == "utf-8":
+        _check_utf8(content)
+        body = content[3:] if content.startswith(codecs.BOM_UTF8) else content
+        return Decoded(body, encoding)
+    try:
+        return Decoded(content.decode(encoding).removeprefix("\ufeff").encode(), encoding)
+    except UnicodeDecodeError as error:
+        raise Unreadable(encoding, content[: error.start].decode(encoding, "ignore")) from error
+    except (UnicodeError, ValueError) as error:  # a lone surrogate, or a codec with faults of its own
+        raise Unreadable(encoding, "") from error
+
+
+def _check_utf8(content: bytes) -> None:
+    """Decode piece by piece, and keep nothing: a text of Python's may take four times the bytes of the file."""
+    if content.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(content), _CHUNK):
+            decoder.decode(content[start : start + _CHUNK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        _raise_at_bad_byte(content)
+
+
+def _raise_at_bad_byte(content: bytes) -> None:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable("utf-8", content[: error.start].decode("utf-8")) from error
+
+
+_SEVERAL_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+
+
+def _as_windows(content: bytes, error: Unreadable) -> Decoded:
+    cut_off = len(content) - len(error.before.encode()) <= 3 and _starts_a_character(content, error)
+    if cut_off or _SEVERAL_BYTES.search(content):
+        raise error
+    decoded = _as(content, WINDOWS)
+    _refuse_doubtful(decoded.body.decode())
+    return Decoded(decoded.body, WINDOWS, guessed=True)
+
+
+def _starts_a_character(content: bytes, error: Unreadable) -> bool:
+    """True if the file's last bytes are the beginning of a character that UTF-8 writes with more."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        return decoder.decode(content[len(error.before.encode()) :]) == ""
+    except UnicodeDecodeError:
+        return False
+
+
+_LETTER = "A-Za-zŠŒŽšœžŸÀ-ÖØ-öø-ÿ"
+_DOUBTFUL = re.compile(
+    "|".join(
+        (
+            # A symbol between two letters; an apostrophe, a middle dot, a no-break space and a soft hyphen may be there.
+            f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
+            "(?<=[A-Za-z])[–—](?=[a-z])",
+            # A symbol that opens a word, and one that ends it.
+            f"[…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
+            f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
+            # Small letters among capitals, a capital after a small letter, or three accented letters running.
+            "(?<=[A-Z])[š-žà-öø-ÿ](?=[A-Z])",
+            "(?<=[a-z])[ŠŒŽŸÀ-ÖØ-Þ]",
+            "[ŠŒŽšœžŸÀ-ÖØ-öø-ÿ]{3}",
+            # Signs that stand together are bytes of some other encoding.
+            "[^\x00-\x7f’´ ][•†‡ˆ‰˜¤¦¨¬¯¸]|[•†‡ˆ‰˜¤¦¨¬¯¸][^\x00-\x7f ]",
+        )
+    )
+)
+
+
+def _refuse_doubtful(text: str) -> None:
+    found = _DOUBTFUL.search(text)
+    if found:
+        around = re.split(r"[\r\n,;\t|\"]", text[max(0, found.start() - 40) : found.start()])[-1]
+        after = re.split(r"[\r\n,;\t|\"]", text[found.start() : found.end() + 40])[0]
+        raise Unreadable(WINDOWS, text[: found.start()], doubtful=around + after)

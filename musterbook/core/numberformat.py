@@ -1,0 +1,200 @@
+"""What a person sees of a number in a spreadsheet cell: `123` in a cell of format `00000` is `00123`.
+
+Two things are told otherwise than a spreadsheet shows them: a number in scientific form is written out, since nothing of it is
+lost in the file, and a date is written as ISO 8601 has it, since its own form depends on who looks.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+
+Format = Callable[[Decimal], str]
+
+BUILT_IN = {
+    1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00", 37: "#,##0_);(#,##0)",
+    38: "#,##0_);(#,##0)", 39: "#,##0.00_);(#,##0.00)", 40: "#,##0.00_);(#,##0.00)", 48: "##0.0E+0", 49: "@",
+    **dict.fromkeys((14, 15, 16, 17, *range(27, 32), 34, 35, 36, *range(50, 59)), "yyyy-mm-dd"),
+    **dict.fromkeys((18, 19, 20, 21, 32, 33, 45, 46, 47), "h:mm:ss"), 22: "yyyy-mm-dd h:mm",
+}  # fmt: skip
+"""The formats that a workbook names by number alone; all others are General."""
+
+_DIGITS = Context(prec=15, rounding=ROUND_HALF_UP)
+_TOKEN = re.compile(r'"[^"]*"?|\\.|_.|\*.|\[[^\]]*\]?|general|am/pm|a/p|e[+-]|[ymdhs]+|.', re.IGNORECASE | re.DOTALL)
+_PLACES = frozenset("0#?")
+_LAST_DAY = 2_958_466
+
+
+def number(text: str) -> Decimal | None:
+    """The number that a cell's text stands for, None if it is none that a spreadsheet holds."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() and abs(value.adjusted()) < 400 else None
+
+
+def general(value: Decimal) -> str:
+    """A number as a cell without format shows it: at most 15 digits, whole numbers without `.0`."""
+    value = _DIGITS.plus(value)
+    if value and value.adjusted() < -10:
+        return f"{value.normalize():E}"
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def is_date(code: str) -> bool:
+    """True of a format that shows a date or a time of day."""
+    return bool(_date_letters(_sections(code)[0]))
+
+
+def format_of(code: str, *, from_1904: bool = False) -> Format:
+    """How numbers of the format `code` are shown; one that is not understood shows them as General does."""
+    sections = _sections(code)
+    letters = _date_letters(sections[0])
+    if letters:
+        return lambda value: _date(value, letters, from_1904)
+    patterns = [pattern for section in sections[:3] if (pattern := _pattern(section))]
+    if len(patterns) < len(sections[:3]):
+        return general
+    return lambda value: _shown(value, patterns)
+
+
+def _sections(code: str) -> list[list[str]]:
+    sections: list[list[str]] = [[]]
+    for token in _TOKEN.findall(code):
+        if token == ";":
+            sections.append([])
+        else:
+            sections[-1].append(token)
+    return sections
+
+
+def _date_letters(tokens: list[str]) -> str:
+    """The letters of a date format, minutes told from months: `ymdhs`, or "" for a number."""
+    letters = "".join(token[0].lower() for token in tokens if token[0].lower() in "ymdhs")
+    if any(re.fullmatch(r"\[[hms]+\]", token, re.IGNORECASE) for token in tokens):
+        return ""
+    if ("h" in letters or "s" in letters) and not ("y" in letters or "d" in letters):
+        return letters.replace("m", "")
+    return letters
+
+
+def _date(value: Decimal, letters: str, from_1904: bool) -> str:
+    if not 0 <= value < _LAST_DAY:
+        return general(value)
+    days = float(value) + (1462 if from_1904 else 0)
+    # The spreadsheet's calendar has a 29 February 1900, which there never was.
+    start = datetime(1899, 12, 30) if days >= 60 else datetime(1899, 12, 31)
+    moment = start + timedelta(seconds=round(days * 86_400))
+    has_date, has_time = bool(set(letters) & set("ymd")), bool(set(letters) & set("hs"))
+    if has_date and has_time:
+        return moment.isoformat(" ")
+    return moment.date().isoformat() if has_date else moment.time().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One sign of a section: a `mark` with a meaning (`0 # ? . , %`, or `unknown`), or only `text` to be shown."""
+
+    mark: str = ""
+    text: str = ""
+
+    @property
+    def place(self) -> bool:
+        """True of a place for a digit."""
+        return self.mark in _PLACES if self.mark else False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """One section of a number format: the pieces up to the decimal point and from it on."""
+
+    whole: list[_Piece]
+    decimals: list[_Piece]
+    scale: int
+    grouped: bool
+
+    def text(self, value: Decimal) -> str:
+        """The absolute of a number, as this section shows it."""
+        places = sum(piece.place for piece in self.decimals)
+        value = abs(value).scaleb(self.scale, _LONG).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _LONG)
+        whole, _, decimals = f"{value:f}".partition(".")
+        return self._whole("" if whole == "0" else whole) + self._decimals(decimals)
+
+    def _whole(self, digits: str) -> str:
+        """The digits before the point, filled in from the right; the leftmost place takes all that are left."""
+        shown: list[str] = []
+        first = next((i for i, piece in enumerate(self.whole) if piece.place), -1)
+        count = 0
+        for index in range(len(self.whole) - 1, -1, -1):
+            piece = self.whole[index]
+            if not piece.place:
+                shown.append(piece.text)
+                continue
+            left = 0 if index == first else max(len(digits) - 1, 0)
+            digits, taken = digits[:left], digits[left:]
+            for digit in reversed(taken or _EMPTY[piece.mark]):
+                shown.append("," if self.grouped and count and count % 3 == 0 else "")
+                shown.append(digit)
+                count += 1
+        return "".join(reversed(shown))
+
+    def _decimals(self, digits: str) -> str:
+        places = [piece.mark for piece in self.decimals if piece.place]
+        needed = max((i for i, mark in enumerate(places, 1) if mark == "0"), default=0)
+        kept = iter(digits[: max(needed, len(digits.rstrip("0")))])
+        return "".join(next(kept, "") if piece.place else piece.text for piece in self.decimals)
+
+
+_EMPTY = {"0": "0", "?": " ", "#": ""}
+_LONG = Context(prec=900)
+
+
+def _pattern(tokens: list[str]) -> _Pattern | None:
+    """The pattern of a section, None for one that is General, scientific, a fraction, conditional or without digits."""
+    pieces = [piece for token in tokens if (piece := _piece(token))]
+    marks = {piece.mark for piece in pieces}
+    if not marks & _PLACES or "unknown" in marks:
+        return None
+    point = next((i for i, piece in enumerate(pieces) if piece.mark == "."), len(pieces))
+    last = max((i for i, piece in enumerate(pieces[:point]) if piece.place), default=-1)
+    commas = [i for i, piece in enumerate(pieces) if piece.mark == ","]
+    scale = 2 * sum(piece.mark == "%" for piece in pieces) - 3 * sum(i > last for i in commas)
+    whole = [piece for piece in pieces[:point] if piece.mark != ","]
+    decimals = [piece for piece in pieces[point:] if piece.mark != ","]
+    return _Pattern(whole, decimals, scale, any(i < last for i in commas))
+
+
+_UNKNOWN = frozenset(("general", "@", "e+", "e-", "/"))
+
+
+def _piece(token: str) -> _Piece | None:
+    """What a token means; None if it shows nothing."""
+    if token in _PLACES or token in ".,%":
+        return _Piece(token, "" if token in _PLACES else token)
+    if token.startswith("*"):
+        return None
+    if token.startswith("[$"):
+        return _Piece(text=token[2:].partition("-")[0].rstrip("]"))
+    if token.startswith("["):
+        return _Piece("unknown") if token[1:2] in "<>=" else None
+    if token.lower() in _UNKNOWN:
+        return _Piece("unknown")
+    return _Piece(text=_literal(token))
+
+
+def _literal(token: str) -> str:
+    if token.startswith("_"):
+        return " "
+    return token.strip('"') if token.startswith('"') else token.removeprefix("\\")
+
+
+def _shown(value: Decimal, patterns: list[_Pattern]) -> str:
+    value = _DIGITS.plus(value)
+    negative = value < 0
+    index = 2 if value == 0 and len(patterns) == 3 else 1 if negative and len(patterns) > 1 else 0
+    text = patterns[index].text(value)
+    # A format that hides a number must not clear what it stands for.
+    return f"{'-' if negative and index == 0 else ''}{text}" if text.strip() else general(value)

@@ -1,0 +1,65 @@
+"""Which database to use: the embedded SQLite, or the PostgreSQL that a DATABASE_URL names."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+SQLITE_FILE = "muster.sqlite3"
+BUSY_SECONDS = 20
+"""How long a writer waits for another on SQLite before it gives up."""
+
+_EXPECTED = "Write it as postgres://user:password@host:5432/name, or as postgres:///name?host=/folder/of/the/socket."
+_SETTINGS = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+
+
+def configured(url: str, folder: Path) -> dict[str, Any]:
+    """Django's settings for the database of `url`, or where that is "" for SQLite in the folder.
+
+    Raises ImproperlyConfigured, with a sentence for a person (and no password in it), if the URL cannot be used.
+    """
+    return postgres(url) if url else sqlite(folder / SQLITE_FILE)
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    """Django's settings for SQLite in a file; Django itself turns foreign keys on."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {
+            "timeout": BUSY_SECONDS,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
+        },
+    }
+
+
+def postgres(url: str) -> dict[str, Any]:
+    """Django's settings for a PostgreSQL URL, read by libpq itself, so that all it knows may stand in one."""
+    parts = _parts(url)
+    named = {setting: parts.pop(key, "") for key, setting in _SETTINGS.items()}
+    if not named["NAME"]:
+        raise ImproperlyConfigured(f"DATABASE_URL names no database. {_EXPECTED}")
+    if not all(port.isdigit() for port in named["PORT"].split(",") if port):
+        raise ImproperlyConfigured(f"DATABASE_URL has the port “{named['PORT']}”, which is not a number. {_EXPECTED}")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **named,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": parts,
+    }
+
+
+def _parts(url: str) -> dict[str, str]:
+    scheme, colon, _ = url.partition("://")
+    if scheme not in ("postgres", "postgresql") or not colon:
+        raise ImproperlyConfigured(f"DATABASE_URL is not the address of a PostgreSQL database. {_EXPECTED}")
+    import psycopg  # noqa: PLC0415  (a tenth of a second that SQLite need not pay)
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415  (the same)
+
+    try:
+        return {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    except (psycopg.Error, UnicodeError):
+        # Not chained: libpq's message quotes the URL, password and all.
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read. {_EXPECTED}") from None

@@ -1,0 +1,61 @@
+"""What may be set from outside: every environment variable, its default, and what it means."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: its name, the default as a person would write it, and what it is for."""
+
+    name: str
+    default: str
+    about: str
+
+
+VARIABLES = (
+    Variable("MUSTER_HOME", "", "Folder of the embedded database and of kept files; by default the user's data folder."),
+    Variable("DATABASE_URL", "", "A PostgreSQL database, as postgres://…; by default SQLite in MUSTER_HOME."),
+    Variable("MUSTER_SECRET_KEY", "", "The key that signs links and sessions; by default one is made in MUSTER_HOME."),
+    Variable("MUSTER_MAX_FILE_MB", "512", "The largest file an import reads, in megabytes."),
+    Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
+    Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
+    Variable("MUSTER_KEEP_FILES_DAYS", "90", "For how many days an imported file is kept; after that, only its hash."),
+)  # fmt: skip
+"""Every variable that Musterbook reads, in the order in which the reference shows them."""
+
+_DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
+
+
+def text(name: str) -> str:
+    """The value of one of VARIABLES, or its default where it is unset or blank."""
+    return os.environ.get(name, "").strip() or _DEFAULTS[name]
+
+
+def number(name: str) -> int:
+    """The value of one of VARIABLES that is a whole number above zero; raises ImproperlyConfigured for another."""
+    value = text(name)
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        message = f"{name} is “{value}”, which is not a whole number above zero. Write it in digits, or leave it unset."
+        raise ImproperlyConfigured(message)
+    return int(value)
+
+
+def home() -> Path:
+    """The folder that MUSTER_HOME names, or else the user's data folder as the platform has it; it need not exist."""
+    named = text("MUSTER_HOME")
+    return Path(named).expanduser().absolute() if named else _data_folder() / "musterbook"
+
+
+def _data_folder() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    # A relative XDG_DATA_HOME is to be ignored, says the XDG base directory specification.
+    named = os.environ.get("XDG_DATA_HOME", "")
+    return Path(named) if named.startswith("/") else Path.home() / ".local" / "share"

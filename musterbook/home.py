@@ -1,0 +1,42 @@
+"""The folder that Musterbook keeps its things in, made when first needed, and the secret key within it."""
+
+import os
+import secrets
+from pathlib import Path
+
+from musterbook import environment
+
+KEY_FILE = "secret-key"
+
+
+def prepare(folder: Path) -> Path:
+    """Make the folder, readable by its owner alone, if it is not there; gives it back."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def secret_key() -> str:
+    """The key of MUSTER_SECRET_KEY, or else the one kept in MUSTER_HOME, which is made on first use."""
+    named = environment.text("MUSTER_SECRET_KEY")
+    return named or kept_key(environment.home())
+
+
+def kept_key(folder: Path) -> str:
+    """The key that the folder keeps, made if there is none; of several processes that make one, the first wins."""
+    path = folder / KEY_FILE
+    if not path.exists():
+        _write_new(path, secrets.token_urlsafe(48))
+    return path.read_text(encoding="ascii").strip()
+
+
+def _write_new(path: Path, key: str) -> None:
+    draft = prepare(path.parent) / f".{path.name}.{os.getpid()}"
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(key)
+    try:
+        # A link appears whole or not at all, and never takes the place of a key that somebody else has just made.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

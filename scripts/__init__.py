@@ -1,0 +1,1 @@
+"""What setting up, checking, testing and trying out need; standard library alone."""

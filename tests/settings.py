@@ -1,0 +1,16 @@
+"""The product's settings for tests: a folder of their own for all that is kept, and SQLite in a file, as it is in life."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_folder = tempfile.mkdtemp(prefix="muster-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.environ["MUSTER_HOME"] = _folder
+
+from musterbook.settings import *  # noqa: E402, F403  (they read the environment that is set above)
+from musterbook.settings import DATABASES  # noqa: E402  (the same)
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(_folder, "test.sqlite3")}
