@@ -34,7 +34,8 @@ def test_two_writers_take_turns() -> None:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: _count_once(), range(20)))
         with connection.cursor() as cursor:
-            assert cursor.execute("SELECT count FROM tally") and cursor.fetchone() == (20,)
+            cursor.execute("SELECT count FROM tally")
+            assert cursor.fetchone() == (20,)
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE tally")
