@@ -44,12 +44,12 @@ UNITS = (
     Unit("First district station", "PATROL-1", ("Captain", "Supervisor"), 4, 31, ("Police Officer", "Officer")),
     Unit("Second district station", "PATROL-2", ("Captain", "Supervisor"), 4, 31, ("Police Officer", "Officer")),
     Unit("Third district station", "PATROL-3", ("Captain", "Supervisor"), 4, 31, ("Police Officer", "Officer")),
-    Unit("Harbor station", "PATROL-4", ("Captain", "Supervisor"), 3, 22, ("Police Officer", "Officer")),
-    Unit("Headquarters, ground floor", "TRAFFIC", ("Lieutenant", "Supervisor"), 2, 14, ("Police Officer", "Officer")),
+    Unit("Harbor station", "PATROL-4", ("Captain", "Supervisor"), 3, 24, ("Police Officer", "Officer")),
+    Unit("Headquarters, ground floor", "TRAFFIC", ("Lieutenant", "Supervisor"), 2, 16, ("Police Officer", "Officer")),
     Unit("Headquarters, 2nd floor", "INVEST-PROPERTY", ("Lieutenant", "Supervisor"), 2, 14, ("Detective", "Officer")),
     Unit("Headquarters, 3rd floor", "INVEST-PERSONS", ("Lieutenant", "Supervisor"), 2, 14, ("Detective", "Officer")),
-    Unit("Evidence building", "FORENSICS", ("Lieutenant", "Supervisor"), 1, 8, ("Detective", "Officer")),
-    Unit("Headquarters, ground floor", "RECORDS", ("", "Records Supervisor"), 0, 11, ("", "Records Clerk")),
+    Unit("Evidence building", "FORENSICS", ("Lieutenant", "Supervisor"), 1, 10, ("Detective", "Officer")),
+    Unit("Headquarters, ground floor", "RECORDS", ("", "Records Supervisor"), 0, 12, ("", "Records Clerk")),
     Unit("Academy", "TRAINING", ("Lieutenant", "Supervisor"), 2, 13, ("Recruit", "Officer")),
 )
 

@@ -15,22 +15,19 @@ FIRST = (
 """First names, in alphabetical order or nearly."""
 
 LAST = (
-    (
-        "Abdullah Achterberg Acosta Adeyemi Aguilar Åkesson Albright Álvarez Andersen Aoki Arslan Baptiste Barros Bauer Begaye "
-        "Benítez Bergström Bianchi Blackwood Bondarenko Böhm Boudreaux Brandão Bui Carrasco Castañeda Çelik Cervantes Chaudhry "
-        "Chukwu Contreras D'Angelo Dąbrowski Delacroix Desai Diallo Doğan Dubois Dvořák Eriksen Espinoza Etxeberria Farouk "
-        "Fernandes Fitzgerald Fletcher Fontaine Friedman Fuentes Gallagher García Ghosh Gómez Gonçalves González Gutiérrez Haddad "
-        "Hashimoto Hernández Hoang Horváth Hughes Ibáñez Ishikawa Jablonski Jefferson Jørgensen Kaplan Kaya Kealamakia Kekoa Kim "
-        "Kowalczyk Kruger Kurosawa Lafayette Lê Leclerc Lindgren Lopes Lozano MacGregor Maldonado Marković Martínez Mbeki McAllister "
-        "Mendoza Meyer Moreau Mukherjee Muñoz Nagy Nakamura Ndiaye Nguyễn Novák Nuñez O'Brien O'Connell Ó_Súilleabháin Oduya Okafor "
-        "Olsen Ortiz Özdemir Pacheco Papadakis Park Patel Peña Pérez Petrov Pham Quiñones Quintero Rahman Ramírez Reyes Ríos Rodríguez "
-        "Romero Rossi Sałata Sánchez Santos Schäfer Schröder Sepúlveda Silva Sokolov Sørensen Suárez Szabó Takahashi Tanaka Thibodeaux "
-        "Thompson Torres Trần Tsosie Ueda Vasquez Vaughn Velázquez Virtanen Vo Wagner Walker Washington Weiß Whitehorse Wójcik "
-        "Yamamoto Yang Yazzie Yılmaz Zając Zamora Zhang Zimmermann"
-    )
-    .replace("Ó Súilleabháin", "Ó_Súilleabháin")
-    .split()
-)
+    "Abdullah Achterberg Acosta Adeyemi Aguilar Åkesson Albright Álvarez Andersen Aoki Arslan Baptiste Barros "
+    "Bauer Begaye Benítez Bergström Bianchi Blackwood Bondarenko Böhm Boudreaux Brandão Bui Carrasco Castañeda "
+    "Çelik Cervantes Chaudhry Chukwu Contreras D'Angelo Dąbrowski Delacroix Desai Diallo Doğan Dubois Dvořák "
+    "Eriksen Espinoza Etxeberria Farouk Fernandes Fitzgerald Fletcher Fontaine Friedman Fuentes Gallagher García "
+    "Ghosh Gómez Gonçalves González Gutiérrez Haddad Hashimoto Hernández Hoang Horváth Hughes Ibáñez Ishikawa "
+    "Jablonski Jefferson Jørgensen Kaplan Kaya Kealamakia Kekoa Kim Kowalczyk Kruger Kurosawa Lafayette Lê "
+    "Leclerc Lindgren Lopes Lozano MacGregor Maldonado Marković Martínez Mbeki McAllister Mendoza Meyer Moreau "
+    "Mukherjee Muñoz Nagy Nakamura Ndiaye Nguyễn Novák Nuñez O'Brien O'Connell Ó_Súilleabháin Oduya Okafor Olsen "
+    "Ortiz Özdemir Pacheco Papadakis Park Patel Peña Pérez Petrov Pham Quiñones Quintero Rahman Ramírez Reyes "
+    "Ríos Rodríguez Romero Rossi Sałata Sánchez Santos Schäfer Schröder Sepúlveda Silva Sokolov Sørensen Suárez "
+    "Szabó Takahashi Tanaka Thibodeaux Thompson Torres Trần Tsosie Ueda Vasquez Vaughn Velázquez Virtanen Vo "
+    "Wagner Walker Washington Weiß Whitehorse Wójcik Yamamoto Yang Yazzie Yılmaz Zając Zamora Zhang Zimmermann"
+).split()
 """Last names; `_` stands for the space within one."""
 
 OTHER_SCRIPTS = (

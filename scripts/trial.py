@@ -26,7 +26,7 @@ def main() -> int:
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     for title, arguments in _STEPS:
         print(f"\n{title}\n$ muster {' '.join(arguments)}", flush=True)
-        command = [str(setup.PYTHON), "-m", "musterbook", *arguments]
+        command = [str(setup.PROGRAMS / "muster"), *arguments]
         status = subprocess.run(
             command, cwd=setup.ROOT, env={**inherited, "MUSTER_HOME": str(HOME)}, check=False
         ).returncode

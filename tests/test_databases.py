@@ -1,6 +1,7 @@
 """The databases that tests run on are as the product's are, and each test has its own."""
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,7 +53,7 @@ def _count_once() -> None:
 @pytest.mark.parametrize("turn", ["first", "second"])
 def test_each_test_has_a_fresh_home_of_its_own(fresh_home: Home, turn: str) -> None:
     create = "from django.db import connection; connection.cursor().execute('CREATE TABLE mark (n integer)')"
-    made = fresh_home.run("django", "shell", "--no-imports", "-c", create)
+    made = fresh_home.run(sys.executable, "-m", "django", "shell", "--no-imports", "-c", create)
     assert made.returncode == 0, f"{turn}: {made.stderr}"
 
 
