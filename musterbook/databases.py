@@ -55,8 +55,8 @@ def _parts(url: str) -> dict[str, str]:
     scheme, colon, _ = url.partition("://")
     if scheme not in ("postgres", "postgresql") or not colon:
         raise ImproperlyConfigured(f"DATABASE_URL is not the address of a PostgreSQL database. {_EXPECTED}")
-    import psycopg  # noqa: PLC0415  (a tenth of a second that SQLite need not pay)
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415  (the same)
+    import psycopg  # a tenth of a second that SQLite need not pay
+    from psycopg.conninfo import conninfo_to_dict
 
     try:
         return {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}

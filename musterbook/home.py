@@ -30,8 +30,8 @@ def kept_key(folder: Path) -> str:
 
 
 def _write_new(path: Path, key: str) -> None:
-    draft = prepare(path.parent) / f".{path.name}.{os.getpid()}"
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+    draft = prepare(path.parent) / f".{path.name}.{secrets.token_hex(8)}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(key)
     try:
         # A link appears whole or not at all, and never takes the place of a key that somebody else has just made.

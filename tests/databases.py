@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+_MUSTER = str(Path(sys.executable).parent / "muster")
 _numbers = itertools.count(1)
 
 
@@ -30,19 +31,20 @@ class Home:
         named = {"DATABASE_URL": self.database_url} if self.database_url else {}
         return inherited | named | {"MUSTER_HOME": str(self.folder), "DJANGO_SETTINGS_MODULE": "musterbook.settings"}
 
-    def run(self, *command: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
-        """Run a module of Python's with its arguments (`"musterbook", "import", …`) to its end, on this installation."""
-        arguments = [sys.executable, "-m", *command]
-        return subprocess.run(
-            arguments, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
+    def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run `muster` with its arguments to its end, on this installation."""
+        return self.run(_MUSTER, *arguments, timeout=timeout)
 
-    def start(self, *command: str) -> "subprocess.Popen[str]":
-        """Start a module of Python's on this installation, for a test that watches or kills it."""
+    def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run any command to its end, on this installation."""
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `muster` on this installation, for a test that watches or kills it, and that waits for its end."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [sys.executable, "-m", *command], env=self.environment, stdout=pipe, stderr=pipe, text=True
-        )
+        return subprocess.Popen([_MUSTER, *arguments], env=self.environment, stdout=pipe, stderr=pipe, text=True)
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def template(folder: Path, server: str) -> Iterator[Home]:
     """A migrated installation, of which `copied` makes copies; on PostgreSQL it is a database of the server's."""
     with _created(server) as url:
         home = Home(folder, url)
-        done = home.run("django", "migrate", "--verbosity", "0")
+        done = home.run(sys.executable, "-m", "django", "migrate", "--verbosity", "0")
         assert done.returncode == 0, done.stderr
         yield home
 

@@ -9,8 +9,8 @@ _folder = tempfile.mkdtemp(prefix="muster-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["MUSTER_HOME"] = _folder
 
-from musterbook.settings import *  # noqa: E402, F403  (they read the environment that is set above)
-from musterbook.settings import DATABASES  # noqa: E402  (the same)
+from musterbook.settings import *  # they read the environment that is set above
+from musterbook.settings import DATABASES
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["TEST"] = {"NAME": os.path.join(_folder, "test.sqlite3")}
+    DATABASES["default"]["TEST"] = {"NAME": f"{_folder}/test.sqlite3"}

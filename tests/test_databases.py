@@ -1,6 +1,7 @@
 """The databases that tests run on are as the product's are, and each test has its own."""
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -34,7 +35,8 @@ def test_two_writers_take_turns() -> None:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: _count_once(), range(20)))
         with connection.cursor() as cursor:
-            assert cursor.execute("SELECT count FROM tally") and cursor.fetchone() == (20,)
+            cursor.execute("SELECT count FROM tally")
+            assert cursor.fetchone() == (20,)
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE tally")
@@ -51,7 +53,7 @@ def _count_once() -> None:
 @pytest.mark.parametrize("turn", ["first", "second"])
 def test_each_test_has_a_fresh_home_of_its_own(fresh_home: Home, turn: str) -> None:
     create = "from django.db import connection; connection.cursor().execute('CREATE TABLE mark (n integer)')"
-    made = fresh_home.run("django", "shell", "--no-imports", "-c", create)
+    made = fresh_home.run(sys.executable, "-m", "django", "shell", "--no-imports", "-c", create)
     assert made.returncode == 0, f"{turn}: {made.stderr}"
 
 

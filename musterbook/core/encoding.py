@@ -131,13 +131,14 @@ _DOUBTFUL = re.compile(
         (
             # A symbol between two letters; an apostrophe, a middle dot, a no-break space and a soft hyphen may be there.
             f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
-            "(?<=[A-Za-z])[–—](?=[a-z])",
+            "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
             # A symbol that opens a word, and one that ends it.
-            f"[…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
+            f"(?<![0-9])[ƒ…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
             f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
             # Small letters among capitals, a capital after a small letter, or three accented letters running.
             "(?<=[A-Z])[š-žà-öø-ÿ](?=[A-Z])",
             "(?<=[a-z])[ŠŒŽŸÀ-ÖØ-Þ]",
+            "(?<=[A-Z])[ŠŒŽŸÀ-ÖØ-Þ](?=[a-z])",
             "[ŠŒŽšœžŸÀ-ÖØ-öø-ÿ]{3}",
             # Signs that stand together are bytes of some other encoding.
             "[^\x00-\x7f’´ ][•†‡ˆ‰˜¤¦¨¬¯¸]|[•†‡ˆ‰˜¤¦¨¬¯¸][^\x00-\x7f ]",

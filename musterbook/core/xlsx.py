@@ -193,12 +193,12 @@ class _SheetReader(Silent):
         self._formula = False
         self._in_guide = False
         self._pieces: list[str] | None = None
-        self._value = ""
+        self._value: str | None = None
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
         if name == "c":
-            self._cell, self._formula, self._value = attributes, False, ""
+            self._cell, self._formula, self._value = attributes, False, None
             self._column = self._place(attributes.get("r"))
         elif name == "v" or (name == "t" and not self._in_guide):
             self._pieces = []
@@ -213,7 +213,7 @@ class _SheetReader(Silent):
         """An element ends."""
         if name == "v" or name == "t":
             if self._pieces is not None:
-                self._value += "".join(self._pieces)
+                self._value = (self._value or "") + "".join(self._pieces)
                 self._pieces = None
         elif name == "c":
             self._end_cell()
@@ -248,8 +248,9 @@ class _SheetReader(Silent):
         return column
 
     def _end_cell(self) -> None:
-        kind, value = self._cell.get("t", "n"), self._value
-        if self._formula and not value and kind != "str":
+        kind, value = self._cell.get("t", "n"), self._value or ""
+        # An empty text is a result; an element for it that is empty beside a number, or not there, is none.
+        if self._formula and not value and (self._value is None or kind != "str"):
             self._fault("no-result")
             return
         if kind == "s":

@@ -1,0 +1,1 @@
+"""The directory: its tables, and all that may be done to them."""

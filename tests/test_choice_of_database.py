@@ -1,0 +1,72 @@
+"""Which database a DATABASE_URL names, and what is said of one that cannot be used."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from musterbook import databases
+
+
+def parts(url: str) -> dict[str, object]:
+    """What Django connects to, without what is left at its default."""
+    chosen = databases.configured(url, Path("unused"))
+    return {key: chosen[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS") if chosen[key]}
+
+
+def test_without_a_url_it_is_sqlite_in_the_folder(tmp_path: Path) -> None:
+    chosen = databases.configured("", tmp_path)
+    assert (chosen["ENGINE"], chosen["NAME"]) == ("django.db.backends.sqlite3", tmp_path / "muster.sqlite3")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://ann:s%40fe@db:5433/muster",
+         {"NAME": "muster", "USER": "ann", "PASSWORD": "s@fe", "HOST": "db", "PORT": "5433"}),
+        ("postgresql:///muster?host=/run/postgresql", {"NAME": "muster", "HOST": "/run/postgresql"}),
+        ("postgres://%2Frun%2Fpostgresql/muster", {"NAME": "muster", "HOST": "/run/postgresql"}),
+        ("postgres://ann@[::1]/muster", {"NAME": "muster", "USER": "ann", "HOST": "::1"}),
+        ("postgres://a,b:5433/muster?target_session_attrs=read-write&sslmode=require",
+         {"NAME": "muster", "HOST": "a,b", "PORT": ",5433",
+          "OPTIONS": {"target_session_attrs": "read-write", "sslmode": "require"}}),
+    ],
+)  # fmt: skip
+def test_a_postgres_url_is_read_in_all_its_forms(url: str, expected: dict[str, object]) -> None:
+    assert parts(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "beginning"),
+    [
+        ("mysql://ann:hush@db/muster", "DATABASE_URL is not the address of a PostgreSQL database."),
+        ("muster", "DATABASE_URL is not the address of a PostgreSQL database."),
+        ("postgres://ann:hush@db", "DATABASE_URL names no database."),
+        ("postgres://ann:hush@db:five/muster", "DATABASE_URL has the port “five”, which is not a number."),
+        ("postgres://ann:hu%ZZsh@db/muster", "DATABASE_URL cannot be read."),
+        ("postgres://ann:hush@[::1/muster", "DATABASE_URL cannot be read."),
+        ("postgres://ann:hush@db/muster?colour=red", "DATABASE_URL cannot be read."),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_showing_the_password(url: str, beginning: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        databases.configured(url, Path("unused"))
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"{beginning} Write it as postgres://")
+    assert "hush" not in sentence
+    assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+def test_importing_the_settings_makes_nothing_and_reads_no_driver(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    script = "import sys, musterbook.settings; sys.exit('psycopg' in sys.modules or 'polars' in sys.modules)"
+    environment = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"} | {
+        "MUSTER_HOME": str(home)
+    }
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not home.exists()
