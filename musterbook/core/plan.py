@@ -86,7 +86,7 @@ class Plan:
         """What the plan would do, as a SHA-256: two plans with one digest do the same (D2)."""
         changed = [frame.select("row", "external_id", "changes") for frame in (self.added, self.updated) if frame.width]
         errored = self.problems.select("row", "code", "column").sort("row", "code", "column")
-        parts = [*changed, errored, self.leavers.deactivated.select("external_id"), self.leavers.protected.drop("id")]
+        parts = [*changed, errored, self.leavers.deactivated.select("external_id"), self.leavers.protected.select("external_id", "code")]
         digest = hashlib.sha256(repr((self.mode.value, self.held, self.refusals)).encode())
         for part in parts:
             digest.update(part.write_csv().encode())

@@ -9,7 +9,7 @@ from musterbook.core.columns import KEYED
 from musterbook.core.policy import Policy
 from musterbook.core.vocabulary import Vocabulary
 
-_NOBODY = {"id": pl.Int64, "external_id": pl.String}
+_NOBODY = {"id": pl.Int64, "external_id": pl.String, "email": pl.String, "registered": pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Held:
 class Leavers:
     """The users whom the file does not mention: those who become Inactive, and those who are kept, with the reason.
 
-    `deactivated`: `id`, `external_id`; `protected`: also `code`. Both by external id.
+    `deactivated`: `id`, `external_id`, `email`, `registered`; `protected`: also `code`. Both by external id.
     """
 
     deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_NOBODY))
@@ -45,8 +45,8 @@ def leavers(
     mentioned = _mentioned(users, settled, rows)
     missing = users.filter("active").join(mentioned, on="id", how="anti")
     codes = _protections(users, missing, rows, policy, vocabulary)
-    judged = missing.select("id", "external_id").join(codes, on="id", how="left").sort("external_id")
-    gone = judged.filter(pl.col("code").is_null()).select("id", "external_id")
+    judged = missing.select(_NOBODY).join(codes, on="id", how="left").sort("external_id")
+    gone = judged.filter(pl.col("code").is_null()).select(_NOBODY)
     held = _held(users, rows, gone.height, policy)
     return Leavers(gone, judged.filter(pl.col("code").is_not_null()), held)
 

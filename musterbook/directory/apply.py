@@ -1,0 +1,139 @@
+"""Step 4, apply: the one writer of users, and of the events and mails that tell of it. All in the caller's transaction."""
+
+import polars as pl
+
+from musterbook.core import changes, columns
+from musterbook.core.plan import Plan
+from musterbook.directory import frames, models, trail
+from musterbook.directory.trail import Act
+
+_KEYS = tuple(column.key for column in columns.KEYED)
+_WRITTEN = (
+    "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
+    "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
+)  # fmt: skip
+
+
+def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool) -> None:
+    """Writes what the plan says, one event for each changed user, and the mails to send if `mails`.
+
+    The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
+    """
+    ids = frames.new_ids(models.User, plan.added.height) if plan.added.height else pl.Series("id", [], pl.Int64)
+    added = plan.added.with_columns(id=ids) if plan.added.height else plan.added
+    updated = plan.updated
+    _vacate(updated)
+    _update(updated, added)
+    _add(added, agency, act)
+    frames.update(models.User, plan.leavers.deactivated.select("id", active=pl.lit(False)))
+    trail.append(agency, act, _events(plan, added), of=of)
+    if mails:
+        _post(agency, act, plan, added, of)
+
+
+def _vacate(updated: pl.DataFrame) -> None:
+    """Gives up the unique values that others take, so that no order of writing can collide.
+
+    No real key begins with a control character (rule C1).
+    """
+    if updated.is_empty():
+        return
+    given_up = updated.filter("vacates").select(
+        "id", *(pl.format("\x01{}", pl.col("id")).alias(key) for key in _KEYS)
+    )
+    frames.update(models.User, given_up)
+
+
+def _linked(rows: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the ids of supervisors who are added beside them."""
+    if added.is_empty():
+        return rows
+    bosses = added.select(supervisor_row="row", new_supervisor_id="id")
+    joined = rows.join(bosses, on="supervisor_row", how="left", maintain_order="left")
+    return joined.with_columns(supervisor_id=pl.coalesce("new_supervisor_id", "supervisor_id"))
+
+
+def _update(updated: pl.DataFrame, added: pl.DataFrame) -> None:
+    """Updates users; those whose supervisor is added by this plan are linked by the deferred foreign key's grace."""
+    if not updated.is_empty():
+        frames.update(models.User, _linked(updated, added).select("id", *_WRITTEN))
+
+
+def _add(added: pl.DataFrame, agency: models.Agency, act: Act) -> None:
+    if added.is_empty():
+        return
+    users = _linked(added, added).select(
+        "id",
+        "external_id",
+        *_WRITTEN,
+        agency_id=pl.lit(agency.pk),
+        exempt=pl.lit(False),
+        managed_by=pl.lit(""),
+        created_at=pl.lit(frames.stamp(act.at)),
+    )
+    frames.insert(models.User, users)
+
+
+def _events(plan: Plan, added: pl.DataFrame) -> pl.DataFrame:
+    """One event for each user whom the plan changes, by row; those who leave come last (rule A6)."""
+    parts = [
+        _event(added, pl.lit("user.added")),
+        _event(plan.updated, pl.lit("user.updated")),
+        _event(
+            plan.leavers.deactivated.with_columns(
+                row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)
+            ),
+            pl.lit("user.deactivated"),
+        ),
+    ]
+    return pl.concat([part for part in parts if part.width])
+
+
+def _event(users: pl.DataFrame, kind: pl.Expr) -> pl.DataFrame:
+    if users.is_empty():
+        return pl.DataFrame()
+    return users.select(
+        kind=kind, subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64), changes="changes"
+    )
+
+
+def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: int) -> None:
+    """Puts the mails into the outbox (rule D8): an invitation to who may register, a notice to who has registered."""
+    mails = []
+    if not added.is_empty():
+        mails.append(_mail(added.filter("active"), "invitation", "email"))
+    if not plan.updated.is_empty():
+        mails += _tidings(plan.updated)
+    if not plan.leavers.deactivated.is_empty():
+        mails.append(_mail(plan.leavers.deactivated.filter("registered"), "deactivated", "email"))
+    mails = [part for part in mails if not part.is_empty()]
+    if not mails:
+        return
+    frames.insert(
+        models.Mail,
+        pl.concat(mails).with_columns(
+            agency_id=pl.lit(agency.pk),
+            of_id=pl.lit(of),
+            created_at=pl.lit(frames.stamp(act.at)),
+            attempts=pl.lit(0),
+            problem=pl.lit(""),
+        ),
+    )
+
+
+def _tidings(updated: pl.DataFrame) -> list[pl.DataFrame]:
+    """To users who have not registered: a new invitation, if they may now or their address has changed; to others: notices."""
+    moved = pl.col("email") != pl.col("was_email")
+    registered = pl.col("was_registered")
+    off = pl.col("was_active") & ~pl.col("active")
+    invited = updated.filter("active", ~registered, pl.col("reactivated") | moved)
+    return [
+        _mail(invited, "invitation", "email"),
+        _mail(updated.filter(registered, "reactivated"), "reactivated", "email"),
+        _mail(updated.filter(registered, off), "deactivated", "email"),
+        _mail(updated.filter(registered, "active", moved), "email-changed", "was_email"),
+    ]
+
+
+def _mail(users: pl.DataFrame, kind: str, to: str) -> pl.DataFrame:
+    return users.select(user_id="id", kind=pl.lit(kind), to=to)

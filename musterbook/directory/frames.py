@@ -1,0 +1,128 @@
+"""Whole frames into and out of the database: COPY on PostgreSQL, batches on SQLite. Never a row at a time."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import polars as pl
+from django.db import connection
+from django.db.models import Model
+from polars._typing import SchemaDict
+
+_BATCH = 100_000
+
+Parameters: TypeAlias = Sequence[object]
+
+
+def on_postgres() -> bool:
+    """Whether the directory is on PostgreSQL (else on SQLite)."""
+    return connection.vendor == "postgresql"
+
+
+def read(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+    """The rows of a query (placeholders `%s`), as a frame of the schema, in whose order the query must select."""
+    return _read_postgres(sql, parameters, schema) if on_postgres() else _read_sqlite(sql, parameters, schema)
+
+
+def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
+            content = b"".join(bytes(block) for block in copy)
+    if not content:
+        return pl.DataFrame(schema=schema)
+    # PostgreSQL's own CSV of values without line breaks (rule C1) is the plainest there is; t and f are its booleans.
+    texts: SchemaDict = {name: pl.String if kind == pl.Boolean else kind for name, kind in schema.items()}
+    frame = pl.read_csv(io.BytesIO(content), has_header=False, schema=texts, missing_utf8_is_empty_string=True)
+    return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind == pl.Boolean)
+
+
+def _read_sqlite(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        parts = [_frame(rows, schema) for rows in iter(lambda: cursor.fetchmany(_BATCH), [])]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+
+
+def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
+    columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
+    return pl.DataFrame([
+        pl.Series(name, values, dtype=pl.Int64).cast(pl.Boolean) if kind == pl.Boolean else pl.Series(name, values, dtype=kind)
+        for (name, kind), values in columns
+    ])  # fmt: skip
+
+
+def among(column: str, values: Sequence[str]) -> tuple[str, object]:
+    """A condition `column is one of values`, and its one parameter; as many values as need be."""
+    if on_postgres():
+        return f"{column} = ANY(%s)", list(values)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+
+
+def stamp(at: datetime) -> str:
+    """A time as both databases take it, and as the trail seals it: UTC, always with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def table(model: type[Model]) -> str:
+    """The name of the model's table."""
+    return model._meta.db_table
+
+
+def new_ids(model: type[Model], number: int) -> pl.Series:
+    """So many ids for rows of the model that are about to be written."""
+    with connection.cursor() as cursor:
+        if on_postgres():
+            name = f"pg_get_serial_sequence('{table(model)}', 'id')"
+            return read(f"SELECT nextval({name}) FROM generate_series(1, %s)", [number], {"id": pl.Int64})["id"]
+        # The writer holds SQLite's one write lock, so nobody else takes them.
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
+        last = (cursor.fetchone() or (0,))[0]
+    return pl.Series("id", range(last + 1, last + number + 1), dtype=pl.Int64)
+
+
+def insert(model: type[Model], rows: pl.DataFrame) -> None:
+    """Writes the rows into the model's table; the frame's columns are the table's."""
+    _insert(table(model), rows)
+
+
+def _insert(name: str, rows: pl.DataFrame) -> None:
+    if rows.is_empty():
+        return
+    columns = ", ".join(f'"{column}"' for column in rows.columns)
+    with connection.cursor() as cursor:
+        if on_postgres():
+            texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String)
+            options = f"FORMAT csv, FORCE_NOT_NULL ({texts})" if texts else "FORMAT csv"
+            with cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN ({options})') as copy:
+                for part in rows.iter_slices(_BATCH):
+                    copy.write(part.write_csv(include_header=False))
+        else:
+            marks = ", ".join(["%s"] * rows.width)
+            cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _tuples(rows))
+
+
+def _tuples(rows: pl.DataFrame) -> Iterator[tuple[object, ...]]:
+    return rows.iter_rows(buffer_size=_BATCH // 10)
+
+
+def update(model: type[Model], rows: pl.DataFrame) -> None:
+    """Sets the columns of the model's rows that bear the ids in `id` to those of the frame."""
+    if rows.is_empty():
+        return
+    columns = [column for column in rows.columns if column != "id"]
+    with connection.cursor() as cursor:
+        if on_postgres():
+            listed = ", ".join(f'"{column}"' for column in rows.columns)
+            cursor.execute(f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0')
+            _insert("changed", rows)
+            cursor.execute("ANALYZE changed")
+            assigned = ", ".join(f'"{column}" = changed."{column}"' for column in columns)
+            cursor.execute(f'UPDATE "{table(model)}" AS stored SET {assigned} FROM changed WHERE stored.id = changed.id')
+            cursor.execute("DROP TABLE changed")
+        else:
+            assigned = ", ".join(f'"{column}" = %s' for column in columns)
+            cursor.executemany(
+                f'UPDATE "{table(model)}" SET {assigned} WHERE id = %s', _tuples(rows.select(*columns, "id"))
+            )

@@ -1,0 +1,42 @@
+"""The files of imports, kept for a while beside the database, and after that only by their hash (rule A4)."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+
+_DAY = 86_400
+
+
+class FileGone(Exception):
+    """The import's file is kept no longer."""
+
+
+def _folder() -> Path:
+    folder: Path = settings.MUSTER_HOME / "files"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def keep(number: str, content: bytes) -> None:
+    """Keeps an import's file, readable by the owner of the installation alone; and lets go of those past their time."""
+    path = _folder() / number
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * _DAY)
+
+
+def _let_go(before: float) -> None:
+    for path in _folder().iterdir():
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
+
+
+def content(number: str) -> bytes:
+    """The file of an import. Raises FileGone if it is kept no longer."""
+    try:
+        return (_folder() / number).read_bytes()
+    except FileNotFoundError:
+        raise FileGone(number) from None

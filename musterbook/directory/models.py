@@ -1,0 +1,201 @@
+"""The directory's tables: columns and constraints only. Nobody writes a user but `apply`."""
+
+from django.db import models
+from django.db.models import CASCADE, DO_NOTHING, SET_NULL, Q
+
+
+def _link(to: str, on_delete: object = DO_NOTHING, *, null: bool = True, index: bool = False) -> "models.ForeignKey[object]":
+    """A foreign key that the database guards; without an index of its own unless asked for, for they cost each import."""
+    return models.ForeignKey(to, on_delete, null=null, related_name="+", db_index=index)  # type: ignore[arg-type]
+
+
+class Agency(models.Model):
+    """One agency: everything else belongs to one, and nothing of it is seen from another."""
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=255)
+    default_country = models.CharField(max_length=2, default="", blank=True)
+    limit_users = models.PositiveIntegerField(default=5)
+    limit_percent = models.FloatField(default=10)
+    limit_most = models.PositiveIntegerField(default=500)
+    sends_mail = models.BooleanField(default=True)
+    mapping = models.JSONField(default=dict)
+    """Heading → column, as the operator mapped it last (rule F5)."""
+    created_at = models.DateTimeField()
+
+
+class Role(models.Model):
+    """A role: a name and a set of permissions; `administrator` marks the one that is always there and has all."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=255)
+    name_key = models.CharField(max_length=1020)
+    permissions = models.JSONField(default=list)
+    administrator = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["agency", "name_key"], name="role_once"),
+            models.UniqueConstraint(fields=["agency"], condition=Q(administrator=True), name="role_one_administrator"),
+        ]
+
+
+class Rank(models.Model):
+    """A rank; lower positions stand first."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=255)
+    name_key = models.CharField(max_length=1020)
+    abbreviation = models.CharField(max_length=255, default="", blank=True)
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "name_key"], name="rank_once")]
+
+
+class Group(models.Model):
+    """A group of users, named in files by its external id."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    external_id = models.CharField(max_length=255)
+    name = models.CharField(max_length=255)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "external_id"], name="group_once")]
+
+
+class User(models.Model):
+    """One user of an agency. The keys are what values are compared by (rule M4)."""
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
+    external_id = models.CharField(max_length=255)
+    email = models.CharField(max_length=254)
+    email_key = models.CharField(max_length=1020)
+    badge_number = models.CharField(max_length=255)
+    badge_number_key = models.CharField(max_length=1020)
+    first_name = models.CharField(max_length=255)
+    last_name = models.CharField(max_length=255)
+    active = models.BooleanField()
+    username = models.CharField(max_length=255)
+    username_key = models.CharField(max_length=1020)
+    role = _link("directory.Role", null=False)
+    supervisor = _link("directory.User", index=True)
+    location = models.CharField(max_length=255, default="", blank=True)
+    rank = _link("directory.Rank")
+    group = _link("directory.Group")
+    phone = models.CharField(max_length=64, default="", blank=True)
+    exempt = models.BooleanField(default=False)
+    """Kept by a synchronize import that does not mention them (rule S5)."""
+    managed_by = models.CharField(max_length=32, default="", blank=True)
+    created_at = models.DateTimeField()
+    invited_at = models.DateTimeField(null=True)
+    invitation_expires_at = models.DateTimeField(null=True)
+    registered_at = models.DateTimeField(null=True)
+    last_sign_in_at = models.DateTimeField(null=True)
+    locked_at = models.DateTimeField(null=True)
+    reset_at = models.DateTimeField(null=True)
+    """When a reset of the password was asked for that is not done yet."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["agency", "external_id"], name="user_external_id_once"),
+            models.UniqueConstraint(fields=["agency", "email_key"], name="user_email_once"),
+            models.UniqueConstraint(fields=["agency", "badge_number_key"], name="user_badge_number_once"),
+            models.UniqueConstraint(fields=["agency", "username_key"], name="user_username_once"),
+        ]
+
+
+class Import(models.Model):
+    """One import: who, when, how, of what, and what came of it (rule A4)."""
+
+    number = models.CharField(max_length=26, unique=True)
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    mode = models.CharField(max_length=8)
+    state = models.CharField(max_length=10)
+    """running, applied, previewed, held, refused or failed."""
+    message = models.TextField(default="")
+    """What to say of an import that failed."""
+    actor = models.CharField(max_length=255)
+    """The operator's external id; "" for the system."""
+    through = models.CharField(max_length=10)
+    options = models.JSONField(default=dict)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    file_name = models.CharField(max_length=255, default="")
+    file_size = models.BigIntegerField(default=0)
+    file_sha256 = models.CharField(max_length=64, default="")
+    file_facts = models.JSONField(default=dict)
+    counts = models.JSONField(default=dict)
+    held = models.JSONField(null=True)
+    leavers = models.JSONField(default=dict)
+    """The external ids of the deactivated, and the protected with their codes."""
+    digest = models.CharField(max_length=64, default="")
+    undoes = _link("directory.Import", SET_NULL)
+    idempotency_key = models.CharField(max_length=255, null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "idempotency_key"], name="import_once")]
+        indexes = [models.Index(fields=["agency", "started_at"], name="import_by_time")]
+
+
+class ImportProblem(models.Model):
+    """One problem or note of an import's file (row 0) or of one of its rows."""
+
+    of = models.ForeignKey(Import, CASCADE, related_name="+")
+    row = models.PositiveIntegerField()
+    external_id = models.CharField(max_length=255)
+    note = models.BooleanField()
+    code = models.CharField(max_length=40)
+    column = models.CharField(max_length=40)
+    value = models.TextField()
+    detail = models.TextField()
+    hint = models.TextField()
+
+
+class Event(models.Model):
+    """One fact of the audit trail. Append-only; `changes` is JSON text, field → [before, after] (rule A6)."""
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=255)
+    through = models.CharField(max_length=10)
+    address = models.CharField(max_length=64, default="")
+    kind = models.CharField(max_length=40)
+    subject = _link("directory.User", index=True)
+    subject_external_id = models.CharField(max_length=255, default="")
+    of = models.ForeignKey(Import, DO_NOTHING, null=True, related_name="+")
+    row = models.PositiveIntegerField(null=True)
+    changes = models.TextField(default="{}")
+
+    class Meta:
+        indexes = [models.Index(fields=["agency", "at"], name="event_by_time")]
+
+
+class TrailLink(models.Model):
+    """One link of an agency's trail: the events `first` to `last`, sealed by a digest that covers the link before."""
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
+    number = models.PositiveBigIntegerField()
+    first = models.PositiveBigIntegerField()
+    last = models.PositiveBigIntegerField()
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "number"], name="trail_link_once")]
+
+
+class Mail(models.Model):
+    """One mail to send: written with what it tells of, sent after it (rule D8)."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    user = _link("directory.User", null=False, index=True)
+    kind = models.CharField(max_length=20)
+    """invitation, reactivated, deactivated or email-changed."""
+    to = models.CharField(max_length=254)
+    of = models.ForeignKey(Import, SET_NULL, null=True, related_name="+", db_index=False)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    problem = models.TextField(default="")

@@ -1,0 +1,19 @@
+"""The permissions that a role can grant."""
+
+PERMISSIONS: dict[str, str] = {
+    "users.view": "See the users, and search them.",
+    "users.edit": "Add, edit, deactivate and reactivate users.",
+    "users.import": "Import users from a file: add or update.",
+    "users.synchronize": "Import users from a file: synchronize all.",
+    "users.export": "Export users.",
+    "credentials.manage": "Invite, reset, unlock, and remove second factors.",
+    "roles.manage": "Add, change and delete roles.",
+    "ranks.manage": "Add, change and delete ranks.",
+    "groups.manage": "Add, change and delete groups.",
+    "audit.view": "See the audit trail.",
+    "agency.configure": "Change the agency's settings.",
+    "api.manage": "Make and revoke API tokens.",
+}
+"""Permission → what it allows."""
+
+ALL = frozenset(PERMISSIONS)

@@ -1,0 +1,94 @@
+"""Every read that an import needs: the agency's vocabulary, and the part of its directory that a plan must see."""
+
+import polars as pl
+
+from musterbook.core import columns, keys, text
+from musterbook.core.policy import DeactivationLimit, Mode, Operator
+from musterbook.core.snapshot import SCHEMA, Snapshot
+from musterbook.core.table import Table
+from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.directory import frames, models
+from musterbook.directory.permissions import ALL
+
+_COLUMNS = ", ".join(
+    "registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA
+)  # fmt: skip
+_WHOLE_FROM = 8
+"""A snapshot takes the whole agency if it has fewer users than so many times the file's rows."""
+
+
+class UnknownOperator(Exception):
+    """The operator named is not an active user of the agency."""
+
+
+def vocabulary(agency: models.Agency) -> Vocabulary:
+    """The agency's roles, ranks in their order, and groups."""
+    roles = models.Role.objects.filter(agency=agency).order_by("id")
+    ranks = models.Rank.objects.filter(agency=agency).order_by("position", "id")
+    groups = models.Group.objects.filter(agency=agency).order_by("id")
+    return Vocabulary(
+        tuple(Role(r.pk, r.name, ALL if r.administrator else frozenset(r.permissions), r.administrator) for r in roles),
+        tuple(Rank(r.pk, r.name, r.abbreviation) for r in ranks),
+        tuple(Group(g.pk, g.external_id, g.active) for g in groups),
+        agency.default_country,
+    )
+
+
+def limit(agency: models.Agency) -> DeactivationLimit:
+    """How many users a synchronize import of the agency may deactivate unasked."""
+    return DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
+
+
+def operator(agency: models.Agency, external_id: str) -> Operator:
+    """The user who acts. Raises UnknownOperator unless they are an active user of the agency."""
+    user = models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
+    if user is None:
+        raise UnknownOperator(external_id)
+    role: models.Role = user.role
+    return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
+
+
+def snapshot(agency: models.Agency, table: Table, mode: Mode) -> Snapshot:
+    """What the plan of this table must know of the agency: no more than its rows name, where they are few."""
+    words = vocabulary(agency)
+    if mode is Mode.SYNC or not _far_larger(agency, table.cells.height * _WHOLE_FROM):
+        return Snapshot(everybody(agency), words)
+    return Snapshot(_named(agency, table), words)
+
+
+def everybody(agency: models.Agency) -> pl.DataFrame:
+    """All users of the agency, in the columns of a snapshot."""
+    users = frames.table(models.User)
+    return frames.read(f"SELECT {_COLUMNS} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA)
+
+
+def _far_larger(agency: models.Agency, number: int) -> bool:
+    return models.User.objects.filter(agency=agency)[number : number + 1].exists()
+
+
+def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
+    """The users whom the rows name or collide with, administrators to spare, and everybody above them."""
+    users = frames.table(models.User)
+    cells = table.cells
+    asked = {"external_id": [text.clean(cells["external_id"])]}
+    for column in columns.KEYED:
+        asked[column.key] = [keys.keys(text.clean(cells[column.field]))]
+    if columns.SUPERVISOR_EMAIL in table.present:
+        asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"])))
+    seeds, parameters = [], list[object]()
+    for name, values in asked.items():
+        condition, parameter = frames.among(name, pl.concat(values).unique().to_list())
+        seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}")
+        parameters += [agency.pk, parameter]
+    roles = frames.table(models.Role)
+    seeds.append(
+        f"SELECT id FROM (SELECT u.id FROM {users} u JOIN {roles} r ON u.role_id = r.id WHERE u.agency_id = %s AND u.active"
+        f" AND u.registered_at IS NOT NULL AND r.administrator LIMIT {cells.height + 1}) AS administrators"
+    )
+    parameters.append(agency.pk)
+    sql = (
+        f"WITH RECURSIVE named(id) AS ({' UNION '.join(seeds)}), above(id) AS (SELECT id FROM named UNION"
+        f" SELECT u.supervisor_id FROM {users} u JOIN above a ON u.id = a.id WHERE u.supervisor_id IS NOT NULL)"
+        f" SELECT {_COLUMNS} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
+    )
+    return frames.read(sql, parameters, SCHEMA)
