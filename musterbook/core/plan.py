@@ -10,6 +10,7 @@ from musterbook.core import authority, changes, check, claims, columns, keys, pr
 from musterbook.core.checked import CheckedTable
 from musterbook.core.policy import Mode, Policy
 from musterbook.core.problems import Problem
+from musterbook.core.problems import frame as none_found
 from musterbook.core.snapshot import Snapshot
 from musterbook.core.synchronize import Held, Leavers
 from musterbook.core.table import Table
@@ -55,8 +56,8 @@ class Plan:
     added: pl.DataFrame = field(default_factory=pl.DataFrame)
     updated: pl.DataFrame = field(default_factory=pl.DataFrame)
     leavers: Leavers = field(default_factory=Leavers)
-    problems: pl.DataFrame = field(default_factory=problems.frame)
-    notes: pl.DataFrame = field(default_factory=problems.frame)
+    problems: pl.DataFrame = field(default_factory=none_found)
+    notes: pl.DataFrame = field(default_factory=none_found)
     refusals: tuple[Problem, ...] = ()
 
     @property
@@ -258,7 +259,7 @@ class _Judgement:
             return pl.DataFrame(schema=_ASKING), pl.DataFrame(schema={"row": pl.UInt32, "id": pl.Int64})
         nodes = everybody.nodes.filter(pl.col("row").is_not_null()).select("row", "node")
         kept = self.same.filter(pl.col("supervisor_id").is_not_null()).select("row", "id")
-        return sound.join(nodes, on="row").select(_ASKING), kept
+        return sound.join(nodes, on="row").select(_ASKING.keys()), kept
 
     def _with_supervisors(
         self, rows: pl.DataFrame, everybody: supervisors.People, links: supervisors.Links

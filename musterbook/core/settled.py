@@ -27,7 +27,7 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     alone = ~pl.col("external_id").is_duplicated()
     faultless = ~pl.col("row").is_in(table.faults["row"].implode())
     settled = joined.select((same & alone & faultless).fill_null(False)).to_series()
-    return joined.filter(settled).select(SCHEMA), cells.filter(~settled)
+    return joined.filter(settled).select(SCHEMA.keys()), cells.filter(~settled)
 
 
 def _has_required(table: Table) -> bool:

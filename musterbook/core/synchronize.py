@@ -45,8 +45,8 @@ def leavers(
     mentioned = _mentioned(users, settled, rows)
     missing = users.filter("active").join(mentioned, on="id", how="anti")
     codes = _protections(users, missing, rows, policy, vocabulary)
-    judged = missing.select(_NOBODY).join(codes, on="id", how="left").sort("external_id")
-    gone = judged.filter(pl.col("code").is_null()).select(_NOBODY)
+    judged = missing.select(_NOBODY.keys()).join(codes, on="id", how="left").sort("external_id")
+    gone = judged.filter(pl.col("code").is_null()).select(_NOBODY.keys())
     held = _held(users, rows, gone.height, policy)
     return Leavers(gone, judged.filter(pl.col("code").is_not_null()), held)
 

@@ -1,0 +1,91 @@
+"""The text of cells: trimmed, in one normal form, without a spreadsheet's guards; and what no cell may hold (rule C1)."""
+
+import unicodedata
+
+import polars as pl
+
+_WHITE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_TRIMMED = _WHITE + _ZERO_WIDTH
+
+_GUARDED = r"^'+[=+\-@]"
+_TO_GUARD = r"^'*[=+\-@]"
+_AS_FORMULA = r'^="(.*)"$'
+
+_ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+_HIDDEN = "[\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]"
+
+
+def clean(values: pl.Series) -> pl.Series:
+    """The values as text: trimmed of white space, zero-width too, in NFC, and taken out of a spreadsheet's guards.
+
+    `="00123"` is `00123`; of apostrophes that lead to `=`, `+`, `-` or `@` the first is taken off: the inverse of `guard`.
+    """
+    trimmed = _trimmed(values)
+    guarded = trimmed.str.contains("^['=]")
+    if not guarded.any():
+        return trimmed
+    bare = (
+        pl.when(pl.col("text").str.contains(_GUARDED))
+        .then(pl.col("text").str.slice(1))
+        .otherwise(pl.coalesce(pl.col("text").str.extract(_AS_FORMULA).str.replace_all('""', '"', literal=True), "text"))
+    )
+    return _trimmed(pl.DataFrame({"text": trimmed}).select(bare.alias(values.name)).to_series())
+
+
+def _trimmed(values: pl.Series) -> pl.Series:
+    trimmed = values.str.strip_chars(_TRIMMED)
+    return trimmed if is_ascii(trimmed).all() else trimmed.str.normalize("NFC")
+
+
+def is_ascii(values: pl.Series) -> pl.Series:
+    """Whether each value is ASCII alone."""
+    return values.str.len_bytes() == values.str.len_chars()
+
+
+def guard(values: pl.Series) -> pl.Series:
+    """The values as cells that no spreadsheet runs: one apostrophe before `=`, `+`, `-`, `@`; `clean` takes it off."""
+    runs = values.str.contains(_TO_GUARD)
+    if not runs.any():
+        return values
+    text = pl.col("text")
+    return pl.DataFrame({"text": values, "runs": runs}).select(
+        pl.when("runs").then("'" + text).otherwise(text).alias(values.name)
+    ).to_series()  # fmt: skip
+
+
+def illegal(values: pl.Series) -> pl.Series:
+    """Whether each value holds a control character, a line break inside it, or an override of the writing direction."""
+    return values.str.contains(_ILLEGAL)
+
+
+def hidden(values: pl.Series) -> pl.Series:
+    """Whether each value holds a character that nobody sees, which makes two addresses look like one."""
+    return values.str.contains(_HIDDEN)
+
+
+def named_illegal(value: str) -> str:
+    """The first character of the value that no cell may hold, in words: "a line break, after “Ann”"."""
+    return _named(value, _ILLEGAL)
+
+
+def named_character(value: str) -> str:
+    """The same where hidden characters are not allowed either."""
+    return _named(value, f"{_ILLEGAL}|{_HIDDEN}")
+
+
+def _named(value: str, pattern: str) -> str:
+    character = pl.Series([value]).str.extract(f"({pattern})")[0]
+    before = value.split(character)[0][-12:]
+    place = f", after “{before}”" if before else ""
+    return f"{_IN_WORDS.get(character) or _by_number(character)}{place}"
+
+
+_IN_WORDS = {"\n": "a line break", "\r": "a line break", "\x85": "a line break", "\u2028": "a line break", "\t": "a tab"}
+
+
+def _by_number(character: str) -> str:
+    name = unicodedata.name(character, "a control character").lower()
+    return f"U+{ord(character):04X}, {name}"
