@@ -38,7 +38,7 @@ def _all() -> int:
         counts += _tests("sqlite", "")
         counts += on_postgres.result()
     counts += _coverage()
-    print(_closing(counts))
+    print(closing(counts))
     return 1 if counts["failed"] else 0
 
 
@@ -62,10 +62,10 @@ def _tests(name: str, url: str, *options: str) -> Counter[str]:
     )  # fmt: skip
     if done.stdout:
         print(f"\nOn {name}:\n{done.stdout}", flush=True)
-    return _counted(report, done.returncode)
+    return counted(report, done.returncode)
 
 
-def _counted(report: Path, status: int) -> Counter[str]:
+def counted(report: Path, status: int) -> Counter[str]:
     """The tests passed, failed and skipped, from pytest's report; a run that broke off counts as one that failed."""
     if not report.exists():
         return Counter(failed=1)
@@ -94,7 +94,8 @@ def _coverage() -> Counter[str]:
     return Counter("failed" if done.returncode else "passed" for done in (everything, wholly))
 
 
-def _closing(counts: Counter[str]) -> str:
+def closing(counts: Counter[str]) -> str:
+    """The line that ends it all: `N passed, N failed`, and `, N skipped` if any were."""
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     return f"{counts['passed']} passed, {counts['failed']} failed{skipped}"
 
