@@ -127,8 +127,10 @@ def _cluster(folder: Path) -> _Cluster:
         user = _unprivileged()
         shutil.chown(folder, user)
         if programs == BUNDLED:
-            shutil.copytree(BUNDLED.parent, folder / "programs", symlinks=True)
-            programs = folder / "programs" / "bin"
+            # With the libraries that stand beside them, where no other user may be let in.
+            ignored = shutil.ignore_patterns("pginstall1*", "*.pyc")
+            shutil.copytree(FETCHED, folder / "programs", symlinks=True, ignore=ignored)
+            programs = folder / "programs" / BUNDLED.relative_to(FETCHED)
     return _Cluster(folder, programs, user, _free_port())
 
 

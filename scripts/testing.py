@@ -35,10 +35,12 @@ def _all() -> int:
     counts = Counter("passed" if passed else "failed" for passed in checks.run().values())
     with server() as url, ThreadPoolExecutor(2) as pool:
         on_postgres = pool.submit(_tests, "postgresql", url, "--only-database")
-        counts += _tests("sqlite", "")
-        counts += on_postgres.result()
+        counts += _tests("sqlite", "")[0]
+        counted_there, said = on_postgres.result()
+    print(f"\nThe same tests on PostgreSQL:\n{said}", flush=True)
+    counts += counted_there
     counts += _coverage()
-    print(_closing(counts))
+    print(closing(counts))
     return 1 if counts["failed"] else 0
 
 
@@ -51,8 +53,8 @@ def server() -> AbstractContextManager[str]:
     return postgres.server()
 
 
-def _tests(name: str, url: str, *options: str) -> Counter[str]:
-    """Run the tests on one database; what they print comes at once for SQLite, and when all is done for the other."""
+def _tests(name: str, url: str, *options: str) -> tuple[Counter[str], str]:
+    """Run the tests on one database; on SQLite they speak for themselves, on the other what they say is given back."""
     report = OUT / f"{name}.xml"
     command = [_PYTHON, "-m", "coverage", "run", "-m", "pytest", f"--junit-xml={report}", *options]
     output = subprocess.PIPE if url else None
@@ -60,12 +62,10 @@ def _tests(name: str, url: str, *options: str) -> Counter[str]:
         command, cwd=setup.ROOT, env=_environment(url), stdout=output, stderr=subprocess.STDOUT if url else None,
         text=True, check=False,
     )  # fmt: skip
-    if done.stdout:
-        print(f"\nOn {name}:\n{done.stdout}", flush=True)
-    return _counted(report, done.returncode)
+    return counted(report, done.returncode), done.stdout or ""
 
 
-def _counted(report: Path, status: int) -> Counter[str]:
+def counted(report: Path, status: int) -> Counter[str]:
     """The tests passed, failed and skipped, from pytest's report; a run that broke off counts as one that failed."""
     if not report.exists():
         return Counter(failed=1)
@@ -94,7 +94,8 @@ def _coverage() -> Counter[str]:
     return Counter("failed" if done.returncode else "passed" for done in (everything, wholly))
 
 
-def _closing(counts: Counter[str]) -> str:
+def closing(counts: Counter[str]) -> str:
+    """The line that ends it all: `N passed, N failed`, and `, N skipped` if any were."""
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     return f"{counts['passed']} passed, {counts['failed']} failed{skipped}"
 

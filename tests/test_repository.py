@@ -1,6 +1,7 @@
 """What is committed works on any machine: no lock names a host, no file a folder of one person's machine."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def test_no_tracked_file_names_a_folder_of_one_machine() -> None:
 
 
 def _tracked() -> list[str]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    git = shutil.which("git") or pytest.skip("there is no git here")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
-        pytest.skip("not in a checkout of git")
+        pytest.skip("this is no checkout of git")
     return [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]

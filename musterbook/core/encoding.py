@@ -134,7 +134,7 @@ _DOUBTFUL = re.compile(
             "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
             # A symbol that opens a word, and one that ends it.
             f"(?<![0-9])[ƒ…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
-            f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
+            f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦§¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
             # Small letters among capitals, a capital after a small letter, or three accented letters running.
             "(?<=[A-Z])[š-žà-öø-ÿ](?=[A-Z])",
             "(?<=[a-z])[ŠŒŽŸÀ-ÖØ-Þ]",
@@ -147,9 +147,13 @@ _DOUBTFUL = re.compile(
 )
 
 
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
+_CELL_END = re.compile('[\r\n,;\t|"]')
+
+
 def _refuse_doubtful(text: str) -> None:
-    found = _DOUBTFUL.search(text)
-    if found:
-        around = re.split(r"[\r\n,;\t|\"]", text[max(0, found.start() - 40) : found.start()])[-1]
-        after = re.split(r"[\r\n,;\t|\"]", text[found.start() : found.end() + 40])[0]
-        raise Unreadable(WINDOWS, text[: found.start()], doubtful=around + after)
+    for run in _BEYOND_ASCII.finditer(text):
+        if any(_DOUBTFUL.match(text, at) for at in range(run.start(), run.end())):
+            before = _CELL_END.split(text[max(0, run.start() - 40) : run.start()])[-1]
+            after = _CELL_END.split(text[run.start() : run.end() + 40])[0]
+            raise Unreadable(WINDOWS, text[: run.start()], doubtful=before + after)

@@ -120,8 +120,9 @@ def _nearest(column: Column, headings: Sequence[str]) -> str:
 def _likeness(column: str, heading: str) -> float:
     if len(heading) > _SHOWN or len(heading) < 2:
         return 0.0
-    parts = set(column.split("_")) & set(heading.split("_"))
-    contained = column in heading or heading in column or bool(parts - {"NUMBER", "NAME", "ID"})
+    one, other = column.replace("_", ""), heading.replace("_", "")
+    shared = set(column.split("_")) & set(heading.split("_"))
+    contained = one in other or other in one or bool(shared - {"NUMBER", "NAME", "ID"})
     return max(SequenceMatcher(None, column, heading).ratio(), _LIKE if contained else 0.0)
 
 

@@ -1,0 +1,108 @@
+"""Encodings: every letter is read right, or the file is refused and says where."""
+
+import pytest
+
+from musterbook.core.intake import ReadOptions, read
+
+HEADER = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
+NAMES = ["Björn", "Chloé", "García-López", "Muñoz", "Jürgen", "Søren", "François", "Ann"]
+
+
+def roster(names: list[str]) -> str:
+    rows = [f"{i},a{i}@agency.example,{i},{name},Lee,Active,u{i},Officer" for i, name in enumerate(names)]
+    return "".join(f"{line}\r\n" for line in [HEADER, *rows])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_unicode_is_told_by_itself(encoding: str) -> None:
+    names = [*NAMES, "Дарья", "健二", "𠮷野"]
+    table = read(roster(names).encode(encoding))
+    assert table.cells["first_name"].to_list() == names
+    assert not table.notes
+
+
+def test_utf_16_of_either_byte_order_is_read() -> None:
+    assert read(b"\xfe\xff" + roster(NAMES).encode("utf-16-be")).cells["first_name"].to_list() == NAMES
+    assert read(b"\xff\xfe" + roster(NAMES).encode("utf-16-le")).cells["first_name"].to_list() == NAMES
+
+
+def test_windows_1252_is_read_with_a_note_that_shows_three_cells() -> None:
+    table = read(roster(NAMES).encode("cp1252"))
+    assert table.cells["first_name"].to_list() == NAMES
+    assert [note.code for note in table.notes] == ["read-as-windows-1252"]
+    assert "“Björn”, “Chloé”, “García-López”" in table.notes[0].message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["O’Brien", "“Bobby”", "HQ – North", "Nº 5", "25°C", "Café™", "l’Hôpital", "MUÑOZ", "José", "Œuvre", "Weiß", "€5"],
+)
+def test_what_western_languages_write_is_no_cause_for_doubt(name: str) -> None:
+    assert read(roster([name]).encode("cp1252")).cells["first_name"].to_list() == [name]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp850", NAMES),
+        ("cp437", ["Björn", "Chloé", "Muñoz"]),
+        ("mac_roman", NAMES),
+        ("cp1250", ["Świętosława"]),
+        ("iso8859-2", ["Šťastný"]),
+        ("cp1251", ["Иван"]),
+        ("koi8-r", ["Иван"]),
+        ("cp866", ["Пётр"]),
+        ("cp1253", ["Γιώργος"]),
+        ("cp932", ["佐藤", "健二"]),
+        ("gbk", ["王伟"]),
+        ("big5", ["李娜", "王偉"]),
+        ("euc-kr", ["김철수"]),
+        ("cp850", ["JoÃo"]),
+        ("cp850", ["García"]),
+        ("mac_roman", ["René"]),
+    ],
+)
+def test_letters_of_another_encoding_are_never_stored_wrong(encoding: str, names: list[str]) -> None:
+    content = roster(names).encode(encoding)
+    assert [p.code for p in read(content).problems] in (["unreadable-byte"], ["doubtful-encoding"])
+    named = read(content, ReadOptions(encoding=encoding))
+    assert named.cells["first_name"].to_list() == names
+    assert not named.notes
+
+
+def test_doubt_shows_what_would_have_been_read_and_where() -> None:
+    table = read(roster(["Ann", "García"]).encode("cp850"))
+    assert "row 3, column FIRST_NAME, that would be “Garc¡a”" in table.problems[0].message
+
+
+def test_one_bad_byte_in_utf_8_refuses_the_file_and_is_not_read_as_windows_1252() -> None:
+    content = roster(NAMES).encode() + b'9,"a\nb",9,Mu\xf1oz,Lee,Active,u9,Officer\r\n'
+    table = read(content)
+    assert [p.code for p in table.problems] == ["unreadable-byte"]
+    assert (
+        table.problems[0].message == "Row 10 holds a byte that is not valid in the encoding utf-8 (column FIRST_NAME)."
+    )
+
+
+def test_a_character_cut_off_at_the_end_refuses_the_file() -> None:
+    for cut in ("é".encode()[:1], "健".encode()[:2], "𠮷".encode()[:3]):
+        assert [p.code for p in read(roster(["Ann"]).encode().rstrip() + cut).problems] == ["unreadable-byte"]
+    assert [p.code for p in read(roster(NAMES).encode("utf-16")[:-1]).problems] == ["unreadable-byte"]
+
+
+def test_a_named_encoding_that_does_not_fit_or_does_not_exist_refuses_the_file() -> None:
+    content = roster(NAMES).encode("cp1252")
+    assert [p.code for p in read(content, ReadOptions(encoding="utf-8")).problems] == ["unreadable-byte"]
+    assert [p.code for p in read(content, ReadOptions(encoding="rot13")).problems] == ["unknown-encoding"]
+    assert [p.code for p in read(content, ReadOptions(encoding="klingon")).problems] == ["unknown-encoding"]
+    assert read(content, ReadOptions(encoding="latin-1")).cells["first_name"].to_list() == NAMES
+
+
+def test_a_byte_order_mark_counts_for_more_than_a_named_encoding() -> None:
+    content = roster(NAMES).encode("utf-8-sig")
+    assert read(content, ReadOptions(encoding="windows-1252")).cells["first_name"].to_list() == NAMES
+
+
+def test_a_heading_that_cannot_be_read_is_told_with_its_place() -> None:
+    table = read(HEADER.encode() + b",Gr\xa1n\r\n")
+    assert "row 1, column 9 (I)" in table.problems[0].message

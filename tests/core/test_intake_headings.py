@@ -1,0 +1,98 @@
+"""Headings: which names mean which columns, and which are near enough to ask."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musterbook.core.columns import BY_HEADING, COLUMNS, REQUIRED
+from musterbook.core.headings import distance, normal, place, resolve
+
+NAMES = [column.heading for column in REQUIRED]
+
+
+def codes(*headings: str) -> list[tuple[str, str]]:
+    return [(p.code, p.column) for p in resolve([*NAMES, *headings], {}, strict=False).problems]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "BADGE_NUMBER",
+        "badge number",
+        " Badge-Number\u00a0",
+        "Badge  Number",
+        "\u200bBADGE\u00a0NUMBER",
+        "'BADGE_NUMBER"[1:],
+    ],
+)
+def test_headings_match_without_regard_to_case_spaces_and_hyphens(heading: str) -> None:
+    assert normal(heading) == "BADGE_NUMBER"
+
+
+def test_the_order_of_columns_is_free() -> None:
+    names = [column.heading for column in reversed(COLUMNS)]
+    found = resolve(names, {}, strict=False)
+    assert [found.columns[index] for index in range(13)] == list(reversed(COLUMNS))
+    assert found.complete and not found.problems
+
+
+@pytest.mark.parametrize(
+    ("heading", "column"),
+    [("RANKS", "RANK"), ("SUPERVISER_EMAIL", "SUPERVISOR_EMAIL"), ("Locaton", "LOCATION"), ("Phones", "PHONE")],
+)
+def test_a_misspelt_optional_column_refuses_the_file_with_the_suggestion(heading: str, column: str) -> None:
+    assert codes(heading) == [("misspelt-column", column)]
+
+
+def test_a_heading_like_a_column_that_is_there_is_only_ignored() -> None:
+    assert codes("RANK", "RANKS") == []
+    assert resolve([*NAMES, "RANK", "RANKS"], {}, strict=False).ignored == (9,)
+
+
+def test_our_own_headings_are_ignored_quietly() -> None:
+    found = resolve([*NAMES, "X_RANK", "x_row"], {}, strict=False)
+    assert (found.ours, found.ignored, found.problems) == ((8, 9), (), ())
+
+
+def test_a_column_that_stands_twice_is_told_with_both_places() -> None:
+    (problem,) = resolve([*NAMES, "Email"], {}, strict=False).problems
+    assert (problem.code, problem.column) == ("duplicate-column", "EMAIL")
+    assert "column 2 (B), “EMAIL” and column 9 (I), “Email”" in problem.message
+
+
+def test_a_remembered_mapping_gives_way_to_the_column_itself() -> None:
+    found = resolve([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, strict=False)
+    assert (found.ignored, found.problems) == ((8,), ())
+    assert [p.code for p in resolve([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, strict=True).problems] == [
+        "duplicate-column"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "column"),
+    [("BADGE_NO", "BADGE_NUMBER"), ("E-Mail Address", "EMAIL"), ("Surname / LAST NAME", "LAST_NAME"), ("Emp ID", "")],
+)
+def test_the_nearest_heading_is_named_for_a_missing_column(heading: str, column: str) -> None:
+    names = [name for name in NAMES if name != column]
+    problems = resolve([*names, heading], {}, strict=False).problems
+    assert [(p.code, p.column, heading in p.message) for p in problems] == (
+        [("missing-column", column, True)] if column else []
+    )
+
+
+def test_places_are_counted_as_a_spreadsheet_does() -> None:
+    assert [place(index) for index in (0, 25, 26, 701, 702)] == ["1 (A)", "26 (Z)", "27 (AA)", "702 (ZZ)", "703 (AAA)"]
+
+
+@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
+def test_distance_is_symmetric_and_nought_only_for_the_same_word(one: str, other: str) -> None:
+    assert distance(one, other) == distance(other, one)
+    assert (distance(one, other) == 0) == (one == other)
+
+
+@given(st.lists(st.one_of(st.sampled_from(list(BY_HEADING)), st.text(max_size=20)), max_size=20))
+def test_every_heading_has_one_meaning(headings: list[str]) -> None:
+    found = resolve(headings, {}, strict=False)
+    places = [*found.columns, *found.ours, *found.ignored, *found.blank]
+    misspelt = [p for p in found.problems if p.code == "misspelt-column"]
+    assert len(places) == len(set(places)) == len(headings) - len(misspelt)

@@ -1,0 +1,380 @@
+"""Workbooks: cells are read as the text that a person sees, and what cannot be read whole is refused."""
+
+import io
+import tracemalloc
+import zipfile
+from collections.abc import Mapping, Sequence
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from musterbook.core import archive, problems
+from musterbook.core.columns import REQUIRED
+from musterbook.core.intake import Limits, ReadOptions, read
+from musterbook.core.table import Table
+
+NAMES = [column.heading for column in REQUIRED]
+ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+
+
+def text_cell(text: str) -> str:
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'
+
+
+def xml_row(cells: Sequence[str], number: int | None = None) -> str:
+    """A row; a cell that begins with `<` is taken as XML."""
+    reference = f' r="{number}"' if number else ""
+    return f"<row{reference}>{''.join(c if c.startswith('<') else text_cell(c) for c in cells)}</row>"
+
+
+def xlsx(
+    *rows: Sequence[str] | str,
+    sheets: Mapping[str, str] | None = None,
+    states: Mapping[str, str] | None = None,
+    styles: str = "",
+    strings: str = "",
+    extra: Mapping[str, str] | None = None,
+) -> bytes:
+    """A workbook of one sheet `Users`, or of the `sheets` (name → rows as XML) with their `states`."""
+    made = sheets or {"Users": "".join(row if isinstance(row, str) else xml_row(row) for row in rows)}
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{i}" r:id="s{i}" state="{(states or {}).get(name, "visible")}"/>'
+        for i, name in enumerate(made)
+    )
+    related = "".join(
+        f'<Relationship Id="s{i}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+        for i in range(len(made))
+    )
+    related += f'<Relationship Id="t" Type="{OFFICE}/styles" Target="/xl/styles.xml"/>'
+    related += f'<Relationship Id="u" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
+    parts = {
+        "_rels/.rels": f'<Relationships xmlns="{PACKAGE}"><Relationship Id="w" Type="{OFFICE}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>{listed}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>',
+        "xl/styles.xml": f'<styleSheet xmlns="{MAIN}">{styles}</styleSheet>',
+        "xl/sharedStrings.xml": f'<sst xmlns="{MAIN}">{strings}</sst>',
+        **{
+            f"xl/worksheets/sheet{i}.xml": f'<worksheet xmlns="{MAIN}"><sheetData>{data}</sheetData></worksheet>'
+            for i, data in enumerate(made.values())
+        },
+        **(extra or {}),
+    }
+    return zipped(parts)
+
+
+def zipped(parts: Mapping[str, str]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in parts.items():
+            made.writestr(name, content)
+    return target.getvalue()
+
+
+FORMATS = ["General", "00000", "0", "#,##0", "0.00E+00", "yyyy\\-mm\\-dd", '"E"000', "+0", "@", "dd/mm/yyyy hh:mm"]
+STYLES = (
+    "<numFmts>"
+    + "".join(
+        f'<numFmt numFmtId="{200 + i}" formatCode="{escape(code, {chr(34): "&quot;"})}"/>'
+        for i, code in enumerate(FORMATS)
+    )
+    + "</numFmts><cellXfs>"
+    + "".join(f'<xf numFmtId="{200 + i}"/>' for i in range(len(FORMATS)))
+    + "</cellXfs>"
+)
+
+
+def number(value: str, code: str = "General") -> str:
+    return f'<c s="{FORMATS.index(code)}"><v>{value}</v></c>'
+
+
+def with_cell(column: str, cell: str, strings: str = "") -> Table:
+    """The table of a workbook with one row, one cell of which is given as XML."""
+    cells = [cell if name == column else value for name, value in zip(NAMES, ROW, strict=True)]
+    table = read(xlsx(NAMES, cells, styles=STYLES, strings=strings))
+    assert not table.problems, table.problems
+    return table
+
+
+def codes(content: bytes, options: ReadOptions | None = None) -> list[str]:
+    return [problem.code for problem in read(content, options).problems]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (number("123", "00000"), "00123"),
+        (number("4711"), "4711"),
+        (number("4711.0"), "4711"),
+        (number("0.30000000000000004"), "0.3"),
+        (number("1.2025550121E10", "0.00E+00"), "12025550121"),
+        (number("7", '"E"000'), "E007"),
+        (number("12025550143", "+0"), "+12025550143"),
+        (number("1234", "#,##0"), "1,234"),
+        (number("12", "@"), "12"),
+        (number("-0.5", "0"), "-1"),
+        ("<c t='b'><v>1</v></c>", "TRUE"),
+        ("<c t='b'><v>0</v></c>", "FALSE"),
+        ("<c t='e'><v>#REF!</v></c>", "#REF!"),
+        ("<c t='str'><f>A1&amp;B1</f><v>a b</v></c>", "a b"),
+        ("<c t='str'><f>A1</f><v></v></c>", ""),
+        ("<c><f>1+1</f><v>2</v></c>", "2"),
+        ("<c t='s'><v>0</v></c>", "Bobby Lee"),
+        ("<c t='s'><v>1</v></c>", "健二"),
+        ("<c t='s'><v>2</v></c>", "a\rb _x"),
+        ("<c t='d'><v>2024-03-01</v></c>", "2024-03-01"),
+        (number("45352", "yyyy\\-mm\\-dd"), "2024-03-01"),
+        (number("45352.75", "dd/mm/yyyy hh:mm"), "2024-03-01 18:00:00"),
+        ("<c/>", ""),
+        ("<c t='inlineStr'><is><r><t>A</t></r><r><t> B</t></r><rPh><t>x</t></rPh></is></c>", "A B"),
+    ],
+)
+def test_a_cell_is_the_text_that_a_person_sees(cell: str, text: str) -> None:
+    strings = (
+        "<si><r><t>Bobby</t></r><r><t xml:space='preserve'> Lee</t></r></si>"
+        "<si><t>健二</t><rPh sb='0' eb='2'><t>ケンジ</t></rPh></si><si><t>a_x000D_b _x</t></si>"
+    )
+    table = with_cell("FIRST_NAME", cell, strings)
+    assert table.cells["first_name"].to_list() == [text]
+    assert not table.faults.height
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "code"),
+    [
+        ("EMAIL", "<c t='str'><f>G2&amp;1</f></c>", "no-result"),
+        ("EMAIL", "<c><f>G2</f><v></v></c>", "no-result"),
+        ("EXTERNAL_ID", number("123456789012345678"), "number-too-long"),
+        ("BADGE_NUMBER", number("1E+15"), "number-too-long"),
+        ("BADGE_NUMBER", number("45352", "yyyy\\-mm\\-dd"), "spreadsheet-damage"),
+    ],
+)
+def test_a_value_that_the_workbook_does_not_hold_is_a_fault_of_its_row(column: str, cell: str, code: str) -> None:
+    faults = problems.of(with_cell(column, cell).faults)
+    assert [(fault.row, fault.code, fault.column) for fault in faults] == [(2, code, column)]
+
+
+def test_rows_keep_the_numbers_of_the_sheet_and_blank_ones_between_are_skipped() -> None:
+    table = read(xlsx(xml_row(NAMES, 1), xml_row(ROW, 3), '<row r="5"><c r="A5"/></row>', xml_row(ROW, 7)))
+    assert table.cells["row"].to_list() == [3, 7]
+    assert table.skipped["row"].to_list() == [2, 4, 5, 6]
+
+
+def test_hidden_rows_count() -> None:
+    assert read(xlsx(NAMES, xml_row(ROW).replace("<row", '<row hidden="1"'))).rows == 1
+
+
+def test_a_cell_beyond_the_headings_is_a_fault() -> None:
+    table = read(xlsx(NAMES, [*ROW, "", "x"]))
+    assert [fault.code for fault in problems.of(table.faults)] == ["cell-count"]
+    assert table.surplus == {2: ["x"]}
+
+
+def test_one_blank_cell_far_away_costs_no_memory() -> None:
+    far = '<row r="1048576"><c r="XFD1048576" s="1"/></row>'
+    content = xlsx(xml_row(NAMES, 1), xml_row(ROW, 2), far)
+    tracemalloc.start()
+    table = read(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert table.rows == 1
+    assert peak < 5_000_000
+
+
+def test_the_sheet_that_bears_the_headings_is_read_wherever_it_stands() -> None:
+    good, note = xml_row(NAMES) + xml_row(ROW), xml_row(["Fill in the next sheet"])
+    table = read(xlsx(sheets={"Read me": note, "Users": good, "Empty": ""}))
+    assert table.file.sheet == "Users"
+    assert [(n.code, n.detail) for n in table.notes] == [("other-sheets", "“Read me”")]
+
+
+def test_several_sheets_that_bear_the_headings_are_refused_unless_one_is_named() -> None:
+    good = xml_row(NAMES) + xml_row(ROW)
+    content = xlsx(sheets={"May": good, "June": good})
+    assert codes(content) == ["which-sheet"]
+    assert "“May”, “June”" in read(content).problems[0].message
+    assert read(content, ReadOptions(sheet="june")).file.sheet == "June"
+    assert codes(content, ReadOptions(sheet="July")) == ["no-such-sheet"]
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_hidden_sheets_do_not_count(state: str) -> None:
+    good = xml_row(NAMES) + xml_row(ROW)
+    content = xlsx(sheets={"Old": good, "Users": good}, states={"Old": state})
+    assert read(content).file.sheet == "Users"
+    assert codes(content, ReadOptions(sheet="Old")) == ["no-such-sheet"]
+    assert codes(xlsx(sheets={"Old": good}, states={"Old": state})) == ["damaged-workbook"]
+
+
+def test_headings_further_down_are_pointed_to() -> None:
+    content = xlsx(xml_row(["Roster"], 1), xml_row(["<c/>", *NAMES], 3), xml_row(["<c/>", *ROW], 4))
+    table = read(content)
+    assert [problem.code for problem in table.problems] == ["no-header"]
+    assert "row 3" in table.problems[0].message
+    assert codes(xlsx(xml_row(["<c/>", *NAMES], 1), xml_row(["<c/>", *ROW]))) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        xlsx(NAMES, ["<c t='s'><v>99999</v></c>"]),
+        xlsx(NAMES, ["<c t='s'><v>-1</v></c>"]),
+        xlsx(NAMES, ["<c><v>twelve</v></c>"]),
+        xlsx(NAMES, ["<c><v>1E999999999</v></c>"]),
+        xlsx(NAMES, ['<c r="XFE2"><v>1</v></c>']),
+        xlsx(NAMES, ['<c r="A2"><v>1</v></c><c r="A2"><v>2</v></c>']),
+        xlsx(xml_row(NAMES, 1), xml_row(ROW, 3), xml_row(ROW, 2)),
+        xlsx(xml_row(NAMES, 1), xml_row(ROW, 1_048_577)),
+        xlsx(NAMES, "<row><c>"),
+        xlsx(NAMES, ROW, extra={"xl/workbook.xml": "<workbook/>"}),
+        xlsx(NAMES, ROW, extra={"xl/styles.xml": "<!DOCTYPE x><styleSheet/>"}),
+        xlsx(
+            extra={
+                "xl/worksheets/sheet0.xml": '<!DOCTYPE w [<!ENTITY e SYSTEM "file:///etc/passwd">]><worksheet>&e;</worksheet>'
+            }
+        ),
+        xlsx(NAMES, ROW)[:-30],
+    ],
+)
+def test_a_damaged_workbook_is_refused(content: bytes) -> None:
+    table = read(content)
+    assert [problem.code for problem in table.problems] == ["damaged-workbook"]
+    assert "root:" not in table.problems[0].message
+
+
+def test_a_byte_changed_within_the_archive_is_found() -> None:
+    content = bytearray(zipped({"xl/workbook.xml": "x" * 50_000}))
+    good = xlsx(NAMES, ROW)
+    at = good.index(b"sheet0.xml") + len(b"sheet0.xml") + 40
+    changed = good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1 :]
+    assert codes(changed) == ["damaged-workbook"]
+    assert codes(bytes(content)) == ["damaged-workbook"]
+
+
+def test_a_workbook_that_unpacks_too_large_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "LARGE", 1_000_000)
+    content = xlsx(NAMES, ROW, "<!--" + " " * 2_000_000 + "-->")
+    assert codes(content) == ["workbook-too-large"]
+    monkeypatch.setattr(archive, "MOST_TIMES", 10_000)
+    assert codes(content) == []
+
+
+def test_a_workbook_past_a_limit_of_rows_is_refused() -> None:
+    assert codes(xlsx(NAMES, ROW, ROW, ROW), ReadOptions(limits=Limits(rows=2))) == ["too-many-rows"]
+
+
+def ods(rows: str, *, style: str = "", settings_: str = "", extra: Mapping[str, str] | None = None) -> bytes:
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for name in ("office", "table", "text", "style")
+    )
+    content = (
+        f"<office:document-content {spaces}><office:automatic-styles>{style}</office:automatic-styles><office:body>"
+        f"<office:spreadsheet>{settings_}{rows}</office:spreadsheet></office:body></office:document-content>"
+    )
+    mimetype = "application/vnd.oasis.opendocument.spreadsheet"
+    return zipped({"mimetype": mimetype, "content.xml": content, **(extra or {})})
+
+
+def ods_cell(text: str, attributes: str = 'office:value-type="string"') -> str:
+    return f"<table:table-cell {attributes}><text:p>{text}</text:p></table:table-cell>"
+
+
+def ods_row(cells: Sequence[str], attributes: str = "") -> str:
+    made = "".join(cell if cell.startswith("<") else ods_cell(cell) for cell in cells)
+    return f"<table:table-row {attributes}>{made}</table:table-row>"
+
+
+def ods_table(*rows: str, name: str = "Users", style: str = "") -> str:
+    return f'<table:table table:name="{name}" table:style-name="{style}">{"".join(rows)}</table:table>'
+
+
+def test_an_ods_workbook_is_read_as_its_cells_show_themselves() -> None:
+    cells = [
+        ods_cell("00123", 'office:value-type="float" office:value="123"'),
+        "a@agency.example",
+        ods_cell("1.20E+10", 'office:value-type="float" office:value="12025550121"'),
+        ods_cell("<text:span>An</text:span>n<text:s text:c='2'/>B", 'office:value-type="string"'),
+        "<table:table-cell><text:p>Lee</text:p><office:annotation><text:p>x</text:p></office:annotation></table:table-cell>",
+        *ROW[5:],
+    ]
+    blank = '<table:table-cell table:number-columns-repeated="16376"/>'
+    table = read(
+        ods(
+            ods_table(
+                ods_row([*NAMES, blank]),
+                ods_row([*cells, blank]),
+                ods_row([blank], 'table:number-rows-repeated="3"'),
+                ods_row([*ROW, blank], 'table:number-rows-repeated="2"'),
+                ods_row([blank], 'table:number-rows-repeated="1048569"'),
+            )
+        )
+    )
+    assert table.file.format == "ods"
+    assert table.cells["row"].to_list() == [2, 6, 7]
+    assert table.cells.row(0) == (2, "00123", "a@agency.example", "12025550121", "Ann  B", "Lee", *ROW[5:])
+    assert table.skipped["row"].to_list() == [3, 4, 5]
+
+
+def test_what_an_ods_workbook_does_not_hold_is_a_fault() -> None:
+    cells = [
+        ods_cell("1.2E+17", 'office:value-type="float" office:value="123456789012345678"'),
+        '<table:table-cell table:formula="of:=[.A1]"/>',
+        ods_cell("1 Mar", 'office:value-type="date" office:date-value="2024-03-01"'),
+        *ROW[3:],
+    ]
+    table = read(ods(ods_table(ods_row(NAMES), ods_row(cells))))
+    assert sorted(fault.code for fault in problems.of(table.faults)) == [
+        "no-result",
+        "number-too-long",
+        "spreadsheet-damage",
+    ]
+
+
+def test_hidden_sheets_of_an_ods_workbook_do_not_count_and_an_encrypted_one_is_refused() -> None:
+    style = '<style:style style:name="h"><style:table-properties table:display="false"/></style:style>'
+    good = (ods_row(NAMES), ods_row(ROW))
+    both = ods_table(*good, name="Old", style="h") + ods_table(*good, name="Users")
+    assert read(ods(both, style=style)).file.sheet == "Users"
+    assert codes(ods(both)) == ["which-sheet"]
+    manifest = {"META-INF/manifest.xml": "<m:manifest xmlns:m='m'><m:encryption-data/></m:manifest>"}
+    assert codes(ods(both, extra=manifest)) == ["encrypted-workbook"]
+
+
+def test_cells_repeated_beyond_measure_are_refused() -> None:
+    many = ods_row(['<table:table-cell table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'],
+                   'table:number-rows-repeated="1048000"')  # fmt: skip
+    assert codes(ods(ods_table(ods_row(NAMES), many))) == ["damaged-workbook"]
+
+
+GOOD = xlsx(NAMES, ROW, [*ROW[:2], number("9", "00000"), *ROW[3:]], styles=STYLES, strings="<si><t>a</t></si>")
+GOOD_ODS = ods(ods_table(ods_row(NAMES), ods_row(ROW)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([GOOD, GOOD_ODS]), st.integers(0, 5000), st.integers(0, 5000), st.binary(max_size=4))
+def test_no_damage_to_the_bytes_of_a_workbook_raises(good: bytes, start: int, length: int, other: bytes) -> None:
+    start %= len(good)
+    for content in (good[:start], good[:start] + other + good[start + length % 40 :]):
+        table = read(content)
+        assert all(problem.message for problem in table.problems)
+        assert table.problems or table.rows == 2 or good is GOOD_ODS
+
+
+_XML = "".join(c for c in xml_row(ROW, 2))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, len(_XML)),
+    st.integers(0, 30),
+    st.sampled_from(["", "<", ">", "/", '"', "9", "<c>", "<v>", "</c>", "<row>", "x", "-", "<f/>"]),
+)
+def test_no_damage_to_the_markup_of_a_sheet_raises(start: int, length: int, other: str) -> None:
+    table = read(xlsx(NAMES, _XML[:start] + other + _XML[start + length :]))
+    assert all(problem.message for problem in table.problems)

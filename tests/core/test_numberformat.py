@@ -1,0 +1,72 @@
+"""Number formats: what a person sees of a number in a cell."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musterbook.core.numberformat import format_of, general, is_date, number
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "text"),
+    [
+        ("General", "12.0", "12"),
+        ("General", "0.1234567890123456", "0.123456789012346"),
+        ("General", "1E-300", "1E-300"),
+        ("General", "-0", "0"),
+        ("00000", "7", "00007"),
+        ("00000", "1234567", "1234567"),
+        ("000\\-00\\-0000", "12345678", "012-34-5678"),
+        ("(000) 000-0000", "2025550143", "(202) 555-0143"),
+        ("[<=9999999]###\\-####;\\(###\\)\\ ###\\-####", "2025550143", "2025550143"),
+        ("#,##0.00_);(#,##0.00)", "-1234.5", "(1,234.50)"),
+        ("#,##0", "999", "999"),
+        ("0.##", "1.5", "1.5"),
+        ("0.00", "2.675", "2.68"),
+        ("0,", "12345", "12"),
+        ("0%", "0.256", "26%"),
+        ('"No. "0', "5", "No. 5"),
+        ("[Red]0", "5", "5"),
+        ("[$€-407] 0", "5", "€ 5"),
+        ("0;-0;;@", "0", "0"),
+        ("#", "0", "0"),
+        ("# ?/?", "0.5", "0.5"),
+        ("##0.0E+0", "12345678", "12345678"),
+        ("d.m.yy", "1", "1900-01-01"),
+        ("d.m.yy", "61", "1900-03-01"),
+        ("mmm-yy", "45352", "2024-03-01"),
+        ("h:mm", "0.5", "12:00:00"),
+        ("[h]:mm", "1.5", "1.5"),
+        ("yyyy", "-1", "-1"),
+        ("yyyy", "9999999", "9999999"),
+    ],
+)
+def test_a_number_is_shown_as_its_format_has_it(code: str, value: str, text: str) -> None:
+    assert format_of(code)(Decimal(value)) == text
+
+
+def test_dates_may_be_counted_from_1904() -> None:
+    assert format_of("yyyy-mm-dd", from_1904=True)(Decimal(0)) == "1904-01-01"
+
+
+def test_letters_in_quotation_marks_make_no_date() -> None:
+    assert not is_date('"days" 0') and not is_date("[Red]0") and not is_date("General")
+    assert is_date("[$-409]d\\-mmm;@") and is_date("mm:ss")
+
+
+@pytest.mark.parametrize("text", ["", "x", "NaN", "Infinity", "1E999999", "--1"])
+def test_what_is_no_number_is_none(text: str) -> None:
+    assert number(text) is None
+
+
+@given(st.integers(-(10**14), 10**14))
+def test_a_whole_number_is_shown_whole(value: int) -> None:
+    assert general(Decimal(value)) == str(value)
+    assert general(Decimal(repr(float(value)))) == str(value)
+
+
+@given(st.text('0#?.,%;"\\_*[]EyGmdhs@ -/', max_size=12), st.decimals(-(10**20), 10**20, allow_nan=False, places=4))
+def test_no_format_raises(code: str, value: Decimal) -> None:
+    assert isinstance(format_of(code)(value), str)

@@ -1,0 +1,110 @@
+"""The results file and the errors file: nothing of an upload is lost, and the errored rows can be uploaded again."""
+
+import csv
+import io
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from musterbook.core import problems
+from musterbook.core.columns import REQUIRED
+from musterbook.core.grid import BLANKS
+from musterbook.core.intake import read
+from musterbook.core.results import errors_file, results_file
+from musterbook.core.table import Table
+
+HEADER = [column.heading for column in REQUIRED]
+ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]
+OURS = ["X_ROW", "X_RESULT", "X_PROBLEMS"]
+
+
+def upload(*rows: list[str]) -> bytes:
+    target = io.StringIO(newline="")
+    csv.writer(target).writerows(rows)
+    return target.getvalue().encode()
+
+
+def outcomes(**by_row: str) -> pl.DataFrame:
+    """Outcomes by row (`r2="errored: why"`)."""
+    entries = [(int(row[1:]), *text.partition(": ")[::2]) for row, text in by_row.items()]
+    return pl.DataFrame(entries, schema={"row": pl.UInt32, "outcome": pl.String, "problems": pl.String}, orient="row")
+
+
+def lines(content: bytes) -> list[list[str]]:
+    assert content.startswith(b"\xef\xbb\xbf") and content.endswith(b"\r\n")
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def test_the_rows_come_back_as_they_came_with_what_became_of_them() -> None:
+    table = read(upload(HEADER, ROW, [], ['a "b"', "x,y", "1\n2", *ROW[3:]]))
+    content = results_file(table, outcomes(r2="added", r4="errored: EMAIL is wrong."))
+    assert lines(content) == [
+        [*OURS, *HEADER],
+        ["2", "added", "", *ROW],
+        ["3", "skipped", ""],
+        ["4", "errored", "EMAIL is wrong.", 'a "b"', "x,y", "1\n2", *ROW[3:]],
+    ]
+
+
+def test_short_rows_stay_short_and_surplus_cells_come_back() -> None:
+    table = read(upload(HEADER, ROW[:3], [*ROW, "", "extra, cell"]))
+    content = errors_file(table, outcomes(r2="errored: short", r3="errored: long"))
+    assert lines(content)[1:] == [
+        ["2", "errored", "short", *ROW[:3]],
+        ["3", "errored", "long", *ROW, "", "extra, cell"],
+    ]
+    again = read(content)
+    assert [fault.code for fault in problems.of(again.faults)] == ["cell-count", "cell-count"]
+
+
+def test_the_errors_file_holds_the_errored_rows_alone() -> None:
+    table = read(upload(HEADER, ROW, ROW, ROW))
+    content = errors_file(table, outcomes(r2="added", r3="errored: x", r4="unchanged"))
+    assert [line[0] for line in lines(content)] == ["X_ROW", "3"]
+    assert lines(errors_file(table, outcomes(r2="added"))) == [[*OURS, *HEADER]]
+
+
+def test_our_columns_of_an_earlier_results_file_are_replaced_and_not_doubled() -> None:
+    first = errors_file(read(upload([*HEADER, "X_NOTE"], [*ROW, "n"])), outcomes(r2="errored: first"))
+    second = errors_file(read(first), outcomes(r2="errored: second"))
+    assert lines(second) == [[*OURS, *HEADER, "X_NOTE"], ["2", "errored", "second", *ROW, "n"]]
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_guarded() -> None:
+    row = ["=1+1", "@a", "-7", "+1", '="00123"', " \t=x", "'=y", "a=b"]
+    content = errors_file(read(upload([*HEADER, "=N"], [*row, "z"])), outcomes(r2="errored: =boo"))
+    assert lines(content) == [
+        [*OURS, *HEADER, "'=N"],
+        ["2", "errored", "'=boo", "'=1+1", "'@a", "'-7", "'+1", '="00123"', "'=x", "'=y", "a=b", "z"],
+    ]
+
+
+def test_a_value_that_the_workbook_lost_is_an_error_again_when_it_is_uploaded_unmended() -> None:
+    table = read(upload(HEADER, ROW))
+    lost = problems.frame([problems.Problem("no-result", 2, "ROLE")])
+    damaged = Table(cells=table.cells, file=table.file, original=table.original, faults=lost)
+    assert lines(errors_file(damaged, outcomes(r2="errored: x")))[1][-1] == "#N/A"
+
+
+_CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+_PLAIN = st.text("ab,\"\n ;=-+@'é", max_size=6)
+
+
+def meaning(cell: str) -> str:
+    """A cell as rule C1 reads it: trimmed, without the apostrophe before a sign."""
+    text = cell.strip(BLANKS)
+    return text[1:] if text[:2] in ("'=", "'+", "'-", "'@") else text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.one_of(_CELL, _PLAIN), max_size=11), min_size=1, max_size=5))
+def test_what_is_uploaded_again_means_what_it_meant(rows: list[list[str]]) -> None:
+    table = read(upload(HEADER, *rows))
+    errored = table.cells.select("row", outcome=pl.lit("errored"), problems=pl.lit("a\n, b"))
+    again = read(errors_file(table, errored))
+    assert not again.problems
+    first, second = table.cells.drop("row").rows(), again.cells.drop("row").rows()
+    assert [[meaning(cell) for cell in row] for row in first] == [[meaning(cell) for cell in row] for row in second]
+    codes = [[f.code for f in problems.of(t.faults)] for t in (table, again)]
+    assert codes[0] == codes[1]

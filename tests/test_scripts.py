@@ -1,0 +1,62 @@
+"""The PostgreSQL of the tests leaves nothing behind, and the closing line of ./test counts what was counted."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from scripts import postgres, testing
+
+needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is no PostgreSQL on this machine")
+_USE = "from scripts import postgres\nwith postgres.server() as url: print(url, flush=True); input()"
+
+
+@needs_postgres
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.terminate], ids=["killed", "ended"])
+def test_a_server_is_gone_when_its_user_is_gone(end: "Callable[[subprocess.Popen[str]], None]") -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", _USE], stdin=pipe, stdout=pipe, text=True, env=environment) as user:
+        assert user.stdout is not None
+        url = user.stdout.readline().strip()
+        folder = Path(parse_qs(urlsplit(url).query)["host"][0])
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SHOW fsync").fetchone() == ("off",)
+        end(user)
+    until = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not folder.exists()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+
+
+def test_a_server_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://db/muster")
+    with postgres.server() as url:
+        assert url == "postgres://db/muster"
+
+
+def test_the_counts_are_those_of_the_report(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/></testsuites>')
+    assert testing.counted(report, 1) == Counter(passed=3, failed=3, skipped=3)
+
+
+def test_a_run_that_broke_off_is_a_failure(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    assert testing.counted(report, 3) == Counter(failed=1)
+    report.write_text('<testsuites><testsuite tests="9" failures="0" errors="0" skipped="0"/></testsuites>')
+    assert testing.counted(report, 2) == Counter(passed=9, failed=1)
+
+
+def test_skipped_tests_are_named_in_the_closing_line_if_there_are_any() -> None:
+    assert testing.closing(Counter(passed=812)) == "812 passed, 0 failed"
+    assert testing.closing(Counter(passed=1, failed=2, skipped=3)) == "1 passed, 2 failed, 3 skipped"
