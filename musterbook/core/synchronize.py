@@ -71,7 +71,7 @@ def _protections(
     kept = missing.select(
         "id",
         code=pl.when("exempt").then(pl.lit("exempt"))
-        .when(pl.col("id") == own).then(pl.lit("own-account"))
+        .when(pl.col("id") == pl.lit(own, pl.Int64)).then(pl.lit("own-account"))
         .when(pl.col("role_id").is_in(above)).then(pl.lit("above-your-role")),
     )  # fmt: skip
     leaving = kept.filter(pl.col("code").is_null()).select("id")

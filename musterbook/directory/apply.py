@@ -19,11 +19,9 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool) 
 
     The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
     """
-    ids = frames.new_ids(models.User, plan.added.height) if plan.added.height else pl.Series("id", [], pl.Int64)
-    added = plan.added.with_columns(id=ids) if plan.added.height else plan.added
-    updated = plan.updated
-    _vacate(updated)
-    _update(updated, added)
+    added = plan.added.with_columns(id=frames.new_ids(models.User, plan.added.height))
+    _vacate(plan.updated)
+    _update(plan.updated, added)
     _add(added, agency, act)
     frames.update(models.User, plan.leavers.deactivated.select("id", active=pl.lit(False)))
     trail.append(agency, act, _events(plan, added), of=of)
@@ -36,8 +34,6 @@ def _vacate(updated: pl.DataFrame) -> None:
 
     No real key begins with a control character (rule C1).
     """
-    if updated.is_empty():
-        return
     given_up = updated.filter("vacates").select(
         "id", *(pl.format("\x01{}", pl.col("id")).alias(key) for key in _KEYS)
     )
@@ -46,8 +42,6 @@ def _vacate(updated: pl.DataFrame) -> None:
 
 def _linked(rows: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
     """The rows with the ids of supervisors who are added beside them."""
-    if added.is_empty():
-        return rows
     bosses = added.select(supervisor_row="row", new_supervisor_id="id")
     joined = rows.join(bosses, on="supervisor_row", how="left", maintain_order="left")
     return joined.with_columns(supervisor_id=pl.coalesce("new_supervisor_id", "supervisor_id"))
@@ -55,13 +49,10 @@ def _linked(rows: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
 
 def _update(updated: pl.DataFrame, added: pl.DataFrame) -> None:
     """Updates users; those whose supervisor is added by this plan are linked by the deferred foreign key's grace."""
-    if not updated.is_empty():
-        frames.update(models.User, _linked(updated, added).select("id", *_WRITTEN))
+    frames.update(models.User, _linked(updated, added).select("id", *_WRITTEN))
 
 
 def _add(added: pl.DataFrame, agency: models.Agency, act: Act) -> None:
-    if added.is_empty():
-        return
     users = _linked(added, added).select(
         "id",
         "external_id",
@@ -86,12 +77,10 @@ def _events(plan: Plan, added: pl.DataFrame) -> pl.DataFrame:
             pl.lit("user.deactivated"),
         ),
     ]
-    return pl.concat([part for part in parts if part.width])
+    return pl.concat(parts)
 
 
 def _event(users: pl.DataFrame, kind: pl.Expr) -> pl.DataFrame:
-    if users.is_empty():
-        return pl.DataFrame()
     return users.select(
         kind=kind, subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64), changes="changes"
     )
@@ -99,16 +88,11 @@ def _event(users: pl.DataFrame, kind: pl.Expr) -> pl.DataFrame:
 
 def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: int) -> None:
     """Puts the mails into the outbox (rule D8): an invitation to who may register, a notice to who has registered."""
-    mails = []
-    if not added.is_empty():
-        mails.append(_mail(added.filter("active"), "invitation", "email"))
-    if not plan.updated.is_empty():
-        mails += _tidings(plan.updated)
-    if not plan.leavers.deactivated.is_empty():
-        mails.append(_mail(plan.leavers.deactivated.filter("registered"), "deactivated", "email"))
-    mails = [part for part in mails if not part.is_empty()]
-    if not mails:
-        return
+    mails = [
+        _mail(added.filter("active"), "invitation", "email"),
+        *_tidings(plan.updated),
+        _mail(plan.leavers.deactivated.filter("registered"), "deactivated", "email"),
+    ]
     frames.insert(
         models.Mail,
         pl.concat(mails).with_columns(

@@ -72,6 +72,8 @@ def table(model: type[Model]) -> str:
 
 def new_ids(model: type[Model], number: int) -> pl.Series:
     """So many ids for rows of the model that are about to be written."""
+    if not number:
+        return pl.Series("id", [], dtype=pl.Int64)
     with connection.cursor() as cursor:
         if on_postgres():
             name = f"pg_get_serial_sequence('{table(model)}', 'id')"

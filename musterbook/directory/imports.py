@@ -183,8 +183,8 @@ def _read(agency: models.Agency, upload: Upload, options: Options) -> Table:
             encoding=options.encoding,
             delimiter=options.delimiter,
             sheet=options.sheet,
-            mapping=options.mapping,
-            remembered=agency.mapping,
+            mapping=options.mapping or agency.mapping,
+            strict_mapping=bool(options.mapping),
             limits=limits,
         ),
     )

@@ -108,7 +108,7 @@ def verify(agency: models.Agency) -> Finding:
 
 
 def _parts(agency: models.Agency, link: models.TrailLink) -> Iterator[pl.DataFrame]:
-    at = "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') AS at" if frames.on_postgres() else "at"
+    at = "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') " if frames.on_postgres() else "CAST(at AS text)"
     listed = ", ".join(at if name == "at" else f'"{name}"' for name in _SEALED)
     sql = (
         f"SELECT {listed} FROM {frames.table(models.Event)}"
