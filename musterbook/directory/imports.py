@@ -108,7 +108,7 @@ def run(
     earlier = _earlier(agency, key, sha256, options)
     if earlier:
         return Done(earlier, None)
-    operator = _permitted(agency, by, options.mode)
+    operator = permitted(agency, by, options.mode)
     progress("reading")
     table = _read(agency, upload, options)
     record = models.Import(
@@ -163,7 +163,7 @@ def _retried(earlier: models.Import) -> bool:
     return False
 
 
-def _permitted(agency: models.Agency, by: str, mode: Mode) -> "queries.Operator | None":
+def permitted(agency: models.Agency, by: str, mode: Mode) -> "queries.Operator | None":
     if not by:
         return None
     operator = queries.operator(agency, by)

@@ -1,0 +1,154 @@
+"""Undo: an applied import's inverse, planned, shown and recorded like any other import (rule A5)."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import polars as pl
+
+from musterbook.core import changes, columns, problems, text
+from musterbook.core import plan as planning
+from musterbook.core.plan import Plan
+from musterbook.core.policy import Policy
+from musterbook.core.snapshot import SCHEMA, Snapshot
+from musterbook.core.table import Table
+from musterbook.core.vocabulary import Vocabulary
+from musterbook.directory import frames, imports, models, queries
+from musterbook.directory.imports import Done, Options, Progress, silent
+from musterbook.directory.trail import Act
+
+_UNDOABLE = tuple(column for column in columns.COLUMNS if column is not columns.EXTERNAL_ID)
+_PAIRS = pl.Struct({heading: pl.List(pl.String) for heading in changes.NAMES})
+
+
+class NotApplied(Exception):
+    """The import changed nothing, so there is nothing to undo."""
+
+
+def run(
+    record: models.Import, *, at: datetime, by: str = "", through: str, preview: bool = False, progress: Progress = silent
+) -> Done:
+    """Takes an applied import back: values return where nobody has changed them since, added users become Inactive.
+
+    What has changed since stays, with a problem where nothing of the user can go back, else with a note. Raises
+    NotApplied, and what `imports.run` raises.
+    """
+    if record.state != "applied":
+        raise NotApplied(record.number)
+    agency = record.agency
+    options = Options(preview=preview)
+    operator = imports.permitted(agency, by, options.mode)
+    undoing = models.Import(
+        number=imports.new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
+        options=options.as_json(), started_at=at, undoes=record,
+    )  # fmt: skip
+    policy = Policy(options.mode, operator=operator, limit=queries.limit(agency))
+    return imports.carry_out(undoing, lambda: _plan(record, policy), Act(at, by, through), progress=progress)
+
+
+def _plan(record: models.Import, policy: Policy) -> Plan:
+    agency = record.agency
+    words = queries.vocabulary(agency)
+    changed = _changed(record, words)
+    table = Table(cells=_cells(changed), faults=_stuck(changed))
+    snapshot = Snapshot(queries.snapshot(agency, table, policy.mode).users, words)
+    plan = planning.make(table, snapshot, policy)
+    return replace(plan, notes=pl.concat([plan.notes, _left(changed)]).sort("row", maintain_order=True))
+
+
+def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
+    """The users whom the import changed: `row`, `kind`, what they are now as text, `was` and `became` of each column,
+    and for each column its way: `back`, `stays` (changed since) or null (nothing to do)."""
+    events, users = frames.table(models.Event), frames.table(models.User)
+    listed = ", ".join("u.registered_at IS NOT NULL" if name == "registered" else f"u.{name}" for name in SCHEMA)
+    found = frames.read(
+        f"SELECT e.kind, e.changes, b.email, b.external_id, {listed} FROM {events} e JOIN {users} u ON u.id = e.subject_id"
+        f" LEFT JOIN {users} b ON b.id = u.supervisor_id WHERE e.of_id = %s ORDER BY e.id",
+        [record.pk],
+        {"kind": pl.String, "changes": pl.String, "supervisor_email": pl.String, "supervisor_external_id": pl.String, **SCHEMA},
+    )
+    pairs = found["changes"].str.json_decode(_PAIRS).struct.unnest()
+    now = found.select("id", "external_id", "kind", *changes.texts(words)).with_row_index("row", offset=2)
+    joined = pl.concat([now, pairs], how="horizontal")
+    return _with_ways(_with_supervisors(joined, record.agency)).with_columns(pl.col("row").cast(pl.UInt32))
+
+
+def _with_supervisors(changed: pl.DataFrame, agency: models.Agency) -> pl.DataFrame:
+    """The changed users with `supervisor_back`: the address, once all is undone, of the supervisor they had before."""
+    before = pl.col(changes.LINK).list.get(0, null_on_oob=True)
+    ids = changed.select(before.drop_nulls().unique()).to_series().to_list()
+    condition, parameter = frames.among("external_id", ids)
+    bosses = frames.read(
+        f"SELECT external_id, email FROM {frames.table(models.User)} WHERE agency_id = %s AND {condition}",
+        [agency.pk, parameter],
+        {"boss": pl.String, "email_now": pl.String},
+    )
+    moving = pl.col("EMAIL").list.get(1, null_on_oob=True) == pl.col("email")
+    returning = changed.filter(pl.col("kind") == "user.updated", moving).select(
+        boss="external_id", email_back=pl.col("EMAIL").list.get(0)
+    )
+    addresses = bosses.join(returning, on="boss", how="left").select("boss", supervisor_back=pl.coalesce("email_back", "email_now"))
+    named = changed.with_columns(boss=before).join(addresses, on="boss", how="left", maintain_order="left")
+    return named.with_columns(pl.col("supervisor_back").fill_null(""))
+
+
+def _with_ways(changed: pl.DataFrame) -> pl.DataFrame:
+    return changed.with_columns(_way(column).alias(f"way_{column.field}") for column in _UNDOABLE)
+
+
+def _way(column: columns.Column) -> pl.Expr:
+    """Whether the column goes `back`, `stays` because it was changed since, or has nothing to undo (null).
+
+    Of added users only the status goes back: to Inactive, for nobody is ever deleted.
+    """
+    heading, name = column.heading, column.field
+    if column is columns.SUPERVISOR_EMAIL:
+        heading = name = changes.LINK
+        name = changes.NAMES[heading]
+    was, became = (pl.col(heading).list.get(place, null_on_oob=True) for place in (0, 1))
+    now = pl.col(name)
+    added = pl.col("kind") == "user.added"
+    if column is columns.STATUS:
+        was = pl.when(added).then(pl.lit("Inactive")).otherwise(was)
+        concerned = pl.lit(True)
+    else:
+        concerned = ~added
+    return pl.when(concerned & was.is_not_null() & (now != was)).then(
+        pl.when(now == became).then(pl.lit("back")).otherwise(pl.lit("stays"))
+    )
+
+
+def _cells(changed: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the inverse import: every column as it is now, but what goes back as it was."""
+    cells = [pl.col("external_id")]
+    for column in _UNDOABLE:
+        was = pl.col("supervisor_back") if column is columns.SUPERVISOR_EMAIL else pl.col(column.heading).list.get(0, null_on_oob=True)
+        if column is columns.STATUS:
+            was = pl.when(pl.col("kind") == "user.added").then(pl.lit("Inactive")).otherwise(was)
+        back = pl.col(f"way_{column.field}") == "back"
+        cells.append(pl.when(back).then(was).otherwise(pl.col(column.field)).alias(column.field))
+    rows = changed.select("row", *cells)
+    return rows.with_columns(text.guard(rows[c.field]) for c in columns.COLUMNS if c is not columns.PHONE)
+
+
+def _stuck(changed: pl.DataFrame) -> pl.DataFrame:
+    """A problem for each changed column of the users of whom nothing can go back."""
+    return _told(changed.filter(~_goes_back()), "changed-since")
+
+
+def _left(changed: pl.DataFrame) -> pl.DataFrame:
+    """A note for each changed column of the users of whom something goes back."""
+    return _told(changed.filter(_goes_back()), "changes-left")
+
+
+def _goes_back() -> pl.Expr:
+    return pl.any_horizontal((pl.col(f"way_{column.field}") == "back").fill_null(False) for column in _UNDOABLE)
+
+
+def _told(changed: pl.DataFrame, code: str) -> pl.DataFrame:
+    parts = [
+        changed.filter(pl.col(f"way_{column.field}") == "stays").select(
+            "row", code=pl.lit(code), column=pl.lit(column.heading), value=column.field, detail=pl.lit(""), hint=pl.lit("")
+        )
+        for column in _UNDOABLE
+    ]
+    return pl.concat([problems.frame(), *parts])
