@@ -34,7 +34,7 @@ def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.D
         return pl.DataFrame(schema=schema)
     # PostgreSQL's own CSV of values without line breaks (rule C1) is the plainest there is; t and f are its booleans.
     texts: SchemaDict = {name: pl.String if kind == pl.Boolean else kind for name, kind in schema.items()}
-    frame = pl.read_csv(io.BytesIO(content), has_header=False, schema=texts, missing_utf8_is_empty_string=True)
+    frame = pl.read_csv(io.BytesIO(content), has_header=False, schema=texts)
     return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind == pl.Boolean)
 
 
