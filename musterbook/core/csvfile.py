@@ -14,7 +14,7 @@ from musterbook.core.table import FileFacts
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _HEAD = 1 << 20
-_SEP = re.compile(r'"?sep=([^"\r\n]+)"?[;,\t|]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+_SEP = re.compile(r'"?sep=([^"\r\n])"?[;,\t|]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
         quick = csvquick.rows(body, dialect.delimiter, dialect.header)
         if quick is not None:
             if quick.height > most_rows:
-                raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,} rows"), headings=dialect.header)
+                raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,}"), headings=dialect.header)
             numbers = pl.int_range(2, quick.height + 2, dtype=pl.UInt32, eager=True)
             return quick.insert_column(0, numbers.alias("row")), {}
     builder = GridBuilder(width, most_rows)

@@ -89,7 +89,7 @@ class GridBuilder:
         """Add the row `number`; it may have fewer or more cells than the grid has columns."""
         self.count += 1
         if self.count > self.most_rows:
-            raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,} rows"))
+            raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,}"))
         self._numbers.append(number)
         self._rows.append(cells if len(cells) == self.width else self._fitted(number, cells))
         if len(self._rows) == self.CHUNK:

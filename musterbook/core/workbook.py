@@ -28,6 +28,8 @@ class Book(Protocol):
 
 _BOOKS: Mapping[str, Callable[[Archive], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
 _LISTED = 20
+_LOOKED_AT = 50
+"""So many sheets are looked at; one beyond them has to be named."""
 
 
 def grid(content: bytes, form: str, most_rows: int, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
@@ -39,7 +41,7 @@ def grid(content: bytes, form: str, most_rows: int, mapping: Mapping[str, str], 
     book = _BOOKS[form](Archive(content))
     if not book.sheets:
         raise damaged("it has no visible sheet")
-    first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets}
+    first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets[:_LOOKED_AT]}
     sheet = _named(book, named_sheet) if named_sheet else _chosen(first_rows, mapping)
     others = [headings.shown(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
     notes = (Problem("other-sheets", value=sheet, detail=_listed(others)),) if others else ()
