@@ -104,7 +104,9 @@ def _raise_at_bad_byte(content: bytes) -> None:
         raise Unreadable("utf-8", content[: error.start].decode("utf-8")) from error
 
 
-_SEVERAL_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_SEVERAL_BYTES = re.compile(
+    rb"[\xc2-\xf4](?:(?<=[\xc2-\xdf])[\x80-\xbf]|(?<=[\xe0-\xef])[\x80-\xbf]{2}|(?<=[\xf0-\xf4])[\x80-\xbf]{3})"
+)
 
 
 def _as_windows(content: bytes, error: Unreadable) -> Decoded:
@@ -152,7 +154,12 @@ _CELL_END = re.compile('[\r\n,;\t|"]')
 
 
 def _refuse_doubtful(text: str) -> None:
+    looked_at: set[str] = set()
     for run in _BEYOND_ASCII.finditer(text):
+        spot = text[max(0, run.start() - 1) : run.end() + 1]
+        if spot in looked_at:
+            continue
+        looked_at.add(spot)
         if any(_DOUBTFUL.match(text, at) for at in range(run.start(), run.end())):
             before = _CELL_END.split(text[max(0, run.start() - 40) : run.start()])[-1]
             after = _CELL_END.split(text[run.start() : run.end() + 40])[0]

@@ -42,7 +42,11 @@ def _file(table: Table, rows: pl.DataFrame) -> bytes:
     ours = [pl.col("row").cast(pl.String), pl.col("outcome").fill_null(""), _cell("problems").fill_null("")]
     surplus = _surplus(table)
     # A cell that a short row does not have is null, and leaves no delimiter behind.
-    line = pl.concat_str([*ours, *(_cell(name) for name in kept), "surplus"], separator=",", ignore_nulls=True)
+    line = pl.concat_str(
+        [*ours, *(_cell(name) if _odd(rows[name]) else name for name in kept), "surplus"],
+        separator=",",
+        ignore_nulls=True,
+    )
     lines = rows.join(surplus, on="row", how="left", maintain_order="left").select(line.alias("line"))
     top = first.select(pl.concat_str([_cell(name) for name in first.columns], separator=",").alias("line"))
     text = pl.concat([top, lines])["line"].str.join("\r\n").item()
@@ -66,6 +70,14 @@ def _surplus(table: Table) -> pl.DataFrame:
     schema = {"row": pl.UInt32, "cell": pl.String}
     cells = pl.DataFrame([(row, cell) for row, cells in table.surplus.items() for cell in cells], schema, orient="row")
     return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
+
+
+_ODD = f'[",\\r\\n]|^[{BLANKS}]*[=+@-]|^[ \\t]|[ \\t]$'
+
+
+def _odd(cells: pl.Series) -> bool:
+    """True if some cell of a column cannot be written as it stands; of most columns none is."""
+    return bool(cells.str.contains(_ODD).any())
 
 
 def _cell(name: str) -> pl.Expr:
