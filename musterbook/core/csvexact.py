@@ -10,6 +10,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from musterbook.core.grid import MOST_IN_ROW, too_wide
+
 
 class BrokenQuote(Exception):
     """The quoted cell `index` of row `row` is not closed rightly; `code` says how, `text` is how the cell begins."""
@@ -37,6 +39,8 @@ class Scanner:
         """The record that `line` (with its line end) completes, None while a quoted cell goes on in the next line."""
         bare = line.rstrip("\r\n")
         if self._open is None and '"' not in line:
+            if len(bare) > MOST_IN_ROW and bare.count(self.delimiter) >= MOST_IN_ROW:
+                raise too_wide(self.row, MOST_IN_ROW)
             self.row += 1
             return bare.split(self.delimiter) if bare else []
         if not self._quoted(line, bare):
@@ -60,6 +64,8 @@ class Scanner:
                 at = self._cell(line, bare, at)
             if self._open is not None:
                 return False
+            if len(self.cells) > MOST_IN_ROW:
+                raise too_wide(self.row, MOST_IN_ROW)
             if at >= len(bare):
                 return True
             at += 1

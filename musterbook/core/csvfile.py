@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from musterbook.core import csvexact, csvquick, encoding, headings
-from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank
+from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank, too_wide
 from musterbook.core.problems import Problem
 from musterbook.core.table import FileFacts
 
@@ -79,7 +79,7 @@ def _width(header: Sequence[str]) -> int:
     """How many columns the header row names; blank headings at its end count for nothing."""
     width = max((index for index, cell in enumerate(header, 1) if not blank(cell)), default=0)
     if width > MOST_COLUMNS:
-        raise Refusal(Problem("too-many-columns", detail=f"{MOST_COLUMNS:,}"))
+        raise too_wide(1, MOST_COLUMNS)
     return width
 
 

@@ -17,7 +17,13 @@ BLANKS = (
 
 MOST_COLUMNS = 1_000
 MOST_CELLS = 200_000_000
+MOST_IN_ROW = 20_000
 """What no file of users comes near: a few bytes of rows under a header row of that width would fill the memory."""
+
+
+def too_wide(row: int, most: int) -> "Refusal":
+    """The refusal of a file for a row of more than `most` cells."""
+    return Refusal(Problem("too-many-columns", detail=str(row), value=f"{most:,}"))
 
 
 class Refusal(Exception):

@@ -82,7 +82,9 @@ def _table(grid: Grid, options: ReadOptions) -> Table:
         mapped={grid.headings[index]: column.heading for index, column in found.columns.items()},
         ignored=tuple(grid.headings[index] for index in found.ignored),
     )
-    wrong = [_no_header(grid)] if not found.columns else [*found.problems, *_blank_headings(grid, found)]
+    wrong = [*found.problems, *_blank_headings(grid, found)]
+    if not found.columns:
+        wrong = [_no_header(grid), *(problem for problem in found.problems if problem.code == "unknown-mapping")]
     if wrong:
         return Table.refused(wrong, file, grid.notes)
     blanks, examples = _blank_rows(grid, found), _example_rows(grid, found)

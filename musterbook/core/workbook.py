@@ -7,7 +7,7 @@ from typing import Protocol
 
 from musterbook.core import headings
 from musterbook.core.archive import Archive, damaged
-from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal
+from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
 from musterbook.core.ods import OdsBook
 from musterbook.core.problems import Problem
 from musterbook.core.sheet import Row
@@ -107,7 +107,7 @@ def _read(book: Book, sheet: str, form: str, most_rows: int, notes: tuple[Proble
         rows, first = itertools.chain([first], rows), None
     width = max(first.cells, default=-1) + 1 if first else 0
     if width > MOST_COLUMNS:
-        raise Refusal(Problem("too-many-columns", detail=f"{MOST_COLUMNS:,}"))
+        raise too_wide(1, MOST_COLUMNS)
     header = tuple(_cells(first, width)) if first else ()
     gathered = _Gathering(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1))))
     for row in rows:
