@@ -221,6 +221,6 @@ def test_a_row_of_cells_without_end_refuses_the_file(line: str) -> None:
     assert [p.message for p in table.problems] == ["Row 3 has more than 20,000 cells."]
 
 
-def test_a_long_cell_full_of_delimiters_is_a_fault_of_its_row_or_refuses_the_file() -> None:
-    table = read(f"{HEADER}\n{ROW.replace('Ann', chr(34) + ',' * 15_000 + chr(34))}\n".encode())
+def test_a_long_cell_full_of_delimiters_is_a_fault_of_its_row_alone() -> None:
+    table = read(f"{HEADER}\n{ROW.replace('Ann', chr(34) + ',' * 150_000 + chr(34))}\n".encode())
     assert table.faults["code"].to_list() == ["cell-too-long"]

@@ -223,7 +223,7 @@ def test_headings_further_down_are_pointed_to() -> None:
     "content",
     [
         xlsx(NAMES, ["<c t='s'><v>99999</v></c>"]),
-        xlsx(NAMES, ["<c t='s'><v>-1</v></c>"]),
+        xlsx(NAMES, ["<c t='s'><v>-1</v></c>"], strings="<si><t>a</t></si>"),
         xlsx(NAMES, ["<c><v>twelve</v></c>"]),
         xlsx(NAMES, ["<c><v>1E999999999</v></c>"]),
         xlsx(NAMES, ['<c r="XFE2"><v>1</v></c>']),
