@@ -1,8 +1,8 @@
 """The archive that a workbook is: opened only if it unpacks to a sane size, its parts read piece by piece as XML.
 
-Nothing in a workbook is trusted: what the archive says of its sizes is checked before anything is unpacked, and holds while it
-is (a part that unpacks to another size, or whose checksum is wrong, is damage); a document type, and so any entity of one, is
-refused.
+Nothing in a workbook is trusted: what the archive says of its sizes is checked before anything is unpacked, and holds
+while it is (a part that unpacks to another size, or whose checksum is wrong, is damage); a document type, and so any
+entity of one, is refused.
 """
 
 import io

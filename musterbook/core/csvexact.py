@@ -1,8 +1,8 @@
 """The exact CSV reader: RFC 4180 line by line, for files that the quick reader does not take.
 
-A quotation mark opens a quoted cell if it is the first sign of the cell; blanks may stand before it if the cell is closed
-on the same line. Blanks may stand after the closing mark; anything else there refuses the file, since nobody can say what
-was meant, and so does a cell that is never closed. A quotation mark elsewhere is part of the value.
+A quotation mark opens a quoted cell if it is the first sign of the cell; blanks may stand before it if the cell is
+closed on the same line. Blanks may stand after the closing mark; anything else there refuses the file, since nobody
+can say what was meant, and so does a cell that is never closed. A quotation mark elsewhere is part of the value.
 """
 
 import io

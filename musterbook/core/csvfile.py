@@ -29,7 +29,7 @@ def grid(
 ) -> Grid:
     """The grid of a CSV file; raises Refusal for one that cannot be read.
 
-    `mapping` (heading → column) helps to tell the delimiter; `named_encoding` and `named_delimiter` settle what they name.
+    `mapping` (heading → column) helps to tell the delimiter; the two `named_` ones settle what they name.
     """
     delimiter = _delimiter_named(named_delimiter) if named_delimiter else ""
     try:
@@ -54,7 +54,7 @@ def _delimiter_named(name: str) -> str:
 
 
 def _dialect(head: str, named: str, mapping: Mapping[str, str]) -> _Dialect:
-    """What the beginning of the text says: its delimiter (unless `named`), lines before the header row, the header row."""
+    """What the beginning of a text says: its delimiter (unless `named`), lines before the header row, that row."""
     sep = _SEP.match(head)
     if sep:
         named = named or _delimiter_named(sep[1])

@@ -1,9 +1,9 @@
 """The quick CSV reader, for files proven plain; anything odd is left to the exact reader.
 
-The proof. Before: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell that opens after a delimiter or
-line end, closes before one, and holds no line break. After: there are as many rows as lines, as many delimiters outside of
-cells as those rows need, and the bytes of cells, delimiters, line ends and quotation marks together are those of the file:
-nothing is lost, and nothing merged.
+The proof. Before: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell that opens after a
+delimiter or line end, closes before one, and holds no line break. After: there are as many rows as lines, as many
+delimiters outside of cells as those rows need, and the bytes of cells, delimiters, line ends and quotation marks
+together are those of the file: nothing is lost, and nothing merged.
 """
 
 import re

@@ -1,11 +1,11 @@
 """Which characters a CSV file's bytes are: UTF-8, UTF-16, Windows-1252 or an encoding that the operator names.
 
-A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not is
-damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or if all
-that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no byte that
-Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside a word, a
-capital after a small letter, three accented letters running). One doubtful spot refuses the file, for letters read wrong
-would be stored in silence; the operator who names the encoding has the last word.
+A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not
+is damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or
+if all that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no
+byte that Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside
+a word, a capital after a small letter, three accented letters running). One doubtful spot refuses the file, for
+letters read wrong would be stored in silence; the operator who names the encoding has the last word.
 """
 
 import codecs
@@ -49,7 +49,7 @@ class Unreadable(Exception):
 
 
 def decoded(content: bytes, named: str | None) -> Decoded:
-    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is no encoding."""
+    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is none."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _as(content, encoding)
@@ -131,7 +131,7 @@ _LETTER = "A-Za-zŠŒŽšœžŸÀ-ÖØ-öø-ÿ"
 _DOUBTFUL = re.compile(
     "|".join(
         (
-            # A symbol between two letters; an apostrophe, a middle dot, a no-break space and a soft hyphen may be there.
+            # A symbol between two letters; an apostrophe, a middle dot and a soft hyphen may be there.
             f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
             "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
             # A symbol that opens a word, and one that ends it.

@@ -1,7 +1,7 @@
 """What a person sees of a number in a spreadsheet cell: `123` in a cell of format `00000` is `00123`.
 
-Two things are told otherwise than a spreadsheet shows them: a number in scientific form is written out, since nothing of it is
-lost in the file, and a date is written as ISO 8601 has it, since its own form depends on who looks.
+Two things are told otherwise than a spreadsheet shows them: a number in scientific form is written out, since nothing
+of it is lost in the file, and a date is written as ISO 8601 has it, since its own form depends on who looks.
 """
 
 import re

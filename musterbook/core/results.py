@@ -1,8 +1,8 @@
 """The results file and the errors file: the rows of an upload as they came, with what became of them (rule A2).
 
-Our three columns stand in front, so that a short row stays short and the cells beyond the headings stay where they were: mended,
-the file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets the apostrophe that reading takes off
-again.
+Our three columns stand in front, so that a short row stays short and the cells beyond the headings stay where they
+were: mended, the file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets the apostrophe
+that reading takes off again.
 """
 
 import polars as pl
@@ -19,8 +19,8 @@ _MARK = "\ufeff".encode()
 def results_file(table: Table, outcomes: pl.DataFrame) -> bytes:
     """All rows of an upload as CSV (UTF-8 with a byte order mark, CRLF).
 
-    `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems` (ready
-    text); a row that it does not name is shown as skipped if reading skipped it, else without a result.
+    `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems`
+    (ready text); a row that it does not name is shown as skipped if reading skipped it, else without a result.
     """
     known = outcomes.select("row", "outcome", "problems")
     skipped = table.skipped.join(known, on="row", how="anti")
@@ -54,7 +54,7 @@ def _file(table: Table, rows: pl.DataFrame) -> bytes:
 
 
 def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Cells that a workbook kept no true value of, as `#N/A`: uploaded unmended they must be an error again, not a value."""
+    """Cells that a workbook kept no true value of, as `#N/A`: unmended, they must be an error again, not a value."""
     place = {column: index for index, column in enumerate(table.file.headings)}
     columns = {column: str(place[heading]) for heading, column in table.file.mapped.items()}
     lost = table.faults.filter(pl.col("code").is_in(_LOST))

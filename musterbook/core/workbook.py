@@ -35,8 +35,8 @@ _LOOKED_AT = 50
 def grid(content: bytes, form: str, most_rows: int, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
     """The grid of a workbook of the form `xlsx` or `ods`; raises Refusal for one that cannot be read.
 
-    The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading →
-    column), or else the one that comes nearest to that, so that its faults can be told.
+    The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading
+    → column), or else the one that comes nearest to that, so that its faults can be told.
     """
     book = _BOOKS[form](Archive(content))
     if not book.sheets:

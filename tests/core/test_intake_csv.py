@@ -1,4 +1,4 @@
-"""The CSV readers: the exact one keeps every rule of quoting, and the quick one agrees with it or leaves the file alone."""
+"""The CSV readers: the exact one keeps the rules of quoting, and the quick one agrees or leaves the file alone."""
 
 import csv
 import io
