@@ -1,11 +1,12 @@
 """The archive that a workbook is: opened only if it unpacks to a sane size, its parts read piece by piece as XML.
 
-Nothing in a workbook is trusted: what the archive says of its sizes is checked before anything is unpacked, and holds while it
-is (a part that unpacks to another size, or whose checksum is wrong, is damage); a document type, and so any entity of one, is
-refused.
+Nothing in a workbook is trusted: what the archive says of its sizes is checked before anything is unpacked, and holds
+while it is (a part that unpacks to another size, or whose checksum is wrong, is damage); a document type, and so any
+entity of one, is refused.
 """
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ _CHUNK = 1 << 18
 _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
     expat.ExpatError,
     EOFError,
     OSError,
@@ -64,6 +66,8 @@ class Archive:
             raise Refusal(Problem("workbook-too-large", detail=f"{unpacked / 1024**2:,.0f} MB"))
         if any(member.flag_bits & 1 for member in members):
             raise Refusal(Problem("encrypted-workbook"))
+        if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+            raise damaged("its archive is packed in a way that no workbook is")
         self._names = {member.filename.lower(): member.filename for member in members}
 
     def has(self, part: str) -> bool:

@@ -1,14 +1,16 @@
 """The exact CSV reader: RFC 4180 line by line, for files that the quick reader does not take.
 
-A quotation mark opens a quoted cell if it is the first sign of the cell; blanks may stand before it if the cell is closed
-on the same line. Blanks may stand after the closing mark; anything else there refuses the file, since nobody can say what
-was meant, and so does a cell that is never closed. A quotation mark elsewhere is part of the value.
+A quotation mark opens a quoted cell if it is the first sign of the cell; blanks may stand before it if the cell is
+closed on the same line. Blanks may stand after the closing mark; anything else there refuses the file, since nobody
+can say what was meant, and so does a cell that is never closed. A quotation mark elsewhere is part of the value.
 """
 
 import io
 import itertools
 import re
 from collections.abc import Iterator
+
+from musterbook.core.grid import MOST_IN_ROW, too_wide
 
 
 class BrokenQuote(Exception):
@@ -37,6 +39,8 @@ class Scanner:
         """The record that `line` (with its line end) completes, None while a quoted cell goes on in the next line."""
         bare = line.rstrip("\r\n")
         if self._open is None and '"' not in line:
+            if len(bare) > MOST_IN_ROW and bare.count(self.delimiter) >= MOST_IN_ROW:
+                raise too_wide(self.row, MOST_IN_ROW)
             self.row += 1
             return bare.split(self.delimiter) if bare else []
         if not self._quoted(line, bare):
@@ -60,6 +64,8 @@ class Scanner:
                 at = self._cell(line, bare, at)
             if self._open is not None:
                 return False
+            if len(self.cells) > MOST_IN_ROW:
+                raise too_wide(self.row, MOST_IN_ROW)
             if at >= len(bare):
                 return True
             at += 1

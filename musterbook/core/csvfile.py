@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from musterbook.core import csvexact, csvquick, encoding, headings
-from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank
+from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank, too_wide
 from musterbook.core.problems import Problem
 from musterbook.core.table import FileFacts
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _HEAD = 1 << 20
-_SEP = re.compile(r'"?sep=([^"\r\n]+)"?[;,\t|]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+_SEP = re.compile(r'"?sep=([^"\r\n])"?[;,\t|]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def grid(
 ) -> Grid:
     """The grid of a CSV file; raises Refusal for one that cannot be read.
 
-    `mapping` (heading → column) helps to tell the delimiter; `named_encoding` and `named_delimiter` settle what they name.
+    `mapping` (heading → column) helps to tell the delimiter; the two `named_` ones settle what they name.
     """
     delimiter = _delimiter_named(named_delimiter) if named_delimiter else ""
     try:
@@ -54,7 +54,7 @@ def _delimiter_named(name: str) -> str:
 
 
 def _dialect(head: str, named: str, mapping: Mapping[str, str]) -> _Dialect:
-    """What the beginning of the text says: its delimiter (unless `named`), lines before the header row, the header row."""
+    """What the beginning of a text says: its delimiter (unless `named`), lines before the header row, that row."""
     sep = _SEP.match(head)
     if sep:
         named = named or _delimiter_named(sep[1])
@@ -79,7 +79,7 @@ def _width(header: Sequence[str]) -> int:
     """How many columns the header row names; blank headings at its end count for nothing."""
     width = max((index for index, cell in enumerate(header, 1) if not blank(cell)), default=0)
     if width > MOST_COLUMNS:
-        raise Refusal(Problem("too-many-columns", detail=f"{MOST_COLUMNS:,}"))
+        raise too_wide(1, MOST_COLUMNS)
     return width
 
 
@@ -117,7 +117,7 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
         quick = csvquick.rows(body, dialect.delimiter, dialect.header)
         if quick is not None:
             if quick.height > most_rows:
-                raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,} rows"), headings=dialect.header)
+                raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,}"), headings=dialect.header)
             numbers = pl.int_range(2, quick.height + 2, dtype=pl.UInt32, eager=True)
             return quick.insert_column(0, numbers.alias("row")), {}
     builder = GridBuilder(width, most_rows)

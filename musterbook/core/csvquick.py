@@ -1,8 +1,9 @@
 """The quick CSV reader, for files proven plain; anything odd is left to the exact reader.
 
-The proof: line ends are LF or CRLF; every quotation mark belongs to a quoted cell that opens after a delimiter or line end,
-closes before one, and holds no line break; outside quoted cells there are just as many delimiters as the rows need, and
-the parser takes no row with more. At last the bytes of all cells are counted: nothing is lost, and nothing merged.
+The proof. Before: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell that opens after a
+delimiter or line end, closes before one, and holds no line break. After: there are as many rows as lines, as many
+delimiters outside of cells as those rows need, and the bytes of cells, delimiters, line ends and quotation marks
+together are those of the file: nothing is lost, and nothing merged.
 """
 
 import re
@@ -18,39 +19,22 @@ def rows(body: bytes, delimiter: str, headings: Sequence[str]) -> pl.DataFrame |
 
     `body` is UTF-8 text without NUL, whose first record is `headings`.
     """
-    width = len(headings)
-    if width < 2 or body.count(b"\r") != body.count(b"\r\n") or any("\n" in heading for heading in headings):
+    if len(headings) < 2 or any("\n" in heading for heading in headings):
         return None
-    lines, size = _plain(body, delimiter, width)
-    if lines < 2:
+    if body.count(b"\r") != body.count(b"\r\n") or not _quoted_well(body, delimiter):
         return None
-    frame = _parsed(body, delimiter, width)
-    if frame is None or frame.height != lines - 1:
-        return None
-    header = sum(len(heading.encode()) for heading in headings)
-    return frame if _size(frame) + header == size else None
+    frame = _parsed(body, delimiter, len(headings))
+    return frame if frame is not None and _whole(frame, headings, body, delimiter) else None
 
 
-def _plain(body: bytes, delimiter: str, width: int) -> tuple[int, int]:
-    """How many lines the text has and how many bytes its cells hold, without quotation marks; (0, 0) if it is not plain."""
-    rest, inside = _without_quoted(body, delimiter) if b'"' in body else (body, 0)
-    breaks = rest.count(b"\n")
-    lines = breaks + (not rest.endswith(b"\n"))
-    delimiters = rest.count(delimiter.encode())
-    if inside < 0 or delimiters != lines * (width - 1):
-        return 0, 0
-    return lines, len(rest) - delimiters - breaks - rest.count(b"\r") + inside
-
-
-def _without_quoted(body: bytes, delimiter: str) -> tuple[bytes, int]:
-    """The text without its quoted cells, and the bytes these hold; -1 if some quotation mark is no part of such a cell."""
+def _quoted_well(body: bytes, delimiter: str) -> bool:
+    if b'"' not in body:
+        return True
     mark = re.escape(delimiter).encode()
-    quoted = re.compile(rb'"(?<![^\n' + mark + rb']")[^"\r\n]*+(?:""[^"\r\n]*+)*+"(?=[\r\n' + mark + rb"]|\Z)")
-    rest, cells = quoted.subn(b"", body)
-    if b'"' in rest:
-        return rest, -1
-    escaped = (body.count(b'"') - 2 * cells) // 2
-    return rest, len(body) - len(rest) - 2 * cells - escaped
+    opening = rb'"(?<![^\n' + mark + rb']")'
+    closing = rb'"(?=[\r\n' + mark + rb"]|\Z)"
+    plain = re.compile(rb'(?:[^"]++|' + opening + rb'[^"\r\n]*+(?:""[^"\r\n]*+)*+' + closing + rb")*+")
+    return plain.fullmatch(body) is not None
 
 
 def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
@@ -71,5 +55,20 @@ def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
         return None
 
 
-def _size(frame: pl.DataFrame) -> int:
-    return sum(int(column.str.len_bytes().sum()) for column in frame.get_columns())
+def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes, delimiter: str) -> bool:
+    """True if the cells, with what stands between them, are the whole file."""
+    header = pl.DataFrame([headings], schema=frame.schema, orient="row")
+    breaks, quotes = body.count(b"\n"), body.count(b'"')
+    lines = breaks + (not body.endswith(b"\n"))
+    inner_quotes = _total(pl.all().str.count_matches('"', literal=True), header, frame) if quotes else 0
+    inner_delimiters = _total(pl.all().str.count_matches(delimiter, literal=True), header, frame) if quotes else 0
+    delimiters = body.count(delimiter.encode()) - inner_delimiters
+    between = delimiters + breaks + body.count(b"\r") + quotes - inner_quotes
+    size = _total(pl.all().str.len_bytes(), header, frame)
+    needed = lines * (len(headings) - 1)
+    return frame.height == lines - 1 and delimiters == needed and size + between == len(body)
+
+
+def _total(counted: pl.Expr, *frames: pl.DataFrame) -> int:
+    """The sum of an expression over all cells of some frames."""
+    return sum(sum(frame.select(counted.cast(pl.Int64).sum()).row(0)) for frame in frames)

@@ -1,11 +1,11 @@
 """Which characters a CSV file's bytes are: UTF-8, UTF-16, Windows-1252 or an encoding that the operator names.
 
-A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not is
-damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or if all
-that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no byte that
-Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside a word, a
-capital after a small letter, three accented letters running). One doubtful spot refuses the file, for letters read wrong
-would be stored in silence; the operator who names the encoding has the last word.
+A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not
+is damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or
+if all that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no
+byte that Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside
+a word, a capital after a small letter, three accented letters running). One doubtful spot refuses the file, for
+letters read wrong would be stored in silence; the operator who names the encoding has the last word.
 """
 
 import codecs
@@ -49,7 +49,7 @@ class Unreadable(Exception):
 
 
 def decoded(content: bytes, named: str | None) -> Decoded:
-    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is no encoding."""
+    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is none."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _as(content, encoding)
@@ -104,7 +104,9 @@ def _raise_at_bad_byte(content: bytes) -> None:
         raise Unreadable("utf-8", content[: error.start].decode("utf-8")) from error
 
 
-_SEVERAL_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_SEVERAL_BYTES = re.compile(
+    rb"[\xc2-\xf4](?:(?<=[\xc2-\xdf])[\x80-\xbf]|(?<=[\xe0-\xef])[\x80-\xbf]{2}|(?<=[\xf0-\xf4])[\x80-\xbf]{3})"
+)
 
 
 def _as_windows(content: bytes, error: Unreadable) -> Decoded:
@@ -129,7 +131,7 @@ _LETTER = "A-Za-zŠŒŽšœžŸÀ-ÖØ-öø-ÿ"
 _DOUBTFUL = re.compile(
     "|".join(
         (
-            # A symbol between two letters; an apostrophe, a middle dot, a no-break space and a soft hyphen may be there.
+            # A symbol between two letters; an apostrophe, a middle dot and a soft hyphen may be there.
             f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
             "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
             # A symbol that opens a word, and one that ends it.
@@ -152,7 +154,12 @@ _CELL_END = re.compile('[\r\n,;\t|"]')
 
 
 def _refuse_doubtful(text: str) -> None:
+    looked_at: set[str] = set()
     for run in _BEYOND_ASCII.finditer(text):
+        spot = text[max(0, run.start() - 1) : run.end() + 1]
+        if spot in looked_at:
+            continue
+        looked_at.add(spot)
         if any(_DOUBTFUL.match(text, at) for at in range(run.start(), run.end())):
             before = _CELL_END.split(text[max(0, run.start() - 40) : run.start()])[-1]
             after = _CELL_END.split(text[run.start() : run.end() + 40])[0]

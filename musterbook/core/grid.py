@@ -17,7 +17,13 @@ BLANKS = (
 
 MOST_COLUMNS = 1_000
 MOST_CELLS = 200_000_000
+MOST_IN_ROW = 20_000
 """What no file of users comes near: a few bytes of rows under a header row of that width would fill the memory."""
+
+
+def too_wide(row: int, most: int) -> "Refusal":
+    """The refusal of a file for a row of more than `most` cells."""
+    return Refusal(Problem("too-many-columns", detail=str(row), value=f"{most:,}"))
 
 
 class Refusal(Exception):
@@ -89,7 +95,7 @@ class GridBuilder:
         """Add the row `number`; it may have fewer or more cells than the grid has columns."""
         self.count += 1
         if self.count > self.most_rows:
-            raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,} rows"))
+            raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,}"))
         self._numbers.append(number)
         self._rows.append(cells if len(cells) == self.width else self._fitted(number, cells))
         if len(self._rows) == self.CHUNK:

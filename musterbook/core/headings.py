@@ -66,8 +66,8 @@ def shown(heading: str) -> str:
 def resolve(cells: Sequence[str], mapping: Mapping[str, str], strict: bool) -> Headings:
     """Find the columns of a header row.
 
-    `mapping` is heading → column, "" for a heading to be ignored; where it is not `strict` (it is remembered from another
-    file), what it says of a heading or column that this file does without it is passed over.
+    `mapping` is heading → column, "" for a heading to be ignored; where it is not `strict` (it is remembered from
+    another file), what it says of a heading or column that this file does without it is passed over.
     """
     names = [normal(cell) for cell in cells]
     wanted = {normal(heading): normal(column) for heading, column in mapping.items()}

@@ -1,4 +1,4 @@
-"""Step 1 of the import, read: the bytes of a file → its Table, or everything that is wrong with the file (rules F1–F10)."""
+"""Step 1 of the import, read: bytes → Table, or everything that is wrong with the file (rules F1–F10)."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +37,8 @@ class Limits:
 class ReadOptions:
     """What the operator says of a file beforehand.
 
-    `mapping` is heading → column ("" to ignore the heading): remembered from an earlier file, or, with `strict_mapping`,
-    given for this one, so that a heading which the file has not refuses it.
+    `mapping` is heading → column ("" to ignore the heading): remembered from an earlier file, or, with
+    `strict_mapping`, given for this one, so that a heading which the file has not refuses it.
     """
 
     encoding: str | None = None
@@ -82,7 +82,9 @@ def _table(grid: Grid, options: ReadOptions) -> Table:
         mapped={grid.headings[index]: column.heading for index, column in found.columns.items()},
         ignored=tuple(grid.headings[index] for index in found.ignored),
     )
-    wrong = [_no_header(grid)] if not found.columns else [*found.problems, *_blank_headings(grid, found)]
+    wrong = [*found.problems, *_blank_headings(grid, found)]
+    if not found.columns:
+        wrong = [_no_header(grid), *(problem for problem in found.problems if problem.code == "unknown-mapping")]
     if wrong:
         return Table.refused(wrong, file, grid.notes)
     blanks, examples = _blank_rows(grid, found), _example_rows(grid, found)

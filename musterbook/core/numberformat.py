@@ -1,7 +1,7 @@
 """What a person sees of a number in a spreadsheet cell: `123` in a cell of format `00000` is `00123`.
 
-Two things are told otherwise than a spreadsheet shows them: a number in scientific form is written out, since nothing of it is
-lost in the file, and a date is written as ISO 8601 has it, since its own form depends on who looks.
+Two things are told otherwise than a spreadsheet shows them: a number in scientific form is written out, since nothing
+of it is lost in the file, and a date is written as ISO 8601 has it, since its own form depends on who looks.
 """
 
 import re
@@ -23,7 +23,8 @@ BUILT_IN = {
 _DIGITS = Context(prec=15, rounding=ROUND_HALF_UP)
 _TOKEN = re.compile(r'"[^"]*"?|\\.|_.|\*.|\[[^\]]*\]?|general|am/pm|a/p|e[+-]|[ymdhs]+|.', re.IGNORECASE | re.DOTALL)
 _PLACES = frozenset("0#?")
-_LAST_DAY = 2_958_466
+_LAST_DAY = 2_958_465
+_MOST_PLACES = 30
 
 
 def number(text: str) -> Decimal | None:
@@ -82,9 +83,9 @@ def _date_letters(tokens: list[str]) -> str:
 
 
 def _date(value: Decimal, letters: str, from_1904: bool) -> str:
-    if not 0 <= value < _LAST_DAY:
-        return general(value)
     days = float(value) + (1462 if from_1904 else 0)
+    if not 0 <= value or days >= _LAST_DAY:
+        return general(value)
     # The spreadsheet's calendar has a 29 February 1900, which there never was.
     start = datetime(1899, 12, 30) if days >= 60 else datetime(1899, 12, 31)
     moment = start + timedelta(seconds=round(days * 86_400))
@@ -164,6 +165,8 @@ def _pattern(tokens: list[str]) -> _Pattern | None:
     scale = 2 * sum(piece.mark == "%" for piece in pieces) - 3 * sum(i > last for i in commas)
     whole = [piece for piece in pieces[:point] if piece.mark != ","]
     decimals = [piece for piece in pieces[point:] if piece.mark != ","]
+    if abs(scale) > _MOST_PLACES or len(decimals) > _MOST_PLACES:
+        return None
     return _Pattern(whole, decimals, scale, any(i < last for i in commas))
 
 

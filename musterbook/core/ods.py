@@ -1,4 +1,4 @@
-"""Opens an .ods workbook and reads the rows of its sheets one after the other: a cell's text is the text that it shows."""
+"""Opens an .ods workbook and reads the rows of its sheets in order: a cell's text is the text that it shows."""
 
 import re
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """The results file and the errors file: the rows of an upload as they came, with what became of them (rule A2).
 
-Our three columns stand in front, so that a short row stays short and the cells beyond the headings stay where they were: mended,
-the file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets the apostrophe that reading takes off
-again.
+Our three columns stand in front, so that a short row stays short and the cells beyond the headings stay where they
+were: mended, the file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets the apostrophe
+that reading takes off again.
 """
 
 import polars as pl
@@ -19,8 +19,8 @@ _MARK = "\ufeff".encode()
 def results_file(table: Table, outcomes: pl.DataFrame) -> bytes:
     """All rows of an upload as CSV (UTF-8 with a byte order mark, CRLF).
 
-    `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems` (ready
-    text); a row that it does not name is shown as skipped if reading skipped it, else without a result.
+    `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems`
+    (ready text); a row that it does not name is shown as skipped if reading skipped it, else without a result.
     """
     known = outcomes.select("row", "outcome", "problems")
     skipped = table.skipped.join(known, on="row", how="anti")
@@ -42,7 +42,11 @@ def _file(table: Table, rows: pl.DataFrame) -> bytes:
     ours = [pl.col("row").cast(pl.String), pl.col("outcome").fill_null(""), _cell("problems").fill_null("")]
     surplus = _surplus(table)
     # A cell that a short row does not have is null, and leaves no delimiter behind.
-    line = pl.concat_str([*ours, *(_cell(name) for name in kept), "surplus"], separator=",", ignore_nulls=True)
+    line = pl.concat_str(
+        [*ours, *(_cell(name) if _odd(rows[name]) else name for name in kept), "surplus"],
+        separator=",",
+        ignore_nulls=True,
+    )
     lines = rows.join(surplus, on="row", how="left", maintain_order="left").select(line.alias("line"))
     top = first.select(pl.concat_str([_cell(name) for name in first.columns], separator=",").alias("line"))
     text = pl.concat([top, lines])["line"].str.join("\r\n").item()
@@ -50,7 +54,7 @@ def _file(table: Table, rows: pl.DataFrame) -> bytes:
 
 
 def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Cells that a workbook kept no true value of, as `#N/A`: uploaded unmended they must be an error again, not a value."""
+    """Cells that a workbook kept no true value of, as `#N/A`: unmended, they must be an error again, not a value."""
     place = {column: index for index, column in enumerate(table.file.headings)}
     columns = {column: str(place[heading]) for heading, column in table.file.mapped.items()}
     lost = table.faults.filter(pl.col("code").is_in(_LOST))
@@ -66,6 +70,14 @@ def _surplus(table: Table) -> pl.DataFrame:
     schema = {"row": pl.UInt32, "cell": pl.String}
     cells = pl.DataFrame([(row, cell) for row, cells in table.surplus.items() for cell in cells], schema, orient="row")
     return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
+
+
+_ODD = f'[",\\r\\n]|^[{BLANKS}]*[=+@-]|^[ \\t]|[ \\t]$'
+
+
+def _odd(cells: pl.Series) -> bool:
+    """True if some cell of a column cannot be written as it stands; of most columns none is."""
+    return bool(cells.str.contains(_ODD).any())
 
 
 def _cell(name: str) -> pl.Expr:

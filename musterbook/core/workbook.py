@@ -7,7 +7,7 @@ from typing import Protocol
 
 from musterbook.core import headings
 from musterbook.core.archive import Archive, damaged
-from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal
+from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
 from musterbook.core.ods import OdsBook
 from musterbook.core.problems import Problem
 from musterbook.core.sheet import Row
@@ -28,18 +28,20 @@ class Book(Protocol):
 
 _BOOKS: Mapping[str, Callable[[Archive], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
 _LISTED = 20
+_LOOKED_AT = 50
+"""So many sheets are looked at; one beyond them has to be named."""
 
 
 def grid(content: bytes, form: str, most_rows: int, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
     """The grid of a workbook of the form `xlsx` or `ods`; raises Refusal for one that cannot be read.
 
-    The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading →
-    column), or else the one that comes nearest to that, so that its faults can be told.
+    The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading
+    → column), or else the one that comes nearest to that, so that its faults can be told.
     """
     book = _BOOKS[form](Archive(content))
     if not book.sheets:
         raise damaged("it has no visible sheet")
-    first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets}
+    first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets[:_LOOKED_AT]}
     sheet = _named(book, named_sheet) if named_sheet else _chosen(first_rows, mapping)
     others = [headings.shown(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
     notes = (Problem("other-sheets", value=sheet, detail=_listed(others)),) if others else ()
@@ -105,7 +107,7 @@ def _read(book: Book, sheet: str, form: str, most_rows: int, notes: tuple[Proble
         rows, first = itertools.chain([first], rows), None
     width = max(first.cells, default=-1) + 1 if first else 0
     if width > MOST_COLUMNS:
-        raise Refusal(Problem("too-many-columns", detail=f"{MOST_COLUMNS:,}"))
+        raise too_wide(1, MOST_COLUMNS)
     header = tuple(_cells(first, width)) if first else ()
     gathered = _Gathering(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1))))
     for row in rows:

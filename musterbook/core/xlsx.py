@@ -187,6 +187,7 @@ class _SheetReader(Silent):
         self._strings = strings
         self._formats = formats
         self._columns: dict[str, int] = {}
+        self._done = False
         self._row = Row(0)
         self._column = -1
         self._cell: Attributes = {}
@@ -197,6 +198,8 @@ class _SheetReader(Silent):
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
+        if self._done:
+            return
         if name == "c":
             self._cell, self._formula, self._value = attributes, False, None
             self._column = self._place(attributes.get("r"))
@@ -211,6 +214,8 @@ class _SheetReader(Silent):
 
     def end(self, name: str) -> None:
         """An element ends."""
+        if self._done:
+            return
         if name == "v" or name == "t":
             if self._pieces is not None:
                 self._value = (self._value or "") + "".join(self._pieces)
@@ -222,6 +227,8 @@ class _SheetReader(Silent):
                 self.ready.append(self._row)
         elif name == "rPh":
             self._in_guide = False
+        elif name == "sheetData":
+            self._done = True
 
     def text(self, text: str) -> None:
         """Some text."""
@@ -237,6 +244,8 @@ class _SheetReader(Silent):
 
     def _place(self, reference: str | None) -> int:
         """The column of a cell, from its reference or else beside the last one."""
+        if not self._row.number:
+            raise damaged("a cell of a sheet stands in no row")
         letters = reference.rstrip("0123456789") if reference else ""
         if not letters:
             return self._column + 1

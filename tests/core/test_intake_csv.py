@@ -1,4 +1,4 @@
-"""The CSV readers: the exact one keeps every rule of quoting, and the quick one agrees with it or leaves the file alone."""
+"""The CSV readers: the exact one keeps the rules of quoting, and the quick one agrees or leaves the file alone."""
 
 import csv
 import io
@@ -213,3 +213,14 @@ def test_many_rows_and_odd_ones_among_them_keep_their_numbers() -> None:
     table = read("\n".join([HEADER, *lines]).encode())
     assert table.skipped["row"].to_list() == list(range(1000, 45_000, 1000))
     assert table.original["row"].equals(pl.Series("row", range(2, 45_000), dtype=pl.UInt32))
+
+
+@pytest.mark.parametrize("line", [",x" * 30_000, '"a"' + ",x" * 30_000])
+def test_a_row_of_cells_without_end_refuses_the_file(line: str) -> None:
+    table = read(f"{HEADER}\n{ROW}\n{line}\n".encode())
+    assert [p.message for p in table.problems] == ["Row 3 has more than 20,000 cells."]
+
+
+def test_a_long_cell_full_of_delimiters_is_a_fault_of_its_row_alone() -> None:
+    table = read(f"{HEADER}\n{ROW.replace('Ann', chr(34) + ',' * 150_000 + chr(34))}\n".encode())
+    assert table.faults["code"].to_list() == ["cell-too-long"]

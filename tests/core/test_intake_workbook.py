@@ -223,7 +223,7 @@ def test_headings_further_down_are_pointed_to() -> None:
     "content",
     [
         xlsx(NAMES, ["<c t='s'><v>99999</v></c>"]),
-        xlsx(NAMES, ["<c t='s'><v>-1</v></c>"]),
+        xlsx(NAMES, ["<c t='s'><v>-1</v></c>"], strings="<si><t>a</t></si>"),
         xlsx(NAMES, ["<c><v>twelve</v></c>"]),
         xlsx(NAMES, ["<c><v>1E999999999</v></c>"]),
         xlsx(NAMES, ['<c r="XFE2"><v>1</v></c>']),
@@ -378,3 +378,10 @@ _XML = "".join(c for c in xml_row(ROW, 2))
 def test_no_damage_to_the_markup_of_a_sheet_raises(start: int, length: int, other: str) -> None:
     table = read(xlsx(NAMES, _XML[:start] + other + _XML[start + length :]))
     assert all(problem.message for problem in table.problems)
+
+
+def test_a_part_that_is_larger_than_its_archive_says_is_damage() -> None:
+    content = xlsx(NAMES, ROW, "<!--" + " " * 100_000 + "-->")
+    at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"sheet0.xml"))
+    lying = content[: at + 24] + (50).to_bytes(4, "little") + content[at + 28 :]
+    assert codes(lying) == ["damaged-workbook"]

@@ -70,3 +70,10 @@ def test_a_whole_number_is_shown_whole(value: int) -> None:
 @given(st.text('0#?.,%;"\\_*[]EyGmdhs@ -/', max_size=12), st.decimals(-(10**20), 10**20, allow_nan=False, places=4))
 def test_no_format_raises(code: str, value: Decimal) -> None:
     assert isinstance(format_of(code)(value), str)
+
+
+@pytest.mark.parametrize("code", ["0" + "%" * 500, "0." + "0" * 1000, "0" + "," * 500, "yyyy", "h:mm"])
+@pytest.mark.parametrize("value", ["1E+399", "2958465.9999999", "2958464", "-1E-399"])
+def test_no_format_and_number_beyond_measure_raises(code: str, value: str) -> None:
+    for from_1904 in (False, True):
+        assert format_of(code, from_1904=from_1904)(Decimal(value))

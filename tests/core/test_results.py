@@ -97,7 +97,7 @@ def meaning(cell: str) -> str:
     return text[1:] if text[:2] in ("'=", "'+", "'-", "'@") else text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(st.one_of(_CELL, _PLAIN), max_size=11), min_size=1, max_size=5))
 def test_what_is_uploaded_again_means_what_it_meant(rows: list[list[str]]) -> None:
     table = read(upload(HEADER, *rows))
