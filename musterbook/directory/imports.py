@@ -301,6 +301,9 @@ def _bury(agency: models.Agency) -> None:
     )
 
 
+COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
+"""The counts of rule A1, in their order."""
+
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
