@@ -1,8 +1,12 @@
 """Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import DatabaseError
 
 from musterbook.core import report
 from musterbook.core.plan import Plan
@@ -109,3 +113,42 @@ def _changed(record: models.Import) -> Iterable[Row]:
         yield Row(
             row, event.subject_external_id, _OUTCOMES[event.kind], report.parsed(event.changes), (), notes.get(row, ())
         )
+
+
+def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
+    """The notes of the import's rows, each with the external id of its row."""
+    if plan:
+        return report.noted(plan)
+    kept = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
+    return [(entry.external_id, _problem(entry)) for entry in kept]
+
+
+def names(record: models.Import, most: int) -> dict[str, str]:
+    """External id → name of the first so many whom the import deactivates, and of those whom it protects."""
+    gone = record.leavers.get("deactivated", [])[:most]
+    kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
+    users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
+    return {external_id: f"{first} {last}" for external_id, first, last in users.values_list("external_id", "first_name", "last_name")}
+
+
+def failure(agency: models.Agency, at: datetime, mode: str, message: str) -> Report:
+    """The report of the import that was begun then and failed, as far as it came."""
+    with suppress(DatabaseError):
+        record = models.Import.objects.filter(agency=agency, started_at=at, state="failed").first()
+        if record:
+            return report_of(record, None, Rows.ERRORED)
+    return Report("", agency.slug, mode, "failed", dict.fromkeys(imports.COUNTS, 0), {}, message=message)
+
+
+def wait_for(record: models.Import, waiting: Callable[[], None]) -> None:
+    """Waits for the end of an import that another process carries out; calls `waiting` once if there is need."""
+    if record.state != "running":
+        return
+    waiting()
+    while record.state == "running":
+        time.sleep(_POLL_SECONDS)
+        imports.settle_dead(record.agency)
+        record.refresh_from_db()
+
+
+_POLL_SECONDS = 0.2
