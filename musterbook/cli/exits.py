@@ -43,14 +43,27 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError
 
-    from musterbook.directory import agencies, backups, export, history, imports, installation, kept_files, queries, undo, written
+    from musterbook.directory import (
+        agencies,
+        backups,
+        export,
+        history,
+        imports,
+        installation,
+        kept_files,
+        queries,
+        undo,
+        written,
+    )
 
     wrong: dict[type[Exception], Sentence] = {
         WrongCall: str,
         ImproperlyConfigured: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
-        history.UnknownImport: lambda e: f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are.",
+        history.UnknownImport: lambda e: (
+            f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are."
+        ),
         imports.KeyTaken: lambda e: (
             f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
         ),
@@ -58,7 +71,9 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
         queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
-        written.TooLong: lambda e: f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them.",
+        written.TooLong: lambda e: (
+            f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
+        ),
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {

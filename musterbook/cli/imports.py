@@ -37,12 +37,16 @@ class Wanted:
         writable(self.errors)
 
 
-def import_file(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")],
+def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")
+    ],
     agency: options.Agency,
     mode: Annotated[
         Literal["update", "sync"],
-        typer.Option("--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."),
+        typer.Option(
+            "--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."
+        ),
     ] = "update",
     preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
     confirm_deactivations: options.Confirm = None,
@@ -50,13 +54,18 @@ def import_file(
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")] = False,
     act_as: options.As = "",
     mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable.")
+        list[str] | None,
+        typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable."),
     ] = None,
-    encoding: Annotated[str | None, typer.Option("--encoding", help="Such as utf-8 or windows-1252; else told from the file.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Such as windows-1252; else told from the file.")
+    ] = None,
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", help="comma, semicolon, tab or pipe; else told from the header row.")
     ] = None,
-    sheet: Annotated[str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")] = None,
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")
+    ] = None,
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
@@ -96,7 +105,7 @@ def _mapping(given: list[str]) -> dict[str, str]:
     parted = [pair.rpartition("=") for pair in given]
     for heading, sign, column in parted:
         if not sign or not heading:
-            raise WrongCall(f"--map is “{heading}{sign}{column}”. Write it like --map \"Badge No=BADGE_NUMBER\".")
+            raise WrongCall(f'--map is “{heading}{sign}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
     return {heading: column.strip().upper() for heading, _, column in parted}
 
 
@@ -139,7 +148,9 @@ def apply(
         record = history.find(number)
         _refuse_unless_waiting(record)
         if record.held and confirm_deactivations != record.held["deactivations"]:
-            say(f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed.")
+            say(
+                f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed."
+            )
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
@@ -150,7 +161,9 @@ def apply(
 
 def _refuse_unless_waiting(record: "models.Import") -> None:
     if record.undoes_id:
-        raise WrongCall(f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview.")
+        raise WrongCall(
+            f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
+        )
     if record.state not in ("previewed", "held"):
         raise WrongCall(f"Import {record.number} is {record.state}: only what was previewed or held can be applied.")
 
@@ -224,7 +237,9 @@ def show(
         _print(history.find(number), None, Wanted(output, rows))
 
 
-def _carry_out(agency: "models.Agency", work: "Callable[[datetime, Progress], Done]", wanted: Wanted, mode: str) -> None:
+def _carry_out(
+    agency: "models.Agency", work: "Callable[[datetime, Progress], Done]", wanted: Wanted, mode: str
+) -> None:
     """Does it, tells what it came to, and ends with the status of that."""
     from musterbook.cli.progress import told
 

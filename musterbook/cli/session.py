@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import typer
@@ -40,7 +40,7 @@ def _clear_end() -> Iterator[None]:
     except KeyboardInterrupt:
         say("Cancelled. Nothing was changed.")
         raise typer.Exit(Exit.FAILED) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
         status, sentence = exits.of(error) or (Exit.FAILED, unexpected(error))
         say(sentence)
         raise typer.Exit(status) from None
@@ -69,7 +69,5 @@ def _stop_as_if_interrupted() -> None:
 
     # Only the main thread may say what a signal does.
     if hasattr(signal, "SIGTERM") and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        try:
+        with suppress(ValueError):
             signal.signal(signal.SIGTERM, interrupt)
-        except ValueError:
-            pass

@@ -130,4 +130,6 @@ def _matching(told: pl.DataFrame, query: str) -> pl.DataFrame:
         return told
     name = pl.concat_str("FIRST_NAME", pl.lit(" "), "LAST_NAME")
     searched = [name, *(pl.col(heading) for heading in ("EMAIL", "USERNAME", "BADGE_NUMBER", "EXTERNAL_ID"))]
-    return told.filter(pl.any_horizontal(column.str.to_lowercase().str.contains(part, literal=True) for column in searched))
+    return told.filter(
+        pl.any_horizontal(column.str.to_lowercase().str.contains(part, literal=True) for column in searched)
+    )
