@@ -42,9 +42,15 @@ class Failed(Exception):
 class KeyTaken(Exception):
     """The idempotency key belongs to an import of another file or of other options."""
 
+    def __init__(self, number: str) -> None:
+        super().__init__(f"The idempotency key belongs to another file or other options: import {number}.")
+
 
 class NotPermitted(Exception):
     """The operator's role lacks the permission to import in this mode."""
+
+    def __init__(self, lacking: str) -> None:
+        super().__init__(f"The operator's role lacks the permission {lacking}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,12 @@ def apply_previewed(record: models.Import, *, at: datetime, by: str = "", throug
         record.agency, upload, replace(options, confirmed=confirmed), at=at, by=by, through=through,
         expected=record.digest, progress=progress,
     )  # fmt: skip
+
+
+def read_again(record: models.Import) -> Table:
+    """The table of an import's kept file. Raises FileGone if it is kept no longer."""
+    upload = Upload(kept_files.content(record.number), record.file_name)
+    return _read(record.agency, upload, Options.of_json(record.options))
 
 
 def _earlier(agency: models.Agency, key: str | None, sha256: str, options: Options) -> models.Import | None:

@@ -12,6 +12,9 @@ _DAY = 86_400
 class FileGone(Exception):
     """The import's file is kept no longer."""
 
+    def __init__(self, number: str) -> None:
+        super().__init__(f"The file of import {number} is kept no longer. Import it again from your own copy.")
+
 
 def _folder() -> Path:
     folder: Path = settings.MUSTER_HOME / "files"

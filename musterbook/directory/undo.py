@@ -23,6 +23,9 @@ _PAIRS = pl.Struct({heading: pl.List(pl.String) for heading in changes.NAMES})
 class NotApplied(Exception):
     """The import changed nothing, so there is nothing to undo."""
 
+    def __init__(self, number: str) -> None:
+        super().__init__(f"The import {number} was not applied, so there is nothing to undo.")
+
 
 def run(
     record: models.Import, *, at: datetime, by: str = "", through: str, preview: bool = False, progress: Progress = silent
