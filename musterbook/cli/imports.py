@@ -1,248 +1,283 @@
-"""`muster import`, `apply`, `undo`, `imports`: an import, and what came of it."""
+"""`muster import`, `imports`, `apply` and `undo`: imports done, looked at, applied as they were previewed, and taken back."""
 
-import json
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from musterbook.cli import ending, opened
-from musterbook.cli.ending import Ended
-from musterbook.cli.words import AgencyOption, Output
-from musterbook.core.policy import Mode
-from musterbook.core.rows import Rows
+from musterbook.cli import exits, options
+from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.output import save, say, writable, write_json
+from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.directory.imports import Done, Progress
+    from musterbook.core.plan import Plan
+    from musterbook.directory import models
+    from musterbook.directory.imports import Done, Progress, Upload
 
-history = typer.Typer(help="The imports so far, and the report of each.", invoke_without_command=True)
-
-_STATUS = {"refused": ending.REFUSED, "held": ending.HELD, "failed": ending.FAILED}
-_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
-
-OutputOption = Annotated[Output, typer.Option("--output", help="Text for a person, or one JSON object.")]
-RowsOption = Annotated[Rows, typer.Option("--rows", help="Which rows the output lists.")]
-ResultsOption = Annotated[Path | None, typer.Option(help="Write all rows, each with what became of it, to this CSV file.")]
-ErrorsOption = Annotated[Path | None, typer.Option(help="Write the rows in error, alone, to this CSV file.")]
-AsOption = Annotated[
-    str, typer.Option("--as", metavar="EXTERNAL_ID", help="Act as this user, with their permissions and protections.")
-]
-PreviewOption = Annotated[bool, typer.Option("--preview", help="Show the plan and change nothing.")]
+app = typer.Typer(help="The imports so far.", invoke_without_command=True)
 
 
-def import_(  # noqa: PLR0913  (each is an option of the contract)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be told of an import, and into which files."""
+
+    output: str
+    rows: str
+    results: Path | None = None
+    errors: Path | None = None
+
+    def check(self) -> None:
+        """Raises WrongCall for a file that cannot be written, before anything is done."""
+        writable(self.results)
+        writable(self.errors)
+
+
+def import_file(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")],
-    agency: AgencyOption,
-    mode: Annotated[Mode, typer.Option(help="Add or update users; or also deactivate whom the file does not list.")] = Mode.UPDATE,
-    preview: PreviewOption = False,
-    confirm_deactivations: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Do it although it deactivates this many users, exactly.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Write nothing while any row has a problem.")] = False,
+    agency: options.Agency,
+    mode: Annotated[
+        Literal["update", "sync"],
+        typer.Option("--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."),
+    ] = "update",
+    preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
+    confirm_deactivations: options.Confirm = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Any problem in any row, and nothing is written.")] = False,
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")] = False,
-    as_: AsOption = "",
-    map_: Annotated[list[str] | None, typer.Option("--map", metavar="HEADING=COLUMN", help="Read a heading as a column.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="The file's encoding, where it is not told rightly.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="comma, semicolon, tab or pipe, where it is not told rightly.")] = None,
-    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook, where several could be meant.")] = None,
-    output: OutputOption = Output.TEXT,
-    rows: RowsOption = Rows.ERRORED,
-    results: ResultsOption = None,
-    errors: ErrorsOption = None,
+    act_as: options.As = "",
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option("--encoding", help="Such as utf-8 or windows-1252; else told from the file.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", help="comma, semicolon, tab or pipe; else told from the header row.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")] = None,
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+    results: options.Results = None,
+    errors: options.Errors = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Sent twice with one key, it is one import.")
+        str | None, typer.Option("--idempotency-key", metavar="KEY", help="Sent twice with one key, it is one import.")
     ] = None,
 ) -> None:
-    """Import users from a file.
+    """Import a file: add and update users, or synchronize all.
 
-    Example: `muster import roster.csv --agency riverton-pd --mode sync --preview`
+    Rows with problems change nothing and are listed; all others are applied, in one transaction. Exit status: 0 done;
+    1 done, some rows errored; 2 called wrongly; 3 refused; 4 held; 5 failed. From 2 on nothing was changed.
+
+    Example: muster import roster.csv --agency springfield-pd --mode sync --preview
     """
-    content, name = _content(file)
-    opened.database()
-    from musterbook.directory import imports
-    from musterbook.directory.agencies import find
+    wanted = Wanted(output, rows, results, errors)
+    with opened():
+        from musterbook.core.policy import Mode
+        from musterbook.directory import agencies, imports
 
-    options = imports.Options(
-        mode=mode,
-        preview=preview,
-        strict=strict,
-        confirmed=confirm_deactivations,
-        mails=False if no_mail else None,
-        mapping=_mapping(map_ or []),
-        encoding=encoding,
-        delimiter=_DELIMITERS.get(delimiter or "", delimiter),
-        sheet=sheet,
-    )
-    upload = imports.Upload(content, name)
-    with _progress() as progress:
-        done = _done(
-            lambda: imports.run(
-                find(agency), upload, options, at=datetime.now(UTC), by=as_, through="cli", key=idempotency_key, progress=progress
+        wanted.check()
+        asked = imports.Options(
+            mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
+            mapping=_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+        )  # fmt: skip
+        found, upload = agencies.find(agency), _upload(file)
+
+        def work(at: datetime, progress: "Progress") -> "Done":
+            return imports.run(
+                found, upload, asked, at=at, by=act_as, through="cli", key=idempotency_key or None, progress=progress
             )
-        )
-    _files(done, results, errors)
-    _tell(done, output, rows)
+
+        _carry_out(found, work, wanted, mode)
+
+
+def _mapping(given: list[str]) -> dict[str, str]:
+    parted = [pair.rpartition("=") for pair in given]
+    for heading, sign, column in parted:
+        if not sign or not heading:
+            raise WrongCall(f"--map is “{heading}{sign}{column}”. Write it like --map \"Badge No=BADGE_NUMBER\".")
+    return {heading: column.strip().upper() for heading, _, column in parted}
+
+
+def _upload(file: str) -> "Upload":
+    from django.conf import settings
+
+    from musterbook.directory.imports import Upload
+
+    # One byte over the limit is enough for the refusal.
+    most = settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + 1
+    if file == "-":
+        return Upload(sys.stdin.buffer.read(most), "standard input")
+    try:
+        with Path(file).open("rb") as stream:
+            return Upload(stream.read(most), Path(file).name)
+    except OSError as error:
+        raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def apply(
-    number: Annotated[str, typer.Argument(metavar="ID", help="The number of a previewed import.")],
-    as_: AsOption = "",
-    output: OutputOption = Output.TEXT,
-    rows: RowsOption = Rows.ERRORED,
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import that was previewed, or held.")],
+    confirm_deactivations: options.Confirm = None,
+    act_as: options.As = "",
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+    results: options.Results = None,
+    errors: options.Errors = None,
 ) -> None:
-    """Do what a preview showed, or nothing if the directory has moved since.
+    """Do what a preview showed, as it was seen; if the directory has moved so that the plan differs, nothing.
 
-    Example: `muster apply 01J9ZK5V3M8Q2X4T6R7B8C9D0E`
+    A plan that deactivates more users than the agency allows needs their exact number.
+
+    Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7
     """
-    opened.database()
-    from musterbook.directory import history, imports
+    wanted = Wanted(output, rows, results, errors)
+    with opened():
+        from musterbook.directory import history, imports
 
-    record = history.find(number)
-    with _progress() as progress:
-        done = _done(lambda: imports.apply_previewed(record, at=datetime.now(UTC), by=as_, through="cli", progress=progress))
-    _tell(done, output, rows)
+        wanted.check()
+        record = history.find(number)
+        _refuse_unless_waiting(record)
+        if record.held and confirm_deactivations != record.held["deactivations"]:
+            say(f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed.")
+            raise typer.Exit(Exit.HELD)
+
+        def work(at: datetime, progress: "Progress") -> "Done":
+            return imports.apply_previewed(record, at=at, by=act_as, through="cli", progress=progress)
+
+        _carry_out(record.agency, work, wanted, record.mode)
+
+
+def _refuse_unless_waiting(record: "models.Import") -> None:
+    if record.undoes_id:
+        raise WrongCall(f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview.")
+    if record.state not in ("previewed", "held"):
+        raise WrongCall(f"Import {record.number} is {record.state}: only what was previewed or held can be applied.")
 
 
 def undo(
-    number: Annotated[str, typer.Argument(metavar="ID", help="The number of an applied import.")],
-    preview: PreviewOption = False,
-    as_: AsOption = "",
-    output: OutputOption = Output.TEXT,
-    rows: RowsOption = Rows.ERRORED,
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import to take back.")],
+    preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
+    act_as: options.As = "",
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
 ) -> None:
-    """Take an import back, by an import of its own.
+    """Take an applied import back, by an import of its own.
 
-    Values return where nobody has changed them since; added users become Inactive, deactivated ones Active.
-    Example: `muster undo 01J9ZK5V3M8Q2X4T6R7B8C9D0E --preview`
+    Values go back where nobody has changed them since; users whom it added become Inactive, for nobody is ever deleted.
+
+    Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """
-    opened.database()
-    from musterbook.directory import history
-    from musterbook.directory import undo as undoing
+    with opened():
+        from musterbook.directory import history
+        from musterbook.directory import undo as undoing
 
-    record = history.find(number)
-    with _progress() as progress:
-        done = _done(
-            lambda: undoing.run(record, at=datetime.now(UTC), by=as_, through="cli", preview=preview, progress=progress)
-        )
-    _tell(done, output, rows)
+        record = history.find(number)
+
+        def work(at: datetime, progress: "Progress") -> "Done":
+            return undoing.run(record, at=at, by=act_as, through="cli", preview=preview, progress=progress)
+
+        _carry_out(record.agency, work, Wanted(output, rows), "update")
 
 
-@history.callback()
-def list_imports(
+@app.callback()
+def list_(
     context: typer.Context,
-    agency: Annotated[str, typer.Option(help="The agency's slug.")] = "",
-    output: OutputOption = Output.TEXT,
+    agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The agency, by its slug.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The latest so many.")] = 50,
+    output: options.Output = "text",
 ) -> None:
-    """List the imports so far, the latest first.
+    """The imports of an agency so far, the latest first.
 
-    Example: `muster imports --agency riverton-pd`
+    Example: muster imports --agency springfield-pd
     """
-    if context.invoked_subcommand is not None:
+    if context.invoked_subcommand:
         return
-    if not agency:
-        raise Ended("Name the agency: muster imports --agency SLUG.")
-    opened.database()
-    from musterbook.cli import shown
-    from musterbook.directory import agencies
-    from musterbook.directory import history as kept
+    with opened():
+        from dataclasses import asdict
 
-    entries = kept.entries(agencies.find(agency))
-    if output is Output.JSON:
-        print(json.dumps([entry.as_json() for entry in entries], ensure_ascii=False, indent=2))
-    else:
-        shown.entries(entries)
+        from musterbook.cli import printed
+        from musterbook.directory import agencies, history
+
+        if not agency:
+            raise WrongCall("Name the agency: `muster imports --agency SLUG`; or an import: `muster imports show ID`.")
+        entries = history.entries(agencies.find(agency))[:limit]
+        if output == "json":
+            write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
+        else:
+            printed.imports(entries)
 
 
-@history.command("show")
+@app.command()
 def show(
-    number: Annotated[str, typer.Argument(metavar="ID", help="The import's number.")],
-    output: OutputOption = Output.TEXT,
-    rows: RowsOption = Rows.ERRORED,
-    results: ResultsOption = None,
-    errors: ErrorsOption = None,
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import.")],
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
 ) -> None:
-    """Show the report of one import.
+    """What an import came to, as far as it is kept: rows that changed somebody, and those with problems or notes.
 
-    Example: `muster imports show 01J9ZK5V3M8Q2X4T6R7B8C9D0E --rows changed`
+    Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
     """
-    opened.database()
-    from musterbook.directory import history as kept
-    from musterbook.directory.imports import Done
+    with opened():
+        from musterbook.directory import history
 
-    done = Done(kept.find(number), None)
-    _files(done, results, errors)
-    _print(done, output, rows)
+        _print(history.find(number), None, Wanted(output, rows))
 
 
-def _content(file: str) -> tuple[bytes, str]:
-    """The bytes and the name of the file; standard input for `-`."""
-    if file == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    path = Path(file)
+def _carry_out(agency: "models.Agency", work: "Callable[[datetime, Progress], Done]", wanted: Wanted, mode: str) -> None:
+    """Does it, tells what it came to, and ends with the status of that."""
+    from musterbook.cli.progress import told
+
+    at = datetime.now(UTC)
     try:
-        return path.read_bytes(), path.name
-    except OSError as error:
-        raise Ended(f"{file} cannot be read: {error.strerror}.") from None
+        with told() as progress:
+            done = work(at, progress)
+    except (Exception, KeyboardInterrupt) as error:
+        if wanted.output == "json":
+            _print_failure(agency, at, mode, error)
+        raise
+    if done.plan is None:
+        say(f"This is import {done.record.number}, sent with this idempotency key before. It was not done again.")
+    _print(done.record, done.plan, wanted)
 
 
-def _mapping(entries: list[str]) -> dict[str, str]:
-    from musterbook.core.columns import BY_HEADING
+def _print_failure(agency: "models.Agency", at: datetime, mode: str, error: BaseException) -> None:
+    """The report of an import that failed, where programs read it; a wrong call is none."""
+    from musterbook.directory import history
 
-    mapping = {}
-    for entry in entries:
-        heading, equals, column = entry.rpartition("=")
-        if not equals or column.strip().upper() not in BY_HEADING:
-            known = ", ".join(BY_HEADING)
-            raise Ended(f"--map {entry!r} is not HEADING=COLUMN. The columns are {known}.")
-        mapping[heading] = column.strip().upper()
-    return mapping
+    named = exits.of(error) if isinstance(error, Exception) else None
+    if named is None or named[0] is Exit.FAILED:
+        message = named[1] if named else f"{type(error).__name__}: {error}"
+        write_json(history.failure(agency, at, mode, message).as_json())
 
 
-def _done(work: "Callable[[], Done]") -> "Done":
-    """What the import came to; one that failed, too."""
-    from musterbook.directory.imports import Done, Failed
+def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
+    """Tells what an import came to, as it is wanted, and ends the command with its status."""
+    from musterbook.cli import printed
+    from musterbook.core.report import Rows
+    from musterbook.directory import history
 
-    try:
-        return work()
-    except Failed as failed:
-        return Done(failed.record, None)
-
-
-def _progress() -> "AbstractContextManager[Progress]":
-    from musterbook.cli import progress
-
-    return progress.shown()
-
-
-def _files(done: "Done", results: Path | None, errors: Path | None) -> None:
-    from musterbook.directory import history as kept
-
-    for path, made in ((results, kept.results_file), (errors, kept.errors_file)):
-        if path is not None:
-            try:
-                path.write_bytes(made(done.record, done.plan))
-            except OSError as error:
-                print(f"muster: {path} cannot be written: {error.strerror}.", file=sys.stderr)
+    history.wait_for(record, lambda: say(f"Import {record.number} is still running; waiting for it."))
+    told = history.report_of(record, plan, Rows(wanted.rows))
+    _save_files(plan, wanted)
+    if wanted.output == "json":
+        write_json(told.as_json())
+    else:
+        printed.report(told, history.noted(record, plan), history.names(record, printed.LISTED), wanted.errors)
+    raise typer.Exit(exits.of_import(told.state, told.counts["errored"]))
 
 
-def _tell(done: "Done", output: Output, rows: Rows) -> None:
-    """Prints the report, and ends with the status of the contract."""
-    _print(done, output, rows)
-    errored = bool(done.record.counts.get("errored"))
-    raise typer.Exit(_STATUS.get(done.record.state, int(errored)))
+def _save_files(plan: "Plan | None", wanted: Wanted) -> None:
+    """Writes the results file and the errors file; the import is done, whatever becomes of them."""
+    from musterbook.core import report, results
 
-
-def _print(done: "Done", output: Output, rows: Rows) -> None:
-    from musterbook.directory import history as kept
-
-    report = kept.report_of(done.record, done.plan, rows)
-    if output is Output.JSON:
-        print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
-        return
-    from musterbook.cli import shown
-
-    shown.report(report, kept.people(done.record))
+    for path, made in ((wanted.results, results.results_file), (wanted.errors, results.errors_file)):
+        if path is None:
+            continue
+        if plan is None or plan.table.problems:
+            say(f"{path} was not written: no rows were read.")
+            continue
+        try:
+            save([made(plan.table, report.outcomes(plan))], path)
+        except OSError as error:
+            say(f"{path} could not be written: {error.strerror}. The import itself is done as told.")

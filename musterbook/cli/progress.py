@@ -1,46 +1,49 @@
-"""The progress of a running import, on standard error: a bar with its stage on a terminal, else only that it waits."""
+"""How an import comes along, on standard error: a bar on a terminal; elsewhere only that it waits for another."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from musterbook.cli.output import console, say
 
-from musterbook.directory import imports
+if TYPE_CHECKING:
+    from musterbook.directory.imports import Progress
 
 _WAITING = "waiting"
 
 
 @contextmanager
-def shown() -> Iterator[imports.Progress]:
-    """What an import tells its progress to."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar)
+def told() -> Iterator["Progress"]:
+    """Gives what is to be told of each stage."""
+    if sys.stderr.isatty():
+        with _bar() as progress:
+            yield progress
+    else:
+        yield _Waiting()
 
 
-class _Bar:
-    """One line that changes: the stage, and how far it is."""
-
-    def __init__(self, bar: Progress) -> None:
-        self.bar, self.task = bar, bar.add_task("starting", total=None, done="")
-
-    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        counted = f"{done:,} of {total:,}" if total else ""
-        self.bar.update(self.task, description=f"{stage} …", completed=done, total=total or None, done=counted)
-
-
-class _Lines:
-    """One line for each import that is waited for, and nothing else: a log needs no bars."""
+class _Waiting:
+    """Says once that the import waits, and for whom."""
 
     def __init__(self) -> None:
-        self.said = ""
+        self._said = False
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        if stage.startswith(_WAITING) and stage != self.said:
-            print(f"muster: {stage} …", file=sys.stderr)
-            self.said = stage
+        if stage.startswith(_WAITING) and not self._said:
+            say(f"{stage.capitalize()} …")
+            self._said = True
+
+
+@contextmanager
+def _bar() -> Iterator["Progress"]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def progress(stage: str, done: int = 0, total: int = 0) -> None:
+            bar.update(task, description=f"{stage} {total:,} users" if total else stage, completed=done, total=total or None)
+
+        yield progress

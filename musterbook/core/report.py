@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 import polars as pl
@@ -11,8 +12,14 @@ import polars as pl
 from musterbook.core import changes, problems
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
-from musterbook.core.rows import Rows
-from musterbook.core.table import Table
+
+
+class Rows(StrEnum):
+    """Which rows a report lists."""
+
+    ERRORED = "errored"
+    CHANGED = "changed"
+    ALL = "all"
 
 
 LISTED = {
@@ -63,9 +70,6 @@ class Report:
     rows: Sequence[Row] = ()
     deactivated: Sequence[str] = ()
     protected: Sequence[Mapping[str, str]] = ()
-    noted: Sequence[tuple[str, Problem]] = ()
-    """The first notes of rows, whether the rows are listed or not, each with the row's external id."""
-    noted_in_all: int = 0
     message: str = ""
     """What to say of an import that failed."""
 
@@ -99,8 +103,10 @@ def rows(plan: Plan, which: Rows) -> list[Row]:
     ]
 
 
-NOTED = 50
-"""So many of the rows' notes a report holds; `noted_in_all` counts them."""
+def noted(plan: Plan) -> list[tuple[str, Problem]]:
+    """The notes of a plan's rows, each with the external id of its row."""
+    named = plan.notes.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
+    return list(zip(named["external_id"].fill_null(""), problems.of(plan.notes), strict=True))
 
 
 def parsed(text: str) -> Changes:
@@ -126,17 +132,8 @@ def _changes(plan: Plan) -> list[tuple[int, str]]:
 
 def outcomes(plan: Plan) -> pl.DataFrame:
     """What became of each row, for the results file: `row`, `outcome`, `problems` (ready text)."""
-    return _told(plan.rows.select("row", pl.col("outcome").cast(pl.String)), by_row(problems.of(plan.problems)))
-
-
-def outcomes_of(kept: Sequence[Row], table: Table) -> pl.DataFrame:
-    """The same from the rows that were kept of an import; the others of its table were unchanged."""
-    named = pl.DataFrame([(row.row, row.outcome) for row in kept], schema={"row": pl.UInt32, "outcome": pl.String}, orient="row")
-    others = table.cells.select("row", outcome=pl.lit("unchanged")).join(named, on="row", how="anti")
-    return _told(pl.concat([named, others]).sort("row"), {row.row: row.problems for row in kept})
-
-
-def _told(rows: pl.DataFrame, found: Mapping[int, Sequence[Problem]]) -> pl.DataFrame:
-    texts = [(row, "; ".join(f"{p.message} {p.remedy}".strip() for p in of)) for row, of in found.items()]
+    told = by_row(problems.of(plan.problems))
+    texts = [(row, "; ".join(f"{p.message} {p.remedy}".strip() for p in of)) for row, of in told.items()]
     ready = pl.DataFrame(texts, schema={"row": pl.UInt32, "problems": pl.String}, orient="row")
-    return rows.join(ready, on="row", how="left", maintain_order="left").with_columns(pl.col("problems").fill_null(""))
+    joined = plan.rows.join(ready, on="row", how="left", maintain_order="left")
+    return joined.select("row", pl.col("outcome").cast(pl.String), pl.col("problems").fill_null(""))

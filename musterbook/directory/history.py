@@ -1,25 +1,22 @@
 """Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
-import polars as pl
+from django.db import DatabaseError
 
-from musterbook.core import report, results
+from musterbook.core import report
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
-from musterbook.core.report import LISTED, Report, Row
-from musterbook.core.rows import Rows
-from musterbook.core.table import Table
+from musterbook.core.report import LISTED, Report, Row, Rows
 from musterbook.directory import imports, models
 
 
 class UnknownImport(Exception):
     """No import bears that number."""
-
-    def __init__(self, number: str) -> None:
-        super().__init__(f"There is no import {number}. `muster imports --agency SLUG` lists them.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +32,6 @@ class Entry:
     file_name: str
     counts: dict[str, int]
     undoes: str
-
-    def as_json(self) -> dict[str, object]:
-        """The entry as the command line gives it out."""
-        return {**asdict(self), "at": self.at.isoformat()}
 
 
 def entries(agency: models.Agency) -> list[Entry]:
@@ -70,7 +63,6 @@ def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
     Kept are the rows that changed somebody, and those with problems or notes; not those that found nothing to change.
     """
     told = _problems(record, row=0)
-    notes = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
     return Report(
         number=record.number,
         agency=record.agency.slug,
@@ -84,38 +76,8 @@ def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
         rows=report.rows(plan, which) if plan else _kept_rows(record, which),
         deactivated=record.leavers.get("deactivated", []),
         protected=record.leavers.get("protected", []),
-        noted=[(note.external_id, _problem(note)) for note in notes[: report.NOTED]],
-        noted_in_all=notes.count(),
         message=record.message,
     )
-
-
-def people(record: models.Import) -> dict[str, str]:
-    """External id → name, of whom the import deactivates or protects."""
-    ids = [*record.leavers.get("deactivated", []), *(one["external_id"] for one in record.leavers.get("protected", []))]
-    named = models.User.objects.filter(agency=record.agency, external_id__in=ids[:_NAMED])
-    return {user.external_id: f"{user.first_name} {user.last_name}" for user in named}
-
-
-_NAMED = 500
-"""So many people are named at most; nobody reads more."""
-
-
-def results_file(record: models.Import, plan: Plan | None) -> bytes:
-    """The results file (rule A2). Raises FileGone if the import was done before and its file is kept no longer."""
-    return results.results_file(*_table_and_outcomes(record, plan))
-
-
-def errors_file(record: models.Import, plan: Plan | None) -> bytes:
-    """The errors file (rule A2). Raises as `results_file`."""
-    return results.errors_file(*_table_and_outcomes(record, plan))
-
-
-def _table_and_outcomes(record: models.Import, plan: Plan | None) -> tuple[Table, pl.DataFrame]:
-    if plan:
-        return plan.table, report.outcomes(plan)
-    table = imports.read_again(record)
-    return table, report.outcomes_of(_kept_rows(record, Rows.ALL), table)
 
 
 def _problems(record: models.Import, *, row: int) -> list[tuple[Problem, bool]]:
@@ -151,3 +113,42 @@ def _changed(record: models.Import) -> Iterable[Row]:
         yield Row(
             row, event.subject_external_id, _OUTCOMES[event.kind], report.parsed(event.changes), (), notes.get(row, ())
         )
+
+
+def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
+    """The notes of the import's rows, each with the external id of its row."""
+    if plan:
+        return report.noted(plan)
+    kept = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
+    return [(entry.external_id, _problem(entry)) for entry in kept]
+
+
+def names(record: models.Import, most: int) -> dict[str, str]:
+    """External id → name of the first so many whom the import deactivates, and of those whom it protects."""
+    gone = record.leavers.get("deactivated", [])[:most]
+    kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
+    users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
+    return {external_id: f"{first} {last}" for external_id, first, last in users.values_list("external_id", "first_name", "last_name")}
+
+
+def failure(agency: models.Agency, at: datetime, mode: str, message: str) -> Report:
+    """The report of the import that was begun then and failed, as far as it came."""
+    with suppress(DatabaseError):
+        record = models.Import.objects.filter(agency=agency, started_at=at, state="failed").first()
+        if record:
+            return report_of(record, None, Rows.ERRORED)
+    return Report("", agency.slug, mode, "failed", dict.fromkeys(imports.COUNTS, 0), {}, message=message)
+
+
+def wait_for(record: models.Import, waiting: Callable[[], None]) -> None:
+    """Waits for the end of an import that another process carries out; calls `waiting` once if there is need."""
+    if record.state != "running":
+        return
+    waiting()
+    while record.state == "running":
+        time.sleep(_POLL_SECONDS)
+        imports.settle_dead(record.agency)
+        record.refresh_from_db()
+
+
+_POLL_SECONDS = 0.2
