@@ -8,7 +8,8 @@ from musterbook.core import phoneplans
 
 _SEPARATORS = r"[ .()\-\x{a0}\x{2010}-\x{2015}\x{202f}/]"
 _WRITTEN = re.compile(
-    r"\(?\+?[\d\s.()\-\u2010-\u2015/]+(?:(?:\s*[,;]?\s*(?:ext(?:ension)?\.?|x|#)|;ext=)\s*[:.=]?\s*\d{1,7})?", re.IGNORECASE
+    r"\(?\+?[\d\s.()\-\u2010-\u2015/]+(?:(?:\s*[,;]?\s*(?:ext(?:ension)?\.?|x|#)|;ext=)\s*[:.=]?\s*\d{1,7})?",
+    re.IGNORECASE,
 )
 
 
@@ -49,10 +50,14 @@ def _bare(values: pl.Series, digits: pl.Series, country: str) -> pl.Series:
     abroad = digits.set(values.str.starts_with("("), None)
     if not country:
         return _in_use(abroad)
-    odd = digits.str.contains(phoneplans.odd_start(country))
-    here = _in_use(phoneplans.calling_code(country) + digits.set(odd, None))
-    elsewhere = ~odd & ~digits.str.len_bytes().is_in(phoneplans.lengths(country))
-    return here.fill_null(_in_use(abroad.set(~elsewhere, None)))
+    code = phoneplans.calling_code(country)
+    own = digits.str.starts_with(code)
+    dialled = digits.str.contains(phoneplans.dialling_out(country))
+    prefixed = digits.str.contains(phoneplans.national_prefix(country))
+    here = _in_use(code + digits.set(dialled | own | prefixed, None))
+    # Of another length than the country's own, it cannot be read as one of those.
+    national = dialled | (prefixed & ~own) | digits.str.len_bytes().is_in(phoneplans.lengths(country))
+    return here.fill_null(_in_use(abroad.set(national, None)))
 
 
 def _in_use(full: pl.Series) -> pl.Series:
@@ -74,6 +79,16 @@ def number(value: str, country: str = "") -> str | None:
     here = _read(written, country, in_use=True) if country else None
     abroad = None if written.startswith("(") else _read(f"+{written}", in_use=True)
     return here or abroad or (_read(written, country) if country else None)
+
+
+def reason(value: str) -> str:
+    """Why one value is no phone number, as a sentence where it can be told; else ""."""
+    written = value.removeprefix("tel:")
+    if not _WRITTEN.fullmatch(written):
+        return "It holds letters or signs that no phone number has."
+    if re.match(r"\(?(?:00|\+)", written):
+        return "There is no such country code, or its numbers have fewer or more digits."
+    return ""
 
 
 def _read(value: str, country: str | None = None, *, in_use: bool = False) -> str | None:

@@ -36,11 +36,15 @@ def calling_code(country: str) -> str:
     return str(phonenumbers.country_code_for_region(country))
 
 
-def odd_start(country: str) -> str:
-    """The pattern of what the library may take off a number written as in the country: prefixes, its own calling code."""
+def dialling_out(country: str) -> str:
+    """The pattern of what is dialled in the country before a calling code."""
+    return f"^(?:{_main(calling_code(country)).international_prefix})"
+
+
+def national_prefix(country: str) -> str:
+    """The pattern of what may be a national prefix in the country."""
     data = _main(calling_code(country))
-    prefixes = [data.international_prefix, data.national_prefix_for_parsing, data.national_prefix, calling_code(country)]
-    return f"^(?:{_either(prefix for prefix in prefixes if prefix)})"
+    return f"^(?:{_either(prefix for prefix in (data.national_prefix_for_parsing, data.national_prefix) if prefix) or '[^0-9]'})"
 
 
 def lengths(country: str) -> list[int]:

@@ -44,10 +44,14 @@ def agency(words: Mapping[str, Any], users: Iterable[Mapping[str, str]] = ()) ->
     for position, name in enumerate(words["ranks"]):
         models.Rank.objects.create(agency=made, name=name, name_key=fold(name), position=position)
     for group in words["groups"]:
-        models.Group.objects.create(agency=made, external_id=group["external_id"], name=group.get("name", ""), active=True)
+        models.Group.objects.create(
+            agency=made, external_id=group["external_id"], name=group.get("name", ""), active=True
+        )
     _people(made, list(users))
     for group in words["groups"]:
-        models.Group.objects.filter(agency=made, external_id=group["external_id"]).update(active=group.get("active", True))
+        models.Group.objects.filter(agency=made, external_id=group["external_id"]).update(
+            active=group.get("active", True)
+        )
     return made
 
 
@@ -109,5 +113,7 @@ def _said(problem: Problem) -> str:
 def directory(made: models.Agency) -> list[dict[str, str]]:
     """All users of the agency, as a file would bear them."""
     users = settled.with_supervisor_email(queries.everybody(made))
-    texts = users.with_columns(supervisor_external_id="supervisor_email").select("external_id", *changes.texts(queries.vocabulary(made)))
+    texts = users.with_columns(supervisor_external_id="supervisor_email").select(
+        "external_id", *changes.texts(queries.vocabulary(made))
+    )
     return [{heading: row[heading.lower()] for heading in HEADINGS} for row in texts.iter_rows(named=True)]

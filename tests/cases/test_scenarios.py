@@ -58,7 +58,11 @@ def wanted(case: dict[str, Any]) -> str:
 def test_a_scenario_ends_as_it_should(case: dict[str, Any]) -> None:
     agency = adapter.agency(case["initial"], case["initial"]["users"])
     done = adapter.run(
-        agency, case["file"]["text"].encode(), adapter.MODES[case["mode"]], case["file"]["name"], case["actor_external_id"] or ""
+        agency,
+        case["file"]["text"].encode(),
+        adapter.MODES[case["mode"]],
+        case["file"]["name"],
+        case["actor_external_id"] or "",
     )
     verdict, why = adapter.judge().judge_scenario(case, adapter.outcome(agency, done))
     assert verdict == wanted(case), why
