@@ -67,7 +67,7 @@ def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary) -> _Part:
 
 def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.Series | None) -> pl.Series:
     """The value of each cell: as found quickly, else as its distinct cell was read."""
-    if quick is None and values.equals(distinct):
+    if quick is None and values.dtype == pl.String and values.equals(distinct):
         return cells.alias(values.name)
     spread = cells.replace_strict(distinct, values, default=None, return_dtype=values.dtype).alias(values.name)
     return spread if quick is None else quick.fill_null(spread)
@@ -81,19 +81,15 @@ def _at_rows(rows: pl.DataFrame, column: Column, faults: pl.DataFrame) -> pl.Dat
     return found.with_columns(column=pl.lit(column.heading)).select(problems.SCHEMA.keys())
 
 
-_Quick = Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]
-"""The value columns of one column, null where a cell needs a closer look."""
-
-
-def _quick_id(column: Column, cells: pl.Series, words: Vocabulary) -> dict[str, pl.Series]:
+def _quick_id(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
     return _settled(column, cells, cells.str.contains(_PLAIN_ID) & (cells.str.len_bytes() <= column.longest))
 
 
-def _quick_username(column: Column, cells: pl.Series, words: Vocabulary) -> dict[str, pl.Series]:
+def _quick_username(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
     return _settled(column, cells, cells.str.contains(_PLAIN_NAME) & (cells.str.len_bytes() <= column.longest))
 
 
-def _quick_email(column: Column, cells: pl.Series, words: Vocabulary) -> dict[str, pl.Series]:
+def _quick_email(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
     return _settled(column, cells, email.plain(cells))
 
 
@@ -108,10 +104,11 @@ def _quick_phone(column: Column, cells: pl.Series, words: Vocabulary) -> dict[st
 
 
 # The columns of which nearly every cell is another; in the others few distinct ones stand again and again.
-_QUICK: Mapping[str, _Quick] = {
+_QUICK: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
     "EXTERNAL_ID": _quick_id,
     "BADGE_NUMBER": _quick_id,
     "USERNAME": _quick_username,
     "EMAIL": _quick_email,
     "PHONE": _quick_phone,
 }
+"""Column → how its value columns are found at one look, null where a cell needs a closer one."""

@@ -35,7 +35,9 @@ def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
 def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.DataFrame:
     key, was = pl.col(column.key), pl.col(f"was_{column.key}")
     moving = rows.filter(key.is_not_null(), key.ne_missing(was))
-    claims = moving.select(pl.lit(column.heading).alias("column"), "row", "ok", value=column.field, key=key)
+    claims = moving.select(
+        pl.lit(column.heading).alias("column"), "row", "ok", value=column.field, key=key
+    )
     holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
     releases = moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
     return claims.join(holders, on="key", how="left").join(releases, on="holder", how="left")
@@ -88,9 +90,7 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     return (
         clashing.filter(sound)
         .join(groups, on=["column", "key"], how="left")
-        .with_columns(
-            others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED)
-        )
+        .with_columns(others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED))
         .with_columns(more=pl.col("many") - 1 - pl.col("others").list.len().cast(pl.Int64))
         .select(
             "row",

@@ -14,7 +14,7 @@ _LONGEST = 1000
 def keys(values: pl.Series) -> pl.Series:
     """The key of each value; null stays null."""
     lower = values.str.to_lowercase()
-    plain = is_ascii(values)
+    plain = is_ascii(values) & (values.str.len_bytes() <= _LONGEST)
     if plain.all():
         return lower
     odd = values.filter(~plain).unique()

@@ -36,7 +36,7 @@ def resolved(values: pl.Series, ids: Mapping[str, int], *, exact: bool = False) 
 
 
 def suggestion(value: str, names: Iterable[str]) -> str:
-    """ "Did you mean …?" with the closest of the names, "" where none is close."""
+    """The question “Did you mean …?” with the closest of the names, "" where none is close."""
     by_key = {fold(name): name for name in names}
     close = difflib.get_close_matches(fold(value), by_key, n=_SUGGESTED, cutoff=0.6)
     return f"Did you mean {' or '.join(by_key[key] for key in close)}?" if close else ""

@@ -5,7 +5,7 @@ They are made of the phone library's own tables, and settle only what the librar
 
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -44,12 +44,12 @@ def dialling_out(country: str) -> str:
 def national_prefix(country: str) -> str:
     """The pattern of what may be a national prefix in the country."""
     data = _main(calling_code(country))
-    return f"^(?:{_either(prefix for prefix in (data.national_prefix_for_parsing, data.national_prefix) if prefix) or '[^0-9]'})"
+    return f"^(?:{data.national_prefix_for_parsing or '[^0-9]'})"
 
 
 def lengths(country: str) -> list[int]:
     """How many digits the numbers of the country can have, without calling code."""
-    return list(_main(calling_code(country)).general_desc.possible_length)
+    return list(_general(_main(calling_code(country))).possible_length)
 
 
 @cache
@@ -65,7 +65,12 @@ def _main(code: str) -> "PhoneMetadata":
     import phonenumbers
 
     region = phonenumbers.region_code_for_country_code(int(code))
-    return phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
+    data = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
+    return cast("PhoneMetadata", data)
+
+
+def _general(data: "PhoneMetadata") -> "PhoneNumberDesc":
+    return cast("PhoneNumberDesc", data.general_desc)
 
 
 @cache
@@ -74,7 +79,7 @@ def _patterns() -> tuple[str, str]:
     possible, prefixed = [], []
     for code in _codes():
         data = _main(code)
-        possible.append(f"{code}(?:{_either(f'[0-9]{{{length}}}' for length in data.general_desc.possible_length)})")
+        possible.append(f"{code}(?:{_either(f'[0-9]{{{length}}}' for length in _general(data).possible_length)})")
         if data.national_prefix_for_parsing:
             prefixed.append(f"{code}(?:{data.national_prefix_for_parsing})")
     return f"^(?:{_either(possible)})$", f"^(?:{_either(prefixed)})"
@@ -96,7 +101,7 @@ def _used(code: str) -> pl.Expr:
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
     if len(regions) == 1:
         return _used_by(_main(code), national)
-    plans = [phonenumbers.PhoneMetadata.metadata_for_region(region) for region in regions]
+    plans = [cast("PhoneMetadata", phonenumbers.PhoneMetadata.metadata_for_region(region)) for region in regions]
     # Leading digits alone assign a number to a region, whether it is in use there or not: for the library to judge.
     assigned = _either(data.leading_digits for data in plans if data.leading_digits)
     used = pl.any_horizontal(pl.lit(False), *(_used_by(data, national) for data in plans if not data.leading_digits))
@@ -105,7 +110,7 @@ def _used(code: str) -> pl.Expr:
 
 def _used_by(data: "PhoneMetadata", national: pl.Expr) -> pl.Expr:
     kinds = [desc for kind in _KINDS if (desc := getattr(data, kind)) is not None and desc.national_number_pattern]
-    return _described(data.general_desc, national) & pl.any_horizontal(_described(desc, national) for desc in kinds)
+    return _described(_general(data), national) & pl.any_horizontal(_described(desc, national) for desc in kinds)
 
 
 def _described(desc: "PhoneNumberDesc", national: pl.Expr) -> pl.Expr:

@@ -6,18 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from musterbook.core import (
-    authority,
-    changes,
-    check,
-    claims,
-    columns,
-    keys,
-    problems,
-    settled,
-    supervisors,
-    synchronize,
-)
+from musterbook.core import authority, changes, check, claims, columns, keys, problems, settled, supervisors, synchronize
 from musterbook.core.checked import CheckedTable
 from musterbook.core.policy import Mode, Policy
 from musterbook.core.problems import Problem
@@ -98,12 +87,7 @@ class Plan:
         """What the plan would do, as a SHA-256: two plans with one digest do the same (D2)."""
         changed = [frame.select("row", "external_id", "changes") for frame in (self.added, self.updated) if frame.width]
         errored = self.problems.select("row", "code", "column").sort("row", "code", "column")
-        parts = [
-            *changed,
-            errored,
-            self.leavers.deactivated.select("external_id"),
-            self.leavers.protected.select("external_id", "code"),
-        ]
+        parts = [*changed, errored, self.leavers.deactivated.select("external_id"), self.leavers.protected.select("external_id", "code")]
         digest = hashlib.sha256(repr((self.mode.value, self.held, self.refusals)).encode())
         for part in parts:
             digest.update(part.write_csv().encode())
@@ -145,17 +129,13 @@ def _read(table: Table, snapshot: Snapshot, users: pl.DataFrame) -> tuple[pl.Dat
         return same, rows, checked
     cells = table.cells.join(again, on="row", how="semi", maintain_order="left")
     more = check.check(replace(table, cells=cells, faults=problems.frame()), snapshot.vocabulary)
-    checked = CheckedTable(
-        pl.concat([checked.rows, more.rows]), checked.present, pl.concat([checked.problems, more.problems])
-    )
+    checked = CheckedTable(pl.concat([checked.rows, more.rows]), checked.present, pl.concat([checked.problems, more.problems]))
     return same.join(again, on="row", how="anti"), _matched(checked, users), checked
 
 
 def _matched(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     """The checked rows beside the user whom each means (M1): `id` and what they were (`was_…`), null for new ones."""
-    stored = users.select(
-        "external_id", "id", *(pl.col(c).alias(f"was_{c}") for c in users.columns if c not in ("external_id", "id"))
-    )
+    stored = users.select("external_id", "id", *(pl.col(c).alias(f"was_{c}") for c in users.columns if c not in ("external_id", "id")))
     rows = checked.rows.rename({"status": "active"} if "status" in checked.rows.columns else {})
     return rows.join(stored, on="external_id", how="left", maintain_order="left")
 
@@ -182,9 +162,7 @@ class _Judgement:
         if self.policy.strict:
             strict = pl.col("code").is_in(STRICT_NOTES)
             found, notes = pl.concat([found, notes.filter(strict)]), notes.filter(~strict)
-        return self._assembled(
-            rows, leaving, found.sort("row", maintain_order=True), notes.sort("row", maintain_order=True)
-        )
+        return self._assembled(rows, leaving, found.sort("row", maintain_order=True), notes.sort("row", maintain_order=True))
 
     def _alone(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """The rows with `ok`, judged each for itself, and their problems and notes."""
@@ -206,23 +184,15 @@ class _Judgement:
         """The rows with every value as it would be in the end (M2), and `differs`: whether any changes."""
         fields = {c: name for c, name in _VALUES.items() if c in self.checked.present}
         absent = [name for c, name in _VALUES.items() if c not in self.checked.present]
-        kept = [
-            pl.col(f"was_{n}").fill_null("") if rows.schema[f"was_{n}"] == pl.String else pl.col(f"was_{n}")
-            for n in absent
-        ]
+        kept = [pl.col(f"was_{n}").fill_null("") if rows.schema[f"was_{n}"] == pl.String else pl.col(f"was_{n}") for n in absent]
         blank = {"rank_id": "rank_blank", "group_id": "group_blank"}
         differs = [
-            pl.col(n).ne_missing(pl.col(f"was_{n}"))
-            & (pl.col(n).is_not_null() | (pl.col(blank[n]) if n in blank else False))
+            pl.col(n).ne_missing(pl.col(f"was_{n}")) & (pl.col(n).is_not_null() | (pl.col(blank[n]) if n in blank else False))
             for n in fields.values()
         ]
-        missing = [
-            pl.lit(None, pl.Boolean).alias(b) for b in (*blank.values(), "group_inactive") if b not in rows.columns
-        ]
+        missing = [pl.lit(None, pl.Boolean).alias(b) for b in (*blank.values(), "group_inactive") if b not in rows.columns]
         return rows.with_columns(
-            *(expr.alias(name) for expr, name in zip(kept, absent, strict=True)),
-            *missing,
-            differs=pl.any_horizontal(differs),
+            *(expr.alias(name) for expr, name in zip(kept, absent, strict=True)), *missing, differs=pl.any_horizontal(differs)
         )
 
     def _groups(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -310,11 +280,7 @@ class _Judgement:
             was, on="was_supervisor_id", how="left", maintain_order="left"
         )
         stays = pl.col("chosen").is_null()
-        after = {
-            "supervisor_id": "supervisor_id",
-            "supervisor_external_id": "supervisor_external_id",
-            "supervisor_email": "supervisor_email_new",
-        }
+        after = {"supervisor_id": "supervisor_id", "supervisor_external_id": "supervisor_external_id", "supervisor_email": "supervisor_email_new"}
         relinked = joined.with_columns(
             *(pl.when(stays).then(f"was_{name}").otherwise(new).alias(name) for name, new in after.items()),
             ok=pl.col("ok") & ~pl.col("row").is_in(links.overstepping),

@@ -47,11 +47,7 @@ def _as_text(snapshot: Snapshot, compared: list[Column]) -> pl.DataFrame:
     if columns.SUPERVISOR_EMAIL in compared:
         users = with_supervisor_email(users)
     return users.select(
-        "id",
-        "external_id",
-        "supervisor_id",
-        "group_id",
-        *(text.get(c.field, pl.col(c.field)).alias(c.field) for c in compared),
+        "id", "external_id", "supervisor_id", "group_id", *(text.get(c.field, pl.col(c.field)).alias(c.field) for c in compared)
     )
 
 

@@ -85,11 +85,7 @@ def links(everybody: People, asking: pl.DataFrame, kept: pl.DataFrame, barred: l
     read = read.filter(~pl.col("row").is_in(overstepping))
     wanted = read.with_columns(boss=pl.when("stays").then("was").otherwise("target"))
     circles, final = _without_circles(everybody, wanted)
-    notes = [
-        _notes(everybody, read),
-        _circle_notes(everybody, circles, asking, kept),
-        _inactive(everybody, final, asking, kept),
-    ]
+    notes = [_notes(everybody, read), _circle_notes(everybody, circles, asking, kept), _inactive(everybody, final, asking, kept)]
     return Links(final.select("row", "boss"), pl.concat(notes), overstepping)
 
 
@@ -173,15 +169,15 @@ def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Exp
     )
 
 
-def _circle_notes(everybody: People, circles: pl.DataFrame, asking: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+def _circle_notes(
+    everybody: People, circles: pl.DataFrame, asking: pl.DataFrame, kept: pl.DataFrame
+) -> pl.DataFrame:
     if circles.is_empty():
         return problems.frame()
     path = _paths(everybody, circles)
     nodes = everybody.nodes.select("node", "id", "boss", "external_id", "email")
     emails = nodes.select(boss="node", supervisor="email")
-    repeated = kept.join(nodes.filter(pl.col("id").is_not_null()).select("id", "node", "boss"), on="id").join(
-        emails, on="boss"
-    )
+    repeated = kept.join(nodes.filter(pl.col("id").is_not_null()).select("id", "node", "boss"), on="id").join(emails, on="boss")
     rows = pl.concat([
         asking.filter(pl.col("supervisor_email_key") != "").select("row", "node", "supervisor_email"),
         repeated.select("row", "node", supervisor_email="supervisor"),

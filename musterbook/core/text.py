@@ -4,7 +4,10 @@ import unicodedata
 
 import polars as pl
 
-_WHITE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_WHITE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 _ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _TRIMMED = _WHITE + _ZERO_WIDTH
 
@@ -78,7 +81,7 @@ def named_character(value: str) -> str:
 
 def _named(value: str, pattern: str) -> str:
     character = pl.Series([value]).str.extract(f"({pattern})")[0]
-    before = value.split(character)[0][-12:]
+    before = value.partition(character)[0][-12:]
     place = f", after “{before}”" if before else ""
     return f"{_IN_WORDS.get(character) or _by_number(character)}{place}"
 

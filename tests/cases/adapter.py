@@ -1,4 +1,4 @@
-"""Drives the product through the shared cases: an agency of the case's words and users, its file imported, and what came of it."""
+"""Drives the product through the shared cases: an agency of the case's words and users, its file, and what came of it."""
 
 import csv
 import importlib.util
@@ -29,7 +29,8 @@ MODES = {"add_or_update": Mode.UPDATE, "synchronize": Mode.SYNC}
 def judge() -> Any:
     """The judge of the cases."""
     spec = importlib.util.spec_from_file_location("judge", CASES / "judge.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -60,7 +61,8 @@ def _people(made: models.Agency, users: list[Mapping[str, str]]) -> None:
     for rows in ([{**user, "STATUS": "Active"} for user in users], users) if users else ():
         done = run(made, csv_of(rows))
         assert done.record.state == "applied"
-        assert done.plan and done.plan.problems.is_empty(), problems.of(done.plan.problems)
+        assert done.plan
+        assert done.plan.problems.is_empty(), problems.of(done.plan.problems)
 
 
 def csv_of(rows: Iterable[Mapping[str, str]]) -> bytes:
@@ -75,6 +77,12 @@ def csv_of(rows: Iterable[Mapping[str, str]]) -> bytes:
 def run(made: models.Agency, content: bytes, mode: Mode = Mode.UPDATE, name: str = "users.csv", by: str = "") -> Done:
     """One import of the file."""
     return imports.run(made, Upload(content, name), Options(mode), at=NOW, by=by, through="command")
+
+
+def counts(done: Done) -> dict[str, int]:
+    """The counts of an import that are not 0."""
+    assert done.plan
+    return {name: count for name, count in done.plan.counts.items() if count}
 
 
 def outcome(made: models.Agency, done: Done) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from musterbook.core.policy import Mode
 from tests.cases import adapter
 
 pytestmark = [
@@ -40,7 +41,8 @@ def loaded(path: Path) -> Any:
 
 
 def scenarios() -> list[Any]:
-    return (loaded(adapter.CASES / "semantics.json") or {"scenarios": []})["scenarios"]
+    kept: dict[str, list[Any]] = loaded(adapter.CASES / "semantics.json") or {"scenarios": []}
+    return kept["scenarios"]
 
 
 def files() -> list[Any]:
@@ -74,3 +76,14 @@ def test_a_file_of_the_world_is_imported_or_refused_as_it_should(case: dict[str,
     done = adapter.run(agency, (adapter.CASES / "csv" / case["file"]).read_bytes(), name=case["file"])
     verdict, why = adapter.judge().judge_csv(case, adapter.outcome(agency, done), adapter.CASES / "csv")
     assert verdict == wanted(case), why
+
+
+@pytest.mark.parametrize("name", ["village", "county-a"])
+def test_a_roster_is_imported_whole_and_unchanged_the_second_time(name: str) -> None:
+    folder = adapter.CASES / "rosters"
+    agency = adapter.agency(loaded(folder / f"{name}.json"))
+    content = (folder / f"{name}.csv").read_bytes()
+    rows = loaded(folder / f"{name}.json")["rows"]
+    assert adapter.counts(adapter.run(agency, content)) == {"rows": rows, "added": rows}
+    assert adapter.counts(adapter.run(agency, content)) == {"rows": rows, "unchanged": rows}
+    assert adapter.counts(adapter.run(agency, content, Mode.SYNC)) == {"rows": rows, "unchanged": rows}
