@@ -9,7 +9,8 @@ _WHITE = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 _ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-_TRIMMED = _WHITE + _ZERO_WIDTH
+TRIMMED = _WHITE + _ZERO_WIDTH
+"""The characters that are trimmed off both ends of a cell."""
 
 _GUARDED = r"^'+[=+\-@]"
 _TO_GUARD = r"^'*[=+\-@]"
@@ -39,7 +40,7 @@ def clean(values: pl.Series) -> pl.Series:
 
 
 def _trimmed(values: pl.Series) -> pl.Series:
-    trimmed = values.str.strip_chars(_TRIMMED)
+    trimmed = values.str.strip_chars(TRIMMED)
     return trimmed if is_ascii(trimmed).all() else trimmed.str.normalize("NFC")
 
 
