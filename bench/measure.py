@@ -118,6 +118,7 @@ class _Bench:
             row.add(name, seconds)
         row.add("process", done["process"])
         row.peak_bytes.append(done["peak_bytes"])
+        row.peaks.update(done["peaks"])
         row.counts.update(done["counts"])
         for stage, text in done["profiles"].items():
             (self.plan.out / f"profile-{self.database}-{self.users}-{row.case}-{stage}.txt").write_text(

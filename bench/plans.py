@@ -37,6 +37,8 @@ class Row:
     users: int
     seconds: dict[str, list[float]] = field(default_factory=dict)
     peak_bytes: list[int] = field(default_factory=list)
+    peaks: dict[str, int] = field(default_factory=dict)
+    """Peak memory at each stage's end, of the last run."""
     counts: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 

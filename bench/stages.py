@@ -3,6 +3,8 @@
 import cProfile
 import io
 import pstats
+import resource
+import sys
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -11,12 +13,18 @@ from typing import Any
 _LINES = 25
 
 
+def peak_bytes() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 class Stages:
-    """Seconds by stage, and by what is watched within the stages ("planning.snapshot")."""
+    """Seconds by stage, and by what is watched within the stages ("planning.snapshot"); peak memory at each stage's end."""
 
     def __init__(self, *, profile: bool) -> None:
         self.seconds: dict[str, float] = {}
         self.profiles: dict[str, str] = {}
+        self.peaks: dict[str, int] = {}
         self._wanted = profile
         self._stage = ""
         self._since = time.perf_counter()
@@ -32,6 +40,7 @@ class Stages:
 
     def _end(self) -> None:
         if self._stage:
+            self.peaks[self._stage] = peak_bytes()
             self._add(self._stage, time.perf_counter() - self._since)
         if self._profile:
             self._profile.disable()

@@ -1,13 +1,14 @@
 """One job of the benchmark in a process of its own: takes it as JSON, and gives what it measured as JSON."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from bench.stages import Stages, peak_bytes
 
 Measured = Mapping[str, Any]
 
@@ -51,7 +52,6 @@ def settle() -> Measured:
 def run(file: str, mode: str, *, profile: bool) -> Measured:
     """One import, as the command does it once it has started; without mails."""
     _django()
-    from bench.stages import Stages
     from musterbook.core import check, settled
     from musterbook.core.policy import Mode
     from musterbook.directory import frames, imports, models, queries
@@ -71,7 +71,7 @@ def run(file: str, mode: str, *, profile: bool) -> Measured:
     seconds = {"run": time.perf_counter() - since, **stages.seconds}
     if done.record.state != "applied":
         raise SystemExit(f"The import ended {done.record.state}: {done.record.message or done.record.held}")
-    return {"seconds": seconds, "counts": done.record.counts, "profiles": stages.profiles}
+    return {"seconds": seconds, "counts": done.record.counts, "profiles": stages.profiles, "peaks": stages.peaks}
 
 
 def limit(name: str, **given: Any) -> Measured:
@@ -101,9 +101,7 @@ _JOBS = {"make": make, "prepare": prepare, "settle": settle, "run": run, "limit"
 def main(job: str, arguments: str) -> None:
     """Does the job, and prints what came of it as one line of JSON."""
     measured = dict(_JOBS[job](**json.loads(arguments)))  # type: ignore[operator]  # each job with its own arguments
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scale = 1 if sys.platform == "darwin" else 1024
-    print(json.dumps({**measured, "peak_bytes": kilobytes * scale}))
+    print(json.dumps({**measured, "peak_bytes": peak_bytes()}))
 
 
 if __name__ == "__main__":
