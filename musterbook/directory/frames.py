@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -107,6 +108,22 @@ def _insert(name: str, rows: pl.DataFrame) -> None:
 
 def _tuples(rows: pl.DataFrame) -> Iterator[tuple[object, ...]]:
     return rows.iter_rows(buffer_size=_BATCH // 10)
+
+
+@contextmanager
+def page_cache(megabytes: int) -> Iterator[None]:
+    """On SQLite, room for the pages of the indexes while much is written; elsewhere nothing."""
+    if on_postgres():
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA cache_size")
+        before = cursor.fetchone()[0]
+        cursor.execute(f"PRAGMA cache_size = -{megabytes * 1024}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA cache_size = {before}")
 
 
 def update(model: type[Model], rows: pl.DataFrame) -> None:
