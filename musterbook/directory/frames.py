@@ -77,8 +77,10 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         return pl.Series("id", [], dtype=pl.Int64)
     with connection.cursor() as cursor:
         if on_postgres():
-            name = f"pg_get_serial_sequence('{table(model)}', 'id')"
-            return read(f"SELECT nextval({name}) FROM generate_series(1, %s)", [number], {"id": pl.Int64})["id"]
+            # Named first: in the query itself its name would be looked up again for each id.
+            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
+            taken = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+            return read(taken, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
         # The writer holds SQLite's one write lock, so nobody else takes them.
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
         last = (cursor.fetchone() or (0,))[0]
