@@ -8,6 +8,9 @@ from musterbook.directory import frames, models, trail
 from musterbook.directory.trail import Act
 
 _KEYS = tuple(column.key for column in columns.KEYED)
+_CACHE_MB = 256
+"""Holds the unique keys of a million users; SQLite takes only what it needs."""
+
 _WRITTEN = (
     "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
     "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
@@ -20,13 +23,14 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool) 
     The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
     """
     added = plan.added.with_columns(id=frames.new_ids(models.User, plan.added.height))
-    _vacate(plan.updated)
-    _update(plan.updated, added)
-    _add(added, agency, act)
-    frames.update(models.User, plan.leavers.deactivated.select("id", active=pl.lit(False)))
-    trail.append(agency, act, _events(plan, added), of=of)
-    if mails:
-        _post(agency, act, plan, added, of)
+    with frames.page_cache(_CACHE_MB):
+        _vacate(plan.updated)
+        _update(plan.updated, added)
+        _add(added, agency, act)
+        frames.update(models.User, plan.leavers.deactivated.select("id", active=pl.lit(False)))
+        trail.append(agency, act, _events(plan, added), of=of)
+        if mails:
+            _post(agency, act, plan, added, of)
 
 
 def _vacate(updated: pl.DataFrame) -> None:
