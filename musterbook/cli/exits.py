@@ -43,17 +43,18 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError
 
-    from musterbook.directory import agencies, backups, export, history, imports, installation, kept_files, queries, undo, written
+    from musterbook.directory import agencies, backups, export, imports, installation, kept_files, queries, undo, written
 
     wrong: dict[type[Exception], Sentence] = {
         WrongCall: str,
         ImproperlyConfigured: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
-        history.UnknownImport: lambda e: f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are.",
+        imports.UnknownImport: lambda e: f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are.",
         imports.KeyTaken: lambda e: (
             f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
         ),
+        imports.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
         imports.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
         installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",

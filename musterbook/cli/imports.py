@@ -143,7 +143,9 @@ def apply(
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
-            return imports.apply_previewed(record, at=at, by=act_as, through="cli", progress=progress)
+            return imports.apply_previewed(
+                record.agency, record.number, at=at, by=act_as, through="cli", confirmed=confirm_deactivations, progress=progress
+            )
 
         _carry_out(record.agency, work, wanted, record.mode)
 

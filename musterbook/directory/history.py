@@ -15,10 +15,6 @@ from musterbook.core.report import LISTED, Report, Row, Rows
 from musterbook.directory import imports, models
 
 
-class UnknownImport(Exception):
-    """No import bears that number."""
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One import in the list of an agency's."""
@@ -51,7 +47,7 @@ def find(number: str) -> models.Import:
     """The import with that number, in either case. Raises UnknownImport."""
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
     if record is None:
-        raise UnknownImport(number)
+        raise imports.UnknownImport(number)
     imports.settle_dead(record.agency)
     record.refresh_from_db()
     return record

@@ -20,9 +20,6 @@ _WHOLE_FROM = 8
 class UnknownOperator(Exception):
     """The operator named is not an active user of the agency."""
 
-    def __init__(self, external_id: str) -> None:
-        super().__init__(f"The agency has no active user with the external id {external_id}.")
-
 
 def vocabulary(agency: models.Agency) -> Vocabulary:
     """The agency's roles, ranks in their order, and groups."""
