@@ -47,7 +47,6 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         agencies,
         backups,
         export,
-        history,
         imports,
         installation,
         kept_files,
@@ -61,12 +60,13 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         ImproperlyConfigured: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
-        history.UnknownImport: lambda e: (
+        imports.UnknownImport: lambda e: (
             f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are."
         ),
         imports.KeyTaken: lambda e: (
             f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
         ),
+        imports.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
         imports.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
         installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
@@ -79,6 +79,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
         backups.CannotRestore: str,
+        imports.Failed: str,
         OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
     }
     return {

@@ -1,18 +1,19 @@
 """One command on one installation: Django and the database made ready, and every exception turned into a clear end."""
 
+import logging
 import os
 import signal
-import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from pathlib import Path
 
 import typer
 
 from musterbook.cli import exits
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
+
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -24,6 +25,7 @@ def opened(*, migrated: bool = True) -> Iterator[None]:
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
         django.setup()
+        _log_to_a_file()
         if migrated:
             from musterbook.directory import installation
 
@@ -47,18 +49,30 @@ def _clear_end() -> Iterator[None]:
 
 
 def unexpected(error: Exception) -> str:
-    """What to say of an error that nobody expected; its trace goes into a file, for whoever will look into it."""
+    """What to say of an error that nobody expected; its trace goes into the log, for whoever will look into it."""
+    _LOG.error("The command failed", exc_info=error)
+    told = f"It failed: {type(error).__name__}: {error}".strip()
+    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {_log_file()}."
+
+
+def _log_to_a_file() -> None:
+    """Traces go into a file of the installation, never onto the terminal of a person."""
+    logger = logging.getLogger("musterbook")
+    if logger.handlers:
+        return
+    try:
+        handler: logging.Handler = logging.FileHandler(_log_file(), encoding="utf-8", delay=True)
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+def _log_file() -> Path:
     from musterbook import environment
 
-    told = f"It failed: {type(error).__name__}: {error}".strip()
-    path = environment.home() / "failures.log"
-    try:
-        with path.open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now(UTC).isoformat()} muster {' '.join(sys.argv[1:2])}\n")
-            log.writelines(traceback.format_exception(error))
-    except OSError:
-        return f"{told}\nRun it again; if it fails again, run `muster doctor`."
-    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The details are in {path}."
+    return environment.home() / "muster.log"
 
 
 def _stop_as_if_interrupted() -> None:

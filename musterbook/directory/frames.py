@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -76,8 +77,10 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         return pl.Series("id", [], dtype=pl.Int64)
     with connection.cursor() as cursor:
         if on_postgres():
-            name = f"pg_get_serial_sequence('{table(model)}', 'id')"
-            return read(f"SELECT nextval({name}) FROM generate_series(1, %s)", [number], {"id": pl.Int64})["id"]
+            # Named first: in the query itself its name would be looked up again for each id.
+            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
+            taken = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+            return read(taken, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
         # The writer holds SQLite's one write lock, so nobody else takes them.
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
         last = (cursor.fetchone() or (0,))[0]
@@ -107,6 +110,22 @@ def _insert(name: str, rows: pl.DataFrame) -> None:
 
 def _tuples(rows: pl.DataFrame) -> Iterator[tuple[object, ...]]:
     return rows.iter_rows(buffer_size=_BATCH // 10)
+
+
+@contextmanager
+def page_cache(megabytes: int) -> Iterator[None]:
+    """On SQLite, room for the pages of the indexes while much is written; elsewhere nothing."""
+    if on_postgres():
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA cache_size")
+        before = cursor.fetchone()[0]
+        cursor.execute(f"PRAGMA cache_size = -{megabytes * 1024}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA cache_size = {before}")
 
 
 def update(model: type[Model], rows: pl.DataFrame) -> None:

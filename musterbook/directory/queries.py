@@ -51,6 +51,8 @@ def operator(agency: models.Agency, external_id: str) -> Operator:
 def snapshot(agency: models.Agency, table: Table, mode: Mode) -> Snapshot:
     """What the plan of this table must know of the agency: no more than its rows name, where they are few."""
     words = vocabulary(agency)
+    if table.cells.is_empty():
+        return Snapshot(vocabulary=words)
     if mode is Mode.SYNC or not _far_larger(agency, table.cells.height * _WHOLE_FROM):
         return Snapshot(everybody(agency), words)
     return Snapshot(_named(agency, table), words)

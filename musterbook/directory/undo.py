@@ -13,7 +13,9 @@ from musterbook.core.snapshot import SCHEMA, Snapshot
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
 from musterbook.directory import frames, imports, models, queries
-from musterbook.directory.imports import Done, Options, Progress, silent
+from musterbook.directory.carrying_out import Attempt, Done, Progress, carry_out, silent
+from musterbook.directory.imports import Options
+from musterbook.directory.records import new_number
 from musterbook.directory.trail import Act
 
 _UNDOABLE = tuple(column for column in columns.COLUMNS if column is not columns.EXTERNAL_ID)
@@ -36,17 +38,20 @@ def run(
         raise NotApplied(record.number)
     agency = record.agency
     options = Options(preview=preview)
-    operator = imports.permitted(agency, by, options.mode)
+    imports.permitted(agency, by, options.mode)
     undoing = models.Import(
-        number=imports.new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
+        number=new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
         options=options.as_json(), started_at=at, undoes=record,
     )  # fmt: skip
-    policy = Policy(options.mode, operator=operator, limit=queries.limit(agency))
-    return imports.carry_out(undoing, lambda: _plan(record, policy), Act(at, by, through), progress=progress)
+
+    def plan(agency: models.Agency) -> Plan:
+        operator = imports.permitted(agency, by, options.mode)
+        return _plan(record, agency, Policy(options.mode, operator=operator, limit=queries.limit(agency)))
+
+    return carry_out(Attempt(undoing, Act(at, by, through), plan, progress=progress))
 
 
-def _plan(record: models.Import, policy: Policy) -> Plan:
-    agency = record.agency
+def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
     words = queries.vocabulary(agency)
     changed = _changed(record, words)
     table = Table(cells=_cells(changed), faults=_stuck(changed))

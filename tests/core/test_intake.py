@@ -200,8 +200,8 @@ def test_a_mapping_given_by_hand_names_the_column() -> None:
 
 def test_a_mapping_remembered_for_another_file_is_passed_over_and_one_given_for_this_one_is_not() -> None:
     mapping = {"Shield": "BADGE_NUMBER"}
-    assert taken(text(ROW), ReadOptions(mapping=mapping)).rows == 1
-    assert refused(text(ROW), ReadOptions(mapping=mapping, strict_mapping=True)) == ["unknown-mapping"]
+    assert taken(text(ROW), ReadOptions(remembered=mapping)).rows == 1
+    assert refused(text(ROW), ReadOptions(mapping=mapping)) == ["unknown-mapping"]
     assert refused(text(ROW), ReadOptions(mapping={"EMAIL": "MAIL"})) == ["unknown-mapping", "missing-column"]
 
 
