@@ -78,11 +78,11 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
-        backups.CannotRestore: str,
         imports.Failed: str,
         OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
     }
     return {
+        backups.CannotRestore: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
         **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},
     }

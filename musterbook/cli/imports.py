@@ -147,7 +147,9 @@ def apply(
         wanted.check()
         record = history.find(number)
         if record.undoes:
-            raise WrongCall(f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview.")
+            raise WrongCall(
+                f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
+            )
         if record.held and confirm_deactivations != record.held["deactivations"]:
             say(
                 f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed."
@@ -156,7 +158,13 @@ def apply(
 
         def work(at: datetime, progress: "Progress") -> "Done":
             return imports.apply_previewed(
-                record.agency, record.number, at=at, by=act_as, through="cli", confirmed=confirm_deactivations, progress=progress
+                record.agency,
+                record.number,
+                at=at,
+                by=act_as,
+                through="cli",
+                confirmed=confirm_deactivations,
+                progress=progress,
             )
 
         _carry_out(work, wanted)

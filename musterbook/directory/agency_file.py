@@ -169,7 +169,7 @@ class _Reading:
         if not isinstance(value, str):
             self.problems.append(f"{place}: {name} is {value!r}, which is no text. Write it in quotation marks.")
             return ""
-        value = unicodedata.normalize("NFC", value).strip()
+        value = str(unicodedata.normalize("NFC", value)).strip()
         if required and not value:
             self.problems.append(f"{place} has no {name}. Give it one.")
         if len(value) > _LONGEST:

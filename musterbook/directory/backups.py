@@ -87,9 +87,14 @@ def _pack(draft: Path, database: Path) -> None:
     with _new(draft) as file, tarfile.open(fileobj=file, mode="w") as tar:
         _add(tar, _MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
         _add(tar, home.KEY_FILE, home.secret_key().encode())
-        tar.add(database, database.name)
+        tar.add(database, database.name, filter=_private)
         for kept in sorted((settings.MUSTER_HOME / _FILES).glob("*")):
-            tar.add(kept, f"{_FILES}/{kept.name}", recursive=False)
+            tar.add(kept, f"{_FILES}/{kept.name}", recursive=False, filter=_private)
+
+
+def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.mode, entry.uid, entry.gid, entry.uname, entry.gname = 0o600, 0, 0, "", ""
+    return entry
 
 
 def _new(path: Path) -> BinaryIO:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from musterbook.core import changes, columns, settled
+from musterbook.core import changes, columns
 from musterbook.core.keys import fold, key
 from musterbook.core.snapshot import SCHEMA
 from musterbook.directory import frames, models, queries, written
@@ -64,7 +64,7 @@ def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
     """The wanted users as text, in the columns of HEADINGS, by external id. Raises UnknownFilter."""
     wanted = wanted or Filter()
     words = queries.vocabulary(agency)
-    told = settled.with_supervisor_email(_read(agency)).select(
+    told = _with_supervisors(_read(agency)).select(
         *changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id"
     )
     headed = told.rename({column.field: column.heading for column in columns.COLUMNS}).select(HEADINGS)
@@ -82,6 +82,12 @@ def _read(agency: models.Agency) -> pl.DataFrame:
     }  # fmt: skip
     sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
     return frames.read(sql, [agency.pk], schema)
+
+
+def _with_supervisors(told: pl.DataFrame) -> pl.DataFrame:
+    """The users with `supervisor_email`, null where there is none."""
+    bosses = told.select(supervisor_id="id", supervisor_email="email")
+    return told.join(bosses, on="supervisor_id", how="left", maintain_order="left")
 
 
 def _time(name: str) -> str:

@@ -36,9 +36,16 @@ def entries(agency: models.Agency) -> list[Entry]:
     kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
     return [
         Entry(
-            r.number, r.started_at, r.mode, r.state, r.actor, r.through, r.file_name, r.counts,
-            r.undoes.number if r.undoes else "",
-        )  # fmt: skip
+            r.number,
+            r.started_at,
+            r.mode,
+            r.state,
+            r.actor,
+            r.through,
+            r.file_name,
+            r.counts,
+            getattr(r.undoes, "number", ""),
+        )
         for r in kept
     ]
 
