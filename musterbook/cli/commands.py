@@ -7,6 +7,7 @@ import typer
 from musterbook import __version__
 from musterbook.cli import agencies, audit, example, export, imports, installation
 from musterbook.cli.output import quiet_when_nobody_reads
+from musterbook.cli.session import take_process
 
 app = typer.Typer(
     name="muster",
@@ -48,5 +49,6 @@ def _muster(
 
 def run() -> None:
     """Run the command that was called."""
+    take_process()
     with quiet_when_nobody_reads():
         app()

@@ -19,13 +19,11 @@ _LOG = logging.getLogger(__name__)
 @contextmanager
 def opened(*, migrated: bool = True) -> Iterator[None]:
     """Makes the installation ready (unless `migrated` is False: its settings alone), and ends the command clearly."""
-    _stop_as_if_interrupted()
     with _clear_end():
         import django
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
         django.setup()
-        _log_to_a_file()
         if migrated:
             from musterbook.directory import installation
 
@@ -55,33 +53,33 @@ def unexpected(error: Exception) -> str:
     return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {_log_file()}."
 
 
-def _log_to_a_file() -> None:
-    """Traces go into a file of the installation, never onto the terminal of a person."""
+def take_process() -> None:
+    """Has this process end as it should: a request to end rolls back as Ctrl-C does, and traces go into the log."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, interrupt)
     logger = logging.getLogger("musterbook")
-    if logger.handlers:
-        return
-    try:
-        handler: logging.Handler = logging.FileHandler(_log_file(), encoding="utf-8", delay=True)
-    except OSError:
-        handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
+    logger.addHandler(_Log())
     logger.propagate = False
+
+
+class _Log(logging.Handler):
+    """Writes into a file of the installation, never onto the terminal of a person."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Appends the record; where that cannot be done, nobody is the wiser."""
+        with suppress(OSError), _log_file().open("a", encoding="utf-8") as file:
+            file.write(f"{self.format(record)}\n")
 
 
 def _log_file() -> Path:
     from musterbook import environment
 
     return environment.home() / "muster.log"
-
-
-def _stop_as_if_interrupted() -> None:
-    """A request to end, as a scheduler sends it, rolls back and says so, as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # Only the main thread may say what a signal does.
-    if hasattr(signal, "SIGTERM") and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        with suppress(ValueError):
-            signal.signal(signal.SIGTERM, interrupt)

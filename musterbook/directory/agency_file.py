@@ -165,11 +165,11 @@ class _Reading:
         return external_id, (Group(0, external_id, self._flag(told, "active", place)), name)
 
     def _text(self, told: Mapping[str, Any], name: str, place: str, *, required: bool = True) -> str:
-        value = told.get(name, "")
+        value: object = told.get(name, "")
         if not isinstance(value, str):
             self.problems.append(f"{place}: {name} is {value!r}, which is no text. Write it in quotation marks.")
             return ""
-        value = str(unicodedata.normalize("NFC", value)).strip()
+        value = unicodedata.normalize("NFC", value).strip()
         if required and not value:
             self.problems.append(f"{place} has no {name}. Give it one.")
         if len(value) > _LONGEST:
