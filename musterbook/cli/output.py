@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_WIDE = 160
-"""Columns of plain text, where there is no terminal to ask."""
+_WIDE = 1000
+"""Columns of plain text: lines that nobody folds can be searched."""
 
 
 def shown(text: str) -> str:

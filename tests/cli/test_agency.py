@@ -1,0 +1,133 @@
+"""`muster agency`: an agency brought to what its file says."""
+
+import pytest
+
+from musterbook.directory import models
+from tests.cli.conftest import AGENCY, Muster, row
+
+
+def applied(muster: Muster, text: str) -> dict[str, object]:
+    path = muster.folder / "agency.toml"
+    path.write_text(text, encoding="utf-8")
+    done = muster("agency", "apply", path, "--output", "json")
+    assert done.status == 0, done.err
+    told: dict[str, object] = done.json
+    return told
+
+
+def refused(muster: Muster, text: str) -> str:
+    path = muster.folder / "agency.toml"
+    path.write_text(text, encoding="utf-8")
+    done = muster("agency", "apply", path)
+    assert (done.status, done.text) == (3, "")
+    return done.err
+
+
+def test_an_agency_is_made_as_its_file_says(springfield: Muster) -> None:
+    made = models.Agency.objects.get()
+    assert (made.slug, made.default_country, made.limit_users, made.limit_percent) == ("springfield-pd", "US", 1, 0)
+    roles = {role.name: (role.administrator, role.permissions) for role in models.Role.objects.all()}
+    assert roles == {"Admin": (True, []), "Officer": (False, []), "Clerk": (False, ["users.import", "users.view"])}
+    assert models.Rank.objects.get().abbreviation == "Sgt"
+    assert models.Group.objects.get().active
+
+
+def test_the_same_file_again_changes_nothing(springfield: Muster) -> None:
+    events = models.Event.objects.count()
+    assert applied(springfield, AGENCY) == {"agency": "springfield-pd", "created": False, "changes": {}, "kept": []}
+    assert "nothing was changed" in springfield("agency", "apply", springfield.folder / "agency.toml").text
+    assert models.Event.objects.count() == events == 1
+
+
+def test_what_changes_stands_in_the_trail_before_and_after(springfield: Muster) -> None:
+    told = applied(springfield, AGENCY.replace('"Sgt"', '"Sergt"').replace('"US"', '"ca"'))
+    assert told["changes"] == {
+        "default_country": ["US", "CA"], "rank sergeant": ["1. Sergeant (Sgt)", "1. Sergeant (Sergt)"],
+    }  # fmt: skip
+    event = models.Event.objects.latest("pk")
+    assert (event.kind, event.through, event.actor) == ("agency.changed", "cli", "")
+    assert '"default_country":["US","CA"]' in event.changes
+    assert springfield("audit", "verify").status == 0
+
+
+def test_mail_can_be_switched_off(springfield: Muster) -> None:
+    applied(springfield, "mail = false\n" + AGENCY)
+    assert not models.Agency.objects.get().sends_mail
+
+
+def test_what_the_file_no_longer_names_goes_unless_users_have_it(springfield: Muster) -> None:
+    springfield.imported(row("bob", rank="Sergeant"))
+    bare = AGENCY[: AGENCY.index("[[roles]]")]
+    told = applied(springfield, bare + 'groups = []\nranks = []\n[[roles]]\nname = "Chief"\n')
+    assert told["kept"] == ["role “Officer” (users: 1)", "rank “Sergeant” (users: 1)"]
+    assert set(models.Role.objects.values_list("name", flat=True)) == {"Admin", "Officer", "Chief"}
+    assert models.Rank.objects.exists()
+    assert not models.Group.objects.exists()
+
+
+def test_what_the_file_is_silent_about_stays(springfield: Muster) -> None:
+    told = applied(springfield, 'slug = "springfield-pd"\nname = "SPD"\n')
+    assert told["changes"] == {"name": ["Springfield Police Department", "SPD"]}
+    assert models.Role.objects.count() == 3
+
+
+def test_everything_wrong_with_the_file_is_said_at_once(muster: Muster) -> None:
+    said = refused(muster, """
+        slug = "Springfield PD"
+        default_country = "USA"
+        deactivation_limit = { users = -1, percent = 200, mots = 5 }
+        colour = "blue"
+        [[roles]]
+        name = "admin"
+        permissions = ["users.view"]
+        [[roles]]
+        name = "Officer"
+        permissions = ["users.veiw"]
+        [[roles]]
+        name = "OFFICER"
+        [[ranks]]
+        abbreviation = 5
+        [[groups]]
+        external_id = "G"
+        active = "yes"
+    """)  # fmt: skip
+    for part in (
+        "slug is “Springfield PD”", "the file has no name", "default_country is “USA”", "deactivation_limit.users is -1",
+        "deactivation_limit.percent is 200", "Did you mean most?", "there is no setting “colour”",
+        "Admin always has every permission", "Did you mean users.view?", "[[roles]] number 3 is the same as one before",
+        "[[ranks]] number 1 has no name", "abbreviation is 5, which is no text", "active is 'yes'. Write true or false.",
+    ):  # fmt: skip
+        assert part in said
+    assert not models.Agency.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("slug = ", "The file is not TOML"),
+        ('roles = "Admin"', "roles is no list of tables"),
+        ("deactivation_limit = 5", "deactivation_limit is no table"),
+        ('[[roles]]\nname = "X"\npermissions = "users.view"', "permissions is no list of texts"),
+        ('name = "A\\nB"', "name holds a line break"),
+        (f'name = "{"x" * 256}"', "name has 256 characters"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_followed_says_why(muster: Muster, text: str, sentence: str) -> None:
+    assert sentence in refused(muster, text)
+
+
+def test_a_file_that_is_not_utf_8_says_so(muster: Muster) -> None:
+    path = muster.folder / "agency.toml"
+    path.write_bytes(b'name = "Espa\xf1a"')
+    assert "The file is not UTF-8" in muster("agency", "apply", path).err
+    assert muster("agency", "apply", "nowhere.toml").status == 2
+
+
+def test_agencies_are_listed_with_their_users(muster: Muster, springfield: Muster) -> None:
+    springfield.imported(row("ann"), row("bob", status="Inactive"))
+    assert springfield("agency", "list").text == "springfield-pd  Springfield Police Department  users: 2 (active: 1)\n"
+    assert springfield("agency", "list", "--output", "json").json[0]["active"] == 1
+
+
+def test_without_an_agency_the_list_says_how_to_make_one(muster: Muster) -> None:
+    assert "muster agency apply" in muster("agency", "list").err

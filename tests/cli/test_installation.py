@@ -1,0 +1,117 @@
+"""The installation looked after, by real processes: made on first use, looked into, copied, brought back."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import AGENCY, Muster, row
+from tests.databases import Home
+
+_MUSTER = str(Path(sys.executable).parent / "muster")
+
+
+@pytest.fixture
+def lived_in(fresh_home: Home, tmp_path: Path) -> Home:
+    """An installation with the agency of AGENCY and two users."""
+    (tmp_path / "agency.toml").write_text(AGENCY, encoding="utf-8")
+    assert fresh_home.muster("agency", "apply", str(tmp_path / "agency.toml")).returncode == 0
+    roster = Muster(tmp_path).file(row("ann"), row("bob"))
+    assert fresh_home.muster("import", str(roster), "--agency", "springfield-pd").returncode == 0
+    return fresh_home
+
+
+def test_a_backup_brings_everything_back(lived_in: Home, tmp_path: Path) -> None:
+    if lived_in.database_url and not (shutil.which("pg_dump") or list(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"))):
+        pytest.skip("there is no pg_dump here")
+    backup = str(tmp_path / "muster.tar")
+    export = ("export", "--agency", "springfield-pd")
+    before = lived_in.muster(*export).stdout
+    assert lived_in.muster("backup", backup).returncode == 0
+    assert Path(backup).stat().st_mode & 0o777 == 0o600
+    assert "is there already" in lived_in.muster("backup", backup).stderr
+    roster = Muster(tmp_path).file(row("cat"))
+    lived_in.muster("import", str(roster), "--agency", "springfield-pd")
+    refused = lived_in.muster("restore", backup)
+    assert (refused.returncode, lived_in.muster(*export).stdout != before) == (3, True)
+    assert "add --yes" in refused.stderr
+    done = lived_in.muster("restore", backup, "--yes")
+    assert (done.returncode, lived_in.muster(*export).stdout) == (0, before), done.stderr
+    assert lived_in.muster("audit", "verify").returncode == 0
+    assert len(list((lived_in.folder / "files").iterdir())) == 1
+
+
+def test_what_is_no_backup_is_not_restored(lived_in: Home, tmp_path: Path) -> None:
+    (tmp_path / "no.tar").write_text("not a tar")
+    with tarfile.open(tmp_path / "other.tar", "w") as tar:
+        tar.add(tmp_path / "agency.toml", "agency.toml")
+    for name in ("no.tar", "other.tar", "absent.tar"):
+        done = lived_in.muster("restore", str(tmp_path / name), "--yes")
+        assert (done.returncode, "muster backup" in done.stderr) == (3, True)
+    assert lived_in.muster("agency", "list").stdout
+
+
+def test_a_sound_installation_has_nothing_to_mend(lived_in: Home) -> None:
+    done = lived_in.muster("doctor")
+    assert (done.returncode, "✗" in done.stdout) == (0, False), done.stdout
+    assert "audit trail: whole (3 events)" in done.stdout
+
+
+def test_the_embedded_database_is_made_on_first_use(tmp_path: Path) -> None:
+    home = Home(tmp_path / "new" / "home", "")
+    done = home.muster("agency", "list")
+    assert (done.returncode, "There is no agency yet" in done.stderr) == (0, True)
+    assert (home.folder / "muster.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+def test_of_many_first_uses_at_once_one_makes_the_database(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", "")
+    started = [home.start("agency", "list") for _ in range(3)]
+    assert [process.communicate(timeout=60)[1][:24] for process in started] == ["There is no agency yet. "] * 3
+
+
+def test_a_database_that_is_behind_is_told_by_doctor_and_mended_by_migrate(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", "")
+    home.folder.mkdir(mode=0o700)
+    sqlite3.connect(home.folder / "muster.sqlite3").close()
+    done = home.muster("doctor")
+    assert (done.returncode, "Run: muster migrate" in done.stdout) == (1, True)
+    assert "changes made" in home.muster("migrate").stdout
+    assert home.muster("migrate").stdout == "The database is up to date.\n"
+    assert home.muster("doctor").returncode == 0
+
+
+def test_a_database_out_of_reach_is_told_in_one_line(tmp_path: Path) -> None:
+    home = Home(tmp_path, "postgres://nobody@localhost:1/nothing")
+    done = home.muster("agency", "list")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "The database could not be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert home.muster("doctor").returncode == 1
+    wrong = replace(home, database_url="mysql://x").muster("agency", "list")
+    assert (wrong.returncode, "DATABASE_URL" in wrong.stderr) == (2, True)
+
+
+def test_a_reader_that_goes_away_is_no_error(lived_in: Home) -> None:
+    command = f"'{_MUSTER}' export --agency springfield-pd | true"
+    done = subprocess.run(["bash", "-c", command], env=lived_in.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["import", "--help"], ["example"]])
+def test_help_and_version_load_neither_django_nor_polars(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom musterbook.cli.main import main\n"
+        f"sys.argv = ['muster', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "sys.exit(str({'django', 'polars', 'rich'} & set(sys.modules)) if {'django', 'polars', 'rich'} & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
