@@ -24,12 +24,23 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """File name → text, of every page."""
-    made = {"commands.md": _commands(), "columns.md": _columns(), "problems.md": _problems(), "settings.md": _settings()}
+    made = {
+        "commands.md": _commands(),
+        "columns.md": _columns(),
+        "problems.md": _problems(),
+        "settings.md": _settings(),
+    }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 
 
 def _commands() -> Iterator[str]:
-    yield from ("# Commands", "", _GENERATED, "", "Each has `--help`. Results go to standard output, all else to standard error.")
+    yield from (
+        "# Commands",
+        "",
+        _GENERATED,
+        "",
+        "Each has `--help`. Results go to standard output, all else to standard error.",
+    )
     yield "`NO_COLOR` is honoured. What may be set from outside: [settings](settings.md)."
     root = get_command(commands.app)
     for path, command in _walk(root, ("muster",)):
@@ -47,7 +58,9 @@ def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple
 
 
 def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
-    paragraphs = [" ".join(part.split()) for part in (command.callback.__doc__ or "").split("\n\n")] if command.callback else []
+    paragraphs = (
+        [" ".join(part.split()) for part in (command.callback.__doc__ or "").split("\n\n")] if command.callback else []
+    )
     yield from "\n\n".join(p for p in paragraphs if not p.startswith("Example:")).splitlines()
     for example in (p.removeprefix("Example: ") for p in paragraphs if p.startswith("Example:")):
         yield from ("", "```", example, "```")
@@ -66,7 +79,14 @@ def _cell(text: str) -> str:
 
 
 def _columns() -> Iterator[str]:
-    yield from ("# Columns", "", _GENERATED, "", "The columns of an import file, in any order; an export bears them in this one.", "")
+    yield from (
+        "# Columns",
+        "",
+        _GENERATED,
+        "",
+        "The columns of an import file, in any order; an export bears them in this one.",
+        "",
+    )
     yield from ("| column | required | unique | longest | |", "|---|---|---|---|---|")
     for column in COLUMNS:
         required, unique = ("yes" if flag else "" for flag in (column.required, column.unique))
@@ -101,7 +121,10 @@ def _settings() -> Iterator[str]:
     yield from ("| variable | default | |", "|---|---|---|")
     for variable in VARIABLES:
         yield f"| `{variable.name}` | {f'`{variable.default}`' if variable.default else ''} | {_cell(variable.about)} |"
-    yield from ("", "What an agency can set for itself stands in its agency file: [commands](commands.md), `muster agency apply`.")
+    yield from (
+        "",
+        "What an agency can set for itself stands in its agency file: [commands](commands.md), `muster agency apply`.",
+    )
 
 
 if __name__ == "__main__":

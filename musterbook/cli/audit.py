@@ -9,7 +9,7 @@ from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.output import say, shown, write
 from musterbook.cli.session import opened
 
-app = typer.Typer(help="The audit trail: who changed what, when, through what.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()

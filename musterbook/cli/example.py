@@ -14,7 +14,9 @@ def example(
     form: Annotated[Literal["csv", "xlsx"], typer.Option("--format", help="CSV, or an Excel workbook.")] = "csv",
     to: options.To = None,
 ) -> None:
-    """Write the example file: the thirteen headings and four example users, whom an import skips.
+    """Write the example file, to be filled in.
+
+    It has the thirteen headings and four example users, whom an import skips.
 
     Example: muster example --format xlsx --to users.xlsx
     """

@@ -33,6 +33,11 @@ Sentence: TypeAlias = Callable[[Any], str]
 
 def of(error: Exception) -> tuple[Exit, str] | None:
     """The status and the sentence of a named exception, None for one that nobody expected."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    # Without settings that can be used, there is no directory whose exceptions could be named.
+    if isinstance(error, ImproperlyConfigured | WrongCall):
+        return Exit.WRONG_CALL, str(error)
     for kind, (status, sentence) in _table().items():
         if isinstance(error, kind):
             return status, sentence(error)
@@ -40,7 +45,6 @@ def of(error: Exception) -> tuple[Exit, str] | None:
 
 
 def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
-    from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError
 
     from musterbook.directory import (
@@ -56,8 +60,6 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     )
 
     wrong: dict[type[Exception], Sentence] = {
-        WrongCall: str,
-        ImproperlyConfigured: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
         imports.UnknownImport: lambda e: (

@@ -25,7 +25,9 @@ def export(
         typer.Option("--query", metavar="TEXT", help="Only users with that in a name, e-mail, username, badge or id."),
     ] = "",
 ) -> None:
-    """Write all users of an agency: the thirteen columns, then X_… columns, which an import ignores.
+    """Write the users of an agency, to be imported again.
+
+    The thirteen columns come first, then ours, which begin with X_ and which an import ignores.
 
     Example: muster export --agency springfield-pd --to users.xlsx
     """

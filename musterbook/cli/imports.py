@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from musterbook.directory import models
     from musterbook.directory.imports import Done, Progress, Upload
 
-app = typer.Typer(help="The imports so far.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,9 @@ def apply(
     results: options.Results = None,
     errors: options.Errors = None,
 ) -> None:
-    """Do what a preview showed, as it was seen; if the directory has moved so that the plan differs, nothing.
+    """Do what a preview showed, as it was seen.
 
+    If the directory has moved so that the plan differs, the new plan is shown and nothing is done.
     A plan that deactivates more users than the agency allows needs their exact number.
 
     Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7
@@ -229,7 +230,9 @@ def show(
     output: options.Output = "text",
     rows: options.Rows = "errored",
 ) -> None:
-    """What an import came to, as far as it is kept: rows that changed somebody, and those with problems or notes.
+    """What an import came to, as far as it is kept.
+
+    Kept are the rows that changed somebody, and those with problems or notes.
 
     Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
     """

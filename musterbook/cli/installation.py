@@ -25,7 +25,9 @@ def migrate() -> None:
 
 
 def doctor() -> None:
-    """Look for what is wrong with this installation, and say how to mend it. Exit status: 0 nothing; 1 something.
+    """Say what is wrong with this installation, and how to mend it.
+
+    Exit status: 0 nothing is wrong; 1 something is.
 
     Example: muster doctor
     """
@@ -50,9 +52,9 @@ def backup(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; it must not be there yet.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
 ) -> None:
-    """Write a consistent copy of everything into one file: the database, the kept files, the secret key.
+    """Write a consistent copy of everything into one file.
 
-    Nobody need stop meanwhile. Keep it where nobody else can read it: whoever has it has everything.
+    It holds the database, the kept files and the secret key. Nobody need stop meanwhile. Keep it where nobody else can read it: whoever has it has everything.
 
     Example: muster backup /srv/backups/muster.tar
     """

@@ -85,7 +85,9 @@ class Muster:
         )  # fmt: skip
 
 
-def row(name: str, *, status: str = "Active", role: str = "Officer", boss: str = "", rank: str = "", badge: str = "") -> str:
+def row(
+    name: str, *, status: str = "Active", role: str = "Officer", boss: str = "", rank: str = "", badge: str = ""
+) -> str:
     """A row for the person of that name, of which all else is made."""
     badge = badge or f"B-{name}"
     mail = f"{name}@springfield.example"

@@ -40,7 +40,9 @@ def test_a_time_bounds_the_events_and_a_day_is_meant_whole(springfield: Muster) 
     assert events(springfield, "--since", "2999-01-01T00:00+02:00") == []
 
 
-@pytest.mark.parametrize("options", [(), ("--agency", "nowhere"), ("--agency", "springfield-pd", "--since", "yesterday")])
+@pytest.mark.parametrize(
+    "options", [(), ("--agency", "nowhere"), ("--agency", "springfield-pd", "--since", "yesterday")]
+)
 def test_a_wrong_call_is_told(springfield: Muster, options: tuple[str, ...]) -> None:
     done = springfield("audit", *options)
     assert (done.status, done.text) == (2, "")

@@ -34,7 +34,10 @@ def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
 def test_rows_that_changed_are_listed_with_before_and_after(springfield: Muster) -> None:
     springfield.imported(ANN, BOB)
     told = springfield.imported(ANN, row("bob", rank="sgt"), CAT, also=("--rows", "changed")).json
-    assert [(entry["external_id"], entry["outcome"]) for entry in told["rows"]] == [("E-bob", "updated"), ("E-cat", "added")]
+    assert [(entry["external_id"], entry["outcome"]) for entry in told["rows"]] == [
+        ("E-bob", "updated"),
+        ("E-cat", "added"),
+    ]
     assert told["rows"][0]["changes"] == {"RANK": ["", "Sergeant"]}
     assert told["rows"][1]["changes"]["SUPERVISOR_EMAIL"] == ["", "bob@springfield.example"]
 
@@ -146,7 +149,9 @@ def test_a_file_comes_through_standard_input(springfield: Muster) -> None:
         ((), "Missing option '--agency'"),
     ],
 )  # fmt: skip
-def test_a_wrong_call_is_one_clear_line_and_status_two(springfield: Muster, arguments: tuple[str, ...], sentence: str) -> None:
+def test_a_wrong_call_is_one_clear_line_and_status_two(
+    springfield: Muster, arguments: tuple[str, ...], sentence: str
+) -> None:
     done = springfield("import", springfield.file(ANN), *arguments)
     assert (done.status, done.text) == (2, "")
     assert sentence in done.err
@@ -257,7 +262,9 @@ def test_imports_are_listed_the_latest_first(springfield: Muster) -> None:
 
 def test_an_import_is_shown_as_it_was_told(springfield: Muster) -> None:
     springfield.imported(ANN)
-    done = springfield.imported(row("bob", rank="?"), CAT, row("ann", role="Admin", rank="Sergeant"), also=("--rows", "changed"))
+    done = springfield.imported(
+        row("bob", rank="?"), CAT, row("ann", role="Admin", rank="Sergeant"), also=("--rows", "changed")
+    )
     shown = springfield("imports", "show", done.json["import"].lower(), "--output", "json", "--rows", "changed")
     assert (shown.status, shown.json) == (1, done.json)
     assert "There is no rank “?”" in springfield("imports", "show", done.json["import"]).text

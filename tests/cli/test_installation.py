@@ -28,7 +28,9 @@ def lived_in(fresh_home: Home, tmp_path: Path) -> Home:
 
 
 def test_a_backup_brings_everything_back(lived_in: Home, tmp_path: Path) -> None:
-    if lived_in.database_url and not (shutil.which("pg_dump") or list(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"))):
+    if lived_in.database_url and not (
+        shutil.which("pg_dump") or list(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"))
+    ):
         pytest.skip("there is no pg_dump here")
     backup = str(tmp_path / "muster.tar")
     export = ("export", "--agency", "springfield-pd")
@@ -100,7 +102,9 @@ def test_a_database_out_of_reach_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(lived_in: Home) -> None:
     command = f"'{_MUSTER}' export --agency springfield-pd | true"
-    done = subprocess.run(["bash", "-c", command], env=lived_in.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", command], env=lived_in.environment, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
