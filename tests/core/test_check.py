@@ -92,7 +92,9 @@ def test_a_table_without_rows_has_the_columns_and_types_of_any_other() -> None:
         ("ab\u200dc", "ab\u200dc"),
     ],
 )
-def test_c1_a_cell_is_trimmed_composed_and_taken_out_of_a_spreadsheets_guards(heading: str, cell: str, text: str) -> None:
+def test_c1_a_cell_is_trimmed_composed_and_taken_out_of_a_spreadsheets_guards(
+    heading: str, cell: str, text: str
+) -> None:
     assert value(heading, cell) == text
 
 
@@ -151,12 +153,21 @@ def test_c4_an_email_is_stored_as_typed_and_compared_without_regard_to_case() ->
     assert value("EMAIL", "Ann.Ray@Agency.Example") == "Ann.Ray@Agency.Example"
     assert value("EMAIL", "Änn@x.example".replace("Ä", "A"), "email_key") == "ann@x.example"
     assert value("EMAIL", "ann@bücher.example") == "ann@bücher.example"
-    assert problem("EMAIL", "ann.agency.example").message == "“ann.agency.example” is not an e-mail address. It has no @."
+    assert (
+        problem("EMAIL", "ann.agency.example").message == "“ann.agency.example” is not an e-mail address. It has no @."
+    )
 
 
 @pytest.mark.parametrize(
     ("cell", "active"),
-    [("Active", True), ("INACTIVE", False), ("inActive ", False), ("Invited", True), ("locked", True), ("Password reset", True)],
+    [
+        ("Active", True),
+        ("INACTIVE", False),
+        ("inActive ", False),
+        ("Invited", True),
+        ("locked", True),
+        ("Password reset", True),
+    ],
 )
 def test_c5_a_status_is_read_in_any_case_and_the_states_of_an_export_are_active(cell: str, active: bool) -> None:
     assert value("STATUS", cell) is active

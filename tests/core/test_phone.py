@@ -47,7 +47,9 @@ def agree(values: list[str], country: str) -> None:
     written = pl.Series(values)
     read = [phone.number(value, country) for value in values]
     quickly = phone.quick(written, country).to_list()
-    settled = [(value, quick, one) for value, quick, one in zip(values, quickly, read, strict=True) if quick is not None]
+    settled = [
+        (value, quick, one) for value, quick, one in zip(values, quickly, read, strict=True) if quick is not None
+    ]
     assert [(value, quick) for value, quick, _ in settled] == [(value, one) for value, _, one in settled]
     assert phone.numbers(written, country).to_list() == read
 
@@ -66,7 +68,9 @@ def test_numbers_of_every_region_are_read_alike_where_it_is_the_default(region: 
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.text(st.sampled_from("0123456789+() -x;e"), max_size=14), max_size=8), st.sampled_from(["", "US", "GB"]))
+@given(
+    st.lists(st.text(st.sampled_from("0123456789+() -x;e"), max_size=14), max_size=8), st.sampled_from(["", "US", "GB"])
+)
 def test_whatever_is_written_is_read_alike_at_one_look_and_alone(values: list[str], country: str) -> None:
     agree([value for value in values if value] or ["0"], country)
 
@@ -74,7 +78,18 @@ def test_whatever_is_written_is_read_alike_at_one_look_and_alone(values: list[st
 @pytest.mark.parametrize(
     ("values", "country"),
     [
-        (["+12025550143", "0012025550143", "12025550143", "1 (202) 555-0143", "+442079460958", "447400123456", "+390612345678"], ""),
+        (
+            [
+                "+12025550143",
+                "0012025550143",
+                "12025550143",
+                "1 (202) 555-0143",
+                "+442079460958",
+                "447400123456",
+                "+390612345678",
+            ],
+            "",
+        ),
         (["2025550143", "(202) 555-0143", "12025550143", "447400123456", "+442079460958"], "US"),
         (["7400123456", "(20) 7946 0958", "447400123456", "+12025550143"], "GB"),
         (["512345678", "48512345678"], "PL"),
