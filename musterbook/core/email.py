@@ -39,6 +39,9 @@ _SEEN = (
 """What is wrong with most addresses, each in words; the library finds the rest."""
 
 
+_SPECIAL_USE = "special-use or reserved name"
+
+
 def fault_of(value: str) -> str:
     """What is wrong with one address, as a sentence; "" for a mailbox. Whether it can be delivered to is not asked."""
     # Heavy, and most files never need it.
@@ -47,7 +50,8 @@ def fault_of(value: str) -> str:
     try:
         validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False, strict=True)
     except EmailNotValidError as error:
-        return _seen(value) or str(error)
+        # An agency's own network may well be named .local; what can be delivered to from elsewhere is not asked.
+        return _seen(value) or ("" if _SPECIAL_USE in str(error) else str(error))
     return _seen(value)
 
 
