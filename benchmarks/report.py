@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from bench.plans import Row
+from benchmarks.plans import Row
 from scripts import setup
 
 _STAGES = ("reading", "planning", "writing", "committing")
