@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.output import say, shown, write
 from musterbook.cli.session import opened

@@ -43,7 +43,17 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.core.exceptions import ImproperlyConfigured
     from django.db import OperationalError
 
-    from musterbook.directory import agencies, backups, export, imports, installation, kept_files, queries, undo, written
+    from musterbook.directory import (
+        agencies,
+        backups,
+        export,
+        imports,
+        installation,
+        kept_files,
+        queries,
+        undo,
+        written,
+    )
 
     wrong: dict[type[Exception], Sentence] = {
         WrongCall: str,

@@ -10,7 +10,7 @@ from django.db.models import Count
 
 from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
-from musterbook.core.vocabulary import Group, Rank, Role
+from musterbook.core.vocabulary import Role
 from musterbook.directory import locks, models, trail
 from musterbook.directory.agency_file import ADMINISTRATOR, AgencyFile
 from musterbook.directory.trail import Act
