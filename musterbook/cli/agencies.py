@@ -43,7 +43,9 @@ def apply(
         brought = agencies.apply(told, Act(datetime.now(UTC), "", "cli"))
         if output == "json":
             changes = {name: list(pair) for name, pair in brought.changes.items()}
-            write_json({"agency": told.slug, "created": brought.created, "changes": changes, "kept": list(brought.kept)})
+            write_json(
+                {"agency": told.slug, "created": brought.created, "changes": changes, "kept": list(brought.kept)}
+            )
         else:
             _print(told.slug, brought)
 

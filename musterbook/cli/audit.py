@@ -17,7 +17,9 @@ def audit(
     context: typer.Context,
     agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The agency, by its slug.")] = "",
     user: Annotated[str, typer.Option("--user", metavar="EXTERNAL_ID", help="Only events of that user.")] = "",
-    since: Annotated[str, typer.Option("--since", metavar="TIME", help="From then on: 2026-05-01, or 2026-05-01T08:30; in UTC.")] = "",
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Such as 2026-05-01, or 2026-05-01T08:30; UTC.")
+    ] = "",
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="Until then; a day is meant whole.")] = "",
     form: Annotated[Literal["csv", "json"], typer.Option("--format", help="CSV, or a list of JSON objects.")] = "csv",
 ) -> None:
@@ -32,7 +34,9 @@ def audit(
         from musterbook.directory import audit as auditing
 
         if not agency:
-            raise WrongCall("Name the agency: `muster audit --agency SLUG`; or check all trails: `muster audit verify`.")
+            raise WrongCall(
+                "Name the agency: `muster audit --agency SLUG`; or check all trails: `muster audit verify`."
+            )
         period = auditing.Period(user, _time(since, "--since"), _time(until, "--until", whole_day=True))
         write(auditing.parts(agencies.find(agency), period, form))
 
@@ -43,7 +47,9 @@ def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise WrongCall(f"{option} is “{text}”, which is no time. Write it like 2026-05-01 or 2026-05-01T08:30.") from None
+        raise WrongCall(
+            f"{option} is “{text}”, which is no time. Write it like 2026-05-01 or 2026-05-01T08:30."
+        ) from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     only_day = len(text.strip()) <= len("2026-05-01")
     return at + timedelta(days=1) if whole_day and only_day else at

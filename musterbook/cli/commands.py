@@ -7,6 +7,7 @@ import typer
 from musterbook import __version__
 from musterbook.cli import agencies, audit, example, export, imports, installation
 from musterbook.cli.output import quiet_when_nobody_reads
+from musterbook.cli.session import take_process
 
 app = typer.Typer(
     name="muster",
@@ -14,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(agencies.app, name="agency")
@@ -38,12 +40,15 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _muster(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """An agency's users, kept true by bulk import."""
 
 
 def run() -> None:
     """Run the command that was called."""
+    take_process()
     with quiet_when_nobody_reads():
         app()

@@ -60,7 +60,9 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         ImproperlyConfigured: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
-        imports.UnknownImport: lambda e: f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are.",
+        imports.UnknownImport: lambda e: (
+            f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are."
+        ),
         imports.KeyTaken: lambda e: (
             f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
         ),
@@ -69,15 +71,18 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
         queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
-        written.TooLong: lambda e: f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them.",
+        written.TooLong: lambda e: (
+            f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
+        ),
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
-        backups.CannotRestore: str,
+        imports.Failed: str,
         OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
     }
     return {
+        backups.CannotRestore: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
         **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},
     }

@@ -18,12 +18,11 @@ def export(
     form: Annotated[
         Literal["csv", "xlsx", "json"] | None, typer.Option("--format", help="By default as --to ends, else csv.")
     ] = None,
-    status: Annotated[
-        str, typer.Option("--status", help="Active, Inactive; or Invited, Locked, Password reset.")
-    ] = "",
+    status: Annotated[str, typer.Option("--status", help="Active, Inactive; or Invited, Locked, Password reset.")] = "",
     role: Annotated[str, typer.Option("--role", help="Only users with that role.")] = "",
     query: Annotated[
-        str, typer.Option("--query", metavar="TEXT", help="Only users with that in their name, e-mail, username, badge or external id.")
+        str,
+        typer.Option("--query", metavar="TEXT", help="Only users with that in a name, e-mail, username, badge or id."),
     ] = "",
 ) -> None:
     """Write all users of an agency: the thirteen columns, then X_… columns, which an import ignores.

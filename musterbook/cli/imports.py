@@ -37,12 +37,16 @@ class Wanted:
         writable(self.errors)
 
 
-def import_file(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")],
+def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")
+    ],
     agency: options.Agency,
     mode: Annotated[
         Literal["update", "sync"],
-        typer.Option("--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."),
+        typer.Option(
+            "--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."
+        ),
     ] = "update",
     preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
     confirm_deactivations: options.Confirm = None,
@@ -50,13 +54,18 @@ def import_file(
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")] = False,
     act_as: options.As = "",
     mapping: Annotated[
-        list[str] | None, typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable.")
+        list[str] | None,
+        typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable."),
     ] = None,
-    encoding: Annotated[str | None, typer.Option("--encoding", help="Such as utf-8 or windows-1252; else told from the file.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Such as windows-1252; else told from the file.")
+    ] = None,
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", help="comma, semicolon, tab or pipe; else told from the header row.")
     ] = None,
-    sheet: Annotated[str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")] = None,
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")
+    ] = None,
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
@@ -89,14 +98,14 @@ def import_file(
                 found, upload, asked, at=at, by=act_as, through="cli", key=idempotency_key or None, progress=progress
             )
 
-        _carry_out(found, work, wanted, mode)
+        _carry_out(work, wanted)
 
 
 def _mapping(given: list[str]) -> dict[str, str]:
     parted = [pair.rpartition("=") for pair in given]
     for heading, sign, column in parted:
         if not sign or not heading:
-            raise WrongCall(f"--map is “{heading}{sign}{column}”. Write it like --map \"Badge No=BADGE_NUMBER\".")
+            raise WrongCall(f'--map is “{heading}{sign}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
     return {heading: column.strip().upper() for heading, _, column in parted}
 
 
@@ -137,24 +146,28 @@ def apply(
 
         wanted.check()
         record = history.find(number)
-        _refuse_unless_waiting(record)
+        if record.undoes:
+            raise WrongCall(
+                f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
+            )
         if record.held and confirm_deactivations != record.held["deactivations"]:
-            say(f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed.")
+            say(
+                f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed."
+            )
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
             return imports.apply_previewed(
-                record.agency, record.number, at=at, by=act_as, through="cli", confirmed=confirm_deactivations, progress=progress
+                record.agency,
+                record.number,
+                at=at,
+                by=act_as,
+                through="cli",
+                confirmed=confirm_deactivations,
+                progress=progress,
             )
 
-        _carry_out(record.agency, work, wanted, record.mode)
-
-
-def _refuse_unless_waiting(record: "models.Import") -> None:
-    if record.undoes_id:
-        raise WrongCall(f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview.")
-    if record.state not in ("previewed", "held"):
-        raise WrongCall(f"Import {record.number} is {record.state}: only what was previewed or held can be applied.")
+        _carry_out(work, wanted)
 
 
 def undo(
@@ -179,7 +192,7 @@ def undo(
         def work(at: datetime, progress: "Progress") -> "Done":
             return undoing.run(record, at=at, by=act_as, through="cli", preview=preview, progress=progress)
 
-        _carry_out(record.agency, work, Wanted(output, rows), "update")
+        _carry_out(work, Wanted(output, rows))
 
 
 @app.callback()
@@ -226,31 +239,21 @@ def show(
         _print(history.find(number), None, Wanted(output, rows))
 
 
-def _carry_out(agency: "models.Agency", work: "Callable[[datetime, Progress], Done]", wanted: Wanted, mode: str) -> None:
+def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> None:
     """Does it, tells what it came to, and ends with the status of that."""
     from musterbook.cli.progress import told
+    from musterbook.directory import history, imports
 
-    at = datetime.now(UTC)
     try:
         with told() as progress:
-            done = work(at, progress)
-    except (Exception, KeyboardInterrupt) as error:
+            done = work(datetime.now(UTC), progress)
+    except imports.Failed as failed:
         if wanted.output == "json":
-            _print_failure(agency, at, mode, error)
+            write_json(history.failure(failed).as_json())
         raise
     if done.plan is None:
         say(f"This is import {done.record.number}, sent with this idempotency key before. It was not done again.")
     _print(done.record, done.plan, wanted)
-
-
-def _print_failure(agency: "models.Agency", at: datetime, mode: str, error: BaseException) -> None:
-    """The report of an import that failed, where programs read it; a wrong call is none."""
-    from musterbook.directory import history
-
-    named = exits.of(error) if isinstance(error, Exception) else None
-    if named is None or named[0] is Exit.FAILED:
-        message = named[1] if named else f"{type(error).__name__}: {error}"
-        write_json(history.failure(agency, at, mode, message).as_json())
 
 
 def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
@@ -259,7 +262,6 @@ def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None
     from musterbook.core.report import Rows
     from musterbook.directory import history
 
-    history.wait_for(record, lambda: say(f"Import {record.number} is still running; waiting for it."))
     told = history.report_of(record, plan, Rows(wanted.rows))
     _save_files(plan, wanted)
     if wanted.output == "json":

@@ -19,7 +19,9 @@ def migrate() -> None:
         from musterbook.directory import installation
 
         made = installation.migrate()
-        console().print(f"{len(made)} changes made; the database is up to date." if made else "The database is up to date.")
+        console().print(
+            f"{len(made)} changes made; the database is up to date." if made else "The database is up to date."
+        )
 
 
 def doctor() -> None:

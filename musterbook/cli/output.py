@@ -1,4 +1,4 @@
-"""What a command writes: results to standard output, all else to standard error, and nothing of a file that a terminal would obey."""
+"""What a command writes: results to standard output, all else to standard error, nothing that a terminal would obey."""
 
 import json
 import os
@@ -36,7 +36,9 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, emoji=False, width=None if stream.isatty() else _WIDE, soft_wrap=False)
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, width=None if stream.isatty() else _WIDE, soft_wrap=False
+    )
 
 
 def write(parts: Iterable[bytes]) -> None:

@@ -39,7 +39,9 @@ HELD = {
 """Why an import is held, in words."""
 
 
-def report(told: "Report", noted: "Sequence[tuple[str, Problem]]", names: Mapping[str, str], errors: Path | None) -> None:
+def report(
+    told: "Report", noted: "Sequence[tuple[str, Problem]]", names: Mapping[str, str], errors: Path | None
+) -> None:
     """Prints the report; `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for."""
     out = console()
     _headline(out, told)
@@ -123,7 +125,9 @@ def _listed(out: Console, told: "Report") -> None:
 
 
 def _changes(row: "Row") -> Text:
-    lines = [f"{heading}: {before or '(blank)'} → {after or '(blank)'}" for heading, (before, after) in row.changes.items()]
+    lines = [
+        f"{heading}: {before or '(blank)'} → {after or '(blank)'}" for heading, (before, after) in row.changes.items()
+    ]
     return _plain("\n".join(lines))
 
 
@@ -139,7 +143,7 @@ def _noted(out: Console, noted: "Sequence[tuple[str, Problem]]") -> None:
 def _leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
     if told.deactivated:
         done = told.state == "applied"
-        _heading(out, "Deactivated: the file does not mention them" if done else "Would be deactivated: the file does not mention them")
+        _heading(out, f"{'Deactivated' if done else 'Would be deactivated'}: the file does not mention them")
         table = _grid("external id", "name")
         for external_id in told.deactivated[:LISTED]:
             table.add_row(shown(external_id), shown(names.get(external_id, "")))
@@ -195,7 +199,9 @@ def _heading(out: Console, title: str) -> None:
 def _grid(*headings: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="right" if heading == "row" else "left", no_wrap=heading == "row", overflow="fold")
+        table.add_column(
+            heading, justify="right" if heading == "row" else "left", no_wrap=heading == "row", overflow="fold"
+        )
     return table
 
 

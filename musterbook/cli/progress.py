@@ -29,7 +29,7 @@ class _Waiting:
     def __init__(self) -> None:
         self._said = False
 
-    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG002  (there is no bar to move)
         if stage.startswith(_WAITING) and not self._said:
             say(f"{stage.capitalize()} …")
             self._said = True
@@ -44,6 +44,8 @@ def _bar() -> Iterator["Progress"]:
         task = bar.add_task("starting", total=None)
 
         def progress(stage: str, done: int = 0, total: int = 0) -> None:
-            bar.update(task, description=f"{stage} {total:,} users" if total else stage, completed=done, total=total or None)
+            bar.update(
+                task, description=f"{stage} {total:,} users" if total else stage, completed=done, total=total or None
+            )
 
         yield progress

@@ -1,12 +1,11 @@
 """One command on one installation: Django and the database made ready, and every exception turned into a clear end."""
 
+import logging
 import os
 import signal
-import sys
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import typer
 
@@ -14,11 +13,12 @@ from musterbook.cli import exits
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 
+_LOG = logging.getLogger(__name__)
+
 
 @contextmanager
 def opened(*, migrated: bool = True) -> Iterator[None]:
     """Makes the installation ready (unless `migrated` is False: its settings alone), and ends the command clearly."""
-    _stop_as_if_interrupted()
     with _clear_end():
         import django
 
@@ -40,36 +40,46 @@ def _clear_end() -> Iterator[None]:
     except KeyboardInterrupt:
         say("Cancelled. Nothing was changed.")
         raise typer.Exit(Exit.FAILED) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
         status, sentence = exits.of(error) or (Exit.FAILED, unexpected(error))
         say(sentence)
         raise typer.Exit(status) from None
 
 
 def unexpected(error: Exception) -> str:
-    """What to say of an error that nobody expected; its trace goes into a file, for whoever will look into it."""
-    from musterbook import environment
-
+    """What to say of an error that nobody expected; its trace goes into the log, for whoever will look into it."""
+    _LOG.error("The command failed", exc_info=error)
     told = f"It failed: {type(error).__name__}: {error}".strip()
-    path = environment.home() / "failures.log"
-    try:
-        with path.open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now(UTC).isoformat()} muster {' '.join(sys.argv[1:2])}\n")
-            log.writelines(traceback.format_exception(error))
-    except OSError:
-        return f"{told}\nRun it again; if it fails again, run `muster doctor`."
-    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The details are in {path}."
+    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {_log_file()}."
 
 
-def _stop_as_if_interrupted() -> None:
-    """A request to end, as a scheduler sends it, rolls back and says so, as Ctrl-C does."""
+def take_process() -> None:
+    """Has this process end as it should: a request to end rolls back as Ctrl-C does, and traces go into the log."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # Only the main thread may say what a signal does.
-    if hasattr(signal, "SIGTERM") and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        try:
-            signal.signal(signal.SIGTERM, interrupt)
-        except ValueError:
-            pass
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, interrupt)
+    logger = logging.getLogger("musterbook")
+    logger.addHandler(_Log())
+    logger.propagate = False
+
+
+class _Log(logging.Handler):
+    """Writes into a file of the installation, never onto the terminal of a person."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Appends the record; where that cannot be done, nobody is the wiser."""
+        with suppress(OSError), _log_file().open("a", encoding="utf-8") as file:
+            file.write(f"{self.format(record)}\n")
+
+
+def _log_file() -> Path:
+    from musterbook import environment
+
+    return environment.home() / "muster.log"

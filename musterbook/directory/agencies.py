@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
@@ -58,8 +59,8 @@ def listed() -> list[Listed]:
     ]
 
 
-def _counted(users: "models.models.QuerySet[models.User]") -> Iterable[tuple[int, int]]:
-    return users.order_by().values_list("agency_id").annotate(number=Count("id"))
+def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
+    return list(users.order_by().values_list("agency_id").annotate(number=Count("id")))
 
 
 def apply(told: AgencyFile, act: Act) -> Brought:
@@ -131,7 +132,9 @@ def _groups(agency: models.Agency, told: AgencyFile) -> list[str]:
     if told.groups is None:
         return []
     ids = [group.external_id for group, _ in told.groups]
-    kept = _drop(agency, models.Group.objects.filter(agency=agency).exclude(external_id__in=ids), "group", "external_id")
+    kept = _drop(
+        agency, models.Group.objects.filter(agency=agency).exclude(external_id__in=ids), "group", "external_id"
+    )
     for group, name in told.groups:
         models.Group.objects.update_or_create(
             agency=agency, external_id=group.external_id, defaults={"name": name, "active": group.active}
@@ -139,12 +142,12 @@ def _groups(agency: models.Agency, told: AgencyFile) -> list[str]:
     return kept
 
 
-def _drop(agency: models.Agency, unnamed: "models.models.QuerySet[models.models.Model]", noun: str, name: str) -> list[str]:
+def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str) -> list[str]:
     """Deletes those that no user has; says of the others that they are kept."""
     used = dict(models.User.objects.filter(agency=agency).values_list(noun).annotate(number=Count("id")).order_by())
-    kept = [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in unnamed.order_by("pk") if entry.pk in used]
+    left = [entry for entry in unnamed.order_by("pk") if entry.pk in used]
     unnamed.exclude(pk__in=[pk for pk in used if pk]).delete()
-    return kept
+    return [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in left]
 
 
 def _settings(agency: models.Agency) -> dict[str, str]:
@@ -160,7 +163,8 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         said = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
         told[f"role {role.name_key}"] = f"{role.name}: {said}"
     for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
-        told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}" + (f" ({rank.abbreviation})" if rank.abbreviation else "")
+        short = f" ({rank.abbreviation})" if rank.abbreviation else ""
+        told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"
     for group in models.Group.objects.filter(agency=agency).order_by("pk"):
         told[f"group {group.external_id}"] = f"{group.name} ({'active' if group.active else 'not active'})"
     return told

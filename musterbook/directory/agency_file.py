@@ -17,6 +17,7 @@ ADMINISTRATOR = "Admin"
 """The one role that is always there, has every permission, and cannot be changed."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_SETTINGS = ("slug", "name", "default_country", "deactivation_limit", "mail", "roles", "ranks", "groups")
 _LONGEST_SLUG, _LONGEST = 63, 255
 _ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -72,7 +73,7 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
     def agency(self, told: Mapping[str, Any]) -> AgencyFile:
-        self._keys(told, "the file", ("slug", "name", "default_country", "deactivation_limit", "mail", "roles", "ranks", "groups"))
+        self._keys(told, "the file", _SETTINGS)
         return AgencyFile(
             slug=self._slug(told),
             name=self._text(told, "name", "the file"),
@@ -89,7 +90,7 @@ class _Reading:
         if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
             said = f"“{slug}”" if "slug" in told else "missing"
             self.problems.append(
-                f"slug is {said}: write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, such as springfield-pd."
+                f"slug is {said}: write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
             )
         return str(slug)
 
@@ -140,11 +141,13 @@ class _Reading:
         name = self._text(told, "name", place)
         permissions = told.get("permissions", [])
         if not isinstance(permissions, list) or not all(isinstance(permission, str) for permission in permissions):
-            self.problems.append(f"{place}: permissions is no list of texts, such as [\"users.view\"].")
+            self.problems.append(f'{place}: permissions is no list of texts, such as ["users.view"].')
             permissions = []
         for permission in permissions:
             if permission not in PERMISSIONS:
-                self.problems.append(f"{place}: there is no permission “{permission}”. {_closest(permission, PERMISSIONS)}")
+                self.problems.append(
+                    f"{place}: there is no permission “{permission}”. {_closest(permission, PERMISSIONS)}"
+                )
         administrator = fold(name) == fold(ADMINISTRATOR)
         if administrator and "permissions" in told and set(permissions) != ALL:
             self.problems.append(f"{place}: {ADMINISTRATOR} always has every permission. Leave its permissions out.")
@@ -162,7 +165,7 @@ class _Reading:
         return external_id, (Group(0, external_id, self._flag(told, "active", place)), name)
 
     def _text(self, told: Mapping[str, Any], name: str, place: str, *, required: bool = True) -> str:
-        value = told.get(name, "")
+        value: object = told.get(name, "")
         if not isinstance(value, str):
             self.problems.append(f"{place}: {name} is {value!r}, which is no text. Write it in quotation marks.")
             return ""

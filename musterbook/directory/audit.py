@@ -53,7 +53,7 @@ def _part(conditions: list[str], parameters: list[object]) -> pl.DataFrame:
         f"e.id, {_at()}, e.kind, e.subject_external_id, e.actor, e.through, e.address,"
         " coalesce(i.number, ''), coalesce(CAST(e.row AS text), ''), e.changes"
     )
-    sql = (
+    sql = (  # noqa: S608  (our own names and placeholders alone)
         f"SELECT {columns} FROM {frames.table(models.Event)} e LEFT JOIN {frames.table(models.Import)} i ON i.id = e.of_id"
         f" WHERE {' AND '.join(conditions)} ORDER BY e.id LIMIT {_PART}"
     )

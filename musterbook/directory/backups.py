@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 from django.db import connection
@@ -80,13 +81,25 @@ def _dump(work: Path) -> Path:
 
 
 def _pack(draft: Path, database: Path) -> None:
-    manifest = Manifest(__version__, datetime.now(UTC).isoformat(timespec="seconds"), database.name, installation.recorded())
-    with draft.open("xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file, tarfile.open(fileobj=file, mode="w") as tar:
+    manifest = Manifest(
+        __version__, datetime.now(UTC).isoformat(timespec="seconds"), database.name, installation.recorded()
+    )
+    with _new(draft) as file, tarfile.open(fileobj=file, mode="w") as tar:
         _add(tar, _MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
         _add(tar, home.KEY_FILE, home.secret_key().encode())
-        tar.add(database, database.name)
+        tar.add(database, database.name, filter=_private)
         for kept in sorted((settings.MUSTER_HOME / _FILES).glob("*")):
-            tar.add(kept, f"{_FILES}/{kept.name}", recursive=False)
+            tar.add(kept, f"{_FILES}/{kept.name}", recursive=False, filter=_private)
+
+
+def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.mode, entry.uid, entry.gid, entry.uname, entry.gname = 0o600, 0, 0, "", ""
+    return entry
+
+
+def _new(path: Path) -> BinaryIO:
+    """A new file that its owner alone can read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -111,7 +124,11 @@ def _unpacked(path: Path, work: Path) -> Manifest:
         with tarfile.open(path) as tar:
             for entry in tar:
                 parts = Path(entry.name).parts
-                if entry.isfile() and (len(parts) == 1 or (len(parts) == 2 and parts[0] == _FILES)) and ".." not in parts:
+                if (
+                    entry.isfile()
+                    and (len(parts) == 1 or (len(parts) == 2 and parts[0] == _FILES))
+                    and ".." not in parts
+                ):
                     _extract(tar, entry, work.joinpath(*parts))
         return Manifest(**json.loads((work / _MANIFEST).read_bytes()))
     except FileNotFoundError:
@@ -124,7 +141,7 @@ def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None
     target.parent.mkdir(exist_ok=True)
     source = tar.extractfile(entry)
     if source:
-        with source, target.open("xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with source, _new(target) as file:
             shutil.copyfileobj(source, file)
         os.utime(target, (entry.mtime, entry.mtime))
 
@@ -133,7 +150,8 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
     mine = _POSTGRES if frames.on_postgres() else _SQLITE
     if manifest.database != mine:
         kinds = {_POSTGRES: "PostgreSQL", _SQLITE: "the embedded database"}
-        raise CannotRestore(f"The backup is of {kinds.get(manifest.database, 'another database')}; here is {kinds[mine]}. See DATABASE_URL.")
+        other = kinds.get(manifest.database, "another database")
+        raise CannotRestore(f"The backup is of {other}; here is {kinds[mine]}. See DATABASE_URL.")
     newer = set(manifest.changes) - set(installation.wanted())
     if newer:
         raise CannotRestore(f"The backup is of a newer Musterbook ({manifest.version}). Install that version first.")
@@ -169,18 +187,24 @@ def _postgres(program: str, *arguments: str, error: type[Exception]) -> None:
     """Runs one of PostgreSQL's own programs on our database; the password goes by the environment, which others cannot see."""
     command = _program(program)
     if command is None:
-        raise error(f"{program} is not on this machine. Install PostgreSQL's client programs (apt-get install postgresql-client).")
-    told = settings.DATABASES["default"]
-    given = {"PGDATABASE": told["NAME"], "PGUSER": told["USER"], "PGPASSWORD": told["PASSWORD"], "PGHOST": told["HOST"], "PGPORT": told["PORT"]}
-    given |= {f"PG{name.upper()}": value for name, value in told["OPTIONS"].items() if isinstance(value, str)}
-    environment = {**os.environ, **{name: str(value) for name, value in given.items() if value}}
+        raise error(
+            f"{program} is not on this machine. Install PostgreSQL's client programs: apt-get install postgresql-client"
+        )
+    told = connection.settings_dict
+    given = {name: str(told[name]) for name in ("USER", "PASSWORD", "HOST", "PORT") if told[name]}
+    given |= {name.upper(): value for name, value in told["OPTIONS"].items() if isinstance(value, str)}
+    environment = {**os.environ, **{f"PG{name}": value for name, value in given.items()}}
     database = ["--dbname", str(told["NAME"])]
-    done = subprocess.run([command, *database, *arguments], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [command, *database, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise error(f"{program} failed: {done.stderr.strip()}")
 
 
 def _program(name: str) -> str | None:
     """The program on the path, or the newest among Debian's."""
-    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3].partition(".")[0]))
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3].partition(".")[0])
+    )
     return shutil.which(name) or (str(debian[-1]) if debian else None)

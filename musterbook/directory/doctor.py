@@ -51,7 +51,9 @@ def _folder() -> Finding:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        return Finding("folder", f"{folder} cannot be made: {error.strerror}", "Set MUSTER_HOME to a folder that can be written.")
+        return Finding(
+            "folder", f"{folder} cannot be made: {error.strerror}", "Set MUSTER_HOME to a folder that can be written."
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding("folder", f"{folder} cannot be written", "Have it made writable, or set MUSTER_HOME to another.")
     if folder.stat().st_mode & 0o007:
@@ -64,7 +66,9 @@ def _space() -> Finding:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
     told = f"{free / (1 << 30):,.1f} GB free"
-    return Finding("disk", told, "" if free >= _ENOUGH_BYTES else "Make room: an import needs some times its file's size.")
+    return Finding(
+        "disk", told, "" if free >= _ENOUGH_BYTES else "Make room: an import needs some times its file's size."
+    )
 
 
 def _database() -> Finding:
@@ -73,7 +77,9 @@ def _database() -> Finding:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         told = str(error).strip().splitlines()[0]
-        return Finding("database", f"it cannot be used: {told}", "Look at DATABASE_URL, and whether the server runs and lets you in.")
+        return Finding(
+            "database", f"it cannot be used: {told}", "Look at DATABASE_URL, and whether the server lets you in."
+        )
     return _version() if frames.on_postgres() else _whole()
 
 
@@ -93,7 +99,9 @@ def _whole() -> Finding:
         told = cursor.fetchone()[0]
     if told == "ok":
         return Finding("database", "the embedded one, and it is whole")
-    return Finding("database", f"it is damaged: {told}", "Stop all processes and bring a backup back: muster restore PATH")
+    return Finding(
+        "database", f"it is damaged: {told}", "Stop all processes and bring a backup back: muster restore PATH"
+    )
 
 
 def _migrations() -> Finding:
@@ -114,9 +122,8 @@ def _imports() -> Finding:
     died = sorted(before - running)
     told = f"{len(running)} running" if running else "none running"
     if died:
-        return Finding(
-            "imports", f"{', '.join(died)} had died, and changed nothing; reported as failed from now on", "Import those files again."
-        )
+        told = f"{', '.join(died)} had died, and changed nothing; reported as failed from now on"
+        return Finding("imports", told, "Import those files again.")
     return Finding("imports", told)
 
 
@@ -124,5 +131,6 @@ def _trails() -> Finding:
     found = installation.trails()
     broken = [f"{finding.agency}: {finding.wrong}" for finding in found if finding.wrong]
     if broken:
-        return Finding("audit trail", "; ".join(broken), "Find out who can write to the database; compare with a backup from before.")
+        remedy = "Find out who can write to the database; compare with a backup from before."
+        return Finding("audit trail", "; ".join(broken), remedy)
     return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")

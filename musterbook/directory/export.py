@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from musterbook.core import changes, columns, settled
+from musterbook.core import changes, columns
 from musterbook.core.keys import fold, key
 from musterbook.core.snapshot import SCHEMA
 from musterbook.directory import frames, models, queries, written
@@ -64,7 +64,7 @@ def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
     """The wanted users as text, in the columns of HEADINGS, by external id. Raises UnknownFilter."""
     wanted = wanted or Filter()
     words = queries.vocabulary(agency)
-    told = settled.with_supervisor_email(_read(agency)).select(
+    told = _with_supervisors(_read(agency)).select(
         *changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id"
     )
     headed = told.rename({column.field: column.heading for column in columns.COLUMNS}).select(HEADINGS)
@@ -80,8 +80,14 @@ def _read(agency: models.Agency) -> pl.DataFrame:
         **SCHEMA, **dict.fromkeys((f"was_{name}" for name in _FLAGS), pl.Boolean),
         **dict.fromkeys(_TIMES, pl.String), "managed_by": pl.String,
     }  # fmt: skip
-    sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
+    sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"  # noqa: S608  (our own names)
     return frames.read(sql, [agency.pk], schema)
+
+
+def _with_supervisors(told: pl.DataFrame) -> pl.DataFrame:
+    """The users with `supervisor_email`, null where there is none."""
+    bosses = told.select(supervisor_id="id", supervisor_email="email")
+    return told.join(bosses, on="supervisor_id", how="left", maintain_order="left")
 
 
 def _time(name: str) -> str:
@@ -130,4 +136,6 @@ def _matching(told: pl.DataFrame, query: str) -> pl.DataFrame:
         return told
     name = pl.concat_str("FIRST_NAME", pl.lit(" "), "LAST_NAME")
     searched = [name, *(pl.col(heading) for heading in ("EMAIL", "USERNAME", "BADGE_NUMBER", "EXTERNAL_ID"))]
-    return told.filter(pl.any_horizontal(column.str.to_lowercase().str.contains(part, literal=True) for column in searched))
+    return told.filter(
+        pl.any_horizontal(column.str.to_lowercase().str.contains(part, literal=True) for column in searched)
+    )

@@ -1,7 +1,6 @@
 """Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
 from musterbook.core.report import LISTED, Report, Row, Rows
 from musterbook.directory import imports, models
+from musterbook.directory.carrying_out import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,16 @@ def entries(agency: models.Agency) -> list[Entry]:
     kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
     return [
         Entry(
-            r.number, r.started_at, r.mode, r.state, r.actor, r.through, r.file_name, r.counts,
-            r.undoes.number if r.undoes else "",
-        )  # fmt: skip
+            r.number,
+            r.started_at,
+            r.mode,
+            r.state,
+            r.actor,
+            r.through,
+            r.file_name,
+            r.counts,
+            getattr(r.undoes, "number", ""),
+        )
         for r in kept
     ]
 
@@ -124,27 +131,15 @@ def names(record: models.Import, most: int) -> dict[str, str]:
     gone = record.leavers.get("deactivated", [])[:most]
     kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
     users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
-    return {external_id: f"{first} {last}" for external_id, first, last in users.values_list("external_id", "first_name", "last_name")}
+    named = users.values_list("external_id", "first_name", "last_name")
+    return {external_id: f"{first} {last}" for external_id, first, last in named}
 
 
-def failure(agency: models.Agency, at: datetime, mode: str, message: str) -> Report:
-    """The report of the import that was begun then and failed, as far as it came."""
+def failure(failed: Failed) -> Report:
+    """The report of an import that failed, also where the database itself is what failed."""
+    record = failed.record
+    none = dict.fromkeys(imports.COUNTS, 0)
+    told = Report(record.number, record.agency.slug, record.mode, "failed", none, {}, message=record.message)
     with suppress(DatabaseError):
-        record = models.Import.objects.filter(agency=agency, started_at=at, state="failed").first()
-        if record:
-            return report_of(record, None, Rows.ERRORED)
-    return Report("", agency.slug, mode, "failed", dict.fromkeys(imports.COUNTS, 0), {}, message=message)
-
-
-def wait_for(record: models.Import, waiting: Callable[[], None]) -> None:
-    """Waits for the end of an import that another process carries out; calls `waiting` once if there is need."""
-    if record.state != "running":
-        return
-    waiting()
-    while record.state == "running":
-        time.sleep(_POLL_SECONDS)
-        imports.settle_dead(record.agency)
-        record.refresh_from_db()
-
-
-_POLL_SECONDS = 0.2
+        told = report_of(record, None, Rows.ERRORED)
+    return told

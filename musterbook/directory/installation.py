@@ -71,7 +71,7 @@ def _refuse_old() -> None:
 
 
 def _path() -> Path:
-    return Path(settings.DATABASES["default"]["NAME"])
+    return Path(connection.settings_dict["NAME"])
 
 
 def _newest() -> int:
