@@ -139,6 +139,12 @@ def test_strict_mode_makes_a_link_that_cannot_be_made_an_error(supervisor: str) 
     assert set(codes(made.problems)) <= {"unknown-supervisor", "own-supervisor", "supervisor-circle"}
 
 
+def test_a_row_that_repeats_a_link_of_a_circle_errs_in_strict_mode() -> None:
+    made = planned(row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY), strict=True)
+    assert outcomes(made) == ["errored", "errored"]
+    assert told(made.problems) == [(2, "supervisor-circle", "SUPERVISOR_EMAIL"), (3, "supervisor-circle", "SUPERVISOR_EMAIL")]
+
+
 def test_strict_mode_lets_other_notes_pass() -> None:
     made = planned(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=agency(C={"active": False}), strict=True)
     assert made.refusals == () and codes(made.notes) == ["inactive-supervisor"]
