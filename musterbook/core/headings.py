@@ -63,16 +63,28 @@ def shown(heading: str) -> str:
     return f"“{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}”"
 
 
-def resolve(cells: Sequence[str], mapping: Mapping[str, str], strict: bool) -> Headings:
+def joined(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Two mappings as one: what is given now goes before what is remembered of the same heading or column."""
+    headings, columns = ({normal(name) for name in names} - {""} for names in (given, given.values()))
+    kept = {
+        heading: column
+        for heading, column in remembered.items()
+        if normal(heading) not in headings and normal(column) not in columns
+    }
+    return kept | dict(given)
+
+
+def resolve(cells: Sequence[str], given: Mapping[str, str], remembered: Mapping[str, str]) -> Headings:
     """Find the columns of a header row.
 
-    `mapping` is heading → column, "" for a heading to be ignored; where it is not `strict` (it is remembered from
-    another file), what it says of a heading or column that this file does without it is passed over.
+    Both mappings are heading → column, "" for a heading to be ignored. What is `given` for this file must hold of it; what
+    is `remembered` of another is passed over where this file has no such heading, or does without.
     """
     names = [normal(cell) for cell in cells]
-    wanted = {normal(heading): normal(column) for heading, column in mapping.items()}
-    problems = list(_wrong_mappings(names, mapping, strict))
-    means = [_meaning(name, names, wanted, strict) for name in names]
+    wanted = {normal(heading): normal(column) for heading, column in joined(remembered, given).items()}
+    strict = {normal(heading) for heading in given}
+    problems = [*_wrong_mappings(names, given, strict=True), *_wrong_mappings(names, remembered, strict=False)]
+    means = [_meaning(name, names, wanted, name in strict) for name in names]
     columns = {index: BY_HEADING[column] for index, column in enumerate(means) if column in BY_HEADING}
     rest = [index for index in range(len(names)) if index not in columns]
     ours = tuple(index for index in rest if names[index].startswith(OURS) or (names[index] and means[index] == ""))

@@ -37,16 +37,21 @@ class Limits:
 class ReadOptions:
     """What the operator says of a file beforehand.
 
-    `mapping` is heading → column ("" to ignore the heading): remembered from an earlier file, or, with
-    `strict_mapping`, given for this one, so that a heading which the file has not refuses it.
+    Mappings are heading → column ("" to ignore the heading): `mapping` is given for this file, so that a heading which it
+    has not refuses it; `remembered` is of earlier files, and holds as far as it fits this one and what is given.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
-    strict_mapping: bool = False
+    remembered: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def mappings(self) -> Mapping[str, str]:
+        """What is given, and what is remembered beside it."""
+        return headings.joined(self.remembered, self.mapping)
 
 
 def read(content: bytes, options: ReadOptions | None = None) -> Table:
@@ -67,12 +72,12 @@ def _grid(content: bytes, options: ReadOptions) -> Grid:
         raise Refusal(Problem("empty-file"))
     form = kind(content)
     if form != "csv":
-        return workbook.grid(content, form, limits.rows, options.mapping, options.sheet)
-    return csvfile.grid(content, limits.rows, options.mapping, options.encoding, options.delimiter)
+        return workbook.grid(content, form, limits.rows, options.mappings, options.sheet)
+    return csvfile.grid(content, limits.rows, options.mappings, options.encoding, options.delimiter)
 
 
 def _resolved(cells: Sequence[str], options: ReadOptions) -> Headings:
-    return headings.resolve(cells, options.mapping, options.strict_mapping)
+    return headings.resolve(cells, options.mapping, options.remembered)
 
 
 def _table(grid: Grid, options: ReadOptions) -> Table:

@@ -69,7 +69,7 @@ def _named(book: Book, name: str) -> str:
 
 def _chosen(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str]) -> str:
     rows = {sheet: cells or [] for sheet, cells in first_rows.items()}
-    bearing = [sheet for sheet, cells in rows.items() if headings.resolve(cells, mapping, strict=False).complete]
+    bearing = [sheet for sheet, cells in rows.items() if headings.resolve(cells, {}, mapping).complete]
     if len(bearing) > 1:
         raise Refusal(Problem("which-sheet", detail=_listed([headings.shown(sheet) for sheet in bearing])))
     filled = [sheet for sheet, cells in first_rows.items() if cells is not None] or list(rows)

@@ -1,5 +1,7 @@
 """Step 4, apply: the one writer of users, and of the events and mails that tell of it. All in the caller's transaction."""
 
+from typing import Protocol
+
 import polars as pl
 
 from musterbook.core import changes, columns
@@ -8,25 +10,48 @@ from musterbook.directory import frames, models, trail
 from musterbook.directory.trail import Act
 
 _KEYS = tuple(column.key for column in columns.KEYED)
+_CACHE_MB = 256
+"""Holds the unique keys of a million users; SQLite takes only what it needs."""
+
 _WRITTEN = (
     "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
     "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
 )  # fmt: skip
 
 
-def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool) -> None:
+_PART = 50_000
+"""So many rows are written at once; between such parts it is told how far writing has come."""
+
+
+class Written(Protocol):
+    """Told of the number of users written so far; what it raises ends the writing."""
+
+    def __call__(self, done: int) -> None: ...
+
+
+def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, written: Written) -> None:
     """Writes what the plan says, one event for each changed user, and the mails to send if `mails`.
 
     The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
     """
     added = plan.added.with_columns(id=frames.new_ids(models.User, plan.added.height))
-    _vacate(plan.updated)
-    _update(plan.updated, added)
-    _add(added, agency, act)
-    frames.update(models.User, plan.leavers.deactivated.select("id", active=pl.lit(False)))
-    trail.append(agency, act, _events(plan, added), of=of)
-    if mails:
-        _post(agency, act, plan, added, of)
+    deactivated = plan.leavers.deactivated.select("id", active=pl.lit(False))
+    with frames.page_cache(_CACHE_MB):
+        _vacate(plan.updated)
+        done = 0
+        for write, users in (
+            (frames.update, _linked(plan.updated, added).select("id", *_WRITTEN)),
+            (frames.insert, _new(added, agency, act)),
+            (frames.update, deactivated),
+        ):
+            for part in users.iter_slices(_PART):
+                write(models.User, part)
+                done += part.height
+                written(done)
+        _end_access(plan)
+        trail.append(agency, act, _events(plan, added), of=of)
+        if mails:
+            _post(agency, act, plan, added, of)
 
 
 def _vacate(updated: pl.DataFrame) -> None:
@@ -41,19 +66,14 @@ def _vacate(updated: pl.DataFrame) -> None:
 
 
 def _linked(rows: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the ids of supervisors who are added beside them."""
+    """The rows with the ids of supervisors who are added beside them: the foreign key waits for them until the end."""
     bosses = added.select(supervisor_row="row", new_supervisor_id="id")
     joined = rows.join(bosses, on="supervisor_row", how="left", maintain_order="left")
     return joined.with_columns(supervisor_id=pl.coalesce("new_supervisor_id", "supervisor_id"))
 
 
-def _update(updated: pl.DataFrame, added: pl.DataFrame) -> None:
-    """Updates users; those whose supervisor is added by this plan are linked by the deferred foreign key's grace."""
-    frames.update(models.User, _linked(updated, added).select("id", *_WRITTEN))
-
-
-def _add(added: pl.DataFrame, agency: models.Agency, act: Act) -> None:
-    users = _linked(added, added).select(
+def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
+    return _linked(added, added).select(
         "id",
         "external_id",
         *_WRITTEN,
@@ -62,7 +82,14 @@ def _add(added: pl.DataFrame, agency: models.Agency, act: Act) -> None:
         managed_by=pl.lit(""),
         created_at=pl.lit(frames.stamp(act.at)),
     )
-    frames.insert(models.User, users)
+
+
+def _end_access(plan: Plan) -> None:
+    """Ends the open invitations and resets of all who become Inactive (S7)."""
+    off = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
+    gone = pl.concat([off.select("id"), plan.leavers.deactivated.select("id")])
+    nothing = pl.lit(None, pl.String)
+    frames.update(models.User, gone.with_columns(invitation_expires_at=nothing, reset_at=nothing))
 
 
 def _events(plan: Plan, added: pl.DataFrame) -> pl.DataFrame:

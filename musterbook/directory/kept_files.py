@@ -20,16 +20,25 @@ def _folder() -> Path:
 
 
 def keep(number: str, content: bytes) -> None:
-    """Keeps an import's file, readable by the owner of the installation alone; and lets go of those past their time."""
+    """Keeps an import's file whole, readable by the owner of the installation alone; and lets go of those past their time.
+
+    Raises OSError, with nothing kept, where the folder is full or may not be written to.
+    """
     path = _folder() / number
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    try:
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
     _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * _DAY)
 
 
 def _let_go(before: float) -> None:
     for path in _folder().iterdir():
-        with suppress(FileNotFoundError):
+        # Another import may have let it go, or somebody else owns it: no reason to fail this one.
+        with suppress(OSError):
             if path.stat().st_mtime < before:
                 path.unlink()
 

@@ -1,49 +1,53 @@
-"""One writer for one agency at a time (D5): a lock that ends with the process that holds it, however that ends."""
+"""One writer for one agency at a time (D5).
+
+The turn to import is a lock that ends with the process that holds it, however that ends: a session's advisory lock on
+PostgreSQL (so a pooler between must pool by session), a locked file beside the embedded database.
+"""
 
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import Error, OperationalError, connection, transaction
 
-from musterbook.directory import frames, models
+from musterbook.directory import failures, frames, models
 
 _CLASS = 0x6D75
 """What sets our advisory locks apart from others in the same database ("mu")."""
 
 _POLL_SECONDS = 0.1
+_BUSY_MILLISECONDS = 200
 
 
 @contextmanager
 def import_of(agency: models.Agency, waiting: Callable[[], None]) -> Iterator[None]:
     """Holds the agency's turn to import; while another holds it, calls `waiting` again and again."""
-    with _held(agency, patient=True, waiting=waiting):
+    with _turn(agency) as attempt:
+        while not attempt():
+            waiting()
+            time.sleep(_POLL_SECONDS)
         yield
 
 
 @contextmanager
 def if_free(agency: models.Agency) -> Iterator[bool]:
     """Holds the agency's turn to import if nobody does, and tells whether."""
-    with _held(agency, patient=False, waiting=lambda: None) as got:
-        yield got
+    with _turn(agency) as attempt:
+        yield attempt()
 
 
 @contextmanager
-def _held(agency: models.Agency, *, patient: bool, waiting: Callable[[], None]) -> Iterator[bool]:
-    with _postgres(agency) if frames.on_postgres() else _file(agency) as attempt:
-        got = attempt()
-        while patient and not got:
-            waiting()
-            time.sleep(_POLL_SECONDS)
-            got = attempt()
-        yield got
+def _turn(agency: models.Agency) -> Iterator[Callable[[], bool]]:
+    """Gives what tries to take the turn; lets go of it at the end."""
+    with _advisory(agency) if frames.on_postgres() else _file(agency) as attempt:
+        yield attempt
 
 
 @contextmanager
-def _postgres(agency: models.Agency) -> Iterator[Callable[[], bool]]:
-    """A session's advisory lock: PostgreSQL takes it back when the connection ends."""
+def _advisory(agency: models.Agency) -> Iterator[Callable[[], bool]]:
     locked = False
 
     def attempt() -> bool:
@@ -58,16 +62,13 @@ def _postgres(agency: models.Agency) -> Iterator[Callable[[], bool]]:
     finally:
         if locked:
             # A connection that is lost has given its lock back already.
-            with suppress(connection.Database.Error), connection.cursor() as cursor:
+            with suppress(Error), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_CLASS, agency.pk])
 
 
 @contextmanager
 def _file(agency: models.Agency) -> Iterator[Callable[[], bool]]:
-    """A locked file beside the embedded database: the operating system takes it back when the process ends."""
-    folder = settings.MUSTER_HOME / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / str(agency.pk)).open("w") as file:
+    with (_folder() / str(agency.pk)).open("w") as file:
 
         def attempt() -> bool:
             try:
@@ -79,6 +80,59 @@ def _file(agency: models.Agency) -> Iterator[Callable[[], bool]]:
         yield attempt
 
 
+def _folder() -> Path:
+    folder: Path = settings.MUSTER_HOME / "locks"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def writing(waiting: Callable[[], None]) -> Iterator[None]:
+    """One transaction, within no other. SQLite has one writer: while that is another, calls `waiting` again and again."""
+    with ExitStack() as stack:
+        with _impatient():
+            while not _begun(stack):
+                waiting()
+        yield
+
+
+def _begun(stack: ExitStack) -> bool:
+    try:
+        stack.enter_context(transaction.atomic(durable=True))
+    except OperationalError as error:
+        if failures.is_busy(error):
+            return False
+        raise
+    return True
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Has SQLite wait for a moment at a time, so that whoever waits is told, and can be stopped."""
+    if frames.on_postgres():
+        yield
+        return
+    with connection.cursor() as cursor:
+        usual = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {usual}")
+
+
 def row(agency: models.Agency) -> None:
-    """Within a transaction: no other writes the agency's users until its end (SQLite has one writer anyway)."""
-    models.Agency.objects.select_for_update().get(pk=agency.pk)
+    """Within a transaction: no other writes the agency's users until its end (SQLite has one writer anyway).
+
+    Rows that merely refer to the agency can be written meanwhile.
+    """
+    models.Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
+
+
+def version() -> int | None:
+    """On SQLite, a number that changes when another connection has written anything; on PostgreSQL None, for there is none."""
+    if frames.on_postgres():
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA data_version")
+        return int(cursor.fetchone()[0])

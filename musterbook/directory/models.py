@@ -1,10 +1,15 @@
 """The directory's tables: columns and constraints only. Nobody writes a user but `apply`."""
 
 from django.db import models
-from django.db.models import CASCADE, DO_NOTHING, SET_NULL, Q
+from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
+
+MODES = ("update", "sync")
+STATES = ("running", "applied", "previewed", "held", "refused", "failed")
 
 
-def _link(to: str, on_delete: object = DO_NOTHING, *, null: bool = True, index: bool = False) -> "models.ForeignKey[object]":
+def _link(
+    to: str, on_delete: object = DO_NOTHING, *, null: bool = True, index: bool = False
+) -> "models.ForeignKey[object]":
     """A foreign key that the database guards; without an index of its own unless asked for, for they cost each import."""
     return models.ForeignKey(to, on_delete, null=null, related_name="+", db_index=index)  # type: ignore[arg-type]
 
@@ -113,7 +118,7 @@ class Import(models.Model):
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     mode = models.CharField(max_length=8)
     state = models.CharField(max_length=10)
-    """running, applied, previewed, held, refused or failed."""
+    """One of STATES."""
     message = models.TextField(default="")
     """What to say of an import that failed."""
     actor = models.CharField(max_length=255)
@@ -133,9 +138,17 @@ class Import(models.Model):
     digest = models.CharField(max_length=64, default="")
     undoes = _link("directory.Import", SET_NULL)
     idempotency_key = models.CharField(max_length=255, null=True)
+    """What the sender calls it, so that it is done once (D6); given up by an import that fails."""
+    stop = models.BooleanField(default=False)
+    """Whether somebody has asked it to stop (D7)."""
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agency", "idempotency_key"], name="import_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["agency", "idempotency_key"], name="import_once"),
+            models.UniqueConstraint(fields=["agency"], condition=Q(state="running"), name="import_one_runs"),
+            models.CheckConstraint(condition=Q(mode__in=MODES), name="import_mode"),
+            models.CheckConstraint(condition=Q(state__in=STATES), name="import_state"),
+        ]
         indexes = [models.Index(fields=["agency", "started_at"], name="import_by_time")]
 
 
@@ -182,7 +195,18 @@ class TrailLink(models.Model):
     digest = models.CharField(max_length=64)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agency", "number"], name="trail_link_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["agency", "number"], name="trail_link_once"),
+            models.CheckConstraint(condition=Q(first__lte=F("last")), name="trail_link_forward"),
+        ]
+
+
+class TrailEnd(models.Model):
+    """Where an agency's trail ends: how many links it has, and the digest of the last; without it a lost end is not missed."""
+
+    agency = models.OneToOneField(Agency, DO_NOTHING, related_name="+", primary_key=True)
+    links = models.PositiveBigIntegerField()
+    digest = models.CharField(max_length=64)
 
 
 class Mail(models.Model):

@@ -57,14 +57,15 @@ def append(agency: models.Agency, act: Act, happened: pl.DataFrame, *, of: int |
         of_id=pl.lit(of, pl.Int64),
     ).select(pl.col(name).cast(kind) for name, kind in _SEALED.items())
     frames.insert(models.Event, events)
-    before = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
-    models.TrailLink.objects.create(
-        agency=agency,
-        number=before.number + 1 if before else 1,
-        first=ids[0],
-        last=ids[-1],
-        digest=_digest(before.digest if before else _START, events.iter_slices(_PART)),
-    )
+    links, before = _end(agency)
+    digest = _digest(before, events.iter_slices(_PART))
+    models.TrailLink.objects.create(agency=agency, number=links + 1, first=ids[0], last=ids[-1], digest=digest)
+    models.TrailEnd.objects.update_or_create(agency=agency, defaults={"links": links + 1, "digest": digest})
+
+
+def _end(agency: models.Agency) -> tuple[int, str]:
+    """How many links the agency's trail has, by its end, and the digest of the last."""
+    return models.TrailEnd.objects.filter(agency=agency).values_list("links", "digest").first() or (0, _START)
 
 
 def _digest(before: str, parts: Iterator[pl.DataFrame]) -> str:
@@ -83,28 +84,62 @@ def _digest(before: str, parts: Iterator[pl.DataFrame]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check of an agency's trail came to: its links and events, and what is wrong ("" for nothing)."""
+    """What a check of an agency's trail came to: its links and events, and what is wrong ("" for nothing).
+
+    `digest` covers all that was checked: written down elsewhere, it shows later whether that still stands.
+    """
 
     agency: str
     links: int
     events: int
     wrong: str = ""
+    digest: str = _START
 
 
 def verify(agency: models.Agency) -> Finding:
-    """Reads the agency's whole trail and compares it with its seals: a changed, removed or inserted event is found."""
+    """Reads the agency's whole trail and compares it with its seals and its end.
+
+    Found is any event that was changed, removed or inserted, any link, and a lost end. Not found is a trail that was
+    forged whole, seals and all, by one who may write to the database: for that, compare `digest` with one noted before.
+    """
+    while True:
+        end = _end(agency)
+        finding = _verified(agency, end)
+        # What was appended meanwhile is not wrong: look again.
+        if not finding.wrong or end == _end(agency):
+            return finding
+
+
+def _verified(agency: models.Agency, end: tuple[int, str]) -> Finding:
     before, last, links, events = _START, 0, 0, 0
+    wrong = ""
     for link in models.TrailLink.objects.filter(agency=agency).order_by("number").iterator():
-        stray = models.Event.objects.filter(agency=agency, id__gt=last, id__lt=link.first).exists()
-        if stray or link.number != links + 1:
-            return Finding(agency.slug, links, events, f"link {links + 1} is missing, or events stand before link {link.number}")
-        if _digest(before, _parts(agency, link)) != link.digest:
-            return Finding(agency.slug, links, events, f"the events of link {link.number} are not those that were sealed")
+        wrong = _wrong(agency, link, links + 1, last, before)
+        if wrong:
+            break
         before, last, links = link.digest, link.last, link.number
         events += models.Event.objects.filter(agency=agency, id__gte=link.first, id__lte=link.last).count()
+    else:
+        wrong = _wrong_end(agency, end, (links, before), last)
+    return Finding(agency.slug, links, events, wrong, before)
+
+
+def _wrong(agency: models.Agency, link: models.TrailLink, number: int, last: int, before: str) -> str:
+    if link.number != number:
+        return f"link {number} is missing"
+    if models.Event.objects.filter(agency=agency, id__gt=last, id__lt=link.first).exists():
+        return f"events that nothing seals stand before link {number}"
+    if _digest(before, _parts(agency, link)) != link.digest:
+        return f"the events of link {number} are not those that were sealed"
+    return ""
+
+
+def _wrong_end(agency: models.Agency, end: tuple[int, str], found: tuple[int, str], last: int) -> str:
+    if end != found:
+        return f"the trail should have {end[0]} links and ends after link {found[0]}, or its end was changed"
     if models.Event.objects.filter(agency=agency, id__gt=last).exists():
-        return Finding(agency.slug, links, events, "events stand after the last link")
-    return Finding(agency.slug, links, events)
+        return "events that nothing seals stand after the last link"
+    return ""
 
 
 def _parts(agency: models.Agency, link: models.TrailLink) -> Iterator[pl.DataFrame]:

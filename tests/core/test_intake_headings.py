@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musterbook.core.columns import BY_HEADING, COLUMNS, REQUIRED
-from musterbook.core.headings import distance, normal, place, resolve
+from musterbook.core.headings import distance, joined, normal, place, resolve
 
 NAMES = [column.heading for column in REQUIRED]
 
 
 def codes(*headings: str) -> list[tuple[str, str]]:
-    return [(p.code, p.column) for p in resolve([*NAMES, *headings], {}, strict=False).problems]
+    return [(p.code, p.column) for p in resolve([*NAMES, *headings], {}, {}).problems]
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,10 @@ def test_headings_match_without_regard_to_case_spaces_and_hyphens(heading: str) 
 
 def test_the_order_of_columns_is_free() -> None:
     names = [column.heading for column in reversed(COLUMNS)]
-    found = resolve(names, {}, strict=False)
+    found = resolve(names, {}, {})
     assert [found.columns[index] for index in range(13)] == list(reversed(COLUMNS))
-    assert found.complete and not found.problems
+    assert found.complete
+    assert not found.problems
 
 
 @pytest.mark.parametrize(
@@ -46,24 +47,33 @@ def test_a_misspelt_optional_column_refuses_the_file_with_the_suggestion(heading
 
 def test_a_heading_like_a_column_that_is_there_is_only_ignored() -> None:
     assert codes("RANK", "RANKS") == []
-    assert resolve([*NAMES, "RANK", "RANKS"], {}, strict=False).ignored == (9,)
+    assert resolve([*NAMES, "RANK", "RANKS"], {}, {}).ignored == (9,)
 
 
 def test_our_own_headings_are_ignored_quietly() -> None:
-    found = resolve([*NAMES, "X_RANK", "x_row"], {}, strict=False)
+    found = resolve([*NAMES, "X_RANK", "x_row"], {}, {})
     assert (found.ours, found.ignored, found.problems) == ((8, 9), (), ())
 
 
 def test_a_column_that_stands_twice_is_told_with_both_places() -> None:
-    (problem,) = resolve([*NAMES, "Email"], {}, strict=False).problems
+    (problem,) = resolve([*NAMES, "Email"], {}, {}).problems
     assert (problem.code, problem.column) == ("duplicate-column", "EMAIL")
     assert "column 2 (B), “EMAIL” and column 9 (I), “Email”" in problem.message
 
 
-def test_a_remembered_mapping_gives_way_to_the_column_itself() -> None:
-    found = resolve([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, strict=False)
+def test_what_is_given_and_what_is_remembered_hold_together_and_the_given_goes_first() -> None:
+    names = [name for name in NAMES if name not in ("BADGE_NUMBER", "USERNAME")]
+    remembered = {"Shield": "BADGE_NUMBER", "Login": "USERNAME"}
+    found = resolve([*names, "Badge no", "Login", "Shield"], {"Badge no": "BADGE_NUMBER"}, remembered)
+    assert {6: "BADGE_NUMBER", 7: "USERNAME"}.items() <= {i: c.heading for i, c in found.columns.items()}.items()
     assert (found.ignored, found.problems) == ((8,), ())
-    assert [p.code for p in resolve([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, strict=True).problems] == [
+    assert joined(remembered, {"LOGIN": ""}) == {"Shield": "BADGE_NUMBER", "LOGIN": ""}
+
+
+def test_a_remembered_mapping_gives_way_to_the_column_itself() -> None:
+    found = resolve([*NAMES, "Shield"], {}, {"Shield": "BADGE_NUMBER"})
+    assert (found.ignored, found.problems) == ((8,), ())
+    assert [p.code for p in resolve([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, {}).problems] == [
         "duplicate-column"
     ]
 
@@ -74,7 +84,7 @@ def test_a_remembered_mapping_gives_way_to_the_column_itself() -> None:
 )
 def test_the_nearest_heading_is_named_for_a_missing_column(heading: str, column: str) -> None:
     names = [name for name in NAMES if name != column]
-    problems = resolve([*names, heading], {}, strict=False).problems
+    problems = resolve([*names, heading], {}, {}).problems
     assert [(p.code, p.column, heading in p.message) for p in problems] == (
         [("missing-column", column, True)] if column else []
     )
@@ -92,7 +102,7 @@ def test_distance_is_symmetric_and_nought_only_for_the_same_word(one: str, other
 
 @given(st.lists(st.one_of(st.sampled_from(list(BY_HEADING)), st.text(max_size=20)), max_size=20))
 def test_every_heading_has_one_meaning(headings: list[str]) -> None:
-    found = resolve(headings, {}, strict=False)
+    found = resolve(headings, {}, {})
     places = [*found.columns, *found.ours, *found.ignored, *found.blank]
     misspelt = [p for p in found.problems if p.code == "misspelt-column"]
     assert len(places) == len(set(places)) == len(headings) - len(misspelt)

@@ -1,19 +1,11 @@
 """The plan against the oracle, a plan against itself with its short cuts switched off, and the laws that need no database."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
 
 import polars as pl
-import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings
 
-from musterbook.core import changes, plan, problems, settled
+from musterbook.core import changes, plan, problems
 from musterbook.core.plan import Plan
-from musterbook.core.policy import Mode
-from musterbook.core.snapshot import Snapshot
-from musterbook.core.table import Table
 from tests.laws import model, world
 from tests.laws.world import HEADINGS, WORDS, Case, Row
 

@@ -1,0 +1,178 @@
+"""Carrying out an import: its turn, its plan, its one transaction, and an end that is told, whatever that is (D3, D5, D7)."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from musterbook.core import headings
+from musterbook.core.plan import Plan
+from musterbook.directory import apply, failures, kept_files, locks, models, queries, records, stopping
+from musterbook.directory.trail import Act
+
+_LOG = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Told of each stage of an import, with rows done and rows in all (0: not known)."""
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None: ...
+
+
+def silent(stage: str, done: int = 0, total: int = 0) -> None:
+    """Progress that nobody watches."""
+
+
+class Failed(Exception):
+    """The import could not be carried out, and nothing was changed; the record says why."""
+
+    def __init__(self, record: models.Import) -> None:
+        super().__init__(record.message)
+        self.record = record
+
+
+class NotPermitted(Exception):
+    """The operator's role lacks the permission to import in this mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An import that was carried out or looked at: its record, and its plan (None where it was done before)."""
+
+    record: models.Import
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is to be carried out.
+
+    `record`: the import's, not yet written; `make`: gives the plan from the agency's directory as it is then, and may be
+    asked twice; `content`: the file to keep; `expected`: the digest of the plan as it was seen, without which nothing is written.
+    """
+
+    record: models.Import
+    act: Act
+    make: Callable[[models.Agency], Plan]
+    content: bytes | None = None
+    expected: str | None = None
+    progress: Progress = silent
+
+    def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Tells of the stage, and goes on unless it has been asked to stop."""
+        self.progress(stage, done, total)
+        stopping.heed(self.record)
+
+    def wait(self) -> None:
+        """Tells for whom the import waits (D5)."""
+        agency = self.record.agency
+        ahead = models.Import.objects.filter(agency=agency, state="running").exclude(pk=self.record.pk).first()
+        whose = f" by {ahead.actor or 'the system'}, import {ahead.number}" if ahead else ""
+        self.watched(f"waiting for another import{whose}" if ahead else "waiting for the database")
+
+
+def carry_out(attempt: Attempt) -> Done:
+    """Plans and writes, or not, in one transaction; the record says how it ended.
+
+    Raises SentBefore if the idempotency key is in use, and Failed, with nothing changed, if it cannot be done.
+    """
+    return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
+
+
+def _preview(attempt: Attempt) -> Done:
+    """Waits for no import: what it shows is planned again when it is done (D2)."""
+    record = attempt.record
+    with told(record):
+        plan = _planned(attempt)
+        with locks.writing(attempt.wait):
+            records.conclude(record, plan, attempt.expected)
+            records.begin(record)
+            _keep_file(attempt)
+            records.finish(record, plan, attempt.expected)
+    return Done(record, plan)
+
+
+def _import(attempt: Attempt) -> Done:
+    record = attempt.record
+    with told(record), locks.import_of(record.agency, attempt.wait):
+        with locks.writing(attempt.wait):
+            records.bury(record.agency)
+            records.begin(record)
+        plan = None
+        # Told while it has its turn still, so that nobody buries it before.
+        with told(record):
+            _keep_file(attempt)
+            plan = _done(attempt)
+        stopping.forget(record)
+    return Done(record, plan)
+
+
+def _keep_file(attempt: Attempt) -> None:
+    if attempt.content is not None:
+        kept_files.keep(attempt.record.number, attempt.content)
+
+
+def _done(attempt: Attempt) -> Plan:
+    """Plans and writes in one transaction.
+
+    SQLite's one writer is the writer of all agencies: there the plan is made before, and again only if somebody has
+    written in between.
+    """
+    record = attempt.record
+    seen = locks.version()
+    early = None if seen is None else _planned(attempt)
+    with locks.writing(attempt.wait):
+        locks.row(record.agency)
+        plan = early if early and locks.version() == seen else _planned(attempt)
+        records.conclude(record, plan, attempt.expected)
+        if record.state == "applied":
+            _apply(attempt, plan)
+        records.finish(record, plan, attempt.expected)
+        attempt.watched("committing")
+    return plan
+
+
+def _planned(attempt: Attempt) -> Plan:
+    attempt.watched("planning")
+    agency = models.Agency.objects.get(pk=attempt.record.agency_id)
+    attempt.record.agency = agency
+    return attempt.make(agency)
+
+
+def _apply(attempt: Attempt, plan: Plan) -> None:
+    record = attempt.record
+    agency, options = record.agency, record.options
+    total = plan.added.height + plan.updated.height + plan.leavers.deactivated.height
+    mails = agency.sends_mail if options["mails"] is None else options["mails"]
+
+    def written(done: int) -> None:
+        attempt.watched("writing", done, total)
+
+    apply.apply(plan, agency, attempt.act, of=record.pk, mails=mails, written=written)
+    if options["mapping"]:
+        mapping = headings.joined(agency.mapping, options["mapping"])
+        models.Agency.objects.filter(pk=agency.pk).update(mapping=mapping)
+
+
+@contextmanager
+def told(record: models.Import) -> Iterator[None]:
+    """Whatever ends an import before its time is told by its record, and raised as Failed; who may not import, as it is."""
+    try:
+        yield
+    except (Failed, records.SentBefore):
+        raise
+    except (NotPermitted, queries.UnknownOperator):
+        records.fail(record, f"The operator may not do this any more. {failures.NOTHING}")
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if records.fail(record, _said(error)):
+            raise Failed(record) from error
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt | stopping.Stopped):
+        return failures.CANCELLED
+    if not failures.foreseen(error):
+        _LOG.error("An import failed by an error of the program's own", exc_info=error)
+    return failures.message(error)

@@ -1,0 +1,150 @@
+"""Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import DatabaseError
+
+from musterbook.core import report
+from musterbook.core.plan import Plan
+from musterbook.core.problems import Problem
+from musterbook.core.report import LISTED, Report, Row, Rows
+from musterbook.directory import imports, models
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One import in the list of an agency's."""
+
+    number: str
+    at: datetime
+    mode: str
+    state: str
+    actor: str
+    through: str
+    file_name: str
+    counts: dict[str, int]
+    undoes: str
+
+
+def entries(agency: models.Agency) -> list[Entry]:
+    """The agency's imports, the latest first; those whose process died are reported as failed from here on."""
+    imports.settle_dead(agency)
+    kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
+    return [
+        Entry(
+            r.number, r.started_at, r.mode, r.state, r.actor, r.through, r.file_name, r.counts,
+            r.undoes.number if r.undoes else "",
+        )  # fmt: skip
+        for r in kept
+    ]
+
+
+def find(number: str) -> models.Import:
+    """The import with that number, in either case. Raises UnknownImport."""
+    record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
+    if record is None:
+        raise imports.UnknownImport(number)
+    imports.settle_dead(record.agency)
+    record.refresh_from_db()
+    return record
+
+
+def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
+    """The report of an import: its rows from the plan just made, or else as far as they were kept.
+
+    Kept are the rows that changed somebody, and those with problems or notes; not those that found nothing to change.
+    """
+    told = _problems(record, row=0)
+    return Report(
+        number=record.number,
+        agency=record.agency.slug,
+        mode=record.mode,
+        state=record.state,
+        counts=record.counts or dict.fromkeys(imports.COUNTS, 0),
+        file={name: record.file_facts.get(name) for name in ("format", "encoding", "delimiter", "columns", "ignored")},
+        problems=[problem for problem, note in told if not note],
+        notes=[problem for problem, note in told if note],
+        held=record.held,
+        rows=report.rows(plan, which) if plan else _kept_rows(record, which),
+        deactivated=record.leavers.get("deactivated", []),
+        protected=record.leavers.get("protected", []),
+        message=record.message,
+    )
+
+
+def _problems(record: models.Import, *, row: int) -> list[tuple[Problem, bool]]:
+    kept = models.ImportProblem.objects.filter(of=record, row=row).order_by("pk")
+    return [(_problem(entry), entry.note) for entry in kept]
+
+
+def _problem(entry: models.ImportProblem) -> Problem:
+    return Problem(entry.code, entry.row, entry.column, entry.value, entry.detail, entry.hint)
+
+
+def _kept_rows(record: models.Import, which: Rows) -> list[Row]:
+    rows = [*_errored(record), *_changed(record)]
+    return sorted((row for row in rows if row.outcome in LISTED[which]), key=lambda row: row.row)
+
+
+def _errored(record: models.Import) -> Iterable[Row]:
+    kept = list(models.ImportProblem.objects.filter(of=record, row__gt=0).order_by("row", "pk"))
+    found = report.by_row([_problem(entry) for entry in kept if not entry.note])
+    notes = report.by_row([_problem(entry) for entry in kept if entry.note])
+    ids = {entry.row: entry.external_id for entry in kept}
+    return [Row(row, ids[row], "errored", {}, of, notes.get(row, ())) for row, of in found.items()]
+
+
+_OUTCOMES = {"user.added": "added", "user.updated": "updated"}
+
+
+def _changed(record: models.Import) -> Iterable[Row]:
+    notes = report.by_row([_problem(e) for e in models.ImportProblem.objects.filter(of=record, row__gt=0, note=True)])
+    events = models.Event.objects.filter(of=record, row__isnull=False).order_by("row")
+    for event in events.iterator():
+        row = event.row or 0
+        yield Row(
+            row, event.subject_external_id, _OUTCOMES[event.kind], report.parsed(event.changes), (), notes.get(row, ())
+        )
+
+
+def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
+    """The notes of the import's rows, each with the external id of its row."""
+    if plan:
+        return report.noted(plan)
+    kept = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
+    return [(entry.external_id, _problem(entry)) for entry in kept]
+
+
+def names(record: models.Import, most: int) -> dict[str, str]:
+    """External id → name of the first so many whom the import deactivates, and of those whom it protects."""
+    gone = record.leavers.get("deactivated", [])[:most]
+    kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
+    users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
+    return {external_id: f"{first} {last}" for external_id, first, last in users.values_list("external_id", "first_name", "last_name")}
+
+
+def failure(agency: models.Agency, at: datetime, mode: str, message: str) -> Report:
+    """The report of the import that was begun then and failed, as far as it came."""
+    with suppress(DatabaseError):
+        record = models.Import.objects.filter(agency=agency, started_at=at, state="failed").first()
+        if record:
+            return report_of(record, None, Rows.ERRORED)
+    return Report("", agency.slug, mode, "failed", dict.fromkeys(imports.COUNTS, 0), {}, message=message)
+
+
+def wait_for(record: models.Import, waiting: Callable[[], None]) -> None:
+    """Waits for the end of an import that another process carries out; calls `waiting` once if there is need."""
+    if record.state != "running":
+        return
+    waiting()
+    while record.state == "running":
+        time.sleep(_POLL_SECONDS)
+        imports.settle_dead(record.agency)
+        record.refresh_from_db()
+
+
+_POLL_SECONDS = 0.2
