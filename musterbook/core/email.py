@@ -32,8 +32,8 @@ def plain(values: pl.Series) -> pl.Series:
 _SEEN = (
     (r"^[^@]*$", "It has no @."),
     (r"[,;]|@.*@", "It holds a comma, a semicolon or a second @: write one address alone."),
+    (r"[<>]|^mailto:", "Write the address alone, without a name, angle brackets or mailto:."),
     (r"\s", "It holds a space."),
-    (r"[<>]", "Write the address alone, without a name or angle brackets."),
     (r"@[^.]*$", "Its domain, the part after the @, has no dot."),
 )
 """What is wrong with most addresses, each in words; the library finds the rest."""
