@@ -84,6 +84,8 @@ def test_a_table_without_rows_has_the_columns_and_types_of_any_other() -> None:
         ("Jose\u0301", "José"),
         ('="00123"', "00123"),
         ('="say ""so"""', 'say "so"'),
+        ('="12"&"34"', '="12"&"34"'),
+        ('="""', '="""'),
         ("'=1+1", "=1+1"),
         ("'-", "-"),
         ("''@x", "'@x"),
@@ -119,7 +121,9 @@ def test_c1_control_characters_line_breaks_and_overrides_of_direction_are_illega
 
 
 @pytest.mark.parametrize("heading", ["EMAIL", "USERNAME"])
-@pytest.mark.parametrize("character", ["\u200b", "\u200d", "\u2060", "\u00ad"])
+@pytest.mark.parametrize(
+    "character", ["\u200b", "\u200d", "\u2060", "\u00ad", "\u034f", "\u061c", "\u3164", "\ufe0f", "\U000e0061"]
+)
 def test_c1_characters_that_nobody_sees_are_illegal_in_an_email_and_a_username(heading: str, character: str) -> None:
     assert problem(heading, f"ann{character}@agency.example").code == "illegal-character"
 
