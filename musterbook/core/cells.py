@@ -15,7 +15,7 @@ _STATUS = {"active": True, "invited": True, "locked": True, "password reset": Tr
 _ERROR_VALUE = (
     r"^#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|GETTING_DATA|#+)$"
 )
-_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+)[Ee]\+?[0-9]+$"
+_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee]\+?[0-9]+|[Ee]\+[0-9]{2,})$"
 _APOSTROPHE = "^'[0-9]"
 _NUMBERED = (columns.EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
 _UNSEEN = (columns.EMAIL, columns.USERNAME)
