@@ -1,5 +1,6 @@
 """Make the picture of the README anew: `python -m scripts.picture`, in an environment that `./run` has set up."""
 
+import io
 import os
 import re
 import subprocess
@@ -26,7 +27,7 @@ def main() -> None:
         muster(environment, "import", "first-night.csv", "--agency", "riverton-pd")
         printed = muster(environment, *COMMAND.split()[1:])
     lines = [f"$ {COMMAND}", *printed.splitlines()[:_CUT]]
-    console = Console(record=True, width=_WIDTH, file=open(os.devnull, "w", encoding="utf-8"), force_terminal=True)  # noqa: SIM115
+    console = Console(record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\n".join(lines)))
     drawn = console.export_svg(title="Musterbook")
     PICTURE.parent.mkdir(exist_ok=True)
@@ -37,7 +38,9 @@ def main() -> None:
 def muster(environment: dict[str, str], *words: str) -> str:
     """What `muster` prints when it is called so in the folder of the examples."""
     command = [sys.executable, "-m", "musterbook.cli.main", *words]
-    return subprocess.run(command, cwd=ROOT / "examples", env=environment, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        command, cwd=ROOT / "examples", env=environment, capture_output=True, text=True, check=False
+    ).stdout
 
 
 if __name__ == "__main__":

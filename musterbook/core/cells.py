@@ -15,7 +15,7 @@ _STATUS = {"active": True, "invited": True, "locked": True, "password reset": Tr
 _ERROR_VALUE = (
     r"^#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|GETTING_DATA|#+)$"
 )
-_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+)[Ee]\+?[0-9]+$"
+_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee]\+?[0-9]+|[Ee]\+[0-9]{2,})$"
 _APOSTROPHE = "^'[0-9]"
 _NUMBERED = (columns.EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
 _UNSEEN = (columns.EMAIL, columns.USERNAME)
@@ -115,25 +115,26 @@ class _Reader:
     def as_role(self) -> None:
         """The role's id (C6)."""
         ids = names.resolved(self.text, names.roles(self.words.roles))
-        known = [role.name for role in self.words.roles]
+        known = {role.name: role.name for role in self.words.roles}
         self._say(self.sound & ids.is_null(), "unknown-role", hint=lambda value: names.suggestion(value, known))
         self._keep("role_id", ids)
 
     def as_rank(self) -> None:
         """The rank's id, and whether it is blank (C6)."""
         ids = names.resolved(self.text, names.ranks(self.words.ranks))
-        known = [name for rank in self.words.ranks for name in (rank.name, rank.abbreviation) if name]
+        short = {rank.abbreviation: rank.name for rank in self.words.ranks if rank.abbreviation}
+        known = short | {rank.name: rank.name for rank in self.words.ranks}
         self._optional("rank", ids, "unknown-rank", known)
 
     def as_group(self) -> None:
         """The group's id, whether it is blank, and whether the group is inactive (C7)."""
         groups = {group.external_id: group.id for group in self.words.groups}
         ids = names.resolved(self.text, groups, exact=True)
-        self._optional("group", ids, "unknown-group", list(groups))
+        self._optional("group", ids, "unknown-group", {name: name for name in groups})
         inactive = [group.id for group in self.words.groups if not group.active]
         self.values["group_inactive"] = ids.is_in(inactive).fill_null(False)
 
-    def _optional(self, name: str, ids: pl.Series, code: str, known: list[str]) -> None:
+    def _optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
         blank = self.text == ""
         self._say(self.sound & ids.is_null() & ~blank, code, hint=lambda value: names.suggestion(value, known))
         self._keep(f"{name}_id", ids)

@@ -56,8 +56,8 @@ def _bare(values: pl.Series, digits: pl.Series, country: str) -> pl.Series:
     prefixed = digits.str.contains(phoneplans.national_prefix(country))
     here = _in_use(code + digits.set(dialled | own | prefixed, None))
     # Of another length than the country's own, it cannot be read as one of those.
-    national = dialled | (prefixed & ~own) | digits.str.len_bytes().is_in(phoneplans.lengths(country))
-    return here.fill_null(_in_use(abroad.set(national, None)))
+    national = dialled | prefixed | digits.str.len_bytes().is_in(phoneplans.lengths(country))
+    return here.fill_null(_in_use(abroad.set(national & ~own, None)))
 
 
 def _in_use(full: pl.Series) -> pl.Series:
@@ -67,8 +67,9 @@ def _in_use(full: pl.Series) -> pl.Series:
 def number(value: str, country: str = "") -> str | None:
     """One phone number as E.164 (`+12025550143;ext=12`), or None if it has no country code or is impossible.
 
-    Written without `+` or `00` it must be a number that is in use, of `country` or of abroad, lest a national one pass
-    for one of abroad; no country code stands in brackets alone. Of `country`, if one is given, it need only be possible.
+    Written without `+` or `00` it must be a number that is in use, lest a national one pass for one of abroad; and no
+    country code stands in brackets alone. If `country` is given, its own calling code comes first, then its national
+    numbers in use, then those of abroad, then its possible ones.
     """
     written = value.removeprefix("tel:")
     if not _WRITTEN.fullmatch(written):
@@ -76,9 +77,10 @@ def number(value: str, country: str = "") -> str | None:
     international = re.sub(r"^\(?(?:00|\+)", "+", written)
     if international.startswith("+"):
         return _read(international)
-    here = _read(written, country, in_use=True) if country else None
     abroad = None if written.startswith("(") else _read(f"+{written}", in_use=True)
-    return here or abroad or (_read(written, country) if country else None)
+    if not country or (abroad and abroad.startswith(f"+{phoneplans.calling_code(country)}")):
+        return abroad
+    return _read(written, country, in_use=True) or abroad or _read(written, country)
 
 
 def reason(value: str) -> str:

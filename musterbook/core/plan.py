@@ -94,7 +94,10 @@ def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
 
 def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, vocabulary: Vocabulary, mode: Mode) -> Plan:
     rows = judged.rows.with_columns(outcome=_outcome()).sort("row")
-    settled = same.select("row", "external_id", outcome=pl.lit("unchanged", _OUTCOME))
+    # A settled row can err in strict mode alone: the link that it repeats would be one of a circle.
+    errs = pl.col("row").is_in(judged.problems["row"].implode())
+    outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("unchanged")).cast(_OUTCOME)
+    settled = same.select("row", "external_id", outcome=outcome)
     outcomes = pl.concat([settled, rows.select(pl.col("row"), pl.col("external_id").fill_null(""), "outcome")])
     return Plan(
         mode,

@@ -14,10 +14,15 @@ TRIMMED = _WHITE + _ZERO_WIDTH
 
 _GUARDED = r"^'+[=+\-@]"
 _TO_GUARD = r"^'*[=+\-@]"
-_AS_FORMULA = r'^="(.*)"$'
+# One quoted text alone: `="a"&"b"` is a formula, and stays as it stands.
+_AS_FORMULA = r'^="((?:[^"]|"")*)"$'
 
 _ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
-_HIDDEN = "[\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]"
+# Unicode's Default_Ignorable_Code_Point.
+_HIDDEN = (
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 def clean(values: pl.Series) -> pl.Series:

@@ -37,8 +37,9 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
     added = plan.added.with_columns(id=frames.new_ids(models.User, plan.added.height))
     deactivated = plan.leavers.deactivated.select("id", active=pl.lit(False))
     with frames.page_cache(_CACHE_MB):
-        _vacate(plan.updated)
         done = 0
+        written(done)
+        _vacate(plan.updated)
         for write, users in (
             (frames.update, _linked(plan.updated, added).select("id", *_WRITTEN)),
             (frames.insert, _new(added, agency, act)),
@@ -88,7 +89,7 @@ def _end_access(plan: Plan) -> None:
     """Ends the open invitations and resets of all who become Inactive (S7)."""
     off = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
     gone = pl.concat([off.select("id"), plan.leavers.deactivated.select("id")])
-    nothing = pl.lit(None, pl.String)
+    nothing = pl.lit(None, pl.Datetime)
     frames.update(models.User, gone.with_columns(invitation_expires_at=nothing, reset_at=nothing))
 
 

@@ -128,8 +128,8 @@ def _done(attempt: Attempt) -> Plan:
         records.conclude(record, plan, attempt.expected)
         if record.state == "applied":
             _apply(attempt, plan)
-        records.finish(record, plan, attempt.expected)
         attempt.watched("committing")
+        records.finish(record, plan, attempt.expected)
     return plan
 
 

@@ -14,7 +14,7 @@ from polars._typing import SchemaDict
 
 _BATCH = 100_000
 
-Parameters: TypeAlias = Sequence[object]
+Parameters: TypeAlias = Sequence[str | int | float | bool | list[str] | None]
 
 
 def on_postgres() -> bool:
@@ -28,9 +28,8 @@ def read(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
 
 
 def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
-    with connection.cursor() as cursor:
-        with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
-            content = b"".join(bytes(block) for block in copy)
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
+        content = b"".join(bytes(block) for block in copy)
     if not content:
         return pl.DataFrame(schema=schema)
     # PostgreSQL's own CSV of values without line breaks (rule C1) is the plainest there is; t and f are its booleans.
@@ -68,7 +67,7 @@ def stamp(at: datetime) -> str:
 
 def table(model: type[Model]) -> str:
     """The name of the model's table."""
-    return model._meta.db_table
+    return model._meta.db_table  # noqa: SLF001  (Django's documented interface in spite of its name)
 
 
 def new_ids(model: type[Model], number: int) -> pl.Series:
@@ -136,11 +135,15 @@ def update(model: type[Model], rows: pl.DataFrame) -> None:
     with connection.cursor() as cursor:
         if on_postgres():
             listed = ", ".join(f'"{column}"' for column in rows.columns)
-            cursor.execute(f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0')
+            cursor.execute(
+                f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0'
+            )
             _insert("changed", rows)
             cursor.execute("ANALYZE changed")
             assigned = ", ".join(f'"{column}" = changed."{column}"' for column in columns)
-            cursor.execute(f'UPDATE "{table(model)}" AS stored SET {assigned} FROM changed WHERE stored.id = changed.id')
+            cursor.execute(
+                f'UPDATE "{table(model)}" AS stored SET {assigned} FROM changed WHERE stored.id = changed.id'
+            )
             cursor.execute("DROP TABLE changed")
         else:
             assigned = ", ".join(f'"{column}" = %s' for column in columns)

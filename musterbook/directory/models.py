@@ -7,7 +7,9 @@ MODES = ("update", "sync")
 STATES = ("running", "applied", "previewed", "held", "refused", "failed")
 
 
-def _link(to: str, on_delete: object = DO_NOTHING, *, null: bool = True, index: bool = False) -> "models.ForeignKey[object]":
+def _link(
+    to: str, on_delete: object = DO_NOTHING, *, null: bool = True, index: bool = False
+) -> "models.ForeignKey[object]":
     """A foreign key that the database guards; without an index of its own unless asked for, for they cost each import."""
     return models.ForeignKey(to, on_delete, null=null, related_name="+", db_index=index)  # type: ignore[arg-type]
 

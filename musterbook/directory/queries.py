@@ -41,7 +41,9 @@ def limit(agency: models.Agency) -> DeactivationLimit:
 
 def operator(agency: models.Agency, external_id: str) -> Operator:
     """The user who acts. Raises UnknownOperator unless they are an active user of the agency."""
-    user = models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
+    user = (
+        models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
+    )
     if user is None:
         raise UnknownOperator(external_id)
     role: models.Role = user.role

@@ -27,6 +27,7 @@ _SEALED = {
 
 _PART = 100_000
 _START = "0" * 64
+_BEFORE_ALL = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def verify(agency: models.Agency) -> Finding:
 
 
 def _verified(agency: models.Agency, end: tuple[int, str]) -> Finding:
-    before, last, links, events = _START, 0, 0, 0
+    before, last, links, events = _START, _BEFORE_ALL, 0, 0
     wrong = ""
     for link in models.TrailLink.objects.filter(agency=agency).order_by("number").iterator():
         wrong = _wrong(agency, link, links + 1, last, before)

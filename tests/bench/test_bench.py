@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import people
+from benchmarks import people
 from tests.databases import Home
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def test_a_quick_run_measures_every_case(fresh_home: Home, tmp_path: Path) -> No
     command = [
         sys.executable,
         "-m",
-        "bench",
+        "benchmarks",
         "--quick",
         "--users",
         str(_USERS),

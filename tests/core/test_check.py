@@ -84,6 +84,8 @@ def test_a_table_without_rows_has_the_columns_and_types_of_any_other() -> None:
         ("Jose\u0301", "José"),
         ('="00123"', "00123"),
         ('="say ""so"""', 'say "so"'),
+        ('="12"&"34"', '="12"&"34"'),
+        ('="""', '="""'),
         ("'=1+1", "=1+1"),
         ("'-", "-"),
         ("''@x", "'@x"),
@@ -92,7 +94,9 @@ def test_a_table_without_rows_has_the_columns_and_types_of_any_other() -> None:
         ("ab\u200dc", "ab\u200dc"),
     ],
 )
-def test_c1_a_cell_is_trimmed_composed_and_taken_out_of_a_spreadsheets_guards(heading: str, cell: str, text: str) -> None:
+def test_c1_a_cell_is_trimmed_composed_and_taken_out_of_a_spreadsheets_guards(
+    heading: str, cell: str, text: str
+) -> None:
     assert value(heading, cell) == text
 
 
@@ -117,7 +121,9 @@ def test_c1_control_characters_line_breaks_and_overrides_of_direction_are_illega
 
 
 @pytest.mark.parametrize("heading", ["EMAIL", "USERNAME"])
-@pytest.mark.parametrize("character", ["\u200b", "\u200d", "\u2060", "\u00ad"])
+@pytest.mark.parametrize(
+    "character", ["\u200b", "\u200d", "\u2060", "\u00ad", "\u034f", "\u061c", "\u3164", "\ufe0f", "\U000e0061"]
+)
 def test_c1_characters_that_nobody_sees_are_illegal_in_an_email_and_a_username(heading: str, character: str) -> None:
     assert problem(heading, f"ann{character}@agency.example").code == "illegal-character"
 
@@ -151,12 +157,21 @@ def test_c4_an_email_is_stored_as_typed_and_compared_without_regard_to_case() ->
     assert value("EMAIL", "Ann.Ray@Agency.Example") == "Ann.Ray@Agency.Example"
     assert value("EMAIL", "Änn@x.example".replace("Ä", "A"), "email_key") == "ann@x.example"
     assert value("EMAIL", "ann@bücher.example") == "ann@bücher.example"
-    assert problem("EMAIL", "ann.agency.example").message == "“ann.agency.example” is not an e-mail address. It has no @."
+    assert (
+        problem("EMAIL", "ann.agency.example").message == "“ann.agency.example” is not an e-mail address. It has no @."
+    )
 
 
 @pytest.mark.parametrize(
     ("cell", "active"),
-    [("Active", True), ("INACTIVE", False), ("inActive ", False), ("Invited", True), ("locked", True), ("Password reset", True)],
+    [
+        ("Active", True),
+        ("INACTIVE", False),
+        ("inActive ", False),
+        ("Invited", True),
+        ("locked", True),
+        ("Password reset", True),
+    ],
 )
 def test_c5_a_status_is_read_in_any_case_and_the_states_of_an_export_are_active(cell: str, active: bool) -> None:
     assert value("STATUS", cell) is active
@@ -194,7 +209,7 @@ def test_c6_an_unknown_role_or_rank_is_a_problem_that_names_the_closest() -> Non
 def test_c7_a_group_is_named_by_its_external_id_exactly() -> None:
     assert value("EVIDENCE_GROUP_EXT_ID", "GRP-1", "group_id") == 21
     found = problem("EVIDENCE_GROUP_EXT_ID", "grp-1")
-    assert (found.code, found.hint) == ("unknown-group", "Did you mean GRP-1?")
+    assert (found.code, found.hint) == ("unknown-group", "Did you mean GRP-1 or GRP-OLD?")
 
 
 def test_c7_an_inactive_group_is_marked_and_left_to_the_plan() -> None:
@@ -248,7 +263,7 @@ def test_c10_a_spreadsheets_error_in_any_column_is_damage(column: str, cell: str
 
 
 @pytest.mark.parametrize("column", ["EXTERNAL_ID", "BADGE_NUMBER", "PHONE"])
-@pytest.mark.parametrize("cell", ["1.23457E+15", "1,23457E+15", "-1.2E15", "'00123"])
+@pytest.mark.parametrize("cell", ["1.23457E+15", "1,23457E+15", "-1.2E15", "2E+15", "'00123"])
 def test_c10_a_number_that_a_spreadsheet_has_shortened_or_marked_is_damage(column: str, cell: str) -> None:
     assert problem(column, cell).code == "spreadsheet-damage"
 
@@ -297,7 +312,7 @@ ODD = st.sampled_from(["", " ", "Ann", "'=x", '="1"', "é", "e\u0301", "a\nb", "
                        "+12025550143", "Sgt", "GRP-OLD", "inactive", "ann\u200b@x.example", "x" * 256, "K"])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.fixed_dictionaries({column.heading: ODD for column in COLUMNS}), min_size=1, max_size=6))
 def test_a_row_comes_to_the_same_in_any_company(rows: list[dict[str, str]]) -> None:
     together = of(*rows)

@@ -19,6 +19,11 @@ def test_a_blank_names_nothing() -> None:
 
 
 def test_at_most_three_close_names_are_suggested() -> None:
-    known = ["Officer", "Officers", "Office", "Officier", "Chief"]
+    known = {name: name for name in ("Officer", "Officers", "Office", "Officier", "Chief")}
     assert names.suggestion("oficer", known).count(" or ") == 2
     assert names.suggestion("Zz", known) == ""
+
+
+def test_a_rank_is_suggested_once_though_its_name_and_its_abbreviation_are_both_close() -> None:
+    known = {"Sergeant": "Sergeant", "Sergt": "Sergeant"}
+    assert names.suggestion("Sergant", known) == "Did you mean Sergeant?"

@@ -5,7 +5,7 @@ import io
 import zipfile
 from pathlib import Path
 
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
 
 HERE = Path(__file__).parent
 HEADINGS = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
@@ -37,7 +37,9 @@ def files() -> dict[str, bytes]:
         "empty.csv": b"",
         "only-blank-lines.csv": b"\r\n\r\n \r\n",
         "no-header.csv": "\r\n".join(ROWS).encode(),
-        "three-columns-missing.csv": good.replace(b"BADGE_NUMBER", b"BADGE_NO").replace(b"STATUS", b"STATE").replace(b"ROLE", b"JOB"),
+        "three-columns-missing.csv": good.replace(b"BADGE_NUMBER", b"BADGE_NO")
+        .replace(b"STATUS", b"STATE")
+        .replace(b"ROLE", b"JOB"),
         "email-twice.csv": good.replace(b"FIRST_NAME", b"Email"),
         "optional-column-misspelt.csv": good.replace(b"ROLE", b"ROLE,RANKS", 1),
         "nameless-column-with-data.csv": good.replace(b"LAST_NAME,", b"LAST_NAME,,", 1),

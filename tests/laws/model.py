@@ -14,6 +14,8 @@ _ROLES = {role.name.casefold(): role for role in WORDS.roles}
 _RANKS = {name.casefold(): rank.name for rank in WORDS.ranks for name in (rank.name, rank.abbreviation)}
 _GROUPS = {group.external_id: group for group in WORDS.groups}
 
+_UNSEEN = " \t\u00a0\u200b"
+
 
 @dataclass
 class Expected:
@@ -35,9 +37,9 @@ def key(value: str) -> str:
 
 def meant(cell: str) -> str:
     """C1: the text that a cell means."""
-    text = unicodedata.normalize("NFC", cell.strip(" \t\u00a0\u200b"))
+    text = unicodedata.normalize("NFC", cell.strip(_UNSEEN))
     if text.startswith('="') and text.endswith('"') and len(text) > 2:
-        return text[2:-1].strip()
+        return text[2:-1].strip(_UNSEEN)
     bare = text.lstrip("'")
     return text[1:] if text.startswith("'") and bare[:1] in ("=", "+", "-", "@") and bare else text
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.stages import Stages, peak_bytes
+from benchmarks.stages import Stages, peak_bytes
 
 Measured = Mapping[str, Any]
 
 
 def make(folder: str, users: int) -> Measured:
     """Makes the files of one size."""
-    from bench import people
+    from benchmarks import people
 
     people.make(Path(folder), users)
     return {}
@@ -24,7 +24,7 @@ def make(folder: str, users: int) -> Measured:
 def prepare() -> Measured:
     """Gives a new installation its agency: roles, ranks, groups."""
     _django()
-    from bench import people
+    from benchmarks import people
     from musterbook.core.keys import fold
     from musterbook.directory import models
 
@@ -76,8 +76,8 @@ def run(file: str, mode: str, *, profile: bool) -> Measured:
 
 def limit(name: str, **given: Any) -> Measured:
     """One of the bare limits."""
-    from bench import limits
-    from bench.tables import Source
+    from benchmarks import limits
+    from benchmarks.tables import Source
 
     def source(key: str) -> Source:
         return Source(given[key]["url"], Path(given[key]["folder"]))

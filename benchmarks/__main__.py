@@ -1,12 +1,12 @@
-"""Reads the command line of `./measure`."""
+"""Reads the command line of `./bench`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import measure, report
-from bench.plans import CASES, DATABASES, Plan
+from benchmarks import measure, report
+from benchmarks.plans import CASES, DATABASES, Plan
 
 _OUT = Path(__file__).resolve().parent / "out"
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _asked(arguments: Sequence[str]) -> Plan:
-    parser = argparse.ArgumentParser(prog="./measure", description="How long imports take, and how long they must.")
+    parser = argparse.ArgumentParser(prog="./bench", description="How long imports take, and how long they must.")
     parser.add_argument(
         "--users", type=int, action="append", help="size of the agency; may be given twice (default 50,000)"
     )
@@ -31,9 +31,9 @@ def _asked(arguments: Sequence[str]) -> Plan:
         "--quick", action="store_true", help="5,000 users, one run: shows that it works, measures little"
     )
     parser.add_argument(
-        "--profile", action="store_true", help="one run of each, with a profile of each stage in bench/out"
+        "--profile", action="store_true", help="one run of each, with a profile of each stage in benchmarks/out"
     )
-    parser.add_argument("--out", type=Path, default=_OUT, help="folder for the figures (default bench/out)")
+    parser.add_argument("--out", type=Path, default=_OUT, help="folder for the figures (default benchmarks/out)")
     asked = parser.parse_args(arguments)
     databases = DATABASES if asked.database == "both" else (asked.database,)
     once = asked.quick or asked.profile

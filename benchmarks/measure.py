@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.plans import FILES, MODES, Plan, Row
+from benchmarks.plans import FILES, MODES, Plan, Row
 from scripts import setup
 from scripts.postgres import server
 from tests.databases import Home, copied, template

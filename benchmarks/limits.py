@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 
-from bench.tables import EVENTS, IMPORTS, LISTED, USERS, Source, select
+from benchmarks.tables import EVENTS, IMPORTS, LISTED, USERS, Source, select
 
 _BLOCK = 1 << 20
 _CACHE_KB = 512 * 1024

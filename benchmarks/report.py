@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from bench.plans import Row
+from benchmarks.plans import Row
 from scripts import setup
 
 _STAGES = ("reading", "planning", "writing", "committing")
@@ -37,6 +37,7 @@ def _machine() -> dict[str, object]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10**9
     return {
         "commit": _commit(), "cores": os.cpu_count(), "memory_gb": memory, "system": platform.system(),
+        "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, **{name: version(name) for name in _PACKAGES},
     }  # fmt: skip
 

@@ -1,0 +1,106 @@
+"""A small cast of people, and the agency they serve: made, imported, and read back."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from musterbook.core.columns import COLUMNS
+from musterbook.core.keys import fold
+from musterbook.directory import imports, models, trail
+from musterbook.directory.imports import Done, Options, Upload
+
+NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
+HEADINGS = [column.heading for column in COLUMNS]
+IMPORTS = ["users.import", "users.synchronize", "users.view"]
+
+Row = dict[str, str]
+
+
+def agency(slug: str = "springfield", **settings: Any) -> models.Agency:
+    """An agency with the roles Admin, Chief (may import) and Officer, two ranks and a group."""
+    made = models.Agency.objects.create(slug=slug, name=slug.title(), created_at=NOW, **settings)
+    for name, permissions in (("Admin", []), ("Chief", IMPORTS), ("Officer", [])):
+        models.Role.objects.create(
+            agency=made, name=name, name_key=fold(name), permissions=permissions, administrator=name == "Admin"
+        )
+    for position, name in enumerate(("Sergeant", "Captain")):
+        models.Rank.objects.create(
+            agency=made, name=name, name_key=fold(name), abbreviation=name[:3], position=position
+        )
+    models.Group.objects.create(agency=made, external_id="PATROL", name="Patrol")
+    return made
+
+
+def person(number: int | str, **cells: str) -> Row:
+    """A row of somebody: `person(7, EMAIL="x@y.example")`; all else follows from the number."""
+    usual = {
+        "EXTERNAL_ID": f"E-{number}", "EMAIL": f"user{number}@agency.example", "BADGE_NUMBER": f"B-{number}",
+        "FIRST_NAME": f"First {number}", "LAST_NAME": f"Last {number}", "STATUS": "Active",
+        "USERNAME": f"user.{number}", "ROLE": "Officer",
+    }  # fmt: skip
+    return usual | cells
+
+
+def people(*numbers: int | str, **cells: str) -> list[Row]:
+    """A row of each."""
+    return [person(number, **cells) for number in numbers]
+
+
+def file(rows: Iterable[Mapping[str, str]]) -> bytes:
+    """The rows as a file, with the columns that any of them has."""
+    listed = list(rows)
+    text = io.StringIO()
+    bears = [heading for heading in HEADINGS if any(heading in row for row in listed)] or HEADINGS[:8]
+    writer = csv.DictWriter(text, bears, restval="")
+    writer.writeheader()
+    writer.writerows(listed)
+    return text.getvalue().encode()
+
+
+def run(
+    made: models.Agency, rows: Iterable[Mapping[str, str]] | bytes, options: Options | None = None, **more: Any
+) -> Done:
+    """One import of the rows, or of a file's bytes."""
+    content = rows if isinstance(rows, bytes) else file(rows)
+    usual: dict[str, Any] = {"at": NOW, "through": "cli"}
+    return imports.run(made, Upload(content, "users.csv"), options or Options(), **(usual | more))
+
+
+def applied(made: models.Agency, rows: Iterable[Mapping[str, str]], options: Options | None = None, **more: Any) -> Done:
+    """One import of the rows, all of which are good."""
+    done = run(made, rows, options, **more)
+    assert done.record.state == "applied", done.record.message
+    assert done.record.counts["errored"] == 0
+    return done
+
+
+def user(made: models.Agency, number: int | str) -> models.User:
+    """The user of that number."""
+    return models.User.objects.get(agency=made, external_id=f"E-{number}")
+
+
+def register(made: models.Agency, *numbers: int | str) -> None:
+    """These users have registered."""
+    ids = [f"E-{number}" for number in numbers]
+    models.User.objects.filter(agency=made, external_id__in=ids).update(registered_at=NOW)
+
+
+def everything(made: models.Agency) -> dict[str, list[dict[str, Any]]]:
+    """Every row that the agency has in the tables that an import writes, but the imports themselves."""
+    tables: list[tuple[Any, str]] = [
+        (models.User, "agency"), (models.Event, "agency"), (models.TrailLink, "agency"), (models.TrailEnd, "agency"),
+        (models.Mail, "agency"), (models.ImportProblem, "of__agency"),
+    ]  # fmt: skip
+    return {model.__name__: list(model.objects.filter(**{by: made}).order_by("pk").values()) for model, by in tables}
+
+
+def mails(done: Done) -> list[tuple[str, str]]:
+    """The mails of an import: kind and address."""
+    return sorted(models.Mail.objects.filter(of=done.record).values_list("kind", "to"))
+
+
+def whole(made: models.Agency) -> None:
+    """The agency's trail is."""
+    assert trail.verify(made).wrong == ""

@@ -1,0 +1,236 @@
+"""Writing: exactly what the plan says, with its events and mails, for one agency alone."""
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musterbook.core import changes, settled
+from musterbook.core.policy import Mode
+from musterbook.directory import models, queries, undo
+from musterbook.directory.imports import Done, Failed, Options
+from tests.directory.cast import NOW, Row, agency, applied, everything, mails, people, person, register, run, user, whole
+
+pytestmark = pytest.mark.django_db
+
+SYNC = Options(mode=Mode.SYNC)
+AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "location", "phone"]
+
+
+def texts(made: models.Agency) -> dict[str, Row]:
+    """Everybody as the trail words them, by external id."""
+    users = settled.with_supervisor_email(queries.everybody(made)).with_columns(supervisor_external_id=pl.lit(""))
+    told = users.select("external_id", *changes.texts(queries.vocabulary(made))).drop("supervisor_external_id")
+    return {row["external_id"]: row for row in told.to_dicts()}
+
+
+def told_by_events(done: Done, before: dict[str, Row]) -> dict[str, Row]:
+    """The directory before, with what the import's events tell."""
+    after = {external_id: dict(row) for external_id, row in before.items()}
+    for event in models.Event.objects.filter(of=done.record):
+        row = after.setdefault(event.subject_external_id, {"external_id": event.subject_external_id})
+        for heading, (was, became) in json.loads(event.changes).items():
+            if heading in (changes.LINK, "EXTERNAL_ID"):
+                continue
+            assert row.get(heading.lower(), "") == was
+            row[heading.lower()] = became
+    return after
+
+
+def assert_written(done: Done, made: models.Agency) -> None:
+    """What the plan's frames say stands in the tables."""
+    assert done.plan
+    stored = queries.everybody(made)
+    for frame in (done.plan.added, done.plan.updated):
+        if frame.width:
+            both = frame.select("external_id", *AS_TEXT, "active", "role_id", "rank_id", "group_id")
+            assert stored.join(both, on="external_id", how="semi").select(both.columns).sort("external_id").equals(both.sort("external_id"))
+    gone = stored.join(done.plan.leavers.deactivated, on="external_id", how="semi")
+    assert not gone["active"].any()
+
+
+NUMBERS = st.integers(1, 5)
+
+
+@st.composite
+def rosters(draw: Any) -> list[Row]:
+    """Rows of some of five people, who take each other's addresses, badges and usernames, in all ways that collide with nobody."""
+    chosen = draw(st.lists(NUMBERS, unique=True, min_size=1))
+    taken = [draw(st.permutations(chosen)) for _ in range(3)]
+    return [
+        person(
+            number, EMAIL=f"User{taken[0][at]}@agency.example", BADGE_NUMBER=f"B-{taken[1][at]}", USERNAME=f"user.{taken[2][at]}",
+            STATUS=draw(st.sampled_from(["Active", "Inactive"])), LAST_NAME=draw(st.sampled_from(["Ä", '"', "\\", "x"])),
+            RANK=draw(st.sampled_from(["", "Captain"])), EVIDENCE_GROUP_EXT_ID=draw(st.sampled_from(["", "PATROL"])),
+            SUPERVISOR_EMAIL=draw(st.sampled_from(["", *(f"user{n}@agency.example" for n in chosen)])),
+        )
+        for at, number in enumerate(chosen)
+    ]  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
+def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(first: list[Row], second: list[Row], mode: Mode) -> None:
+    made = agency(f"springfield-{models.Agency.objects.count()}", limit_users=99)
+    run(made, first)
+    before = texts(made)
+    done = run(made, second, Options(mode=mode))
+    assert done.record.state in ("applied", "refused")
+    assert_written(done, made)
+    moved = {row["EMAIL"] for row in second}
+    got, wanted = texts(made), told_by_events(done, before)
+    for row in (*got.values(), *wanted.values()):
+        if moved:
+            # A report's text follows its supervisor's new address, which is no change of the report's.
+            row.pop("supervisor_email", None)
+    assert {i: {k: v for k, v in r.items() if v} for i, r in got.items()} == {i: {k: v for k, v in r.items() if v} for i, r in wanted.items()}
+    again = run(made, second, Options(mode=mode))
+    if done.record.counts["errored"] == 0:
+        assert again.record.counts["unchanged"] == len(second)
+        assert not models.Event.objects.filter(of=again.record).exists()
+    whole(made)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
+def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], second: list[Row], mode: Mode) -> None:
+    made = agency(f"shelbyville-{models.Agency.objects.count()}", limit_users=99)
+    run(made, first)
+    before = {row["id"]: row for row in queries.everybody(made).to_dicts()}
+    done = run(made, second, Options(mode=mode))
+    if done.record.state != "applied":
+        return
+    undo.run(done.record, at=NOW, through="cli")
+    after = {row["id"]: row for row in queries.everybody(made).to_dicts()}
+    assert {number: after[number] for number in before} == before
+    assert not any(row["active"] for number, row in after.items() if number not in before)
+
+
+def test_values_rotate_among_many_users() -> None:
+    made = agency()
+    applied(made, people(*range(50)))
+    turned = [person(n, EMAIL=f"user{(n + 1) % 50}@agency.example", BADGE_NUMBER=f"B-{(n + 7) % 50}", USERNAME=f"user.{49 - n}") for n in range(50)]
+    assert applied(made, turned).record.counts["updated"] == 50
+    assert applied(made, turned).record.counts["unchanged"] == 50
+
+
+def test_a_supervisor_added_beside_their_report_is_linked() -> None:
+    made = agency()
+    applied(made, people(1))
+    applied(made, [person(1, SUPERVISOR_EMAIL="user3@agency.example"), person(2, SUPERVISOR_EMAIL="user3@agency.example"), person(3)])
+    assert {user(made, 1).supervisor_id, user(made, 2).supervisor_id} == {user(made, 3).pk}
+
+
+def test_open_invitations_and_resets_end_with_the_account_and_attributes_stay() -> None:
+    made = agency()
+    applied(made, people(1, 2, 3, RANK="Captain"))
+    models.User.objects.filter(agency=made).update(invitation_expires_at=NOW, reset_at=NOW)
+    applied(made, [person(1, STATUS="Inactive"), person(2, LAST_NAME="New")], SYNC)
+    kept = [(u.invitation_expires_at, u.reset_at, u.rank_id is not None) for u in (user(made, n) for n in (1, 2, 3))]
+    assert kept == [(None, None, True), (NOW, NOW, True), (None, None, True)]
+
+
+# Mails (rule D8)
+
+ADDRESS = "user1@agency.example"
+NEW = "new@agency.example"
+
+
+@pytest.mark.parametrize(
+    ("registered", "was", "becomes", "posted"),
+    [
+        (False, None, person(1), [("invitation", ADDRESS)]),
+        (False, None, person(1, STATUS="Inactive"), []),
+        (False, "Inactive", person(1), [("invitation", ADDRESS)]),
+        (True, "Inactive", person(1), [("reactivated", ADDRESS)]),
+        (False, "Active", person(1, STATUS="Inactive"), []),
+        (True, "Active", person(1, STATUS="Inactive"), [("deactivated", ADDRESS)]),
+        (False, "Active", person(1, EMAIL=NEW), [("invitation", NEW)]),
+        (True, "Active", person(1, EMAIL=NEW), [("email-changed", ADDRESS)]),
+        (True, "Inactive", person(1, EMAIL=NEW), [("email-changed", ADDRESS), ("reactivated", NEW)]),
+        (False, "Inactive", person(1, EMAIL=NEW), [("invitation", NEW)]),
+        (True, "Inactive", person(1, EMAIL=NEW, STATUS="Inactive"), []),
+        (True, "Active", person(1, LAST_NAME="New"), []),
+        (True, "Active", person(1), []),
+    ],
+)
+def test_who_is_sent_what(registered: bool, was: str | None, becomes: Row, posted: list[tuple[str, str]]) -> None:
+    made = agency()
+    if was:
+        applied(made, people(1, STATUS=was))
+        if registered:
+            register(made, 1)
+    assert mails(applied(made, [becomes])) == posted
+    assert mails(applied(made, [becomes])) == []
+
+
+def test_those_whom_the_file_leaves_out_are_sent_a_notice_if_they_have_registered() -> None:
+    made = agency()
+    applied(made, people(1, 2, 3))
+    register(made, 3)
+    assert mails(applied(made, people(1), SYNC)) == [("deactivated", "user3@agency.example")]
+
+
+@pytest.mark.parametrize(("sends", "asked", "sent"), [(True, None, 1), (False, None, 0), (True, False, 0), (False, True, 1)])
+def test_the_operator_or_else_the_agency_says_whether_mails_are_sent(sends: bool, asked: bool | None, sent: int) -> None:
+    done = applied(agency(sends_mail=sends), people(1), Options(mails=asked))
+    assert len(mails(done)) == sent
+    assert all(not mail.attempts and mail.sent_at is None for mail in models.Mail.objects.all())
+
+
+def test_mails_go_with_the_import_that_fails() -> None:
+    made = agency()
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "committing":
+            assert models.Mail.objects.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(Failed):
+        run(made, people(1), progress=progress)
+    assert not models.Mail.objects.exists()
+
+
+# One agency alone
+
+
+def test_an_import_never_sees_or_touches_another_agency() -> None:
+    other = agency("shelbyville")
+    applied(other, [*people(1, 2), person(3, ROLE="Admin", SUPERVISOR_EMAIL="user1@agency.example")])
+    register(other, 3)
+    before = everything(other)
+    made = agency()
+    same = [person(1, LAST_NAME="Mine"), person(9, EMAIL="user2@agency.example", BADGE_NUMBER="B-1", USERNAME="user.3")]
+    assert applied(made, same).record.counts["added"] == 2
+    assert applied(made, [person(9), person(1, SUPERVISOR_EMAIL="user9@agency.example")], SYNC)
+    assert everything(other) == before
+    assert set(models.Event.objects.filter(agency=made).values_list("subject__agency", flat=True)) == {made.pk}
+    whole(other)
+
+
+@pytest.mark.parametrize("many", [1, 40])
+def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> None:
+    other, made = agency("shelbyville"), agency()
+    applied(other, [person("boss", ROLE="Admin"), *people(2)])
+    models.Role.objects.create(agency=other, name="Diver", name_key="diver")
+    models.Rank.objects.create(agency=other, name="Major", name_key="major", position=9)
+    models.Group.objects.create(agency=other, external_id="HARBOR", name="Harbor")
+    applied(made, people(*range(100, 100 + many)))
+    found = run(made, [
+        person(1, ROLE="Diver"), person(2, RANK="Major"), person(3, EVIDENCE_GROUP_EXT_ID="HARBOR"), person(4, SUPERVISOR_EMAIL="userboss@agency.example"),
+    ])  # fmt: skip
+    codes = models.ImportProblem.objects.filter(of=found.record).order_by("row").values_list("code", flat=True)
+    assert list(codes) == ["unknown-role", "unknown-rank", "unknown-group", "unknown-supervisor"]
+    with pytest.raises(queries.UnknownOperator):
+        run(made, people(5), by="E-boss")
+
+
+def test_the_last_administrator_of_another_agency_does_not_count() -> None:
+    other, made = agency("shelbyville"), agency()
+    for one in (other, made):
+        applied(one, people(1, ROLE="Admin"))
+        register(one, 1)
+    assert run(made, people(1, ROLE="Officer")).record.counts["errored"] == 1

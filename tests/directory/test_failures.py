@@ -1,0 +1,115 @@
+"""Failures are told in words for a person: the cause, what to do, and that nothing was changed."""
+
+import errno
+import sqlite3
+
+import psycopg
+import pytest
+from django.db import Error, IntegrityError, OperationalError, connection
+from psycopg import errors
+
+from musterbook.directory import failures, models, records
+from musterbook.directory.imports import Failed
+from tests.directory.cast import agency, people, run
+
+
+def sqlite(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("said by SQLite")
+    error.sqlite_errorcode = code
+    return error
+
+
+def wrapped(cause: BaseException) -> Error:
+    error = OperationalError("said by Django")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (wrapped(sqlite(sqlite3.SQLITE_BUSY)), "Another program kept the database busy"),
+        (wrapped(sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)), "Another program kept the database busy"),
+        (wrapped(sqlite(sqlite3.SQLITE_FULL)), "The disk is full"),
+        (wrapped(sqlite(sqlite3.SQLITE_READONLY)), "The database cannot be written to"),
+        (wrapped(sqlite(sqlite3.SQLITE_CORRUPT)), "The database file is damaged"),
+        (wrapped(psycopg.OperationalError("gone")), "The connection to the database was lost"),
+        (wrapped(psycopg.InterfaceError("closed")), "The connection to the database was lost"),
+        (wrapped(errors.AdminShutdown()), "The connection to the database was lost"),
+        (wrapped(errors.DiskFull()), "The disk is full"),
+        (wrapped(errors.OutOfMemory()), "There was not enough memory"),
+        (wrapped(errors.DeadlockDetected()), "Another program kept the database busy"),
+        (wrapped(errors.LockNotAvailable()), "Another program kept the database busy"),
+        (wrapped(errors.UniqueViolation()), "Something else wrote the same"),
+        (wrapped(errors.ReadOnlySqlTransaction()), "The database cannot be written to"),
+        (OSError(errno.ENOSPC, "full"), "The disk is full"),
+        (OSError(errno.EDQUOT, "quota"), "The disk is full"),
+        (PermissionError(errno.EACCES, "no", "files"), "Musterbook may not write to files"),
+        (OSError(errno.EROFS, "read-only"), "Musterbook may not write to its folder"),
+        (MemoryError(), "There was not enough memory"),
+    ],
+)
+def test_a_foreseen_cause_has_its_sentence(error: BaseException, told: str) -> None:
+    message = failures.message(error)
+    assert message.startswith(told)
+    assert message.endswith(" Nothing was changed.")
+    assert "Error" not in message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"), wrapped(psycopg.ProgrammingError("x")), wrapped(errors.UndefinedTable()), OSError(errno.EIO, "x"),
+        wrapped(sqlite(sqlite3.SQLITE_ERROR)), wrapped(psycopg.Error("x")),
+    ],
+)  # fmt: skip
+def test_a_bug_is_owned_up_to(error: BaseException) -> None:
+    assert failures.foreseen(error) == ""
+    assert failures.message(error).startswith(f"Musterbook met an error of its own ({type(error).__name__})")
+
+
+def test_only_a_busy_sqlite_is_waited_for() -> None:
+    assert failures.is_busy(wrapped(sqlite(sqlite3.SQLITE_BUSY)))
+    assert not failures.is_busy(wrapped(sqlite(sqlite3.SQLITE_FULL)))
+    assert not failures.is_busy(wrapped(errors.LockNotAvailable()))
+
+
+@pytest.mark.django_db
+def test_a_bug_is_logged_whole_and_fails_the_import(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    made = agency()
+
+    def bug(*_: object, **__: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("musterbook.directory.trail.append", bug)
+    with pytest.raises(Failed):
+        run(made, people(1))
+    assert "KeyError: 'a bug'" in caplog.text
+    assert models.Import.objects.get().state == "failed"
+    assert not models.User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_record_that_cannot_be_written_is_left_for_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = agency()
+    lost = wrapped(psycopg.OperationalError("gone"))
+    monkeypatch.setattr(models.Import, "save", lambda *_, **__: (_ for _ in ()).throw(lost))
+    closed: list[str] = []
+    monkeypatch.setattr(connection, "close", lambda: closed.append("once"))
+    with pytest.raises(Failed, match=r"^The connection to the database was lost"):
+        run(made, people(1))
+    assert closed == ["once", "once"]
+    assert not models.Import.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_new_record_that_the_database_refuses_is_no_import_sent_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = agency()
+
+    def crossed(*_: object, **__: object) -> None:
+        raise IntegrityError("some other constraint")
+
+    monkeypatch.setattr(models.Import, "save", crossed)
+    record = models.Import(agency=made, number="1", idempotency_key="k")
+    with pytest.raises(IntegrityError):
+        records.begin(record)

@@ -1,0 +1,362 @@
+"""An import as a use case: done once, as it was seen, by who may, and kept."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from musterbook.core.policy import Mode
+from musterbook.directory import carrying_out, imports, kept_files, models, queries, records, stopping
+from musterbook.directory.imports import Failed, KeyTaken, NotPermitted, NotShown, Options
+from tests.directory.cast import NOW, agency, applied, everything, file, mails, people, person, register, run, user, whole
+
+pytestmark = pytest.mark.django_db
+
+SYNC = Options(mode=Mode.SYNC)
+PREVIEW = Options(preview=True)
+
+
+def problem_codes(record: models.Import) -> list[str]:
+    return list(models.ImportProblem.objects.filter(of=record).order_by("pk").values_list("code", flat=True))
+
+
+def test_an_import_is_kept_with_who_when_how_and_of_what() -> None:
+    made = agency()
+    applied(made, people(1, ROLE="Chief"))
+    done = run(made, [*people(2), person(3, EMAIL="no address")], Options(mapping={"EMAIL": "EMAIL"}), by="E-1", through="api")
+    kept = models.Import.objects.get(number=done.record.number)
+    assert (kept.actor, kept.through, kept.mode, kept.state) == ("E-1", "api", "update", "applied")
+    assert (kept.file_name, kept.file_size) == ("users.csv", len(kept_files.content(kept.number)))
+    assert (len(kept.file_sha256), len(kept.digest)) == (64, 64)
+    assert Options.of_json(kept.options) == Options(mapping={"EMAIL": "EMAIL"})
+    assert kept.file_facts["mapped"]["EMAIL"] == "EMAIL"
+    assert {name: kept.counts[name] for name in ("rows", "added", "errored")} == {"rows": 2, "added": 1, "errored": 1}
+    assert kept.finished_at
+    assert list(models.ImportProblem.objects.filter(of=kept).values_list("row", "external_id", "code", "column", "note")) == [
+        (3, "E-3", "invalid-email", "EMAIL", False)
+    ]
+
+
+def test_the_same_file_again_writes_nothing() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    before = everything(made)
+    assert applied(made, people(1, 2)).record.counts["unchanged"] == 2
+    assert everything(made) == before
+
+
+def test_a_preview_changes_nothing_and_is_applied_as_it_was_seen() -> None:
+    made = agency()
+    seen = run(made, people(1), PREVIEW).record
+    assert (seen.state, models.User.objects.count(), models.Event.objects.count()) == ("previewed", 0, 0)
+    done = imports.apply_previewed(made, seen.number, at=NOW, through="page")
+    assert (done.record.state, done.record.digest) == ("applied", seen.digest)
+    assert user(made, 1).email == "user1@agency.example"
+
+
+def test_a_preview_of_another_plan_by_now_writes_nothing_and_shows_the_new_one() -> None:
+    made = agency()
+    seen = run(made, people(1, 2), PREVIEW).record
+    applied(made, people(1))
+    again = imports.apply_previewed(made, seen.number, at=NOW, through="page").record
+    assert (again.state, again.counts["added"], problem_codes(again)) == ("refused", 1, ["plan-changed"])
+    assert models.User.objects.count() == 1
+    assert imports.apply_previewed(made, again.number, at=NOW, through="page").record.state == "applied"
+
+
+def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
+    made = agency(limit_users=0, limit_percent=0)
+    applied(made, people(1, 2, 3))
+    held = run(made, people(1), SYNC).record
+    assert (held.state, held.held["deactivations"]) == ("held", 2)
+    for wrong in (None, 1, 3):
+        assert imports.apply_previewed(made, held.number, at=NOW, through="page", confirmed=wrong).record.state == "held"
+    done = imports.apply_previewed(made, held.number, at=NOW, through="page", confirmed=2)
+    assert (done.record.state, done.record.leavers["deactivated"]) == ("applied", ["E-2", "E-3"])
+    assert not user(made, 3).active
+
+
+def test_what_is_held_is_held_again_when_the_number_has_changed() -> None:
+    made = agency(limit_users=0, limit_percent=0)
+    applied(made, people(1, 2))
+    held = run(made, people(1), SYNC).record
+    applied(made, people(3))
+    again = imports.apply_previewed(made, held.number, at=NOW, through="page", confirmed=1).record
+    assert again.state in ("held", "refused")
+    assert user(made, 2).active
+
+
+@pytest.mark.parametrize("state", ["applied", "failed"])
+def test_only_what_was_shown_can_be_applied_as_it_was_seen(state: str) -> None:
+    made = agency()
+    done = applied(made, people(1)).record
+    models.Import.objects.filter(pk=done.pk).update(state=state)
+    with pytest.raises(NotShown):
+        imports.apply_previewed(made, done.number, at=NOW, through="page")
+
+
+def test_a_strict_import_writes_all_or_nothing() -> None:
+    made = agency()
+    done = run(made, [*people(1), person(2, EMAIL="no address")], Options(strict=True))
+    assert (done.record.state, models.User.objects.count()) == ("refused", 0)
+    assert problem_codes(done.record) == ["not-strict", "invalid-email"]
+
+
+def test_a_refused_file_changes_nothing_and_says_what_is_wrong_with_it() -> None:
+    made = agency()
+    done = run(made, b"EXTERNAL_ID,EMAIL\n1,a@b.example\n")
+    assert done.record.state == "refused"
+    assert set(problem_codes(done.record)) == {"missing-column"}
+
+
+def test_one_idempotency_key_is_one_import() -> None:
+    made = agency()
+    first, second = run(made, people(1), key="k"), run(made, people(1), key="k")
+    assert (first.record.pk, second.plan) == (second.record.pk, None)
+    assert models.Import.objects.count() == 1
+    with pytest.raises(KeyTaken):
+        run(made, people(2), key="k")
+    with pytest.raises(KeyTaken):
+        run(made, people(1), SYNC, key="k")
+    assert run(agency("shelbyville"), people(1), key="k").record.pk != first.record.pk
+
+
+def test_a_key_that_is_used_while_this_one_waited_is_that_import() -> None:
+    made = agency()
+    meanwhile: list[str] = []
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "planning" and not meanwhile:
+            meanwhile.append(run(made, people(1), PREVIEW, key="k").record.number)
+
+    assert [run(made, people(1), PREVIEW, key="k", progress=progress).record.number] == meanwhile
+    assert models.Import.objects.count() == 1
+
+
+def test_an_import_that_failed_gives_its_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = agency()
+    with monkeypatch.context() as broken, pytest.raises(Failed):
+        broken.setattr(kept_files, "keep", _full)
+        run(made, people(1), key="k")
+    assert run(made, people(1), key="k").record.state == "applied"
+
+
+def _full(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_who_lacks_the_permission_may_not_import(mode: Mode) -> None:
+    made = agency()
+    applied(made, people(1))
+    with pytest.raises(NotPermitted, match=r"users\.import"):
+        run(made, people(2), Options(mode=mode), by="E-1")
+    with pytest.raises(queries.UnknownOperator):
+        run(made, people(2), Options(mode=mode), by="E-99")
+    assert models.Import.objects.count() == 1
+
+
+def test_to_synchronize_takes_a_permission_of_its_own() -> None:
+    made = agency()
+    models.Role.objects.filter(agency=made, name="Chief").update(permissions=["users.import"])
+    applied(made, people(1, ROLE="Chief"))
+    assert run(made, people(2), by="E-1").record.state == "applied"
+    with pytest.raises(NotPermitted, match=r"^users\.synchronize$"):
+        run(made, people(2), SYNC, by="E-1")
+
+
+def test_who_is_deactivated_while_the_import_waits_may_not_import() -> None:
+    made = agency()
+    applied(made, people(1, ROLE="Chief"))
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "reading":
+            models.User.objects.filter(agency=made).update(active=False)
+
+    with pytest.raises(queries.UnknownOperator):
+        run(made, people(2), by="E-1", progress=progress)
+    (record,) = models.Import.objects.filter(state="failed")
+    assert record.message == "The operator may not do this any more. Nothing was changed."
+
+
+def test_an_inactive_operator_is_unknown() -> None:
+    made = agency()
+    applied(made, people(1, ROLE="Chief", STATUS="Inactive"))
+    with pytest.raises(queries.UnknownOperator):
+        run(made, people(2), by="E-1")
+
+
+def test_progress_tells_the_stages_in_order_and_the_rows_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    monkeypatch.setattr("musterbook.directory.apply._PART", 2)
+    told: list[tuple[str, int, int]] = []
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        told.append((stage, done, total))
+
+    run(made, [person(2, LAST_NAME="New"), *people(3, 4, 5)], SYNC, progress=progress)
+    assert told == [
+        ("reading", 0, 0), ("planning", 0, 0), ("writing", 0, 5), ("writing", 1, 5), ("writing", 3, 5),
+        ("writing", 4, 5), ("writing", 5, 5), ("committing", 0, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["planning", "writing", "committing"])
+def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
+    made = agency()
+    applied(made, people(1))
+    before = everything(made)
+
+    def progress(now: str, done: int = 0, total: int = 0) -> None:
+        if now == stage:
+            imports.cancel(made, models.Import.objects.latest("pk").number)
+
+    with pytest.raises(Failed) as failed:
+        run(made, people(2), progress=progress)
+    assert str(failed.value) == "It was cancelled. Nothing was changed."
+    assert failed.value.record.state == models.Import.objects.get(pk=failed.value.record.pk).state == "failed"
+    assert everything(made) == before
+    assert applied(made, people(2))
+
+
+def test_a_key_stroke_cancels_an_import() -> None:
+    made = agency()
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "writing" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Failed, match=r"^It was cancelled\. Nothing was changed\.$"):
+        run(made, people(1), progress=progress)
+    assert models.User.objects.count() == models.Event.objects.count() == models.Mail.objects.count() == 0
+
+
+def test_a_cancelled_reading_is_told_too() -> None:
+    made = agency()
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Failed) as failed:
+        run(made, people(1), progress=progress)
+    assert failed.value.record.message == "It was cancelled. Nothing was changed."
+    assert models.Import.objects.get().state == "failed"
+
+
+def test_what_has_ended_cannot_be_cancelled() -> None:
+    made = agency()
+    record = applied(made, people(1)).record
+    imports.cancel(made, record.number)
+    stopping.forget(record)
+    assert imports.find(made, record.number).state == "applied"
+
+
+def test_a_folder_that_cannot_keep_the_file_fails_the_import_clearly(settings: Settings, tmp_path: Path) -> None:
+    made = agency()
+    (tmp_path / "files").write_text("a file where the folder should be")
+    (tmp_path / "locks").mkdir()
+    settings.MUSTER_HOME = tmp_path
+    with pytest.raises(Failed) as failed:
+        run(made, people(1))
+    assert "Nothing was changed." in failed.value.record.message
+    assert models.User.objects.count() == 0
+    assert models.Import.objects.get().state == "failed"
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+    made = agency()
+    monkeypatch.setattr(Path, "write_bytes", _full)
+    with pytest.raises(Failed, match=r"^The disk is full\. Free some space, then import again\. Nothing was changed\.$"):
+        run(made, people(1), Options(preview=True))
+    assert list((tmp_path / "files").iterdir()) == []
+
+
+def test_files_are_kept_for_their_days_and_no_longer(settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+    made = agency()
+    first, second = run(made, people(1), PREVIEW).record, run(made, people(1), PREVIEW).record
+    days = timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
+    for record, age in ((first, days + timedelta(hours=1)), (second, days - timedelta(hours=1))):
+        then = time.time() - age.total_seconds()
+        os.utime(tmp_path / "files" / record.number, (then, then))
+    run(made, people(2))
+    assert kept_files.content(second.number) == file(people(1))
+    with pytest.raises(kept_files.FileGone):
+        imports.apply_previewed(made, first.number, at=NOW, through="page")
+    assert imports.find(made, first.number).file_sha256 == second.file_sha256
+
+
+def test_a_kept_file_is_for_the_owner_alone() -> None:
+    record = run(agency(), people(1)).record
+    assert (kept_files._folder() / record.number).stat().st_mode & 0o777 == 0o600  # noqa: SLF001  (no other way to look)
+
+
+def test_a_mapping_is_remembered_with_the_import_that_is_applied() -> None:
+    made = agency()
+    content = file(people(1)).replace(b"BADGE_NUMBER", b"Shield")
+    assert run(made, content).record.state == "refused"
+    mapping = {"Shield": "BADGE_NUMBER"}
+    run(made, content, Options(mapping=mapping, preview=True))
+    made.refresh_from_db()
+    assert made.mapping == {}
+    run(made, content, Options(mapping=mapping))
+    made.refresh_from_db()
+    assert made.mapping == mapping
+    assert run(made, content).record.counts["unchanged"] == 1
+
+
+def test_a_mapping_given_and_one_remembered_hold_together() -> None:
+    made = agency(mapping={"Shield": "BADGE_NUMBER"})
+    content = file(people(1)).replace(b"BADGE_NUMBER", b"Shield").replace(b"USERNAME", b"Login")
+    assert run(made, content, Options(mapping={"Login": "USERNAME"})).record.state == "applied"
+    made.refresh_from_db()
+    assert made.mapping == {"Shield": "BADGE_NUMBER", "Login": "USERNAME"}
+    refused = run(made, content, Options(mapping={"Logon": "USERNAME"})).record
+    assert problem_codes(refused)[0] == "unknown-mapping"
+
+
+def test_the_limit_and_the_mails_are_those_of_the_agency_as_it_is_now() -> None:
+    made = agency()
+    models.Agency.objects.filter(pk=made.pk).update(sends_mail=False)
+    assert mails(run(made, people(1))) == []
+
+
+def test_a_number_sorts_by_time() -> None:
+    numbers = [records.new_number(NOW + timedelta(milliseconds=n)) for n in range(20)]
+    assert numbers == sorted(numbers)
+    assert {len(number) for number in numbers} == {26}
+
+
+def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> None:
+    made = agency()
+    dead = applied(made, people(1), key="k").record
+    models.Import.objects.filter(pk=dead.pk).update(state="running")
+    imports.settle_dead(made)
+    dead.refresh_from_db()
+    assert (dead.state, dead.message) == ("failed", "Its process ended before it was done. Nothing was changed.")
+    assert dead.idempotency_key is None
+    imports.settle_dead(made)
+
+
+def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
+    made = agency()
+    record = applied(made, people(1)).record
+    with carrying_out.told(record):
+        raise KeyboardInterrupt
+    record.refresh_from_db()
+    assert record.state == "applied"
+
+
+def test_last_administrators_stay_when_a_file_would_take_them() -> None:
+    made = agency()
+    applied(made, people(1, ROLE="Admin"))
+    register(made, 1)
+    done = run(made, [person(1, ROLE="Officer")])
+    assert problem_codes(done.record) == ["last-administrator"]
+    whole(made)

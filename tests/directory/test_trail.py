@@ -1,0 +1,163 @@
+"""The trail: one event for each changed user, sealed so that whoever meddles with it is found."""
+
+import json
+
+import polars as pl
+import pytest
+
+from musterbook.core.policy import Mode
+from musterbook.directory import models, trail, undo
+from musterbook.directory.imports import Options
+from musterbook.directory.trail import Act
+from tests.directory.cast import NOW, agency, applied, people, person, run, user
+
+pytestmark = pytest.mark.django_db
+
+
+def three_links() -> models.Agency:
+    made = agency()
+    for number in (1, 3, 5):
+        applied(made, people(number, number + 1))
+    assert trail.verify(made) == trail.Finding("springfield", 3, 6, "", trail.verify(made).digest)
+    return made
+
+
+def wrong(made: models.Agency) -> str:
+    return trail.verify(made).wrong
+
+
+def test_an_agency_without_events_is_whole() -> None:
+    assert trail.verify(agency()) == trail.Finding("springfield", 0, 0)
+
+
+def test_an_event_names_who_when_how_the_import_the_row_and_each_field() -> None:
+    made = agency()
+    applied(made, people(1, ROLE="Chief"))
+    done = applied(made, [person(1, ROLE="Chief", LAST_NAME='O"Neil\\'), person(2)], Options(), by="E-1", through="api")
+    added, updated = models.Event.objects.filter(of=done.record).order_by("kind")
+    assert (updated.at, updated.actor, updated.through, updated.row) == (NOW, "E-1", "api", 2)
+    assert (updated.subject_id, updated.subject_external_id) == (user(made, 1).pk, "E-1")
+    assert json.loads(updated.changes) == {"LAST_NAME": ["Last 1", 'O"Neil\\']}
+    assert (added.kind, added.row) == ("user.added", 3)
+    assert json.loads(added.changes)["EMAIL"] == ["", "user2@agency.example"]
+
+
+def test_who_leaves_has_an_event_without_a_row() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    done = applied(made, people(1), Options(mode=Mode.SYNC))
+    (event,) = models.Event.objects.filter(of=done.record)
+    assert (event.kind, event.subject_external_id, event.row) == ("user.deactivated", "E-2", None)
+    assert json.loads(event.changes) == {"STATUS": ["Active", "Inactive"]}
+
+
+def test_the_events_of_an_undo_name_it_and_its_rows() -> None:
+    made = agency()
+    done = undo.run(applied(made, people(1)).record, at=NOW, through="cli")
+    (event,) = models.Event.objects.filter(of=done.record)
+    assert (event.row, json.loads(event.changes)) == (2, {"STATUS": ["Active", "Inactive"]})
+
+
+@pytest.mark.parametrize("field", ["actor", "through", "address", "kind", "subject_external_id", "changes", "row", "at", "subject", "of"])
+def test_a_changed_event_is_found(field: str) -> None:
+    made = three_links()
+    event = models.Event.objects.filter(agency=made).order_by("pk")[2]
+    other = {"row": 99, "at": NOW.replace(microsecond=1), "subject": None, "of": None}.get(field, "other")
+    models.Event.objects.filter(pk=event.pk).update(**{field: other})
+    assert wrong(made) == "the events of link 2 are not those that were sealed"
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_a_removed_event_is_found_wherever_it_stood(place: int) -> None:
+    made = three_links()
+    models.Event.objects.filter(agency=made).order_by("pk")[place].delete()
+    assert wrong(made) == f"the events of link {place // 2 + 1} are not those that were sealed"
+
+
+def inserted(made: models.Agency, pk: int) -> None:
+    models.Event.objects.create(pk=pk, agency=made, at=NOW, actor="", through="cli", kind="user.updated")
+
+
+def test_an_inserted_event_is_found_before_between_within_and_after() -> None:
+    made = three_links()
+    first, last = (models.Event.objects.order_by(by).values_list("pk", flat=True)[0] for by in ("pk", "-pk"))
+    inserted(made, first - 1)
+    assert wrong(made) == "events that nothing seals stand before link 1"
+    models.Event.objects.filter(pk=first - 1).delete()
+    inserted(made, last + 1)
+    assert wrong(made) == "events that nothing seals stand after the last link"
+
+
+def test_an_event_of_another_agency_is_no_event_of_this_one() -> None:
+    made = three_links()
+    other = agency("shelbyville")
+    applied(other, people(1))
+    models.Event.objects.filter(agency=made, pk=models.Event.objects.filter(agency=made).order_by("pk")[1].pk).update(agency=other)
+    assert wrong(made) == "the events of link 1 are not those that were sealed"
+    assert wrong(other) == "events that nothing seals stand before link 1"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_removed_link_is_found(number: int) -> None:
+    made = three_links()
+    models.TrailLink.objects.filter(agency=made, number=number).delete()
+    assert wrong(made) == f"link {number} is missing"
+
+
+def test_a_removed_link_with_its_events_and_new_numbers_is_found() -> None:
+    made = three_links()
+    link = models.TrailLink.objects.get(agency=made, number=2)
+    models.Event.objects.filter(agency=made, pk__gte=link.first, pk__lte=link.last).delete()
+    link.delete()
+    models.TrailLink.objects.filter(agency=made, number=3).update(number=2)
+    assert wrong(made) == "the events of link 2 are not those that were sealed"
+
+
+def test_a_lost_end_is_missed() -> None:
+    made = three_links()
+    link = models.TrailLink.objects.get(agency=made, number=3)
+    models.Event.objects.filter(agency=made, pk__gte=link.first).delete()
+    link.delete()
+    assert wrong(made) == "the trail should have 3 links and ends after link 2, or its end was changed"
+
+
+def test_a_lost_trail_is_missed_and_a_lost_end_of_it_too() -> None:
+    made = three_links()
+    models.TrailEnd.objects.filter(agency=made).delete()
+    assert wrong(made).startswith("the trail should have 0 links")
+    assert trail.verify(made).events == 6
+
+
+def test_what_is_appended_while_it_is_verified_is_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = three_links()
+    ends = iter([(2, "an older digest")])
+    now = trail._end  # noqa: SLF001  (an older end is given once)
+    monkeypatch.setattr(trail, "_end", lambda of: next(ends, None) or now(of))
+    assert wrong(made) == ""
+
+
+def test_an_ordinary_act_is_sealed_as_well() -> None:
+    made = three_links()
+    happened = pl.DataFrame({
+        "kind": ["agency.configured", "signed-in"], "subject_id": [None, user(made, 1).pk], "subject_external_id": ["", "E-1"],
+        "row": [None, None], "changes": [json.dumps({"name": ["a\nb", "ü"]}), "{}"],
+    })  # fmt: skip
+    before = trail.verify(made)
+    trail.append(made, Act(NOW, "E-1", "page", "192.0.2.1"), happened)
+    after = trail.verify(made)
+    assert (after.links, after.events, after.wrong) == (4, 8, "")
+    assert after.digest != before.digest
+    models.Event.objects.filter(kind="signed-in").update(address="192.0.2.2")
+    assert wrong(made) == "the events of link 4 are not those that were sealed"
+
+
+def test_nothing_that_happened_is_no_link() -> None:
+    made = three_links()
+    assert run(made, people(1)).record.counts["unchanged"] == 1
+    assert trail.verify(made).links == 3
+
+
+def test_a_long_link_is_verified_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = three_links()
+    monkeypatch.setattr(trail, "_PART", 1)
+    assert wrong(made) == ""

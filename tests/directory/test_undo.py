@@ -1,0 +1,187 @@
+"""Undo: what an import did goes back, and what others did since stays."""
+
+import pytest
+
+from musterbook.core.policy import Mode
+from musterbook.directory import imports, models, queries, undo
+from musterbook.directory.imports import Done, NotPermitted, Options
+from tests.directory.cast import NOW, Row, agency, applied, everything, mails, people, person, register, run, user, whole
+
+pytestmark = pytest.mark.django_db
+
+SYNC = Options(mode=Mode.SYNC)
+
+
+def undone(done: Done, **more: str) -> Done:
+    return undo.run(done.record, at=NOW, through="cli", **more)
+
+
+def told(done: Done) -> list[tuple[str, str, bool]]:
+    return list(models.ImportProblem.objects.filter(of=done.record).order_by("pk").values_list("external_id", "code", "note"))
+
+
+def users(made: models.Agency) -> list[Row]:
+    return queries.everybody(made).drop("registered").to_dicts()
+
+
+def test_values_go_back_added_users_become_inactive_and_deactivated_ones_active() -> None:
+    made = agency()
+    applied(made, [*people(1, 2, 3, RANK="Captain", PHONE="+12025550143", LOCATION="North"), person(4, STATUS="Inactive")])
+    before = users(made)
+    changed = person(1, EMAIL="new@agency.example", RANK="Sergeant", EVIDENCE_GROUP_EXT_ID="PATROL", SUPERVISOR_EMAIL="user5@agency.example")
+    done = applied(made, [changed, person(2, RANK="Captain"), person(4), person(5)], SYNC)
+    back = undone(done)
+    assert back.record.state == "applied"
+    assert back.record.counts["errored"] == 0
+    *others, added = users(made)
+    assert others == before
+    assert (added["external_id"], added["active"], added["email"]) == ("E-5", False, "user5@agency.example")
+    assert back.record.undoes == done.record
+    whole(made)
+
+
+def test_an_undo_is_undone_like_any_other() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    done = applied(made, [person(1, LAST_NAME="New"), person(3)], SYNC)
+    after = users(made)
+    undone(undone(done))
+    assert users(made) == after
+
+
+def test_a_second_undo_finds_nothing_to_do() -> None:
+    made = agency()
+    applied(made, people(1))
+    done = applied(made, [person(1, LAST_NAME="New"), person(2)])
+    undone(done)
+    before = everything(made)
+    again = undone(done)
+    assert (again.record.counts["unchanged"], again.record.counts["errored"]) == (2, 0)
+    assert everything(made) == before
+
+
+def test_what_was_changed_since_stays_with_a_note_where_something_goes_back() -> None:
+    made = agency()
+    applied(made, people(1))
+    done = applied(made, [person(1, LAST_NAME="New", FIRST_NAME="New")])
+    applied(made, [person(1, LAST_NAME="Newer", FIRST_NAME="New")])
+    back = undone(done)
+    assert told(back) == [("E-1", "changes-left", True)]
+    assert (user(made, 1).last_name, user(made, 1).first_name) == ("Newer", "First 1")
+
+
+def test_what_was_changed_since_is_a_problem_where_nothing_goes_back() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    done = applied(made, [person(1, LAST_NAME="New"), person(2, LAST_NAME="New")])
+    applied(made, [person(1, LAST_NAME="Newer")])
+    back = undone(done)
+    assert told(back) == [("E-1", "changed-since", False)]
+    assert (user(made, 1).last_name, user(made, 2).last_name) == ("Newer", "Last 2")
+
+
+def test_who_was_deactivated_and_is_active_again_stays_so() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    done = applied(made, people(1), SYNC)
+    applied(made, people(2))
+    assert undone(done).record.counts["unchanged"] == 1
+    assert user(made, 2).active
+
+
+def test_a_value_that_somebody_else_has_taken_since_does_not_go_back() -> None:
+    made = agency()
+    applied(made, people(1))
+    done = applied(made, [person(1, EMAIL="new@agency.example")])
+    applied(made, [person(2, EMAIL="user1@agency.example")])
+    assert told(undone(done)) == [("E-1", "taken", False)]
+    assert user(made, 1).email == "new@agency.example"
+
+
+def test_swapped_values_and_supervisors_go_back() -> None:
+    made = agency()
+    one, two = person(1), person(2, SUPERVISOR_EMAIL="user1@agency.example")
+    applied(made, [one, two, person(3)])
+    before = users(made)
+    done = applied(made, [
+        person(1, EMAIL="user2@agency.example", SUPERVISOR_EMAIL="user3@agency.example"), person(2, EMAIL="user1@agency.example", SUPERVISOR_EMAIL=""),
+    ])  # fmt: skip
+    assert undone(done).record.counts["errored"] == 0
+    assert users(made) == before
+
+
+def test_a_preview_of_an_undo_changes_nothing() -> None:
+    made = agency()
+    done = applied(made, people(1))
+    before = everything(made)
+    seen = undo.run(done.record, at=NOW, through="cli", preview=True)
+    assert (seen.record.state, seen.record.counts["updated"]) == ("previewed", 1)
+    assert everything(made) == before
+
+
+@pytest.mark.parametrize("options", [Options(preview=True), Options(strict=True)])
+def test_what_changed_nothing_cannot_be_undone(options: Options) -> None:
+    made = agency()
+    done = run(made, [person(1), person(2, EMAIL="no address")], options)
+    with pytest.raises(undo.NotApplied):
+        undone(done)
+
+
+def test_who_may_not_import_may_not_undo() -> None:
+    made = agency()
+    done = applied(made, people(1))
+    with pytest.raises(NotPermitted):
+        undone(done, by="E-1")
+    with pytest.raises(queries.UnknownOperator):
+        undone(done, by="E-9")
+
+
+def test_an_operator_undoes_nothing_above_their_role() -> None:
+    made = agency()
+    applied(made, [person(1, ROLE="Chief"), *people(2, 3)])
+    done = applied(made, [person(2, ROLE="Admin"), person(3, LAST_NAME="New")])
+    back = undone(done, by="E-1")
+    assert told(back) == [("E-2", "above-your-role", False)]
+    assert (user(made, 2).role.name, user(made, 3).last_name) == ("Admin", "Last 3")
+
+
+def test_an_operator_does_not_undo_their_own_account_away() -> None:
+    made = agency()
+    done = applied(made, people(1, ROLE="Chief"))
+    assert told(undone(done, by="E-1")) == [("E-1", "own-account", False)]
+    assert user(made, 1).active
+
+
+def test_an_undo_leaves_the_last_administrator() -> None:
+    made = agency()
+    done = applied(made, people(1, ROLE="Admin"))
+    register(made, 1)
+    assert told(undone(done)) == [("E-1", "last-administrator", False)]
+    assert user(made, 1).active
+
+
+def test_an_import_is_found_by_its_own_agency_alone() -> None:
+    one, other = agency(), agency("shelbyville")
+    number = applied(one, people(1)).record.number
+    assert imports.find(one, number).number == number
+    for use in (imports.find, imports.cancel):
+        with pytest.raises(imports.UnknownImport):
+            use(other, number)
+    with pytest.raises(imports.UnknownImport):
+        imports.apply_previewed(other, number, at=NOW, through="cli")
+
+
+def test_an_operator_of_another_agency_cannot_undo() -> None:
+    one, other = agency(), agency("shelbyville")
+    done = applied(one, people(1))
+    applied(other, people("boss", ROLE="Admin"))
+    with pytest.raises(queries.UnknownOperator):
+        undone(done, by="E-boss")
+
+
+def test_an_undo_mails_as_an_import_does() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    register(made, 1, 2)
+    done = applied(made, [person(1, EMAIL="new@agency.example")], SYNC)
+    assert mails(undone(done)) == [("email-changed", "new@agency.example"), ("reactivated", "user2@agency.example")]
