@@ -48,7 +48,7 @@ def _as_text(snapshot: Snapshot, compared: list[Column]) -> pl.DataFrame:
         "evidence_group_ext_id": named("group_id", {group.id: group.external_id for group in words.groups}),
     }
     if columns.SUPERVISOR_EMAIL in compared:
-        users = _with_supervisor_email(users)
+        users = with_supervisor_email(users)
     return users.select(
         "id", "external_id", "supervisor_id", "group_id", *(text.get(c.field, pl.col(c.field)).alias(c.field) for c in compared)
     )
@@ -59,7 +59,8 @@ def named(ids: str, names: dict[int, str]) -> pl.Expr:
     return pl.col(ids).replace_strict(names, default="", return_dtype=pl.String) if names else pl.lit("")
 
 
-def _with_supervisor_email(users: pl.DataFrame) -> pl.DataFrame:
+def with_supervisor_email(users: pl.DataFrame) -> pl.DataFrame:
+    """The users with `supervisor_email`, the address of their supervisor, "" where there is none."""
     bosses = users.select(supervisor_id="id", supervisor_email="email")
     joined = users.join(bosses, on="supervisor_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("supervisor_email").fill_null(""))
