@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import polars as pl
 from hypothesis import strategies as st
@@ -46,10 +47,12 @@ class Person:
 
     @property
     def external_id(self) -> str:
+        """Their external id."""
         return self.values["EXTERNAL_ID"]
 
     @property
     def active(self) -> bool:
+        """Whether they are Active."""
         return self.values["STATUS"] == "Active"
 
 
@@ -85,6 +88,7 @@ class Case:
 
     @property
     def policy(self) -> Policy:
+        """The rules that the case sets."""
         return Policy(self.mode, self.strict, self._operator(), self.limit, self.confirmed)
 
     def _operator(self) -> Operator | None:
@@ -94,6 +98,7 @@ class Case:
         return Operator(person.id, person.external_id, _ROLES[person.values["ROLE"]].permissions)
 
     def snapshot(self) -> Snapshot:
+        """The whole directory."""
         ids = {person.external_id: person.id for person in self.people}
         return Snapshot(pl.DataFrame([_stored(person, ids) for person in self.people], schema=SCHEMA), WORDS)
 
@@ -260,17 +265,16 @@ def _strange_supervisor(rows: dict[int, Row], _people: tuple[Person, ...], i: in
 def _round(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, _k: int) -> None:
     """A line of people, each under the next, that may close to a circle."""
     line = [_at(rows, place) for place in range(i, i + 2 + j % 6)]
-    for row, above in zip(line, line[1:], strict=False):
+    for row, above in pairwise(line):
         row["SUPERVISOR_EMAIL"] = above["EMAIL"]
 
 
 def _upside_down(rows: dict[int, Row], people: tuple[Person, ...], _i: int, _j: int, _k: int) -> None:
     """Everybody under one who was under them."""
-    emails = {person.external_id: row["EMAIL"] for person in people for row in rows.values() if row["EXTERNAL_ID"] == person.external_id}
+    by_id = {row["EXTERNAL_ID"]: row for row in rows.values()}
     for person in people:
-        for row in rows.values():
-            if person.boss and row["EXTERNAL_ID"] == person.boss and person.external_id in emails:
-                row["SUPERVISOR_EMAIL"] = emails[person.external_id]
+        if person.boss in by_id and person.external_id in by_id:
+            by_id[person.boss]["SUPERVISOR_EMAIL"] = by_id[person.external_id]["EMAIL"]
 
 
 def _optional(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, k: int) -> None:
