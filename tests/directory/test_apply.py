@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from musterbook.core import changes, settled
@@ -52,6 +52,14 @@ def assert_written(done: Done, made: models.Agency) -> None:
     assert not gone["active"].any()
 
 
+SOME = settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+"""Few, and as they are found: each is several imports."""
+
 NUMBERS = st.integers(1, 5)
 
 
@@ -71,14 +79,16 @@ def rosters(draw: Any) -> list[Row]:
     ]  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@SOME
 @given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
 def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"springfield-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
     before = texts(made)
     done = run(made, second, Options(mode=mode))
-    assert done.record.state in ("applied", "refused")
+    if done.record.state == "refused":
+        assert texts(made) == before
+        return
     assert_written(done, made)
     moved = {row["EMAIL"] for row in second}
     got, wanted = texts(made), told_by_events(done, before)
@@ -94,16 +104,19 @@ def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(first: l
     whole(made)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@SOME
 @given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
 def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"shelbyville-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
     before = {row["id"]: row for row in queries.everybody(made).to_dicts()}
     done = run(made, second, Options(mode=mode))
-    if done.record.state != "applied":
-        return
-    undo.run(done.record, at=NOW, through="cli")
+    assume(done.record.state == "applied")
+    back = undo.run(done.record, at=NOW, through="cli").record
+    found = models.ImportProblem.objects.filter(of=back, note=False)
+    # What an added user has taken they keep, for nobody is deleted: it cannot go back.
+    assert {*found.values_list("code", flat=True)} <= {"taken"}
+    assume(not found.exists())
     after = {row["id"]: row for row in queries.everybody(made).to_dicts()}
     assert {number: after[number] for number in before} == before
     assert not any(row["active"] for number, row in after.items() if number not in before)
