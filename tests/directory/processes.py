@@ -32,8 +32,9 @@ class Site:
     def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
         """Starts the driver."""
         environment = self.home.environment | variables
-        # Killed processes leave no coverage; those that end need none.
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)
+        if "DOOMED" in variables:
+            # What is killed may not be measured: it would leave half of a report.
+            environment.pop("COVERAGE_PROCESS_CONFIG", None)
         pipe = subprocess.PIPE
         return subprocess.Popen([*_DRIVER, *arguments], env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 

@@ -28,7 +28,7 @@ def site_of(home: Home) -> tuple[Site, str, str]:
 def test_an_import_killed_at_a_stage_leaves_the_directory_as_it_was(fresh_home: Home, stage: str) -> None:
     site, _, other = site_of(fresh_home)
     before = site.tables()
-    process = site.start("import", "springfield", other, "sync", "the-key", PAUSE=stage)
+    process = site.start("import", "springfield", other, "sync", "the-key", PAUSE=stage, DOOMED="")
     until(process, stage)
     process.kill()
     process.communicate()
@@ -49,9 +49,9 @@ def test_an_import_killed_at_any_moment_is_done_or_not(fresh_home: Home) -> None
     site.do("import", "springfield", other, "sync")
     whole_time = time.monotonic() - started
     known.append(site.names())
-    for turn in range(8):
+    for turn in range(5):
         before, many = site.tables(), len(site.states())
-        process = site.start("import", "springfield", (one, other)[turn % 2], "sync")
+        process = site.start("import", "springfield", (one, other)[turn % 2], "sync", DOOMED="")
         time.sleep(whole_time * chance.uniform(0.5, 1.05))
         process.kill()
         process.communicate()
@@ -70,9 +70,9 @@ def test_an_import_killed_at_any_moment_is_done_or_not(fresh_home: Home) -> None
 def test_an_import_killed_while_it_waits_leaves_nothing(fresh_home: Home) -> None:
     site, one, other = site_of(fresh_home)
     before, many = site.tables(), len(site.states())
-    first = site.start("import", "springfield", one, PAUSE="planning")
+    first = site.start("import", "springfield", one, PAUSE="planning", DOOMED="")
     until(first, "planning")
-    second = site.start("import", "springfield", other)
+    second = site.start("import", "springfield", other, DOOMED="")
     assert until(second, "waiting").startswith("waiting for another import by the system, import ")
     for process in (second, first):
         process.kill()

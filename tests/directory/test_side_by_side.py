@@ -65,7 +65,7 @@ def test_one_key_from_two_processes_is_one_import(site: Site, tmp_path: Path) ->
 
 def test_a_key_whose_import_dies_is_taken_up_by_the_one_that_waits(site: Site) -> None:
     path = site.file("1.csv", file(people(3)))
-    first = site.start("import", "springfield", path, "update", "k", PAUSE="writing")
+    first = site.start("import", "springfield", path, "update", "k", PAUSE="writing", DOOMED="")
     until(first, "writing")
     second = site.start("import", "springfield", path, "update", "k")
     until(second, "waiting")
