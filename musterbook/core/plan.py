@@ -84,8 +84,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What the plan would do, as a SHA-256: two plans with one digest do the same (D2). Being held is not of it, for it ends
-        with the operator's word; who would be deactivated is."""
+        """What the plan would do, as a SHA-256: two plans with one digest do the same (D2).
+
+        Being held is not of it, for that ends with the operator's word; who would be deactivated is.
+        """
         changed = [frame.select("row", "external_id", "changes") for frame in (self.added, self.updated) if frame.width]
         errored = self.problems.select("row", "code", "column").sort("row", "code", "column")
         parts = [*changed, errored, self.leavers.deactivated.select("external_id"), self.leavers.protected.select("external_id", "code")]

@@ -27,7 +27,13 @@ class NotApplied(Exception):
 
 
 def run(
-    record: models.Import, *, at: datetime, by: str = "", through: str, preview: bool = False, progress: Progress = silent
+    record: models.Import,
+    *,
+    at: datetime,
+    by: str = "",
+    through: str,
+    preview: bool = False,
+    progress: Progress = silent,
 ) -> Done:
     """Takes an applied import back: values return where nobody has changed them since, added users become Inactive.
 
@@ -63,14 +69,21 @@ def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
 
 def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
     """The users whom the import changed: `row`, `kind`, what they are now as text, `was` and `became` of each column,
-    and for each column its way: `back`, `stays` (changed since) or null (nothing to do)."""
+    and for each column its way: `back`, `stays` (changed since) or null (nothing to do).
+    """
     events, users = frames.table(models.Event), frames.table(models.User)
     listed = ", ".join("u.registered_at IS NOT NULL" if name == "registered" else f"u.{name}" for name in SCHEMA)
     found = frames.read(
         f"SELECT e.kind, e.changes, b.email, b.external_id, {listed} FROM {events} e JOIN {users} u ON u.id = e.subject_id"
         f" LEFT JOIN {users} b ON b.id = u.supervisor_id WHERE e.of_id = %s ORDER BY e.id",
         [record.pk],
-        {"kind": pl.String, "changes": pl.String, "supervisor_email": pl.String, "supervisor_external_id": pl.String, **SCHEMA},
+        {
+            "kind": pl.String,
+            "changes": pl.String,
+            "supervisor_email": pl.String,
+            "supervisor_external_id": pl.String,
+            **SCHEMA,
+        },
     )
     pairs = found["changes"].str.json_decode(_PAIRS).struct.unnest()
     now = found.select("id", "external_id", "kind", *changes.texts(words)).with_row_index("row", offset=2)
@@ -92,7 +105,9 @@ def _with_supervisors(changed: pl.DataFrame, agency: models.Agency) -> pl.DataFr
     returning = changed.filter(pl.col("kind") == "user.updated", moving).select(
         boss="external_id", email_back=pl.col("EMAIL").list.get(0)
     )
-    addresses = bosses.join(returning, on="boss", how="left").select("boss", supervisor_back=pl.coalesce("email_back", "email_now"))
+    addresses = bosses.join(returning, on="boss", how="left").select(
+        "boss", supervisor_back=pl.coalesce("email_back", "email_now")
+    )
     named = changed.with_columns(boss=before).join(addresses, on="boss", how="left", maintain_order="left")
     return named.with_columns(pl.col("supervisor_back").fill_null(""))
 
@@ -127,7 +142,11 @@ def _cells(changed: pl.DataFrame) -> pl.DataFrame:
     """The rows of the inverse import: every column as it is now, but what goes back as it was."""
     cells = [pl.col("external_id")]
     for column in _UNDOABLE:
-        was = pl.col("supervisor_back") if column is columns.SUPERVISOR_EMAIL else pl.col(column.heading).list.get(0, null_on_oob=True)
+        was = (
+            pl.col("supervisor_back")
+            if column is columns.SUPERVISOR_EMAIL
+            else pl.col(column.heading).list.get(0, null_on_oob=True)
+        )
         if column is columns.STATUS:
             was = pl.when(pl.col("kind") == "user.added").then(pl.lit("Inactive")).otherwise(was)
         back = pl.col(f"way_{column.field}") == "back"
@@ -153,7 +172,12 @@ def _goes_back() -> pl.Expr:
 def _told(changed: pl.DataFrame, code: str) -> pl.DataFrame:
     parts = [
         changed.filter(pl.col(f"way_{column.field}") == "stays").select(
-            "row", code=pl.lit(code), column=pl.lit(column.heading), value=column.field, detail=pl.lit(""), hint=pl.lit("")
+            "row",
+            code=pl.lit(code),
+            column=pl.lit(column.heading),
+            value=column.field,
+            detail=pl.lit(""),
+            hint=pl.lit(""),
         )
         for column in _UNDOABLE
     ]

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -47,18 +48,17 @@ class Site:
     def select(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
         if self.home.database_url:
-            with psycopg.connect(self.home.database_url) as connection:
-                return connection.execute(sql.encode()).fetchall()
-        connection = sqlite3.connect(self.home.folder / "muster.sqlite3")
-        try:
+            with psycopg.connect(self.home.database_url) as server:
+                return server.execute(sql.encode()).fetchall()
+        with closing(sqlite3.connect(self.home.folder / "muster.sqlite3")) as connection:
             return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
 
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row that an import writes, but the imports' own."""
         order = {"trailend": "agency_id"}
-        return {name: self.select(f"SELECT * FROM directory_{name} ORDER BY {order.get(name, 'id')}") for name in TABLES}
+        return {
+            name: self.select(f"SELECT * FROM directory_{name} ORDER BY {order.get(name, 'id')}") for name in TABLES
+        }
 
     def states(self) -> list[str]:
         """The states of all imports, the oldest first."""
@@ -75,7 +75,7 @@ class Site:
 
 def until(process: "subprocess.Popen[str]", stage: str) -> str:
     """Waits until the process tells that stage; gives the line."""
-    for line in cast(TextIO, process.stdout):
+    for line in cast("TextIO", process.stdout):
         if line.startswith(stage):
             return line
-    raise AssertionError(f"{stage} was never reached: {cast(TextIO, process.stderr).read()}")
+    raise AssertionError(f"{stage} was never reached: {cast('TextIO', process.stderr).read()}")
