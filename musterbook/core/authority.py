@@ -55,15 +55,9 @@ def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary)
 
 
 def _said(rows: pl.DataFrame, code: str, column: str, detail: str) -> pl.DataFrame:
-    said = rows.select(
-        "row",
-        code=pl.lit(code),
-        column=pl.lit(column),
-        value=pl.lit(""),
-        detail=pl.lit(detail),
-        hint=pl.lit(""),
+    return rows.select(
+        "row", code=pl.lit(code), column=pl.lit(column), value=pl.lit(""), detail=pl.lit(detail), hint=pl.lit("")
     )
-    return said
 
 
 def administrators(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -72,18 +66,16 @@ def administrators(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     return users.filter("registered", "active", pl.col("role_id").is_in(roles)).select("id")
 
 
-def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabulary) -> set[int]:
+def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """The rows that take the last registered, active administrators from the agency; none while one remains."""
-    now = administrators(users, vocabulary)
-    if now.is_empty():
-        return set()
     roles = [role.id for role in vocabulary.roles if role.administrator]
-    stays = pl.col("active") & pl.col("role_id").is_in(roles)
-    kept = rows.filter(stays, pl.col("was_registered")).height
-    untouched = now.join(rows, on="id", how="anti").height
-    return set() if kept or untouched else set(rows.join(now, on="id", how="semi")["row"])
+    now = administrators(users, vocabulary)
+    losing = rows.join(now, on="id", how="semi")["row"]
+    kept = rows.filter("active", "was_registered", pl.col("role_id").is_in(roles))
+    untouched = now.join(rows, on="id", how="anti")
+    return losing if kept.is_empty() and untouched.is_empty() else losing.clear()
 
 
-def last_administrator_problems(rows: pl.DataFrame, failed: set[int]) -> pl.DataFrame:
+def last_administrator_problems(rows: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
     """The problem `last-administrator` for each row of `failed`."""
-    return _said(rows.filter(pl.col("row").is_in(list(failed))), "last-administrator", STATUS.heading, "")
+    return _said(rows.filter(pl.col("row").is_in(failed.implode())), "last-administrator", STATUS.heading, "")

@@ -32,7 +32,7 @@ def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
 def of_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """The changes of added users, as JSON text: every column that is not blank, from ""."""
     after = rows.select(texts(vocabulary))
-    return _json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items() if heading != LINK})
+    return _json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items()})
 
 
 def of_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:

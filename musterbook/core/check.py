@@ -1,168 +1,114 @@
-"""Step 2, check: cells as text → values, normalised and resolved, and every problem of every row (rules C1–C11)."""
+"""Step 2, check: cells as text → values, normalised and resolved, and every problem of every row (rules C1–C11).
+
+What a quick look at a whole column settles is done; of the rest each distinct cell is read once, and spread to its rows.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
-from musterbook.core import columns, email, keys, names, phone, problems, text
+from musterbook.core import cells as reading
+from musterbook.core import columns, email, phone, problems
 from musterbook.core.checked import CheckedTable
 from musterbook.core.columns import Column
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
 
-_STATUS = {"active": True, "invited": True, "locked": True, "password reset": True, "inactive": False}
-"""Status as a file writes it → whether the user is Active; the states that the export shows read as Active (C5)."""
+_PLAIN_ID = "^[0-9A-Za-z][0-9A-Za-z_-]*$"
+_PLAIN_NAME = "^[0-9A-Za-z][0-9A-Za-z._@-]*$"
+"""Cells that mean themselves, and of which no rule says anything but how long they may be."""
 
-_ERROR_VALUE = r"^#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|GETTING_DATA|#+)$"
-_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+)[Ee]\+?[0-9]+$"
-_NUMBERED = (columns.EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
-_UNSEEN = (columns.EMAIL, columns.USERNAME)
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one column comes to: its value columns, a row for each of the table's, and its problems."""
+
+    values: pl.DataFrame
+    found: pl.DataFrame
 
 
 def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
     """The table's cells as values. A row whose cells may stand in the wrong columns has no problem but that."""
-    checker = _Checker(table, vocabulary)
-    for column in table.present:
-        checker.column(column)
-    return checker.checked()
+    parts = [_column(table, column, vocabulary) for column in table.present]
+    rows = pl.concat([table.cells.select("row"), *(part.values for part in parts)], how="horizontal")
+    found = pl.concat([table.faults, *(part.found for part in parts)])
+    shifted = found.filter(pl.col("code") == "cell-count")["row"]
+    if not shifted.is_empty():
+        found = found.filter((pl.col("code") == "cell-count") | ~pl.col("row").is_in(shifted.implode()))
+    return CheckedTable(rows, table.present, found)
 
 
-class _Checker:
-    """One check in the making: the values so far, and the problems so far."""
-
-    def __init__(self, table: Table, vocabulary: Vocabulary) -> None:
-        self.table, self.words = table, vocabulary
-        self.rows = table.cells["row"]
-        self.values: dict[str, pl.Series] = {"row": self.rows}
-        self.found: list[pl.DataFrame] = [table.faults] if not table.faults.is_empty() else []
-
-    def checked(self) -> CheckedTable:
-        """What all columns came to."""
-        found = pl.concat(self.found) if self.found else problems.frame()
-        shifted = found.filter(pl.col("code") == "cell-count")["row"]
-        if not shifted.is_empty():
-            found = found.filter((pl.col("code") == "cell-count") | ~pl.col("row").is_in(shifted.implode()))
-        return CheckedTable(pl.DataFrame(self.values), self.table.present, found)
-
-    def column(self, column: Column) -> None:
-        """Checks one column, and keeps its values; a cell with a problem is null."""
-        cells = text.clean(self.table.cells[column.field])
-        sound = self._legible(column, cells)
-        reader = _READERS.get(column.heading, _Checker._text)
-        reader(self, column, cells, sound)
-
-    def _say(
-        self, column: Column, cells: pl.Series, wrong: pl.Series, code: str,
-        detail: Callable[[str], str] = lambda value: "", hint: Callable[[str], str] = lambda value: "",
-    ) -> None:  # fmt: skip
-        """Notes a problem for every cell that is wrong; detail and hint are made once for each distinct value."""
-        if not wrong.any():
-            return
-        values = cells.filter(wrong)
-        distinct = values.unique().to_list()
-        self.found.append(
-            pl.DataFrame({"row": self.rows.filter(wrong), "value": values}).select(
-                "row",
-                pl.lit(code).alias("code"),
-                pl.lit(column.heading).alias("column"),
-                "value",
-                _mapped(distinct, detail).alias("detail"),
-                _mapped(distinct, hint).alias("hint"),
-            )
-        )
-
-    def _legible(self, column: Column, cells: pl.Series) -> pl.Series:
-        """Whether each cell can be read on: not blank where it must not be, without illegal characters or damage."""
-        already = self.table.faults.filter(pl.col("column") == column.heading)["row"]
-        sound = ~self.rows.is_in(already.implode()) if not already.is_empty() else pl.repeat(True, len(cells), eager=True)
-        for wrong, code, detail, hint in self._faults(column, cells):
-            self._say(column, cells, wrong & sound, code, detail, hint)
-            sound = sound & ~wrong
-        return sound
-
-    def _faults(self, column: Column, cells: pl.Series) -> list[tuple[pl.Series, str, Callable[[str], str], Callable[[str], str]]]:
-        illegal = text.illegal(cells)
-        if column in _UNSEEN:
-            illegal = illegal | text.hidden(cells)
-        damaged = cells.str.contains(_ERROR_VALUE)
-        faults = [
-            (illegal, "illegal-character", text.named_character if column in _UNSEEN else text.named_illegal, _nothing),
-            (damaged, "spreadsheet-damage", lambda value: "a spreadsheet's error, in place of the value", _nothing),
-        ]
-        if column in _NUMBERED:
-            scientific = cells.str.contains(_SCIENTIFIC)
-            faults.append((scientific, "spreadsheet-damage", lambda value: "a spreadsheet has shortened the number", _nothing))
-        if column.required:
-            faults.append((cells == "", "required", _nothing, _nothing))
-        longest = column.longest
-        faults.append(
-            (cells.str.len_chars() > longest, "too-long", lambda value: str(len(value)), lambda value: str(longest))
-        )
-        return faults
-
-    def _keep(self, name: str, values: pl.Series, sound: pl.Series) -> None:
-        self.values[name] = values.alias(name) if sound.all() else values.set(~sound, None).alias(name)
-
-    def _text(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        self._keep(column.field, cells, sound)
-        if column in columns.KEYED or column is columns.SUPERVISOR_EMAIL:
-            self._keep(column.key, keys.keys(cells), sound)
-
-    def _email(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        faults = email.faults(cells.filter(sound))
-        wrong = sound & cells.is_in(list(faults)) if faults else ~sound & sound
-        self._say(column, cells, wrong, "invalid-email", lambda value: faults[value])
-        self._text(column, cells, sound & ~wrong)
-
-    def _status(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        meant = {value: _STATUS[keys.fold(value)] for value in cells.unique() if keys.fold(value) in _STATUS}
-        values = cells.replace_strict(meant, default=None, return_dtype=pl.Boolean)
-        self._say(column, cells, sound & values.is_null(), "invalid-status")
-        self._keep("status", values, sound)
-
-    def _role(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        values = names.resolved(cells, names.roles(self.words.roles))
-        known = [role.name for role in self.words.roles]
-        self._say(column, cells, sound & values.is_null(), "unknown-role", hint=lambda v: names.suggestion(v, known))
-        self._keep("role_id", values, sound)
-
-    def _rank(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        values = names.resolved(cells, names.ranks(self.words.ranks))
-        known = [rank.name for rank in self.words.ranks]
-        wrong = sound & values.is_null() & (cells != "")
-        self._say(column, cells, wrong, "unknown-rank", hint=lambda v: names.suggestion(v, known))
-        self._keep("rank_id", values, sound)
-        self.values["rank_blank"] = ((cells == "") & sound).alias("rank_blank")
-
-    def _group(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        groups = {group.external_id: group.id for group in self.words.groups}
-        values = names.resolved(cells, groups, exact=True)
-        wrong = sound & values.is_null() & (cells != "")
-        self._say(column, cells, wrong, "unknown-group", hint=lambda v: names.suggestion(v, groups))
-        self._keep("group_id", values, sound)
-        inactive = [group.id for group in self.words.groups if not group.active]
-        self.values["group_blank"] = ((cells == "") & sound).alias("group_blank")
-        self.values["group_inactive"] = values.is_in(inactive).fill_null(False).alias("group_inactive")
-
-    def _phone(self, column: Column, cells: pl.Series, sound: pl.Series) -> None:
-        read = phone.numbers(cells.set(~sound, "") if not sound.all() else cells, self.words.country)["phone"]
-        self._say(column, cells, sound & read.is_null(), "invalid-phone")
-        self._keep("phone", read, sound)
+def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
+    """One column; a cell with a problem is null in its values. Of a cell that could not be read whole nothing more is said."""
+    cells = table.cells.select("row", cell=column.field)
+    unread = table.faults.filter(pl.col("column") == column.heading)["row"]
+    if unread.is_empty():
+        return _checked(cells, column, words)
+    read = cells.filter(~pl.col("row").is_in(unread.implode()))
+    part = _checked(read, column, words)
+    spread = cells.select("row").join(
+        pl.concat([read.select("row"), part.values], how="horizontal"), on="row", how="left", maintain_order="left"
+    )
+    flags = [pl.col(name).fill_null(False) for name in spread.columns if name.endswith(("_blank", "_inactive"))]
+    return _Part(spread.with_columns(flags).drop("row"), part.found)
 
 
-_READERS: Mapping[str, Callable[[_Checker, Column, pl.Series, pl.Series], None]] = {
-    "EMAIL": _Checker._email,
-    "STATUS": _Checker._status,
-    "ROLE": _Checker._role,
-    "RANK": _Checker._rank,
-    "EVIDENCE_GROUP_EXT_ID": _Checker._group,
-    "PHONE": _Checker._phone,
+def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary) -> _Part:
+    cells = rows["cell"]
+    quick = _QUICK[column.heading](column, cells, words) if column.heading in _QUICK else {}
+    left = (cells.filter(quick[column.field].is_null()) if quick else cells).unique()
+    if quick and left.is_empty():
+        return _Part(pl.DataFrame(quick), problems.frame())
+    read = reading.read(column, left, words)
+    values = [_spread(cells, left, series, quick.get(series.name)) for series in read.values]
+    return _Part(pl.DataFrame(values), _at_rows(rows, column, read.faults))
+
+
+def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.Series | None) -> pl.Series:
+    """The value of each cell: as found quickly, else as its distinct cell was read."""
+    if quick is None and values.dtype == pl.String and values.equals(distinct):
+        return cells.alias(values.name)
+    spread = cells.replace_strict(distinct, values, default=None, return_dtype=values.dtype).alias(values.name)
+    return spread if quick is None else quick.fill_null(spread)
+
+
+def _at_rows(rows: pl.DataFrame, column: Column, faults: pl.DataFrame) -> pl.DataFrame:
+    """The faults of distinct cells as problems of every row that has one."""
+    if faults.is_empty():
+        return problems.frame()
+    found = rows.join(faults, on="cell", maintain_order="left_right")
+    return found.with_columns(column=pl.lit(column.heading)).select(problems.SCHEMA.keys())
+
+
+def _quick_id(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
+    return _settled(column, cells, cells.str.contains(_PLAIN_ID) & (cells.str.len_bytes() <= column.longest))
+
+
+def _quick_username(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
+    return _settled(column, cells, cells.str.contains(_PLAIN_NAME) & (cells.str.len_bytes() <= column.longest))
+
+
+def _quick_email(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
+    return _settled(column, cells, email.plain(cells))
+
+
+def _settled(column: Column, cells: pl.Series, plain: pl.Series) -> dict[str, pl.Series]:
+    settled = (cells if plain.all() else cells.set(~plain, None)).alias(column.field)
+    key = {column.key: settled.str.to_lowercase().alias(column.key)} if column in columns.KEYED else {}
+    return {column.field: settled, **key}
+
+
+def _quick_phone(column: Column, cells: pl.Series, words: Vocabulary) -> dict[str, pl.Series]:
+    return {column.field: phone.quick(cells, words.country).alias(column.field)}
+
+
+# The columns of which nearly every cell is another; in the others few distinct ones stand again and again.
+_QUICK: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
+    "EXTERNAL_ID": _quick_id,
+    "BADGE_NUMBER": _quick_id,
+    "USERNAME": _quick_username,
+    "EMAIL": _quick_email,
+    "PHONE": _quick_phone,
 }
-
-
-def _nothing(value: str) -> str:
-    return ""
-
-
-def _mapped(distinct: list[str], made: Callable[[str], str]) -> pl.Expr:
-    return pl.col("value").replace_strict(distinct, [made(value) for value in distinct], return_dtype=pl.String)
+"""Column → how its value columns are found at one look, null where a cell needs a closer one."""

@@ -1,7 +1,5 @@
 """Uniqueness, judged on the final state of the directory: who asks for a value, who has it, and who gives it up (M4–M8)."""
 
-from collections.abc import Iterable
-
 import polars as pl
 
 from musterbook.core import problems
@@ -43,37 +41,35 @@ def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.Da
     return claims.join(holders, on="key", how="left").join(releases, on="holder", how="left")
 
 
-def refused(claims: pl.DataFrame) -> set[int]:
+def refused(claims: pl.DataFrame) -> pl.Series:
     """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
     sound = claims.filter("ok")
     kept = pl.col("holder").is_not_null() & pl.col("released_by").is_null()
-    return set(sound.filter(kept | _shared())["row"])
+    return sound.filter(kept | _shared())["row"].unique()
 
 
 def _shared() -> pl.Expr:
     return pl.len().over("column", "key") > 1
 
 
-def cascade(claims: pl.DataFrame, seeds: Iterable[int]) -> set[int]:
+def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
     """The rows that fail because a row of `seeds` fails, and does not give up what they ask for; and so on; with `seeds`."""
-    failed = set(seeds)
-    edges = claims.filter("ok", pl.col("released_by").is_not_null())
-    if not failed or edges.is_empty():
-        return failed
+    edges = claims.filter("ok", pl.col("released_by").is_not_null()).select("released_by", "row")
+    if seeds.is_empty() or edges.is_empty():
+        return seeds
     waiting: dict[int, list[int]] = {}
-    for released_by, row in edges.select("released_by", "row").iter_rows():
+    for released_by, row in edges.iter_rows():
         waiting.setdefault(released_by, []).append(row)
-    frontier = list(failed)
+    failed = frontier = set(seeds)
     while frontier:
-        reached = [row for one in frontier for row in waiting.get(one, ()) if row not in failed]
-        failed.update(reached)
-        frontier = reached
-    return failed
+        frontier = {row for one in frontier for row in waiting.get(one, ())} - failed
+        failed |= frontier
+    return pl.Series(sorted(failed), dtype=pl.UInt32)
 
 
-def found(claims: pl.DataFrame, failed: set[int], users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def found(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """The problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
-    unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(list(failed))
+    unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(failed.implode())
     taken = claims.filter(pl.col("holder").is_not_null(), unreleased)
     return pl.concat([_duplicates(claims), _taken(taken, users, rows)])
 
@@ -111,7 +107,7 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
     holders = users.join(taken.select(id="holder"), on="id", how="semi").select(
         holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active"
     )
-    named = rows.select("row", asked_id="external_id", asked_first="first_name", asked_last="last_name")
+    named = rows.select("row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null())
     status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
     return taken.join(holders, on="holder").join(named, on="row").select(
         "row",
@@ -124,17 +120,14 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
 
 
 def _same_person() -> pl.Expr:
-    """What to say if the holder looks like the very person that the row means under another external id (M7)."""
+    """What to say if the holder looks like the very person whom a row would add under another external id (M7)."""
     fixed = "An external id cannot be changed by an import"
-    other_id = pl.col("asked_id") != pl.col("has_id")
     near_id = _bare(pl.col("asked_id")) == _bare(pl.col("has_id"))
-    same_name = (_bare(pl.col("asked_first")) == _bare(pl.col("has_first"))) & (
-        _bare(pl.col("asked_last")) == _bare(pl.col("has_last"))
-    )
+    same_name = (_folded("asked_first") == _folded("has_first")) & (_folded("asked_last") == _folded("has_last"))
     return (
-        pl.when(other_id & near_id)
+        pl.when(pl.col("new") & near_id)
         .then(pl.format(fixed + ": did you mean {}?", "has_id"))
-        .when(other_id & same_name)
+        .when(pl.col("new") & same_name)
         .then(pl.format(fixed + ": if this is the same person, write {}.", "has_id"))
         .otherwise(pl.lit(""))
     )
@@ -142,3 +135,7 @@ def _same_person() -> pl.Expr:
 
 def _bare(text: pl.Expr) -> pl.Expr:
     return text.str.to_lowercase().str.strip_chars_start("0")
+
+
+def _folded(name: str) -> pl.Expr:
+    return pl.col(name).str.to_lowercase()

@@ -58,10 +58,7 @@ class Scanner:
         """Read the cells of a line that has quotation marks; False if its last cell goes on."""
         at = 0
         while True:
-            if self._open is not None:
-                at = self._go_on(line, bare, at)
-            else:
-                at = self._cell(line, bare, at)
+            at = self._go_on(line, bare, at) if self._open is not None else self._cell(line, bare, at)
             if self._open is not None:
                 return False
             if len(self.cells) > MOST_IN_ROW:

@@ -14,11 +14,13 @@ _LONGEST = 1000
 def keys(values: pl.Series) -> pl.Series:
     """The key of each value; null stays null."""
     lower = values.str.to_lowercase()
-    plain = is_ascii(values)
+    plain = is_ascii(values) & (values.str.len_bytes() <= _LONGEST)
     if plain.all():
         return lower
     odd = values.filter(~plain).unique()
-    mapped = values.replace_strict(odd, pl.Series([key(value) for value in odd], dtype=pl.String), default=None, return_dtype=pl.String)
+    mapped = values.replace_strict(
+        odd, pl.Series([key(value) for value in odd], dtype=pl.String), default=None, return_dtype=pl.String
+    )
     picked = pl.when("plain").then("lower").otherwise("mapped").alias(values.name)
     return pl.DataFrame({"plain": plain, "lower": lower, "mapped": mapped}).select(picked).to_series()
 

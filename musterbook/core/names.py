@@ -20,7 +20,10 @@ def ranks(known: Iterable[Rank]) -> dict[str, int]:
     """Key of each rank's name and abbreviation → the rank's id; where they collide, the name wins, then the first."""
     found: dict[str, int] = {}
     ordered = list(known)
-    for name in (*((fold(r.name), r.id) for r in ordered), *((fold(r.abbreviation), r.id) for r in ordered if r.abbreviation)):
+    for name in (
+        *((fold(r.name), r.id) for r in ordered),
+        *((fold(r.abbreviation), r.id) for r in ordered if r.abbreviation),
+    ):
         found.setdefault(*name)
     return found
 
@@ -32,8 +35,8 @@ def resolved(values: pl.Series, ids: Mapping[str, int], *, exact: bool = False) 
     return values.replace_strict(named, default=None, return_dtype=pl.Int64)
 
 
-def suggestion(value: str, names: Iterable[str]) -> str:
-    """"Did you mean …?" with the closest of the names, "" where none is close."""
-    by_key = {fold(name): name for name in names}
+def suggestion(value: str, names: Mapping[str, str]) -> str:
+    """The question “Did you mean …?” with the closest names, "" where none is close; `names`: what may be written → the name."""
+    by_key = {fold(written): name for written, name in names.items()}
     close = difflib.get_close_matches(fold(value), by_key, n=_SUGGESTED, cutoff=0.6)
-    return f"Did you mean {' or '.join(by_key[key] for key in close)}?" if close else ""
+    return f"Did you mean {' or '.join(dict.fromkeys(by_key[key] for key in close))}?" if close else ""

@@ -84,7 +84,7 @@ def _date_letters(tokens: list[str]) -> str:
 
 def _date(value: Decimal, letters: str, from_1904: bool) -> str:
     days = float(value) + (1462 if from_1904 else 0)
-    if not 0 <= value or days >= _LAST_DAY:
+    if not value >= 0 or days >= _LAST_DAY:
         return general(value)
     # The spreadsheet's calendar has a 29 February 1900, which there never was.
     start = datetime(1899, 12, 30) if days >= 60 else datetime(1899, 12, 31)

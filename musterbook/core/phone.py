@@ -1,92 +1,108 @@
 """Phone numbers: with leading country code, possible ones, stored as E.164 (rule C8)."""
 
 import re
-from functools import cache
 
 import polars as pl
 
+from musterbook.core import phoneplans
+
 _SEPARATORS = r"[ .()\-\x{a0}\x{2010}-\x{2015}\x{202f}/]"
 _WRITTEN = re.compile(
-    r"\+?[\d\s.()\-\u2010-\u2015/]+(?:(?:\s*[,;]?\s*(?:ext(?:ension)?\.?|x|#)|;ext=)\s*[:.=]?\s*\d{1,7})?", re.IGNORECASE
+    r"\(?\+?[\d\s.()\-\u2010-\u2015/]+(?:(?:\s*[,;]?\s*(?:ext(?:ension)?\.?|x|#)|;ext=)\s*[:.=]?\s*\d{1,7})?",
+    re.IGNORECASE,
 )
 
 
-def numbers(values: pl.Series, country: str = "") -> pl.DataFrame:
-    """`phone`: each value as E.164 (`;ext=` kept), "" for blank, null for what is no possible number.
+def numbers(values: pl.Series, country: str = "") -> pl.Series:
+    """Each value as E.164 (`;ext=` kept), "" for blank, null for what is no possible number.
 
     `country`: the ISO code that numbers without a country code are of, "" for none.
     """
-    frame = pl.DataFrame({"value": values}).with_columns(digits=_digits())
-    quick = pl.lit("+") + pl.col("digits")
-    judged = frame.with_columns(phone=pl.when(pl.col("value") == "").then(pl.lit("")).when(_plain()).then(quick))
-    open_ones = judged.filter(pl.col("phone").is_null())["value"].unique().drop_nulls()
-    if open_ones.is_empty():
-        return judged.select("phone")
-    read = pl.DataFrame(
-        {"value": open_ones, "read": pl.Series([number(value, country) for value in open_ones], dtype=pl.String)}
-    )
-    return judged.join(read, on="value", how="left", maintain_order="left").select(phone=pl.coalesce("phone", "read"))
+    quickly = quick(values, country)
+    left = values.filter(quickly.is_null()).unique()
+    if left.is_empty():
+        return quickly
+    read = pl.Series([number(value, country) for value in left], dtype=pl.String)
+    return quickly.fill_null(values.replace_strict(left, read, default=None))
 
 
-def _digits() -> pl.Expr:
-    """The digits after `+` or `00`, where the value is those, digits and separators alone; else null."""
-    bare = pl.col("value").str.replace_all(_SEPARATORS, "")
-    return bare.str.extract(r"^(?:\+|00)([1-9][0-9]+)$")
+def quick(values: pl.Series, country: str = "") -> pl.Series:
+    """The values whose reading whole columns can settle, as `number` would read them (tested); "" for blank, else null."""
+    digits, marked = _digits(values)
+    settled = phoneplans.settled(digits.set(~marked, None), in_use=False)
+    read = pl.select(pl.when(values == "").then(pl.lit("")).when(settled).then("+" + digits)).to_series()
+    bare = read.is_null() & ~marked & digits.is_not_null()
+    return read.fill_null(_bare(values, digits.set(~bare, None), country)) if bare.any() else read
 
 
-def _plain() -> pl.Expr:
-    """Whether the digits are, by the library's own tables, a possible number that it would store as it stands (tested)."""
-    plain = pl.lit(False)
-    for code, (lengths, prefix) in _plans().items():
-        national = pl.col("digits").str.slice(len(code))
-        ours = pl.col("digits").str.starts_with(code) & national.str.len_bytes().is_in(lengths)
-        plain = plain | (ours & national.str.contains("^[1-9]") & ~(national.str.contains(prefix) if prefix else pl.lit(False)))
-    return plain.fill_null(False)
+def _digits(values: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The digits of each value that is digits and separators alone, null for others; and whether `+` or `00` marked them."""
+    marked = values.str.contains(r"^(?:\+|00)")
+    begun = values.set(~marked & ~values.str.contains("^[(1-9]"), None)
+    bare = begun.str.replace_all(_SEPARATORS, "") if values.str.contains("[^+0-9]").any() else begun
+    # A mark behind a bracket is for `number` to judge.
+    misplaced = ~marked & bare.str.contains("^[+0]")
+    return bare.set(misplaced, None).str.extract(r"^(?:\+|00)?([1-9][0-9]+)$"), marked
 
 
-_COMMON = ("1", "44", "49", "61", "64", "27", "33", "34", "31", "47", "46", "41", "43", "353")
-"""The calling codes that the quick path knows; numbers of others are read one by one, each distinct one once."""
+def _bare(values: pl.Series, digits: pl.Series, country: str) -> pl.Series:
+    """The E.164 of digits without `+` or `00` that are in use, of the country or else of abroad."""
+    abroad = digits.set(values.str.starts_with("("), None)
+    if not country:
+        return _in_use(abroad)
+    code = phoneplans.calling_code(country)
+    own = digits.str.starts_with(code)
+    dialled = digits.str.contains(phoneplans.dialling_out(country))
+    prefixed = digits.str.contains(phoneplans.national_prefix(country))
+    here = _in_use(code + digits.set(dialled | own | prefixed, None))
+    # Of another length than the country's own, it cannot be read as one of those.
+    national = dialled | prefixed | digits.str.len_bytes().is_in(phoneplans.lengths(country))
+    return here.fill_null(_in_use(abroad.set(national & ~own, None)))
 
 
-@cache
-def _plans() -> dict[str, tuple[list[int], str]]:
-    """Calling code → the possible lengths of national numbers, and the pattern of what might be a national prefix."""
-    from phonenumbers import PhoneMetadata, region_code_for_country_code  # noqa: PLC0415
-
-    plans = {}
-    for code in _COMMON:
-        data = PhoneMetadata.metadata_for_region(region_code_for_country_code(int(code)))
-        prefix = data.national_prefix_for_parsing
-        plans[code] = (list(data.general_desc.possible_length), f"^(?:{prefix})" if prefix else "")
-    return plans
+def _in_use(full: pl.Series) -> pl.Series:
+    return ("+" + full).set(~phoneplans.settled(full, in_use=True), None)
 
 
 def number(value: str, country: str = "") -> str | None:
     """One phone number as E.164 (`+12025550143;ext=12`), or None if it has no country code or is impossible.
 
     Written without `+` or `00` it must be a number that is in use, lest a national one pass for one of abroad; and no
-    country code stands in brackets. Else it is of `country`, if one is given.
+    country code stands in brackets alone. If `country` is given, its own calling code comes first, then its national
+    numbers in use, then those of abroad, then its possible ones.
     """
     written = value.removeprefix("tel:")
     if not _WRITTEN.fullmatch(written):
         return None
-    international = re.sub(r"^\(?00", "+", written)
-    if international.startswith(("+", "(+")):
-        return _read(international, None)
-    national = _read(written, country) if country else None
-    return national or (None if written.startswith("(") else _read(f"+{written}", None, in_use=True))
+    international = re.sub(r"^\(?(?:00|\+)", "+", written)
+    if international.startswith("+"):
+        return _read(international)
+    abroad = None if written.startswith("(") else _read(f"+{written}", in_use=True)
+    if not country or (abroad and abroad.startswith(f"+{phoneplans.calling_code(country)}")):
+        return abroad
+    return _read(written, country, in_use=True) or abroad or _read(written, country)
 
 
-def _read(value: str, country: str | None, *, in_use: bool = False) -> str | None:
-    # Heavy, and files without phones, or with plain ones alone, do not need it.
-    import phonenumbers  # noqa: PLC0415
+def reason(value: str) -> str:
+    """Why one value is no phone number, as a sentence where it can be told; else ""."""
+    written = value.removeprefix("tel:")
+    if not _WRITTEN.fullmatch(written):
+        return "It holds letters or signs that no phone number has."
+    if re.match(r"\(?(?:00|\+)", written):
+        return "There is no such country code, or its numbers have fewer or more digits."
+    return ""
+
+
+def _read(value: str, country: str | None = None, *, in_use: bool = False) -> str | None:
+    # Heavy, and files without phones do not need it.
+    import phonenumbers
 
     try:
         parsed = phonenumbers.parse(value, country)
     except phonenumbers.NumberParseException:
         return None
-    sound = phonenumbers.is_valid_number if in_use else phonenumbers.is_possible_number
-    if not sound(parsed):
+    possible = phonenumbers.is_possible_number_with_reason(parsed) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if not possible or (in_use and not phonenumbers.is_valid_number(parsed)):
         return None
     text = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return f"{text};ext={parsed.extension}" if parsed.extension else text

@@ -10,6 +10,8 @@ from musterbook.core.table import Table
 SCHEMA = {"row": pl.UInt32, "id": pl.Int64, "external_id": pl.String, "supervisor_id": pl.Int64, "group_id": pl.Int64}
 """The columns of settled rows."""
 
+_NEVER_GUARDED = (columns.STATUS, columns.PHONE)
+
 
 def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The settled rows (SCHEMA), and the cells of the others.
@@ -18,20 +20,22 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     passed every check of one row. An external id that stands twice in the file, or a row with a fault, is not settled.
     """
     cells = table.cells
-    if snapshot.users.is_empty() or cells.is_empty() or not _has_required(table):
+    if snapshot.users.is_empty() or cells.is_empty():
         return pl.DataFrame(schema=SCHEMA), cells
-    compared = [c for c in table.present if c is not columns.EXTERNAL_ID]
+    compared = [column for column in table.present if column is not columns.EXTERNAL_ID]
     stored = _as_text(snapshot, compared)
     joined = cells.join(stored, on="external_id", how="left", suffix="_stored", maintain_order="left")
-    same = pl.all_horizontal(pl.col(c.field) == pl.col(f"{c.field}_stored") for c in compared)
-    alone = ~pl.col("external_id").is_duplicated()
-    faultless = ~pl.col("row").is_in(table.faults["row"].implode())
-    settled = joined.select((same & alone & faultless).fill_null(False)).to_series()
+    same = [pl.col(column.field) == pl.col(f"{column.field}_stored") for column in compared]
+    plain = [~_guarded(column) for column in table.present if column not in _NEVER_GUARDED]
+    judged = pl.all_horizontal(*same, *plain, ~pl.col("id").is_duplicated(), ~pl.col("row").is_in(table.faults["row"].implode()))
+    settled = joined.select(judged.fill_null(False)).to_series()
     return joined.filter(settled).select(SCHEMA.keys()), cells.filter(~settled)
 
 
-def _has_required(table: Table) -> bool:
-    return all(c.field in table.cells.columns for c in columns.REQUIRED)
+def _guarded(column: Column) -> pl.Expr:
+    """Whether a cell may mean another text than it bears (C1): it is read as a whole file's cells are read."""
+    cell = pl.col(column.field)
+    return cell.str.starts_with("'") | cell.str.starts_with("=")
 
 
 def _as_text(snapshot: Snapshot, compared: list[Column]) -> pl.DataFrame:
@@ -42,7 +46,6 @@ def _as_text(snapshot: Snapshot, compared: list[Column]) -> pl.DataFrame:
         "role": named("role_id", {role.id: role.name for role in words.roles}),
         "rank": named("rank_id", {rank.id: rank.name for rank in words.ranks}),
         "evidence_group_ext_id": named("group_id", {group.id: group.external_id for group in words.groups}),
-        "supervisor_email": pl.col("supervisor_email"),
     }
     if columns.SUPERVISOR_EMAIL in compared:
         users = with_supervisor_email(users)
@@ -58,6 +61,6 @@ def named(ids: str, names: dict[int, str]) -> pl.Expr:
 
 def with_supervisor_email(users: pl.DataFrame) -> pl.DataFrame:
     """The users with `supervisor_email`, the address of their supervisor, "" where there is none."""
-    bosses = users.select(pl.col("id").alias("supervisor_id"), pl.col("email").alias("supervisor_email"))
+    bosses = users.select(supervisor_id="id", supervisor_email="email")
     joined = users.join(bosses, on="supervisor_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("supervisor_email").fill_null(""))

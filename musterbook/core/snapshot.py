@@ -37,4 +37,4 @@ class Snapshot:
     """
 
     users: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
-    vocabulary: Vocabulary = Vocabulary()
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)

@@ -1,160 +1,157 @@
-"""Supervisors on the final state: whom an address means, and circles (M9). A link that cannot be made stays, with a note."""
+"""Supervisors on the final state: whom an address means, and circles (M9). A link that cannot be made stays, with a note.
 
-from dataclasses import dataclass
+A person is a number: the id of a user, or, of one whom this file adds, the row with a minus sign.
+"""
+
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from musterbook.core import problems
+from musterbook.core import circles, problems
+from musterbook.core.circles import Circles
 from musterbook.core.columns import SUPERVISOR_EMAIL
+
+PERSON = pl.coalesce(pl.col("id"), -pl.col("row").cast(pl.Int64))
+"""Whom a row means or adds."""
+
+_CHOSEN = {"row": pl.UInt32, "was": pl.Int64, "boss": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
-class People:
-    """Everybody of the final state, by `node`: the snapshot's users first, then the users that the rows add.
+class Ends:
+    """The directory as it will be.
 
-    `nodes`: `node`, `id` (null for added), `row` (null for who has none), `external_id`, `key` (the e-mail's, in the
-    final state), `old_key` (the one that a row replaces, else null), `email`, `active` (final), `boss` (the present
-    supervisor's node, null for none).
+    `users`: the snapshot's, with keys; `sound`: the rows without problems, with `id` (null: an added user),
+    `external_id`, `email`, `email_key`, `active`, `was_email_key` and `was_supervisor_id`; `leaving`: `id` of the
+    users who are deactivated.
     """
 
-    nodes: pl.DataFrame
+    users: pl.DataFrame
+    sound: pl.DataFrame
+    leaving: pl.DataFrame
 
+    def people(self, persons: pl.Series) -> pl.DataFrame:
+        """`person`, `external_id`, `email` of some people."""
+        wanted = pl.DataFrame({"person": persons.drop_nulls().unique()})
+        told = self.sound.select("external_id", "email", person=PERSON).join(wanted, on="person", how="semi")
+        kept = self.users.select("external_id", "email", person="id").join(wanted, on="person", how="semi")
+        return pl.concat([told, kept.join(told, on="person", how="anti")]).select("person", "external_id", "email")
 
-def people(users: pl.DataFrame, sound: pl.DataFrame, leaving: pl.DataFrame) -> People:
-    """The people of the final state.
+    def inactive(self) -> pl.DataFrame:
+        """Everybody who is Inactive in the end, as `person`."""
+        rows = self.sound.select("active", person=PERSON)
+        off = self.users.filter(~pl.col("active")).select(person="id").join(rows, on="person", how="anti")
+        return pl.concat([off, self.leaving.select(person="id"), rows.filter(~pl.col("active")).select("person")])
 
-    `users`: the snapshot's, with keys; `sound`: the rows without problems, `row`, `id` (null: an added user),
-    `external_id`, `email`, `email_key`, `active`; `leaving`: `id` of the users who are deactivated.
-    """
-    changes = sound.filter(pl.col("id").is_not_null()).select(
-        "id", row="row", new_key="email_key", new_email="email", new_active="active"
-    )
-    index = users.select(supervisor_id="id").with_row_index("boss")
-    known = (
-        users.with_row_index("node")
-        .join(changes, on="id", how="left", maintain_order="left")
-        .join(index, on="supervisor_id", how="left", maintain_order="left")
-        .join(leaving.select("id", leaves=pl.lit(True)), on="id", how="left", maintain_order="left")
-        .select(
-            "node",
-            "id",
-            "row",
-            "external_id",
-            key=pl.coalesce("new_key", "email_key"),
-            old_key=pl.when(pl.col("new_key") != pl.col("email_key")).then("email_key"),
-            email=pl.coalesce("new_email", "email"),
-            active=pl.coalesce("new_active", "active") & pl.col("leaves").is_null(),
-            boss="boss",
-        )
-    )
-    added = sound.filter(pl.col("id").is_null()).with_row_index("node", offset=users.height)
-    new = added.select(
-        "node", "id", "row", "external_id", key="email_key", old_key=pl.lit(None, pl.String), email="email",
-        active="active", boss=pl.lit(None, pl.UInt32),
-    )  # fmt: skip
-    return People(pl.concat([known, new]))
-
-
-def moved(everybody: People) -> pl.DataFrame:
-    """The users (`id`) whose address this file changes."""
-    return everybody.nodes.filter(pl.col("old_key").is_not_null()).select("id")
+    def bearing(self, keys: pl.Series) -> pl.DataFrame:
+        """Whom each of the e-mail keys means: `key`, `by_final` (the person who has it in the end) or `by_old` (whose
+        address this file replaces).
+        """
+        wanted = pl.DataFrame({"key": keys.unique()})
+        rows = self.sound.select("was_email_key", key="email_key", person=PERSON)
+        users = self.users.select(key="email_key", by_final="id").join(wanted, on="key", how="semi")
+        kept = users.join(rows, left_on="by_final", right_on="person", how="anti")
+        final = pl.concat([kept, rows.select("key", by_final="person")])
+        old = rows.filter(pl.col("was_email_key") != pl.col("key")).select(key="was_email_key", by_old="person")
+        return wanted.join(final, on="key", how="left").join(old, on="key", how="left")
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
     """The supervisors of the final state.
 
-    `chosen`: `row`, `boss` (the final supervisor's node, null for none), for every asking row; `notes`
-    (problems.SCHEMA); `overstepping`: the barred rows that ask for another supervisor than the present one.
+    `chosen`: `row`, `was` and `boss` (the supervisor now and in the end, null for none), for every asking row; `notes`
+    (problems.SCHEMA); `overstepping`: the rows that ask for another supervisor of a user whom the operator may not change.
     """
 
-    chosen: pl.DataFrame
-    notes: pl.DataFrame
-    overstepping: list[int]
+    chosen: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_CHOSEN))
+    notes: pl.DataFrame = field(default_factory=problems.frame)
+    overstepping: pl.Series = field(default_factory=lambda: pl.Series("row", [], dtype=pl.UInt32))
 
 
-def links(everybody: People, asking: pl.DataFrame, kept: pl.DataFrame, barred: list[int]) -> Links:
-    """Whom each asking row ends up under.
+def links(ends: Ends, kept: pl.DataFrame, above: list[int]) -> Links:
+    """Whom each sound row ends up under; the sound rows bear `supervisor_email` and its key ("" to clear).
 
-    `asking`: `row`, `node`, `supervisor_email`, `supervisor_email_key` ("" to clear); `kept`: `row`, `id`: rows that
-    repeat the link which is stored; `barred`: the rows of users whom the operator may not change.
+    `kept`: `row`, `id`, `supervisor_id` of the rows that repeat the link which is stored; `above`: the roles whose users
+    the operator may not change.
     """
-    read = _read(everybody, asking)
+    read = _read(ends)
     other = ~pl.col("stays") & pl.col("target").ne_missing(pl.col("was"))
-    overstepping = read.filter(other, pl.col("row").is_in(barred))["row"].to_list()
-    read = read.filter(~pl.col("row").is_in(overstepping))
-    wanted = read.with_columns(boss=pl.when("stays").then("was").otherwise("target"))
-    circles, final = _without_circles(everybody, wanted)
-    notes = [_notes(everybody, read), _circle_notes(everybody, circles, asking, kept), _inactive(everybody, final, asking, kept)]
-    return Links(final.select("row", "boss"), pl.concat(notes), overstepping)
+    barred = read.filter(other, pl.col("was_role_id").is_in(above))["row"]
+    read = read.filter(~pl.col("row").is_in(barred.implode()))
+    wanted = read.select("row", "person", "was", boss=pl.when("stays").then("was").otherwise("target"))
+    found, numbers = _circles(ends, wanted)
+    back = pl.col("person").is_in(numbers.gather(found.back).implode())
+    final = wanted.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
+    asked = read.filter(~pl.col("stays"), pl.col("target").is_not_null())
+    repeated = _repeated(ends, kept, found, numbers)
+    notes = [
+        _notes(ends, read),
+        _circle_notes(ends, found, numbers, pl.concat([asked.select(_ASKED), repeated])),
+        _inactive(ends, pl.concat([asked.filter(~back).select(_ASKED), repeated])),
+    ]
+    return Links(final.select(_CHOSEN.keys()), pl.concat(notes), barred)
 
 
-def _read(everybody: People, asking: pl.DataFrame) -> pl.DataFrame:
-    """The asking rows with `target` (node), `was`, `stays`, `code` (of the note, null for none)."""
-    nodes = everybody.nodes
-    final = nodes.select(supervisor_email_key="key", by_final="node")
-    replaced = nodes.filter(pl.col("old_key").is_not_null()).select(supervisor_email_key="old_key", by_old="node")
-    was = nodes.select("node", was="boss")
+_ASKED = ("row", "person", "was", "target", "supervisor_email")
+"""A row that asks for a link: its person, the supervisor they have, the one asked for, and the cell."""
+
+
+def _read(ends: Ends) -> pl.DataFrame:
+    """The sound rows with `person`, `target` (a person), `was`, `stays`, `code` (of the note, null for none)."""
     target = pl.coalesce("by_final", "by_old")
-    blank = pl.col("supervisor_email_key") == ""
     return (
-        asking.join(final, on="supervisor_email_key", how="left", maintain_order="left")
-        .join(replaced, on="supervisor_email_key", how="left", maintain_order="left")
-        .join(was, on="node", how="left", maintain_order="left")
+        ends.sound.select(
+            "row", "was_role_id", "supervisor_email", person=PERSON, was="was_supervisor_id", key="supervisor_email_key"
+        )
+        .join(ends.bearing(ends.sound["supervisor_email_key"]), on="key", how="left", maintain_order="left")
         .with_columns(
             target=target,
-            code=pl.when(blank).then(None)
+            code=pl.when(pl.col("key") == "").then(None)
             .when(target.is_null()).then(pl.lit("unknown-supervisor"))
-            .when(target == pl.col("node")).then(pl.lit("own-supervisor"))
+            .when(target == pl.col("person")).then(pl.lit("own-supervisor"))
             .when(pl.col("by_final").is_null()).then(pl.lit("replaced-supervisor-address")),
         )
         .with_columns(stays=pl.col("code").is_in(["unknown-supervisor", "own-supervisor"]).fill_null(False))
     )  # fmt: skip
 
 
-def _without_circles(everybody: People, wanted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The links of circles (`node`, `boss`), and `wanted` with every asked link of a circle put back to what it was."""
-    circles = pl.DataFrame(schema={"node": pl.UInt32, "boss": pl.UInt32})
-    while True:
-        changed = wanted.filter(pl.col("boss").ne_missing(pl.col("was")), pl.col("boss").is_not_null())
-        if changed.is_empty():
-            return circles, wanted
-        graph = _graph(everybody, wanted)
-        around = _on_circles(graph)
-        if around.is_empty():
-            return circles, wanted
-        in_circle = pl.DataFrame({"node": around, "boss": graph.gather(around)})
-        circles = pl.concat([circles, in_circle.join(circles, on="node", how="anti")])
-        back = pl.col("node").is_in(around.implode())
-        wanted = wanted.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
+def _circles(ends: Ends, wanted: pl.DataFrame) -> tuple[Circles, pl.Series]:
+    """The circles that the wanted links would close, and the person behind each number in them."""
+    if wanted.filter(pl.col("boss").is_not_null(), pl.col("boss").ne_missing(pl.col("was"))).is_empty():
+        return Circles(), pl.Series([], dtype=pl.Int64)
+    added = ends.sound.filter(pl.col("id").is_null()).select(person=PERSON, supervisor_id=pl.lit(None, pl.Int64))
+    people = pl.concat([ends.users.select("supervisor_id", person="id").select("person", "supervisor_id"), added])
+    asked = people.join(wanted.select("person", "boss", asks=True), on="person", how="left", maintain_order="left").select(
+        stored="supervisor_id", asked=pl.when("asks").then("boss").otherwise("supervisor_id")
+    )
+    number = people.select("person").with_row_index("number")
+    stored, now = (
+        asked.select(person=name).join(number, on="person", how="left", maintain_order="left")["number"].cast(pl.Int64)
+        for name in ("stored", "asked")
+    )
+    return circles.broken(stored, now), people["person"]
 
 
-def _graph(everybody: People, wanted: pl.DataFrame) -> pl.Series:
-    """The supervisor's node of every node, in the order of nodes."""
-    asked = wanted.select("node", asked="boss", asks=pl.lit(True))
-    joined = everybody.nodes.select("node", "boss").join(asked, on="node", how="left", maintain_order="left")
-    return joined.select(pl.when("asks").then("asked").otherwise("boss").cast(pl.UInt32).alias("boss")).to_series()
+def _repeated(ends: Ends, kept: pl.DataFrame, found: Circles, numbers: pl.Series) -> pl.DataFrame:
+    """The rows that repeat the stored link (_ASKED), as far as there is something to say of them."""
+    around = pl.col("id").is_in(numbers.gather(list(found.around)).implode())
+    off = pl.col("supervisor_id").is_in(ends.inactive()["person"].implode())
+    rows = kept.filter(around | off).select("row", person="id", was="supervisor_id", target="supervisor_id")
+    return rows.join(_emails(ends, rows["was"], "was"), on="was", how="left").rename({"was_email": "supervisor_email"})
 
 
-def _on_circles(graph: pl.Series) -> pl.Series:
-    """The nodes on circles of a graph in which each node has at most one supervisor, by doubling: n log n.
-
-    After 2^k ≥ n steps upwards whoever is not past the top is on a circle, and every node of a circle is reached.
-    """
-    jump, steps = graph, 1
-    while steps < len(graph) and jump.null_count() < len(jump):
-        jump, steps = jump.gather(jump), steps * 2
-    return jump.drop_nulls().unique().sort()
+def _emails(ends: Ends, persons: pl.Series, name: str) -> pl.DataFrame:
+    """`name`, `name_email`: the addresses of people in the end."""
+    return ends.people(persons).select(pl.col("person").alias(name), pl.col("email").alias(f"{name}_email"))
 
 
-def _notes(everybody: People, read: pl.DataFrame) -> pl.DataFrame:
-    emails = everybody.nodes.select("node", "email")
-    named = read.filter(pl.col("code").is_not_null()).join(
-        emails.rename({"node": "was", "email": "was_email"}), on="was", how="left", maintain_order="left"
-    ).join(emails.rename({"node": "target", "email": "target_email"}), on="target", how="left", maintain_order="left")  # fmt: skip
+def _notes(ends: Ends, read: pl.DataFrame) -> pl.DataFrame:
+    named = read.filter(pl.col("code").is_not_null())
+    named = named.join(_emails(ends, named["was"], "was"), on="was", how="left", maintain_order="left")
+    named = named.join(_emails(ends, named["target"], "target"), on="target", how="left", maintain_order="left")
     followed = pl.col("code") == "replaced-supervisor-address"
-    stays = pl.col("was_email").fill_null("blank")
-    return _said(named, "code", pl.when(followed).then("target_email").otherwise(stays))
+    return _said(named, "code", pl.when(followed).then("target_email").otherwise(pl.col("was_email").fill_null("blank")))
 
 
 def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Expr | None = None) -> pl.DataFrame:
@@ -169,48 +166,27 @@ def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Exp
     )
 
 
-def _circle_notes(
-    everybody: People, circles: pl.DataFrame, asking: pl.DataFrame, kept: pl.DataFrame
-) -> pl.DataFrame:
-    if circles.is_empty():
+def _circle_notes(ends: Ends, found: Circles, numbers: pl.Series, asked: pl.DataFrame) -> pl.DataFrame:
+    """A note for every row that asks for a link of a circle: the circle, and whom the user stays under."""
+    if not found.around:
         return problems.frame()
-    path = _paths(everybody, circles)
-    nodes = everybody.nodes.select("node", "id", "boss", "external_id", "email")
-    emails = nodes.select(boss="node", supervisor="email")
-    repeated = kept.join(nodes.filter(pl.col("id").is_not_null()).select("id", "node", "boss"), on="id").join(emails, on="boss")
-    rows = pl.concat([
-        asking.filter(pl.col("supervisor_email_key") != "").select("row", "node", "supervisor_email"),
-        repeated.select("row", "node", supervisor_email="supervisor"),
-    ])  # fmt: skip
-    told = rows.join(path, on="node").join(nodes.select("node", "boss"), on="node").join(emails, on="boss", how="left")
-    return _said(told, pl.lit("supervisor-circle"), pl.col("supervisor").fill_null("blank"), pl.col("path"))
+    path = _paths(ends, found, numbers)
+    told = asked.join(path, on="person").join(_emails(ends, asked["was"], "was"), on="was", how="left")
+    return _said(told, pl.lit("supervisor-circle"), pl.col("was_email").fill_null("blank"), pl.col("path"))
 
 
-_PATH_NAMED = 6
+def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
+    """`person`, `path`: the circle as it is said to a person: "E-1 → E-2 → E-1", long ones cut."""
+    people = pl.DataFrame({"number": list(found.around), "person": numbers.gather(list(found.around))})
+    steps = people.with_columns(ahead=pl.Series(list(found.around.values()), dtype=pl.List(pl.Int64))).explode("ahead")
+    names = ends.people(people["person"]).join(people, on="person").select("external_id", ahead="number")
+    told = steps.join(names, on="ahead", how="left", maintain_order="left").group_by("number", "person", maintain_order=True)
+    path = pl.col("external_id").str.join(" → ")
+    whole = pl.col("ahead").last() == pl.col("number").first()
+    return told.agg(pl.when(whole).then(path).otherwise(path + " → …").alias("path")).select("person", "path")
 
 
-def _paths(everybody: People, circles: pl.DataFrame) -> pl.DataFrame:
-    """`node`, `path`: the circle as it is said to a person: "E-1 → E-2 → E-1", long ones cut."""
-    names = dict(everybody.nodes.join(circles, on="node", how="semi").select("node", "external_id").iter_rows())
-    bosses = dict(circles.iter_rows())
-    return pl.DataFrame(
-        [{"node": node, "path": _path(node, bosses, names)} for node in bosses],
-        schema={"node": pl.UInt32, "path": pl.String},
-    )
-
-
-def _path(node: int, bosses: dict[int, int], names: dict[int, str]) -> str:
-    walked, current = [names[node]], bosses[node]
-    while current != node and current in bosses and len(walked) < _PATH_NAMED:
-        walked.append(names[current])
-        current = bosses[current]
-    return " → ".join([*walked, names[node] if current == node else "…"])
-
-
-def _inactive(everybody: People, final: pl.DataFrame, asking: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
-    """A note for every row whose supervisor is Inactive in the end."""
-    off = everybody.nodes.filter(~pl.col("active")).select(boss="node", supervisor_email="email")
-    asked = final.filter(~pl.col("stays")).drop("supervisor_email").join(off, on="boss")
-    repeated = kept.join(everybody.nodes.select("id", "boss"), on="id").join(off, on="boss")
-    rows = pl.concat([asked.select("row", "supervisor_email"), repeated.select("row", "supervisor_email")])
-    return _said(rows, pl.lit("inactive-supervisor"), pl.lit(""))
+def _inactive(ends: Ends, asked: pl.DataFrame) -> pl.DataFrame:
+    """A note for every row that names a supervisor who is Inactive in the end."""
+    off = asked.join(ends.inactive(), left_on="target", right_on="person", how="semi")
+    return _said(off, pl.lit("inactive-supervisor"), pl.lit(""))

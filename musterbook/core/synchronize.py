@@ -91,11 +91,12 @@ def _last_administrators(
 
 
 def _held(users: pl.DataFrame, rows: pl.DataFrame, deactivations: int, policy: Policy) -> Held | None:
-    active = users["active"].sum()
+    """Why the import waits. A number that was confirmed, and is not the number, is no word to go on (S4)."""
+    active = int(users["active"].sum())
     allowed = policy.limit.allowed(active)
     if policy.confirmed == deactivations:
         return None
-    if deactivations > allowed:
+    if deactivations > allowed or policy.confirmed is not None:
         return Held("deactivation-limit", deactivations, active, allowed)
     if _unreadable(users, rows):
         return Held("unreadable-rows", deactivations, active, allowed)

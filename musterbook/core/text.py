@@ -5,17 +5,24 @@ import unicodedata
 import polars as pl
 
 _WHITE = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
 )
 _ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-_TRIMMED = _WHITE + _ZERO_WIDTH
+TRIMMED = _WHITE + _ZERO_WIDTH
+"""The characters that are trimmed off both ends of a cell."""
 
 _GUARDED = r"^'+[=+\-@]"
 _TO_GUARD = r"^'*[=+\-@]"
-_AS_FORMULA = r'^="(.*)"$'
+# One quoted text alone: `="a"&"b"` is a formula, and stays as it stands.
+_AS_FORMULA = r'^="((?:[^"]|"")*)"$'
 
 _ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
-_HIDDEN = "[\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]"
+# Unicode's Default_Ignorable_Code_Point.
+_HIDDEN = (
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 def clean(values: pl.Series) -> pl.Series:
@@ -30,13 +37,15 @@ def clean(values: pl.Series) -> pl.Series:
     bare = (
         pl.when(pl.col("text").str.contains(_GUARDED))
         .then(pl.col("text").str.slice(1))
-        .otherwise(pl.coalesce(pl.col("text").str.extract(_AS_FORMULA).str.replace_all('""', '"', literal=True), "text"))
+        .otherwise(
+            pl.coalesce(pl.col("text").str.extract(_AS_FORMULA).str.replace_all('""', '"', literal=True), "text")
+        )
     )
     return _trimmed(pl.DataFrame({"text": trimmed}).select(bare.alias(values.name)).to_series())
 
 
 def _trimmed(values: pl.Series) -> pl.Series:
-    trimmed = values.str.strip_chars(_TRIMMED)
+    trimmed = values.str.strip_chars(TRIMMED)
     return trimmed if is_ascii(trimmed).all() else trimmed.str.normalize("NFC")
 
 
@@ -78,12 +87,18 @@ def named_character(value: str) -> str:
 
 def _named(value: str, pattern: str) -> str:
     character = pl.Series([value]).str.extract(f"({pattern})")[0]
-    before = value.split(character)[0][-12:]
+    before = value.partition(character)[0][-12:]
     place = f", after “{before}”" if before else ""
     return f"{_IN_WORDS.get(character) or _by_number(character)}{place}"
 
 
-_IN_WORDS = {"\n": "a line break", "\r": "a line break", "\x85": "a line break", "\u2028": "a line break", "\t": "a tab"}
+_IN_WORDS = {
+    "\n": "a line break",
+    "\r": "a line break",
+    "\x85": "a line break",
+    "\u2028": "a line break",
+    "\t": "a tab",
+}
 
 
 def _by_number(character: str) -> str:

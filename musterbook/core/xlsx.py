@@ -216,7 +216,7 @@ class _SheetReader(Silent):
         """An element ends."""
         if self._done:
             return
-        if name == "v" or name == "t":
+        if name in {"v", "t"}:
             if self._pieces is not None:
                 self._value = (self._value or "") + "".join(self._pieces)
                 self._pieces = None

@@ -10,6 +10,9 @@ from musterbook.directory import frames, models, trail
 from musterbook.directory.trail import Act
 
 _KEYS = tuple(column.key for column in columns.KEYED)
+_CACHE_MB = 256
+"""Holds the unique keys of a million users; SQLite takes only what it needs."""
+
 _WRITTEN = (
     "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
     "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
@@ -34,22 +37,23 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
     """
     added = plan.added.with_columns(id=frames.new_ids(models.User, plan.added.height))
     deactivated = plan.leavers.deactivated.select("id", active=pl.lit(False))
-    done = 0
-    written(done)
-    _vacate(plan.updated)
-    for write, users in (
-        (frames.update, _linked(plan.updated, added).select("id", *_WRITTEN)),
-        (frames.insert, _new(added, agency, act)),
-        (frames.update, deactivated),
-    ):
-        for part in users.iter_slices(_PART):
-            write(models.User, part)
-            done += part.height
-            written(done)
-    _end_access(plan)
-    trail.append(agency, act, _events(plan, added), of=of)
-    if mails:
-        _post(agency, act, plan, added, of)
+    with frames.page_cache(_CACHE_MB):
+        done = 0
+        written(done)
+        _vacate(plan.updated)
+        for write, users in (
+            (frames.update, _linked(plan.updated, added).select("id", *_WRITTEN)),
+            (frames.insert, _new(added, agency, act)),
+            (frames.update, deactivated),
+        ):
+            for part in users.iter_slices(_PART):
+                write(models.User, part)
+                done += part.height
+                written(done)
+        _end_access(plan)
+        trail.append(agency, act, _events(plan, added), of=of)
+        if mails:
+            _post(agency, act, plan, added, of)
 
 
 def _vacate(updated: pl.DataFrame) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from polars._typing import SchemaDict
 
 _BATCH = 100_000
 
-Parameters: TypeAlias = Sequence[object]
+Parameters: TypeAlias = Sequence[str | int | float | bool | list[str] | None]
 
 
 def on_postgres() -> bool:
@@ -27,9 +28,8 @@ def read(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
 
 
 def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
-    with connection.cursor() as cursor:
-        with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
-            content = b"".join(bytes(block) for block in copy)
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
+        content = b"".join(bytes(block) for block in copy)
     if not content:
         return pl.DataFrame(schema=schema)
     # PostgreSQL's own CSV of values without line breaks (rule C1) is the plainest there is; t and f are its booleans.
@@ -67,7 +67,7 @@ def stamp(at: datetime) -> str:
 
 def table(model: type[Model]) -> str:
     """The name of the model's table."""
-    return model._meta.db_table
+    return model._meta.db_table  # noqa: SLF001  (Django's documented interface in spite of its name)
 
 
 def new_ids(model: type[Model], number: int) -> pl.Series:
@@ -76,8 +76,10 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         return pl.Series("id", [], dtype=pl.Int64)
     with connection.cursor() as cursor:
         if on_postgres():
-            name = f"pg_get_serial_sequence('{table(model)}', 'id')"
-            return read(f"SELECT nextval({name}) FROM generate_series(1, %s)", [number], {"id": pl.Int64})["id"]
+            # Named first: in the query itself its name would be looked up again for each id.
+            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
+            taken = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+            return read(taken, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
         # The writer holds SQLite's one write lock, so nobody else takes them.
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
         last = (cursor.fetchone() or (0,))[0]
@@ -109,6 +111,22 @@ def _tuples(rows: pl.DataFrame) -> Iterator[tuple[object, ...]]:
     return rows.iter_rows(buffer_size=_BATCH // 10)
 
 
+@contextmanager
+def page_cache(megabytes: int) -> Iterator[None]:
+    """On SQLite, room for the pages of the indexes while much is written; elsewhere nothing."""
+    if on_postgres():
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA cache_size")
+        before = cursor.fetchone()[0]
+        cursor.execute(f"PRAGMA cache_size = -{megabytes * 1024}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA cache_size = {before}")
+
+
 def update(model: type[Model], rows: pl.DataFrame) -> None:
     """Sets the columns of the model's rows that bear the ids in `id` to those of the frame."""
     if rows.is_empty():
@@ -117,11 +135,15 @@ def update(model: type[Model], rows: pl.DataFrame) -> None:
     with connection.cursor() as cursor:
         if on_postgres():
             listed = ", ".join(f'"{column}"' for column in rows.columns)
-            cursor.execute(f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0')
+            cursor.execute(
+                f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0'
+            )
             _insert("changed", rows)
             cursor.execute("ANALYZE changed")
             assigned = ", ".join(f'"{column}" = changed."{column}"' for column in columns)
-            cursor.execute(f'UPDATE "{table(model)}" AS stored SET {assigned} FROM changed WHERE stored.id = changed.id')
+            cursor.execute(
+                f'UPDATE "{table(model)}" AS stored SET {assigned} FROM changed WHERE stored.id = changed.id'
+            )
             cursor.execute("DROP TABLE changed")
         else:
             assigned = ", ".join(f'"{column}" = %s' for column in columns)

@@ -1,18 +1,18 @@
 """Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import DatabaseError
 
 from musterbook.core import report
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
 from musterbook.core.report import LISTED, Report, Row, Rows
 from musterbook.directory import imports, models
-
-
-class UnknownImport(Exception):
-    """No import bears that number."""
+from musterbook.directory.carrying_out import Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,16 @@ def entries(agency: models.Agency) -> list[Entry]:
     kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
     return [
         Entry(
-            r.number, r.started_at, r.mode, r.state, r.actor, r.through, r.file_name, r.counts,
-            r.undoes.number if r.undoes else "",
-        )  # fmt: skip
+            r.number,
+            r.started_at,
+            r.mode,
+            r.state,
+            r.actor,
+            r.through,
+            r.file_name,
+            r.counts,
+            getattr(r.undoes, "number", ""),
+        )
         for r in kept
     ]
 
@@ -47,7 +54,7 @@ def find(number: str) -> models.Import:
     """The import with that number, in either case. Raises UnknownImport."""
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
     if record is None:
-        raise UnknownImport(number)
+        raise imports.UnknownImport(number)
     imports.settle_dead(record.agency)
     record.refresh_from_db()
     return record
@@ -109,3 +116,30 @@ def _changed(record: models.Import) -> Iterable[Row]:
         yield Row(
             row, event.subject_external_id, _OUTCOMES[event.kind], report.parsed(event.changes), (), notes.get(row, ())
         )
+
+
+def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
+    """The notes of the import's rows, each with the external id of its row."""
+    if plan:
+        return report.noted(plan)
+    kept = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
+    return [(entry.external_id, _problem(entry)) for entry in kept]
+
+
+def names(record: models.Import, most: int) -> dict[str, str]:
+    """External id → name of the first so many whom the import deactivates, and of those whom it protects."""
+    gone = record.leavers.get("deactivated", [])[:most]
+    kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
+    users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
+    named = users.values_list("external_id", "first_name", "last_name")
+    return {external_id: f"{first} {last}" for external_id, first, last in named}
+
+
+def failure(failed: Failed) -> Report:
+    """The report of an import that failed, also where the database itself is what failed."""
+    record = failed.record
+    none = dict.fromkeys(imports.COUNTS, 0)
+    told = Report(record.number, record.agency.slug, record.mode, "failed", none, {}, message=record.message)
+    with suppress(DatabaseError):
+        told = report_of(record, None, Rows.ERRORED)
+    return told

@@ -107,6 +107,12 @@ def _record(
     )  # fmt: skip
 
 
+def read_again(record: models.Import) -> Table:
+    """The table of an import's kept file. Raises FileGone if it is kept no longer."""
+    upload = Upload(kept_files.content(record.number), record.file_name)
+    return _read(record.agency, upload, Options.of_json(record.options))
+
+
 def _earlier(record: models.Import) -> models.Import | None:
     """The import that was sent with this key before, and has ended (D6). Raises KeyTaken if it was of something else."""
     key = record.idempotency_key
@@ -147,7 +153,7 @@ def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
 
 def _read(agency: models.Agency, upload: Upload, options: Options) -> Table:
     limits = intake.Limits(
-        settings.MUSTER_MAX_FILE_MB * 1_000_000, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
+        settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
     return intake.read(
         upload.content,

@@ -41,7 +41,9 @@ def limit(agency: models.Agency) -> DeactivationLimit:
 
 def operator(agency: models.Agency, external_id: str) -> Operator:
     """The user who acts. Raises UnknownOperator unless they are an active user of the agency."""
-    user = models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
+    user = (
+        models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
+    )
     if user is None:
         raise UnknownOperator(external_id)
     role: models.Role = user.role
@@ -51,7 +53,7 @@ def operator(agency: models.Agency, external_id: str) -> Operator:
 def snapshot(agency: models.Agency, table: Table, mode: Mode) -> Snapshot:
     """What the plan of this table must know of the agency: no more than its rows name, where they are few."""
     words = vocabulary(agency)
-    if table.problems:
+    if table.cells.is_empty():
         return Snapshot(vocabulary=words)
     if mode is Mode.SYNC or not _far_larger(agency, table.cells.height * _WHOLE_FROM):
         return Snapshot(everybody(agency), words)

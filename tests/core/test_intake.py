@@ -25,7 +25,8 @@ def text(*rows: str, header: str = HEADER) -> bytes:
 def refused(content: bytes, options: ReadOptions | None = None) -> list[str]:
     """The codes that refuse a file."""
     table = read(content, options)
-    assert table.problems and not table.cells.height
+    assert table.problems
+    assert not table.cells.height
     return [problem.code for problem in table.problems]
 
 
@@ -108,7 +109,8 @@ def test_a_short_row_is_a_fault_of_that_row_and_its_missing_cells_are_blank() ->
 
 def test_blank_cells_beyond_the_header_are_no_fault() -> None:
     table = taken(text(ROW + ",,"))
-    assert not table.faults.height and not table.surplus
+    assert not table.faults.height
+    assert not table.surplus
 
 
 def test_a_cell_beyond_the_header_is_a_fault_and_is_kept() -> None:
@@ -214,7 +216,8 @@ def test_a_heading_can_be_ignored_by_hand() -> None:
 def test_every_refusal_has_a_sentence_and_a_remedy() -> None:
     for kind in CATALOGUE.values():
         problem = problems.Problem(kind.code, 2, "EMAIL", "v", "d", "h")
-        assert problem.message and "{" not in problem.message + problem.remedy
+        assert problem.message
+        assert "{" not in problem.message + problem.remedy
         assert problem.remedy or kind.about is About.NOTE
 
 
@@ -227,7 +230,8 @@ _LINES = st.lists(
 def said(table: Table) -> None:
     """A table is whole: refused with sentences, or rows with every outcome accounted for."""
     for problem in (*table.problems, *table.notes, *problems.of(table.faults)):
-        assert problem.message and json.dumps(problem.as_json())
+        assert problem.message
+        assert json.dumps(problem.as_json())
     if not table.problems:
         numbers = table.cells["row"].to_list() + table.skipped["row"].to_list()
         assert sorted(numbers) == table.original["row"].to_list()

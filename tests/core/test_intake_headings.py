@@ -33,7 +33,8 @@ def test_the_order_of_columns_is_free() -> None:
     names = [column.heading for column in reversed(COLUMNS)]
     found = resolve(names, {}, {})
     assert [found.columns[index] for index in range(13)] == list(reversed(COLUMNS))
-    assert found.complete and not found.problems
+    assert found.complete
+    assert not found.problems
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,11 @@ def test_dates_may_be_counted_from_1904() -> None:
 
 
 def test_letters_in_quotation_marks_make_no_date() -> None:
-    assert not is_date('"days" 0') and not is_date("[Red]0") and not is_date("General")
-    assert is_date("[$-409]d\\-mmm;@") and is_date("mm:ss")
+    assert not is_date('"days" 0')
+    assert not is_date("[Red]0")
+    assert not is_date("General")
+    assert is_date("[$-409]d\\-mmm;@")
+    assert is_date("mm:ss")
 
 
 @pytest.mark.parametrize("text", ["", "x", "NaN", "Infinity", "1E999999", "--1"])

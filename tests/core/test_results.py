@@ -32,7 +32,8 @@ def outcomes(**by_row: str) -> pl.DataFrame:
 
 
 def lines(content: bytes) -> list[list[str]]:
-    assert content.startswith(b"\xef\xbb\xbf") and content.endswith(b"\r\n")
+    assert content.startswith(b"\xef\xbb\xbf")
+    assert content.endswith(b"\r\n")
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
 
 

@@ -1,0 +1,145 @@
+"""The bare limits: the same bytes read, the same rows written into the same tables, the same columns selected; no more."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import psycopg
+
+from benchmarks.tables import EVENTS, IMPORTS, LISTED, USERS, Source, select
+
+_BLOCK = 1 << 20
+_CACHE_KB = 512 * 1024
+
+
+def read(path: Path) -> dict[str, float]:
+    """Seconds to read a file's bytes, and its cells as text by Polars, all columns."""
+    since = time.perf_counter()
+    content = path.read_bytes()
+    at = time.perf_counter()
+    pl.read_csv(content, infer_schema=False)
+    return {"read.bytes": at - since, "read": time.perf_counter() - since}
+
+
+def compared(source: Source) -> dict[str, float]:
+    """Seconds to fetch the columns of all users that an import compares, into memory, as the driver gives them."""
+    sql = f"SELECT {LISTED} FROM {USERS}"
+    since = time.perf_counter()
+    if source.url:
+        with psycopg.connect(source.url) as connection:
+            list(_copied(connection, sql))
+    else:
+        with closing(sqlite3.connect(source.path)) as connection:
+            connection.execute(sql).fetchall()
+    return {"select": time.perf_counter() - since}
+
+
+def write(done: Source, fresh: Source, *, added: bool) -> dict[str, float]:
+    """Seconds to write what the last import into `done` wrote, bare, into `fresh`, which is as `done` was before.
+
+    `added`: its users are new; else they are updated. The rows are in memory, as the driver takes them, beforehand.
+    """
+    return (_write_postgres if done.url else _write_sqlite)(done, fresh, added=added)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What an import wrote: the queries that find it again."""
+
+    users: str
+    events: str
+    imports: str
+
+
+def _written(*, added: bool) -> _Written:
+    last = f"(SELECT max(id) FROM {IMPORTS})"
+    mine = "" if added else f"WHERE id IN (SELECT subject_id FROM {EVENTS} WHERE of_id = {last})"
+    return _Written(
+        select(USERS, f"{mine} ORDER BY id"),
+        select(EVENTS, f"WHERE of_id = {last} ORDER BY id"),
+        select(IMPORTS, f"WHERE id = {last}"),
+    )
+
+
+def _write_postgres(done: Source, fresh: Source, *, added: bool) -> dict[str, float]:
+    what = _written(added=added)
+    with psycopg.connect(done.url) as connection:
+        users, events, imports = (list(_copied(connection, sql)) for sql in (what.users, what.events, what.imports))
+    with psycopg.connect(fresh.url) as connection:
+        since = time.perf_counter()
+        _copy(connection, IMPORTS, imports)
+        if added:
+            _copy(connection, USERS, users)
+        else:
+            connection.execute(f"CREATE TEMPORARY TABLE t ON COMMIT DROP AS SELECT * FROM {USERS} LIMIT 0")
+            _copy(connection, "t", users)
+            names = [
+                str(row[0])
+                for row in connection.execute(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", [USERS]
+                )
+            ]
+            assigned = ", ".join(f'"{name}" = t."{name}"' for name in names if name != "id")
+            connection.execute(f"UPDATE {USERS} AS u SET {assigned} FROM t WHERE u.id = t.id")
+        at = time.perf_counter()
+        _copy(connection, EVENTS, events)
+        after = time.perf_counter()
+        connection.commit()
+        end = time.perf_counter()
+    return {"write.users": at - since, "write.events": after - at, "write.commit": end - after, "write": end - since}
+
+
+def _copied(connection: psycopg.Connection, sql: str) -> Iterator[bytes]:
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)") as copy:
+        rows = bytearray()
+        for row in copy:
+            rows += row
+            if len(rows) > _BLOCK:
+                yield bytes(rows)
+                rows.clear()
+        yield bytes(rows)
+
+
+def _copy(connection: psycopg.Connection, table: str, blocks: list[bytes]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)") as copy:
+        for block in blocks:
+            copy.write(block)
+
+
+def _write_sqlite(done: Source, fresh: Source, *, added: bool) -> dict[str, float]:
+    what = _written(added=added)
+    with closing(sqlite3.connect(done.path)) as connection:
+        names = [row[1] for row in connection.execute(f"PRAGMA table_info({USERS})")]
+        users, events, imports = (connection.execute(sql).fetchall() for sql in (what.users, what.events, what.imports))
+    assigned = ", ".join(f'"{name}" = ?{number}' for number, name in enumerate(names, 1))
+    with closing(_opened(fresh.path)) as connection:
+        since = time.perf_counter()
+        _insert(connection, IMPORTS, imports)
+        if added:
+            _insert(connection, USERS, users)
+        else:
+            connection.executemany(f"UPDATE {USERS} SET {assigned} WHERE id = ?1", users)
+        at = time.perf_counter()
+        _insert(connection, EVENTS, events)
+        after = time.perf_counter()
+        connection.commit()
+        end = time.perf_counter()
+    return {"write.users": at - since, "write.events": after - at, "write.commit": end - after, "write": end - since}
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection as the product has it (journal, foreign keys), with a page cache that makes it quickest."""
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{_CACHE_KB}"
+    )
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: list[tuple[object, ...]]) -> None:
+    if rows:
+        connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)

@@ -1,0 +1,32 @@
+"""Where an installation's rows are: its tables by name, and its database by URL or file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from musterbook import databases
+
+USERS, EVENTS, IMPORTS = "directory_user", "directory_event", "directory_import"
+
+LISTED = (
+    "id, external_id, email, badge_number, first_name, last_name, active, username, role_id, supervisor_id, location, rank_id,"
+    " group_id, phone, registered_at IS NOT NULL, exempt"
+)
+"""What an import compares of each user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A database: the URL of one on PostgreSQL, or "" and the folder of an installation on SQLite."""
+
+    url: str
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The file of a database on SQLite."""
+        return self.folder / databases.SQLITE_FILE
+
+
+def select(table: str, rest: str) -> str:
+    """A query of whole rows."""
+    return f"SELECT * FROM {table} {rest}"

@@ -1,0 +1,95 @@
+"""`muster agency`: agencies made, changed by a file, and listed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from musterbook.cli import options
+from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.output import console, say, shown, write_json
+from musterbook.cli.session import opened
+
+if TYPE_CHECKING:
+    from musterbook.directory.agencies import Brought
+
+app = typer.Typer(help="Agencies: made or changed by a file, and listed.", no_args_is_help=True)
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What the agency is to be.")],
+    output: options.Output = "text",
+) -> None:
+    """Create the agency that the file describes, or bring it to what the file says.
+
+    What the file is silent about stays as it is. Roles, ranks and groups that it no longer names are deleted, unless
+    users have them.
+
+    Example: muster agency apply examples/agency.toml
+    """
+    with opened():
+        from musterbook.directory import agencies, agency_file
+        from musterbook.directory.trail import Act
+
+        try:
+            told = agency_file.read(_content(file))
+        except agency_file.Faulty as faulty:
+            say(f"{file} cannot be applied, and nothing was changed:")
+            for problem in faulty.problems:
+                say(f"- {problem}")
+            raise typer.Exit(Exit.REFUSED) from None
+        brought = agencies.apply(told, Act(datetime.now(UTC), "", "cli"))
+        if output == "json":
+            changes = {name: list(pair) for name, pair in brought.changes.items()}
+            write_json(
+                {"agency": told.slug, "created": brought.created, "changes": changes, "kept": list(brought.kept)}
+            )
+        else:
+            _print(told.slug, brought)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _print(slug: str, brought: "Brought") -> None:
+    out = console()
+    if brought.created:
+        out.print(f"Agency {slug} is made.")
+    elif brought.changes:
+        out.print(f"Agency {slug} is changed:")
+        for name, (was, now) in brought.changes.items():
+            out.print(f"  {shown(name)}: {shown(was) or '(none)'} → {shown(now) or '(deleted)'}", markup=False)
+    else:
+        out.print(f"Agency {slug} is as the file says; nothing was changed.")
+    for kept in brought.kept:
+        out.print(f"Kept, although the file does not name it: {shown(kept)}.", markup=False)
+
+
+@app.command("list")
+def list_(output: options.Output = "text") -> None:
+    """The agencies, and how many users each has.
+
+    Example: muster agency list
+    """
+    with opened():
+        from dataclasses import asdict
+
+        from musterbook.directory import agencies
+
+        listed = agencies.listed()
+        if output == "json":
+            write_json([asdict(agency) for agency in listed])
+            return
+        if not listed:
+            say("There is no agency yet. Make one with `muster agency apply FILE.toml`.")
+        for agency in listed:
+            console().print(
+                f"{agency.slug}  {shown(agency.name)}  users: {agency.users:,} (active: {agency.active:,})",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip

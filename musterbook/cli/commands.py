@@ -1,0 +1,54 @@
+"""All commands, in the order of the help; each module holds those of one noun, and loads what it needs when it runs."""
+
+from typing import Annotated
+
+import typer
+
+from musterbook import __version__
+from musterbook.cli import agencies, audit, example, export, imports, installation
+from musterbook.cli.output import quiet_when_nobody_reads
+from musterbook.cli.session import take_process
+
+app = typer.Typer(
+    name="muster",
+    help="An agency's users, kept true by bulk import.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(agencies.app, name="agency")
+app.command("import")(imports.import_file)
+app.add_typer(imports.app, name="imports")
+app.command("apply")(imports.apply)
+app.command("undo")(imports.undo)
+app.command("export")(export.export)
+app.command("example")(example.example)
+app.add_typer(audit.app, name="audit")
+app.command("migrate")(installation.migrate)
+app.command("doctor")(installation.doctor)
+app.command("backup")(installation.backup)
+app.command("restore")(installation.restore)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"muster {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _muster(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """An agency's users, kept true by bulk import."""
+
+
+def run() -> None:
+    """Run the command that was called."""
+    take_process()
+    with quiet_when_nobody_reads():
+        app()

@@ -1,0 +1,34 @@
+"""`muster example`: the example file, to be filled in."""
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from musterbook.cli import options
+from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.output import save, say, writable, write
+
+
+def example(
+    form: Annotated[Literal["csv", "xlsx"], typer.Option("--format", help="CSV, or an Excel workbook.")] = "csv",
+    to: options.To = None,
+) -> None:
+    """Write the example file: the thirteen headings and four example users, whom an import skips.
+
+    Example: muster example --format xlsx --to users.xlsx
+    """
+    from musterbook.core import example
+
+    try:
+        writable(to)
+        if to is None and form == "xlsx" and sys.stdout.isatty():
+            raise WrongCall("A workbook cannot be shown on a terminal. Name a file with --to.")
+    except WrongCall as wrong:
+        say(str(wrong))
+        raise typer.Exit(Exit.WRONG_CALL) from None
+    content = example.example(form)
+    if to is None:
+        write([content])
+    else:
+        save([content], to)

@@ -1,0 +1,88 @@
+"""How a command ends: the exit statuses, and for each named exception its status and its sentence."""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+
+class Exit(IntEnum):
+    """The exit statuses of the contract."""
+
+    DONE = 0
+    SOME_ERRORED = 1
+    WRONG_CALL = 2
+    REFUSED = 3
+    HELD = 4
+    FAILED = 5
+
+
+class WrongCall(Exception):
+    """The command was called wrongly; the message says how, and what to write instead."""
+
+
+_STATES = {"refused": Exit.REFUSED, "held": Exit.HELD, "failed": Exit.FAILED}
+
+
+def of_import(state: str, errored: int) -> Exit:
+    """The status of an import that ended in the state, with so many errored rows."""
+    return _STATES.get(state, Exit.SOME_ERRORED if errored else Exit.DONE)
+
+
+Sentence: TypeAlias = Callable[[Any], str]
+
+
+def of(error: Exception) -> tuple[Exit, str] | None:
+    """The status and the sentence of a named exception, None for one that nobody expected."""
+    for kind, (status, sentence) in _table().items():
+        if isinstance(error, kind):
+            return status, sentence(error)
+    return None
+
+
+def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import OperationalError
+
+    from musterbook.directory import (
+        agencies,
+        backups,
+        export,
+        imports,
+        installation,
+        kept_files,
+        queries,
+        undo,
+        written,
+    )
+
+    wrong: dict[type[Exception], Sentence] = {
+        WrongCall: str,
+        ImproperlyConfigured: str,
+        agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
+        export.UnknownFilter: str,
+        imports.UnknownImport: lambda e: (
+            f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are."
+        ),
+        imports.KeyTaken: lambda e: (
+            f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
+        ),
+        imports.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
+        imports.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
+        installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
+        kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
+        queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
+        written.TooLong: lambda e: (
+            f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
+        ),
+        undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
+    }
+    failed: dict[type[Exception], Sentence] = {
+        backups.CannotBackUp: str,
+        imports.Failed: str,
+        OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
+    }
+    return {
+        backups.CannotRestore: (Exit.REFUSED, str),
+        **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
+        **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},
+    }

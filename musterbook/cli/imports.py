@@ -1,0 +1,287 @@
+"""`muster import`, `imports`, `apply` and `undo`: imports done, looked at, applied as they were previewed, and taken back."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from musterbook.cli import exits, options
+from musterbook.cli.exits import Exit, WrongCall
+from musterbook.cli.output import save, say, writable, write_json
+from musterbook.cli.session import opened
+
+if TYPE_CHECKING:
+    from musterbook.core.plan import Plan
+    from musterbook.directory import models
+    from musterbook.directory.imports import Done, Progress, Upload
+
+app = typer.Typer(help="The imports so far.", invoke_without_command=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be told of an import, and into which files."""
+
+    output: str
+    rows: str
+    results: Path | None = None
+    errors: Path | None = None
+
+    def check(self) -> None:
+        """Raises WrongCall for a file that cannot be written, before anything is done."""
+        writable(self.results)
+        writable(self.errors)
+
+
+def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")
+    ],
+    agency: options.Agency,
+    mode: Annotated[
+        Literal["update", "sync"],
+        typer.Option(
+            "--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."
+        ),
+    ] = "update",
+    preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
+    confirm_deactivations: options.Confirm = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Any problem in any row, and nothing is written.")] = False,
+    no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")] = False,
+    act_as: options.As = "",
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Such as windows-1252; else told from the file.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", help="comma, semicolon, tab or pipe; else told from the header row.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")
+    ] = None,
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+    results: options.Results = None,
+    errors: options.Errors = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", metavar="KEY", help="Sent twice with one key, it is one import.")
+    ] = None,
+) -> None:
+    """Import a file: add and update users, or synchronize all.
+
+    Rows with problems change nothing and are listed; all others are applied, in one transaction. Exit status: 0 done;
+    1 done, some rows errored; 2 called wrongly; 3 refused; 4 held; 5 failed. From 2 on nothing was changed.
+
+    Example: muster import roster.csv --agency springfield-pd --mode sync --preview
+    """
+    wanted = Wanted(output, rows, results, errors)
+    with opened():
+        from musterbook.core.policy import Mode
+        from musterbook.directory import agencies, imports
+
+        wanted.check()
+        asked = imports.Options(
+            mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
+            mapping=_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+        )  # fmt: skip
+        found, upload = agencies.find(agency), _upload(file)
+
+        def work(at: datetime, progress: "Progress") -> "Done":
+            return imports.run(
+                found, upload, asked, at=at, by=act_as, through="cli", key=idempotency_key or None, progress=progress
+            )
+
+        _carry_out(work, wanted)
+
+
+def _mapping(given: list[str]) -> dict[str, str]:
+    parted = [pair.rpartition("=") for pair in given]
+    for heading, sign, column in parted:
+        if not sign or not heading:
+            raise WrongCall(f'--map is “{heading}{sign}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
+    return {heading: column.strip().upper() for heading, _, column in parted}
+
+
+def _upload(file: str) -> "Upload":
+    from django.conf import settings
+
+    from musterbook.directory.imports import Upload
+
+    # One byte over the limit is enough for the refusal.
+    most = settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + 1
+    if file == "-":
+        return Upload(sys.stdin.buffer.read(most), "standard input")
+    try:
+        with Path(file).open("rb") as stream:
+            return Upload(stream.read(most), Path(file).name)
+    except OSError as error:
+        raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def apply(
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import that was previewed, or held.")],
+    confirm_deactivations: options.Confirm = None,
+    act_as: options.As = "",
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+    results: options.Results = None,
+    errors: options.Errors = None,
+) -> None:
+    """Do what a preview showed, as it was seen; if the directory has moved so that the plan differs, nothing.
+
+    A plan that deactivates more users than the agency allows needs their exact number.
+
+    Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7
+    """
+    wanted = Wanted(output, rows, results, errors)
+    with opened():
+        from musterbook.directory import history, imports
+
+        wanted.check()
+        record = history.find(number)
+        if record.undoes:
+            raise WrongCall(
+                f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
+            )
+        if record.held and confirm_deactivations != record.held["deactivations"]:
+            say(
+                f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed."
+            )
+            raise typer.Exit(Exit.HELD)
+
+        def work(at: datetime, progress: "Progress") -> "Done":
+            return imports.apply_previewed(
+                record.agency,
+                record.number,
+                at=at,
+                by=act_as,
+                through="cli",
+                confirmed=confirm_deactivations,
+                progress=progress,
+            )
+
+        _carry_out(work, wanted)
+
+
+def undo(
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import to take back.")],
+    preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
+    act_as: options.As = "",
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+) -> None:
+    """Take an applied import back, by an import of its own.
+
+    Values go back where nobody has changed them since; users whom it added become Inactive, for nobody is ever deleted.
+
+    Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
+    """
+    with opened():
+        from musterbook.directory import history
+        from musterbook.directory import undo as undoing
+
+        record = history.find(number)
+
+        def work(at: datetime, progress: "Progress") -> "Done":
+            return undoing.run(record, at=at, by=act_as, through="cli", preview=preview, progress=progress)
+
+        _carry_out(work, Wanted(output, rows))
+
+
+@app.callback()
+def list_(
+    context: typer.Context,
+    agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The agency, by its slug.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The latest so many.")] = 50,
+    output: options.Output = "text",
+) -> None:
+    """The imports of an agency so far, the latest first.
+
+    Example: muster imports --agency springfield-pd
+    """
+    if context.invoked_subcommand:
+        return
+    with opened():
+        from dataclasses import asdict
+
+        from musterbook.cli import printed
+        from musterbook.directory import agencies, history
+
+        if not agency:
+            raise WrongCall("Name the agency: `muster imports --agency SLUG`; or an import: `muster imports show ID`.")
+        entries = history.entries(agencies.find(agency))[:limit]
+        if output == "json":
+            write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
+        else:
+            printed.imports(entries)
+
+
+@app.command()
+def show(
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import.")],
+    output: options.Output = "text",
+    rows: options.Rows = "errored",
+) -> None:
+    """What an import came to, as far as it is kept: rows that changed somebody, and those with problems or notes.
+
+    Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
+    """
+    with opened():
+        from musterbook.directory import history
+
+        _print(history.find(number), None, Wanted(output, rows))
+
+
+def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> None:
+    """Does it, tells what it came to, and ends with the status of that."""
+    from musterbook.cli.progress import told
+    from musterbook.directory import history, imports
+
+    try:
+        with told() as progress:
+            done = work(datetime.now(UTC), progress)
+    except imports.Failed as failed:
+        if wanted.output == "json":
+            write_json(history.failure(failed).as_json())
+        raise
+    if done.plan is None:
+        say(f"This is import {done.record.number}, sent with this idempotency key before. It was not done again.")
+    _print(done.record, done.plan, wanted)
+
+
+def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
+    """Tells what an import came to, as it is wanted, and ends the command with its status."""
+    from musterbook.cli import printed
+    from musterbook.core.report import Rows
+    from musterbook.directory import history
+
+    told = history.report_of(record, plan, Rows(wanted.rows))
+    _save_files(plan, wanted)
+    if wanted.output == "json":
+        write_json(told.as_json())
+    else:
+        printed.report(told, history.noted(record, plan), history.names(record, printed.LISTED), wanted.errors)
+    raise typer.Exit(exits.of_import(told.state, told.counts["errored"]))
+
+
+def _save_files(plan: "Plan | None", wanted: Wanted) -> None:
+    """Writes the results file and the errors file; the import is done, whatever becomes of them."""
+    from musterbook.core import report, results
+
+    for path, made in ((wanted.results, results.results_file), (wanted.errors, results.errors_file)):
+        if path is None:
+            continue
+        if plan is None or plan.table.problems:
+            say(f"{path} was not written: no rows were read.")
+            continue
+        try:
+            save([made(plan.table, report.outcomes(plan))], path)
+        except OSError as error:
+            say(f"{path} could not be written: {error.strerror}. The import itself is done as told.")

@@ -1,0 +1,99 @@
+"""What a command writes: results to standard output, all else to standard error, nothing that a terminal would obey."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musterbook.cli.exits import WrongCall
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_WIDE = 160
+"""Columns of plain text, where there is no terminal to ask."""
+
+
+def shown(text: str) -> str:
+    """Text of a file as a terminal may be given it: what it would obey instead of show, as its number."""
+    return _UNSEEN.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def say(sentence: str) -> None:
+    """A note or an error, on standard error."""
+    with suppress(BrokenPipeError):
+        sys.stderr.write(f"{shown(sentence)}\n")
+        sys.stderr.flush()
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console for people: colours only on a terminal, and never with NO_COLOR."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, width=None if stream.isatty() else _WIDE, soft_wrap=False
+    )
+
+
+def write(parts: Iterable[bytes]) -> None:
+    """Bytes to standard output; a reader that has gone ends the writing quietly."""
+    try:
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nobody_reads()
+
+
+def write_json(value: object) -> None:
+    """A value as JSON, on standard output."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    write([f"{text}\n".encode(errors="replace")])
+
+
+def save(parts: Iterable[bytes], path: Path) -> None:
+    """Bytes into a file, which appears whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.writelines(parts)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def writable(path: Path | None) -> None:
+    """Raises WrongCall unless a file can be written there; asked before anything is done."""
+    if path is None:
+        return
+    folder = path.parent
+    if path.is_dir():
+        raise WrongCall(f"{path} is a folder. Name a file.")
+    if not folder.is_dir():
+        raise WrongCall(f"There is no folder {folder} to write {path.name} into. Make it first.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise WrongCall(f"{path} cannot be written. Name another file, or have it made writable.")
+
+
+@contextmanager
+def quiet_when_nobody_reads() -> Iterator[None]:
+    """Ends quietly when who reads the output has gone; and writes what the terminal's encoding lacks as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a stream that is not text has it not
+    try:
+        yield
+    except BrokenPipeError:
+        _nobody_reads()
+
+
+def _nobody_reads() -> None:
+    """Python writes what is left at its end; it goes nowhere instead."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

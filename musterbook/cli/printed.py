@@ -1,0 +1,237 @@
+"""What an import came to, as a person likes to read it: what happened, the counts, what to mend, and what to do next."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from musterbook.cli.output import console, shown
+
+if TYPE_CHECKING:
+    from musterbook.core.problems import Problem
+    from musterbook.core.report import Report, Row
+    from musterbook.directory.history import Entry
+
+LISTED = 50
+"""So many of a kind are listed; of the others it is said where they are to be had."""
+
+_MODES = {"update": "update", "sync": "synchronize"}
+_STYLES = {"applied": "bold green", "previewed": "bold cyan", "held": "bold yellow"}
+_FAILED = "bold red"
+
+PROTECTIONS = {
+    "exempt": "exempt from synchronize",
+    "own-account": "the operator's own account",
+    "above-your-role": "above the operator's role",
+    "last-administrator": "the last registered administrator",
+}
+"""Why a user is protected, in words."""
+
+HELD = {
+    "deactivation-limit": "More users would become Inactive than the agency allows unasked.",
+    "unreadable-rows": "Some rows cannot be read well enough to tell whom they mean.",
+}
+"""Why an import is held, in words."""
+
+
+def report(
+    told: "Report", noted: "Sequence[tuple[str, Problem]]", names: Mapping[str, str], errors: Path | None
+) -> None:
+    """Prints the report; `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for."""
+    out = console()
+    _headline(out, told)
+    if told.state not in ("failed", "running"):
+        _counts(out, told)
+    _of_file(out, told)
+    _errored(out, told, errors)
+    _listed(out, told)
+    _noted(out, noted)
+    _leavers(out, told, names)
+    _next(out, told)
+
+
+def _headline(out: Console, told: "Report") -> None:
+    done = {
+        "applied": "Applied",
+        "previewed": "Preview, nothing was changed",
+        "held": "Held, nothing was changed",
+        "refused": "Refused, nothing was changed",
+        "failed": "Failed, nothing was changed",
+    }.get(told.state, told.state)
+    line = Text(done, style=_STYLES.get(told.state, _FAILED))
+    line.append(f": {told.agency}, {_MODES[told.mode]}, import {told.number}", style="not bold default")
+    out.print(line, soft_wrap=True)
+    if told.message:
+        out.print(_plain(told.message))
+    if told.held:
+        held = told.held
+        out.print(_plain(
+            f"{HELD[str(held['code'])]} It would deactivate {held['deactivations']:,} of {held['active']:,} active users;"
+            f" {held['limit']:,} are allowed."
+        ))  # fmt: skip
+
+
+def _counts(out: Console, told: "Report") -> None:
+    """The counts that are not 0, and always the rows."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    table.add_column(justify="right")
+    counts = told.counts
+    labels = dict(counts) | ({"updated": counts["updated"]})
+    for name, number in labels.items():
+        if number or name == "rows":
+            label = "of them reactivated" if name == "reactivated" else name
+            style = "red" if name == "errored" else "yellow" if name == "deactivated" else ""
+            table.add_row(f"{number:,}", label, style=style)
+    out.print(table)
+
+
+def _of_file(out: Console, told: "Report") -> None:
+    if told.problems:
+        _heading(out, "The file")
+        for problem in told.problems:
+            out.print(_sentence(problem), soft_wrap=True)
+    if told.notes:
+        _heading(out, "Notes on the file")
+        for note in told.notes:
+            out.print(_sentence(note), soft_wrap=True)
+
+
+def _errored(out: Console, told: "Report", errors: Path | None) -> None:
+    rows = [row for row in told.rows if row.outcome == "errored"]
+    if not rows:
+        return
+    _heading(out, "Errors: these rows change nothing")
+    _table(out, [(str(row.row), row.external_id, problem) for row in rows[:LISTED] for problem in row.problems])
+    if len(rows) > LISTED:
+        there = f"all are in {errors}" if errors else "--errors PATH writes them all into a file"
+        out.print(_plain(f"… and {len(rows) - LISTED:,} more rows; {there}."))
+
+
+def _listed(out: Console, told: "Report") -> None:
+    """The other rows, where --rows asks for them."""
+    rows = [row for row in told.rows if row.outcome != "errored"]
+    if not rows:
+        return
+    _heading(out, "Rows")
+    table = _grid("row", "external id", "outcome", "changes")
+    for row in rows:
+        table.add_row(str(row.row), shown(row.external_id), row.outcome, _changes(row))
+    out.print(table)
+
+
+def _changes(row: "Row") -> Text:
+    lines = [
+        f"{heading}: {before or '(blank)'} → {after or '(blank)'}" for heading, (before, after) in row.changes.items()
+    ]
+    return _plain("\n".join(lines))
+
+
+def _noted(out: Console, noted: "Sequence[tuple[str, Problem]]") -> None:
+    if not noted:
+        return
+    _heading(out, "Notes")
+    _table(out, [(str(note.row), external_id, note) for external_id, note in noted[:LISTED]])
+    if len(noted) > LISTED:
+        out.print(_plain(f"… and {len(noted) - LISTED:,} more; --output json --rows all tells them all."))
+
+
+def _leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
+    if told.deactivated:
+        done = told.state == "applied"
+        _heading(out, f"{'Deactivated' if done else 'Would be deactivated'}: the file does not mention them")
+        table = _grid("external id", "name")
+        for external_id in told.deactivated[:LISTED]:
+            table.add_row(shown(external_id), shown(names.get(external_id, "")))
+        out.print(table)
+        if len(told.deactivated) > LISTED:
+            out.print(_plain(f"… and {len(told.deactivated) - LISTED:,} more; --output json lists them all."))
+    if told.protected:
+        _heading(out, "Protected: kept although the file does not mention them")
+        table = _grid("external id", "name", "why")
+        for one in told.protected[:LISTED]:
+            external_id, code = one["external_id"], one["code"]
+            table.add_row(shown(external_id), shown(names.get(external_id, "")), PROTECTIONS.get(code, code))
+        out.print(table)
+        if len(told.protected) > LISTED:
+            out.print(_plain(f"… and {len(told.protected) - LISTED:,} more; --output json lists them all."))
+
+
+def _next(out: Console, told: "Report") -> None:
+    """What to do next, where there is something to do."""
+    number = told.held["deactivations"] if told.held else None
+    confirm = f" --confirm-deactivations {number}" if told.held else ""
+    if told.state == "previewed" and told.file.get("format"):
+        _command(out, "To do it", f"muster apply {told.number}{confirm}")
+    elif told.state == "previewed":
+        _command(out, "To do it", shlex.join(["muster", *(a for a in sys.argv[1:] if a != "--preview")]))
+    elif told.state == "held":
+        _command(out, "If that is right", f"{_again()}{confirm}")
+    elif told.state == "applied" and told.counts["errored"]:
+        out.print(_plain("\nMend the errored rows and import them again; all other rows are done."))
+
+
+def _again() -> str:
+    """The command as it was called, without a number confirmed before and without the key of what is held now."""
+    kept, skip = [], False
+    for argument in sys.argv[1:]:
+        if not skip and not argument.startswith(("--confirm-deactivations", "--idempotency-key")):
+            kept.append(argument)
+        skip = not skip and argument in ("--confirm-deactivations", "--idempotency-key")
+    return shlex.join(["muster", *kept])
+
+
+def _command(out: Console, when: str, command: str) -> None:
+    line = Text(f"\n{when}: ")
+    line.append(shown(command), style="bold")
+    out.print(line, soft_wrap=True)
+
+
+def _heading(out: Console, title: str) -> None:
+    out.print()
+    out.print(Text(title, style="bold"))
+
+
+def _grid(*headings: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(
+            heading, justify="right" if heading == "row" else "left", no_wrap=heading == "row", overflow="fold"
+        )
+    return table
+
+
+def _table(out: Console, found: "Sequence[tuple[str, str, Problem]]") -> None:
+    table = _grid("row", "external id", "column", "")
+    for row, external_id, problem in found:
+        table.add_row(row, _plain(external_id), _plain(problem.column), _sentence(problem))
+    out.print(table)
+
+
+def _sentence(problem: "Problem") -> Text:
+    text = _plain(problem.message)
+    return text.append(f" {shown(problem.remedy)}", style="dim") if problem.remedy else text
+
+
+def _plain(text: str) -> Text:
+    """Text that stands in no terminal's way: neither markup nor orders to the terminal."""
+    return Text(shown(text))
+
+
+def imports(entries: "Sequence[Entry]") -> None:
+    """Prints the list of an agency's imports."""
+    out = console()
+    if not entries:
+        out.print("No import so far.")
+        return
+    table = _grid("import", "when (UTC)", "mode", "state", "by", "file", "added", "updated", "errored", "deactivated")
+    for entry in entries:
+        numbers = [f"{entry.counts.get(name, 0):,}" for name in ("added", "updated", "errored", "deactivated")]
+        file = f"undo of {entry.undoes}" if entry.undoes else shown(entry.file_name)
+        when = f"{entry.at:%Y-%m-%d %H:%M}"
+        table.add_row(entry.number, when, entry.mode, entry.state, shown(entry.actor) or "system", file, *numbers)
+    out.print(table)

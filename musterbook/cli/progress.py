@@ -1,0 +1,51 @@
+"""How an import comes along, on standard error: a bar on a terminal; elsewhere only that it waits for another."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from musterbook.cli.output import console, say
+
+if TYPE_CHECKING:
+    from musterbook.directory.imports import Progress
+
+_WAITING = "waiting"
+
+
+@contextmanager
+def told() -> Iterator["Progress"]:
+    """Gives what is to be told of each stage."""
+    if sys.stderr.isatty():
+        with _bar() as progress:
+            yield progress
+    else:
+        yield _Waiting()
+
+
+class _Waiting:
+    """Says once that the import waits, and for whom."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG002  (there is no bar to move)
+        if stage.startswith(_WAITING) and not self._said:
+            say(f"{stage.capitalize()} …")
+            self._said = True
+
+
+@contextmanager
+def _bar() -> Iterator["Progress"]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def progress(stage: str, done: int = 0, total: int = 0) -> None:
+            bar.update(
+                task, description=f"{stage} {total:,} users" if total else stage, completed=done, total=total or None
+            )
+
+        yield progress

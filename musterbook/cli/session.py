@@ -1,0 +1,85 @@
+"""One command on one installation: Django and the database made ready, and every exception turned into a clear end."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import typer
+
+from musterbook.cli import exits
+from musterbook.cli.exits import Exit
+from musterbook.cli.output import say
+
+_LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened(*, migrated: bool = True) -> Iterator[None]:
+    """Makes the installation ready (unless `migrated` is False: its settings alone), and ends the command clearly."""
+    with _clear_end():
+        import django
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
+        django.setup()
+        if migrated:
+            from musterbook.directory import installation
+
+            installation.ready()
+        yield
+
+
+@contextmanager
+def _clear_end() -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        say("Cancelled. Nothing was changed.")
+        raise typer.Exit(Exit.FAILED) from None
+    except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
+        status, sentence = exits.of(error) or (Exit.FAILED, unexpected(error))
+        say(sentence)
+        raise typer.Exit(status) from None
+
+
+def unexpected(error: Exception) -> str:
+    """What to say of an error that nobody expected; its trace goes into the log, for whoever will look into it."""
+    _LOG.error("The command failed", exc_info=error)
+    told = f"It failed: {type(error).__name__}: {error}".strip()
+    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {_log_file()}."
+
+
+def take_process() -> None:
+    """Has this process end as it should: a request to end rolls back as Ctrl-C does, and traces go into the log."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, interrupt)
+    logger = logging.getLogger("musterbook")
+    logger.addHandler(_Log())
+    logger.propagate = False
+
+
+class _Log(logging.Handler):
+    """Writes into a file of the installation, never onto the terminal of a person."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Appends the record; where that cannot be done, nobody is the wiser."""
+        with suppress(OSError), _log_file().open("a", encoding="utf-8") as file:
+            file.write(f"{self.format(record)}\n")
+
+
+def _log_file() -> Path:
+    from musterbook import environment
+
+    return environment.home() / "muster.log"

@@ -1,0 +1,122 @@
+"""The numbering plans of the world as expressions over whole columns: which numbers are possible, and which are in use.
+
+They are made of the phone library's own tables, and settle only what the library would settle alike (tested).
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneMetadata
+    from phonenumbers.phonemetadata import PhoneNumberDesc
+
+_KINDS = (
+    "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail",
+)  # fmt: skip
+
+
+def settled(full: pl.Series, *, in_use: bool) -> pl.Series:
+    """Whether each number, all digits with the calling code first, is surely stored as it stands.
+
+    That is: possible, or even in use; and not beginning, after the calling code, with what may be a national prefix.
+    A number that is not settled may be one all the same. Null is not settled.
+    """
+    possible, prefixed = _patterns()
+    plain = full.str.contains(possible) & ~full.str.contains(prefixed)
+    return (plain & _in_use(full.set(~plain, None)) if in_use else plain).fill_null(False)
+
+
+def calling_code(country: str) -> str:
+    """The calling code of a country's ISO code."""
+    import phonenumbers
+
+    return str(phonenumbers.country_code_for_region(country))
+
+
+def dialling_out(country: str) -> str:
+    """The pattern of what is dialled in the country before a calling code."""
+    return f"^(?:{_main(calling_code(country)).international_prefix})"
+
+
+def national_prefix(country: str) -> str:
+    """The pattern of what may be a national prefix in the country."""
+    data = _main(calling_code(country))
+    return f"^(?:{data.national_prefix_for_parsing or '[^0-9]'})"
+
+
+def lengths(country: str) -> list[int]:
+    """How many digits the numbers of the country can have, without calling code."""
+    return list(_general(_main(calling_code(country))).possible_length)
+
+
+@cache
+def _codes() -> tuple[str, ...]:
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    return tuple(str(code) for code in COUNTRY_CODE_TO_REGION_CODE)
+
+
+@cache
+def _main(code: str) -> "PhoneMetadata":
+    """The plan that the library reads a calling code's numbers by."""
+    import phonenumbers
+
+    region = phonenumbers.region_code_for_country_code(int(code))
+    data = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
+    return cast("PhoneMetadata", data)
+
+
+def _general(data: "PhoneMetadata") -> "PhoneNumberDesc":
+    return cast("PhoneNumberDesc", data.general_desc)
+
+
+@cache
+def _patterns() -> tuple[str, str]:
+    """The patterns of possible numbers, and of numbers that may bear a national prefix."""
+    possible, prefixed = [], []
+    for code in _codes():
+        data = _main(code)
+        possible.append(f"{code}(?:{_either(f'[0-9]{{{length}}}' for length in _general(data).possible_length)})")
+        if data.national_prefix_for_parsing:
+            prefixed.append(f"{code}(?:{data.national_prefix_for_parsing})")
+    return f"^(?:{_either(possible)})$", f"^(?:{_either(prefixed)})"
+
+
+def _in_use(full: pl.Series) -> pl.Series:
+    frame = pl.DataFrame({"full": full}).with_row_index("at")
+    coded = frame.with_columns(code=pl.col("full").str.extract(f"^({_either(_codes())})")).drop_nulls()
+    parts = [part.filter(_used(str(code))).select("at") for (code,), part in coded.group_by("code")]
+    return frame["at"].is_in(pl.concat([coded.select("at").clear(), *parts])["at"].implode())
+
+
+@cache
+def _used(code: str) -> pl.Expr:
+    """Whether numbers of the calling code are in use in one of its regions."""
+    import phonenumbers
+
+    national = pl.col("full").str.slice(len(code))
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
+    if len(regions) == 1:
+        return _used_by(_main(code), national)
+    plans = [cast("PhoneMetadata", phonenumbers.PhoneMetadata.metadata_for_region(region)) for region in regions]
+    # Leading digits alone assign a number to a region, whether it is in use there or not: for the library to judge.
+    assigned = _either(data.leading_digits for data in plans if data.leading_digits)
+    used = pl.any_horizontal(pl.lit(False), *(_used_by(data, national) for data in plans if not data.leading_digits))
+    return used & ~national.str.contains(f"^(?:{assigned})") if assigned else used
+
+
+def _used_by(data: "PhoneMetadata", national: pl.Expr) -> pl.Expr:
+    kinds = [desc for kind in _KINDS if (desc := getattr(data, kind)) is not None and desc.national_number_pattern]
+    return _described(_general(data), national) & pl.any_horizontal(_described(desc, national) for desc in kinds)
+
+
+def _described(desc: "PhoneNumberDesc", national: pl.Expr) -> pl.Expr:
+    matches = national.str.contains(f"^(?:{desc.national_number_pattern})$")
+    return matches & national.str.len_bytes().is_in(list(desc.possible_length)) if desc.possible_length else matches
+
+
+def _either(patterns: Iterable[str]) -> str:
+    return "|".join(patterns)

@@ -1,0 +1,185 @@
+"""Agencies: found, listed, and brought to what an agency file says, with one event in the trail for what that changed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from django.db import transaction
+from django.db.models import Count, QuerySet
+
+from musterbook.core.keys import fold
+from musterbook.core.policy import DeactivationLimit
+from musterbook.core.vocabulary import Role
+from musterbook.directory import locks, models, trail
+from musterbook.directory.agency_file import ADMINISTRATOR, AgencyFile
+from musterbook.directory.trail import Act
+
+
+class UnknownAgency(Exception):
+    """No agency has that slug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One agency in the list of all."""
+
+    slug: str
+    name: str
+    users: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What an agency file came to: whether the agency is new, each setting before and after, and what had to be kept."""
+
+    created: bool
+    changes: Mapping[str, tuple[str, str]]
+    kept: tuple[str, ...]
+    """Roles, ranks and groups that the file does not name and that users have."""
+
+
+def find(slug: str) -> models.Agency:
+    """The agency with that slug. Raises UnknownAgency."""
+    try:
+        return models.Agency.objects.get(slug=slug)
+    except models.Agency.DoesNotExist:
+        raise UnknownAgency(slug) from None
+
+
+def listed() -> list[Listed]:
+    """All agencies, by slug."""
+    users = dict(_counted(models.User.objects.all()))
+    active = dict(_counted(models.User.objects.filter(active=True)))
+    return [
+        Listed(agency.slug, agency.name, users.get(agency.pk, 0), active.get(agency.pk, 0))
+        for agency in models.Agency.objects.order_by("slug")
+    ]
+
+
+def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
+    return list(users.order_by().values_list("agency_id").annotate(number=Count("id")))
+
+
+def apply(told: AgencyFile, act: Act) -> Brought:
+    """Creates the agency or brings it to what the file says; what the file is silent about stays as it is."""
+    with transaction.atomic():
+        agency, created = models.Agency.objects.get_or_create(
+            slug=told.slug, defaults={"name": told.name, "created_at": act.at}
+        )
+        locks.row(agency)
+        before = {} if created else _settings(agency)
+        _set(agency, told)
+        _roles(agency, told.roles or ())
+        kept = [*_drop_roles(agency, told), *_ranks(agency, told), *_groups(agency, told)]
+        changes = _differences(before, _settings(agency))
+        _tell(agency, act, changes, "agency.added" if created else "agency.changed")
+    return Brought(created, changes, tuple(kept))
+
+
+def _set(agency: models.Agency, told: AgencyFile) -> None:
+    agency.refresh_from_db()
+    agency.name = told.name
+    if told.country is not None:
+        agency.default_country = told.country
+    if told.mail is not None:
+        agency.sends_mail = told.mail
+    if told.limit is not None:
+        limit = told.limit
+        agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
+    agency.save()
+
+
+def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
+    """Adds the roles and brings them to the file's state; Admin is there whatever the file says, and stays as it is."""
+    models.Role.objects.get_or_create(
+        agency=agency, administrator=True, defaults={"name": ADMINISTRATOR, "name_key": fold(ADMINISTRATOR)}
+    )
+    for role in told:
+        if not role.administrator:
+            models.Role.objects.update_or_create(
+                agency=agency, name_key=fold(role.name),
+                defaults={"name": role.name, "permissions": sorted(role.permissions)},
+            )  # fmt: skip
+
+
+def _drop_roles(agency: models.Agency, told: AgencyFile) -> list[str]:
+    if told.roles is None:
+        return []
+    others = models.Role.objects.filter(agency=agency, administrator=False)
+    unnamed = others.exclude(name_key__in=[fold(role.name) for role in told.roles])
+    return _drop(agency, unnamed, "role", "name")
+
+
+def _ranks(agency: models.Agency, told: AgencyFile) -> list[str]:
+    if told.ranks is None:
+        return []
+    unnamed = models.Rank.objects.filter(agency=agency).exclude(name_key__in=[fold(rank.name) for rank in told.ranks])
+    kept = _drop(agency, unnamed, "rank", "name")
+    for position, rank in enumerate(told.ranks):
+        models.Rank.objects.update_or_create(
+            agency=agency, name_key=fold(rank.name),
+            defaults={"name": rank.name, "abbreviation": rank.abbreviation, "position": position},
+        )  # fmt: skip
+    for position, left in enumerate(unnamed.order_by("position", "id"), len(told.ranks)):
+        models.Rank.objects.filter(pk=left.pk).update(position=position)
+    return kept
+
+
+def _groups(agency: models.Agency, told: AgencyFile) -> list[str]:
+    if told.groups is None:
+        return []
+    ids = [group.external_id for group, _ in told.groups]
+    kept = _drop(
+        agency, models.Group.objects.filter(agency=agency).exclude(external_id__in=ids), "group", "external_id"
+    )
+    for group, name in told.groups:
+        models.Group.objects.update_or_create(
+            agency=agency, external_id=group.external_id, defaults={"name": name, "active": group.active}
+        )
+    return kept
+
+
+def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str) -> list[str]:
+    """Deletes those that no user has; says of the others that they are kept."""
+    used = dict(models.User.objects.filter(agency=agency).values_list(noun).annotate(number=Count("id")).order_by())
+    left = [entry for entry in unnamed.order_by("pk") if entry.pk in used]
+    unnamed.exclude(pk__in=[pk for pk in used if pk]).delete()
+    return [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in left]
+
+
+def _settings(agency: models.Agency) -> dict[str, str]:
+    """All that an agency file can say of an agency, each under a name of its own."""
+    limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
+    told = {
+        "name": agency.name,
+        "default_country": agency.default_country,
+        "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
+        "mail": "true" if agency.sends_mail else "false",
+    }
+    for role in models.Role.objects.filter(agency=agency).order_by("pk"):
+        said = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
+        told[f"role {role.name_key}"] = f"{role.name}: {said}"
+    for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
+        short = f" ({rank.abbreviation})" if rank.abbreviation else ""
+        told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"
+    for group in models.Group.objects.filter(agency=agency).order_by("pk"):
+        told[f"group {group.external_id}"] = f"{group.name} ({'active' if group.active else 'not active'})"
+    return told
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    names = [*before, *(name for name in after if name not in before)]
+    pairs = {name: (before.get(name, ""), after.get(name, "")) for name in names}
+    return {name: (was, now) for name, (was, now) in pairs.items() if was != now}
+
+
+def _tell(agency: models.Agency, act: Act, changes: Mapping[str, tuple[str, str]], kind: str) -> None:
+    if changes:
+        happened = pl.DataFrame({
+            "kind": [kind], "subject_id": [None], "subject_external_id": [""], "row": [None],
+            "changes": [json.dumps(changes, ensure_ascii=False, separators=(",", ":"))],
+        })  # fmt: skip
+        trail.append(agency, act, happened)

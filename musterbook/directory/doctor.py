@@ -1,0 +1,136 @@
+"""The doctor: what is wrong with this installation, and how to mend it."""
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from musterbook import __version__
+from musterbook.directory import frames, imports, installation, models
+
+_ENOUGH_BYTES = 1 << 30
+_OLDEST_POSTGRES = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: what was found, and the remedy ("" where all is well)."""
+
+    about: str
+    found: str
+    remedy: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """Everything looked at, one by one; without a database, only what needs none."""
+    yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_engine()}")
+    yield _folder()
+    yield _space()
+    database = _database()
+    yield database
+    if not database.remedy:
+        looked: tuple[Callable[[], Finding], ...] = (_migrations, _imports, _trails)
+        for look in looked:
+            found = look()
+            yield found
+            if look is _migrations and found.remedy:
+                return
+
+
+def _engine() -> str:
+    return "PostgreSQL" if frames.on_postgres() else f"SQLite {sqlite3.sqlite_version}"
+
+
+def _folder() -> Finding:
+    folder = settings.MUSTER_HOME
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return Finding(
+            "folder", f"{folder} cannot be made: {error.strerror}", "Set MUSTER_HOME to a folder that can be written."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("folder", f"{folder} cannot be written", "Have it made writable, or set MUSTER_HOME to another.")
+    if folder.stat().st_mode & 0o007:
+        return Finding("folder", f"{folder} can be read by anybody on this machine", f"Run: chmod 700 {folder}")
+    return Finding("folder", f"{folder} can be written")
+
+
+def _space() -> Finding:
+    folder = settings.MUSTER_HOME
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    told = f"{free / (1 << 30):,.1f} GB free"
+    return Finding(
+        "disk", told, "" if free >= _ENOUGH_BYTES else "Make room: an import needs some times its file's size."
+    )
+
+
+def _database() -> Finding:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        told = str(error).strip().splitlines()[0]
+        return Finding(
+            "database", f"it cannot be used: {told}", "Look at DATABASE_URL, and whether the server lets you in."
+        )
+    return _version() if frames.on_postgres() else _whole()
+
+
+def _version() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_encoding')")
+        number, encoding = cursor.fetchone()
+    told = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
+    if encoding != "UTF8":
+        return Finding("database", told, "Make a database in UTF-8: createdb --encoding UTF8 --template template0 …")
+    return Finding("database", told, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
+
+
+def _whole() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA quick_check(1)")
+        told = cursor.fetchone()[0]
+    if told == "ok":
+        return Finding("database", "the embedded one, and it is whole")
+    return Finding(
+        "database", f"it is damaged: {told}", "Stop all processes and bring a backup back: muster restore PATH"
+    )
+
+
+def _migrations() -> Finding:
+    lacking = installation.pending()
+    if lacking:
+        return Finding("tables", f"{len(lacking)} changes are to be made", "Run: muster migrate")
+    newer = set(installation.recorded()) - set(installation.wanted())
+    if newer:
+        return Finding("tables", "the database is of a newer Musterbook", "Install the newer version again.")
+    return Finding("tables", "up to date")
+
+
+def _imports() -> Finding:
+    before = set(models.Import.objects.filter(state="running").values_list("number", flat=True))
+    for agency in models.Agency.objects.filter(pk__in=models.Import.objects.filter(state="running").values("agency")):
+        imports.settle_dead(agency)
+    running = set(models.Import.objects.filter(state="running").values_list("number", flat=True))
+    died = sorted(before - running)
+    told = f"{len(running)} running" if running else "none running"
+    if died:
+        told = f"{', '.join(died)} had died, and changed nothing; reported as failed from now on"
+        return Finding("imports", told, "Import those files again.")
+    return Finding("imports", told)
+
+
+def _trails() -> Finding:
+    found = installation.trails()
+    broken = [f"{finding.agency}: {finding.wrong}" for finding in found if finding.wrong]
+    if broken:
+        remedy = "Find out who can write to the database; compare with a backup from before."
+        return Finding("audit trail", "; ".join(broken), remedy)
+    return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")

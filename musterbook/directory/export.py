@@ -1,0 +1,141 @@
+"""The export: all users of an agency, or some, in the columns of the import and then ours, so that it can be imported again."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from musterbook.core import changes, columns
+from musterbook.core.keys import fold, key
+from musterbook.core.snapshot import SCHEMA
+from musterbook.directory import frames, models, queries, written
+
+STATES = ("Active", "Invited", "Locked", "Password reset", "Inactive")
+"""The states of a user, as `X_STATE` has them."""
+
+_TIMES = {
+    "last_sign_in_at": "X_LAST_SIGN_IN",
+    "invited_at": "X_INVITED_AT",
+    "invitation_expires_at": "X_INVITATION_EXPIRES",
+    "created_at": "X_CREATED_AT",
+}
+_FLAGS = ("registered_at", "locked_at", "reset_at")
+OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT")
+"""Our own columns, behind the thirteen; an import ignores them."""
+
+HEADINGS = (*(column.heading for column in columns.COLUMNS), *OURS)
+UNGUARDED = (columns.PHONE.heading,)
+"""Columns that need no guard against being run: they hold digits alone."""
+
+
+class UnknownFilter(Exception):
+    """A filter names what there is not; the message says what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which users are wanted; "" for all.
+
+    `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active holds the invited and
+    locked too; `query`: a part of the name, e-mail address, username, badge or external id, in any case.
+    """
+
+    status: str = ""
+    role: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export: how many users are in it, and its bytes in parts."""
+
+    users: int
+    parts: Iterator[bytes]
+
+
+def export(agency: models.Agency, wanted: Filter, form: str) -> Exported:
+    """The wanted users as csv, xlsx or json. Raises UnknownFilter, and written.TooLong for more than a workbook holds."""
+    told = users(agency, wanted)
+    return Exported(told.height, written.parts(told, form, "Users", UNGUARDED))
+
+
+def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
+    """The wanted users as text, in the columns of HEADINGS, by external id. Raises UnknownFilter."""
+    wanted = wanted or Filter()
+    words = queries.vocabulary(agency)
+    told = _with_supervisors(_read(agency)).select(
+        *changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id"
+    )
+    headed = told.rename({column.field: column.heading for column in columns.COLUMNS}).select(HEADINGS)
+    kept = headed.filter(*_state(wanted.status), *_role(wanted.role, [role.name for role in words.roles]))
+    return _matching(kept, wanted.query).sort(columns.EXTERNAL_ID.heading)
+
+
+def _read(agency: models.Agency) -> pl.DataFrame:
+    """All users with their times as text, "" for none."""
+    listed = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
+    listed += [f"{name} IS NOT NULL" for name in _FLAGS] + [_time(name) for name in _TIMES] + ["managed_by"]
+    schema = {
+        **SCHEMA, **dict.fromkeys((f"was_{name}" for name in _FLAGS), pl.Boolean),
+        **dict.fromkeys(_TIMES, pl.String), "managed_by": pl.String,
+    }  # fmt: skip
+    sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"  # noqa: S608  (our own names)
+    return frames.read(sql, [agency.pk], schema)
+
+
+def _with_supervisors(told: pl.DataFrame) -> pl.DataFrame:
+    """The users with `supervisor_email`, null where there is none."""
+    bosses = told.select(supervisor_id="id", supervisor_email="email")
+    return told.join(bosses, on="supervisor_id", how="left", maintain_order="left")
+
+
+def _time(name: str) -> str:
+    """A time as ISO 8601 in UTC, "" for none."""
+    if frames.on_postgres():
+        return f"coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '')"
+    return f"coalesce(strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', {name}), '')"
+
+
+def _ours() -> list[pl.Expr]:
+    state = (
+        pl.when(~pl.col("active")).then(pl.lit("Inactive"))
+        .when("was_locked_at").then(pl.lit("Locked"))
+        .when(~pl.col("registered")).then(pl.lit("Invited"))
+        .when("was_reset_at").then(pl.lit("Password reset"))
+        .otherwise(pl.lit("Active"))
+    )  # fmt: skip
+    times = [pl.col(name).alias(heading) for name, heading in _TIMES.items()]
+    exempt = pl.when("exempt").then(pl.lit("yes")).otherwise(pl.lit(""))
+    return [state.alias("X_STATE"), *times, pl.col("managed_by").alias("X_MANAGED_BY"), exempt.alias("X_EXEMPT")]
+
+
+def _state(status: str) -> list[pl.Expr]:
+    if not status:
+        return []
+    state = {state.casefold(): state for state in STATES}.get(status.strip().casefold())
+    if state is None:
+        raise UnknownFilter(f"There is no status “{status}”. There are: {', '.join(STATES)}.")
+    return [pl.col("STATUS" if state in ("Active", "Inactive") else "X_STATE") == state]
+
+
+def _role(role: str, known: Iterable[str]) -> list[pl.Expr]:
+    if not role:
+        return []
+    names = {fold(name): name for name in known}
+    if fold(role) not in names:
+        close = difflib.get_close_matches(fold(role), names, n=1)
+        hint = f"Did you mean {names[close[0]]}?" if close else f"There are: {', '.join(names.values())}."
+        raise UnknownFilter(f"There is no role “{role}”. {hint}")
+    return [pl.col("ROLE") == names[fold(role)]]
+
+
+def _matching(told: pl.DataFrame, query: str) -> pl.DataFrame:
+    part = key(query.strip())
+    if not part:
+        return told
+    name = pl.concat_str("FIRST_NAME", pl.lit(" "), "LAST_NAME")
+    searched = [name, *(pl.col(heading) for heading in ("EMAIL", "USERNAME", "BADGE_NUMBER", "EXTERNAL_ID"))]
+    return told.filter(
+        pl.any_horizontal(column.str.to_lowercase().str.contains(part, literal=True) for column in searched)
+    )

@@ -1,0 +1,47 @@
+"""Make the picture of the README anew: `python -m scripts.picture`, in an environment that `./run` has set up."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "pictures" / "second-night.svg"
+COMMAND = "muster import second-night.csv --agency riverton-pd --mode sync"
+_WIDTH = 120
+_CUT = 46
+
+
+def main() -> None:
+    """Imports the two nights of the examples and draws what the second one prints."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "MUSTER_HOME": home, "COLUMNS": str(_WIDTH), "FORCE_COLOR": "1"}
+        environment.pop("DATABASE_URL", None)
+        muster(environment, "agency", "apply", "agency.toml")
+        muster(environment, "import", "first-night.csv", "--agency", "riverton-pd")
+        printed = muster(environment, *COMMAND.split()[1:])
+    lines = [f"$ {COMMAND}", *printed.splitlines()[:_CUT]]
+    console = Console(record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi("\n".join(lines)))
+    drawn = console.export_svg(title="Musterbook")
+    PICTURE.parent.mkdir(exist_ok=True)
+    # The fonts of whoever looks at it will do; a picture fetches nothing.
+    PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
+
+
+def muster(environment: dict[str, str], *words: str) -> str:
+    """What `muster` prints when it is called so in the folder of the examples."""
+    command = [sys.executable, "-m", "musterbook.cli.main", *words]
+    return subprocess.run(
+        command, cwd=ROOT / "examples", env=environment, capture_output=True, text=True, check=False
+    ).stdout
+
+
+if __name__ == "__main__":
+    main()

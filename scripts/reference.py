@@ -1,0 +1,108 @@
+"""Writes the reference from the code: commands, columns, problems and settings. `python -m scripts.reference`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from typer.main import get_command
+
+from musterbook.cli import commands
+from musterbook.core.columns import COLUMNS
+from musterbook.core.problems import CATALOGUE, About
+from musterbook.environment import VARIABLES
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_GENERATED = "<!-- Written from the code by scripts/reference.py; change it there. -->"
+
+
+def main() -> int:
+    """Write every page."""
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+def pages() -> dict[str, str]:
+    """File name → text, of every page."""
+    made = {"commands.md": _commands(), "columns.md": _columns(), "problems.md": _problems(), "settings.md": _settings()}
+    return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
+
+
+def _commands() -> Iterator[str]:
+    yield from ("# Commands", "", _GENERATED, "", "Each has `--help`. Results go to standard output, all else to standard error.")
+    yield "`NO_COLOR` is honoured. What may be set from outside: [settings](settings.md)."
+    root = get_command(commands.app)
+    for path, command in _walk(root, ("muster",)):
+        yield from ("", f"## `{' '.join(path)}`", "")
+        yield from _command(path, command)
+
+
+def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    group = isinstance(command, click.Group)
+    if len(path) > 1 and (not group or getattr(command, "invoke_without_command", False)):
+        yield path, command
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from _walk(child, (*path, name))
+
+
+def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
+    paragraphs = [" ".join(part.split()) for part in (command.callback.__doc__ or "").split("\n\n")] if command.callback else []
+    yield from "\n\n".join(p for p in paragraphs if not p.startswith("Example:")).splitlines()
+    for example in (p.removeprefix("Example: ") for p in paragraphs if p.startswith("Example:")):
+        yield from ("", "```", example, "```")
+    with click.Context(command, info_name=" ".join(path)) as context:
+        records = [
+            record for parameter in command.get_params(context) if parameter.name != "help"
+            if (record := parameter.get_help_record(context))
+        ]  # fmt: skip
+    if records:
+        yield from ("", "| option | |", "|---|---|")
+        yield from (f"| `{_cell(name)}` | {_cell(about)} |" for name, about in records)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _columns() -> Iterator[str]:
+    yield from ("# Columns", "", _GENERATED, "", "The columns of an import file, in any order; an export bears them in this one.", "")
+    yield from ("| column | required | unique | longest | |", "|---|---|---|---|---|")
+    for column in COLUMNS:
+        required, unique = ("yes" if flag else "" for flag in (column.required, column.unique))
+        yield f"| `{column.heading}` | {required} | {unique} | {column.longest} | {column.about} |"
+    yield from ("", "A column that is absent changes nothing. A blank cell in an optional column clears the value.")
+    yield "Headings that begin with `X_` are ours, and ignored."
+
+
+def _problems() -> Iterator[str]:
+    yield from ("# Problems and notes", "", _GENERATED)
+    titles = {
+        About.FILE: ("Of the file", "The file is refused, and nothing is changed."),
+        About.ROW: ("Of a row", "The row changes nothing; all other rows are done."),
+        About.NOTE: ("Notes", "They tell, and hinder nothing."),
+    }
+    for about, (title, sentence) in titles.items():
+        yield from ("", f"## {title}", "", sentence, "", "| code | says | remedy |", "|---|---|---|")
+        for kind in CATALOGUE.values():
+            if kind.about is about:
+                yield f"| `{kind.code}` | {_cell(_shown(kind.sentence))} | {_cell(_shown(kind.remedy))} |"
+
+
+def _shown(template: str) -> str:
+    """A sentence of the catalogue with `…` where something is filled in."""
+    for name in ("column", "value", "detail", "hint"):
+        template = template.replace(f"{{{name}}}", "…" if name != "column" else "COLUMN")
+    return template.replace("… …", "…").strip()
+
+
+def _settings() -> Iterator[str]:
+    yield from ("# Settings", "", _GENERATED, "", "What may be set from outside, as environment variables.", "")
+    yield from ("| variable | default | |", "|---|---|---|")
+    for variable in VARIABLES:
+        yield f"| `{variable.name}` | {f'`{variable.default}`' if variable.default else ''} | {_cell(variable.about)} |"
+    yield from ("", "What an agency can set for itself stands in its agency file: [commands](commands.md), `muster agency apply`.")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,116 @@
+"""The command, run within the test's own process, and a small agency to run it on."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pytest_django import DjangoDbBlocker
+from typer.main import get_command
+
+from musterbook.cli import commands
+
+AGENCY = """
+slug = "springfield-pd"
+name = "Springfield Police Department"
+default_country = "US"
+deactivation_limit = { users = 1, percent = 0, most = 500 }
+
+[[roles]]
+name = "Admin"
+[[roles]]
+name = "Officer"
+[[roles]]
+name = "Clerk"
+permissions = ["users.view", "users.import"]
+
+[[ranks]]
+name = "Sergeant"
+abbreviation = "Sgt"
+
+[[groups]]
+external_id = "PATROL-1"
+name = "Patrol, first district"
+"""
+HEADINGS = (
+    "EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE", "SUPERVISOR_EMAIL", "RANK",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """What it wrote to standard output."""
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        """The JSON that it wrote to standard output."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Muster:
+    """The command `muster`, in a folder of the test's own."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
+        """Run the command to its end."""
+        result = CliRunner().invoke(get_command(commands.app), [str(argument) for argument in arguments], input=stdin)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ended(result.exit_code, result.stdout_bytes, result.stderr)
+
+    def file(self, *rows: str, name: str = "roster.csv", headings: tuple[str, ...] = HEADINGS) -> Path:
+        """A file of these rows, each `E-1 ann Officer …`: see `row`."""
+        path = self.folder / name
+        path.write_text("\n".join([",".join(headings), *rows, ""]), encoding="utf-8")
+        return path
+
+    def imported(self, *rows: str, mode: str = "update", also: tuple[str, ...] = ()) -> Ended:
+        """Import these rows, and have the answer as JSON."""
+        return self(
+            "import", self.file(*rows), "--agency", "springfield-pd", "--mode", mode, "--output", "json", *also
+        )  # fmt: skip
+
+
+def row(name: str, *, status: str = "Active", role: str = "Officer", boss: str = "", rank: str = "", badge: str = "") -> str:
+    """A row for the person of that name, of which all else is made."""
+    badge = badge or f"B-{name}"
+    mail = f"{name}@springfield.example"
+    return f"E-{name},{mail},{badge},{name.title()},Smith,{status},{name},{role},{boss},{rank}"
+
+
+@pytest.fixture(scope="session")
+def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The tests' database says that it is up to date, as one does that a command has made."""
+    with django_db_blocker.unblock():
+        from musterbook.directory import installation
+
+        installation.migrate()
+
+
+@pytest.fixture
+def muster(_database_marked: None, db: None, tmp_path: Path) -> Iterator[Muster]:
+    """The command, on an empty directory."""
+    yield Muster(tmp_path)
+
+
+@pytest.fixture
+def springfield(muster: Muster) -> Muster:
+    """The command, on a directory that has the agency of AGENCY, without users."""
+    path = muster.folder / "agency.toml"
+    path.write_text(AGENCY, encoding="utf-8")
+    assert muster("agency", "apply", path).status == 0
+    return muster

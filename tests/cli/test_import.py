@@ -1,0 +1,262 @@
+"""`muster import` and what looks at imports afterwards, held to the contract."""
+
+import csv
+import io
+
+import pytest
+
+from musterbook.directory import apply, models
+from tests.cli.conftest import HEADINGS, Muster, row
+
+ANN, BOB, CAT = row("ann", role="Admin"), row("bob"), row("cat", boss="bob@springfield.example")
+
+
+def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
+    told = springfield.imported(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@springfield.example")).json
+    assert list(told) == [
+        "import", "agency", "mode", "state", "counts", "file", "problems", "notes", "held", "rows", "deactivated", "protected",
+    ]  # fmt: skip
+    assert told["counts"] == {
+        "rows": 3, "added": 2, "updated": 0, "reactivated": 0, "unchanged": 0, "errored": 1, "skipped": 0,
+        "deactivated": 0, "protected": 0,
+    }  # fmt: skip
+    assert told["file"] == {
+        "format": "csv", "encoding": "utf-8", "delimiter": ",", "columns": told["file"]["columns"], "ignored": [],
+    }  # fmt: skip
+    assert sorted(told["file"]["columns"]) == sorted(HEADINGS)
+    (errored,) = told["rows"]
+    assert (errored["row"], errored["external_id"], errored["outcome"]) == (3, "E-bob", "errored")
+    assert [(problem["code"], problem["column"], problem["value"]) for problem in errored["problems"]] == [
+        ("unknown-rank", "RANK", "Sargent")
+    ]
+
+
+def test_rows_that_changed_are_listed_with_before_and_after(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB)
+    told = springfield.imported(ANN, row("bob", rank="sgt"), CAT, also=("--rows", "changed")).json
+    assert [(entry["external_id"], entry["outcome"]) for entry in told["rows"]] == [("E-bob", "updated"), ("E-cat", "added")]
+    assert told["rows"][0]["changes"] == {"RANK": ["", "Sergeant"]}
+    assert told["rows"][1]["changes"]["SUPERVISOR_EMAIL"] == ["", "bob@springfield.example"]
+
+
+def test_all_rows_are_listed_where_all_are_wanted(springfield: Muster) -> None:
+    springfield.imported(ANN)
+    told = springfield.imported(ANN, row("bob", status="?"), CAT, also=("--rows", "all")).json
+    assert [entry["outcome"] for entry in told["rows"]] == ["unchanged", "errored", "added"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "mode", "also", "status", "state"),
+    [
+        ((ANN,), "update", (), 0, "applied"),
+        ((ANN, row("bob", status="?")), "update", (), 1, "applied"),
+        ((ANN, row("bob", status="?")), "update", ("--preview",), 1, "previewed"),
+        ((ANN, row("bob", status="?")), "update", ("--strict",), 3, "refused"),
+        ((), "sync", (), 3, "refused"),
+        ((ANN,), "update", ("--map", "Badge=BADGE_NUMBER"), 3, "refused"),
+        ((ANN,), "update", ("--encoding", "latin-99"), 3, "refused"),
+    ],
+)  # fmt: skip
+def test_the_status_says_how_it_ended(
+    springfield: Muster, rows: tuple[str, ...], mode: str, also: tuple[str, ...], status: int, state: str
+) -> None:
+    done = springfield.imported(*rows, mode=mode, also=also)
+    assert (done.status, done.json["state"]) == (status, state)
+    assert models.User.objects.exists() == (state == "applied")
+
+
+def test_too_many_deactivations_are_held_until_their_number_is_confirmed(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB, CAT)
+    held = springfield.imported(ANN, mode="sync")
+    assert (held.status, held.json["state"]) == (4, "held")
+    assert held.json["held"] == {"code": "deactivation-limit", "deactivations": 2, "active": 3, "limit": 1}
+    assert held.json["deactivated"] == ["E-bob", "E-cat"]
+    assert springfield.imported(ANN, mode="sync", also=("--confirm-deactivations", "1")).status == 4
+    assert springfield.imported(ANN, mode="sync", also=("--confirm-deactivations", "2")).status == 0
+    assert models.User.objects.filter(active=True).count() == 1
+
+
+def test_a_preview_that_would_be_held_is_a_preview_that_says_so(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB, CAT)
+    done = springfield.imported(ANN, mode="sync", also=("--preview",))
+    assert (done.status, done.json["state"], done.json["held"]["deactivations"]) == (0, "previewed", 2)
+
+
+def test_a_person_is_told_what_to_write_to_go_on(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB, CAT)
+    held = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
+    assert held.text.startswith("Held, nothing was changed: springfield-pd, synchronize")
+    assert "It would deactivate 2 of 3 active users; 1 are allowed." in held.text
+    assert "E-cat        Cat Smith" in held.text
+    assert held.text.rstrip().endswith("--confirm-deactivations 2")
+
+
+def test_a_person_is_told_of_errors_and_notes_by_row(springfield: Muster) -> None:
+    file = springfield.file(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@x.example"))
+    done = springfield("import", file, "--agency", "springfield-pd")
+    assert done.status == 1
+    assert "There is no rank “Sargent”. Use one of the agency's ranks. Did you mean Sergeant?" in done.text
+    assert "SUPERVISOR_EMAIL “nobody@x.example” is nobody's address." in done.text
+    assert "Mend the errored rows" in done.text
+    assert "\x1b[" not in done.text
+
+
+def test_what_a_terminal_would_obey_is_shown_instead(springfield: Muster) -> None:
+    done = springfield("import", springfield.file(row("ann", rank="\x1b[2Jgone")), "--agency", "springfield-pd")
+    assert "\x1b" not in done.text
+    assert "\\x1b[2Jgone" in done.text
+
+
+def test_of_thousands_of_errors_the_first_fifty_are_shown(springfield: Muster) -> None:
+    file = springfield.file(*(row(f"p{number}", status="?") for number in range(60)))
+    done = springfield("import", file, "--agency", "springfield-pd")
+    assert done.text.count("is not a status") == 50
+    assert "… and 10 more rows; --errors PATH writes them all into a file." in done.text
+
+
+def test_results_and_errors_are_written_as_they_came(springfield: Muster) -> None:
+    results, errors = springfield.folder / "results.csv", springfield.folder / "errors.csv"
+    springfield.imported(ANN, row("bob", status="Actve"), also=("--results", str(results), "--errors", str(errors)))
+    told = list(csv.DictReader(io.StringIO(results.read_text(encoding="utf-8-sig"))))
+    assert [(entry["X_ROW"], entry["X_RESULT"], entry["EXTERNAL_ID"]) for entry in told] == [
+        ("2", "added", "E-ann"), ("3", "errored", "E-bob"),
+    ]  # fmt: skip
+    errors.write_text(errors.read_text(encoding="utf-8-sig").replace("Actve,", "Active,"), encoding="utf-8")
+    mended = springfield("import", errors, "--agency", "springfield-pd")
+    assert (mended.status, models.User.objects.count()) == (0, 2)
+
+
+def test_a_file_comes_through_standard_input(springfield: Muster) -> None:
+    done = springfield("import", "-", "--agency", "springfield-pd", stdin=springfield.file(ANN).read_bytes())
+    assert done.status == 0
+    assert models.Import.objects.get().file_name == "standard input"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--agency", "nowhere"), "There is no agency “nowhere”."),
+        (("--agency", "springfield-pd", "--as", "E-nobody"), "There is no active user with the external id “E-nobody”"),
+        (("--agency", "springfield-pd", "--map", "Badge No"), "Write it like --map \"Badge No=BADGE_NUMBER\"."),
+        (("--agency", "springfield-pd", "--results", "/no/such/folder/r.csv"), "There is no folder /no/such/folder"),
+        (("--agency", "springfield-pd", "--mode", "replace"), "'replace' is not one of 'update', 'sync'"),
+        (("--agency", "springfield-pd", "--rows", "some"), "'some' is not one of"),
+        (("--agency", "springfield-pd", "--confirm-deactivations", "-1"), "-1 is not in the range"),
+        ((), "Missing option '--agency'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_is_one_clear_line_and_status_two(springfield: Muster, arguments: tuple[str, ...], sentence: str) -> None:
+    done = springfield("import", springfield.file(ANN), *arguments)
+    assert (done.status, done.text) == (2, "")
+    assert sentence in done.err
+    assert not models.User.objects.exists()
+
+
+def test_a_file_that_is_not_there_is_a_wrong_call(springfield: Muster) -> None:
+    done = springfield("import", "nowhere.csv", "--agency", "springfield-pd")
+    assert (done.status, done.err) == (2, "nowhere.csv cannot be read: No such file or directory.\n")
+
+
+def test_an_operator_is_bound_by_their_role(springfield: Muster) -> None:
+    springfield.imported(ANN, row("cleo", role="Clerk"))
+    refused = springfield.imported(ANN, mode="sync", also=("--as", "E-cleo"))
+    assert (refused.status, refused.text) == (2, "")
+    assert "users.synchronize" in refused.err
+    errored = springfield.imported(row("dan", role="Admin"), also=("--as", "E-cleo"))
+    assert [problem["code"] for problem in errored.json["rows"][0]["problems"]] == ["above-your-role"]
+
+
+def test_one_key_is_one_import(springfield: Muster) -> None:
+    first = springfield.imported(ANN, row("bob", status="?"), also=("--idempotency-key", "night-1"))
+    again = springfield.imported(ANN, row("bob", status="?"), also=("--idempotency-key", "night-1"))
+    assert again.json == first.json
+    assert (again.status, models.Import.objects.count()) == (1, 1)
+    other = springfield.imported(ANN, also=("--idempotency-key", "night-1"))
+    assert (other.status, other.text) == (2, "")
+    assert "belongs to import" in other.err
+
+
+def test_a_failure_changes_nothing_and_says_what_to_do(springfield: Muster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(apply, "apply", broken)
+    done = springfield.imported(ANN)
+    assert (done.status, done.json["state"], done.json["counts"]["added"]) == (5, "failed", 0)
+    assert done.json["message"] == done.err.strip()
+    assert "There was not enough memory." in done.err
+    assert not models.User.objects.exists()
+
+
+def test_ctrl_c_changes_nothing(springfield: Muster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(apply, "apply", interrupted)
+    done = springfield.imported(ANN)
+    assert (done.status, done.json["state"]) == (5, "failed")
+    assert "cancelled" in done.err
+
+
+def test_what_was_previewed_is_applied_as_it_was_seen(springfield: Muster) -> None:
+    seen = springfield.imported(ANN, BOB, also=("--preview",)).json
+    done = springfield("apply", seen["import"], "--output", "json", "--rows", "changed")
+    assert (done.status, done.json["state"], done.json["counts"]["added"]) == (0, "applied", 2)
+
+
+def test_a_preview_is_not_applied_when_the_directory_has_moved(springfield: Muster) -> None:
+    seen = springfield.imported(ANN, BOB, also=("--preview",)).json
+    springfield.imported(BOB)
+    done = springfield("apply", seen["import"], "--output", "json")
+    assert (done.status, done.json["state"]) == (3, "refused")
+    assert [problem["code"] for problem in done.json["problems"]] == ["plan-changed"]
+    assert models.User.objects.count() == 1
+
+
+def test_a_held_plan_is_applied_with_its_number_alone(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB, CAT)
+    seen = springfield.imported(ANN, mode="sync", also=("--preview",)).json
+    unconfirmed = springfield("apply", seen["import"])
+    assert (unconfirmed.status, "--confirm-deactivations 2" in unconfirmed.err) == (4, True)
+    assert springfield("apply", seen["import"], "--confirm-deactivations", "2").status == 0
+    assert models.User.objects.filter(active=True).count() == 1
+
+
+def test_what_was_applied_is_not_applied_again(springfield: Muster) -> None:
+    number = springfield.imported(ANN).json["import"]
+    assert springfield("apply", number).status == 2
+    assert springfield("apply", "01NOSUCHIMPORT").status == 2
+
+
+def test_an_undo_is_previewed_then_done(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB)
+    number = springfield.imported(row("bob", rank="Sergeant"), CAT).json["import"]
+    seen = springfield("undo", number, "--preview", "--output", "json", "--rows", "changed").json
+    assert seen["state"] == "previewed"
+    assert {entry["external_id"]: entry["changes"] for entry in seen["rows"]} == {
+        "E-bob": {"RANK": ["Sergeant", ""]}, "E-cat": {"STATUS": ["Active", "Inactive"]},
+    }  # fmt: skip
+    assert springfield("apply", seen["import"]).status == 2
+    assert springfield("undo", number).status == 0
+    assert models.User.objects.get(external_id="E-bob").rank is None
+    assert springfield("undo", seen["import"]).status == 2
+
+
+def test_imports_are_listed_the_latest_first(springfield: Muster) -> None:
+    assert "No import so far." in springfield("imports", "--agency", "springfield-pd").text
+    first = springfield.imported(ANN).json["import"]
+    second = springfield.imported(ANN, BOB, also=("--preview",)).json["import"]
+    listed = springfield("imports", "--agency", "springfield-pd", "--output", "json").json
+    assert [(entry["import"], entry["state"], entry["counts"]["added"]) for entry in listed] == [
+        (second, "previewed", 1), (first, "applied", 1),
+    ]  # fmt: skip
+    assert first in springfield("imports", "--agency", "springfield-pd").text
+    assert springfield("imports").status == 2
+
+
+def test_an_import_is_shown_as_it_was_told(springfield: Muster) -> None:
+    springfield.imported(ANN)
+    done = springfield.imported(row("bob", rank="?"), CAT, row("ann", role="Admin", rank="Sergeant"), also=("--rows", "changed"))
+    shown = springfield("imports", "show", done.json["import"].lower(), "--output", "json", "--rows", "changed")
+    assert (shown.status, shown.json) == (1, done.json)
+    assert "There is no rank “?”" in springfield("imports", "show", done.json["import"]).text

@@ -1,0 +1,126 @@
+"""The cast of the tests of planning: Ada the administrator, Ben the chief under her, Cy and Dee the officers under Ben."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from musterbook.core import plan, problems
+from musterbook.core.plan import Plan
+from musterbook.core.policy import DeactivationLimit, Mode, Operator, Policy
+from musterbook.core.snapshot import SCHEMA, Snapshot
+from musterbook.core.table import Table
+from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
+
+ADMIN = Role(1, "Admin", frozenset({"view", "edit", "all"}), administrator=True)
+CHIEF = Role(2, "Chief", frozenset({"view", "edit"}))
+OFFICER = Role(3, "Officer", frozenset({"view"}))
+WORDS = Vocabulary(
+    (ADMIN, CHIEF, OFFICER), (Rank(1, "Captain"), Rank(2, "Sergeant", "Sgt")), (Group(1, "G-1"), Group(2, "G-OLD", active=False))
+)
+SYSTEM = None
+BEN_ACTS = Operator(2, "B", CHIEF.permissions)
+ADA_ACTS = Operator(1, "A", ADMIN.permissions)
+
+_NOTHING = {"location": "", "rank_id": None, "group_id": None, "phone": "", "registered": False, "exempt": False}
+
+
+def user(number: int, name: str, role: Role, boss: int | None, **other: object) -> dict[str, object]:
+    """A user as the directory holds them: the external id is the name's first letter."""
+    return {
+        "id": number, "external_id": name[0], "email": f"{name.lower()}@a.example", "badge_number": f"{number}00",
+        "first_name": name, "last_name": "Ruiz", "active": True, "username": name.lower(), "role_id": role.id,
+        "supervisor_id": boss, **_NOTHING, **other,
+    }  # fmt: skip
+
+
+CAST = (
+    user(1, "Ada", ADMIN, None, registered=True),
+    user(2, "Ben", CHIEF, 1, registered=True),
+    user(3, "Cy", OFFICER, 2, location="North", rank_id=2, phone="+12025550143"),
+    user(4, "Dee", OFFICER, 2),
+)
+ADA, BEN, CY, DEE = "A", "B", "C", "D"
+
+
+def agency(*others: dict[str, object], **changed: dict[str, object]) -> Snapshot:
+    """The cast's agency, with others, and some of the cast changed: `agency(C={"active": False})`."""
+    users = [{**one, **changed.get(str(one["external_id"]), {})} for one in (*CAST, *others)]
+    return Snapshot(pl.DataFrame(users, schema=SCHEMA), WORDS)
+
+
+def row(who: str, **cells: str) -> dict[str, str]:
+    """A row that repeats one of the cast, but for some cells; whoever is not of the cast is new."""
+    known: dict[str, Any] = {str(one["external_id"]): one for one in CAST}
+    return {**(_repeated(known[who], known) if who in known else _new(who)), **cells}
+
+
+def _repeated(one: dict[str, Any], known: dict[str, Any]) -> dict[str, str]:
+    bosses = {boss["id"]: boss["email"] for boss in known.values()}
+    return {
+        "EXTERNAL_ID": one["external_id"], "EMAIL": one["email"], "BADGE_NUMBER": one["badge_number"],
+        "FIRST_NAME": one["first_name"], "LAST_NAME": one["last_name"], "STATUS": "Active", "USERNAME": one["username"],
+        "ROLE": {role.id: role.name for role in WORDS.roles}[one["role_id"]],
+        "SUPERVISOR_EMAIL": bosses.get(one["supervisor_id"], ""), "LOCATION": one["location"],
+        "RANK": {2: "Sergeant"}.get(one["rank_id"], ""), "EVIDENCE_GROUP_EXT_ID": "", "PHONE": one["phone"],
+    }  # fmt: skip
+
+
+def _new(who: str) -> dict[str, str]:
+    return {
+        "EXTERNAL_ID": who, "EMAIL": f"{who.lower()}@new.example", "BADGE_NUMBER": f"new {who}", "FIRST_NAME": f"First {who}",
+        "LAST_NAME": f"Last {who}", "STATUS": "Active", "USERNAME": f"new {who}", "ROLE": "Officer", "SUPERVISOR_EMAIL": "",
+        "LOCATION": "", "RANK": "", "EVIDENCE_GROUP_EXT_ID": "", "PHONE": "",
+    }  # fmt: skip
+
+
+def without(column: str, *rows: dict[str, str]) -> list[dict[str, str]]:
+    """The rows of a file that does not bear the column."""
+    return [{heading: cell for heading, cell in one.items() if heading != column} for one in rows]
+
+
+def planned(
+    *rows: dict[str, str], of: Snapshot | None = None, mode: Mode = Mode.UPDATE, strict: bool = False,
+    by: Operator | None = SYSTEM, confirmed: int | None = None, limit: DeactivationLimit | None = None,
+) -> Plan:  # fmt: skip
+    """The plan of the rows, the first of which is row 2."""
+    policy = Policy(mode, strict, by, limit or DeactivationLimit(), confirmed)
+    return plan.make(Table.of(rows), of or agency(), policy)
+
+
+def synchronized(*rows: dict[str, str], of: Snapshot | None = None, **options: Any) -> Plan:
+    """The plan of the rows in synchronize mode."""
+    return planned(*rows, of=of, mode=Mode.SYNC, **options)
+
+
+def outcomes(made: Plan) -> list[str]:
+    """What becomes of each row, in their order."""
+    return [str(outcome) for outcome in made.rows["outcome"].to_list()]
+
+
+def told(found: pl.DataFrame) -> list[tuple[int, str, str]]:
+    """Row, code and column of problems or notes."""
+    return [(problem.row, problem.code, problem.column) for problem in problems.of(found)]
+
+
+def codes(found: pl.DataFrame) -> list[str]:
+    """The codes of problems or notes."""
+    return [problem.code for problem in problems.of(found)]
+
+
+def messages(found: pl.DataFrame) -> list[str]:
+    """The sentences of problems or notes, with what to do."""
+    return [f"{problem.message} {problem.remedy}".strip() for problem in problems.of(found)]
+
+
+def written(made: Plan, who: str) -> dict[str, Any]:
+    """The user as the plan would write them."""
+    for frame in (made.added, made.updated):
+        for one in frame.filter(pl.col("external_id") == who).to_dicts():
+            return one
+    raise LookupError(who)
+
+
+def ids(frame: pl.DataFrame) -> Sequence[str]:
+    """The external ids of some users."""
+    return frame["external_id"].to_list()

@@ -1,0 +1,58 @@
+"""Single values of the world: what checking makes of each of the shared ones."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musterbook.core import problems
+from musterbook.core.check import check
+from musterbook.core.table import Table
+from musterbook.core.vocabulary import Role, Vocabulary
+
+CASES = Path(__file__).parents[2].parent / "shared" / "cases"
+WORDS = Vocabulary(roles=(Role(1, "Officer"),))
+ANN = {
+    "EXTERNAL_ID": "1", "EMAIL": "ann@agency.example", "BADGE_NUMBER": "7", "FIRST_NAME": "Ann", "LAST_NAME": "Ray",
+    "STATUS": "Active", "USERNAME": "ann", "ROLE": "Officer", "PHONE": "",
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the shared cases are not beside the project")
+
+
+def clear(name: str) -> list[Any]:
+    """The cases of one file whose verdict is not ambiguous."""
+    path = CASES / f"{name}.json"
+    return [item for item in json.loads(path.read_text())["items"] if not item["ambiguous"]] if path.exists() else []
+
+
+def checked(heading: str, value: str) -> tuple[object, list[str]]:
+    """What one cell comes to, and the columns that have a problem."""
+    result = check(Table.of([ANN | {heading: value}]), WORDS)
+    return result.rows[heading.lower()].item(), [found.column for found in problems.of(result.problems)]
+
+
+@pytest.mark.parametrize("case", clear("emails"), ids=lambda case: case["id"])
+def test_an_address_of_the_world_is_a_mailbox_or_a_problem(case: dict[str, Any]) -> None:
+    stored, wrong = checked("EMAIL", case["address"])
+    assert wrong == ([] if case["verdict"] == "valid" else ["EMAIL"])
+    if case["verdict"] == "valid":
+        assert stored == case.get("stored_as", case["address"].strip())
+
+
+@pytest.mark.parametrize("case", clear("phones"), ids=lambda case: case["id"])
+def test_a_phone_of_the_world_is_a_number_or_a_problem(case: dict[str, Any]) -> None:
+    expected = (case["e164"] or "", []) if case["verdict"] == "valid" else (None, ["PHONE"])
+    assert checked("PHONE", case["value"]) == expected
+
+
+@pytest.mark.parametrize("case", clear("strings"), ids=lambda case: case["id"])
+@pytest.mark.parametrize("heading", ["FIRST_NAME", "LAST_NAME"])
+def test_a_string_of_the_world_is_a_name_or_a_problem(case: dict[str, Any], heading: str) -> None:
+    stored, wrong = checked(heading, case["value"])
+    if case["as_name"] == "accept":
+        assert (stored, wrong) == (case["stored_as"], [])
+    elif case["as_name"] == "reject":
+        assert wrong == [heading]
+    assert set(wrong) <= {heading}

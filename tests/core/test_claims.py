@@ -1,0 +1,153 @@
+"""Uniqueness on the final state (M4–M8): swaps succeed, clashes fail, and what depends on a failed row fails with it."""
+
+import random
+
+import pytest
+
+from tests.core.cast import ADA, BEN, CY, DEE, agency, codes, messages, outcomes, planned, row, told, user, written
+from tests.core.cast import OFFICER as ROLE
+
+UNIQUE = ["EMAIL", "BADGE_NUMBER", "USERNAME"]
+
+
+@pytest.mark.parametrize("column", UNIQUE)
+def test_two_users_swap_a_unique_value(column: str) -> None:
+    made = planned(row(CY, **{column: row(DEE)[column]}), row(DEE, **{column: row(CY)[column]}))
+    assert outcomes(made) == ["updated", "updated"]
+    assert made.updated["vacates"].to_list() == [True, True]
+
+
+@pytest.mark.parametrize("column", UNIQUE)
+def test_a_unique_value_goes_round_among_four(column: str) -> None:
+    ring = [ADA, BEN, CY, DEE]
+    rows = [row(who, **{column: row(other)[column]}) for who, other in zip(ring, [*ring[1:], ADA], strict=True)]
+    random.Random(1).shuffle(rows)
+    assert outcomes(planned(*rows)) == ["updated"] * 4
+
+
+def test_a_chain_of_values_may_end_in_a_new_one_or_begin_with_a_new_user() -> None:
+    made = planned(row("E", BADGE_NUMBER="300"), row(CY, BADGE_NUMBER="400"), row(DEE, BADGE_NUMBER="new"))
+    assert outcomes(made) == ["added", "updated", "updated"]
+
+
+def test_who_gives_up_a_value_that_nobody_takes_vacates_nothing() -> None:
+    assert planned(row(CY, BADGE_NUMBER="new")).updated["vacates"].to_list() == [False]
+
+
+def test_values_are_compared_without_regard_to_case_and_to_ways_of_writing_one_letter() -> None:
+    of = agency(D={"username": "Straße", "badge_number": "①"})
+    made = planned(row(CY, EMAIL="DEE@a.example", USERNAME="STRASSE", BADGE_NUMBER="1"), of=of)
+    assert codes(made.problems) == ["taken", "taken", "taken"]
+
+
+def test_external_ids_are_compared_exactly() -> None:
+    assert outcomes(planned(row("E"), row("e", EMAIL="x@a.example", BADGE_NUMBER="x", USERNAME="x"))) == ["added", "added"]
+
+
+def test_a_value_that_an_inactive_user_has_is_taken() -> None:
+    made = planned(row(CY, EMAIL="dee@a.example"), of=agency(D={"active": False}))
+    assert messages(made.problems) == [
+        "EMAIL “dee@a.example” belongs to Dee Ruiz (D, Inactive). Use another value, or change theirs too."
+    ]
+
+
+def test_the_same_external_id_twice_makes_all_those_rows_errors_each_naming_the_others() -> None:
+    made = planned(row(CY), row(DEE), row(CY, FIRST_NAME="Cyrus"), row(CY, ROLE="Pope"))
+    assert outcomes(made) == ["errored", "unchanged", "errored", "errored"]
+    assert [message for message in messages(made.problems) if "also" in message] == [
+        "EXTERNAL_ID “C” is also asked for in row 4, 5. Keep it in one row alone.",
+        "EXTERNAL_ID “C” is also asked for in row 2, 5. Keep it in one row alone.",
+        "EXTERNAL_ID “C” is also asked for in row 2, 4. Keep it in one row alone.",
+    ]
+
+
+def test_of_many_rows_with_one_id_a_few_are_named_and_the_rest_counted() -> None:
+    made = planned(*(row("E") for _ in range(9)))
+    assert messages(made.problems.filter(made.problems["column"] == "EXTERNAL_ID"))[0] == (
+        "EXTERNAL_ID “E” is also asked for in row 3, 4, 5, 6, 7 and 3 more. Keep it in one row alone."
+    )
+
+
+def test_a_blank_external_id_is_no_id_that_stands_twice() -> None:
+    blank = {"EXTERNAL_ID": ""}
+    made = planned(row("E", **blank), row("F", **blank))
+    assert codes(made.problems) == ["required", "required"]
+
+
+@pytest.mark.parametrize("column", UNIQUE)
+def test_two_rows_that_newly_ask_for_one_value_are_both_errors(column: str) -> None:
+    made = planned(row(CY, **{column: "n@n.example"}), row("E", **{column: "N@n.example"}))
+    assert told(made.problems) == [(2, "duplicate-in-file", column), (3, "duplicate-in-file", column)]
+
+
+def test_the_row_of_the_user_who_has_a_value_and_keeps_it_is_fine() -> None:
+    made = planned(row(CY), row(DEE, BADGE_NUMBER="300"), row("E", BADGE_NUMBER="300"))
+    assert outcomes(made) == ["unchanged", "errored", "errored"]
+    assert codes(made.problems) == ["duplicate-in-file", "taken", "duplicate-in-file", "taken"]
+
+
+def test_a_value_that_its_holder_gives_up_goes_to_nobody_if_two_ask_for_it() -> None:
+    made = planned(row(CY, BADGE_NUMBER="new"), row(DEE, BADGE_NUMBER="300"), row("E", BADGE_NUMBER="300"))
+    assert outcomes(made) == ["updated", "errored", "errored"]
+
+
+def test_taken_names_the_holder() -> None:
+    made = planned(row(CY, USERNAME="ada"))
+    assert messages(made.problems) == ["USERNAME “ada” belongs to Ada Ruiz (A, Active). Use another value, or change theirs too."]
+
+
+@pytest.mark.parametrize(("stored", "written_id"), [("00123", "123"), ("123", "0123"), ("ab", "AB")])
+def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str, written_id: str) -> None:
+    of = agency(user(9, "Eve", ROLE, None, external_id=stored))
+    made = planned(row(written_id, EMAIL="eve@a.example"), of=of)
+    assert messages(made.problems) == [
+        f"EMAIL “eve@a.example” belongs to Eve Ruiz ({stored}, Active). Use another value, or change theirs too. "
+        f"An external id cannot be changed by an import: did you mean {stored}?"
+    ]
+
+
+def test_a_holder_of_the_same_name_may_be_the_same_person() -> None:
+    made = planned(row("E", FIRST_NAME="CY", LAST_NAME="Ruiz", USERNAME="cy"))
+    assert messages(made.problems)[0].endswith("An external id cannot be changed by an import: if this is the same person, write C.")
+
+
+def test_a_row_of_another_known_user_is_not_taken_for_the_holder() -> None:
+    made = planned(row(CY, FIRST_NAME="Dee", EMAIL="dee@a.example"))
+    assert "external id" not in messages(made.problems)[0]
+
+
+def test_a_row_that_wanted_what_a_faulty_row_did_not_give_up_is_an_error_too() -> None:
+    made = planned(row(BEN, BADGE_NUMBER="300"), row(CY, BADGE_NUMBER="400"), row(DEE, BADGE_NUMBER="new", RANK="Pope"))
+    assert outcomes(made) == ["errored"] * 3
+    assert told(made.problems) == [(2, "taken", "BADGE_NUMBER"), (3, "taken", "BADGE_NUMBER"), (4, "unknown-rank", "RANK")]
+
+
+def test_one_clash_in_one_column_undoes_a_swap_in_another() -> None:
+    made = planned(row(CY, EMAIL="dee@a.example", USERNAME="ada"), row(DEE, EMAIL="cy@a.example"))
+    assert told(made.problems) == [(2, "taken", "EMAIL"), (2, "taken", "USERNAME"), (3, "taken", "EMAIL")]
+
+
+def test_rows_with_problems_of_their_own_claim_nothing_but_are_told_of_the_clash() -> None:
+    made = planned(row(CY, BADGE_NUMBER="new"), row("E", BADGE_NUMBER="new", RANK="Pope"))
+    assert outcomes(made) == ["updated", "errored"]
+    assert told(made.problems) == [(3, "duplicate-in-file", "BADGE_NUMBER"), (3, "unknown-rank", "RANK")]
+
+
+def test_a_long_chain_fails_as_one_from_its_end() -> None:
+    crowd = [user(100 + n, f"U{n}", ROLE, None, external_id=f"U{n}") for n in range(50)]
+    rows = [row(f"U{n}", EMAIL=f"u{n + 1}@a.example") for n in range(49)] + [row("U49", EMAIL="ada@a.example")]
+    made = planned(*rows, of=agency(*crowd))
+    assert outcomes(made) == ["errored"] * 50 and set(codes(made.problems)) == {"taken"}
+
+
+def test_the_outcome_does_not_depend_on_the_order_of_rows() -> None:
+    rows = [row(CY, EMAIL="dee@a.example"), row(DEE, EMAIL="e@new.example"), row("E"), row("F", BADGE_NUMBER="300")]
+    for seed in range(8):
+        shuffled = random.Random(seed).sample(rows, len(rows))
+        made = planned(*shuffled)
+        assert dict(zip(made.rows["external_id"], outcomes(made), strict=True)) == dict.fromkeys(["C", "D", "E", "F"], "errored")
+
+
+def test_a_row_takes_over_what_a_user_of_this_file_gives_up() -> None:
+    made = planned(row(CY, EMAIL="c@a.example"), row("E", EMAIL="CY@a.example"))
+    assert written(made, "E")["email"] == "CY@a.example" and made.updated["vacates"].to_list() == [True]

@@ -1,0 +1,1 @@
+"""The directory and all that may be done to it."""

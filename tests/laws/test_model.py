@@ -1,0 +1,144 @@
+"""The plan against the oracle, a plan against itself with its short cuts switched off, and the laws that need no database."""
+
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
+
+from musterbook.core import changes, plan, problems
+from musterbook.core.plan import Plan
+from tests.laws import model, world
+from tests.laws.world import HEADINGS, WORDS, Case, Row
+
+_thorough = settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def _made(case: Case) -> Plan:
+    return plan.make(case.file.table(), case.snapshot(), case.policy)
+
+
+def _final(case: Case, made: Plan) -> dict[str, Row]:
+    """The directory as the plan's frames would leave it: external id → heading → text, the supervisor by external id."""
+    final = {person.external_id: {**person.values, "boss": person.boss} for person in case.people}
+    ids: dict[int | None, str] = {person.id: person.external_id for person in case.people} | {None: ""}
+    rows: dict[int | None, str] = dict(made.rows.select("row", "external_id").iter_rows())
+    for frame in (made.added, made.updated) if made.added.width else ():
+        texts = frame.with_columns(supervisor_email=pl.lit(""), supervisor_external_id=pl.lit("")).select(changes.texts(WORDS))
+        for written, text in zip(frame.to_dicts(), texts.to_dicts(), strict=True):
+            values = {heading: text[heading.lower()] for heading in HEADINGS if heading.lower() in text}
+            boss = rows[written["supervisor_row"]] if written["supervisor_row"] else ids[written["supervisor_id"]]
+            del values["SUPERVISOR_EMAIL"]
+            final[written["external_id"]] = {**values, "EXTERNAL_ID": written["external_id"], "boss": boss}
+    for external_id in made.leavers.deactivated["external_id"]:
+        final[external_id]["STATUS"] = "Inactive"
+    return final
+
+
+def _told(found: pl.DataFrame) -> set[tuple[int, str, str]]:
+    return {(problem.row, problem.code, problem.column) for problem in problems.of(found)}
+
+
+@given(world.cases())
+@_thorough
+def test_the_plan_is_what_the_rules_say_row_by_row(case: Case) -> None:
+    made, expected = _made(case), model.expected(case)
+    assert [problem.code for problem in made.refusals] == ([expected.refused] if expected.refused else [])
+    assert dict(made.rows.select("row", "outcome").iter_rows()) == expected.outcomes
+    assert _told(made.problems) == expected.problems
+    assert {(row, code) for row, code, _ in _told(made.notes)} == expected.notes
+    assert set(made.leavers.deactivated["external_id"]) == expected.deactivated
+    assert dict(made.leavers.protected.select("external_id", "code").iter_rows()) == expected.protected
+    assert (made.held.code if made.held else "") == expected.held
+    if expected.refused != "no-rows":
+        assert _final(case, made) == expected.final
+
+
+def _gist(made: Plan) -> tuple[object, ...]:
+    """Everything that a plan says, but the digest and the table."""
+    frames = (made.rows, made.added, made.updated, made.problems, made.notes, made.leavers.deactivated, made.leavers.protected)
+    return (*(frame.to_dicts() for frame in frames), made.held, made.refusals, made.digest)
+
+
+def _nothing_settled(table: Table, _snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return pl.DataFrame(schema=settled.SCHEMA), table.cells
+
+
+@pytest.fixture(scope="module")
+def unsettled() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@given(case=world.cases())
+@_thorough
+def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, case: Case) -> None:
+    quick = _gist(_made(case))
+    with unsettled.context() as patch:
+        patch.setattr(settled, "split", _nothing_settled)
+        assert _gist(_made(case)) == quick
+
+
+@given(world.cases(), st.data())
+@_thorough
+def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(sorted(case.file.rows)))
+    back = dict(zip(order, sorted(case.file.rows), strict=True))
+    one, other = _made(case), _made(world.shuffled(case, order))
+    assert {back[row]: outcome for row, outcome in other.rows.select("row", "outcome").iter_rows()} == dict(
+        one.rows.select("row", "outcome").iter_rows()
+    )
+    assert _final(case, other) == _final(case, one)
+    assert other.leavers.protected.to_dicts() == one.leavers.protected.to_dicts()
+    assert {(back[row], code, column) for row, code, column in _told(other.problems)} == _told(one.problems)
+    assert {(back[row], code, column) for row, code, column in _told(other.notes)} == _told(one.notes)
+
+
+@given(world.cases())
+@_thorough
+def test_rows_are_the_sum_of_their_outcomes_and_every_user_has_one_fate(case: Case) -> None:
+    made = _made(case)
+    counts = made.counts
+    assert counts["rows"] == sum(counts[outcome] for outcome in plan.OUTCOMES) == len(case.file.rows)
+    fates = [*made.leavers.deactivated["external_id"], *made.leavers.protected["external_id"]]
+    for outcome in ("added", "updated", "unchanged"):
+        fates += made.rows.filter(pl.col("outcome") == outcome)["external_id"].to_list()
+    fates += made.rows.filter(pl.col("outcome") == "errored")["external_id"].unique().to_list()
+    known = {person.external_id for person in case.people}
+    named = [fate for fate in fates if fate in known]
+    assert len(named) == len(set(named))
+    assert counts["added"] + len(known) == len(_final(case, made))
+
+
+@given(world.cases())
+@_thorough
+def test_the_same_file_again_changes_nothing(case: Case) -> None:
+    calm = replace(case, strict=False, operator=None)
+    final = _final(calm, _made(calm))
+    known = {person.external_id: person for person in case.people}
+    people = tuple(
+        replace(known[e], values={h: v for h, v in values.items() if h != "boss"}, boss=values["boss"])
+        if e in known
+        else world.Person(9000 + n, {h: v for h, v in values.items() if h != "boss"}, values["boss"])
+        for n, (e, values) in enumerate(final.items())
+    )
+    first, again = _made(calm), _made(replace(calm, people=people))
+    good = first.rows.filter(pl.col("outcome") != "errored")["row"]
+    outcomes = dict(again.rows.select("row", "outcome").iter_rows())
+    assert {outcomes[row] for row in good} <= {"unchanged"}
+
+
+@given(world.cases())
+@_thorough
+def test_changes_are_told_as_json_from_what_was_to_what_is(case: Case) -> None:
+    made = _made(case)
+    known = {person.external_id: person for person in case.people}
+    final = _final(case, made)
+    written = [frame.select("external_id", "changes") for frame in (made.added, made.updated) if frame.width]
+    for external_id, text in pl.concat([pl.DataFrame(schema={"external_id": pl.String, "changes": pl.String}), *written]).iter_rows():
+        told: dict[str, list[str]] = json.loads(text)
+        before = known[external_id].values if external_id in known else {}
+        after = final[external_id]
+        expected = {h: [before.get(h, ""), after[h]] for h in HEADINGS if h in after and h != "EXTERNAL_ID"}
+        expected[changes.LINK] = [known[external_id].boss if external_id in known else "", after["boss"]]
+        told.pop("SUPERVISOR_EMAIL", None)
+        assert told == {heading: pair for heading, pair in expected.items() if pair[0] != pair[1]}
+        assert told
