@@ -26,7 +26,8 @@ _PART = 50_000
 class Written(Protocol):
     """Told of the number of users written so far; what it raises ends the writing."""
 
-    def __call__(self, done: int) -> None: ...
+    def __call__(self, done: int) -> None:
+        """Hears it."""
 
 
 def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, written: Written) -> None:
@@ -60,9 +61,7 @@ def _vacate(updated: pl.DataFrame) -> None:
 
     No real key begins with a control character (rule C1).
     """
-    given_up = updated.filter("vacates").select(
-        "id", *(pl.format("\x01{}", pl.col("id")).alias(key) for key in _KEYS)
-    )
+    given_up = updated.filter("vacates").select("id", *(pl.format("\x01{}", pl.col("id")).alias(key) for key in _KEYS))
     frames.update(models.User, given_up)
 
 
@@ -99,9 +98,7 @@ def _events(plan: Plan, added: pl.DataFrame) -> pl.DataFrame:
         _event(added, pl.lit("user.added")),
         _event(plan.updated, pl.lit("user.updated")),
         _event(
-            plan.leavers.deactivated.with_columns(
-                row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)
-            ),
+            plan.leavers.deactivated.with_columns(row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)),
             pl.lit("user.deactivated"),
         ),
     ]
@@ -110,7 +107,11 @@ def _events(plan: Plan, added: pl.DataFrame) -> pl.DataFrame:
 
 def _event(users: pl.DataFrame, kind: pl.Expr) -> pl.DataFrame:
     return users.select(
-        kind=kind, subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64), changes="changes"
+        kind=kind,
+        subject_id="id",
+        subject_external_id="external_id",
+        row=pl.col("row").cast(pl.Int64),
+        changes="changes",
     )
 
 

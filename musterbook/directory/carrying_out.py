@@ -17,7 +17,8 @@ _LOG = logging.getLogger(__name__)
 class Progress(Protocol):
     """Told of each stage of an import, with rows done and rows in all (0: not known)."""
 
-    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None: ...
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Hears it."""
 
 
 def silent(stage: str, done: int = 0, total: int = 0) -> None:

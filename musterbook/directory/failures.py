@@ -9,7 +9,9 @@ DIED = f"Its process ended before it was done. {NOTHING}"
 
 _BUSY = "Another program kept the database busy. Import again when it is done."
 _FULL = "The disk is full. Free some space, then import again."
-_READ_ONLY = "The database cannot be written to. See that its folder and files belong to Musterbook and are not read-only."
+_READ_ONLY = (
+    "The database cannot be written to. See that its folder and files belong to Musterbook and are not read-only."
+)
 _LOST = "The connection to the database was lost. See that the database runs, then import again."
 _DAMAGED = "The database file is damaged. Restore its latest backup."
 _MEMORY = "There was not enough memory. Give the machine more of it, or split the file, then import again."

@@ -17,9 +17,10 @@ from musterbook.directory.records import COUNTS, SentBefore, new_number, settle_
 from musterbook.directory.trail import Act
 
 __all__ = [
-    "COUNTS", "Done", "Failed", "KeyTaken", "NotPermitted", "NotShown", "Options", "Progress", "Upload", "apply_previewed", "cancel",
-    "find", "permitted", "run", "settle_dead", "silent",
+    "COUNTS", "Done", "Failed", "KeyTaken", "NotPermitted", "NotShown", "Options", "Progress", "UnknownImport", "Upload",
+    "apply_previewed", "cancel", "find", "permitted", "run", "settle_dead", "silent",
 ]  # fmt: skip
+"""The words of an import, wherever they are said."""
 
 
 class KeyTaken(Exception):
@@ -66,7 +67,7 @@ class Upload:
     name: str
 
 
-def run(
+def run(  # noqa: PLR0913  (each names one thing of an import; all but three by keyword)
     agency: models.Agency,
     upload: Upload,
     options: Options,
@@ -183,7 +184,7 @@ def find(agency: models.Agency, number: str) -> models.Import:
     return record
 
 
-def apply_previewed(
+def apply_previewed(  # noqa: PLR0913  (the same)
     agency: models.Agency,
     number: str,
     *,

@@ -1,17 +1,13 @@
-"""The directory's tables: columns and constraints only. Nobody writes a user but `apply`."""
+"""The directory's tables: columns and constraints only. Nobody writes a user but `apply`.
+
+Foreign keys are guarded by the database, and indexed only where somebody looks by them: an index costs each import.
+"""
 
 from django.db import models
 from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
 
 MODES = ("update", "sync")
 STATES = ("running", "applied", "previewed", "held", "refused", "failed")
-
-
-def _link(
-    to: str, on_delete: object = DO_NOTHING, *, null: bool = True, index: bool = False
-) -> "models.ForeignKey[object]":
-    """A foreign key that the database guards; without an index of its own unless asked for, for they cost each import."""
-    return models.ForeignKey(to, on_delete, null=null, related_name="+", db_index=index)  # type: ignore[arg-type]
 
 
 class Agency(models.Model):
@@ -84,11 +80,11 @@ class User(models.Model):
     active = models.BooleanField()
     username = models.CharField(max_length=255)
     username_key = models.CharField(max_length=1020)
-    role = _link("directory.Role", null=False)
-    supervisor = _link("directory.User", index=True)
+    role = models.ForeignKey(Role, DO_NOTHING, related_name="+", db_index=False)
+    supervisor = models.ForeignKey("self", DO_NOTHING, null=True, related_name="+")
     location = models.CharField(max_length=255, default="", blank=True)
-    rank = _link("directory.Rank")
-    group = _link("directory.Group")
+    rank = models.ForeignKey(Rank, DO_NOTHING, null=True, related_name="+", db_index=False)
+    group = models.ForeignKey(Group, DO_NOTHING, null=True, related_name="+", db_index=False)
     phone = models.CharField(max_length=64, default="", blank=True)
     exempt = models.BooleanField(default=False)
     """Kept by a synchronize import that does not mention them (rule S5)."""
@@ -136,7 +132,7 @@ class Import(models.Model):
     leavers = models.JSONField(default=dict)
     """The external ids of the deactivated, and the protected with their codes."""
     digest = models.CharField(max_length=64, default="")
-    undoes = _link("directory.Import", SET_NULL)
+    undoes = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255, null=True)
     """What the sender calls it, so that it is done once (D6); given up by an import that fails."""
     stop = models.BooleanField(default=False)
@@ -175,7 +171,7 @@ class Event(models.Model):
     through = models.CharField(max_length=10)
     address = models.CharField(max_length=64, default="")
     kind = models.CharField(max_length=40)
-    subject = _link("directory.User", index=True)
+    subject = models.ForeignKey(User, DO_NOTHING, null=True, related_name="+")
     subject_external_id = models.CharField(max_length=255, default="")
     of = models.ForeignKey(Import, DO_NOTHING, null=True, related_name="+")
     row = models.PositiveIntegerField(null=True)
@@ -213,7 +209,7 @@ class Mail(models.Model):
     """One mail to send: written with what it tells of, sent after it (rule D8)."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
-    user = _link("directory.User", null=False, index=True)
+    user = models.ForeignKey(User, DO_NOTHING, related_name="+")
     kind = models.CharField(max_length=20)
     """invitation, reactivated, deactivated or email-changed."""
     to = models.CharField(max_length=254)

@@ -22,7 +22,11 @@ def ask(record: models.Import) -> None:
 
 def heed(record: models.Import) -> None:
     """Raises Stopped if the import has been asked to stop."""
-    asked = models.Import.objects.filter(pk=record.pk, stop=True).exists() if frames.on_postgres() else _file(record).exists()
+    asked = (
+        models.Import.objects.filter(pk=record.pk, stop=True).exists()
+        if frames.on_postgres()
+        else _file(record).exists()
+    )
     if asked:
         raise Stopped
 

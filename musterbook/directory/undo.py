@@ -37,7 +37,8 @@ def run(
 ) -> Done:
     """Takes an applied import back: values return where nobody has changed them since, added users become Inactive.
 
-    What has changed since stays, with a problem where nothing of the user can go back, else with a note. Raises
+    What has changed since stays, with a problem where nothing of the user can go back, else with a note; so does a unique
+    value that an added user has taken, for added users stay, Inactive, with all they have. Raises
     NotApplied, and what `imports.run` raises.
     """
     if record.state != "applied":

@@ -68,7 +68,9 @@ def run(
     return imports.run(made, Upload(content, "users.csv"), options or Options(), **(usual | more))
 
 
-def applied(made: models.Agency, rows: Iterable[Mapping[str, str]], options: Options | None = None, **more: Any) -> Done:
+def applied(
+    made: models.Agency, rows: Iterable[Mapping[str, str]], options: Options | None = None, **more: Any
+) -> Done:
     """One import of the rows, all of which are good."""
     done = run(made, rows, options, **more)
     assert done.record.state == "applied", done.record.message

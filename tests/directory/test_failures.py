@@ -75,7 +75,9 @@ def test_only_a_busy_sqlite_is_waited_for() -> None:
 
 
 @pytest.mark.django_db
-def test_a_bug_is_logged_whole_and_fails_the_import(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_whole_and_fails_the_import(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     made = agency()
 
     def bug(*_: object, **__: object) -> None:

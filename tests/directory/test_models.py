@@ -55,8 +55,9 @@ def test_an_agency_has_one_running_import_and_one_import_of_a_key() -> None:
 
 def test_an_agency_has_one_administrator_s_role_and_no_name_twice() -> None:
     made = agency()
-    for again in ({"name_key": "boss", "administrator": True}, {"name_key": "officer"}):
-        refused(lambda again=again: models.Role.objects.create(agency=made, name="Again", **again))
+    roles = models.Role.objects
+    refused(lambda: roles.create(agency=made, name="Again", name_key="boss", administrator=True))
+    refused(lambda: roles.create(agency=made, name="Again", name_key="officer"))
     refused(lambda: models.Rank.objects.create(agency=made, name="Captain", name_key="captain", position=3))
     refused(lambda: models.Group.objects.create(agency=made, name="Patrol", external_id="PATROL"))
 

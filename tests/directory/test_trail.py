@@ -58,7 +58,9 @@ def test_the_events_of_an_undo_name_it_and_its_rows() -> None:
     assert (event.row, json.loads(event.changes)) == (2, {"STATUS": ["Active", "Inactive"]})
 
 
-@pytest.mark.parametrize("field", ["actor", "through", "address", "kind", "subject_external_id", "changes", "row", "at", "subject", "of"])
+@pytest.mark.parametrize(
+    "field", ["actor", "through", "address", "kind", "subject_external_id", "changes", "row", "at", "subject", "of"]
+)
 def test_a_changed_event_is_found(field: str) -> None:
     made = three_links()
     event = models.Event.objects.filter(agency=made).order_by("pk")[2]
@@ -92,7 +94,9 @@ def test_an_event_of_another_agency_is_no_event_of_this_one() -> None:
     made = three_links()
     other = agency("shelbyville")
     applied(other, people(1))
-    models.Event.objects.filter(agency=made, pk=models.Event.objects.filter(agency=made).order_by("pk")[1].pk).update(agency=other)
+    models.Event.objects.filter(agency=made, pk=models.Event.objects.filter(agency=made).order_by("pk")[1].pk).update(
+        agency=other
+    )
     assert wrong(made) == "the events of link 1 are not those that were sealed"
     assert wrong(other) == "events that nothing seals stand before link 1"
 

@@ -1,34 +1,58 @@
 """Undo: what an import did goes back, and what others did since stays."""
 
+from typing import Any
+
 import pytest
 
 from musterbook.core.policy import Mode
 from musterbook.directory import imports, models, queries, undo
 from musterbook.directory.imports import Done, NotPermitted, Options
-from tests.directory.cast import NOW, Row, agency, applied, everything, mails, people, person, register, run, user, whole
+from tests.directory.cast import (
+    NOW,
+    agency,
+    applied,
+    everything,
+    mails,
+    people,
+    person,
+    register,
+    run,
+    user,
+    whole,
+)
 
 pytestmark = pytest.mark.django_db
 
 SYNC = Options(mode=Mode.SYNC)
 
 
-def undone(done: Done, **more: str) -> Done:
-    return undo.run(done.record, at=NOW, through="cli", **more)
+def undone(done: Done, by: str = "") -> Done:
+    return undo.run(done.record, at=NOW, through="cli", by=by)
 
 
 def told(done: Done) -> list[tuple[str, str, bool]]:
-    return list(models.ImportProblem.objects.filter(of=done.record).order_by("pk").values_list("external_id", "code", "note"))
+    return list(
+        models.ImportProblem.objects.filter(of=done.record).order_by("pk").values_list("external_id", "code", "note")
+    )
 
 
-def users(made: models.Agency) -> list[Row]:
+def users(made: models.Agency) -> list[dict[str, Any]]:
     return queries.everybody(made).drop("registered").to_dicts()
 
 
 def test_values_go_back_added_users_become_inactive_and_deactivated_ones_active() -> None:
     made = agency()
-    applied(made, [*people(1, 2, 3, RANK="Captain", PHONE="+12025550143", LOCATION="North"), person(4, STATUS="Inactive")])
+    applied(
+        made, [*people(1, 2, 3, RANK="Captain", PHONE="+12025550143", LOCATION="North"), person(4, STATUS="Inactive")]
+    )
     before = users(made)
-    changed = person(1, EMAIL="new@agency.example", RANK="Sergeant", EVIDENCE_GROUP_EXT_ID="PATROL", SUPERVISOR_EMAIL="user5@agency.example")
+    changed = person(
+        1,
+        EMAIL="new@agency.example",
+        RANK="Sergeant",
+        EVIDENCE_GROUP_EXT_ID="PATROL",
+        SUPERVISOR_EMAIL="user5@agency.example",
+    )
     done = applied(made, [changed, person(2, RANK="Captain"), person(4), person(5)], SYNC)
     back = undone(done)
     assert back.record.state == "applied"

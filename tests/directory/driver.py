@@ -1,0 +1,55 @@
+"""A process that imports, for tests that kill it or run several: `python -m tests.directory.driver COMMAND …`.
+
+`agency SLUG…` makes agencies; `import SLUG FILE [MODE [KEY]]` imports, telling each stage on a line. The variable PAUSE
+names a stage at which it stands still until it is killed, or until the file that GO names is there.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import django
+
+django.setup()
+
+from musterbook.core.policy import Mode
+from musterbook.directory import imports, models, trail
+from musterbook.directory.imports import Failed, Options
+from tests.directory import cast
+
+
+def progress(stage: str, done: int = 0, total: int = 0) -> None:
+    """Tells the stage, and stands still if it is the one."""
+    print(stage, done, total, flush=True)
+    go = Path(os.environ.get("GO", "never"))
+    while stage == os.environ.get("PAUSE") and not go.exists():
+        time.sleep(0.01)
+
+
+def main(command: str, *arguments: str) -> None:
+    """Does what it is told, and says what came of it on the last line."""
+    if command == "agency":
+        for slug in arguments:
+            cast.agency(slug, limit_users=1000)
+        return
+    agency = models.Agency.objects.get(slug=arguments[0])
+    if command == "import":
+        _import(agency, *arguments[1:])
+    elif command == "look":
+        imports.settle_dead(agency)
+        print(trail.verify(agency).wrong or "whole")
+
+
+def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:
+    options = Options(mode=Mode(mode), preview=bool(os.environ.get("PREVIEW")))
+    try:
+        done = cast.run(agency, Path(file).read_bytes(), options, key=key or None, progress=progress)
+    except Failed as failed:
+        print("failed", failed)
+    else:
+        print(done.record.state, done.record.number, done.record.counts.get("unchanged"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,81 @@
+"""Killed at any moment, an import is done or not begun, and the next one goes through (rule D3)."""
+
+import random
+import time
+
+import pytest
+
+from tests.databases import Home
+from tests.directory.cast import file, people, person
+from tests.directory.processes import Site, until
+
+ONE = file([*people(*range(1, 30)), person(30, EMAIL="no address")])
+OTHER = file([
+    *(person(n, EMAIL=f"user{n % 20 + 1}@agency.example", LAST_NAME="New") for n in range(1, 21)),
+    *people(*range(40, 60)), person(61, EMAIL="no address"),
+])  # fmt: skip
+
+
+def site_of(home: Home) -> tuple[Site, str, str]:
+    site = Site(home)
+    site.do("agency", "springfield")
+    one, other = site.file("one.csv", ONE), site.file("other.csv", OTHER)
+    assert site.do("import", "springfield", one).startswith("applied")
+    return site, one, other
+
+
+@pytest.mark.parametrize("stage", ["reading", "planning", "writing", "committing"])
+def test_an_import_killed_at_a_stage_leaves_the_directory_as_it_was(fresh_home: Home, stage: str) -> None:
+    site, _, other = site_of(fresh_home)
+    before = site.tables()
+    process = site.start("import", "springfield", other, "sync", "the-key", PAUSE=stage, DOOMED="")
+    until(process, stage)
+    process.kill()
+    process.communicate()
+    assert site.do("look", "springfield") == "whole"
+    assert site.tables() == before
+    assert site.states()[1:] == ([] if stage == "reading" else ["failed"])
+    assert site.do("import", "springfield", other, "sync", "the-key").startswith("applied")
+    assert site.do("look", "springfield") == "whole"
+    assert site.states()[-1] == "applied"
+
+
+def test_an_import_killed_at_any_moment_is_done_or_not(fresh_home: Home) -> None:
+    site, one, other = site_of(fresh_home)
+    chance = random.Random(7)
+    outcomes = set()
+    known = [site.names()]
+    started = time.monotonic()
+    site.do("import", "springfield", other, "sync")
+    whole_time = time.monotonic() - started
+    known.append(site.names())
+    for turn in range(5):
+        before, many = site.tables(), len(site.states())
+        process = site.start("import", "springfield", (one, other)[turn % 2], "sync", DOOMED="")
+        time.sleep(whole_time * chance.uniform(0.5, 1.05))
+        process.kill()
+        process.communicate()
+        assert site.do("look", "springfield") == "whole"
+        states = site.states()[many:]
+        outcomes.add(tuple(states))
+        assert states in ([], ["failed"], ["applied"])
+        if states != ["applied"]:
+            assert site.tables() == before
+    assert outcomes
+    assert site.do("import", "springfield", other, "sync").startswith("applied")
+    active = {name: row for name, row in site.names().items() if row[2]}
+    assert active == {name: row for name, row in known[1].items() if row[2]}
+
+
+def test_an_import_killed_while_it_waits_leaves_nothing(fresh_home: Home) -> None:
+    site, one, other = site_of(fresh_home)
+    before, many = site.tables(), len(site.states())
+    first = site.start("import", "springfield", one, PAUSE="planning", DOOMED="")
+    until(first, "planning")
+    second = site.start("import", "springfield", other, DOOMED="")
+    assert until(second, "waiting").startswith("waiting for another import by the system, import ")
+    for process in (second, first):
+        process.kill()
+        process.communicate()
+    assert site.do("look", "springfield") == "whole"
+    assert (site.tables(), site.states()[many:]) == (before, ["failed"])

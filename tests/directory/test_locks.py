@@ -1,0 +1,188 @@
+"""Locks: an edit by hand and an import do not cross, and only a busy database is waited for."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from musterbook.core.policy import Mode
+from musterbook.directory import frames, locks, models
+from musterbook.directory.imports import Options
+from tests.directory.cast import agency, applied, people, person, run, user, whole
+
+
+def elsewhere(work: Callable[[], Any]) -> threading.Thread:
+    """Does the work on a connection of its own."""
+
+    def done() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=done)
+    thread.start()
+    return thread
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwritten_unseen() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    threads: list[threading.Thread] = []
+
+    def edit() -> None:
+        with locks.writing(lambda: None):
+            locks.row(made)
+            models.User.objects.filter(agency=made, external_id="E-2").update(last_name="By hand", active=False)
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "planning" and not threads:
+            threads.append(elsewhere(edit))
+            if not frames.on_postgres():
+                threads[0].join()
+
+    done = run(made, [person(1, LAST_NAME="New"), person(2)], progress=progress)
+    threads[0].join()
+    if frames.on_postgres():
+        # The edit waited for the import, and came after it.
+        assert (user(made, 2).last_name, user(made, 2).active) == ("By hand", False)
+    else:
+        # The edit came first, the import saw it and planned again.
+        assert (user(made, 2).last_name, user(made, 2).active) == ("Last 2", True)
+        assert models.Event.objects.filter(of=done.record, subject_external_id="E-2").exists()
+    whole(made)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_refers_to_the_agency_is_written_while_its_import_is() -> None:
+    if not frames.on_postgres():
+        pytest.skip("SQLite has one writer")
+    made = agency()
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "writing" and not done:
+            other = elsewhere(lambda: models.Group.objects.create(agency=made, external_id="NEW", name="New"))
+            other.join(10)
+            assert not other.is_alive()
+
+    assert run(made, people(1), progress=progress).record.state == "applied"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_waits_for_a_busy_database_as_long_as_it_takes() -> None:
+    if frames.on_postgres():
+        pytest.skip("PostgreSQL has many writers")
+    made = agency()
+    busy, enough = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            made.save()
+            busy.set()
+            enough.wait(20)
+
+    holder = elsewhere(hold)
+    busy.wait(20)
+    told = []
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        told.append(stage)
+        if told.count("waiting for the database") == 2:
+            enough.set()
+
+    assert run(made, people(1), Options(mode=Mode.UPDATE), progress=progress).record.state == "applied"
+    holder.join()
+    assert told[:3] == ["reading", "waiting for the database", "waiting for the database"]
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+
+
+@pytest.mark.django_db
+def test_another_error_than_a_busy_database_is_not_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> None:
+        raise OperationalError("the disk has gone")
+
+    monkeypatch.setattr(transaction, "atomic", broken)
+    with pytest.raises(OperationalError), locks.writing(lambda: None):
+        raise AssertionError("never got here")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_is_one_process_s_and_comes_back() -> None:
+    made, other = agency(), agency("shelbyville")
+    found: list[bool] = []
+
+    def look(at: models.Agency) -> None:
+        with locks.if_free(at) as free:
+            found.append(free)
+
+    with locks.import_of(made, lambda: None):
+        elsewhere(lambda: look(made)).join()
+        elsewhere(lambda: look(other)).join()
+    elsewhere(lambda: look(made)).join()
+    assert found == [False, True, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_a_turn_is_told_so_and_gets_it() -> None:
+    made = agency()
+    taken, told = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.import_of(made, lambda: None):
+            taken.set()
+            told.wait(20)
+
+    holder = elsewhere(hold)
+    taken.wait(20)
+    with locks.import_of(made, told.set):
+        assert told.is_set()
+    holder.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_connection_gives_its_turn_back_by_itself() -> None:
+    if not frames.on_postgres():
+        pytest.skip("a file's lock ends with its process")
+    made = agency()
+    with locks.import_of(made, lambda: None), closing(connection.cursor()) as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+
+        def end() -> None:
+            with connection.cursor() as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [backend])
+
+        elsewhere(end).join()
+    connection.close()
+    with locks.if_free(made) as free:
+        assert free
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_whose_connection_is_lost_fails_in_plain_words() -> None:
+    if not frames.on_postgres():
+        pytest.skip("SQLite has no connection to lose")
+    made = agency()
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "writing" and done:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                backend = cursor.fetchone()[0]
+
+            def end() -> None:
+                with connection.cursor() as other:
+                    other.execute("SELECT pg_terminate_backend(%s)", [backend])
+
+            elsewhere(end).join()
+
+    with pytest.raises(Exception, match=r"^The connection to the database was lost\..* Nothing was changed\.$"):
+        run(made, people(1), progress=progress)
+    assert models.Import.objects.get().state == "failed"
+    assert not models.User.objects.exists()
+    assert applied(made, people(1)).record.counts["added"] == 1
