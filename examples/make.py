@@ -67,11 +67,10 @@ class Department:
         self._area = cycle(_AREA_CODES)
 
     def _drawn_names(self) -> Iterator[tuple[str, str, str, str]]:
-        latin = [
-            (first, last.replace("_", " ")) for first, last in zip(self._shuffled(FIRST), cycle(self._shuffled(LAST)))
-        ]
+        latin = [*zip(self._shuffled(FIRST), cycle(self._shuffled(LAST)))]
         latin += zip(self._shuffled(FIRST), self._shuffled(LAST), strict=False)
-        names = [(first, last, _plain(first), _plain(last)) for first, last in dict.fromkeys(latin)]
+        spaced = ((first, last.replace("_", " ")) for first, last in dict.fromkeys(latin))
+        names = [(first, last, _plain(first), _plain(last)) for first, last in spaced]
         for place, name in zip(range(20, 250, 23), OTHER_SCRIPTS, strict=True):
             names.insert(place, name)
         return iter(names)
