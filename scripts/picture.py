@@ -29,7 +29,7 @@ def main() -> None:
     lines = [f"$ {COMMAND}", *printed.splitlines()[:_CUT]]
     console = Console(record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\n".join(lines)))
-    drawn = console.export_svg(title="Musterbook")
+    drawn = console.export_svg(title="Musterbook").replace("<svg ", '<svg xml:space="preserve" ', 1)
     PICTURE.parent.mkdir(exist_ok=True)
     # The fonts of whoever looks at it will do; a picture fetches nothing.
     PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
@@ -37,7 +37,7 @@ def main() -> None:
 
 def muster(environment: dict[str, str], *words: str) -> str:
     """What `muster` prints when it is called so in the folder of the examples."""
-    command = [sys.executable, "-m", "musterbook.cli.main", *words]
+    command = [Path(sys.executable).with_name("muster"), *words]
     return subprocess.run(
         command, cwd=ROOT / "examples", env=environment, capture_output=True, text=True, check=False
     ).stdout
