@@ -54,7 +54,8 @@ def backup(
 ) -> None:
     """Write a consistent copy of everything into one file.
 
-    It holds the database, the kept files and the secret key. Nobody need stop meanwhile. Keep it where nobody else can read it: whoever has it has everything.
+    It holds the database, the kept files and the secret key. Nobody need stop meanwhile. Keep it where
+    nobody else can read it: whoever has it has everything.
 
     Example: muster backup /srv/backups/muster.tar
     """

@@ -30,7 +30,7 @@ def parts(agency: models.Agency, wanted: Period, form: str) -> Iterator[bytes]:
 
 def events(agency: models.Agency, wanted: Period) -> Iterator[pl.DataFrame]:
     """The wanted events, in their order, in frames of the columns of HEADINGS, all text; at least one frame."""
-    conditions, parameters = ["e.agency_id = %s"], list[object]([agency.pk])
+    conditions, parameters = ["e.agency_id = %s"], list[str | int]([agency.pk])
     if wanted.user:
         conditions.append("e.subject_external_id = %s")
         parameters.append(wanted.user)
@@ -48,12 +48,12 @@ def events(agency: models.Agency, wanted: Period) -> Iterator[pl.DataFrame]:
         last, first = part["id"][-1], False
 
 
-def _part(conditions: list[str], parameters: list[object]) -> pl.DataFrame:
+def _part(conditions: list[str], parameters: list[str | int]) -> pl.DataFrame:
     columns = (
         f"e.id, {_at()}, e.kind, e.subject_external_id, e.actor, e.through, e.address,"
         " coalesce(i.number, ''), coalesce(CAST(e.row AS text), ''), e.changes"
     )
-    sql = (  # noqa: S608  (our own names and placeholders alone)
+    sql = (
         f"SELECT {columns} FROM {frames.table(models.Event)} e LEFT JOIN {frames.table(models.Import)} i ON i.id = e.of_id"
         f" WHERE {' AND '.join(conditions)} ORDER BY e.id LIMIT {_PART}"
     )

@@ -80,7 +80,7 @@ def _read(agency: models.Agency) -> pl.DataFrame:
         **SCHEMA, **dict.fromkeys((f"was_{name}" for name in _FLAGS), pl.Boolean),
         **dict.fromkeys(_TIMES, pl.String), "managed_by": pl.String,
     }  # fmt: skip
-    sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"  # noqa: S608  (our own names)
+    sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
     return frames.read(sql, [agency.pk], schema)
 
 

@@ -1,7 +1,6 @@
 """The command, run within the test's own process, and a small agency to run it on."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def row(
 
 
 @pytest.fixture(scope="session")
-def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:  # noqa: ARG001  (made before)
     """The tests' database says that it is up to date, as one does that a command has made."""
     with django_db_blocker.unblock():
         from musterbook.directory import installation
@@ -104,9 +103,9 @@ def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
 
 
 @pytest.fixture
-def muster(_database_marked: None, db: None, tmp_path: Path) -> Iterator[Muster]:
+def muster(_database_marked: None, db: None, tmp_path: Path) -> Muster:  # noqa: ARG001  (the test may use it)
     """The command, on an empty directory."""
-    yield Muster(tmp_path)
+    return Muster(tmp_path)
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ def refused(muster: Muster, text: str) -> str:
     return done.err
 
 
-def test_an_agency_is_made_as_its_file_says(springfield: Muster) -> None:
+@pytest.mark.usefixtures("springfield")
+def test_an_agency_is_made_as_its_file_says() -> None:
     made = models.Agency.objects.get()
     assert (made.slug, made.default_country, made.limit_users, made.limit_percent) == ("springfield-pd", "US", 1, 0)
     roles = {role.name: (role.administrator, role.permissions) for role in models.Role.objects.all()}
@@ -123,7 +124,7 @@ def test_a_file_that_is_not_utf_8_says_so(muster: Muster) -> None:
     assert muster("agency", "apply", "nowhere.toml").status == 2
 
 
-def test_agencies_are_listed_with_their_users(muster: Muster, springfield: Muster) -> None:
+def test_agencies_are_listed_with_their_users(springfield: Muster) -> None:
     springfield.imported(row("ann"), row("bob", status="Inactive"))
     assert springfield("agency", "list").text == "springfield-pd  Springfield Police Department  users: 2 (active: 1)\n"
     assert springfield("agency", "list", "--output", "json").json[0]["active"] == 1

@@ -98,7 +98,7 @@ def test_a_person_is_told_of_errors_and_notes_by_row(springfield: Muster) -> Non
     file = springfield.file(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@x.example"))
     done = springfield("import", file, "--agency", "springfield-pd")
     assert done.status == 1
-    assert "There is no rank “Sargent”. Use one of the agency's ranks. Did you mean Sergeant?" in done.text
+    assert "There is no rank “Sargent”. Use one of the agency's ranks. Did you mean Sergeant" in done.text
     assert "SUPERVISOR_EMAIL “nobody@x.example” is nobody's address." in done.text
     assert "Mend the errored rows" in done.text
     assert "\x1b[" not in done.text
