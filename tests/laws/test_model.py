@@ -16,7 +16,7 @@ from musterbook.core.table import Table
 from tests.laws import model, world
 from tests.laws.world import HEADINGS, WORDS, Case, Person, Row
 
-_thorough = settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+_thorough = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def _made(case: Case) -> Plan:

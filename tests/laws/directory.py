@@ -1,0 +1,101 @@
+"""The invented agency in the database: its users written, files about it imported, and what it holds afterwards."""
+
+import csv
+import io
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+
+from musterbook.core import changes, keys
+from musterbook.core.columns import COLUMNS
+from musterbook.core.policy import Mode
+from musterbook.directory import frames, imports, models, queries
+from musterbook.directory.imports import Done, Options, Upload
+from tests.laws.world import WORDS, Case, File, Person, Row, exported
+
+NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+def agency(people: Sequence[Person]) -> models.Agency:
+    """A new agency with these users."""
+    made = models.Agency.objects.create(slug=f"agency-{next(_numbers)}", name="Riverton", created_at=NOW)
+    for role in WORDS.roles:
+        models.Role.objects.create(
+            agency=made, name=role.name, name_key=keys.fold(role.name), permissions=sorted(role.permissions),
+            administrator=role.administrator,
+        )  # fmt: skip
+    for position, rank in enumerate(WORDS.ranks):
+        models.Rank.objects.create(
+            agency=made, name=rank.name, name_key=keys.fold(rank.name), abbreviation=rank.abbreviation, position=position
+        )
+    for group in WORDS.groups:
+        models.Group.objects.create(agency=made, external_id=group.external_id, name="", active=True)
+    if people:
+        _people(made, people)
+    for group in WORDS.groups:
+        models.Group.objects.filter(agency=made, external_id=group.external_id).update(active=group.active)
+    return made
+
+
+def _people(made: models.Agency, people: Sequence[Person]) -> None:
+    done = run(made, File(exported(people)))
+    assert done.plan
+    assert done.plan.counts["added"] == len(people)
+    assert done.plan.notes.filter(pl.col("code") != "inactive-supervisor").is_empty()
+    for flag, value in (("registered", {"registered_at": NOW}), ("exempt", {"exempt": True})):
+        ids = [person.external_id for person in people if getattr(person, flag)]
+        models.User.objects.filter(agency=made, external_id__in=ids).update(**value)
+
+
+def content(file: File) -> bytes:
+    """The file as CSV; the short rows lack their last cell."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(file.headings)
+    for number, row in file.rows.items():
+        cells = [row[heading] for heading in file.headings]
+        writer.writerow(cells[:-1] if number in file.short else cells)
+    return text.getvalue().encode()
+
+
+def run(
+    made: models.Agency, file: File | bytes, case: Case | None = None, *, preview: bool = False, expected: str | None = None
+) -> Done:  # fmt: skip
+    """One import of the file, in the way that the case says; whatever holds it is confirmed."""
+    case = case or Case((), File({}), Mode.UPDATE)
+    operator = case.people[case.operator].external_id if case.operator is not None else ""
+    options = Options(case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed)
+    upload = Upload(file if isinstance(file, bytes) else content(file), "users.csv")
+    return imports.run(made, upload, options, at=NOW, by=operator, through="cli", expected=expected)
+
+
+def users(made: models.Agency) -> dict[str, Row]:
+    """All that the agency's users hold: external id → column → text, the supervisor by external id as `boss`."""
+    stored, words = queries.everybody(made), queries.vocabulary(made)
+    bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
+    texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(supervisor_email=pl.lit(""))
+    told = texts.select("external_id", *changes.texts(words)).to_dicts()
+    headings = [column for column in COLUMNS if column.heading not in ("SUPERVISOR_EMAIL", "EXTERNAL_ID")]
+    return {
+        one["external_id"]: {column.heading: one[column.field] for column in headings}
+        | {"boss": one["supervisor_external_id"], "EXTERNAL_ID": one["external_id"]}
+        for one in told
+    }
+
+
+def traces(made: models.Agency) -> tuple[int, int]:
+    """How many events and mails the agency has."""
+    return (models.Event.objects.filter(agency=made).count(), models.Mail.objects.filter(agency=made).count())
+
+
+def keys_hold(made: models.Agency) -> bool:
+    """Whether every stored key is its value's own: none is left vacated."""
+    name = frames.table(models.User)
+    columns = ("email", "badge_number", "username")
+    listed = ", ".join(f"{column}, {column}_key" for column in columns)
+    schema = {part: pl.String for column in columns for part in (column, f"{column}_key")}
+    stored = frames.read(f"SELECT {listed} FROM {name} WHERE agency_id = %s", [made.pk], schema)
+    return all(keys.keys(stored[column]).to_list() == stored[f"{column}_key"].to_list() for column in columns)

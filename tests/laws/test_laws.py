@@ -1,0 +1,191 @@
+"""The seven laws of spec/import.md, section 7, by generated directories and files, on the database of the run."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musterbook.core import plan as planning
+from musterbook.core import problems
+from musterbook.core.plan import Plan
+from musterbook.core.policy import Mode, Policy
+from musterbook.core.snapshot import Snapshot
+from musterbook.directory import export, queries, trail, undo
+from musterbook.directory.export import Filter
+from tests.laws import directory, model, world
+from tests.laws.world import Case, File, Person, Row
+
+pytestmark = pytest.mark.django_db
+"""Every example has an agency of its own, in the one transaction of its test."""
+
+_law = settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
+_NEVER_SAID = ("inactive-group-kept", "inactive-supervisor")
+
+
+@st.composite
+def _applied(draw: st.DrawFn) -> Case:
+    """A case that goes through: not strict, the deactivations confirmed, by the system or by one who may import."""
+    case = replace(draw(world.cases()), strict=False)
+    may = case.operator is not None and case.people[case.operator].values["ROLE"] in ("Admin", "Chief")
+    case = case if may else replace(case, operator=None)
+    return replace(case, confirmed=_leaving(case))
+
+
+@given(_applied())
+@_law
+def test_law_1_the_same_file_again_writes_and_mails_nothing(case: Case) -> None:
+    agency = directory.agency(case.people)
+    case = replace(case, operator=None)  # The first import may demote who runs the second.
+    first = directory.run(agency, case.file, replace(case, confirmed=_leaving(case)))
+    held, traces = directory.users(agency), directory.traces(agency)
+    again = directory.run(agency, case.file, replace(case, confirmed=0))
+    assert first.plan
+    assert again.plan
+    if first.record.state == "refused":
+        return
+    good = first.plan.rows.filter(pl.col("outcome") != "errored")["row"].to_list()
+    outcomes = dict(again.plan.rows.select("row", "outcome").iter_rows())
+    assert {outcomes[row] for row in good} <= {"unchanged"}
+    if first.record.state == "applied" and again.plan.counts["updated"] == again.plan.counts["added"] == 0:
+        assert (directory.users(agency), directory.traces(agency)) == (held, traces)
+
+
+def _leaving(case: Case) -> int:
+    return len(model.expected(case).deactivated)
+
+
+@given(world.people())
+@_law
+def test_law_2_an_export_of_all_users_changes_nothing_and_nobody(people: tuple[Person, ...]) -> None:
+    agency = directory.agency(people)
+    held, traces = directory.users(agency), directory.traces(agency)
+    for form in ("csv", "xlsx") if people else ():
+        exported = export.export(agency, Filter(), form)
+        done = directory.run(agency, b"".join(exported.parts), Case((), File({}), Mode.SYNC))
+        assert done.plan
+        assert done.record.state == "applied"
+        assert done.plan.counts["unchanged"] == done.plan.counts["rows"] == len(people) == exported.users
+        assert done.plan.counts["deactivated"] == done.plan.counts["protected"] == 0
+        assert {note.code for note in problems.of(done.plan.notes)} <= set(_NEVER_SAID)
+        assert (directory.users(agency), directory.traces(agency)) == (held, traces)
+
+
+@given(_applied(), st.data())
+@_law
+def test_law_3_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(sorted(case.file.rows)))
+    one, other = directory.agency(case.people), directory.agency(case.people)
+    first = directory.run(one, case.file, case)
+    second = directory.run(other, world.shuffled(case, order).file, case)
+    assert directory.users(one) == directory.users(other)
+    assert first.record.counts == second.record.counts
+    assert directory.traces(one) == directory.traces(other)
+
+
+@given(_applied())
+@_law
+def test_law_4_rows_are_the_sum_of_their_outcomes_and_what_is_written_is_what_the_rules_say(case: Case) -> None:
+    agency = directory.agency(case.people)
+    before = directory.users(agency)
+    done = directory.run(agency, case.file, case)
+    assert done.plan
+    counts = done.plan.counts
+    assert counts["rows"] == sum(counts[name] for name in planning.OUTCOMES)
+    after, expected = directory.users(agency), model.expected(case).final
+    assert after == (expected if done.record.state == "applied" else before)
+    assert directory.keys_hold(agency)
+    assert trail.verify(agency).wrong == ""
+
+
+@given(_applied())
+@_law
+def test_law_5_what_is_applied_and_undone_is_as_before(case: Case) -> None:
+    agency = directory.agency(case.people)
+    before = directory.users(agency)
+    done = directory.run(agency, case.file, case)
+    if done.record.state != "applied":
+        return
+    undone = undo.run(done.record, at=directory.NOW, through="cli")
+    assert undone.plan
+    after = directory.users(agency)
+    stuck = set(undone.plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
+    codes = {problem.code for problem in problems.of(undone.plan.problems)}
+    # Added users are never deleted and keep their values, which cannot go back to whom they were taken from; and an
+    # administrator stays where the agency had none before.
+    assert codes <= ({"taken", "last-administrator"} if after.keys() - before.keys() else {"last-administrator"})
+    assert {who: after[who] for who in before if who not in stuck} == {who: before[who] for who in before if who not in stuck}
+    for external_id in after.keys() - before.keys():
+        assert after[external_id]["STATUS"] == "Inactive"
+
+
+@given(_applied())
+@_law
+def test_law_6_users_of_other_agencies_change_no_outcome(case: Case) -> None:
+    case = replace(case, mode=Mode.UPDATE)
+    alone = directory.agency(case.people)
+    first = directory.run(alone, case.file, case)
+    # Another agency that holds every value that the first one does now.
+    directory.agency([_again(number, row) for number, row in enumerate(directory.users(alone).values())])
+    second = directory.run(directory.agency(case.people), case.file, case)
+    assert first.plan
+    assert second.plan
+    assert first.plan.rows.equals(second.plan.rows)
+    assert first.record.counts == second.record.counts
+
+
+def _again(number: int, row: Row) -> Person:
+    return Person(number, {heading: text for heading, text in row.items() if heading != "boss"})
+
+
+@given(_applied())
+@_law
+def test_law_7_what_a_preview_shows_is_exactly_what_is_written(case: Case) -> None:
+    agency = directory.agency(case.people)
+    before = (directory.users(agency), directory.traces(agency))
+    shown = directory.run(agency, case.file, case, preview=True)
+    assert (directory.users(agency), directory.traces(agency)) == before
+    done = directory.run(agency, case.file, case, expected=shown.record.digest)
+    assert shown.plan
+    assert done.plan
+    assert done.record.counts == shown.record.counts
+    assert shown.record.state in ("previewed", "refused")
+    assert done.record.state == ("applied" if shown.record.state == "previewed" else "refused")
+    if done.record.state == "applied":
+        assert directory.users(agency) == _shown(before[0], shown.plan)
+
+
+def _shown(before: dict[str, Row], shown: Plan) -> dict[str, Row]:
+    """The directory, with what the preview's changes tell."""
+    after = {external_id: dict(row) for external_id, row in before.items()}
+    blank = {"RANK": "", "LOCATION": "", "EVIDENCE_GROUP_EXT_ID": "", "PHONE": "", "boss": ""}
+    for frame in (shown.added, shown.updated):
+        for external_id, text in frame.select("external_id", "changes").iter_rows():
+            told = pl.Series([text]).str.json_decode(undo._PAIRS)[0]  # noqa: SLF001  (the shape of changes)
+            row = after.setdefault(external_id, {**blank, "EXTERNAL_ID": external_id})
+            row |= {_NAMES.get(heading, heading): pair[1] for heading, pair in told.items() if pair}
+            row.pop("SUPERVISOR_EMAIL", None)
+    for external_id in shown.leavers.deactivated["external_id"]:
+        after[external_id]["STATUS"] = "Inactive"
+    return after
+
+
+_NAMES = {"X_SUPERVISOR_EXTERNAL_ID": "boss"}
+
+
+@given(_applied(), st.integers(1, 6))
+@_law
+def test_a_part_of_the_directory_makes_the_same_plan_as_the_whole(case: Case, some: int) -> None:
+    """A small file in a large agency reads the users whom its rows name, and those above them, alone."""
+    agency = directory.agency(case.people)
+    rows = dict(list(case.file.rows.items())[:some])
+    table = replace(case.file, rows=rows, short=case.file.short & rows.keys()).table()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queries, "_WHOLE_FROM", 0)
+        part = queries.snapshot(agency, table, Mode.UPDATE)
+    whole = Snapshot(queries.everybody(agency), part.vocabulary)
+    made = [planning.make(table, known, Policy(strict=case.strict)) for known in (part, whole)]
+    assert made[0].digest == made[1].digest
+    for one, other in zip(*((plan.rows, plan.added, plan.updated, plan.problems, plan.notes) for plan in made), strict=True):
+        assert one.equals(other)
