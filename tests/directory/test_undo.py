@@ -128,7 +128,8 @@ def test_swapped_values_and_supervisors_go_back() -> None:
     applied(made, [one, two, person(3)])
     before = users(made)
     done = applied(made, [
-        person(1, EMAIL="user2@agency.example", SUPERVISOR_EMAIL="user3@agency.example"), person(2, EMAIL="user1@agency.example", SUPERVISOR_EMAIL=""),
+        person(1, EMAIL="user2@agency.example", SUPERVISOR_EMAIL="user3@agency.example"),
+        person(2, EMAIL="user1@agency.example", SUPERVISOR_EMAIL=""),
     ])  # fmt: skip
     assert undone(done).record.counts["errored"] == 0
     assert users(made) == before
