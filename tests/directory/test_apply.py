@@ -254,7 +254,7 @@ def test_an_import_never_sees_or_touches_another_agency() -> None:
     register(other, 3)
     before = everything(other)
     made = agency()
-    same = [person(1, LAST_NAME="Mine"), person(9, EMAIL="user2@agency.example", BADGE_NUMBER="B-1", USERNAME="user.3")]
+    same = [person(1, LAST_NAME="Mine"), person(9, EMAIL="user2@agency.example", BADGE_NUMBER="B-2", USERNAME="user.3")]
     assert applied(made, same).record.counts["added"] == 2
     applied(made, [person(9), person(1, SUPERVISOR_EMAIL="user9@agency.example")], SYNC)
     assert everything(other) == before
