@@ -53,7 +53,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
     ])  # fmt: skip
 
 
-def among(column: str, values: Sequence[str]) -> tuple[str, object]:
+def among(column: str, values: Sequence[str]) -> tuple[str, str | list[str]]:
     """A condition `column is one of values`, and its one parameter; as many values as need be."""
     if on_postgres():
         return f"{column} = ANY(%s)", list(values)

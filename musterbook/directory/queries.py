@@ -79,7 +79,7 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
         asked[column.key] = [keys.keys(text.clean(cells[column.field]))]
     if columns.SUPERVISOR_EMAIL in table.present:
         asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"])))
-    seeds, parameters = [], list[object]()
+    seeds, parameters = [], list[int | str | list[str]]()
     for name, values in asked.items():
         condition, parameter = frames.among(name, pl.concat(values).unique().to_list())
         seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}")

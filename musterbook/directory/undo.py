@@ -88,13 +88,18 @@ def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
     pairs = found["changes"].str.json_decode(_PAIRS).struct.unnest()
     now = found.select("id", "external_id", "kind", *changes.texts(words)).with_row_index("row", offset=2)
     joined = pl.concat([now, pairs], how="horizontal")
-    return _with_ways(_with_supervisors(joined, record.agency)).with_columns(pl.col("row").cast(pl.UInt32))
+    return _with_supervisors(_with_ways(joined), record.agency).with_columns(pl.col("row").cast(pl.UInt32))
 
 
 def _with_supervisors(changed: pl.DataFrame, agency: models.Agency) -> pl.DataFrame:
-    """The changed users with `supervisor_back`: the address, once all is undone, of the supervisor they had before."""
+    """The changed users with `supervisor_back`: the address, once all is undone, of the supervisor they then have.
+
+    Also of one who stays: the address that they have now may be somebody else's then.
+    """
+    back = pl.col(f"way_{columns.SUPERVISOR_EMAIL.field}") == "back"
     before = pl.col(changes.LINK).list.get(0, null_on_oob=True)
-    ids = changed.select(before.drop_nulls().unique()).to_series().to_list()
+    then = pl.when(back).then(before).otherwise(pl.col("supervisor_external_id"))
+    ids = changed.select(then.drop_nulls().unique()).to_series().to_list()
     condition, parameter = frames.among("external_id", ids)
     bosses = frames.read(
         f"SELECT external_id, email FROM {frames.table(models.User)} WHERE agency_id = %s AND {condition}",
@@ -108,7 +113,7 @@ def _with_supervisors(changed: pl.DataFrame, agency: models.Agency) -> pl.DataFr
     addresses = bosses.join(returning, on="boss", how="left").select(
         "boss", supervisor_back=pl.coalesce("email_back", "email_now")
     )
-    named = changed.with_columns(boss=before).join(addresses, on="boss", how="left", maintain_order="left")
+    named = changed.with_columns(boss=then).join(addresses, on="boss", how="left", maintain_order="left")
     return named.with_columns(pl.col("supervisor_back").fill_null(""))
 
 
@@ -142,11 +147,10 @@ def _cells(changed: pl.DataFrame) -> pl.DataFrame:
     """The rows of the inverse import: every column as it is now, but what goes back as it was."""
     cells = [pl.col("external_id")]
     for column in _UNDOABLE:
-        was = (
-            pl.col("supervisor_back")
-            if column is columns.SUPERVISOR_EMAIL
-            else pl.col(column.heading).list.get(0, null_on_oob=True)
-        )
+        if column is columns.SUPERVISOR_EMAIL:
+            cells.append(pl.col("supervisor_back").alias(column.field))
+            continue
+        was = pl.col(column.heading).list.get(0, null_on_oob=True)
         if column is columns.STATUS:
             was = pl.when(pl.col("kind") == "user.added").then(pl.lit("Inactive")).otherwise(was)
         back = pl.col(f"way_{column.field}") == "back"

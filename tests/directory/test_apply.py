@@ -83,7 +83,7 @@ NUMBERS = st.integers(1, 5)
 
 @st.composite
 def rosters(draw: Any) -> list[Row]:
-    """Rows of some of five people, who take each other's addresses, badges and usernames, in all ways that collide with nobody."""
+    """Rows of some of five people, who take each other's addresses, badges and usernames, so that nobody collides."""
     chosen = draw(st.lists(NUMBERS, unique=True, min_size=1))
     taken = [draw(st.permutations(chosen)) for _ in range(3)]
     return [
@@ -254,7 +254,7 @@ def test_an_import_never_sees_or_touches_another_agency() -> None:
     register(other, 3)
     before = everything(other)
     made = agency()
-    same = [person(1, LAST_NAME="Mine"), person(9, EMAIL="user2@agency.example", BADGE_NUMBER="B-1", USERNAME="user.3")]
+    same = [person(1, LAST_NAME="Mine"), person(9, EMAIL="user2@agency.example", BADGE_NUMBER="B-2", USERNAME="user.3")]
     assert applied(made, same).record.counts["added"] == 2
     applied(made, [person(9), person(1, SUPERVISOR_EMAIL="user9@agency.example")], SYNC)
     assert everything(other) == before
@@ -271,7 +271,8 @@ def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> No
     models.Group.objects.create(agency=other, external_id="HARBOR", name="Harbor")
     applied(made, people(*range(100, 100 + many)))
     found = run(made, [
-        person(1, ROLE="Diver"), person(2, RANK="Major"), person(3, EVIDENCE_GROUP_EXT_ID="HARBOR"), person(4, SUPERVISOR_EMAIL="userboss@agency.example"),
+        person(1, ROLE="Diver"), person(2, RANK="Major"), person(3, EVIDENCE_GROUP_EXT_ID="HARBOR"),
+        person(4, SUPERVISOR_EMAIL="userboss@agency.example"),
     ])  # fmt: skip
     codes = models.ImportProblem.objects.filter(of=found.record).order_by("row").values_list("code", flat=True)
     assert list(codes) == ["unknown-role", "unknown-rank", "unknown-group", "unknown-supervisor"]

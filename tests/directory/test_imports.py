@@ -156,9 +156,11 @@ def test_a_key_that_is_used_while_this_one_waited_is_that_import() -> None:
 
 def test_an_import_that_failed_gives_its_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    with monkeypatch.context() as broken, pytest.raises(Failed):
-        broken.setattr(kept_files, "keep", _full)
+    keep = kept_files.keep
+    monkeypatch.setattr(kept_files, "keep", _full)
+    with pytest.raises(Failed):
         run(made, people(1), key="k")
+    monkeypatch.setattr(kept_files, "keep", keep)
     assert run(made, people(1), key="k").record.state == "applied"
 
 

@@ -13,9 +13,13 @@ pytestmark = pytest.mark.django_db
 
 
 def refused(write: Callable[[], Any]) -> None:
-    with pytest.raises(IntegrityError), transaction.atomic():
-        write()
-        connection.check_constraints()
+    def written() -> None:
+        with transaction.atomic():
+            write()
+            connection.check_constraints()
+
+    with pytest.raises(IntegrityError):
+        written()
 
 
 @pytest.mark.parametrize("field", ["external_id", "email_key", "badge_number_key", "username_key"])

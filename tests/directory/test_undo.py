@@ -128,9 +128,24 @@ def test_swapped_values_and_supervisors_go_back() -> None:
     applied(made, [one, two, person(3)])
     before = users(made)
     done = applied(made, [
-        person(1, EMAIL="user2@agency.example", SUPERVISOR_EMAIL="user3@agency.example"), person(2, EMAIL="user1@agency.example", SUPERVISOR_EMAIL=""),
+        person(1, EMAIL="user2@agency.example", SUPERVISOR_EMAIL="user3@agency.example"),
+        person(2, EMAIL="user1@agency.example", SUPERVISOR_EMAIL=""),
     ])  # fmt: skip
     assert undone(done).record.counts["errored"] == 0
+    assert users(made) == before
+
+
+def test_a_supervisor_who_stays_is_named_by_the_address_that_they_will_have() -> None:
+    made = agency()
+    one = person(1, SUPERVISOR_EMAIL="user2@agency.example")
+    applied(made, [one, *people(2, 3)])
+    before = users(made)
+    done = applied(made, [
+        person(1, LAST_NAME="New", SUPERVISOR_EMAIL="user3@agency.example"),
+        person(2, EMAIL="user3@agency.example"), person(3, EMAIL="user2@agency.example"),
+    ])  # fmt: skip
+    assert user(made, 1).supervisor_id == user(made, 2).pk
+    undone(done)
     assert users(made) == before
 
 
