@@ -39,7 +39,11 @@ REFUSED = {
 
 
 def test_every_awkward_file_has_a_verdict() -> None:
-    assert {path.name for path in FILES.iterdir() if path.suffix != ".py" and path.is_file()} == set(REFUSED) == set(make.files())
+    assert (
+        {path.name for path in FILES.iterdir() if path.suffix != ".py" and path.is_file()}
+        == set(REFUSED)
+        == set(make.files())
+    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,7 +26,9 @@ def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
         "rank": named(f"{prefix}rank_id", {rank.id: rank.name for rank in vocabulary.ranks}),
         "evidence_group_ext_id": named(f"{prefix}group_id", {g.id: g.external_id for g in vocabulary.groups}),
     }
-    return [special.get(name, pl.col(f"{prefix}{name}")).fill_null("").alias(f"{prefix}{name}") for name in NAMES.values()]
+    return [
+        special.get(name, pl.col(f"{prefix}{name}")).fill_null("").alias(f"{prefix}{name}") for name in NAMES.values()
+    ]
 
 
 def of_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:

@@ -33,9 +33,7 @@ def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
 def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.DataFrame:
     key, was = pl.col(column.key), pl.col(f"was_{column.key}")
     moving = rows.filter(key.is_not_null(), key.ne_missing(was))
-    claims = moving.select(
-        pl.lit(column.heading).alias("column"), "row", "ok", value=column.field, key=key
-    )
+    claims = moving.select(pl.lit(column.heading).alias("column"), "row", "ok", value=column.field, key=key)
     holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
     releases = moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
     return claims.join(holders, on="key", how="left").join(releases, on="holder", how="left")
@@ -86,7 +84,9 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     return (
         clashing.filter(sound)
         .join(groups, on=["column", "key"], how="left")
-        .with_columns(others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED))
+        .with_columns(
+            others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED)
+        )
         .with_columns(more=pl.col("many") - 1 - pl.col("others").list.len().cast(pl.Int64))
         .select(
             "row",
@@ -107,7 +107,9 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
     holders = users.join(taken.select(id="holder"), on="id", how="semi").select(
         holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active"
     )
-    named = rows.select("row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null())
+    named = rows.select(
+        "row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null()
+    )
     status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
     return taken.join(holders, on="holder").join(named, on="row").select(
         "row",

@@ -127,7 +127,12 @@ def _of(found: pl.DataFrame, listed: pl.DataFrame) -> list[Problem]:
 
 
 def _changes(plan: Plan) -> list[tuple[int, str]]:
-    return [pair for frame in (plan.added, plan.updated) if frame.width for pair in frame.select("row", "changes").iter_rows()]
+    return [
+        pair
+        for frame in (plan.added, plan.updated)
+        if frame.width
+        for pair in frame.select("row", "changes").iter_rows()
+    ]
 
 
 def outcomes(plan: Plan) -> pl.DataFrame:

@@ -27,7 +27,9 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     joined = cells.join(stored, on="external_id", how="left", suffix="_stored", maintain_order="left")
     same = [pl.col(column.field) == pl.col(f"{column.field}_stored") for column in compared]
     plain = [~_guarded(column) for column in table.present if column not in _NEVER_GUARDED]
-    judged = pl.all_horizontal(*same, *plain, ~pl.col("id").is_duplicated(), ~pl.col("row").is_in(table.faults["row"].implode()))
+    judged = pl.all_horizontal(
+        *same, *plain, ~pl.col("id").is_duplicated(), ~pl.col("row").is_in(table.faults["row"].implode())
+    )
     settled = joined.select(judged.fill_null(False)).to_series()
     return joined.filter(settled).select(SCHEMA.keys()), cells.filter(~settled)
 
@@ -50,7 +52,11 @@ def _as_text(snapshot: Snapshot, compared: list[Column]) -> pl.DataFrame:
     if columns.SUPERVISOR_EMAIL in compared:
         users = with_supervisor_email(users)
     return users.select(
-        "id", "external_id", "supervisor_id", "group_id", *(text.get(c.field, pl.col(c.field)).alias(c.field) for c in compared)
+        "id",
+        "external_id",
+        "supervisor_id",
+        "group_id",
+        *(text.get(c.field, pl.col(c.field)).alias(c.field) for c in compared),
     )
 
 

@@ -122,9 +122,9 @@ def _circles(ends: Ends, wanted: pl.DataFrame) -> tuple[Circles, pl.Series]:
         return Circles(), pl.Series([], dtype=pl.Int64)
     added = ends.sound.filter(pl.col("id").is_null()).select(person=PERSON, supervisor_id=pl.lit(None, pl.Int64))
     people = pl.concat([ends.users.select("supervisor_id", person="id").select("person", "supervisor_id"), added])
-    asked = people.join(wanted.select("person", "boss", asks=True), on="person", how="left", maintain_order="left").select(
-        stored="supervisor_id", asked=pl.when("asks").then("boss").otherwise("supervisor_id")
-    )
+    asked = people.join(
+        wanted.select("person", "boss", asks=True), on="person", how="left", maintain_order="left"
+    ).select(stored="supervisor_id", asked=pl.when("asks").then("boss").otherwise("supervisor_id"))
     number = people.select("person").with_row_index("number")
     stored, now = (
         asked.select(person=name).join(number, on="person", how="left", maintain_order="left")["number"].cast(pl.Int64)
@@ -151,7 +151,9 @@ def _notes(ends: Ends, read: pl.DataFrame) -> pl.DataFrame:
     named = named.join(_emails(ends, named["was"], "was"), on="was", how="left", maintain_order="left")
     named = named.join(_emails(ends, named["target"], "target"), on="target", how="left", maintain_order="left")
     followed = pl.col("code") == "replaced-supervisor-address"
-    return _said(named, "code", pl.when(followed).then("target_email").otherwise(pl.col("was_email").fill_null("blank")))
+    return _said(
+        named, "code", pl.when(followed).then("target_email").otherwise(pl.col("was_email").fill_null("blank"))
+    )
 
 
 def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Expr | None = None) -> pl.DataFrame:
@@ -180,7 +182,9 @@ def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
     people = pl.DataFrame({"number": list(found.around), "person": numbers.gather(list(found.around))})
     steps = people.with_columns(ahead=pl.Series(list(found.around.values()), dtype=pl.List(pl.Int64))).explode("ahead")
     names = ends.people(people["person"]).join(people, on="person").select("external_id", ahead="number")
-    told = steps.join(names, on="ahead", how="left", maintain_order="left").group_by("number", "person", maintain_order=True)
+    told = steps.join(names, on="ahead", how="left", maintain_order="left").group_by(
+        "number", "person", maintain_order=True
+    )
     path = pl.col("external_id").str.join(" → ")
     whole = pl.col("ahead").last() == pl.col("number").first()
     return told.agg(pl.when(whole).then(path).otherwise(path + " → …").alias("path")).select("person", "path")

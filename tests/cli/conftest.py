@@ -94,7 +94,7 @@ def row(
 
 
 @pytest.fixture(scope="session")
-def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:  # noqa: ARG001  (made before)
+def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """The tests' database says that it is up to date, as one does that a command has made."""
     with django_db_blocker.unblock():
         from musterbook.directory import installation
@@ -103,7 +103,7 @@ def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
 
 
 @pytest.fixture
-def muster(_database_marked: None, db: None, tmp_path: Path) -> Muster:  # noqa: ARG001  (the test may use it)
+def muster(_database_marked: None, db: None, tmp_path: Path) -> Muster:
     """The command, on an empty directory."""
     return Muster(tmp_path)
 

@@ -16,7 +16,9 @@ ADMIN = Role(1, "Admin", frozenset({"view", "edit", "all"}), administrator=True)
 CHIEF = Role(2, "Chief", frozenset({"view", "edit"}))
 OFFICER = Role(3, "Officer", frozenset({"view"}))
 WORDS = Vocabulary(
-    (ADMIN, CHIEF, OFFICER), (Rank(1, "Captain"), Rank(2, "Sergeant", "Sgt")), (Group(1, "G-1"), Group(2, "G-OLD", active=False))
+    (ADMIN, CHIEF, OFFICER),
+    (Rank(1, "Captain"), Rank(2, "Sergeant", "Sgt")),
+    (Group(1, "G-1"), Group(2, "G-OLD", active=False)),
 )
 SYSTEM = None
 BEN_ACTS = Operator(2, "B", CHIEF.permissions)

@@ -41,7 +41,10 @@ def test_values_are_compared_without_regard_to_case_and_to_ways_of_writing_one_l
 
 
 def test_external_ids_are_compared_exactly() -> None:
-    assert outcomes(planned(row("E"), row("e", EMAIL="x@a.example", BADGE_NUMBER="x", USERNAME="x"))) == ["added", "added"]
+    assert outcomes(planned(row("E"), row("e", EMAIL="x@a.example", BADGE_NUMBER="x", USERNAME="x"))) == [
+        "added",
+        "added",
+    ]
 
 
 def test_a_value_that_an_inactive_user_has_is_taken() -> None:
@@ -93,7 +96,9 @@ def test_a_value_that_its_holder_gives_up_goes_to_nobody_if_two_ask_for_it() -> 
 
 def test_taken_names_the_holder() -> None:
     made = planned(row(CY, USERNAME="ada"))
-    assert messages(made.problems) == ["USERNAME “ada” belongs to Ada Ruiz (A, Active). Use another value, or change theirs too."]
+    assert messages(made.problems) == [
+        "USERNAME “ada” belongs to Ada Ruiz (A, Active). Use another value, or change theirs too."
+    ]
 
 
 @pytest.mark.parametrize(("stored", "written_id"), [("00123", "123"), ("123", "0123"), ("ab", "AB")])
@@ -108,7 +113,9 @@ def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str,
 
 def test_a_holder_of_the_same_name_may_be_the_same_person() -> None:
     made = planned(row("E", FIRST_NAME="CY", LAST_NAME="Ruiz", USERNAME="cy"))
-    assert messages(made.problems)[0].endswith("An external id cannot be changed by an import: if this is the same person, write C.")
+    assert messages(made.problems)[0].endswith(
+        "An external id cannot be changed by an import: if this is the same person, write C."
+    )
 
 
 def test_a_row_of_another_known_user_is_not_taken_for_the_holder() -> None:
@@ -119,7 +126,11 @@ def test_a_row_of_another_known_user_is_not_taken_for_the_holder() -> None:
 def test_a_row_that_wanted_what_a_faulty_row_did_not_give_up_is_an_error_too() -> None:
     made = planned(row(BEN, BADGE_NUMBER="300"), row(CY, BADGE_NUMBER="400"), row(DEE, BADGE_NUMBER="new", RANK="Pope"))
     assert outcomes(made) == ["errored"] * 3
-    assert told(made.problems) == [(2, "taken", "BADGE_NUMBER"), (3, "taken", "BADGE_NUMBER"), (4, "unknown-rank", "RANK")]
+    assert told(made.problems) == [
+        (2, "taken", "BADGE_NUMBER"),
+        (3, "taken", "BADGE_NUMBER"),
+        (4, "unknown-rank", "RANK"),
+    ]
 
 
 def test_one_clash_in_one_column_undoes_a_swap_in_another() -> None:
@@ -145,7 +156,9 @@ def test_the_outcome_does_not_depend_on_the_order_of_rows() -> None:
     for seed in range(8):
         shuffled = random.Random(seed).sample(rows, len(rows))
         made = planned(*shuffled)
-        assert dict(zip(made.rows["external_id"], outcomes(made), strict=True)) == dict.fromkeys(["C", "D", "E", "F"], "errored")
+        assert dict(zip(made.rows["external_id"], outcomes(made), strict=True)) == dict.fromkeys(
+            ["C", "D", "E", "F"], "errored"
+        )
 
 
 def test_a_row_takes_over_what_a_user_of_this_file_gives_up() -> None:

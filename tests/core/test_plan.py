@@ -13,7 +13,23 @@ from musterbook.core.snapshot import Snapshot
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Rank
 from tests.core.cast import (
-    ADA, BEN, CAST, CY, DEE, WORDS, agency, codes, ids, messages, outcomes, planned, row, synchronized, told, without, written,
+    ADA,
+    BEN,
+    CAST,
+    CY,
+    DEE,
+    WORDS,
+    agency,
+    codes,
+    ids,
+    messages,
+    outcomes,
+    planned,
+    row,
+    synchronized,
+    told,
+    without,
+    written,
 )  # fmt: skip
 
 
@@ -33,8 +49,14 @@ def test_space_around_an_external_id_is_no_part_of_it() -> None:
 
 
 def test_the_external_id_as_a_formula_or_with_a_leading_apostrophe_is_the_text_inside() -> None:
-    of = agency({**CAST[3], "id": 5, "external_id": "=E", "email": "e@a.example", "badge_number": "500", "username": "e"})
-    made = planned(row(CY, EXTERNAL_ID='="C"'), row("E", EXTERNAL_ID="'=E", EMAIL="e@a.example", BADGE_NUMBER="500", USERNAME="e"), of=of)
+    of = agency(
+        {**CAST[3], "id": 5, "external_id": "=E", "email": "e@a.example", "badge_number": "500", "username": "e"}
+    )
+    made = planned(
+        row(CY, EXTERNAL_ID='="C"'),
+        row("E", EXTERNAL_ID="'=E", EMAIL="e@a.example", BADGE_NUMBER="500", USERNAME="e"),
+        of=of,
+    )
     assert outcomes(made) == ["unchanged", "updated"]
 
 
@@ -106,7 +128,11 @@ def test_every_problem_of_a_row_is_told_at_once_its_clashes_too() -> None:
 
 
 def test_nobody_is_put_into_an_inactive_group() -> None:
-    made = planned(row(CY, EVIDENCE_GROUP_EXT_ID="G-OLD"), row("E", EVIDENCE_GROUP_EXT_ID="G-OLD"), row(DEE, EVIDENCE_GROUP_EXT_ID="G-1"))
+    made = planned(
+        row(CY, EVIDENCE_GROUP_EXT_ID="G-OLD"),
+        row("E", EVIDENCE_GROUP_EXT_ID="G-OLD"),
+        row(DEE, EVIDENCE_GROUP_EXT_ID="G-1"),
+    )
     assert outcomes(made) == ["errored", "errored", "updated"]
     assert messages(made.problems)[0] == "The group “G-OLD” is not active. Name an active group, or activate it."
 
@@ -119,7 +145,10 @@ def test_who_is_in_a_group_that_was_made_inactive_stays_with_a_note(changed: dic
 
 
 def test_nothing_is_said_of_groups_where_the_file_does_not_name_them() -> None:
-    made = planned(*without("EVIDENCE_GROUP_EXT_ID", row(CY), row(DEE, FIRST_NAME="Di")), of=agency(C={"group_id": 2}, D={"group_id": 2}))
+    made = planned(
+        *without("EVIDENCE_GROUP_EXT_ID", row(CY), row(DEE, FIRST_NAME="Di")),
+        of=agency(C={"group_id": 2}, D={"group_id": 2}),
+    )
     assert made.notes.is_empty() and outcomes(made) == ["unchanged", "updated"]
 
 
@@ -142,7 +171,10 @@ def test_strict_mode_makes_a_link_that_cannot_be_made_an_error(supervisor: str) 
 def test_a_row_that_repeats_a_link_of_a_circle_errs_in_strict_mode() -> None:
     made = planned(row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY), strict=True)
     assert outcomes(made) == ["errored", "errored"]
-    assert told(made.problems) == [(2, "supervisor-circle", "SUPERVISOR_EMAIL"), (3, "supervisor-circle", "SUPERVISOR_EMAIL")]
+    assert told(made.problems) == [
+        (2, "supervisor-circle", "SUPERVISOR_EMAIL"),
+        (3, "supervisor-circle", "SUPERVISOR_EMAIL"),
+    ]
 
 
 def test_strict_mode_lets_other_notes_pass() -> None:
@@ -233,7 +265,11 @@ def test_the_operators_word_for_a_held_plan_does_not_change_the_digest() -> None
 
 def test_the_problems_of_a_plan_stand_by_row() -> None:
     made = planned(row(DEE, ROLE="Pope", FIRST_NAME=""), row(CY, ROLE="Pope"))
-    assert told(made.problems) == [(2, "required", "FIRST_NAME"), (2, "unknown-role", "ROLE"), (3, "unknown-role", "ROLE")]
+    assert told(made.problems) == [
+        (2, "required", "FIRST_NAME"),
+        (2, "unknown-role", "ROLE"),
+        (3, "unknown-role", "ROLE"),
+    ]
 
 
 def test_quotes_and_backslashes_survive_in_what_is_told_of_changes() -> None:

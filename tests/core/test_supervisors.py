@@ -9,7 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musterbook.core import circles
-from tests.core.cast import ADA, BEN, CY, DEE, OFFICER, agency, codes, messages, outcomes, planned, row, told, user, without, written
+from tests.core.cast import (
+    ADA,
+    BEN,
+    CY,
+    DEE,
+    OFFICER,
+    agency,
+    codes,
+    messages,
+    outcomes,
+    planned,
+    row,
+    told,
+    user,
+    without,
+    written,
+)
 
 
 def test_the_supervisor_may_be_there_already_whatever_the_case_of_the_address() -> None:
@@ -28,7 +44,9 @@ def test_the_supervisor_may_be_added_by_this_file_wherever_in_it(first: str) -> 
 
 
 def test_an_address_that_this_file_gives_to_somebody_means_them_and_not_who_had_it() -> None:
-    made = planned(row(CY, EMAIL="dee@a.example"), row(DEE, EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="cy@a.example"))
+    made = planned(
+        row(CY, EMAIL="dee@a.example"), row(DEE, EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="cy@a.example")
+    )
     assert written(made, "E")["supervisor_id"] == 4 and made.notes.is_empty()
 
 
@@ -58,7 +76,9 @@ def test_the_link_is_to_the_person_so_reports_follow_when_the_address_changes() 
 
 
 def test_an_address_that_names_nobody_leaves_the_link_as_it_was_with_a_note() -> None:
-    made = planned(row(CY, SUPERVISOR_EMAIL="nobody@a.example", FIRST_NAME="Cyrus"), row("E", SUPERVISOR_EMAIL="no address"))
+    made = planned(
+        row(CY, SUPERVISOR_EMAIL="nobody@a.example", FIRST_NAME="Cyrus"), row("E", SUPERVISOR_EMAIL="no address")
+    )
     assert outcomes(made) == ["updated", "added"]
     assert (written(made, CY)["supervisor_id"], written(made, "E")["supervisor_id"]) == (2, None)
     assert messages(made.notes) == [
@@ -77,7 +97,10 @@ def test_ones_own_address_old_or_new_leaves_the_link_as_it_was(address: str) -> 
 def test_a_blank_cell_clears_the_supervisor_and_an_absent_column_does_not() -> None:
     after = written(planned(row(CY, SUPERVISOR_EMAIL="")), CY)
     assert (after["supervisor_id"], after["supervisor_row"]) == (None, None)
-    assert json.loads(after["changes"]) == {"SUPERVISOR_EMAIL": ["ben@a.example", ""], "X_SUPERVISOR_EXTERNAL_ID": ["B", ""]}
+    assert json.loads(after["changes"]) == {
+        "SUPERVISOR_EMAIL": ["ben@a.example", ""],
+        "X_SUPERVISOR_EXTERNAL_ID": ["B", ""],
+    }
     made = planned(*without("SUPERVISOR_EMAIL", row(CY, FIRST_NAME="Cyrus"), row("E")))
     assert [written(made, who)["supervisor_id"] for who in (CY, "E")] == [2, None]
 
@@ -96,7 +119,9 @@ def test_an_inactive_supervisor_is_noted_on_a_row_that_only_repeats_them() -> No
 def test_whether_a_supervisor_is_inactive_is_judged_on_the_final_state() -> None:
     assert codes(planned(row(BEN, STATUS="Inactive"), row(CY)).notes) == ["inactive-supervisor"]
     assert codes(planned(row(BEN), row(CY), of=agency(B={"active": False})).notes) == []
-    assert codes(planned(row("E", STATUS="Inactive"), row(CY, SUPERVISOR_EMAIL="e@new.example")).notes) == ["inactive-supervisor"]
+    assert codes(planned(row("E", STATUS="Inactive"), row(CY, SUPERVISOR_EMAIL="e@new.example")).notes) == [
+        "inactive-supervisor"
+    ]
 
 
 def test_a_circle_is_told_to_every_row_that_asks_for_a_link_of_it_and_the_links_stay() -> None:
@@ -109,7 +134,9 @@ def test_a_circle_is_told_to_every_row_that_asks_for_a_link_of_it_and_the_links_
 
 
 def test_a_link_of_a_circle_that_the_file_does_not_ask_for_is_not_told_of() -> None:
-    assert told(planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example")).notes) == [(2, "supervisor-circle", "SUPERVISOR_EMAIL")]
+    assert told(planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example")).notes) == [
+        (2, "supervisor-circle", "SUPERVISOR_EMAIL")
+    ]
     made = planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(DEE, SUPERVISOR_EMAIL="nobody@a.example"))
     assert codes(made.notes) == ["supervisor-circle", "unknown-supervisor"]
 
@@ -128,7 +155,11 @@ def test_new_users_in_a_circle_are_added_without_a_supervisor() -> None:
 def test_putting_one_link_back_may_close_another_circle() -> None:
     # Ben and Cy ask for each other; Cy goes back under Dee, who asks for Cy.
     of = agency(D={"supervisor_id": None}, C={"supervisor_id": 4})
-    rows = row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY, SUPERVISOR_EMAIL="ben@a.example"), row(DEE, SUPERVISOR_EMAIL="cy@a.example")
+    rows = (
+        row(BEN, SUPERVISOR_EMAIL="cy@a.example"),
+        row(CY, SUPERVISOR_EMAIL="ben@a.example"),
+        row(DEE, SUPERVISOR_EMAIL="cy@a.example"),
+    )
     made = planned(*rows, of=of)
     assert outcomes(made) == ["unchanged"] * 3
     assert [code for _, code, _ in told(made.notes)] == ["supervisor-circle"] * 3
@@ -147,7 +178,13 @@ def test_a_swap_of_chief_and_report_is_no_circle() -> None:
 def test_a_long_circle_is_cut_where_it_is_told() -> None:
     crowd = [user(100 + n, f"U{n}", OFFICER, None, external_id=f"U{n}") for n in range(9)]
     rows = [
-        row(f"U{n}", EMAIL=f"u{n}@a.example", BADGE_NUMBER=f"{100 + n}00", USERNAME=f"u{n}", SUPERVISOR_EMAIL=f"u{(n + 1) % 9}@a.example")
+        row(
+            f"U{n}",
+            EMAIL=f"u{n}@a.example",
+            BADGE_NUMBER=f"{100 + n}00",
+            USERNAME=f"u{n}",
+            SUPERVISOR_EMAIL=f"u{(n + 1) % 9}@a.example",
+        )
         for n in range(9)
     ]
     made = planned(*rows, of=agency(*crowd))

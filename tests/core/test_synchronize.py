@@ -10,7 +10,20 @@ from musterbook.core.policy import DeactivationLimit, Mode, Policy
 from musterbook.core.problems import Problem
 from musterbook.core.table import Table
 from tests.core.cast import (
-    ADA, BEN, BEN_ACTS, CY, DEE, OFFICER, agency, codes, ids, outcomes, planned, row, synchronized, user,
+    ADA,
+    BEN,
+    BEN_ACTS,
+    CY,
+    DEE,
+    OFFICER,
+    agency,
+    codes,
+    ids,
+    outcomes,
+    planned,
+    row,
+    synchronized,
+    user,
 )  # fmt: skip
 
 ALL = [row(who) for who in (ADA, BEN, CY, DEE)]
@@ -81,15 +94,24 @@ def test_a_row_whose_cells_may_have_shifted_is_not_clearly_a_new_users() -> None
 @pytest.mark.parametrize(
     ("active", "allowed"), [(4, 5), (50, 5), (51, 5), (60, 6), (5000, 500), (9000, 500)]
 )  # fmt: skip
-def test_the_limit_is_the_larger_of_five_and_a_tenth_of_the_active_at_most_five_hundred(active: int, allowed: int) -> None:
+def test_the_limit_is_the_larger_of_five_and_a_tenth_of_the_active_at_most_five_hundred(
+    active: int, allowed: int
+) -> None:
     assert DeactivationLimit().allowed(active) == allowed
 
 
 def test_more_deactivations_than_the_limit_hold_the_import() -> None:
     of = agency(*CROWD)
-    made = synchronized(*ALL, *(row(f"Z{n:02}", EMAIL=f"zoe{n}@a.example", BADGE_NUMBER=f"{100 + n}00") for n in range(34)), of=of)
+    made = synchronized(
+        *ALL, *(row(f"Z{n:02}", EMAIL=f"zoe{n}@a.example", BADGE_NUMBER=f"{100 + n}00") for n in range(34)), of=of
+    )
     assert made.held is not None
-    assert (made.held.code, made.held.deactivations, made.held.active, made.held.limit) == ("deactivation-limit", 6, 44, 5)
+    assert (made.held.code, made.held.deactivations, made.held.active, made.held.limit) == (
+        "deactivation-limit",
+        6,
+        44,
+        5,
+    )
 
 
 def test_as_many_as_the_limit_are_deactivated_unasked() -> None:
@@ -117,7 +139,10 @@ def test_exempt_users_are_kept_and_reported() -> None:
 
 def test_the_operator_and_users_above_their_role_are_kept_and_reported() -> None:
     made = synchronized(*ALL[2:], by=BEN_ACTS)
-    assert made.leavers.protected.select("external_id", "code").rows() == [("A", "above-your-role"), ("B", "own-account")]
+    assert made.leavers.protected.select("external_id", "code").rows() == [
+        ("A", "above-your-role"),
+        ("B", "own-account"),
+    ]
 
 
 def test_protected_users_do_not_count_towards_the_limit() -> None:

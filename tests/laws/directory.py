@@ -29,7 +29,11 @@ def agency(people: Sequence[Person]) -> models.Agency:
         )  # fmt: skip
     for position, rank in enumerate(WORDS.ranks):
         models.Rank.objects.create(
-            agency=made, name=rank.name, name_key=keys.fold(rank.name), abbreviation=rank.abbreviation, position=position
+            agency=made,
+            name=rank.name,
+            name_key=keys.fold(rank.name),
+            abbreviation=rank.abbreviation,
+            position=position,
         )
     for group in WORDS.groups:
         models.Group.objects.create(agency=made, external_id=group.external_id, name="", active=True)
@@ -76,7 +80,9 @@ def users(made: models.Agency) -> dict[str, Row]:
     """All that the agency's users hold: external id → column → text, the supervisor by external id as `boss`."""
     stored, words = queries.everybody(made), queries.vocabulary(made)
     bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
-    texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(supervisor_email=pl.lit(""))
+    texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(
+        supervisor_email=pl.lit("")
+    )
     told = texts.select("external_id", *changes.texts(words)).to_dicts()
     headings = [column for column in COLUMNS if column.heading not in ("SUPERVISOR_EMAIL", "EXTERNAL_ID")]
     return {

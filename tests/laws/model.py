@@ -162,7 +162,9 @@ class _Model:
         return failed
 
     def _until_nothing_changes(self, failed: set[int]) -> None:
-        while more := {line.number for line in self.sound_alone if line.number not in failed and self._taken(line, failed)}:
+        while more := {
+            line.number for line in self.sound_alone if line.number not in failed and self._taken(line, failed)
+        }:
             failed |= more
 
     def _shared(self, line: _Line) -> list[str]:
@@ -186,7 +188,9 @@ class _Model:
         return found
 
     def _last_administrators(self, sound: list[_Line]) -> set[int]:
-        now = {person.external_id for person in self.known.values() if person.registered and _administrator(person.values)}
+        now = {
+            person.external_id for person in self.known.values() if person.registered and _administrator(person.values)
+        }
         rows = {line.person.external_id: line for line in sound if line.person}
         stay = [
             person for external_id, person in self.known.items() if person.registered
@@ -319,7 +323,9 @@ class _Model:
         if self.case.strict:
             grave = ("unknown-supervisor", "own-supervisor", "supervisor-circle")
             for line in self.lines:
-                line.problems |= {(code, "SUPERVISOR_EMAIL") for n, code in self.out.notes if n == line.number and code in grave}
+                line.problems |= {
+                    (code, "SUPERVISOR_EMAIL") for n, code in self.out.notes if n == line.number and code in grave
+                }
             self.out.notes = {(number, code) for number, code in self.out.notes if code not in grave}
             sound = [line for line in sound if not line.problems]
         for line in self.lines:

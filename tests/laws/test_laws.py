@@ -115,7 +115,9 @@ def test_law_5_what_is_applied_and_undone_is_as_before(case: Case) -> None:
     # Added users are never deleted and keep their values, which cannot go back to whom they were taken from; and an
     # administrator stays where the agency had none before.
     assert codes <= ({"taken", "last-administrator"} if after.keys() - before.keys() else {"last-administrator"})
-    assert {who: after[who] for who in before if who not in stuck} == {who: before[who] for who in before if who not in stuck}
+    assert {who: after[who] for who in before if who not in stuck} == {
+        who: before[who] for who in before if who not in stuck
+    }
     for external_id in after.keys() - before.keys():
         assert after[external_id]["STATUS"] == "Inactive"
 
@@ -187,5 +189,7 @@ def test_a_part_of_the_directory_makes_the_same_plan_as_the_whole(case: Case, so
     whole = Snapshot(queries.everybody(agency), part.vocabulary)
     made = [planning.make(table, known, Policy(strict=case.strict)) for known in (part, whole)]
     assert made[0].digest == made[1].digest
-    for one, other in zip(*((plan.rows, plan.added, plan.updated, plan.problems, plan.notes) for plan in made), strict=True):
+    for one, other in zip(
+        *((plan.rows, plan.added, plan.updated, plan.problems, plan.notes) for plan in made), strict=True
+    ):
         assert one.equals(other)

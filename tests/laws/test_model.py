@@ -16,7 +16,9 @@ from musterbook.core.table import Table
 from tests.laws import model, world
 from tests.laws.world import HEADINGS, WORDS, Case, Person, Row
 
-_thorough = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+_thorough = settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 def _made(case: Case) -> Plan:
@@ -29,7 +31,9 @@ def _final(case: Case, made: Plan) -> dict[str, Row]:
     ids: dict[int | None, str] = {person.id: person.external_id for person in case.people} | {None: ""}
     rows: dict[int | None, str] = dict(made.rows.select("row", "external_id").iter_rows())
     for frame in (made.added, made.updated) if made.added.width else ():
-        texts = frame.with_columns(supervisor_email=pl.lit(""), supervisor_external_id=pl.lit("")).select(changes.texts(WORDS))
+        texts = frame.with_columns(supervisor_email=pl.lit(""), supervisor_external_id=pl.lit("")).select(
+            changes.texts(WORDS)
+        )
         for written, text in zip(frame.to_dicts(), texts.to_dicts(), strict=True):
             values = {heading: text[heading.lower()] for heading in HEADINGS if heading.lower() in text}
             boss = rows[written["supervisor_row"]] if written["supervisor_row"] else ids[written["supervisor_id"]]
@@ -61,7 +65,15 @@ def test_the_plan_is_what_the_rules_say_row_by_row(case: Case) -> None:
 
 def _gist(made: Plan) -> tuple[object, ...]:
     """Everything that a plan says, but the digest and the table."""
-    frames = (made.rows, made.added, made.updated, made.problems, made.notes, made.leavers.deactivated, made.leavers.protected)
+    frames = (
+        made.rows,
+        made.added,
+        made.updated,
+        made.problems,
+        made.notes,
+        made.leavers.deactivated,
+        made.leavers.protected,
+    )
     return (*(frame.to_dicts() for frame in frames), made.held, made.refusals, made.digest)
 
 

@@ -143,7 +143,11 @@ def _person(number: int, style: int, role: int, off: bool, boss: int) -> Person:
     odd = (style % 4) == 3
     values = {
         "EXTERNAL_ID": f"E{number}",
-        "EMAIL": f"U{number}@A.example" if style % 3 == 1 else f"={number}@a.example" if odd else f"u{number}@a.example",
+        "EMAIL": f"U{number}@A.example"
+        if style % 3 == 1
+        else f"={number}@a.example"
+        if odd
+        else f"u{number}@a.example",
         "BADGE_NUMBER": f"=B{number}" if odd else f"B{number}",
         "FIRST_NAME": _NAMES[style % len(_NAMES)],
         "LAST_NAME": "Ruiz",
@@ -164,7 +168,9 @@ _few = st.integers(0, 13)
 @st.composite
 def people(draw: st.DrawFn, most: int = 9) -> tuple[Person, ...]:
     """The users of an agency; sometimes a crowd of ordinary ones beside a few odd ones."""
-    drawn = st.tuples(_few, st.sampled_from((2, 3, 1, 0, 2)), st.sampled_from((False, False, False, True)), st.integers(0, 9))
+    drawn = st.tuples(
+        _few, st.sampled_from((2, 3, 1, 0, 2)), st.sampled_from((False, False, False, True)), st.integers(0, 9)
+    )
     size = draw(st.integers(0, most))
     some = draw(st.lists(drawn, min_size=size, max_size=size))
     crowd = draw(st.sampled_from((0,) * 17 + (30, 30, 200)))
@@ -293,7 +299,12 @@ def _dressed(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, 
     """The same value in another dress: other case, space around, a formula that holds it, decomposed letters."""
     heading, row = HEADINGS[k % len(HEADINGS)], _at(rows, i)
     value = row[heading]
-    row[heading] = (value.upper() if heading != "EXTERNAL_ID" else value, f" {value}\u200b", f'="{value}"', f"'{value}")[j % 4]
+    row[heading] = (
+        value.upper() if heading != "EXTERNAL_ID" else value,
+        f" {value}\u200b",
+        f'="{value}"',
+        f"'{value}",
+    )[j % 4]
 
 
 _HAPPENINGS: tuple[Happening, ...] = (
