@@ -37,7 +37,7 @@ def main() -> None:
 
 def muster(environment: dict[str, str], *words: str) -> str:
     """What `muster` prints when it is called so in the folder of the examples."""
-    command = [Path(sys.executable).with_name("muster"), *words]
+    command = [str(Path(sys.executable).with_name("muster")), *words]
     return subprocess.run(
         command, cwd=ROOT / "examples", env=environment, capture_output=True, text=True, check=False
     ).stdout

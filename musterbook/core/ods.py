@@ -55,7 +55,7 @@ class _Manifest(Silent):
     def __init__(self) -> None:
         self.encrypted = False
 
-    def start(self, name: str, attributes: Attributes) -> None:
+    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
         """An element begins."""
         self.encrypted = self.encrypted or name == "encryption-data"
 

@@ -119,7 +119,7 @@ class _Strings(Silent):
         self._reading = False
         self._in_guide = False
 
-    def start(self, name: str, attributes: Attributes) -> None:
+    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
         """An element begins."""
         if name == "si":
             self._pieces = []
@@ -216,15 +216,13 @@ class _SheetReader(Silent):
         """An element ends."""
         if self._done:
             return
-        if name in {"v", "t"}:
-            if self._pieces is not None:
-                self._value = (self._value or "") + "".join(self._pieces)
-                self._pieces = None
+        if name in {"v", "t"} and self._pieces is not None:
+            self._value = (self._value or "") + "".join(self._pieces)
+            self._pieces = None
         elif name == "c":
             self._end_cell()
-        elif name == "row":
-            if self._row.cells or self._row.faults:
-                self.ready.append(self._row)
+        elif name == "row" and (self._row.cells or self._row.faults):
+            self.ready.append(self._row)
         elif name == "rPh":
             self._in_guide = False
         elif name == "sheetData":

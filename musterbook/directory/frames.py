@@ -107,7 +107,7 @@ def _insert(name: str, rows: pl.DataFrame) -> None:
             cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _tuples(rows))
 
 
-def _tuples(rows: pl.DataFrame) -> Iterator[tuple[object, ...]]:
+def _tuples(rows: pl.DataFrame) -> Any:  # an iterator will do, whatever the stubs of Django say
     return rows.iter_rows(buffer_size=_BATCH // 10)
 
 

@@ -81,8 +81,10 @@ def test_the_command_line_acts_as_the_system_and_is_bound_by_neither() -> None:
 def test_a_row_may_not_take_the_last_administrator_from_an_agency(cells: dict[str, str]) -> None:
     made = planned(row(ADA, **cells))
     assert messages(made.problems) == [
-        "The row would leave the agency without an active administrator."
-        " Make somebody else an administrator, and let them register, first."
+        (
+            "The row would leave the agency without an active administrator."
+            " Make somebody else an administrator, and let them register, first."
+        )
     ]
 
 

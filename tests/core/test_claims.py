@@ -106,8 +106,10 @@ def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str,
     of = agency(user(9, "Eve", ROLE, None, external_id=stored))
     made = planned(row(written_id, EMAIL="eve@a.example"), of=of)
     assert messages(made.problems) == [
-        f"EMAIL “eve@a.example” belongs to Eve Ruiz ({stored}, Active). Use another value, or change theirs too. "
-        f"An external id cannot be changed by an import: did you mean {stored}?"
+        (
+            f"EMAIL “eve@a.example” belongs to Eve Ruiz ({stored}, Active). Use another value, or change theirs too. "
+            f"An external id cannot be changed by an import: did you mean {stored}?"
+        )
     ]
 
 

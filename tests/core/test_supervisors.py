@@ -54,8 +54,10 @@ def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_no
     made = planned(row(CY, EMAIL="new@a.example"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"))
     assert written(made, DEE)["supervisor_id"] == 3
     assert messages(made.notes) == [
-        "SUPERVISOR_EMAIL “cy@a.example” is an address that this file replaces; it was read as the same person, new@a.example."
-        " Write the new address."
+        (
+            "SUPERVISOR_EMAIL “cy@a.example” is an address that this file replaces; it was read as the same person,"
+            " new@a.example. Write the new address."
+        )
     ]
 
 
@@ -82,8 +84,10 @@ def test_an_address_that_names_nobody_leaves_the_link_as_it_was_with_a_note() ->
     assert outcomes(made) == ["updated", "added"]
     assert (written(made, CY)["supervisor_id"], written(made, "E")["supervisor_id"]) == (2, None)
     assert messages(made.notes) == [
-        "SUPERVISOR_EMAIL “nobody@a.example” is nobody's address. The supervisor stays ben@a.example."
-        " Correct the address, or add that user.",
+        (
+            "SUPERVISOR_EMAIL “nobody@a.example” is nobody's address. The supervisor stays ben@a.example."
+            " Correct the address, or add that user."
+        ),
         "SUPERVISOR_EMAIL “no address” is nobody's address. The supervisor stays blank. Correct the address, or add that user.",
     ]
 
@@ -256,7 +260,12 @@ def test_a_line_turned_upside_down_with_one_mistake_is_found_in_one_search() -> 
 
 
 def test_the_order_of_rows_does_not_matter_to_circles() -> None:
-    rows = [row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(CY, SUPERVISOR_EMAIL="e@new.example"), row("E", SUPERVISOR_EMAIL="cy@a.example"), row(ADA, SUPERVISOR_EMAIL="cy@a.example")]  # fmt: skip
+    rows = [
+        row(BEN, SUPERVISOR_EMAIL="dee@a.example"),
+        row(CY, SUPERVISOR_EMAIL="e@new.example"),
+        row("E", SUPERVISOR_EMAIL="cy@a.example"),
+        row(ADA, SUPERVISOR_EMAIL="cy@a.example"),
+    ]
     found = []
     for seed in range(6):
         made = planned(*random.Random(seed).sample(rows, len(rows)))

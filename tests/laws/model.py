@@ -192,10 +192,17 @@ class _Model:
             person.external_id for person in self.known.values() if person.registered and _administrator(person.values)
         }
         rows = {line.person.external_id: line for line in sound if line.person}
+        after = {
+            external_id: {h: rows[external_id].after(h) for h in ("ROLE", "STATUS")}
+            if external_id in rows
+            else person.values
+            for external_id, person in self.known.items()
+        }
         stay = [
-            person for external_id, person in self.known.items() if person.registered
-            and _administrator({h: rows[external_id].after(h) for h in ("ROLE", "STATUS")} if external_id in rows else person.values)
-        ]  # fmt: skip
+            person
+            for external_id, person in self.known.items()
+            if person.registered and _administrator(after[external_id])
+        ]
         return set() if stay else {rows[external_id].number for external_id in now if external_id in rows}
 
     # Who leaves

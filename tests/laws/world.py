@@ -346,7 +346,7 @@ def cases(draw: st.DrawFn) -> Case:
         draw(files(known)),
         draw(st.sampled_from(Mode)),
         strict=draw(st.integers(0, 5)) == 5,
-        operator=draw(st.sampled_from(active)) if active and draw(st.booleans()) else None,
+        operator=draw(st.sampled_from([None, *active])),
         confirmed=draw(st.sampled_from((None, None, None, None, 0, 1))),
         limit=DeactivationLimit(*draw(st.sampled_from(((5, 10.0, 500), (5, 10.0, 500), (0, 0.0, 500), (1, 50.0, 3))))),
     )
