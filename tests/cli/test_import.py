@@ -268,3 +268,31 @@ def test_an_import_is_shown_as_it_was_told(springfield: Muster) -> None:
     shown = springfield("imports", "show", done.json["import"].lower(), "--output", "json", "--rows", "changed")
     assert (shown.status, shown.json) == (1, done.json)
     assert "There is no rank “?”" in springfield("imports", "show", done.json["import"]).text
+
+
+def test_the_rows_asked_for_are_shown_with_what_changed(springfield: Muster) -> None:
+    springfield.imported(ANN)
+    done = springfield(
+        "import", springfield.file(row("ann", role="Admin", rank="Sgt")), "--agency", "springfield-pd", "--rows", "all"
+    )
+    assert "RANK: (blank) → Sergeant" in done.text
+
+
+def test_who_is_protected_is_shown_with_the_reason(springfield: Muster) -> None:
+    springfield.imported(ANN, BOB)
+    models.User.objects.filter(external_id="E-bob").update(exempt=True)
+    done = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
+    assert (done.status, "E-bob        Bob Smith  exempt from synchronize" in done.text) == (0, True)
+
+
+def test_an_error_that_nobody_expected_is_one_line_without_a_trace(
+    springfield: Muster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr("musterbook.directory.history.entries", broken)
+    done = springfield("imports", "--agency", "springfield-pd")
+    assert (done.status, done.text) == (5, "")
+    assert done.err.startswith("It failed: ZeroDivisionError: by nought\n")
+    assert "Traceback" not in done.err
