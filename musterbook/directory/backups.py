@@ -139,11 +139,10 @@ def _unpacked(path: Path, work: Path) -> Manifest:
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
-    source = tar.extractfile(entry)
-    if source:
-        with source, _new(target) as file:
-            shutil.copyfileobj(source, file)
-        os.utime(target, (entry.mtime, entry.mtime))
+    source = tar.extractfile(entry) or io.BytesIO()
+    with source, _new(target) as file:
+        shutil.copyfileobj(source, file)
+    os.utime(target, (entry.mtime, entry.mtime))
 
 
 def _refuse(manifest: Manifest, *, replace: bool) -> None:
@@ -166,13 +165,22 @@ def _load(database: Path) -> None:
         _postgres("pg_restore", *options, str(database), error=CannotRestore)
         return
     with closing(sqlite3.connect(database)) as copy:
-        whole = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if whole != "ok":
-            raise CannotRestore(f"The database in the backup is damaged: {whole}.")
+        found = _damage(copy)
+        if found:
+            raise CannotRestore(f"The database in the backup is damaged: {found}.")
         connection.ensure_connection()
         # Written through SQLite, not put in its place: a process that has the old file open sees the new state.
         copy.backup(connection.connection)
     connection.close()
+
+
+def _damage(database: sqlite3.Connection) -> str:
+    """What is wrong with a database, "" for one that is whole."""
+    try:
+        found = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found
 
 
 def _put_files_back(work: Path) -> None:
