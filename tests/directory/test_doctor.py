@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_made_written_or_kept_private_is_found(
     assert "Have it made writable" in remedies()["folder"]
     monkeypatch.undo()
     monkeypatch.setattr(settings, "MUSTER_HOME", Path(__file__) / "home")
-    assert "Set MUSTER_HOME" in doctor._folder().remedy  # noqa: SLF001  (nothing else works without a folder)
+    assert "Set MUSTER_HOME" in doctor._folder().remedy
 
 
 def test_a_database_out_of_reach_is_found_and_nothing_further_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,7 +317,7 @@ def test_files_are_kept_for_their_days_and_no_longer(settings: Settings, tmp_pat
 
 def test_a_kept_file_is_for_the_owner_alone() -> None:
     record = run(agency(), people(1)).record
-    assert (kept_files._folder() / record.number).stat().st_mode & 0o777 == 0o600  # noqa: SLF001  (no other way to look)
+    assert (kept_files._folder() / record.number).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_mapping_is_remembered_with_the_import_that_is_applied() -> None:

@@ -41,7 +41,7 @@ def test_a_user_refers_to_what_there_is(field: str) -> None:
 def test_what_is_referred_to_cannot_be_deleted(model: Any) -> None:
     made = agency()
     applied(made, people(1))
-    refused(lambda: model.objects.filter(agency=made)._raw_delete("default"))  # noqa: SLF001  (past the product)
+    refused(lambda: model.objects.filter(agency=made)._raw_delete("default"))
 
 
 @pytest.mark.parametrize("change", [{"state": "stuck"}, {"mode": "replace"}])

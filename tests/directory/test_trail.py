@@ -135,7 +135,7 @@ def test_a_lost_trail_is_missed_and_a_lost_end_of_it_too() -> None:
 def test_what_is_appended_while_it_is_verified_is_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
     ends = iter([(2, "an older digest")])
-    now = trail._end  # noqa: SLF001  (an older end is given once)
+    now = trail._end
     monkeypatch.setattr(trail, "_end", lambda of: next(ends, None) or now(of))
     assert wrong(made) == ""
 
