@@ -33,25 +33,29 @@ def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
 
 def of_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """The changes of added users, as JSON text: every column that is not blank, from ""."""
-    after = rows.select(texts(vocabulary))
+    after = _escaped(rows.select(texts(vocabulary)))
     return _json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items()})
 
 
 def of_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """The changes of users, as JSON text `{"RANK": ["Officer", "Sergeant"]}`: the columns that differ; "{}" for none."""
-    both = rows.select(*texts(vocabulary), *texts(vocabulary, "was_"))
+    both = _escaped(rows.select(*texts(vocabulary), *texts(vocabulary, "was_")))
     return _json(both, {heading: (pl.col(f"was_{name}"), pl.col(name)) for heading, name in NAMES.items()})
 
 
-def _json(frame: pl.DataFrame, pairs: dict[str, tuple[pl.Expr, pl.Expr]]) -> pl.Series:
+def _escaped(told: pl.DataFrame) -> pl.DataFrame:
+    """Texts as they stand inside a JSON string; control characters, the only others to escape, are never stored (C1)."""
+    odd = [name for name in told.columns if told[name].str.contains(r'["\\]').any()]
+    slashes = pl.col(odd).str.replace_all("\\", "\\\\", literal=True)
+    return told.with_columns(slashes.str.replace_all('"', '\\"', literal=True)) if odd else told
+
+
+def _json(told: pl.DataFrame, pairs: dict[str, tuple[pl.Expr, pl.Expr]]) -> pl.Series:
     members = [
-        pl.when(before != after).then(pl.format(f'"{heading}":["{{}}","{{}}"]', _escaped(before), _escaped(after)))
+        pl.when(before != after).then(
+            pl.concat_str(pl.lit(f'"{heading}":["'), before, pl.lit('","'), after, pl.lit('"]'))
+        )
         for heading, (before, after) in pairs.items()
     ]
     joined = pl.concat_str(members, separator=",", ignore_nulls=True)
-    return frame.select(pl.lit("{") + joined + pl.lit("}")).to_series()
-
-
-def _escaped(text: pl.Expr) -> pl.Expr:
-    """Text as it stands inside a JSON string; control characters, the only others to escape, are never stored (C1)."""
-    return text.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
+    return told.select(pl.lit("{") + joined + pl.lit("}")).to_series()

@@ -15,7 +15,7 @@ def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
     """
     asked = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
     claims = asked.filter(pl.col("external_id").is_duplicated()).select(
-        "row", pl.lit(EXTERNAL_ID.heading).alias("column"), key="external_id", value="external_id", ok=pl.lit(True)
+        "row", column=pl.lit(EXTERNAL_ID.heading), key="external_id", value="external_id", ok=True, shared=True
     )
     return _duplicates(claims)
 
@@ -24,8 +24,8 @@ def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     """Every value that a row would newly take.
 
     `rows`: the checked rows with `ok` and what their users have (`id`, `was_…`); `users`: the snapshot's, with keys.
-    Gives `column`, `row`, `ok`, `value`, `key`, `holder` (id of the user who has it now, null for none) and
-    `released_by` (the row by which that user would give it up, null if they keep it).
+    Gives `column`, `row`, `ok`, `value`, `key`, `shared` (whether another row asks for it too), `holder` (id of the user
+    who has it now, null for none) and `released_by` (the row by which that user would give it up, null if they keep it).
     """
     return pl.concat([_of_column(rows, users, column) for column in KEYED])
 
@@ -33,7 +33,9 @@ def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
 def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.DataFrame:
     key, was = pl.col(column.key), pl.col(f"was_{column.key}")
     moving = rows.filter(key.is_not_null(), key.ne_missing(was))
-    claims = moving.select(pl.lit(column.heading).alias("column"), "row", "ok", value=column.field, key=key)
+    claims = moving.select(
+        "row", "ok", column=pl.lit(column.heading), value=column.field, key=key, shared=key.is_duplicated()
+    )
     holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
     releases = moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
     return claims.join(holders, on="key", how="left").join(releases, on="holder", how="left")
@@ -42,12 +44,9 @@ def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.Da
 def refused(claims: pl.DataFrame) -> pl.Series:
     """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
     sound = claims.filter("ok")
-    kept = pl.col("holder").is_not_null() & pl.col("released_by").is_null()
-    return sound.filter(kept | _shared())["row"].unique()
-
-
-def _shared() -> pl.Expr:
-    return pl.len().over("column", "key") > 1
+    kept = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
+    contested = sound.filter("shared").filter(pl.len().over("column", "key") > 1)
+    return pl.concat([kept["row"], contested["row"]]).unique()
 
 
 def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
@@ -74,7 +73,7 @@ def found(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl
 
 def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     """A row that is sound clashes with sound ones alone; one that has problems anyway is told of every clash."""
-    clashing = claims.filter(_shared())
+    clashing = claims.filter("shared")
     if clashing.is_empty():
         return problems.frame()
     sound = (pl.col("ok").sum().over("column", "key") > 1) | ~pl.col("ok")

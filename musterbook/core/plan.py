@@ -1,8 +1,10 @@
 """Step 3, plan: what a table would do to the directory, judged on the final state. Nothing is written here."""
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import polars as pl
 
@@ -17,6 +19,9 @@ from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
 
 OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
+
+_AT_ONCE = 100_000
+"""As many rows are made into text at once for the digest."""
 
 _OUTCOME = pl.Enum(OUTCOMES)
 _ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": _OUTCOME}
@@ -75,9 +80,19 @@ class Plan:
         changed = [frame.select(written) for frame in (self.added, self.updated) if frame.width]
         leavers = [self.leavers.deactivated.select("external_id"), self.leavers.protected.select("external_id", "code")]
         digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
-        for part in (*changed, self.problems, *leavers):
-            digest.update(part.write_csv().encode())
+        for part in (*changed, *leavers):
+            # No cell of these holds a control character (rule C1), so none needs quotes.
+            _digested(digest, part, "never")
+        _digested(digest, self.problems, "necessary")
         return digest.hexdigest()
+
+
+def _digested(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["never", "necessary"]) -> None:
+    digest.update(f"{part.height}\n".encode())
+    for some in part.iter_slices(_AT_ONCE):
+        text = io.BytesIO()
+        some.write_csv(text, include_header=False, separator="\x1f", quote_style=quotes)
+        digest.update(text.getbuffer())
 
 
 def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:

@@ -108,5 +108,6 @@ def _unreadable(users: pl.DataFrame, rows: pl.DataFrame) -> bool:
     unread = pl.col("external_id").is_null() | (pl.col("external_id") == "") | pl.col("shifted")
     lost = rows.filter(~pl.col("ok"), pl.col("id").is_null(), unread)
     for column in KEYED:
-        lost = lost.join(users.select(column.key), on=column.key, how="anti")
+        borne = users.select(column.key).join(lost, on=column.key, how="semi")
+        lost = lost.join(borne, on=column.key, how="anti")
     return not lost.is_empty()
