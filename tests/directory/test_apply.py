@@ -280,6 +280,13 @@ def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> No
         run(made, people(5), by="E-boss")
 
 
+def test_a_small_file_in_a_large_agency_collides_with_whom_it_does_not_name() -> None:
+    made = agency()
+    applied(made, people(*range(40)))
+    found = run(made, [person(41, EMAIL="USER7@agency.example"), person(42)])
+    assert (found.record.counts["errored"], found.record.counts["added"]) == (1, 1)
+
+
 def test_the_last_administrator_of_another_agency_does_not_count() -> None:
     other, made = agency("shelbyville"), agency()
     for one in (other, made):

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from musterbook.core.policy import Mode
-from musterbook.directory import frames, locks, models
+from musterbook.directory import frames, locks, models, records
 from musterbook.directory.imports import Options
 from tests.directory.cast import agency, applied, people, person, run, user, whole
 
@@ -120,8 +120,13 @@ def test_a_turn_is_one_process_s_and_comes_back() -> None:
         with locks.if_free(at) as free:
             found.append(free)
 
+    record = applied(made, people(1)).record
+    models.Import.objects.filter(pk=record.pk).update(state="running")
     with locks.import_of(made, lambda: None):
         elsewhere(lambda: look(made)).join()
+        elsewhere(lambda: records.settle_dead(made)).join()
+        record.refresh_from_db()
+        assert record.state == "running"
         elsewhere(lambda: look(other)).join()
     elsewhere(lambda: look(made)).join()
     assert found == [False, True, True]
