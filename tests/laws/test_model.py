@@ -100,7 +100,7 @@ def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, ca
 @_thorough
 def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
     order = data.draw(st.permutations(sorted(case.file.rows)))
-    back = dict(zip(order, sorted(case.file.rows), strict=True))
+    back = dict(zip(sorted(case.file.rows), order, strict=True))
     one, other = _made(case), _made(world.shuffled(case, order))
     assert {back[row]: outcome for row, outcome in other.rows.select("row", "outcome").iter_rows()} == dict(
         one.rows.select("row", "outcome").iter_rows()
