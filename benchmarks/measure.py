@@ -37,7 +37,7 @@ def _job(job: str, home: Home | None, **arguments: Any) -> dict[str, Any]:
     """One job of bench/work.py, on an installation if one is named; gives what it measured, and the whole process's seconds."""
     since = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "bench.work", job, json.dumps(arguments)],
+        [sys.executable, "-m", "benchmarks.work", job, json.dumps(arguments)],
         cwd=setup.ROOT, env=home.environment if home else None, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     return {**json.loads(done.stdout.splitlines()[-1]), "process": time.perf_counter() - since}
