@@ -107,12 +107,6 @@ def _record(
     )  # fmt: skip
 
 
-def read_again(record: models.Import) -> Table:
-    """The table of an import's kept file. Raises FileGone if it is kept no longer."""
-    upload = Upload(kept_files.content(record.number), record.file_name)
-    return _read(record.agency, upload, Options.of_json(record.options))
-
-
 def _earlier(record: models.Import) -> models.Import | None:
     """The import that was sent with this key before, and has ended (D6). Raises KeyTaken if it was of something else."""
     key = record.idempotency_key

@@ -10,9 +10,6 @@ from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.directory import frames, models
 from musterbook.directory.permissions import ALL
 
-_COLUMNS = ", ".join(
-    "registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA
-)  # fmt: skip
 _WHOLE_FROM = 8
 """A snapshot takes the whole agency if it has fewer users than so many times the file's rows."""
 
@@ -60,10 +57,24 @@ def snapshot(agency: models.Agency, table: Table, mode: Mode) -> Snapshot:
     return Snapshot(_named(agency, table), words)
 
 
+def columns_of_users(prefix: str = "") -> str:
+    """The columns of a snapshot as SQL selects them from users; `prefix`: the table's name in the query, with its dot.
+
+    Whom an identity provider manages is exempt from synchronize (S5).
+    """
+    special = {
+        "registered": f"{prefix}registered_at IS NOT NULL",
+        "exempt": f"({prefix}exempt OR {prefix}managed_by <> '')",
+    }
+    return ", ".join(special.get(name, f"{prefix}{name}") for name in SCHEMA)
+
+
 def everybody(agency: models.Agency) -> pl.DataFrame:
     """All users of the agency, in the columns of a snapshot."""
     users = frames.table(models.User)
-    return frames.read(f"SELECT {_COLUMNS} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA)
+    return frames.read(
+        f"SELECT {columns_of_users()} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA
+    )
 
 
 def _far_larger(agency: models.Agency, number: int) -> bool:
@@ -93,6 +104,6 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
     sql = (
         f"WITH RECURSIVE named(id) AS ({' UNION '.join(seeds)}), above(id) AS (SELECT id FROM named UNION"
         f" SELECT u.supervisor_id FROM {users} u JOIN above a ON u.id = a.id WHERE u.supervisor_id IS NOT NULL)"
-        f" SELECT {_COLUMNS} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
+        f" SELECT {columns_of_users()} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
     )
     return frames.read(sql, parameters, SCHEMA)

@@ -72,7 +72,7 @@ def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
     and for each column its way: `back`, `stays` (changed since) or null (nothing to do).
     """
     events, users = frames.table(models.Event), frames.table(models.User)
-    listed = ", ".join("u.registered_at IS NOT NULL" if name == "registered" else f"u.{name}" for name in SCHEMA)
+    listed = queries.columns_of_users("u.")
     found = frames.read(
         f"SELECT e.kind, e.changes, b.email, b.external_id, {listed} FROM {events} e JOIN {users} u ON u.id = e.subject_id"
         f" LEFT JOIN {users} b ON b.id = u.supervisor_id WHERE e.of_id = %s ORDER BY e.id",

@@ -34,7 +34,7 @@ def test_a_workbook_packed_as_no_workbook_is_packed_is_damaged() -> None:
 
 
 def test_a_bad_byte_behind_a_stray_quote_is_told_where_the_quote_stands() -> None:
-    content = f'{HEADER}\n{LINE.replace("Ann", chr(34) + "Ann" + chr(34) + " é")}\n'.encode() + b"1,b\xe9\xff,\n"
+    content = f"{HEADER}\n{LINE.replace('Ann', chr(34) + 'Ann' + chr(34) + ' é')}\n".encode() + b"1,b\xe9\xff,\n"
     (problem,) = read(content).problems
     assert (problem.code, problem.detail) == ("unreadable-byte", "2")
 

@@ -1,0 +1,73 @@
+"""Edges of the directory that no journey reaches by itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from musterbook.core.policy import Mode
+from musterbook.directory import audit, doctor, installation, locks, models, records
+from musterbook.directory.imports import Options
+from musterbook.directory.installation import NotMigrated
+from tests.directory import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_trail_longer_than_one_part_is_given_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cast.agency()
+    cast.applied(made, [cast.person(1), cast.person(2)])
+    monkeypatch.setattr(audit, "_PART", 1)
+    parts = list(audit.events(made, audit.Period()))
+    assert [part.height for part in parts] == [1, 1]
+
+
+def test_who_is_managed_by_an_identity_provider_is_kept_by_a_synchronize() -> None:
+    made = cast.agency()
+    cast.applied(made, [cast.person(1), cast.person(2), cast.person(3)])
+    models.User.objects.filter(agency=made, external_id="E-2").update(managed_by="scim")
+    done = cast.run(made, [cast.person(1)], Options(mode=Mode.SYNC))
+    assert done.record.leavers["deactivated"] == ["E-3"]
+    assert done.record.leavers["protected"] == [{"external_id": "E-2", "code": "exempt"}]
+
+
+def test_an_import_that_still_runs_is_not_reported_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cast.agency()
+    done = cast.applied(made, [cast.person(1)])
+    models.Import.objects.filter(pk=done.record.pk).update(state="running")
+
+    @contextmanager
+    def taken(agency: models.Agency) -> Iterator[bool]:
+        yield False
+
+    monkeypatch.setattr(locks, "if_free", taken)
+    records.settle_dead(made)
+    assert models.Import.objects.get(pk=done.record.pk).state == "running"
+
+
+def test_a_damaged_embedded_database_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged:
+        """A connection to a database that SQLite finds damaged."""
+
+        @contextmanager
+        def cursor(self) -> Iterator["Damaged"]:
+            """Itself."""
+            yield self
+
+        def execute(self, sql: str) -> None:
+            """Whatever is asked."""
+
+        def fetchone(self) -> tuple[str]:
+            """What SQLite would say."""
+            return ("row 7 missing from index user_email_once",)
+
+    monkeypatch.setattr(doctor, "connection", Damaged())
+    found = doctor._whole()
+    assert "row 7 missing" in found.found
+    assert "muster restore" in found.remedy
+
+
+def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "pending", lambda: ["directory.0002_more"])
+    with pytest.raises(NotMigrated, match=r"1 changes are to be made, the last of them directory\.0002_more"):
+        installation._refuse_old()
