@@ -59,12 +59,21 @@ def run(
 
 
 def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
+    """The inverse. Supervisors are named by the addresses that they have in the end, so whoever turns out not to get
+    theirs back is named, in another try, by the one that they keep.
+    """
     words = queries.vocabulary(agency)
-    changed = _changed(record, words)
-    table = Table(cells=_cells(changed), faults=_stuck(changed))
-    snapshot = Snapshot(queries.snapshot(agency, table, policy.mode).users, words)
-    plan = planning.make(table, snapshot, policy)
-    return replace(plan, notes=pl.concat([plan.notes, _left(changed)]).sort("row", maintain_order=True))
+    found = _changed(record, words)
+    keeping: set[str] = set()
+    while True:
+        changed = _with_supervisors(found, agency, keeping)
+        table = Table(cells=_cells(changed), faults=_stuck(changed))
+        snapshot = Snapshot(queries.snapshot(agency, table, policy.mode).users, words)
+        plan = planning.make(table, snapshot, policy)
+        errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
+        if errored <= keeping:
+            return replace(plan, notes=pl.concat([plan.notes, _left(changed)]).sort("row", maintain_order=True))
+        keeping |= errored
 
 
 def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
@@ -88,13 +97,14 @@ def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
     pairs = found["changes"].str.json_decode(_PAIRS).struct.unnest()
     now = found.select("id", "external_id", "kind", *changes.texts(words)).with_row_index("row", offset=2)
     joined = pl.concat([now, pairs], how="horizontal")
-    return _with_supervisors(_with_ways(joined), record.agency).with_columns(pl.col("row").cast(pl.UInt32))
+    return _with_ways(joined).with_columns(pl.col("row").cast(pl.UInt32))
 
 
-def _with_supervisors(changed: pl.DataFrame, agency: models.Agency) -> pl.DataFrame:
+def _with_supervisors(changed: pl.DataFrame, agency: models.Agency, keeping: set[str]) -> pl.DataFrame:
     """The changed users with `supervisor_back`: the address, once all is undone, of the supervisor they then have.
 
-    Also of one who stays: the address that they have now may be somebody else's then.
+    Also of one who stays: the address that they have now may be somebody else's then. `keeping`: the external ids of
+    those whose row fails, so that they keep the address of now.
     """
     back = pl.col(f"way_{columns.SUPERVISOR_EMAIL.field}") == "back"
     before = pl.col(changes.LINK).list.get(0, null_on_oob=True)
@@ -107,7 +117,8 @@ def _with_supervisors(changed: pl.DataFrame, agency: models.Agency) -> pl.DataFr
         {"boss": pl.String, "email_now": pl.String},
     )
     moving = pl.col("EMAIL").list.get(1, null_on_oob=True) == pl.col("email")
-    returning = changed.filter(pl.col("kind") == "user.updated", moving).select(
+    failing = pl.col("external_id").is_in(list(keeping))
+    returning = changed.filter(pl.col("kind") == "user.updated", moving, ~failing).select(
         boss="external_id", email_back=pl.col("EMAIL").list.get(0)
     )
     addresses = bosses.join(returning, on="boss", how="left").select(

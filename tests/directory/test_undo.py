@@ -224,3 +224,16 @@ def test_an_undo_mails_as_an_import_does() -> None:
     register(made, 1, 2)
     done = applied(made, [person(1, EMAIL="new@agency.example")], SYNC)
     assert mails(undone(done)) == [("email-changed", "new@agency.example"), ("reactivated", "user2@agency.example")]
+
+
+def test_a_supervisor_whose_address_was_taken_by_an_added_user_is_named_by_the_one_they_keep() -> None:
+    made = agency()
+    boss = "user1@agency.example"
+    applied(made, [*people(1, 2), person(3, SUPERVISOR_EMAIL=boss)])
+    moved = person(1, EMAIL="elsewhere@agency.example")
+    done = applied(made, [moved, person(9, EMAIL=boss), person(3, SUPERVISOR_EMAIL="user2@agency.example")])
+    back = undone(done)
+    assert [(one, code) for one, code, note in told(back) if not note] == [("E-1", "taken")]
+    assert user(made, 3).supervisor_id == user(made, 1).pk
+    assert user(made, 1).email == "elsewhere@agency.example"
+    whole(made)
