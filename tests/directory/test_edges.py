@@ -45,26 +45,37 @@ def test_an_import_that_still_runs_is_not_reported_as_dead(monkeypatch: pytest.M
     assert models.Import.objects.get(pk=done.record.pk).state == "running"
 
 
+class Answering:
+    """A connection to a database that gives one answer, whatever it is asked."""
+
+    def __init__(self, *answer: object) -> None:
+        self.answer = answer
+
+    @contextmanager
+    def cursor(self) -> Iterator["Answering"]:
+        """Itself."""
+        yield self
+
+    def execute(self, sql: str) -> None:
+        """Asks."""
+
+    def fetchone(self) -> tuple[object, ...]:
+        """The answer."""
+        return self.answer
+
+
 def test_a_damaged_embedded_database_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Damaged:
-        """A connection to a database that SQLite finds damaged."""
-
-        @contextmanager
-        def cursor(self) -> Iterator["Damaged"]:
-            """Itself."""
-            yield self
-
-        def execute(self, sql: str) -> None:
-            """Whatever is asked."""
-
-        def fetchone(self) -> tuple[str]:
-            """What SQLite would say."""
-            return ("row 7 missing from index user_email_once",)
-
-    monkeypatch.setattr(doctor, "connection", Damaged())
+    monkeypatch.setattr(doctor, "connection", Answering("row 7 missing from index user_email_once"))
     found = doctor._whole()
     assert "row 7 missing" in found.found
     assert "muster restore" in found.remedy
+
+
+def test_a_database_that_does_not_hold_every_script_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "connection", Answering(160_004, "SQL_ASCII"))
+    found = doctor._version()
+    assert found.found == "PostgreSQL 16.4, SQL_ASCII"
+    assert "--encoding UTF8" in found.remedy
 
 
 def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
