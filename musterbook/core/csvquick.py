@@ -1,9 +1,9 @@
 """The quick CSV reader, for files proven plain; anything odd is left to the exact reader.
 
 The proof. Before: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell that opens after a
-delimiter or line end, closes before one, and holds no line break. After: there are as many rows as lines, as many
-delimiters outside of cells as those rows need, and the bytes of cells, delimiters, line ends and quotation marks
-together are those of the file: nothing is lost, and nothing merged.
+delimiter or line end, closes before one, and holds no line break. After: there are as many rows as lines, and the
+bytes of all cells, of the delimiters that so many rows of so many cells need, of line ends and quotation marks together
+are those of the file: nothing is lost, and nothing merged.
 """
 
 import re
@@ -21,10 +21,10 @@ def rows(body: bytes, delimiter: str, headings: Sequence[str]) -> pl.DataFrame |
     """
     if len(headings) < 2 or any("\n" in heading for heading in headings):
         return None
-    if body.count(b"\r") != body.count(b"\r\n") or not _quoted_well(body, delimiter):
+    if (b"\r" in body and body.count(b"\r") != body.count(b"\r\n")) or not _quoted_well(body, delimiter):
         return None
     frame = _parsed(body, delimiter, len(headings))
-    return frame if frame is not None and _whole(frame, headings, body, delimiter) else None
+    return frame if frame is not None and _whole(frame, headings, body) else None
 
 
 def _quoted_well(body: bytes, delimiter: str) -> bool:
@@ -55,20 +55,29 @@ def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
         return None
 
 
-def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes, delimiter: str) -> bool:
+def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes) -> bool:
     """True if the cells, with what stands between them, are the whole file."""
     header = pl.DataFrame([headings], schema=frame.schema, orient="row")
     breaks, quotes = body.count(b"\n"), body.count(b'"')
     lines = breaks + (not body.endswith(b"\n"))
-    inner_quotes = _total(pl.all().str.count_matches('"', literal=True), header, frame) if quotes else 0
-    inner_delimiters = _total(pl.all().str.count_matches(delimiter, literal=True), header, frame) if quotes else 0
-    delimiters = body.count(delimiter.encode()) - inner_delimiters
+    delimiters = lines * (len(headings) - 1)
+    inner_quotes = _inner_quotes(header) + _inner_quotes(frame) if b'""' in body else 0
     between = delimiters + breaks + body.count(b"\r") + quotes - inner_quotes
-    size = _total(pl.all().str.len_bytes(), header, frame)
-    needed = lines * (len(headings) - 1)
-    return frame.height == lines - 1 and delimiters == needed and size + between == len(body)
+    return frame.height == lines - 1 and _size(header) + _size(frame) + between == len(body)
 
 
-def _total(counted: pl.Expr, *frames: pl.DataFrame) -> int:
-    """The sum of an expression over all cells of some frames."""
-    return sum(sum(frame.select(counted.cast(pl.Int64).sum()).row(0)) for frame in frames)
+def _size(frame: pl.DataFrame) -> int:
+    """The bytes of all cells."""
+    return _total(frame, pl.all().str.len_bytes())
+
+
+def _inner_quotes(frame: pl.DataFrame) -> int:
+    """The quotation marks inside of cells, counted where a column has any."""
+    found = frame.select(pl.all().str.contains('"', literal=True).any()).row(0, named=True)
+    return _total(
+        frame.select(name for name, has in found.items() if has), pl.all().str.count_matches('"', literal=True)
+    )
+
+
+def _total(frame: pl.DataFrame, counted: pl.Expr) -> int:
+    return sum(frame.select(counted.cast(pl.Int64).sum()).row(0)) if frame.width else 0

@@ -12,11 +12,13 @@ import codecs
 import re
 from dataclasses import dataclass
 
+import polars as pl
+
 from musterbook.core.grid import Refusal
 from musterbook.core.problems import Problem
 
 WINDOWS = "windows-1252"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 23
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -85,16 +87,18 @@ def _as(content: bytes, encoding: str) -> Decoded:
 
 
 def _check_utf8(content: bytes) -> None:
-    """Decode piece by piece, and keep nothing: a text of Python's may take four times the bytes of the file."""
+    """Looks at the bytes piece by piece, and keeps nothing: a text of Python's may take four times the bytes of the file."""
     if content.isascii():
         return
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for start in range(0, len(content), _CHUNK):
-            decoder.decode(content[start : start + _CHUNK])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        _raise_at_bad_byte(content)
+    start = 0
+    while start < len(content):
+        # A line feed is never part of another character.
+        end = content.rfind(b"\n", start, start + _CHUNK) + 1 or len(content)
+        try:
+            pl.Series([content[start:end]], dtype=pl.Binary).cast(pl.String)
+        except pl.exceptions.ComputeError:
+            _raise_at_bad_byte(content)
+        start = end
 
 
 def _raise_at_bad_byte(content: bytes) -> None:

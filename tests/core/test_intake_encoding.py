@@ -1,7 +1,10 @@
 """Encodings: every letter is read right, or the file is refused and says where."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from musterbook.core import encoding
 from musterbook.core.intake import ReadOptions, read
 
 HEADER = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
@@ -106,3 +109,18 @@ def test_a_byte_order_mark_counts_for_more_than_a_named_encoding() -> None:
 def test_a_heading_that_cannot_be_read_is_told_with_its_place() -> None:
     table = read(HEADER.encode() + b",Gr\xa1n\r\n")
     assert "row 1, column 9 (I)" in table.problems[0].message
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=8) | st.text(max_size=6).map(str.encode)).map(b"\n".join), st.integers(1, 12))
+def test_bytes_are_looked_at_piece_by_piece_as_they_would_be_at_once(content: bytes, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "_CHUNK", piece)
+        try:
+            content.decode()
+        except UnicodeDecodeError as error:
+            with pytest.raises(encoding.Unreadable) as found:
+                encoding._check_utf8(content)
+            assert found.value.before == content[: error.start].decode()
+        else:
+            encoding._check_utf8(content)
