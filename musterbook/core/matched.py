@@ -1,11 +1,13 @@
 """The rows beside the users whom they mean (M1), and every value of theirs as it would be in the end (M2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from musterbook.core import check, columns, keys, problems, settled
 from musterbook.core.checked import CheckedTable
+from musterbook.core.columns import Column
 from musterbook.core.snapshot import Snapshot
 from musterbook.core.table import Table
 
@@ -31,10 +33,10 @@ _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 class Matched:
     """A table beside a directory.
 
-    `users`: the snapshot's, with keys; `same`: the settled rows (settled.SCHEMA); `rows`: all others, as checked
-    (`status` as `active`) and with every value as it would be in the end, the user whom each means (`id` and what they
-    are, `was_…`; null for a new one), and `differs`: whether any value but the supervisor changes; `problems`: what
-    checking found.
+    `users`: the snapshot's, with the keys that some row asks for; `same`: the settled rows (settled.SCHEMA); `rows`: all
+    others, as checked (`status` as `active`) and with every value as it would be in the end, the user whom each means (`id`
+    and what they are, `was_…`; null for a new one), and `differs`: whether any value but the supervisor changes; `problems`:
+    what checking found.
     """
 
     users: pl.DataFrame
@@ -50,9 +52,8 @@ def match(table: Table, snapshot: Snapshot) -> Matched:
     supervisor: the address that it repeats may mean somebody else now.
     """
     same, rest = settled.split(table, snapshot)
-    users = _with_keys(snapshot.users, wanted=not rest.is_empty())
     checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
-    rows = _beside(checked, users)
+    rows = _beside(checked, snapshot.users)
     moving = rows.filter(pl.col("email_key") != pl.col("was_email_key"))["id"]
     again = same.filter(
         pl.col("external_id").is_in(rows["external_id"].implode()) | pl.col("supervisor_id").is_in(moving.implode())
@@ -61,7 +62,9 @@ def match(table: Table, snapshot: Snapshot) -> Matched:
         cells = table.cells.join(again, on="row", how="semi", maintain_order="left")
         more = check.check(replace(table, cells=cells, faults=problems.frame()), snapshot.vocabulary)
         checked = _both(checked, more)
-        same, rows = same.join(again, on="row", how="anti", maintain_order="left"), _beside(checked, users)
+        same = same.join(again, on="row", how="anti", maintain_order="left")
+        rows = _beside(checked, snapshot.users)
+    users = _with_keys(snapshot.users, [column for column in columns.KEYED if _asked(rows, column)])
     return Matched(users, same, _with_finals(rows, checked), checked.problems)
 
 
@@ -69,17 +72,26 @@ def _both(one: CheckedTable, other: CheckedTable) -> CheckedTable:
     return replace(one, rows=pl.concat([one.rows, other.rows]), problems=pl.concat([one.problems, other.problems]))
 
 
-def _with_keys(users: pl.DataFrame, *, wanted: bool) -> pl.DataFrame:
-    """The users with the keys by which their e-mails, badges and usernames are compared (M4), where a row compares them."""
-    if not wanted:
-        return users.with_columns(pl.lit(None, pl.String).alias(column.key) for column in columns.KEYED)
-    return users.with_columns(keys.keys(users[column.field]).alias(column.key) for column in columns.KEYED)
+def _with_keys(users: pl.DataFrame, wanted: Sequence[Column]) -> pl.DataFrame:
+    """The users with the keys by which their e-mails, badges and usernames are compared (M4); null where none is wanted."""
+    none = pl.lit(None, pl.String)
+    return users.with_columns(
+        keys.keys(users[column.field]).alias(column.key) if column in wanted else none.alias(column.key)
+        for column in columns.KEYED
+    )
+
+
+def _asked(rows: pl.DataFrame, column: Column) -> bool:
+    """Whether some row names a key that is not its own user's: of no other must it be known whose it is."""
+    key = rows[column.key]
+    named = column is columns.EMAIL and "supervisor_email" in rows.columns and not rows.is_empty()
+    return named or bool((key.is_not_null() & key.ne_missing(rows[f"was_{column.key}"])).any())
 
 
 def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     rows = checked.rows.rename({"status": "active"})
-    meant = users.join(rows.select("external_id"), on="external_id", how="semi")
-    stored = meant.rename({name: f"was_{name}" for name in users.columns if name not in ("external_id", "id")})
+    meant = _with_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
+    stored = meant.rename({name: f"was_{name}" for name in meant.columns if name not in ("external_id", "id")})
     return rows.join(stored, on="external_id", how="left", maintain_order="left")
 
 

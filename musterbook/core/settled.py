@@ -19,19 +19,25 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     A row is settled if the user with its external id has exactly its text in all its columns; what is stored has
     passed every check of one row. An external id that stands twice in the file, or a row with a fault, is not settled.
     """
-    cells = table.cells
-    if snapshot.users.is_empty() or cells.is_empty():
+    cells, users = table.cells, snapshot.users
+    if users.is_empty() or cells.is_empty():
         return pl.DataFrame(schema=SCHEMA), cells
-    compared = [column for column in table.present if column is not columns.EXTERNAL_ID]
-    stored = _as_text(snapshot, compared)
-    joined = cells.join(stored, on="external_id", how="left", suffix="_stored", maintain_order="left")
-    same = [pl.col(column.field) == pl.col(f"{column.field}_stored") for column in compared]
+    place = _places(cells["external_id"], users["external_id"])
+    judged = [_equal(column, snapshot, place) for column in table.present if column is not columns.EXTERNAL_ID]
     plain = [~_guarded(column) for column in table.present if column not in _NEVER_GUARDED]
-    judged = pl.all_horizontal(
-        *same, *plain, ~pl.col("id").is_duplicated(), ~pl.col("row").is_in(table.faults["row"].implode())
-    )
-    settled = joined.select(judged.fill_null(False)).to_series()
-    return joined.filter(settled).select(SCHEMA.keys()), cells.filter(~settled)
+    named = [pl.lit(place.is_not_null() & ~place.is_duplicated()), ~pl.col("row").is_in(table.faults["row"].implode())]
+    # Each is a column of its own first: so they are made side by side, and no column of text outlives its comparison.
+    found = cells.select(each.alias(str(number)) for number, each in enumerate([*judged, *plain, *named]))
+    same = found.select(pl.all_horizontal(pl.all().fill_null(False))).to_series()
+    at = place.filter(same)
+    settled = [cells["row"].filter(same), *(users[name].gather(at) for name in SCHEMA if name != "row")]
+    return pl.DataFrame(settled), cells.filter(~same)
+
+
+def _places(wanted: pl.Series, ids: pl.Series) -> pl.Series:
+    """The place of each wanted external id among the ids, null where it is none of them."""
+    places = pl.DataFrame({"id": ids}).with_row_index("place")
+    return pl.DataFrame({"id": wanted}).join(places, on="id", how="left", maintain_order="left")["place"]
 
 
 def _guarded(column: Column) -> pl.Expr:
@@ -40,33 +46,29 @@ def _guarded(column: Column) -> pl.Expr:
     return cell.str.starts_with("'") | cell.str.starts_with("=")
 
 
-def _as_text(snapshot: Snapshot, compared: list[Column]) -> pl.DataFrame:
-    """The stored users as a file would bear them: each compared column's text, named as the file's column."""
+def _equal(column: Column, snapshot: Snapshot, place: pl.Series) -> pl.Expr:
+    """Whether a cell is what a file would bear of the user at its place."""
     users, words = snapshot.users, snapshot.vocabulary
-    text: dict[str, pl.Expr] = {
-        "status": pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive")),
-        "role": named("role_id", {role.id: role.name for role in words.roles}),
-        "rank": named("rank_id", {rank.id: rank.name for rank in words.ranks}),
-        "evidence_group_ext_id": named("group_id", {group.id: group.external_id for group in words.groups}),
+    cell = pl.col(column.field)
+    if column is columns.SUPERVISOR_EMAIL:
+        email = pl.lit(users["email"]).gather(pl.lit(_bosses(users).gather(place)))
+        return cell == email.fill_null("")
+    text: dict[Column, pl.Expr] = {
+        columns.STATUS: pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive")),
+        columns.ROLE: named("role_id", {role.id: role.name for role in words.roles}),
+        columns.RANK: named("rank_id", {rank.id: rank.name for rank in words.ranks}),
+        columns.EVIDENCE_GROUP_EXT_ID: named("group_id", {group.id: group.external_id for group in words.groups}),
     }
-    if columns.SUPERVISOR_EMAIL in compared:
-        users = with_supervisor_email(users)
-    return users.select(
-        "id",
-        "external_id",
-        "supervisor_id",
-        "group_id",
-        *(text.get(c.field, pl.col(c.field)).alias(c.field) for c in compared),
-    )
+    stored = users.select(text.get(column, pl.col(column.field))).to_series()
+    return cell == pl.lit(stored).gather(pl.lit(place))
+
+
+def _bosses(users: pl.DataFrame) -> pl.Series:
+    """The place of each user's supervisor, null where there is none."""
+    places = users.select(supervisor_id="id").with_row_index("place")
+    return users.select("supervisor_id").join(places, on="supervisor_id", how="left", maintain_order="left")["place"]
 
 
 def named(ids: str, names: dict[int, str]) -> pl.Expr:
     """The names behind a column of ids, "" where there is none."""
     return pl.col(ids).replace_strict(names, default="", return_dtype=pl.String) if names else pl.lit("")
-
-
-def with_supervisor_email(users: pl.DataFrame) -> pl.DataFrame:
-    """The users with `supervisor_email`, the address of their supervisor, "" where there is none."""
-    bosses = users.select(supervisor_id="id", supervisor_email="email")
-    joined = users.join(bosses, on="supervisor_id", how="left", maintain_order="left")
-    return joined.with_columns(pl.col("supervisor_email").fill_null(""))

@@ -43,12 +43,13 @@ def leavers(
     what they make of their users; `users`: all users of the agency, with keys.
     """
     mentioned = _mentioned(users, settled, rows)
-    missing = users.filter("active").join(mentioned, on="id", how="anti")
+    gone = users.select("id").filter(users["active"]).join(mentioned, on="id", how="anti")
+    missing = users.join(gone, on="id", how="semi", maintain_order="left")
     codes = _protections(users, missing, rows, policy, vocabulary)
     judged = missing.select(_NOBODY.keys()).join(codes, on="id", how="left").sort("external_id")
-    gone = judged.filter(pl.col("code").is_null()).select(_NOBODY.keys())
-    held = _held(users, rows, gone.height, policy)
-    return Leavers(gone, judged.filter(pl.col("code").is_not_null()), held)
+    deactivated = judged.filter(pl.col("code").is_null()).select(_NOBODY.keys())
+    held = _held(users, rows, deactivated.height, policy)
+    return Leavers(deactivated, judged.filter(pl.col("code").is_not_null()), held)
 
 
 def _mentioned(users: pl.DataFrame, settled: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from musterbook.core import changes, problems, settled
+from musterbook.core import changes, problems
 from musterbook.core.columns import COLUMNS
 from musterbook.core.keys import fold
 from musterbook.core.plan import Plan
 from musterbook.core.policy import Mode
 from musterbook.core.problems import Problem
-from musterbook.directory import imports, models, queries
+from musterbook.directory import export, imports, models, queries
 from musterbook.directory.imports import Done, Options, Upload
 from musterbook.directory.permissions import ALL
 
@@ -120,7 +120,7 @@ def _said(problem: Problem) -> str:
 
 def directory(made: models.Agency) -> list[dict[str, str]]:
     """All users of the agency, as a file would bear them."""
-    users = settled.with_supervisor_email(queries.everybody(made))
+    users = export._with_supervisors(queries.everybody(made))
     texts = users.with_columns(supervisor_external_id="supervisor_email").select(
         "external_id", *changes.texts(queries.vocabulary(made))
     )

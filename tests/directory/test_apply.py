@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import changes, settled
+from musterbook.core import changes
 from musterbook.core.policy import Mode
-from musterbook.directory import models, queries, undo
+from musterbook.directory import export, models, queries, undo
 from musterbook.directory.imports import Done, Failed, Options
 from tests.directory.cast import (
     NOW,
@@ -35,7 +35,7 @@ AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "loca
 
 def texts(made: models.Agency) -> dict[str, Row]:
     """Everybody as the trail words them, by external id."""
-    users = settled.with_supervisor_email(queries.everybody(made)).with_columns(supervisor_external_id=pl.lit(""))
+    users = export._with_supervisors(queries.everybody(made)).with_columns(supervisor_external_id=pl.lit(""))
     told = users.select("external_id", *changes.texts(queries.vocabulary(made))).drop("supervisor_external_id")
     return {row["external_id"]: row for row in told.to_dicts()}
 
