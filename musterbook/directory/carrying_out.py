@@ -4,11 +4,13 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from musterbook.core import headings
 from musterbook.core.plan import Plan
 from musterbook.directory import apply, failures, kept_files, locks, models, queries, records, stopping
+from musterbook.directory.beside import Beside
 from musterbook.directory.trail import Act
 
 _LOG = logging.getLogger(__name__)
@@ -85,11 +87,12 @@ def _preview(attempt: Attempt) -> Done:
     """Waits for no import: what it shows is planned again when it is done (D2)."""
     record = attempt.record
     with told(record):
+        kept = _keeping(attempt)
         plan = _planned(attempt)
         with locks.writing(attempt.wait):
             records.conclude(record, plan, attempt.expected)
             records.begin(record)
-            _keep_file(attempt)
+            kept()
             records.finish(record, plan, attempt.expected)
     return Done(record, plan)
 
@@ -103,19 +106,20 @@ def _import(attempt: Attempt) -> Done:
         plan = None
         # Told while it has its turn still, so that nobody buries it before.
         with told(record):
-            _keep_file(attempt)
-            plan = _done(attempt)
+            plan = _done(attempt, _keeping(attempt))
         stopping.forget(record)
     return Done(record, plan)
 
 
-def _keep_file(attempt: Attempt) -> None:
-    if attempt.content is not None:
-        kept_files.keep(attempt.record.number, attempt.content)
+def _keeping(attempt: Attempt) -> Callable[[], None]:
+    """Begins to keep the file; what it gives waits until that is done."""
+    if attempt.content is None:
+        return lambda: None
+    return Beside(partial(kept_files.keep, attempt.record.number, attempt.content)).result
 
 
-def _done(attempt: Attempt) -> Plan:
-    """Plans and writes in one transaction.
+def _done(attempt: Attempt, kept: Callable[[], None]) -> Plan:
+    """Plans and writes in one transaction, which ends when the file is kept.
 
     SQLite's one writer is the writer of all agencies: there the plan is made before, and again only if somebody has
     written in between.
@@ -130,6 +134,7 @@ def _done(attempt: Attempt) -> Plan:
         if record.state == "applied":
             _apply(attempt, plan)
         attempt.watched("committing")
+        kept()
         records.finish(record, plan, attempt.expected)
     return plan
 

@@ -4,14 +4,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
+import polars as pl
 from django.conf import settings
 
 from musterbook.core import intake
 from musterbook.core import plan as planning
+from musterbook.core.kind import kind
 from musterbook.core.policy import Mode, Operator, Policy
 from musterbook.core.table import Table
 from musterbook.directory import carrying_out, kept_files, models, queries, stopping
+from musterbook.directory.beside import Beside
 from musterbook.directory.carrying_out import Attempt, Done, Failed, NotPermitted, Progress, carry_out, silent
 from musterbook.directory.records import COUNTS, SentBefore, new_number, settle_dead
 from musterbook.directory.trail import Act
@@ -21,6 +25,9 @@ __all__ = [
     "apply_previewed", "cancel", "find", "permitted", "run", "settle_dead", "silent",
 ]  # fmt: skip
 """The words of an import, wherever they are said."""
+
+
+_LONG_BYTES = 1 << 22
 
 
 class KeyTaken(Exception):
@@ -123,15 +130,33 @@ def _run(
 ) -> Done:
     with carrying_out.told(record):
         progress("reading")
-        table = _read(record.agency, upload, options)
-        record.file_facts = _facts(table)
+        reading = Beside(partial(_read, record.agency, upload, options))
+        if not _long(upload):
+            reading.result()
 
     def plan(agency: models.Agency) -> planning.Plan:
         operator = permitted(agency, act.actor, options.mode)
+        users = _everybody(agency, upload, options.mode)
+        table = reading.result()
+        record.file_facts = _facts(table)
         policy = Policy(options.mode, options.strict, operator, queries.limit(agency), options.confirmed)
-        return planning.make(table, queries.snapshot(agency, table, options.mode), policy)
+        return planning.make(table, queries.snapshot(agency, table, options.mode, users), policy)
 
     return carry_out(Attempt(record, act, plan, upload.content, expected, progress))
+
+
+def _long(upload: Upload) -> bool:
+    """Whether there is time to win by reading the file beside the directory.
+
+    Workbooks are read by Python itself, which does one thing at a time.
+    """
+    return len(upload.content) > _LONG_BYTES and kind(upload.content) == "csv"
+
+
+def _everybody(agency: models.Agency, upload: Upload, mode: Mode) -> pl.DataFrame | None:
+    """The agency's users, where it is clear before the file is read that its plan takes all of them."""
+    lines = upload.content.count(b"\n")
+    return queries.everybody(agency) if _long(upload) and queries.whole(agency, lines, mode) else None
 
 
 def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:

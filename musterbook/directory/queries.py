@@ -47,14 +47,22 @@ def operator(agency: models.Agency, external_id: str) -> Operator:
     return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
 
 
-def snapshot(agency: models.Agency, table: Table, mode: Mode) -> Snapshot:
-    """What the plan of this table must know of the agency: no more than its rows name, where they are few."""
+def snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None) -> Snapshot:
+    """What the plan of this table must know of the agency: no more than its rows name, where they are few.
+
+    `users`: everybody, where they have been read already.
+    """
     words = vocabulary(agency)
+    if users is not None:
+        return Snapshot(users, words)
     if table.cells.is_empty():
         return Snapshot(vocabulary=words)
-    if mode is Mode.SYNC or not _far_larger(agency, table.cells.height * _WHOLE_FROM):
-        return Snapshot(everybody(agency), words)
-    return Snapshot(_named(agency, table), words)
+    return Snapshot(everybody(agency) if whole(agency, table.cells.height, mode) else _named(agency, table), words)
+
+
+def whole(agency: models.Agency, rows: int, mode: Mode) -> bool:
+    """Whether the plan of so many rows takes the whole agency."""
+    return mode is Mode.SYNC or not _far_larger(agency, rows * _WHOLE_FROM)
 
 
 def columns_of_users(prefix: str = "") -> str:

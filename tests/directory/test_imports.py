@@ -387,3 +387,33 @@ def test_last_administrators_stay_when_a_file_would_take_them() -> None:
     done = run(made, [person(1, ROLE="Officer")])
     assert problem_codes(done.record) == ["last-administrator"]
     whole(made)
+
+
+@pytest.mark.parametrize("options", [Options(), SYNC, Options(preview=True), Options(strict=True)])
+def test_a_long_file_is_read_beside_the_directory_and_comes_to_the_same(
+    monkeypatch: pytest.MonkeyPatch, options: Options
+) -> None:
+    night = [*people(3, LOCATION="Annex"), person(4), person(5, STATUS="Gone")]
+    plans = []
+    for number, bytes_ in enumerate((1 << 22, 0)):
+        monkeypatch.setattr(imports, "_LONG_BYTES", bytes_)
+        made = agency(f"agency-{number}")
+        applied(made, people(4))
+        done = run(made, night, options)
+        assert done.plan
+        plans.append((done.plan.rows.to_dicts(), done.record.counts, done.record.state, done.record.file_facts))
+        assert done.record.file_facts["format"] == "csv"
+    assert plans[0] == plans[1]
+
+
+def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise MemoryError
+
+    made = agency()
+    monkeypatch.setattr(imports, "_LONG_BYTES", 0)
+    monkeypatch.setattr(imports, "_read", broken)
+    with pytest.raises(Failed) as failed:
+        run(made, people(1))
+    assert "memory" in failed.value.record.message
+    assert models.Import.objects.get(number=failed.value.record.number).state == "failed"
