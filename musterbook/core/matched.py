@@ -92,6 +92,10 @@ def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     rows = checked.rows.rename({"status": "active"})
     meant = _with_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
     stored = meant.rename({name: f"was_{name}" for name in meant.columns if name not in ("external_id", "id")})
+    if stored.is_empty():
+        # As the join would give it, but that nulls of a million rows take no memory.
+        nothing = [pl.lit(None, kind).alias(name) for name, kind in stored.schema.items() if name != "external_id"]
+        return rows.with_columns(nothing)
     return rows.join(stored, on="external_id", how="left", maintain_order="left")
 
 

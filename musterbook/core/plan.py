@@ -25,7 +25,10 @@ _AT_ONCE = 100_000
 
 _OUTCOME = pl.Enum(OUTCOMES)
 _ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": _OUTCOME}
-_WRITTEN = (*matched.VALUES.values(), *(column.key for column in columns.KEYED), "supervisor_id", "supervisor_row")
+_KEYS = tuple(column.key for column in columns.KEYED)
+_LINK = ("supervisor_id", "supervisor_row", "supervisor_external_id", "supervisor_email")
+_VALUES = (*matched.VALUES.values(), *_LINK)
+_WAS = tuple(f"was_{name}" for name in (*_VALUES, "registered") if name != "supervisor_row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,13 @@ class Plan:
 
     `rows`: `row`, `external_id`, `outcome`, of every row but the skipped ones, by row.
     `added`, `updated`: the users to write, by row: all values with keys, `supervisor_id` or, where the supervisor is
-    added by this plan, `supervisor_row`; `changes` (JSON text); and of updated ones `id`, what they were (`was_…`),
-    `reactivated`, and `vacates` (somebody else takes a unique value that they give up).
+    added by this plan, `supervisor_row`, and the supervisor's external id and address; and of updated ones `id`, what they
+    were (`was_…`), `reactivated`, and `vacates` (somebody else takes a unique value that they give up).
     """
 
     mode: Mode
     table: Table
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
     added: pl.DataFrame = field(default_factory=pl.DataFrame)
     updated: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -76,15 +80,24 @@ class Plan:
 
         Whether the plan is held is no part of it: that changes with the operator's word alone.
         """
-        written = ("row", "external_id", "changes", "supervisor_id", "supervisor_row")
-        changed = [frame.select(written) for frame in (self.added, self.updated) if frame.width]
-        leavers = [self.leavers.deactivated.select("external_id"), self.leavers.protected.select("external_id", "code")]
+        parts = [
+            (self.added, ("row", "external_id", *_VALUES)),
+            (self.updated, ("row", "external_id", *_VALUES, *_WAS)),
+            (self.leavers.deactivated, ("external_id",)),
+            (self.leavers.protected, ("external_id", "code")),
+        ]
         digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
-        for part in (*changed, *leavers):
-            # No cell of these holds a control character (rule C1), so none needs quotes.
-            _digested(digest, part, "never")
+        for users, told in parts:
+            if users.width:
+                # No cell of these holds a control character (rule C1), so none needs quotes.
+                _digested(digest, users.select(told), "never")
         _digested(digest, self.problems, "necessary")
         return digest.hexdigest()
+
+    def told(self, users: pl.DataFrame) -> pl.DataFrame:
+        """Some of `added` or `updated`, with `changes`: JSON text, several times as long as what it tells of."""
+        of = changes.of_updated if "was_email" in users.columns else changes.of_added
+        return users.with_columns(changes=of(users, self.vocabulary))
 
 
 def _digested(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["never", "necessary"]) -> None:
@@ -103,11 +116,11 @@ def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
         return Plan(policy.mode, table, refusals=(Problem("no-rows"),))
     beside = matched.match(table, snapshot)
     judged = judgement.judge(table, beside, snapshot.vocabulary, policy)
-    plan = _assembled(table, beside.same, judged, snapshot.vocabulary, policy.mode)
+    plan = replace(_assembled(table, beside.same, judged, policy.mode), vocabulary=snapshot.vocabulary)
     return replace(plan, refusals=_refusals(plan, policy))
 
 
-def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, vocabulary: Vocabulary, mode: Mode) -> Plan:
+def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, mode: Mode) -> Plan:
     rows = judged.rows.with_columns(outcome=_outcome()).sort("row")
     # A settled row can err in strict mode alone: the link that it repeats would be one of a circle.
     errs = pl.col("row").is_in(judged.problems["row"].implode())
@@ -118,8 +131,8 @@ def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, vocabulary: 
         mode,
         table,
         rows=outcomes.sort("row"),
-        added=_added(rows.filter(pl.col("outcome") == "added"), vocabulary),
-        updated=_updated(rows.filter(pl.col("outcome") == "updated"), vocabulary),
+        added=rows.filter(pl.col("outcome") == "added").select("row", "external_id", *_KEYS, *_VALUES),
+        updated=_updated(rows.filter(pl.col("outcome") == "updated")),
         leavers=judged.leavers,
         problems=judged.problems,
         notes=judged.notes,
@@ -136,16 +149,9 @@ def _outcome() -> pl.Expr:
     return outcome.cast(_OUTCOME)
 
 
-def _added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    return rows.select("row", "external_id", *_WRITTEN).with_columns(changes=changes.of_added(rows, vocabulary))
-
-
-def _updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    written = rows.select(
-        "row", "id", "external_id", *_WRITTEN, "vacates", "was_active", "was_email", "was_registered",
-        reactivated=pl.col("active") & ~pl.col("was_active"),
-    )  # fmt: skip
-    return written.with_columns(changes=changes.of_updated(rows, vocabulary))
+def _updated(rows: pl.DataFrame) -> pl.DataFrame:
+    reactivated = pl.col("active") & ~pl.col("was_active")
+    return rows.select("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, "vacates", reactivated=reactivated)
 
 
 def _refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:

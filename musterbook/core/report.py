@@ -96,7 +96,7 @@ def rows(plan: Plan, which: Rows) -> list[Row]:
     """The rows of a plan that a listing holds, by row."""
     listed = plan.rows.filter(pl.col("outcome").cast(pl.String).is_in(LISTED[which]))
     found, notes = by_row(_of(plan.problems, listed)), by_row(_of(plan.notes, listed))
-    changed = {} if which is Rows.ERRORED else dict(_changes(plan))
+    changed = dict(_changes(plan, listed))
     return [
         Row(row, external_id, outcome, parsed(changed.get(row, "{}")), found.get(row, ()), notes.get(row, ()))
         for row, external_id, outcome in listed.iter_rows()
@@ -126,12 +126,12 @@ def _of(found: pl.DataFrame, listed: pl.DataFrame) -> list[Problem]:
     return problems.of(found.join(listed, on="row", how="semi", maintain_order="left"))
 
 
-def _changes(plan: Plan) -> list[tuple[int, str]]:
+def _changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
     return [
         pair
-        for frame in (plan.added, plan.updated)
-        if frame.width
-        for pair in frame.select("row", "changes").iter_rows()
+        for users in (plan.added, plan.updated)
+        if users.width
+        for pair in plan.told(users.join(listed, on="row", how="semi")).select("row", "changes").iter_rows()
     ]
 
 

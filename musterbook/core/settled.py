@@ -59,7 +59,7 @@ def _equal(column: Column, snapshot: Snapshot, place: pl.Series) -> pl.Expr:
         columns.RANK: named("rank_id", {rank.id: rank.name for rank in words.ranks}),
         columns.EVIDENCE_GROUP_EXT_ID: named("group_id", {group.id: group.external_id for group in words.groups}),
     }
-    stored = users.select(text.get(column, pl.col(column.field))).to_series()
+    stored = users.select("id", text=text.get(column, pl.col(column.field)))["text"]
     return cell == pl.lit(stored).gather(pl.lit(place))
 
 

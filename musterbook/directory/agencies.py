@@ -182,4 +182,4 @@ def _tell(agency: models.Agency, act: Act, changes: Mapping[str, tuple[str, str]
             "kind": [kind], "subject_id": [None], "subject_external_id": [""], "row": [None],
             "changes": [json.dumps(changes, ensure_ascii=False, separators=(",", ":"))],
         })  # fmt: skip
-        trail.append(agency, act, happened)
+        trail.append(agency, act, [happened])

@@ -1,7 +1,7 @@
 """The audit trail: events, appended in links that seal each other, so that a change or a removal is found."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,16 +40,32 @@ class Act:
     address: str = ""
 
 
-def append(agency: models.Agency, act: Act, happened: pl.DataFrame, *, of: int | None = None) -> None:
-    """Appends one link of events. The caller holds the agency's lock, in the transaction of what the events tell.
+def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
+    """Appends one link of events, in parts. The caller holds the agency's lock, in the transaction of what the events tell.
 
     `happened`: `kind`, `subject_id`, `subject_external_id`, `row`, `changes` (JSON text); `of`: the import's id.
     """
-    if happened.is_empty():
-        return
-    ids = frames.new_ids(models.Event, happened.height)
-    events = happened.with_columns(
-        id=ids,
+    links, before = _end(agency)
+    digest = hashlib.sha256(before.encode())
+    written: list[int] = []
+    for part in happened:
+        if part.is_empty():
+            continue
+        events = _events(agency, act, part, of)
+        frames.insert(models.Event, events)
+        _digest(digest, events)
+        written += [events["id"][0], events["id"][-1]]
+    if written:
+        end = {"links": links + 1, "digest": digest.hexdigest()}
+        models.TrailLink.objects.create(
+            agency=agency, number=links + 1, first=written[0], last=written[-1], digest=digest.hexdigest()
+        )
+        models.TrailEnd.objects.update_or_create(agency=agency, defaults=end)
+
+
+def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
+    return happened.with_columns(
+        id=frames.new_ids(models.Event, happened.height),
         agency_id=pl.lit(agency.pk, pl.Int64),
         at=pl.lit(frames.stamp(act.at)),
         actor=pl.lit(act.actor),
@@ -57,11 +73,6 @@ def append(agency: models.Agency, act: Act, happened: pl.DataFrame, *, of: int |
         address=pl.lit(act.address),
         of_id=pl.lit(of, pl.Int64),
     ).select(pl.col(name).cast(kind) for name, kind in _SEALED.items())
-    frames.insert(models.Event, events)
-    links, before = _end(agency)
-    digest = _digest(before, events.iter_slices(_PART))
-    models.TrailLink.objects.create(agency=agency, number=links + 1, first=ids[0], last=ids[-1], digest=digest)
-    models.TrailEnd.objects.update_or_create(agency=agency, defaults={"links": links + 1, "digest": digest})
 
 
 def _end(agency: models.Agency) -> tuple[int, str]:
@@ -69,18 +80,15 @@ def _end(agency: models.Agency) -> tuple[int, str]:
     return models.TrailEnd.objects.filter(agency=agency).values_list("links", "digest").first() or (0, _START)
 
 
-def _digest(before: str, parts: Iterator[pl.DataFrame]) -> str:
-    """The SHA-256 over the digest before and the events: fields parted by U+001F, events by a line feed.
+def _digest(digest: "hashlib._Hash", events: pl.DataFrame) -> None:
+    """Adds events to a link's SHA-256: fields parted by U+001F, events ended by a line feed.
 
     No field holds either (rule C1), so no two different trails have one text.
     """
-    digest = hashlib.sha256(before.encode())
-    for part in parts:
-        fields = [pl.col(name).cast(pl.String).fill_null("") for name in _SEALED]
-        lines = part.select(pl.concat_str(fields, separator="\x1f")).to_series()
-        for text in (lines.str.join("\n").item(), "\n"):
-            digest.update(text.encode())
-    return digest.hexdigest()
+    fields = [pl.col(name).cast(pl.String).fill_null("") for name in _SEALED]
+    lines = events.select(pl.concat_str(fields, separator="\x1f")).to_series()
+    for text in (lines.str.join("\n").item(), "\n"):
+        digest.update(text.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,10 @@ def _wrong(agency: models.Agency, link: models.TrailLink, number: int, last: int
         return f"link {number} is missing"
     if models.Event.objects.filter(agency=agency, id__gt=last, id__lt=link.first).exists():
         return f"events that nothing seals stand before link {number}"
-    if _digest(before, _parts(agency, link)) != link.digest:
+    digest = hashlib.sha256(before.encode())
+    for part in _parts(agency, link):
+        _digest(digest, part)
+    if digest.hexdigest() != link.digest:
         return f"the events of link {number} are not those that were sealed"
     return ""
 

@@ -116,9 +116,9 @@ def messages(found: pl.DataFrame) -> list[str]:
 
 
 def written(made: Plan, who: str) -> dict[str, Any]:
-    """The user as the plan would write them."""
-    for frame in (made.added, made.updated):
-        for one in frame.filter(pl.col("external_id") == who).to_dicts():
+    """The user as the plan would write them, with what changes."""
+    for users in (made.added, made.updated):
+        for one in made.told(users.filter(pl.col("external_id") == who)).to_dicts():
             return one
     raise LookupError(who)
 

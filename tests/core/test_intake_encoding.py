@@ -1,5 +1,7 @@
 """Encodings: every letter is read right, or the file is refused and says where."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,11 +118,15 @@ def test_a_heading_that_cannot_be_read_is_told_with_its_place() -> None:
 def test_bytes_are_looked_at_piece_by_piece_as_they_would_be_at_once(content: bytes, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "_CHUNK", piece)
-        try:
-            content.decode()
-        except UnicodeDecodeError as error:
-            with pytest.raises(encoding.Unreadable) as found:
-                encoding._check_utf8(content)
-            assert found.value.before == content[: error.start].decode()
-        else:
-            encoding._check_utf8(content)
+        assert _found(lambda: encoding._check_utf8(content)) == _found(content.decode)
+
+
+def _found(read: Callable[[], object]) -> str | None:
+    """The text before the first bad byte, None where there is none."""
+    try:
+        read()
+    except UnicodeDecodeError as error:
+        return error.object[: error.start].decode()
+    except encoding.Unreadable as error:
+        return error.before
+    return None

@@ -147,7 +147,7 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
         "row": [None, None], "changes": [json.dumps({"name": ["a\nb", "ü"]}), "{}"],
     })  # fmt: skip
     before = trail.verify(made)
-    trail.append(made, Act(NOW, "E-1", "page", "192.0.2.1"), happened)
+    trail.append(made, Act(NOW, "E-1", "page", "192.0.2.1"), [happened])
     after = trail.verify(made)
     assert (after.links, after.events, after.wrong) == (4, 8, "")
     assert after.digest != before.digest

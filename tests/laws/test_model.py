@@ -153,7 +153,12 @@ def test_changes_are_told_as_json_from_what_was_to_what_is(case: Case) -> None:
     made = _made(case)
     known = {person.external_id: person for person in case.people}
     final = _final(case, made)
-    pairs = [pair for f in (made.added, made.updated) if f.width for pair in f.select("external_id", "changes").rows()]
+    pairs = [
+        pair
+        for f in (made.added, made.updated)
+        if f.width
+        for pair in made.told(f).select("external_id", "changes").rows()
+    ]
     for external_id, text in pairs:
         told: dict[str, list[str]] = json.loads(text)
         before = known[external_id].values if external_id in known else {}
