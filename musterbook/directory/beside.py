@@ -1,17 +1,18 @@
-"""Work that is done beside other work, in a thread of its own."""
+"""Work that is done beside other work, in a thread of its own; it may not use the database."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+_END = object()
 
 
 class Beside(Generic[_T]):
     """Work that begins at once, and what comes of it.
 
-    It must leave nothing half done that matters: where the process ends, nobody waits for it. It may not use the database.
+    It must leave nothing half done that matters: where the process ends, nobody waits for it.
     """
 
     def __init__(self, work: Callable[[], _T]) -> None:
@@ -28,3 +29,13 @@ class Beside(Generic[_T]):
     def result(self) -> _T:
         """What came of it, once it is done. Raises what it raised."""
         return self._future.result()
+
+
+def ahead(items: Iterable[_T]) -> Iterator[_T]:
+    """The items, each made while whoever asks for them works on the one before."""
+    source = iter(items)
+    with ThreadPoolExecutor(1, "ahead") as beside:
+        coming = beside.submit(next, source, _END)
+        while (item := coming.result()) is not _END:
+            coming = beside.submit(next, source, _END)
+            yield item  # type: ignore[misc]  # it is not the end

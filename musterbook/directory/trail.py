@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
 from musterbook.directory import frames, models
+from musterbook.directory.beside import Beside, ahead
 
 _SEALED = {
     "id": pl.Int64,
@@ -48,12 +50,13 @@ def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *,
     links, before = _end(agency)
     digest = hashlib.sha256(before.encode())
     written: list[int] = []
-    for part in happened:
+    for part in ahead(happened):
         if part.is_empty():
             continue
         events = _events(agency, act, part, of)
+        sealed = Beside(partial(_digest, digest, events))
         frames.insert(models.Event, events)
-        _digest(digest, events)
+        sealed.result()
         written += [events["id"][0], events["id"][-1]]
     if written:
         end = {"links": links + 1, "digest": digest.hexdigest()}
