@@ -11,6 +11,8 @@ from musterbook.directory import frames, models, states
 
 Parameters: TypeAlias = tuple[str | int, ...]
 EVENTS, USERS = frames.table(models.Event), frames.table(models.User)
+_BY_SUPERVISOR = "directory_user_supervisor_id_65824492"
+"""As Django names the index of the foreign key."""
 
 
 class UnknownStatus(Exception):
@@ -42,7 +44,7 @@ class Wanted:
 class Way:
     """A condition whose users an index gives at once.
 
-    `index`: its name, which SQLite is told, "" if it need not be; `ids`: the query of the ids, if it is another table's.
+    `index`: its name, which SQLite is told; `ids`: the query of the ids, if the index is another table's.
     """
 
     sql: str
@@ -54,10 +56,8 @@ class Way:
         """The query of the users' ids, whose first parameter is the agency's."""
         if self.ids:
             return self.ids
-        hint = f" INDEXED BY {self.index}" if self.index and not frames.on_postgres() else ""
-        # The plus sign keeps a planner from the indexes that begin with the agency.
-        agency = "u.agency_id" if self.index else "+u.agency_id"
-        return f"SELECT u.id FROM {USERS} u{hint} WHERE {agency} = %s AND {self.sql}"
+        hint = "" if frames.on_postgres() else f" INDEXED BY {self.index}"
+        return f"SELECT u.id FROM {USERS} u{hint} WHERE u.agency_id = %s AND {self.sql}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def conditions(wanted: Wanted, at: datetime) -> Iterator[Condition]:
         if (value := getattr(wanted, column)) is not None:
             yield equals(column, value)
     if wanted.supervisor is not None:
-        yield _plain(Way("u.supervisor_id = %s", (wanted.supervisor,)))
+        yield _plain(Way("u.supervisor_id = %s", (wanted.supervisor,), _BY_SUPERVISOR))
     if wanted.signed_in_from or wanted.signed_in_before:
         yield _signed_in(wanted.signed_in_from, wanted.signed_in_before)
     if wanted.never_signed_in:
@@ -151,7 +151,7 @@ def _signed_in(since: datetime | None, before: datetime | None) -> Condition:
 def _touched(number: int) -> Condition:
     """The import has left an event of the user. The plus sign keeps a planner from reading all that the import has left."""
     sql = f"(SELECT 1 FROM {EVENTS} e WHERE e.subject_id = u.id AND +e.of_id = %s LIMIT 1) IS NOT NULL"
-    ids = f"SELECT e.subject_id FROM {EVENTS} e WHERE +e.agency_id = %s AND e.of_id = %s AND e.subject_id IS NOT NULL"
+    ids = f"SELECT e.subject_id AS id FROM {EVENTS} e WHERE +e.agency_id = %s AND e.of_id = %s AND e.subject_id IS NOT NULL"
     return Condition(sql, (number,), (Way(sql, (number,), ids=ids),))
 
 

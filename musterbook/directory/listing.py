@@ -211,10 +211,14 @@ class Listing:
             return len(self.following(None, most + 1))
         if self.words or [condition.exact for condition in self.conditions] == [True]:
             return most + 1
-        sql = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {USERS} u WHERE u.agency_id = %s AND {self._tests} LIMIT %s) counted"
-        )
-        return int(_rows(sql, [self.agency.pk, *self._given, most + 1])[0][0])
+        source, given = f"{USERS} u WHERE u.agency_id = %s", list[Any]([self.agency.pk])
+        if self.conditions and not frames.on_postgres():
+            ways = self.conditions[0].ways
+            ids = " UNION ALL ".join(way.query() for way in ways)
+            source = f"({ids}) w CROSS JOIN {USERS} u WHERE u.id = w.id"
+            given = [value for way in ways for value in (self.agency.pk, *way.parameters)]
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} AND {self._tests} LIMIT %s) counted"
+        return int(_rows(sql, [*given, *self._given, most + 1])[0][0])
 
 
 _TEXTS = {"id": pl.Int64, **dict.fromkeys(search.SEARCHED, pl.String)}
