@@ -7,7 +7,7 @@ import polars as pl
 
 from musterbook.core import changes, columns
 from musterbook.core.plan import Plan
-from musterbook.directory import frames, models, trail
+from musterbook.directory import frames, models, search, trail
 from musterbook.directory.trail import Act
 
 _KEYS = tuple(column.key for column in columns.KEYED)
@@ -15,8 +15,8 @@ _CACHE_MB = 256
 """Holds the unique keys of a million users; SQLite takes only what it needs."""
 
 _WRITTEN = (
-    "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
-    "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
+    "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "name_key", "active",
+    "username", "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
 )  # fmt: skip
 
 
@@ -36,14 +36,15 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
 
     The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
     """
-    added = plan.added.with_columns(id=frames.new_ids(models.User, plan.added.height))
+    added = plan.added.with_columns(search.name_keys(plan.added), id=frames.new_ids(models.User, plan.added.height))
+    updated = plan.updated.with_columns(search.name_keys(plan.updated))
     deactivated = plan.leavers.deactivated.select("id", active=pl.lit(False))
     with frames.page_cache(_CACHE_MB):
         done = 0
         written(done)
         _vacate(plan.updated)
         for write, users in (
-            (frames.update, _linked(plan.updated, added).select("id", *_WRITTEN)),
+            (frames.update, _linked(updated, added).select("id", *_WRITTEN)),
             (frames.insert, _new(added, agency, act)),
             (frames.update, deactivated),
         ):
@@ -51,6 +52,8 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
                 write(models.User, part)
                 done += part.height
                 written(done)
+        for users in (added, updated):
+            search.follow(agency, users)
         _end_access(plan)
         trail.append(agency, act, _events(plan, added), of=of)
         if mails:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from musterbook import __version__
-from musterbook.directory import frames, imports, installation, models
+from musterbook.directory import frames, imports, installation, locks, models, search
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -34,7 +34,7 @@ def findings() -> Iterator[Finding]:
     database = _database()
     yield database
     if not database.remedy:
-        looked: tuple[Callable[[], Finding], ...] = (_migrations, _imports, _trails)
+        looked: tuple[Callable[[], Finding], ...] = (_migrations, _imports, _trails, _searches)
         for look in looked:
             found = look()
             yield found
@@ -134,3 +134,13 @@ def _trails() -> Finding:
         remedy = "Find out who can write to the database; compare with a backup from before."
         return Finding("audit trail", "; ".join(broken), remedy)
     return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")
+
+
+def _searches() -> Finding:
+    mended = 0
+    for agency in models.Agency.objects.all():
+        with transaction.atomic():
+            locks.row(agency)
+            mended += search.mend(agency)
+    told = f"{mended:,} users would not have been found by what they are called; mended" if mended else "true"
+    return Finding("search", told)

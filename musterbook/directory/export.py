@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from musterbook.core import changes, columns
-from musterbook.core.keys import fold, key
+from musterbook.core.keys import fold
 from musterbook.core.snapshot import SCHEMA
-from musterbook.directory import frames, models, queries, written
+from musterbook.directory import frames, models, queries, search, states, written
 
-STATES = ("Active", "Invited", "Locked", "Password reset", "Inactive")
-"""The states of a user, as `X_STATE` has them."""
+STATES = tuple(state for state in states.STATES if state != states.EXPIRED)
+"""The states of a user, as `X_STATE` has them: who is invited is, whether the invitation has expired or not."""
 
 _TIMES = {
     "last_sign_in_at": "X_LAST_SIGN_IN",
@@ -20,7 +20,6 @@ _TIMES = {
     "invitation_expires_at": "X_INVITATION_EXPIRES",
     "created_at": "X_CREATED_AT",
 }
-_FLAGS = ("registered_at", "locked_at", "reset_at")
 OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT")
 """Our own columns, behind the thirteen; an import ignores them."""
 
@@ -38,7 +37,8 @@ class Filter:
     """Which users are wanted; "" for all.
 
     `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active holds the invited and
-    locked too; `query`: a part of the name, e-mail address, username, badge or external id, in any case.
+    locked too; `query`: words that must all occur in the name, e-mail address, username, badge or external
+    id, in any case, with accents or without.
     """
 
     status: str = ""
@@ -64,22 +64,20 @@ def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
     """The wanted users as text, in the columns of HEADINGS, by external id. Raises UnknownFilter."""
     wanted = wanted or Filter()
     words = queries.vocabulary(agency)
-    told = _with_supervisors(_read(agency)).select(
+    read = _with_supervisors(_read(agency))
+    told = search.holding(read, search.words(wanted.query)).select(
         *changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id"
     )
     headed = told.rename({column.field: column.heading for column in columns.COLUMNS}).select(HEADINGS)
     kept = headed.filter(*_state(wanted.status), *_role(wanted.role, [role.name for role in words.roles]))
-    return _matching(kept, wanted.query).sort(columns.EXTERNAL_ID.heading)
+    return kept.sort(columns.EXTERNAL_ID.heading)
 
 
 def _read(agency: models.Agency) -> pl.DataFrame:
     """All users with their times as text, "" for none."""
     listed = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
-    listed += [f"{name} IS NOT NULL" for name in _FLAGS] + [_time(name) for name in _TIMES] + ["managed_by"]
-    schema = {
-        **SCHEMA, **dict.fromkeys((f"was_{name}" for name in _FLAGS), pl.Boolean),
-        **dict.fromkeys(_TIMES, pl.String), "managed_by": pl.String,
-    }  # fmt: skip
+    listed += [*(_time(name) for name in _TIMES), "managed_by", states.timeless("")]
+    schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "state"), pl.String)}
     sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
     return frames.read(sql, [agency.pk], schema)
 
@@ -98,16 +96,14 @@ def _time(name: str) -> str:
 
 
 def _ours() -> list[pl.Expr]:
-    state = (
-        pl.when(~pl.col("active")).then(pl.lit("Inactive"))
-        .when("was_locked_at").then(pl.lit("Locked"))
-        .when(~pl.col("registered")).then(pl.lit("Invited"))
-        .when("was_reset_at").then(pl.lit("Password reset"))
-        .otherwise(pl.lit("Active"))
-    )  # fmt: skip
     times = [pl.col(name).alias(heading) for name, heading in _TIMES.items()]
     exempt = pl.when("exempt").then(pl.lit("yes")).otherwise(pl.lit(""))
-    return [state.alias("X_STATE"), *times, pl.col("managed_by").alias("X_MANAGED_BY"), exempt.alias("X_EXEMPT")]
+    return [
+        pl.col("state").alias("X_STATE"),
+        *times,
+        pl.col("managed_by").alias("X_MANAGED_BY"),
+        exempt.alias("X_EXEMPT"),
+    ]
 
 
 def _state(status: str) -> list[pl.Expr]:
@@ -128,14 +124,3 @@ def _role(role: str, known: Iterable[str]) -> list[pl.Expr]:
         hint = f"Did you mean {names[close[0]]}?" if close else f"There are: {', '.join(names.values())}."
         raise UnknownFilter(f"There is no role “{role}”. {hint}")
     return [pl.col("ROLE") == names[fold(role)]]
-
-
-def _matching(told: pl.DataFrame, query: str) -> pl.DataFrame:
-    part = key(query.strip())
-    if not part:
-        return told
-    name = pl.concat_str("FIRST_NAME", pl.lit(" "), "LAST_NAME")
-    searched = [name, *(pl.col(heading) for heading in ("EMAIL", "USERNAME", "BADGE_NUMBER", "EXTERNAL_ID"))]
-    return told.filter(
-        pl.any_horizontal(column.str.to_lowercase().str.contains(part, literal=True) for column in searched)
-    )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
 from django.db import connection
@@ -19,7 +19,8 @@ _READ_AT_ONCE = 2_000
 """Rows that become columns while the processor's cache still holds them: twice as quick as many more."""
 _PART_BYTES = 8 << 20
 
-Parameters: TypeAlias = Sequence[str | int | float | bool | list[str] | None]
+T = TypeVar("T", str, int)
+Parameters: TypeAlias = Sequence[str | int | float | bool | bytes | list[str] | list[int] | None]
 
 
 def on_postgres() -> bool:
@@ -76,11 +77,11 @@ def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
     ])  # fmt: skip
 
 
-def among(column: str, values: Sequence[str]) -> tuple[str, str | list[str]]:
+def among(column: str, values: list[T]) -> tuple[str, str | list[T]]:
     """A condition `column is one of values`, and its one parameter; as many values as need be."""
     if on_postgres():
-        return f"{column} = ANY(%s)", list(values)
-    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+        return f"{column} = ANY(%s)", values
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(values)
 
 
 def stamp(at: datetime) -> str:

@@ -6,6 +6,8 @@ Foreign keys are guarded by the database, and indexed only where somebody looks 
 from django.db import models
 from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
 
+from musterbook.directory.fields import Bytewise, Packed
+
 MODES = ("update", "sync")
 STATES = ("running", "applied", "previewed", "held", "refused", "failed")
 
@@ -77,6 +79,8 @@ class User(models.Model):
     badge_number_key = models.CharField(max_length=1020)
     first_name = models.CharField(max_length=255)
     last_name = models.CharField(max_length=255)
+    name_key = Bytewise()
+    """What a list by name is sorted by (`search.name_keys`)."""
     active = models.BooleanField()
     username = models.CharField(max_length=255)
     username_key = models.CharField(max_length=1020)
@@ -105,6 +109,39 @@ class User(models.Model):
             models.UniqueConstraint(fields=["agency", "badge_number_key"], name="user_badge_number_once"),
             models.UniqueConstraint(fields=["agency", "username_key"], name="user_username_once"),
         ]
+        # Who matches a filter of the list, and the order by name. Most conditions keep out users who are new.
+        indexes = [
+            models.Index(fields=["agency", "name_key", "id"], name="user_by_name"),
+            models.Index(fields=["agency", "role"], name="user_by_role"),
+            models.Index(fields=["agency", "rank"], name="user_by_rank"),
+            models.Index(fields=["agency", "group"], name="user_by_group"),
+            models.Index(
+                fields=["agency", "last_sign_in_at", "id"],
+                condition=Q(last_sign_in_at__isnull=False),
+                name="user_signed_in",
+            ),
+            models.Index(fields=["agency"], condition=Q(last_sign_in_at__isnull=True), name="user_never_signed_in"),
+            models.Index(fields=["agency"], condition=Q(registered_at__isnull=False), name="user_registered"),
+            models.Index(
+                fields=["agency", "invitation_expires_at"],
+                condition=Q(registered_at__isnull=True),
+                name="user_unregistered",
+            ),
+            models.Index(fields=["agency"], condition=Q(active=False), name="user_inactive"),
+            models.Index(fields=["agency"], condition=Q(locked_at__isnull=False), name="user_locked"),
+            models.Index(fields=["agency"], condition=Q(reset_at__isnull=False), name="user_reset"),
+        ]
+
+
+class SearchChunk(models.Model):
+    """What a search looks through: the folded texts of some users, whose ids follow from the slot (`search`)."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    slot = models.PositiveBigIntegerField()
+    text = Packed()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "slot"], name="search_chunk_once")]
 
 
 class Import(models.Model):

@@ -1,0 +1,104 @@
+"""How long the pages of All Users take: each query of a list, run so many times, its runs spread among the others'."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from musterbook.directory import models, orders, users
+from musterbook.directory.filters import Wanted
+
+DEEP = 500_000
+"""How deep the deep page is, or half as deep as there are users."""
+
+
+def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
+    """Seconds of each run, by the name of the query."""
+    at = datetime.now(UTC)
+    queries = dict(_queries(agency, at))
+    seconds: dict[str, list[float]] = {name: [] for name in queries}
+    for query in queries.values():
+        query()
+    for _ in range(runs):
+        for name, query in queries.items():
+            since = time.perf_counter()
+            query()
+            seconds[name].append(time.perf_counter() - since)
+    return seconds
+
+
+def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Every query by its name."""
+    for sort in orders.SORTS:
+        first = users.page(agency, at=at, sort=sort)
+        for descending in (False, True):
+            way = f"{sort}, descending" if descending else sort
+            yield f"first page by {way}", _page(agency, Wanted(), at, sort, descending=descending)
+        yield f"second page by {sort}", _page(agency, Wanted(), at, sort, place=first.after)
+        yield f"deep page by {sort}", _page(agency, Wanted(), at, sort, place=_deep(agency, sort, at))
+    for name, wanted in (*_filters(agency, at), *_searches(agency)):
+        for sort in ("name", "external_id"):
+            yield f"{name}, by {sort}", _page(agency, wanted, at, sort)
+        yield f"{name}, counted", _count(agency, wanted, at)
+
+
+def _page(
+    agency: models.Agency, wanted: Wanted, at: datetime, sort: str, *, descending: bool = False, place: str = ""
+) -> Callable[[], object]:
+    return lambda: users.page(agency, wanted, at=at, sort=sort, descending=descending, place=place)
+
+
+def _count(agency: models.Agency, wanted: Wanted, at: datetime) -> Callable[[], object]:
+    return lambda: users.count(agency, wanted, at=at)
+
+
+def _deep(agency: models.Agency, sort: str, at: datetime) -> str:
+    """The place of a user deep in the order."""
+    order = orders.order(agency, sort, at, Wanted(), None)
+    middle = order.sections[len(order.sections) // 2]
+    everybody = models.User.objects.filter(agency=agency)
+    if sort in ("role", "rank", "group"):
+        everybody = everybody.filter(**{sort: middle.mark})
+    if sort == "last_sign_in":
+        middle = order.sections[0]
+        everybody = everybody.filter(last_sign_in_at=None)
+    if sort == "status":
+        middle = order.sections[1]
+        everybody = everybody.filter(active=True, registered_at=None)
+    deep = min(DEEP, everybody.count() // 2)
+    found = everybody.order_by(middle.column, "id").values_list(middle.column, "id")[deep : deep + 1]
+    return orders.written(orders.Place(middle.mark, *found[0]), sort, False) if found else ""
+
+
+def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Wanted]]:
+    """Filters by values that many have, that some have, and that few or none have."""
+    role, rank, group = (
+        {getattr(one, "name"): one.pk for one in model.objects.filter(agency=agency)}  # noqa: B009  (models differ)
+        for model in (models.Role, models.Rank, models.Group)
+    )
+    boss = models.User.objects.filter(agency=agency, supervisor__isnull=False).values_list("supervisor", flat=True)[0]
+    last = models.Import.objects.filter(agency=agency, state="applied").order_by("pk").values_list("pk", flat=True)[0]
+    unit = Wanted(group=group["UNIT-07"])
+    yield "role, 80 %", Wanted(role=role["Officer"])
+    yield "role, 3 %", Wanted(role=role["Auditor"])
+    yield "role, nobody", Wanted(role=role["Admin"])
+    yield "rank, 55 %", Wanted(rank=rank["Police Officer"])
+    yield "rank, 2 %", Wanted(rank=rank["Captain"])
+    yield "group, 1.7 %", unit
+    yield "group and rank, 0.03 %", replace(unit, rank=rank["Captain"])
+    yield "supervisor", Wanted(supervisor=boss)
+    yield "import", Wanted(touched_by=last)
+    yield "never signed in", Wanted(never_signed_in=True)
+    yield "signed in since yesterday", Wanted(signed_in_from=at - timedelta(days=1))
+    for status in ("Active", "Invited", "Invitation expired", "Locked", "Password reset", "Inactive"):
+        yield status, Wanted(status=status)
+
+
+def _searches(agency: models.Agency) -> Iterator[tuple[str, Wanted]]:
+    one = models.User.objects.filter(agency=agency).order_by("pk")[0]
+    texts = {
+        "one letter": "a", "common": "harbor", "medium": "bondarenko", "one user": one.email, "their badge": one.badge_number,
+        "nobody": "zzqyx", "two words": "gudrun bondarenko", "Cyrillic": "дмитрий",
+    }  # fmt: skip
+    for name, text in texts.items():
+        yield f"search, {name}", Wanted(text=text)

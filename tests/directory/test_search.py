@@ -1,0 +1,179 @@
+"""The search, beside a plain look at every user."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musterbook.core.folding import folded
+from musterbook.directory import doctor, export, frames, models, search, undo
+from musterbook.directory.export import Filter
+from tests.databases import Home
+from tests.directory.cast import NOW, Row, agency, applied, people, person
+from tests.directory.cast import file as written
+
+pytestmark = pytest.mark.django_db
+
+AWKWARD = (
+    "Müller",
+    "mULLER",
+    "O'Brien",
+    "50%_off",
+    "back\\slash",
+    "[x]*?",
+    "Łoś",
+    "Ünal",
+    "дмитрий",
+    "\\x41",
+    "straße",
+)
+
+
+def found(made: models.Agency, text: str, most: int = 1000) -> list[str] | None:
+    ids = search.found(made, search.words(text), most)
+    if ids is None:
+        return None
+    return sorted(models.User.objects.filter(agency=made, pk__in=ids).values_list("external_id", flat=True))
+
+
+def expected(made: models.Agency, text: str) -> list[str]:
+    """Who is to be found, by a plain look at every user."""
+    fields = ("email", "first_name", "last_name", "username", "badge_number", "external_id")
+    return sorted(
+        user["external_id"]
+        for user in models.User.objects.filter(agency=made).values(*fields)
+        if all(any(word in folded(user[field]) for field in fields) for word in folded(text).split())
+    )
+
+
+def named(names: Iterable[str]) -> list[Row]:
+    return [person(number, LAST_NAME=name) for number, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "muller", "MÜLLER", "last", "user1@", "B-1", "e-1", "müll user0", "first muller", "%", "_", "\\", "50%_", "[x]", "*", "?",
+        "k\\s", "[", "'", '"', "los", "unal", "ДМИТ", "x41", "\\x", "strasse", "ss", "nobody", "1 2", "-", "user", "muller brien",
+        "first 1 last",
+    ],
+)  # fmt: skip
+def test_who_has_every_word_is_found(text: str) -> None:
+    made = agency()
+    applied(made, named(AWKWARD))
+    assert found(made, text) == expected(made, text)
+    assert export.users(made, Filter(query=text))["EXTERNAL_ID"].to_list() == expected(made, text)
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x01", "\ud800", "user\x7f", "u" * 6_000, "u\x00ser"])
+def test_text_that_no_user_can_have_finds_nobody_and_breaks_nothing(text: str) -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    words = search.words(text)
+    assert search.found(made, words, 10) == []
+    assert search.holding(search._users(made), words).is_empty()
+
+
+def test_more_than_can_be_told_are_none() -> None:
+    made = agency()
+    applied(made, people(*range(60)))
+    assert found(made, "user", 59) is None
+    assert len(found(made, "user", 60) or []) == 60
+
+
+def test_users_of_another_agency_are_never_found() -> None:
+    made, other = agency(), agency("shelbyville")
+    applied(made, people(1))
+    applied(other, people(1, 2))
+    applied(made, people(3))
+    assert found(made, "user") == ["E-1", "E-3"]
+    assert found(other, "user") == ["E-1", "E-2"]
+
+
+def test_an_edited_user_is_found_by_what_they_are_called_now() -> None:
+    made = agency()
+    applied(made, people(*range(30)))
+    before = set(models.SearchChunk.objects.values_list("slot", "text"))
+    done = applied(made, [person(7, LAST_NAME="Żółw", EMAIL="new@agency.example")])
+    assert (found(made, "zolw"), found(made, "user7@")) == (["E-7"], [])
+    assert len(set(models.SearchChunk.objects.values_list("slot", "text")) - before) == 1
+    undo.run(done.record, at=NOW, through="cli")
+    assert (found(made, "zolw"), found(made, "user7@")) == ([], ["E-7"])
+    assert search.mend(made) == 0
+
+
+def test_a_change_of_what_is_not_searched_writes_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = agency()
+    applied(made, people(1))
+    with_names = [person(1, RANK="Captain"), person(1, RANK="Captain", LAST_NAME="Last 1 b")]
+    sizes: list[int] = []
+    update = frames.update
+
+    def noted(model: Any, rows: pl.DataFrame) -> None:
+        sizes.append(rows.height if model is models.SearchChunk else 0)
+        update(model, rows)
+
+    monkeypatch.setattr(frames, "update", noted)
+    for row, chunks in zip(with_names, (0, 1), strict=True):
+        sizes.clear()
+        applied(made, [row])
+        assert sum(sizes) == chunks
+
+
+@st.composite
+def _texts(draw: st.DrawFn) -> str:
+    return draw(st.sampled_from([*AWKWARD, "a b", "ab", "abc"]))
+
+
+@given(
+    st.lists(st.lists(_texts(), min_size=1, max_size=5), min_size=1, max_size=4),
+    st.lists(_texts() | st.text(max_size=3)),
+)
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+def test_after_any_imports_a_search_finds_what_a_plain_look_finds(imports: list[list[str]], asked: list[str]) -> None:
+    made = agency(f"a{models.Agency.objects.count()}")
+    for names in imports:
+        applied(made, named(names))
+    for text in asked:
+        if folded(text).split():
+            assert found(made, text) == expected(made, text)
+    assert search.mend(made) == 0
+
+
+def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None:
+    made = agency()
+    applied(made, people(1, 2, 3))
+    models.User.objects.filter(agency=made, external_id="E-2").update(last_name="Zorro", name_key="")
+    models.SearchChunk.objects.all().delete()
+    assert doctor._searches().found == "3 users would not have been found by what they are called; mended"
+    assert found(made, "zorro") == ["E-2"]
+    assert models.User.objects.get(agency=made, external_id="E-2").name_key == "zorro\x1ffirst 2"
+    assert doctor._searches().found == "true"
+
+
+def test_a_name_key_is_no_longer_than_an_index_holds() -> None:
+    users = pl.DataFrame({"first_name": ["x"], "last_name": ["\ufdfa" * 255]})
+    assert len(search.name_keys(users)[0].encode()) <= 1000
+
+
+def test_users_who_were_there_before_searches_are_found_after_migrating(fresh_home: Home) -> None:
+    python = [sys.executable, "-m"]
+    fresh_home.run(*python, "tests.directory.driver", "agency", "springfield")
+    file = fresh_home.folder / "users.csv"
+    file.write_bytes(written(people(1, 2)))
+    assert "applied" in fresh_home.run(*python, "tests.directory.driver", "import", "springfield", str(file)).stdout
+    for target in ("0001", "0002"):
+        done = fresh_home.run(*python, "django", "migrate", "directory", target, "--verbosity", "0")
+        assert done.returncode == 0, done.stderr
+    looked = fresh_home.run(
+        *python[:1], "-c",
+        "import django; django.setup()\n"
+        "from musterbook.directory import models, search\n"
+        "made = models.Agency.objects.get()\n"
+        "print(len(search.found(made, ('user2',), 9)), search.mend(made))",
+    )  # fmt: skip
+    assert looked.stdout.strip() == "1 0", looked.stderr

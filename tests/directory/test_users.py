@@ -1,0 +1,334 @@
+"""All users, page by page: beside a plain sort of all of them in Python."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from musterbook.core.folding import folded
+from musterbook.directory import listing, models, orders, states, users
+from musterbook.directory.filters import UnknownStatus, Wanted
+from musterbook.directory.orders import UnknownPlace, UnknownSort
+from musterbook.directory.users import Listed
+from tests.directory.cast import NOW, agency, applied, people, person
+
+pytestmark = pytest.mark.django_db
+_generated = settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+
+NAMES = ("Özil", "ozil", "De", "De Ann", "O'Neil", "O’Neil", "Zoë", "zoe", "Łoś", "Дмитрий", "山田", "Àb", "ab", "aB-c")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(params=["sorted", "walked"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to a page, and pages small enough for a small agency to have some."""
+    monkeypatch.setattr(users, "PAGE", 3)
+    if request.param == "walked":
+        for name, size in (
+            ("_FEW", 1),
+            ("_FOUND", 1),
+            ("_MANY", 4),
+            ("_STEP", 5),
+            ("_READ_STEP", 2),
+            ("_LONGEST_STEP", 7),
+        ):
+            monkeypatch.setattr(listing, name, size)
+    return str(request.param)
+
+
+def filled(slug: str = "springfield") -> models.Agency:
+    """An agency of people with awkward names, in all states, of all roles, ranks and groups."""
+    made = agency(slug)
+    rows = [
+        person(
+            number, LAST_NAME=name, FIRST_NAME=NAMES[number % 5],
+            ROLE=("Officer", "Chief", "Officer")[number % 3], RANK=("", "Captain", "Sergeant")[number % 3],
+            EVIDENCE_GROUP_EXT_ID=("", "PATROL")[number % 2], SUPERVISOR_EMAIL="user0@agency.example" if number > 9 else "",
+        )
+        for number, name in enumerate(NAMES)
+    ]  # fmt: skip
+    applied(made, rows)
+    for number in range(len(NAMES)):
+        _lives(made, number)
+    return made
+
+
+def _lives(made: models.Agency, number: int) -> None:
+    """What may have happened to the user of that number."""
+    registered: dict[str, Any] = {"registered_at": NOW, "last_sign_in_at": NOW + number // 3 * HOUR}
+    fates: tuple[dict[str, Any], ...] = (
+        {}, {"invitation_expires_at": NOW}, {"invitation_expires_at": NOW + 2 * HOUR}, registered,
+        registered | {"reset_at": NOW}, registered | {"locked_at": NOW}, {"active": False}, {"registered_at": NOW},
+    )  # fmt: skip
+    fate = fates[number % len(fates)]
+    if fate:
+        models.User.objects.filter(agency=made, external_id=f"E-{number}").update(**fate)
+
+
+def everybody(made: models.Agency, at: datetime) -> list[tuple[models.User, str]]:
+    return [
+        (user, state(user, at))
+        for user in models.User.objects.filter(agency=made).select_related("role", "rank", "group")
+    ]
+
+
+def state(user: models.User, at: datetime) -> str:
+    if not user.active:
+        return "Inactive"
+    if user.locked_at:
+        return "Locked"
+    if not user.registered_at:
+        expired = user.invitation_expires_at is not None and user.invitation_expires_at < at
+        return "Invitation expired" if expired else "Invited"
+    return "Password reset" if user.reset_at else "Active"
+
+
+def plainly(made: models.Agency, wanted: Wanted, sort: str, at: datetime) -> list[str]:
+    """The external ids of the wanted users, sorted, by looking at all of them."""
+    touched = set(models.Event.objects.filter(of=wanted.touched_by).values_list("subject", flat=True))
+    kept = [
+        (user, now)
+        for user, now in everybody(made, at)
+        if _has(user, wanted.text)
+        and wanted.status in ("", now)
+        and all(
+            getattr(wanted, name) in (None, getattr(user, f"{name}_id"))
+            for name in ("role", "rank", "group", "supervisor")
+        )
+        and _signed_in(user, wanted)
+        and (wanted.touched_by is None or user.pk in touched)
+    ]
+    return [user.external_id for user, now in sorted(kept, key=lambda pair: _key(pair[0], pair[1], sort))]
+
+
+def _has(user: models.User, text: str) -> bool:
+    fields = (user.email, user.first_name, user.last_name, user.username, user.badge_number, user.external_id)
+    return all(any(word in folded(field) for field in fields) for word in folded(text).split())
+
+
+def _signed_in(user: models.User, wanted: Wanted) -> bool:
+    last = user.last_sign_in_at
+    if wanted.never_signed_in and last:
+        return False
+    if wanted.signed_in_from and (last is None or last < wanted.signed_in_from):
+        return False
+    return not (wanted.signed_in_before and (last is None or last >= wanted.signed_in_before))
+
+
+def _key(user: models.User, now: str, sort: str) -> tuple[Any, ...]:
+    name = (f"{folded(user.last_name)}\x1f{folded(user.first_name)}", user.pk)
+    last = user.last_sign_in_at
+    keys: dict[str, Callable[[], tuple[Any, ...]]] = {
+        "name": lambda: name,
+        "username": lambda: (user.username_key,),
+        "email": lambda: (user.email_key,),
+        "badge_number": lambda: (user.badge_number_key,),
+        "external_id": lambda: (user.external_id,),
+        "status": lambda: (states.STATES.index(now), *name),
+        "role": lambda: (user.role.name_key, *name),
+        "rank": lambda: (user.rank.position if user.rank else 99, *name),
+        "group": lambda: (user.group.name if user.group else "\U0010ffff", *name),
+        "last_sign_in": lambda: (1, last, user.pk) if last else (0, *name),
+    }
+    return keys[sort]()
+
+
+def pages(
+    made: models.Agency, wanted: Wanted, between: Callable[[], None] = lambda: None, **how: Any
+) -> Iterator[list[Listed]]:
+    """Page after page, from the first to the last; something may happen in between."""
+    place = ""
+    while True:
+        page = users.page(made, wanted, place=place, **how)
+        yield page.users
+        if not (place := page.after):
+            return
+        between()
+
+
+def listed(made: models.Agency, wanted: Wanted, **how: Any) -> list[str]:
+    return [user.external_id for page in pages(made, wanted, **how) for user in page]
+
+
+@pytest.mark.parametrize("sort", orders.SORTS)
+def test_pages_are_those_of_a_plain_sort_either_way(way: str, sort: str) -> None:
+    made = filled()
+    filled("shelbyville")
+    plain = plainly(made, Wanted(), sort, NOW + HOUR)
+    assert listed(made, Wanted(), sort=sort, at=NOW + HOUR) == plain
+    assert listed(made, Wanted(), sort=sort, at=NOW + HOUR, descending=True) == plain[::-1]
+
+
+@pytest.mark.parametrize("sort", orders.SORTS)
+@pytest.mark.parametrize("descending", [False, True])
+def test_one_comes_back_by_the_pages_by_which_one_went(way: str, sort: str, descending: bool) -> None:
+    made = filled()
+    there, page = [], users.page(made, at=NOW, sort=sort, descending=descending)
+    assert page.before == ""
+    while page.after:
+        there.append(page.users)
+        page = users.page(made, at=NOW, sort=sort, descending=descending, place=page.after)
+    while page.before:
+        page = users.page(made, at=NOW, sort=sort, descending=descending, place=page.before)
+        assert page.users == there.pop()
+    assert there == []
+
+
+def _wanted(made: models.Agency, draw: st.DrawFn) -> Wanted:
+    def one(model: Any) -> int | None:
+        return draw(st.none() | st.sampled_from(list(model.objects.filter(agency=made).values_list("pk", flat=True))))
+
+    maybe = st.booleans()
+    return Wanted(
+        text=draw(st.sampled_from(["", "", "o", "user", "ozil", "de ann", "e-1", "łoś 8", "дм", "agency first"])),
+        status=draw(st.sampled_from(["", "", *states.STATES])),
+        role=one(models.Role), rank=one(models.Rank), group=one(models.Group),
+        supervisor=models.User.objects.get(agency=made, external_id="E-0").pk if draw(st.integers(0, 5)) == 0 else None,
+        signed_in_from=NOW + HOUR if draw(maybe) and draw(maybe) else None,
+        signed_in_before=NOW + 3 * HOUR if draw(maybe) and draw(maybe) else None,
+        never_signed_in=draw(maybe) and draw(maybe),
+        touched_by=one(models.Import) if draw(maybe) else None,
+    )  # fmt: skip
+
+
+@given(st.data())
+@_generated
+def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: st.DataObject) -> None:
+    made = filled(f"a{models.Agency.objects.count()}")
+    applied(made, [person(number, LOCATION="Harbor") for number in range(5)])
+    wanted = data.draw(st.composite(lambda draw: _wanted(made, draw))())
+    sort, descending = data.draw(st.sampled_from(orders.SORTS)), data.draw(st.booleans())
+    plain = plainly(made, wanted, sort, NOW + HOUR)
+    assert listed(made, wanted, sort=sort, at=NOW + HOUR, descending=descending) == (
+        plain[::-1] if descending else plain
+    )
+    for most in (2, 1_000):
+        assert users.count(made, wanted, at=NOW + HOUR, most=most) == min(len(plain), most + 1)
+
+
+@given(st.data())
+@_generated
+def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: str, data: st.DataObject) -> None:
+    made = filled(f"a{models.Agency.objects.count()}")
+    sort, descending = data.draw(st.sampled_from(orders.SORTS)), data.draw(st.booleans())
+    plain = plainly(made, Wanted(), sort, NOW)
+    moved: set[str] = set()
+
+    def happens() -> None:
+        number = data.draw(st.integers(0, 30))
+        moved.add(f"E-{number}")
+        name = data.draw(st.sampled_from(NAMES))
+        applied(made, [person(number, LAST_NAME=name, ROLE=data.draw(st.sampled_from(["Chief", "Officer"])))])
+
+    seen = [
+        user.external_id
+        for page in pages(made, Wanted(), happens, sort=sort, at=NOW, descending=descending)
+        for user in page
+    ]
+    alone = [user for user in seen if user not in moved]
+    assert alone == [user for user in (plain[::-1] if descending else plain) if user not in moved]
+
+
+def test_a_user_is_listed_with_all_that_a_list_shows() -> None:
+    made = filled()
+    shown = next(user for user in users.page(made, at=NOW, sort="external_id").users if user.external_id == "E-5")
+    assert shown == Listed(
+        shown.id, "E-5", "Özil", "O’Neil", "user.5", "user5@agency.example", "B-5", "Locked", "Officer", "Sergeant", "Patrol",
+        NOW + HOUR,
+    )  # fmt: skip
+
+
+def test_roles_ranks_and_groups_of_another_agency_filter_everybody_out() -> None:
+    made, other = filled(), filled("shelbyville")
+    role = models.Role.objects.get(agency=other, name="Officer").pk
+    theirs = models.Import.objects.filter(agency=other).latest("pk").pk
+    boss = models.User.objects.get(agency=other, external_id="E-0").pk
+    for wanted in (Wanted(role=role), Wanted(touched_by=theirs), Wanted(supervisor=boss)):
+        for sort in orders.SORTS:
+            assert listed(made, wanted, sort=sort, at=NOW) == []
+        assert users.count(made, wanted, at=NOW) == 0
+
+
+def test_what_there_is_not_is_said_by_name() -> None:
+    made = filled()
+    with pytest.raises(UnknownSort):
+        users.page(made, at=NOW, sort="shoe_size")
+    with pytest.raises(UnknownStatus):
+        users.page(made, Wanted(status="Asleep"), at=NOW)
+    with pytest.raises(UnknownStatus):
+        users.count(made, Wanted(status="Asleep"), at=NOW)
+
+
+def told(*values: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+TAMPERED = [
+    "!", "~", "~~", "é", "AAAA", "e30", told(), told("name", False), told("email", False, None, "x", 1),
+    told("name", True, None, "x", 1), told("name", False, None, "x\0", 1), told("name", False, None, "\ud800", 1),
+    told("name", False, None, 7, 1), told("name", False, None, "x", "1"), told("name", False, None, "x", -1),
+    told("name", False, None, "x", 1 << 63), told("name", False, None, "x", True), told("name", False, None, "x", 1.5),
+    told("name", False, "no section", "x", 1), told("name", False, [1], "x", 1), told("name", False, None, "x", 1, 2),
+    "W" * 99_999,
+    base64.urlsafe_b64encode(b"[" * 50_000).decode(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", TAMPERED, ids=range(len(TAMPERED)))
+def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
+    with pytest.raises(UnknownPlace):
+        users.page(filled(), at=NOW, place=place)
+
+
+@pytest.mark.parametrize(
+    "key", ["2026-W10-1", "yesterday", "2026-13-01 00:00:00", "0000-01-01 00:00:00", "infinity", "1"]
+)
+def test_a_time_that_is_none_is_no_place(key: str) -> None:
+    with pytest.raises(UnknownPlace):
+        users.page(filled(), at=NOW, sort="last_sign_in", place=told("last_sign_in", False, "ever", key, 1))
+
+
+@pytest.mark.parametrize("mark", [999_999_999, "x", None])
+def test_a_role_that_there_is_not_is_no_place(mark: object) -> None:
+    with pytest.raises(UnknownPlace):
+        users.page(filled(), at=NOW, sort="role", place=told("role", False, mark, "x", 1))
+
+
+def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "PAGE", 1)
+    made = agency()
+    applied(made, [person(1, ROLE="Chief"), person(2)])
+    first = users.page(made, at=NOW, sort="role")
+    applied(made, [person(1)])
+    assert [user.external_id for user in users.page(made, at=NOW, sort="role", place=first.after).users] == ["E-1"]
+
+
+@pytest.mark.parametrize("text", ["'", '"', "%", "_", "\\", "\x00", "\x1e", "' OR 1=1 --", "[", "*", "\ud800"])
+def test_a_search_is_text_and_nothing_else(way: str, text: str) -> None:
+    made = filled()
+    assert listed(made, Wanted(text=text), at=NOW) == plainly(made, Wanted(text=text), "name", NOW)
+
+
+def test_an_agency_of_nobody_has_one_empty_page() -> None:
+    made = agency()
+    for sort in orders.SORTS:
+        assert users.page(made, at=NOW, sort=sort) == users.Page([], "", "")
+    assert users.count(made, at=NOW) == 0
+
+
+def test_times_are_the_same_however_the_database_writes_them() -> None:
+    made = agency()
+    applied(made, people(1, 2))
+    for number, micros in ((1, 0), (2, 500_000)):
+        at = datetime(2026, 3, 2, 7, 0, 0, micros, tzinfo=UTC)
+        models.User.objects.filter(agency=made, external_id=f"E-{number}").update(last_sign_in_at=at)
+    exactly = datetime(2026, 3, 2, 7, tzinfo=UTC)
+    assert listed(made, Wanted(signed_in_from=exactly), at=NOW, sort="last_sign_in") == ["E-1", "E-2"]
+    assert listed(made, Wanted(signed_in_before=exactly), at=NOW) == []
+    assert len(list(islice(pages(made, Wanted(), at=NOW, sort="last_sign_in", descending=True), 5))) == 1
