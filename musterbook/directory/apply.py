@@ -52,12 +52,18 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
                 write(models.User, part)
                 done += part.height
                 written(done)
-        for users in (added, updated):
-            search.follow(agency, users)
+        for users in (added, updated.filter(_searched_otherwise())):
+            for part in users.iter_slices(_PART):
+                search.follow(agency, part)
         _end_access(plan)
         trail.append(agency, act, _events(plan, added), of=of)
         if mails:
             _post(agency, act, plan, added, of)
+
+
+def _searched_otherwise() -> pl.Expr:
+    """Whether something of an updated user changes that a search looks at."""
+    return pl.any_horizontal(pl.col(name) != pl.col(f"was_{name}") for name in search.SEARCHED if name != "external_id")
 
 
 def _vacate(updated: pl.DataFrame) -> None:

@@ -200,17 +200,21 @@ class ImportProblem(models.Model):
 
 
 class Event(models.Model):
-    """One fact of the audit trail. Append-only; `changes` is JSON text, field → [before, after] (rule A6)."""
+    """One fact of the audit trail. Append-only; `changes` is JSON text, field → [before, after] (rule A6).
 
-    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
+    What it refers to is guarded by its link's seal, not by the database: nothing of it is ever deleted, and to look it up
+    for each event cost PostgreSQL more than to write the events.
+    """
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
     at = models.DateTimeField()
     actor = models.CharField(max_length=255)
     through = models.CharField(max_length=10)
     address = models.CharField(max_length=64, default="")
     kind = models.CharField(max_length=40)
-    subject = models.ForeignKey(User, DO_NOTHING, null=True, related_name="+")
+    subject = models.ForeignKey(User, DO_NOTHING, null=True, related_name="+", db_constraint=False)
     subject_external_id = models.CharField(max_length=255, default="")
-    of = models.ForeignKey(Import, DO_NOTHING, null=True, related_name="+")
+    of = models.ForeignKey(Import, DO_NOTHING, null=True, related_name="+", db_constraint=False)
     row = models.PositiveIntegerField(null=True)
     changes = models.TextField(default="{}")
 
