@@ -30,7 +30,7 @@ _LONGEST_WORD = 5_000
 """No field, folded, is longer, nor may a pattern be much longer on SQLite."""
 
 _FREQUENT = "eanirtosldhcumgybkpfwvjzxq"
-_SURE = 3
+_SURE, _LET_GO = 3, 5
 _ESCAPED_LIKE, _BACKSLASHED = re.compile(r"[\\%_]"), r"\\\g<0>"
 _ESCAPED_GLOB, _BRACKETED = re.compile(r"[*?\[]"), r"[\g<0>]"
 _SCANNED = 4
@@ -108,7 +108,8 @@ def _scan(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tup
 
 def _telling(word: str) -> str:
     """The end of the word that begins with its rarest letter: databases look for the first letter, then for the rest."""
-    starts = range(max(1, len(word) - _SURE + 1))
+    # Only its beginning may go: the end of an address is that of many.
+    starts = range(max(1, min(_LET_GO, len(word) - _SURE) + 1))
     return word[max(starts, key=lambda start: (_rarity(word[start]), -start)) :]
 
 
