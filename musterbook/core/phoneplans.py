@@ -17,6 +17,9 @@ _KINDS = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "pager", "uan", "voicemail",
 )  # fmt: skip
 
+_LONGEST_CODE = 3
+_NEVER = "[^0-9]"
+
 
 def settled(full: pl.Series, *, in_use: bool) -> pl.Series:
     """Whether each number, all digits with the calling code first, is surely stored as it stands.
@@ -24,7 +27,10 @@ def settled(full: pl.Series, *, in_use: bool) -> pl.Series:
     That is: possible, or even in use; and not beginning, after the calling code, with what may be a national prefix.
     A number that is not settled may be one all the same. Null is not settled.
     """
-    possible, prefixed = _patterns()
+    codes = _codes_of(full)
+    if not codes:
+        return pl.repeat(False, len(full), eager=True, dtype=pl.Boolean)
+    possible, prefixed = _patterns(codes)
     plain = full.str.contains(possible) & ~full.str.contains(prefixed)
     return (plain & _in_use(full.set(~plain, None)) if in_use else plain).fill_null(False)
 
@@ -44,12 +50,19 @@ def dialling_out(country: str) -> str:
 def national_prefix(country: str) -> str:
     """The pattern of what may be a national prefix in the country."""
     data = _main(calling_code(country))
-    return f"^(?:{data.national_prefix_for_parsing or '[^0-9]'})"
+    return f"^(?:{data.national_prefix_for_parsing or _NEVER})"
 
 
 def lengths(country: str) -> list[int]:
     """How many digits the numbers of the country can have, without calling code."""
     return list(_general(_main(calling_code(country))).possible_length)
+
+
+def _codes_of(full: pl.Series) -> tuple[str, ...]:
+    """The calling codes that some of the numbers begin with: a table of the library's is slow to load."""
+    begun = full.str.slice(0, _LONGEST_CODE).unique().drop_nulls()
+    starts = {start[:length] for start in begun for length in range(1, _LONGEST_CODE + 1)}
+    return tuple(code for code in _codes() if code in starts)
 
 
 @cache
@@ -74,10 +87,10 @@ def _general(data: "PhoneMetadata") -> "PhoneNumberDesc":
 
 
 @cache
-def _patterns() -> tuple[str, str]:
-    """The patterns of possible numbers, and of numbers that may bear a national prefix."""
-    possible, prefixed = [], []
-    for code in _codes():
+def _patterns(codes: tuple[str, ...]) -> tuple[str, str]:
+    """The patterns of possible numbers of the calling codes, and of those that may bear a national prefix."""
+    possible, prefixed = [], [_NEVER]
+    for code in codes:
         data = _main(code)
         possible.append(f"{code}(?:{_either(f'[0-9]{{{length}}}' for length in _general(data).possible_length)})")
         if data.national_prefix_for_parsing:
