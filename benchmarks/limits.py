@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,14 @@ from benchmarks.tables import EVENTS, IMPORTS, LISTED, USERS, Source, select
 
 _BLOCK = 1 << 20
 _CACHE_KB = 512 * 1024
+
+
+class Manner(Enum):
+    """How users are written: anew, over what is there, or over what is there with unique values that pass from one to another."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    HANDED_ON = "handed on"
 
 
 def read(path: Path) -> dict[str, float]:
@@ -38,12 +47,16 @@ def compared(source: Source) -> dict[str, float]:
     return {"select": time.perf_counter() - since}
 
 
-def write(done: Source, fresh: Source, *, added: bool) -> dict[str, float]:
+def write(done: Source, fresh: Source, manner: Manner) -> dict[str, float]:
     """Seconds to write what the last import into `done` wrote, bare, into `fresh`, which is as `done` was before.
 
-    `added`: its users are new; else they are updated. The rows are in memory, as the driver takes them, beforehand.
+    The rows are in memory, as the driver takes them, beforehand.
     """
-    return (_write_postgres if done.url else _write_sqlite)(done, fresh, added=added)
+    return (_write_postgres if done.url else _write_sqlite)(done, fresh, manner)
+
+
+_VACATED = ", ".join(f"{name}_key = '\x01' || u.id" for name in ("email", "badge_number", "username"))
+"""Unique values that are in nobody's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +68,9 @@ class _Written:
     imports: str
 
 
-def _written(*, added: bool) -> _Written:
+def _written(manner: Manner) -> _Written:
     last = f"(SELECT max(id) FROM {IMPORTS})"
-    mine = "" if added else f"WHERE id IN (SELECT subject_id FROM {EVENTS} WHERE of_id = {last})"
+    mine = "" if manner is Manner.ADDED else f"WHERE id IN (SELECT subject_id FROM {EVENTS} WHERE of_id = {last})"
     return _Written(
         select(USERS, f"{mine} ORDER BY id"),
         select(EVENTS, f"WHERE of_id = {last} ORDER BY id"),
@@ -65,32 +78,34 @@ def _written(*, added: bool) -> _Written:
     )
 
 
-def _write_postgres(done: Source, fresh: Source, *, added: bool) -> dict[str, float]:
-    what = _written(added=added)
+def _write_postgres(done: Source, fresh: Source, manner: Manner) -> dict[str, float]:
+    what = _written(manner)
     with psycopg.connect(done.url) as connection:
         users, events, imports = (list(_copied(connection, sql)) for sql in (what.users, what.events, what.imports))
     with psycopg.connect(fresh.url) as connection:
         since = time.perf_counter()
         _copy(connection, IMPORTS, imports)
-        if added:
+        if manner is Manner.ADDED:
             _copy(connection, USERS, users)
         else:
-            connection.execute(f"CREATE TEMPORARY TABLE t ON COMMIT DROP AS SELECT * FROM {USERS} LIMIT 0")
-            _copy(connection, "t", users)
-            names = [
-                str(row[0])
-                for row in connection.execute(
-                    "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", [USERS]
-                )
-            ]
-            assigned = ", ".join(f'"{name}" = t."{name}"' for name in names if name != "id")
-            connection.execute(f"UPDATE {USERS} AS u SET {assigned} FROM t WHERE u.id = t.id")
+            _update_postgres(connection, users, manner)
         at = time.perf_counter()
         _copy(connection, EVENTS, events)
         after = time.perf_counter()
         connection.commit()
         end = time.perf_counter()
     return {"write.users": at - since, "write.events": after - at, "write.commit": end - after, "write": end - since}
+
+
+def _update_postgres(connection: psycopg.Connection, users: list[bytes], manner: Manner) -> None:
+    connection.execute(f"CREATE TEMPORARY TABLE t ON COMMIT DROP AS SELECT * FROM {USERS} LIMIT 0")
+    _copy(connection, "t", users)
+    named = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+    names = [str(row[0]) for row in connection.execute(named, [USERS])]
+    if manner is Manner.HANDED_ON:
+        connection.execute(f"UPDATE {USERS} AS u SET {_VACATED} FROM t WHERE u.id = t.id")
+    assigned = ", ".join(f'"{name}" = t."{name}"' for name in names if name != "id")
+    connection.execute(f"UPDATE {USERS} AS u SET {assigned} FROM t WHERE u.id = t.id")
 
 
 def _copied(connection: psycopg.Connection, sql: str) -> Iterator[bytes]:
@@ -110,8 +125,8 @@ def _copy(connection: psycopg.Connection, table: str, blocks: list[bytes]) -> No
             copy.write(block)
 
 
-def _write_sqlite(done: Source, fresh: Source, *, added: bool) -> dict[str, float]:
-    what = _written(added=added)
+def _write_sqlite(done: Source, fresh: Source, manner: Manner) -> dict[str, float]:
+    what = _written(manner)
     with closing(sqlite3.connect(done.path)) as connection:
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({USERS})")]
         users, events, imports = (connection.execute(sql).fetchall() for sql in (what.users, what.events, what.imports))
@@ -119,9 +134,11 @@ def _write_sqlite(done: Source, fresh: Source, *, added: bool) -> dict[str, floa
     with closing(_opened(fresh.path)) as connection:
         since = time.perf_counter()
         _insert(connection, IMPORTS, imports)
-        if added:
+        if manner is Manner.ADDED:
             _insert(connection, USERS, users)
         else:
+            if manner is Manner.HANDED_ON:
+                connection.executemany(f"UPDATE {USERS} AS u SET {_VACATED} WHERE id = ?", [row[:1] for row in users])
             connection.executemany(f"UPDATE {USERS} SET {assigned} WHERE id = ?1", users)
         at = time.perf_counter()
         _insert(connection, EVENTS, events)
