@@ -42,8 +42,13 @@ class Bench:
         """A copy of an installation with the users of the file, as it is some time later."""
         copy = self.stack.enter_context(self.copied(home))
         job("run", copy, file=str(file), mode="update")
-        job("settle", copy)
+        self.settle(copy)
         return copy
+
+    def settle(self, home: Home) -> None:
+        """Leaves the database of an installation as it is some time after a large import; a quick run does without."""
+        if not self.plan.quick:
+            job("settle", home)
 
     def _folder(self) -> Path:
         self._copies += 1
@@ -57,9 +62,9 @@ class Bench:
         """Tells whoever waits what is being run."""
         print(f"{self.database}, {self.users:,} users, {case}, run {number + 1} of {self.plan.runs} …", file=sys.stderr)
 
-    def run(self, row: Row, home: Home, file: str, mode: str) -> None:
-        """One import, from within."""
-        done = job("run", home, file=str(self.files / file), mode=mode, profile=self.plan.profile)
+    def run(self, row: Row, home: Home, file: str, mode: str, *, state: bool = False) -> str:
+        """One import, from within; its figures go into the row. Gives how the users stand then, if `state`."""
+        done = job("run", home, file=str(self.files / file), mode=mode, profile=self.plan.profile, state=state)
         for name, seconds in done["seconds"].items():
             row.add(name, seconds)
         row.add("process", done["process"])
@@ -69,3 +74,4 @@ class Bench:
         for stage, text in done["profiles"].items():
             name = f"profile-{self.database}-{self.users}-{row.case}-{stage.replace(' ', '-')}.txt"
             (self.plan.out / name).write_text(text, encoding="utf-8")
+        return str(done.get("state", ""))

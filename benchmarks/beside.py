@@ -25,8 +25,7 @@ def importexport(bench: Bench) -> None:
 def _both(bench: Bench, row: Row, before: Home) -> None:
     file, mode = PEERS[row.case].file, PEERS[row.case].mode
     with bench.copied(before) as ours:
-        bench.run(row, ours, file, mode)
-        state = job("state", ours)["state"]
+        state = bench.run(row, ours, file, mode, state=True)
     new = row.case == "peer-new"
     for name, hooked in (("peer", False),) if new else (("peer", False), ("peer hooked", True)):
         with bench.copied(before) as theirs:

@@ -78,7 +78,7 @@ def _imports(bench: Bench) -> None:
         _new(bench, empty, loaded)
     else:
         job("run", loaded, file=str(bench.files / "all.csv"), mode="update")
-    job("settle", loaded)
+    bench.settle(loaded)
     rows = {case: bench.row(case) for case in bench.plan.imports if case != "new"}
     for number in range(bench.plan.runs):
         for case, row in rows.items():

@@ -1,5 +1,6 @@
 """One job of the benchmark in a process of its own: takes it as JSON, and gives what it measured as JSON."""
 
+import hashlib
 import importlib
 import json
 import sys
@@ -54,8 +55,8 @@ def settle() -> Measured:
     return {}
 
 
-def run(file: str, mode: str, *, profile: bool = False) -> Measured:
-    """One import, as the command does it once it has started; without mails."""
+def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> Measured:
+    """One import, as the command does it once it has started; without mails. If `state`, how the users stand then."""
     agency = _agency()
     stages = Stages(profile=profile)
     for module, name in (("directory.queries", "snapshot"), ("core.settled", "split"), ("core.check", "check")):
@@ -68,7 +69,8 @@ def run(file: str, mode: str, *, profile: bool = False) -> Measured:
     counts = _imported(agency, Path(file).read_bytes(), Path(file).name, mode, stages)
     stages("")
     seconds = {"run": time.perf_counter() - since, **stages.seconds}
-    return {"seconds": seconds, "counts": counts, "profiles": stages.profiles, "peaks": stages.peaks}
+    measured = {"seconds": seconds, "counts": counts, "profiles": stages.profiles, "peaks": stages.peaks}
+    return {**measured, "peak_bytes": peak_bytes(), "state": _state() if state else ""}
 
 
 def edit(file: str, times: int, warm: int = 3) -> Measured:
@@ -102,15 +104,7 @@ def peer(file: str, *, new: bool, hooked: bool) -> Measured:
     agency = _agency()
     from benchmarks.peers import importexport
 
-    return {**importexport.imported(agency, Path(file), new=new, hooked=hooked), "state": importexport.state()}
-
-
-def state() -> Measured:
-    """How the users of an installation stand, so that two can be compared."""
-    _django()
-    from benchmarks.peers import importexport
-
-    return {"state": importexport.state()}
+    return {**importexport.imported(agency, Path(file), new=new, hooked=hooked), "state": _state()}
 
 
 def limit(name: str, **given: Any) -> Measured:
@@ -151,6 +145,18 @@ def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, pro
     return counts
 
 
+def _state() -> str:
+    """The digest of all users as they stand, with their supervisors' numbers, whatever ids they have."""
+    from musterbook.directory import models
+
+    names = (
+        "external_id", "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
+        "username_key", "role_id", "supervisor__external_id", "location", "rank_id", "group_id", "phone",
+    )  # fmt: skip
+    rows = models.User.objects.order_by("external_id").values_list(*names)
+    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()
+
+
 def _demand(holds: bool, otherwise: str) -> None:
     if not holds:
         raise SystemExit(otherwise)
@@ -158,14 +164,14 @@ def _demand(holds: bool, otherwise: str) -> None:
 
 _JOBS = {
     "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "listing": listing, "peer": peer,
-    "state": state, "limit": limit,
+    "limit": limit,
 }  # fmt: skip
 
 
 def main(job: str, arguments: str) -> None:
     """Does the job, and prints what came of it as one line of JSON."""
     measured = dict(_JOBS[job](**json.loads(arguments)))  # type: ignore[operator]  # each job with its own arguments
-    print(json.dumps({**measured, "peak_bytes": peak_bytes()}))
+    print(json.dumps({"peak_bytes": peak_bytes(), **measured}))
 
 
 if __name__ == "__main__":

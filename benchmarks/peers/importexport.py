@@ -14,9 +14,8 @@ instead, and there are no diffs.
 It checks nothing, keeps no trail, and deactivates nobody.
 """
 
-import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -149,13 +148,3 @@ def _set_sequence() -> None:
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), [models.User]):
             cursor.execute(statement)
-
-
-def state() -> str:
-    """The digest of all users as they stand, with their supervisors' numbers, whatever ids they have."""
-    names = (
-        "external_id", "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
-        "username_key", "role_id", "supervisor__external_id", "location", "rank_id", "group_id", "phone",
-    )  # fmt: skip
-    rows: Iterable[tuple[object, ...]] = models.User.objects.order_by("external_id").values_list(*names)
-    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()

@@ -25,8 +25,8 @@ def _quick(home: Home, out: Path, *arguments: str) -> tuple[dict[str, dict[str, 
     return {row["case"]: row for row in rows}, done.stdout
 
 
-def test_a_quick_run_measures_every_case(fresh_home: Home, tmp_path: Path) -> None:
-    rows, said = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200")
+def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Home, tmp_path: Path) -> None:
+    rows, said = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200", "--profile")
     outcomes = {case: {name: n for name, n in row["counts"].items() if n} for case, row in rows.items()}
     assert outcomes["new"] == {"rows": _USERS, "added": _USERS}
     assert outcomes["unchanged"] == {"rows": _USERS, "unchanged": _USERS}
@@ -41,13 +41,11 @@ def test_a_quick_run_measures_every_case(fresh_home: Home, tmp_path: Path) -> No
     assert set(rows["start"]["seconds"]) == {"python", "muster --version", "muster import --help"}
     assert said == (tmp_path / "last.md").read_text(encoding="utf-8") + "\n"
     assert "**Against the targets**" in said
-
-
-def test_a_profile_is_kept_for_each_stage(fresh_home: Home, tmp_path: Path) -> None:
-    _quick(fresh_home, tmp_path, "--users", "100", "--case", "new", "--profile")
-    kept = {path.stem.rpartition("-")[2]: path.read_text(encoding="utf-8") for path in tmp_path.glob("profile-*.txt")}
-    assert {"reading", "planning", "writing", "committing"} <= set(kept)
-    assert "intake.py" in kept["reading"] and "apply.py" in kept["writing"]
+    profiles = {
+        path.stem.rpartition("new-")[2]: path.read_text(encoding="utf-8") for path in tmp_path.glob("*-500-new-*.txt")
+    }
+    assert {"reading", "planning", "writing", "committing"} <= set(profiles)
+    assert "intake.py" in profiles["reading"] and "frames.py" in profiles["writing"]
 
 
 @pytest.mark.parametrize("option", ["--table", "--plot"])
