@@ -16,11 +16,13 @@ _SIZES_OF_A_PLOT = 3
 def main(arguments: Sequence[str]) -> int:
     """Measures what the arguments ask for; prints the tables of all that is kept, and draws it if that is asked for."""
     asked = _parser().parse_args(arguments)
-    kept = Kept(asked.out)
+    # What was measured with a profile, or once with few users, takes the place of nothing.
+    name = "profile" if asked.profile else "quick" if asked.quick else "last"
+    kept = Kept(asked.out, name)
     if not asked.plot and not asked.table:
         measure.measure(_plan(asked), kept)
     text = report.text(kept.rows)
-    (asked.out / "last.md").write_text(text, encoding="utf-8")
+    (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
     if asked.plot or len(asked.users or []) >= _SIZES_OF_A_PLOT:
         asked.picture.write_text(plot.drawn(kept.rows), encoding="utf-8")

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from benchmarks.plans import CASES, DATABASES, PEERS, Row
 
-_FILE = "last.json"
 _ORDER = (*CASES, *PEERS)
 
 
 class Kept:
-    """The rows of a folder, in the order of a table; each is written to the disk when it is put."""
+    """The rows of a file in a folder, in the order of a table; each is written to the disk when it is put."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE
+    def __init__(self, folder: Path, name: str = "last") -> None:
+        self._path = folder / f"{name}.json"
         folder.mkdir(parents=True, exist_ok=True)
         self.rows = read(self._path) if self._path.exists() else []
 

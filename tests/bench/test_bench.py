@@ -16,17 +16,29 @@ _USERS = 500
 
 
 def _quick(home: Home, out: Path, *arguments: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """The rows of a quick run with profiles by their cases, and what it printed."""
     database = "postgresql" if home.database_url else "sqlite"
     environment = {**os.environ, "DATABASE_URL": home.database_url}
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--database", database, "--out", str(out), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--quick",
+        "--profile",
+        "--database",
+        database,
+        "--out",
+        str(out),
+        *arguments,
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    rows = json.loads((out / "last.json").read_text(encoding="utf-8"))["rows"]
+    rows = json.loads((out / "profile.json").read_text(encoding="utf-8"))["rows"]
     return {row["case"]: row for row in rows}, done.stdout
 
 
 def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Home, tmp_path: Path) -> None:
-    rows, said = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200", "--profile")
+    rows, said = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200")
     outcomes = {case: {name: n for name, n in row["counts"].items() if n} for case, row in rows.items()}
     assert outcomes["new"] == {"rows": _USERS, "added": _USERS}
     assert outcomes["unchanged"] == {"rows": _USERS, "unchanged": _USERS}
@@ -39,7 +51,8 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Hom
     assert set(rows["edit"]["seconds"]) == {"run", "small"}
     assert {"run", "peer", "peer hooked"} < set(rows["peer-unchanged"]["seconds"])
     assert set(rows["start"]["seconds"]) == {"python", "muster --version", "muster import --help"}
-    assert said == (tmp_path / "last.md").read_text(encoding="utf-8") + "\n"
+    assert not (tmp_path / "last.json").exists()
+    assert said == (tmp_path / "profile.md").read_text(encoding="utf-8") + "\n"
     assert "**Against the targets**" in said
     profiles = {
         path.stem.rpartition("new-")[2]: path.read_text(encoding="utf-8") for path in tmp_path.glob("*-500-new-*.txt")
