@@ -101,10 +101,11 @@ _OTHERS: dict[str, Callable[[_Timed], str]] = {
 
 
 def _figure(value: float | None, unit: str) -> str:
-    places = {"s": 2, "ms": 1, "×": 1, "MB": 0, "µs": 2}[unit]
-    if unit == "s" and value is not None and value < 1:
-        places = 3
-    return "–" if value is None else f"{value:,.{places}f} {unit}"
+    if value is None:
+        return "–"
+    places = {"s": 2, "ms": 1, "×": 0, "MB": 0, "µs": 2}[unit]
+    small = {"s": value < 1, "×": value < 10}.get(unit, False)
+    return f"{value:,.{places + small}f} {unit}"
 
 
 _VERDICTS: dict[str, Callable[[Verdict], str]] = {

@@ -13,7 +13,7 @@ _FEW, _MANY = 500_000, 5_000_000
 _STARTS = {"muster --version": 0.15, "muster import --help": 0.3}
 _PEERS = dict(zip(PEERS, (5, 30, 30), strict=True))
 _KOLIBRI = 500
-_LISTED, _SEARCHED = 0.030, 0.100
+_LISTED, _SEARCHED, _DEARER = 0.030, 0.100, 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,11 @@ def _imported(row: Row, rows: Sequence[Row]) -> Iterator[Verdict]:
         yield from _night(row, run)
     if row.users == _MANY:
         yield from _grown(row, run, rows)
+    searchable = sum(median(found) for name, found in row.seconds.items() if name.endswith(".search"))
+    if searchable:
+        yield Verdict(
+            f"{row.case}: × the same less what search needs", row, run / (run - searchable), _DEARER, unit="×"
+        )
     yield Verdict(f"peak memory, {row.case}", row, max(row.peak_bytes) / 1e6, memory(row.users) / 1e6, unit="MB")
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,9 @@ def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> 
     stages = Stages(profile=profile)
     for module, name in (("directory.queries", "snapshot"), ("core.settled", "split"), ("core.check", "check")):
         stages.watch(f"musterbook.{module}", name, lambda *_, label=name: label)
+    if find_spec("musterbook.directory.search"):
+        for name in ("name_keys", "follow"):
+            stages.watch("musterbook.directory.search", name, lambda *_: "search")
     for name in ("insert", "update"):
         stages.watch(
             "musterbook.directory.frames", name, lambda model, *_, does=name: f"{does}-{model.__name__.lower()}"

@@ -51,6 +51,13 @@ def test_memory_is_held_against_the_rows() -> None:
     assert (verdict.measured, verdict.target, verdict.unit, verdict.met) == (100.0, 151.2, "MB", True)
 
 
+def test_an_import_is_held_against_itself_without_what_search_needs() -> None:
+    row = Row("new", "sqlite", 10, {"run": [4.0], "writing.search": [1.0]}, peak_bytes=[1])
+    verdict = _only([row], "search")
+    assert verdict.measured == pytest.approx(4 / 3)
+    assert (verdict.target, verdict.met) == (1.3, False)
+
+
 def test_a_night_is_fifty_thousand_users() -> None:
     timed: dict[str, Any] = {"run": 0.6, "command": 1.9, "command_empty": 1.0}
     assert not [verdict for verdict in verdicts([_row("changed", **timed)]) if "night" in verdict.what]
