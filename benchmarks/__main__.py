@@ -1,6 +1,7 @@
 """Reads the command line of `./bench`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ _SIZES_OF_A_PLOT = 3
 def main(arguments: Sequence[str]) -> int:
     """Measures what the arguments ask for; prints the tables of all that is kept, and draws it if that is asked for."""
     asked = _parser().parse_args(arguments)
+    # Five million users are a file of a gigabyte.
+    os.environ.setdefault("MUSTER_MAX_FILE_MB", "4096")
     # What was measured with a profile, or once with few users, takes the place of nothing.
     name = "profile" if asked.profile else "quick" if asked.quick else "last"
     kept = Kept(asked.out, name)
@@ -24,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     text = report.text(kept.rows)
     (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
-    if asked.plot or len(asked.users or []) >= _SIZES_OF_A_PLOT:
+    if asked.plot or (name == "last" and len(asked.users or []) >= _SIZES_OF_A_PLOT):
         asked.picture.write_text(plot.drawn(kept.rows), encoding="utf-8")
         print(f"Drawn: {asked.picture.name}")
     return 0

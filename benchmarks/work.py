@@ -83,7 +83,7 @@ def edit(file: str, times: int, warm: int = 3) -> Measured:
 
     agency = _agency()
     people = pl.read_csv(file, infer_schema=False).fill_null("")
-    step = people.height // (times + warm)
+    step = max(people.height // (times + warm), 1)
     edited = (
         people.gather_every(step).head(times + warm).with_columns(LOCATION=pl.format("Desk {}", pl.int_range(pl.len())))
     )
