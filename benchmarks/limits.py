@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ import psycopg
 from benchmarks.tables import EVENTS, IMPORTS, LISTED, USERS, Source, select
 
 _BLOCK = 1 << 20
+_ROWS = 200_000
 _CACHE_KB = 512 * 1024
 
 
@@ -50,7 +52,7 @@ def compared(source: Source) -> dict[str, float]:
 def write(done: Source, fresh: Source, manner: Manner) -> dict[str, float]:
     """Seconds to write what the last import into `done` wrote, bare, into `fresh`, which is as `done` was before.
 
-    The rows are in memory, as the driver takes them, beforehand.
+    The rows are in memory, as the driver takes them, beforehand (on SQLite block by block, for five million do not fit).
     """
     return (_write_postgres if done.url else _write_sqlite)(done, fresh, manner)
 
@@ -127,25 +129,33 @@ def _copy(connection: psycopg.Connection, table: str, blocks: list[bytes]) -> No
 
 def _write_sqlite(done: Source, fresh: Source, manner: Manner) -> dict[str, float]:
     what = _written(manner)
-    with closing(sqlite3.connect(done.path)) as connection:
-        names = [row[1] for row in connection.execute(f"PRAGMA table_info({USERS})")]
-        users, events, imports = (connection.execute(sql).fetchall() for sql in (what.users, what.events, what.imports))
-    assigned = ", ".join(f'"{name}" = ?{number}' for number, name in enumerate(names, 1))
-    with closing(_opened(fresh.path)) as connection:
+    with closing(sqlite3.connect(done.path)) as stored, closing(_opened(fresh.path)) as connection:
+        names = [row[1] for row in stored.execute(f"PRAGMA table_info({USERS})")]
+        write = partial(_many, stored, connection)
+        users = write(what.imports, _insert(stored, IMPORTS))
+        if manner is Manner.HANDED_ON:
+            users += write(f"SELECT id FROM ({what.users})", f"UPDATE {USERS} AS u SET {_VACATED} WHERE id = ?")
+        assigned = ", ".join(f'"{name}" = ?{number}' for number, name in enumerate(names, 1))
+        users += write(
+            what.users,
+            _insert(stored, USERS) if manner is Manner.ADDED else f"UPDATE {USERS} SET {assigned} WHERE id = ?1",
+        )
+        events = write(what.events, _insert(stored, EVENTS))
         since = time.perf_counter()
-        _insert(connection, IMPORTS, imports)
-        if manner is Manner.ADDED:
-            _insert(connection, USERS, users)
-        else:
-            if manner is Manner.HANDED_ON:
-                connection.executemany(f"UPDATE {USERS} AS u SET {_VACATED} WHERE id = ?", [row[:1] for row in users])
-            connection.executemany(f"UPDATE {USERS} SET {assigned} WHERE id = ?1", users)
-        at = time.perf_counter()
-        _insert(connection, EVENTS, events)
-        after = time.perf_counter()
         connection.commit()
-        end = time.perf_counter()
-    return {"write.users": at - since, "write.events": after - at, "write.commit": end - after, "write": end - since}
+        commit = time.perf_counter() - since
+    return {"write.users": users, "write.events": events, "write.commit": commit, "write": users + events + commit}
+
+
+def _many(stored: sqlite3.Connection, connection: sqlite3.Connection, sql: str, statement: str) -> float:
+    """Seconds to execute the statement for every row of the query, which is fetched beforehand, block by block."""
+    seconds = 0.0
+    rows = stored.execute(sql)
+    while block := rows.fetchmany(_ROWS):
+        since = time.perf_counter()
+        connection.executemany(statement, block)
+        seconds += time.perf_counter() - since
+    return seconds
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -157,6 +167,6 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: list[tuple[object, ...]]) -> None:
-    if rows:
-        connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+def _insert(connection: sqlite3.Connection, table: str) -> str:
+    width = len(connection.execute(f"PRAGMA table_info({table})").fetchall())
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * width)})"
