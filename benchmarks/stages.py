@@ -6,8 +6,10 @@ import io
 import pstats
 import resource
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _LINES = 25
@@ -54,13 +56,28 @@ class Stages:
         original: Callable[..., Any] = getattr(home, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
+            told = f"{self._stage}.{label(*arguments)}"
             since = time.perf_counter()
             try:
-                return original(*arguments, **named)
+                with self._aside(told):
+                    return original(*arguments, **named)
             finally:
-                self._add(f"{self._stage}.{label(*arguments)}", time.perf_counter() - since)
+                self._add(told, time.perf_counter() - since)
 
         setattr(home, name, timed)
+
+    @contextmanager
+    def _aside(self, told: str) -> Iterator[None]:
+        """Profiles what runs in another thread than the stages do: their profile does not see it."""
+        if not self._wanted or threading.current_thread() is threading.main_thread():
+            yield
+            return
+        profile = self._profiles[told] = cProfile.Profile()
+        profile.enable()
+        try:
+            yield
+        finally:
+            profile.disable()
 
     @property
     def profiles(self) -> dict[str, str]:

@@ -60,7 +60,13 @@ def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> 
     """One import, as the command does it once it has started; without mails. If `state`, how the users stand then."""
     agency = _agency()
     stages = Stages(profile=profile)
-    for module, name in (("directory.queries", "snapshot"), ("core.settled", "split"), ("core.check", "check")):
+    watched = (
+        ("directory.queries", "snapshot"),
+        ("core.settled", "split"),
+        ("core.check", "check"),
+        ("core.intake", "read"),
+    )
+    for module, name in watched:
         stages.watch(f"musterbook.{module}", name, lambda *_, label=name: label)
     if find_spec("musterbook.directory.search"):
         for name in ("name_keys", "follow"):
