@@ -83,8 +83,14 @@ _MOMENT: dict[str, Callable[[_Placed], str]] = {
     "load": lambda at: str(at[0].made.get("load", "–")),
 }
 
-_SPEEDS = ("kolibri", *PEERS)
 _Timed = tuple[Row, str]
+
+
+def _fast(row: Row, name: str) -> bool:
+    """Whether the figure is that of all users' import, ours or a peer's."""
+    return row.case in ("kolibri", *PEERS) and name in ("run", "peer", "peer hooked")
+
+
 _OTHERS: dict[str, Callable[[_Timed], str]] = {
     "case": lambda at: at[0].case,
     "users": lambda at: f"{at[0].users:,}" if at[0].users else "–",
@@ -93,7 +99,7 @@ _OTHERS: dict[str, Callable[[_Timed], str]] = {
     "ms (spread)": lambda at: _spread(at[0].seconds[at[1]], 1000, 1),
     "95th of 100, ms": lambda at: _number(p95(at[0].seconds[at[1]]) * 1000, 1),
     "times": lambda at: str(len(at[0].seconds[at[1]])),
-    "users/s": lambda at: _number(at[0].users / median(at[0].seconds[at[1]]), 0) if at[0].case in _SPEEDS else "–",
+    "users/s": lambda at: _number(at[0].users / median(at[0].seconds[at[1]]), 0) if _fast(*at) else "–",
     "peak MB": lambda at: _number(max(at[0].peak_bytes) / 1e6, 0) if at[0].peak_bytes and at[1] == "run" else "–",
     "commit": lambda at: str(at[0].made.get("commit", "–")),
     "load": lambda at: str(at[0].made.get("load", "–")),

@@ -78,9 +78,7 @@ def verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
             yield from _beside(row, what, "peer", _PEERS[row.case])
             yield from _beside(row, f"{what} with our comparison", "peer hooked", _PEERS[row.case])
         elif row.case == "kolibri":
-            yield from _beside(
-                row, "users a second: × Kolibri’s bulkimportusers, both less their start-up", "peer", _KOLIBRI
-            )
+            yield from _beside(row, "users a second: × Kolibri’s bulkimportusers, less start-up", "peer", _KOLIBRI)
         elif row.case == "edit":
             yield from _edited(row)
         elif row.case == "start":

@@ -46,7 +46,7 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Hom
     assert outcomes["rotated"] == {"rows": _USERS, "updated": 15, "unchanged": _USERS - 15}
     assert outcomes["everybody"] == {"rows": _USERS, "updated": _USERS}
     assert outcomes["peer-changed"] == {"rows": 200, "updated": 5, "unchanged": 195}
-    assert set(rows["new"]["seconds"]) > {"run", "read", "write", "process", "command", "command-empty", "planning"}
+    assert set(rows["new"]["seconds"]) > {"run", "read", "write", "process", "planning"}
     assert set(rows["changed"]["seconds"]) > {"run", "read", "select", "write", "command", "command-empty"}
     assert set(rows["edit"]["seconds"]) == {"run", "small"}
     assert {"run", "peer", "peer hooked"} < set(rows["peer-unchanged"]["seconds"])
