@@ -31,8 +31,17 @@ def main(arguments: Sequence[str]) -> int:
     (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
     if asked.plot or (name == "last" and len(asked.users or []) >= _SIZES_OF_A_PLOT):
-        asked.picture.write_text(plot.drawn(kept.rows), encoding="utf-8")
-        print(f"Drawn: {asked.picture.name}")
+        return _draw(kept, asked.picture)
+    return 0
+
+
+def _draw(kept: Kept, picture: Path) -> int:
+    try:
+        picture.write_text(plot.drawn(kept.rows), encoding="utf-8")
+    except plot.NothingToDraw as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Drawn: {picture.name}")
     return 0
 
 

@@ -20,6 +20,10 @@ _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP = 320, 330, 62, 96, 52, 44
 
 
+class NothingToDraw(Exception):
+    """No case that has a panel has been measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a panel: whose, on which database, and its points (rows, seconds)."""
@@ -69,10 +73,10 @@ def _points(row: Row) -> Iterator[tuple[str, str, float | None]]:
 
 
 def drawn(rows: Sequence[Row]) -> str:
-    """The picture; raises ValueError where there is nothing to draw."""
+    """The picture; raises NothingToDraw."""
     found = lines(rows)
     if not found:
-        raise ValueError("Nothing that can be drawn has been measured yet.")
+        raise NothingToDraw("Nothing that can be drawn has been measured yet.")
     values = [point for line in found for point in line.points]
     down = _Scale(*_powers(seconds for _, seconds in values), _TOP + _HEIGHT, -_HEIGHT)
     first, last = _powers(users for users, _ in values)

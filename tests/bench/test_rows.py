@@ -100,5 +100,5 @@ def test_a_tenth_of_the_seconds_is_a_power_of_ten_lower() -> None:
 
 
 def test_nothing_measured_cannot_be_drawn() -> None:
-    with pytest.raises(ValueError, match="Nothing that can be drawn"):
+    with pytest.raises(plot.NothingToDraw, match="Nothing that can be drawn"):
         plot.drawn([_row("start", "any", 0)])
