@@ -1,146 +1,163 @@
 """Carries a plan out: makes files and databases, and runs imports and limits in turn, each in a process of its own."""
 
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from benchmarks.plans import FILES, MODES, Plan, Row
-from scripts import setup
-from scripts.postgres import server
-from tests.databases import Home, copied, template
+from benchmarks import beside, homes, machine
+from benchmarks.bench import Bench
+from benchmarks.jobs import imported, job, make, source
+from benchmarks.keep import Kept
+from benchmarks.limits import Manner
+from benchmarks.plans import IMPORTS, SMALL_AGENCY, Plan, Row
+from tests.databases import Home
 
-_COMMAND = setup.ROOT / "musterbook" / "cli" / "main.py"
-_DONE = (0, 1)
-"""The exit statuses of an import that was done; 1: some rows excepted."""
+_EDITS, _EDITS_QUICK = 20, 3
+_STARTS, _STARTS_QUICK = 5, 1
+_COMMANDED, _COMMANDED_QUICK = ("new", "unchanged", "changed"), ("changed",)
+"""The cases of which the whole command is measured too."""
+_MANNERS = {"changed": Manner.UPDATED, "rotated": Manner.HANDED_ON, "everybody": Manner.UPDATED}
 
 
-def measured(plan: Plan) -> list[Row]:
-    """Every case of the plan; profiles, if asked for, are written into its folder."""
-    rows: list[Row] = []
-    for users in plan.users:
+def measure(plan: Plan, kept: Kept) -> None:
+    """Every case of the plan, kept as it comes; profiles, if asked for, are written into its folder."""
+    if "start" in plan.cases:
+        _start(plan, kept)
+    if {*plan.imports, "edit", "list"} & {*plan.cases}:
+        for users in plan.users:
+            _size(plan, kept, users)
+    for users in plan.peer_users if "peers" in plan.cases else ():
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
-            files = Path(folder)
-            _job("make", None, folder=folder, users=users)
             for database in plan.databases:
                 with ExitStack() as stack:
-                    rows += _Bench(plan, files, database, users, stack).rows()
-    return rows
+                    bench = Bench(plan, kept, Path(folder), database, users, stack)
+                    beside.importexport(bench)
+    for users in plan.kolibri_users if "kolibri" in plan.cases else ():
+        with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder, ExitStack() as stack:
+            beside.kolibri(Bench(plan, kept, Path(folder), "sqlite", users, stack))
 
 
-def _job(job: str, home: Home | None, **arguments: Any) -> dict[str, Any]:
-    """One job of bench/work.py, on an installation if one is named; gives what it measured, and the whole process's seconds."""
-    since = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.work", job, json.dumps(arguments)],
-        cwd=setup.ROOT, env=home.environment if home else None, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    return {**json.loads(done.stdout.splitlines()[-1]), "process": time.perf_counter() - since}
+def _size(plan: Plan, kept: Kept, users: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
+        files = Path(folder)
+        if not homes.room(files, users):
+            raise SystemExit(f"The disk of {folder} has no room for {users:,} users; TMPDIR names another folder.")
+        make(files, users, "all.csv", "empty.csv", *{IMPORTS[case].file for case in plan.imports})
+        for database in plan.databases:
+            with ExitStack() as stack:
+                _imports(Bench(plan, kept, files, database, users, stack))
 
 
-def _source(home: Home) -> dict[str, str]:
-    return {"url": home.database_url, "folder": str(home.folder)}
+def _start(plan: Plan, kept: Kept) -> None:
+    """How long commands take that do nothing, beside a Python that does nothing."""
+    row = Row("start", "any", 0, made=machine.facts())
+    with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
+        home = Home(Path(folder), "")
+        for _ in range(plan.runs * (_STARTS_QUICK if plan.quick else _STARTS)):
+            for name, command in (
+                ("python", (sys.executable, "-c", "")),
+                ("muster --version", ()),
+                ("muster import --help", ()),
+            ):
+                since = time.perf_counter()
+                done = home.run(*command) if command else home.muster(*name.split()[1:])
+                row.add(name, time.perf_counter() - since)
+                if done.returncode != 0:
+                    raise SystemExit(f"{name} ended with {done.returncode}:\n{done.stderr}")
+    kept.put(row)
 
 
-@dataclass
-class _Bench:
-    """The benchmark of one size on one database."""
+def _imports(bench: Bench) -> None:
+    """The cases that need the whole agency, each so many times as the plan says."""
+    empty = bench.empty()
+    loaded = bench.stack.enter_context(bench.copied(empty))
+    if "new" in bench.plan.cases:
+        _new(bench, empty, loaded)
+    else:
+        job("run", loaded, file=str(bench.files / "all.csv"), mode="update")
+    bench.settle(loaded)
+    rows = {case: bench.row(case) for case in bench.plan.imports if case != "new"}
+    for number in range(bench.plan.runs):
+        for case, row in rows.items():
+            bench.say(case, number)
+            _again(bench, row, loaded)
+            bench.kept.put(row)
+    if "edit" in bench.plan.cases:
+        _edit(bench, empty, loaded)
+    if "list" in bench.plan.cases:
+        _list(bench, loaded)
 
-    plan: Plan
-    files: Path
-    database: str
-    users: int
-    stack: ExitStack
-    copies: int = 0
 
-    def rows(self) -> list[Row]:
-        """Runs every case, so many times as the plan says."""
-        empty = self._empty()
-        loaded = self.stack.enter_context(copied(empty, self._folder()))
-        results = {case: Row(case, self.database, self.users) for case in self.plan.cases}
-        first = results.get("new") or Row("new", self.database, self.users)
-        self._run(first, loaded)
-        for number in range(self.plan.runs if "new" in results else 0):
-            self._say("new", number)
-            if number:
-                with copied(empty, self._folder()) as home:
-                    self._run(first, home)
-            self._limit(first, "read", file=str(self.files / FILES["new"]))
-            with copied(empty, self._folder()) as home:
-                self._limit(first, "write", done=_source(loaded), fresh=_source(home), added=True)
-            self._command(first, empty)
-        _job("settle", loaded)
-        for number in range(self.plan.runs):
-            for case in self.plan.cases:
-                if case != "new":
-                    self._say(case, number)
-                    self._again(results[case], loaded)
-        return list(results.values())
+def _new(bench: Bench, empty: Home, loaded: Home) -> None:
+    """Everybody is new; the users of the first run stay in `loaded`."""
+    row, case = bench.row("new"), IMPORTS["new"]
+    for number in range(bench.plan.runs):
+        bench.say("new", number)
+        if number:
+            with bench.copied(empty) as home:
+                bench.run(row, home, case.file, case.mode)
+        else:
+            bench.run(row, loaded, case.file, case.mode)
+        _limit(row, "read", file=str(bench.files / case.file))
+        with bench.copied(empty) as home:
+            _limit(row, "write", done=source(loaded), fresh=source(home), manner=Manner.ADDED.value)
+        _commands(bench, row, empty)
+        bench.kept.put(row)
 
-    def _empty(self) -> Home:
-        """An installation with an agency that has nobody."""
-        url = ""
-        if self.database == "postgresql":
-            url = self.stack.enter_context(server(durable=True))
-        home = self.stack.enter_context(template(self._folder(), url))
-        _job("prepare", home)
-        return home
 
-    def _folder(self) -> Path:
-        self.copies += 1
-        folder = self.files / f"{self.database}-{self.copies}"
-        folder.mkdir()
-        return folder
+def _again(bench: Bench, row: Row, loaded: Home) -> None:
+    """One run of a case that finds the users there, and of its limits."""
+    case = IMPORTS[row.case]
+    with bench.copied(loaded) as home:
+        _limit(row, "read", file=str(bench.files / case.file), done=source(home))
+        bench.run(row, home, case.file, case.mode)
+        if row.case in _MANNERS:
+            with bench.copied(loaded) as fresh:
+                _limit(row, "write", done=source(home), fresh=source(fresh), manner=_MANNERS[row.case].value)
+    _commands(bench, row, loaded)
 
-    def _say(self, case: str, number: int) -> None:
-        print(f"{self.database}, {self.users:,} users, {case}, run {number + 1} of {self.plan.runs} …", file=sys.stderr)
 
-    def _again(self, row: Row, loaded: Home) -> None:
-        """One run of a case that finds the users there, and of its limits."""
-        self._limit(row, "read", file=str(self.files / FILES[row.case]))
-        with copied(loaded, self._folder()) as home:
-            self._limit(row, "select", done=_source(home))
-            self._run(row, home)
-            if row.case == "changed":
-                with copied(loaded, self._folder()) as fresh:
-                    self._limit(row, "write", done=_source(home), fresh=_source(fresh), added=False)
-        self._command(row, loaded)
+def _limit(row: Row, limit: str, **arguments: object) -> None:
+    for name, seconds in job("limit", None, name=limit, **arguments)["seconds"].items():
+        row.add(name, seconds)
 
-    def _run(self, row: Row, home: Home) -> None:
-        file = self.files / FILES[row.case]
-        done = _job("run", home, file=str(file), mode=MODES[row.case], profile=self.plan.profile)
-        for name, seconds in done["seconds"].items():
-            row.add(name, seconds)
-        row.add("process", done["process"])
-        row.peak_bytes.append(done["peak_bytes"])
-        row.peaks.update(done["peaks"])
-        row.counts.update(done["counts"])
-        for stage, text in done["profiles"].items():
-            (self.plan.out / f"profile-{self.database}-{self.users}-{row.case}-{stage}.txt").write_text(
-                text, encoding="utf-8"
-            )
 
-    def _limit(self, row: Row, limit: str, **arguments: Any) -> None:
-        for name, seconds in _job("limit", None, name=limit, **arguments)["seconds"].items():
-            row.add(name, seconds)
+def _commands(bench: Bench, row: Row, like: Home) -> None:
+    """The whole command, and the same with an empty file, of the cases that have it."""
+    if row.case not in (_COMMANDED_QUICK if bench.plan.quick else _COMMANDED):
+        return
+    case = IMPORTS[row.case]
+    with bench.copied(like) as home:
+        row.add("command-empty", imported(home, bench.files / "empty.csv", "update"))
+        row.add("command", imported(home, bench.files / case.file, case.mode))
 
-    def _command(self, row: Row, like: Home) -> None:
-        """The whole command `muster import`, from its start to its end, and the same with an empty file."""
-        if not _COMMAND.exists():
-            row.remarks[:] = ["The command `muster import` was not measured: musterbook/cli/main.py is not there."]
-            return
-        with copied(like, self._folder()) as home:
-            self._timed(row, "command-empty", home, "empty.csv", "update")
-            self._timed(row, "command", home, FILES[row.case], MODES[row.case])
 
-    def _timed(self, row: Row, name: str, home: Home, file: str, mode: str) -> None:
-        since = time.perf_counter()
-        done = home.muster("import", str(self.files / file), "--agency", "bench", "--mode", mode, timeout=3600)
-        row.add(name, time.perf_counter() - since)
-        if done.returncode not in _DONE:
-            raise SystemExit(f"muster import ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+def _edit(bench: Bench, empty: Home, loaded: Home) -> None:
+    """One user after another edited, here and in a small agency."""
+    row = bench.row("edit")
+    make(bench.files / "small", SMALL_AGENCY, "all.csv")
+    small = bench.loaded(empty, bench.files / "small" / "all.csv")
+    for number in range(bench.plan.runs):
+        bench.say("edit", number)
+        for name, agency, file in (("run", loaded, "all.csv"), ("small", small, "small/all.csv")):
+            with bench.copied(agency) as home:
+                done = job(
+                    "edit", home, file=str(bench.files / file), times=_EDITS_QUICK if bench.plan.quick else _EDITS
+                )
+            row.add(name, *done["seconds"]["run"])
+        bench.kept.put(row)
+
+
+def _list(bench: Bench, loaded: Home) -> None:
+    """All Users and its search."""
+    if not find_spec("benchmarks.listing"):
+        print("The lists are not measured: there is no benchmarks/listing.py.", file=sys.stderr)
+        return
+    row = bench.row("list")
+    bench.say("list", 0)
+    for name, seconds in job("listing", loaded, runs=100)["seconds"].items():
+        row.add(name, *seconds)
+    bench.kept.put(row)

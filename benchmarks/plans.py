@@ -3,13 +3,39 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CASES = ("new", "unchanged", "changed")
-"""All users are new (update mode); the same file again (synchronize); 1 % changed and 1 % faulty (synchronize)."""
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An import to measure: of which file, in which mode, and in words."""
+
+    file: str
+    mode: str
+    about: str
+
+
+IMPORTS = {
+    "new": Case("all.csv", "update", "everybody is new"),
+    "unchanged": Case("all.csv", "sync", "the same file again"),
+    "changed": Case("changed.csv", "sync", "1 % of the users changed, 1 % of the rows faulty"),
+    "rotated": Case("rotated.csv", "sync", "1 % of the users swap or rotate addresses, badges, usernames"),
+    "everybody": Case("everybody.csv", "sync", "every user changed in one column"),
+}
+"""The cases that are imports of a whole agency, on each database and for each size."""
+
+PEERS = {
+    "peer-new": Case("plain.csv", "update", "everybody is new"),
+    "peer-unchanged": Case("plain.csv", "update", "the same file again"),
+    "peer-changed": Case("plain-changed.csv", "update", "1 % of the users changed"),
+}
+"""The imports that django-import-export does too."""
+
+ALONE = ("edit", "list", "peers", "kolibri", "start")
+"""What else can be measured: one user edited, lists and search, both peers, and how long commands take to start."""
+
+CASES = (*IMPORTS, *ALONE)
 DATABASES = ("sqlite", "postgresql")
-
-FILES = {"new": "all.csv", "unchanged": "all.csv", "changed": "changed.csv"}
-MODES = {"new": "update", "unchanged": "sync", "changed": "sync"}
+SMALL_AGENCY = 100
+"""The agency that one with many users must keep up with, when one of them is edited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +46,16 @@ class Plan:
     databases: tuple[str, ...]
     cases: tuple[str, ...]
     runs: int
-    profile: bool
     out: Path
+    peer_users: tuple[int, ...] = (10_000,)
+    kolibri_users: tuple[int, ...] = (1_000,)
+    profile: bool = False
+    quick: bool = False
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """The cases that are imports of a whole agency."""
+        return tuple(case for case in IMPORTS if case in self.cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +75,14 @@ class Row:
     """Peak memory at each stage's end, of the last run."""
     counts: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    made: dict[str, object] = field(default_factory=dict)
+    """When, at which commit, on which machine and under which load."""
 
-    def add(self, name: str, seconds: float) -> None:
-        """Keeps one run's seconds."""
-        self.seconds.setdefault(name, []).append(seconds)
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What a row is of: a later one with the same key takes its place."""
+        return self.case, self.database, self.users
+
+    def add(self, name: str, *seconds: float) -> None:
+        """Keeps one run's seconds, or those of several."""
+        self.seconds.setdefault(name, []).extend(seconds)

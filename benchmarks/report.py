@@ -1,133 +1,133 @@
-"""Says what was measured: a table as text, and every figure as JSON, with the machine, the commit and the targets."""
+"""Says what was measured: tables in Markdown, which is read as text too, with the machine, the commits and the targets."""
 
-import json
-import os
-import platform
-import sqlite3
-import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
+from typing import TypeVar
 
-from benchmarks.plans import Row
-from scripts import setup
+from benchmarks.machine import PASSING
+from benchmarks.plans import IMPORTS, PEERS, Row
+from benchmarks.targets import Verdict, memory, middle, of_import, p95, verdicts
 
 _STAGES = ("reading", "planning", "writing", "committing")
-_BYTES_A_ROW, _BYTES_AT_LEAST = 1200, 150_000_000
-_PACKAGES = ("polars", "django", "psycopg")
+_Thing = TypeVar("_Thing")
 
 
-def kept(rows: Sequence[Row], out: Path) -> str:
-    """Writes `last.txt` and `last.json` into the folder; gives the text."""
-    text = "\n".join([_heading(), "", *_table(rows), "", *sorted({remark for row in rows for remark in row.remarks})])
-    facts = {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        **_machine(),
-        "rows": [_facts(row, rows) for row in rows],
-    }
-    (out / "last.txt").write_text(text + "\n", encoding="utf-8")
-    (out / "last.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    return text
+def text(rows: Sequence[Row]) -> str:
+    """All tables, and the remarks."""
+    imports = [row for row in rows if row.case in IMPORTS]
+    others = [(row, name) for row in rows if row.case not in IMPORTS for name in row.seconds if _told(name)]
+    parts = [
+        *_machines(rows),
+        *_headed("Against the targets", _table(_VERDICTS, list(verdicts(rows)))),
+        *_headed("Imports of a whole agency (seconds)", _table(_IMPORTS | _MOMENT, [(row, rows) for row in imports])),
+        *_headed("What else was timed", _table(_OTHERS, others)),
+        *sorted({remark for row in rows for remark in row.remarks}),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
 
 
-def _machine() -> dict[str, object]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10**9
-    return {
-        "commit": _commit(), "cores": os.cpu_count(), "memory_gb": memory, "system": platform.system(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, **{name: version(name) for name in _PACKAGES},
-    }  # fmt: skip
+def _told(name: str) -> bool:
+    """Whether the figure is more than a part of another."""
+    return "." not in name and name not in (*_STAGES, "process") and not name.startswith("waiting")
 
 
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=setup.ROOT, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"
+def _machines(rows: Iterable[Row]) -> list[str]:
+    """Each machine that rows were measured on, once."""
+    found = [", ".join(f"{name} {value}" for name, value in row.made.items() if name not in PASSING) for row in rows]
+    return [*dict.fromkeys(found), ""]
 
 
-def _heading() -> str:
-    return ", ".join(f"{name} {value}" for name, value in _machine().items())
+def _headed(heading: str, table: list[str]) -> list[str]:
+    return [f"**{heading}**", "", *table, ""] if len(table) > 2 else []
 
 
-def _mid(row: Row, name: str) -> float | None:
-    return median(row.seconds[name]) if name in row.seconds else None
+def _number(value: float | None, places: int = 2) -> str:
+    return "–" if value is None else f"{value:,.{places}f}"
 
 
-def _sum(row: Row, *names: str) -> float | None:
-    found = [_mid(row, name) for name in names]
-    return None if None in found else sum(value for value in found if value is not None)
+def _spread(found: Sequence[float], factor: float = 1, places: int = 2) -> str:
+    """The median, and with it the least and the greatest where there are several."""
+    middle, least, most = (f"{value * factor:,.{places}f}" for value in (median(found), min(found), max(found)))
+    return f"{middle} ({least}–{most})" if len(found) > 1 else middle
 
 
-def _target(row: Row, rows: Sequence[Row]) -> tuple[float | None, float | None]:
-    """The limit of the case and its target, in seconds; None where it was not measured."""
-    if row.case == "new":
-        limit = _sum(row, "read", "write")
-        return limit, limit and 1.25 * limit
-    if row.case == "unchanged":
-        limit = _sum(row, "read", "select")
-        return limit, limit and 2 * limit
-    same = next((r for r in rows if (r.case, r.database, r.users) == ("unchanged", row.database, row.users)), None)
-    unchanged, write = _mid(same, "run") if same else None, _mid(row, "write")
-    limit = None if unchanged is None or write is None else unchanged + write
-    return limit, None if unchanged is None or write is None else 1.3 * unchanged + 1.5 * write
-
-
-def _facts(row: Row, rows: Sequence[Row]) -> dict[str, object]:
-    limit, target = _target(row, rows)
-    middles = {name: round(median(found), 3) for name, found in row.seconds.items()}
-    peak = max(row.peak_bytes)
-    return {
-        **asdict(row), "medians": middles, "limit": limit, "target": target, "peak_bytes_a_row": peak / row.users,
-        "peak_target": _BYTES_A_ROW * row.users + _BYTES_AT_LEAST,
-    }  # fmt: skip
-
-
-_Cell = Callable[[Row, Sequence[Row]], str]
-
-
-def _spread(row: Row) -> str:
-    found = row.seconds["run"]
-    return f"{median(found):.2f} ({min(found):.2f}–{max(found):.2f})" if len(found) > 1 else f"{found[0]:.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _parts(row: Row, stages: Sequence[str]) -> str:
-    return " / ".join(_number(_mid(row, stage)) for stage in stages)
+def _parts(row: Row, names: Iterable[str]) -> str:
+    return " / ".join(_number(middle(row, name)) for name in names)
 
 
 def _ratio(row: Row, rows: Sequence[Row]) -> str:
-    limit = _target(row, rows)[0]
-    return f"{median(row.seconds['run']) / limit:.2f}" if limit else "–"
+    limit = of_import(row, rows)[0]
+    return _number(median(row.seconds["run"]) / limit) if limit else "–"
 
 
-_COLUMNS: dict[str, _Cell] = {
-    "users": lambda row, _: f"{row.users:,}",
-    "case": lambda row, _: row.case,
-    "database": lambda row, _: row.database,
-    "seconds (spread)": lambda row, _: _spread(row),
-    " / ".join(_STAGES): lambda row, _: _parts(row, _STAGES),
-    "bare read / select / write": lambda row, _: _parts(row, ("read", "select", "write")),
-    "limit": lambda row, rows: _number(_target(row, rows)[0]),
-    "ratio": _ratio,
-    "target": lambda row, rows: _number(_target(row, rows)[1]),
-    "process": lambda row, _: _number(_mid(row, "process")),
-    "command (empty file)": lambda row, _: f"{_number(_mid(row, 'command'))} ({_number(_mid(row, 'command-empty'))})",
-    "peak MB": lambda row, _: f"{max(row.peak_bytes) / 1e6:.0f}",
-    "target MB": lambda row, _: f"{(_BYTES_A_ROW * row.users + _BYTES_AT_LEAST) / 1e6:.0f}",
-    "bytes a row": lambda row, _: f"{max(row.peak_bytes) / row.users:,.0f}",
+_Placed = tuple[Row, Sequence[Row]]
+_IMPORTS: dict[str, Callable[[_Placed], str]] = {
+    "users": lambda at: f"{at[0].users:,}",
+    "case": lambda at: at[0].case,
+    "database": lambda at: at[0].database,
+    "import (spread)": lambda at: _spread(at[0].seconds["run"]),
+    " / ".join(_STAGES): lambda at: _parts(at[0], _STAGES),
+    "bare read / select / write": lambda at: _parts(at[0], ("read", "select", "write")),
+    "limit": lambda at: _number(of_import(*at)[0]),
+    "ratio": lambda at: _ratio(*at),
+    "target": lambda at: _number(of_import(*at)[1]),
+    "process": lambda at: _number(middle(at[0], "process")),
+    "command (empty file)": lambda at: (
+        f"{_number(middle(at[0], 'command'))} ({_number(middle(at[0], 'command-empty'))})"
+    ),
+    "peak MB": lambda at: f"{max(at[0].peak_bytes) / 1e6:,.0f}",
+    "target MB": lambda at: f"{memory(at[0].users) / 1e6:,.0f}",
+}
+_MOMENT: dict[str, Callable[[_Placed], str]] = {
+    "commit": lambda at: str(at[0].made.get("commit", "–")),
+    "load": lambda at: str(at[0].made.get("load", "–")),
+}
+
+_Timed = tuple[Row, str]
+
+
+def _fast(row: Row, name: str) -> bool:
+    """Whether the figure is that of all users' import, ours or a peer's."""
+    return row.case in ("kolibri", *PEERS) and name in ("run", "peer", "peer hooked")
+
+
+_OTHERS: dict[str, Callable[[_Timed], str]] = {
+    "case": lambda at: at[0].case,
+    "users": lambda at: f"{at[0].users:,}" if at[0].users else "–",
+    "database": lambda at: at[0].database,
+    "what": lambda at: at[1],
+    "ms (spread)": lambda at: _spread(at[0].seconds[at[1]], 1000, 1),
+    "95th of 100, ms": lambda at: _number(p95(at[0].seconds[at[1]]) * 1000, 1),
+    "times": lambda at: str(len(at[0].seconds[at[1]])),
+    "users/s": lambda at: _number(at[0].users / median(at[0].seconds[at[1]]), 0) if _fast(*at) else "–",
+    "peak MB": lambda at: _number(max(at[0].peak_bytes) / 1e6, 0) if at[0].peak_bytes and at[1] == "run" else "–",
+    "commit": lambda at: str(at[0].made.get("commit", "–")),
+    "load": lambda at: str(at[0].made.get("load", "–")),
 }
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    """The table as Markdown, which is read as text too."""
-    lines = [list(_COLUMNS), *([cell(row, rows) for cell in _COLUMNS.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    places = {"s": 2, "ms": 1, "×": 0, "MB": 0, "µs": 2}[unit]
+    small = {"s": value < 1, "×": value < 10}.get(unit, False)
+    return f"{value:,.{places + small}f} {unit}"
+
+
+_VERDICTS: dict[str, Callable[[Verdict], str]] = {
+    "what": lambda verdict: verdict.what,
+    "users": lambda verdict: f"{verdict.row.users:,}" if verdict.row.users else "–",
+    "database": lambda verdict: verdict.row.database,
+    "measured": lambda verdict: _figure(verdict.measured, verdict.unit),
+    "limit": lambda verdict: _figure(verdict.limit, verdict.unit),
+    "ratio": lambda verdict: _number(verdict.ratio),
+    "target": lambda verdict: f"{'≥' if verdict.at_least else '≤'} {_figure(verdict.target, verdict.unit)}",
+    "": lambda verdict: "met" if verdict.met else "**not met**",
+}
+
+
+def _table(columns: dict[str, Callable[[_Thing], str]], things: Iterable[_Thing]) -> list[str]:
+    lines = [list(columns), *([cell(thing) for cell in columns.values()] for thing in things)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     written = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
     return [written[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *written[1:]]

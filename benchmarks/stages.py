@@ -1,13 +1,15 @@
 """Times an import from within: the stages that it announces, and the functions that are watched; profiles them if asked."""
 
 import cProfile
+import importlib
 import io
 import pstats
 import resource
 import sys
+import threading
 import time
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _LINES = 25
@@ -23,44 +25,69 @@ class Stages:
 
     def __init__(self, *, profile: bool) -> None:
         self.seconds: dict[str, float] = {}
-        self.profiles: dict[str, str] = {}
         self.peaks: dict[str, int] = {}
         self._wanted = profile
         self._stage = ""
         self._since = time.perf_counter()
-        self._profile: cProfile.Profile | None = None
+        self._profiles: dict[str, cProfile.Profile] = {}
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG002  (what imports announce)
-        """A stage begins, and the one before it ends; "" ends the last."""
-        self._end()
+        """A stage begins or goes on, and another ends; "" ends the last."""
+        if stage == self._stage:
+            return
+        if self._stage:
+            self._end()
         self._stage, self._since = stage, time.perf_counter()
         if self._wanted and stage:
-            self._profile = cProfile.Profile()
-            self._profile.enable()
+            self._profiles.setdefault(stage, cProfile.Profile()).enable()
 
     def _end(self) -> None:
-        if self._stage:
-            self.peaks[self._stage] = peak_bytes()
-            self._add(self._stage, time.perf_counter() - self._since)
-        if self._profile:
-            self._profile.disable()
-            text = io.StringIO()
-            pstats.Stats(self._profile, stream=text).sort_stats("cumulative").print_stats(_LINES)
-            self.profiles[self._stage] = text.getvalue()
-            self._profile = None
+        if self._wanted:
+            self._profiles[self._stage].disable()
+        self.peaks[self._stage] = peak_bytes()
+        self._add(self._stage, time.perf_counter() - self._since)
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
-    def watch(self, module: ModuleType, name: str, label: Callable[..., str]) -> None:
+    def watch(self, module: str, name: str, label: Callable[..., str]) -> None:
         """Times every call of a module's function from now on, under the label made from its arguments."""
-        original: Callable[..., Any] = getattr(module, name)
+        home = importlib.import_module(module)
+        original: Callable[..., Any] = getattr(home, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
+            told = f"{self._stage}.{label(*arguments)}"
             since = time.perf_counter()
             try:
-                return original(*arguments, **named)
+                with self._aside(told):
+                    return original(*arguments, **named)
             finally:
-                self._add(f"{self._stage}.{label(*arguments)}", time.perf_counter() - since)
+                self._add(told, time.perf_counter() - since)
 
-        setattr(module, name, timed)
+        setattr(home, name, timed)
+
+    @contextmanager
+    def _aside(self, told: str) -> Iterator[None]:
+        """Profiles what runs in another thread than the stages do: their profile does not see it."""
+        if not self._wanted or threading.current_thread() is threading.main_thread():
+            yield
+            return
+        profile = self._profiles[told] = cProfile.Profile()
+        profile.enable()
+        try:
+            yield
+        finally:
+            profile.disable()
+
+    @property
+    def profiles(self) -> dict[str, str]:
+        """Each stage's profile as text: what took longest with all that it calls, then without; Polars' work is in its calls."""
+        return {stage: _text(stage, self.seconds[stage], profile) for stage, profile in self._profiles.items()}
+
+
+def _text(stage: str, seconds: float, profile: cProfile.Profile) -> str:
+    text = io.StringIO()
+    text.write(f"{stage}: {seconds:.3f} s\n")
+    for order in ("cumulative", "tottime"):
+        pstats.Stats(profile, stream=text).sort_stats(order).print_stats(_LINES)
+    return text.getvalue()

@@ -1,23 +1,30 @@
 """One job of the benchmark in a process of its own: takes it as JSON, and gives what it measured as JSON."""
 
+import hashlib
+import importlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.stages import Stages, peak_bytes
 
+if TYPE_CHECKING:
+    from musterbook.directory import models
+
 Measured = Mapping[str, Any]
+_AGENCY = "bench"
 
 
-def make(folder: str, users: int) -> Measured:
+def make(folder: str, users: int, files: Sequence[str]) -> Measured:
     """Makes the files of one size."""
     from benchmarks import people
 
-    people.make(Path(folder), users)
+    people.make(Path(folder), users, files)
     return {}
 
 
@@ -28,7 +35,7 @@ def prepare() -> Measured:
     from musterbook.core.keys import fold
     from musterbook.directory import models
 
-    agency = models.Agency.objects.create(slug="bench", name="Bench", created_at=datetime.now(UTC))
+    agency = models.Agency.objects.create(slug=_AGENCY, name="Bench", created_at=datetime.now(UTC))
     models.Role.objects.create(agency=agency, name="Admin", name_key="admin", administrator=True)
     models.Role.objects.bulk_create(models.Role(agency=agency, name=name, name_key=fold(name)) for name in people.ROLES)
     ranks = [name for name in people.RANKS if name]
@@ -49,33 +56,69 @@ def settle() -> Measured:
     return {}
 
 
-def run(file: str, mode: str, *, profile: bool) -> Measured:
-    """One import, as the command does it once it has started; without mails."""
-    _django()
-    from musterbook.core import check, settled
-    from musterbook.core.policy import Mode
-    from musterbook.directory import frames, imports, models, queries
-
-    agency = models.Agency.objects.get(slug="bench")
+def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> Measured:
+    """One import, as the command does it once it has started; without mails. If `state`, how the users stand then."""
+    agency = _agency()
     stages = Stages(profile=profile)
-    stages.watch(queries, "snapshot", lambda *_: "snapshot")
-    stages.watch(settled, "split", lambda *_: "settled")
-    stages.watch(check, "check", lambda *_: "check")
-    stages.watch(frames, "insert", lambda model, _: f"insert-{model.__name__.lower()}")
-    stages.watch(frames, "update", lambda model, _: f"update-{model.__name__.lower()}")
+    watched = (
+        ("directory.queries", "snapshot"),
+        ("core.settled", "split"),
+        ("core.check", "check"),
+        ("core.intake", "read"),
+    )
+    for module, name in watched:
+        stages.watch(f"musterbook.{module}", name, lambda *_, label=name: label)
+    if find_spec("musterbook.directory.search"):
+        for name in ("name_keys", "follow"):
+            stages.watch("musterbook.directory.search", name, lambda *_: "search")
+    for name in ("insert", "update"):
+        stages.watch(
+            "musterbook.directory.frames", name, lambda model, *_, does=name: f"{does}-{model.__name__.lower()}"
+        )
     since = time.perf_counter()
-    upload = imports.Upload(Path(file).read_bytes(), Path(file).name)
-    options = imports.Options(mode=Mode(mode), mails=False)
-    done = imports.run(agency, upload, options, at=datetime.now(UTC), through="cli", progress=stages)
+    counts = _imported(agency, Path(file).read_bytes(), Path(file).name, mode, stages)
     stages("")
     seconds = {"run": time.perf_counter() - since, **stages.seconds}
-    if done.record.state != "applied":
-        raise SystemExit(f"The import ended {done.record.state}: {done.record.message or done.record.held}")
-    return {"seconds": seconds, "counts": done.record.counts, "profiles": stages.profiles, "peaks": stages.peaks}
+    measured = {"seconds": seconds, "counts": counts, "profiles": stages.profiles, "peaks": stages.peaks}
+    return {**measured, "peak_bytes": peak_bytes(), "state": _state() if state else ""}
+
+
+def edit(file: str, times: int, warm: int = 3) -> Measured:
+    """One user after another given another location, each by an import of one row; the first few are not counted."""
+    import polars as pl
+
+    agency = _agency()
+    people = pl.read_csv(file, infer_schema=False).fill_null("")
+    step = max(people.height // (times + warm), 1)
+    edited = (
+        people.gather_every(step).head(times + warm).with_columns(LOCATION=pl.format("Desk {}", pl.int_range(pl.len())))
+    )
+    taken = []
+    for row in edited.iter_slices(1):
+        content = row.write_csv().encode()
+        since = time.perf_counter()
+        counts = _imported(agency, content, "one.csv", "update", lambda *_: None)
+        taken.append(time.perf_counter() - since)
+        _demand(counts["updated"] == 1, f"Of one user edited, came {counts}.")
+    return {"seconds": {"run": taken[warm:]}, "counts": {"rows": 1, "updated": 1}}
+
+
+def listing(runs: int) -> Measured:
+    """All Users and its search, as `benchmarks.listing` measures them."""
+    agency = _agency()
+    return {"seconds": importlib.import_module("benchmarks.listing").measured(agency, runs)}
+
+
+def peer(file: str, *, new: bool, hooked: bool) -> Measured:
+    """The same import by django-import-export, and how the users stand then."""
+    agency = _agency()
+    from benchmarks.peers import importexport
+
+    return {**importexport.imported(agency, Path(file), new=new, hooked=hooked), "state": _state()}
 
 
 def limit(name: str, **given: Any) -> Measured:
-    """One of the bare limits."""
+    """One of the bare limits: the file read, with the stored users if an installation is named; or users written."""
     from benchmarks import limits
     from benchmarks.tables import Source
 
@@ -83,10 +126,9 @@ def limit(name: str, **given: Any) -> Measured:
         return Source(given[key]["url"], Path(given[key]["folder"]))
 
     if name == "read":
-        return {"seconds": limits.read(Path(given["file"]))}
-    if name == "select":
-        return {"seconds": limits.compared(source("done"))}
-    return {"seconds": limits.write(source("done"), source("fresh"), added=given["added"])}
+        selected = limits.compared(source("done")) if "done" in given else {}
+        return {"seconds": limits.read(Path(given["file"])) | selected}
+    return {"seconds": limits.write(source("done"), source("fresh"), limits.Manner(given["manner"]))}
 
 
 def _django() -> None:
@@ -95,13 +137,51 @@ def _django() -> None:
     django.setup()
 
 
-_JOBS = {"make": make, "prepare": prepare, "settle": settle, "run": run, "limit": limit}
+def _agency() -> "models.Agency":
+    _django()
+    from musterbook.directory import models
+
+    return models.Agency.objects.get(slug=_AGENCY)
+
+
+def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, progress: Any) -> dict[str, int]:
+    from musterbook.core.policy import Mode
+    from musterbook.directory import imports
+
+    upload, options = imports.Upload(content, name), imports.Options(mode=Mode(mode), mails=False)
+    record = imports.run(agency, upload, options, at=datetime.now(UTC), through="cli", progress=progress).record
+    _demand(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")
+    counts: dict[str, int] = record.counts
+    return counts
+
+
+def _state() -> str:
+    """The digest of all users as they stand, with their supervisors' numbers, whatever ids they have."""
+    from musterbook.directory import models
+
+    names = (
+        "external_id", "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "active", "username",
+        "username_key", "role_id", "supervisor__external_id", "location", "rank_id", "group_id", "phone",
+    )  # fmt: skip
+    rows = models.User.objects.order_by("external_id").values_list(*names)
+    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise SystemExit(otherwise)
+
+
+_JOBS = {
+    "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "listing": listing, "peer": peer,
+    "limit": limit,
+}  # fmt: skip
 
 
 def main(job: str, arguments: str) -> None:
     """Does the job, and prints what came of it as one line of JSON."""
     measured = dict(_JOBS[job](**json.loads(arguments)))  # type: ignore[operator]  # each job with its own arguments
-    print(json.dumps({**measured, "peak_bytes": peak_bytes()}))
+    print(json.dumps({"peak_bytes": peak_bytes(), **measured}))
 
 
 if __name__ == "__main__":

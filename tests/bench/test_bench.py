@@ -5,52 +5,69 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import people
 from tests.databases import Home
 
 ROOT = Path(__file__).parents[2]
 _USERS = 500
 
 
-def test_the_same_seed_makes_the_same_files(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        people.make(tmp_path / name, _USERS)
-    for file in ("all.csv", "changed.csv"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-
-
-def test_a_day_changes_some_users_and_makes_as_many_rows_faulty(tmp_path: Path) -> None:
-    people.make(tmp_path, _USERS)
-    before, after = ((tmp_path / name).read_text().splitlines() for name in ("all.csv", "changed.csv"))
-    assert len(before) == len(after) == _USERS + 1
-    assert sum(was != now for was, now in zip(before, after, strict=True)) == 10
-
-
-@pytest.mark.usefixtures("fresh_home")
-def test_a_quick_run_measures_every_case(fresh_home: Home, tmp_path: Path) -> None:
-    database = "postgresql" if fresh_home.database_url else "sqlite"
-    environment = {**os.environ, "DATABASE_URL": fresh_home.database_url}
+def _quick(home: Home, out: Path, *arguments: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """The rows of a quick run with profiles by their cases, and what it printed."""
+    database = "postgresql" if home.database_url else "sqlite"
+    environment = {**os.environ, "DATABASE_URL": home.database_url}
     command = [
         sys.executable,
         "-m",
         "benchmarks",
         "--quick",
-        "--users",
-        str(_USERS),
+        "--profile",
         "--database",
         database,
         "--out",
-        str(tmp_path),
+        str(out),
+        *arguments,
     ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "last.json").read_text(encoding="utf-8"))["rows"]
-    outcomes = {row["case"]: {name: n for name, n in row["counts"].items() if n} for row in rows}
+    rows = json.loads((out / "profile.json").read_text(encoding="utf-8"))["rows"]
+    return {row["case"]: row for row in rows}, done.stdout
+
+
+def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Home, tmp_path: Path) -> None:
+    rows, said = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200")
+    outcomes = {case: {name: n for name, n in row["counts"].items() if n} for case, row in rows.items()}
     assert outcomes["new"] == {"rows": _USERS, "added": _USERS}
     assert outcomes["unchanged"] == {"rows": _USERS, "unchanged": _USERS}
     assert outcomes["changed"] == {"rows": _USERS, "updated": 5, "unchanged": _USERS - 10, "errored": 5}
-    assert all(row["limit"] > 0 and row["target"] > 0 for row in rows)
+    assert outcomes["rotated"] == {"rows": _USERS, "updated": 15, "unchanged": _USERS - 15}
+    assert outcomes["everybody"] == {"rows": _USERS, "updated": _USERS}
+    assert outcomes["peer-changed"] == {"rows": 200, "updated": 5, "unchanged": 195}
+    assert set(rows["new"]["seconds"]) > {"run", "read", "write", "process", "planning"}
+    assert set(rows["changed"]["seconds"]) > {"run", "read", "select", "write", "command", "command-empty"}
+    assert set(rows["edit"]["seconds"]) == {"run", "small"}
+    assert {"run", "peer", "peer hooked"} < set(rows["peer-unchanged"]["seconds"])
+    assert set(rows["start"]["seconds"]) == {"python", "muster --version", "muster import --help"}
+    assert not (tmp_path / "last.json").exists()
+    assert said == (tmp_path / "profile.md").read_text(encoding="utf-8") + "\n"
+    assert "**Against the targets**" in said
+    profiles = {
+        path.stem.rpartition("new-")[2]: path.read_text(encoding="utf-8") for path in tmp_path.glob("*-500-new-*.txt")
+    }
+    assert {"reading", "planning", "writing", "committing"} <= set(profiles)
+    assert "intake.py" in profiles["reading"] and "frames.py" in profiles["writing"]
+
+
+@pytest.mark.parametrize("option", ["--table", "--plot"])
+def test_tables_and_pictures_are_made_of_what_is_kept_without_measuring(tmp_path: Path, option: str) -> None:
+    kept = {"rows": [{"case": "new", "database": "sqlite", "users": 10, "seconds": {"run": [1.5]}, "peak_bytes": [5]}]}
+    (tmp_path / "last.json").write_text(json.dumps(kept))
+    picture = tmp_path / "plot.svg"
+    command = [sys.executable, "-m", "benchmarks", option, "--out", str(tmp_path), "--picture", str(picture)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "| 1.50 " in done.stdout
+    assert picture.exists() == (option == "--plot")
+    assert json.loads((tmp_path / "last.json").read_text()) == kept
