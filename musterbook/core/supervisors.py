@@ -138,7 +138,8 @@ def _repeated(ends: Ends, kept: pl.DataFrame, found: Circles, numbers: pl.Series
     around = pl.col("id").is_in(numbers.gather(list(found.around)).implode())
     off = pl.col("supervisor_id").is_in(ends.inactive()["person"].implode())
     rows = kept.filter(around | off).select("row", person="id", was="supervisor_id", target="supervisor_id")
-    return rows.join(_emails(ends, rows["was"], "was"), on="was", how="left").rename({"was_email": "supervisor_email"})
+    # What is stored now is what their cells say.
+    return rows.join(ends.users.select("email", was="id"), on="was", how="left").rename({"email": "supervisor_email"})
 
 
 def _emails(ends: Ends, persons: pl.Series, name: str) -> pl.DataFrame:

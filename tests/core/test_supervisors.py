@@ -120,6 +120,11 @@ def test_an_inactive_supervisor_is_noted_on_a_row_that_only_repeats_them() -> No
     assert outcomes(made) == ["unchanged"] and codes(made.notes) == ["inactive-supervisor"]
 
 
+def test_a_note_shows_the_cell_as_it_stands_whatever_becomes_of_the_address_in_it() -> None:
+    made = planned(row(BEN, STATUS="Inactive", EMAIL="Ben@A.example"), row(CY))
+    assert made.notes.select("row", "code", "value").rows() == [(3, "inactive-supervisor", "ben@a.example")]
+
+
 def test_whether_a_supervisor_is_inactive_is_judged_on_the_final_state() -> None:
     assert codes(planned(row(BEN, STATUS="Inactive"), row(CY)).notes) == ["inactive-supervisor"]
     assert codes(planned(row(BEN), row(CY), of=agency(B={"active": False})).notes) == []
