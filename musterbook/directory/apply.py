@@ -1,6 +1,6 @@
 """Step 4, apply: the one writer of users, and of the events and mails that tell of it. All in the caller's transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import polars as pl
@@ -14,10 +14,10 @@ _KEYS = tuple(column.key for column in columns.KEYED)
 _CACHE_MB = 256
 """Holds the unique keys of a million users; SQLite takes only what it needs."""
 
-_WRITTEN = (
-    "email", "email_key", "badge_number", "badge_number_key", "first_name", "last_name", "name_key", "active",
-    "username", "username_key", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id",
-)  # fmt: skip
+_KEYED = ("email", "badge_number", "first_name", "last_name", "username")
+"""What is unique, sorted by or searched, beside the external id."""
+_UNKEYED = ("active", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id")
+_WRITTEN = (*_KEYED, *_KEYS, "name_key", *_UNKEYED)
 
 
 _PART = 50_000
@@ -36,7 +36,9 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
 
     The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
     """
-    added = plan.added.with_columns(search.name_keys(plan.added), id=frames.new_ids(models.User, plan.added.height))
+    # By name: so what is near in one index is near in most, for addresses and usernames are made of names.
+    added = plan.added.with_columns(search.name_keys(plan.added)).sort("name_key")
+    added = added.with_columns(id=frames.new_ids(models.User, added.height))
     updated = plan.updated.with_columns(search.name_keys(plan.updated))
     deactivated = plan.leavers.deactivated.select("id", active=pl.lit(False))
     with frames.page_cache(_CACHE_MB):
@@ -44,7 +46,7 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
         written(done)
         _vacate(plan.updated)
         for write, users in (
-            (frames.update, _linked(updated, added).select("id", *_WRITTEN)),
+            *((frames.update, users) for users in _updates(_linked(updated, added))),
             (frames.insert, _new(added, agency, act)),
             (frames.update, deactivated),
         ):
@@ -52,18 +54,13 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
                 write(models.User, part)
                 done += part.height
                 written(done)
-        for users in (added, updated.filter(_searched_otherwise())):
+        for users in (added, updated.filter(_otherwise(_KEYED))):
             for part in users.iter_slices(_PART):
                 search.follow(agency, part)
         _end_access(plan)
         trail.append(agency, act, _events(plan, added), of=of)
         if mails:
             _post(agency, act, plan, added, of)
-
-
-def _searched_otherwise() -> pl.Expr:
-    """Whether something of an updated user changes that a search looks at."""
-    return pl.any_horizontal(pl.col(name) != pl.col(f"was_{name}") for name in search.SEARCHED if name != "external_id")
 
 
 def _vacate(updated: pl.DataFrame) -> None:
@@ -73,6 +70,22 @@ def _vacate(updated: pl.DataFrame) -> None:
     """
     given_up = updated.filter("vacates").select("id", *(pl.format("\x01{}", pl.col("id")).alias(key) for key in _KEYS))
     frames.update(models.User, given_up)
+
+
+def _updates(updated: pl.DataFrame) -> list[pl.DataFrame]:
+    """What is to be written of the updated users: of those whose keys stay, the columns that change for any of them.
+
+    To write an indexed column costs SQLite as much as to change it.
+    """
+    moves = updated.select(_otherwise(_KEYED) | pl.col("vacates")).to_series()
+    stay = updated.filter(~moves)
+    changing = [name for name in _UNKEYED if stay.select(_otherwise([name]).any()).item()]
+    return [updated.filter(moves).select("id", *_WRITTEN), stay.select("id", *changing)]
+
+
+def _otherwise(names: Iterable[str]) -> pl.Expr:
+    """Whether any of these values of an updated user is another than it was."""
+    return pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in names)
 
 
 def _linked(rows: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
