@@ -116,7 +116,7 @@ def _end_access(plan: Plan) -> None:
 
 
 def _events(plan: Plan, added: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """One event for each user whom the plan changes, by row; those who leave come last (rule A6). In parts, for they are long."""
+    """One event for each user whom the plan changes; those who leave come last (rule A6). In parts, for they are long."""
     for kind, users in (("user.added", added), ("user.updated", plan.updated)):
         for part in users.iter_slices(_PART):
             yield _event(plan.told(part), kind)

@@ -1,0 +1,63 @@
+"""Work beside other work: its result, its failures, and no more of it than is asked for."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from musterbook.directory.beside import Beside, ahead
+
+
+def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> int:
+        begun.set()
+        go_on.wait(10)
+        return 7
+
+    beside = Beside(work)
+    assert begun.wait(10)
+    go_on.set()
+    assert beside.result() == 7 == beside.result()
+
+
+def test_what_the_work_raises_is_raised_to_whoever_asks() -> None:
+    def work() -> None:
+        raise MemoryError
+
+    beside = Beside(work)
+    with pytest.raises(MemoryError):
+        beside.result()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 50])
+def test_items_made_ahead_come_in_order_and_all(number: int) -> None:
+    assert list(ahead(range(number))) == list(range(number))
+
+
+def test_one_item_is_made_ahead_and_no_more() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(10):
+            made.append(number)
+            yield number
+
+    source = ahead(items())
+    for number in range(4):
+        assert next(source) == number
+        assert len(made) <= number + 2
+    source.close()  # type: ignore[attr-defined]  # it is a generator
+    assert len(made) <= 5
+
+
+def test_what_making_an_item_raises_reaches_whoever_asks_after_the_items_before() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise MemoryError
+
+    source = ahead(items())
+    assert next(source) == 1
+    with pytest.raises(MemoryError):
+        next(source)
