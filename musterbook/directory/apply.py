@@ -1,5 +1,6 @@
 """Step 4, apply: the one writer of users, and of the events and mails that tell of it. All in the caller's transaction."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -36,31 +37,49 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
 
     The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
     """
-    # By name: so what is near in one index is near in most, for addresses and usernames are made of names.
-    added = plan.added.with_columns(search.name_keys(plan.added)).sort("name_key")
-    added = added.with_columns(id=frames.new_ids(models.User, added.height))
-    updated = plan.updated.with_columns(search.name_keys(plan.updated))
-    deactivated = plan.leavers.deactivated.select("id", active=pl.lit(False))
+    added, order = _numbered(plan.added)
+    bosses = added.select(supervisor_row="row", boss="id")
+    added = _linked(added, bosses)
+    updated = _linked(plan.updated.with_columns(search.name_keys(plan.updated)), bosses)
     with frames.page_cache(_CACHE_MB):
         done = 0
         written(done)
         _vacate(plan.updated)
-        for write, users in (
-            *((frames.update, users) for users in _updates(_linked(updated, added))),
-            (frames.insert, _new(added, agency, act)),
-            (frames.update, deactivated),
-        ):
-            for part in users.iter_slices(_PART):
+        writes = (
+            *((frames.update, _parts(users)) for users in _updates(updated)),
+            (frames.insert, (_new(part, agency, act) for part in _parts(added, order))),
+            (frames.update, _parts(plan.leavers.deactivated.select("id", active=pl.lit(False)))),
+        )
+        for write, parts in writes:
+            for part in parts:
                 write(models.User, part)
                 done += part.height
                 written(done)
-        for users in (added, updated.filter(_otherwise(_KEYED))):
-            for part in users.iter_slices(_PART):
-                search.follow(agency, part)
+        for part in itertools.chain(_parts(updated.filter(_otherwise(_KEYED))), _parts(added, order)):
+            search.follow(agency, part)
         _end_access(plan)
-        trail.append(agency, act, _events(plan, added), of=of)
+        trail.append(agency, act, _events(plan, added, order), of=of)
         if mails:
             _post(agency, act, plan, added, of)
+
+
+def _numbered(added: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """The added users with their ids and name keys, and the places of their rows in the order in which to write them.
+
+    That is by name: what is near in one index is near in most then, for addresses and usernames are made of names.
+    """
+    keyed = added.with_columns(search.name_keys(added))
+    order = keyed["name_key"].arg_sort()
+    return keyed.with_columns(id=frames.new_ids(models.User, added.height).gather(order.arg_sort())), order
+
+
+def _parts(users: pl.DataFrame, order: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+    """The users part by part; `order`: the places of their rows, else as they stand."""
+    if order is None:
+        yield from users.iter_slices(_PART)
+        return
+    for start in range(0, len(order), _PART):
+        yield users[order.slice(start, _PART)]
 
 
 def _vacate(updated: pl.DataFrame) -> None:
@@ -78,9 +97,8 @@ def _updates(updated: pl.DataFrame) -> list[pl.DataFrame]:
     To write an indexed column costs SQLite as much as to change it.
     """
     moves = updated.select(_otherwise(_KEYED) | pl.col("vacates")).to_series()
-    stay = updated.filter(~moves)
-    changing = [name for name in _UNKEYED if stay.select(_otherwise([name]).any()).item()]
-    return [updated.filter(moves).select("id", *_WRITTEN), stay.select("id", *changing)]
+    changing = [name for name in _UNKEYED if (updated.select(_otherwise([name])).to_series() & ~moves).any()]
+    return [updated.select("id", *_WRITTEN).filter(moves), updated.select("id", *changing).filter(~moves)]
 
 
 def _otherwise(names: Iterable[str]) -> pl.Expr:
@@ -88,15 +106,15 @@ def _otherwise(names: Iterable[str]) -> pl.Expr:
     return pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in names)
 
 
-def _linked(rows: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
+def _linked(rows: pl.DataFrame, bosses: pl.DataFrame) -> pl.DataFrame:
     """The rows with the ids of supervisors who are added beside them: the foreign key waits for them until the end."""
-    bosses = added.select(supervisor_row="row", new_supervisor_id="id")
-    joined = rows.join(bosses, on="supervisor_row", how="left", maintain_order="left")
-    return joined.with_columns(supervisor_id=pl.coalesce("new_supervisor_id", "supervisor_id"))
+    links = rows.select("supervisor_row", "supervisor_id")
+    joined = links.join(bosses, on="supervisor_row", how="left", maintain_order="left")
+    return rows.with_columns(joined.select(pl.coalesce("boss", "supervisor_id").alias("supervisor_id")))
 
 
 def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
-    return _linked(added, added).select(
+    return added.select(
         "id",
         "external_id",
         *_WRITTEN,
@@ -115,10 +133,10 @@ def _end_access(plan: Plan) -> None:
     frames.update(models.User, gone.with_columns(invitation_expires_at=nothing, reset_at=nothing))
 
 
-def _events(plan: Plan, added: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator[pl.DataFrame]:
     """One event for each user whom the plan changes; those who leave come last (rule A6). In parts, for they are long."""
-    for kind, users in (("user.added", added), ("user.updated", plan.updated)):
-        for part in users.iter_slices(_PART):
+    for kind, parts in (("user.added", _parts(added, order)), ("user.updated", _parts(plan.updated))):
+        for part in parts:
             yield _event(plan.told(part), kind)
     gone = plan.leavers.deactivated
     yield _event(

@@ -1,5 +1,6 @@
 """Whole frames into and out of the database: COPY on PostgreSQL, batches on SQLite. Never a row at a time."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -132,7 +133,14 @@ def _insert(name: str, rows: pl.DataFrame) -> None:
 
 
 def _tuples(rows: pl.DataFrame) -> Any:  # an iterator will do, whatever the stubs of Django say
-    return rows.iter_rows(buffer_size=_WRITE_AT_ONCE)
+    for part in rows.iter_slices(_WRITE_AT_ONCE):
+        yield from zip(*(_values(column) for column in part.get_columns()), strict=True)
+
+
+def _values(column: pl.Series) -> Iterable[Any]:
+    """The values of a column, which is not empty, as Python has them; what is the same throughout is made once."""
+    first = column.first()
+    return itertools.repeat(first, len(column)) if column.eq_missing(first).all() else column.to_list()
 
 
 @contextmanager

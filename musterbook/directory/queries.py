@@ -111,7 +111,8 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
     parameters.append(agency.pk)
     sql = (
         f"WITH RECURSIVE named(id) AS ({' UNION '.join(seeds)}), above(id) AS (SELECT id FROM named UNION"
-        f" SELECT u.supervisor_id FROM {users} u JOIN above a ON u.id = a.id WHERE u.supervisor_id IS NOT NULL)"
+        # Not as a join: for one of those SQLite may first look at everybody (a Bloom filter).
+        f" SELECT (SELECT u.supervisor_id FROM {users} u WHERE u.id = a.id) FROM above a)"
         f" SELECT {columns_of_users()} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
     )
     return frames.read(sql, parameters, SCHEMA)
