@@ -145,7 +145,7 @@ def _scans(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_steps(sql: str, steps: list[str]) -> list[str]:
-    """A scan of all users, for a Bloom filter too; or a sort, but of a few that have been found before, or of roles, ranks and groups."""
+    """A scan of all users, be it for a Bloom filter; or a sort, but of few that have been found before, or of roles, ranks and groups."""
     few = re.search("MATERIALIZED|json_each|RECURSIVE used", sql)
     return [
         step
