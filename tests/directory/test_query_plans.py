@@ -145,7 +145,7 @@ def _scans(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_steps(sql: str, steps: list[str]) -> list[str]:
-    """A scan of all users, be it for a Bloom filter; or a sort, but of few that have been found before, or of roles, ranks and groups."""
+    """A scan of all users, or a sort of them: not of a few that were found before, nor of roles, ranks and groups."""
     few = re.search("MATERIALIZED|json_each|RECURSIVE used", sql)
     return [
         step
