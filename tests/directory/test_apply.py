@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from musterbook.core import changes
 from musterbook.core.policy import Mode
-from musterbook.directory import export, models, queries, undo
+from musterbook.directory import export, frames, models, queries, undo
 from musterbook.directory.imports import Done, Failed, Options
 from tests.directory.cast import (
     NOW,
@@ -293,3 +293,13 @@ def test_the_last_administrator_of_another_agency_does_not_count() -> None:
         applied(one, people(1, ROLE="Admin"))
         register(one, 1)
     assert run(made, people(1, ROLE="Officer")).record.counts["errored"] == 1
+
+
+def test_what_comes_in_many_parts_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = agency()
+    applied(made, people(*range(9)))
+    at_once = queries.everybody(made)
+    monkeypatch.setattr(frames, "_PART_BYTES", 100)
+    monkeypatch.setattr(frames, "_READ_AT_ONCE", 2)
+    assert at_once.height == 9
+    assert queries.everybody(made).equals(at_once)

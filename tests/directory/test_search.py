@@ -144,6 +144,12 @@ def test_after_any_imports_a_search_finds_what_a_plain_look_finds(imports: list[
     assert search.mend(made) == 0
 
 
+def test_nobody_written_is_no_chunk() -> None:
+    made = agency()
+    search.follow(made, search._users(made))
+    assert not models.SearchChunk.objects.exists()
+
+
 def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None:
     made = agency()
     applied(made, people(1, 2, 3))

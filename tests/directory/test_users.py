@@ -309,6 +309,18 @@ def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(mon
     assert [user.external_id for user in users.page(made, at=NOW, sort="role", place=first.after).users] == ["E-1"]
 
 
+@pytest.mark.parametrize("descending", [False, True])
+def test_few_users_of_many_roles_go_on_where_the_page_before_ended(
+    monkeypatch: pytest.MonkeyPatch, *, descending: bool
+) -> None:
+    made = filled()
+    wanted = Wanted(rank=models.Rank.objects.get(agency=made, name="Captain").pk)
+    whole = [user.external_id for user in users.page(made, wanted, at=NOW, sort="role", descending=descending).users]
+    monkeypatch.setattr(users, "PAGE", 1)
+    assert listed(made, wanted, at=NOW, sort="role", descending=descending) == whole
+    assert len(whole) == 5
+
+
 @pytest.mark.parametrize("text", ["'", '"', "%", "_", "\\", "\x00", "\x1e", "' OR 1=1 --", "[", "*", "\ud800"])
 def test_a_search_is_text_and_nothing_else(way: str, text: str) -> None:
     made = filled()
