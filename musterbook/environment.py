@@ -4,6 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -21,6 +22,11 @@ VARIABLES = (
     Variable("MUSTER_HOME", "", "Folder of the embedded database and of kept files; by default the user's data folder."),
     Variable("DATABASE_URL", "", "A PostgreSQL database, as postgres://…; by default SQLite in MUSTER_HOME."),
     Variable("MUSTER_SECRET_KEY", "", "The key that signs links and sessions; by default one is made in MUSTER_HOME."),
+    Variable("MUSTER_URL", "http://localhost:8000", "Where people find the pages: links in mails begin with it."),
+    Variable("MUSTER_PROXIES", "0", "How many proxies stand before it and can be trusted to name the client's address."),
+    Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),
+    Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "Whom mails come from."),
+    Variable("MUSTER_MAILS_PER_MINUTE", "600", "The pace at which mails leave."),
     Variable("MUSTER_MAX_FILE_MB", "512", "The largest file an import reads, in megabytes."),
     Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
     Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
@@ -43,6 +49,23 @@ def number(name: str) -> int:
         message = f"{name} is “{value}”, which is not a whole number above zero. Write it in digits, or leave it unset."
         raise ImproperlyConfigured(message)
     return int(value)
+
+
+def count(name: str) -> int:
+    """The value of one of VARIABLES that is a whole number from zero on; raises ImproperlyConfigured for another."""
+    return 0 if text(name) == "0" else number(name)
+
+
+def address(name: str) -> str:
+    """The value of one of VARIABLES that is the beginning of a web address, without a slash at its end."""
+    value = text(name).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.fragment:
+        message = (
+            f"{name} is “{value}”, which is no web address. Write it as https://muster.example.org, without a path."
+        )
+        raise ImproperlyConfigured(message)
+    return value
 
 
 def home() -> Path:

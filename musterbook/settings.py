@@ -1,5 +1,7 @@
 """Django's settings. Importing them touches no disk: folder, database and secret key are made when first needed."""
 
+from urllib.parse import urlsplit
+
 from django.utils.functional import SimpleLazyObject
 
 from musterbook import databases, environment, home
@@ -10,8 +12,107 @@ DATABASES = {"default": databases.configured(environment.text("DATABASE_URL"), M
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # What there is
-INSTALLED_APPS = ["musterbook.directory"]
+INSTALLED_APPS = [
+    "musterbook.directory",
+    "musterbook.accounts",
+    "musterbook.web",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.socialaccount.providers.saml",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "musterbook.web.middleware.headers",
+    "musterbook.web.middleware.agencies",
+    "musterbook.web.middleware.Sessions",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "musterbook.web.middleware.limits",
+]
 ROOT_URLCONF = "musterbook.urls"
+WSGI_APPLICATION = "musterbook.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "musterbook.web.context.page",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cache"}}
+
+# Where we are found: links in mails begin so, whatever a request says of its host.
+MUSTER_URL = environment.address("MUSTER_URL")
+ALLOWED_HOSTS = [urlsplit(MUSTER_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = [MUSTER_URL]
+ALLAUTH_TRUSTED_PROXY_COUNT = environment.count("MUSTER_PROXIES")
+_SECURE = MUSTER_URL.startswith("https:")
+if ALLAUTH_TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Sessions: a cookie that no script reads, for the pages of one agency alone (middleware.Sessions). How long one lasts
+# without use is the agency's to say.
+SESSION_COOKIE_NAME = "muster_session"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
+X_FRAME_OPTIONS = "DENY"
+
+# Who signs in, and how
+AUTH_USER_MODEL = "accounts.Account"
+AUTHENTICATION_BACKENDS = ["musterbook.accounts.adapter.Backend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "musterbook.accounts.passwords.Length"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "musterbook.accounts.passwords.Unlike"},
+    {"NAME": "musterbook.accounts.passwords.Another"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "musterbook.accounts.adapter.Adapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = "handle"
+ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has it (Account.email)
+ACCOUNT_USER_DISPLAY = str
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+# A whole shift may sign in from behind one address.
+ACCOUNT_RATE_LIMITS = {"login": "240/m/ip", "login_failed": "30/5m/ip", "reset_password": "30/5m/ip"}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE
+MFA_TOTP_ISSUER = "Musterbook"
+USERSESSIONS_TRACK_ACTIVITY = False
+SOCIALACCOUNT_AUTO_SIGNUP = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 
 # Secrets
 SECRET_KEY = SimpleLazyObject(home.secret_key)

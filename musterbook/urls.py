@@ -1,5 +1,9 @@
-"""Which address leads to which page."""
+"""Every address: those of the installation itself. Those of an agency, under /<agency>/, are in `web.urls`."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from musterbook.web import installation
+
+urlpatterns = [
+    path("", installation.agencies, name="agencies"),
+]

@@ -10,7 +10,9 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["MUSTER_HOME"] = _folder
 
 from musterbook.settings import *  # they read the environment that is set above
-from musterbook.settings import DATABASES
+from musterbook.settings import ALLOWED_HOSTS, DATABASES
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": f"{_folder}/test.sqlite3"}
+
+ALLOWED_HOSTS = [*ALLOWED_HOSTS, "testserver"]

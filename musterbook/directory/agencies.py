@@ -1,11 +1,9 @@
 """Agencies: found, listed, and brought to what an agency file says, with one event in the trail for what that changed."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
 from django.db import transaction
 from django.db.models import Count, QuerySet
 
@@ -75,7 +73,8 @@ def apply(told: AgencyFile, act: Act) -> Brought:
         _roles(agency, told.roles or ())
         kept = [*_drop_roles(agency, told), *_ranks(agency, told), *_groups(agency, told)]
         changes = _differences(before, _settings(agency))
-        _tell(agency, act, changes, "agency.added" if created else "agency.changed")
+        if changes:
+            trail.tell(agency, act, "agency.added" if created else "agency.changed", changes=changes)
     return Brought(created, changes, tuple(kept))
 
 
@@ -174,12 +173,3 @@ def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> dict[st
     names = [*before, *(name for name in after if name not in before)]
     pairs = {name: (before.get(name, ""), after.get(name, "")) for name in names}
     return {name: (was, now) for name, (was, now) in pairs.items() if was != now}
-
-
-def _tell(agency: models.Agency, act: Act, changes: Mapping[str, tuple[str, str]], kind: str) -> None:
-    if changes:
-        happened = pl.DataFrame({
-            "kind": [kind], "subject_id": [None], "subject_external_id": [""], "row": [None],
-            "changes": [json.dumps(changes, ensure_ascii=False, separators=(",", ":"))],
-        })  # fmt: skip
-        trail.append(agency, act, [happened])

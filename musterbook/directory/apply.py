@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Protocol
 
 import polars as pl
@@ -57,7 +58,7 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, 
                 written(done)
         for part in itertools.chain(_parts(updated.filter(_otherwise(_KEYED))), _parts(added, order)):
             search.follow(agency, part)
-        _end_access(plan)
+        _end_access(plan, act.at)
         trail.append(agency, act, _events(plan, added, order), of=of)
         if mails:
             _post(agency, act, plan, added, of)
@@ -125,12 +126,15 @@ def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
     )
 
 
-def _end_access(plan: Plan) -> None:
-    """Ends the open invitations and resets of all who become Inactive (S7)."""
+def _end_access(plan: Plan, at: datetime) -> None:
+    """Ends the sessions, open invitations and resets of all who become Inactive (S7)."""
     off = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
     gone = pl.concat([off.select("id"), plan.leavers.deactivated.select("id")])
     nothing = pl.lit(None, pl.Datetime)
-    frames.update(models.User, gone.with_columns(invitation_expires_at=nothing, reset_at=nothing))
+    frames.update(
+        models.User,
+        gone.with_columns(invitation_expires_at=nothing, reset_at=nothing, access_ended_at=pl.lit(frames.stamp(at))),
+    )
 
 
 def _events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator[pl.DataFrame]:

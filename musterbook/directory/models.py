@@ -25,6 +25,16 @@ class Agency(models.Model):
     mapping = models.JSONField(default=dict)
     """Heading → column, as the operator mapped it last (rule F5)."""
     created_at = models.DateTimeField()
+    invitation_days = models.PositiveSmallIntegerField(default=7)
+    password_length = models.PositiveSmallIntegerField(default=12)
+    """The fewest characters of a password."""
+    password_days = models.PositiveSmallIntegerField(default=0)
+    """After so many days a password must be changed; 0: never."""
+    lock_failures = models.PositiveSmallIntegerField(default=5)
+    """So many failed sign-ins in a quarter of an hour lock an account."""
+    lock_minutes = models.PositiveIntegerField(default=0)
+    """After so many minutes a lock ends by itself; 0: when somebody ends it."""
+    idle_minutes = models.PositiveSmallIntegerField(default=30)
 
 
 class Role(models.Model):
@@ -35,6 +45,8 @@ class Role(models.Model):
     name_key = models.CharField(max_length=1020)
     permissions = models.JSONField(default=list)
     administrator = models.BooleanField(default=False)
+    second_factor = models.BooleanField(default=False)
+    """Whether who has the role must sign in with two factors."""
 
     class Meta:
         constraints = [
@@ -101,6 +113,8 @@ class User(models.Model):
     locked_at = models.DateTimeField(null=True)
     reset_at = models.DateTimeField(null=True)
     """When a reset of the password was asked for that is not done yet."""
+    access_ended_at = models.DateTimeField(null=True)
+    """When the user last lost access: sessions, links and tokens from before it are void."""
 
     class Meta:
         constraints = [
@@ -217,6 +231,10 @@ class Event(models.Model):
     of = models.ForeignKey(Import, DO_NOTHING, null=True, related_name="+", db_constraint=False)
     row = models.PositiveIntegerField(null=True)
     changes = models.TextField(default="{}")
+    agent = models.CharField(max_length=255, default="", db_default="")
+    """The program that the actor used, as it calls itself."""
+    outcome = models.CharField(max_length=10, default="", db_default="")
+    """ "" for what was done, else `refused` or `failed`."""
 
     class Meta:
         indexes = [models.Index(fields=["agency", "at"], name="event_by_time")]
@@ -252,7 +270,7 @@ class Mail(models.Model):
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(User, DO_NOTHING, related_name="+")
     kind = models.CharField(max_length=20)
-    """invitation, reactivated, deactivated or email-changed."""
+    """What it tells: one of the kinds that `accounts.mails` has texts for."""
     to = models.CharField(max_length=254)
     of = models.ForeignKey(Import, SET_NULL, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField()
@@ -260,3 +278,13 @@ class Mail(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     problem = models.TextField(default="")
+    worker = models.CharField(max_length=64, default="", db_default="")
+    """Who is sending it, until `lease_until`."""
+    lease_until = models.DateTimeField(null=True)
+    handed_at = models.DateTimeField(null=True)
+    """When the last attempt began to hand it over: if nobody can tell what came of that, it is not sent again."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_attempt_at", "id"], condition=Q(sent_at__isnull=True), name="mail_to_send"),
+        ]

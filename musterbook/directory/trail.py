@@ -1,14 +1,17 @@
 """The audit trail: events, appended in links that seal each other, so that a change or a removal is found."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 import polars as pl
+from django.db import transaction
 
-from musterbook.directory import frames, models
+from musterbook.directory import frames, locks, models
 from musterbook.directory.beside import Beside, ahead
 
 _SEALED = {
@@ -27,6 +30,11 @@ _SEALED = {
 }
 """The columns of an event, all of which its link seals."""
 
+_ALSO = {"agent": pl.String, "outcome": pl.String}
+"""Columns that most events leave empty: sealed where they are not."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_AGENT = 255
 _PART = 100_000
 _START = "0" * 64
 _BEFORE_ALL = -(2**63)
@@ -34,12 +42,33 @@ _BEFORE_ALL = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, when, through what (cli, page, api, scim, folder, system), and from which address."""
+    """Who does something, when, through what (cli, page, api, scim, folder, system), from which address, by which program."""
 
     at: datetime
     actor: str
     through: str
     address: str = ""
+    agent: str = ""
+
+
+def tell(
+    agency: models.Agency,
+    act: Act,
+    kind: str,
+    about: models.User | None = None,
+    changes: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    outcome: str = "",
+) -> None:
+    """Appends one event by itself: what happened, to whom, and each field before and after; `outcome`: "", refused or failed."""
+    happened = {
+        "kind": kind, "subject_id": about.pk if about else None,
+        "subject_external_id": about.external_id if about else "", "row": None,
+        "changes": json.dumps(changes or {}, ensure_ascii=False, separators=(",", ":")), "outcome": outcome,
+    }  # fmt: skip
+    with transaction.atomic():
+        locks.row(agency)
+        append(agency, act, [pl.DataFrame([happened])])
 
 
 def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
@@ -67,6 +96,11 @@ def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *,
 
 
 def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
+    columns = _SEALED
+    if act.agent or "outcome" in happened.columns:
+        columns = _SEALED | _ALSO
+        outcome = pl.col("outcome") if "outcome" in happened.columns else pl.lit("")
+        happened = happened.with_columns(outcome, agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]))
     return happened.with_columns(
         id=frames.new_ids(models.Event, happened.height),
         agency_id=pl.lit(agency.pk, pl.Int64),
@@ -75,7 +109,7 @@ def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | N
         through=pl.lit(act.through),
         address=pl.lit(act.address),
         of_id=pl.lit(of, pl.Int64),
-    ).select(pl.col(name).cast(kind) for name, kind in _SEALED.items())
+    ).select(pl.col(name).cast(kind) for name, kind in columns.items())
 
 
 def _end(agency: models.Agency) -> tuple[int, str]:
@@ -89,7 +123,12 @@ def _digest(digest: "hashlib._Hash", events: pl.DataFrame) -> None:
     No field holds either (rule C1), so no two different trails have one text.
     """
     fields = [pl.col(name).cast(pl.String).fill_null("") for name in _SEALED]
-    lines = events.select(pl.concat_str(fields, separator="\x1f")).to_series()
+    line = pl.concat_str(fields, separator="\x1f")
+    if "agent" in events.columns:
+        also = pl.concat_str(pl.lit(""), *_ALSO, separator="\x1f")
+        empty = pl.all_horizontal(pl.col(name) == "" for name in _ALSO)
+        line = pl.concat_str(line, pl.when(empty).then(pl.lit("")).otherwise(also))
+    lines = events.select(line).to_series()
     for text in (lines.str.join("\n").item(), "\n"):
         digest.update(text.encode())
 
@@ -159,14 +198,15 @@ def _wrong_end(agency: models.Agency, end: tuple[int, str], found: tuple[int, st
 
 def _parts(agency: models.Agency, link: models.TrailLink) -> Iterator[pl.DataFrame]:
     at = "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') " if frames.on_postgres() else "CAST(at AS text)"
-    listed = ", ".join(at if name == "at" else f'"{name}"' for name in _SEALED)
+    columns = _SEALED | _ALSO
+    listed = ", ".join(at if name == "at" else f'"{name}"' for name in columns)
     sql = (
         f"SELECT {listed} FROM {frames.table(models.Event)}"
         f" WHERE agency_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT {_PART}"
     )
     last = link.first - 1
     while True:
-        part = frames.read(sql, [agency.pk, last, link.last], _SEALED)
+        part = frames.read(sql, [agency.pk, last, link.last], columns)
         if part.is_empty():
             return
         yield part

@@ -1,0 +1,68 @@
+"""What the library of accounts (django-allauth) asks the directory: who is meant, who may, and what to tell whom."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib.auth.backends import BaseBackend
+from django.http import HttpRequest
+
+from musterbook.accounts import kinds, registration, requests, signing_in
+from musterbook.accounts.models import Account
+from musterbook.directory import trail
+
+
+class Backend(BaseBackend):
+    """Finds the account of a session, as long as its user may come in. Passwords are checked by `signing_in`."""
+
+    def get_user(self, user_id: int) -> Account | None:
+        """The account, unless its user is Inactive."""
+        accounts = Account.objects.select_related("user__agency", "user__role")
+        return accounts.filter(pk=user_id, user__active=True).first()
+
+
+class Adapter(DefaultAccountAdapter):
+    """How the library's flows go here."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Never: users come by import, and register by invitation."""
+        return False
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Account | None:
+        """The account with that name and password, of the agency whose page this is; limited by address."""
+        self.pre_authenticate(request, **credentials)
+        agency, act = requests.agency(request), requests.act(request)
+        account = signing_in.account_of(agency, credentials.get("username", ""), credentials["password"], act)
+        if account:
+            self._rollback_login_failed_rl_usage()
+        return account
+
+    def reauthenticate(self, user: Account, password: str) -> bool:
+        """Whether the password is the account's own; a wrong one counts as a failed sign-in."""
+        request: HttpRequest = self.request
+        return self.authenticate(request, username=user.user.username, password=password) == user
+
+    def set_password(self, user: Account, password: str) -> None:
+        """Gives the account a new password."""
+        registration.change(user, password, requests.act(self.request))
+
+    def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
+        """Records the sign-in, with the factors that it took."""
+        signing_in.signed_in(user, requests.act(request), requests.factors(request))
+        return super().post_login(request, user, **about)
+
+    def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
+        """Tells the user of a change of how they sign in, and the trail of what changed."""
+        kind = _CHANGES.get(template_prefix.removeprefix("mfa/email/").removeprefix("account/email/"))
+        if kind:
+            trail.tell(user.user.agency, requests.act(self.request), kind, user.user)
+            registration.post(user.user, "second-factor", requests.act(self.request).at)
+
+
+_CHANGES = {
+    "totp_activated": kinds.SECOND_FACTOR_ADDED,
+    "totp_deactivated": kinds.SECOND_FACTOR_REMOVED,
+    "webauthn_added": kinds.SECOND_FACTOR_ADDED,
+    "webauthn_removed": kinds.SECOND_FACTOR_REMOVED,
+    "recovery_codes_generated": kinds.RECOVERY_CODES_MADE,
+}
+"""The library's notices of a change, and what the trail calls it."""

@@ -1,0 +1,65 @@
+"""Links that let somebody in once: to register, or to choose a new password.
+
+A link bears the user's number and a signature over all that it hangs on: once used, sent again, or past its time, after a
+deactivation or a change of address, the signature is another, so nothing need be kept of links that were sent.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from django.conf import settings
+from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.http import base36_to_int, int_to_base36
+
+from musterbook.directory.models import Agency, User
+
+Kind = Literal["invitation", "reset"]
+RESET_LASTS = timedelta(hours=4)
+_PATHS = {"invitation": "register", "reset": "reset"}
+
+
+class Void(Exception):
+    """The link is none of ours, or is good no longer; which of these is nobody's business."""
+
+
+def url(user: User, kind: Kind) -> str:
+    """The whole address of the user's link, as the public address of this installation begins."""
+    return f"{settings.MUSTER_URL}/{user.agency.slug}/{_PATHS[kind]}/{token(user, kind)}"
+
+
+def token(user: User, kind: Kind) -> str:
+    """What the user's link of that kind ends in, as the user is now."""
+    return f"{int_to_base36(user.pk)}-{_signature(user, kind)}"
+
+
+def _signature(user: User, kind: Kind) -> str:
+    facts = [user.agency_id, user.pk, user.email_key, user.access_ended_at]
+    if kind == "invitation":
+        facts += [user.invited_at, user.invitation_expires_at]
+    else:
+        account = getattr(user, "account", None)
+        facts += [user.reset_at, account.password if account else ""]
+    told = "\x1f".join(fact.isoformat() if isinstance(fact, datetime) else str(fact) for fact in facts)
+    return salted_hmac(f"musterbook.accounts.links.{kind}", told, algorithm="sha256").hexdigest()
+
+
+def read(agency: Agency, kind: Kind, told: str, at: datetime) -> User:
+    """The user of the agency whose link this is. Raises Void."""
+    number, _, signature = told.partition("-")
+    try:
+        key = base36_to_int(number)
+    except ValueError:
+        raise Void from None
+    user = User.objects.filter(agency=agency, pk=key).select_related("agency", "role", "account").first()
+    if user is None or not _open(user, kind, at) or not constant_time_compare(signature, _signature(user, kind)):
+        raise Void
+    return user
+
+
+def _open(user: User, kind: Kind, at: datetime) -> bool:
+    if not user.active:
+        return False
+    if kind == "invitation":
+        expires = user.invitation_expires_at
+        return user.registered_at is None and expires is not None and expires > at
+    return user.registered_at is not None and user.reset_at is not None and user.reset_at + RESET_LASTS > at

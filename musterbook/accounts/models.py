@@ -1,0 +1,69 @@
+"""What users sign in with: columns and constraints, and what Django asks an account for."""
+
+import secrets
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+from django.db.models import CASCADE
+from django.utils.crypto import salted_hmac
+
+from musterbook.directory.models import User
+
+
+def new_handle() -> str:
+    """A name for an account that says nothing of its user."""
+    return secrets.token_hex(16)
+
+
+class Account(AbstractBaseUser):
+    """What a user of the directory signs in with. Made at registration, or by the first single sign-on."""
+
+    user = models.OneToOneField(User, CASCADE, related_name="account")
+    handle = models.CharField(max_length=32, unique=True, default=new_handle)
+    password_at = models.DateTimeField(null=True)
+    """When the password was chosen."""
+    time_zone = models.CharField(max_length=64, default="", blank=True)
+
+    USERNAME_FIELD = "handle"
+
+    def __str__(self) -> str:
+        """What other parts of a page call the user."""
+        return f"{self.user.first_name} {self.user.last_name}"
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        """Whether the user may come in: the directory says it, and nothing else."""
+        return self.user.active
+
+    @property
+    def email(self) -> str:
+        """The address of the directory."""
+        return self.user.email
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must bear to be good: another after a new password, and after access was taken away once."""
+        return self._session_hash()
+
+    def get_session_auth_fallback_hash(self) -> list[str]:
+        """None: a secret key that has been changed ends all sessions."""
+        return []
+
+    def _session_hash(self) -> str:
+        ended = self.user.access_ended_at
+        told = f"{self.password}|{ended.isoformat() if ended else ''}"
+        return salted_hmac("musterbook.accounts.session", told, algorithm="sha256").hexdigest()
+
+
+class PastPassword(models.Model):
+    """The hash of a password that an account had, so that it is not chosen again."""
+
+    account = models.ForeignKey(Account, CASCADE, related_name="past_passwords")
+    password = models.CharField(max_length=128)
+    chosen_at = models.DateTimeField()
+
+
+class Failure(models.Model):
+    """A failed sign-in; enough of them in a quarter of an hour lock the account. No user: the name was nobody's."""
+
+    user = models.ForeignKey(User, CASCADE, null=True, related_name="+")
+    at = models.DateTimeField()

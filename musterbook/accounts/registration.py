@@ -1,0 +1,149 @@
+"""Invitation, registration, and new passwords."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.contrib.auth.password_validation import validate_password
+from django.db import transaction
+from django.db.models import Q
+
+from musterbook.accounts import kinds, links, lockout
+from musterbook.accounts.models import Account, PastPassword
+from musterbook.accounts.passwords import KEPT
+from musterbook.core import keys
+from musterbook.directory import locks, trail
+from musterbook.directory.models import Agency, Mail, User
+from musterbook.directory.trail import Act
+
+_AGAIN_AFTER = timedelta(minutes=5)
+"""Who asks for a reset again so soon gets no second mail."""
+
+
+class CannotInvite(Exception):
+    """The user is Inactive, or has registered; the message says which."""
+
+
+def named(agency: Agency, name: str) -> User | None:
+    """The user of the agency with that username, or else with that e-mail address."""
+    key = keys.key(name.strip())
+    found = User.objects.filter(agency=agency).filter(Q(username_key=key) | Q(email_key=key))
+    users = sorted(found.select_related("agency", "role", "account")[:2], key=lambda user: user.username_key != key)
+    return users[0] if users else None
+
+
+def invite(user: User, act: Act) -> None:
+    """Puts a new invitation into the outbox; what was sent before is void when it leaves. Raises CannotInvite."""
+    _may_register(user)
+    post(user, "invitation", act.at)
+
+
+def issue(user: User, act: Act) -> str:
+    """Makes the user's invitation, which voids those before it; gives its address. Raises CannotInvite. In a transaction."""
+    _may_register(user)
+    stamp(user, act.at)
+    trail.tell(user.agency, act, kinds.INVITED, user)
+    return links.url(user, "invitation")
+
+
+def _may_register(user: User) -> None:
+    if user.registered_at:
+        raise CannotInvite(f"{user.external_id} has registered already. A reset lets them choose a new password.")
+    if not user.active:
+        raise CannotInvite(f"{user.external_id} is Inactive. Reactivate them first.")
+
+
+def stamp(user: User, at: datetime) -> None:
+    """Marks the user as invited at that time."""
+    user.invited_at, user.invitation_expires_at = at, at + timedelta(days=user.agency.invitation_days)
+    user.save(update_fields=["invited_at", "invitation_expires_at"])
+
+
+def post(user: User, kind: str, at: datetime) -> None:
+    """Puts a mail to the user into the outbox."""
+    Mail.objects.create(agency=user.agency, user=user, kind=kind, to=user.email, created_at=at)
+
+
+def register(agency: Agency, token: str, password: str, act: Act) -> Account:
+    """Makes the account of the user whose invitation this is. Raises links.Void, and ValidationError for the password."""
+    account = Account(user=links.read(agency, "invitation", token, act.at))
+    _choose(account, password, act.at)
+    with _still(agency, "invitation", token, act) as user:
+        # Who has come in by single sign-on before has an account already.
+        Account.objects.filter(user=user).delete()
+        account.user = user
+        account.save()
+        user.registered_at, user.invitation_expires_at = act.at, None
+        user.save(update_fields=["registered_at", "invitation_expires_at"])
+        trail.tell(agency, by(user, act), kinds.REGISTERED, user)
+        post(user, "welcome", act.at)
+    return account
+
+
+def ask_reset(agency: Agency, name: str, act: Act) -> None:
+    """Sends whoever has that username or address a link to choose a new password, or a new invitation if they never registered.
+
+    Says nothing of whether there is anybody, and does as much for nobody.
+    """
+    user = named(agency, name)
+    can = user is not None and user.active
+    with transaction.atomic():
+        trail.tell(agency, act, kinds.RESET_ASKED, user, outcome="" if can else kinds.FAILED)
+        if user is None or not user.active:
+            return
+        kind = "reset" if user.registered_at else "invitation"
+        if not Mail.objects.filter(user=user, kind=kind, created_at__gt=act.at - _AGAIN_AFTER).exists():
+            post(user, kind, act.at)
+
+
+def reset(agency: Agency, token: str, password: str, act: Act) -> Account:
+    """Gives the account of the user whose link this is its new password. Raises links.Void and ValidationError."""
+    account = Account.objects.get_or_create(user=links.read(agency, "reset", token, act.at))[0]
+    before = account.password
+    _choose(account, password, act.at)
+    with _still(agency, "reset", token, act) as user:
+        _keep(account, before, act)
+        user.reset_at = None
+        user.save(update_fields=["reset_at"])
+        lockout.unlock(user, by(user, act))
+    return account
+
+
+def change(account: Account, password: str, act: Act) -> None:
+    """Gives the account a new password; its other sessions end. Raises ValidationError."""
+    before = account.password
+    _choose(account, password, act.at)
+    with transaction.atomic():
+        locks.row(account.user.agency)
+        _keep(account, before, act)
+
+
+def _choose(account: Account, password: str, at: datetime) -> None:
+    """Sets the password if it is good. Raises ValidationError. Slow, as it must be: not in a transaction."""
+    validate_password(password, account)
+    account.set_password(password)
+    account.password_at = at
+
+
+def _keep(account: Account, before: str, act: Act) -> None:
+    if before:
+        PastPassword.objects.create(account=account, password=before, chosen_at=act.at)
+    old = account.past_passwords.order_by("-chosen_at", "-pk").values_list("pk", flat=True)[KEPT - 1 :]
+    PastPassword.objects.filter(pk__in=list(old)).delete()
+    account.save(update_fields=["password", "password_at"])
+    trail.tell(account.user.agency, by(account.user, act), kinds.PASSWORD_CHANGED, account.user)
+    post(account.user, "password-changed", act.at)
+
+
+@contextmanager
+def _still(agency: Agency, kind: links.Kind, token: str, act: Act) -> Iterator[User]:
+    """One transaction, in which nobody else uses the link. Raises links.Void if somebody has."""
+    with transaction.atomic():
+        locks.row(agency)
+        yield links.read(agency, kind, token, act.at)
+
+
+def by(user: User, act: Act) -> Act:
+    """The act as one of the user's own."""
+    return replace(act, actor=user.external_id)

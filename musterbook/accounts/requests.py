@@ -1,0 +1,35 @@
+"""What a request tells the accounts: the agency whose page it asks for, who acts, from where, and with what."""
+
+from datetime import UTC, datetime
+
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import get_authentication_records
+from django.http import HttpRequest
+
+from musterbook.accounts.models import Account
+from musterbook.directory.models import Agency
+from musterbook.directory.trail import Act
+
+
+def agency(request: HttpRequest) -> Agency:
+    """The agency whose page it is, as the middleware found it."""
+    found: Agency = vars(request)["agency"]
+    return found
+
+
+def act(request: HttpRequest) -> Act:
+    """Who does what the request asks for, now, through a page."""
+    user = getattr(request, "user", None)
+    return Act(
+        at=datetime.now(UTC),
+        actor=user.user.external_id if isinstance(user, Account) else "",
+        through="page",
+        address=get_adapter().get_client_ip(request),
+        agent=request.META.get("HTTP_USER_AGENT", ""),
+    )
+
+
+def factors(request: HttpRequest) -> str:
+    """What the user has shown in this session so far, such as `password+totp`."""
+    records = get_authentication_records(request, request.user)
+    return "+".join(dict.fromkeys(str(record.get("type") or record["method"]) for record in records))

@@ -1,0 +1,104 @@
+"""How users come in for the first time, and again when a password is forgotten."""
+
+from collections.abc import Callable
+
+from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.models import Login
+from allauth.decorators import rate_limit
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from musterbook.accounts import links, registration, requests
+from musterbook.accounts.models import Account
+from musterbook.accounts.passwords import LONGEST
+from musterbook.directory.models import Agency
+from musterbook.directory.trail import Act
+
+
+class Forgotten(forms.Form):
+    """Whose password is forgotten."""
+
+    name = forms.CharField(
+        label="Username or e-mail address", max_length=255, widget=forms.TextInput({"autocomplete": "username"})
+    )
+
+
+class NewPassword(forms.Form):
+    """A password, twice."""
+
+    password1 = forms.CharField(
+        label="Password",
+        max_length=LONGEST * 4,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+    password2 = forms.CharField(
+        label="The same password again",
+        max_length=LONGEST * 4,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> None:
+        """Finds two that differ."""
+        if self.cleaned_data.get("password1") != self.cleaned_data.get("password2"):
+            self.add_error("password2", "This is not the same password as above. Type both again.")
+
+
+Choose = Callable[[Agency, str, str, Act], Account]
+
+
+@never_cache
+@sensitive_post_parameters("password1", "password2")
+def register(request: HttpRequest, token: str) -> HttpResponseBase:
+    """The page that an invitation leads to."""
+    return _choose(request, token, "invitation", registration.register)
+
+
+@never_cache
+@sensitive_post_parameters("password1", "password2")
+def reset(request: HttpRequest, token: str) -> HttpResponseBase:
+    """The page that a reset leads to."""
+    return _choose(request, token, "reset", registration.reset)
+
+
+def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
+    agency, act = requests.agency(request), requests.act(request)
+    form = NewPassword(request.POST or None)
+    try:
+        user = links.read(agency, kind, token, act.at)
+        if form.is_valid():
+            account = choose(agency, token, form.cleaned_data["password1"], act)
+            return _enter(request, account)
+    except links.Void:
+        return render(request, "void.html", {"kind": kind}, status=404)
+    except ValidationError as error:
+        form.add_error("password1", error)
+    return render(request, "password.html", {"form": form, "kind": kind, "person": user})
+
+
+def _enter(request: HttpRequest, account: Account) -> HttpResponse:
+    """Signs in who has just chosen a password; who has a second factor is asked for it."""
+    record_authentication(request, account, method="password")
+    response: HttpResponse = perform_login(request, Login(user=account))
+    return response
+
+
+@never_cache
+@rate_limit(action="reset_password")
+def forgotten(request: HttpRequest) -> HttpResponseBase:
+    """Sends a link to choose a new password; the answer is the same for everybody."""
+    form = Forgotten(request.POST or None)
+    if form.is_valid():
+        registration.ask_reset(requests.agency(request), form.cleaned_data["name"], requests.act(request))
+        return render(request, "forgotten_done.html")
+    return render(request, "forgotten.html", {"form": form})
+
+
+def not_possible(_: HttpRequest) -> HttpResponse:
+    """Where the library sends who may not sign in: back, without a word of why."""
+    return redirect("account_login")
