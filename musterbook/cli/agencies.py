@@ -35,12 +35,12 @@ def apply(
 
         try:
             told = agency_file.read(_content(file))
+            brought = agencies.apply(told, Act(datetime.now(UTC), "", "cli"))
         except agency_file.Faulty as faulty:
             say(f"{file} cannot be applied, and nothing was changed:")
             for problem in faulty.problems:
                 say(f"- {problem}")
             raise typer.Exit(Exit.REFUSED) from None
-        brought = agencies.apply(told, Act(datetime.now(UTC), "", "cli"))
         if output == "json":
             changes = {name: list(pair) for name, pair in brought.changes.items()}
             write_json(

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
 from musterbook.core.vocabulary import Role
 from musterbook.directory import locks, models, trail
-from musterbook.directory.agency_file import ADMINISTRATOR, AgencyFile
+from musterbook.directory.agency_file import ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
 from musterbook.directory.trail import Act
 
 
@@ -62,7 +62,10 @@ def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
 
 
 def apply(told: AgencyFile, act: Act) -> Brought:
-    """Creates the agency or brings it to what the file says; what the file is silent about stays as it is."""
+    """Creates the agency or brings it to what the file says; what the file is silent about stays as it is.
+
+    Raises agency_file.Faulty, with nothing changed, if it names a role that there is not.
+    """
     with transaction.atomic():
         agency, created = models.Agency.objects.get_or_create(
             slug=told.slug, defaults={"name": told.name, "created_at": act.at}
@@ -72,6 +75,7 @@ def apply(told: AgencyFile, act: Act) -> Brought:
         _set(agency, told)
         _roles(agency, told.roles or ())
         kept = [*_drop_roles(agency, told), *_ranks(agency, told), *_groups(agency, told)]
+        _second_factors(agency, told)
         changes = _differences(before, _settings(agency))
         if changes:
             trail.tell(agency, act, "agency.added" if created else "agency.changed", changes=changes)
@@ -88,6 +92,8 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
     if told.limit is not None:
         limit = told.limit
         agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
+    for name, number in told.accounts.items():
+        setattr(agency, name, number)
     agency.save()
 
 
@@ -102,6 +108,19 @@ def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
                 agency=agency, name_key=fold(role.name),
                 defaults={"name": role.name, "permissions": sorted(role.permissions)},
             )  # fmt: skip
+
+
+def _second_factors(agency: models.Agency, told: AgencyFile) -> None:
+    """Has the roles that the file names, and no others, ask for a second factor. Raises Faulty if there is no such role."""
+    if told.second_factor_roles is None:
+        return
+    roles = models.Role.objects.filter(agency=agency)
+    unknown = told.second_factor_roles - set(roles.values_list("name_key", flat=True))
+    if unknown:
+        raise Faulty(
+            [f"[accounts]: second_factor_roles names “{name}”, and there is no such role." for name in sorted(unknown)]
+        )
+    roles.update(second_factor=Q(name_key__in=told.second_factor_roles))
 
 
 def _drop_roles(agency: models.Agency, told: AgencyFile) -> list[str]:
@@ -157,10 +176,11 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         "default_country": agency.default_country,
         "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
         "mail": "true" if agency.sends_mail else "false",
+        **{name: str(getattr(agency, name)) for name in ACCOUNTS},
     }
     for role in models.Role.objects.filter(agency=agency).order_by("pk"):
         said = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
-        told[f"role {role.name_key}"] = f"{role.name}: {said}"
+        told[f"role {role.name_key}"] = f"{role.name}: {said}{'; second factor' if role.second_factor else ''}"
     for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
         short = f" ({rank.abbreviation})" if rank.abbreviation else ""
         told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"

@@ -17,7 +17,18 @@ ADMINISTRATOR = "Admin"
 """The one role that is always there, has every permission, and cannot be changed."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_SETTINGS = ("slug", "name", "default_country", "deactivation_limit", "mail", "roles", "ranks", "groups")
+_SETTINGS = ("slug", "name", "default_country", "deactivation_limit", "mail", "accounts", "roles", "ranks", "groups")
+RESERVED = ("health", "static")
+"""Addresses that are no agency's."""
+ACCOUNTS = {
+    "invitation_days": (1, 365),
+    "password_length": (8, 64),
+    "password_days": (0, 3650),
+    "lock_failures": (2, 100),
+    "lock_minutes": (0, 525_600),
+    "idle_minutes": (1, 720),
+}
+"""What can be set about accounts, and from what to what; each is a column of the agency."""
 _LONGEST_SLUG, _LONGEST = 63, 255
 _ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -45,6 +56,10 @@ class AgencyFile:
     country: str | None = None
     limit: DeactivationLimit | None = None
     mail: bool | None = None
+    accounts: Mapping[str, int] = field(default_factory=dict)
+    """Those of ACCOUNTS that the file names."""
+    second_factor_roles: frozenset[str] | None = None
+    """The folded names of the roles that must sign in with two factors."""
     roles: tuple[Role, ...] | None = None
     ranks: tuple[Rank, ...] | None = None
     groups: tuple[tuple[Group, str], ...] | None = None
@@ -80,6 +95,7 @@ class _Reading:
             country=self._country(told) if "default_country" in told else None,
             limit=self._limit(told["deactivation_limit"]) if "deactivation_limit" in told else None,
             mail=self._flag(told, "mail", "the file") if "mail" in told else None,
+            **self._accounts(told.get("accounts", {})),
             roles=self._each(told, "roles", self._role),
             ranks=self._each(told, "ranks", self._rank),
             groups=self._each(told, "groups", self._group),
@@ -92,7 +108,28 @@ class _Reading:
             self.problems.append(
                 f"slug is {said}: write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
             )
+        elif slug in RESERVED:
+            self.problems.append(f"slug is {slug}, which is the address of something else: choose another.")
         return str(slug)
+
+    def _accounts(self, told: object) -> dict[str, Any]:
+        place = "[accounts]"
+        if not isinstance(told, dict):
+            self.problems.append(f"accounts is no table: write {place} before its settings.")
+            return {}
+        self._keys(told, place, (*ACCOUNTS, "second_factor_roles"))
+        for name, (least, most) in ACCOUNTS.items():
+            value = told.get(name, least)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                self.problems.append(f"{place}: {name} is {value!r}: write a whole number from {least} to {most}.")
+        roles = told.get("second_factor_roles")
+        if roles is not None and not (isinstance(roles, list) and all(isinstance(role, str) for role in roles)):
+            self.problems.append(f'{place}: second_factor_roles is no list of roles, such as ["{ADMINISTRATOR}"].')
+            roles = None
+        return {
+            "accounts": {name: told[name] for name in ACCOUNTS if name in told},
+            "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
+        }
 
     def _country(self, told: Mapping[str, Any]) -> str:
         import phonenumbers

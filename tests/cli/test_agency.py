@@ -56,6 +56,55 @@ def test_mail_can_be_switched_off(springfield: Muster) -> None:
     assert not models.Agency.objects.get().sends_mail
 
 
+ACCOUNTS = """
+[accounts]
+invitation_days = 3
+lock_minutes = 30
+second_factor_roles = ["admin", "Clerk"]
+"""
+
+
+def test_rules_for_accounts_are_set_and_shown_before_and_after(springfield: Muster) -> None:
+    told = applied(springfield, AGENCY + ACCOUNTS)
+    assert told["changes"] == {
+        "invitation_days": ["7", "3"], "lock_minutes": ["0", "30"],
+        "role admin": ["Admin: every permission", "Admin: every permission; second factor"],
+        "role clerk": ["Clerk: users.import, users.view", "Clerk: users.import, users.view; second factor"],
+    }  # fmt: skip
+    made = models.Agency.objects.get()
+    assert (made.invitation_days, made.lock_minutes, made.idle_minutes) == (3, 30, 30)
+    assert applied(springfield, AGENCY)["changes"] == {}
+    changed = applied(springfield, AGENCY + '[accounts]\nsecond_factor_roles = ["Clerk"]')["changes"]
+    assert list(changed) == ["role admin"]  # type: ignore[call-overload]
+
+
+def test_a_second_factor_for_a_role_that_there_is_not_changes_nothing(springfield: Muster) -> None:
+    said = refused(springfield, AGENCY + '[accounts]\nidle_minutes = 5\nsecond_factor_roles = ["Sheriff"]')
+    assert "“sheriff”, and there is no such role" in said
+    assert models.Agency.objects.get().idle_minutes == 30
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("password_length = 7", "password_length is 7: write a whole number from 8 to 64"),
+        ("idle_minutes = true", "idle_minutes is True: write a whole number from 1 to 720"),
+        ("idle_minuts = 5", "Did you mean idle_minutes?"),
+        ('second_factor_roles = "Admin"', "second_factor_roles is no list of roles"),
+    ],
+)
+def test_a_wrong_rule_for_accounts_is_named(springfield: Muster, line: str, said: str) -> None:
+    assert said in refused(springfield, f"{AGENCY}[accounts]\n{line}")
+
+
+def test_rules_for_accounts_stand_in_a_table(springfield: Muster) -> None:
+    assert "accounts is no table" in refused(springfield, "accounts = 5\n" + AGENCY)
+
+
+def test_no_agency_has_the_address_of_something_else(springfield: Muster) -> None:
+    assert "slug is health" in refused(springfield, AGENCY.replace("springfield-pd", "health"))
+
+
 def test_what_the_file_no_longer_names_goes_unless_users_have_it(springfield: Muster) -> None:
     springfield.imported(row("bob", rank="Sergeant"))
     bare = AGENCY[: AGENCY.index("[[roles]]")]
