@@ -20,8 +20,21 @@ class Backend(BaseBackend):
         return accounts.filter(pk=user_id, user__active=True).first()
 
 
+_NO = (
+    "The name or the password is wrong, or this account cannot sign in now. Several wrong passwords lock an account:"
+    " then choose a new one by “Forgotten your password?”, or ask your administrator."
+)
+"""Whatever the reason."""
+
+
 class Adapter(DefaultAccountAdapter):
     """How the library's flows go here."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": _NO,
+        "email_password_mismatch": _NO,
+        "too_many_login_attempts": "There were too many failed sign-ins from where you are. Try again in five minutes.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Never: users come by import, and register by invitation."""
@@ -35,6 +48,10 @@ class Adapter(DefaultAccountAdapter):
         if account:
             self._rollback_login_failed_rl_usage()
         return account
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """What tries of one name are counted by: names of two agencies have nothing to do with each other."""
+        return f"{requests.agency(request).pk}:{super()._get_login_attempts_cache_key(request, **credentials)}"
 
     def reauthenticate(self, user: Account, password: str) -> bool:
         """Whether the password is the account's own; a wrong one counts as a failed sign-in."""

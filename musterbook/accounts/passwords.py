@@ -4,11 +4,13 @@ Django asks these validators (`AUTH_PASSWORD_VALIDATORS`); its own list of commo
 Source of the rules: NIST SP 800-63B-4, section 3.1.1.2 (length, no rules of composition, a list of refused ones).
 """
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
 from django.core.exceptions import ValidationError
+from django.db.models.options import Options
 
 if TYPE_CHECKING:
     from musterbook.accounts.models import Account
@@ -35,19 +37,37 @@ class Length:
 
 
 class Unlike:
-    """Refuses a password that is like the user's own names, addresses and numbers."""
-
-    _OWN = ("username", "first_name", "last_name", "email", "badge_number", "external_id")
+    """Refuses a password that is like what others know of the user: names, addresses, numbers, the agency."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
-        """Raises ValidationError if it is too like what others know of the user."""
-        if user:
-            # It asks for attributes, not for an account.
-            UserAttributeSimilarityValidator(self._OWN).validate(password, user.user)  # type: ignore[arg-type]
+        """Raises ValidationError if it is."""
+        if user is None:
+            return
+        known = _known(user)
+        try:
+            UserAttributeSimilarityValidator(list(vars(known))).validate(password, known)  # type: ignore[arg-type]
+        except ValidationError:
+            message = "This password is too like your name, address, badge number or agency. Choose another."
+            raise ValidationError(message, code="password_like_user") from None
 
     def get_help_text(self) -> str:
         """What to say of it beforehand."""
-        return "Not like your name, address or badge number."
+        return "Not like your name, address, badge number or agency."
+
+
+class _Known(SimpleNamespace):
+    """Texts by name; Django looks for the names of fields there, and finds none."""
+
+    _meta: Any = Options(None)
+
+
+def _known(account: "Account") -> _Known:
+    user = account.user
+    return _Known(
+        username=user.username, email=user.email, badge=user.badge_number, external_id=user.external_id,
+        first=user.first_name, last=user.last_name, name=f"{user.first_name} {user.last_name}",
+        backwards=f"{user.last_name} {user.first_name}", agency=user.agency.name, slug=user.agency.slug,
+    )  # fmt: skip
 
 
 class Another:

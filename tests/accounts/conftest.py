@@ -1,0 +1,88 @@
+"""An agency with an administrator and an officer, whom an import has added; and quick hashes of passwords."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pytest_django import Settings
+
+from musterbook.accounts import links, registration
+from musterbook.accounts.models import Account
+from musterbook.directory import models
+from musterbook.directory.trail import Act
+from tests.directory import cast
+from tests.directory.cast import NOW
+
+GOOD = "a quiet brown heron"
+
+
+def act(minutes: float = 0) -> Act:
+    """An act of somebody at a page, so many minutes after the import."""
+    return Act(NOW + timedelta(minutes=minutes), "", "page", "192.0.2.7", "Browser/1.0")
+
+
+@dataclass
+class Springfield:
+    """The agency, and its users as the directory has them now."""
+
+    agency: models.Agency
+
+    def user(self, number: int) -> models.User:
+        """The user of that number: 1 is the administrator, 2 the officer, 3 an Inactive one."""
+        users = models.User.objects.select_related("agency", "role", "account")
+        return users.get(agency=self.agency, external_id=f"E-{number}")
+
+    def invitation(self, number: int, minutes: float = 0) -> str:
+        """The token of a new invitation."""
+        return registration.issue(self.user(number), act(minutes)).rpartition("/")[2]
+
+    def registered(self, number: int, password: str = GOOD) -> Account:
+        """The user's account, made by an invitation."""
+        return registration.register(self.agency, self.invitation(number), password, act())
+
+    def reset(self, number: int, at: datetime) -> str:
+        """The token of a reset that leaves at that time."""
+        models.User.objects.filter(pk=self.user(number).pk).update(reset_at=at)
+        return links.token(self.user(number), "reset")
+
+    def invitation_now(self, number: int) -> str:
+        """The token of an invitation that is good today, as the pages have it."""
+        return registration.issue(self.user(number), Act(datetime.now(UTC), "", "page")).rpartition("/")[2]
+
+    def reset_now(self, number: int) -> str:
+        """The token of a reset that is good today."""
+        return self.reset(number, datetime.now(UTC))
+
+    def imported(self, *rows: cast.Row) -> None:
+        """Imports these rows."""
+        cast.applied(self.agency, rows)
+
+    def events(self) -> list[tuple[str, str, str, str]]:
+        """Kind, actor, subject and outcome of each event of accounts, in order."""
+        told = models.Event.objects.filter(agency=self.agency).exclude(kind__in=["user.added", "user.updated"])
+        return list(told.order_by("id").values_list("kind", "actor", "subject_external_id", "outcome"))
+
+    def mails(self) -> list[str]:
+        """The kinds of mails in the outbox, in order, without the import's invitations."""
+        return list(models.Mail.objects.filter(of=None).order_by("id").values_list("kind", flat=True))
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    """An agency with an administrator, an officer, and an Inactive officer."""
+    made = Springfield(cast.agency())
+    made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
+    return made
+
+
+@pytest.fixture
+def shelbyville(db: None) -> Springfield:
+    """Another agency, with users of the same names."""
+    made = Springfield(cast.agency("shelbyville"))
+    made.imported(cast.person(1, ROLE="Admin"), cast.person(2))
+    return made

@@ -1,0 +1,171 @@
+"""The pages through which users come in, as a browser asks for them, and as an attacker does."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import get_script_prefix
+from pytest_django import Settings
+
+from musterbook.directory import models
+from tests.accounts.conftest import GOOD, Springfield
+from tests.directory.cast import person
+
+HOME = "/springfield/"
+
+
+def sign_in(client: Client, name: str, password: str = GOOD, agency: str = "springfield", **more: str) -> HttpResponse:
+    """Sends the sign-in form."""
+    return client.post(f"/{agency}/sign-in", {"login": name, "password": password, **more})  # type: ignore[return-value]
+
+
+def text(response: object) -> str:
+    """What the page says, without what differs by chance, or by what was typed."""
+    said = response.content.decode()  # type: ignore[attr-defined]
+    return re.sub(r'value="[^"]*"', "", said)
+
+
+def who(client: Client) -> str:
+    """The username on the home page; "" for nobody."""
+    found = re.search(r"as <strong>([^<]+)</strong>|as ([a-z.0-9]+)\.", client.get(HOME).content.decode())
+    return next(filter(None, found.groups())) if found else ""
+
+
+def test_an_invited_user_registers_and_is_signed_in(springfield: Springfield, client: Client) -> None:
+    page = f"/springfield/register/{springfield.invitation_now(2)}"
+    assert "First 2 Last 2" in text(client.get(page))
+    answer = client.post(page, {"password1": GOOD, "password2": GOOD})
+    assert (answer.status_code, answer.headers["Location"]) == (302, HOME)
+    assert who(client) == "user.2"
+    assert [kind for kind, *_ in springfield.events()] == ["user.invited", "user.registered", "user.signed-in"]
+    assert client.get(page).status_code == 404
+
+
+def test_what_is_wrong_with_a_password_is_said_beside_it(springfield: Springfield, client: Client) -> None:
+    page = f"/springfield/register/{springfield.invitation_now(2)}"
+    assert "this one has 5" in text(client.post(page, {"password1": "short", "password2": "short"}))
+    assert "not the same" in text(client.post(page, {"password1": GOOD, "password2": "another"}))
+    assert "required" in text(client.post(page, {}))
+    assert who(client) == ""
+
+
+def test_a_user_signs_in_and_out(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    assert sign_in(client, "user2@agency.example").headers["Location"] == HOME
+    assert who(client) == "user.2"
+    client.post("/springfield/sign-out")
+    assert who(client) == ""
+
+
+@pytest.mark.parametrize("name", ["user.2", "user.1", "user.3", "nobody", "nobody@agency.example"])
+def test_who_cannot_sign_in_is_told_the_same_whatever_the_reason(
+    springfield: Springfield, client: Client, name: str
+) -> None:
+    springfield.registered(2)
+    models.User.objects.filter(external_id="E-2").update(
+        locked_at=models.User.objects.get(external_id="E-2").created_at
+    )
+    told = sign_in(client, name, GOOD)
+    assert told.status_code == 200
+    assert text(told) == text(sign_in(Client(), "someone else", "wrong"))
+
+
+@pytest.mark.parametrize("name", ["user.2", "user.1", "user.3", "nobody"])
+def test_who_forgot_a_password_is_told_the_same(springfield: Springfield, client: Client, name: str) -> None:
+    springfield.registered(2)
+    told = client.post("/springfield/forgotten-password", {"name": name})
+    assert text(told) == text(Client().post("/springfield/forgotten-password", {"name": "someone else"}))
+
+
+def test_a_reset_leads_to_a_new_password_and_in(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    page = f"/springfield/reset/{springfield.reset_now(2)}"
+    client.post(page, {"password1": "another good password", "password2": "another good password"})
+    assert who(client) == "user.2"
+    assert "have a new link sent" in text(client.get(page)).lower()
+    assert sign_in(Client(), "user.2", GOOD).status_code == 200
+
+
+def test_a_link_of_one_agency_is_nothing_in_another(
+    springfield: Springfield, shelbyville: Springfield, client: Client
+) -> None:
+    token = springfield.invitation_now(2)
+    answer = client.get(f"/shelbyville/register/{token}")
+    assert answer.status_code == 404
+    assert text(answer) == text(client.get("/shelbyville/register/whatever"))
+
+
+def test_a_session_of_one_agency_is_none_in_another(
+    springfield: Springfield, shelbyville: Springfield, client: Client
+) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    assert client.cookies[settings.SESSION_COOKIE_NAME]["path"] == HOME
+    # A browser would not send the cookie; somebody else might.
+    assert client.get("/shelbyville/").status_code == 302
+    assert who(client) == ""
+
+
+def test_a_user_whom_the_next_import_deactivates_is_out_with_the_next_click(
+    springfield: Springfield, client: Client
+) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    springfield.imported(person(2, STATUS="Inactive"))
+    assert who(client) == ""
+    springfield.imported(person(2))
+    assert who(client) == ""
+    assert sign_in(client, "user.2").status_code == 302
+
+
+def test_a_new_password_ends_all_other_sessions(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    other = Client()
+    for browser in (client, other):
+        sign_in(browser, "user.2")
+    page = f"/springfield/reset/{springfield.reset_now(2)}"
+    Client().post(page, {"password1": "another good password", "password2": "another good password"})
+    assert (who(client), who(other)) == ("", "")
+
+
+def test_one_address_cannot_try_for_ever(springfield: Springfield, client: Client, settings: Settings) -> None:
+    springfield.registered(2)
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "login_failed": "3/m/ip"}
+    for number in range(3):
+        sign_in(client, f"nobody{number}", "wrong")
+    events = len(springfield.events())
+    assert "too many" in text(sign_in(client, "user.2")).lower()
+    assert len(springfield.events()) == events
+    elsewhere = Client(REMOTE_ADDR="198.51.100.4")
+    assert sign_in(elsewhere, "user.2").status_code == 302
+
+
+def test_an_address_that_a_client_claims_is_not_believed(springfield: Springfield, settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {**settings.ACCOUNT_RATE_LIMITS, "login_failed": "2/m/ip"}
+    for number in range(3):
+        last = sign_in(Client(headers={"X-Forwarded-For": f"203.0.113.{number}"}), "nobody", "wrong")
+    assert "too many" in text(last).lower()
+
+
+@pytest.mark.parametrize("path", ["/nowhere/", "/nowhere", "/nowhere/sign-in", "/springfield/nowhere", "/Springfield/"])
+def test_what_is_not_there_is_not_found(springfield: Springfield, client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_addresses_lead_where_they_should(springfield: Springfield, client: Client) -> None:
+    assert client.get("/springfield").headers["Location"] == HOME
+    assert client.get(HOME).headers["Location"] == "/springfield/sign-in?next=/springfield/"
+    assert client.get("/").status_code == 200
+    assert client.get("/springfield/sign-in/not-possible").headers["Location"] == "/springfield/sign-in"
+    assert get_script_prefix() == "/"
+
+
+def test_a_host_that_is_not_ours_is_refused(springfield: Springfield) -> None:
+    assert Client(headers={"Host": "evil.example"}).get("/springfield/sign-in").status_code == 400
+
+
+def test_nobody_signs_up_unasked(springfield: Springfield, client: Client) -> None:
+    assert client.get("/springfield/sign-up").status_code == 404
+    assert "sign up" not in text(client.get("/springfield/sign-in")).lower()
