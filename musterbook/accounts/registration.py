@@ -27,7 +27,8 @@ class CannotInvite(Exception):
 
 def named(agency: Agency, name: str) -> User | None:
     """The user of the agency with that username, or else with that e-mail address."""
-    key = keys.key(name.strip())
+    # No database holds the character NUL, and PostgreSQL cannot be asked for it.
+    key = keys.key(name.strip().replace("\0", "\1"))
     found = User.objects.filter(agency=agency).filter(Q(username_key=key) | Q(email_key=key))
     users = sorted(found.select_related("agency", "role", "account")[:2], key=lambda user: user.username_key != key)
     return users[0] if users else None
