@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from django.utils.functional import SimpleLazyObject
 
-from musterbook import databases, environment, home
+from musterbook import databases, environment, home, mailserver
 
 # Where things are
 MUSTER_HOME = environment.home()
@@ -68,6 +68,11 @@ ALLAUTH_TRUSTED_PROXY_COUNT = environment.count("MUSTER_PROXIES")
 _SECURE = MUSTER_URL.startswith("https:")
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Mails
+MUSTER_MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
+MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
+MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 
 # Sessions: a cookie that no script reads, for the pages of one agency alone (middleware.Sessions). How long one lasts
 # without use is the agency's to say.

@@ -6,4 +6,5 @@ from musterbook.web import installation
 
 urlpatterns = [
     path("", installation.agencies, name="agencies"),
+    path("health", installation.health, name="health"),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from musterbook import __version__
-from musterbook.cli import agencies, audit, example, export, imports, installation
+from musterbook.cli import agencies, audit, example, export, imports, installation, people, serving
 from musterbook.cli.output import quiet_when_nobody_reads
 from musterbook.cli.session import take_process
 
@@ -26,6 +26,10 @@ app.command("undo")(imports.undo)
 app.command("export")(export.export)
 app.command("example")(example.example)
 app.add_typer(audit.app, name="audit")
+app.command("invite")(people.invite)
+app.command("unlock")(people.unlock)
+app.command("serve")(serving.serve)
+app.command("worker")(serving.worker)
 app.command("migrate")(installation.migrate)
 app.command("doctor")(installation.doctor)
 app.command("backup")(installation.backup)

@@ -47,6 +47,7 @@ def of(error: Exception) -> tuple[Exit, str] | None:
 def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.db import OperationalError
 
+    from musterbook.accounts import credentials, registration
     from musterbook.directory import (
         agencies,
         backups,
@@ -60,6 +61,9 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     )
 
     wrong: dict[type[Exception], Sentence] = {
+        credentials.UnknownUser: lambda e: f"There is no user with the external id “{e}” in this agency.",
+        credentials.NotAllowed: str,
+        registration.CannotInvite: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
         imports.UnknownImport: lambda e: (

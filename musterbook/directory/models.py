@@ -283,8 +283,11 @@ class Mail(models.Model):
     lease_until = models.DateTimeField(null=True)
     handed_at = models.DateTimeField(null=True)
     """When the last attempt began to hand it over: if nobody can tell what came of that, it is not sent again."""
+    ended_at = models.DateTimeField(null=True)
+    """When nothing was left to do: it was sent, or `problem` says why not."""
 
     class Meta:
         indexes = [
-            models.Index(fields=["next_attempt_at", "id"], condition=Q(sent_at__isnull=True), name="mail_to_send"),
+            models.Index(fields=["agency", "id"], condition=Q(ended_at__isnull=True), name="mail_to_send"),
+            models.Index(fields=["handed_at"], condition=Q(handed_at__isnull=False), name="mail_handed"),
         ]

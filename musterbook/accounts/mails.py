@@ -1,0 +1,61 @@
+"""What each mail says: one text a kind, its first line the subject; the HTML says the same."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template import Context
+from django.template.loader import get_template
+
+from musterbook.accounts import links
+from musterbook.directory.models import Mail, User
+
+KINDS = (
+    "invitation", "welcome", "reset", "reactivated", "deactivated", "email-changed", "password-changed", "second-factor",
+    "locked",
+)  # fmt: skip
+"""All kinds of mails; each has a text in templates/mail."""
+_LINKED: dict[str, links.Kind] = {"invitation": "invitation", "reset": "reset"}
+
+
+def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
+    """The mail as it leaves at that time; `user` is as the directory has them now, with agency, role and account."""
+    template: Any = get_template(f"mail/{mail.kind}.txt")
+    told = template.template.render(Context(_about(mail, user), autoescape=False))
+    subject, _, text = told.strip().partition("\n")
+    paragraphs = [paragraph for paragraph in text.strip().split("\n\n") if paragraph]
+    message = EmailMultiAlternatives(
+        subject, text.strip() + "\n", settings.MUSTER_MAIL_FROM, [mail.to], headers=_headers(mail, at)
+    )
+    html = get_template("mail/layout.html").render(
+        {"subject": subject, "paragraphs": paragraphs, "agency": user.agency}
+    )
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def _about(mail: Mail, user: User) -> dict[str, Any]:
+    agency = user.agency
+    kind = _LINKED.get(mail.kind)
+    return {
+        "name": f"{user.first_name} {user.last_name}",
+        "user": user,
+        "agency": agency,
+        "happened_at": mail.created_at,
+        "link": links.url(user, kind) if kind else "",
+        "hours": int(links.RESET_LASTS.total_seconds() // 3600),
+        "sign_in": f"{settings.MUSTER_URL}/{agency.slug}/sign-in",
+        "forgotten": f"{settings.MUSTER_URL}/{agency.slug}/forgotten-password",
+    }
+
+
+def _headers(mail: Mail, at: datetime) -> dict[str, str]:
+    """The same identity for each attempt, so that whoever gets it twice can tell; and no answers by machines."""
+    host = urlsplit(settings.MUSTER_URL).hostname
+    return {
+        "Message-ID": f"<mail-{mail.pk}.{mail.created_at:%Y%m%d%H%M%S}@{host}>",
+        "Date": at.strftime("%a, %d %b %Y %H:%M:%S +0000"),
+        "Auto-Submitted": "auto-generated",
+    }

@@ -1,0 +1,226 @@
+"""The outbox: mails that wait are sent, at a set pace, each agency in its turn; tried again on failure, and never twice.
+
+A mail is claimed for some minutes, so whatever becomes of its worker, another takes it up. Before it is handed to the server that
+is written down: if its worker ends just then, nobody can tell whether it left, and it is not sent again.
+"""
+
+import logging
+import smtplib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.smtp import EmailBackend
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+
+from musterbook.accounts import kinds, mails, registration
+from musterbook.directory import locks, trail
+from musterbook.directory.models import Mail, User
+from musterbook.directory.trail import Act
+from musterbook.home import prepare
+from musterbook.mailserver import SECONDS, Server
+
+_LOG = logging.getLogger(__name__)
+_LEASE = timedelta(minutes=5)
+_MINUTE = timedelta(minutes=1)
+_BATCH = 50
+ATTEMPTS = 8
+"""So often a mail is tried: at once, and after 1, 4, 16 and 64 minutes, then every six hours."""
+_LONGEST_WAIT = timedelta(hours=6)
+
+Now = Callable[[], datetime]
+Hand = Callable[[EmailMultiAlternatives], None]
+
+
+def send_due(worker: str, now: Now) -> int:
+    """Sends some of the mails that are due, as many as the pace allows; gives how many it looked after.
+
+    `worker`: a name that no other worker has; `now`: the clock.
+    """
+    _settle_lost(now())
+    claimed = _claim(worker, now())
+    if not claimed:
+        return 0
+    try:
+        with opened() as hand:
+            for mail in claimed:
+                _send(mail, hand, now)
+    except (OSError, smtplib.SMTPException) as error:
+        _put_back(claimed, now(), _said(error))
+    return len(claimed)
+
+
+def _settle_lost(at: datetime) -> None:
+    lost = Mail.objects.filter(ended_at=None, handed_at__isnull=False, lease_until__lt=at)
+    lost.update(ended_at=at, problem=_UNKNOWN)
+
+
+_UNKNOWN = "The connection or the worker ended while the mail was handed over: it may have arrived or not. Send it again by hand."
+
+
+def _claim(worker: str, at: datetime) -> list[Mail]:
+    """Takes mails that are due for this worker: those that single acts brought about first, then some of each agency."""
+    with transaction.atomic():
+        room = min(_BATCH, settings.MUSTER_MAILS_PER_MINUTE - _lately(at))
+        chosen = list(_due(at).filter(of=None).order_by("id")[: max(room, 0)])
+        chosen += _of_imports(at, room - len(chosen))
+        mine = Mail.objects.filter(pk__in=[mail.pk for mail in chosen])
+        mine.update(worker=worker, lease_until=at + _LEASE, attempts=F("attempts") + 1)
+    return list(mine.filter(worker=worker).order_by("of_id", "id"))
+
+
+def _lately(at: datetime) -> int:
+    """How many mails left within the last minute, or are about to."""
+    return (
+        Mail.objects.filter(handed_at__gt=at - _MINUTE).count()
+        + Mail.objects.filter(ended_at=None, handed_at=None, lease_until__gt=at).count()
+    )
+
+
+def _due(at: datetime) -> "QuerySet[Mail]":
+    waiting = Mail.objects.filter(ended_at=None, handed_at=None)
+    due = waiting.filter(
+        Q(next_attempt_at=None) | Q(next_attempt_at__lte=at), Q(lease_until=None) | Q(lease_until__lt=at)
+    )
+    return due.select_for_update(skip_locked=True) if connection.features.has_select_for_update_skip_locked else due
+
+
+def _of_imports(at: datetime, room: int) -> list[Mail]:
+    """Mails of imports, the oldest of each agency, so that one agency's many do not keep another's waiting."""
+    if room <= 0:
+        return []
+    agencies = list(Mail.objects.filter(ended_at=None, of__isnull=False).values_list("agency", flat=True).distinct())
+    share = max(room // max(len(agencies), 1), 1)
+    chosen: list[Mail] = []
+    for agency in agencies:
+        chosen += _due(at).filter(agency=agency, of__isnull=False).order_by("id")[: min(share, room - len(chosen))]
+        if len(chosen) >= room:
+            break
+    return chosen
+
+
+def _send(mail: Mail, hand: Hand, now: Now) -> None:
+    message = _made(mail, now())
+    if message is None:
+        return
+    try:
+        hand(message)
+    except smtplib.SMTPRecipientsRefused as error:
+        status, said = next(iter(error.recipients.values()))
+        _refused(mail, now(), status, said)
+    except smtplib.SMTPResponseException as error:
+        _refused(mail, now(), error.smtp_code, error.smtp_error)
+    except smtplib.SMTPServerDisconnected:
+        _end(mail, now(), _UNKNOWN)
+        raise
+    else:
+        _sent(mail, now())
+
+
+def _made(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
+    """The mail, marked as being handed over; None if it is not ours any more, or not true any more."""
+    with transaction.atomic():
+        locks.row(mail.agency)
+        user = User.objects.select_related("agency", "role", "account").get(pk=mail.user_id)
+        untrue = _untrue(mail, user)
+        if untrue:
+            _end(mail, at, untrue)
+            return None
+        if not _mine(mail).filter(lease_until__gt=at).update(handed_at=at):
+            return None
+        if mail.kind == "invitation":
+            registration.stamp(user, at)
+        elif mail.kind == "reset":
+            user.reset_at = at
+            user.save(update_fields=["reset_at"])
+        return mails.composed(mail, user, at)
+
+
+def _untrue(mail: Mail, user: User) -> str:
+    """Why the mail is not to be sent any more, "" if it is."""
+    if mail.kind in ("invitation", "reset") and not user.active:
+        return "Not sent: the user is Inactive by now."
+    if mail.kind == "invitation" and user.registered_at:
+        return "Not sent: the user has registered."
+    if mail.kind in ("invitation", "reset") and mail.to != user.email:
+        return "Not sent: the user's address has changed, and a newer mail goes there."
+    return ""
+
+
+def _sent(mail: Mail, at: datetime) -> None:
+    with transaction.atomic():
+        _mine(mail).update(sent_at=at, ended_at=at, problem="")
+        if mail.kind == "invitation":
+            trail.tell(mail.agency, Act(at, "", "system"), kinds.INVITED, mail.user)
+
+
+def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:
+    """What the server refuses for good is not tried again; what it refuses for now is."""
+    told = said.decode(errors="replace") if isinstance(said, bytes) else said
+    reason = f"The mail server refused it ({status}): {told}"
+    if status >= 500:
+        _end(mail, at, reason)
+    else:
+        _put_back([mail], at, reason)
+
+
+def _put_back(claimed: list[Mail], at: datetime, reason: str) -> None:
+    for mail in claimed:
+        wait = min(_MINUTE * 4 ** (mail.attempts - 1), _LONGEST_WAIT)
+        mine = _mine(mail).filter(ended_at=None)
+        if mail.attempts >= ATTEMPTS:
+            mine.update(ended_at=at, handed_at=None, problem=f"Given up after {ATTEMPTS} attempts. {reason}")
+        else:
+            mine.update(handed_at=None, lease_until=None, worker="", next_attempt_at=at + wait, problem=reason)
+
+
+def _end(mail: Mail, at: datetime, problem: str) -> None:
+    _mine(mail).update(ended_at=at, problem=problem)
+
+
+def _mine(mail: Mail) -> "QuerySet[Mail]":
+    """The mail, as long as its worker is who claimed it."""
+    return Mail.objects.filter(pk=mail.pk, worker=mail.worker, ended_at=None)
+
+
+def _said(error: Exception) -> str:
+    _LOG.warning("The mail server could not be reached", exc_info=error)
+    return f"The mail server could not be reached: {error}"
+
+
+@contextmanager
+def opened() -> Iterator[Hand]:
+    """What hands mails over: to the mail server, by one connection; or without one, to files in MUSTER_HOME."""
+    server: Server | None = settings.MUSTER_MAIL_SERVER
+    if server is None:
+        yield _to_file
+        return
+    backend = EmailBackend(
+        host=server.host, port=server.port, username=server.username, password=server.password,
+        use_tls=server.secure == "starttls", use_ssl=server.secure == "tls", timeout=SECONDS,
+    )  # fmt: skip
+    backend.open()
+    try:
+        yield lambda message: _by(backend, message)
+    finally:
+        backend.close()
+
+
+def _by(backend: EmailBackend, message: EmailMultiAlternatives) -> None:
+    backend.send_messages([message])
+
+
+def folder() -> Path:
+    """Where mails are kept as files when there is no mail server."""
+    return Path(settings.MUSTER_HOME) / "mail"
+
+
+def _to_file(message: EmailMultiAlternatives) -> None:
+    name = message.extra_headers["Message-ID"].strip("<>").partition("@")[0]
+    path = prepare(folder()) / f"{name}.eml"
+    path.touch(mode=0o600)
+    path.write_bytes(message.message().as_bytes())

@@ -1,0 +1,84 @@
+"""`muster invite` and `muster unlock`: what an administrator does for one user, and how the first one comes in."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from musterbook.cli import options
+from musterbook.cli.output import console, say, shown, write_json
+from musterbook.cli.session import opened
+
+if TYPE_CHECKING:
+    from musterbook.directory.trail import Act
+
+User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The user, by the external id.")]
+
+
+def invite(
+    external_id: User,
+    agency: options.Agency,
+    print_link: Annotated[
+        bool, typer.Option("--print-link", help="Send no mail; print the link, for whoever brings it to the user.")
+    ] = False,
+    as_: options.As = "",
+    output: options.Output = "text",
+) -> None:
+    """Invite a user to register. Invitations sent before are void from then on.
+
+    Example: muster invite --agency springfield-pd E-1007 --print-link
+    """
+    with opened():
+        from musterbook.accounts import credentials
+        from musterbook.directory import agencies
+
+        of = agencies.find(agency)
+        by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
+        link = ""
+        if print_link:
+            link = credentials.invitation(user, act, by)
+        else:
+            credentials.invite(user, act, by)
+        if output == "json":
+            write_json(
+                {"agency": of.slug, "external_id": user.external_id, "mail": not print_link, "link": link or None}
+            )
+        elif print_link:
+            say(
+                f"Whoever opens this link within {of.invitation_days} days chooses the password of {shown(external_id)}, once:"
+            )
+            console().print(link, markup=False, soft_wrap=True)
+        else:
+            say(f"An invitation to {user.email} is in the outbox. {_leaves()}")
+
+
+def _leaves() -> str:
+    from django.conf import settings
+
+    if settings.MUSTER_MAIL_SERVER is None:
+        return "There is no mail server (MUSTER_SMTP_URL): `muster worker` writes mails into files. --print-link needs none."
+    return "`muster serve` or `muster worker` sends it."
+
+
+def unlock(external_id: User, agency: options.Agency, as_: options.As = "", output: options.Output = "text") -> None:
+    """End the lock of a user's account.
+
+    Example: muster unlock --agency springfield-pd E-1007
+    """
+    with opened():
+        from musterbook.accounts import credentials
+        from musterbook.directory import agencies
+
+        of = agencies.find(agency)
+        by, user = credentials.operator(of, as_), credentials.user(of, external_id)
+        ended = credentials.unlock(user, _act(as_), by)
+        if output == "json":
+            write_json({"agency": of.slug, "external_id": user.external_id, "unlocked": ended})
+        else:
+            say(f"{shown(external_id)} is unlocked." if ended else f"{shown(external_id)} was not locked.")
+
+
+def _act(actor: str) -> "Act":
+    from musterbook.directory.trail import Act
+
+    return Act(datetime.now(UTC), actor, "cli")

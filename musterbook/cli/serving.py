@@ -1,0 +1,132 @@
+"""`muster serve` and `muster worker`: the pages, and the process that does what need not wait for them."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from typing import Annotated
+
+import typer
+
+from musterbook.cli.output import say
+from musterbook.cli.session import opened
+
+_SPAWN = multiprocessing.get_context("spawn")
+_LESS_URGENT = 5
+"""How much more patient the worker is than the pages."""
+_AGAIN_AFTER, _END_WITHIN = 1.0, 20.0
+"""Seconds until a worker that ended is started again, and those that it has to end its work in."""
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(
+    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen at.")] = 8000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer requests.")] = 2,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Pages alone; run `muster worker` beside them.")
+    ] = False,
+) -> None:
+    """Serve the pages, and do what waits for nobody (mails, locks whose time is over) in a process beside them.
+
+    Example: muster serve --port 8000
+    """
+    from granian.constants import Interfaces
+    from granian.server import Server
+
+    # In a process of its own: this one stays small, for it only watches over others.
+    ready = _SPAWN.Process(target=_ready)
+    ready.start()
+    ready.join()
+    if ready.exitcode:
+        raise typer.Exit(ready.exitcode)
+    server = Server(
+        "musterbook.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
+        websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN), log_enabled=False,
+        process_name="muster",
+    )  # fmt: skip
+    beside = None if no_worker else _Beside()
+    server.on_startup(lambda: say(f"The pages are at http://{host}:{port}/ (Ctrl-C ends this)."))
+    try:
+        server.serve()
+    finally:
+        if beside:
+            beside.end()
+
+
+def _ready() -> None:
+    try:
+        with opened():
+            pass
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+
+
+class _Beside:
+    """The worker's process: started again when it ends before its time."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._process: BaseProcess | None = None
+        self._watch = threading.Thread(target=self._keep, daemon=True)
+        self._watch.start()
+
+    def _keep(self) -> None:
+        while not self._ended.is_set():
+            self._process = _SPAWN.Process(target=_worker, args=(os.getpid(),))
+            self._process.start()
+            self._process.join()
+            if not self._ended.wait(_AGAIN_AFTER):
+                say(f"The worker ended (status {self._process.exitcode}); it is started again.")
+
+    def end(self) -> None:
+        """Ends it, the mail in hand first."""
+        self._ended.set()
+        if self._process and self._process.is_alive():
+            self._process.terminate()
+            self._process.join(_END_WITHIN)
+            self._process.kill()
+        self._watch.join(_END_WITHIN)
+
+
+def _worker(parent: int) -> None:
+    _die_with(parent)
+    os.nice(_LESS_URGENT)
+    with suppress(typer.Exit):
+        _work()
+
+
+def _die_with(parent: int) -> None:
+    """Has this process end when its parent does, however that ends; where the system cannot, it goes on alone."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit()
+
+
+def worker(
+    once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
+) -> None:
+    """Send mails, end locks whose time is over, forget old sessions. Any number may run at once, on PostgreSQL on any machine.
+
+    Example: muster worker
+    """
+    if once:
+        with opened():
+            from musterbook import jobs
+
+            mails = jobs.once()
+            say(f"Mails looked after: {mails:,}.")
+        return
+    _work()
+
+
+def _work() -> None:
+    with opened():
+        from musterbook import jobs
+
+        jobs.work(jobs.stopped_by_signals())

@@ -1,0 +1,39 @@
+"""Which server mails leave by: the one that a URL names, or none."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+SECONDS = 30
+"""How long we wait for a mail server's answer."""
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_EXPECTED = "Write it as smtp+starttls://user:password@host:587, smtps://… or smtp://…."
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server; `secure`: "" for no encryption, `starttls`, or `tls` from the start."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    secure: str
+
+
+def configured(url: str) -> Server | None:
+    """The server of the URL, None for "". Raises ImproperlyConfigured, without the password in its sentence."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ImproperlyConfigured(f"MUSTER_SMTP_URL cannot be read. {_EXPECTED}") from None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ImproperlyConfigured(f"MUSTER_SMTP_URL is not the address of a mail server. {_EXPECTED}")
+    return Server(
+        parts.hostname, port or _PORTS[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
+        {"smtp": "", "smtp+starttls": "starttls", "smtps": "tls"}[parts.scheme],
+    )  # fmt: skip
