@@ -146,6 +146,8 @@ def _untrue(mail: Mail, user: User) -> str:
         return "Not sent: the user is Inactive by now."
     if mail.kind == "invitation" and user.registered_at:
         return "Not sent: the user has registered."
+    if mail.kind == "invitation" and mail.attempts == 1 and user.invited_at and user.invited_at > mail.created_at:
+        return "Not sent: a newer invitation was made."
     if mail.kind in ("invitation", "reset") and mail.to != user.email:
         return "Not sent: the user's address has changed, and a newer mail goes there."
     return ""

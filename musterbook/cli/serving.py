@@ -4,6 +4,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
 
@@ -38,6 +40,7 @@ def serve(
     from granian.constants import Interfaces
     from granian.server import Server
 
+    _see_that_it_is_free(host, port)
     # In a process of its own: this one stays small, for it only watches over others.
     ready = _SPAWN.Process(target=_ready)
     ready.start()
@@ -47,7 +50,6 @@ def serve(
     server = Server(
         "musterbook.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
         websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN), log_enabled=False,
-        process_name="muster",
     )  # fmt: skip
     beside = None if no_worker else _Beside()
     server.on_startup(lambda: say(f"The pages are at http://{host}:{port}/ (Ctrl-C ends this)."))
@@ -56,6 +58,15 @@ def serve(
     finally:
         if beside:
             beside.end()
+
+
+def _see_that_it_is_free(host: str, port: int) -> None:
+    """Ends the command if nobody can listen there; the server itself would share a port with another."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        say(f"Nothing can listen at {host}:{port}: {error.strerror}. Choose another with --host and --port.")
+        raise typer.Exit(Exit.FAILED) from None
 
 
 def _ready() -> None:
