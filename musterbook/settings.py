@@ -40,6 +40,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "musterbook.web.middleware.limits",
+    "musterbook.web.middleware.second_factor",
 ]
 ROOT_URLCONF = "musterbook.urls"
 WSGI_APPLICATION = "musterbook.wsgi.application"
@@ -110,11 +111,16 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 # A whole shift may sign in from behind one address.
-ACCOUNT_RATE_LIMITS = {"login": "240/m/ip", "login_failed": "30/5m/ip", "reset_password": "30/5m/ip"}
+ACCOUNT_RATE_LIMITS = {"login": "240/m/ip", "login_failed": "30/5m/ip,10/5m/key", "reset_password": "30/5m/ip"}
+MFA_ADAPTER = "musterbook.accounts.factors.Adapter"
+MFA_FORMS = {
+    "authenticate": "musterbook.accounts.factors.Code",
+    "reauthenticate": "musterbook.accounts.factors.CodeAgain",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE
-MFA_TOTP_ISSUER = "Musterbook"
+MFA_RECOVERY_CODES_SHOW_ONCE = True
 USERSESSIONS_TRACK_ACTIVITY = False
 SOCIALACCOUNT_AUTO_SIGNUP = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False

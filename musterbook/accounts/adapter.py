@@ -3,10 +3,13 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
+from allauth.account.internal.stagekit import clear_login
+from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 
-from musterbook.accounts import kinds, registration, requests, signing_in
+from musterbook.accounts import again, kinds, registration, requests, signing_in
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -58,9 +61,26 @@ class Adapter(DefaultAccountAdapter):
         request: HttpRequest = self.request
         return self.authenticate(request, username=user.user.username, password=password) == user
 
+    def is_reauthentication_required(self, *, app: str = "") -> bool:  # noqa: ARG002
+        """Whether to ask to sign in again. The library itself would let pass who has nothing but a provider to sign in by."""
+        if again.is_recent(self.request):
+            return False
+        if not get_reauthentication_flows(self.request.user):
+            raise ReauthenticationRequired
+        return True
+
     def set_password(self, user: Account, password: str) -> None:
         """Gives the account a new password."""
         registration.change(user, password, requests.act(self.request))
+
+    def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
+        """Lets only users of the agency whose page it is go on: a passkey or a provider may name another's."""
+        if user.user.agency_id != requests.agency(request).pk or not user.is_active:
+            clear_login(request)
+            act = requests.act(request)
+            trail.tell(requests.agency(request), act, kinds.SIGN_IN_FAILED, None, outcome=kinds.FAILED)
+            return self.respond_user_inactive(request, user)
+        return super().pre_login(request, user, **about)
 
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Records the sign-in, with the factors that it took."""
@@ -69,17 +89,19 @@ class Adapter(DefaultAccountAdapter):
 
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Tells the user of a change of how they sign in, and the trail of what changed."""
-        kind = _CHANGES.get(template_prefix.removeprefix("mfa/email/").removeprefix("account/email/"))
-        if kind:
-            trail.tell(user.user.agency, requests.act(self.request), kind, user.user)
-            registration.post(user.user, "second-factor", requests.act(self.request).at)
+        change = _CHANGES.get(template_prefix.removeprefix("mfa/email/"))
+        if change:
+            kind, before, after = change
+            act = requests.act(self.request)
+            trail.tell(user.user.agency, registration.by(user.user, act), kind, user.user, {"factor": (before, after)})
+            registration.post(user.user, "second-factor", act.at)
 
 
 _CHANGES = {
-    "totp_activated": kinds.SECOND_FACTOR_ADDED,
-    "totp_deactivated": kinds.SECOND_FACTOR_REMOVED,
-    "webauthn_added": kinds.SECOND_FACTOR_ADDED,
-    "webauthn_removed": kinds.SECOND_FACTOR_REMOVED,
-    "recovery_codes_generated": kinds.RECOVERY_CODES_MADE,
+    "totp_activated": (kinds.SECOND_FACTOR_ADDED, "", "one-time codes"),
+    "totp_deactivated": (kinds.SECOND_FACTOR_REMOVED, "one-time codes", ""),
+    "webauthn_added": (kinds.SECOND_FACTOR_ADDED, "", "passkey"),
+    "webauthn_removed": (kinds.SECOND_FACTOR_REMOVED, "passkey", ""),
+    "recovery_codes_generated": (kinds.RECOVERY_CODES_MADE, "", "recovery codes"),
 }
-"""The library's notices of a change, and what the trail calls it."""
+"""The library's notices of a change, what the trail calls it, and the factor before and after."""

@@ -9,8 +9,11 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
-from django.urls import get_script_prefix, set_script_prefix
+from django.shortcuts import redirect
+from django.urls import get_script_prefix, resolve, set_script_prefix, set_urlconf
 
+from musterbook.accounts import factors
+from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -57,9 +60,11 @@ def agencies(respond: Respond) -> Respond:
         request.urlconf = "musterbook.web.urls"
         request.path_info = f"/{rest}"
         set_script_prefix(prefix)
+        set_urlconf(request.urlconf)
         try:
             response = respond(request)
         finally:
+            set_urlconf(None)
             set_script_prefix(before)
         if isinstance(response, HttpResponse):
             for cookie in response.cookies.values():
@@ -122,3 +127,20 @@ def _note(request: HttpRequest) -> None:
         logout(request)
     elif now - seen >= _NOTE_EVERY or _SEEN not in request.session:
         request.session[_SEEN] = now
+
+
+_WITHOUT_FACTOR = ("mfa_", "account_")
+"""The names of pages that a user may see who has yet to set up a second factor."""
+
+
+def second_factor(respond: Respond) -> Respond:
+    """Leads who must have a second factor, and has none, to where it is set up, and nowhere else."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if isinstance(request.user, Account) and factors.lacks(request.user):
+            name = resolve(request.path_info).url_name or ""
+            if not name.startswith(_WITHOUT_FACTOR):
+                return redirect("mfa_index")
+        return respond(request)
+
+    return answer

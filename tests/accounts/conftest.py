@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import links, registration
@@ -19,6 +22,17 @@ GOOD = "a quiet brown heron"
 def act(minutes: float = 0) -> Act:
     """An act of somebody at a page, so many minutes after the import."""
     return Act(NOW + timedelta(minutes=minutes), "", "page", "192.0.2.7", "Browser/1.0")
+
+
+def age(client: Client, minutes: float) -> None:
+    """Makes the client's session older by so many minutes, all that it remembers of time included."""
+    session = SessionStore(client.cookies[settings.SESSION_COOKIE_NAME].value.partition(":")[0])
+    for name in ("began", "seen"):
+        if name in session:
+            session[name] -= minutes * 60
+    for record in session.get("account_authentication_methods", []):
+        record["at"] -= minutes * 60
+    session.save()
 
 
 @dataclass

@@ -1,0 +1,199 @@
+"""Second factors by one-time codes: set up, asked for, required by role, and attacked. Passkeys: in a browser."""
+
+import re
+import time
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from cryptography.fernet import InvalidToken
+from django.core.cache import cache
+from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from musterbook.accounts import factors, secrecy
+from musterbook.directory import models, trail
+from tests.accounts.conftest import GOOD, Springfield, act, age
+from tests.accounts.test_entrance import HOME, sign_in, text, who
+from tests.directory.cast import person
+
+PAGES = "/springfield/my-account/second-factors/"
+STEP = f"{PAGES}authenticate/"
+
+
+def code(secret: str) -> str:
+    """The code that an app shows now."""
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30)))
+
+
+def fresh() -> None:
+    """Forgets which codes were used, as half a minute does."""
+    cache.clear()
+
+
+def set_up(client: Client) -> str:
+    """Signs in again, as setting up asks for, and sets up one-time codes; gives the secret."""
+    client.post("/springfield/sign-in/again", {"password": GOOD})
+    page = client.get(f"{PAGES}totp/activate/").content.decode()
+    found = re.search(r"[A-Z2-7]{32}", page)
+    assert found
+    client.post(f"{PAGES}totp/activate/", {"code": code(found.group())})
+    assert Authenticator.objects.filter(type="totp").exists()
+    fresh()
+    return found.group()
+
+
+@pytest.fixture
+def secret(springfield: Springfield, client: Client) -> str:
+    """The secret of the officer's app; the officer is signed out."""
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    made = set_up(client)
+    client.post("/springfield/sign-out")
+    return made
+
+
+def test_a_user_with_codes_signs_in_with_both(springfield: Springfield, secret: str, client: Client) -> None:
+    assert sign_in(client, "user.2").headers["Location"] == STEP
+    assert who(client) == ""
+    assert client.post(STEP, {"code": code(secret)}).headers["Location"] == HOME
+    assert who(client) == "user.2"
+    event = models.Event.objects.filter(kind="user.signed-in").latest("id")
+    assert event.changes == '{"factors":["","password+totp"]}'
+
+
+def test_the_password_alone_opens_nothing(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    for path in (HOME, PAGES, "/springfield/my-account/password", "/springfield/my-account/sessions/"):
+        assert "/sign-in" in client.get(path).headers["Location"]
+
+
+def test_the_second_step_alone_opens_nothing(springfield: Springfield, secret: str, client: Client) -> None:
+    client.post(STEP, {"code": code(secret)})
+    assert who(client) == ""
+
+
+def test_a_code_is_used_once(springfield: Springfield, secret: str, client: Client) -> None:
+    now = code(secret)
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": now})
+    assert who(client) == "user.2"
+    other = Client()
+    sign_in(other, "user.2")
+    other.post(STEP, {"code": now})
+    assert who(other) == ""
+
+
+def test_wrong_codes_lock_and_no_code_helps_then(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    for _ in range(5):
+        assert "Incorrect" in text(client.post(STEP, {"code": "000000"}))
+    assert springfield.user(2).locked_at is not None
+    assert "locked" in text(client.post(STEP, {"code": code(secret)}))
+    assert who(client) == ""
+    assert sign_in(Client(), "user.2").status_code == 200
+    assert [kind for kind, *_ in springfield.events()].count("user.sign-in-failed") == 6
+
+
+def test_the_code_of_another_account_is_none(springfield: Springfield, secret: str) -> None:
+    springfield.registered(1)
+    admin = Client()
+    sign_in(admin, "user.1")
+    set_up(admin)
+    admin.post("/springfield/sign-out")
+    sign_in(admin, "user.1")
+    admin.post(STEP, {"code": code(secret)})
+    assert who(admin) == ""
+
+
+def test_a_recovery_code_stands_in_once(springfield: Springfield, secret: str, client: Client) -> None:
+    authenticator = Authenticator.objects.get(type="recovery_codes")
+    first = authenticator.wrap().get_unused_codes()[0]
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": first})
+    assert who(client) == "user.2"
+    other = Client()
+    sign_in(other, "user.2")
+    other.post(STEP, {"code": first})
+    assert who(other) == ""
+
+
+def test_no_secret_stands_in_the_database(springfield: Springfield, secret: str) -> None:
+    kept = "".join(str(authenticator.data) for authenticator in Authenticator.objects.all())
+    assert secret not in kept
+    for unused in Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes():
+        assert unused not in kept
+    assert secrecy.unseal(Authenticator.objects.get(type="totp").data["secret"]) == secret
+    with pytest.raises(InvalidToken):
+        secrecy.unseal(secrecy.seal("x")[:-4] + "AAA=")
+
+
+def test_setting_up_asks_to_sign_in_again_and_is_told(
+    springfield: Springfield, client: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    account = springfield.registered(2)
+    sign_in(client, "user.2")
+    assert client.get(f"{PAGES}totp/activate/").status_code == 200
+    age(client, 16)
+    assert "sign-in/again" in client.get(f"{PAGES}totp/activate/").headers["Location"]
+    with django_capture_on_commit_callbacks(execute=True):
+        set_up(client)
+    assert factors.has(account)
+    added = [event for event in springfield.events() if "second-factor" in event[0] or "recovery" in event[0]]
+    assert added == [("user.second-factor-added", "E-2", "E-2", "")]
+    assert springfield.mails() == ["welcome", "second-factor"]
+
+
+def test_who_needs_a_second_factor_sets_it_up_before_anything_else(springfield: Springfield, client: Client) -> None:
+    models.Role.objects.filter(name="Officer").update(second_factor=True)
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    for path in (HOME, "/springfield/my-account/sessions/"):
+        assert client.get(path).headers["Location"] == PAGES
+    assert client.get("/springfield/nowhere").status_code == 404
+    assert client.get("/springfield/my-account/password").status_code in (200, 302)
+    set_up(client)
+    assert who(client) == "user.2"
+
+
+def test_a_role_that_asks_for_it_by_now_does_so_with_the_next_click(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    models.Role.objects.filter(name="Chief").update(second_factor=True)
+    springfield.imported(person(2, ROLE="Chief"))
+    assert client.get(HOME).headers["Location"] == PAGES
+
+
+def test_the_last_required_factor_stays(springfield: Springfield, secret: str, client: Client) -> None:
+    models.Role.objects.filter(name="Officer").update(second_factor=True)
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": code(secret)})
+    client.post("/springfield/sign-in/again", {"password": GOOD})
+    client.post(f"{PAGES}totp/deactivate/")
+    assert factors.has(springfield.user(2).account)
+    models.Role.objects.update(second_factor=False)
+    client.post(f"{PAGES}totp/deactivate/")
+    assert not factors.has(springfield.user(2).account)
+    assert springfield.events()[-1][0] == "user.second-factor-removed"
+
+
+def test_an_administrator_removes_the_factors_of_who_lost_them(springfield: Springfield, secret: str) -> None:
+    assert factors.remove_all(springfield.user(2), act())
+    assert not factors.remove_all(springfield.user(2), act())
+    client = Client()
+    assert sign_in(client, "user.2").headers["Location"] == HOME
+    assert trail.verify(springfield.agency).wrong == ""
+
+
+def test_a_reset_asks_for_the_second_factor_as_well(springfield: Springfield, secret: str, client: Client) -> None:
+    page = f"/springfield/reset/{springfield.reset_now(2)}"
+    answer = client.post(page, {"password1": "another good password", "password2": "another good password"})
+    assert answer.headers["Location"] == STEP
+    assert who(client) == ""
+
+
+def test_deactivated_between_the_steps_is_out(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    springfield.imported(person(2, STATUS="Inactive"))
+    client.post(STEP, {"code": code(secret)})
+    assert who(client) == ""
