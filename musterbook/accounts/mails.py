@@ -27,7 +27,7 @@ def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
     subject, _, text = told.strip().partition("\n")
     paragraphs = [paragraph for paragraph in text.strip().split("\n\n") if paragraph]
     message = EmailMultiAlternatives(
-        subject, text.strip() + "\n", settings.MUSTER_MAIL_FROM, [mail.to], headers=_headers(mail, at)
+        subject.strip(), text.strip() + "\n", settings.MUSTER_MAIL_FROM, [mail.to], headers=_headers(mail, at)
     )
     html = get_template("mail/layout.html").render(
         {"subject": subject, "paragraphs": paragraphs, "agency": user.agency}

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.smtp import EmailBackend
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from musterbook.accounts import kinds, mails, registration
@@ -48,7 +48,7 @@ def send_due(worker: str, now: Now) -> int:
     try:
         with opened() as hand:
             for mail in claimed:
-                _send(mail, hand, now)
+                _send_or_tell(mail, hand, now)
     except (OSError, smtplib.SMTPException) as error:
         _put_back(claimed, now(), _said(error))
     return len(claimed)
@@ -101,6 +101,17 @@ def _of_imports(at: datetime, room: int) -> list[Mail]:
         if len(chosen) >= room:
             break
     return chosen
+
+
+def _send_or_tell(mail: Mail, hand: Hand, now: Now) -> None:
+    """Sends the mail; an error of our own in one is logged, and keeps no other waiting."""
+    try:
+        _send(mail, hand, now)
+    except (OSError, smtplib.SMTPException, Error):
+        raise
+    except Exception as error:  # noqa: BLE001  (it is logged whole, and the mail says it)
+        _LOG.exception("A mail could not be made: %s", mail.kind)
+        _put_back([mail], now(), f"It could not be made: {error}")
 
 
 def _send(mail: Mail, hand: Hand, now: Now) -> None:
@@ -205,8 +216,8 @@ def opened() -> Iterator[Hand]:
         host=server.host, port=server.port, username=server.username, password=server.password,
         use_tls=server.secure == "starttls", use_ssl=server.secure == "tls", timeout=SECONDS,
     )  # fmt: skip
-    backend.open()
     try:
+        backend.open()
         yield lambda message: _by(backend, message)
     finally:
         backend.close()

@@ -1,0 +1,445 @@
+"""Mails leave the outbox: by a real server on loopback that keeps what it gets, at a pace, in turn, never twice."""
+
+import email
+import email.policy
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+from pytest_django import Settings
+
+from musterbook import jobs, mailserver
+from musterbook.accounts import lockout, outbox, registration
+from musterbook.accounts.mails import KINDS
+from musterbook.directory import models
+from musterbook.directory.models import Mail
+from musterbook.mailserver import Server
+from tests.accounts.conftest import GOOD, Springfield, act
+from tests.directory.cast import NOW, person
+
+
+class Kept:
+    """A mail server's memory, and its moods."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.answers: dict[str, str] = {}
+        self.hang_up = False
+        self.sessions: set[object] = set()
+
+    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+        self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]
+    ) -> str:
+        """Takes a recipient, or answers as told."""
+        answer = self.answers.get(address, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Keeps a mail, or hangs up."""
+        if self.hang_up:
+            assert server.transport
+            server.transport.close()
+            return "250 nobody hears this"
+        self.sessions.add(session.peer)
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.mails.append(email.message_from_bytes(content, policy=email.policy.default))
+        return "250 OK"
+
+    def to(self, number: int) -> list[EmailMessage]:
+        """The mails to the user of that number."""
+        return [mail for mail in self.mails if mail["To"] == f"user{number}@agency.example"]
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Kept]:
+    """A mail server on loopback, which mails leave by."""
+    kept = Kept()
+    controller = Controller(kept, hostname="127.0.0.1", port=_free_port())
+    controller.start()
+    settings.MUSTER_MAIL_SERVER = Server("127.0.0.1", controller.port, "", "", "")
+    settings.MUSTER_MAILS_PER_MINUTE = 1000
+    yield kept
+    controller.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Clock:
+    """A clock that stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.at = NOW + timedelta(minutes=1)
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.at
+
+    def on(self, minutes: float) -> None:
+        """Moves on."""
+        self.at += timedelta(minutes=minutes)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the outbox."""
+    return Clock()
+
+
+def text(mail: EmailMessage, form: str = "plain") -> str:
+    """The mail's text in that form."""
+    body = mail.get_body((form,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def test_whom_an_import_adds_is_invited_and_registers_by_the_link(
+    springfield: Springfield, server: Kept, client: Client
+) -> None:
+    assert outbox.send_due("w", jobs.now) == 2
+    [mail] = server.to(2)
+    assert mail["Subject"] == "Your account at Springfield"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    link = next(word for word in text(mail).split() if "/register/" in word)
+    assert link.startswith("http://localhost:8000/springfield/register/")
+    assert link in text(mail, "html")
+    path = link.removeprefix("http://localhost:8000")
+    assert client.post(path, {"password1": GOOD, "password2": GOOD}).status_code == 302
+    assert springfield.user(2).registered_at
+    assert outbox.send_due("w", jobs.now) == 1
+    assert "registered" in server.mails[-1]["Subject"]
+    assert [kind for kind, *_ in springfield.events()].count("user.invited") == 2
+
+
+def test_a_batch_takes_one_connection(springfield: Springfield, server: Kept, clock: Clock) -> None:
+    outbox.send_due("w", clock)
+    assert (len(server.mails), len(server.sessions)) == (2, 1)
+
+
+def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Kept, clock: Clock) -> None:
+    springfield.registered(2)
+    Mail.objects.all().delete()
+    for kind in KINDS:
+        registration.post(springfield.user(1 if kind == "invitation" else 2), kind, clock())
+    outbox.send_due("w", clock)
+    assert len(server.mails) == len(KINDS) == len({mail["Subject"] for mail in server.mails})
+    for mail in server.mails:
+        assert "Springfield" in mail["Subject"]
+        assert "First" in text(mail)
+        assert "First" in text(mail, "html")
+        assert "{{" not in text(mail) + text(mail, "html")
+
+
+def test_nothing_is_sent_twice_and_nothing_again(springfield: Springfield, server: Kept, clock: Clock) -> None:
+    assert outbox.send_due("w", clock) == 2
+    assert outbox.send_due("v", clock) == 0
+    assert len(server.mails) == 2
+
+
+def test_what_another_worker_has_claimed_is_left_to_it_until_its_time_is_over(
+    springfield: Springfield, server: Kept, clock: Clock
+) -> None:
+    assert len(outbox._claim("other", clock())) == 2
+    assert outbox.send_due("w", clock) == 0
+    clock.on(6)
+    assert outbox.send_due("w", clock) == 2
+
+
+def test_a_worker_that_was_overtaken_sends_nothing(springfield: Springfield, server: Kept, clock: Clock) -> None:
+    claimed = outbox._claim("slow", clock())
+    clock.on(6)
+    outbox.send_due("quick", clock)
+    with outbox.opened() as hand:
+        for mail in claimed:
+            outbox._send(mail, hand, clock)
+    assert len(server.mails) == 2
+
+
+def test_a_mail_whose_worker_died_while_handing_it_over_is_not_sent_again(
+    springfield: Springfield, server: Kept, clock: Clock
+) -> None:
+    [first, second] = outbox._claim("dies", clock())
+    assert outbox._made(first, clock())
+    clock.on(6)
+    assert outbox.send_due("w", clock) == 1
+    assert [mail["To"] for mail in server.mails] == [second.to]
+    first.refresh_from_db()
+    assert "nobody" not in first.problem
+    assert (first.sent_at, first.ended_at, "Send it again by hand" in first.problem) == (None, clock.at, True)
+
+
+def test_a_server_that_hangs_up_in_the_middle_gets_no_second_copy(
+    springfield: Springfield, server: Kept, clock: Clock
+) -> None:
+    server.hang_up = True
+    outbox.send_due("w", clock)
+    server.hang_up = False
+    clock.on(500)
+    outbox.send_due("w", clock)
+    ended = Mail.objects.get(problem__contains="it may have arrived or not")
+    assert [mail["To"] for mail in server.mails] == [Mail.objects.exclude(pk=ended.pk).get().to]
+
+
+def test_a_server_that_is_away_is_tried_again_later_and_later_and_then_given_up(
+    springfield: Springfield, settings: Settings, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.MUSTER_MAIL_SERVER = Server("127.0.0.1", 1, "", "", "")
+    waits = []
+    for _ in range(outbox.ATTEMPTS - 1):
+        assert outbox.send_due("w", clock) == 2
+        due = Mail.objects.earliest("id").next_attempt_at
+        assert due
+        waits.append(int((due - clock.at).total_seconds() // 60))
+        assert outbox.send_due("w", clock) == 0
+        clock.at = due
+    assert waits == [1, 4, 16, 64, 256, 360, 360]
+    outbox.send_due("w", clock)
+    assert Mail.objects.filter(ended_at=clock.at, problem__startswith="Given up after 8 attempts").count() == 2
+    assert "could not be reached" in caplog.text
+
+
+@pytest.mark.parametrize(("answer", "again"), [("550 No such mailbox", False), ("451 Busy", True)])
+def test_what_the_server_refuses_for_good_is_not_tried_again(
+    springfield: Springfield, server: Kept, clock: Clock, answer: str, again: bool
+) -> None:
+    server.answers["user2@agency.example"] = answer
+    outbox.send_due("w", clock)
+    mail = Mail.objects.get(to="user2@agency.example")
+    assert answer.partition(" ")[2] in mail.problem
+    server.answers.clear()
+    clock.on(2)
+    outbox.send_due("w", clock)
+    assert len(server.to(2)) == again
+
+
+def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server: Kept, clock: Clock) -> None:
+    springfield.registered(1)
+    registration.post(springfield.user(1), "reset", clock())
+    registration.post(springfield.user(2), "invitation", clock())
+    springfield.imported(person(1, ROLE="Admin", EMAIL="new@agency.example"), person(2, STATUS="Inactive"))
+    outbox.send_due("w", clock)
+    said = set(Mail.objects.filter(sent_at=None).values_list("problem", flat=True))
+    assert said == {
+        "Not sent: the user has registered.",
+        "Not sent: the user is Inactive by now.",
+        "Not sent: the user's address has changed, and a newer mail goes there.",
+    }
+    assert {mail["Subject"] for mail in server.mails} == {
+        "You have registered at Springfield", "Your e-mail address at Springfield was changed"
+    }  # fmt: skip
+
+
+def test_an_older_invitation_does_not_void_a_newer_one(springfield: Springfield, server: Kept) -> None:
+    token = springfield.invitation(2, minutes=5)
+    outbox.send_due("w", jobs.now)
+    assert server.to(2) == []
+    registration.register(springfield.agency, token, GOOD, act(6))
+
+
+def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Kept, client: Client) -> None:
+    springfield.registered(2)
+    registration.ask_reset(springfield.agency, "user.2", replace(act(), at=jobs.now()))
+    outbox.send_due("w", jobs.now)
+    mail = next(mail for mail in server.to(2) if "new password" in mail["Subject"])
+    link = next(word for word in text(mail).split() if "/reset/" in word)
+    assert client.get(link.removeprefix("http://localhost:8000")).status_code == 200
+    assert springfield.user(2).reset_at
+
+
+def test_the_pace_is_kept_by_all_workers_together(
+    springfield: Springfield, server: Kept, settings: Settings, clock: Clock
+) -> None:
+    settings.MUSTER_MAILS_PER_MINUTE = 3
+    springfield.imported(*(person(number) for number in range(10, 15)))
+    assert [outbox.send_due(worker, clock) for worker in "abc"] == [3, 0, 0]
+    clock.on(0.5)
+    assert outbox.send_due("a", clock) == 0
+    clock.on(0.6)
+    assert [outbox.send_due(worker, clock) for worker in "abc"] == [3, 0, 0]
+
+
+def test_one_agencys_many_invitations_do_not_keep_anothers_waiting(
+    springfield: Springfield, shelbyville: Springfield, server: Kept, settings: Settings, clock: Clock
+) -> None:
+    springfield.registered(2)
+    springfield.imported(*(person(number) for number in range(10, 20)))
+    registration.ask_reset(springfield.agency, "user.2", act())
+    settings.MUSTER_MAILS_PER_MINUTE = 6
+    outbox.send_due("w", clock)
+    told = [mail["Subject"] for mail in server.mails]
+    assert told[:2] == ["You have registered at Springfield", "A new password for Springfield"]
+    # One of Springfield's two is for somebody who has registered by now.
+    assert sorted(told[2:]) == ["Your account at Shelbyville"] * 2 + ["Your account at Springfield"]
+
+
+def test_without_a_mail_server_mails_are_files_for_their_owner_alone(
+    springfield: Springfield, settings: Settings, tmp_path: Path, clock: Clock
+) -> None:
+    settings.MUSTER_HOME = tmp_path
+    outbox.send_due("w", clock)
+    files = sorted(outbox.folder().glob("*.eml"))
+    assert len(files) == 2
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    assert "/register/" in files[0].read_text(encoding="utf-8")
+
+
+def test_names_of_any_script_and_any_cunning_stay_in_their_place(
+    springfield: Springfield, server: Kept, clock: Clock
+) -> None:
+    springfield.imported(person(5, FIRST_NAME="<b>Ирина</b>", LAST_NAME="李 & Söhne"))
+    models.Agency.objects.update(name="Springfield\r\nBcc: everybody@agency.example")
+    outbox.send_due("w", clock)
+    [mail] = server.to(5)
+    assert (mail["Subject"], mail["Bcc"]) == ("Your account at Springfield", None)
+    assert "<b>Ирина</b> 李 & Söhne" in text(mail)
+    assert "&lt;b&gt;Ирина&lt;/b&gt; 李 &amp; Söhne" in text(mail, "html")
+
+
+def test_a_mail_that_cannot_be_made_does_not_keep_the_others(
+    springfield: Springfield, server: Kept, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    Mail.objects.filter(to="user1@agency.example").update(kind="nothing-we-know")
+    outbox.send_due("w", clock)
+    assert len(server.to(2)) == 1
+    mail = Mail.objects.get(kind="nothing-we-know")
+    assert (mail.handed_at, mail.ended_at, mail.next_attempt_at) == (None, None, clock.at + timedelta(minutes=1))
+    assert "nothing-we-know" in caplog.text
+
+
+def test_links_begin_with_the_public_address_whatever_host_a_request_names(
+    springfield: Springfield, server: Kept, settings: Settings, client: Client
+) -> None:
+    springfield.registered(2)
+    settings.MUSTER_URL = "https://muster.example"
+    client.post("/springfield/forgotten-password", {"name": "user.2"}, headers={"Host": "localhost:1234"})
+    outbox.send_due("w", jobs.now)
+    for mail in server.mails:
+        links = [word for word in text(mail).split() if "://" in word]
+        assert links
+        assert all(link.startswith("https://muster.example/springfield/") for link in links)
+
+
+def test_the_workers_round_sends_unlocks_and_forgets(springfield: Springfield, server: Kept, client: Client) -> None:
+    models.User.objects.filter(external_id="E-1").update(locked_at=NOW)
+    assert jobs.once() == 2
+    assert springfield.user(1).locked_at is None
+    assert lockout.is_locked(springfield.user(1), NOW) is False
+
+
+CERTIFIED = "localhost"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's certificate for localhost, which our own side trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CERTIFIED)])
+    now = jobs.now()
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(CERTIFIED)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = tmp_path / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    return context
+
+
+def _welcome(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: object) -> AuthResult:
+    right = isinstance(given, LoginPassword) and (given.login, given.password) == (b"muster", b"p@ss word")
+    return AuthResult(success=right, handled=False)
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")
+@pytest.mark.parametrize("secure", ["starttls", "tls"])
+def test_a_secured_server_with_a_password(
+    springfield: Springfield, settings: Settings, clock: Clock, certificate: ssl.SSLContext, secure: str
+) -> None:
+    kept = Kept()
+    more = (
+        {"tls_context": certificate, "require_starttls": True} if secure == "starttls" else {"ssl_context": certificate}
+    )
+    controller = Controller(
+        kept, hostname=CERTIFIED, port=_free_port(), authenticator=_welcome, auth_required=True, auth_require_tls=False, **more
+    )  # fmt: skip
+    controller.start()
+    try:
+        port = controller.port
+        settings.MUSTER_MAIL_SERVER = Server(CERTIFIED, port, "muster", "p@ss word", secure)
+        outbox.send_due("w", clock)
+        assert len(kept.mails) == 2
+        settings.MUSTER_MAIL_SERVER = Server(CERTIFIED, port, "muster", "wrong", secure)
+        registration.invite(springfield.user(2), replace(act(), at=clock() + timedelta(minutes=1)))
+        clock.on(2)
+        outbox.send_due("w", clock)
+        assert len(kept.mails) == 2
+        assert "could not be reached" in Mail.objects.latest("id").problem
+    finally:
+        controller.stop()
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
+    springfield: Springfield,
+    settings: Settings,
+    clock: Clock,
+    certificate: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    kept = Kept()
+    controller = Controller(kept, hostname=CERTIFIED, port=_free_port(), tls_context=certificate)
+    controller.start()
+    try:
+        settings.MUSTER_MAIL_SERVER = Server(CERTIFIED, controller.port, "", "", "starttls")
+        outbox.send_due("w", clock)
+    finally:
+        controller.stop()
+    assert kept.mails == []
+    assert "certificate" in Mail.objects.latest("id").problem
+
+
+def test_the_address_of_a_mail_server_is_read() -> None:
+    assert mailserver.configured("") is None
+    assert mailserver.configured("smtp://mail.example") == Server("mail.example", 25, "", "", "")
+    assert mailserver.configured("smtps://a%40b:p%40ss@mail.example/") == Server(
+        "mail.example", 465, "a@b", "p@ss", "tls"
+    )
+    told = mailserver.configured("smtp+starttls://u:p@mail.example:2525")
+    assert told == Server("mail.example", 2525, "u", "p", "starttls")
+
+
+@pytest.mark.parametrize(
+    "url", ["mail.example", "http://mail.example", "smtp://", "smtp://u:secret@h:port", "smtp://h/path", "smtp://h?x=1"]
+)
+def test_a_wrong_address_of_a_mail_server_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="MUSTER_SMTP_URL") as caught:
+        mailserver.configured(url)
+    assert "secret" not in str(caught.value)
