@@ -1,8 +1,12 @@
 """The pages as a WSGI application, for whatever server runs them."""
 
 import os
+import signal
 
 from django.core.wsgi import get_wsgi_application
 
+from musterbook import family
+
+family.die_with_parent(signal.SIGKILL)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
 application = get_wsgi_application()

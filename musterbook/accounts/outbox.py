@@ -70,7 +70,7 @@ def _claim(worker: str, at: datetime) -> list[Mail]:
         chosen += _of_imports(at, room - len(chosen))
         mine = Mail.objects.filter(pk__in=[mail.pk for mail in chosen])
         mine.update(worker=worker, lease_until=at + _LEASE, attempts=F("attempts") + 1)
-    return list(mine.filter(worker=worker).order_by("of_id", "id"))
+    return list(mine.filter(worker=worker).order_by(F("of_id").asc(nulls_first=True), "id"))
 
 
 def _lately(at: datetime) -> int:

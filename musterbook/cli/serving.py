@@ -1,6 +1,5 @@
 """`muster serve` and `muster worker`: the pages, and the process that does what need not wait for them."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from musterbook import family
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
@@ -22,7 +22,6 @@ _LESS_URGENT = 5
 """How much more patient the worker is than the pages."""
 _AGAIN_AFTER, _END_WITHIN = 1.0, 20.0
 """Seconds until a worker that ended is started again, and those that it has to end its work in."""
-_PR_SET_PDEATHSIG = 1
 
 
 def serve(
@@ -51,6 +50,7 @@ def serve(
         "musterbook.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
         websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN), log_enabled=False,
     )  # fmt: skip
+    os.environ[family.PARENT] = str(os.getpid())
     beside = None if no_worker else _Beside()
     server.on_startup(lambda: say(f"The pages are at http://{host}:{port}/ (Ctrl-C ends this)."))
     try:
@@ -88,7 +88,7 @@ class _Beside:
 
     def _keep(self) -> None:
         while not self._ended.is_set():
-            self._process = _SPAWN.Process(target=_worker, args=(os.getpid(),))
+            self._process = _SPAWN.Process(target=_worker)
             self._process.start()
             self._process.join()
             if not self._ended.wait(_AGAIN_AFTER):
@@ -104,19 +104,11 @@ class _Beside:
         self._watch.join(_END_WITHIN)
 
 
-def _worker(parent: int) -> None:
-    _die_with(parent)
+def _worker() -> None:
+    family.die_with_parent(signal.SIGTERM)
     os.nice(_LESS_URGENT)
     with suppress(typer.Exit):
         _work()
-
-
-def _die_with(parent: int) -> None:
-    """Has this process end when its parent does, however that ends; where the system cannot, it goes on alone."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        sys.exit()
 
 
 def worker(

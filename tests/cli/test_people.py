@@ -1,0 +1,203 @@
+"""`muster invite`, `muster unlock`, `muster worker`, `muster serve`: by the command, and by real processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from musterbook.directory import models
+from tests.cli.conftest import AGENCY, Muster, row
+from tests.databases import Home
+
+OF = ("--agency", "springfield-pd")
+
+
+@pytest.fixture
+def staffed(springfield: Muster) -> Muster:
+    """The agency with an administrator, a clerk, an officer and an Inactive one."""
+    springfield.imported(
+        row("ann", role="Admin"),
+        row("cy", role="Clerk"),
+        row("otto"),
+        row("ina", status="Inactive"),
+        also=("--no-mail",),
+    )
+    return springfield
+
+
+def test_a_link_is_printed_and_nothing_else_on_standard_output(staffed: Muster) -> None:
+    done = staffed("invite", *OF, "E-ann", "--print-link")
+    assert done.status == 0
+    link = done.text.strip()
+    assert Client().get(link.removeprefix("http://localhost:8000")).status_code == 200
+    assert "within 7 days" in done.err
+    assert not models.Mail.objects.exists()
+
+
+def test_an_invitation_goes_into_the_outbox(staffed: Muster) -> None:
+    done = staffed("invite", *OF, "E-otto", "--output", "json")
+    assert done.json == {"agency": "springfield-pd", "external_id": "E-otto", "mail": True, "link": None}
+    assert models.Mail.objects.get().kind == "invitation"
+    assert "no mail server (MUSTER_SMTP_URL)" in staffed("invite", *OF, "E-otto").err
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [("E-nobody", "no user with the external id “E-nobody”"), ("E-ina", "E-ina is Inactive")]
+)
+def test_who_cannot_be_invited_is_named(staffed: Muster, user: str, said: str) -> None:
+    done = staffed("invite", *OF, user, "--print-link")
+    assert (done.status, done.text) == (2, "")
+    assert said in done.err
+
+
+def test_nobody_invites_whom_they_may_not_manage_and_the_trail_has_it(staffed: Muster) -> None:
+    models.Role.objects.filter(name="Clerk").update(permissions=["credentials.manage"])
+    assert "permissions that the operator's has not" in staffed("invite", *OF, "E-ann", "--as", "E-cy").err
+    assert staffed("invite", *OF, "E-otto", "--as", "E-cy").status == 0
+    done = staffed("unlock", *OF, "E-cy", "--as", "E-otto")
+    assert (done.status, "credentials.manage" in done.err) == (2, True)
+    refused = models.Event.objects.filter(kind="act.refused").values_list(
+        "actor", "subject_external_id", "changes", "outcome"
+    )
+    assert list(refused) == [
+        ("E-cy", "E-ann", '{"asked":["","invite"]}', "refused"),
+        ("E-otto", "E-cy", '{"asked":["","unlock"]}', "refused"),
+    ]
+    assert staffed("audit", "verify").status == 0
+
+
+def test_a_locked_user_is_unlocked(staffed: Muster) -> None:
+    user = models.User.objects.get(external_id="E-otto")
+    models.User.objects.filter(pk=user.pk).update(locked_at=user.created_at)
+    assert "E-otto is unlocked" in staffed("unlock", *OF, "E-otto").err
+    assert staffed("unlock", *OF, "E-otto", "--output", "json").json == {
+        "agency": "springfield-pd", "external_id": "E-otto", "unlocked": False
+    }  # fmt: skip
+    assert models.Event.objects.latest("id").kind == "user.unlocked"
+
+
+def test_the_worker_does_what_is_due_and_ends(staffed: Muster) -> None:
+    staffed("invite", *OF, "E-otto")
+    assert "Mails looked after: 1." in staffed("worker", "--once").err
+
+
+def _agency(home: Home, folder: Path, users: int) -> None:
+    toml, people = folder / "agency.toml", folder / "users.csv"
+    toml.write_text(AGENCY, encoding="utf-8")
+    headings = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
+    rows = (f"E-{n},u{n}@springfield.example,B-{n},First,Last,Active,u{n},Officer" for n in range(users))
+    people.write_text("\n".join([headings, *rows]), encoding="utf-8")
+    for command in (("agency", "apply", str(toml)), ("import", str(people), *OF)):
+        done = home.muster(*command)
+        assert done.returncode == 0, done.stderr
+
+
+def test_several_workers_at_once_invite_each_user_once(fresh_home: Home, tmp_path: Path) -> None:
+    _agency(fresh_home, tmp_path, 120)
+    workers = [fresh_home.start("worker", "--once") for _ in range(3)]
+    for worker in workers:
+        _, said = worker.communicate(timeout=120)
+        assert worker.returncode == 0, said
+    told = json.loads(fresh_home.muster("audit", *OF, "--format", "json").stdout)
+    invited = [event["EXTERNAL_ID"] for event in told if event["KIND"] == "user.invited"]
+    assert len(invited) == len(set(invited)) == 120
+    assert len(list((fresh_home.folder / "mail").glob("*.eml"))) == 120
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def serving(home: Home, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`muster serve` on this installation, with the address of its pages; ended afterwards."""
+    port = _free_port()
+    process = home.start("serve", "--port", str(port), "--workers", "1", *options)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _until(lambda: _answer(f"{address}/health") == "ok")
+        yield process, address
+    finally:
+        process.terminate()
+        process.communicate(timeout=40)
+
+
+def _answer(address: str) -> str:
+    with suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+        return str(answer.read().decode())
+    return ""
+
+
+def _until(true: "object", seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < end, "It took too long."
+        time.sleep(0.05)
+
+
+def _children(process: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    return [int(number) for number in found.stdout.split()]
+
+
+def _alive(process: int) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def _niceness(process: int) -> int:
+    with suppress(ProcessLookupError):
+        return os.getpriority(os.PRIO_PROCESS, process)
+    return 0
+
+
+def _worker(process: int) -> list[int]:
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    return [child for child in _children(process) if _niceness(child) > usual]
+
+
+def test_the_pages_are_served_and_mails_leave_beside_them(fresh_home: Home, tmp_path: Path) -> None:
+    _agency(fresh_home, tmp_path, 2)
+    with serving(fresh_home) as (process, address):
+        assert "Sign in" in _answer(f"{address}/springfield-pd/sign-in")
+        _until(lambda: len(list((fresh_home.folder / "mail").glob("*.eml"))) == 2)
+        [worker] = _worker(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        _until(lambda: (found := _worker(process.pid)) and found != [worker])
+        family = _children(process.pid)
+    assert process.returncode == 0
+    _until(lambda: not any(_alive(child) for child in family))
+
+
+def test_nothing_outlives_a_server_that_is_killed(fresh_home: Home) -> None:
+    with serving(fresh_home) as (process, _):
+        _until(lambda: _worker(process.pid))
+        family = _children(process.pid)
+        assert len(family) >= 2
+        process.kill()
+        _until(lambda: not any(_alive(child) for child in family))
+
+
+def test_a_port_that_another_has_is_refused(fresh_home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = fresh_home.muster("serve", "--port", str(port), "--no-worker")
+    assert (done.returncode, f"Nothing can listen at 127.0.0.1:{port}" in done.stderr) == (5, True)
+
+
+def test_a_database_that_is_not_up_to_date_is_not_served(fresh_home: Home) -> None:
+    if not fresh_home.database_url:
+        pytest.skip("the embedded database is brought up to date by itself")
+    wrong = Home(fresh_home.folder, fresh_home.database_url + "_nowhere")
+    assert wrong.muster("serve", "--port", str(_free_port()), "--no-worker").returncode == 5
