@@ -12,7 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import Form
 
-from musterbook.accounts import kinds, lockout, registration, requests, secrecy
+from musterbook import secrecy
+from musterbook.accounts import kinds, lockout, registration, requests
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 from musterbook.directory.models import User

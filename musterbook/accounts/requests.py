@@ -1,6 +1,7 @@
 """What a request tells the accounts: the agency whose page it asks for, who acts, from where, and with what."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
@@ -29,7 +30,13 @@ def act(request: HttpRequest) -> Act:
     )
 
 
+def records(request: HttpRequest) -> list[dict[str, Any]]:
+    """What the user has signed in with in this session, as the library keeps it."""
+    kept: list[dict[str, Any]] = get_authentication_records(request, request.user)
+    return kept
+
+
 def factors(request: HttpRequest) -> str:
     """What the user has shown in this session so far, such as `password+totp`."""
-    records = get_authentication_records(request, request.user)
-    return "+".join(dict.fromkeys(str(record.get("type") or record["method"]) for record in records))
+    shown = (str(record.get("type") or record.get("provider") or record["method"]) for record in records(request))
+    return "+".join(dict.fromkeys(shown))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from musterbook.core import authority, claims, columns, groups, supervisors, synchronize
+from musterbook.core import authority, claims, columns, groups, sign_on, supervisors, synchronize
 from musterbook.core.matched import Matched
 from musterbook.core.policy import Mode, Policy
 from musterbook.core.supervisors import Ends, Links
@@ -51,7 +51,7 @@ class _Bench:
         leavers = self._leavers(rows)
         rows, overstepping, about_links = self._linked(rows, leavers)
         found = pl.concat([alone, together, overstepping])
-        notes = pl.concat([about_groups, about_links])
+        notes = pl.concat([about_groups, about_links, sign_on.moved(rows, self.vocabulary)])
         if self.policy.strict:
             grave = pl.col("code").is_in(STRICT_NOTES)
             found, notes = pl.concat([found, notes.filter(grave)]), notes.filter(~grave)

@@ -34,9 +34,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """All that a cell of a file may name, and `country`: the ISO code that phones without a country code are of."""
+    """All that a cell of a file may name, and `country`: the ISO code that phones without a country code are of.
+
+    `matched_by_email`: whether users sign in by a provider that knows them by their e-mail address.
+    """
 
     roles: tuple[Role, ...] = ()
     ranks: tuple[Rank, ...] = ()
     groups: tuple[Group, ...] = ()
     country: str = ""
+    matched_by_email: bool = False

@@ -10,7 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
 from musterbook.core.vocabulary import Role
-from musterbook.directory import locks, models, trail
+from musterbook.directory import locks, models, sign_on_file, trail
 from musterbook.directory.agency_file import ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
 from musterbook.directory.trail import Act
 
@@ -94,6 +94,8 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
         agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
     for name, number in told.accounts.items():
         setattr(agency, name, number)
+    if told.sign_on is not None:
+        agency.sign_on = list(told.sign_on)
     agency.save()
 
 
@@ -178,6 +180,8 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         "mail": "true" if agency.sends_mail else "false",
         **{name: str(getattr(agency, name)) for name in ACCOUNTS},
     }
+    for provider in agency.sign_on:
+        told[f"sign_on {provider['slug']}"] = sign_on_file.shown(provider)
     for role in models.Role.objects.filter(agency=agency).order_by("pk"):
         said = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
         told[f"role {role.name_key}"] = f"{role.name}: {said}{'; second factor' if role.second_factor else ''}"

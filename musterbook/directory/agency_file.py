@@ -11,13 +11,25 @@ from typing import Any, TypeVar
 from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
 from musterbook.core.vocabulary import Group, Rank, Role
+from musterbook.directory import sign_on_file
 from musterbook.directory.permissions import ALL, PERMISSIONS
 
 ADMINISTRATOR = "Admin"
 """The one role that is always there, has every permission, and cannot be changed."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_SETTINGS = ("slug", "name", "default_country", "deactivation_limit", "mail", "accounts", "roles", "ranks", "groups")
+_SETTINGS = (
+    "slug",
+    "name",
+    "default_country",
+    "deactivation_limit",
+    "mail",
+    "accounts",
+    "sign_on",
+    "roles",
+    "ranks",
+    "groups",
+)
 RESERVED = ("health", "static")
 """Addresses that are no agency's."""
 ACCOUNTS = {
@@ -60,6 +72,8 @@ class AgencyFile:
     """Those of ACCOUNTS that the file names."""
     second_factor_roles: frozenset[str] | None = None
     """The folded names of the roles that must sign in with two factors."""
+    sign_on: tuple[sign_on_file.Provider, ...] | None = None
+    """The providers by which users sign in."""
     roles: tuple[Role, ...] | None = None
     ranks: tuple[Rank, ...] | None = None
     groups: tuple[tuple[Group, str], ...] | None = None
@@ -96,6 +110,7 @@ class _Reading:
             limit=self._limit(told["deactivation_limit"]) if "deactivation_limit" in told else None,
             mail=self._flag(told, "mail", "the file") if "mail" in told else None,
             **self._accounts(told.get("accounts", {})),
+            sign_on=sign_on_file.read(told["sign_on"], self.problems) if "sign_on" in told else None,
             roles=self._each(told, "roles", self._role),
             ranks=self._each(told, "ranks", self._rank),
             groups=self._each(told, "groups", self._group),

@@ -35,6 +35,8 @@ class Agency(models.Model):
     lock_minutes = models.PositiveIntegerField(default=0)
     """After so many minutes a lock ends by itself; 0: when somebody ends it."""
     idle_minutes = models.PositiveSmallIntegerField(default=30)
+    sign_on = models.JSONField(default=list)
+    """The providers by which users sign in, as `sign_on_file` reads them; secrets are sealed (`secrecy`)."""
 
 
 class Role(models.Model):

@@ -28,6 +28,7 @@ def vocabulary(agency: models.Agency) -> Vocabulary:
         tuple(Rank(r.pk, r.name, r.abbreviation) for r in ranks),
         tuple(Group(g.pk, g.external_id, g.active) for g in groups),
         agency.default_country,
+        any(provider["match"] == "email" for provider in agency.sign_on),
     )
 
 

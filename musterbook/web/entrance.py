@@ -102,3 +102,8 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
 def not_possible(_: HttpRequest) -> HttpResponse:
     """Where the library sends who may not sign in: back, without a word of why."""
     return redirect("account_login")
+
+
+def sign_on_failed(request: HttpRequest) -> HttpResponse:
+    """Where who could not be signed in by a provider tries again."""
+    return render(request, "sign_on_failed.html", status=403)

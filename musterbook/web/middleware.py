@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, set_script_prefix, set_urlconf
 
-from musterbook.accounts import factors
+from musterbook.accounts import factors, sign_on
 from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
 
@@ -58,6 +58,7 @@ def agencies(respond: Respond) -> Respond:
         prefix = f"{before}{agency.slug}/"
         request.agency = agency  # type: ignore[attr-defined]
         request.urlconf = "musterbook.web.urls"
+        request.providers = sign_on.origins(agency)  # type: ignore[attr-defined]
         request.path_info = f"/{rest}"
         set_script_prefix(prefix)
         set_urlconf(request.urlconf)
@@ -137,7 +138,7 @@ def second_factor(respond: Respond) -> Respond:
     """Leads who must have a second factor, and has none, to where it is set up, and nowhere else."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if isinstance(request.user, Account) and factors.lacks(request.user):
+        if isinstance(request.user, Account) and factors.lacks(request.user) and not sign_on.by_provider(request):
             name = resolve(request.path_info).url_name or ""
             if not name.startswith(_WITHOUT_FACTOR):
                 return redirect("mfa_index")

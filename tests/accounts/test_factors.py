@@ -11,7 +11,8 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from musterbook.accounts import factors, secrecy
+from musterbook import secrecy
+from musterbook.accounts import factors
 from musterbook.directory import models, trail
 from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
