@@ -4,6 +4,8 @@ The directory is asked anew each time, and nothing is linked: who a provider mea
 else from the e-mail address, so an import that changes either changes whom it means, and nothing else does.
 """
 
+import logging
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,9 +14,14 @@ from allauth.account.models import Login
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
+from allauth.socialaccount.providers.saml import views as saml
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from lxml.etree import LxmlError
+from requests import RequestException
 
 from musterbook import secrecy
 from musterbook.accounts import kinds, registration, requests
@@ -24,6 +31,7 @@ from musterbook.directory import locks, trail
 from musterbook.directory.models import Agency, User
 from musterbook.directory.trail import Act
 
+_LOG = logging.getLogger(__name__)
 _NAMES = {"oidc": "openid_connect", "saml": "saml"}
 """What the library calls the two kinds."""
 METHOD = "socialaccount"
@@ -58,7 +66,12 @@ def _app(provider: dict[str, Any]) -> SocialApp:
             "sso_url": provider["sso_url"],
             "x509cert": provider["certificate"],
         },
-        "advanced": {"want_assertion_signed": True, "reject_idp_initiated_sso": True},
+        # Names of one label are common within an agency's own network.
+        "advanced": {
+            "want_assertion_signed": True,
+            "reject_idp_initiated_sso": True,
+            "allow_single_label_domains": True,
+        },
     }
     return app
 
@@ -101,6 +114,30 @@ class Adapter(DefaultSocialAccountAdapter):
             requests.agency(request), requests.act(request), kinds.SIGN_IN_FAILED, None, told, outcome=kinds.FAILED
         )
         raise ImmediateHttpResponse(redirect("sign_on_failed"))
+
+
+def _patient(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The library's view, for which a provider that is away, or an answer that is none, is no failure of ours."""
+
+    def answer(request: HttpRequest, slug: str) -> HttpResponseBase:
+        try:
+            return view(request, slug)
+        except (RequestException, OAuth2Error, LxmlError, ValueError) as error:
+            _LOG.warning("A provider could not be used: %s", slug, exc_info=error)
+            told = {"factors": ("", slug)}
+            agency, act = requests.agency(request), requests.act(request)
+            trail.tell(agency, act, kinds.SIGN_IN_FAILED, None, told, outcome=kinds.FAILED)
+            return redirect("sign_on_failed")
+
+    return answer
+
+
+begin = _patient(openid_connect.login)
+"""Sends the browser to a provider by OpenID Connect."""
+finish = _patient(openid_connect.callback)
+"""Takes what a provider by OpenID Connect sends the browser back with."""
+finish_saml = _patient(saml.finish_acs)
+"""Takes what a provider by SAML sends the browser back with."""
 
 
 def _meant(agency: Agency, provider: dict[str, Any], sociallogin: SocialLogin) -> User | None:

@@ -3,6 +3,7 @@
 from allauth.account import views as account
 from django.urls import include, path
 
+from musterbook.accounts import sign_on
 from musterbook.web import entrance, home
 
 urlpatterns = [
@@ -11,6 +12,10 @@ urlpatterns = [
     path("sign-in/again", account.reauthenticate, name="account_reauthenticate"),
     path("sign-in/not-possible", entrance.not_possible, name="account_inactive"),
     path("sign-in/failed", entrance.sign_on_failed, name="sign_on_failed"),
+    # Before the library's own of the same addresses.
+    path("sign-in/with/oidc/<str:slug>/login/", sign_on.begin),
+    path("sign-in/with/oidc/<str:slug>/login/callback/", sign_on.finish),
+    path("sign-in/with/saml/<str:slug>/acs/finish/", sign_on.finish_saml),
     path("sign-in/with/", include("allauth.socialaccount.providers.openid_connect.urls")),
     path("sign-in/with/", include("allauth.socialaccount.providers.saml.urls")),
     path("sign-in/cancelled", entrance.sign_on_failed, name="socialaccount_login_cancelled"),
