@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from django.utils.functional import SimpleLazyObject
 
 from musterbook import databases, environment, home, mailserver
+from musterbook.web import assets
 
 # Where things are
 MUSTER_HOME = environment.home()
@@ -58,7 +59,13 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+FORM_RENDERER = "musterbook.web.forms.Renderer"
+
+# Styles, scripts and fonts come from where they are installed; nobody has to collect them (web/assets.py).
+STATIC_URL = SimpleLazyObject(assets.address)
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cache"}}
 
 # Where we are found: links in mails begin so, whatever a request says of its host.
