@@ -109,6 +109,11 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = "handle"
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has it (Account.email)
 ACCOUNT_USER_DISPLAY = str
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_FORMS = {
+    "login": "musterbook.web.account_forms.SignIn",
+    "reauthenticate": "musterbook.web.account_forms.SignInAgain",
+    "change_password": "musterbook.web.account_forms.AnotherPassword",
+}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_NOTIFICATIONS = True
