@@ -67,7 +67,10 @@ def tries_uv(*arguments: str) -> bool:
     """Run the pinned uv on the environment; gives whether it did what it was to do."""
     found = shutil.which("uv", path=str(PROGRAMS)) or shutil.which("uv")
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
-    return found is not None and subprocess.run([found, *arguments], cwd=ROOT, env=environment, check=False).returncode == 0
+    return (
+        found is not None
+        and subprocess.run([found, *arguments], cwd=ROOT, env=environment, check=False).returncode == 0
+    )
 
 
 def fail(sentence: str) -> NoReturn:

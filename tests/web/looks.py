@@ -22,7 +22,7 @@ def barriers(page: Page) -> list[Any]:
     found: list[Any] = []
     for colours in ("light", "dark"):
         for width in (1280, 320):
-            page.emulate_media(color_scheme=colours, reduced_motion="reduce")  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=colours, reduced_motion="reduce")
             page.set_viewport_size({"width": width, "height": 800})
             page.evaluate(assets.AXE.read_text(encoding="utf-8"))
             found += [(colours, width, *barrier) for barrier in page.evaluate(_RUN, _RULES)]

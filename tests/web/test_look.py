@@ -132,7 +132,8 @@ _LIBRARY_PAGE = """{% extends "allauth/layouts/manage.html" %}{% load allauth %}
 {% element details %}{% slot summary %}More{% endslot %}{% slot body %}All of it.{% endslot %}{% endelement %}
 {% element img src="/x.svg" alt="A picture" %}{% endelement %}
 {% element table %}{% element thead %}{% element tr %}{% element th %}Key{% endelement %}{% endelement %}{% endelement %}
-{% element tbody %}{% element tr %}{% element td align="right" %}One{% endelement %}{% endelement %}{% endelement %}{% endelement %}
+{% element tbody %}{% element tr %}{% element td align="right" %}One{% endelement %}{% endelement %}{% endelement %}
+{% endelement %}
 {% element provider_list %}{% element provider name="The county" href="/" %}{% endelement %}{% endelement %}
 {% endblock %}"""
 
@@ -149,15 +150,18 @@ def test_pages_of_the_library_that_are_not_our_own_have_no_barriers(page: Page, 
     sign_in(page, springfield)
     for form in (Kinds(), Kinds({"hidden": "x"})):
         said = Template(_LIBRARY_PAGE, Origin("parts", "parts.html"), "parts.html").render(Context({"form": form}))
-        page.route("**/parts", lambda route, said=said: route.fulfill(body=said, content_type="text/html"))  # type: ignore[misc]
-        page.route("**/x.svg", _picture)
+        _answer(page, "**/parts", said, "text/html")
+        _answer(page, "**/x.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")
         page.goto("/parts")
         assert barriers(page) == []
-        page.unroute("**/parts")
+        page.unroute_all()
 
 
-def _picture(route: Route) -> None:
-    route.fulfill(body="<svg xmlns='http://www.w3.org/2000/svg'/>", content_type="image/svg+xml")
+def _answer(page: Page, address: str, body: str, kind: str) -> None:
+    def answer(route: Route) -> None:
+        route.fulfill(body=body, content_type=kind)
+
+    page.route(address, answer)
 
 
 def test_the_menu_bar_has_what_the_user_may_open(
