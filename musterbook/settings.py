@@ -64,7 +64,7 @@ FORM_RENDERER = "musterbook.web.forms.Renderer"
 # Styles, scripts and fonts come from where they are installed; nobody has to collect them (web/assets.py).
 STATIC_URL = SimpleLazyObject(assets.address)
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = False
+WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cache"}}
 
