@@ -49,6 +49,19 @@ def test_signing_in_has_no_barriers(page: Page, springfield: Springfield) -> Non
     assert barriers(page) == []
 
 
+def test_signing_in_at_a_provider_has_no_barriers(page: Page, springfield: Springfield) -> None:
+    springfield.agency.sign_on = [
+        {"kind": "oidc", "slug": "county", "name": "the county", "server": "https://county.example"},
+        {"kind": "saml", "slug": "state", "name": "the state", "sso_url": "https://state.example/in"},
+    ]  # fmt: skip
+    springfield.agency.save()
+    page.goto("/springfield/sign-in")
+    assert page.get_by_role("button", name="Sign in with the state").is_visible()
+    assert barriers(page) == []
+    page.goto("/springfield/sign-in/failed")
+    assert barriers(page) == []
+
+
 def test_a_forgotten_password_has_no_barriers(page: Page, springfield: Springfield) -> None:
     page.goto("/springfield/forgotten-password")
     assert barriers(page) == []
