@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from django.utils.functional import SimpleLazyObject
 
 from musterbook import databases, environment, home, mailserver
+from musterbook.web import assets
 
 # Where things are
 MUSTER_HOME = environment.home()
@@ -58,7 +59,13 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+FORM_RENDERER = "musterbook.web.forms.Renderer"
+
+# Styles, scripts and fonts come from where they are installed; nobody has to collect them (web/assets.py).
+STATIC_URL = SimpleLazyObject(assets.address)
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cache"}}
 
 # Where we are found: links in mails begin so, whatever a request says of its host.
@@ -102,6 +109,11 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = "handle"
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has it (Account.email)
 ACCOUNT_USER_DISPLAY = str
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_FORMS = {
+    "login": "musterbook.web.account_forms.SignIn",
+    "reauthenticate": "musterbook.web.account_forms.SignInAgain",
+    "change_password": "musterbook.web.account_forms.AnotherPassword",
+}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_NOTIFICATIONS = True

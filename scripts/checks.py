@@ -1,4 +1,4 @@
-"""The quick checks, side by side: form, rules, types, architecture, spelling."""
+"""The quick checks, side by side: form, rules, types, architecture, templates, spelling."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ CHECKS = {
     "rules": ["ruff", "check", "--quiet", "."],
     "types": ["mypy", "--no-error-summary"],
     "architecture": ["lint-imports", "--no-logo"],
+    "templates": ["djlint", "--lint", "--quiet", "musterbook/web/templates"],
     "spelling": ["codespell"],
     "repository": ["python", "-m", "pytest", "--quiet", "--no-header", "tests/test_repository.py"],
 }

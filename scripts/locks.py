@@ -10,11 +10,12 @@ _PINS = {
     setup.DEV_LOCK: ["pyproject.toml", "--group", "dev", "--constraint", setup.RUN_LOCK.name],
     # Its binaries alone are wanted, not what its Python layer needs.
     setup.POSTGRES_LOCK: ["--group", "postgres", "--no-deps"],
+    setup.ASSETS_LOCK: ["--group", "assets"],
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Write all four locks; `--upgrade` and other options of `uv pip compile` go to it."""
+    """Write all locks of Python; `--upgrade` and other options of `uv pip compile` go to it."""
     for lock, inputs in _PINS.items():
         setup.uv(*_COMPILE, *inputs, "--output-file", lock.name, *arguments)
     return 0

@@ -20,8 +20,8 @@ PYTHON = PROGRAMS / ("python.exe" if os.name == "nt" else "python")
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 """The Pythons that Musterbook runs on."""
 
-SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK = (
-    ROOT / f"requirements{part}.lock" for part in ("-setup", "", "-dev", "-postgres")
+SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK, ASSETS_LOCK = (
+    ROOT / f"requirements{part}.lock" for part in ("-setup", "", "-dev", "-postgres", "-assets")
 )
 _STAMP = VENV / "made-from"
 
@@ -34,7 +34,14 @@ def enter(*, dev: bool) -> None:
 
 
 def ready(*, dev: bool) -> None:
-    """See that the environment holds exactly what the locks name, with the tools of development if `dev`."""
+    """See that environment and assets are exactly what the locks name, with the tools of development if `dev`."""
+    from scripts import assets
+
+    _environment(dev)
+    assets.ready(dev=dev)
+
+
+def _environment(dev: bool) -> None:
     wanted = _fingerprint(DEV_LOCK if dev else RUN_LOCK)
     fit = {wanted, _fingerprint(DEV_LOCK)}  # the development lock holds all of the other, in the same versions
     if _stamp() in fit:
@@ -52,10 +59,18 @@ def ready(*, dev: bool) -> None:
 
 def uv(*arguments: str) -> None:
     """Run the pinned uv on the environment; where it fails, its own words have said why, and we end."""
+    if not tries_uv(*arguments):
+        fail(f"Setting up failed at: uv {' '.join(arguments[:2])}. Look at the lines above; then run this again.")
+
+
+def tries_uv(*arguments: str) -> bool:
+    """Run the pinned uv on the environment; gives whether it did what it was to do."""
     found = shutil.which("uv", path=str(PROGRAMS)) or shutil.which("uv")
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
-    if found is None or subprocess.run([found, *arguments], cwd=ROOT, env=environment, check=False).returncode != 0:
-        fail(f"Setting up failed at: uv {' '.join(arguments[:2])}. Look at the lines above; then run this again.")
+    return (
+        found is not None
+        and subprocess.run([found, *arguments], cwd=ROOT, env=environment, check=False).returncode == 0
+    )
 
 
 def fail(sentence: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """What all tests share: which database they run on, and installations of their own for those that start processes.
 
 Every test that needs a database runs on the one of DATABASE_URL, or on SQLite where that is unset; `./test` runs them on
-both. With `--only-database`, tests that need none are left out: they have run already, on the other.
+both. With `--only-database`, tests that need none, or are the same on any, are left out: they have run already, on the other.
 """
 
 import os
@@ -13,6 +13,10 @@ import pytest
 from tests import databases
 
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "any_database: says nothing of the database, and runs on one of them alone")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _needs_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("any_database") is not None:
+        return False
     fixtures = set(getattr(item, "fixturenames", ()))
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 

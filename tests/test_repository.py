@@ -1,5 +1,6 @@
 """What is committed works on any machine: no lock names a host, no file a folder of one person's machine."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -28,6 +29,15 @@ def test_everything_in_a_lock_is_pinned_with_a_hash(lock: Path) -> None:
     pins = re.split(r"\n(?=[a-z0-9])", lock.read_text(encoding="utf-8").strip())
     assert pins
     assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
+
+
+def test_the_lock_of_the_pages_names_no_host_and_pins_everything_with_a_hash() -> None:
+    text = (ROOT / "package-lock.json").read_text(encoding="utf-8")
+    packages = [about for name, about in json.loads(text)["packages"].items() if name]
+    assert packages
+    assert [about for about in packages if "resolved" in about or not about["integrity"].startswith("sha512-")] == []
+    assert "://" not in text
+    assert "omit-lockfile-registry-resolved=true" in (ROOT / ".npmrc").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("line", ["--index-url https://x/simple", "a @ file:///b", "-r other.txt", "a==1 # from /b/c"])

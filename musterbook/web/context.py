@@ -1,14 +1,22 @@
-"""What every template may say: whose pages these are, and who reads them."""
+"""What every template may say: whose pages these are, who reads them, and where the menus lead."""
 
 from typing import Any
 
 from django.http import HttpRequest
 
+from musterbook.web import menu
+
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """The agency (None on pages of the installation itself), and the user of the directory who is signed in."""
+    """The agency (None on pages of the installation itself), and for who is signed in: the user, and the menus' entries."""
     account = getattr(request, "user", None)
+    agency = getattr(request, "agency", None)
+    if agency is None or account is None or not account.is_authenticated:
+        return {"agency": agency, "me": None}
+    me = account.user
     return {
-        "agency": getattr(request, "agency", None),
-        "me": account.user if account is not None and account.is_authenticated else None,
+        "agency": agency,
+        "me": me,
+        "menu": menu.shown(menu.ADMIN, request, me),
+        "my_account": menu.shown(menu.MY_ACCOUNT, request, me),
     }

@@ -17,6 +17,7 @@ from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.models import Agency
 from musterbook.directory.trail import Act
+from musterbook.web.account_forms import what_is_asked
 
 
 class Forgotten(forms.Form):
@@ -69,6 +70,7 @@ def reset(request: HttpRequest, token: str) -> HttpResponseBase:
 def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
     agency, act = requests.agency(request), requests.act(request)
     form = NewPassword(request.POST or None)
+    form.fields["password1"].help_text = what_is_asked(agency)
     try:
         user = links.read(agency, kind, token, act.at)
         if form.is_valid():

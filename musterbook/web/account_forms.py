@@ -1,0 +1,43 @@
+"""The library's forms of accounts, in our words."""
+
+from typing import Any
+
+from allauth.account import forms
+
+from musterbook.accounts.passwords import SHORTEST
+from musterbook.directory.models import Agency
+
+
+class SignIn(forms.LoginForm):
+    """A name and a password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = "Username or e-mail address"
+        self.fields["login"].widget.attrs["autocomplete"] = "username"
+        self.fields["password"].help_text = ""
+
+
+class SignInAgain(forms.ReauthenticateForm):
+    """The password of who is signed in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = ""
+
+
+class AnotherPassword(forms.ChangePasswordForm):
+    """The present password, and a new one twice."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        present, new, again = (self.fields[name] for name in ("oldpassword", "password1", "password2"))
+        present.label, present.help_text = "Present password", ""
+        new.label, new.help_text = "New password", what_is_asked(self.user.user.agency)
+        again.label = "The new password again"
+
+
+def what_is_asked(agency: Agency) -> str:
+    """What the agency asks of a password, to be read before one is typed."""
+    least = max(agency.password_length, SHORTEST)
+    return f"At least {least} characters. A few words that nobody would guess are easy to remember."

@@ -1,0 +1,1 @@
+"""What our templates may say beyond what Django's can."""

@@ -1,0 +1,41 @@
+"""What our templates may say beyond what Django's can: the control of a field, and which version this is."""
+
+from django import forms, template
+from django.forms.boundfield import BoundField
+from django.utils.safestring import SafeString
+
+from musterbook import __version__
+
+register = template.Library()
+
+_CLASSES: tuple[tuple[type[forms.Widget], str], ...] = (
+    (forms.CheckboxInput, "usa-checkbox__input"),
+    (forms.RadioSelect, "m-choices"),
+    (forms.CheckboxSelectMultiple, "m-choices"),
+    (forms.Select, "usa-select"),
+    (forms.Textarea, "usa-textarea"),
+    (forms.FileInput, "m-file"),
+    (forms.Widget, "usa-input"),
+)
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """What of a field is typed into or chosen from, dressed for what it is. Its label is the label alone: no placeholder."""
+    widget = field.field.widget
+    dress = next(name for kind, name in _CLASSES if isinstance(widget, kind))
+    wrong = f"{dress} usa-input--error" if field.errors and dress.startswith("usa-") else dress
+    return field.as_widget(attrs={"class": wrong, "placeholder": False})
+
+
+@register.filter
+def looks_like(field: BoundField, kind: str) -> bool:
+    """Whether a field is one “checkbox”, or several “choices”."""
+    kinds = {"checkbox": forms.CheckboxInput, "choices": (forms.RadioSelect, forms.CheckboxSelectMultiple)}
+    return isinstance(field.field.widget, kinds[kind])  # type: ignore[arg-type]
+
+
+@register.simple_tag
+def version() -> str:
+    """The version of Musterbook that made the page."""
+    return __version__

@@ -1,0 +1,111 @@
+"""Styles, scripts and fonts are all ours, are kept by browsers until they change, and get into the package."""
+
+import gzip
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from musterbook.web import assets as addresses
+from scripts import assets, setup
+
+WEB = Path(addresses.__file__).parent
+fetched = pytest.mark.skipif(not assets.INTO.exists(), reason="there are no styles: ./test fetches them")
+
+
+@fetched
+@pytest.mark.django_db
+@pytest.mark.any_database
+def test_what_is_served_is_kept_until_it_changes(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = client.get(f"{settings.STATIC_URL}uswds/css/uswds.min.css", headers={"accept-encoding": "gzip"})
+    assert served.status_code == 200
+    assert "immutable" in served.headers["Cache-Control"]
+    assert served.headers["Content-Encoding"] == "gzip"
+    assert b"usa-button" in gzip.decompress(served.getvalue())
+    assert client.get("/static/another/uswds/css/uswds.min.css").status_code == 404
+    monkeypatch.setattr(addresses, "FOLDER", tmp_path)
+    (tmp_path / "a.css").write_text("a {}")
+    before = addresses.address()
+    (tmp_path / "a.css").write_text("b {}")
+    assert addresses.address() != before
+
+
+@fetched
+def test_all_that_the_styles_name_is_there_and_nothing_asks_for_a_map() -> None:
+    styles = assets.INTO / "css" / "uswds.min.css"
+    named = assets._NAMED.findall(styles.read_text(encoding="utf-8"))
+    assert len(named) > 30
+    assert [name for name in named if not (styles.parent / name).is_file()] == []
+    texts = [path for path in WEB.glob("static/**/*") if path.suffix in {".css", ".js", ".svg"}]
+    assert [path for path in texts if "sourceMappingURL" in path.read_text(encoding="utf-8")] == []
+
+
+def test_pages_load_nothing_from_elsewhere_and_have_nothing_inline() -> None:
+    loose = re.compile(r"""(?:src|href)=["'](?:https?:)?//|\sstyle=|<style|\son[a-z]+=|<script(?![^>]*\ssrc=)""")
+    texts = [*WEB.glob("templates/**/*.html"), WEB / "static" / "muster.js", WEB / "static" / "muster.css"]
+    assert [path for path in texts if loose.search(path.read_text(encoding="utf-8"))] == []
+    assert "@import" not in (WEB / "static" / "muster.css").read_text(encoding="utf-8")
+
+
+def test_pages_do_not_pretend_to_be_those_of_a_government() -> None:
+    said = "".join(path.read_text(encoding="utf-8").casefold() for path in WEB.glob("templates/**/*.html"))
+    assert not re.search(r"official website|usa-banner|us_flag|\.gov\b", said)
+
+
+@fetched
+def test_nothing_is_fetched_again_while_the_lock_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "_fetched", lambda dev: pytest.fail("it was fetched again"))
+    assert assets.ready(dev=False)
+
+
+def test_where_nothing_can_be_fetched_a_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(assets, "INTO", tmp_path / "into")
+    monkeypatch.setattr(assets, "_WORK", tmp_path / "work")
+    monkeypatch.setattr(assets, "_NODE", tmp_path / "node")
+    monkeypatch.setattr(setup, "tries_uv", lambda *_: False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not assets.ready(dev=True)
+    assert "Install npm" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "into").exists()
+
+
+def test_a_copy_has_the_files_that_the_styles_name_and_is_told_by_its_stamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dist = tmp_path / "modules" / "@uswds" / "uswds" / "dist"
+    axe = tmp_path / "modules" / "axe-core" / "axe.min.js"
+    for path, text in {
+        dist / "css" / "uswds.min.css": "a{src:url(../fonts/a.woff2)}b{src:url('../img/b.svg')}\n/*# sourceMappingURL=x */",
+        dist / "fonts" / "a.woff2": "font", dist / "img" / "b.svg": "<svg/>", dist / "img" / "sprite.svg": "<svg/>",
+        dist.parent / "LICENSE.md": "CC0", axe: "axe\n//# sourceMappingURL=y",
+    }.items():  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(assets, "INTO", tmp_path / "into")
+    monkeypatch.setattr(assets, "AXE", tmp_path / "axe.min.js")
+    assets._copy(tmp_path / "modules", dev=True)
+    assert {path.name for path in (tmp_path / "into").rglob("*") if path.is_file()} == {
+        "uswds.min.css", "uswds.min.css.gz", "a.woff2", "b.svg", "sprite.svg", "sprite.svg.gz", "LICENSE.md", "made-from.txt",
+    }  # fmt: skip
+    assert (tmp_path / "axe.min.js").read_text(encoding="utf-8") == "axe"
+    assert assets.ready(dev=True)
+
+
+@fetched
+def test_the_package_has_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=setup.ROOT, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as package:
+        names = set(package.namelist())
+    there = {"uswds/css/uswds.min.css", "uswds/css/uswds.min.css.gz", "uswds/img/sprite.svg", "muster.css", "muster.js"}
+    assert {f"musterbook/web/static/{name}" for name in there} <= names
+    assert "musterbook/web/templates/base.html" in names
