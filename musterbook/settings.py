@@ -78,7 +78,7 @@ if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # Mails
-MUSTER_MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
+MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
 MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 

@@ -208,7 +208,7 @@ def _said(error: Exception) -> str:
 @contextmanager
 def opened() -> Iterator[Hand]:
     """What hands mails over: to the mail server, by one connection; or without one, to files in MUSTER_HOME."""
-    server: Server | None = settings.MUSTER_MAIL_SERVER
+    server: Server | None = settings.MAIL_SERVER
     if server is None:
         yield _to_file
         return

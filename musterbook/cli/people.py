@@ -55,7 +55,7 @@ def invite(
 def _leaves() -> str:
     from django.conf import settings
 
-    if settings.MUSTER_MAIL_SERVER is None:
+    if settings.MAIL_SERVER is None:
         return "There is no mail server (MUSTER_SMTP_URL): `muster worker` writes mails into files. --print-link needs none."
     return "`muster serve` or `muster worker` sends it."
 

@@ -72,7 +72,7 @@ def server(settings: Settings) -> Iterator[Kept]:
     kept = Kept()
     controller = Controller(kept, hostname="127.0.0.1", port=_free_port())
     controller.start()
-    settings.MUSTER_MAIL_SERVER = Server("127.0.0.1", controller.port, "", "", "")
+    settings.MAIL_SERVER = Server("127.0.0.1", controller.port, "", "", "")
     settings.MUSTER_MAILS_PER_MINUTE = 1000
     yield kept
     controller.stop()
@@ -202,7 +202,7 @@ def test_a_server_that_hangs_up_in_the_middle_gets_no_second_copy(
 def test_a_server_that_is_away_is_tried_again_later_and_later_and_then_given_up(
     springfield: Springfield, settings: Settings, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.MUSTER_MAIL_SERVER = Server("127.0.0.1", 1, "", "", "")
+    settings.MAIL_SERVER = Server("127.0.0.1", 1, "", "", "")
     waits = []
     for _ in range(outbox.ATTEMPTS - 1):
         assert outbox.send_due("w", clock) == 2
@@ -393,10 +393,10 @@ def test_a_secured_server_with_a_password(
     controller.start()
     try:
         port = controller.port
-        settings.MUSTER_MAIL_SERVER = Server(CERTIFIED, port, "muster", "p@ss word", secure)
+        settings.MAIL_SERVER = Server(CERTIFIED, port, "muster", "p@ss word", secure)
         outbox.send_due("w", clock)
         assert len(kept.mails) == 2
-        settings.MUSTER_MAIL_SERVER = Server(CERTIFIED, port, "muster", "wrong", secure)
+        settings.MAIL_SERVER = Server(CERTIFIED, port, "muster", "wrong", secure)
         registration.invite(springfield.user(2), replace(act(), at=clock() + timedelta(minutes=1)))
         clock.on(2)
         outbox.send_due("w", clock)
@@ -418,7 +418,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
     controller = Controller(kept, hostname=CERTIFIED, port=_free_port(), tls_context=certificate)
     controller.start()
     try:
-        settings.MUSTER_MAIL_SERVER = Server(CERTIFIED, controller.port, "", "", "starttls")
+        settings.MAIL_SERVER = Server(CERTIFIED, controller.port, "", "", "starttls")
         outbox.send_due("w", clock)
     finally:
         controller.stop()

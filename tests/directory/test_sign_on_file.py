@@ -1,0 +1,113 @@
+"""The providers in an agency file: read, kept without their secrets, and everything wrong with them named."""
+
+import pytest
+from pytest_django import Settings
+
+from musterbook import secrecy
+from musterbook.directory import agencies, agency_file, models, sign_on_file
+from musterbook.directory.trail import Act
+from tests.directory.cast import NOW
+
+HEAD = 'slug = "springfield"\nname = "Springfield"\n'
+OIDC = """
+[[sign_on]]
+slug = "county"
+name = "County"
+kind = "oidc"
+server = "https://login.county.example"
+client_id = "musterbook"
+client_secret = "hush"
+"""
+SAML = """
+[[sign_on]]
+slug = "state"
+name = "State"
+kind = "saml"
+entity_id = "https://idp.state.example/"
+sso_url = "https://idp.state.example/sso"
+certificate = "MIIC"
+match = "external_id"
+claim = "employee"
+"""
+ACT = Act(NOW, "", "cli")
+
+
+def brought(text: str) -> dict[str, tuple[str, str]]:
+    return dict(agencies.apply(agency_file.read((HEAD + text).encode()), ACT).changes)
+
+
+def wrong(text: str) -> list[str]:
+    with pytest.raises(agency_file.Faulty) as caught:
+        agency_file.read((HEAD + text).encode())
+    return caught.value.problems
+
+
+@pytest.mark.django_db
+def test_providers_are_kept_and_shown_without_their_secrets() -> None:
+    told = brought(OIDC + SAML)
+    made = models.Agency.objects.get()
+    assert [provider["slug"] for provider in made.sign_on] == ["county", "state"]
+    assert secrecy.unseal(made.sign_on[0]["secret"]) == "hush"
+    assert "hush" not in str(made.sign_on) + str(told)
+    assert "secret " in told["sign_on county"][1]
+    assert "match external_id, claim employee" in told["sign_on state"][1]
+    assert "MIIC" not in told["sign_on state"][1]
+    assert "hush" not in models.Event.objects.get().changes
+
+
+@pytest.mark.django_db
+def test_the_same_providers_again_change_nothing_and_another_secret_does() -> None:
+    brought(OIDC)
+    assert brought(OIDC) == {}
+    assert list(brought(OIDC.replace("hush", "quiet"))) == ["sign_on county"]
+    assert brought("") == {}
+    assert list(brought(SAML)) == ["sign_on county", "sign_on state"]
+
+
+def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTY", "from elsewhere")
+    told = agency_file.read((HEAD + OIDC.replace('client_secret = "hush"', 'client_secret_env = "COUNTY"')).encode())
+    assert told.sign_on
+    assert secrecy.unseal(told.sign_on[0]["secret"]) == "from elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('kind = "oidc"', 'kind = "ldap"', "kind is 'ldap': write “oidc” or “saml”"),
+        ('slug = "county"', 'slug = "The County"', "slug is “The County”"),
+        ('name = "County"', "", "name is missing"),
+        ('name = "County"', "name = 5", "name is 5, which is no text"),
+        ("https://login", "http://login", "server is “http://login.county.example”"),
+        ("https://login.county.example", "https://[", "server is “https://[”"),
+        ('client_id = "musterbook"', "", "client_id is missing"),
+        ('client_secret = "hush"', 'client_secret_env = "NOT_THERE"', "there is no such environment variable"),
+        ('client_secret = "hush"', "trust_email = 1", "trust_email is 1. Write true or false"),
+        ('client_secret = "hush"', 'match = "name"', "match is “name”"),
+        ('client_secret = "hush"', 'match = "external_id"', "claim is missing"),
+        ('client_secret = "hush"', 'colour = "red"', "there is no setting “colour”"),
+    ],
+)
+def test_what_is_wrong_with_a_provider_is_named(old: str, new: str, said: str) -> None:
+    problems = wrong(OIDC.replace(old, new))
+    assert any(said in problem and "[[sign_on]] number 1" in problem for problem in problems), problems
+
+
+def test_two_providers_of_one_name_and_no_list_of_them_are_named() -> None:
+    assert "two providers have the slug county" in wrong(OIDC + OIDC)[0]
+    assert "sign_on is no list of tables" in wrong("sign_on = 5")[0]
+
+
+def test_on_this_machine_alone_an_address_need_not_be_secure() -> None:
+    assert agency_file.read(
+        (HEAD + OIDC.replace("https://login.county.example", "http://localhost:9")).encode()
+    ).sign_on
+
+
+def test_a_mark_says_nothing_of_a_secret_to_another_installation(settings: Settings) -> None:
+    told = agency_file.read((HEAD + OIDC).encode()).sign_on
+    assert told
+    here = sign_on_file.shown(told[0])
+    assert secrecy.mark("hush") in here
+    settings.SECRET_KEY = "another"
+    assert secrecy.mark("hush") not in here
