@@ -1,0 +1,72 @@
+"""A real browser for the tests of pages, and what it must never do: complain, or ask anybody but us."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from tests.accounts.conftest import Springfield
+from tests.directory import cast
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, as the machine has it."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt-get install chromium libatomic1")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the browser's driver has a loop of its own in this thread
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
+    """A new window of somebody who has never been here; in the end, nothing was asked of others, and nothing complained of."""
+    context = browser.new_context(base_url=at_localhost(live_server))
+    opened = context.new_page()
+    complaints: list[str] = []
+    strangers: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and "the server responded with a status of" not in message.text:
+            complaints.append(message.text)
+
+    def see(request: Request) -> None:
+        if urlsplit(request.url).hostname != "localhost" and not request.url.startswith("data:"):
+            strangers.append(request.url)
+
+    opened.on("console", hear)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", see)
+    yield opened
+    context.close()
+    assert complaints == []
+    assert strangers == []
+
+
+def at_localhost(live_server: LiveServer) -> str:
+    """Where the pages are, by name: passkeys want no address in digits."""
+    return live_server.url.replace("127.0.0.1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def springfield(live_server: LiveServer) -> Springfield:
+    """An agency with an administrator, an officer, and an Inactive officer."""
+    made = Springfield(cast.agency())
+    made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
+    return made
