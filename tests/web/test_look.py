@@ -45,7 +45,7 @@ def test_signing_in_has_no_barriers(page: Page, springfield: Springfield) -> Non
     assert page.title().startswith("Error: ")
     assert barriers(page) == []
     send(page, "Sign in", login="user.2", password="wrong")
-    assert page.get_by_role("alert").inner_text().startswith("The name or the password is wrong")
+    assert page.get_by_role("alert").first.inner_text().startswith("The name or the password is wrong")
     assert barriers(page) == []
 
 
