@@ -126,9 +126,16 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_RATE_LIMITS = {"login": "240/m/ip", "login_failed": "30/5m/ip,10/5m/key", "reset_password": "30/5m/ip"}
 MFA_ADAPTER = "musterbook.accounts.factors.Adapter"
 MFA_FORMS = {
-    "authenticate": "musterbook.accounts.factors.Code",
-    "reauthenticate": "musterbook.accounts.factors.CodeAgain",
+    "activate_totp": "musterbook.accounts.codes.SetUp",
+    "authenticate": "musterbook.accounts.codes.Code",
+    "reauthenticate": "musterbook.accounts.codes.CodeAgain",
+    "add_webauthn": "musterbook.accounts.passkeys.New",
+    "edit_webauthn": "musterbook.accounts.passkeys.Renamed",
+    "authenticate_webauthn": "musterbook.accounts.passkeys.Beside",
+    "reauthenticate_webauthn": "musterbook.accounts.passkeys.Again",
+    "login_webauthn": "musterbook.accounts.passkeys.Alone",
 }
+MFA_RATE_LIMITS = {"webauthn_login": "240/m/ip"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE

@@ -87,13 +87,22 @@ class Adapter(DefaultAccountAdapter):
         signing_in.signed_in(user, requests.act(request), requests.factors(request))
         return super().post_login(request, user, **about)
 
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
+    ) -> None:
+        """Shows the user a sentence on the next page. For the first recovery codes it is all that the library says."""
+        if message_template == "mfa/messages/recovery_codes_generated.txt":
+            act, user = requests.act(request), request.user.user  # type: ignore[union-attr]
+            trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
+        super().add_message(request, level, message_template, *args, **more)
+
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Tells the user of a change of how they sign in, and the trail of what changed."""
-        change = _CHANGES.get(template_prefix.removeprefix("mfa/email/"))
-        if change:
-            kind, before, after = change
-            act = requests.act(self.request)
+        notice, act = template_prefix.removeprefix("mfa/email/"), requests.act(self.request)
+        if notice in _CHANGES:
+            kind, before, after = _CHANGES[notice]
             trail.tell(user.user.agency, registration.by(user.user, act), kind, user.user, {"factor": (before, after)})
+        if notice in _CHANGES or notice == "recovery_codes_generated":
             registration.post(user.user, "second-factor", act.at)
 
 
@@ -102,6 +111,5 @@ _CHANGES = {
     "totp_deactivated": (kinds.SECOND_FACTOR_REMOVED, "one-time codes", ""),
     "webauthn_added": (kinds.SECOND_FACTOR_ADDED, "", "passkey"),
     "webauthn_removed": (kinds.SECOND_FACTOR_REMOVED, "passkey", ""),
-    "recovery_codes_generated": (kinds.RECOVERY_CODES_MADE, "", "recovery codes"),
 }
 """The library's notices of a change, what the trail calls it, and the factor before and after."""

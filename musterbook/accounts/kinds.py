@@ -14,6 +14,7 @@ PASSWORD_CHANGED = "user.password-changed"
 SECOND_FACTOR_ADDED = "user.second-factor-added"
 SECOND_FACTOR_REMOVED = "user.second-factor-removed"
 RECOVERY_CODES_MADE = "user.recovery-codes-made"
+RECOVERY_CODE_USED = "user.recovery-code-used"
 REFUSED = "act.refused"
 
 FAILED, FORBIDDEN = "failed", "refused"

@@ -1,9 +1,11 @@
 """What every template may say: whose pages these are, who reads them, and where the menus lead."""
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
 
+from musterbook.accounts import factors
 from musterbook.web import menu
 
 
@@ -19,4 +21,5 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "me": me,
         "menu": menu.shown(menu.ADMIN, request, me),
         "my_account": menu.shown(menu.MY_ACCOUNT, request, me),
+        "lacks_second_factor": partial(factors.lacks, account),
     }

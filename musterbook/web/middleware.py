@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, set_script_prefix, set_urlconf
@@ -135,13 +135,18 @@ _WITHOUT_FACTOR = ("mfa_", "account_")
 
 
 def second_factor(respond: Respond) -> Respond:
-    """Leads who must have a second factor, and has none, to where it is set up, and nowhere else."""
+    """Leads who must have a second factor, and has none, to where it is set up, and nowhere else; refuses programs (403)."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         if isinstance(request.user, Account) and factors.lacks(request.user) and not sign_on.by_provider(request):
             name = resolve(request.path_info).url_name or ""
             if not name.startswith(_WITHOUT_FACTOR):
-                return redirect("mfa_index")
+                return redirect("mfa_index") if request.accepts("text/html") else _set_up_first()
         return respond(request)
 
     return answer
+
+
+def _set_up_first() -> HttpResponse:
+    said = "Your role asks for a second factor. Sign in with a browser, and set one up."
+    return JsonResponse({"problem": said}, status=403)

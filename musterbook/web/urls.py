@@ -4,7 +4,7 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.accounts import sign_on
-from musterbook.web import entrance, home
+from musterbook.web import entrance, home, second_factors
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -25,6 +25,6 @@ urlpatterns = [
     path("forgotten-password", entrance.forgotten, name="account_reset_password"),
     path("reset/<str:token>", entrance.reset, name="reset"),
     path("my-account/password", account.password_change, name="account_change_password"),
-    path("my-account/second-factors/", include("allauth.mfa.urls")),
+    path("my-account/second-factors/", include(second_factors)),
     path("my-account/sessions/", include("allauth.usersessions.urls")),
 ]

@@ -88,7 +88,7 @@ def test_a_code_is_used_once(springfield: Springfield, secret: str, client: Clie
 def test_wrong_codes_lock_and_no_code_helps_then(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     for _ in range(5):
-        assert "Incorrect" in text(client.post(STEP, {"code": "000000"}))
+        assert "This code is not right" in text(client.post(STEP, {"code": "000000"}))
     assert springfield.user(2).locked_at is not None
     assert "locked" in text(client.post(STEP, {"code": code(secret)}))
     assert who(client) == ""
@@ -141,7 +141,10 @@ def test_setting_up_asks_to_sign_in_again_and_is_told(
         set_up(client)
     assert factors.has(account)
     added = [event for event in springfield.events() if "second-factor" in event[0] or "recovery" in event[0]]
-    assert added == [("user.second-factor-added", "E-2", "E-2", "")]
+    assert added == [
+        ("user.second-factor-added", "E-2", "E-2", ""),
+        ("user.recovery-codes-made", "E-2", "E-2", ""),
+    ]
     assert springfield.mails() == ["welcome", "second-factor"]
 
 

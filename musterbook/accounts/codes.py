@@ -1,0 +1,85 @@
+"""Codes as a second factor: setting them up, asking for them, and what a wrong one costs."""
+
+from typing import Any
+
+from allauth.core import context
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from musterbook import secrecy
+from musterbook.accounts import kinds, lockout, registration, requests
+from musterbook.accounts.models import Account
+from musterbook.directory import trail
+
+_LONGEST = 32
+
+
+def _field(label: str, **more: Any) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        max_length=_LONGEST,
+        widget=forms.TextInput({"autocomplete": "one-time-code", "spellcheck": "false", **more}),
+    )
+
+
+class SetUp(ActivateTOTPForm):
+    """Shows the secret of one-time codes, and takes the first code. Until then the session keeps the secret, sealed."""
+
+    code = _field("The code that the app shows now", inputmode="numeric")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        session = context.request.session
+        if sealed := session.get(SECRET_SESSION_KEY):
+            session[SECRET_SESSION_KEY] = secrecy.unseal(sealed)
+        super().__init__(*args, **kwargs)
+        session[SECRET_SESSION_KEY] = secrecy.seal(self.secret)
+
+
+class _Counted(forms.Form):
+    """A form for codes: a wrong one counts as a failed sign-in, and a locked account takes none."""
+
+    user: Account
+    authenticator: Authenticator
+
+    def clean_code(self) -> str:
+        """The code, if it is right."""
+        act = requests.act(context.request)
+        if lockout.is_locked(self.user.user, act.at):
+            raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
+        try:
+            code: str = super().clean_code()  # type: ignore[misc]
+        except ValidationError:
+            self._count()
+            raise
+        if self.authenticator.type == Authenticator.Type.RECOVERY_CODES:
+            self._tell_of_recovery()
+        return code
+
+    def _count(self) -> None:
+        user, act = self.user.user, requests.act(context.request)
+        with transaction.atomic():
+            trail.tell(user.agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=kinds.FAILED)
+            lockout.count_failure(user, act)
+
+    def _tell_of_recovery(self) -> None:
+        user = self.user.user
+        left = len(Authenticator.objects.get(pk=self.authenticator.pk).wrap().get_unused_codes())
+        act = registration.by(user, requests.act(context.request))
+        trail.tell(user.agency, act, kinds.RECOVERY_CODE_USED, user, {"recovery codes": (str(left + 1), str(left))})
+
+
+class Code(_Counted, AuthenticateForm):
+    """The second step of a sign-in."""
+
+    code = _field("Code from your app, or a recovery code")
+
+
+class CodeAgain(_Counted, ReauthenticateForm):
+    """Signing in again with a code."""
+
+    code = _field("Code from your app, or a recovery code")

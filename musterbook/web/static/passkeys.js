@@ -1,0 +1,90 @@
+// Asks the browser to make or use a passkey, and sends its answer. The server decides; here bytes become text and back.
+"use strict";
+
+const problem = document.querySelector("[data-problem]");
+
+for (const form of document.querySelectorAll("form[data-passkey]")) {
+  if (!window.PublicKeyCredential) {
+    problem.textContent = "This browser knows no passkeys. Use one-time codes, or another browser.";
+    break;
+  }
+  form.hidden = false;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(form);
+  });
+}
+
+async function send(form) {
+  const act = form.dataset.passkey === "make" ? make : use;
+  try {
+    problem.textContent = "";
+    form.elements.credential.value = JSON.stringify(answer(await act((await options(form)).publicKey, form)));
+  } catch (error) {
+    problem.textContent = SENTENCES[error.name] || "The browser could not use a passkey here. Try again, or use another way.";
+    return;
+  }
+  form.submit();
+}
+
+const SENTENCES = {
+  InvalidStateError: "This device has a passkey for your account already. Choose another device.",
+  NotAllowedError: "No passkey was used: it was cancelled, took too long, or there is none for you here. Try again, or use another way.",
+};
+
+async function options(form) {
+  if (form.dataset.options) {
+    return JSON.parse(document.getElementById(form.dataset.options).textContent);
+  }
+  const response = await fetch(form.action, { headers: { Accept: "application/json" } });
+  return (await response.json()).request_options;
+}
+
+function make(asked, form) {
+  const alone = form.elements.passwordless.checked;
+  return navigator.credentials.create({
+    publicKey: {
+      ...asked,
+      challenge: bytes(asked.challenge),
+      user: { ...asked.user, id: bytes(asked.user.id) },
+      excludeCredentials: known(asked.excludeCredentials),
+      authenticatorSelection: {
+        ...asked.authenticatorSelection,
+        residentKey: alone ? "required" : "discouraged",
+        requireResidentKey: alone,
+        ...(alone && { userVerification: "required" }),
+      },
+    },
+  });
+}
+
+function use(asked) {
+  return navigator.credentials.get({
+    publicKey: { ...asked, challenge: bytes(asked.challenge), allowCredentials: known(asked.allowCredentials) },
+  });
+}
+
+function known(credentials) {
+  return (credentials || []).map((credential) => ({ ...credential, id: bytes(credential.id) }));
+}
+
+function answer(credential) {
+  const parts = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"];
+  const given = parts.filter((part) => credential.response[part]);
+  return {
+    id: credential.id,
+    rawId: text(credential.rawId),
+    type: credential.type,
+    clientExtensionResults: credential.getClientExtensionResults(),
+    response: Object.fromEntries(given.map((part) => [part, text(credential.response[part])])),
+  };
+}
+
+function bytes(text) {
+  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
+}
+
+function text(buffer) {
+  const characters = Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte));
+  return btoa(characters.join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
