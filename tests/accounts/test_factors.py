@@ -201,3 +201,31 @@ def test_deactivated_between_the_steps_is_out(springfield: Springfield, secret: 
     springfield.imported(person(2, STATUS="Inactive"))
     client.post(STEP, {"code": code(secret)})
     assert who(client) == ""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "", "nonsense", "null", "[]", "1", "{}", '{"response": 1}', '{"id": "AA", "rawId": "AB", "response": {}}',
+        '{"id": "AA", "rawId": "AA", "response": {"clientDataJSON": "e30", "attestationObject": "oA"}}',
+        '{"id": "AA", "rawId": "AA", "response": {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA"}}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["authenticate/", "webauthn/login/", "webauthn/add/", "webauthn/reauthenticate/"])
+def test_what_is_no_passkey_is_refused_in_words(
+    springfield: Springfield, secret: str, client: Client, where: str, sent: str
+) -> None:
+    if where != "webauthn/login/":
+        sign_in(client, "user.2")
+    if where not in ("webauthn/login/", "authenticate/"):
+        client.post(STEP, {"code": code(secret)})
+    client.get(f"{PAGES}{where}", headers={"Accept": "application/json"})
+    answer = client.post(f"{PAGES}{where}", {"credential": sent}, follow=True)
+    assert answer.status_code == 200
+    assert (
+        "passkey was not accepted" in text(answer)
+        or "required" in text(answer)
+        or "valid JSON" in text(answer)
+        or (where == "webauthn/reauthenticate/")
+    )
+    assert Authenticator.objects.count() == 2

@@ -8,6 +8,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
     problem.textContent = "This browser knows no passkeys. Use one-time codes, or another browser.";
     break;
   }
+  problem.textContent = "";
   form.hidden = false;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
