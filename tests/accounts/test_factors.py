@@ -1,5 +1,7 @@
 """Second factors by one-time codes: set up, asked for, required by role, and attacked. Passkeys: in a browser."""
 
+import base64
+import json
 import re
 import time
 
@@ -7,6 +9,8 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -229,3 +233,179 @@ def test_what_is_no_passkey_is_refused_in_words(
         or (where == "webauthn/reauthenticate/")
     )
     assert Authenticator.objects.count() == 2
+
+
+def test_the_second_step_is_in_a_new_session(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    between = client.cookies[settings.SESSION_COOKIE_NAME].value
+    client.post(STEP, {"code": code(secret)})
+    assert client.cookies[settings.SESSION_COOKIE_NAME].value != between
+    fixed = Client()
+    fixed.cookies[settings.SESSION_COOKIE_NAME] = between
+    assert who(fixed) == ""
+
+
+def test_the_code_in_one_tab_is_for_whoever_signs_in_by_the_other(
+    springfield: Springfield, secret: str, client: Client
+) -> None:
+    springfield.registered(1)
+    admin = Client()
+    sign_in(admin, "user.1")
+    set_up(admin)
+    sign_in(client, "user.2")
+    client.post("/springfield/sign-out")
+    sign_in(client, "user.1")
+    assert "not right" in text(client.post(STEP, {"code": code(secret)}))
+    assert who(client) == ""
+
+
+def test_the_second_step_in_a_second_tab_ends_with_the_first(
+    springfield: Springfield, secret: str, client: Client
+) -> None:
+    sign_in(client, "user.2")
+    client.get(STEP)
+    client.post(STEP, {"code": code(secret)})
+    assert client.post(STEP, {"code": code(secret)}).headers["Location"] == HOME
+    assert who(client) == "user.2"
+
+
+def test_of_two_tabs_that_set_up_codes_the_later_counts(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    first, second = (shown(client.get(f"{PAGES}totp/activate/")) for _ in range(2))
+    assert first != second
+    assert second in text(client.post(f"{PAGES}totp/activate/", {"code": code(first)}))
+    client.post(f"{PAGES}totp/activate/", {"code": code(second)})
+    assert Authenticator.objects.filter(type="totp").count() == 1
+
+
+def shown(page: object) -> str:
+    """The secret that a page shows."""
+    found = re.search(r"<code>([A-Z2-7]{32})</code>", page.content.decode())  # type: ignore[attr-defined]
+    assert found
+    return found.group(1)
+
+
+def test_a_secret_that_is_being_set_up_is_sealed_too(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    page = client.get(f"{PAGES}totp/activate/")
+    kept = str([session.get_decoded() for session in Session.objects.all()])
+    assert "mfa.totp.secret" in kept
+    assert shown(page) not in kept
+    assert "no-store" in page.headers["Cache-Control"]
+
+
+def test_a_used_recovery_code_is_told(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes()[3]})
+    told = models.Event.objects.get(kind="user.recovery-code-used")
+    assert (told.actor, told.subject_external_id, told.outcome) == ("E-2", "E-2", "")
+    assert told.changes == '{"recovery codes":["10","9"]}'
+    signed_in = models.Event.objects.filter(kind="user.signed-in").latest("id")
+    assert signed_in.changes == '{"factors":["","password+recovery_codes"]}'
+
+
+def test_new_recovery_codes_void_the_old_ones(
+    springfield: Springfield,
+    secret: str,
+    client: Client,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    old = Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes()
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": code(secret)})
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(f"{PAGES}recovery-codes/generate/")
+    assert not set(old) & set(Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes())
+    assert springfield.events()[-1] == ("user.recovery-codes-made", "E-2", "E-2", "")
+    assert springfield.mails()[-1] == "second-factor"
+    assert all(unused not in text(client.get(PAGES)) for unused in old)
+
+
+def test_recovery_codes_are_shown_once_and_to_nobody_else(
+    springfield: Springfield, secret: str, client: Client
+) -> None:
+    codes = Authenticator.objects.get(type="recovery_codes").wrap().get_unused_codes()
+    sign_in(client, "user.2")
+    assert client.get(f"{PAGES}recovery-codes/").status_code == 302
+    client.post(STEP, {"code": code(secret)})
+    page = client.get(f"{PAGES}recovery-codes/")
+    assert codes[0] in text(page)
+    assert "no-store" in page.headers["Cache-Control"]
+    assert codes[0] not in text(client.get(f"{PAGES}recovery-codes/"))
+    assert client.get(f"{PAGES}recovery-codes/download/").status_code == 403
+
+
+def test_a_program_without_a_required_factor_is_refused(springfield: Springfield, client: Client) -> None:
+    models.Role.objects.filter(name="Officer").update(second_factor=True)
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    for path in (HOME, "/springfield/my-account/sessions/"):
+        answer = client.get(path, headers={"Accept": "application/json"})
+        assert answer.status_code == 403
+        assert "second factor" in answer.json()["problem"]
+    assert client.post(HOME, {"x": "y"}).headers["Location"] == PAGES
+    assert "Set up a second factor" in text(client.get(PAGES))
+
+
+@pytest.mark.parametrize("path", ["totp/activate/", "totp/deactivate/", "recovery-codes/generate/", "webauthn/add/"])
+def test_factors_change_only_after_a_fresh_sign_in(
+    springfield: Springfield, secret: str, client: Client, path: str
+) -> None:
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": code(secret)})
+    if path == "totp/activate/":
+        Authenticator.objects.all().delete()
+    before = list(Authenticator.objects.values_list("id", "data"))
+    age(client, 16)
+    assert "sign-in/again" in client.post(f"{PAGES}{path}", {"code": code(secret)}).headers["Location"]
+    assert list(Authenticator.objects.values_list("id", "data")) == before
+
+
+def test_a_locked_user_signs_in_again_by_no_code(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": code(secret)})
+    fresh()
+    for _ in range(5):
+        client.post(f"{PAGES}reauthenticate/", {"code": "000000"})
+    assert "locked" in text(client.post(f"{PAGES}reauthenticate/", {"code": code(secret)}))
+
+
+def test_a_code_signs_in_again(springfield: Springfield, secret: str, client: Client) -> None:
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": code(secret)})
+    fresh()
+    age(client, 16)
+    answer = client.post(f"{PAGES}reauthenticate/", {"code": code(secret), "next": f"{PAGES}webauthn/add/"})
+    assert answer.headers["Location"] == f"{PAGES}webauthn/add/"
+    assert client.get(f"{PAGES}webauthn/add/").status_code == 200
+
+
+def test_a_passkey_is_of_the_public_address_and_its_handle_says_nothing(
+    springfield: Springfield, client: Client
+) -> None:
+    account = springfield.registered(2)
+    sign_in(client, "user.2")
+    asked = client.get(f"{PAGES}webauthn/add/", headers={"Host": "127.0.0.1"}).context["js_data"]
+    made = json.loads(json.dumps(asked["creation_options"]))["publicKey"]
+    assert made["rp"]["id"] == "localhost"
+    assert base64.urlsafe_b64decode(made["user"]["id"] + "==").hex() == account.handle
+    assert made["user"]["name"] == "user.2 (Springfield)"
+
+
+def test_wrong_codes_while_setting_up_are_limited(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    client.get(f"{PAGES}totp/activate/")
+    said = [text(client.post(f"{PAGES}totp/activate/", {"code": "000000"})) for _ in range(11)]
+    assert "too many" in said[-1]
+    assert "too many" not in said[0]
+
+
+def test_who_has_no_factor_is_offered_no_recovery_codes(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    assert "Set up one first" in text(client.post(f"{PAGES}recovery-codes/generate/"))
+    assert client.get(f"{PAGES}recovery-codes/").status_code == 404
+    assert not Authenticator.objects.exists()
