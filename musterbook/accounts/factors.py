@@ -86,6 +86,11 @@ class Adapter(DefaultMFAAdapter):
         """What an app calls us."""
         return f"Musterbook {requests.agency(self.request).name}"
 
+    def build_totp_svg(self, url: str) -> str:
+        """The QR code, on white: on a dark page no camera could read it otherwise."""
+        drawn: str = super().build_totp_svg(url)
+        return drawn.replace("<path", '<rect width="100%" height="100%" fill="#fff"/><path', 1)
+
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Whether the role's demand is met without it too."""
         account = authenticator.user

@@ -49,7 +49,8 @@ def add(page: Page, name: str = "Work phone", *, alone: bool = True, agency: str
     """Adds a passkey, as somebody who has signed in."""
     page.goto(f"/{agency}/my-account/second-factors/webauthn/add/")
     page.get_by_label("Name").fill(name)
-    page.get_by_label("Sign in with this passkey alone").set_checked(alone)
+    if not alone:
+        page.locator("label", has_text="Sign in with this passkey alone").click()
     page.get_by_role("button", name="Add a passkey").click()
     expect(page.get_by_text("The passkey is added.")).to_be_visible()
 
@@ -315,5 +316,20 @@ def test_without_scripts_there_are_codes_and_the_page_says_so(
     expect(page.get_by_text("Passkeys need scripts")).to_be_visible()
     page.goto(f"{PAGES}totp/activate/")
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
-    assert page.get_by_role("img", name="QR code").evaluate("picture => picture.naturalWidth") > 0
     context.close()
+
+
+def test_the_qr_code_is_black_on_white_on_a_dark_page_too(page: Page, officer: Account) -> None:
+    page.emulate_media(color_scheme="dark")
+    sign_in(page)
+    page.goto(f"{PAGES}totp/activate/")
+    corner = page.get_by_role("img", name="QR code").evaluate(
+        """async (picture) => {
+            await picture.decode();
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [picture.width, picture.height];
+            canvas.getContext("2d").drawImage(picture, 0, 0, picture.width, picture.height);
+            return [...canvas.getContext("2d").getImageData(2, 2, 1, 1).data];
+        }"""
+    )
+    assert corner == [255, 255, 255, 255]
