@@ -233,7 +233,7 @@ def test_one_signs_in_by_keyboard_alone(page: Page, springfield: Springfield) ->
     press("Tab")
     page.keyboard.type("wrong")
     press("Enter")
-    page.wait_for_selector("[role=alert]")
+    page.wait_for_selector(".m-summary")
     assert "m-summary" in focused(page)
     press("Tab")
     press("Tab")
