@@ -172,8 +172,8 @@ def test_users_who_were_there_before_searches_are_found_after_migrating(fresh_ho
     file = fresh_home.folder / "users.csv"
     file.write_bytes(written(people(1, 2)))
     assert "applied" in fresh_home.run(*python, "tests.directory.driver", "import", "springfield", str(file)).stdout
-    for target in ("0001", "0002"):
-        done = fresh_home.run(*python, "django", "migrate", "directory", target, "--verbosity", "0")
+    for target in (("directory", "0001"), ()):
+        done = fresh_home.run(*python, "django", "migrate", *target, "--verbosity", "0")
         assert done.returncode == 0, done.stderr
     looked = fresh_home.run(
         *python[:1], "-c",
