@@ -8,12 +8,14 @@ from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from musterbook import secrecy
 from musterbook.accounts import factors
 from musterbook.accounts.models import Account
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, act
 from tests.directory import cast
 from tests.web.conftest import at_localhost
+from tests.web.looks import barriers
 from tests.web.passkeys import Device
 
 PAGES = "/springfield/my-account/second-factors/"
@@ -142,16 +144,15 @@ def test_several_passkeys_have_names_and_are_removed_one_by_one(
     first.unplug()
     Device.plugged_into(page)
     add(page, "<b>Key</b>")
-    page.get_by_role("link", name="Rename Work phone").or_(page.locator("body")).first.wait_for()
     page.goto(f"{PAGES}webauthn/")
     page.get_by_role("link", name="Rename Work phone").click()
     page.get_by_label("Name").fill("Old phone")
     page.get_by_role("button", name="Save the name").click()
-    expect(page.get_by_role("rowheader")).to_have_text(["Old phone", "<b>Key</b>"])
+    expect(page.get_by_role("heading", level=2)).to_have_text(["Old phone", "<b>Key</b>"])
     models.Role.objects.update(second_factor=True)
     page.get_by_role("link", name="Remove Old phone").click()
     page.get_by_role("button", name="Remove the passkey").click()
-    expect(page.get_by_role("rowheader")).to_have_text(["<b>Key</b>"])
+    expect(page.get_by_role("heading", level=2)).to_have_text(["<b>Key</b>"])
     page.get_by_role("link", name="Remove <b>Key</b>").click()
     expect(page.get_by_text("this is your last")).to_be_visible()
     expect(page.get_by_role("button", name="Remove the passkey")).to_have_count(0)
@@ -300,7 +301,7 @@ def test_an_answer_cannot_be_sent_twice(page: Page, officer: Account) -> None:
 def test_no_passkey_is_said_in_words(page: Page, officer: Account) -> None:
     Device.plugged_into(page)
     with_passkey(page)
-    expect(page.get_by_role("alert")).to_contain_text("No passkey was used")
+    expect(page.locator("[data-problem]")).to_contain_text("No passkey was used")
 
 
 def test_without_scripts_there_are_codes_and_the_page_says_so(
@@ -333,3 +334,32 @@ def test_the_qr_code_is_black_on_white_on_a_dark_page_too(page: Page, officer: A
         }"""
     )
     assert corner == [255, 255, 255, 255]
+
+
+def test_the_pages_of_second_factors_have_no_barriers(page: Page, officer: Account) -> None:
+    models.Role.objects.update(second_factor=True)
+    Device.plugged_into(page)
+    sign_in(page)
+    assert barriers(page) == []
+    add(page, "A long name. " * 7)
+    assert barriers(page) == []
+    key = Authenticator.objects.get(type="webauthn").pk
+    paths = ["", "totp/activate/", "recovery-codes/", "recovery-codes/generate/", "webauthn/", "webauthn/add/"]
+    paths += [
+        "reauthenticate/",
+        "webauthn/reauthenticate/",
+        f"webauthn/keys/{key}/edit/",
+        f"webauthn/keys/{key}/remove/",
+    ]
+    for path in paths:
+        page.goto(f"{PAGES}{path}")
+        assert (path, barriers(page)) == (path, [])
+    Authenticator.objects.create(user=officer, type="totp", data={"secret": secrecy.seal("A" * 32)})
+    page.goto(f"{PAGES}totp/deactivate/")
+    assert barriers(page) == []
+    sign_out(page)
+    sign_in(page)
+    page.get_by_label("Code from your app").fill("000000")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("This code is not right")
+    assert barriers(page) == []
