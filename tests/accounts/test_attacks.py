@@ -139,7 +139,7 @@ def addresses(patterns: list[URLPattern | URLResolver] | None = None, before: st
         if isinstance(pattern, URLResolver):
             yield from addresses(pattern.url_patterns, route)
         else:
-            filled = re.sub(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)", lambda m: SAMPLES[m[1] or m[2]], route)
+            filled = re.sub(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)", lambda m: SAMPLES.get(m[1] or m[2], "p"), route)
             yield pattern.name or "", re.sub(r"[\^$\\]", "", filled)
 
 
