@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from musterbook.accounts import lockout, outbox
+from musterbook.directory import waiting_files
 
 _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
@@ -58,7 +59,8 @@ def once() -> int:
 
 
 def tidy() -> None:
-    """Ends locks whose time is over, and forgets sessions that have ended."""
+    """Ends locks whose time is over, and forgets sessions that have ended and files that nobody came back for."""
+    waiting_files.forget_old(now())
     lockout.unlock_due(now())
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
 

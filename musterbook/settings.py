@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "allauth",
@@ -32,6 +33,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "musterbook.web.middleware.headers",
     "musterbook.web.middleware.agencies",
@@ -41,6 +43,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "musterbook.web.middleware.limits",
+    "musterbook.web.middleware.time_zone",
+    "musterbook.web.middleware.SignInAgain",
+    "musterbook.web.middleware.password_age",
     "musterbook.web.middleware.second_factor",
 ]
 ROOT_URLCONF = "musterbook.urls"
@@ -142,6 +147,9 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 USERSESSIONS_TRACK_ACTIVITY = False
 SOCIALACCOUNT_ADAPTER = "musterbook.accounts.sign_on.Adapter"
+
+# Files that browsers send: onto the disk, from who may send one.
+FILE_UPLOAD_HANDLERS = ["musterbook.web.uploads.Handler"]
 
 # Secrets
 SECRET_KEY = SimpleLazyObject(home.secret_key)

@@ -6,10 +6,14 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.account.internal.stagekit import clear_login
 from allauth.core.exceptions import ReauthenticationRequired
+from django.contrib import messages
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
+from django.urls import get_script_prefix, reverse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from musterbook.accounts import again, kinds, registration, requests, signing_in
+from musterbook.accounts import again, kinds, registration, requests, sessions, signing_in, times
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -84,7 +88,11 @@ class Adapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Records the sign-in, with the factors that it took."""
+        sessions.begin(request)
+        before = user.user.last_sign_in_at
         signing_in.signed_in(user, requests.act(request), requests.factors(request))
+        if before:
+            messages.info(request, format_html("You last signed in on {}.", times.element(before, times.zone(user))))
         return super().post_login(request, user, **about)
 
     def add_message(
@@ -95,6 +103,20 @@ class Adapter(DefaultAccountAdapter):
             act, user = requests.act(request), request.user.user  # type: ignore[union-attr]
             trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
         super().add_message(request, level, message_template, *args, **more)
+
+    def logout(self, request: HttpRequest) -> None:
+        """Signs out whoever is signed in, and tells of it."""
+        user, act = request.user.user, requests.act(request)  # type: ignore[union-attr]  # nobody else signs out
+        trail.tell(user.agency, act, kinds.SIGNED_OUT, user)
+        super().logout(request)
+
+    def is_safe_url(self, url: str) -> bool:
+        """Whether a page may lead on to there: to pages of the same agency alone, named by their path."""
+        return url.startswith(get_script_prefix()) and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002
+        """Where a new password leads."""
+        return reverse("my_account")
 
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Tells the user of a change of how they sign in, and the trail of what changed."""

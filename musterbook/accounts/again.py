@@ -1,14 +1,66 @@
 """Signing in again: what is grave is done only by who has signed in within the last quarter of an hour."""
 
+import json
 import time
+from typing import Any
 
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
+from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
-from django.http import HttpRequest
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseBase, QueryDict
+from django.shortcuts import redirect
+from django.urls import get_script_prefix, resolve, reverse
+from django.utils.http import urlencode
+
+from musterbook import secrecy
+from musterbook.accounts import requests, sessions, signing_in
+from musterbook.accounts.models import Account
 
 
 def is_recent(request: HttpRequest) -> bool:
     """Whether the user has signed in, in any way, or signed in again, recently enough."""
-    records = get_authentication_records(request, request.user)
-    latest = max((record["at"] for record in records), default=0)
+    latest = max((record["at"] for record in requests.records(request)), default=0)
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
+
+
+def ask(request: HttpRequest, back: str = "") -> HttpResponseBase:
+    """Leads to where the user signs in again, and from there to the address `back`, or else to what was asked for.
+
+    A form that was sent is kept meanwhile, sealed, and then taken as sent; its files are not. Who has no way to sign in
+    again here (a provider alone) is signed out, and signs in as usual.
+    """
+    here = back or request.get_full_path()
+    request.session.pop(STATE_SESSION_KEY, None)
+    if not isinstance(request.user, Account):
+        return redirect_to_login(here)
+    ways = get_adapter().get_reauthentication_methods(request.user)
+    if not ways:
+        sessions.end_own(request, sessions.AGAIN)
+        return redirect_to_login(here)
+    if request.method == "POST" and not back:
+        # Not as the library keeps it: with all that was sent it would keep the signed cookie, readable in the database.
+        told = json.dumps([request.user.pk, here, request.path_info, request.GET.urlencode(), request.POST.urlencode()])
+        state = {"sealed": secrecy.seal(told)}
+        request.session[STATE_SESSION_KEY] = {"state": state, "callback": f"{__name__}.resume"}
+    return redirect(f"{ways[0]['url']}?{urlencode({'next': here})}")
+
+
+def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
+    """Takes the form that was kept as sent, if it is this user's, and what they were about to go back to."""
+    to = get_next_redirect_url(request) or reverse("home")
+    whose, address, path, query, sent = json.loads(secrecy.unseal(state["sealed"]))
+    if (whose, address) != (request.user.pk, to):
+        return redirect(to)
+    request.GET, request.POST = QueryDict(query), QueryDict(sent)
+    request.path_info, request.path = path, f"{get_script_prefix()}{path.removeprefix('/')}"
+    found = resolve(path)
+    response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
+    return response
+
+
+def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
+    """Hears of each step by which somebody signs in; tells of those by which they do so again."""
+    if request.user == user:
+        signing_in.signed_in_again(user, requests.act(request), requests.factor(requests.records(request)[-1]))

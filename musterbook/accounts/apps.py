@@ -9,3 +9,11 @@ class Accounts(AppConfig):
     name = "musterbook.accounts"
     label = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Has the library tell of each step of a sign-in."""
+        from allauth.account.signals import authentication_step_completed
+
+        from musterbook.accounts import again
+
+        authentication_step_completed.connect(again.signed_in, dispatch_uid="musterbook.accounts.again")

@@ -4,6 +4,7 @@ Django asks these validators (`AUTH_PASSWORD_VALIDATORS`); its own list of commo
 Source of the rules: NIST SP 800-63B-4, section 3.1.1.2 (length, no rules of composition, a list of refused ones).
 """
 
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,14 @@ SHORTEST, LONGEST = 8, 128
 """The lowest that an agency can ask for, and the most characters that anybody may choose."""
 KEPT = 10
 """So many passwords, the present one among them, are not chosen again."""
+
+
+def is_old(account: "Account", at: datetime) -> bool:
+    """Whether the account's password was chosen longer ago than the agency allows."""
+    days = account.user.agency.password_days
+    if not days or not account.has_usable_password():
+        return False
+    return account.password_at is None or account.password_at + timedelta(days=days) <= at
 
 
 class Length:

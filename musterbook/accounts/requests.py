@@ -38,5 +38,9 @@ def records(request: HttpRequest) -> list[dict[str, Any]]:
 
 def factors(request: HttpRequest) -> str:
     """What the user has shown in this session so far, such as `password+totp`."""
-    shown = (str(record.get("type") or record.get("provider") or record["method"]) for record in records(request))
-    return "+".join(dict.fromkeys(shown))
+    return "+".join(dict.fromkeys(factor(record) for record in records(request)))
+
+
+def factor(record: dict[str, Any]) -> str:
+    """What the user has shown by one record of the session: a password, a code, a provider."""
+    return str(record.get("type") or record.get("provider") or record["method"])

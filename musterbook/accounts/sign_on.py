@@ -24,7 +24,7 @@ from lxml.etree import LxmlError
 from requests import RequestException
 
 from musterbook import secrecy
-from musterbook.accounts import kinds, registration, requests
+from musterbook.accounts import kinds, registration, requests, sessions
 from musterbook.accounts.models import Account
 from musterbook.core import keys
 from musterbook.directory import locks, trail
@@ -102,6 +102,8 @@ class Adapter(DefaultSocialAccountAdapter):
             )
             raise ImmediateHttpResponse(render(request, "sign_on_unknown.html", {"provider": provider}, status=403))
         account = _account(user, act)
+        if request.user != account:
+            sessions.leave(request)
         record_authentication(request, account, METHOD, provider=provider["slug"], uid=sociallogin.account.uid)
         url = sociallogin.get_redirect_url(request)
         raise ImmediateHttpResponse(perform_login(request, Login(user=account, redirect_url=url)))

@@ -53,3 +53,11 @@ def signed_in(account: Account, act: Act, factors: str) -> None:
         trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN, user, {"factors": ("", factors)})
         lockout.forget(user)
         User.objects.filter(pk=user.pk).update(last_sign_in_at=act.at)
+
+
+def signed_in_again(account: Account, act: Act, factor: str) -> None:
+    """Records that the user, who is signed in, has done so again, by that factor."""
+    user = account.user
+    with transaction.atomic():
+        trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN_AGAIN, user, {"factors": ("", factor)})
+        lockout.forget(user)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import console, shown
+from musterbook.core.sentences import HELD, PROTECTIONS
 
 if TYPE_CHECKING:
     from musterbook.core.problems import Problem
@@ -23,20 +24,6 @@ LISTED = 50
 _MODES = {"update": "update", "sync": "synchronize"}
 _STYLES = {"applied": "bold green", "previewed": "bold cyan", "held": "bold yellow"}
 _FAILED = "bold red"
-
-PROTECTIONS = {
-    "exempt": "exempt from synchronize",
-    "own-account": "the operator's own account",
-    "above-your-role": "above the operator's role",
-    "last-administrator": "the last registered administrator",
-}
-"""Why a user is protected, in words."""
-
-HELD = {
-    "deactivation-limit": "More users would become Inactive than the agency allows unasked.",
-    "unreadable-rows": "Some rows cannot be read well enough to tell whom they mean.",
-}
-"""Why an import is held, in words."""
 
 
 def report(

@@ -1,5 +1,10 @@
 """The permissions that a role can grant."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from musterbook.directory.models import Role
+
 PERMISSIONS: dict[str, str] = {
     "users.view": "See the users, and search them.",
     "users.edit": "Add, edit, deactivate and reactivate users.",
@@ -17,3 +22,8 @@ PERMISSIONS: dict[str, str] = {
 """Permission → what it allows."""
 
 ALL = frozenset(PERMISSIONS)
+
+
+def of(role: "Role") -> frozenset[str]:
+    """The permissions that a role grants."""
+    return ALL if role.administrator else frozenset(role.permissions)

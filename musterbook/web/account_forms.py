@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account import forms
 
+from musterbook.accounts import changing
 from musterbook.accounts.passwords import SHORTEST
 from musterbook.directory.models import Agency
 
@@ -26,7 +27,7 @@ class SignInAgain(forms.ReauthenticateForm):
         self.fields["password"].help_text = ""
 
 
-class AnotherPassword(forms.ChangePasswordForm):
+class AnotherPassword(changing.NewPassword):
     """The present password, and a new one twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from musterbook.accounts import links, registration, requests
+from musterbook.accounts import links, registration, requests, sessions
 from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.models import Agency
@@ -85,6 +85,7 @@ def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) 
 
 def _enter(request: HttpRequest, account: Account) -> HttpResponse:
     """Signs in who has just chosen a password; who has a second factor is asked for it."""
+    sessions.leave(request)
     record_authentication(request, account, method="password")
     response: HttpResponse = perform_login(request, Login(user=account))
     return response

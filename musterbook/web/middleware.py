@@ -1,18 +1,22 @@
 """What every request passes through: whose agency it is for, its session, and how long that lasts."""
 
-import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
-from django.contrib.auth import logout
+from django.contrib import messages
+from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import get_script_prefix, resolve, set_script_prefix, set_urlconf
+from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
+from django.utils import timezone
+from django.utils.http import urlencode
 
-from musterbook.accounts import factors, sign_on
+from musterbook.accounts import again, factors, passwords, requests, sessions, sign_on, times
 from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
 
@@ -32,6 +36,8 @@ def headers(respond: Respond) -> Respond:
         providers = "".join(f" {origin}" for origin in getattr(request, "providers", ()))
         response.headers.setdefault("Content-Security-Policy", _POLICY.format(providers=providers))
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        # Nobody finds a page by the button “back” whose reader has signed out.
+        response.headers.setdefault("Cache-Control", "no-store, private")
         return response
 
     return answer
@@ -76,15 +82,18 @@ def agencies(respond: Respond) -> Respond:
 
 
 class Sessions(SessionMiddleware):
-    """Sessions whose cookie is signed: what stands in the database does not let anybody in."""
+    """Sessions whose cookie is signed, for one agency: what stands in the database does not let anybody in."""
 
-    _signer = Signer(salt="musterbook.web.session")
+    @staticmethod
+    def _signer(request: HttpRequest) -> Signer:
+        agency: Agency | None = getattr(request, "agency", None)
+        return Signer(salt=f"musterbook.web.session.{agency.pk if agency else ''}")
 
     def process_request(self, request: HttpRequest) -> None:
         """Opens the session that the cookie names, or none."""
         signed = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
         try:
-            request.COOKIES[settings.SESSION_COOKIE_NAME] = self._signer.unsign(signed)
+            request.COOKIES[settings.SESSION_COOKIE_NAME] = self._signer(request).unsign(signed)
         except BadSignature:
             request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
         super().process_request(request)
@@ -95,39 +104,97 @@ class Sessions(SessionMiddleware):
         cookie = answered.cookies.get(settings.SESSION_COOKIE_NAME)
         if cookie is not None and cookie.value:
             answered.set_cookie(
-                settings.SESSION_COOKIE_NAME, self._signer.sign(cookie.value),
+                settings.SESSION_COOKIE_NAME, self._signer(request).sign(cookie.value),
                 max_age=cookie["max-age"] or None, httponly=True, secure=settings.SESSION_COOKIE_SECURE,
                 samesite="Lax",
             )  # fmt: skip
         return answered
 
 
-_BEGAN, _SEEN = "began", "seen"
-_NOTE_EVERY = 60
-"""Seconds between notes that a session is in use."""
+_ENDED = {
+    sessions.IDLE: "You were signed out because nothing was done here for {idle} minutes.",
+    sessions.TOO_OLD: "You were signed out because it is more than {hours} hours since you signed in.",
+    "": "You were signed out because your password or your access has changed, or you ended this session elsewhere.",
+}
+"""What to say to whom it happens."""
 
 
 def limits(respond: Respond) -> Respond:
-    """Ends sessions of other agencies, those out of use for longer than the agency says, and all after twelve hours."""
+    """Ends sessions that lost their user, those out of use for longer than the agency says, and all after twelve hours."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if request.user.is_authenticated:
-            _note(request)
+        agency: Agency | None = getattr(request, "agency", None)
+        if agency is not None and SESSION_KEY in request.session:
+            _limit(request, agency)
         return respond(request)
 
     return answer
 
 
-def _note(request: HttpRequest) -> None:
-    now = time.time()
-    agency: Agency | None = getattr(request, "agency", None)
-    began = request.session.setdefault(_BEGAN, now)
-    seen = request.session.get(_SEEN, now)
-    over = agency is None or now - seen > agency.idle_minutes * 60 or now - began > settings.SESSION_COOKIE_AGE
-    if over or request.user.user.agency_id != agency.pk:  # type: ignore[union-attr]
+def _limit(request: HttpRequest, agency: Agency) -> None:
+    if not isinstance(request.user, Account) or request.user.user.agency_id != agency.pk:
+        # Whoever gets their access back signs in anew.
         logout(request)
-    elif now - seen >= _NOTE_EVERY or _SEEN not in request.session:
-        request.session[_SEEN] = now
+        why = ""
+    else:
+        why = sessions.use(request)
+        if not why:
+            return
+        sessions.end_own(request, why)
+    hours = settings.SESSION_COOKIE_AGE // 3600
+    told = _ENDED[why].format(idle=agency.idle_minutes, hours=hours)
+    messages.info(request, f"{told} Sign in to go on where you were.")
+
+
+def time_zone(respond: Respond) -> Respond:
+    """Has times be those of the reader's zone."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        reader = getattr(request, "user", None)
+        with timezone.override(times.zone(reader) if isinstance(reader, Account) else UTC):
+            return respond(request)
+
+    return answer
+
+
+class SignInAgain:
+    """Leads who has to sign in again to where they do, and back to what they were doing."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """The answer of the page."""
+        return self._respond(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """The way there, if that is what the page asks for."""
+        return again.ask(request) if isinstance(error, ReauthenticationRequired) else None
+
+
+_WITH_OLD_PASSWORD = (
+    "account_change_password", "account_logout", "account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn",
+)  # fmt: skip
+"""The names of pages that a user may see whose password is too old."""
+
+
+def password_age(respond: Respond) -> Respond:
+    """Leads who has signed in with a password that is too old to where they choose a new one, and nowhere else."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if isinstance(request.user, Account) and _has_old_password(request, request.user):
+            name = resolve(request.path_info).url_name
+            if name not in _WITH_OLD_PASSWORD:
+                messages.info(request, "Your password is too old. Choose a new one to go on.")
+                back = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
+                return redirect(f"{reverse('account_change_password')}?{back}")
+        return respond(request)
+
+    return answer
+
+
+def _has_old_password(request: HttpRequest, account: Account) -> bool:
+    return passwords.is_old(account, datetime.now(UTC)) and "password" in requests.factors(request).split("+")
 
 
 _WITHOUT_FACTOR = ("mfa_", "account_")

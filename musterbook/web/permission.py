@@ -1,0 +1,57 @@
+"""What a page needs of whoever opens it: to be signed in, and a permission. A refusal is an event."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+
+from musterbook.accounts import kinds, requests
+from musterbook.accounts.models import Account
+from musterbook.directory import permissions, trail
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def signed_in(view: View[P]) -> View[P]:
+    """Leads who is not signed in to where they sign in, and from there back."""
+    return _guarded(view, "")
+
+
+def needs(permission: str) -> Callable[[View[P]], View[P]]:
+    """Lets only users whose role has the permission pass; tells the others, and the trail, that they may not."""
+    return lambda view: _guarded(view, permission)
+
+
+def _guarded(view: View[P], permission: str) -> View[P]:
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not isinstance(request.user, Account):
+            return redirect_to_login(request.get_full_path())
+        if permission and not may(request, permission):
+            return refuse(request, permission)
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def account(request: HttpRequest) -> Account:
+    """The account of who is signed in, on a page that nobody else gets to."""
+    found: Account = request.user  # type: ignore[assignment]
+    return found
+
+
+def may(request: HttpRequest, permission: str) -> bool:
+    """Whether the role of who is signed in has the permission."""
+    return permission in permissions.of(account(request).user.role)
+
+
+def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
+    """Says in plain words that the role does not allow it; tells the trail what was asked for."""
+    asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
+    trail.tell(requests.agency(request), requests.act(request), kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
+    told = [permissions.PERMISSIONS[name] for name in lacking]
+    return render(request, "403.html", {"lacking": told}, status=403)

@@ -1,0 +1,438 @@
+"""Import Users, as a browser goes through it, and as somebody does who means ill."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client
+from pytest_django import Settings
+
+from musterbook import jobs
+from musterbook.accounts import kinds
+from musterbook.core.policy import Mode
+from musterbook.directory import imports, kept_files, models, trail, waiting_files
+from musterbook.directory.waiting_files import Gone, TooLarge
+from musterbook.web import uploads
+from tests.accounts.conftest import Springfield, age
+from tests.accounts.test_entrance import sign_in, text, who
+from tests.directory import cast
+from tests.directory.cast import person
+
+PAGE = "/springfield/users/import"
+NOW = datetime(2026, 3, 3, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+
+
+@pytest.fixture
+def chief(springfield: Springfield, client: Client) -> Client:
+    """A browser in which user 5, who may import in both modes, is signed in."""
+    springfield.imported(person(5, ROLE="Chief"))
+    springfield.registered(5)
+    sign_in(client, "user.5")
+    return client
+
+
+def form(client: Client) -> str:
+    """The address that the page's form is sent to."""
+    found = re.search(r'action="([^"]*)" enctype', client.get(PAGE).content.decode())
+    assert found
+    return found.group(1).replace("&amp;", "&")
+
+
+def send(client: Client, *rows: cast.Row, mode: str = "update", to: str = "", name: str = "roster.csv") -> HttpResponse:
+    """Sends the form with a file of these rows."""
+    file = SimpleUploadedFile(name, cast.file(rows))
+    return client.post(to or form(client), {"mode": mode, "file": file})  # type: ignore[return-value]
+
+
+def followed(client: Client, answer: HttpResponse) -> str:
+    """The address of the plan that the answer leads to, by way of the file that waits."""
+    waiting = answer.headers["Location"]
+    assert "/users/import/waiting/" in waiting
+    return client.get(waiting).headers["Location"]
+
+
+def waiting(settings: Settings) -> list[Path]:
+    """The files that wait."""
+    return [path for path in (settings.MUSTER_HOME / "waiting").rglob("*") if path.is_file()]
+
+
+def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client, settings: Settings) -> None:
+    plan = followed(chief, send(chief, person(7), person(8, ROLE="Nobody")))
+    told = text(chief.get(plan))
+    assert "Preview: nothing was changed yet" in told and "<dt>added</dt><dd>1</dd>" in told
+    assert "E-8" in told and "<dt>errored</dt><dd>1</dd>" in told
+    assert not models.User.objects.filter(external_id="E-7").exists()
+    assert waiting(settings) == []
+    done = chief.post(plan).headers["Location"]
+    assert "<h1>Applied</h1>" in text(chief.get(done))
+    assert cast.user(springfield.agency, 7).active
+    event = models.Event.objects.get(kind="user.added", subject_external_id="E-7")
+    assert (event.actor, event.through) == ("E-5", "page")
+    assert "Apply</button>" not in text(chief.get(done))
+
+
+def test_sent_twice_it_is_done_once(springfield: Springfield, chief: Client) -> None:
+    plan = followed(chief, send(chief, person(7)))
+    once, twice = (chief.post(plan).headers["Location"] for _ in range(2))
+    assert once == twice
+    assert models.Import.objects.filter(state="applied", through="page").count() == 1
+
+
+def test_a_plan_asked_for_twice_is_made_once(springfield: Springfield, chief: Client) -> None:
+    address = send(chief, person(7)).headers["Location"]
+    first = chief.get(address).headers["Location"]
+    assert chief.get(address).headers["Location"] == first
+    assert models.Import.objects.filter(state="previewed").count() == 1
+
+
+def held(springfield: Springfield, client: Client) -> str:
+    """A plan that is held, for it would deactivate all but user 5 and an administrator."""
+    models.Agency.objects.update(limit_users=0, limit_percent=0)
+    springfield.registered(1)
+    return followed(client, send(client, person(5, ROLE="Chief"), mode="sync"))
+
+
+def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
+    plan = held(springfield, chief)
+    told = text(chief.get(plan))
+    assert "Would be deactivated" in told and "First 2 Last 2" in told and "Protected" in told
+    for wrong in ("", "2", "one"):
+        again = chief.post(plan, {"number": wrong})
+        assert again.status_code == 422
+    assert "deactivates 1" in text(again)
+    assert cast.user(springfield.agency, 2).active
+    assert "<h1>Applied</h1>" in text(chief.get(chief.post(plan, {"number": " 1 "}).headers["Location"]))
+    assert not cast.user(springfield.agency, 2).active
+
+
+def test_a_plan_that_is_another_by_now_is_shown_and_not_done(springfield: Springfield, chief: Client) -> None:
+    plan = followed(chief, send(chief, person(7), person(2, LAST_NAME="New")))
+    springfield.imported(person(2, LAST_NAME="Other"))
+    second = chief.post(plan).headers["Location"]
+    assert "Refused: nothing was changed" in text(chief.get(second))
+    assert "<h1>Applied</h1>" in text(chief.get(chief.post(second).headers["Location"]))
+
+
+def test_what_cannot_be_applied_says_so(springfield: Springfield, chief: Client) -> None:
+    plan = followed(chief, send(chief, person(7)))
+    done = chief.post(plan).headers["Location"]
+    chief.post(done)
+    assert "no plan that waits" in text(chief.get(done))
+
+
+def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
+    springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = followed(chief, send(chief, person(7)))
+
+    def gone(number: str) -> bytes:
+        raise kept_files.FileGone(number)
+
+    monkeypatch.setattr(kept_files, "content", gone)
+    chief.post(plan)
+    assert "kept no longer" in text(chief.get(plan))
+
+
+def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = send(chief, person(7)).headers["Location"]
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept_files, "keep", full)
+    assert "Failed: nothing was changed" in text(chief.get(chief.get(address).headers["Location"]))
+
+
+# Sessions that are too old, or have ended
+
+
+def test_after_a_quarter_of_an_hour_one_signs_in_again_and_is_shown_the_plan_of_that_file(
+    springfield: Springfield, chief: Client
+) -> None:
+    to = form(chief)
+    age(chief, 16)
+    address = send(chief, person(7), to=to).headers["Location"]
+    asked = chief.get(address).headers["Location"]
+    assert asked == f"/springfield/sign-in/again?next={address.replace('/', '%2F')}"
+    assert not models.Import.objects.filter(through="page").exists()
+    back = chief.post(asked, {"password": "a quiet brown heron"})
+    assert back.headers["Location"] == address
+    assert "Preview" in text(chief.get(chief.get(address).headers["Location"]))
+    assert kinds.SIGNED_IN_AGAIN in [kind for kind, *_ in springfield.events()]
+
+
+@pytest.mark.parametrize("how", ["idle", "gone"])
+def test_a_file_survives_the_end_of_its_session(springfield: Springfield, chief: Client, how: str) -> None:
+    to = form(chief)
+    if how == "idle":
+        age(chief, 45)
+    else:
+        chief.cookies.clear()
+    asked = send(chief, person(7), to=to, mode="sync").headers["Location"]
+    assert asked.startswith("/springfield/sign-in?next=/springfield/users/import/waiting/")
+    answer = chief.post(asked, {"login": "user.5", "password": "a quiet brown heron"})
+    plan = chief.get(answer.headers["Location"]).headers["Location"]
+    assert "synchronize all" in text(chief.get(plan))
+
+
+def test_a_plan_survives_signing_in_again_and_is_then_done(springfield: Springfield, chief: Client) -> None:
+    plan = held(springfield, chief)
+    age(chief, 16)
+    asked = chief.post(plan, {"number": "1"}).headers["Location"]
+    assert asked.startswith("/springfield/sign-in/again?next=")
+    assert cast.user(springfield.agency, 2).active
+    done = chief.post(asked, {"password": "a quiet brown heron"}).headers["Location"]
+    assert "<h1>Applied</h1>" in text(chief.get(done))
+
+
+def test_a_plan_survives_the_end_of_its_session(springfield: Springfield, chief: Client) -> None:
+    plan = followed(chief, send(chief, person(7)))
+    age(chief, 45)
+    asked = chief.post(plan).headers["Location"]
+    assert asked == f"/springfield/sign-in?next={plan}"
+    assert not models.User.objects.filter(external_id="E-7").exists()
+
+
+def test_without_a_file_the_end_of_a_session_leads_back_to_the_form(springfield: Springfield, chief: Client) -> None:
+    to = form(chief)
+    chief.cookies.clear()
+    assert chief.post(to, {"mode": "update"}).headers["Location"] == f"/springfield/sign-in?next={PAGE}"
+
+
+# Who may
+
+
+def test_who_may_not_import_is_refused_in_plain_words_and_the_trail_tells(
+    springfield: Springfield, client: Client
+) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    for answer in (client.get(PAGE), send(client, person(7), to=PAGE), client.get("/springfield/imports/X")):
+        assert answer.status_code == 403
+        assert "Import users from a file: add or update." in text(answer)
+    refused = [event for event in springfield.events() if event[0] == "act.refused"]
+    assert refused == [("act.refused", "E-2", "", "refused")] * 3
+    told = models.Event.objects.filter(kind="act.refused").order_by("id")[1].changes
+    assert told == '{"asked":["","POST /users/import"],"lacking":["","users.import"]}'
+    assert trail.verify(springfield.agency).wrong == ""
+
+
+def test_synchronize_takes_a_permission_of_its_own(springfield: Springfield, chief: Client, settings: Settings) -> None:
+    address = send(chief, person(7), mode="sync").headers["Location"]
+    models.Role.objects.filter(name="Chief").update(permissions=["users.import"])
+    assert send(chief, person(7), mode="sync").status_code == 403
+    # The file was sent while it was allowed.
+    answer = chief.get(address)
+    assert answer.status_code == 403 and "synchronize all" in text(answer)
+    assert waiting(settings) == []
+
+
+def test_an_operator_who_is_gone_meanwhile_signs_in(
+    springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = send(chief, person(7)).headers["Location"]
+    usual = imports.run
+
+    def overtaken(*args: object, **more: object) -> object:
+        monkeypatch.setattr(imports, "run", usual)
+        springfield.imported(person(5, ROLE="Chief", STATUS="Inactive"))
+        return usual(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(imports, "run", overtaken)
+    assert chief.get(address).headers["Location"].startswith("/springfield/sign-in?next=")
+
+
+def test_who_is_not_signed_in_signs_in_first(springfield: Springfield, client: Client, settings: Settings) -> None:
+    for path in (PAGE, f"{PAGE}/waiting/x", "/springfield/imports/x"):
+        assert client.get(path).headers["Location"] == f"/springfield/sign-in?next={path}"
+    for to in (PAGE, f"{PAGE}?for=1-1:x:y", f"{PAGE}?for="):
+        assert send(client, person(7), to=to).headers["Location"] == f"/springfield/sign-in?next={PAGE}"
+    assert waiting(settings) == []
+
+
+@pytest.fixture
+def others(springfield: Springfield, chief: Client) -> Iterator[Client]:
+    """A browser in which another is signed in who may import, of the same agency."""
+    springfield.imported(person(6, ROLE="Chief"))
+    springfield.registered(6)
+    other = Client()
+    sign_in(other, "user.6")
+    return iter([other])
+
+
+def test_the_file_of_one_user_is_never_anothers(
+    springfield: Springfield, chief: Client, others: Iterator[Client]
+) -> None:
+    other = next(others)
+    address = send(chief, person(7)).headers["Location"]
+    assert other.get(address).status_code == 404
+    plan = followed(chief, send(chief, person(7)))
+    chief.get(address)
+    assert (other.get(plan).status_code, other.post(plan).status_code, other.get(address).status_code) == (404,) * 3
+    assert not models.User.objects.filter(external_id="E-7").exists()
+
+
+def test_nothing_of_it_is_seen_from_another_agency(
+    springfield: Springfield, shelbyville: Springfield, chief: Client, client: Client
+) -> None:
+    plan = followed(chief, send(chief, person(7)))
+    to = form(chief)
+    shelbyville.registered(1)
+    other = Client()
+    sign_in(other, "user.1", agency="shelbyville")
+    assert other.get(plan.replace("springfield", "shelbyville")).status_code == 404
+    stranger = send(Client(), person(7), to=to.replace("springfield", "shelbyville"))
+    assert stranger.headers["Location"] == "/shelbyville/sign-in?next=/shelbyville/users/import"
+
+
+def test_a_ticket_is_good_for_its_own_user_while_active(springfield: Springfield, chief: Client) -> None:
+    to = form(chief)
+    springfield.imported(person(5, ROLE="Chief", STATUS="Inactive"))
+    assert send(Client(), person(7), to=to).headers["Location"].endswith(f"?next={PAGE}")
+    springfield.imported(person(5, ROLE="Officer"))
+    assert send(Client(), person(7), to=to).headers["Location"].endswith(f"?next={PAGE}")
+
+
+# Hostile files
+
+
+def test_a_file_that_is_too_large_is_left_on_its_way(chief: Client, settings: Settings) -> None:
+    settings.MUSTER_MAX_FILE_MB = 1
+    answer = chief.post(form(chief), {"mode": "update", "file": SimpleUploadedFile("a.csv", b"x" * (1024 * 1024 + 1))})
+    assert answer.status_code == 422
+    assert "larger than 1 MB" in text(answer)
+    assert waiting(settings) == []
+    fits = SimpleUploadedFile("a.csv", b"x" * 1024 * 1024)
+    assert chief.post(form(chief), {"mode": "update", "file": fits}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("../../etc/passwd", b"EXTERNAL_ID\nx\n"), ("<script>.csv", b"%PDF-1.7"), ("a.xlsx", b"PK\x03\x04 no workbook"),
+        ("\u202ecsv.exe", b"MZ\x90"), ("x" * 400 + ".csv", b""), ("a\x00b.csv", b"\x00" * 100), (" ", b"\xff\xfe"),
+    ],
+)  # fmt: skip
+def test_a_hostile_file_is_refused_and_its_name_harms_nobody(chief: Client, name: str, content: bytes) -> None:
+    answer = chief.post(form(chief), {"mode": "update", "file": SimpleUploadedFile(name or "x", content)})
+    if answer.status_code == 422:
+        assert "Select a file" in text(answer)
+        return
+    told = chief.get(followed(chief, answer)).content.decode()  # type: ignore[arg-type]
+    assert "Refused: nothing was changed" in told
+    assert "<script>." not in told and "etc/passwd" not in told
+
+
+def test_of_two_files_the_first_is_taken(springfield: Springfield, chief: Client) -> None:
+    files = [SimpleUploadedFile(f"{n}.csv", cast.file([person(n)])) for n in (7, 8)]
+    answer = chief.post(form(chief), {"mode": "update", "file": files})
+    plan = followed(chief, answer)  # type: ignore[arg-type]
+    assert "7.csv" in text(chief.get(plan))
+
+
+def test_no_other_page_takes_files(springfield: Springfield, chief: Client) -> None:
+    answer = chief.post("/springfield/my-account/", {"time_zone": "", "file": SimpleUploadedFile("a.csv", b"x")})
+    assert answer.status_code == 302
+    nowhere = chief.post("/springfield/nowhere", {"file": SimpleUploadedFile("a.csv", b"x")})
+    assert nowhere.status_code == 404
+
+
+@pytest.mark.parametrize(("sent", "said"), [({}, "Select a file"), ({"mode": "delete"}, "not one of")])
+def test_what_is_not_as_the_form_asks_is_said(chief: Client, sent: dict[str, str], said: str) -> None:
+    answer = chief.post(form(chief), sent)
+    assert answer.status_code == 422
+    assert said in text(answer)
+
+
+def test_a_full_disk_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    usual = Path.open
+
+    def full(path: Path, *args: str, **more: str) -> object:
+        if "waiting" in path.parts and args == ("wb",):
+            raise OSError(28, "No space left on device")
+        return usual(path, *args, **more)  # type: ignore[call-overload]
+
+    to = form(chief)
+    monkeypatch.setattr(Path, "open", full)
+    answer = send(chief, person(7), to=to)
+    assert answer.status_code == 422 and "no room" in text(answer)
+    assert waiting(settings) == []
+
+
+# Files that wait
+
+
+def kept(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
+    return waiting_files.keep(user, "a.csv", Mode.SYNC, [content], at)
+
+
+def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) -> None:
+    user = springfield.user(2)
+    token = kept(user)
+    assert waiting_files.read(user, token, NOW + timedelta(minutes=59)).mode is Mode.SYNC
+    with pytest.raises(Gone):
+        waiting_files.read(user, token, NOW + timedelta(hours=1))
+    assert waiting_files.forget_old(NOW + timedelta(minutes=59)) == 0
+    assert waiting_files.forget_old(NOW + timedelta(hours=1)) == 1
+    assert waiting(settings) == []
+
+
+def test_the_worker_lets_go_of_old_files(springfield: Springfield, settings: Settings) -> None:
+    kept(springfield.user(2))
+    jobs.tidy()
+    assert waiting(settings) == []
+
+
+def test_a_user_has_three_files_waiting_at_most(springfield: Springfield, settings: Settings) -> None:
+    user = springfield.user(2)
+    tokens = [kept(user, NOW + timedelta(minutes=number)) for number in range(5)]
+    assert {path.name for path in waiting(settings)} == set(tokens[2:])
+    assert waiting(settings)[0].stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("token", ["", ".", "..", "../1/x", "x" * 32, "a" * 31 + "/", "a" * 31 + "\n"])
+def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: str) -> None:
+    kept(springfield.user(2))
+    with pytest.raises(Gone):
+        waiting_files.read(springfield.user(2), token, NOW)
+
+
+def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settings) -> None:
+    settings.MUSTER_MAX_FILE_MB = 1
+    with pytest.raises(TooLarge):
+        waiting_files.keep(springfield.user(2), "a", Mode.UPDATE, [b"x" * 1024 * 1024, b"x"], NOW)
+    assert waiting(settings) == []
+
+
+def test_a_file_that_is_being_written_or_just_let_go_of_stops_nobody(
+    springfield: Springfield, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    user = springfield.user(2)
+    token = kept(user)
+    (tmp_path / "half").write_bytes(b"")
+    assert waiting_files._since(tmp_path / "half") > 0
+    assert waiting_files._since(tmp_path / "nothing") == 0
+
+    def gone(path: Path) -> bytes:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    with pytest.raises(Gone):
+        waiting_files.read(user, token, NOW)
+
+
+def test_a_ticket_that_is_forged_or_old_is_nobodys(springfield: Springfield, chief: Client) -> None:
+    good = form(chief).partition("for=")[2]
+    forged = f"{PAGE}?for={good.replace('-', '-1', 1)}"
+    assert send(Client(), person(7), to=forged).headers["Location"].endswith(f"?next={PAGE}")
+    assert uploads.ticket(springfield.user(2)).startswith(f"{springfield.agency.pk}-{springfield.user(2).pk}:")
+    assert who(Client()) == ""
