@@ -1,8 +1,8 @@
-"""What administrators do for others: invite, unlock; each act judged by the operator's role, and told in the trail."""
+"""What administrators do for others: invite, unlock, remove second factors; judged by the operator's role, told in the trail."""
 
 from django.db import transaction
 
-from musterbook.accounts import kinds, lockout, registration
+from musterbook.accounts import factors, kinds, lockout, registration
 from musterbook.core.policy import Operator
 from musterbook.directory import queries, trail
 from musterbook.directory.models import Agency, User
@@ -75,3 +75,9 @@ def unlock(about: User, act: Act, by: Operator | None) -> bool:
     check(by, about, act, "unlock")
     with transaction.atomic():
         return lockout.unlock(about, act)
+
+
+def remove_factors(about: User, act: Act, by: Operator | None) -> bool:
+    """Removes all second factors of a user who has lost them; tells whether there were any. Raises NotAllowed."""
+    check(by, about, act, "remove second factors")
+    return factors.remove_all(about, act)

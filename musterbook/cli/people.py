@@ -60,7 +60,15 @@ def _leaves() -> str:
     return "`muster serve` or `muster worker` sends it."
 
 
-def unlock(external_id: User, agency: options.Agency, as_: options.As = "", output: options.Output = "text") -> None:
+def unlock(
+    external_id: User,
+    agency: options.Agency,
+    second_factors: Annotated[
+        bool, typer.Option("--second-factors", help="Also remove all second factors, of somebody who has lost them.")
+    ] = False,
+    as_: options.As = "",
+    output: options.Output = "text",
+) -> None:
     """End the lock of a user's account.
 
     Example: muster unlock --agency springfield-pd E-1007
@@ -70,12 +78,16 @@ def unlock(external_id: User, agency: options.Agency, as_: options.As = "", outp
         from musterbook.directory import agencies
 
         of = agencies.find(agency)
-        by, user = credentials.operator(of, as_), credentials.user(of, external_id)
-        ended = credentials.unlock(user, _act(as_), by)
+        by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
+        ended = credentials.unlock(user, act, by)
+        removed = second_factors and credentials.remove_factors(user, act, by)
         if output == "json":
-            write_json({"agency": of.slug, "external_id": user.external_id, "unlocked": ended})
-        else:
-            say(f"{shown(external_id)} is unlocked." if ended else f"{shown(external_id)} was not locked.")
+            told = {"agency": of.slug, "external_id": user.external_id, "unlocked": ended}
+            write_json(told | ({"second_factors_removed": removed} if second_factors else {}))
+            return
+        say(f"{shown(external_id)} is unlocked." if ended else f"{shown(external_id)} was not locked.")
+        if second_factors:
+            say("The second factors are removed." if removed else "There were no second factors.")
 
 
 def _act(actor: str) -> "Act":

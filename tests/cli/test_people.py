@@ -12,8 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.test import Client
 
+from musterbook.accounts.models import Account
 from musterbook.directory import models
 from tests.cli.conftest import AGENCY, Muster, row
 from tests.databases import Home
@@ -85,6 +87,18 @@ def test_a_locked_user_is_unlocked(staffed: Muster) -> None:
     assert models.Event.objects.latest("id").kind == "user.unlocked"
 
 
+def test_lost_second_factors_are_removed_by_who_may(staffed: Muster) -> None:
+    account = Account.objects.create(user=models.User.objects.get(external_id="E-otto"))
+    Authenticator.objects.create(user=account, type="totp", data={})
+    assert "E-cy" not in staffed("unlock", *OF, "E-otto", "--second-factors", "--as", "E-cy").text
+    assert Authenticator.objects.exists()
+    assert "The second factors are removed." in staffed("unlock", *OF, "E-otto", "--second-factors").err
+    assert "There were no second factors." in staffed("unlock", *OF, "E-otto", "--second-factors").err
+    told = staffed("unlock", *OF, "E-otto", "--second-factors", "--output", "json").json
+    assert told["second_factors_removed"] is False
+    assert models.Mail.objects.get().kind == "second-factor"
+
+
 def test_the_worker_does_what_is_due_and_ends(staffed: Muster) -> None:
     staffed("invite", *OF, "E-otto")
     assert "Mails looked after: 1." in staffed("worker", "--once").err
@@ -120,12 +134,16 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serving(home: Home, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`muster serve` on this installation, with the address of its pages; ended afterwards."""
+def serving(
+    home: Home, *options: str, named: pytest.MonkeyPatch | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`muster serve` on this installation, with the address of its pages, which mails bear if it is to be named."""
     port = _free_port()
+    if named:
+        named.setenv("MUSTER_URL", f"http://localhost:{port}")
     process = home.start("serve", "--port", str(port), "--workers", "1", *options)
     try:
-        address = f"http://127.0.0.1:{port}"
+        address = f"http://localhost:{port}"
         _until(lambda: _answer(f"{address}/health") == "ok")
         yield process, address
     finally:
