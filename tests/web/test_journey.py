@@ -51,8 +51,8 @@ class Springfield:
         found = {}
         for file in (self.home.folder / "mail").glob("*.eml"):
             mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-            body = mail.get_body(("plain",))  # type: ignore[attr-defined]
-            if mail["To"] == to:
+            body = mail.get_body(("plain",))
+            if body and mail["To"] == to:
                 found[str(mail["Subject"])] = str(body.get_content())
         return found
 
