@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -14,6 +15,7 @@ from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.accounts.test_factors import STEP, code, set_up
+from tests.directory import cast
 from tests.directory.cast import person
 
 COOKIE = settings.SESSION_COOKIE_NAME
@@ -286,3 +288,23 @@ def test_a_link_in_hand_does_not_survive_the_session_of_its_user(springfield: Sp
     springfield.imported(person(2))
     with pytest.raises(links.Void):
         links.read(springfield.agency, "reset", token, springfield.user(2).created_at)
+
+
+def test_nobody_gives_anybody_a_role_above_their_own(springfield: Springfield, client: Client) -> None:
+    springfield.imported(person(5, ROLE="Chief"))
+    springfield.registered(5)
+    sign_in(client, "user.5")
+    rows = [person(5, ROLE="Admin"), person(6, ROLE="Admin"), person(1, ROLE="Admin", EMAIL="mine@evil.example")]
+    plan = client.get(_sent(client, rows)).headers["Location"]
+    client.post(plan)
+    assert client.get(plan).content.decode().count("permissions that yours has not") >= 3
+    roles = dict(models.User.objects.filter(agency=springfield.agency).values_list("external_id", "role__name"))
+    assert roles == {"E-1": "Admin", "E-2": "Officer", "E-3": "Officer", "E-5": "Chief"}
+    assert springfield.user(1).email == "user1@agency.example"
+
+
+def _sent(client: Client, rows: list[dict[str, str]]) -> str:
+    """Sends a file of these rows; gives the address at which it waits."""
+    file = SimpleUploadedFile("roster.csv", cast.file(rows))
+    answer = client.post("/springfield/users/import", {"mode": "update", "file": file})
+    return str(answer.headers["Location"])
