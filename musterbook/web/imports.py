@@ -59,14 +59,14 @@ class Agree(forms.Form):
     def __init__(self, deactivations: int, *args: Any) -> None:
         super().__init__(*args)
         self._deactivations = deactivations
+        self._wanted = f"The plan deactivates {deactivations:,}. Type that number if it is right."
+        self.fields["number"].error_messages["required"] = self._wanted
 
     def clean_number(self) -> int:
         """The number, if it is the one that the plan comes to."""
         typed = "".join(self.cleaned_data["number"].replace(",", "").split())
         if typed != str(self._deactivations):
-            raise forms.ValidationError(
-                f"The plan deactivates {self._deactivations:,}. Type that number if it is right."
-            )
+            raise forms.ValidationError(self._wanted)
         return self._deactivations
 
 

@@ -35,7 +35,7 @@ ADMIN: tuple[Entry, ...] = (
 """The menu bar; pages join it as they come: Users, Groups, Ranks, Roles, Agency settings, Audit trail, API access."""
 
 MY_ACCOUNT = (
-    Entry("My account", "my_account", "What the directory has of you, and your time zone."),
+    Entry("Details", "my_account", "What the directory has of you, and your time zone."),
     Entry("Password", "account_change_password", "Choose a new one."),
     Entry("Second factors", "mfa_index", "Passkeys, one-time codes and recovery codes."),
     Entry("Sessions", "usersessions_list", "Where you are signed in, and how to end that."),

@@ -7,7 +7,6 @@ from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
 
 from musterbook.accounts import requests
 from musterbook.accounts.models import Account
@@ -55,10 +54,7 @@ class Handler(TemporaryFileUploadHandler):
 
 
 def _takes_files(request: HttpRequest) -> bool:
-    try:
-        return resolve(request.path_info).url_name == PAGE
-    except Resolver404:
-        return False
+    return request.resolver_match is not None and request.resolver_match.url_name == PAGE
 
 
 def is_too_large(request: HttpRequest) -> bool:

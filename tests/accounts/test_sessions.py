@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from allauth.usersessions.models import UserSession
 from django.conf import settings as configured
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
-from django.test import Client
+from django.test import Client, RequestFactory, override_settings
 
-from musterbook.accounts import kinds, passwords, sessions, times
+from musterbook.accounts import again, kinds, passwords, sessions, times
 from musterbook.accounts.models import Account
 from musterbook.core.policy import Mode
 from musterbook.directory import models, trail, undo
@@ -337,11 +338,6 @@ def test_a_password_is_old_when_its_days_are_over_and_the_agency_says_so(springf
 # Signing in again
 
 
-def stale(springfield: Springfield, client: Client) -> None:
-    """A quarter of an hour goes by."""
-    age(client, 16)
-
-
 def test_a_form_that_was_sent_is_taken_after_signing_in_again(springfield: Springfield, officer: Client) -> None:
     set_up(officer)
     age(officer, 16)
@@ -378,6 +374,15 @@ def test_what_was_sent_without_being_signed_in_is_not_kept(springfield: Springfi
     asked = client.post(f"{PAGES}totp/deactivate/").headers["Location"]
     assert asked.startswith("/springfield/sign-in?next=")
     assert "account_reauthentication_state" not in client.session
+
+
+@override_settings(LOGIN_URL="/springfield/sign-in")
+def test_who_is_not_signed_in_is_asked_to_sign_in(db: None) -> None:
+    request = RequestFactory().post("/springfield/anything?a=b", {"c": "d"})
+    request.user, request.session = AnonymousUser(), SessionStore()
+    response = again.ask(request)
+    assert response.headers["Location"].endswith("?next=/springfield/anything%3Fa%3Db")
+    assert request.session.is_empty()
 
 
 def test_a_code_will_do_as_well(springfield: Springfield, officer: Client) -> None:
