@@ -82,14 +82,17 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
     at: datetime,
     by: str = "",
     through: str,
+    address: str = "",
+    agent: str = "",
     key: str | None = None,
     expected: str | None = None,
     progress: Progress = silent,
 ) -> Done:
     """Imports a file, or previews it.
 
-    `by`: the operator's external id, "" for the system; `key`: the idempotency key (D6); `expected`: the digest of the
-    plan as it was seen, without which nothing is written (D2). Raises UnknownOperator, NotPermitted, KeyTaken, Failed.
+    `by`: the operator's external id, "" for the system; `address`, `agent`: from where, and by which program; `key`: the
+    idempotency key (D6); `expected`: the digest of the plan as it was seen, without which nothing is written (D2). Raises
+    UnknownOperator, NotPermitted, KeyTaken, Failed.
     """
     permitted(agency, by, options.mode)
     record = _record(agency, upload, options, at=at, by=by, through=through, key=key)
@@ -98,7 +101,7 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
         if earlier:
             return Done(earlier, None)
         try:
-            return _run(record, upload, options, Act(at, by, through), expected, progress)
+            return _run(record, upload, options, Act(at, by, through, address, agent), expected, progress)
         except SentBefore:
             # It came while this one waited for its turn: it is there now, or has failed and left the key.
             continue
@@ -210,6 +213,8 @@ def apply_previewed(  # noqa: PLR0913  (the same)
     at: datetime,
     by: str = "",
     through: str,
+    address: str = "",
+    agent: str = "",
     confirmed: int | None = None,
     key: str | None = None,
     progress: Progress = silent,
@@ -225,7 +230,8 @@ def apply_previewed(  # noqa: PLR0913  (the same)
     upload = Upload(kept_files.content(number), seen.file_name)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
     return run(
-        agency, upload, options, at=at, by=by, through=through, key=key, expected=seen.digest, progress=progress
+        agency, upload, options, at=at, by=by, through=through, address=address, agent=agent, key=key,
+        expected=seen.digest, progress=progress,
     )  # fmt: skip
 
 

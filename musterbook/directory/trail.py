@@ -100,7 +100,7 @@ def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | N
     if act.agent or "outcome" in happened.columns:
         columns = _SEALED | _ALSO
         outcome = pl.col("outcome") if "outcome" in happened.columns else pl.lit("")
-        happened = happened.with_columns(outcome, agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]))
+        happened = happened.with_columns(outcome=outcome, agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]))
     return happened.with_columns(
         id=frames.new_ids(models.Event, happened.height),
         agency_id=pl.lit(agency.pk, pl.Int64),

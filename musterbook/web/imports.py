@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from musterbook.accounts import again
+from musterbook.accounts import again, requests
 from musterbook.core.policy import Mode
 from musterbook.core.report import Rows
 from musterbook.core.sentences import HELD, PROTECTIONS
@@ -120,11 +120,17 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
     def work() -> Done:
         options = Options(mode=file.mode, preview=True)
         upload = Upload(file.content, file.name)
-        return imports.run(user.agency, upload, options, at=now, by=user.external_id, through="page", key=key)
+        return imports.run(user.agency, upload, options, **_by(request), key=key)
 
     answer = _carried_out(request, work)
     waiting_files.forget(user, token)
     return answer
+
+
+def _by(request: HttpRequest) -> dict[str, Any]:
+    """Who does it, when and from where, as the use cases of imports are told."""
+    act = requests.act(request)
+    return {"at": act.at, "by": act.actor, "through": act.through, "address": act.address, "agent": act.agent}
 
 
 def _planned(request: HttpRequest, key: str) -> HttpResponseBase:
@@ -176,10 +182,8 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     user = account(request).user
 
     def work() -> Done:
-        return imports.apply_previewed(
-            user.agency, record.number, at=datetime.now(UTC), by=user.external_id, through="page", confirmed=confirmed,
-            key=f"page {record.number}",
-        )  # fmt: skip
+        key = f"page {record.number}"
+        return imports.apply_previewed(user.agency, record.number, **_by(request), confirmed=confirmed, key=key)
 
     try:
         return _carried_out(request, work)

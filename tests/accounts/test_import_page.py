@@ -72,11 +72,12 @@ def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client
     assert "E-8" in told and "<dt>errored</dt><dd>1</dd>" in told
     assert not models.User.objects.filter(external_id="E-7").exists()
     assert waiting(settings) == []
-    done = chief.post(plan).headers["Location"]
+    done = chief.post(plan, headers={"User-Agent": "Browser/2"}).headers["Location"]
     assert "<h1>Applied</h1>" in text(chief.get(done))
     assert cast.user(springfield.agency, 7).active
     event = models.Event.objects.get(kind="user.added", subject_external_id="E-7")
-    assert (event.actor, event.through) == ("E-5", "page")
+    assert (event.actor, event.through, event.address, event.agent) == ("E-5", "page", "127.0.0.1", "Browser/2")
+    assert trail.verify(springfield.agency).wrong == ""
     assert "Apply</button>" not in text(chief.get(done))
 
 
