@@ -16,6 +16,7 @@ _OF_KIND = {
     "oidc": ("server", "client_id", "client_secret", "client_secret_env"),
     "saml": ("entity_id", "sso_url", "certificate"),
 }
+_SHOWN = ("name", "kind", "server", "client_id", "entity_id", "sso_url", "match", "claim", *_FLAGS)
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -89,8 +90,8 @@ def _kept(told: Provider) -> Provider:
 
 def shown(provider: Provider) -> str:
     """The provider as the trail and people see it: all but its secret and the length of its certificate."""
-    names = [name for name in provider if name not in ("slug", "secret", "certificate")]
-    told = [f"{name} {provider[name]}" for name in names if provider[name]]
+    # In an order of our own: PostgreSQL keeps none.
+    told = [f"{name} {provider[name]}" for name in _SHOWN if provider.get(name)]
     if provider["secret"]:
         told.append(f"secret {secrecy.mark(secrecy.unseal(provider['secret']))}")
     if provider.get("certificate"):
