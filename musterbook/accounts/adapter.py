@@ -43,7 +43,7 @@ class Adapter(DefaultAccountAdapter):
         "too_many_login_attempts": "There were too many failed sign-ins from where you are. Try again in five minutes.",
     }
 
-    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  (the library's signature)
         """Never: users come by import, and register by invitation."""
         return False
 
@@ -65,7 +65,7 @@ class Adapter(DefaultAccountAdapter):
         request: HttpRequest = self.request
         return self.authenticate(request, username=user.user.username, password=password) == user
 
-    def is_reauthentication_required(self, *, app: str = "") -> bool:  # noqa: ARG002
+    def is_reauthentication_required(self, *, app: str = "") -> bool:  # noqa: ARG002  (the library's signature)
         """Whether to ask to sign in again. The library itself would let pass who has nothing but a provider to sign in by."""
         if again.is_recent(self.request):
             return False
@@ -100,7 +100,7 @@ class Adapter(DefaultAccountAdapter):
     ) -> None:
         """Shows the user a sentence on the next page. For the first recovery codes it is all that the library says."""
         if message_template == "mfa/messages/recovery_codes_generated.txt":
-            act, user = requests.act(request), request.user.user  # type: ignore[union-attr]
+            act, user = requests.act(request), request.user.user  # type: ignore[union-attr]  # nobody else gets here
             trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
         super().add_message(request, level, message_template, *args, **more)
 
@@ -114,7 +114,7 @@ class Adapter(DefaultAccountAdapter):
         """Whether a page may lead on to there: to pages of the same agency alone, named by their path."""
         return url.startswith(get_script_prefix()) and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
-    def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002  (the library's signature)
         """Where a new password leads."""
         return reverse("my_account")
 

@@ -52,7 +52,7 @@ class _Counted(forms.Form):
         if lockout.is_locked(self.user.user, act.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
         try:
-            code: str = super().clean_code()  # type: ignore[misc]
+            code: str = super().clean_code()  # type: ignore[misc]  # of the form beside it
         except ValidationError:
             self._count()
             raise

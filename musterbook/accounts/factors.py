@@ -96,7 +96,7 @@ class Adapter(DefaultMFAAdapter):
         account = authenticator.user
         return not required(account.user) or _of(account).exclude(pk=authenticator.pk).exists()
 
-    def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:  # noqa: A002
+    def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:  # noqa: A002  (the library's)
         """What to call a passkey that its user does not name."""
         return f"Passkey {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 

@@ -31,7 +31,7 @@ class Account(AbstractBaseUser):
         return f"{self.user.first_name} {self.user.last_name}"
 
     @property
-    def is_active(self) -> bool:  # type: ignore[override]
+    def is_active(self) -> bool:  # type: ignore[override]  # Django has a constant
         """Whether the user may come in: the directory says it, and nothing else."""
         return self.user.active
 

@@ -54,7 +54,7 @@ class Unlike:
             return
         known = _known(user)
         try:
-            UserAttributeSimilarityValidator(list(vars(known))).validate(password, known)  # type: ignore[arg-type]
+            UserAttributeSimilarityValidator(list(vars(known))).validate(password, known)  # type: ignore[arg-type]  # it asks for attributes
         except ValidationError:
             message = "This password is too like your name, address, badge number or agency. Choose another."
             raise ValidationError(message, code="password_like_user") from None

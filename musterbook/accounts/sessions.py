@@ -75,7 +75,7 @@ def use(request: HttpRequest) -> str:
 
 def end_own(request: HttpRequest, why: str) -> None:
     """Ends the session of who asks, without their having signed out."""
-    account: Account = request.user  # type: ignore[assignment]
+    account: Account = request.user  # type: ignore[assignment]  # signed in
     _tell(account, requests.act(request), why)
     clear_login(request)
     logout(request)

@@ -62,9 +62,9 @@ def agencies(respond: Respond) -> Respond:
     def _within(agency: Agency, rest: str, request: HttpRequest) -> HttpResponseBase:
         before = get_script_prefix()
         prefix = f"{before}{agency.slug}/"
-        request.agency = agency  # type: ignore[attr-defined]
+        request.agency = agency  # type: ignore[attr-defined]  # for `requests.agency`
         request.urlconf = "musterbook.web.urls"
-        request.providers = sign_on.origins(agency)  # type: ignore[attr-defined]
+        request.providers = sign_on.origins(agency)  # type: ignore[attr-defined]  # for `headers`
         request.path_info = f"/{rest}"
         set_script_prefix(prefix)
         set_urlconf(request.urlconf)

@@ -25,9 +25,9 @@ class TimeZone(forms.ModelForm):  # type: ignore[type-arg]  # at run time it tak
         fields = ("time_zone",)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are
         zones = [(name, name.replace("_", " ")) for name in times.zones()]
-        self.fields["time_zone"].choices = [("", "UTC"), *zones]  # type: ignore[attr-defined]
+        self.fields["time_zone"].choices = [("", "UTC"), *zones]  # type: ignore[attr-defined]  # a field of choices
 
 
 @signed_in

@@ -44,7 +44,7 @@ class Handler(TemporaryFileUploadHandler):
         if self._taking and self._left < 0:
             self._taking = False
             self.file.close()
-            self.request.too_large = True  # type: ignore[union-attr]
+            self.request.too_large = True  # type: ignore[union-attr]  # as above
         if self._taking:
             super().receive_data_chunk(raw_data, start)
 
