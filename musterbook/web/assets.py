@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "static"
 
 def address() -> str:
     """The address below which all of them are: it bears a digest of ours, and of the versions of who else brings some."""
-    digest = hashlib.sha256(f"{__version__} {version('django-allauth')}".encode())
+    digest = hashlib.sha256(f"{__version__} {version('django-allauth')} {version('django-htmx')}".encode())
     for path in sorted(path for path in FOLDER.rglob("*") if path.is_file()):
         digest.update(f"\0{path.relative_to(FOLDER).as_posix()}\0".encode())
         digest.update(path.read_bytes())

@@ -19,7 +19,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     return {
         "agency": agency,
         "me": me,
-        "menu": menu.shown(menu.ADMIN, request, me),
+        "menu": menu.parts(menu.ADMIN, request, me),
         "my_account": menu.shown(menu.MY_ACCOUNT, request, me),
         "lacks_second_factor": partial(factors.lacks, account),
     }

@@ -1,11 +1,12 @@
 """What a user sees first."""
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
+from musterbook.web.permission import signed_in
 
-@login_required
-def home(request: HttpRequest) -> HttpResponse:
+
+@signed_in
+def home(request: HttpRequest) -> HttpResponseBase:
     """Who is signed in, and where to go from here."""
     return render(request, "home.html")

@@ -29,10 +29,36 @@ class Shown:
     current: bool
 
 
-ADMIN: tuple[Entry, ...] = (
-    Entry("Import Users", "import_users", "Add, update or synchronize users from a file.", "users.import"),
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Some pages of a menu that belong together."""
+
+    label: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A section as one user sees it on one page: current, if the page is one of its own."""
+
+    label: str
+    entries: list[Shown]
+
+    @property
+    def current(self) -> bool:
+        """Whether the page belongs to one of its entries."""
+        return any(entry.current for entry in self.entries)
+
+
+ADMIN: tuple[Section, ...] = (
+    Section(
+        "Users",
+        (Entry("Import Users", "import_users", "Add, update or synchronize users from a file.", "users.import"),),
+    ),
+    Section("Agency", ()),
+    Section("Records", ()),
 )
-"""The menu bar; pages join it as they come: Users, Groups, Ranks, Roles, Agency settings, Audit trail, API access."""
+"""The menu bar."""
 
 MY_ACCOUNT = (
     Entry("Details", "my_account", "What the directory has of you, and your time zone."),
@@ -41,6 +67,14 @@ MY_ACCOUNT = (
     Entry("Sessions", "usersessions_list", "Where you are signed in, and how to end that."),
 )
 """What users keep for themselves."""
+
+
+def parts(sections: tuple[Section, ...], request: HttpRequest, user: User) -> list[Part]:
+    """The sections that have an entry for the user; on one page no more than one entry is current."""
+    every = tuple(entry for section in sections for entry in section.entries)
+    seen = {one.label: one for one in shown(every, request, user)}
+    found = [Part(s.label, [seen[entry.label] for entry in s.entries if entry.label in seen]) for s in sections]
+    return [part for part in found if part.entries]
 
 
 def shown(entries: tuple[Entry, ...], request: HttpRequest, user: User) -> list[Shown]:

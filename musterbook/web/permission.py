@@ -7,6 +7,9 @@ from typing import Concatenate, ParamSpec
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 from musterbook.accounts import kinds, requests
 from musterbook.accounts.models import Account
@@ -30,12 +33,22 @@ def _guarded(view: View[P], permission: str) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not isinstance(request.user, Account):
-            return redirect_to_login(request.get_full_path())
+            return _to_sign_in(request)
         if permission and not may(request, permission):
             return refuse(request, permission)
         return view(request, *args, **kwargs)
 
+    guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack every page
     return guarded
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """The way there and back; for a part of a page, of the whole page."""
+    htmx = HtmxDetails(request)
+    if not htmx:
+        return redirect_to_login(request.get_full_path())
+    back = redirect_to_login(htmx.current_url_abs_path or reverse("home"))
+    return HttpResponseClientRedirect(back.headers["Location"])
 
 
 def account(request: HttpRequest) -> Account:

@@ -183,7 +183,8 @@ def test_the_menu_bar_has_what_the_user_may_open(
     page: Page, springfield: Springfield, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = (menu.Entry("Home", "home"), menu.Entry("Users", "usersessions_list", permission="users.view"))
-    monkeypatch.setattr(menu, "ADMIN", entries)
+    sections = (menu.Section("First", entries), menu.Section("None", ()))
+    monkeypatch.setattr(menu, "ADMIN", sections)
     sign_in(page, springfield)
     bar = page.get_by_role("navigation", name="Admin")
     assert bar.get_by_role("link").all_inner_texts() == ["Home"]

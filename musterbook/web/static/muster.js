@@ -1,5 +1,20 @@
-// Lets people see the passwords that they type. Without scripts there is no such button, and nothing is missing.
+// What makes pages more convenient; without scripts nothing is missing.
 "use strict";
+
+// The menu closes by Escape, and when the reader goes elsewhere.
+for (const menu of document.querySelectorAll(".m-admin")) {
+  const close = () => { menu.open = false; };
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.open) {
+      close();
+      menu.querySelector("summary").focus();
+    }
+  });
+  menu.addEventListener("focusout", (event) => { if (event.relatedTarget && !menu.contains(event.relatedTarget)) { close(); } });
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) { close(); } });
+}
+
+// People can see the passwords that they type.
 
 for (const form of document.forms) {
   const fields = [...form.querySelectorAll("input[type=password]")];

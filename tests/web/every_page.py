@@ -1,0 +1,61 @@
+"""Every page of an agency, from the list of addresses, with something that there is for each part of an address that varies."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, get_resolver
+
+from musterbook.directory import models
+
+OPEN = {
+    "account_inactive", "sign_on_failed", "socialaccount_login_cancelled", "socialaccount_login_error",
+    "register", "account_reset_password", "reset",
+}  # fmt: skip
+"""The names of pages that are for people who are not signed in."""
+WITHIN = {"import_users": "users.import"}
+"""Pages that take a form of somebody whose session has ended; they look at the permission after that."""
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
+"""What must stay text wherever it is shown."""
+
+
+@dataclass(frozen=True)
+class EveryPage:
+    """One address of ours: its name, its pattern below the agency's, and the permission that it takes ("": none)."""
+
+    name: str
+    route: str
+    permission: str
+
+    def path(self, agency: models.Agency) -> str:
+        """The address below an agency's, of something that this agency has."""
+        path = self.route
+        for part, value in (THINGS[self.name](agency) if "<" in path else {}).items():
+            for converter in ("", "str:", "int:"):
+                path = path.replace(f"<{converter}{part}>", str(value))
+        assert "<" not in path, f"tests/web/every_page.py does not know what to put into {self.route}"
+        return path
+
+
+def pages() -> Iterator[EveryPage]:
+    """All pages whose views are ours, but those that are open to everybody."""
+    for pattern in get_resolver("musterbook.web.urls").url_patterns:
+        view = getattr(pattern, "callback", None)
+        if isinstance(pattern, URLPattern) and getattr(view, "__module__", "").startswith("musterbook.web."):
+            name = str(pattern.name)
+            if name not in OPEN:
+                permission = WITHIN[name] if name in WITHIN else getattr(view, "permission", None)
+                assert permission is not None, f"{name} does not say who may open it: see web/permission.py"
+                yield EveryPage(name, str(pattern.pattern), permission)
+
+
+def _import(agency: models.Agency) -> Mapping[str, Any]:
+    return {"number": models.Import.objects.filter(agency=agency).latest("pk").number}
+
+
+THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
+    "import": _import,
+    "import_waiting": lambda _: {"token": "x" * 32},
+}
+"""Name of a page → the parts of its address that vary, for something that the agency has."""

@@ -1,0 +1,117 @@
+"""What holds for each page that there is, taken from the list of addresses so that no new one is forgotten."""
+
+import re
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Page
+
+from musterbook.directory import models, permissions
+from tests.accounts.conftest import GOOD, Springfield
+from tests.accounts.test_entrance import sign_in
+from tests.directory import cast
+from tests.directory.cast import person
+from tests.web.every_page import EVIL, EveryPage, pages
+from tests.web.looks import barriers
+
+PAGES = list(pages())
+
+
+def _each(of: list[EveryPage]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("one", of, ids=lambda one: one.name)
+
+
+of_each = _each(PAGES)
+of_each_with_a_permission = _each([one for one in PAGES if one.permission])
+of_each_thing = _each([one for one in PAGES if "<" in one.route])
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    """An agency that has something on each page."""
+    return made("springfield")
+
+
+def made(slug: str) -> Springfield:
+    """An agency with an administrator (1) and an officer (2) whose role may do nothing."""
+    one = Springfield(cast.agency(slug))
+    one.imported(person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
+    one.registered(1)
+    one.registered(2)
+    return one
+
+
+def signed_in(name: str, agency: str = "springfield") -> Client:
+    """A browser in which that user is signed in."""
+    client = Client(raise_request_exception=True)
+    sign_in(client, name, agency=agency)
+    return client
+
+
+def test_there_are_pages() -> None:
+    assert {"home", "import_users", "import", "my_account"} <= {one.name for one in PAGES}
+    assert {one.permission for one in PAGES} <= {"", *permissions.ALL}
+
+
+@of_each
+def test_nobody_sees_anything_who_is_not_signed_in(springfield: Springfield, one: EveryPage) -> None:
+    for method in ("get", "post"):
+        answer = getattr(Client(), method)(f"/springfield/{one.path(springfield.agency)}")
+        assert answer.status_code == 405 or answer.headers["Location"].startswith("/springfield/sign-in?next=")
+        assert b"First 1" not in answer.content
+
+
+@of_each_with_a_permission
+def test_no_page_opens_without_its_permission(springfield: Springfield, one: EveryPage) -> None:
+    path = f"/springfield/{one.path(springfield.agency)}"
+    others = sorted(permissions.ALL - {one.permission})
+    models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=others)
+    client = signed_in("user.2")
+    before = models.Event.objects.filter(kind="act.refused").count()
+    answers = [answer for answer in (client.get(path), client.post(path)) if answer.status_code != 405]
+    assert [answer.status_code for answer in answers] == [403] * len(answers) and answers
+    assert models.Event.objects.filter(kind="act.refused").count() == before + len(answers)
+
+
+@of_each_thing
+def test_nothing_of_another_agency_is_there(springfield: Springfield, one: EveryPage) -> None:
+    made("shelbyville")
+    path = one.path(springfield.agency)
+    client = signed_in("user.1", "shelbyville")
+    for method in ("get", "post"):
+        assert getattr(client, method)(f"/shelbyville/{path}").status_code in (404, 405)
+
+
+@of_each
+def test_what_users_are_called_stays_text(springfield: Springfield, one: EveryPage) -> None:
+    agency = springfield.agency
+    texts = ("first_name", "last_name", "location", "badge_number")
+    for user in models.User.objects.filter(agency=agency):
+        for name in texts:
+            setattr(user, name, f"{EVIL}{user.pk}")
+        user.external_id += EVIL
+        user.save()
+    for model in (models.Role, models.Rank, models.Group):
+        model.objects.filter(agency=agency).update(name=EVIL)
+    models.Import.objects.filter(agency=agency).update(file_name=EVIL, actor=EVIL)
+    models.Agency.objects.update(name=EVIL)
+    said = signed_in("user.1").get(f"/springfield/{one.path(agency)}").content.decode()
+    assert "<script>alert" not in said and "<img src=x" not in said and "49" not in re.findall(r">\s*(\d+)\s*<", said)
+
+
+@pytest.mark.any_database
+def test_no_page_has_barriers(page: Page, springfield: Springfield) -> None:
+    page.goto("/springfield/sign-in")
+    page.fill("[name=login]", "user.1")
+    page.fill("[name=password]", GOOD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/springfield/")
+    found, titles = {}, {}
+    for one in PAGES:
+        answer = page.goto(f"/springfield/{one.path(springfield.agency)}")
+        if answer and answer.headers.get("content-type", "").startswith("text/html"):
+            found[one.name] = barriers(page)
+            titles[one.name] = page.title()
+            assert page.get_by_role("heading", level=1).count() == 1, one.name
+    assert {name: bars for name, bars in found.items() if bars} == {}
+    assert all("Springfield" in title for title in titles.values())
