@@ -1,4 +1,7 @@
-"""The worker: mails that wait, locks whose time is over, old sessions; round after round until it is told to stop."""
+"""The worker, until it is told to stop: imports that wait; beside them mails, locks whose time is over, and old sessions.
+
+Two threads, so that mails do not hold imports up, nor imports mails.
+"""
 
 import logging
 import os
@@ -6,18 +9,24 @@ import secrets
 import signal
 import socket
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 from django.conf import settings
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connection
 
 from musterbook.accounts import lockout, outbox
-from musterbook.directory import waiting_files
+from musterbook.directory import progressing, queue, waiting_files
+from musterbook.directory.progressing import Sign
 
 _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
-"""Seconds between rounds that found nothing to do, and after one that failed."""
+"""Seconds between rounds that found no mail, and after one that failed."""
+_LOOK_EVERY = 0.2
+"""Seconds between looks for an import: somebody sits before a page and waits for it."""
 _TIDY_EVERY = timedelta(minutes=1)
 
 
@@ -32,30 +41,78 @@ def name() -> str:
 
 
 def work(stop: threading.Event) -> None:
-    """Works until `stop` is set; ends the mail in hand first. What fails is logged, and tried again."""
-    worker, tidied = name(), now() - _TIDY_EVERY
-    while not stop.is_set():
-        try:
-            close_old_connections()
-            if now() - tidied >= _TIDY_EVERY:
-                tidied = now()
-                tidy()
-            done = outbox.send_due(worker, now)
-        except Error:
-            _LOG.warning("The worker could not use the database; it tries again", exc_info=True)
-            stop.wait(_PAUSE_AFTER_ERROR)
-        else:
-            if not done:
-                stop.wait(_PAUSE)
+    """Works until `stop` is set. The mail in hand is sent first; the import in hand waits for another worker, or the next."""
+    worker = name()
+    posting = threading.Thread(target=_until, args=(stop, _Post(worker).round), name="posting")
+    posting.start()
+    importing = _Imports(worker, stop)
+    try:
+        _until(stop, importing.round)
+    finally:
+        importing.end()
+        posting.join()
 
 
-def once() -> int:
-    """Does all that is due now; gives the number of mails looked after."""
+def _until(stop: threading.Event, work: Callable[[], float]) -> None:
+    """Round after round; each gives the seconds until the next. What fails is logged, and tried again."""
+    try:
+        while not stop.is_set():
+            stop.wait(_round(work))
+    finally:
+        # If one of the two ends by an error of our own, so does the other, and the worker is started again.
+        stop.set()
+        connection.close()
+
+
+def _round(work: Callable[[], float]) -> float:
+    try:
+        close_old_connections()
+        return work()
+    except Error:
+        _LOG.warning("The worker could not use the database; it tries again", exc_info=True)
+        return _PAUSE_AFTER_ERROR
+
+
+class _Imports:
+    """Carries out what waits, one import after the other, and lets it be known that it looks."""
+
+    def __init__(self, worker: str, stop: threading.Event) -> None:
+        self._worker, self._stop = worker, stop
+        self._seen = -progressing.EVERY
+
+    def round(self) -> float:
+        if time.monotonic() - self._seen >= progressing.EVERY:
+            self._seen = time.monotonic()
+            progressing.give(Sign(self._worker))
+        return 0 if queue.carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
+
+    def end(self) -> None:
+        with suppress(Error, OSError):
+            progressing.end(self._worker)
+
+
+class _Post:
+    """Sends mails that are due, and every minute tidies."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker, self._tidied = worker, now() - _TIDY_EVERY
+
+    def round(self) -> float:
+        if now() - self._tidied >= _TIDY_EVERY:
+            self._tidied = now()
+            tidy()
+        return 0 if outbox.send_due(self._worker, now) else _PAUSE
+
+
+def once() -> tuple[int, int]:
+    """Does all that is due now; gives the number of imports carried out, and of mails looked after."""
     tidy()
-    worker, mails = name(), 0
+    worker, imports, mails = name(), 0, 0
+    while queue.carry_out_next(worker, now):
+        imports += 1
     while done := outbox.send_due(worker, now):
         mails += done
-    return mails
+    return imports, mails
 
 
 def tidy() -> None:

@@ -32,7 +32,7 @@ def serve(
         bool, typer.Option("--no-worker", help="Pages alone; run `muster worker` beside them.")
     ] = False,
 ) -> None:
-    """Serve the pages, and do what waits for nobody (mails, locks whose time is over) in a process beside them.
+    """Serve the pages, and do what pages need not wait for (imports, mails, locks whose time is over) in a process beside them.
 
     Example: muster serve --port 8000
     """
@@ -114,7 +114,9 @@ def _worker() -> None:
 def worker(
     once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
 ) -> None:
-    """Send mails, end locks whose time is over, forget old sessions. Any number may run at once, on PostgreSQL on any machine.
+    """Carry out imports that were asked for on a page, send mails, end locks whose time is over, forget old sessions.
+
+    Any number may run at once, on PostgreSQL on any machine that has the installation's folder of files.
 
     Example: muster worker
     """
@@ -122,8 +124,8 @@ def worker(
         with opened():
             from musterbook import jobs
 
-            mails = jobs.once()
-            say(f"Mails looked after: {mails:,}.")
+            imports, mails = jobs.once()
+            say(f"Imports carried out: {imports:,}. Mails looked after: {mails:,}.")
         return
     _work()
 

@@ -111,6 +111,26 @@ def _import(attempt: Attempt) -> Done:
     return Done(record, plan)
 
 
+def carry_out_taken(attempt: Attempt) -> None:
+    """Carries out an import that was taken from the queue; the caller holds the agency's turn, and its file is kept.
+
+    Raises Interrupted and Lost if it is to be taken up again, Superseded if it has been, and Failed.
+    """
+    record = attempt.record
+    with told(record):
+        if record.options["preview"]:
+            _previewed(attempt)
+        else:
+            _done(attempt, lambda: None)
+
+
+def _previewed(attempt: Attempt) -> None:
+    plan = _planned(attempt)
+    with locks.writing(attempt.wait):
+        records.conclude(attempt.record, plan, attempt.expected)
+        records.finish(attempt.record, plan, attempt.expected)
+
+
 def _keeping(attempt: Attempt) -> Callable[[], None]:
     """Begins to keep the file; what it gives waits until that is done."""
     if attempt.content is None:
@@ -166,18 +186,22 @@ def told(record: models.Import) -> Iterator[None]:
     """Whatever ends an import before its time is told by its record, and raised as Failed; who may not import, as it is."""
     try:
         yield
-    except (Failed, records.SentBefore):
+    except (Failed, records.SentBefore, records.Superseded, stopping.Interrupted, stopping.Lost):
         raise
     except (NotPermitted, queries.UnknownOperator):
         records.fail(record, f"The operator may not do this any more. {failures.NOTHING}")
         raise
     except (Exception, KeyboardInterrupt) as error:
+        if 0 < record.attempts < records.ATTEMPTS and failures.is_lost(error):
+            raise stopping.Lost from error
         if records.fail(record, _said(error)):
             raise Failed(record) from error
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt | stopping.Stopped):
+    if isinstance(error, stopping.Stopped):
+        return failures.cancelled(error.by)
+    if isinstance(error, KeyboardInterrupt):
         return failures.CANCELLED
     if not failures.foreseen(error):
         _LOG.error("An import failed by an error of the program's own", exc_info=error)

@@ -3,9 +3,15 @@
 import errno
 import sqlite3
 
+from musterbook.directory.kept_files import FileGone
+
 NOTHING = "Nothing was changed."
 CANCELLED = f"It was cancelled. {NOTHING}"
 DIED = f"Its process ended before it was done. {NOTHING}"
+DIED_OFTEN = (
+    "Its worker ended before it was done, again and again. There may be too little memory: give the machine more of it, or"
+    f" split the file, then import again. {NOTHING}"
+)
 
 _BUSY = "Another program kept the database busy. Import again when it is done."
 _FULL = "The disk is full. Free some space, then import again."
@@ -17,6 +23,7 @@ _DAMAGED = "The database file is damaged. Restore its latest backup."
 _MEMORY = "There was not enough memory. Give the machine more of it, or split the file, then import again."
 _CROSSED = "Something else wrote the same to the directory at the same time. Import again."
 _CLOSED = "Musterbook may not write to {}. See that its folder belongs to it and is not read-only, then import again."
+_GONE = "Its file is not kept any more, or not where the worker runs. Import the file once more."
 _OURS = "Musterbook met an error of its own ({}); its log tells more. Please report it."
 
 _SQLITE = {
@@ -57,6 +64,16 @@ def foreseen(error: BaseException) -> str:
     return _sqlite(cause) or _postgres(cause) or _system(error)
 
 
+def cancelled(by: str) -> str:
+    """What the record says of an import that somebody stopped; `by`: an external id, "" for the system."""
+    return f"It was cancelled by {by}. {NOTHING}" if by else CANCELLED
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection to the database was lost: what was begun is rolled back, and may be tried again."""
+    return _postgres(error.__cause__ or error) == _LOST
+
+
 def is_busy(error: BaseException) -> bool:
     """Whether SQLite's one writer was busy for longer than was waited for it."""
     return _sqlite(error.__cause__ or error) == _BUSY
@@ -80,6 +97,8 @@ def _postgres(cause: BaseException) -> str:
 def _system(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return _MEMORY
+    if isinstance(error, FileGone):
+        return _GONE
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _FULL

@@ -1,6 +1,7 @@
 """The import as a use case: a file read, planned, and done or shown (rules D1, D2, D6)."""
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ __all__ = [
 
 
 _LONG_BYTES = 1 << 22
+_PAUSE = 0.1
 
 
 class KeyTaken(Exception):
@@ -101,10 +103,11 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
         if earlier:
             return Done(earlier, None)
         try:
-            return _run(record, upload, options, Act(at, by, through, address, agent), expected, progress)
+            return carry_out(attempt(record, upload, Act(at, by, through, address, agent), expected, progress))
         except SentBefore:
-            # It came while this one waited for its turn: it is there now, or has failed and left the key.
-            continue
+            # It came while this one waited for its turn: it is there now, waits for a worker, or has failed and left the key.
+            progress("waiting for the same import, sent before")
+            time.sleep(_PAUSE)
 
 
 def _record(
@@ -119,18 +122,29 @@ def _record(
 
 def _earlier(record: models.Import) -> models.Import | None:
     """The import that was sent with this key before, and has ended (D6). Raises KeyTaken if it was of something else."""
+    earlier = with_key_of(record)
+    return earlier if earlier and earlier.finished_at else None
+
+
+def with_key_of(record: models.Import) -> models.Import | None:
+    """The import that was sent with this one's key before (D6). Raises KeyTaken if it was of something else."""
     key = record.idempotency_key
     earlier = models.Import.objects.filter(agency=record.agency, idempotency_key=key).first() if key else None
     if earlier is None:
         return None
-    if (earlier.file_sha256, earlier.options) != (record.file_sha256, record.options):
+    if _of(earlier) != _of(record):
         raise KeyTaken(earlier.number)
-    return earlier if earlier.state != "running" else None
+    return earlier
 
 
-def _run(
-    record: models.Import, upload: Upload, options: Options, act: Act, expected: str | None, progress: Progress
-) -> Done:
+def _of(record: models.Import) -> tuple[object, ...]:
+    """What is asked for: of two requests with one key this must be the same."""
+    return record.file_sha256, record.options, record.undoes_id
+
+
+def attempt(record: models.Import, upload: Upload, act: Act, expected: str | None, progress: Progress) -> Attempt:
+    """What is to be carried out of the record of an import and its file. Raises Failed for a file that cannot be read."""
+    options = Options.of_json(record.options)
     with carrying_out.told(record):
         progress("reading")
         reading = Beside(partial(_read, record.agency, upload, options))
@@ -145,7 +159,7 @@ def _run(
         policy = Policy(options.mode, options.strict, operator, queries.limit(agency), options.confirmed)
         return planning.make(table, queries.snapshot(agency, table, options.mode, users), policy)
 
-    return carry_out(Attempt(record, act, plan, upload.content, expected, progress))
+    return Attempt(record, act, plan, upload.content, expected, progress)
 
 
 def _long(upload: Upload) -> bool:
@@ -224,15 +238,21 @@ def apply_previewed(  # noqa: PLR0913  (the same)
     `confirmed`: the number of deactivations that the operator agrees to, where it is held (S4). Raises UnknownImport,
     NotShown, FileGone if the file is kept no longer, and what `run` raises.
     """
-    seen = find(agency, number)
-    if not seen.digest or seen.state not in ("previewed", "held", "refused"):
-        raise NotShown(number)
+    seen = shown(agency, number)
     upload = Upload(kept_files.content(number), seen.file_name)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
     return run(
         agency, upload, options, at=at, by=by, through=through, address=address, agent=agent, key=key,
         expected=seen.digest, progress=progress,
     )  # fmt: skip
+
+
+def shown(agency: models.Agency, number: str) -> models.Import:
+    """The agency's import of that number, whose plan can be applied as it was seen. Raises UnknownImport, NotShown."""
+    seen = find(agency, number)
+    if not seen.digest or seen.state not in ("previewed", "held", "refused"):
+        raise NotShown(number)
+    return seen
 
 
 def cancel(agency: models.Agency, number: str) -> None:

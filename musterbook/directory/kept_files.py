@@ -35,6 +35,16 @@ def keep(number: str, content: bytes) -> None:
     _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * _DAY)
 
 
+def keep_copy(number: str, of: str) -> None:
+    """Keeps for an import the file of another. Raises FileGone, and what `keep` raises."""
+    keep(number, content(of))
+
+
+def let_go(number: str) -> None:
+    """Lets go of the file of an import that came to nothing."""
+    (_folder() / number).unlink(missing_ok=True)
+
+
 def _let_go(before: float) -> None:
     for path in _folder().iterdir():
         # Another import may have let it go, or somebody else owns it: no reason to fail this one.

@@ -136,3 +136,20 @@ def version() -> int | None:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA data_version")
         return int(cursor.fetchone()[0])
+
+
+def end_holder(agency: models.Agency) -> None:
+    """On PostgreSQL, ends the session that holds the agency's turn, and with it what it has not committed.
+
+    For a worker that has not been heard of for long: its machine may be gone, and its session does not know. On SQLite
+    whoever holds the turn is a process of this machine, and if it is dead the turn is free.
+    """
+    if not frames.on_postgres():
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid = %s AND objid = %s AND objsubid = 2 AND pid <> pg_backend_pid()",
+            [_CLASS, agency.pk],
+        )

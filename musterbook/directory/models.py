@@ -9,7 +9,7 @@ from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
 from musterbook.directory.fields import Bytewise, Packed
 
 MODES = ("update", "sync")
-STATES = ("running", "applied", "previewed", "held", "refused", "failed")
+STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "failed")
 
 
 class Agency(models.Model):
@@ -175,6 +175,7 @@ class Import(models.Model):
     through = models.CharField(max_length=10)
     options = models.JSONField(default=dict)
     started_at = models.DateTimeField()
+    """When it was asked for; of one that waited in the queue, when it was taken up."""
     finished_at = models.DateTimeField(null=True)
     file_name = models.CharField(max_length=255, default="")
     file_size = models.BigIntegerField(default=0)
@@ -190,6 +191,17 @@ class Import(models.Model):
     """What the sender calls it, so that it is done once (D6); given up by an import that fails."""
     stop = models.BooleanField(default=False)
     """Whether somebody has asked it to stop (D7)."""
+    stopped_by = models.CharField(max_length=255, default="", db_default="")
+    """Who asked: an external id."""
+    address = models.CharField(max_length=64, default="", db_default="")
+    agent = models.CharField(max_length=255, default="", db_default="")
+    """From where it was asked for, and by which program, where a worker carries it out."""
+    expected = models.CharField(max_length=64, default="", db_default="")
+    """The digest of the plan that it is to do, as it was seen (D2)."""
+    worker = models.CharField(max_length=64, default="", db_default="")
+    """Who carries it out; "" for a process that began it itself."""
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """So often a worker has taken it up."""
 
     class Meta:
         constraints = [
@@ -198,7 +210,22 @@ class Import(models.Model):
             models.CheckConstraint(condition=Q(mode__in=MODES), name="import_mode"),
             models.CheckConstraint(condition=Q(state__in=STATES), name="import_state"),
         ]
-        indexes = [models.Index(fields=["agency", "started_at"], name="import_by_time")]
+        indexes = [
+            models.Index(fields=["agency", "started_at"], name="import_by_time"),
+            models.Index(fields=["agency", "id"], condition=Q(finished_at__isnull=True), name="import_to_do"),
+        ]
+
+
+class Worker(models.Model):
+    """A process that carries imports out, on PostgreSQL: when it was last seen, and how far it has come (`progressing`)."""
+
+    name = models.CharField(max_length=64, unique=True)
+    seen_at = models.DateTimeField()
+    number = models.CharField(max_length=26, default="")
+    """The import that it carries out; "" while it looks for one."""
+    stage = models.CharField(max_length=255, default="")
+    done = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(default=0)
 
 
 class ImportProblem(models.Model):

@@ -3,9 +3,11 @@
 import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 from django.db import Error, IntegrityError, connection, transaction
+from django.db.models import QuerySet
 
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
@@ -14,11 +16,18 @@ from musterbook.directory import failures, frames, locks, models
 COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
 """The counts of rule A1, in their order."""
 
+ATTEMPTS = 3
+"""So often an import is taken up whose workers die."""
+
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class SentBefore(Exception):
     """Another import of the agency has the same idempotency key."""
+
+
+class Superseded(Exception):
+    """Another worker has taken the import up meanwhile: nothing of what was done here counts."""
 
 
 def new_number(at: datetime) -> str:
@@ -69,7 +78,18 @@ def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
     _keep_of_rows(record, plan, plan.problems, note=False)
     _keep_of_rows(record, plan, plan.notes, note=True)
     record.finished_at = datetime.now(UTC)
-    record.save()
+    if not _mine(record).update(**{name: getattr(record, name) for name in _CONCLUDED}):
+        raise Superseded(record.number)
+
+
+_CONCLUDED = ("state", "digest", "counts", "held", "leavers", "file_facts", "finished_at")
+
+
+def _mine(record: models.Import) -> "QuerySet[models.Import]":
+    """The record, as long as it is carried out by who has it here: nobody else has taken it up since."""
+    return models.Import.objects.filter(
+        pk=record.pk, worker=record.worker, attempts=record.attempts, finished_at=None
+    ).exclude(state="waiting")
 
 
 def _keep(record: models.Import, found: "tuple[Problem, ...] | list[Problem]", *, note: bool) -> None:
@@ -104,19 +124,45 @@ def fail(record: models.Import, message: str) -> bool:
 
 
 def _fail(record: models.Import, message: str) -> bool:
-    if record.pk:
-        kept = models.Import.objects.filter(pk=record.pk).values_list("state", flat=True).first()
-        if kept not in ("running", None):
-            return False
-    record.state, record.message, record.idempotency_key = "failed", message, None
-    record.counts, record.held, record.leavers, record.digest = {}, None, {}, ""
-    record.finished_at = datetime.now(UTC)
-    record.save()
+    failed = _failed(message) | {"counts": {}, "held": None, "leavers": {}, "digest": ""}
+    there = models.Import.objects.filter(pk=record.pk).exists()
+    if there and not _mine(record).update(**failed, file_facts=record.file_facts):
+        return False
+    for name, value in failed.items():
+        setattr(record, name, value)
+    if not there:
+        record.save()
     return True
 
 
+def _failed(message: str) -> dict[str, Any]:
+    """What is to be written of an import that failed; its key can be used again."""
+    return {"state": "failed", "message": message, "finished_at": datetime.now(UTC), "idempotency_key": None}
+
+
+def take_up(record: models.Import, worker: str, at: datetime) -> bool:
+    """Has the worker carry out an import that waits; the caller holds the agency's turn. False if it waits no more."""
+    attempts = record.attempts + 1
+    waiting = models.Import.objects.filter(pk=record.pk, state="waiting", attempts=record.attempts)
+    if not waiting.update(state="running", worker=worker, attempts=attempts, started_at=at):
+        return False
+    record.state, record.worker, record.attempts, record.started_at = "running", worker, attempts, at
+    return True
+
+
+def put_back(record: models.Import) -> None:
+    """Has an import wait again that its worker was asked to let go of: that is no failed attempt."""
+    _mine(record).update(state="waiting", worker="", attempts=record.attempts - 1)
+
+
+def cancel_waiting(record: models.Import, message: str) -> bool:
+    """Ends an import that waits; gives False if it has been taken up."""
+    waiting = models.Import.objects.filter(pk=record.pk, state="waiting")
+    return bool(waiting.update(**_failed(message)))
+
+
 def settle_dead(agency: models.Agency) -> None:
-    """Reports as failed the imports whose process ended before they were done (D3)."""
+    """Reports as failed the imports whose process ended before they were done, or has them wait for another worker (D3)."""
     if models.Import.objects.filter(agency=agency, state="running").exists():
         with locks.if_free(agency) as free:
             if free:
@@ -124,7 +170,11 @@ def settle_dead(agency: models.Agency) -> None:
 
 
 def bury(agency: models.Agency) -> None:
-    """The caller holds the agency's turn, so whatever still says that it is running has died; its key can be used again."""
-    models.Import.objects.filter(agency=agency, state="running").update(
-        state="failed", finished_at=datetime.now(UTC), message=failures.DIED, idempotency_key=None
-    )
+    """The caller holds the agency's turn, so whatever still says that it is running has died.
+
+    What a worker had taken up waits for another, unless that has been tried often enough.
+    """
+    died = models.Import.objects.filter(agency=agency, state="running")
+    died.filter(worker="").update(**_failed(failures.DIED))
+    died.filter(attempts__gte=ATTEMPTS).update(**_failed(failures.DIED_OFTEN))
+    died.update(state="waiting", worker="")

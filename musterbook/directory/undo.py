@@ -8,7 +8,7 @@ import polars as pl
 from musterbook.core import changes, columns, problems, text
 from musterbook.core import plan as planning
 from musterbook.core.plan import Plan
-from musterbook.core.policy import Policy
+from musterbook.core.policy import Mode, Policy
 from musterbook.core.snapshot import SCHEMA, Snapshot
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
@@ -26,12 +26,14 @@ class NotApplied(Exception):
     """The import changed nothing, so there is nothing to undo."""
 
 
-def run(
+def run(  # noqa: PLR0913  (each names one thing of an import; all but one by keyword)
     record: models.Import,
     *,
     at: datetime,
     by: str = "",
     through: str,
+    address: str = "",
+    agent: str = "",
     preview: bool = False,
     progress: Progress = silent,
 ) -> Done:
@@ -50,12 +52,20 @@ def run(
         number=new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
         options=options.as_json(), started_at=at, undoes=record,
     )  # fmt: skip
+    return carry_out(attempt(undoing, record, Act(at, by, through, address, agent), None, progress))
+
+
+def attempt(
+    undoing: models.Import, record: models.Import, act: Act, expected: str | None, progress: Progress
+) -> Attempt:
+    """What is to be carried out of the record of an undo, which takes the other back."""
+    mode = Mode(undoing.mode)
 
     def plan(agency: models.Agency) -> Plan:
-        operator = imports.permitted(agency, by, options.mode)
-        return _plan(record, agency, Policy(options.mode, operator=operator, limit=queries.limit(agency)))
+        operator = imports.permitted(agency, act.actor, mode)
+        return _plan(record, agency, Policy(mode, operator=operator, limit=queries.limit(agency)))
 
-    return carry_out(Attempt(undoing, Act(at, by, through), plan, progress=progress))
+    return Attempt(undoing, act, plan, expected=expected, progress=progress)
 
 
 def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:

@@ -1,7 +1,9 @@
 """A process that imports, for tests that kill it or run several: `python -m tests.directory.driver COMMAND …`.
 
-`agency SLUG…` makes agencies; `import SLUG FILE [MODE [KEY]]` imports, telling each stage on a line. The variable PAUSE
-names a stage at which it stands still until it is killed, or until the file that GO names is there.
+`agency SLUG…` makes agencies; `import SLUG FILE [MODE [KEY]]` imports, telling each stage on a line; `submit` has a worker do
+that, and `work [TIMES]` is a worker, which tells each stage, and ends when it has carried out so many. The variable PAUSE
+names a stage at which it stands still until it is killed, or until the file that GO names is there; SILENCE the seconds after
+which a worker counts as gone.
 """
 
 import os
@@ -13,9 +15,11 @@ import django
 
 django.setup()
 
+from musterbook import jobs
 from musterbook.core.policy import Mode
-from musterbook.directory import imports, models, trail
-from musterbook.directory.imports import Failed, Options
+from musterbook.directory import carrying_out, imports, models, progressing, queue, trail
+from musterbook.directory.imports import Failed, Options, Upload
+from musterbook.directory.trail import Act
 from tests.directory import cast
 
 
@@ -33,9 +37,14 @@ def main(command: str, *arguments: str) -> None:
         for slug in arguments:
             cast.agency(slug, limit_users=1000)
         return
+    if command == "work":
+        _work(int((*arguments, "1")[0]))
+        return
     agency = models.Agency.objects.get(slug=arguments[0])
     if command == "import":
         _import(agency, *arguments[1:])
+    elif command == "submit":
+        _submit(agency, *arguments[1:])
     elif command == "look":
         imports.settle_dead(agency)
         print(trail.verify(agency).wrong or "whole")
@@ -49,6 +58,27 @@ def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "
         print("failed", failed)
     else:
         print(done.record.state, done.record.number, done.record.counts.get("unchanged"))
+
+
+def _submit(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:
+    upload, act = Upload(Path(file).read_bytes(), "users.csv"), Act(jobs.now(), "", "page")
+    print(queue.submit(agency, upload, Options(mode=Mode(mode)), act=act, key=key or None).number)
+
+
+def _work(times: int) -> None:
+    usual = carrying_out.Attempt.watched
+
+    def watched(attempt: carrying_out.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
+        progress(stage, done, total)
+        usual(attempt, stage, done, total)
+
+    carrying_out.Attempt.watched = watched  # type: ignore[method-assign, assignment]
+    progressing.LASTS = float(os.environ.get("SILENCE", progressing.LASTS))
+    name = jobs.name()
+    while times:
+        progressing.give(progressing.Sign(name))
+        times -= queue.carry_out_next(name, jobs.now)
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":
