@@ -21,6 +21,7 @@ _ENOUGH = 4
 """So many column names in one row make it the header row that somebody meant."""
 _LISTED = 20
 _SHOWN = 100
+_SAMPLES = 3
 _NEVER_DATES = (EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
 
 
@@ -86,6 +87,7 @@ def _table(grid: Grid, options: ReadOptions) -> Table:
         grid.file,
         mapped={grid.headings[index]: column.heading for index, column in found.columns.items()},
         ignored=tuple(grid.headings[index] for index in found.ignored),
+        samples=tuple(_samples(grid.rows[str(index)]) for index in range(len(grid.headings))),
     )
     wrong = [*found.problems, *_blank_headings(grid, found)]
     if not found.columns:
@@ -105,6 +107,13 @@ def _table(grid: Grid, options: ReadOptions) -> Table:
         surplus=grid.surplus,
         notes=(*grid.notes, *_notes(file, examples)),
     )
+
+
+def _samples(cells: pl.Series) -> tuple[str, ...]:
+    """A few of the values of a column, as far as its first rows have some."""
+    seen = cells.head(_LOOKED_AT)
+    values = seen.filter(~_is_blank(seen)).unique(maintain_order=True)
+    return tuple(value[:_SHOWN] for value in values.head(_SAMPLES))
 
 
 def _no_header(grid: Grid) -> Problem:

@@ -137,8 +137,13 @@ def _changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
 
 def outcomes(plan: Plan) -> pl.DataFrame:
     """What became of each row, for the results file: `row`, `outcome`, `problems` (ready text)."""
-    told = by_row(problems.of(plan.problems))
+    return told_rows(plan.rows, problems.of(plan.problems))
+
+
+def told_rows(rows: pl.DataFrame, found: Sequence[Problem]) -> pl.DataFrame:
+    """The same of rows (`row`, `outcome`) and the problems that they have."""
+    told = by_row(found)
     texts = [(row, "; ".join(f"{p.message} {p.remedy}".strip() for p in of)) for row, of in told.items()]
     ready = pl.DataFrame(texts, schema={"row": pl.UInt32, "problems": pl.String}, orient="row")
-    joined = plan.rows.join(ready, on="row", how="left", maintain_order="left")
+    joined = rows.join(ready, on="row", how="left", maintain_order="left")
     return joined.select("row", pl.col("outcome").cast(pl.String), pl.col("problems").fill_null(""))

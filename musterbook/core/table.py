@@ -24,6 +24,8 @@ class FileFacts:
     """Heading as it stands in the file → column (`EXTERNAL_ID`), for every column read."""
     ignored: tuple[str, ...] = ()
     """The headings that were ignored with a note."""
+    samples: tuple[tuple[str, ...], ...] = ()
+    """Under each heading, a few values that stand there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import DatabaseError
@@ -50,6 +50,64 @@ def entries(agency: models.Agency) -> list[Entry]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One import as the history shows it: `by` is the operator's name, `outcome` what it did, with how many users or rows."""
+
+    number: str
+    at: datetime
+    mode: str
+    state: str
+    by: str
+    through: str
+    file_name: str
+    outcome: list[tuple[str, int]]
+    undoes: str
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the history, and the number of the import that the next one comes before ("" at the end)."""
+
+    entries: list[Listed]
+    before: str
+
+
+PAGE = 50
+WHICH = {
+    "done": ("waiting", "running", "applied", "failed"),
+    "previews": ("previewed", "held", "refused"),
+    "all": models.STATES,
+}
+"""What the history can be filtered by → the states."""
+_TOLD = {"added": "added", "updated": "updated", "deactivated": "deactivated", "errored": "with problems"}
+
+
+def page(agency: models.Agency, which: str, before: str = "") -> Page:
+    """The agency's imports of some states (one of WHICH), the latest first, that began before that one."""
+    imports.settle_dead(agency)
+    kept = models.Import.objects.filter(agency=agency, state__in=WHICH[which]).select_related("undoes")
+    if before:
+        # Numbers sort by time.
+        kept = kept.filter(number__lt=before)
+    records = list(kept.order_by("-number")[: PAGE + 1])
+    shown = records[:PAGE]
+    users = models.User.objects.filter(agency=agency, external_id__in={record.actor for record in shown})
+    names = {user.external_id: f"{user.first_name} {user.last_name}" for user in users}
+    undone = set(
+        models.Import.objects.filter(undoes__in=[r.pk for r in shown], state="applied").values_list("undoes", flat=True)
+    )
+    entries = [_listed(record, names.get(record.actor, record.actor), record.pk in undone) for record in shown]
+    return Page(entries, shown[-1].number if len(records) > PAGE else "")
+
+
+def _listed(r: models.Import, by: str, undone: bool) -> Listed:
+    outcome = [(label, r.counts[name]) for name, label in _TOLD.items() if r.counts.get(name)]
+    undoes = getattr(r.undoes, "number", "")
+    return Listed(r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone)
+
+
 def find(number: str) -> models.Import:
     """The import with that number, in either case. Raises UnknownImport."""
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
@@ -65,6 +123,11 @@ def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
 
     Kept are the rows that changed somebody, and those with problems or notes; not those that found nothing to change.
     """
+    return replace(about(record), rows=report.rows(plan, which) if plan else _kept_rows(record, which))
+
+
+def about(record: models.Import) -> Report:
+    """The report of an import without its rows."""
     told = _problems(record, row=0)
     return Report(
         number=record.number,
@@ -76,7 +139,6 @@ def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
         problems=[problem for problem, note in told if not note],
         notes=[problem for problem, note in told if note],
         held=record.held,
-        rows=report.rows(plan, which) if plan else _kept_rows(record, which),
         deactivated=record.leavers.get("deactivated", []),
         protected=record.leavers.get("protected", []),
         message=record.message,

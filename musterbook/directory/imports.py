@@ -13,6 +13,7 @@ from django.conf import settings
 from musterbook.core import intake
 from musterbook.core import plan as planning
 from musterbook.core.kind import kind
+from musterbook.core.mending import Mended, mend
 from musterbook.core.policy import Mode, Operator, Policy
 from musterbook.core.table import Table
 from musterbook.directory import carrying_out, kept_files, models, queries, stopping
@@ -46,7 +47,11 @@ class NotShown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an import is to be done. `mails` None: as the agency has it; `confirmed`: the deactivations agreed to (S4)."""
+    """How an import is to be done.
+
+    `mails` None: as the agency has it; `confirmed`: the deactivations agreed to (S4); `mended`: cells that stand in place of
+    the file's (A3).
+    """
 
     mode: Mode = Mode.UPDATE
     preview: bool = False
@@ -57,10 +62,14 @@ class Options:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    mended: Mended = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """The options as they are kept with the import."""
-        return {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
+        kept: dict[str, object] = {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
+        if not self.mended:
+            del kept["mended"]
+        return kept
 
     @classmethod
     def of_json(cls, kept: Mapping[str, object]) -> "Options":
@@ -147,7 +156,7 @@ def attempt(record: models.Import, upload: Upload, act: Act, expected: str | Non
     options = Options.of_json(record.options)
     with carrying_out.told(record):
         progress("reading")
-        reading = Beside(partial(_read, record.agency, upload, options))
+        reading = Beside(partial(read, record.agency, upload, options))
         if not _long(upload):
             reading.result()
 
@@ -187,21 +196,20 @@ def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
     return operator
 
 
-def _read(agency: models.Agency, upload: Upload, options: Options) -> Table:
+def read(agency: models.Agency, upload: Upload, options: Options, remembered: Mapping[str, str] | None = None) -> Table:
+    """The table of a file, mended as the options say; by the mapping `remembered`, or else the one of the agency now."""
     limits = intake.Limits(
         settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
-    return intake.read(
-        upload.content,
-        intake.ReadOptions(
-            encoding=options.encoding,
-            delimiter=options.delimiter,
-            sheet=options.sheet,
-            mapping=options.mapping,
-            remembered=agency.mapping,
-            limits=limits,
-        ),
+    asked = intake.ReadOptions(
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        sheet=options.sheet,
+        mapping=options.mapping,
+        remembered=agency.mapping if remembered is None else remembered,
+        limits=limits,
     )
+    return mend(intake.read(upload.content, asked), options.mended)
 
 
 def _facts(table: Table) -> dict[str, object]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-_DAY = 86_400
+DAY = 86_400
+"""Seconds of a day."""
 
 
 class FileGone(Exception):
@@ -32,7 +33,7 @@ def keep(number: str, content: bytes) -> None:
         with suppress(OSError):
             path.unlink()
         raise
-    _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * _DAY)
+    _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * DAY)
 
 
 def keep_copy(number: str, of: str) -> None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
-from musterbook.directory import failures, frames, locks, models
+from musterbook.directory import failures, frames, kept_plans, locks, models
 
 COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
 """The counts of rule A1, in their order."""
@@ -77,6 +77,7 @@ def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
     _keep(record, plan.table.notes, note=True)
     _keep_of_rows(record, plan, plan.problems, note=False)
     _keep_of_rows(record, plan, plan.notes, note=True)
+    kept_plans.keep(record.number, plan)
     record.finished_at = datetime.now(UTC)
     if not _mine(record).update(**{name: getattr(record, name) for name in _CONCLUDED}):
         raise Superseded(record.number)

@@ -1,6 +1,6 @@
 """Files that were sent for an import and wait for their sender to sign in: for an hour, and for that user alone.
 
-Each is a file below the installation's folder, its agency and its user: a line of JSON with its name and mode, then the content.
+Each is a file below the installation's folder, its agency and its user: a line of JSON, then the content.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from musterbook.core.policy import Mode
+from musterbook.directory.imports import Options
 from musterbook.directory.models import User
 
 LASTS = timedelta(hours=1)
@@ -34,14 +34,14 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A file that waits: its name, the mode that was chosen, and what was sent."""
+    """A file that waits: its name, what is to be done with it, and what was sent."""
 
     name: str
-    mode: Mode
+    options: Options
     content: bytes
 
 
-def keep(user: User, name: str, mode: Mode, chunks: Iterable[bytes], at: datetime) -> str:
+def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime) -> str:
     """Keeps the file for the user; gives the token that it is asked for by. Raises TooLarge, and OSError if there is no room."""
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +51,8 @@ def keep(user: User, name: str, mode: Mode, chunks: Iterable[bytes], at: datetim
     path.touch(mode=0o600)
     try:
         with path.open("wb") as file:
-            file.write(json.dumps({"name": name[:255], "mode": mode.value, "at": at.timestamp()}).encode() + b"\n")
+            told = {"name": name[:255], "options": options.as_json(), "at": at.timestamp()}
+            file.write(json.dumps(told).encode() + b"\n")
             file.writelines(_limited(chunks))
     except (OSError, TooLarge):
         path.unlink()
@@ -90,7 +91,7 @@ def read(user: User, token: str, at: datetime) -> Waiting:
     except FileNotFoundError:
         raise Gone from None
     told = json.loads(head)
-    return Waiting(told["name"], Mode(told["mode"]), content)
+    return Waiting(told["name"], Options.of_json(told["options"]), content)
 
 
 def forget(user: User, token: str) -> None:

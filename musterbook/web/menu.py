@@ -53,7 +53,10 @@ class Part:
 ADMIN: tuple[Section, ...] = (
     Section(
         "Users",
-        (Entry("Import Users", "import_users", "Add, update or synchronize users from a file.", "users.import"),),
+        (
+            Entry("Import Users", "import_users", "Add, update or synchronize users from a file.", "users.import"),
+            Entry("Import history", "imports", "Every import: who, when, and what came of it.", "users.import"),
+        ),
     ),
     Section("Agency", ()),
     Section("Records", ()),

@@ -4,7 +4,16 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.accounts import sign_on
-from musterbook.web import entrance, home, imports, my_account, second_factors
+from musterbook.web import (
+    entrance,
+    home,
+    import_acts,
+    import_choice,
+    import_files,
+    import_history,
+    my_account,
+    second_factors,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -24,9 +33,17 @@ urlpatterns = [
     path("register/<str:token>", entrance.register, name="register"),
     path("forgotten-password", entrance.forgotten, name="account_reset_password"),
     path("reset/<str:token>", entrance.reset, name="reset"),
-    path("users/import", imports.choose, name="import_users"),
-    path("users/import/waiting/<str:token>", imports.waiting, name="import_waiting"),
-    path("imports/<str:number>", imports.one, name="import"),
+    path("users/import", import_choice.choose, name="import_users"),
+    path("users/import/waiting/<str:token>", import_choice.waiting, name="import_waiting"),
+    path("users/import/example.<str:form>", import_files.example, name="import_example"),
+    path("imports/", import_history.listed, name="imports"),
+    path("imports/<str:number>", import_acts.one, name="import"),
+    path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),
+    path("imports/<str:number>/undo", import_acts.take_back, name="import_undo"),
+    path("imports/<str:number>/mend", import_acts.mend, name="import_mend"),
+    path("imports/<str:number>/read", import_acts.read_again, name="import_read"),
+    path("imports/<str:number>/results", import_files.results_file, name="import_results"),
+    path("imports/<str:number>/errors", import_files.errors_file, name="import_errors"),
     path("my-account/", my_account.me, name="my_account"),
     path("my-account/password", account.password_change, name="account_change_password"),
     path("my-account/second-factors/", include(second_factors)),

@@ -15,6 +15,7 @@ from musterbook import jobs
 from musterbook.accounts import kinds
 from musterbook.core.policy import Mode
 from musterbook.directory import imports, kept_files, models, trail, waiting_files
+from musterbook.directory.imports import Options
 from musterbook.directory.waiting_files import Gone, TooLarge
 from musterbook.web import uploads
 from tests.accounts.conftest import Springfield, age
@@ -68,8 +69,8 @@ def waiting(settings: Settings) -> list[Path]:
 def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client, settings: Settings) -> None:
     plan = followed(chief, send(chief, person(7), person(8, ROLE="Nobody")))
     told = text(chief.get(plan))
-    assert "Preview: nothing was changed yet" in told and "<dt>added</dt><dd>1</dd>" in told
-    assert "E-8" in told and "<dt>errored</dt><dd>1</dd>" in told
+    assert "Preview: nothing was changed yet" in told and "<strong>1</strong> <span>added</span>" in told
+    assert "E-8" in told and "<strong>1</strong> <span>with problems</span>" in told
     assert not models.User.objects.filter(external_id="E-7").exists()
     assert waiting(settings) == []
     done = chief.post(plan, headers={"User-Agent": "Browser/2"}).headers["Location"]
@@ -105,7 +106,9 @@ def held(springfield: Springfield, client: Client) -> str:
 def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
     plan = held(springfield, chief)
     told = text(chief.get(plan))
-    assert "Would be deactivated" in told and "First 2 Last 2" in told and "Protected" in told
+    assert "It would deactivate 1 of 3 active users; 0 are allowed unasked." in told
+    assert "First 2 Last 2" in told and "<strong>1</strong> <span>protected</span>" in told
+    assert "above the operator&#x27;s role" in text(chief.get(f"{plan}?show=protected"))
     for wrong in ("", "2", "one"):
         again = chief.post(plan, {"number": wrong})
         assert again.status_code == 422
@@ -270,16 +273,23 @@ def others(springfield: Springfield, chief: Client) -> Iterator[Client]:
     return iter([other])
 
 
-def test_the_file_of_one_user_is_never_anothers(
-    springfield: Springfield, chief: Client, others: Iterator[Client]
-) -> None:
+def test_a_file_that_waits_is_never_anothers(springfield: Springfield, chief: Client, others: Iterator[Client]) -> None:
     other = next(others)
     address = send(chief, person(7)).headers["Location"]
     assert other.get(address).status_code == 404
-    plan = followed(chief, send(chief, person(7)))
     chief.get(address)
-    assert (other.get(plan).status_code, other.post(plan).status_code, other.get(address).status_code) == (404,) * 3
-    assert not models.User.objects.filter(external_id="E-7").exists()
+    assert other.get(address).status_code == 404
+
+
+def test_a_plan_is_for_all_who_may_import_and_applied_as_whoever_does_it(
+    springfield: Springfield, chief: Client, others: Iterator[Client]
+) -> None:
+    other = next(others)
+    plan = followed(chief, send(chief, person(7)))
+    assert "First 7 Last 7" in text(other.get(plan))
+    done = other.post(plan).headers["Location"]
+    assert "<h1>Applied</h1>" in text(chief.get(done))
+    assert models.Event.objects.get(kind="user.added", subject_external_id="E-7").actor == "E-6"
 
 
 def test_nothing_of_it_is_seen_from_another_agency(
@@ -373,13 +383,13 @@ def test_a_full_disk_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch, set
 
 
 def kept(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
-    return waiting_files.keep(user, "a.csv", Mode.SYNC, [content], at)
+    return waiting_files.keep(user, "a.csv", Options(Mode.SYNC), [content], at)
 
 
 def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) -> None:
     user = springfield.user(2)
     token = kept(user)
-    assert waiting_files.read(user, token, NOW + timedelta(minutes=59)).mode is Mode.SYNC
+    assert waiting_files.read(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
     with pytest.raises(Gone):
         waiting_files.read(user, token, NOW + timedelta(hours=1))
     assert waiting_files.forget_old(NOW + timedelta(minutes=59)) == 0
@@ -410,7 +420,7 @@ def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: 
 def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settings) -> None:
     settings.MUSTER_MAX_FILE_MB = 1
     with pytest.raises(TooLarge):
-        waiting_files.keep(springfield.user(2), "a", Mode.UPDATE, [b"x" * 1024 * 1024, b"x"], NOW)
+        waiting_files.keep(springfield.user(2), "a", Options(), [b"x" * 1024 * 1024, b"x"], NOW)
     assert waiting(settings) == []
 
 

@@ -16,6 +16,9 @@ OPEN = {
 WITHIN = {"import_users": "users.import"}
 """Pages that take a form of somebody whose session has ended; they look at the permission after that."""
 
+SAME_EVERYWHERE = {"import_example"}
+"""Pages that vary, but not by anything that an agency has."""
+
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 """What must stay text wherever it is shown."""
 
@@ -55,7 +58,11 @@ def _import(agency: models.Agency) -> Mapping[str, Any]:
 
 
 THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
-    "import": _import,
+    **dict.fromkeys(
+        ("import", "import_cancel", "import_undo", "import_mend", "import_read", "import_results", "import_errors"),
+        _import,
+    ),
+    "import_example": lambda _: {"form": "csv"},
     "import_waiting": lambda _: {"token": "x" * 32},
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

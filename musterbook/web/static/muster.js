@@ -37,3 +37,29 @@ function switchOf(form, fields) {
   show(false);
   return button;
 }
+
+// A file can be dropped where it is chosen.
+for (const place of document.querySelectorAll(".m-drop")) {
+  const file = place.querySelector("input[type=file]");
+  const over = (is) => place.classList.toggle("m-drop--over", is);
+  place.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  place.addEventListener("dragleave", () => over(false));
+  place.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    if (event.dataTransfer.files.length) {
+      file.files = event.dataTransfer.files;
+    }
+  });
+}
+
+// Cells that were mended and not checked yet are not lost unasked.
+document.addEventListener("input", (event) => {
+  const form = event.target.form;
+  if (form && form.id === "mend" && !form.dataset.mended) {
+    form.dataset.mended = "yes";
+    const ask = (leaving) => { if (form.isConnected) { leaving.preventDefault(); } };
+    window.addEventListener("beforeunload", ask);
+    form.addEventListener("submit", () => window.removeEventListener("beforeunload", ask));
+  }
+});

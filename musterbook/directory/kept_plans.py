@@ -1,0 +1,104 @@
+"""What the plan of an import was, row by row, kept beside its file for as long: so that any page of it is found at once."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from django.conf import settings
+
+from musterbook.core import changes
+from musterbook.core.plan import Plan
+from musterbook.directory.kept_files import DAY
+
+_ROWS_AT_ONCE = 20_000
+"""Rows that are read together: a page of a plan of a million reads no more than these."""
+_MOST_HEADINGS = 200
+_FILE = "file.json"
+
+
+class PlanGone(Exception):
+    """The plan is kept no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What the header row of an import's file was: its headings, under each a few values, and heading → column as read."""
+
+    headings: Sequence[str]
+    samples: Sequence[Sequence[str]]
+    mapped: Mapping[str, str]
+
+
+def _root() -> Path:
+    root: Path = settings.MUSTER_HOME / "plans"
+    return root
+
+
+def keep(number: str, plan: Plan) -> None:
+    """Keeps a plan, readable by the owner of the installation alone; and lets go of those past their time. Raises OSError."""
+    folder = _root() / number
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    for name, rows in _parts(plan).items():
+        rows.write_parquet(folder / f"{name}.parquet", compression="lz4", row_group_size=_ROWS_AT_ONCE)
+    file = plan.table.file
+    told = {
+        "headings": file.headings[:_MOST_HEADINGS],
+        "samples": file.samples[:_MOST_HEADINGS],
+        "mapped": dict(file.mapped),
+    }
+    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
+    _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * DAY)
+
+
+def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
+    """The plan's rows by what becomes of them, with all that a page shows of them."""
+    now, was = changes.texts(plan.vocabulary), changes.texts(plan.vocabulary, "was_")
+    errored = plan.rows.filter(pl.col("outcome") == "errored").select("row", "external_id")
+    cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
+    return {
+        "rows": plan.rows.select("row", "external_id", "outcome"),
+        "added": plan.added.select("row", "external_id", *now) if plan.added.width else _none(),
+        "updated": plan.updated.select("row", "external_id", *now, *was) if plan.updated.width else _none(),
+        "unchanged": plan.rows.filter(pl.col("outcome") == "unchanged").select("row", "external_id"),
+        "errored": errored.join(cells, on="row", how="left", maintain_order="left"),
+        "deactivated": plan.leavers.deactivated.select("external_id", "email"),
+        "protected": plan.leavers.protected.select("external_id", "email", "code"),
+        "problems": pl.concat(
+            [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
+        ).sort("row", maintain_order=True),
+    }
+
+
+def _none() -> pl.DataFrame:
+    return pl.DataFrame(schema={"row": pl.UInt32, "external_id": pl.String})
+
+
+def _let_go(before: float) -> None:
+    for folder in _root().iterdir():
+        # Another import may have let it go: no reason to fail this one.
+        with suppress(OSError):
+            if folder.stat().st_mtime < before:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def part(number: str, name: str) -> pl.LazyFrame:
+    """One part of a plan, not read yet. Raises PlanGone."""
+    path = _root() / number / f"{name}.parquet"
+    if not path.exists():
+        raise PlanGone(number)
+    return pl.scan_parquet(path)
+
+
+def file(number: str) -> File:
+    """What the header row of the import's file was. Raises PlanGone."""
+    try:
+        told = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanGone(number) from None
+    return File(told["headings"], told["samples"], told["mapped"])

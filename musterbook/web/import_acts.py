@@ -1,0 +1,178 @@
+"""What is done about imports on their pages: handed to the worker, applied, mended, read in another way, stopped, taken back."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from allauth.account.decorators import reauthentication_required
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from musterbook.accounts import requests
+from musterbook.core import mending
+from musterbook.core.columns import BY_HEADING
+from musterbook.directory import imports, kept_files, kept_plans, models, queries, queue, undo
+from musterbook.directory.imports import Options, Upload
+from musterbook.web import import_page
+from musterbook.web.import_forms import Mapping_, Reading
+from musterbook.web.permission import account, needs, refuse
+
+_PATIENCE = 3.0
+"""Seconds that a page waits for an import to end; after that it shows how far it is."""
+
+
+def submit(request: HttpRequest, upload: Upload, options: Options, key: str, shown: str = "") -> HttpResponseBase:
+    """Hands a file to the worker, once for each key; leads to the import's page, and there to the rows `shown`."""
+    user = account(request).user
+
+    def work() -> models.Import:
+        return queue.submit(user.agency, upload, options, act=requests.act(request), key=key)
+
+    return _led(request, work, shown)
+
+
+def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "") -> HttpResponseBase:
+    """Does it, and leads to the import that it made; or says why the user may not."""
+    try:
+        record = queue.wait(work(), _PATIENCE)
+    except imports.NotPermitted as lacking:
+        return refuse(request, *str(lacking).split(", "))
+    except queries.UnknownOperator:
+        return redirect_to_login(request.get_full_path())
+    address = reverse("import", args=[record.number])
+    return redirect(f"{address}?show={shown}" if shown else address)
+
+
+def find(request: HttpRequest, number: str) -> models.Import:
+    """The import of the agency with that number. Raises Http404."""
+    try:
+        return imports.find(requests.agency(request), number)
+    except imports.UnknownImport:
+        raise Http404 from None
+
+
+@needs("users.import")
+def one(request: HttpRequest, number: str) -> HttpResponseBase:
+    """One import: its progress, its plan to be applied, or what it came to."""
+    record = find(request, number)
+    return _apply(request, record) if request.method == "POST" else import_page.shown(request, record)
+
+
+@reauthentication_required
+def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
+    form = import_page.agreement(record, request.POST)
+    if form and not form.is_valid():
+        return import_page.shown(request, record, form)
+    confirmed = form.cleaned_data["number"] if form else None
+
+    def work() -> models.Import:
+        act = requests.act(request)
+        return queue.submit_apply(
+            record.agency, record.number, act=act, confirmed=confirmed, key=f"page {record.number}"
+        )
+
+    try:
+        return _led(request, work)
+    except imports.NotShown:
+        messages.error(request, "This import is no plan that waits to be applied. Nothing was changed.")
+    except kept_files.FileGone:
+        messages.error(request, _GONE)
+    return redirect("import", record.number)
+
+
+_GONE = "The file of this import is kept no longer. Import it once more. Nothing was changed."
+
+
+@require_POST
+@needs("users.import")
+def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Asks an import that waits or runs to stop."""
+    queue.cancel(find(request, number), requests.act(request))
+    messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
+    return redirect("import", number)
+
+
+@require_POST
+@needs("users.import")
+@reauthentication_required
+def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Plans an import's undo, to be looked at before it is applied."""
+    record = find(request, number)
+
+    def work() -> models.Import:
+        return queue.submit_undo(record, act=requests.act(request), preview=True)
+
+    try:
+        return _led(request, work)
+    except undo.NotApplied:
+        messages.error(request, "This import has changed nothing, so there is nothing to undo.")
+        return redirect("import", number)
+
+
+@require_POST
+@needs("users.import")
+def mend(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Plans the file again, with the cells that were mended on the page in place of those that it has (A3)."""
+    record = find(request, number)
+    before = Options.of_json(record.options).mended
+    now = mended(request.POST)
+    if not now:
+        messages.info(request, "No cell was changed, so the plan is the same.")
+        return redirect(f"{reverse('import', args=[number])}?show=errored")
+    return _again(request, record, "errored", mended=mending.joined(before, now))
+
+
+def mended(sent: Any) -> dict[str, dict[str, str]]:
+    """The cells of a form that differ from what was shown: row → heading → text."""
+    found: dict[str, dict[str, str]] = {}
+    for name, text in sent.items():
+        kind, _, place = name.partition("-")
+        row, _, heading = place.partition("-")
+        is_cell = kind == "cell" and row.isdecimal() and len(row) < 9 and heading in BY_HEADING
+        if is_cell and text != sent.get(f"was-{row}-{heading}"):
+            found.setdefault(row, {})[heading] = text[:10_000]
+    return found
+
+
+@require_POST
+@needs("users.import")
+def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Plans the file again, read in another way: with headings mapped by hand, another encoding, delimiter or sheet."""
+    record = find(request, number)
+    options = Options.of_json(record.options)
+    changes: dict[str, Any] = {}
+    if "map" in request.POST:
+        try:
+            form = Mapping_(kept_plans.file(number), options.mapping, request.POST)
+        except kept_plans.PlanGone:
+            messages.error(request, _GONE)
+            return redirect("import", number)
+        if not form.is_valid():
+            return import_page.shown(request, record, mapping=form)
+        changes["mapping"] = {**options.mapping, **form.said()}
+    else:
+        reading = Reading(request.POST)
+        if not reading.is_valid():
+            return import_page.shown(request, record, reading=reading)
+        changes |= reading.said()
+    return _again(request, record, "", **changes)
+
+
+def _again(request: HttpRequest, record: models.Import, shown: str, **changes: Any) -> HttpResponseBase:
+    """A new preview of the import's file; the same changes sent twice are one."""
+    options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
+    if record.undoes_id:
+        raise Http404
+    try:
+        upload = Upload(kept_files.content(record.number), record.file_name)
+    except kept_files.FileGone:
+        messages.error(request, _GONE)
+        return redirect("import", record.number)
+    told = hashlib.sha256(json.dumps([record.number, options.as_json()], sort_keys=True).encode()).hexdigest()
+    return submit(request, upload, options, f"page {told[:40]}", shown)

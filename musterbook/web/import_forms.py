@@ -1,0 +1,136 @@
+"""The forms of an import: a file and what to do with it, how to read it, and the number of deactivations agreed to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.http import HttpRequest
+
+from musterbook.core import headings
+from musterbook.core.columns import BY_HEADING, COLUMNS
+from musterbook.core.policy import Mode
+from musterbook.directory.imports import Options
+from musterbook.directory.kept_plans import File
+from musterbook.web import uploads
+
+_MODES = [
+    (Mode.UPDATE.value, "Add or update user accounts. Users whom the file does not mention stay as they are."),
+    (Mode.SYNC.value, "Synchronize all user accounts. Active users whom the file does not mention become Inactive."),
+]
+
+
+class Choose(forms.Form):
+    """A mode, a file, and what else to say of how it is to be done."""
+
+    mode = forms.ChoiceField(label="Import option", choices=_MODES, widget=forms.RadioSelect, initial=Mode.UPDATE.value)
+    file = forms.FileField(label="Select file", allow_empty_file=True, max_length=None)
+    strict = forms.BooleanField(label="Strict: if any row has a problem, change nothing at all", required=False)
+    quiet = forms.BooleanField(label="Send no invitations and no notices", required=False)
+
+    def __init__(self, request: HttpRequest) -> None:
+        sent = request.method == "POST"
+        super().__init__(request.POST if sent else None, request.FILES if sent else None)
+        most = settings.MUSTER_MAX_FILE_MB
+        file = self.fields["file"]
+        file.help_text = f"CSV, .xlsx or .ods, up to {most:,} MB. You can also drop it here."
+        file.widget.attrs["accept"] = ".csv,.txt,.tsv,.xlsx,.ods"
+        file.error_messages["required"] = (
+            f"This file is larger than {most:,} MB. Split it, or ask whoever runs Musterbook here to allow more."
+            if uploads.is_too_large(request)
+            else "Select a file: CSV, .xlsx or .ods."
+        )
+
+    @property
+    def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
+        """The fields with what is wrong with each, as a summary of errors lists them."""
+        return [(field, list(field.errors)) for field in self if field.errors]
+
+    def options(self, preview: bool) -> Options:
+        """What was chosen."""
+        chosen = self.cleaned_data
+        mails = False if chosen["quiet"] else None
+        return Options(Mode(chosen["mode"]), preview=preview, strict=chosen["strict"], mails=mails)
+
+
+class Agree(forms.Form):
+    """The number of deactivations, typed by whoever agrees to them."""
+
+    number = forms.CharField(label="Number of users to deactivate", widget=forms.TextInput({"inputmode": "numeric"}))
+
+    def __init__(self, deactivations: int, *args: Any) -> None:
+        super().__init__(*args)
+        self._deactivations = deactivations
+        self._wanted = f"The plan deactivates {deactivations:,}. Type that number if it is right."
+        self.fields["number"].error_messages["required"] = self._wanted
+        self.fields["number"].widget.attrs["autocomplete"] = "off"
+
+    def clean_number(self) -> int:
+        """The number, if it is the one that the plan comes to."""
+        typed = "".join(self.cleaned_data["number"].replace(",", "").split())
+        if typed != str(self._deactivations):
+            raise forms.ValidationError(self._wanted)
+        return self._deactivations
+
+
+_ENCODINGS = [
+    ("", "Tell it from the file"), ("utf-8", "UTF-8"), ("windows-1252", "Windows-1252 (Western Europe)"),
+    ("iso-8859-15", "ISO 8859-15 (Western Europe)"), ("windows-1250", "Windows-1250 (Central Europe)"),
+    ("windows-1251", "Windows-1251 (Cyrillic)"), ("windows-1253", "Windows-1253 (Greek)"),
+    ("windows-1254", "Windows-1254 (Turkish)"), ("utf-16", "UTF-16"), ("mac-roman", "Mac Roman"),
+    ("shift-jis", "Shift JIS (Japanese)"), ("gb18030", "GB 18030 (Chinese)"),
+]  # fmt: skip
+_DELIMITERS = [
+    ("", "Tell it from the header row"), ("comma", "Comma"), ("semicolon", "Semicolon"), ("tab", "Tab"), ("pipe", "Pipe"),
+]  # fmt: skip
+
+
+class Reading(forms.Form):
+    """How the file is to be read, where telling it from the file came out wrong."""
+
+    encoding = forms.ChoiceField(label="Encoding", choices=_ENCODINGS, required=False)
+    delimiter = forms.ChoiceField(label="Delimiter", choices=_DELIMITERS, required=False)
+    sheet = forms.CharField(label="Sheet of the workbook", max_length=255, required=False)
+
+    def said(self) -> dict[str, str | None]:
+        """What was chosen, as options of an import."""
+        return {name: value or None for name, value in self.cleaned_data.items()}
+
+
+class Mapping_(forms.Form):  # noqa: N801  (`Mapping` is a type that this module needs)
+    """A column for each heading that is none."""
+
+    def __init__(self, file: File, given: Mapping[str, str], data: Any = None) -> None:
+        super().__init__(data, prefix="map")
+        self.lines = [
+            (heading, samples)
+            for heading, samples in zip(file.headings, file.samples, strict=False)
+            if _asked(heading, file.mapped)
+        ]
+        choices = [("", "Do not read it"), *((name, name) for name in _free(file.mapped, given))]
+        for place, (heading, samples) in enumerate(self.lines):
+            self.fields[str(place)] = forms.ChoiceField(
+                label=heading, choices=choices, required=False, initial=given.get(heading) or file.mapped.get(heading, ""),
+                help_text=", ".join(samples) if samples else "no values in the first rows",
+            )  # fmt: skip
+
+    def said(self) -> dict[str, str]:
+        """Heading → column, "" for a heading that is not to be read."""
+        return {heading: self.cleaned_data[str(place)] for place, (heading, _) in enumerate(self.lines)}
+
+
+def _asked(heading: str, mapped: Mapping[str, str]) -> bool:
+    """Whether somebody has to say what the heading means: it is no column's name, and none of ours."""
+    name = headings.normal(heading)
+    is_strange = bool(name) and name not in BY_HEADING and not name.startswith(headings.OURS)
+    return is_strange or heading in _by_hand(mapped)
+
+
+def _by_hand(mapped: Mapping[str, str]) -> set[str]:
+    return {heading for heading, column in mapped.items() if headings.normal(heading) != column}
+
+
+def _free(mapped: Mapping[str, str], given: Mapping[str, str]) -> Sequence[str]:
+    """The columns that no heading of the file bears by its own name."""
+    taken = {column for heading, column in mapped.items() if heading not in _by_hand(mapped) and heading not in given}
+    return [column.heading for column in COLUMNS if column.heading not in taken]

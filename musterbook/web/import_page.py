@@ -1,0 +1,156 @@
+"""The page of one import: how far it is, or its plan, row by row, with what can be done about it."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import render
+from django_htmx.http import HttpResponseClientRefresh
+
+from musterbook.core.sentences import HELD
+from musterbook.directory import history, imports, kept_plans, models, plan_pages, queries, queue
+from musterbook.directory.imports import Options
+from musterbook.web.fragments import is_part
+from musterbook.web.import_forms import Agree, Mapping_, Reading
+
+_TILES = (
+    ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),
+    ("protected", "protected"), ("unchanged", "unchanged"), ("noted", "with notes"),
+)  # fmt: skip
+"""What the rows are counted by, and can be filtered by."""
+_LISTED = 200
+"""So many names are offered for a cell."""
+_TITLES = {
+    "waiting": "Waiting for its turn",
+    "running": "Running",
+    "previewed": "Preview: nothing was changed yet",
+    "held": "Held: nothing was changed",
+    "applied": "Applied",
+    "refused": "Refused: nothing was changed",
+    "failed": "Failed: nothing was changed",
+}
+_THROUGH = {"page": "on the page", "cli": "by the command line", "api": "by the API", "folder": "from a folder"}
+_ABOUT = {
+    "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
+    "added": "These users are new.",
+    "updated": "These users change.",
+    "deactivated": "The file does not mention these users, so they become Inactive. They keep all that they have.",
+    "protected": "The file does not mention these users; they stay Active all the same.",
+    "unchanged": "These rows are as the directory has them.",
+    "noted": "These rows have notes. Notes tell, and hinder nothing.",
+}
+
+
+def agreement(record: models.Import, *sent: Any) -> Agree | None:
+    """The form in which the number of deactivations is agreed to, if the import waits for that."""
+    return Agree(record.held["deactivations"], *sent) if record.held else None
+
+
+def shown(
+    request: HttpRequest,
+    record: models.Import,
+    form: Agree | None = None,
+    mapping: Mapping_ | None = None,
+    reading: Reading | None = None,
+) -> HttpResponseBase:
+    """The page; with a form that was filled in wrongly, as 422."""
+    imports.settle_dead(record.agency)
+    record.refresh_from_db()
+    if record.state in {"waiting", "running"}:
+        return _progress(request, record)
+    if is_part(request) and "progress" in request.GET:
+        return HttpResponseClientRefresh()
+    rows = _rows(request, record)
+    if is_part(request):
+        return render(request, "import_rows.html", rows)
+    wrong = next((one for one in (form, mapping, reading) if one and one.is_bound), None)
+    about = rows | _about(record) | _forms(record, form, mapping, reading)
+    return render(request, "import.html", about, status=422 if wrong else 200)
+
+
+def _progress(request: HttpRequest, record: models.Import) -> HttpResponse:
+    about = {"record": record, "progress": queue.progress_of(record), "title": _TITLES[record.state]}
+    return render(request, "import_progress.html" if is_part(request) else "import_running.html", about)
+
+
+def _rows(request: HttpRequest, record: models.Import) -> dict[str, Any]:
+    """The tiles, and the page of rows that is asked for; at first of those that ask for a look first."""
+    counts = _counts(record)
+    asked = request.GET.get("show", "")
+    chosen = asked if asked in counts else next((name for name, _ in _TILES if counts[name]), "unchanged")
+    text, number = request.GET.get("q", ""), request.GET.get("page", "")
+    page = plan_pages.page(record, chosen, text, int(number) if number.isdecimal() and len(number) < 9 else 1)
+    return {
+        "record": record,
+        "tiles": [(name, label, counts[name]) for name, label in _TILES if counts[name] or name == chosen],
+        "show": chosen,
+        "about_rows": _ABOUT[chosen],
+        "q": text,
+        "page": page,
+        "before": _address(chosen, text, page.number - 1) if page.number > 1 else "",
+        "after": _address(chosen, text, page.number + 1) if page.number < page.pages else "",
+        "can_mend": chosen == "errored" and record.state != "failed" and not record.undoes_id,
+        "vocabulary": _vocabulary(record.agency) if chosen == "errored" else {},
+        "is_done": record.state == "applied",
+    }
+
+
+def _address(show: str, text: str, number: int) -> str:
+    query = QueryDict(mutable=True)
+    query.update({"show": show, "page": str(number)} | ({"q": text} if text else {}))
+    return f"?{query.urlencode()}"
+
+
+def _counts(record: models.Import) -> dict[str, int]:
+    noted = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).values("row").distinct().count()
+    return {name: noted if name == "noted" else record.counts.get(name, 0) for name, _ in _TILES}
+
+
+def _vocabulary(agency: models.Agency) -> dict[str, list[str]]:
+    """Heading → what may be written there, for cells that are mended."""
+    words = queries.vocabulary(agency)
+    return {
+        "STATUS": ["Active", "Inactive"],
+        "ROLE": [role.name for role in words.roles[:_LISTED]],
+        "RANK": [rank.name for rank in words.ranks[:_LISTED]],
+        "EVIDENCE_GROUP_EXT_ID": [group.external_id for group in words.groups if group.active][:_LISTED],
+    }
+
+
+def _about(record: models.Import) -> dict[str, Any]:
+    told = history.about(record)
+    changed = any(problem.code == "plan-changed" for problem in told.problems)
+    actor = models.User.objects.filter(agency=record.agency, external_id=record.actor).first()
+    undone = models.Import.objects.filter(undoes=record, state="applied").order_by("-pk").first()
+    return {
+        "title": _TITLES[record.state],
+        "told": told,
+        "actor": actor,
+        "undone_by": undone,
+        "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
+        "can_undo": record.state == "applied" and not undone,
+        "held": HELD.get(str(told.held["code"]), "") if told.held else "",
+        "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
+            str(told.file.get("delimiter")), ""
+        ),
+        "through": _THROUGH.get(record.through, record.through),
+        "mended": sum(len(cells) for cells in Options.of_json(record.options).mended.values()),
+    }
+
+
+def _forms(
+    record: models.Import, form: Agree | None, mapping: Mapping_ | None, reading: Reading | None
+) -> dict[str, Any]:
+    options = Options.of_json(record.options)
+    if record.undoes_id or record.state not in {"previewed", "held", "refused"}:
+        return {"form": form or agreement(record)}
+    if mapping is None:
+        try:
+            mapping = Mapping_(kept_plans.file(record.number), options.mapping)
+        except kept_plans.PlanGone:
+            return {"form": form or agreement(record)}
+    said = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}
+    return {
+        "form": form or agreement(record),
+        "mapping": mapping if mapping.fields else None,
+        "reading": reading or Reading(initial=said),
+    }

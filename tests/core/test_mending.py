@@ -1,0 +1,84 @@
+"""Mending in place: a mended table is what a file with the mended cells would have given (rule A3)."""
+
+import csv
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musterbook.core import problems
+from musterbook.core.columns import COLUMNS, REQUIRED
+from musterbook.core.intake import read
+from musterbook.core.mending import joined, mend
+from musterbook.core.results import errors_file
+from musterbook.core.table import Table
+from tests.core.test_results import outcomes
+
+HEADER = [*(column.heading for column in REQUIRED), "Shoe size"]
+ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer", "39"]
+
+
+def table(*rows: list[str]) -> Table:
+    target = io.StringIO(newline="")
+    csv.writer(target).writerows(rows)
+    return read(target.getvalue().encode())
+
+
+def test_a_mended_cell_stands_in_place_of_the_file_s_also_in_what_is_given_back() -> None:
+    mended = mend(table(HEADER, ROW, ["102", *ROW[1:]]), {"3": {"EMAIL": "b@agency.example"}})
+    assert mended.cells["email"].to_list() == ["a@agency.example", "b@agency.example"]
+    assert b"102,b@agency.example" in errors_file(mended, outcomes(r3="errored: why"))
+
+
+def test_what_reading_found_wrong_with_a_mended_cell_is_forgotten_and_nothing_else() -> None:
+    damaged = table(HEADER, ["x" * 10_001, "y" * 10_001, *ROW[2:]])
+    assert damaged.faults["column"].to_list() == ["EXTERNAL_ID", "EMAIL"]
+    mended = mend(damaged, {"2": {"EXTERNAL_ID": "101"}})
+    assert mended.faults["column"].to_list() == ["EMAIL"]
+
+
+def test_a_mended_row_has_as_many_cells_as_the_header_row() -> None:
+    shifted = table(HEADER, ROW[:3], [*ROW, "more"])
+    assert [fault.code for fault in problems.of(shifted.faults)] == ["cell-count", "cell-count"]
+    whole = dict(zip([column.heading for column in REQUIRED], ROW, strict=False))
+    mended = mend(shifted, {"2": whole, "3": {"EMAIL": "b@agency.example"}})
+    assert mended.faults.is_empty() and mended.surplus == {}
+    assert mended.cells.row(0)[1:] == tuple(ROW[:8])
+    assert mended.original.row(0) == (2, *ROW[:8], "")
+    assert mended.original.row(1) == (3, ROW[0], "b@agency.example", *ROW[2:])
+
+
+def test_rows_and_columns_that_the_file_has_not_are_passed_over() -> None:
+    before = table(HEADER, ROW)
+    assert mend(before, {"9": {"EMAIL": "x@agency.example"}}).cells.equals(before.cells)
+    assert mend(before, {"2": {"RANK": "Captain"}}) is before
+    assert mend(before, {}) is before
+
+
+def test_of_a_cell_mended_twice_the_last_word_holds() -> None:
+    assert joined({"2": {"RANK": "a", "ROLE": "b"}}, {"2": {"RANK": "c"}, "3": {"ROLE": "d"}}) == {
+        "2": {"RANK": "c", "ROLE": "b"},
+        "3": {"ROLE": "d"},
+    }
+
+
+CELL = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=("Cc", "Zs", "Cf")), min_size=1)
+HEADINGS = [column.heading for column in COLUMNS]
+
+
+@given(
+    st.lists(st.lists(CELL, min_size=13, max_size=13), min_size=1, max_size=5),
+    st.dictionaries(st.integers(2, 7), st.dictionaries(st.sampled_from(HEADINGS), CELL)),
+)
+def test_a_mended_table_is_that_of_a_file_with_the_mended_cells(
+    rows: list[list[str]], changes: dict[int, dict[str, str]]
+) -> None:
+    mended = mend(table(HEADINGS, *rows), {str(row): cells for row, cells in changes.items()})
+    edited = [
+        [changes.get(row, {}).get(heading, cell) for heading, cell in zip(HEADINGS, cells, strict=True)]
+        for row, cells in enumerate(rows, 2)
+    ]
+    again = table(HEADINGS, *edited)
+    assert mended.cells.equals(again.cells)
+    assert mended.original.equals(again.original)
+    assert mended.faults.equals(again.faults)
