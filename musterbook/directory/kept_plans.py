@@ -95,6 +95,11 @@ def part(number: str, name: str) -> pl.LazyFrame:
     return pl.scan_parquet(path)
 
 
+def forget(number: str) -> None:
+    """Lets go of a plan."""
+    shutil.rmtree(_root() / number, ignore_errors=True)
+
+
 def file(number: str) -> File:
     """What the header row of the import's file was. Raises PlanGone."""
     try:

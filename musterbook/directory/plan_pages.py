@@ -101,17 +101,16 @@ def _noted(record: models.Import) -> pl.LazyFrame:
     return kept_plans.part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
 
 
-_KINDS = {"added": "user.added", "updated": "user.updated"}
+_KINDS = {"added": "user.added", "updated": "user.updated", "deactivated": "user.deactivated"}
 
 
 def _rows_of_trail(
     record: models.Import, shown: str, text: str, number: int
 ) -> tuple[list[dict[str, str | int]], int, int]:
     """The same of an import whose plan is kept no longer: what it changed is in the trail, what was wrong with its record."""
-    if shown in _KINDS or shown == "deactivated":
-        kind = _KINDS.get(shown, "user.updated")
-        kept = models.Event.objects.filter(of=record, kind=kind, row__isnull=shown == "deactivated")
-        rows = kept.filter(subject_external_id__icontains=text).order_by("pk")
+    if shown in _KINDS:
+        kept = models.Event.objects.filter(of=record, kind=_KINDS[shown], subject_external_id__icontains=text)
+        rows = kept.order_by("row", "subject_external_id")
         names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
     elif shown in {"errored", "noted"}:
         found = models.ImportProblem.objects.filter(of=record, row__gt=0, note=shown == "noted")
@@ -164,10 +163,14 @@ def _names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> di
     return names | given
 
 
+_CHANGED = ("added", "updated")
+
+
 def _changes(shown: str, row: Mapping[str, str | int]) -> list[Change]:
     if "changes" in row:
-        return [Change(of, *pair) for of, pair in json.loads(str(row["changes"])).items() if of != changes.LINK]
-    if shown not in _KINDS:
+        told = json.loads(str(row["changes"])) if shown in _CHANGED else {}
+        return [Change(heading, *pair) for heading, pair in told.items() if heading != changes.LINK]
+    if shown not in _CHANGED:
         return []
     pairs = [
         (heading, str(row.get(f"was_{name}", "")), str(row[name]))

@@ -44,7 +44,7 @@ class Choose(forms.Form):
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
         """The fields with what is wrong with each, as a summary of errors lists them."""
-        return [(field, list(field.errors)) for field in self if field.errors]
+        return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
     def options(self, preview: bool) -> Options:
         """What was chosen."""

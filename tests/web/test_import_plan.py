@@ -1,0 +1,413 @@
+"""The page of an import: its rows by what becomes of them, cells mended in place, headings mapped, files, undo, history."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pytest_django import Settings
+
+from musterbook.directory import kept_files, kept_plans, models, plan_pages
+from musterbook.directory.imports import Options
+from tests.accounts.conftest import Springfield, age
+from tests.accounts.test_entrance import sign_in
+from tests.directory import cast
+from tests.directory.cast import person
+
+PAGE = "/springfield/users/import"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    """An agency with an administrator, and two officers."""
+    made = Springfield(cast.agency())
+    made.imported(person(1, ROLE="Admin"), person(2, RANK="Captain"), person(3))
+    made.registered(1)
+    return made
+
+
+@pytest.fixture
+def chief(springfield: Springfield, client: Client) -> Client:
+    """A browser in which the administrator is signed in."""
+    sign_in(client, "user.1")
+    return client
+
+
+def send(client: Client, file: bytes, *, do: str = "preview", name: str = "roster.csv", **more: str) -> str:
+    """Sends the file; gives the address of the import that comes of it."""
+    sent = {"mode": "update", "do": do, "file": SimpleUploadedFile(name, file), **more}
+    waiting = client.post(PAGE, sent).headers["Location"]
+    return client.get(waiting).headers["Location"]
+
+
+def preview(client: Client, *rows: cast.Row, **more: str) -> str:
+    """Sends the rows to be previewed; gives the address of the plan."""
+    return send(client, cast.file(rows), **more)
+
+
+def said(client: Client, address: str) -> str:
+    """What a page says."""
+    answer = client.get(address)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def tiles(client: Client, address: str) -> dict[str, int]:
+    """What the tiles count."""
+    found = re.findall(r'id="show-(\w+)".*?<strong>([\d,]+)</strong>', said(client, address))
+    return {name: int(number.replace(",", "")) for name, number in found}
+
+
+def mend(client: Client, address: str, *cells: tuple[int, str, str, str]) -> str:
+    """Sends the form of cells, each with its row, heading, what it was and what it is now; gives the address led to."""
+    sent = {f"cell-{row}-{heading}": now for row, heading, _, now in cells}
+    sent |= {f"was-{row}-{heading}": was for row, heading, was, _ in cells}
+    answer = client.post(f"{address}/mend", sent)
+    assert answer.status_code == 302
+    return answer.headers["Location"]
+
+
+# The rows
+
+
+def test_the_tiles_count_and_filter(chief: Client) -> None:
+    address = preview(
+        chief, person(1, ROLE="Admin"), person(2, RANK="Sergeant"), person(7), person(8, ROLE="Nobody"), person(9, RANK="x")
+    )  # fmt: skip
+    assert tiles(chief, address) == {"errored": 2, "added": 1, "updated": 1, "unchanged": 1}
+    assert "Row 5: First 8 Last 8" in said(chief, address)
+    updated = said(chief, f"{address}?show=updated")
+    assert '<del class="m-was">Captain</del>' in updated and '<ins class="m-becomes">Sergeant</ins>' in updated
+    assert "user7@agency.example" in said(chief, f"{address}?show=added")
+    assert "E-1</span>" in said(chief, f"{address}?show=unchanged")
+
+
+def test_whom_a_synchronize_would_deactivate_is_shown_and_who_is_protected(
+    springfield: Springfield, chief: Client
+) -> None:
+    models.User.objects.filter(external_id="E-3").update(exempt=True)
+    address = preview(chief, person(1, ROLE="Admin"), person(7), mode="sync")
+    assert tiles(chief, address) == {"added": 1, "deactivated": 1, "protected": 1, "unchanged": 1}
+    assert "First 2 Last 2" in said(chief, f"{address}?show=deactivated")
+    assert "exempt from synchronize" in said(chief, f"{address}?show=protected")
+    assert "deactivates 1 users" in said(chief, address)
+
+
+def test_a_plan_of_many_rows_comes_page_by_page_and_can_be_searched(chief: Client) -> None:
+    address = preview(chief, *cast.people(*range(100, 230)))
+    first, last = said(chief, address), said(chief, f"{address}?show=added&page=3")
+    assert first.count("<tr>") == 51 and "Page 1 of 3" in first and "Previous" not in first
+    assert last.count("<tr>") == 31 and "Page 3 of 3" in last and ">Next" not in last
+    assert "E-229" in said(chief, f"{address}?show=added&page=99999")
+    for odd in ("0", "-1", "x", "9" * 30, "²"):
+        assert "Page 1 of 3" in said(chief, f"{address}?show=added&page={odd}")
+    found = said(chief, f"{address}?show=added&q=USER22")
+    assert found.count("<tr>") == 11
+    assert "No row here has “%nobody_”" in said(chief, f"{address}?show=added&q=%25nobody_")
+    assert "There are none" in said(chief, f"{address}?show=protected")
+
+
+def test_a_part_of_the_page_is_given_alone(chief: Client) -> None:
+    address = preview(chief, person(7))
+    part = chief.get(f"{address}?show=added", headers=HTMX).content.decode()
+    assert part.lstrip().startswith('<div id="plan"') and "<html" not in part
+    signed_out = Client().get(f"{address}?show=added", headers=HTMX | {"HX-Current-URL": f"http://testserver{address}"})
+    assert signed_out.headers["HX-Redirect"] == f"/springfield/sign-in?next={address}"
+
+
+def test_notes_are_shown_with_the_rows_that_have_them(chief: Client) -> None:
+    address = preview(chief, person(7, SUPERVISOR_EMAIL="nobody@agency.example"))
+    assert tiles(chief, address) == {"added": 1, "noted": 1}
+    assert "nobody@agency.example” is nobody&#x27;s address" in said(chief, f"{address}?show=noted")
+
+
+@pytest.mark.parametrize("show", ["added", "updated", "deactivated", "errored", "noted", "protected"])
+def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
+    springfield: Springfield, chief: Client, show: str
+) -> None:
+    models.User.objects.filter(external_id="E-3").update(exempt=True)
+    rows = [person(1, ROLE="Admin"), person(7, SUPERVISOR_EMAIL="x@agency.example"), person(9, ROLE="Nobody")]
+    address = preview(chief, *rows, person(4, RANK="Captain"), mode="sync", do="upload")
+    record = models.Import.objects.get(state="applied", mode="sync")
+    before = plan_pages.page(record, show)
+    kept_plans.forget(record.number)
+    after = plan_pages.page(record, show)
+    if show == "protected":
+        assert after.gone and "kept no longer" in said(chief, f"{address}?show=protected")
+        return
+    assert [(line.row, line.external_id) for line in after.lines] == [
+        (one.row, one.external_id) for one in before.lines
+    ]
+    if show == "errored":
+        assert after.lines[0].problems == [found for cell in before.lines[0].cells for found in cell.problems]
+    if show in {"added", "updated"}:
+        assert [list(line.changes) for line in after.lines] == [list(line.changes) for line in before.lines]
+    assert said(chief, f"{address}?show={show}")
+
+
+# Mending in place
+
+
+def test_cells_are_mended_until_none_is_wrong_and_the_file_stays_as_it_was(
+    springfield: Springfield, chief: Client
+) -> None:
+    file = cast.file([person(7, ROLE="Oficer"), person(8, EMAIL="x"), person(9)])
+    first = send(chief, file)
+    assert tiles(chief, first) == {"errored": 2, "added": 1}
+    assert 'name="cell-2-ROLE" value="Oficer"' in said(chief, first)
+    second = mend(chief, first, (2, "ROLE", "Oficer", "Officer"), (3, "EMAIL", "x", "x"))
+    assert second.endswith("?show=errored")
+    second = second.partition("?")[0]
+    assert tiles(chief, second) == {"errored": 1, "added": 2}
+    third = mend(chief, second, (3, "EMAIL", "x", "user8@agency.example")).partition("?")[0]
+    assert tiles(chief, f"{third}?show=added") == {"added": 3}
+    assert "2 cells mended here" in said(chief, third)
+    assert kept_files.content(third.rpartition("/")[2]) == file
+    done = chief.post(third).headers["Location"]
+    assert "<h1>Applied</h1>" in said(chief, done)
+    assert cast.user(springfield.agency, 7).role.name == "Officer"
+    assert cast.user(springfield.agency, 8).email == "user8@agency.example"
+
+
+def test_what_was_mended_stands_in_the_results_and_the_errors_file(chief: Client) -> None:
+    address = preview(chief, person(7, ROLE="x"), person(8, ROLE="y"))
+    again = mend(chief, address, (2, "ROLE", "x", "Officer")).partition("?")[0]
+    results = chief.get(f"{again}/results").content.decode("utf-8-sig")
+    assert [row["ROLE"] for row in csv.DictReader(io.StringIO(results))] == ["Officer", "y"]
+
+
+def test_a_row_of_too_few_cells_is_mended_whole(springfield: Springfield, chief: Client) -> None:
+    file = cast.file([person(7), person(8)]).splitlines()
+    file[1] = b",".join(file[1].split(b",")[:3])
+    address = send(chief, b"\n".join(file))
+    page = said(chief, address)
+    assert page.count('name="cell-2-') == 8 and "The row has 3 cells" in page
+    cells = [(2, heading, "", value) for heading, value in person(7).items()]
+    again = mend(chief, address, *cells)
+    assert tiles(chief, f"{again.partition('?')[0]}?show=added") == {"added": 2}
+
+
+def test_a_form_in_which_nothing_was_changed_makes_no_plan(chief: Client) -> None:
+    address = preview(chief, person(7, ROLE="x"))
+    before = models.Import.objects.count()
+    back = mend(chief, address, (2, "ROLE", "x", "x"))
+    assert back == f"{address}?show=errored"
+    assert "No cell was changed" in said(chief, back)
+    assert models.Import.objects.count() == before
+
+
+def test_the_same_cells_sent_twice_make_one_plan(chief: Client) -> None:
+    address = preview(chief, person(7, ROLE="x"))
+    assert len({mend(chief, address, (2, "ROLE", "x", "Officer")) for _ in range(2)}) == 1
+
+
+def test_what_no_form_of_ours_sends_is_left(chief: Client) -> None:
+    address = preview(chief, person(7, ROLE="x"))
+    odd = {"cell-2-X": "a", "cell-x-ROLE": "a", "cell-": "a", "cell-99999999999-ROLE": "a", "was-2-ROLE": "a", "x": "y"}
+    assert chief.post(f"{address}/mend", odd).headers["Location"] == f"{address}?show=errored"
+    assert mend(chief, address, (999, "ROLE", "", "Officer")).partition("?")[0] != address
+
+
+# Headings and reading
+
+
+def renamed(file: bytes) -> bytes:
+    return file.replace(b"BADGE_NUMBER", b"Badge No").replace(b"FIRST_NAME", b"Given")
+
+
+def test_headings_are_mapped_from_a_list_with_values_and_remembered_once_applied(
+    springfield: Springfield, chief: Client
+) -> None:
+    file = renamed(cast.file([person(7), person(8), person(9), person(10)]))
+    address = send(chief, file)
+    page = said(chief, address)
+    assert "Refused: nothing was changed" in page
+    assert "B-7, B-8, B-9" in page and "First 7, First 8, First 9" in page
+    assert page.count('<option value="BADGE_NUMBER">') == 2 and '<option value="EMAIL">' not in page
+    sent = {"map": "1", "map-0": "BADGE_NUMBER", "map-1": "FIRST_NAME"}
+    answer = chief.post(f"{address}/read", sent)
+    plan = answer.headers["Location"]
+    assert tiles(chief, plan) == {"added": 4}
+    assert "selected>BADGE_NUMBER" in said(chief, plan)
+    chief.post(plan)
+    springfield.agency.refresh_from_db()
+    assert springfield.agency.mapping == {"Badge No": "BADGE_NUMBER", "Given": "FIRST_NAME"}
+    assert tiles(chief, send(chief, renamed(cast.file([person(11)])))) == {"added": 1}
+
+
+def test_a_column_that_there_is_not_is_no_choice(chief: Client) -> None:
+    address = send(chief, renamed(cast.file([person(7)])))
+    answer = chief.post(f"{address}/read", {"map": "1", "map-0": "SHOE_SIZE", "map-1": ""})
+    assert answer.status_code == 422
+    assert "Select a valid choice" in answer.content.decode()
+
+
+def test_a_file_is_read_in_another_encoding(springfield: Springfield, chief: Client) -> None:
+    address = send(chief, cast.file([person(7, FIRST_NAME="Łukasz")]).decode().encode("windows-1250"))
+    assert "Łukasz" not in said(chief, address)
+    again = chief.post(f"{address}/read", {"encoding": "windows-1250"}).headers["Location"]
+    assert "Łukasz" in said(chief, again)
+    assert chief.post(f"{address}/read", {"encoding": "nonsense"}).status_code == 422
+
+
+def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
+    chief: Client, settings: Settings, tmp_path: Path
+) -> None:
+    address = send(chief, renamed(cast.file([person(7)])))
+    number = address.rpartition("/")[2]
+    (tmp_path / "files" / number).unlink()
+    assert chief.get(f"{address}/results").headers["Location"] == address
+    for sent in ({"encoding": ""}, {"map": "1", "map-0": "", "map-1": ""}):
+        chief.post(f"{address}/read", sent)
+        assert "kept no longer" in said(chief, address)
+    kept_plans.forget(number)
+    chief.post(f"{address}/read", {"map": "1", "map-0": ""})
+    assert "kept no longer" in said(chief, address)
+
+
+# Doing it
+
+
+def test_upload_does_it_at_once(springfield: Springfield, chief: Client) -> None:
+    done = preview(chief, person(7), person(8, ROLE="x"), do="upload")
+    page = said(chief, done)
+    assert "<h1>Applied</h1>" in page and "Upload another file" in page
+    assert tiles(chief, done) == {"errored": 1, "added": 1}
+    assert cast.user(springfield.agency, 7).active
+
+
+def test_strict_changes_nothing_if_a_row_has_a_problem(springfield: Springfield, chief: Client) -> None:
+    done = preview(chief, person(7), person(8, ROLE="x"), do="upload", strict="on")
+    assert "Refused: nothing was changed" in said(chief, done)
+    assert not models.User.objects.filter(external_id="E-7").exists()
+
+
+def test_no_mail_is_sent_if_that_was_asked_for(chief: Client) -> None:
+    preview(chief, person(7), do="upload", quiet="on")
+    assert not models.Mail.objects.filter(user__external_id="E-7").exists()
+    preview(chief, person(8), do="upload")
+    assert models.Mail.objects.filter(user__external_id="E-8").count() == 1
+
+
+def test_an_import_is_undone_by_one_of_its_own_that_is_seen_first(springfield: Springfield, chief: Client) -> None:
+    done = preview(chief, person(7), person(2, RANK="Sergeant"), do="upload")
+    plan = chief.post(f"{done}/undo").headers["Location"]
+    page = said(chief, plan)
+    assert "Preview: nothing was changed yet" in page and "Undo of an import" in page
+    assert '<del class="m-was">Sergeant</del>' in said(chief, f"{plan}?show=updated")
+    assert cast.user(springfield.agency, 7).active
+    undone = chief.post(plan).headers["Location"]
+    assert "<h1>Applied</h1>" in said(chief, undone)
+    assert not cast.user(springfield.agency, 7).active
+    assert cast.user(springfield.agency, 2).rank.name == "Captain"  # type: ignore[union-attr]
+    back = said(chief, done)
+    assert "This import was undone" in back and ">Undo</button>" not in back
+
+
+def test_only_what_was_applied_can_be_undone(chief: Client) -> None:
+    plan = preview(chief, person(7))
+    assert chief.post(f"{plan}/undo").headers["Location"] == plan
+    assert "nothing to undo" in said(chief, plan)
+
+
+def test_an_undo_has_no_file_to_mend_or_to_read(chief: Client) -> None:
+    done = preview(chief, person(7), do="upload")
+    plan = chief.post(f"{done}/undo").headers["Location"]
+    assert chief.post(f"{plan}/mend", {"cell-2-ROLE": "x"}).status_code == 404
+    assert chief.post(f"{plan}/read", {"encoding": ""}).status_code == 404
+
+
+def test_after_a_quarter_of_an_hour_undoing_asks_to_sign_in_again(chief: Client) -> None:
+    done = preview(chief, person(7), do="upload")
+    age(chief, 16)
+    assert "/sign-in/again?" in chief.post(f"{done}/undo").headers["Location"]
+
+
+# Files
+
+
+def test_the_example_file_comes_in_two_forms(chief: Client) -> None:
+    as_csv, as_xlsx = (chief.get(f"{PAGE}/example.{form}") for form in ("csv", "xlsx"))
+    assert as_csv.content.decode("utf-8-sig").startswith("EXTERNAL_ID,EMAIL")
+    assert as_xlsx.content.startswith(b"PK")
+    assert as_csv.headers["Content-Disposition"] == 'attachment; filename="example.csv"'
+    assert chief.get(f"{PAGE}/example.pdf").status_code == 404
+
+
+def test_the_errors_file_is_mended_and_uploaded_as_it_is(springfield: Springfield, chief: Client) -> None:
+    done = preview(chief, person(7, ROLE="x"), person(8), do="upload")
+    errors = chief.get(f"{done}/errors")
+    assert errors.headers["Content-Disposition"] == 'attachment; filename="roster-errors.csv"'
+    content = errors.content
+    assert b"There is no role" in content and b"E-8" not in content
+    again = send(chief, content.replace(b",x,", b",Officer,").replace(b",x\r", b",Officer\r"), do="upload")
+    assert "<h1>Applied</h1>" in said(chief, again)
+    assert cast.user(springfield.agency, 7).role.name == "Officer"
+
+
+def test_the_results_file_has_every_row_with_what_became_of_it(chief: Client) -> None:
+    done = preview(chief, person(1, ROLE="Admin"), person(7), person(8, ROLE="x"), do="upload", name="nächte.csv")
+    answer = chief.get(f"{done}/results")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert [row["X_RESULT"] for row in rows] == ["unchanged", "added", "errored"]
+    assert "filename*=utf-8''n%C3%A4chte-results.csv" in answer.headers["Content-Disposition"]
+
+
+# History
+
+
+def history(client: Client, query: str = "") -> str:
+    return said(client, f"/springfield/imports/{query}")
+
+
+def test_the_history_tells_who_when_and_what_came_of_it(springfield: Springfield, chief: Client) -> None:
+    preview(chief, person(7))
+    preview(chief, person(8), person(9, ROLE="x"), do="upload")
+    page = history(chief)
+    assert page.count("<tr>") == 3
+    assert "First 1 Last 1" in page and "1 added" in page and "1 with problems" in page and "the system" in page
+    assert "previewed" in history(chief, "?which=previews") and history(chief, "?which=all").count("<tr>") == 4
+    assert history(chief, "?which=nonsense&before=%00").count("<tr>") <= 3
+
+
+def test_the_history_comes_page_by_page(
+    springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from musterbook.directory import history as kept
+
+    monkeypatch.setattr(kept, "PAGE", 2)
+    for number in range(10, 13):
+        preview(chief, person(number), do="upload")
+    page = history(chief)
+    assert page.count("<tr>") == 3
+    earlier = re.search(r'href="(\?which=done[^"]+)"[^>]*>Earlier', page)
+    assert earlier
+    assert history(chief, earlier.group(1).replace("&amp;", "&")).count("<tr>") == 3
+
+
+def test_an_agency_without_imports_is_told_what_to_do_first(springfield: Springfield, chief: Client) -> None:
+    models.Event.objects.update(of=None)
+    models.Import.objects.all().delete()
+    assert "There are no imports yet" in history(chief, "?which=all")
+    assert "None" not in history(chief)
+
+
+def test_who_may_import_but_not_synchronize_is_told(springfield: Springfield, client: Client) -> None:
+    models.Role.objects.filter(name="Officer").update(permissions=["users.import"])
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    assert "Your role may not synchronize" in said(client, PAGE)
+
+
+def test_options_without_mended_cells_are_as_they_were_before_there_were_any() -> None:
+    assert "mended" not in Options().as_json()
+    assert Options.of_json(Options(mended={"2": {"ROLE": "x"}}).as_json()).mended == {"2": {"ROLE": "x"}}
