@@ -119,7 +119,8 @@ class _Trial:
         return [str(setup.PROGRAMS / "muster"), *arguments]
 
     def environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        ours = ("DATABASE_URL", "DJANGO_", "MUSTER_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {**inherited, "MUSTER_HOME": str(self.home), "MUSTER_URL": self._address()}
 
     def _address(self) -> str:
