@@ -45,6 +45,9 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
         return refuse(request, *str(lacking).split(", "))
     except queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
+    except OSError:
+        messages.error(request, "There is no room for this file now. Tell whoever runs Musterbook here.")
+        return redirect("import_users")
     address = reverse("import", args=[record.number])
     return redirect(f"{address}?show={shown}" if shown else address)
 
@@ -106,7 +109,8 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
     record = find(request, number)
 
     def work() -> models.Import:
-        return queue.submit_undo(record, act=requests.act(request), preview=True)
+        key = f"undo {number} {request.POST.get('once', '')[:40]}"
+        return queue.submit_undo(record, act=requests.act(request), preview=True, key=key)
 
     try:
         return _led(request, work)

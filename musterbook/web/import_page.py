@@ -1,5 +1,6 @@
 """The page of one import: how far it is, or its plan, row by row, with what can be done about it."""
 
+import secrets
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -68,8 +69,25 @@ def shown(
 
 
 def _progress(request: HttpRequest, record: models.Import) -> HttpResponse:
-    about = {"record": record, "progress": queue.progress_of(record), "title": _TITLES[record.state]}
+    standing = queue.progress_of(record)
+    about = {"record": record, "standing": standing, "said": _said(standing), "title": _TITLES[record.state]}
     return render(request, "import_progress.html" if is_part(request) else "import_running.html", about)
+
+
+def _said(standing: queue.Standing) -> str:
+    """Where an import stands, in a sentence."""
+    if standing.stopping:
+        return "It was asked to stop, and does unless it is done first."
+    if standing.no_worker:
+        return (
+            "Nobody is at work: tell whoever runs Musterbook here that no worker is running. The import waits for one."
+        )
+    if standing.ahead:
+        return (
+            f"It waits for import {standing.ahead.number} by {standing.ahead.actor or 'the system'}, which comes first."
+        )
+    stage = standing.stage or "It begins in a moment"
+    return f"{stage[0].upper()}{stage[1:]}."
 
 
 def _rows(request: HttpRequest, record: models.Import) -> dict[str, Any]:
@@ -126,6 +144,7 @@ def _about(record: models.Import) -> dict[str, Any]:
         "told": told,
         "actor": actor,
         "undone_by": undone,
+        "once": secrets.token_urlsafe(12),
         "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
         "can_undo": record.state == "applied" and not undone,
         "held": HELD.get(str(told.held["code"]), "") if told.held else "",

@@ -14,10 +14,11 @@ from pytest_django import Settings
 from musterbook import jobs
 from musterbook.accounts import kinds
 from musterbook.core.policy import Mode
-from musterbook.directory import imports, kept_files, models, trail, waiting_files
+from musterbook.directory import kept_files, kept_plans, models, queue, trail, waiting_files
 from musterbook.directory.imports import Options
 from musterbook.directory.waiting_files import Gone, TooLarge
 from musterbook.web import uploads
+from tests import worker
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in, text, who
 from tests.directory import cast
@@ -28,8 +29,9 @@ NOW = datetime(2026, 3, 3, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(settings: Settings, tmp_path: Path) -> None:
+def _own_folder(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MUSTER_HOME = tmp_path
+    worker.at_hand(monkeypatch)
 
 
 @pytest.fixture
@@ -152,8 +154,22 @@ def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(kept_plans, "keep", full)
+    told = text(chief.get(chief.get(address).headers["Location"]))
+    assert "Failed: nothing was changed" in told and "disk" in told
+
+
+def test_a_file_for_which_there_is_no_room_is_asked_for_once_more(
+    springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = send(chief, person(7)).headers["Location"]
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(kept_files, "keep", full)
-    assert "Failed: nothing was changed" in text(chief.get(chief.get(address).headers["Location"]))
+    back = chief.get(address).headers["Location"]
+    assert back == PAGE and "There is no room for this file now" in text(chief.get(back))
 
 
 # Sessions that are too old, or have ended
@@ -244,14 +260,14 @@ def test_an_operator_who_is_gone_meanwhile_signs_in(
     springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = send(chief, person(7)).headers["Location"]
-    usual = imports.run
+    usual = queue.submit
 
     def overtaken(*args: object, **more: object) -> object:
-        monkeypatch.setattr(imports, "run", usual)
+        monkeypatch.setattr(queue, "submit", usual)
         springfield.imported(person(5, ROLE="Chief", STATUS="Inactive"))
         return usual(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(imports, "run", overtaken)
+    monkeypatch.setattr(queue, "submit", overtaken)
     assert chief.get(address).headers["Location"].startswith("/springfield/sign-in?next=")
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from tests import worker
 from tests.accounts.conftest import Springfield
 from tests.directory import cast
 
@@ -70,3 +71,8 @@ def springfield(live_server: LiveServer) -> Springfield:
     made = Springfield(cast.agency())
     made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
     return made
+
+
+@pytest.fixture(autouse=True)
+def _at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.at_hand(monkeypatch)

@@ -32,7 +32,7 @@ def sound(number: int) -> Row:
 
 
 KINDS: tuple[tuple[str, str], ...] = (
-    ("ROLE", "Oficer"), ("RANK", "Sargeant"), ("STATUS", "Gone"), ("FIRST_NAME", " "), ("EMAIL", "nobody at home"),
+    ("ROLE", "Oficer"), ("RANK", "Seargent Major"), ("STATUS", "Gone"), ("FIRST_NAME", " "), ("EMAIL", "nobody at home"),
     ("PHONE", "555"), ("USERNAME", "zero\u200bwidth"), ("LAST_NAME", "x" * 256), ("EVIDENCE_GROUP_EXT_ID", "PATROL-9"),
     ("BADGE_NUMBER", "1.23457E+15"), ("EMAIL", "ann@springfield.example"), ("BADGE_NUMBER", "B01000"),
     ("EXTERNAL_ID", "#REF!"),

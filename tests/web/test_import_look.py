@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from musterbook.directory import models
@@ -153,7 +153,12 @@ def test_mended_cells_are_not_lost_unasked(chief: Page) -> None:
     send(chief, cast.file([person(7, ROLE="x")]))
     chief.locator("#cell-2-ROLE").fill("Officer")
     asked: list[str] = []
-    chief.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    chief.once("dialog", stay)
     chief.get_by_role("link", name="Upload another file").click()
     chief.wait_for_timeout(200)
     assert asked == ["beforeunload"]

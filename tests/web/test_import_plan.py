@@ -10,8 +10,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook.directory import kept_files, kept_plans, models, plan_pages
+from musterbook.directory import kept_files, kept_plans, models, plan_pages, queue
 from musterbook.directory.imports import Options
+from musterbook.directory.queue import Ahead, Standing
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -330,6 +331,45 @@ def test_after_a_quarter_of_an_hour_undoing_asks_to_sign_in_again(chief: Client)
     done = preview(chief, person(7), do="upload")
     age(chief, 16)
     assert "/sign-in/again?" in chief.post(f"{done}/undo").headers["Location"]
+
+
+# While it waits and runs
+
+
+@pytest.fixture
+def nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker takes up what is asked for."""
+    monkeypatch.setattr(queue, "wait", lambda record, _: record)
+
+
+def test_an_import_that_waits_for_a_worker_says_so_and_can_be_cancelled(chief: Client, nobody_at_work: None) -> None:
+    address = preview(chief, person(7), do="upload")
+    page = said(chief, address)
+    assert "Waiting for its turn" in page and "no worker is running" in page
+    part = chief.get(f"{address}?progress", headers=HTMX).content.decode()
+    assert part.lstrip().startswith('<div id="progress"') and 'hx-trigger="every 1s"' in part
+    assert chief.post(f"{address}/cancel").headers["Location"] == address
+    assert "Failed: nothing was changed" in said(chief, address)
+    assert chief.get(f"{address}?progress", headers=HTMX).headers["HX-Refresh"] == "true"
+    assert not models.User.objects.filter(external_id="E-7").exists()
+
+
+@pytest.mark.parametrize(
+    ("standing", "sentence"),
+    [
+        (Standing("waiting", ahead=Ahead("01X", "E-5")), "It waits for import 01X by E-5, which comes first."),
+        (Standing("waiting", ahead=Ahead("01X", "")), "It waits for import 01X by the system, which comes first."),
+        (Standing("waiting"), "It begins in a moment."),
+        (Standing("running", "writing", 1_500, 20_000), "1,500 of 20,000 users"),
+        (Standing("running", "planning", stopping=True), "It was asked to stop"),
+    ],
+)
+def test_how_far_an_import_is_stands_on_its_page(
+    chief: Client, nobody_at_work: None, monkeypatch: pytest.MonkeyPatch, standing: Standing, sentence: str
+) -> None:
+    address = preview(chief, person(7))
+    monkeypatch.setattr(queue, "progress_of", lambda _: standing)
+    assert sentence in said(chief, address)
 
 
 # Files
