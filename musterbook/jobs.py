@@ -18,6 +18,7 @@ from importlib import import_module
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
+from musterbook import memory
 from musterbook.accounts import lockout, outbox
 from musterbook.directory import progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
@@ -66,10 +67,10 @@ def _until(stop: threading.Event, work: Callable[[], float]) -> None:
 
 def _round(work: Callable[[], float]) -> float:
     try:
-        close_old_connections()
         return work()
     except Error:
         _LOG.warning("The worker could not use the database; it tries again", exc_info=True)
+        close_old_connections()
         return _PAUSE_AFTER_ERROR
 
 
@@ -78,11 +79,13 @@ class _Imports:
 
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
-        self._seen = -progressing.EVERY
+        self._seen = time.monotonic() - progressing.EVERY
 
     def round(self) -> float:
         if time.monotonic() - self._seen >= progressing.EVERY:
             self._seen = time.monotonic()
+            close_old_connections()
+            memory.give_back()
             progressing.give(Sign(self._worker))
         return 0 if queue.carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
 
@@ -98,6 +101,7 @@ class _Post:
         self._worker, self._tidied = worker, now() - _TIDY_EVERY
 
     def round(self) -> float:
+        close_old_connections()
         if now() - self._tidied >= _TIDY_EVERY:
             self._tidied = now()
             tidy()

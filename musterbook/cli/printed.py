@@ -22,7 +22,13 @@ LISTED = 50
 """So many of a kind are listed; of the others it is said where they are to be had."""
 
 _MODES = {"update": "update", "sync": "synchronize"}
-_STYLES = {"applied": "bold green", "previewed": "bold cyan", "held": "bold yellow"}
+_STYLES = {
+    "applied": "bold green",
+    "previewed": "bold cyan",
+    "held": "bold yellow",
+    "waiting": "bold cyan",
+    "running": "bold cyan",
+}
 _FAILED = "bold red"
 
 
@@ -32,7 +38,7 @@ def report(
     """Prints the report; `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for."""
     out = console()
     _headline(out, told)
-    if told.state not in ("failed", "running"):
+    if told.state not in ("failed", "running", "waiting"):
         _counts(out, told)
     _of_file(out, told)
     _errored(out, told, errors)
@@ -49,6 +55,8 @@ def _headline(out: Console, told: "Report") -> None:
         "held": "Held, nothing was changed",
         "refused": "Refused, nothing was changed",
         "failed": "Failed, nothing was changed",
+        "waiting": "Waiting for a worker, nothing was changed yet",
+        "running": "Running, nothing was changed yet",
     }.get(told.state, told.state)
     line = Text(done, style=_STYLES.get(told.state, _FAILED))
     line.append(f": {told.agency}, {_MODES[told.mode]}, import {told.number}", style="not bold default")

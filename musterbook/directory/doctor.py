@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from musterbook import __version__
-from musterbook.directory import frames, imports, installation, locks, models, search
+from musterbook.directory import frames, imports, installation, locks, models, progressing, search
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -115,16 +115,25 @@ def _migrations() -> Finding:
 
 
 def _imports() -> Finding:
-    before = set(models.Import.objects.filter(state="running").values_list("number", flat=True))
+    before = _in_state("running")
     for agency in models.Agency.objects.filter(pk__in=models.Import.objects.filter(state="running").values("agency")):
         imports.settle_dead(agency)
-    running = set(models.Import.objects.filter(state="running").values_list("number", flat=True))
-    died = sorted(before - running)
-    told = f"{len(running)} running" if running else "none running"
+    running, waiting = _in_state("running"), _in_state("waiting")
+    told = f"{len(running):,} running" if running else "none running"
+    told += f", {len(waiting):,} waiting" if waiting else ""
+    died = sorted(before - running - waiting)
     if died:
         told = f"{', '.join(died)} had died, and changed nothing; reported as failed from now on"
         return Finding("imports", told, "Import those files again.")
+    if waiting and not progressing.seen():
+        return Finding(
+            "imports", f"{told}, and there is no worker", "Run `muster serve`, or `muster worker` beside it."
+        )
     return Finding("imports", told)
+
+
+def _in_state(state: str) -> set[str]:
+    return set(models.Import.objects.filter(state=state).values_list("number", flat=True))
 
 
 def _trails() -> Finding:

@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 
 from musterbook.directory import frames, models
 from musterbook.directory.carrying_out import Progress
+from musterbook.home import prepare
 
 EVERY = 5.0
 """Seconds between signs of life."""
@@ -74,9 +75,7 @@ def _of_files() -> list[Sign]:
 
 
 def _folder() -> Path:
-    folder: Path = settings.MUSTER_HOME / "workers"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return prepare(prepare(settings.MUSTER_HOME) / "workers")
 
 
 def end(worker: str) -> None:

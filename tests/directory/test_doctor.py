@@ -10,7 +10,8 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from musterbook.directory import doctor, installation, models
+from musterbook.directory import doctor, installation, models, progressing
+from musterbook.directory.progressing import Sign
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -76,6 +77,34 @@ def test_an_import_that_died_is_found_and_reported_failed() -> None:
     dead.refresh_from_db()
     assert dead.state == "failed"
     assert remedies() == {}
+
+
+def test_imports_that_wait_for_no_worker_are_found() -> None:
+    agency = models.Agency.objects.create(slug="a", name="A", created_at=NOW)
+    models.Import.objects.create(
+        number="01WAITS", agency=agency, mode="update", state="waiting", through="page", started_at=NOW
+    )
+    assert remedies() == {"imports": "Run `muster serve`, or `muster worker` beside it."}
+    progressing.give(Sign("one"))
+    assert remedies() == {}
+    assert "none running, 1 waiting" in [finding.found for finding in doctor.findings()]
+
+
+def test_an_import_that_another_worker_will_take_up_has_not_failed() -> None:
+    agency = models.Agency.objects.create(slug="a", name="A", created_at=NOW)
+    models.Import.objects.create(
+        number="01LOST",
+        agency=agency,
+        mode="update",
+        state="running",
+        through="page",
+        started_at=NOW,
+        worker="w",
+        attempts=1,
+    )
+    progressing.give(Sign("one"))
+    assert remedies() == {}
+    assert models.Import.objects.get().state == "waiting"
 
 
 def test_a_trail_that_is_not_whole_is_found() -> None:

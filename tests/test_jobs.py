@@ -1,0 +1,112 @@
+"""The worker's two loops: what fails is tried again, what ends one ends the other, and it is known that it lives."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections
+from pytest_django import Settings
+
+from musterbook import jobs, memory
+from musterbook.accounts import outbox
+from musterbook.directory import models, progressing, queue
+from musterbook.directory.imports import Options, Upload
+from musterbook.directory.trail import Act
+from tests.directory import cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _quick(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MUSTER_HOME = tmp_path
+    for pause in ("_PAUSE", "_PAUSE_AFTER_ERROR", "_LOOK_EVERY"):
+        monkeypatch.setattr(jobs, pause, 0.01)
+
+
+@contextmanager
+def working() -> Iterator[threading.Thread]:
+    """A worker, in a thread."""
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            jobs.work(stop)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        thread.join(30)
+
+
+def submitted(made: models.Agency) -> models.Import:
+    return queue.submit(
+        made, Upload(cast.file(cast.people(1)), "users.csv"), Options(), act=Act(jobs.now(), "", "page")
+    )
+
+
+def until(holds: Any) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never came to hold")
+
+
+def test_a_worker_is_seen_carries_imports_out_and_says_when_it_ends() -> None:
+    made = cast.agency()
+    with working():
+        until(progressing.seen)
+        record = queue.wait(submitted(made), 30)
+        assert record.state == "applied"
+        until(lambda: models.Mail.objects.exclude(sent_at=None).count() == 1)
+    assert progressing.seen() == []
+
+
+def test_a_database_that_fails_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = cast.agency()
+    usual, failures = queue.carry_out_next, iter([OperationalError("gone")])
+
+    def failing(*about: Any) -> bool:
+        for failure in failures:
+            raise failure
+        return usual(*about)
+
+    monkeypatch.setattr(queue, "carry_out_next", failing)
+    record = submitted(made)
+    with working():
+        until(progressing.seen)
+        assert queue.wait(record, 30).state == "applied"
+    assert "it tries again" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_our_own_in_one_loop_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(outbox, "send_due", broken)
+    with working() as thread:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_system_that_takes_no_memory_back_is_none_the_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Without:
+        """A C library of another make."""
+
+        def __init__(self, name: None) -> None:
+            pass
+
+    monkeypatch.setattr("ctypes.CDLL", Without)
+    memory.give_back()
