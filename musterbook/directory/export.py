@@ -3,13 +3,16 @@
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from musterbook.core import changes, columns
 from musterbook.core.keys import fold
 from musterbook.core.snapshot import SCHEMA
-from musterbook.directory import frames, models, queries, search, states, written
+from musterbook.core.vocabulary import Vocabulary
+from musterbook.directory import filters, frames, models, queries, search, states, written
+from musterbook.directory.filters import USERS, Condition, Wanted
 
 STATES = tuple(state for state in states.STATES if state != states.EXPIRED)
 """The states of a user, as `X_STATE` has them: who is invited is, whether the invitation has expired or not."""
@@ -26,6 +29,10 @@ OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT")
 HEADINGS = (*(column.heading for column in columns.COLUMNS), *OURS)
 UNGUARDED = (columns.PHONE.heading,)
 """Columns that need no guard against being run: they hold digits alone."""
+
+
+KIND = "users.exported"
+"""The event of an export on a page."""
 
 
 class UnknownFilter(Exception):
@@ -65,26 +72,47 @@ def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
     wanted = wanted or Filter()
     words = queries.vocabulary(agency)
     read = _with_supervisors(_read(agency))
-    told = search.holding(read, search.words(wanted.query)).select(
-        *changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id"
-    )
-    headed = told.rename({column.field: column.heading for column in columns.COLUMNS}).select(HEADINGS)
-    kept = headed.filter(*_state(wanted.status), *_role(wanted.role, [role.name for role in words.roles]))
-    return kept.sort(columns.EXTERNAL_ID.heading)
+    told = _headed(search.holding(read, search.words(wanted.query)), words)
+    return told.filter(*_state(wanted.status), *_role(wanted.role, [role.name for role in words.roles]))
 
 
-def _read(agency: models.Agency) -> pl.DataFrame:
-    """All users with their times as text, "" for none."""
+def export_found(agency: models.Agency, wanted: Wanted, form: str, *, at: datetime) -> Exported:
+    """The users whom a search of the list finds, as csv, xlsx or json. Raises UnknownStatus, and written.TooLong."""
+    read = _read(agency, tuple(filters.conditions(wanted, at)))
+    found = search.holding(read, search.words(wanted.text))
+    told = _headed(_with_supervisors(found, _bosses(agency, found)), queries.vocabulary(agency))
+    return Exported(told.height, written.parts(told, form, "Users", UNGUARDED))
+
+
+def _headed(told: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
+    """The users as text, in the columns of HEADINGS, by external id."""
+    texts = told.select(*changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id")
+    named = texts.rename({column.field: column.heading for column in columns.COLUMNS})
+    return named.select(HEADINGS).sort(columns.EXTERNAL_ID.heading)
+
+
+def _bosses(agency: models.Agency, told: pl.DataFrame) -> pl.DataFrame:
+    """The supervisors of these users: `supervisor_id`, `supervisor_email`."""
+    condition, parameter = frames.among("id", told["supervisor_id"].drop_nulls().unique().to_list())
+    sql = f"SELECT id, email FROM {USERS} WHERE agency_id = %s AND {condition}"
+    return frames.read(sql, [agency.pk, parameter], {"supervisor_id": pl.Int64, "supervisor_email": pl.String})
+
+
+def _read(agency: models.Agency, conditions: tuple[Condition, ...] = ()) -> pl.DataFrame:
+    """All users, or those who meet the conditions, with their times as text, "" for none."""
     listed = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
     listed += [*(_time(name) for name in _TIMES), "managed_by", states.timeless("")]
     schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "state"), pl.String)}
-    sql = f"SELECT {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
-    return frames.read(sql, [agency.pk], schema)
+    tests = "".join(f" AND ({condition.sql})" for condition in conditions)
+    given = [value for condition in conditions for value in condition.parameters]
+    sql = f"SELECT {', '.join(listed)} FROM {USERS} u WHERE u.agency_id = %s{tests}"
+    return frames.read(sql, [agency.pk, *given], schema)
 
 
-def _with_supervisors(told: pl.DataFrame) -> pl.DataFrame:
-    """The users with `supervisor_email`, null where there is none."""
-    bosses = told.select(supervisor_id="id", supervisor_email="email")
+def _with_supervisors(told: pl.DataFrame, bosses: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The users with `supervisor_email`, null where there is none; `bosses`: the supervisors, if they are not among the users."""
+    if bosses is None:
+        bosses = told.select(supervisor_id="id", supervisor_email="email")
     return told.join(bosses, on="supervisor_id", how="left", maintain_order="left")
 
 

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from musterbook.accounts import sign_on
 from musterbook.web import (
+    all_users,
     entrance,
     home,
     import_acts,
@@ -33,6 +34,8 @@ urlpatterns = [
     path("register/<str:token>", entrance.register, name="register"),
     path("forgotten-password", entrance.forgotten, name="account_reset_password"),
     path("reset/<str:token>", entrance.reset, name="reset"),
+    path("users/", all_users.listed, name="all_users"),
+    path("users/export.<str:form>", all_users.exported, name="export_users"),
     path("users/import", import_choice.choose, name="import_users"),
     path("users/import/waiting/<str:token>", import_choice.waiting, name="import_waiting"),
     path("users/import/example.<str:form>", import_files.example, name="import_example"),

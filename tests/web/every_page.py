@@ -16,7 +16,7 @@ OPEN = {
 WITHIN = {"import_users": "users.import"}
 """Pages that take a form of somebody whose session has ended; they look at the permission after that."""
 
-SAME_EVERYWHERE = {"import_example"}
+SAME_EVERYWHERE = {"import_example", "export_users"}
 """Pages that vary, but not by anything that an agency has."""
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -63,6 +63,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
         _import,
     ),
     "import_example": lambda _: {"form": "csv"},
+    "export_users": lambda _: {"form": "csv"},
     "import_waiting": lambda _: {"token": "x" * 32},
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

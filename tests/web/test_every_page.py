@@ -95,7 +95,11 @@ def test_what_users_are_called_stays_text(springfield: Springfield, one: EveryPa
         model.objects.filter(agency=agency).update(name=EVIL)
     models.Import.objects.filter(agency=agency).update(file_name=EVIL, actor=EVIL)
     models.Agency.objects.update(name=EVIL)
-    said = signed_in("user.1").get(f"/springfield/{one.path(agency)}").content.decode()
+    answer = signed_in("user.1").get(f"/springfield/{one.path(agency)}")
+    if not answer.headers["Content-Type"].startswith("text/html"):
+        assert answer.status_code == 405 or answer.headers["Content-Disposition"].startswith("attachment")
+        return
+    said = answer.content.decode()
     assert "<script>alert" not in said and "<img src=x" not in said and "49" not in re.findall(r">\s*(\d+)\s*<", said)
 
 

@@ -1,0 +1,130 @@
+"""What All Users is asked for: words and filters, as they stand in an address."""
+
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from musterbook.core.keys import fold
+from musterbook.directory import models, states
+from musterbook.directory.filters import Wanted
+
+FIELDS = (
+    "q", "status", "role", "rank", "group", "supervisor", "signed_in_from", "signed_in_before", "never", "import",
+)  # fmt: skip
+"""The names by which an address bears them."""
+_LONGEST = 255
+
+
+class Search(forms.Form):
+    """The words, and the advanced search."""
+
+    q = forms.CharField(label="Name, e-mail, username, badge or external id", required=False, max_length=_LONGEST)
+    status = forms.ChoiceField(label="Status", required=False)
+    role = forms.ChoiceField(label="Role", required=False)
+    rank = forms.ChoiceField(label="Rank", required=False)
+    group = forms.ChoiceField(label="Group", required=False)
+    supervisor = forms.CharField(
+        label="Supervisor", required=False, max_length=_LONGEST, help_text="E-mail address or external id"
+    )
+    signed_in_from = forms.DateField(
+        label="Signed in last on or after", required=False, widget=forms.DateInput({"type": "date"})
+    )
+    signed_in_before = forms.DateField(
+        label="Signed in last on or before", required=False, widget=forms.DateInput({"type": "date"})
+    )
+    never = forms.BooleanField(label="Has never signed in", required=False)
+
+    def __init__(self, agency: models.Agency, data: Any) -> None:
+        super().__init__(data)
+        self._agency = agency
+        self.fields["import"] = forms.CharField(
+            label="Added or changed by import",
+            required=False,
+            max_length=26,
+            help_text="Its number, from the import history",
+        )
+        self._choose("status", [(name, name) for name in states.STATES])
+        self._choose("role", _named(models.Role, agency, "name_key"))
+        self._choose("rank", _named(models.Rank, agency, "position"))
+        self._choose("group", _named(models.Group, agency, "name"))
+
+    def _choose(self, name: str, choices: list[tuple[Any, str]]) -> None:
+        self.fields[name].choices = [("", "Any"), *choices]  # type: ignore[attr-defined]  # a field of choices
+        self.fields[name].error_messages["invalid_choice"] = "There is no such one any more. Choose another."
+
+    def clean_supervisor(self) -> int | None:
+        """The id of the user who is named."""
+        named = self.cleaned_data["supervisor"].strip()
+        if not named:
+            return None
+        users = models.User.objects.filter(agency=self._agency)
+        found = users.filter(email_key=fold(named)).first() or users.filter(external_id=named).first()
+        if found is None and named.isdecimal() and len(named) < 19:
+            found = users.filter(pk=int(named)).first()
+        if found is None:
+            raise forms.ValidationError("Nobody has that e-mail address or external id.")
+        return int(found.pk)
+
+    def clean_import(self) -> int | None:
+        """The id of the import that is named."""
+        number = self.cleaned_data["import"].strip().upper()
+        if not number:
+            return None
+        found = models.Import.objects.filter(agency=self._agency, number=number).first()
+        if found is None:
+            raise forms.ValidationError("There is no import of that number.")
+        return int(found.pk)
+
+    @property
+    def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
+        """The fields with what is wrong with each, as a summary of errors lists them."""
+        return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
+
+    def wanted(self) -> Wanted:
+        """Which users are wanted; what was filled in wrongly does not count."""
+        said = self.cleaned_data if self.is_bound and self.is_valid() else getattr(self, "cleaned_data", {})
+        before = said.get("signed_in_before")
+        return Wanted(
+            text=said.get("q", ""),
+            status=said.get("status", ""),
+            role=_id(said.get("role")),
+            rank=_id(said.get("rank")),
+            group=_id(said.get("group")),
+            supervisor=said.get("supervisor"),
+            signed_in_from=_midnight(said.get("signed_in_from")),
+            signed_in_before=_midnight(before + timedelta(days=1)) if before else None,
+            never_signed_in=said.get("never", False),
+            touched_by=said.get("import"),
+        )
+
+    def chips(self) -> list[tuple[str, str, str]]:
+        """The filters that are on: name, what it is called, and what it is set to."""
+        told = []
+        for name in FIELDS[1:]:
+            value = self.data.get(name, "") if name not in self.errors else ""
+            if value:
+                field = self.fields[name]
+                choices = dict(getattr(field, "choices", ()))
+                shown = str(choices.get(_id(value) or value, value)) if name != "never" else "yes"
+                told.append((name, str(field.label), shown))
+        return told
+
+
+def wanted_of(agency: models.Agency, query: Any) -> Wanted:
+    """Which users an address asks for."""
+    return Search(agency, query).wanted()
+
+
+def _named(model: Any, agency: models.Agency, by: str) -> list[tuple[int, str]]:
+    return list(model.objects.filter(agency=agency).order_by(by, "pk").values_list("pk", "name"))
+
+
+def _id(value: Any) -> int | None:
+    return int(value) if str(value or "").isdecimal() else None
+
+
+def _midnight(day: Any) -> datetime | None:
+    """When a day begins, where its reader is."""
+    return timezone.make_aware(datetime.combine(day, time())) if day else None
