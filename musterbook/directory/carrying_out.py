@@ -3,28 +3,17 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 from musterbook.core import headings
 from musterbook.core.plan import Plan
-from musterbook.directory import apply, failures, kept_files, locks, models, queries, records, stopping
+from musterbook.directory import apply, failures, kept_files, locks, models, progressing, queries, records, stopping
 from musterbook.directory.beside import Beside
+from musterbook.directory.progressing import Progress, silent
 from musterbook.directory.trail import Act
 
 _LOG = logging.getLogger(__name__)
-
-
-class Progress(Protocol):
-    """Told of each stage of an import, with rows done and rows in all (0: not known)."""
-
-    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Hears it."""
-
-
-def silent(stage: str, done: int = 0, total: int = 0) -> None:
-    """Progress that nobody watches."""
 
 
 class Failed(Exception):
@@ -52,7 +41,8 @@ class Attempt:
     """What is to be carried out.
 
     `record`: the import's, not yet written; `make`: gives the plan from the agency's directory as it is then, and may be
-    asked twice; `content`: the file to keep; `expected`: the digest of the plan as it was seen, without which nothing is written.
+    asked twice; `content`: the file to keep; `expected`: the digest of the plan as it was seen, without which nothing is
+    written; `progress` is told of each stage, and so is `telling`, for those who look from elsewhere.
     """
 
     record: models.Import
@@ -61,9 +51,11 @@ class Attempt:
     content: bytes | None = None
     expected: str | None = None
     progress: Progress = silent
+    telling: Progress = silent
 
     def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Tells of the stage, and goes on unless it has been asked to stop."""
+        self.telling(stage, done, total)
         self.progress(stage, done, total)
         stopping.heed(self.record)
 
@@ -105,8 +97,8 @@ def _import(attempt: Attempt) -> Done:
             records.begin(record)
         plan = None
         # Told while it has its turn still, so that nobody buries it before.
-        with told(record):
-            plan = _done(attempt, _keeping(attempt))
+        with told(record), progressing.told(progressing.ALONE, record.number) as tell:
+            plan = _done(replace(attempt, telling=tell), _keeping(attempt))
         stopping.forget(record)
     return Done(record, plan)
 

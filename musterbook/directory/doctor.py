@@ -125,7 +125,7 @@ def _imports() -> Finding:
     if died:
         told = f"{', '.join(died)} had died, and changed nothing; reported as failed from now on"
         return Finding("imports", told, "Import those files again.")
-    if waiting and not progressing.seen():
+    if waiting and not progressing.anybody():
         return Finding(
             "imports", f"{told}, and there is no worker", "Run `muster serve`, or `muster worker` beside it."
         )

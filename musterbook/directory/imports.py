@@ -18,7 +18,8 @@ from musterbook.core.policy import Mode, Operator, Policy
 from musterbook.core.table import Table
 from musterbook.directory import carrying_out, kept_files, models, queries, stopping
 from musterbook.directory.beside import Beside
-from musterbook.directory.carrying_out import Attempt, Done, Failed, NotPermitted, Progress, carry_out, silent
+from musterbook.directory.carrying_out import Attempt, Done, Failed, NotPermitted, carry_out
+from musterbook.directory.progressing import Progress, silent
 from musterbook.directory.records import COUNTS, SentBefore, new_number, settle_dead
 from musterbook.directory.trail import Act
 

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from django.conf import settings
 from django.db import Error, connection
 from django.db.models.functions import Now
 
 from musterbook.directory import frames, models
-from musterbook.directory.carrying_out import Progress
 from musterbook.home import prepare
 
 EVERY = 5.0
@@ -29,6 +29,21 @@ LASTS = 15.0
 _TOLD_EVERY = 0.25
 """Seconds between looks at how far an import has come; one that is shorter is not told of at all."""
 _FORGOTTEN = timedelta(days=1)
+
+
+ALONE = ""
+"""The worker of an import that a process carries out which looks for no other: it bears the import's number instead."""
+
+
+class Progress(Protocol):
+    """Told of each stage of an import, with rows done and rows in all (0: not known)."""
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Hears it."""
+
+
+def silent(stage: str, done: int = 0, total: int = 0) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +69,13 @@ def give(sign: Sign) -> None:
         draft.replace(path)
 
 
+def anybody() -> bool:
+    """Whether any worker is alive that would take an import up."""
+    return any(sign.worker != sign.number for sign in seen())
+
+
 def seen() -> list[Sign]:
-    """The last sign of each worker that is alive."""
+    """The last sign of each worker that is alive, and of each process that carries out an import by itself."""
     return _of_rows() if frames.on_postgres() else _of_files()
 
 
@@ -92,8 +112,8 @@ def end(worker: str) -> None:
 
 @contextmanager
 def told(worker: str, number: str) -> Iterator[Progress]:
-    """While the worker carries out that import: gives what is to be told of its stages, and gives signs of life."""
-    telling = _Telling(worker, number)
+    """While the worker, or ALONE, carries out that import: gives what is to be told of its stages, and gives signs of life."""
+    telling = _Telling(worker or number, number)
     telling.thread.start()
     try:
         yield telling
@@ -123,4 +143,7 @@ class _Telling:
                 with suppress(Error, OSError):
                     give(sign)
                     given, at = sign, time.monotonic()
+        if given and given.worker == given.number:
+            with suppress(Error, OSError):
+                end(given.worker)
         connection.close()

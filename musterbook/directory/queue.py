@@ -132,7 +132,7 @@ def wait(record: models.Import, seconds: float) -> models.Import:
     until = time.monotonic() + seconds
     while True:
         now = models.Import.objects.select_related("agency").get(pk=record.pk)
-        if now.finished_at or time.monotonic() >= until or (now.state == "waiting" and not progressing.seen()):
+        if now.finished_at or time.monotonic() >= until or (now.state == "waiting" and not progressing.anybody()):
             return now
         time.sleep(_LOOK_EVERY)
 
@@ -168,10 +168,9 @@ def progress_of(record: models.Import) -> Standing:
     if now.finished_at:
         return Standing(now.state)
     asked = stopping.is_asked(now)
-    signs = progressing.seen()
     if now.state == "waiting":
-        return Standing(now.state, ahead=_ahead(now), no_worker=not signs, stopping=asked)
-    sign = next((sign for sign in signs if sign.number == now.number), None)
+        return Standing(now.state, ahead=_ahead(now), no_worker=not progressing.anybody(), stopping=asked)
+    sign = next((sign for sign in progressing.seen() if sign.number == now.number), None)
     if sign is None:
         return Standing(now.state, stopping=asked)
     return Standing(now.state, sign.stage, sign.done, sign.total, stopping=asked)

@@ -77,10 +77,10 @@ def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
     _keep(record, plan.table.notes, note=True)
     _keep_of_rows(record, plan, plan.problems, note=False)
     _keep_of_rows(record, plan, plan.notes, note=True)
-    kept_plans.keep(record.number, plan)
     record.finished_at = datetime.now(UTC)
     if not _mine(record).update(**{name: getattr(record, name) for name in _CONCLUDED}):
         raise Superseded(record.number)
+    kept_plans.keep(record.number, plan)
 
 
 _CONCLUDED = ("state", "digest", "counts", "held", "leavers", "file_facts", "finished_at")

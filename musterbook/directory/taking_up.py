@@ -25,8 +25,9 @@ from musterbook.directory import (
     stopping,
     undo,
 )
-from musterbook.directory.carrying_out import Attempt, Failed, NotPermitted, Progress
+from musterbook.directory.carrying_out import Attempt, Failed, NotPermitted
 from musterbook.directory.imports import Upload
+from musterbook.directory.progressing import Progress
 from musterbook.directory.trail import Act
 
 _LOG = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ from musterbook.core.snapshot import SCHEMA, Snapshot
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
 from musterbook.directory import frames, imports, models, queries
-from musterbook.directory.carrying_out import Attempt, Done, Progress, carry_out, silent
+from musterbook.directory.carrying_out import Attempt, Done, carry_out
 from musterbook.directory.imports import Options
+from musterbook.directory.progressing import Progress, silent
 from musterbook.directory.records import new_number
 from musterbook.directory.trail import Act
 

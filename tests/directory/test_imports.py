@@ -412,7 +412,7 @@ def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch:
 
     made = agency()
     monkeypatch.setattr(imports, "_LONG_BYTES", 0)
-    monkeypatch.setattr(imports, "_read", broken)
+    monkeypatch.setattr(imports, "read", broken)
     with pytest.raises(Failed) as failed:
         run(made, people(1))
     assert "memory" in failed.value.record.message

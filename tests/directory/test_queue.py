@@ -273,6 +273,22 @@ def test_an_import_tells_how_far_it_is_while_it_runs(monkeypatch: pytest.MonkeyP
         until(lambda: progressing.seen() == [Sign("one", "N", "writing", 1, 2)])
 
 
+def test_an_import_of_the_command_line_is_told_of_as_well_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progressing, "_TOLD_EVERY", 0.005)
+    made = agency()
+    told: list[Standing] = []
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        if stage == "planning":
+            until(progressing.seen)
+            assert not progressing.anybody()
+            told.append(queue.progress_of(models.Import.objects.get()))
+
+    applied(made, people(1), progress=progress)
+    assert told[0] == Standing("running", "planning")
+    assert progressing.seen() == []
+
+
 def until(holds: Any) -> None:
     """Waits until it holds."""
     for _ in range(500):
@@ -387,7 +403,7 @@ def test_an_import_that_another_took_up_meanwhile_counts_for_nothing() -> None:
     models.Import.objects.filter(pk=record.pk).update(worker="quick", attempts=2)
     upload = Upload(file(people(2)), "users.csv")
     with pytest.raises(records.Superseded):
-        carrying_out.carry_out_taken(imports.attempt(record, upload, ACT, None, carrying_out.silent))
+        carrying_out.carry_out_taken(imports.attempt(record, upload, ACT, None, progressing.silent))
     assert everything(made) == before
     assert not records.fail(record, "too late")
     assert (now(record).state, now(record).worker) == ("running", "quick")
