@@ -37,6 +37,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "musterbook.web.middleware.headers",
+    "musterbook.web.middleware.addresses",
     "musterbook.web.middleware.agencies",
     "musterbook.web.middleware.Sessions",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -109,7 +109,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
     record = find(request, number)
 
     def work() -> models.Import:
-        key = f"undo {number} {request.POST.get('once', '')[:40]}"
+        key = f"undo {number} {request.POST.get('once', '')[:40]!r}"
         return queue.submit_undo(record, act=requests.act(request), preview=True, key=key)
 
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from urllib.parse import unquote_to_bytes
 
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, set_urlconf
@@ -39,6 +40,17 @@ def headers(respond: Respond) -> Respond:
         # Nobody finds a page by the button “back” whose reader has signed out.
         response.headers.setdefault("Cache-Control", "no-store, private")
         return response
+
+    return answer
+
+
+def addresses(respond: Respond) -> Respond:
+    """Has no page at an address with a NUL: none of ours has one, and PostgreSQL takes none to look for (404)."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if "\0" in request.path_info or b"\0" in unquote_to_bytes(request.META.get("QUERY_STRING", "")):
+            raise Http404
+        return respond(request)
 
     return answer
 

@@ -82,6 +82,11 @@ def test_nothing_of_another_agency_is_there(springfield: Springfield, one: Every
         assert getattr(client, method)(f"/shelbyville/{path}").status_code in (404, 405)
 
 
+@pytest.mark.parametrize("address", ["springfield/users/?q=%00", "springfield/imports/%00", "spring%00field/", "?%00"])
+def test_there_is_nothing_at_an_address_that_no_database_can_look_for(springfield: Springfield, address: str) -> None:
+    assert signed_in("user.1").get(f"/{address}").status_code == 404
+
+
 @of_each
 def test_what_users_are_called_stays_text(springfield: Springfield, one: EveryPage) -> None:
     agency = springfield.agency
