@@ -1,6 +1,7 @@
 """Agencies: found, listed, and brought to what an agency file says, with one event in the trail for what that changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +79,24 @@ def apply(told: AgencyFile, act: Act) -> Brought:
         _second_factors(agency, told)
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(agency, act, "agency.added" if created else "agency.changed", changes=changes)
+            trail.tell(agency, act, "agency.added" if created else CHANGED, changes=changes)
     return Brought(created, changes, tuple(kept))
+
+
+@contextmanager
+def changing(agency: models.Agency, act: Act) -> Iterator[None]:
+    """Within it settings of the agency are changed, in one transaction and by nobody else; in the end one event tells which."""
+    with transaction.atomic():
+        locks.row(agency)
+        agency.refresh_from_db()
+        before = _settings(agency)
+        yield
+        changes = _differences(before, _settings(agency))
+        if changes:
+            trail.tell(agency, act, CHANGED, changes=changes)
+
+
+CHANGED = "agency.changed"
 
 
 def _set(agency: models.Agency, told: AgencyFile) -> None:

@@ -42,7 +42,8 @@ ACCOUNTS = {
 }
 """What can be set about accounts, and from what to what; each is a column of the agency."""
 _LONGEST_SLUG, _LONGEST = 63, 255
-_ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What no name may hold."""
 
 
 class Faulty(Exception):
@@ -226,7 +227,7 @@ class _Reading:
             self.problems.append(f"{place} has no {name}. Give it one.")
         if len(value) > _LONGEST:
             self.problems.append(f"{place}: {name} has {len(value)} characters. Shorten it to {_LONGEST}.")
-        if _ILLEGAL.search(value):
+        if ILLEGAL.search(value):
             self.problems.append(f"{place}: {name} holds a line break or another control character. Type it again.")
         return value
 

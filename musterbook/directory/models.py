@@ -149,6 +149,16 @@ class User(models.Model):
         ]
 
 
+class Monitor(models.Model):
+    """A user who monitors a group: sees what it does, whether they are in it or not."""
+
+    group = models.ForeignKey(Group, CASCADE, related_name="+", db_index=False)
+    user = models.ForeignKey(User, DO_NOTHING, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "user"], name="monitor_once")]
+
+
 class SearchChunk(models.Model):
     """What a search looks through: the folded texts of some users, whose ids follow from the slot (`search`)."""
 

@@ -59,7 +59,14 @@ ADMIN: tuple[Section, ...] = (
             Entry("Import history", "imports", "Every import: who, when, and what came of it.", "users.import"),
         ),
     ),
-    Section("Agency", ()),
+    Section(
+        "Agency",
+        (
+            Entry("Groups", "groups", "Who is in them, and who monitors them.", "users.view"),
+            Entry("Ranks", "ranks", "Their names and their order.", "ranks.manage"),
+            Entry("Roles", "roles", "What users may do.", "roles.manage"),
+        ),
+    ),
     Section("Records", ()),
 )
 """The menu bar."""

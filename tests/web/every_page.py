@@ -57,6 +57,10 @@ def _import(agency: models.Agency) -> Mapping[str, Any]:
     return {"number": models.Import.objects.filter(agency=agency).latest("pk").number}
 
 
+def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
+    return lambda agency: {"pk": model.objects.filter(agency=agency).first().pk}
+
+
 THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(
         ("import", "import_cancel", "import_undo", "import_mend", "import_read", "import_results", "import_errors"),
@@ -64,6 +68,9 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     ),
     "import_example": lambda _: {"form": "csv"},
     "export_users": lambda _: {"form": "csv"},
+    **dict.fromkeys(("group", "group_edit", "group_delete", "group_monitor"), _pk(models.Group)),
+    **dict.fromkeys(("rank", "rank_move", "rank_delete"), _pk(models.Rank)),
+    **dict.fromkeys(("role", "role_delete"), _pk(models.Role)),
     "import_waiting": lambda _: {"token": "x" * 32},
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

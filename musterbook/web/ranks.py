@@ -1,0 +1,86 @@
+"""Ranks: in an order that can be changed."""
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from musterbook.accounts import requests
+from musterbook.directory import models, ranks, vocabularies
+from musterbook.directory.vocabularies import InUse, Unfit
+from musterbook.web.permission import needs
+
+
+class RankForm(forms.Form):
+    """A name, and how it is abbreviated."""
+
+    name = forms.CharField(label="Name", max_length=255)
+    abbreviation = forms.CharField(
+        label="Abbreviation", max_length=255, required=False, help_text="Files may name the rank by it."
+    )
+
+
+@needs("ranks.manage")
+def listed(request: HttpRequest) -> HttpResponseBase:
+    """All ranks, the highest first, and a form for another."""
+    form = RankForm(request.POST or None)
+    if form.is_bound and form.is_valid():
+        try:
+            added = ranks.add(requests.agency(request), **form.cleaned_data, act=requests.act(request))
+        except Unfit as unfit:
+            form.add_error(unfit.field, unfit.sentence)
+        else:
+            messages.success(request, f"The rank {added.name} is added, below the others.")
+            return redirect("ranks")
+    agency = requests.agency(request)
+    used = dict(models.User.objects.filter(agency=agency).values_list("rank").annotate(n=Count("id")).order_by())
+    found = models.Rank.objects.filter(agency=agency).order_by("position", "pk")
+    about = {"ranks": [(rank, used.get(rank.pk, 0)) for rank in found], "form": form}
+    return render(request, "ranks.html", about, status=422 if form.is_bound else 200)
+
+
+def _rank(request: HttpRequest, pk: int) -> models.Rank:
+    found: models.Rank = get_object_or_404(models.Rank, agency=requests.agency(request), pk=pk)
+    return found
+
+
+@needs("ranks.manage")
+def one(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """One rank, to be renamed."""
+    rank = _rank(request, pk)
+    form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
+    if form.is_bound and form.is_valid():
+        try:
+            ranks.change(rank, **form.cleaned_data, act=requests.act(request))
+        except Unfit as unfit:
+            form.add_error(unfit.field, unfit.sentence)
+        else:
+            messages.success(request, f"The rank {form.cleaned_data['name']} is saved.")
+            return redirect("ranks")
+    return render(request, "rank.html", {"form": form, "rank": rank}, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@needs("ranks.manage")
+def move(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Moves a rank up or down by one."""
+    rank = _rank(request, pk)
+    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", requests.act(request))
+    return redirect("ranks")
+
+
+@needs("ranks.manage")
+def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Asks whether the rank is to be deleted, or says who has it still; deletes it."""
+    rank = _rank(request, pk)
+    if request.method == "POST":
+        try:
+            ranks.delete(rank, requests.act(request))
+        except InUse:
+            return redirect("rank_delete", pk)
+        messages.success(request, f"The rank {rank.name} is deleted.")
+        return redirect("ranks")
+    number = vocabularies.users(rank.agency, "rank", rank.pk)
+    return render(request, "entry_delete.html", {"entry": rank, "noun": "rank", "users": number, "back": "ranks"})

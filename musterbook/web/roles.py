@@ -1,0 +1,127 @@
+"""Roles: a table of permissions, and a page for each role."""
+
+from typing import Any
+
+from allauth.account.decorators import reauthentication_required
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+
+from musterbook.accounts import requests
+from musterbook.core.policy import Operator
+from musterbook.directory import models, permissions, queries, roles, vocabularies
+from musterbook.directory.permissions import PERMISSIONS
+from musterbook.directory.roles import Told
+from musterbook.directory.vocabularies import InUse, NotAllowed, Unfit
+from musterbook.web.permission import account, needs
+
+
+class RoleForm(forms.Form):
+    """A name, and what the role may do."""
+
+    name = forms.CharField(label="Name", max_length=255)
+    permissions = forms.MultipleChoiceField(
+        label="What users with this role may do", choices=list(PERMISSIONS.items()), required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )  # fmt: skip
+    second_factor = forms.BooleanField(label="Must sign in with a second factor", required=False)
+
+    def __init__(self, *args: Any, fixed: bool = False, **more: Any) -> None:
+        """`fixed`: nothing but the second factor can be chosen."""
+        super().__init__(*args, **more)
+        for name in ("name", "permissions") if fixed else ():
+            del self.fields[name]
+
+    def told(self) -> Told:
+        """What was chosen."""
+        told = self.cleaned_data
+        return Told(told.get("name", ""), frozenset(told.get("permissions", ())), told["second_factor"])
+
+
+@needs("roles.manage")
+def listed(request: HttpRequest) -> HttpResponseBase:
+    """All roles, and what each may do."""
+    found = models.Role.objects.filter(agency=requests.agency(request)).order_by("-administrator", "name_key")
+    told = [(role, permissions.of(role)) for role in found]
+    table = [(about, [name in granted for _, granted in told]) for name, about in PERMISSIONS.items()]
+    return render(request, "roles.html", {"roles": [role for role, _ in told], "table": table})
+
+
+@needs("roles.manage")
+def add(request: HttpRequest) -> HttpResponseBase:
+    """A new role."""
+    if request.method == "POST":
+        answer: HttpResponseBase = _save(request, RoleForm(request.POST), None)
+        return answer
+    return _page(request, RoleForm(), None)
+
+
+@needs("roles.manage")
+def one(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """One role, to be changed."""
+    role = _role(request, pk)
+    if request.method == "POST":
+        answer: HttpResponseBase = _save(request, RoleForm(request.POST, fixed=role.administrator), role)
+        return answer
+    told = {"name": role.name, "permissions": role.permissions, "second_factor": role.second_factor}
+    return _page(request, RoleForm(initial=told, fixed=role.administrator), role)
+
+
+def _role(request: HttpRequest, pk: int) -> models.Role:
+    found: models.Role = get_object_or_404(models.Role, agency=requests.agency(request), pk=pk)
+    return found
+
+
+def _operator(request: HttpRequest) -> Operator:
+    return queries.operator(requests.agency(request), account(request).user.external_id)
+
+
+@reauthentication_required
+def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
+    agency, act, by = requests.agency(request), requests.act(request), _operator(request)
+    if form.is_valid():
+        try:
+            if role:
+                roles.change(role, form.told(), act, by)
+            else:
+                role = roles.add(agency, form.told(), act, by)
+        except Unfit as unfit:
+            form.add_error(unfit.field, unfit.sentence)
+        except NotAllowed as refused:
+            form.add_error("permissions" if "permissions" in form.fields else None, str(refused))
+        else:
+            messages.success(request, f"The role {role.name} is saved.")
+            return redirect("roles")
+    return _page(request, form, role)
+
+
+def _page(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
+    users = vocabularies.users(role.agency, "role", role.pk) if role else 0
+    about = {"form": form, "role": role, "users": users}
+    return render(request, "role.html", about, status=422 if form.is_bound else 200)
+
+
+@needs("roles.manage")
+def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Asks whether the role is to be deleted, or says who has it still; deletes it."""
+    role = _role(request, pk)
+    if request.method == "POST":
+        answer: HttpResponseBase = _delete(request, role)
+        return answer
+    number = vocabularies.users(role.agency, "role", role.pk)
+    about = {"entry": role, "noun": "role", "users": number, "back": "roles", "fixed": role.administrator}
+    return render(request, "entry_delete.html", about)
+
+
+@reauthentication_required
+def _delete(request: HttpRequest, role: models.Role) -> HttpResponseBase:
+    try:
+        roles.delete(role, requests.act(request), _operator(request))
+    except InUse:
+        return redirect("role_delete", role.pk)
+    except NotAllowed as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"The role {role.name} is deleted.")
+    return redirect("roles")

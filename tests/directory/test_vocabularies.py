@@ -1,0 +1,206 @@
+"""Roles, ranks and groups, one by one: who may change what, what a name may be, what cannot be deleted."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from musterbook.core.policy import Operator
+from musterbook.directory import groups, imports, models, queries, ranks, roles
+from musterbook.directory.imports import Options
+from musterbook.directory.roles import Told
+from musterbook.directory.trail import Act
+from musterbook.directory.vocabularies import InUse, NotAllowed, Unfit
+from tests.directory.cast import NOW, agency, applied, people, person, run, user
+
+pytestmark = pytest.mark.django_db
+
+ACT = Act(NOW, "E-1", "page")
+
+
+@pytest.fixture
+def made() -> models.Agency:
+    """An agency with an administrator (1), a chief (5) whose role may manage roles too, and an officer (2)."""
+    made = agency()
+    models.Role.objects.filter(agency=made, name="Chief").update(permissions=["roles.manage", "users.view"])
+    applied(made, [person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL")])
+    applied(made, [person(5, ROLE="Chief")])
+    return made
+
+
+def by(made: models.Agency, number: int = 1) -> Operator:
+    return queries.operator(made, f"E-{number}")
+
+
+def role(made: models.Agency, name: str) -> models.Role:
+    return models.Role.objects.get(agency=made, name=name)
+
+
+def told(name: str = "Clerk", *permissions: str, second_factor: bool = False) -> Told:
+    return Told(name, frozenset(permissions), second_factor)
+
+
+def changes(made: models.Agency) -> list[dict[str, Any]]:
+    """What each event tells that says that the agency was changed."""
+    told = models.Event.objects.filter(agency=made, kind="agency.changed").order_by("id")
+    return [json.loads(changes) for changes in told.values_list("changes", flat=True)]
+
+
+def test_a_role_is_added_changed_and_deleted_each_with_one_event(made: models.Agency) -> None:
+    clerk = roles.add(made, told("Clerk", "users.view", second_factor=True), ACT, by(made))
+    roles.change(clerk, told("Office", "users.export"), ACT, by(made))
+    roles.delete(clerk, ACT, by(made))
+    assert changes(made) == [
+        {"role clerk": ["", "Clerk: users.view; second factor"]},
+        {"role clerk": ["Clerk: users.view; second factor", ""], "role office": ["", "Office: users.export"]},
+        {"role office": ["Office: users.export", ""]},
+    ]
+
+
+def test_saving_what_is_so_already_tells_nothing(made: models.Agency) -> None:
+    roles.change(role(made, "Officer"), told("Officer"), ACT, by(made))
+    ranks.change(models.Rank.objects.get(agency=made, name="Captain"), "Captain", "Cap", ACT)
+    assert changes(made) == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda made: roles.add(made, told("Clerk", "users.edit"), ACT, by(made, 5)),
+        lambda made: roles.change(role(made, "Officer"), told("Officer", "users.edit"), ACT, by(made, 5)),
+        lambda made: roles.change(role(made, "Admin"), told("Admin", second_factor=True), ACT, by(made, 5)),
+        lambda made: roles.change(role(made, "Chief"), told("Chief", "roles.manage"), ACT, by(made, 5)),
+        lambda made: roles.delete(role(made, "Admin"), ACT, by(made)),
+    ],
+    ids=["give", "give to another", "of Admin", "take from oneself", "delete Admin"],
+)
+def test_nobody_gives_or_takes_what_they_lack_or_their_own(
+    made: models.Agency, act: Callable[[models.Agency], None]
+) -> None:
+    with pytest.raises(NotAllowed):
+        act(made)
+    assert changes(made) == []
+
+
+def test_a_role_with_more_than_one_has_is_not_deleted(made: models.Agency) -> None:
+    strong = roles.add(made, told("Strong", "audit.view"), ACT, by(made))
+    with pytest.raises(NotAllowed, match=r"audit\.view"):
+        roles.delete(strong, ACT, by(made, 5))
+
+
+def test_admin_keeps_its_name_and_every_permission_whatever_is_told(made: models.Agency) -> None:
+    roles.change(role(made, "Admin"), told("Nobody", second_factor=True), ACT, by(made))
+    now = role(made, "Admin")
+    assert now.administrator and now.second_factor
+    assert changes(made) == [{"role admin": ["Admin: every permission", "Admin: every permission; second factor"]}]
+
+
+ENTRIES: dict[str, Callable[[models.Agency], Any]] = {
+    "role": lambda made: roles.delete(role(made, "Officer"), ACT, by(made)),
+    "rank": lambda made: ranks.delete(models.Rank.objects.get(agency=made, name="Captain"), ACT),
+    "group": lambda made: groups.delete(models.Group.objects.get(agency=made), ACT),
+}
+
+
+@pytest.mark.parametrize("noun", ENTRIES)
+def test_what_a_user_has_is_not_deleted_though_the_user_be_inactive(made: models.Agency, noun: str) -> None:
+    models.User.objects.filter(pk=user(made, 2).pk).update(active=False)
+    with pytest.raises(InUse) as kept:
+        ENTRIES[noun](made)
+    assert kept.value.users == 1
+    assert changes(made) == []
+
+
+@pytest.mark.parametrize("noun", ENTRIES)
+def test_what_nobody_has_any_more_is_deleted(made: models.Agency, noun: str) -> None:
+    models.User.objects.filter(agency=made, pk=user(made, 2).pk).update(role=role(made, "Chief"), rank=None, group=None)
+    ENTRIES[noun](made)
+    assert len(changes(made)) == 1
+
+
+@pytest.mark.parametrize(
+    ("act", "field"),
+    [
+        (lambda made: roles.add(made, told("  "), ACT, by(made)), "name"),
+        (lambda made: roles.add(made, told("OFFICER"), ACT, by(made)), "name"),
+        (lambda made: roles.add(made, told("x" * 256), ACT, by(made)), "name"),
+        (lambda made: roles.add(made, told("a\u202eb"), ACT, by(made)), "name"),
+        (lambda made: ranks.add(made, "captain", "", ACT), "name"),
+        (lambda made: ranks.add(made, "CAP", "", ACT), "name"),
+        (lambda made: ranks.add(made, "Major", "sergeant", ACT), "abbreviation"),
+        (lambda made: ranks.add(made, "Major", "Captain", ACT), "abbreviation"),
+        (lambda made: groups.add(made, "PATROL", "Another", ACT), "external_id"),
+        (lambda made: groups.add(made, "", "Another", ACT), "external_id"),
+    ],
+)
+def test_a_name_that_cannot_be_is_told_at_its_field(
+    made: models.Agency, act: Callable[[models.Agency], Any], field: str
+) -> None:
+    with pytest.raises(Unfit) as unfit:
+        act(made)
+    assert unfit.value.field == field and str(unfit.value).endswith(".")
+    assert changes(made) == []
+
+
+def order(made: models.Agency) -> list[str]:
+    return list(models.Rank.objects.filter(agency=made).order_by("position").values_list("name", flat=True))
+
+
+def test_ranks_change_places(made: models.Agency) -> None:
+    major = ranks.add(made, "Major", "", ACT)
+    assert order(made) == ["Sergeant", "Captain", "Major"]
+    ranks.move(major, "up", ACT)
+    ranks.move(major, "up", ACT)
+    assert order(made) == ["Major", "Sergeant", "Captain"]
+    told_so_far = len(changes(made))
+    ranks.move(major, "up", ACT)
+    assert len(changes(made)) == told_so_far
+    ranks.move(major, "down", ACT)
+    assert order(made) == ["Sergeant", "Major", "Captain"]
+
+
+def test_the_first_rank_stands_first() -> None:
+    made = agency()
+    models.Rank.objects.filter(agency=made).delete()
+    assert ranks.add(made, "Chief", "", ACT).position == 0
+
+
+def test_a_group_is_added_renamed_and_ended(made: models.Agency) -> None:
+    dogs = groups.add(made, "DOGS", "", ACT)
+    assert dogs.name == "DOGS"
+    groups.change(dogs, "K9", "Dogs", False, ACT)
+    assert changes(made)[-1] == {"group DOGS": ["DOGS (active)", ""], "group K9": ["", "Dogs (not active)"]}
+
+
+def test_a_monitor_is_added_and_removed_once_each_told_once(made: models.Agency) -> None:
+    patrol, watcher = models.Group.objects.get(agency=made), user(made, 1)
+    assert [groups.add_monitor(patrol, watcher, ACT) for _ in range(2)] == [True, False]
+    assert [groups.remove_monitor(patrol, watcher, ACT) for _ in range(2)] == [True, False]
+    told = models.Event.objects.filter(agency=made, kind__startswith="group.monitor").order_by("id")
+    assert list(told.values_list("kind", "subject_external_id", "changes")) == [
+        ("group.monitor-added", "E-1", '{"group":["","PATROL"]}'),
+        ("group.monitor-removed", "E-1", '{"group":["PATROL",""]}'),
+    ]
+
+
+def test_a_group_is_deleted_with_its_monitors(made: models.Agency) -> None:
+    dogs = groups.add(made, "DOGS", "Dogs", ACT)
+    groups.add_monitor(dogs, user(made, 1), ACT)
+    groups.delete(dogs, ACT)
+    assert not models.Monitor.objects.exists()
+
+
+def test_a_plan_that_names_what_was_deleted_meanwhile_is_not_applied_blindly(made: models.Agency) -> None:
+    waiting = run(made, [person(7, RANK="Sergeant")], Options(preview=True))
+    ranks.delete(models.Rank.objects.get(agency=made, name="Sergeant"), ACT)
+    done = imports.apply_previewed(made, waiting.record.number, at=NOW, through="cli")
+    assert done.record.state == "refused"
+    assert not models.User.objects.filter(agency=made, external_id="E-7").exists()
+
+
+def test_many_people_may_be_in_a_group(made: models.Agency) -> None:
+    applied(made, people(*range(10, 15), EVIDENCE_GROUP_EXT_ID="PATROL"))
+    with pytest.raises(InUse) as kept:
+        ENTRIES["group"](made)
+    assert kept.value.users == 6
