@@ -106,7 +106,7 @@ def _is_text(answer: Any) -> bool:
     if answer.status_code == 405:
         return True
     if not answer.headers["Content-Type"].startswith("text/html"):
-        return answer.headers["Content-Disposition"].startswith("attachment")
+        return str(answer.headers["Content-Disposition"]).startswith("attachment")
     said = answer.content.decode()
     return "<script>alert" not in said and "<img src=x" not in said and "49" not in re.findall(r">\s*(\d+)\s*<", said)
 
