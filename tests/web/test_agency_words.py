@@ -193,7 +193,6 @@ def test_empty_pages_say_what_to_do_first(springfield: Springfield, chief: Clien
     assert "There are no groups yet" in said(chief, "groups/")
 
 
-@pytest.mark.any_database
 def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transactional_db: None) -> None:
     made = filled()
     page.goto("/springfield/sign-in")

@@ -1,0 +1,78 @@
+"""All Users in a real browser: searched while one types, filtered, sorted, paged; by keyboard, narrow, dark, without scripts."""
+
+from playwright.sync_api import Browser, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from tests.accounts.conftest import GOOD, Springfield
+from tests.directory.cast import person
+from tests.web.conftest import at_localhost
+from tests.web.looks import barriers
+
+
+def filled(springfield: Springfield) -> None:
+    """Makes the agency have two pages of users, of whom the administrator has registered."""
+    springfield.imported(*(person(number, RANK="Captain" if number % 2 else "Sergeant") for number in range(10, 70)))
+    springfield.registered(1)
+
+
+def enter(page: Page) -> None:
+    """Signs the administrator in, and goes to All Users by the menu."""
+    page.goto("/springfield/sign-in")
+    page.fill("[name=login]", "user.1")
+    page.fill("[name=password]", GOOD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/springfield/")
+    page.goto("/springfield/users/")
+
+
+def test_users_are_found_filtered_sorted_and_paged(page: Page, springfield: Springfield) -> None:
+    filled(springfield)
+    enter(page)
+    rows, told = page.locator("#found tbody tr"), page.get_by_role("status")
+    expect(told).to_have_text("63 users")
+    expect(rows).to_have_count(50)
+    assert barriers(page) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    page.get_by_role("link", name="Next").click()
+    expect(rows).to_have_count(13)
+    page.go_back()
+    expect(rows).to_have_count(50)
+
+    search = page.get_by_role("searchbox")
+    search.press_sequentially("b-4")
+    expect(told).to_have_text("10 users found")
+    assert search.evaluate("box => box === document.activeElement") and "q=b-4" in page.url
+    page.locator("#sort-name").click()
+    expect(rows.first).to_contain_text("Last 4")
+    expect(page.locator("th[aria-sort=descending]")).to_have_count(1)
+
+    page.get_by_text("Advanced search").click()
+    page.locator("#id_rank").select_option(label="Captain")
+    expect(told).to_have_text("5 users found")
+    assert barriers(page) == []
+    page.reload()
+    expect(told).to_have_text("5 users found")
+    page.get_by_role("link", name="Rank: Captain").click()
+    expect(told).to_have_text("10 users found")
+    page.goto("/springfield/users/?q=nobody+at+all")
+    expect(page.locator("main")).to_contain_text("Nobody is found")
+    assert barriers(page) == []
+
+
+def test_without_scripts_users_are_found_as_well(
+    browser: Browser, live_server: LiveServer, springfield: Springfield
+) -> None:
+    filled(springfield)
+    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
+    page = context.new_page()
+    enter(page)
+    page.get_by_role("searchbox").fill("b-4")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("10 users found")
+    page.locator("#sort-name").click()
+    expect(page.locator("th[aria-sort=descending]")).to_have_count(1)
+    page.goto("/springfield/users/?supervisor=nobody%40nowhere.example")
+    expect(page.locator(".usa-alert--error")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("63 users found")
+    context.close()
