@@ -131,7 +131,12 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 # A whole shift may sign in from behind one address.
-ACCOUNT_RATE_LIMITS = {"login": "240/m/ip", "login_failed": "30/5m/ip,10/5m/key", "reset_password": "30/5m/ip"}
+ACCOUNT_RATE_LIMITS = {
+    "login": "240/m/ip",
+    "login_failed": "30/5m/ip,10/5m/key",
+    "reset_password": "30/5m/ip",
+    "set_up": "10/5m/ip",
+}
 MFA_ADAPTER = "musterbook.accounts.factors.Adapter"
 MFA_FORMS = {
     "activate_totp": "musterbook.accounts.codes.SetUp",

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Annotated
 
@@ -72,9 +73,19 @@ def _see_that_it_is_free(host: str, port: int) -> None:
 def _ready() -> None:
     try:
         with opened():
-            pass
+            _say_how_to_begin()
     except typer.Exit as end:
         sys.exit(end.exit_code)
+
+
+def _say_how_to_begin() -> None:
+    """Where there is nobody yet, prints the code that lets whoever reads it here, and nobody else, make the first agency."""
+    from musterbook.accounts import first_run
+
+    code = first_run.new_code(datetime.now(UTC))
+    if code:
+        hours = int(first_run.LASTS.total_seconds() // 3600)
+        say(f"There is nobody here yet. The first page asks for this setup code, once, within {hours} hours: {code}")
 
 
 class _Beside:

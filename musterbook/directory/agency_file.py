@@ -57,6 +57,21 @@ class Faulty(Exception):
 Meant = TypeVar("Meant")
 
 
+def unfit_slug(slug: object) -> str:
+    """Why that can be no agency's slug; "" if it can."""
+    if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
+        return f"Write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
+    return "It is the address of something else: choose another." if slug in RESERVED else ""
+
+
+def read_country(text: str) -> str | None:
+    """The country as it is kept, two capital letters or "" for none; None if there is no such country."""
+    import phonenumbers
+
+    country = text.strip().upper()
+    return country if not country or country in phonenumbers.SUPPORTED_REGIONS else None
+
+
 @dataclass(frozen=True, slots=True)
 class AgencyFile:
     """What an agency file says. Of roles, ranks and groups None means that it says nothing; ids in them are 0.
@@ -119,13 +134,10 @@ class _Reading:
 
     def _slug(self, told: Mapping[str, Any]) -> str:
         slug = told.get("slug")
-        if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
+        unfit = unfit_slug(slug)
+        if unfit:
             said = f"“{slug}”" if "slug" in told else "missing"
-            self.problems.append(
-                f"slug is {said}: write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
-            )
-        elif slug in RESERVED:
-            self.problems.append(f"slug is {slug}, which is the address of something else: choose another.")
+            self.problems.append(f"slug is {said}. {unfit}")
         return str(slug)
 
     def _accounts(self, told: object) -> dict[str, Any]:
@@ -148,14 +160,12 @@ class _Reading:
         }
 
     def _country(self, told: Mapping[str, Any]) -> str:
-        import phonenumbers
-
-        country = str(told["default_country"]).strip().upper()
-        if country and country not in phonenumbers.SUPPORTED_REGIONS:
+        country = read_country(str(told["default_country"]))
+        if country is None:
             self.problems.append(
                 f"default_country is “{told['default_country']}”: write the two letters of an ISO 3166 country, such as US."
             )
-        return country
+        return country or ""
 
     def _limit(self, told: object) -> DeactivationLimit:
         place = "deactivation_limit"

@@ -33,10 +33,10 @@ class Written(Protocol):
         """Hears it."""
 
 
-def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int, mails: bool, written: Written) -> None:
+def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails: bool, written: Written) -> None:
     """Writes what the plan says, one event for each changed user, and the mails to send if `mails`.
 
-    The caller holds the agency's lock and has made the plan under it; `of` is the import's id.
+    The caller holds the agency's lock and has made the plan under it; `of` is the import's id, None for what was done by hand.
     """
     added, order = _numbered(plan.added)
     bosses = added.select(supervisor_row="row", boss="id")
@@ -158,7 +158,7 @@ def _event(users: pl.DataFrame, kind: str) -> pl.DataFrame:
     )
 
 
-def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: int) -> None:
+def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: int | None) -> None:
     """Puts the mails into the outbox (rule D8): an invitation to who may register, a notice to who has registered."""
     mails = [
         _mail(added.filter("active"), "invitation", "email"),
@@ -169,7 +169,7 @@ def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: 
         models.Mail,
         pl.concat(mails).with_columns(
             agency_id=pl.lit(agency.pk),
-            of_id=pl.lit(of),
+            of_id=pl.lit(of, pl.Int64),
             created_at=pl.lit(frames.stamp(act.at)),
             attempts=pl.lit(0),
             problem=pl.lit(""),

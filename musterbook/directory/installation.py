@@ -12,7 +12,7 @@ from django.db import connection
 
 from musterbook import home
 from musterbook.directory import frames, trail
-from musterbook.directory.models import Agency
+from musterbook.directory.models import Agency, User
 
 
 class NotMigrated(Exception):
@@ -98,6 +98,11 @@ def _alone() -> Iterator[None]:
 def is_empty() -> bool:
     """Whether there is nothing in the installation that could be lost: no tables, or no agency."""
     return not recorded() or not Agency.objects.exists()
+
+
+def is_new() -> bool:
+    """Whether there is nobody yet who could sign in: no agency has a user."""
+    return not User.objects.exists()
 
 
 def trails() -> list[trail.Finding]:

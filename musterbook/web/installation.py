@@ -1,12 +1,18 @@
 """The page of the installation itself."""
 
 from django.db import Error, connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+from musterbook.directory import installation
+from musterbook.web import first_run
 
-def agencies(request: HttpRequest) -> HttpResponse:
-    """Says how to get to an agency's pages; which agencies there are is nobody's business."""
+
+def agencies(request: HttpRequest) -> HttpResponseBase:
+    """Says how to get to an agency's pages, or how to make the first; which agencies there are is nobody's business."""
+    if installation.is_new():
+        answer: HttpResponseBase = first_run.begin(request)
+        return answer
     return render(request, "agencies.html")
 
 

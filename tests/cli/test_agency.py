@@ -102,7 +102,9 @@ def test_rules_for_accounts_stand_in_a_table(springfield: Muster) -> None:
 
 
 def test_no_agency_has_the_address_of_something_else(springfield: Muster) -> None:
-    assert "slug is health" in refused(springfield, AGENCY.replace("springfield-pd", "health"))
+    assert "slug is “health”. It is the address of something else" in refused(
+        springfield, AGENCY.replace("springfield-pd", "health")
+    )
 
 
 def test_what_the_file_no_longer_names_goes_unless_users_have_it(springfield: Muster) -> None:

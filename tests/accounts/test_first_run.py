@@ -1,0 +1,184 @@
+"""The first page while there is nobody: the agency and its administrator are made by whoever has the setup code."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from pytest_django import Settings
+
+from musterbook.accounts import first_run
+from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
+from musterbook.accounts.models import Account
+from musterbook.cli import serving
+from musterbook.directory import models
+from musterbook.directory.vocabularies import Unfit
+from tests.accounts.conftest import GOOD, Springfield, act
+from tests.directory import cast
+from tests.directory.cast import NOW
+
+SAID = {
+    "name": "Springfield Police", "slug": "springfield", "country": "us", "first_name": "Ann", "last_name": "Berg",
+    "email": "ann@springfield.example", "username": "ann", "badge_number": "B-1", "external_id": "E-1",
+}  # fmt: skip
+ROW = {column.heading: SAID[column.field] for column in first_run.ASKED}
+
+
+@pytest.fixture(autouse=True)
+def _home(settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+
+
+def code() -> str:
+    """A setup code that is good today."""
+    return first_run.new_code(datetime.now(UTC))
+
+
+def told(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> Told:
+    return Told(slug, name, country, ROW | cells)
+
+
+def seen(client: Client) -> str:
+    return client.get("/").content.decode()
+
+
+def nobody() -> bool:
+    """Whether nothing whatever was made."""
+    return not (models.Agency.objects.exists() or models.User.objects.exists() or models.Event.objects.exists())
+
+
+def test_the_first_page_makes_an_agency_and_its_administrator_who_chooses_a_password(db: None, client: Client) -> None:
+    assert "There is nobody here yet" in seen(client) and "muster agency apply" in seen(client)
+    answer = client.post("/", SAID | {"code": code()})
+    assert re.fullmatch(r"/springfield/register/[0-9a-z]+-[0-9a-f]{64}", answer.headers["Location"])
+    client.post(answer.headers["Location"], {"password1": GOOD, "password2": GOOD})
+    account = Account.objects.get()
+    assert (account.user.external_id, account.user.role.administrator) == ("E-1", True)
+    assert "Springfield Police" in client.get("/springfield/").content.decode()
+    kinds = models.Event.objects.order_by("id").values_list("kind", flat=True)
+    assert list(kinds)[:4] == ["agency.added", "user.added", "user.invited", "user.registered"]
+    assert set(models.Event.objects.values_list("through", flat=True)) == {"page"}
+    agency = models.Agency.objects.get()
+    assert agency.default_country == "US"
+    cast.whole(agency)
+
+
+def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield: Springfield, client: Client) -> None:
+    first_run._path().write_text(
+        f"{(datetime.now(UTC) + timedelta(1)).isoformat()} {first_run._hash('ABCD')}", encoding="ascii"
+    )
+    assert "Each agency has an address of its own" in seen(client)
+    assert "springfield" not in seen(client).lower()
+    answer = client.post("/", SAID | {"slug": "mine", "code": "ABCD"})
+    assert "Set up" not in answer.content.decode()
+    assert models.Agency.objects.count() == 1
+    with pytest.raises(NotNew):
+        first_run.begin("ABCD", told("mine"), act())
+    assert first_run.new_code(NOW) == "" and not first_run._path().exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        lambda good: "", lambda good: good[:-1], lambda good: "é" * 200, lambda good: good.replace(good[0], "0"),
+        lambda good: first_run.new_code(NOW) and good, lambda good: first_run._path().read_text()[-64:],
+    ],
+    ids=["none", "cut", "strange", "another letter", "an older one", "what is kept of it"],
+)  # fmt: skip
+def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Callable[[str], str]) -> None:
+    said = typed(first_run.new_code(NOW))
+    with pytest.raises(WrongCode):
+        first_run.begin(said, told(), act())
+    answer = client.post("/", SAID | {"code": said})
+    assert answer.status_code == 422
+    assert nobody()
+
+
+def test_nothing_is_made_where_no_code_was_printed(db: None) -> None:
+    with pytest.raises(WrongCode):
+        first_run.begin("ABCD-EFGH-JKLM-NPQR", told(), act())
+
+
+def test_a_code_is_good_once_however_it_is_typed_and_for_a_day(db: None) -> None:
+    good = first_run.new_code(NOW)
+    with pytest.raises(WrongCode):
+        first_run.begin(good, told(), act(24 * 60))
+    first_run.begin(f" {good.lower().replace('-', ' ')}", told(), act())
+    with pytest.raises(WrongCode):
+        first_run.begin(good, told("another"), act())
+    assert models.Agency.objects.get().slug == "springfield"
+
+
+def test_of_two_who_send_the_code_at_once_one_is_told_that_it_is_void(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = first_run.new_code(NOW)
+    monkeypatch.setattr(first_run, "check", lambda *_: first_run._path().unlink())
+    with pytest.raises(WrongCode):
+        first_run.begin(good, told(), act())
+    assert nobody()
+
+
+def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: Path) -> None:
+    good = first_run.new_code(NOW)
+    kept = tmp_path / "setup-code"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert good.replace("-", "") not in kept.read_text() and len(set(good)) > 4
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        (told(slug="Springfield PD"), "slug"), (told(slug="static"), "slug"), (told(name="\x01"), "name"),
+        (told(country="USA"), "country"), (told(EMAIL="ann at home"), "EMAIL"), (told(USERNAME="\x02"), "USERNAME"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
+    db: None, client: Client, said: Told, field: str
+) -> None:
+    good = first_run.new_code(datetime.now(UTC))
+    with pytest.raises((Unfit, Problems)) as wrong, transaction.atomic():
+        first_run.begin(good, said, act())
+    found = wrong.value
+    fields = [problem.column for problem in found.found] if isinstance(found, Problems) else [vars(found)["field"]]
+    assert field in fields
+    assert nobody()
+    cells = {heading.lower(): value for heading, value in said.administrator.items()}
+    answer = client.post("/", {"code": good, "slug": said.slug, "name": said.name, "country": said.country} | cells)
+    assert answer.status_code == 422 and f'id="id_{field.lower()}_error"' in answer.content.decode()
+    assert nobody()
+    first_run.begin(good, told(), act())
+
+
+def test_who_guesses_codes_is_stopped_soon(db: None, client: Client) -> None:
+    good = code()
+    for _ in range(10):
+        assert client.post("/", SAID | {"code": "ABCD"}).status_code == 422
+    assert client.post("/", SAID | {"code": good}).status_code == 429
+    assert nobody()
+
+
+def test_another_site_cannot_send_the_form(db: None) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/", SAID | {"code": code()})
+    assert answer.status_code == 403 and nobody()
+
+
+def test_an_agency_without_users_gets_its_administrator(db: None) -> None:
+    agency = cast.agency()
+    first_run.begin(first_run.new_code(NOW), told(name="Springfield Police"), act())
+    agency.refresh_from_db()
+    assert agency.name == "Springfield Police" and models.Agency.objects.count() == 1
+    assert models.User.objects.get().role.administrator
+
+
+def test_the_server_prints_the_code_while_there_is_nobody(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    serving._say_how_to_begin()
+    printed = capsys.readouterr().err.strip()
+    assert printed.startswith("There is nobody here yet.") and "within 24 hours" in printed
+    first_run.begin(printed.rpartition(" ")[2], told(), replace(act(), at=datetime.now(UTC)))
+    serving._say_how_to_begin()
+    assert capsys.readouterr().err == ""

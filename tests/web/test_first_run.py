@@ -1,0 +1,29 @@
+"""The first page in a browser: from nothing to an administrator who is signed in."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from pytest_django import Settings
+
+from tests.accounts.conftest import GOOD
+from tests.accounts.test_first_run import SAID, code
+from tests.web.looks import barriers
+
+
+@pytest.mark.any_database
+def test_an_administrator_begins_in_a_browser(
+    page: Page, transactional_db: None, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MUSTER_HOME = tmp_path
+    page.goto("/")
+    assert barriers(page) == []
+    page.get_by_role("button", name="Make the agency").click()
+    assert page.locator(".usa-alert--error").is_visible() and barriers(page) == []
+    for name, value in (SAID | {"code": code()}).items():
+        page.fill(f"[name={name}]", value)
+    page.get_by_role("button", name="Make the agency").click()
+    page.get_by_label("Password", exact=True).fill(GOOD)
+    page.get_by_label("The same password again").fill(GOOD)
+    page.get_by_role("button", name="Register").click()
+    page.get_by_role("heading", name="Welcome, Ann").wait_for()
