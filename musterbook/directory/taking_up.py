@@ -73,8 +73,6 @@ def _in_turn() -> Iterator[models.Agency]:
     """The agencies that have something to do, first the one whose last import began the longest ago."""
     to_do = models.Import.objects.filter(Q(state="waiting") | Q(state="running"), finished_at=None)
     first = dict(to_do.order_by().values_list("agency").annotate(Min("pk")))
-    if not first:
-        return
     begun = models.Import.objects.filter(agency__in=first).exclude(state="waiting").order_by()
     last = dict(begun.values_list("agency").annotate(Max("started_at")))
     agencies = models.Agency.objects.in_bulk(first)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from musterbook.core.policy import Mode
@@ -369,6 +369,23 @@ def test_the_import_of_a_worker_that_died_is_taken_up_again() -> None:
     assert work("two")
     done = now(record)
     assert (done.state, done.worker, done.attempts) == ("applied", "two", 2)
+
+
+def test_what_a_dead_command_left_behind_has_failed_and_there_is_nothing_to_do() -> None:
+    made = agency()
+    record = applied(made, people(1)).record
+    models.Import.objects.filter(pk=record.pk).update(state="running", finished_at=None, worker="")
+    assert not work()
+    assert now(record).state == "failed"
+
+
+def test_where_one_writer_is_all_nobody_s_session_is_ended() -> None:
+    made = agency()
+    with locks.if_free(made) as free:
+        assert free
+        if connection.vendor == "sqlite":
+            locks.end_holder(made)
+        assert work() is False
 
 
 def test_who_looks_in_between_does_not_bury_it() -> None:

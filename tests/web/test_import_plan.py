@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -342,6 +343,14 @@ def nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "wait", lambda record, _: record)
     # On PostgreSQL signs of life are told beside the transaction of the test that they came from, and last a while.
     monkeypatch.setattr(progressing, "seen", list)
+
+
+def test_a_plan_is_kept_as_long_as_its_file(chief: Client, settings: Settings) -> None:
+    first = settings.MUSTER_HOME / "plans" / preview(chief, person(7)).rpartition("/")[2]
+    os.utime(first, (0, 0))
+    assert first.exists()
+    preview(chief, person(8))
+    assert not first.exists()
 
 
 def test_an_import_that_waits_for_a_worker_says_so_and_can_be_cancelled(chief: Client, nobody_at_work: None) -> None:
