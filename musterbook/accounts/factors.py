@@ -7,13 +7,13 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from musterbook import secrecy
 from musterbook.accounts import kinds, registration, requests
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
-from musterbook.directory.models import User
+from musterbook.directory.models import Role, User
 from musterbook.directory.trail import Act
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -45,6 +45,12 @@ def lacks(account: Account) -> bool:
 def _of(account: Account) -> "QuerySet[Authenticator]":
     found: QuerySet[Authenticator] = Authenticator.objects.filter(user=account, type__in=_FACTORS)
     return found
+
+
+def without(role: Role, most: int = 10_000) -> int:
+    """How many active users with the role have no second factor; `most` + 1 if they are more than that."""
+    theirs = Authenticator.objects.filter(user__user=OuterRef("pk"), type__in=_FACTORS)
+    return User.objects.filter(~Exists(theirs), role=role, active=True).order_by()[: most + 1].count()
 
 
 def remove_all(user: User, act: Act) -> bool:

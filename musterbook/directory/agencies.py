@@ -106,6 +106,8 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
         agency.default_country = told.country
     if told.mail is not None:
         agency.sends_mail = told.mail
+    if told.mails_off is not None:
+        agency.mails_off = list(told.mails_off)
     if told.limit is not None:
         limit = told.limit
         agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
@@ -188,15 +190,18 @@ def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str)
 
 
 def _settings(agency: models.Agency) -> dict[str, str]:
-    """All that an agency file can say of an agency, each under a name of its own."""
+    """All that an agency file can say of an agency, and what imports remember, each under a name of its own."""
     limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
     told = {
         "name": agency.name,
         "default_country": agency.default_country,
         "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
         "mail": "true" if agency.sends_mail else "false",
+        "mails_off": ", ".join(agency.mails_off),
         **{name: str(getattr(agency, name)) for name in ACCOUNTS},
     }
+    for heading, column in agency.mapping.items():
+        told[f"heading {heading}"] = column or "(not read)"
     for provider in agency.sign_on:
         told[f"sign_on {provider['slug']}"] = sign_on_file.shown(provider)
     for role in models.Role.objects.filter(agency=agency).order_by("pk"):

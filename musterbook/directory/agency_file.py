@@ -18,18 +18,20 @@ ADMINISTRATOR = "Admin"
 """The one role that is always there, has every permission, and cannot be changed."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_SETTINGS = (
+SETTINGS = (
     "slug",
     "name",
     "default_country",
     "deactivation_limit",
     "mail",
+    "mails_off",
     "accounts",
     "sign_on",
     "roles",
     "ranks",
     "groups",
 )
+"""All that a file can say."""
 RESERVED = ("health", "static")
 """Addresses that are no agency's."""
 ACCOUNTS = {
@@ -41,6 +43,9 @@ ACCOUNTS = {
     "idle_minutes": (1, 720),
 }
 """What can be set about accounts, and from what to what; each is a column of the agency."""
+MAILS = ("invitation", "welcome", "reactivated", "deactivated")
+"""The kinds of mails that an agency can do without; what tells of an account's safety always leaves."""
+MOST = 2**31 - 1
 _LONGEST_SLUG, _LONGEST = 63, 255
 ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What no name may hold."""
@@ -76,7 +81,7 @@ def read_country(text: str) -> str | None:
 class AgencyFile:
     """What an agency file says. Of roles, ranks and groups None means that it says nothing; ids in them are 0.
 
-    `limit`, `mail` None: likewise.
+    `limit`, `mail`, `mails_off` None: likewise.
     """
 
     slug: str
@@ -84,6 +89,8 @@ class AgencyFile:
     country: str | None = None
     limit: DeactivationLimit | None = None
     mail: bool | None = None
+    mails_off: tuple[str, ...] | None = None
+    """Those of MAILS that do not leave."""
     accounts: Mapping[str, int] = field(default_factory=dict)
     """Those of ACCOUNTS that the file names."""
     second_factor_roles: frozenset[str] | None = None
@@ -118,13 +125,14 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
 
     def agency(self, told: Mapping[str, Any]) -> AgencyFile:
-        self._keys(told, "the file", _SETTINGS)
+        self._keys(told, "the file", SETTINGS)
         return AgencyFile(
             slug=self._slug(told),
             name=self._text(told, "name", "the file"),
             country=self._country(told) if "default_country" in told else None,
             limit=self._limit(told["deactivation_limit"]) if "deactivation_limit" in told else None,
             mail=self._flag(told, "mail", "the file") if "mail" in told else None,
+            mails_off=self._mails_off(told["mails_off"]) if "mails_off" in told else None,
             **self._accounts(told.get("accounts", {})),
             sign_on=sign_on_file.read(told["sign_on"], self.problems) if "sign_on" in told else None,
             roles=self._each(told, "roles", self._role),
@@ -159,6 +167,12 @@ class _Reading:
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }
 
+    def _mails_off(self, told: object) -> tuple[str, ...]:
+        if not isinstance(told, list) or not set(map(str, told)) <= set(MAILS):
+            self.problems.append(f"mails_off is {told!r}: write a list of any of these: {', '.join(MAILS)}.")
+            return ()
+        return tuple(kind for kind in MAILS if kind in told)
+
     def _country(self, told: Mapping[str, Any]) -> str:
         country = read_country(str(told["default_country"]))
         if country is None:
@@ -175,7 +189,7 @@ class _Reading:
         self._keys(told, place, ("users", "percent", "most"))
         for name, value in told.items():
             whole = isinstance(value, int) and not isinstance(value, bool)
-            if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value < 2**31:
+            if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
                 self.problems.append(f"{place}.{name} is {value!r}: write a number from 0 on.")
             elif name == "percent" and value > 100:
                 self.problems.append(f"{place}.percent is {value}: write a number from 0 to 100.")

@@ -167,7 +167,9 @@ def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: 
     ]
     frames.insert(
         models.Mail,
-        pl.concat(mails).with_columns(
+        pl.concat(mails)
+        .filter(~pl.col("kind").is_in(agency.mails_off))
+        .with_columns(
             agency_id=pl.lit(agency.pk),
             of_id=pl.lit(of, pl.Int64),
             created_at=pl.lit(frames.stamp(act.at)),

@@ -22,6 +22,8 @@ class Agency(models.Model):
     limit_percent = models.FloatField(default=10)
     limit_most = models.PositiveIntegerField(default=500)
     sends_mail = models.BooleanField(default=True)
+    mails_off = models.JSONField(default=list)
+    """The kinds of mails that do not leave, of those that an agency can do without."""
     mapping = models.JSONField(default=dict)
     """Heading → column, as the operator mapped it last (rule F5)."""
     created_at = models.DateTimeField()

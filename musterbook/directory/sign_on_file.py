@@ -47,29 +47,38 @@ def _provider(told: Mapping[str, Any], place: str, problems: list[str]) -> Provi
     wrong = [f"there is no setting “{name}”. There are: {', '.join(known)}." for name in told if name not in known]
     wrong += [f"{name} is {text!r}, which is no text." for name, text in texts.items() if not isinstance(text, str)]
     wrong += [f"{name} is {flag!r}. Write true or false." for name, flag in flags.items() if not isinstance(flag, bool)]
-    read = {name: str(text).strip() for name, text in texts.items()} | {"match": str(texts["match"]) or "email"}
-    problems.extend(f"{place}: {problem}" for problem in (*wrong, *_wrong(read)))
-    return _kept(read) | flags
+    read, found = provider({name: str(text) for name, text in texts.items()} | flags)
+    wrong += [f"{name} {sentence}" for name, sentence in found]
+    problems.extend(f"{place}: {problem}" for problem in wrong)
+    return read
 
 
-def _wrong(told: Provider) -> list[str]:
+def provider(told: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
+    """A provider as it is kept, of texts and flags; and what is wrong with it: each setting, and what to say after its name."""
+    known = (*_COMMON, *_OF_KIND[told["kind"]])
+    texts = {name: told.get(name, "").strip() for name in known if name not in _FLAGS}
+    texts["match"] = texts["match"] or "email"
+    return _kept(texts) | {name: told.get(name, False) for name in _FLAGS}, _wrong(texts)
+
+
+def _wrong(told: Provider) -> list[tuple[str, str]]:
     """What is wrong with a provider's texts."""
     wrong = []
     if not _SLUG.fullmatch(told["slug"]):
-        wrong.append(f"slug is “{told['slug']}”: write lower-case letters, digits and single hyphens, like entra.")
+        wrong.append(("slug", f"is “{told['slug']}”: write lower-case letters, digits and single hyphens, like entra."))
     if told["match"] not in MATCHES:
-        wrong.append(f"match is “{told['match']}”: write “email” or “external_id”.")
+        wrong.append(("match", f"is “{told['match']}”: write “email” or “external_id”."))
     if told["match"] == "external_id" and not told["claim"]:
-        wrong.append("claim is missing: name the claim or attribute that holds the external id.")
+        wrong.append(("claim", "is missing: name the claim or attribute that holds the external id."))
     needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
-    wrong += [f"{name} is missing." for name in needed[told["kind"]] if not told[name]]
+    wrong += [(name, "is missing.") for name in needed[told["kind"]] if not told[name]]
     wrong += [
-        f"{name} is “{told[name]}”, which is no address that begins with https://."
+        (name, f"is “{told[name]}”, which is no address that begins with https://.")
         for name in ("server", "sso_url") if told.get(name) and not _is_secure(told[name])
     ]  # fmt: skip
     variable = told.get("client_secret_env")
     if variable and not os.environ.get(variable):
-        wrong.append(f"client_secret_env names {variable}, and there is no such environment variable.")
+        wrong.append(("client_secret_env", f"names {variable}, and there is no such environment variable."))
     return wrong
 
 
@@ -84,8 +93,9 @@ def _is_secure(address: str) -> bool:
 
 
 def _kept(told: Provider) -> Provider:
-    secret = told.pop("client_secret", "") or os.environ.get(told.pop("client_secret_env", ""), "")
-    return told | {"secret": secrecy.seal(secret) if secret else ""}
+    secret = told.get("client_secret", "") or os.environ.get(told.get("client_secret_env", ""), "")
+    kept = {name: text for name, text in told.items() if not name.startswith("client_secret")}
+    return kept | {"secret": secrecy.seal(secret) if secret else ""}
 
 
 def shown(provider: Provider) -> str:

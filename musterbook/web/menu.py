@@ -65,11 +65,24 @@ ADMIN: tuple[Section, ...] = (
             Entry("Groups", "groups", "Who is in them, and who monitors them.", "users.view"),
             Entry("Ranks", "ranks", "Their names and their order.", "ranks.manage"),
             Entry("Roles", "roles", "What users may do.", "roles.manage"),
+            Entry(
+                "Agency settings", "agency_settings", "Limits, passwords, mails, single sign-on.", "agency.configure"
+            ),
         ),
     ),
     Section("Records", ()),
 )
 """The menu bar."""
+
+SETTINGS = (
+    Entry("Details", "agency_settings"),
+    Entry("Imports", "agency_imports"),
+    Entry("Sign-in and passwords", "agency_accounts"),
+    Entry("Second factors", "agency_second_factors"),
+    Entry("Mails", "agency_mails"),
+    Entry("Single sign-on", "agency_sign_on"),
+)
+"""The sections of an agency's settings."""
 
 MY_ACCOUNT = (
     Entry("Details", "my_account", "What the directory has of you, and your time zone."),

@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from musterbook.accounts import sign_on
 from musterbook.web import (
+    agency_settings,
+    agency_sign_on,
     all_users,
     entrance,
     groups,
@@ -56,6 +58,16 @@ urlpatterns = [
     path("roles/add", roles.add, name="role_add"),
     path("roles/<int:pk>/", roles.one, name="role"),
     path("roles/<int:pk>/delete", roles.delete, name="role_delete"),
+    path("settings/", agency_settings.details, name="agency_settings"),
+    path("settings/imports", agency_settings.imports, name="agency_imports"),
+    path("settings/imports/forget", agency_settings.forget, name="agency_forget"),
+    path("settings/accounts", agency_settings.accounts, name="agency_accounts"),
+    path("settings/second-factors", agency_settings.second_factors, name="agency_second_factors"),
+    path("settings/mails", agency_settings.mails, name="agency_mails"),
+    path("settings/sign-on/", agency_sign_on.listed, name="agency_sign_on"),
+    path("settings/sign-on/add-<str:kind>", agency_sign_on.add, name="agency_sign_on_add"),
+    path("settings/sign-on/<str:slug>/", agency_sign_on.one, name="agency_sign_on_one"),
+    path("settings/sign-on/<str:slug>/remove", agency_sign_on.remove, name="agency_sign_on_remove"),
     path("imports/", import_history.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.urls import URLPattern, get_resolver
 
+from musterbook import secrecy
 from musterbook.directory import models
 
 OPEN = {
@@ -16,7 +17,7 @@ OPEN = {
 WITHIN = {"import_users": "users.import"}
 """Pages that take a form of somebody whose session has ended; they look at the permission after that."""
 
-SAME_EVERYWHERE = {"import_example", "export_users"}
+SAME_EVERYWHERE = {"import_example", "export_users", "agency_sign_on_add"}
 """Pages that vary, but not by anything that an agency has."""
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -61,6 +62,15 @@ def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
     return lambda agency: {"pk": model.objects.filter(agency=agency).first().pk}
 
 
+def _provider(agency: models.Agency) -> Mapping[str, Any]:
+    provider = {
+        "slug": "county", "kind": "oidc", "name": f"County {EVIL}", "server": "https://county.example", "client_id": EVIL,
+        "match": "email", "claim": "", "trust_email": False, "second_factor": False, "secret": secrecy.seal("hush"),
+    }  # fmt: skip
+    models.Agency.objects.filter(pk=agency.pk).update(sign_on=[provider])
+    return {"slug": "county"}
+
+
 THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(
         ("import", "import_cancel", "import_undo", "import_mend", "import_read", "import_results", "import_errors"),
@@ -71,6 +81,8 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(("group", "group_edit", "group_delete", "group_monitor"), _pk(models.Group)),
     **dict.fromkeys(("rank", "rank_move", "rank_delete"), _pk(models.Rank)),
     **dict.fromkeys(("role", "role_delete"), _pk(models.Role)),
+    **dict.fromkeys(("agency_sign_on_one", "agency_sign_on_remove"), _provider),
+    "agency_sign_on_add": lambda _: {"kind": "saml"},
     "import_waiting": lambda _: {"token": "x" * 32},
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

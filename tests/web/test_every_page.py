@@ -97,7 +97,7 @@ def test_what_users_are_called_stays_text(springfield: Springfield) -> None:
     for model in (models.Role, models.Rank, models.Group):
         model.objects.filter(agency=agency).update(name=EVIL)
     models.Import.objects.filter(agency=agency).update(file_name=EVIL, actor=EVIL)
-    models.Agency.objects.update(name=EVIL)
+    models.Agency.objects.update(name=EVIL, mapping={EVIL: "EMAIL"})
     client = signed_in("user.1")
     assert {one.name for one in PAGES if not _is_text(client.get(f"/springfield/{one.path(agency)}"))} == set()
 

@@ -1,0 +1,261 @@
+"""The forms of an agency's settings, a section each: what each setting is called, and what to know before it is changed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+
+from musterbook.directory import models
+from musterbook.directory.agency_file import ACCOUNTS, MAILS
+from musterbook.directory.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
+
+
+class Section(forms.Form):
+    """Some settings, and the values that were shown, by which it is known what was changed here and what elsewhere."""
+
+    settings: tuple[str, ...] = ()
+    shown = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
+
+    def __init__(self, agency: models.Agency, sent: Any = None) -> None:
+        now = {name: getattr(agency, name) for name in self.settings}
+        super().__init__(sent, initial=self.fields_of(now) | {"shown": json.dumps(now)})
+
+    def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings as the fields show them."""
+        return dict(settings)
+
+    def told(self) -> dict[str, Any]:
+        """The settings as they were typed or chosen."""
+        return {name: self.cleaned_data[name] for name in self.settings}
+
+    def seen(self) -> dict[str, Any]:
+        """The settings as they were shown; none, if that is not to be known."""
+        return as_object(self.cleaned_data["shown"])
+
+    def overtaken(self, by: Overtaken) -> None:
+        """Says what somebody else has changed meanwhile; sent again, what is typed here stands."""
+        for name, now in by.now.items():
+            self.add_error(
+                name, f"Somebody has set this to {_said(now)} meanwhile. Save again to set it as it is here."
+            )
+        self.data = {
+            **{name: self[name].value() for name in self.fields},
+            "shown": json.dumps(self.seen() | dict(by.now)),
+        }
+
+
+def as_object(text: str) -> dict[str, Any]:
+    """A JSON object that a page sent back; an empty one for anything else."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"“{', '.join(value) if isinstance(value, list) else value}”"
+
+
+def _number(name: str, label: str, about: str = "") -> forms.Field:
+    """A number within the bounds of that setting, with what to write as the one sentence for whatever is wrong."""
+    least, most = (ACCOUNTS | LIMITS)[name]
+    kind = forms.FloatField if name == "limit_percent" else forms.IntegerField
+    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), bounds(name))
+    widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
+    return kind(
+        label=label, min_value=least, max_value=most, help_text=about, error_messages=wrong, widget=widget, localize=False
+    )  # fmt: skip
+
+
+class Details(Section):
+    """What the agency is called, and where it is."""
+
+    settings = DETAILS
+    name = forms.CharField(label="Name of the agency", max_length=255)
+    default_country = forms.CharField(
+        label="Default country", max_length=255, required=False,
+        help_text="Two letters, such as US. Phone numbers without a country code are of it.",
+    )  # fmt: skip
+
+
+class Limits(Section):
+    """How many users a synchronize import deactivates unasked."""
+
+    settings = tuple(LIMITS)
+    limit_users = _number("limit_users", "Users who may always be deactivated")
+    limit_percent = _number("limit_percent", "Or percent of the Active users", "Whichever of the two is more.")
+    limit_most = _number("limit_most", "But never more users than")
+
+    def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The percentage without a point where it is a whole number."""
+        return {**settings, "limit_percent": f"{settings['limit_percent']:g}"}
+
+
+class Accounts(Section):
+    """Invitations, passwords, locks and sessions."""
+
+    settings = tuple(ACCOUNTS)
+    invitation_days = _number(
+        "invitation_days", "Days that an invitation lives", "Holds for invitations that leave from now on."
+    )
+    password_length = _number(
+        "password_length", "Fewest characters of a password",
+        "12 or more are advised, 8 are the fewest. Holds for passwords that are chosen from now on.",
+    )  # fmt: skip
+    password_days = _number(
+        "password_days", "Days after which a password must be changed",
+        "0: never, as is advised. Whoever has an older one chooses another when they next sign in.",
+    )  # fmt: skip
+    lock_failures = _number("lock_failures", "Failed sign-ins within 15 minutes that lock an account")
+    lock_minutes = _number(
+        "lock_minutes", "Minutes after which a lock ends by itself",
+        "0: when an administrator ends it, or by a new password through mail. An administrator's own lock ends after 15 at most.",
+    )  # fmt: skip
+    idle_minutes = _number(
+        "idle_minutes", "Minutes without use that end a session", "Holds at once. After 12 hours all sessions end."
+    )
+
+
+_MAILS = {
+    "invitation": "Invitations, to whom an import or an edit lets register",
+    "welcome": "Welcome, to who has registered",
+    "reactivated": "Your access is back",
+    "deactivated": "Your access has ended",
+}
+
+
+class Mails(Section):
+    """Which mails leave."""
+
+    settings = MAIL
+    sends_mail = forms.BooleanField(
+        label="Imports and edits send mails", required=False,
+        help_text="Whoever imports can say otherwise for one import.",
+    )  # fmt: skip
+    kinds = forms.MultipleChoiceField(
+        label="Of these kinds", choices=[(kind, _MAILS[kind]) for kind in MAILS], required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="An invitation that somebody sends by hand leaves all the same.",
+    )  # fmt: skip
+
+    def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The kinds that leave are ticked."""
+        return {
+            "sends_mail": settings["sends_mail"],
+            "kinds": [kind for kind in MAILS if kind not in settings["mails_off"]],
+        }
+
+    def told(self) -> dict[str, Any]:
+        """The kinds that are not ticked are off."""
+        off = [kind for kind in MAILS if kind not in self.cleaned_data["kinds"]]
+        return {"sends_mail": self.cleaned_data["sends_mail"], "mails_off": off}
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """The setting is not called as its field is."""
+        super().add_error("kinds" if field == "mails_off" else field, error)
+
+
+class SecondFactors(forms.Form):
+    """Roles whose users must have a second factor."""
+
+    shown = forms.CharField(widget=forms.HiddenInput, required=False)
+    roles = forms.MultipleChoiceField(
+        label="Users with these roles must sign in with a second factor", required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )  # fmt: skip
+
+    def __init__(self, roles: Iterable[models.Role], sent: Any = None) -> None:
+        self._asked = [role.pk for role in roles if role.second_factor]
+        super().__init__(sent, initial={"roles": self._asked, "shown": " ".join(map(str, self._asked))})
+        self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice
+
+    def told(self) -> frozenset[int]:
+        """The roles that were chosen."""
+        return frozenset(map(int, self.cleaned_data["roles"]))
+
+    def seen(self) -> frozenset[int]:
+        """Those that were when the page was shown."""
+        numbers = self.cleaned_data["shown"].split()
+        return frozenset(int(number) for number in numbers if number.isascii() and number.isdigit())
+
+
+_MATCHES = [("email", "by their e-mail address"), ("external_id", "by their external id")]
+
+
+class Provider(forms.Form):
+    """What both kinds of providers have."""
+
+    kind = ""
+    shown = forms.CharField(widget=forms.HiddenInput, required=False)
+    slug = forms.CharField(
+        label="Short name", max_length=63,
+        help_text="The addresses that the provider must know are made of it; it cannot be changed later. Such as entra.",
+    )  # fmt: skip
+    name = forms.CharField(label="Name", max_length=255, help_text="On the button: “Sign in with …”.")
+
+    match = forms.ChoiceField(label="It knows our users", choices=_MATCHES, widget=forms.RadioSelect, initial="email")
+    claim = forms.CharField(
+        label="Claim or attribute with the external id", max_length=255, required=False,
+        help_text="Only where it knows users by their external id, such as employeeid.",
+    )  # fmt: skip
+    trust_email = forms.BooleanField(
+        label="Its e-mail addresses count without its word that it has verified them", required=False,
+        help_text="Only for a provider of your own: whoever can choose an address there could come in as somebody else.",
+    )  # fmt: skip
+    second_factor = forms.BooleanField(
+        label="Who must have a second factor needs one here too", required=False,
+        help_text="Otherwise the provider answers for it.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, there: bool, **more: Any) -> None:
+        """`there`: it has been added before."""
+        super().__init__(*args, **more)
+        if there:
+            del self.fields["slug"]
+        last = ("match", "claim", "trust_email", "second_factor")
+        self.order_fields([name for name in self.fields if name not in last])
+
+    def told(self, slug: str = "") -> dict[str, Any]:
+        """The provider as an agency file would tell it; a blank secret is left out."""
+        said = {name: value for name, value in self.cleaned_data.items() if name != "shown"}
+        return said | {"kind": self.kind, "slug": slug or said["slug"]}
+
+
+class Oidc(Provider):
+    """A provider that speaks OpenID Connect."""
+
+    kind = "oidc"
+    server = forms.CharField(
+        label="Issuer", max_length=2000, widget=forms.URLInput, help_text="What stands before /.well-known/openid-configuration."
+    )  # fmt: skip
+    client_id = forms.CharField(label="Client id", max_length=2000)
+    client_secret = forms.CharField(
+        label="Client secret", max_length=2000, required=False, widget=forms.PasswordInput({"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, there: bool, **more: Any) -> None:
+        super().__init__(*args, there=there, **more)
+        secret = "It is kept sealed and never shown."
+        self.fields["client_secret"].help_text = (
+            f"{secret} Leave it blank to keep the one there is." if there else secret
+        )
+
+
+class Saml(Provider):
+    """A provider that speaks SAML."""
+
+    kind = "saml"
+    entity_id = forms.CharField(label="Entity id", max_length=2000)
+    sso_url = forms.CharField(label="Address for signing in", max_length=2000, widget=forms.URLInput)
+    certificate = forms.CharField(
+        label="Signing certificate", max_length=20_000, widget=forms.Textarea({"rows": 6, "spellcheck": "false"}),
+        help_text="With or without its first and last line.",
+    )  # fmt: skip
+
+
+PROVIDERS = {"oidc": Oidc, "saml": Saml}
+"""Kind → its form."""

@@ -1,0 +1,138 @@
+"""Agency settings: a page for each section, which saves by itself."""
+
+from typing import Any
+
+from allauth.account.decorators import reauthentication_required
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from musterbook.accounts import factors, requests
+from musterbook.core.policy import Operator
+from musterbook.directory import agency_settings, models, permissions, queries
+from musterbook.directory.agency_settings import Overtaken
+from musterbook.directory.vocabularies import Unfit
+from musterbook.web import menu
+from musterbook.web.agency_forms import Accounts, Details, Limits, Mails, SecondFactors, Section
+from musterbook.web.permission import account, needs
+
+PERMISSION = "agency.configure"
+
+
+@needs(PERMISSION)
+def details(request: HttpRequest) -> HttpResponseBase:
+    """What the agency is called, and its country."""
+    return _section(request, Details, "agency_settings", "The details are saved.", title="Agency settings")
+
+
+@needs(PERMISSION)
+def imports(request: HttpRequest) -> HttpResponseBase:
+    """How many a synchronize import deactivates unasked; what imports remember of headings."""
+    mapping = sorted(requests.agency(request).mapping.items())
+    intro = (
+        "A synchronize import that would deactivate more users than this waits until somebody types their number. "
+        "So a file that was cut off takes nobody's access away."
+    )
+    return _section(
+        request, Limits, "agency_imports", "The limit is saved.", title="Imports", intro=intro, mapping=mapping
+    )
+
+
+@require_POST
+@needs(PERMISSION)
+def forget(request: HttpRequest) -> HttpResponseBase:
+    """Forgets which column a heading was mapped to."""
+    heading = request.POST.get("heading", "")
+    if agency_settings.forget_heading(requests.agency(request), heading, requests.act(request)):
+        messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
+    return redirect("agency_imports")
+
+
+@needs(PERMISSION)
+def accounts(request: HttpRequest) -> HttpResponseBase:
+    """Rules for invitations, passwords, locks and sessions."""
+    answer: Any = _secure_section if request.method == "POST" else _section
+    found: HttpResponseBase = answer(
+        request, Accounts, "agency_accounts", "The rules are saved.", title="Sign-in and passwords"
+    )
+    return found
+
+
+@needs(PERMISSION)
+def mails(request: HttpRequest) -> HttpResponseBase:
+    """Which mails leave."""
+    intro = "What tells users of their account's safety (a new password, a new address, a lock, second factors) always leaves."
+    return _section(
+        request, Mails, "agency_mails", "What mails leave is saved.", title="Mails", intro=intro,
+        no_server=settings.MAIL_SERVER is None,
+    )  # fmt: skip
+
+
+def _section(request: HttpRequest, kind: type[Section], name: str, saved: str, **about: Any) -> HttpResponseBase:
+    """One section's page; `saved`: what to say when it was saved."""
+    agency = requests.agency(request)
+    form = kind(agency, request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid() and _saved(request, agency, form):
+        messages.success(request, saved)
+        return redirect(name)
+    return page(request, "agency_section.html", form=form, **about)
+
+
+_secure_section = reauthentication_required(_section)
+
+
+def _saved(request: HttpRequest, agency: models.Agency, form: Section) -> bool:
+    try:
+        agency_settings.change(agency, form.told(), form.seen(), requests.act(request))
+    except Unfit as unfit:
+        form.add_error(unfit.field, unfit.sentence)
+    except Overtaken as overtaken:
+        form.overtaken(overtaken)
+    else:
+        return True
+    return False
+
+
+def page(request: HttpRequest, template: str, **about: Any) -> HttpResponseBase:
+    """A page of the settings, beside their menu."""
+    side = menu.shown(menu.SETTINGS, request, account(request).user)
+    form = about.get("form")
+    status = 422 if form is not None and form.is_bound and form.errors else 200
+    return render(request, template, about | {"side": side}, status=status)
+
+
+def operator(request: HttpRequest) -> Operator:
+    """Who is signed in, as the one who acts."""
+    return queries.operator(requests.agency(request), account(request).user.external_id)
+
+
+@needs(PERMISSION)
+def second_factors(request: HttpRequest) -> HttpResponseBase:
+    """The roles whose users must have a second factor."""
+    every = models.Role.objects.filter(agency=requests.agency(request)).order_by("-administrator", "name_key")
+    mine = operator(request).permissions
+    may = [role for role in every if permissions.of(role) <= mine]
+    others = [role for role in every if role not in may]
+    form = SecondFactors(may, request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        answer: HttpResponseBase = _ask(request, form, may)
+        return answer
+    return page(request, "agency_second_factors.html", form=form, others=others)
+
+
+@reauthentication_required
+def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> HttpResponseBase:
+    """Saves it; before a role is newly asked for, says how many it stops until they have set one up."""
+    new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
+    if new and request.POST.get("agreed") != " ".join(str(role.pk) for role in new):
+        me = account(request)
+        stopped = [(role, factors.without(role)) for role in new]
+        own = me.user.role in new and not factors.has(me)
+        agreed = " ".join(str(role.pk) for role in new)
+        return page(request, "agency_second_factors_agree.html", form=form, stopped=stopped, own=own, agreed=agreed)
+    agency, act = requests.agency(request), requests.act(request)
+    agency_settings.ask_second_factors(agency, form.told(), form.seen(), act, operator(request))
+    messages.success(request, "Who must have a second factor is saved.")
+    return redirect("agency_second_factors")

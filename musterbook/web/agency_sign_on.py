@@ -1,0 +1,144 @@
+"""Agency settings, single sign-on: the providers, each on a page of its own; what is secret is never shown again."""
+
+from typing import Any
+
+from allauth.account.decorators import reauthentication_required
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+
+from musterbook.accounts import requests
+from musterbook.directory import agency_sign_on
+from musterbook.directory.agency_sign_on import Overtaken, UnknownProvider
+from musterbook.directory.permissions import ALL
+from musterbook.directory.sign_on_file import Provider
+from musterbook.directory.vocabularies import Unfit
+from musterbook.web.agency_forms import PROVIDERS
+from musterbook.web.agency_settings import PERMISSION, operator, page
+from musterbook.web.permission import account, needs, refuse
+
+_KINDS = {"oidc": "OpenID Connect", "saml": "SAML"}
+
+
+@needs(PERMISSION)
+def listed(request: HttpRequest) -> HttpResponseBase:
+    """The providers that there are."""
+    providers = [(one, _KINDS[one["kind"]]) for one in requests.agency(request).sign_on]
+    return page(request, "agency_sign_on.html", providers=providers, may=not _lacking(request))
+
+
+def _lacking(request: HttpRequest) -> list[str]:
+    """What the operator's role lacks: a provider says who somebody is, so whoever sets one needs every permission."""
+    return sorted(ALL - operator(request).permissions)
+
+
+@needs(PERMISSION)
+def add(request: HttpRequest, kind: str) -> HttpResponseBase:
+    """A new provider."""
+    if kind not in PROVIDERS:
+        raise Http404
+    if _lacking(request):
+        return refuse(request, *_lacking(request))
+    form = PROVIDERS[kind](request.POST if request.method == "POST" else None, there=False)
+    if form.is_bound and form.is_valid():
+        answer: HttpResponseBase = _add(request, form)
+        return answer
+    return _page(request, form)
+
+
+@reauthentication_required
+def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
+    told = form.told()
+    try:
+        agency_sign_on.add(requests.agency(request), told, requests.act(request), operator(request))
+    except Unfit as unfit:
+        form.add_error(unfit.field, unfit.sentence)
+        return _page(request, form)
+    messages.success(request, f"{told['name']} is added. Give it the addresses below, then try to sign in by it.")
+    return redirect("agency_sign_on_one", told["slug"])
+
+
+@needs(PERMISSION)
+def one(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """One provider, to be changed."""
+    provider = _find(request, slug)
+    if _lacking(request):
+        return refuse(request, *_lacking(request))
+    initial = provider | {"shown": agency_sign_on.mark(provider)}
+    sent = request.POST if request.method == "POST" else None
+    form = PROVIDERS[provider["kind"]](sent, there=True, initial=initial)
+    if form.is_bound and form.is_valid():
+        answer: HttpResponseBase = _change(request, form, slug)
+        return answer
+    return _page(request, form, provider)
+
+
+@reauthentication_required
+def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
+    agency, told = requests.agency(request), form.told(slug)
+    try:
+        agency_sign_on.change(agency, told, form.cleaned_data["shown"], requests.act(request), operator(request))
+    except Unfit as unfit:
+        form.add_error(unfit.field, unfit.sentence)
+        return _page(request, form, _find(request, slug))
+    except (Overtaken, UnknownProvider):
+        return _overtaken(request)
+    messages.success(request, f"{told['name']} is saved.")
+    return redirect("agency_sign_on")
+
+
+@needs(PERMISSION)
+def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Asks whether the provider is to be removed; removes it."""
+    provider = _find(request, slug)
+    if _lacking(request):
+        return refuse(request, *_lacking(request))
+    if request.method == "POST":
+        answer: HttpResponseBase = _remove(request, provider)
+        return answer
+    me = account(request)
+    shown = agency_sign_on.mark(provider)
+    return page(
+        request, "agency_sign_on_remove.html", provider=provider, shown=shown, no_password=not me.has_usable_password()
+    )
+
+
+@reauthentication_required
+def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
+    agency, shown = requests.agency(request), request.POST.get("shown", "")
+    try:
+        agency_sign_on.remove(agency, provider["slug"], shown, requests.act(request), operator(request))
+    except (Overtaken, UnknownProvider):
+        return _overtaken(request)
+    messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
+    return redirect("agency_sign_on")
+
+
+def _overtaken(request: HttpRequest) -> HttpResponseBase:
+    messages.error(
+        request, "Somebody has changed or removed this provider meanwhile, so nothing was saved. Look at it again."
+    )
+    return redirect("agency_sign_on")
+
+
+def _find(request: HttpRequest, slug: str) -> Provider:
+    try:
+        return agency_sign_on.find(requests.agency(request), slug)
+    except UnknownProvider:
+        raise Http404 from None
+
+
+def _page(request: HttpRequest, form: Any, provider: Provider | None = None) -> HttpResponseBase:
+    addresses = _addresses(request, provider) if provider else []
+    return page(
+        request, "agency_sign_on_one.html", form=form, provider=provider, kind=_KINDS[form.kind], addresses=addresses
+    )
+
+
+def _addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
+    """What the provider must know of us."""
+    start = f"{settings.MUSTER_URL}/{requests.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
+    if provider["kind"] == "oidc":
+        return [("Redirect address", f"{start}/login/callback/")]
+    return [("Assertion consumer", f"{start}/acs/"), ("Audience (our entity id and metadata)", f"{start}/metadata/")]

@@ -1,0 +1,285 @@
+"""An agency's settings by section: what each can be, one event for what changed, and nobody's change lost."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musterbook import secrecy
+from musterbook.accounts import mails, registration
+from musterbook.core.policy import Operator
+from musterbook.directory import agencies, agency_file, agency_settings, agency_sign_on, models, queries
+from musterbook.directory.agency_settings import Overtaken
+from musterbook.directory.agency_sign_on import UnknownProvider
+from musterbook.directory.imports import Options
+from musterbook.directory.trail import Act
+from musterbook.directory.vocabularies import NotAllowed, Unfit
+from tests.accounts.conftest import GOOD
+from tests.directory.cast import NOW, agency, applied, person, user, whole
+
+pytestmark = pytest.mark.django_db
+ACT = Act(NOW, "E-1", "page")
+OIDC = {
+    "slug": "county", "kind": "oidc", "name": "County", "server": "https://login.county.example", "client_id": "muster",
+    "client_secret": "hush", "match": "email", "claim": "", "trust_email": True, "second_factor": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def made() -> models.Agency:
+    """An agency with an administrator (1) and a chief (5) whose role may configure it."""
+    made = agency()
+    models.Role.objects.filter(agency=made, name="Chief").update(permissions=["agency.configure"])
+    applied(made, [person(1, ROLE="Admin"), person(5, ROLE="Chief")], Options(mails=False))
+    return made
+
+
+def by(made: models.Agency, number: int = 1) -> Operator:
+    return queries.operator(made, f"E-{number}")
+
+
+def told(made: models.Agency) -> list[dict[str, Any]]:
+    """What each event tells that says that the agency was changed."""
+    whole(made)
+    found = models.Event.objects.filter(agency=made, kind="agency.changed").order_by("id")
+    return [json.loads(changes) for changes in found.values_list("changes", flat=True)]
+
+
+def change(made: models.Agency, **settings: object) -> None:
+    """Changes settings that were shown as they are."""
+    agency_settings.change(made, settings, {name: getattr(made, name) for name in settings}, ACT)
+
+
+def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
+    change(made, name=" Springfield Police ", default_country="us")
+    change(made, limit_users=1, limit_percent=2.5, limit_most=9)
+    change(made, password_length=8, idle_minutes=720)
+    change(made, sends_mail=False, mails_off=["deactivated", "welcome"])
+    file = f"""
+        slug = "{made.slug}"
+        name = "Springfield Police"
+        default_country = "US"
+        deactivation_limit = {{ users = 1, percent = 2.5, most = 9 }}
+        mail = false
+        mails_off = ["welcome", "deactivated"]
+        [accounts]
+        password_length = 8
+        idle_minutes = 720
+    """
+    assert agencies.apply(agency_file.read(file.encode()), ACT).changes == {}
+    assert told(made) == [
+        {"name": ["Springfield", "Springfield Police"], "default_country": ["", "US"]},
+        {"deactivation_limit": ["users 5, percent 10, most 500", "users 1, percent 2.5, most 9"]},
+        {"password_length": ["12", "8"], "idle_minutes": ["30", "720"]},
+        {"mail": ["true", "false"], "mails_off": ["", "welcome, deactivated"]},
+    ]
+
+
+def test_what_is_saved_as_it_was_is_no_event(made: models.Agency) -> None:
+    change(made, name=made.name, default_country="", limit_users=5)
+    assert told(made) == []
+
+
+BOUNDS = {**agency_file.ACCOUNTS, **agency_settings.LIMITS}
+
+
+@pytest.mark.parametrize(("name", "bounds"), BOUNDS.items(), ids=BOUNDS)
+def test_numbers_have_bounds(made: models.Agency, name: str, bounds: tuple[int, int]) -> None:
+    for good in bounds:
+        change(made, **{name: good})
+        assert getattr(models.Agency.objects.get(), name) == good
+    for bad in (bounds[0] - 1, bounds[1] + 1, True, "8", float("nan")):
+        with pytest.raises(Unfit, match=rf"number from {bounds[0]} to {bounds[1]:,}\.") as unfit:
+            change(made, **{name: bad})
+        assert unfit.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", ""), ("name", "a\nb"), ("name", "x" * 256), ("default_country", "USA"), ("default_country", "ZZ"),
+        ("mails_off", ["reset"]), ("mails_off", "welcome to all"), ("password_length", 7), ("password_length", 11.5),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(made: models.Agency, name: str, value: object) -> None:
+    with pytest.raises(Unfit) as unfit:
+        change(made, **{"idle_minutes": 5, name: value})
+    assert unfit.value.field == name
+    assert told(made) == []
+
+
+SHOWN: Mapping[str, object] = {"invitation_days": 7, "idle_minutes": 30}
+
+
+def test_two_who_change_different_settings_at_once_both_do(made: models.Agency) -> None:
+    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, ACT)
+    agency_settings.change(models.Agency.objects.get(), {**SHOWN, "invitation_days": 3}, SHOWN, ACT)
+    made.refresh_from_db()
+    assert (made.idle_minutes, made.invitation_days) == (5, 3)
+
+
+def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Agency) -> None:
+    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, ACT)
+    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, ACT)
+    with pytest.raises(Overtaken) as overtaken:
+        agency_settings.change(made, {"idle_minutes": 60, "invitation_days": 3}, SHOWN, ACT)
+    assert overtaken.value.now == {"idle_minutes": 5}
+    made.refresh_from_db()
+    assert (made.idle_minutes, made.invitation_days, len(told(made))) == (5, 7, 1)
+
+
+def ask(made: models.Agency, names: str, shown: str = "", number: int = 1) -> None:
+    roles = {role.name: role.pk for role in models.Role.objects.filter(agency=made)}
+    wanted, seen = ({roles[name] for name in of.split()} for of in (names, shown))
+    agency_settings.ask_second_factors(made, wanted, seen, ACT, by(made, number))
+
+
+def asked(made: models.Agency) -> set[str]:
+    return set(models.Role.objects.filter(agency=made, second_factor=True).values_list("name", flat=True))
+
+
+def test_second_factors_are_asked_of_roles_each_an_event_and_what_others_change_stays(made: models.Agency) -> None:
+    ask(made, "Admin Officer")
+    ask(made, "Chief Officer")
+    assert asked(made) == {"Admin", "Officer", "Chief"}
+    ask(made, "Officer Chief", "Admin Officer Chief")
+    assert asked(made) == {"Officer", "Chief"}
+    assert [list(changes) for changes in told(made)] == [
+        ["role admin"],
+        ["role officer"],
+        ["role chief"],
+        ["role admin"],
+    ]
+
+
+def test_nobody_changes_the_second_factor_of_a_role_that_may_do_more(made: models.Agency) -> None:
+    ask(made, "Admin")
+    with pytest.raises(NotAllowed):
+        ask(made, "Chief", "Admin", number=5)
+    assert asked(made) == {"Admin"}
+    ask(made, "Admin Chief Officer", "Admin", number=5)
+    assert asked(made) == {"Admin", "Chief", "Officer"}
+
+
+def test_a_role_of_another_agency_asks_for_nothing(made: models.Agency) -> None:
+    other = agency("shelbyville")
+    strangers = set(models.Role.objects.filter(agency=other).values_list("pk", flat=True))
+    agency_settings.ask_second_factors(made, strangers, set(), ACT, by(made))
+    assert asked(other) == asked(made) == set()
+
+
+def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> None:
+    file = [{**person(2), "Personnel no.": "E-2"}]
+    del file[0]["EXTERNAL_ID"]
+    text = "\n".join([",".join(file[0]), ",".join(file[0].values())]).encode()
+    applied(made, text, Options(mapping={"Personnel no.": "EXTERNAL_ID"}))  # type: ignore[arg-type]  # bytes will do
+    made.refresh_from_db()
+    assert agency_settings.forget_heading(made, "Personnel no.", ACT)
+    assert not agency_settings.forget_heading(made, "Personnel no.", ACT)
+    assert models.Agency.objects.get().mapping == {}
+    assert told(made) == [{"heading Personnel no.": ["EXTERNAL_ID", ""]}]
+
+
+def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_nowhere_told(made: models.Agency) -> None:
+    agency_sign_on.add(made, OIDC, ACT, by(made))
+    provider = agency_sign_on.find(made, "county")
+    agency_sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), ACT, by(made))
+    assert secrecy.unseal(agency_sign_on.find(made, "county")["secret"]) == "hush"
+    assert agency_sign_on.mark(provider) != mark(made)
+    agency_sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), ACT, by(made))
+    assert secrecy.unseal(agency_sign_on.find(made, "county")["secret"]) == "quiet"
+    agency_sign_on.remove(made, "county", mark(made), ACT, by(made))
+    assert models.Agency.objects.get().sign_on == []
+    assert [list(changes) for changes in told(made)] == [["sign_on county"]] * 4
+    assert not any(secret in str(told(made)) for secret in ("hush", "quiet"))
+
+
+def mark(made: models.Agency) -> str:
+    return agency_sign_on.mark(agency_sign_on.find(made, "county"))
+
+
+def test_a_provider_stands_beside_others(made: models.Agency) -> None:
+    for slug in ("county", "state"):
+        agency_sign_on.add(made, OIDC | {"slug": slug}, ACT, by(made))
+    agency_sign_on.change(made, OIDC | {"name": "The County"}, mark(made), ACT, by(made))
+    assert [one["name"] for one in made.sign_on] == ["The County", "County"]
+    assert agency_sign_on.find(made, "state")["slug"] == "state"
+    agency_sign_on.remove(made, "county", mark(made), ACT, by(made))
+    assert agency_sign_on.find(made, "state")["name"] == "County" and len(made.sign_on) == 1
+    with pytest.raises(Unfit, match="There is a provider of that short name"):
+        agency_sign_on.add(made, OIDC | {"slug": "state"}, ACT, by(made))
+
+
+@pytest.mark.parametrize(
+    ("cells", "field", "sentence"),
+    [
+        ({"slug": "The County"}, "slug", "It is “The County”: write lower-case letters"),
+        ({"server": "http://county.example"}, "server", "no address that begins with https://"),
+        ({"match": "external_id"}, "claim", "It is missing: name the claim"),
+        ({"match": "name"}, "match", "write “email”"), ({"name": " "}, "name", "It is missing."),
+    ],
+)  # fmt: skip
+def test_a_provider_that_cannot_be_is_refused(
+    made: models.Agency, cells: dict[str, Any], field: str, sentence: str
+) -> None:
+    with pytest.raises(Unfit, match=sentence) as unfit:
+        agency_sign_on.add(made, OIDC | cells, ACT, by(made))
+    assert unfit.value.field == field and told(made) == []
+
+
+def test_a_provider_that_somebody_has_changed_or_removed_meanwhile_is_not_changed(made: models.Agency) -> None:
+    agency_sign_on.add(made, OIDC, ACT, by(made))
+    seen = mark(made)
+    agency_sign_on.change(made, OIDC | {"client_secret": "quiet"}, seen, ACT, by(made))
+    with pytest.raises(agency_sign_on.Overtaken):
+        agency_sign_on.change(made, OIDC | {"name": "Other"}, seen, ACT, by(made))
+    with pytest.raises(agency_sign_on.Overtaken):
+        agency_sign_on.remove(made, "county", seen, ACT, by(made))
+    agency_sign_on.remove(made, "county", mark(made), ACT, by(made))
+    with pytest.raises(UnknownProvider):
+        agency_sign_on.remove(made, "county", seen, ACT, by(made))
+    assert len(told(made)) == 3
+
+
+def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybody(made: models.Agency) -> None:
+    agency_sign_on.add(made, OIDC, ACT, by(made))
+    mine = OIDC | {"server": "https://mine.example"}
+    acts: list[Callable[[], None]] = [
+        partial(agency_sign_on.add, made, mine | {"slug": "mine"}, ACT, by(made, 5)),
+        partial(agency_sign_on.change, made, mine, mark(made), ACT, by(made, 5)),
+        partial(agency_sign_on.remove, made, "county", mark(made), ACT, by(made, 5)),
+    ]
+    for act in acts:
+        with pytest.raises(NotAllowed):
+            act()
+    assert len(told(made)) == 1
+
+
+def test_mails_that_are_off_do_not_leave_and_others_do(made: models.Agency) -> None:
+    change(made, mails_off=["invitation", "welcome"])
+    applied(made, [person(2)])
+    invitation = registration.issue(user(made, 2), ACT).rpartition("/")[2]
+    registration.register(made, invitation, GOOD, ACT)
+    assert not models.Mail.objects.exists()
+    registration.invite(user(made, 5), ACT)
+    applied(made, [person(2, STATUS="Inactive")])
+    assert list(models.Mail.objects.order_by("id").values_list("kind", flat=True)) == ["invitation", "deactivated"]
+    assert set(agency_file.MAILS) <= set(mails.KINDS)
+
+
+def test_the_reference_names_each_setting_with_its_bounds_and_what_it_is_at_first() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/agency-settings.md").read_text(encoding="utf-8")
+    for name, (least, most) in BOUNDS.items():
+        first = getattr(models.Agency(), name)
+        shown = f"deactivation_limit.{name[6:]}" if name in agency_settings.LIMITS else f"accounts.{name}"
+        assert f"| `{shown}` | {first} | {least} to {most} |" in page
+    assert all(f"`{name}" in page for name in agency_file.SETTINGS if name != "accounts")
+
+
+@pytest.mark.parametrize("told", ['"welcome"', '["reset"]', "[5]"])
+def test_only_mails_that_an_agency_can_do_without_can_be_off(told: str) -> None:
+    with pytest.raises(agency_file.Faulty, match="write a list of any of these: invitation, welcome"):
+        agency_file.read(f'slug = "a"\nname = "A"\nmails_off = {told}'.encode())

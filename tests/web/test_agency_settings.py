@@ -1,0 +1,328 @@
+"""Agency settings through their pages: each section saves by itself, and says before it stops anybody."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Page
+
+from musterbook import secrecy
+from musterbook.accounts.models import Account
+from musterbook.directory import models
+from tests.accounts.conftest import GOOD, Springfield, age
+from tests.accounts.test_entrance import sign_in
+from tests.directory import cast
+from tests.directory.cast import person
+from tests.web.looks import barriers
+
+SECTIONS = ("", "imports", "accounts", "mails", "second-factors", "sign-on/")
+OIDC = {
+    "slug": "entra", "name": "Microsoft", "server": "https://login.example/v2.0", "client_id": "muster",
+    "client_secret": "hush", "match": "email",
+}  # fmt: skip
+SAML = {
+    "slug": "state", "name": "the State", "entity_id": "https://idp.example/", "sso_url": "https://idp.example/sso",
+    "certificate": "MIIC", "match": "external_id", "claim": "employee",
+}  # fmt: skip
+
+
+def filled() -> Springfield:
+    """An agency with an administrator (1), an officer (2), and one who may configure it and no more (5)."""
+    made = Springfield(cast.agency())
+    models.Role.objects.filter(agency=made.agency, name="Chief").update(permissions=["agency.configure"])
+    made.imported(person(1, ROLE="Admin"), person(2), person(5, ROLE="Chief"))
+    made.registered(1)
+    made.registered(5)
+    return made
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    return filled()
+
+
+@pytest.fixture
+def admin(springfield: Springfield, client: Client) -> Client:
+    """A browser in which the administrator is signed in."""
+    sign_in(client, "user.1")
+    return client
+
+
+@pytest.fixture
+def chief(springfield: Springfield, client: Client) -> Client:
+    """A browser in which user 5 is signed in."""
+    sign_in(client, "user.5")
+    return client
+
+
+def at(section: str) -> str:
+    return f"/springfield/settings/{section}"
+
+
+def said(client: Client, section: str) -> str:
+    answer = client.get(at(section))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def fields(page: str) -> dict[str, Any]:
+    """What the page's form would send as it stands."""
+    form = page[page.index('<form class="m-form"') :]
+    form = form[: form.index("</form>")]
+    found: dict[str, Any] = {}
+    for tag in re.findall(r"<input[^>]*>", form):
+        told = {"value": "on" if "checkbox" in tag else "", **dict(re.findall(r'(\w+)="([^"]*)"', tag))}
+        if told.get("type") != "checkbox" or "checked" in tag:
+            found.setdefault(told["name"], []).append(unescape(told["value"]))
+    return found
+
+
+def post(client: Client, section: str, **told: Any) -> str:
+    """Sends the section's form as it stands, but for what is told; gives the page that follows."""
+    sent = fields(said(client, section)) | told
+    return client.post(at(section), sent, follow=True).content.decode()
+
+
+def agency() -> models.Agency:
+    return models.Agency.objects.get(slug="springfield")
+
+
+def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothing(admin: Client) -> None:
+    for section in SECTIONS[:5]:
+        assert "saved." in post(admin, section)
+    assert "There is no provider yet." in said(admin, "sign-on/")
+    assert not models.Event.objects.filter(kind="agency.changed").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "told", "setting", "value"),
+    [
+        ("", {"name": "Springfield Police"}, "name", "Springfield Police"),
+        ("", {"default_country": "ca"}, "default_country", "CA"),
+        ("imports", {"limit_percent": "2.5"}, "limit_percent", 2.5),
+        ("accounts", {"password_length": "8"}, "password_length", 8),
+        ("mails", {"kinds": ["invitation"]}, "mails_off", ["welcome", "reactivated", "deactivated"]),
+        ("mails", {"sends_mail": []}, "sends_mail", False),
+    ],
+)  # fmt: skip
+def test_a_setting_is_saved_with_one_event(
+    chief: Client, section: str, told: dict[str, Any], setting: str, value: object
+) -> None:
+    assert "saved." in post(chief, section, **told)
+    assert getattr(agency(), setting) == value
+    event = models.Event.objects.get(kind="agency.changed")
+    assert (event.actor, event.through) == ("E-5", "page")
+
+
+@pytest.mark.parametrize(
+    ("section", "told", "sentence"),
+    [
+        ("accounts", {"password_length": "7"}, "Write a whole number from 8 to 64."),
+        ("accounts", {"lock_failures": "five"}, "Write a whole number from 2 to 100."),
+        ("accounts", {"idle_minutes": ""}, "Write a whole number from 1 to 720."),
+        ("imports", {"limit_percent": "nan"}, "Write a number from 0 to 100."),
+        ("imports", {"limit_most": "1.5"}, "Write a whole number from 0 to 2,147,483,647."),
+        ("", {"default_country": "USA"}, "Write the two letters"), ("", {"name": "a\u2028b"}, "another control character"),
+        ("mails", {"kinds": ["reset"]}, "reset is not one of the available choices"),
+        ("second-factors", {"roles": ["0"]}, "0 is not one of the available choices"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_beside_the_field_and_changes_nothing(
+    chief: Client, section: str, told: dict[str, str], sentence: str
+) -> None:
+    page = post(chief, section, **told)
+    assert sentence in page and page.count("usa-error-message") == 1
+    assert not models.Event.objects.filter(kind="agency.changed").exists()
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_told_and_saved_again_stands(admin: Client) -> None:
+    sent = fields(said(admin, "accounts"))
+    models.Agency.objects.update(idle_minutes=60, invitation_days=3)
+    first = admin.post(at("accounts"), sent | {"idle_minutes": "5"})
+    assert first.status_code == 422 and "Somebody has set this to “60” meanwhile" in first.content.decode()
+    assert agency().idle_minutes == 60
+    admin.post(at("accounts"), fields(first.content.decode()))
+    assert (agency().idle_minutes, agency().invitation_days) == (5, 3)
+    sent = fields(said(admin, "mails"))
+    models.Agency.objects.update(sends_mail=False, mails_off=["welcome"])
+    page = admin.post(at("mails"), sent | {"kinds": [], "shown": "[]"}).content.decode()
+    assert "Somebody has set this to no meanwhile" in page and "Somebody has set this to “welcome” meanwhile" in page
+
+
+def test_what_a_page_was_shown_cannot_be_made_up(admin: Client) -> None:
+    for shown in ("{", "[" * 100_000, "5", ""):
+        assert "Somebody has set this" in post(admin, "", name="Other", shown=shown)
+    assert agency().name == "Springfield"
+    assert "saved." in post(admin, "second-factors", shown="² 5 x")
+
+
+@pytest.mark.parametrize(
+    "section", ["accounts", "second-factors", "sign-on/add-oidc", "sign-on/entra/", "sign-on/entra/remove"]
+)
+def test_who_signed_in_long_ago_signs_in_again_before_what_is_about_safety_changes(admin: Client, section: str) -> None:
+    admin.post(at("sign-on/add-oidc"), OIDC)
+    sent = (
+        OIDC | {"slug": "another"}
+        if "add" in section
+        else fields(said(admin, section))
+        if "remove" not in section
+        else {}
+    )
+    age(admin, 16)
+    assert admin.get(at(section)).status_code == 200
+    assert "/sign-in/again" in admin.post(at(section), sent).headers["Location"]
+    assert [one["slug"] for one in agency().sign_on] == ["entra"]
+    assert admin.post(at(""), fields(said(admin, ""))).headers["Location"] == at("")
+
+
+def test_before_a_role_must_have_a_second_factor_the_page_says_whom_that_stops(admin: Client) -> None:
+    pk = str(models.Role.objects.get(agency=agency(), name="Admin").pk)
+    sent = fields(said(admin, "second-factors")) | {"roles": [pk]}
+    page = admin.post(at("second-factors"), sent).content.decode()
+    assert "Nothing is saved yet" in page and "Admin: 1 user</li>" in page and "This holds for you" in page
+    assert not models.Role.objects.filter(second_factor=True).exists()
+    answer = admin.post(at("second-factors"), sent | {"agreed": pk}, follow=True)
+    assert models.Role.objects.get(second_factor=True).name == "Admin"
+    assert answer.redirect_chain[-1][0] == "/springfield/my-account/second-factors/"
+
+
+def test_a_role_that_asks_no_more_needs_no_word(admin: Client) -> None:
+    models.Role.objects.filter(agency=agency(), name="Officer").update(second_factor=True)
+    assert "saved." in post(admin, "second-factors", roles=[])
+    assert not models.Role.objects.filter(second_factor=True).exists()
+
+
+def test_roles_that_may_do_more_are_shown_and_not_changed(chief: Client) -> None:
+    admin = str(models.Role.objects.get(agency=agency(), name="Admin").pk)
+    assert "<li>Admin: not required</li>" in said(chief, "second-factors")
+    assert "is not one of the available choices" in post(chief, "second-factors", roles=[admin], agreed=admin)
+    assert not models.Role.objects.filter(second_factor=True).exists()
+
+
+def test_headings_that_imports_remember_are_shown_and_forgotten(chief: Client) -> None:
+    assert "None yet." in said(chief, "imports")
+    models.Agency.objects.update(mapping={"Personnel no.": "EXTERNAL_ID", "Shoes": ""})
+    page = said(chief, "imports")
+    assert "<code>EXTERNAL_ID</code>" in page and "not read" in page
+    for left in ("is forgotten", "Headings that imports remember"):
+        assert left in chief.post(at("imports/forget"), {"heading": "Shoes"}, follow=True).content.decode()
+    assert agency().mapping == {"Personnel no.": "EXTERNAL_ID"}
+
+
+def test_without_a_mail_server_the_page_says_where_mails_go(chief: Client) -> None:
+    assert "There is no mail server (MUSTER_SMTP_URL)" in said(chief, "mails")
+
+
+@pytest.mark.parametrize(("kind", "told"), [("oidc", OIDC), ("saml", SAML)])
+def test_a_provider_is_added_changed_and_removed(admin: Client, kind: str, told: dict[str, str]) -> None:
+    page = admin.post(at(f"sign-on/add-{kind}"), told, follow=True).content.decode()
+    assert "is added." in page
+    address = f"/springfield/sign-in/with/{kind}/{told['slug']}/"
+    assert f"http://localhost:8000{address}" in page
+    assert told["name"] in said(admin, "sign-on/")
+    assert told["name"] in Client().get("/springfield/sign-in").content.decode()
+    one = f"sign-on/{told['slug']}/"
+    sent = told | {"shown": fields(said(admin, one))["shown"], "name": "Another", "client_secret": ""}
+    assert "Another is saved." in admin.post(at(one), sent, follow=True).content.decode()
+    assert "Users who have no password" in said(admin, f"{one}remove")
+    shown = re.search(r'name="shown" value="(\w+)"', said(admin, f"{one}remove"))
+    assert shown
+    page = admin.post(at(f"{one}remove"), {"shown": shown[1]}, follow=True).content.decode()
+    assert "Another is removed." in page and agency().sign_on == []
+
+
+def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
+    admin.post(at("sign-on/add-oidc"), OIDC)
+    assert secrecy.unseal(agency().sign_on[0]["secret"]) == "hush"
+    sealed = agency().sign_on[0]["secret"]
+    for section in ("sign-on/", "sign-on/entra/", "sign-on/entra/remove"):
+        assert "hush" not in said(admin, section) and sealed not in said(admin, section)
+    page = admin.post(at("sign-on/add-oidc"), OIDC | {"slug": "Not So", "client_secret": "quiet"}).content.decode()
+    assert "write lower-case letters" in page and "quiet" not in page
+    assert "hush" not in str(list(models.Event.objects.values_list("changes", flat=True)))
+
+
+def test_what_is_wrong_with_a_provider_is_said_beside_its_field(admin: Client) -> None:
+    admin.post(at("sign-on/add-oidc"), OIDC)
+    shown = fields(said(admin, "sign-on/entra/"))["shown"]
+    page = admin.post(at("sign-on/entra/"), OIDC | {"server": "http://evil.example", "shown": shown}).content.decode()
+    assert 'id="id_server_error"' in page and agency().sign_on[0]["server"] == OIDC["server"]
+    assert "There is a provider of that short name" in admin.post(at("sign-on/add-oidc"), OIDC).content.decode()
+
+
+def test_a_provider_that_somebody_has_changed_meanwhile_is_looked_at_again(admin: Client) -> None:
+    admin.post(at("sign-on/add-oidc"), OIDC)
+    for section in ("sign-on/entra/", "sign-on/entra/remove"):
+        page = admin.post(at(section), OIDC | {"shown": "00000000", "name": "Other"}, follow=True).content.decode()
+        assert "Somebody has changed or removed this provider" in page
+    assert agency().sign_on[0]["name"] == "Microsoft"
+
+
+@pytest.mark.parametrize("section", ["sign-on/nobody/", "sign-on/nobody/remove", "sign-on/add-ldap"])
+def test_what_is_not_there_is_not_found(admin: Client, section: str) -> None:
+    assert admin.get(at(section)).status_code == admin.post(at(section)).status_code == 404
+
+
+def test_who_comes_in_by_the_provider_alone_is_warned_before_it_goes(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.post(at("sign-on/add-oidc"), OIDC)
+    assert "You have no password here." not in said(admin, "sign-on/entra/remove")
+    monkeypatch.setattr(Account, "has_usable_password", lambda _: False)
+    assert "You have no password here." in said(admin, "sign-on/entra/remove")
+
+
+def test_who_lacks_a_permission_sees_providers_and_changes_none(chief: Client, springfield: Springfield) -> None:
+    admin = Client()
+    sign_in(admin, "user.1")
+    admin.post(at("sign-on/add-oidc"), OIDC)
+    page = said(chief, "sign-on/")
+    assert "Microsoft" in page and "Add one" not in page and "Remove" not in page
+    for section in ("sign-on/add-oidc", "sign-on/entra/", "sign-on/entra/remove"):
+        assert chief.get(at(section)).status_code == chief.post(at(section), OIDC).status_code == 403
+    assert models.Event.objects.filter(kind="act.refused").count() == 6
+    assert agency().sign_on[0]["name"] == "Microsoft"
+
+
+def enter(page: Page) -> None:
+    """The administrator signs in, and goes to the settings."""
+    page.goto("/springfield/sign-in")
+    page.fill("[name=login]", "user.1")
+    page.fill("[name=password]", GOOD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/springfield/")
+    page.get_by_text("Admin", exact=True).click()
+    page.get_by_role("link", name="Agency settings", exact=True).click()
+
+
+@pytest.mark.any_database
+def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transactional_db: None) -> None:
+    filled()
+    enter(page)
+    side = page.get_by_role("navigation", name="Agency settings")
+    side.get_by_role("link", name="Sign-in and passwords").click()
+    page.get_by_label("Fewest characters of a password").fill("7")
+    page.keyboard.press("Enter")
+    page.locator(".usa-alert--error").wait_for()
+    assert barriers(page) == []
+    page.get_by_label("Fewest characters of a password").fill("8")
+    page.keyboard.press("Enter")
+    page.get_by_text("The rules are saved.").wait_for()
+    side.get_by_role("link", name="Single sign-on").click()
+    page.get_by_role("link", name="Add one by SAML").click()
+    for name, value in SAML.items():
+        if name != "match":
+            page.fill(f"[name={name}]", value)
+    page.get_by_label("by their external id").check(force=True)
+    page.get_by_role("button", name="Add the provider").click()
+    page.get_by_text("the State is added.").wait_for()
+    assert barriers(page) == []
+    side.get_by_role("link", name="Second factors").click()
+    page.get_by_role("checkbox", name="Admin").check(force=True)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("This holds for you").wait_for()
+    assert barriers(page) == []
+    page.get_by_role("button", name="Ask for it").click()
+    page.wait_for_url("**/my-account/second-factors/")
