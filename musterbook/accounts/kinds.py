@@ -1,5 +1,8 @@
 """The kinds of events that accounts bring about: each fact of the trail has one name."""
 
+from musterbook.directory import trail
+
+INVITATION_ASKED = "user.invitation-asked"
 INVITED = "user.invited"
 REGISTERED = "user.registered"
 SIGNED_IN = "user.signed-in"
@@ -15,7 +18,7 @@ SECOND_FACTOR_ADDED = "user.second-factor-added"
 SECOND_FACTOR_REMOVED = "user.second-factor-removed"
 RECOVERY_CODES_MADE = "user.recovery-codes-made"
 RECOVERY_CODE_USED = "user.recovery-code-used"
-REFUSED = "act.refused"
+REFUSED = trail.REFUSED
 
-FAILED, FORBIDDEN = "failed", "refused"
+FAILED, FORBIDDEN = "failed", trail.FORBIDDEN
 """Outcomes of what was not done: it went wrong, or it was not allowed."""

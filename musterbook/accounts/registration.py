@@ -25,6 +25,10 @@ class CannotInvite(Exception):
     """The user is Inactive, or has registered; the message says which."""
 
 
+class CannotReset(Exception):
+    """The user is Inactive, or has never registered; the message says which."""
+
+
 def named(agency: Agency, name: str) -> User | None:
     """The user of the agency with that username, or else with that e-mail address."""
     # No database holds the character NUL, and PostgreSQL cannot be asked for it.
@@ -53,6 +57,14 @@ def _may_register(user: User) -> None:
         raise CannotInvite(f"{user.external_id} has registered already. A reset lets them choose a new password.")
     if not user.active:
         raise CannotInvite(f"{user.external_id} is Inactive. Reactivate them first.")
+
+
+def may_reset(user: User) -> None:
+    """Lets whoever may choose a new password. Raises CannotReset."""
+    if not user.active:
+        raise CannotReset(f"{user.external_id} is Inactive. Reactivate them first.")
+    if not user.registered_at:
+        raise CannotReset(f"{user.external_id} has not registered yet. Invite them instead.")
 
 
 def stamp(user: User, at: datetime) -> None:

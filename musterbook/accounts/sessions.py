@@ -24,6 +24,7 @@ from musterbook.directory.trail import Act
 BEGAN, SEEN = "began", "seen"
 """What a session keeps of time: seconds since 1970."""
 IDLE, TOO_OLD, AGAIN, BY_USER = "out of use", "too old", "to sign in again", "by the user"
+BY_ADMINISTRATOR = "by an administrator"
 """Why a session ended."""
 _NOTES = 30
 """How often in the time allowed without use it is noted, at most, that a session is in use."""
@@ -133,28 +134,29 @@ def program(agent: str) -> str:
     return " on ".join(filter(None, named)) or agent[:60] or "unknown"
 
 
-def end(account: Account, number: int, current: str, act: Act) -> None:
+def end(account: Account, number: int, current: str, act: Act, why: str = BY_USER) -> None:
     """Ends another session of the account. Raises UnknownSession."""
     found = UserSession.objects.filter(user=account, pk=number).exclude(session_key=current).first()
     if found is None:
         raise UnknownSession(number)
-    _end(account, found, act)
+    _end(account, found, act, why)
 
 
-def end_others(account: Account, current: str, act: Act) -> int:
+def end_others(account: Account, current: str, act: Act, why: str = BY_USER) -> int:
     """Ends all sessions of the account but that one; gives how many were in use."""
     others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
     for one in others:
-        end(account, one.number, current, act)
+        end(account, one.number, current, act, why)
     return len(others)
 
 
-def _end(account: Account, session: UserSession, act: Act) -> None:
+def _end(account: Account, session: UserSession, act: Act, why: str) -> None:
     told = {"address": (session.ip, ""), "program": (session.user_agent[:255], "")}
     session.end()
-    _tell(account, act, BY_USER, told)
+    _tell(account, act, why, told)
 
 
 def _tell(account: Account, act: Act, why: str, also: Mapping[str, tuple[str, str]] | None = None) -> None:
     told = {"why": ("", why), **(also or {})}
-    trail.tell(account.user.agency, registration.by(account.user, act), kinds.SESSION_ENDED, account.user, told)
+    of = act if why == BY_ADMINISTRATOR else registration.by(account.user, act)
+    trail.tell(account.user.agency, of, kinds.SESSION_ENDED, account.user, told)

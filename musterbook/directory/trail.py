@@ -37,6 +37,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_AGENT = 255
 _PART = 100_000
 _START = "0" * 64
+REFUSED, FORBIDDEN = "act.refused", "refused"
+"""The kind and the outcome of what somebody asked for and was not allowed to do."""
 _BEFORE_ALL = -(2**63)
 
 

@@ -19,6 +19,9 @@ from musterbook.web import (
     ranks,
     roles,
     second_factors,
+    user,
+    user_acts,
+    user_edit,
 )
 
 urlpatterns = [
@@ -68,6 +71,18 @@ urlpatterns = [
     path("settings/sign-on/add-<str:kind>", agency_sign_on.add, name="agency_sign_on_add"),
     path("settings/sign-on/<str:slug>/", agency_sign_on.one, name="agency_sign_on_one"),
     path("settings/sign-on/<str:slug>/remove", agency_sign_on.remove, name="agency_sign_on_remove"),
+    path("users/add", user_edit.add, name="add_user"),
+    path("users/supervisors", user_edit.supervisors, name="supervisors"),
+    path("users/<int:pk>/", user.one, name="user"),
+    path("users/<int:pk>/edit", user_edit.edit, name="user_edit"),
+    path("users/<int:pk>/deactivate", user_acts.deactivate, name="user_deactivate"),
+    path("users/<int:pk>/reactivate", user_acts.reactivate, name="user_reactivate"),
+    path("users/<int:pk>/invite", user_acts.invite, name="user_invite"),
+    path("users/<int:pk>/invitation", user_acts.link, name="user_invitation"),
+    path("users/<int:pk>/reset", user_acts.reset, name="user_reset"),
+    path("users/<int:pk>/unlock", user_acts.unlock, name="user_unlock"),
+    path("users/<int:pk>/second-factors", user_acts.remove_factors, name="user_second_factors"),
+    path("users/<int:pk>/sessions", user_acts.end_sessions, name="user_sessions"),
     path("imports/", import_history.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),

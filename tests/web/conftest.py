@@ -11,7 +11,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests import worker
-from tests.accounts.conftest import Springfield
+from tests.accounts.conftest import GOOD, Springfield
 from tests.directory import cast
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -58,6 +58,16 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
 def at_localhost(live_server: LiveServer) -> str:
     """Where the pages are, by name: passkeys want no address in digits."""
     return live_server.url.replace("127.0.0.1", "localhost")
+
+
+def enter(page: Page, name: str, path: str = "") -> None:
+    """Signs that user of springfield in, and goes to a page of theirs."""
+    page.goto("/springfield/sign-in")
+    page.fill("[name=login]", name)
+    page.fill("[name=password]", GOOD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/springfield/")
+    page.goto(f"/springfield/{path}")
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from musterbook.directory import models
-from tests.accounts.conftest import GOOD, Springfield, age
+from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
 from tests.directory.cast import person
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 
 GIVEN = ["roles.manage", "ranks.manage", "groups.manage", "users.view"]
@@ -195,11 +196,7 @@ def test_empty_pages_say_what_to_do_first(springfield: Springfield, chief: Clien
 
 def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transactional_db: None) -> None:
     made = filled()
-    page.goto("/springfield/sign-in")
-    page.fill("[name=login]", "user.5")
-    page.fill("[name=password]", GOOD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/springfield/")
+    enter(page, "user.5")
     page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Roles", exact=True).click()
     page.get_by_role("link", name="Add a role").click()

@@ -3,9 +3,9 @@
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from tests.accounts.conftest import GOOD, Springfield
+from tests.accounts.conftest import Springfield
 from tests.directory.cast import person
-from tests.web.conftest import at_localhost
+from tests.web.conftest import at_localhost, enter
 from tests.web.looks import barriers
 
 
@@ -15,19 +15,9 @@ def filled(springfield: Springfield) -> None:
     springfield.registered(1)
 
 
-def enter(page: Page) -> None:
-    """Signs the administrator in, and goes to All Users by the menu."""
-    page.goto("/springfield/sign-in")
-    page.fill("[name=login]", "user.1")
-    page.fill("[name=password]", GOOD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/springfield/")
-    page.goto("/springfield/users/")
-
-
 def test_users_are_found_filtered_sorted_and_paged(page: Page, springfield: Springfield) -> None:
     filled(springfield)
-    enter(page)
+    enter(page, "user.1", "users/")
     rows, told = page.locator("#found tbody tr"), page.get_by_role("status")
     expect(told).to_have_text("63 users")
     expect(rows).to_have_count(50)
@@ -66,7 +56,7 @@ def test_without_scripts_users_are_found_as_well(
     filled(springfield)
     context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
     page = context.new_page()
-    enter(page)
+    enter(page, "user.1", "users/")
     page.get_by_role("searchbox").fill("b-4")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("10 users found")

@@ -8,10 +8,11 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from musterbook.directory import models, permissions
-from tests.accounts.conftest import GOOD, Springfield
+from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
 from tests.directory.cast import person
+from tests.web.conftest import enter
 from tests.web.every_page import EVIL, SAME_EVERYWHERE, pages
 from tests.web.looks import barriers
 
@@ -113,11 +114,7 @@ def _is_text(answer: Any) -> bool:
 
 @pytest.mark.any_database
 def test_no_page_has_barriers(page: Page, springfield: Springfield) -> None:
-    page.goto("/springfield/sign-in")
-    page.fill("[name=login]", "user.1")
-    page.fill("[name=password]", GOOD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/springfield/")
+    enter(page, "user.1")
     found, titles = {}, {}
     client = signed_in("user.1")
     for one in PAGES:

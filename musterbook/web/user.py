@@ -1,0 +1,105 @@
+"""One user: who they are, how they stand, who reports to them, and what was done to them."""
+
+from datetime import datetime
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from musterbook.accounts import credentials, factors, kinds, links, lockout, requests, sessions
+from musterbook.directory import models, permissions, profile
+from musterbook.directory.editing import PERMISSION as EDIT
+from musterbook.web.permission import account, may, needs
+from musterbook.web.user_edit import found
+from musterbook.web.user_form import LABELS
+
+_TITLES = {
+    "user.added": "Added", "user.updated": "Updated", "user.deactivated": "Deactivated by a synchronize import",
+    kinds.INVITATION_ASKED: "Invitation asked for", kinds.INVITED: "Invited", kinds.REGISTERED: "Registered",
+    kinds.SIGNED_IN: "Signed in", kinds.SIGN_IN_FAILED: "Failed sign-in", kinds.SIGNED_IN_AGAIN: "Signed in again",
+    kinds.SIGNED_OUT: "Signed out", kinds.SESSION_ENDED: "Session ended", kinds.LOCKED: "Locked",
+    kinds.UNLOCKED: "Unlocked", kinds.RESET_ASKED: "New password asked for", kinds.PASSWORD_CHANGED: "Password changed",
+    kinds.SECOND_FACTOR_ADDED: "Second factor added", kinds.SECOND_FACTOR_REMOVED: "Second factor removed",
+    kinds.RECOVERY_CODES_MADE: "Recovery codes made", kinds.RECOVERY_CODE_USED: "Recovery code used",
+    kinds.REFUSED: "Refused",
+}  # fmt: skip
+_MAILS = {
+    "invitation": "Invitation", "welcome": "Welcome", "reset": "Link for a new password", "reactivated": "Notice: reactivated",
+    "deactivated": "Notice: deactivated", "email-changed": "Notice: address changed", "locked": "Notice: locked",
+    "password-changed": "Notice: password changed", "second-factor": "Notice: second factors changed",
+}  # fmt: skip
+
+
+@require_GET
+@needs("users.view")
+def one(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Everything about a user that whoever asks may see, and what they may do about it."""
+    user, at = found(request, pk), requests.act(request).at
+    above = not permissions.of(user.role) <= permissions.of(account(request).user.role)
+    reports, reports_in_all = profile.reports(user, at)
+    told = {
+        "about": user,
+        "state": profile.state(user, at),
+        "is_me": user.pk == account(request).user.pk,
+        "above": above,
+        "may_edit": may(request, EDIT) and not above,
+        "may_manage": may(request, credentials.PERMISSION) and not above,
+        "mails_leave": settings.MAIL_SERVER is not None,
+        "mail": _mail(user),
+        "monitors": profile.monitors(user),
+        "reports": reports,
+        "reports_in_all": reports_in_all,
+        "more_reports": reports_in_all > len(reports),
+        **_locked(user, at),
+        **_signing_in(request, user),
+    }
+    return render(request, "user.html", told | _history(request, user))
+
+
+def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
+    """The user's trail and imports, each as far as whoever asks may see it."""
+    return {
+        "events": [_event(one) for one in profile.happened(user)] if may(request, "audit.view") else None,
+        "imports": profile.imports(user) if may(request, "users.import") else None,
+    }
+
+
+def _event(one: profile.Happened) -> dict[str, Any]:
+    """An event in the words of pages."""
+    changes = [(LABELS.get(name, name.capitalize()), *pair) for name, pair in one.changes.items()]
+    return {"is": one, "title": _TITLES.get(one.kind, one.kind), "changes": changes}
+
+
+def _locked(user: models.User, at: datetime) -> dict[str, Any]:
+    """When a lock ends by itself, and how long a link for a new password is good."""
+    return {
+        "lock_ends": lockout.ends(user) if lockout.is_locked(user, at) else None,
+        "reset_until": user.reset_at + links.RESET_LASTS if user.reset_at else None,
+        "reset_over": bool(user.reset_at and user.reset_at + links.RESET_LASTS < at),
+    }
+
+
+def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
+    """What the user signs in with, and where they are signed in."""
+    theirs = getattr(user, "account", None)
+    if theirs is None:
+        return {"factors": [], "sessions": [], "has_account": False}
+    kept = Authenticator.objects.filter(user=theirs).values_list("type", flat=True)
+    named = [factors.WORDS[kind] for kind in sorted(set(kept))]
+    current = request.session.session_key or ""
+    living = sessions.living(theirs, current, requests.act(request).at.timestamp()) if _sees(request) else []
+    return {"factors": named, "sessions": living, "has_account": True, "others": sum(not one.current for one in living)}
+
+
+def _sees(request: HttpRequest) -> bool:
+    """Whether who asks may know where others are signed in."""
+    return may(request, credentials.PERMISSION)
+
+
+def _mail(user: models.User) -> dict[str, Any] | None:
+    """The latest mail to the user, and what became of it."""
+    mail = models.Mail.objects.filter(user=user).order_by("-pk").first()
+    return {"title": _MAILS.get(mail.kind, mail.kind), "is": mail} if mail else None

@@ -1,0 +1,228 @@
+"""What is done about one user: deactivated, reactivated, invited, reset, unlocked, their second factors and sessions ended."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from musterbook.accounts import again, credentials, links, registration, requests, sessions
+from musterbook.core.policy import Operator
+from musterbook.directory import editing, models
+from musterbook.directory.trail import Act
+from musterbook.web.permission import needs
+from musterbook.web.user_edit import back, found, handed_over, tried
+from musterbook.web.user_form import said
+
+Manage = Callable[[models.User, Act, Operator | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a page asks before it is done: its title, what will happen, and the button; whether it takes something away."""
+
+    title: str
+    points: Sequence[str]
+    button: str
+    takes: bool = False
+
+
+def _name(user: models.User) -> str:
+    return f"{user.first_name} {user.last_name}"
+
+
+@needs("users.edit")
+def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Makes a user Inactive, once it was said what that does."""
+    user = found(request, pk)
+    question = Question(
+        f"Deactivate {_name(user)}?",
+        (
+            "They are signed out everywhere at once, and cannot sign in, register or choose a new password.",
+            "Open invitations and links that were sent to them are void.",
+            "Nothing of them is deleted, and whoever reports to them still does. You can reactivate them at any time.",
+        ),
+        "Deactivate",
+        takes=True,
+    )
+    return _with_status(
+        request, user, question, editing.deactivate, f"{_name(user)} is Inactive, and signed out everywhere."
+    )
+
+
+@needs("users.edit")
+def reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Makes a user Active again, once it was said what that does."""
+    user = found(request, pk)
+    comes_in = (
+        "They sign in anew with the password and second factors that they had, and a mail tells them so."
+        if user.registered_at
+        else "They have not registered yet, so a new invitation is sent to them."
+    )
+    question = Question(
+        f"Reactivate {_name(user)}?",
+        (comes_in, f"Their role is {user.role.name}, as it was. Look at it first if their work has changed."),
+        "Reactivate",
+    )
+    return _with_status(request, user, question, editing.reactivate, f"{_name(user)} is Active again.")
+
+
+def _with_status(
+    request: HttpRequest,
+    user: models.User,
+    question: Question,
+    do: Callable[[models.User, Act], editing.Came],
+    done: str,
+) -> HttpResponseBase:
+    """Asks, then does it; what hinders it is said on the page that asked."""
+    if request.method != "POST":
+        return _asked(request, user, question)
+    if not again.is_recent(request):
+        return again.ask(request)
+    came = tried(request, lambda: do(user, requests.act(request)))
+    if not isinstance(came, editing.Came):
+        return came
+    if came.problems:
+        return _asked(request, user, question, [said(problem) for problem in came.problems])
+    messages.success(request, done)
+    return back(request, user)
+
+
+def _asked(request: HttpRequest, user: models.User, question: Question, wrong: Sequence[str] = ()) -> HttpResponseBase:
+    told = {"about": user, "question": question, "wrong": wrong}
+    return render(request, "user_confirm.html", told, status=422 if wrong else 200)
+
+
+@require_POST
+@needs(credentials.PERMISSION)
+def invite(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Sends another invitation."""
+    return _managed(request, found(request, pk), _invite)
+
+
+def _invite(user: models.User, act: Act, by: Operator | None) -> str:
+    credentials.invite(user, act, by)
+    return f"An invitation is on its way to {user.email}. Earlier ones are void when it leaves."
+
+
+@never_cache
+@require_POST
+@needs(credentials.PERMISSION)
+def link(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Makes an invitation to hand over, and shows it once."""
+    user = found(request, pk)
+    return _managed(request, user, credentials.invitation, days=user.agency.invitation_days)
+
+
+@never_cache
+@needs(credentials.PERMISSION)
+def reset(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Lets a user choose a new password: by a mail, or by a link to hand over where no mail leaves."""
+    user, by_mail = found(request, pk), settings.MAIL_SERVER is not None
+    hours = int(links.RESET_LASTS.total_seconds() // 3600)
+    way = (
+        f"A link to choose a new password is sent to {user.email}."
+        if by_mail
+        else "No mail leaves from here: a link is shown to you, once, for you to hand over. Make sure who you give it to."
+    )
+    points = (
+        f"{way} It is good for {hours} hours, and once.",
+        "Until then the present password stays good. The new one signs them out everywhere, and ends a lock.",
+        "Second factors stay as they are.",
+    )
+    if request.method != "POST":
+        return _asked(request, user, Question(f"Reset the credentials of {_name(user)}?", points, "Reset"))
+    if by_mail:
+        return _managed(request, user, _reset)
+    return _managed(request, user, credentials.reset_link, hours=hours)
+
+
+def _reset(user: models.User, act: Act, by: Operator | None) -> str:
+    credentials.reset(user, act, by)
+    return f"A link to choose a new password is on its way to {user.email}."
+
+
+@require_POST
+@needs(credentials.PERMISSION)
+def unlock(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Ends a user's lock."""
+    return _managed(request, found(request, pk), _unlock)
+
+
+def _unlock(user: models.User, act: Act, by: Operator | None) -> str:
+    ended = credentials.unlock(user, act, by)
+    return f"{_name(user)} is unlocked." if ended else f"{_name(user)} is not locked."
+
+
+@needs(credentials.PERMISSION)
+def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Removes all second factors of a user who has lost them, once it was said what that does."""
+    user = found(request, pk)
+    then = (
+        "Their role asks for a second factor, so they set one up when they sign in next."
+        if user.role.second_factor
+        else "From then on their password alone lets them in, until they set up another."
+    )
+    points = (
+        "Their one-time codes, passkeys and recovery codes are removed, and a mail tells them so.",
+        then,
+        "Make sure that it is they who ask: whoever knows their password could ask for this as well.",
+    )
+    if request.method != "POST":
+        question = Question(f"Remove the second factors of {_name(user)}?", points, "Remove second factors", takes=True)
+        return _asked(request, user, question)
+    return _managed(request, user, _remove)
+
+
+def _remove(user: models.User, act: Act, by: Operator | None) -> str:
+    removed = credentials.remove_factors(user, act, by)
+    return f"The second factors of {_name(user)} are removed." if removed else f"{_name(user)} has no second factors."
+
+
+@require_POST
+@needs(credentials.PERMISSION)
+def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Ends one session of a user, or all of them."""
+    user, which, current = found(request, pk), request.POST.get("end", ""), request.session.session_key or ""
+
+    def end(_: models.User, act: Act, by: Operator | None) -> str:
+        if not hasattr(user, "account"):
+            return f"{_name(user)} is signed in nowhere."
+        if which == "all":
+            ended = credentials.end_sessions(user, current, act, by)
+            return f"{_name(user)} is signed out everywhere." if ended else f"{_name(user)} is signed in nowhere else."
+        credentials.end_session(user, int(which), current, act, by)
+        return f"{_name(user)} is signed out there."
+
+    return _managed(request, user, end, grave=False)
+
+
+_WRONG = {
+    registration.CannotInvite: "{name} can be invited no more, or not now: they have registered, or are Inactive.",
+    registration.CannotReset: "{name} has no password to choose anew: they have not registered, or are Inactive.",
+    credentials.NotAllowed: "The role of {name} has permissions that yours has not, so you may not do this.",
+    sessions.UnknownSession: "That session has ended already.",
+    ValueError: "That session has ended already.",
+}
+
+
+def _managed(
+    request: HttpRequest, user: models.User, do: Manage, *, grave: bool = True, **lasts: int
+) -> HttpResponseBase:
+    """Does it for who has signed in recently, and says what came of it; with `lasts`, that is a link, which is shown."""
+    if grave and not again.is_recent(request):
+        return again.ask(request)
+    act = requests.act(request)
+    try:
+        told = do(user, act, credentials.operator(user.agency, act.actor))
+    except tuple(_WRONG) as error:
+        messages.error(request, _WRONG[type(error)].format(name=_name(user)))
+        return back(request, user)
+    if lasts:
+        return handed_over(request, user, told, title=f"A link for {_name(user)}", **lasts)
+    messages.success(request, told)
+    return back(request, user)

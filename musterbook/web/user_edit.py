@@ -1,0 +1,174 @@
+"""Adding a user, and editing one."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from musterbook.accounts import again, credentials, requests
+from musterbook.core.policy import Operator
+from musterbook.directory import editing, failures, models, permissions, queries, users
+from musterbook.directory.carrying_out import NotPermitted
+from musterbook.directory.editing import EXEMPT, Came
+from musterbook.directory.filters import Wanted
+from musterbook.web.fragments import is_part
+from musterbook.web.permission import account, may, needs, refuse
+from musterbook.web.user_form import LABELS, UserForm, said
+
+_SUGGESTED = 10
+
+
+def found(request: HttpRequest, pk: int) -> models.User:
+    """The agency's user of that number. Raises Http404."""
+    try:
+        return editing.find(requests.agency(request), pk)
+    except editing.UnknownUser:
+        raise Http404 from None
+
+
+def back(request: HttpRequest, user: models.User) -> HttpResponseBase:
+    """Leads to the user's page, if who asks may see it."""
+    return redirect("user", user.pk) if may(request, "users.view") else redirect("home")
+
+
+@needs("users.edit")
+def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """A user's row as a form; what somebody else has changed meanwhile is neither lost nor overwritten unseen."""
+    user = found(request, pk)
+    left_out = {"EXTERNAL_ID", "STATUS"} | (set() if may(request, editing.EXEMPT_PERMISSION) else {EXEMPT})
+    form = _form(request, editing.row_of(user), left_out, _sent(request))
+    if form.is_bound and form.is_valid():
+        if form.is_grave and not again.is_recent(request):
+            return again.ask(request)
+        came = tried(request, lambda: editing.edit(user, form.row, form.base, requests.act(request)))
+        if not isinstance(came, Came):
+            return came
+        if came.done:
+            _tell_saved(request, came)
+            return back(request, user)
+        form = _again(request, form, came, editing.row_of(found(request, pk)), left_out)
+    return _shown(request, "user_edit.html", form, about=user)
+
+
+@never_cache
+@needs("users.edit")
+def add(request: HttpRequest) -> HttpResponseBase:
+    """A new user's row as a form."""
+    form = _form(request, {}, {EXEMPT}, _sent(request))
+    if not form.is_bound or not form.is_valid():
+        return _shown(request, "user_add.html", form)
+    if not again.is_recent(request):
+        return again.ask(request)
+    agency = requests.agency(request)
+    came = tried(request, lambda: editing.add(agency, form.row, requests.act(request)))
+    if not isinstance(came, Came):
+        return came
+    if came.done and came.user:
+        return _welcomed(request, came.user, came)
+    form.tell(came)
+    if came.there and came.user:
+        named = f"{came.user.first_name} {came.user.last_name}"
+        form.add_error(
+            "external_id", f"{named} has this external id already. Nobody was added, and nobody was changed."
+        )
+    return _shown(request, "user_add.html", form, there=came.user if came.there else None)
+
+
+def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpResponseBase:
+    """Says how the new user comes in: by mail, or by a link that somebody hands over."""
+    name = f"{user.first_name} {user.last_name}"
+    for note in came.notes:
+        messages.info(request, said(note))
+    if not user.active:
+        messages.success(request, f"{name} is added, Inactive: they can register once they are reactivated.")
+    elif user.agency.sends_mail and settings.MAIL_SERVER:
+        messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
+    elif may(request, credentials.PERMISSION):
+        act = requests.act(request)
+        link = credentials.invitation(user, act, credentials.operator(user.agency, act.actor))
+        return handed_over(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
+    else:
+        told = "No mail leaves from here: ask somebody who manages credentials for a link to hand over."
+        messages.warning(request, f"{name} is added. {told}")
+    return back(request, user)
+
+
+def handed_over(request: HttpRequest, user: models.User, link: str, **about: Any) -> HttpResponseBase:
+    """Shows a link, this once, to whoever brings it to the user."""
+    return render(request, "user_link.html", {"about": user, "link": link, **about})
+
+
+def _sent(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None
+
+
+def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: QueryDict | None) -> UserForm:
+    agency, me = requests.agency(request), account(request).user
+    operator = Operator(me.pk, me.external_id, permissions.of(me.role))
+    groups = models.Group.objects.filter(agency=agency).order_by("name", "external_id")
+    suggests = may(request, "users.view")
+    return UserForm(now, queries.vocabulary(agency), groups, operator, sent, left_out=left_out, suggests=suggests)
+
+
+def _again(request: HttpRequest, form: UserForm, came: Came, now: editing.Row, left_out: set[str]) -> UserForm:
+    """The form once more, with what is wrong; after a conflict, with what others have written."""
+    if came.conflicts:
+        form = _form(request, now, left_out, _mixed(request, now, left_out))
+        form.is_valid()
+    form.tell(came)
+    return form
+
+
+def _mixed(request: HttpRequest, now: editing.Row, left_out: set[str]) -> QueryDict:
+    """What was sent, with what others have written."""
+    fresh = _form(request, now, left_out, request.POST)
+    fresh.is_valid()
+    return fresh.with_theirs(request.POST)
+
+
+def _shown(request: HttpRequest, template: str, form: UserForm, **about: Any) -> HttpResponseBase:
+    return render(request, template, {"form": form, **about}, status=422 if form.is_bound else 200)
+
+
+def _tell_saved(request: HttpRequest, came: Came) -> None:
+    if not came.changes:
+        messages.info(request, "Nothing was changed: all of it stands so already.")
+        return
+    messages.success(request, f"Saved: {', '.join(LABELS[heading] for heading in LABELS if heading in came.changes)}.")
+    for note in came.notes:
+        messages.info(request, said(note))
+
+
+BUSY = "An import is being written just now. Nothing was changed here: try again in a minute."
+
+
+def tried(request: HttpRequest, work: Any) -> Came | HttpResponseBase:
+    """What came of it; or what to answer where it could not be done at all."""
+    try:
+        came: Came = work()
+    except NotPermitted as lacking:
+        return refuse(request, str(lacking))
+    except OperationalError as error:
+        if not failures.is_busy(error):
+            raise
+        return render(request, "busy.html", {"why": BUSY}, status=503)
+    return came
+
+
+@require_GET
+@needs("users.view")
+def supervisors(request: HttpRequest) -> HttpResponseBase:
+    """Whom a field for a supervisor suggests: some Active users whose name or address has what was typed so far."""
+    if not is_part(request):
+        raise Http404
+    typed = request.GET.get("supervisor_email", "").strip()[:100]
+    if len(typed) < 2:
+        return render(request, "supervisors.html", {"users": []})
+    act = requests.act(request)
+    listed = users.page(requests.agency(request), Wanted(text=typed), at=act.at).users
+    return render(request, "supervisors.html", {"users": [u for u in listed if u.status != "Inactive"][:_SUGGESTED]})

@@ -1,0 +1,176 @@
+"""The forms of one user: the columns of a file's row as fields, each problem beside the field that it is of."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.urls import reverse
+
+from musterbook.core import columns
+from musterbook.core.columns import Column
+from musterbook.core.policy import Operator
+from musterbook.core.problems import Problem
+from musterbook.core.vocabulary import Vocabulary
+from musterbook.directory import models
+from musterbook.directory.editing import EXEMPT, Came, Conflict, Row
+
+LABELS = {
+    "EXTERNAL_ID": "External id",
+    "FIRST_NAME": "First name",
+    "LAST_NAME": "Last name",
+    "EMAIL": "E-mail address",
+    "USERNAME": "Username",
+    "BADGE_NUMBER": "Badge number",
+    "STATUS": "Status",
+    "ROLE": "Role",
+    "SUPERVISOR_EMAIL": "Supervisor",
+    "LOCATION": "Location",
+    "RANK": "Rank",
+    "EVIDENCE_GROUP_EXT_ID": "Group",
+    "PHONE": "Phone",
+    EXEMPT: "Exempt from synchronize",
+}
+"""Heading → what pages call it, in the order in which they show it."""
+
+_HINTS = {
+    "EXTERNAL_ID": "As your organisation assigns it. It cannot be changed later.",
+    "USERNAME": "What the user signs in with.",
+    "SUPERVISOR_EMAIL": "The supervisor's e-mail address.",
+    "PHONE": "With the country code, such as +1 202 555 0143.",
+}
+_STATUSES = [
+    ("Active", "Active: is invited, may register and sign in."),
+    ("Inactive", "Inactive: may not come in until reactivated."),
+]
+_EXEMPT = "Exempt from synchronize: stays Active when a synchronize file does not mention them"
+
+
+class Cell(forms.CharField):
+    """The text of one cell, whatever it is: what it may be is for the plan to say, all at once."""
+
+    def validate(self, value: Any) -> None:
+        """Lets it pass."""
+
+
+class UserForm(forms.Form):
+    """All columns of a row, and the values that were shown, by which it is known what was typed."""
+
+    shown = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
+
+    def __init__(
+        self, now: Row, words: Vocabulary, groups: Iterable[models.Group], operator: Operator | None, sent: Any = None,
+        *, left_out: Iterable[str], suggests: bool,
+    ) -> None:  # fmt: skip
+        initial = {heading.lower(): value for heading, value in now.items()} | {"shown": json.dumps(dict(now))}
+        super().__init__(sent, initial=initial)
+        self._now = now
+        self._choices = _choices(now, words, groups, operator)
+        for heading, label in LABELS.items():
+            if heading not in left_out:
+                self.fields[heading.lower()] = self._field(heading, label, suggests=suggests)
+
+    def _field(self, heading: str, label: str, *, suggests: bool) -> forms.Field:
+        if heading == EXEMPT:
+            return forms.BooleanField(label=_EXEMPT, required=False)
+        column = columns.BY_HEADING[heading]
+        widget = self._widget(column, suggests=suggests)
+        field = Cell(label=label, widget=widget, help_text=_HINTS.get(heading, ""), required=column.required)
+        if widget.is_hidden is False and isinstance(widget, forms.RadioSelect):
+            field.initial = "Active"
+        return field
+
+    def _widget(self, column: Column, *, suggests: bool) -> forms.Widget:
+        if column is columns.STATUS:
+            return forms.RadioSelect(choices=_STATUSES)
+        if column.heading in self._choices:
+            return forms.Select(choices=self._choices[column.heading])
+        plain = {"autocomplete": "off", "maxlength": "1000"}
+        if column is columns.EMAIL:
+            return forms.EmailInput(plain)
+        if column is columns.PHONE:
+            return forms.TextInput(plain | {"inputmode": "tel"})
+        return forms.TextInput(plain | (_suggesting() if column is columns.SUPERVISOR_EMAIL and suggests else {}))
+
+    @property
+    def row(self) -> dict[str, str]:
+        """What was typed, as a row; fields that the form has not are not in it."""
+        told = {heading: self.cleaned_data[heading.lower()] for heading in LABELS if heading.lower() in self.fields}
+        return told | ({EXEMPT: "yes" if told[EXEMPT] else ""} if EXEMPT in told else {})
+
+    @property
+    def base(self) -> dict[str, str]:
+        """The values that were shown; what cannot be read was not."""
+        try:
+            told = json.loads(self.cleaned_data["shown"])
+        except ValueError:
+            return {}
+        return {name: str(value) for name, value in told.items()} if isinstance(told, dict) else {}
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether it changes what the user may do, or where links to come in are sent."""
+        return any(self.row[name] != self.base.get(name, "") for name in ("ROLE", "EMAIL"))
+
+    def tell(self, came: Came) -> None:
+        """Says of each field what is wrong with it."""
+        for problem in came.problems:
+            self._say(problem.column, said(problem))
+        for conflict in came.conflicts:
+            self._say(conflict.heading, _in_words(conflict))
+
+    def _say(self, heading: str, sentence: str) -> None:
+        self.add_error(heading.lower() if heading.lower() in self.fields else None, sentence)
+
+    def with_theirs(self, sent: QueryDict) -> QueryDict:
+        """What was sent, with what others have written meanwhile: as shown, and in the fields that were left as they were."""
+        mixed = sent.copy()
+        mixed["shown"] = json.dumps(dict(self._now))
+        for heading, value in self.row.items():
+            if value == self.base.get(heading, "") and heading != EXEMPT:
+                mixed[heading.lower()] = self._now[heading]
+        return mixed
+
+
+def _suggesting() -> dict[str, str]:
+    """What has a field suggest supervisors while one types."""
+    return {
+        "list": "supervisors", "hx-get": reverse("supervisors"), "hx-trigger": "input changed delay:250ms",
+        "hx-target": "#supervisors", "hx-swap": "innerHTML", "hx-sync": "this:replace",
+    }  # fmt: skip
+
+
+def _choices(
+    now: Row, words: Vocabulary, groups: Iterable[models.Group], operator: Operator | None
+) -> Mapping[str, list[tuple[str, str]]]:
+    """Heading → what can be chosen; also what the user has, where nobody could choose it now."""
+    roles = [role.name for role in words.roles if operator is None or role.permissions <= operator.permissions]
+    active = [(group.external_id, f"{group.name} ({group.external_id})") for group in groups if group.active]
+    choices = {
+        "ROLE": [("", "Choose a role"), *((name, name) for name in roles)],
+        "RANK": [("", "None"), *((rank.name, rank.name) for rank in words.ranks)],
+        "EVIDENCE_GROUP_EXT_ID": [("", "None"), *active],
+    }
+    for heading, listed in choices.items():
+        has = now.get(heading, "")
+        if has not in dict(listed):
+            listed.append((has, has))
+    if now.get("ROLE"):
+        del choices["ROLE"][0]
+    return choices
+
+
+def said(problem: Problem) -> str:
+    """A problem or a note as a form says it: there is no file, and no row."""
+    if problem.code == "required":
+        return "This is blank. Every user needs one."
+    named = replace(problem, column=LABELS.get(problem.column, problem.column))
+    sentence = named.message.replace("The row ", "This ").replace("SUPERVISOR_EMAIL", "Supervisor")
+    return f"{sentence} {named.remedy}".strip()
+
+
+def _in_words(conflict: Conflict) -> str:
+    was, now = (f"“{value}”" if value else "blank" for value in (conflict.shown, conflict.now))
+    return f"Somebody has changed this meanwhile, from {was} to {now}. Save again if yours is right, or write theirs."

@@ -1,0 +1,298 @@
+"""One user added or edited by hand: the same checks, trail and mails as a row of a file, and nothing lost by two who edit."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from musterbook.directory import editing, models, queries
+from musterbook.directory.carrying_out import NotPermitted
+from musterbook.directory.editing import EXEMPT, Came
+from musterbook.directory.trail import Act
+from tests.directory import cast
+from tests.directory.cast import NOW, person
+
+pytestmark = pytest.mark.django_db
+
+
+def act(actor: str = "", minutes: float = 5) -> Act:
+    """An act on a page, some minutes after the import."""
+    return Act(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1.0")
+
+
+@pytest.fixture
+def agency() -> models.Agency:
+    """An administrator (1, registered), a chief who may edit (2), officers (3, 4), an Inactive officer (5)."""
+    made = cast.agency()
+    rows = [person(1, ROLE="Admin"), person(2, ROLE="Chief"), *cast.people(3, 4), person(5, STATUS="Inactive")]
+    cast.applied(made, rows)
+    cast.register(made, 1, 2)
+    permissions = ["users.view", "users.edit"]
+    models.Role.objects.filter(agency=made, name="Chief").update(permissions=permissions)
+    return made
+
+
+def row(agency: models.Agency, number: int) -> dict[str, str]:
+    """The user as a row, as a page shows them now."""
+    return editing.row_of(editing.find(agency, cast.user(agency, number).pk))
+
+
+def edit(agency: models.Agency, number: int, by: str = "", shown: Any = None, **typed: str) -> Came:
+    """Edits the user of that number, as they were shown or as they are."""
+    base = dict(shown or row(agency, number))
+    return editing.edit(cast.user(agency, number), {**base, **typed}, base, act(by))
+
+
+def new(number: int, **cells: str) -> dict[str, str]:
+    """A whole row of somebody new."""
+    return dict.fromkeys(cast.HEADINGS, "") | person(number, **cells)
+
+
+def events(agency: models.Agency) -> list[models.Event]:
+    """What was done by hand."""
+    return list(models.Event.objects.filter(agency=agency, of=None).order_by("pk"))
+
+
+def codes(came: Came) -> list[tuple[str, str]]:
+    """Of each problem: its code and column."""
+    return [(problem.code, problem.column) for problem in came.problems]
+
+
+def test_an_edit_writes_what_was_typed_and_one_event(agency: models.Agency) -> None:
+    came = edit(
+        agency,
+        3,
+        "E-2",
+        LAST_NAME="Newton",
+        RANK="Captain",
+        SUPERVISOR_EMAIL="user2@agency.example",
+        PHONE="+1 202 555 0143",
+    )
+    assert came.done
+    assert came.changes == {
+        "LAST_NAME": ["Last 3", "Newton"], "RANK": ["", "Captain"], "PHONE": ["", "+12025550143"],
+        "SUPERVISOR_EMAIL": ["", "user2@agency.example"],
+    }  # fmt: skip
+    user = cast.user(agency, 3)
+    assert (user.last_name, user.rank_id is not None, user.supervisor_id) == ("Newton", True, cast.user(agency, 2).pk)
+    (event,) = events(agency)
+    assert (event.kind, event.actor, event.through, event.address) == ("user.updated", "E-2", "page", "192.0.2.7")
+    assert (event.subject_id, event.outcome) == (user.pk, "")
+    assert models.Import.objects.count() == 1
+    cast.whole(agency)
+
+
+def test_nothing_typed_changes_nothing_and_is_no_event(agency: models.Agency) -> None:
+    came = edit(agency, 3)
+    assert came.done
+    assert not came.changes
+    assert events(agency) == []
+
+
+def test_a_row_of_a_user_goes_back_as_it_came(agency: models.Agency) -> None:
+    cells = {
+        "RANK": "Captain",
+        "EVIDENCE_GROUP_EXT_ID": "PATROL",
+        "LOCATION": "=North'",
+        "SUPERVISOR_EMAIL": "user2@agency.example",
+    }
+    edit(agency, 3, **cells)
+    shown = row(agency, 3)
+    assert {name: shown[name] for name in cells} == cells
+    assert not edit(agency, 3).changes
+
+
+def test_an_external_id_stays_whatever_is_typed(agency: models.Agency) -> None:
+    assert not edit(agency, 3, EXTERNAL_ID="E-99").changes
+    assert cast.user(agency, 3).external_id == "E-3"
+
+
+def test_problems_are_those_of_a_file_and_nothing_is_written(agency: models.Agency) -> None:
+    came = edit(agency, 3, EMAIL="user4@agency.example", FIRST_NAME="", ROLE="Cook", PHONE="1", LAST_NAME="Good")
+    assert not came.done
+    assert sorted(codes(came)) == [
+        ("invalid-phone", "PHONE"), ("required", "FIRST_NAME"), ("taken", "EMAIL"), ("unknown-role", "ROLE"),
+    ]  # fmt: skip
+    assert codes(edit(agency, 3, EMAIL="user4@agency.example")) == [("taken", "EMAIL")]
+    assert events(agency) == []
+    assert cast.user(agency, 3).last_name == "Last 3"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("nobody@agency.example", "unknown-supervisor"),
+        ("user3@agency.example", "own-supervisor"),
+        ("user4@agency.example", "supervisor-circle"),
+    ],
+)
+def test_a_supervisor_who_cannot_be_is_a_problem_by_hand(agency: models.Agency, typed: str, code: str) -> None:
+    edit(agency, 4, SUPERVISOR_EMAIL="user3@agency.example")
+    came = edit(agency, 3, SUPERVISOR_EMAIL=typed)
+    assert codes(came) == [(code, "SUPERVISOR_EMAIL")]
+
+
+def test_what_only_tells_is_told_with_what_was_done(agency: models.Agency) -> None:
+    came = edit(agency, 3, SUPERVISOR_EMAIL="user5@agency.example")
+    assert came.done
+    assert [note.code for note in came.notes] == ["inactive-supervisor"]
+
+
+def test_changes_of_two_people_to_different_fields_are_both_kept(agency: models.Agency) -> None:
+    shown = row(agency, 3)
+    edit(agency, 3, LOCATION="North")
+    came = edit(agency, 3, shown=shown, RANK="Captain")
+    assert came.done
+    assert came.changes == {"RANK": ["", "Captain"]}
+    assert row(agency, 3)["LOCATION"] == "North"
+
+
+def test_changes_of_two_people_to_one_field_are_a_conflict_that_shows_both(agency: models.Agency) -> None:
+    shown = row(agency, 3)
+    edit(agency, 3, LOCATION="North")
+    came = edit(agency, 3, shown=shown, LOCATION="South", RANK="Captain")
+    assert not came.done
+    assert came.conflicts == [editing.Conflict("LOCATION", "", "North")]
+    assert row(agency, 3)["RANK"] == ""
+    assert edit(agency, 3, shown=row(agency, 3), LOCATION="South").changes == {"LOCATION": ["North", "South"]}
+
+
+def test_two_who_write_the_same_have_no_conflict(agency: models.Agency) -> None:
+    shown = row(agency, 3)
+    edit(agency, 3, LOCATION="North")
+    came = edit(agency, 3, shown=shown, LOCATION="North")
+    assert came.done
+    assert not came.changes
+
+
+def test_nobody_edits_without_the_permission(agency: models.Agency) -> None:
+    with pytest.raises(NotPermitted, match=r"users\.edit"):
+        edit(agency, 4, "E-3", LOCATION="North")
+    with pytest.raises(queries.UnknownOperator):
+        edit(agency, 4, "E-5", LOCATION="North")
+    with pytest.raises(NotPermitted):
+        editing.add(agency, new(9), act("E-3"))
+    with pytest.raises(NotPermitted):
+        editing.deactivate(cast.user(agency, 4), act("E-3"))
+
+
+@pytest.mark.parametrize(
+    ("number", "typed"), [(1, {"LOCATION": "North"}), (3, {"ROLE": "Admin"}), (2, {"ROLE": "Admin"})]
+)
+def test_nobody_reaches_above_their_own_role_and_who_tries_is_told_of(
+    agency: models.Agency, number: int, typed: dict[str, str]
+) -> None:
+    came = edit(agency, number, "E-2", **typed)
+    assert codes(came) == [("above-your-role", "ROLE")]
+    (event,) = events(agency)
+    assert (event.kind, event.actor, event.outcome, event.subject_id) == (
+        "act.refused", "E-2", "refused", cast.user(agency, number).pk,
+    )  # fmt: skip
+
+
+def test_nobody_deactivates_or_demotes_their_own_account(agency: models.Agency) -> None:
+    cast.applied(agency, [person(6, ROLE="Admin")])
+    cast.register(agency, 6)
+    assert codes(editing.deactivate(cast.user(agency, 1), act("E-1"))) == [("own-account", "STATUS")]
+    assert codes(edit(agency, 1, "E-1", ROLE="Officer")) == [("own-account", "ROLE")]
+    assert [event.kind for event in events(agency)] == ["act.refused"] * 2
+
+
+def test_the_last_administrator_stays(agency: models.Agency) -> None:
+    assert codes(editing.deactivate(cast.user(agency, 1), act())) == [("last-administrator", "STATUS")]
+    assert codes(edit(agency, 1, ROLE="Officer")) == [("last-administrator", "STATUS")]
+
+
+def test_deactivating_ends_access_at_once_and_reactivating_invites_anew(agency: models.Agency) -> None:
+    came = editing.deactivate(cast.user(agency, 3), act("E-2"))
+    assert came.changes == {"STATUS": ["Active", "Inactive"]}
+    user = cast.user(agency, 3)
+    assert (user.active, user.access_ended_at) == (False, act().at)
+    assert not editing.deactivate(user, act("E-2")).changes
+    assert editing.reactivate(user, act("E-2")).changes == {"STATUS": ["Inactive", "Active"]}
+    assert list(models.Mail.objects.filter(of=None).values_list("kind", "to")) == [
+        ("invitation", "user3@agency.example")
+    ]
+    assert [event.kind for event in events(agency)] == ["user.updated"] * 2
+
+
+def test_whoever_has_registered_is_told_of_both_and_an_agency_without_mails_sends_none(agency: models.Agency) -> None:
+    editing.deactivate(cast.user(agency, 2), act())
+    editing.reactivate(cast.user(agency, 2), act())
+    assert list(models.Mail.objects.filter(of=None).values_list("kind", flat=True)) == ["deactivated", "reactivated"]
+    models.Agency.objects.update(sends_mail=False)
+    silent = models.Agency.objects.get()
+    editing.deactivate(editing.find(silent, cast.user(silent, 2).pk), act())
+    assert models.Mail.objects.filter(of=None).count() == 2
+
+
+def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
+    came = editing.add(agency, new(9, EXTERNAL_ID=" E-9 "), act("E-2"))
+    assert came.done
+    assert came.user == cast.user(agency, 9)
+    assert cast.user(agency, 9).created_at == act().at
+    assert list(models.Mail.objects.filter(of=None).values_list("kind", "to")) == [
+        ("invitation", "user9@agency.example")
+    ]
+    (event,) = events(agency)
+    assert (event.kind, event.actor, event.subject_external_id) == ("user.added", "E-2", "E-9")
+
+
+def test_an_external_id_that_somebody_has_updates_nobody(agency: models.Agency) -> None:
+    came = editing.add(agency, new(3, LAST_NAME="Other"), act("E-2"))
+    assert (came.done, came.there, came.user) == (False, True, cast.user(agency, 3))
+    assert cast.user(agency, 3).last_name == "Last 3"
+    assert editing.add(agency, new(3), act("E-2")).there
+    assert events(agency) == []
+
+
+def test_a_form_sent_twice_adds_once(agency: models.Agency) -> None:
+    first = editing.add(agency, new(9), act("E-2"))
+    again = editing.add(agency, new(9), act("E-2"))
+    assert again.done
+    assert again.user == first.user
+    assert len(events(agency)) == models.Mail.objects.filter(of=None).count() == 1
+    assert editing.add(agency, new(9, LAST_NAME="Other"), act("E-2")).there
+
+
+def test_what_is_wrong_with_a_new_user_is_said_whole(agency: models.Agency) -> None:
+    came = editing.add(agency, new(9, EXTERNAL_ID="", EMAIL="x", ROLE="Admin"), act("E-2"))
+    assert sorted(codes(came)) == [("above-your-role", "ROLE"), ("invalid-email", "EMAIL"), ("required", "EXTERNAL_ID")]
+    assert codes(editing.add(agency, new(9, ROLE="Admin"), act("E-2"))) == [("above-your-role", "ROLE")]
+    assert [(event.kind, event.subject_id) for event in events(agency)] == [("act.refused", None)] * 2
+
+
+def test_who_may_synchronize_says_who_is_exempt(agency: models.Agency) -> None:
+    with pytest.raises(NotPermitted, match=r"users\.synchronize"):
+        edit(agency, 3, "E-2", **{EXEMPT: "yes"})
+    models.Role.objects.filter(name="Chief").update(permissions=["users.edit", "users.synchronize"])
+    came = edit(agency, 3, "E-2", LOCATION="North", **{EXEMPT: "yes"})
+    assert came.changes == {"LOCATION": ["", "North"], EXEMPT: ("", "yes")}
+    assert cast.user(agency, 3).exempt
+    assert [event.changes for event in events(agency)] == ['{"LOCATION":["","North"]}', '{"X_EXEMPT":["","yes"]}']
+    assert edit(agency, 3, "E-2", **{EXEMPT: ""}).changes == {EXEMPT: ("yes", "")}
+    assert codes(edit(agency, 1, "E-2", **{EXEMPT: "yes"})) == [("above-your-role", "ROLE")]
+    assert codes(edit(agency, 3, "E-2", RANK="x", **{EXEMPT: "yes"})) == [("unknown-rank", "RANK")]
+    assert not cast.user(agency, 1).exempt
+    cast.whole(agency)
+
+
+def test_users_of_other_agencies_are_not_there(agency: models.Agency) -> None:
+    other = cast.agency("shelbyville")
+    with pytest.raises(editing.UnknownUser):
+        editing.find(other, cast.user(agency, 3).pk)
+
+
+def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
+    cast.applied(agency, cast.people(*range(10, 60)))
+    seen: list[int] = []
+    real = queries.snapshot
+
+    def watched(*given: object) -> object:
+        found = real(*given)  # type: ignore[arg-type]
+        seen.append(found.users.height)
+        return found
+
+    monkeypatch.setattr(queries, "snapshot", watched)
+    edit(agency, 3, SUPERVISOR_EMAIL="user20@agency.example")
+    assert seen == [3]

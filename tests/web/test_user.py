@@ -1,0 +1,466 @@
+"""One user through the pages: looked at, added, edited, deactivated, let in again."""
+
+import re
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from playwright.sync_api import Page, expect
+from pytest_django import Settings
+
+from musterbook.accounts import factors
+from musterbook.directory import editing, failures, groups, models
+from musterbook.directory.trail import Act
+from tests.accounts.conftest import GOOD, Springfield, age
+from tests.accounts.test_entrance import sign_in, who
+from tests.accounts.test_factors import set_up
+from tests.directory import cast
+from tests.directory.cast import person
+from tests.web.conftest import enter
+from tests.web.looks import barriers
+
+HTMX = {"HX-Request": "true"}
+
+
+def filled() -> Springfield:
+    """An administrator (1), an officer who reports to them (2), an Inactive one (3); all but the last have registered."""
+    made = Springfield(cast.agency())
+    made.imported(
+        person(1, ROLE="Admin"), person(3, STATUS="Inactive"),
+        person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL", SUPERVISOR_EMAIL="user1@agency.example"),
+    )  # fmt: skip
+    made.registered(1)
+    made.registered(2)
+    return made
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    return filled()
+
+
+@pytest.fixture
+def admin(springfield: Springfield, client: Client) -> Client:
+    """A browser in which the administrator is signed in."""
+    sign_in(client, "user.1")
+    return client
+
+
+@pytest.fixture
+def officer(springfield: Springfield) -> Client:
+    """A browser in which the officer is signed in."""
+    other = Client()
+    sign_in(other, "user.2")
+    return other
+
+
+def at(springfield: Springfield, number: int, act: str = "") -> str:
+    """The address of that user's page, or of what is done there."""
+    return f"/springfield/users/{springfield.user(number).pk}/{act}"
+
+
+def said(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def post(client: Client, path: str, **told: Any) -> str:
+    return client.post(path, told, follow=True).content.decode()
+
+
+def form(page: str) -> dict[str, str]:
+    """What the fields of a page's form hold, as a browser would send them."""
+    fields = dict.fromkeys(re.findall(r'<(?:input|select)[^>]* name="([a-z_]+)"', page.partition("<main")[2]), "")
+    for tag in re.findall(r"<input[^>]*>", page.partition("<main")[2]):
+        name, value = (re.search(rf'\b{attribute}="([^"]*)"', tag) for attribute in ("name", "value"))
+        if name and value and ("radio" not in tag or "checked" in tag):
+            fields[name[1]] = value[1].replace("&quot;", '"').replace("&#x27;", "'").replace("&amp;", "&")
+    for name_, options in re.findall(r'<select[^>]* name="([a-z_]+)".*?>(.*?)</select>', page, flags=re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', options)
+        fields[name_] = chosen[1] if chosen else ""
+    return fields
+
+
+def limited(springfield: Springfield, *permissions: str) -> Client:
+    """A browser of user 5, whose role may do so much and no more."""
+    models.Role.objects.filter(agency=springfield.agency, name="Chief").update(permissions=permissions)
+    springfield.imported(person(5, ROLE="Chief"))
+    springfield.registered(5)
+    client = Client()
+    sign_in(client, "user.5")
+    return client
+
+
+# The page
+
+
+def test_a_user_is_shown_with_all_that_is_known(springfield: Springfield, admin: Client) -> None:
+    groups.add_monitor(models.Group.objects.get(), springfield.user(2), Act(cast.NOW, "E-1", "page"))
+    page = said(admin, at(springfield, 2))
+    assert "Member of <a" in page and "Monitor of <a" in page
+    for text in ("First 2 Last 2", "Captain", "B-2", "user2@agency.example", "Patrol", "First 1 Last 1", "users.csv"):
+        assert text in page
+    assert "Registered" in page and "Trail" in page and "Added" in page
+    assert "First 2 Last 2</a>" in said(admin, at(springfield, 1))
+
+
+def test_who_may_only_view_sees_no_buttons_no_sessions_and_no_trail(springfield: Springfield) -> None:
+    page = said(limited(springfield, "users.view"), at(springfield, 2))
+    for text in (">Edit<", ">Deactivate<", "Reset credentials", "Sessions", "Trail", "<h2>Imports"):
+        assert text not in page
+
+
+def test_of_a_user_above_ones_own_role_nothing_can_be_changed(springfield: Springfield) -> None:
+    client = limited(springfield, "users.view", "users.edit", "credentials.manage")
+    page = said(client, at(springfield, 1))
+    assert "you may look at this user, and change nothing" in page and ">Edit<" not in page
+    assert "may not change them" in post(client, at(springfield, 1, "deactivate"))
+    assert "you may not do this" in post(client, at(springfield, 1, "reset"))
+    assert springfield.user(1).active
+
+
+def test_a_page_of_a_user_asks_the_database_no_more_for_many_reports(springfield: Springfield, admin: Client) -> None:
+    said(admin, at(springfield, 1))
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        said(admin, at(springfield, 1))
+    springfield.imported(*(person(number, SUPERVISOR_EMAIL="user1@agency.example") for number in range(10, 70)))
+    with CaptureQueriesContext(connection) as many:
+        page = said(admin, at(springfield, 1))
+    assert "(61)" in page and "See all of them" in page
+    assert len(many) <= len(few) + 2
+
+
+# Edit
+
+
+def test_an_edit_is_saved_and_says_what(springfield: Springfield, admin: Client) -> None:
+    path = at(springfield, 2, "edit")
+    told = form(said(admin, path)) | {"last_name": "Newton", "location": "North"}
+    page = post(admin, path, **told)
+    assert "Saved: Last name, Location." in page and "<h1>First 2 Newton</h1>" in page
+    assert springfield.user(2).location == "North"
+    assert "Nothing was changed" in post(admin, path, **form(said(admin, path)))
+
+
+def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(
+    springfield: Springfield, admin: Client
+) -> None:
+    path = at(springfield, 2, "edit")
+    told = form(said(admin, path)) | {"email": "nobody at home", "first_name": "", "location": "North"}
+    answer = admin.post(path, told)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'value="nobody at home"' in page and 'value="North"' in page and "Every user needs one." in page
+    assert 'href="#id_email"' in page and springfield.user(2).location == ""
+
+
+def test_two_who_edit_lose_nothing(springfield: Springfield, admin: Client) -> None:
+    path = at(springfield, 2, "edit")
+    told = form(said(admin, path))
+    post(admin, path, **told | {"location": "North"})
+    answer = admin.post(path, told | {"location": "South", "badge_number": "B-22"})
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "Somebody has changed this meanwhile, from blank to “North”" in page
+    again = form(page)
+    assert (again["location"], again["badge_number"]) == ("South", "B-22")
+    assert "Saved" in post(admin, path, **again)
+    assert (springfield.user(2).location, springfield.user(2).badge_number) == ("South", "B-22")
+
+
+@pytest.mark.parametrize("shown", ["", "[]", "nonsense"])
+def test_a_form_that_was_tampered_with_overwrites_nobody(springfield: Springfield, admin: Client, shown: str) -> None:
+    path = at(springfield, 2, "edit")
+    answer = admin.post(path, form(said(admin, path)) | {"shown": shown, "location": "North"})
+    assert answer.status_code == 422 or springfield.user(2).location == "North"
+    assert springfield.user(2).last_name == "Last 2"
+
+
+def test_a_role_changes_only_after_signing_in_again_and_the_form_is_not_lost(
+    springfield: Springfield, admin: Client
+) -> None:
+    path = at(springfield, 2, "edit")
+    told = form(said(admin, path))
+    age(admin, 16)
+    assert admin.post(path, told | {"location": "North"}).status_code == 302
+    assert springfield.user(2).location == "North"
+    told = form(said(admin, path)) | {"role": "Chief"}
+    again = admin.post(path, told)
+    assert "/sign-in/again" in again.headers["Location"]
+    page = admin.post(again.headers["Location"], {"password": GOOD}, follow=True).content.decode()
+    assert "Saved: Role." in page
+    assert springfield.user(2).role.name == "Chief"
+
+
+def test_only_who_may_synchronize_exempts(springfield: Springfield, admin: Client) -> None:
+    path = at(springfield, 2, "edit")
+    assert "Saved: Exempt from synchronize." in post(admin, path, **form(said(admin, path)) | {"x_exempt": "on"})
+    assert "stays Active when a file does not mention" in said(admin, at(springfield, 2))
+    assert "x_exempt" not in form(said(limited(springfield, "users.edit"), path))
+
+
+def test_supervisors_are_suggested_while_one_types(springfield: Springfield, admin: Client) -> None:
+    path = "/springfield/users/supervisors"
+    found = admin.get(path, {"supervisor_email": "first"}, headers=HTMX).content.decode()
+    assert 'value="user1@agency.example"' in found and "user3@" not in found
+    assert "<option" not in admin.get(path, {"supervisor_email": "f"}, headers=HTMX).content.decode()
+    assert admin.get(path).status_code == 404
+
+
+def test_while_an_import_is_written_it_says_so(
+    springfield: Springfield, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(editing, "edit", busy)
+    path = at(springfield, 2, "edit")
+    told = form(said(admin, path))
+    with pytest.raises(OperationalError):
+        admin.post(path, told)
+    monkeypatch.setattr(failures, "is_busy", lambda _: True)
+    answer = admin.post(path, told)
+    assert answer.status_code == 503 and "Nothing was changed here" in answer.content.decode()
+
+
+# Add User
+
+
+def new(client: Client, **cells: str) -> dict[str, str]:
+    """The form of a new user, filled in."""
+    told = form(said(client, "/springfield/users/add"))
+    return told | {name.lower(): value for name, value in person(9).items()} | cells
+
+
+def test_an_added_user_comes_in_by_the_link_that_is_shown_once(springfield: Springfield, admin: Client) -> None:
+    told = new(admin)
+    page = post(admin, "/springfield/users/add", **told)
+    assert "<h1>First 9 Last 9 is added</h1>" in page
+    link = re.search(r"<code>(http[^<]+)</code>", page)
+    assert link
+    other = Client()
+    address = link[1].partition("testserver")[2] or re.sub(r"^https?://[^/]+", "", link[1])
+    other.post(address, {"password1": GOOD, "password2": GOOD})
+    assert who(other) == "user.9"
+    assert cast.user(springfield.agency, 9).role.name == "Officer"
+
+
+def test_a_form_sent_twice_adds_one_user(springfield: Springfield, admin: Client) -> None:
+    told = new(admin)
+    post(admin, "/springfield/users/add", **told)
+    post(admin, "/springfield/users/add", **told)
+    assert models.User.objects.filter(agency=springfield.agency, email="user9@agency.example").count() == 1
+    assert models.Event.objects.filter(agency=springfield.agency, kind="user.added", of=None).count() == 1
+
+
+def test_an_external_id_that_somebody_has_leads_to_them(springfield: Springfield, admin: Client) -> None:
+    answer = admin.post("/springfield/users/add", new(admin, external_id="E-2", last_name="Other"))
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "has this external id already" in page
+    assert at(springfield, 2, "edit") in page
+
+
+@pytest.mark.parametrize(
+    ("permissions", "mail", "cells", "sentence"),
+    [
+        (("users.edit",), False, {}, "ask somebody who manages credentials"),
+        (("users.edit",), True, {}, "An invitation is on its way to user9@agency.example"),
+        (("users.edit", "users.view"), True, {"status": "Inactive"}, "added, Inactive"),
+        (("users.edit",), True, {"role": "Admin"}, "permissions that yours has not"),
+        (("users.edit",), True, {"supervisor_email": "user3@agency.example"}, "Inactive"),
+    ],
+)
+def test_how_a_new_user_comes_in_is_said(
+    springfield: Springfield, settings: Settings, permissions: tuple[str, ...], mail: bool, cells: dict[str, str],
+    sentence: str,
+) -> None:  # fmt: skip
+    settings.MAIL_SERVER = object() if mail else None
+    client = limited(springfield, *permissions)
+    assert sentence in post(client, "/springfield/users/add", **new(client, **cells))
+
+
+def test_adding_asks_to_sign_in_again_and_goes_on_with_what_was_typed(springfield: Springfield, admin: Client) -> None:
+    told = new(admin)
+    age(admin, 16)
+    again = admin.post("/springfield/users/add", told)
+    page = admin.post(again.headers["Location"], {"password": GOOD}, follow=True).content.decode()
+    assert "is added" in page
+
+
+# Deactivate and reactivate
+
+
+def test_whoever_is_deactivated_is_out_with_the_next_click(
+    springfield: Springfield, admin: Client, officer: Client
+) -> None:
+    path = at(springfield, 2, "deactivate")
+    assert "signed out everywhere at once" in said(admin, path) and springfield.user(2).active
+    assert who(officer) == "user.2"
+    assert "is Inactive, and signed out everywhere" in post(admin, path)
+    assert who(officer) == ""
+    page = said(admin, at(springfield, 2))
+    assert "Inactive:" in page and ">Reactivate<" in page
+    assert "password and second factors that they had" in said(admin, at(springfield, 2, "reactivate"))
+    assert "is Active again" in post(admin, at(springfield, 2, "reactivate"))
+
+
+def test_whoever_never_registered_is_invited_when_reactivated(springfield: Springfield, admin: Client) -> None:
+    assert "a new invitation is sent" in said(admin, at(springfield, 3, "reactivate"))
+    post(admin, at(springfield, 3, "reactivate"))
+    assert models.Mail.objects.filter(user=springfield.user(3), kind="invitation", of=None).count() == 1
+
+
+def test_nobody_deactivates_themselves_or_the_last_administrator(springfield: Springfield, admin: Client) -> None:
+    answer = admin.post(at(springfield, 1, "deactivate"))
+    assert answer.status_code == 422 and "Nothing was changed." in answer.content.decode()
+    assert springfield.user(1).active
+
+
+@pytest.mark.parametrize("act", ["deactivate", "reset", "invite", "unlock", "second-factors"])
+def test_what_is_grave_asks_who_signed_in_long_ago_to_sign_in_again(
+    springfield: Springfield, admin: Client, act: str
+) -> None:
+    age(admin, 16)
+    assert "/sign-in/again" in admin.post(at(springfield, 2, act)).headers["Location"]
+
+
+# Credentials
+
+
+def test_an_invitation_goes_by_mail_once_however_often_it_is_asked_for(springfield: Springfield, admin: Client) -> None:
+    springfield.imported(person(7))
+    models.Mail.objects.all().delete()
+    for _ in range(2):
+        assert "An invitation is on its way" in post(admin, at(springfield, 7, "invite"))
+    assert models.Mail.objects.filter(user=springfield.user(7)).count() == 1
+    assert models.Event.objects.filter(kind="user.invitation-asked").count() == 1
+    assert "can be invited no more" in post(admin, at(springfield, 2, "invite"))
+
+
+def test_an_invitation_can_be_handed_over(springfield: Springfield, admin: Client) -> None:
+    springfield.imported(person(7))
+    page = said(admin, at(springfield, 7))
+    assert "Make an invitation link" in page
+    answer = admin.post(at(springfield, 7, "invitation"))
+    assert "/springfield/register/" in answer.content.decode() and "no-store" in answer.headers["Cache-Control"]
+    assert "can be invited no more" in post(admin, at(springfield, 2, "invitation"))
+
+
+def test_a_reset_is_a_link_to_hand_over_where_no_mail_leaves(springfield: Springfield, admin: Client) -> None:
+    path = at(springfield, 2, "reset")
+    assert "a link is shown to you, once" in said(admin, path)
+    link = re.search(r"<code>https?://[^/]+(/[^<]+)</code>", post(admin, path))
+    assert link
+    other, better = Client(), "an even quieter heron"
+    other.post(link[1], {"password1": better, "password2": better})
+    assert "Password reset" not in said(admin, at(springfield, 2))
+    assert sign_in(Client(), "user.2", better).status_code == 302
+    assert "has no password to choose anew" in post(admin, at(springfield, 3, "reset"))
+
+
+def test_a_reset_goes_by_mail_where_mails_leave(springfield: Springfield, admin: Client, settings: Settings) -> None:
+    settings.MAIL_SERVER = object()
+    path = at(springfield, 2, "reset")
+    assert "is sent to user2@agency.example" in said(admin, path)
+    for _ in range(2):
+        assert "on its way to user2@agency.example" in post(admin, path)
+    assert models.Mail.objects.filter(user=springfield.user(2), kind="reset").count() == 1
+    assert "waiting to be sent" in said(admin, at(springfield, 2))
+
+
+def test_a_lock_is_ended(springfield: Springfield, admin: Client) -> None:
+    for _ in range(5):
+        sign_in(Client(), "user.2", "wrong")
+    assert "after too many failed sign-ins" in said(admin, at(springfield, 2))
+    assert "First 2 Last 2 is unlocked." in post(admin, at(springfield, 2, "unlock"))
+    assert "is not locked" in post(admin, at(springfield, 2, "unlock"))
+
+
+def test_second_factors_are_removed(springfield: Springfield, admin: Client, officer: Client) -> None:
+    set_up(officer)
+    assert "Remove second factors" in said(admin, at(springfield, 2))
+    path = at(springfield, 2, "second-factors")
+    assert "their password alone lets them in" in said(admin, path)
+    assert "are removed" in post(admin, path) and not factors.has(springfield.user(2).account)
+    assert "has no second factors" in post(admin, path)
+    models.Role.objects.filter(name="Officer").update(second_factor=True)
+    assert "set one up when they sign in next" in said(admin, path)
+
+
+def test_sessions_are_ended_one_by_one_or_all(springfield: Springfield, admin: Client, officer: Client) -> None:
+    second = Client()
+    sign_in(second, "user.2")
+    path = at(springfield, 2, "sessions")
+    numbers = re.findall(r'name="end" value="(\d+)"', said(admin, at(springfield, 2)))
+    assert len(numbers) == 2
+    assert "is signed out there" in post(admin, path, end=numbers[0])
+    assert "has ended already" in post(admin, path, end=numbers[0])
+    assert "has ended already" in post(admin, path, end="nonsense")
+    assert "is signed out everywhere" in post(admin, path, end="all")
+    assert {who(officer), who(second)} == {""}
+    assert "is signed in nowhere else" in post(admin, path, end="all")
+    assert "is signed in nowhere." in post(admin, at(springfield, 3, "sessions"), end="all")
+    ended = models.Event.objects.filter(kind="user.session-ended", actor="E-1")
+    assert ended.count() == 2 and "by an administrator" in ended[0].changes
+
+
+def test_a_session_of_another_user_is_not_ended_by_its_number(
+    springfield: Springfield, admin: Client, officer: Client
+) -> None:
+    number = re.findall(r'name="end" value="(\d+)"', said(admin, at(springfield, 2)))[0]
+    assert "has ended already" in post(admin, at(springfield, 1, "sessions"), end=number)
+    assert who(officer) == "user.2"
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "sentence"),
+    [
+        (7, {}, "Invited:"),
+        (7, {"invited_at": cast.NOW, "invitation_expires_at": cast.NOW}, "Invitation expired:"),
+        (2, {"reset_at": cast.NOW}, "has expired since"),
+    ],
+)
+def test_each_state_says_what_it_means_and_what_to_do(
+    springfield: Springfield, admin: Client, number: int, state: dict[str, Any], sentence: str
+) -> None:
+    springfield.imported(person(7))
+    models.User.objects.filter(pk=springfield.user(number).pk).update(**state)
+    assert sentence in said(admin, at(springfield, number))
+
+
+# In a browser
+
+
+def test_a_user_is_added_mended_deactivated_and_reactivated(page: Page, transactional_db: None) -> None:
+    made = filled()
+    enter(page, "user.1", "users/add")
+    for name, value in person(9, EMAIL="nobody").items():
+        if name not in ("STATUS", "ROLE"):
+            page.fill(f"[name={name.lower()}]", value)
+    page.locator("[name=supervisor_email]").press_sequentially("first 1")
+    expect(page.locator("#supervisors option")).to_have_count(1)
+    page.fill("[name=supervisor_email]", "user1@agency.example")
+    page.select_option("[name=role]", "Officer")
+    page.get_by_role("button", name="Add the user").click()
+    page.locator(".usa-alert--error").get_by_role("link").first.click()
+    assert page.locator("[name=email]").evaluate("field => field === document.activeElement")
+    assert barriers(page) == []
+    page.keyboard.press("Control+A")
+    page.keyboard.type("user9@agency.example")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("First 9 Last 9 is added")
+    assert barriers(page) == []
+    page.get_by_role("link", name="Go to First 9").click()
+    page.get_by_role("link", name="Deactivate").click()
+    assert barriers(page) == []
+    page.get_by_role("button", name="Deactivate").click()
+    expect(page.locator("main")).to_contain_text("is Inactive, and signed out everywhere")
+    assert barriers(page) == []
+    page.get_by_role("link", name="Reactivate").click()
+    page.get_by_role("button", name="Reactivate").click()
+    expect(page.locator("main")).to_contain_text("is Active again")
+    assert cast.user(made.agency, 9).active
