@@ -50,7 +50,11 @@ def _of(account: Account) -> "QuerySet[Authenticator]":
 def without(role: Role, most: int = 10_000) -> int:
     """How many active users with the role have no second factor; `most` + 1 if they are more than that."""
     theirs = Authenticator.objects.filter(user__user=OuterRef("pk"), type__in=_FACTORS)
-    return User.objects.filter(~Exists(theirs), role=role, active=True).order_by()[: most + 1].count()
+    return (
+        User.objects.filter(~Exists(theirs), agency=role.agency_id, role=role, active=True)
+        .order_by()[: most + 1]
+        .count()
+    )
 
 
 def remove_all(user: User, act: Act) -> bool:

@@ -234,7 +234,10 @@ class Oidc(Provider):
     )  # fmt: skip
     client_id = forms.CharField(label="Client id", max_length=2000)
     client_secret = forms.CharField(
-        label="Client secret", max_length=2000, required=False, widget=forms.PasswordInput({"autocomplete": "off"})
+        label="Client secret",
+        max_length=2000,
+        required=False,
+        widget=forms.PasswordInput({"autocomplete": "off", "data-called": "secret"}),
     )
 
     def __init__(self, *args: Any, there: bool, **more: Any) -> None:

@@ -27,3 +27,4 @@ def test_an_administrator_begins_in_a_browser(
     page.get_by_label("The same password again").fill(GOOD)
     page.get_by_role("button", name="Register").click()
     page.get_by_role("heading", name="Welcome, Ann").wait_for()
+    assert page.get_by_role("heading", name="What to do first").is_visible() and barriers(page) == []

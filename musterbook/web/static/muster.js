@@ -25,7 +25,7 @@ for (const form of document.forms) {
 
 function switchOf(form, fields) {
   const button = document.createElement("button");
-  const words = fields.length > 1 ? "passwords" : "password";
+  const words = fields[0].dataset.called ?? (fields.length > 1 ? "passwords" : "password");
   const show = (shown) => {
     fields.forEach((field) => { field.type = shown ? "text" : "password"; });
     button.textContent = `${shown ? "Hide" : "Show"} ${words}`;
