@@ -5,26 +5,21 @@ The code is kept as a hash, in a file of the installation, and is void once used
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import polars as pl
 from django.conf import settings
 from django.db import transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from musterbook import home
 from musterbook.accounts import links, registration
-from musterbook.core import columns, report, text
-from musterbook.core import plan as planning
-from musterbook.core.policy import Policy
+from musterbook.core import columns
 from musterbook.core.problems import Problem
-from musterbook.core.report import Rows
-from musterbook.core.table import Table
-from musterbook.directory import agencies, agency_file, apply, installation, locks, models, queries, vocabularies
+from musterbook.directory import agencies, agency_file, editing, installation, models, vocabularies
 from musterbook.directory.agency_file import ADMINISTRATOR, AgencyFile
 from musterbook.directory.trail import Act
 from musterbook.directory.vocabularies import Unfit
@@ -47,7 +42,7 @@ class NotNew(Exception):
 class Problems(Exception):
     """The administrator cannot be added so; `found` says everything that is wrong."""
 
-    def __init__(self, found: list[Problem]) -> None:
+    def __init__(self, found: Sequence[Problem]) -> None:
         super().__init__(found)
         self.found = found
 
@@ -140,15 +135,10 @@ def _agency(told: Told, act: Act) -> models.Agency:
 
 
 def _administrator(agency: models.Agency, said: Mapping[str, str], act: Act) -> models.User:
-    locks.row(agency)
-    row = {column.heading: said[column.heading] for column in ASKED}
-    table = Table.of([row | {columns.STATUS.heading: "Active", columns.ROLE.heading: ADMINISTRATOR}])
-    cells = table.cells.with_columns(text.guard(pl.Series(table.cells[column.field])) for column in ASKED)
-    table = Table(cells=cells)
-    policy = Policy()
-    plan = planning.make(table, queries.snapshot(agency, table, policy.mode), policy)
-    problems = report.rows(plan, Rows.ALL)[0].problems
-    if problems:
-        raise Problems(list(problems))
-    apply.apply(plan, agency, act, of=None, mails=False, written=lambda _: None)
-    return models.User.objects.select_related("agency").get(agency=agency)
+    row = dict.fromkeys(columns.BY_HEADING, "") | {column.heading: said[column.heading] for column in ASKED}
+    row |= {columns.STATUS.heading: "Active", columns.ROLE.heading: ADMINISTRATOR}
+    # No mail: one with another invitation would void that which the page leads to.
+    came = editing.add(agency, row, act, mails=False)
+    if came.user is None:
+        raise Problems(came.problems)
+    return came.user

@@ -133,10 +133,10 @@ def _with_status(user: models.User, status: str, act: Act) -> Came:
         return _changed(user, {**now, columns.STATUS.heading: status}, now[EXEMPT], act, operator)
 
 
-def add(agency: models.Agency, row: Row, act: Act) -> Came:
+def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None) -> Came:
     """Adds the user of that row, unless somebody has its external id; the same row sent twice adds once.
 
-    Raises what `edit` does.
+    `mails` None: as the agency has it. Raises what `edit` does.
     """
     with _turn(agency):
         operator = _operator(agency, act, PERMISSION)
@@ -148,7 +148,7 @@ def add(agency: models.Agency, row: Row, act: Act) -> Came:
             return Came(find(agency, there.pk), there=not again)
         if came.problems:
             return _refused(agency, None, came, act)
-        _write(plan, agency, act)
+        _write(plan, agency, act, mails)
         added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
         return Came(find(agency, added.pk), came.changes, notes=came.notes)
 
@@ -205,8 +205,9 @@ def _refused(agency: models.Agency, user: models.User | None, came: Came, act: A
     return Came(user, problems=came.problems)
 
 
-def _write(plan: Plan, agency: models.Agency, act: Act) -> None:
-    apply.apply(plan, agency, act, of=None, mails=agency.sends_mail, written=lambda _: None)
+def _write(plan: Plan, agency: models.Agency, act: Act, mails: bool | None = None) -> None:
+    sends = agency.sends_mail if mails is None else mails
+    apply.apply(plan, agency, act, of=None, mails=sends, written=lambda _: None)
 
 
 def _operator(agency: models.Agency, act: Act, permission: str) -> Operator | None:
