@@ -52,6 +52,8 @@ MIDDLEWARE = [
     "musterbook.web.middleware.second_factor",
 ]
 ROOT_URLCONF = "musterbook.urls"
+AGENCY_URLCONFS = {"api": "musterbook.api.urls"}
+"""How an address below /<agency>/ begins → whose it is; all others are pages."""
 WSGI_APPLICATION = "musterbook.wsgi.application"
 TEMPLATES = [
     {
@@ -136,6 +138,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "30/5m/ip,10/5m/key",
     "reset_password": "30/5m/ip",
     "set_up": "10/5m/ip",
+    "token_refused": "30/5m/ip",
 }
 MFA_ADAPTER = "musterbook.accounts.factors.Adapter"
 MFA_FORMS = {

@@ -2,9 +2,12 @@
 
 from django.urls import path
 
+from musterbook.api import problems
 from musterbook.web import installation
 
 urlpatterns = [
     path("", installation.agencies, name="agencies"),
     path("health", installation.health, name="health"),
+    # Of an agency that there is not.
+    path("<str:agency>/api/<path:rest>", problems.not_found),
 ]

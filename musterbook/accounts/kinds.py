@@ -18,6 +18,9 @@ SECOND_FACTOR_ADDED = "user.second-factor-added"
 SECOND_FACTOR_REMOVED = "user.second-factor-removed"
 RECOVERY_CODES_MADE = "user.recovery-codes-made"
 RECOVERY_CODE_USED = "user.recovery-code-used"
+TOKEN_MADE = "api.token-made"
+TOKEN_REVOKED = "api.token-revoked"
+TOKEN_REFUSED = "api.token-refused"
 REFUSED = trail.REFUSED
 
 FAILED, FORBIDDEN = "failed", trail.FORBIDDEN

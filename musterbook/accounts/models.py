@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import CASCADE
 from django.utils.crypto import salted_hmac
 
-from musterbook.directory.models import User
+from musterbook.directory.models import Agency, User
 
 
 def new_handle() -> str:
@@ -67,3 +67,22 @@ class Failure(models.Model):
 
     user = models.ForeignKey(User, CASCADE, null=True, related_name="+")
     at = models.DateTimeField()
+
+
+class Token(models.Model):
+    """What a program of an agency signs in with: its secret is not here, only what that is found by."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+")
+    name = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, unique=True)
+    """SHA-256 of the secret, which is 256 bits of chance: nothing slower is needed."""
+    ending = models.CharField(max_length=4)
+    """The last characters of the secret, by which people tell one that they find."""
+    permissions = models.JSONField()
+    """What it was made to do; no more of it than its maker may do now."""
+    maker = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    used_on = models.DateField(null=True)
+    used_from = models.CharField(max_length=64, default="", blank=True)

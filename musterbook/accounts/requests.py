@@ -7,7 +7,7 @@ from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
 from django.http import HttpRequest
 
-from musterbook.accounts.models import Account
+from musterbook.accounts.models import Account, Token
 from musterbook.directory.models import Agency
 from musterbook.directory.trail import Act
 
@@ -21,13 +21,24 @@ def agency(request: HttpRequest) -> Agency:
 def act(request: HttpRequest) -> Act:
     """Who does what the request asks for, now, through a page."""
     user = getattr(request, "user", None)
-    return Act(
-        at=datetime.now(UTC),
-        actor=user.user.external_id if isinstance(user, Account) else "",
-        through="page",
-        address=get_adapter().get_client_ip(request),
-        agent=request.META.get("HTTP_USER_AGENT", ""),
-    )
+    actor = user.user.external_id if isinstance(user, Account) else ""
+    return _act(request, actor, "page", _program(request))
+
+
+def api_act(request: HttpRequest, token: Token | None) -> Act:
+    """The same of a program: it acts for who made its token, which is named beside it; None: we know none yet."""
+    program = _program(request)
+    if token is None:
+        return _act(request, "", "api", program)
+    return _act(request, token.maker.external_id, "api", f"Token “{token.name}”: {program}")
+
+
+def _act(request: HttpRequest, actor: str, through: str, agent: str) -> Act:
+    return Act(datetime.now(UTC), actor, through, get_adapter().get_client_ip(request), agent)
+
+
+def _program(request: HttpRequest) -> str:
+    return str(request.META.get("HTTP_USER_AGENT", ""))
 
 
 def records(request: HttpRequest) -> list[dict[str, Any]]:

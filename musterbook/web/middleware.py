@@ -56,7 +56,7 @@ def addresses(respond: Respond) -> Respond:
 
 
 def agencies(respond: Respond) -> Respond:
-    """Finds the agency that the address begins with, and has all addresses beneath it be those of `web.urls`.
+    """Finds the agency that the address begins with, and has all addresses beneath it be those of `web.urls`, or of programs.
 
     The agency's name becomes what WSGI calls the script's name: so `reverse` gives addresses of this agency, the library's
     own among them, and cookies hold for this agency alone.
@@ -75,7 +75,11 @@ def agencies(respond: Respond) -> Respond:
         before = get_script_prefix()
         prefix = f"{before}{agency.slug}/"
         request.agency = agency  # type: ignore[attr-defined]  # for `requests.agency`
-        request.urlconf = "musterbook.web.urls"
+        programs = settings.AGENCY_URLCONFS.get(rest.partition("/")[0])
+        request.urlconf = programs or "musterbook.web.urls"
+        if programs:
+            # Programs have tokens. A browser's cookies let nobody in there, so no page can have one ask for it.
+            request.COOKIES = {}
         request.providers = sign_on.origins(agency)  # type: ignore[attr-defined]  # for `headers`
         request.path_info = f"/{rest}"
         set_script_prefix(prefix)

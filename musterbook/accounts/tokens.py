@@ -1,0 +1,186 @@
+"""Tokens: what programs of an agency sign in with. Each may do what it was made for, as far as its maker may do it now."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from musterbook.accounts import kinds
+from musterbook.accounts.models import Token
+from musterbook.core.keys import fold
+from musterbook.core.policy import Operator
+from musterbook.directory import locks, permissions, trail, vocabularies
+from musterbook.directory.models import Agency, User
+from musterbook.directory.trail import Act
+from musterbook.directory.vocabularies import NotAllowed, Unfit
+
+PERMISSION = "api.manage"
+DAYS = (7, 30, 90, 180, 365)
+"""How long a token may be good."""
+USUAL_DAYS = 90
+MOST = 100
+"""So many tokens of one agency are good at once; then it is time to revoke some."""
+_PREFIX = "muster_"
+_SECRET = re.compile(r"muster_[0-9a-f]{64}")
+_ENDED_SHOWN = 50
+
+
+class UnknownToken(Exception):
+    """The agency has no such token."""
+
+
+class Refused(Exception):
+    """The token opens nothing; the message says why, to whoever holds it. `token`: which it is, None if it is none of ours."""
+
+    def __init__(self, why: str, token: Token | None) -> None:
+        super().__init__(why)
+        self.token = token
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody says of a new token: its name, what it may do, and for how many days."""
+
+    name: str
+    permissions: frozenset[str]
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A token in the list of all: what it may do now, what it was made for besides, and why it opens nothing ("": it does)."""
+
+    token: Token
+    granted: tuple[str, ...]
+    withheld: tuple[str, ...]
+    why_not: str
+
+
+def make(agency: Agency, told: Told, act: Act, by: Operator) -> tuple[Token, str]:
+    """A new token of who makes it, and its secret, which is nowhere else. Raises Unfit and NotAllowed."""
+    lacking = sorted({PERMISSION, *told.permissions} - by.permissions)
+    if lacking:
+        raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so no token of yours can have that.")
+    secret = f"{_PREFIX}{secrets.token_hex(32)}"
+    with transaction.atomic():
+        locks.row(agency)
+        token = Token.objects.create(
+            agency=agency, name=_named(agency, told, act.at), digest=_digest(secret), ending=secret[-4:],
+            permissions=sorted(told.permissions), maker_id=by.id, made_at=act.at,
+            expires_at=act.at + timedelta(days=told.days),
+        )  # fmt: skip
+        also = {
+            "permissions": ("", ", ".join(token.permissions)),
+            "expires": ("", token.expires_at.isoformat(timespec="seconds")),
+        }
+        trail.tell(agency, act, kinds.TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also})
+    return token, secret
+
+
+def _named(agency: Agency, told: Told, at: datetime) -> str:
+    """The name, if no token that is good has it: so a form that is sent twice makes one token. Raises Unfit."""
+    name = vocabularies.cleaned(told.name, "name")
+    if not told.permissions:
+        raise Unfit("permissions", "Choose at least one.")
+    if told.days not in DAYS:
+        raise Unfit("days", "Choose one of these.")
+    living = list(
+        Token.objects.filter(agency=agency, revoked_at=None, expires_at__gt=at).values_list("name", flat=True)
+    )
+    if fold(name) in map(fold, living):
+        raise Unfit("name", f"There is a token that is called {name}. Choose another name, or revoke that one.")
+    if len(living) >= MOST:
+        raise Unfit("name", f"There are {MOST} tokens, and no more can be made. Revoke those that nobody uses.")
+    return name
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _called(token: Token) -> str:
+    return f"{token.name} (…{token.ending})"
+
+
+def find(agency: Agency, number: int) -> Token:
+    """The token of that number. Raises UnknownToken."""
+    found = Token.objects.filter(agency=agency, pk=number).select_related("agency", "maker__role").first()
+    if found is None:
+        raise UnknownToken(number)
+    return found
+
+
+def revoke(token: Token, act: Act) -> bool:
+    """Ends the token for ever; tells whether it was not revoked before."""
+    with transaction.atomic():
+        if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=act.at):
+            return False
+        trail.tell(token.agency, act, kinds.TOKEN_REVOKED, token.maker, {"token": (_called(token), "")})
+    return True
+
+
+def listed(agency: Agency, at: datetime) -> tuple[list[Listed], list[Listed]]:
+    """The agency's tokens that are neither revoked nor expired, and the latest of those that are; the newest first."""
+    every = Token.objects.filter(agency=agency).select_related("maker__role").order_by("-made_at", "-pk")
+    good = every.filter(revoked_at=None, expires_at__gt=at)
+    ended = every.exclude(pk__in=good.values("pk"))[:_ENDED_SHOWN]
+    return [_listed(token, at) for token in good], [_listed(token, at) for token in ended]
+
+
+def _listed(token: Token, at: datetime) -> Listed:
+    granted = may(token)
+    return Listed(token, _ordered(granted), _ordered(set(token.permissions) - granted), why_not(token, at))
+
+
+def _ordered(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in permissions.PERMISSIONS if name in names)
+
+
+def may(token: Token) -> frozenset[str]:
+    """What the token may do: what it was made for, and its maker may do now."""
+    return frozenset(token.permissions) & permissions.of(token.maker.role)
+
+
+def why_not(token: Token, at: datetime) -> str:
+    """Why the token opens nothing; "" if it does."""
+    if token.revoked_at is not None:
+        return "It was revoked."
+    if token.expires_at <= at:
+        return "It has expired."
+    return "" if _has_access(token.maker, token.made_at) else "Whoever made it has lost access since."
+
+
+def _has_access(maker: User, since: datetime) -> bool:
+    return maker.active and (maker.access_ended_at is None or maker.access_ended_at < since)
+
+
+def check(agency: Agency, secret: str, at: datetime) -> Token:
+    """The token with that secret, if it opens something in the agency. Raises Refused."""
+    if not _SECRET.fullmatch(secret):
+        raise Refused("This is not a token.", None)
+    # Found by its hash, so how long it takes says nothing of any secret.
+    found = Token.objects.filter(agency=agency, digest=_digest(secret)).select_related("agency", "maker__role").first()
+    if found is None:
+        raise Refused("This agency has no such token.", None)
+    why = why_not(found, at)
+    if why:
+        raise Refused(why, found)
+    return found
+
+
+def used(token: Token, act: Act) -> None:
+    """Notes the day on which the token was used last, and from which address: written once a day, unless the address changes."""
+    today = act.at.date()
+    if (token.used_on, token.used_from) != (today, act.address):
+        Token.objects.filter(pk=token.pk).update(used_on=today, used_from=act.address)
+
+
+def refused(agency: Agency, token: Token | None, act: Act, why: str) -> None:
+    """Tells the trail that a program was refused."""
+    told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
+    about = token.maker if token else None
+    trail.tell(agency, act, kinds.TOKEN_REFUSED, about, told, outcome=kinds.FAILED)

@@ -1,0 +1,87 @@
+"""Who asks: a program with a token (RFC 6750). Cookies mean nothing here, so no page of a stranger can ask in a user's name."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from http import HTTPStatus
+from typing import Concatenate, ParamSpec
+
+from allauth.core.internal import ratelimit
+from django.http import HttpRequest, HttpResponseBase
+
+from musterbook.accounts import kinds, requests, tokens
+from musterbook.accounts.models import Token
+from musterbook.accounts.tokens import Refused
+from musterbook.api import problems
+from musterbook.directory import trail
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, Token, P], HttpResponseBase]
+Guarded = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+_WAIT = 300
+
+
+def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
+    """Gives the view the token of who asks, if it has the permission ("": none is needed), by one of these methods."""
+
+    def guard(view: View[P]) -> Guarded[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if request.method not in methods:
+                return _other_method(methods)
+            token = _token(request)
+            if not isinstance(token, Token):
+                return token
+            tokens.used(token, requests.api_act(request, token))
+            if permission and permission not in tokens.may(token):
+                return _lacks(request, token, permission)
+            return view(request, token, *args, **kwargs)
+
+        guarded.csrf_exempt = True  # type: ignore[attr-defined]  # no cookie lets anybody in here
+        guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack every address
+        return guarded
+
+    return guard
+
+
+def _token(request: HttpRequest) -> Token | HttpResponseBase:
+    """The token that the request bears; or the answer to one that bears none, or one that opens nothing."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        said = (
+            "Send a token of this agency, in a header “Authorization: Bearer …”. Whoever manages API access makes one."
+        )
+        return _unauthorized(request, said)
+    try:
+        return tokens.check(requests.agency(request), secret.strip(), datetime.now(UTC))
+    except Refused as refused:
+        return _refuse(request, refused)
+
+
+def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
+    # Only wrong tokens count: nobody keeps a good one out by sending wrong ones from beside it.
+    if not ratelimit.consume(request, app="allauth.account", action="token_refused", limit_get=True):
+        said = "Too many wrong tokens came from this address. Wait five minutes."
+        return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(_WAIT)})
+    act = requests.api_act(request, refused.token)
+    tokens.refused(requests.agency(request), refused.token, act, str(refused))
+    return _unauthorized(request, f"{refused} Whoever manages API access makes a new one.", "invalid_token")
+
+
+def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpResponseBase:
+    asked = f'Bearer realm="{requests.agency(request).slug}"' + (f', error="{error}"' if error else "")
+    return problems.answer(HTTPStatus.UNAUTHORIZED, said, {"WWW-Authenticate": asked})
+
+
+def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
+    asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
+    act = requests.api_act(request, token)
+    trail.tell(token.agency, act, kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
+    said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
+    asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'
+    return problems.answer(HTTPStatus.FORBIDDEN, said, {"WWW-Authenticate": asks})
+
+
+def _other_method(methods: tuple[str, ...]) -> HttpResponseBase:
+    allowed = ", ".join(methods)
+    return problems.answer(HTTPStatus.METHOD_NOT_ALLOWED, f"Here one can only {allowed}.", {"Allow": allowed})

@@ -1,0 +1,13 @@
+"""The addresses of an agency's API, each below /<agency>/api/ (`settings.AGENCY_URLCONFS`)."""
+
+from django.urls import path
+
+from musterbook.api import me
+
+urlpatterns = [
+    path("api/me", me.me, name="api_me"),
+]
+
+handler400 = "musterbook.api.problems.bad_request"
+handler404 = "musterbook.api.problems.not_found"
+handler500 = "musterbook.api.problems.failed"

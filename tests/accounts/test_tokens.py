@@ -1,0 +1,151 @@
+"""What becomes of a token: who may make it, what it may do, and what ends it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from musterbook.accounts import tokens
+from musterbook.accounts.models import Token
+from musterbook.accounts.tokens import Refused, Told, UnknownToken
+from musterbook.core.policy import Operator
+from musterbook.directory import models, queries
+from musterbook.directory.vocabularies import NotAllowed, Unfit
+from tests.accounts.conftest import Springfield, act
+from tests.directory.cast import NOW, person
+
+HR = Told("HR, each night", frozenset({"users.view", "users.import"}), 90)
+DAY = 24 * 60
+
+
+def by(springfield: Springfield, number: int = 1) -> Operator:
+    """The user as an operator."""
+    return queries.operator(springfield.agency, f"E-{number}")
+
+
+def made(springfield: Springfield, told: Told = HR, number: int = 1) -> tuple[Token, str]:
+    """A token of that user."""
+    return tokens.make(springfield.agency, told, act(), by(springfield, number))
+
+
+def why_refused(springfield: Springfield, secret: str, minutes: float = 1) -> str:
+    """Why the agency refuses the token then; "" if it does not."""
+    try:
+        tokens.check(springfield.agency, secret, act(minutes).at)
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
+def test_a_token_is_found_by_its_secret_which_is_kept_nowhere(springfield: Springfield) -> None:
+    token, secret = made(springfield)
+    assert secret.startswith("muster_") and len(secret) == len("muster_") + 64
+    assert tokens.check(springfield.agency, secret, NOW) == token
+    assert secret not in str(Token.objects.values().get())
+    assert [token.ending, token.expires_at - token.made_at] == [secret[-4:], timedelta(days=90)]
+    event = models.Event.objects.get(kind="api.token-made")
+    assert (event.actor, event.subject_external_id) == ("", "E-1")
+    assert secret not in event.changes and '"users.import, users.view"' in event.changes
+
+
+def test_whoever_makes_a_token_gives_it_no_more_than_they_have(springfield: Springfield) -> None:
+    models.Role.objects.filter(agency=springfield.agency, name="Officer").update(
+        permissions=["api.manage", "users.view"]
+    )
+    with pytest.raises(NotAllowed, match=r"users\.import"):
+        made(springfield, number=2)
+    assert made(springfield, Told("Phone book", frozenset({"users.view"}), 7), 2)
+    models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=["users.view"])
+    with pytest.raises(NotAllowed, match=r"api\.manage"):
+        made(springfield, Told("Another", frozenset({"users.view"}), 7), 2)
+
+
+def test_a_token_may_do_only_what_its_maker_may_do_now(springfield: Springfield) -> None:
+    roles = models.Role.objects.filter(agency=springfield.agency, name="Officer")
+    roles.update(permissions=["api.manage", "users.view", "users.import"])
+    token, secret = made(springfield, number=2)
+    roles.update(permissions=["users.view", "users.edit"])
+    found = tokens.check(springfield.agency, secret, NOW)
+    assert tokens.may(found) == {"users.view"}
+    (listed,), _ = tokens.listed(springfield.agency, NOW)
+    assert (listed.token, listed.granted, listed.withheld, listed.why_not) == (
+        token,
+        ("users.view",),
+        ("users.import",),
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        (replace(HR, name=" "), "name"),
+        (replace(HR, name="hr, EACH night"), "name"),
+        (replace(HR, permissions=frozenset()), "permissions"),
+        (replace(HR, days=366), "days"),
+    ],
+)
+def test_what_is_wrong_with_a_new_token_is_said(springfield: Springfield, told: Told, field: str) -> None:
+    made(springfield)
+    with pytest.raises(Unfit) as unfit:
+        made(springfield, told)
+    assert (unfit.value.field, Token.objects.count()) == (field, 1)
+
+
+def test_an_agency_has_so_many_tokens_and_no_more(springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MOST", 2)
+    first, _ = made(springfield, replace(HR, name="1"))
+    made(springfield, replace(HR, name="2"))
+    with pytest.raises(Unfit, match="no more can be made"):
+        made(springfield, replace(HR, name="3"))
+    tokens.revoke(first, act())
+    assert made(springfield, replace(HR, name="1"))
+
+
+def test_a_token_opens_nothing_when_it_is_over(springfield: Springfield) -> None:
+    token, secret = made(springfield)
+    assert why_refused(springfield, secret, 90 * DAY - 1) == ""
+    assert why_refused(springfield, secret, 90 * DAY) == "It has expired."
+    assert [tokens.revoke(token, act(1)), tokens.revoke(token, act(2))] == [True, False]
+    assert why_refused(springfield, secret) == "It was revoked."
+    assert models.Event.objects.filter(kind="api.token-revoked").count() == 1
+    assert [len(some) for some in tokens.listed(springfield.agency, NOW)] == [0, 1]
+
+
+def test_a_token_ends_with_the_access_of_who_made_it_and_for_ever(springfield: Springfield) -> None:
+    springfield.imported(person(4, ROLE="Admin"))
+    springfield.registered(1)
+    _, secret = made(springfield, number=4)
+    springfield.imported(person(4, ROLE="Admin", STATUS="Inactive"))
+    lost = "Whoever made it has lost access since."
+    assert why_refused(springfield, secret) == lost
+    (listed,), _ = tokens.listed(springfield.agency, NOW)
+    assert listed.why_not == lost
+    springfield.imported(person(4, ROLE="Admin"))
+    assert springfield.user(4).active
+    assert why_refused(springfield, secret) == lost
+
+
+def test_a_token_is_nobodys_in_another_agency(springfield: Springfield, shelbyville: Springfield) -> None:
+    token, secret = made(springfield)
+    assert why_refused(shelbyville, secret) == "This agency has no such token."
+    with pytest.raises(UnknownToken):
+        tokens.find(shelbyville.agency, token.pk)
+    assert tokens.listed(shelbyville.agency, NOW) == ([], [])
+
+
+@pytest.mark.parametrize("wrong", ["", "muster_", "muster_" + "0" * 63, "muster_" + "A" * 64, "é\x00" * 40])
+def test_what_is_not_a_token_is_not_looked_for(springfield: Springfield, wrong: str) -> None:
+    assert why_refused(springfield, wrong) == "This is not a token."
+
+
+def test_the_last_use_is_written_once_a_day(springfield: Springfield, django_assert_num_queries: object) -> None:
+    token, _ = made(springfield)
+    tokens.used(token, act())
+    token.refresh_from_db()
+    assert (token.used_on, token.used_from) == (NOW.date(), "192.0.2.7")
+    with django_assert_num_queries(0):  # type: ignore[operator]  # a fixture without a type
+        tokens.used(token, act(60))
+    tokens.used(token, act(DAY))
+    token.refresh_from_db()
+    assert token.used_on == NOW.date() + timedelta(days=1)
