@@ -71,7 +71,10 @@ ADMIN: tuple[Section, ...] = (
             ),
         ),
     ),
-    Section("Records", ()),
+    Section(
+        "Records",
+        (Entry("API access", "api_access", "Tokens by which programs come in.", "api.manage"),),
+    ),
 )
 """The menu bar."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.urls import URLPattern, get_resolver
 
 from musterbook import secrecy
+from musterbook.accounts.models import Token
 from musterbook.directory import models
 
 OPEN = {
@@ -98,6 +99,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(("role", "role_delete"), _pk(models.Role)),
     **dict.fromkeys(("agency_sign_on_one", "agency_sign_on_remove"), _provider),
     "agency_sign_on_add": lambda _: {"kind": "saml"},
+    "api_token_revoke": _pk(Token),
     "import_waiting": lambda _: {"token": "x" * 32},
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""

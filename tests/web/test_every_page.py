@@ -7,11 +7,14 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page
 
-from musterbook.directory import models, permissions
-from tests.accounts.conftest import Springfield
+from musterbook.accounts import tokens
+from musterbook.accounts.models import Token
+from musterbook.accounts.tokens import Told
+from musterbook.directory import models, permissions, queries
+from tests.accounts.conftest import Springfield, act
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
-from tests.directory.cast import person
+from tests.directory.cast import NOW, person
 from tests.web.conftest import enter
 from tests.web.every_page import EVIL, SAME_EVERYWHERE, pages
 from tests.web.looks import barriers
@@ -31,6 +34,7 @@ def made(slug: str) -> Springfield:
     one.imported(person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
     one.registered(1)
     one.registered(2)
+    tokens.make(one.agency, Told("HR", frozenset({"users.view"}), 90), act(), queries.operator(one.agency, "E-1"))
     return one
 
 
@@ -99,6 +103,7 @@ def test_what_users_are_called_stays_text(springfield: Springfield) -> None:
         model.objects.filter(agency=agency).update(name=EVIL)
     models.Import.objects.filter(agency=agency).update(file_name=EVIL, actor=EVIL)
     models.Agency.objects.update(name=EVIL, mapping={EVIL: "EMAIL"})
+    Token.objects.update(name=EVIL, used_on=NOW, used_from=EVIL)
     client = signed_in("user.1")
     assert {one.name for one in PAGES if not _is_text(client.get(f"/springfield/{one.path(agency)}"))} == set()
 

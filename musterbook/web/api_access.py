@@ -1,0 +1,131 @@
+"""API access: the tokens by which programs come in; made, shown once, revoked."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from allauth.account.decorators import reauthentication_required
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+
+from musterbook.accounts import requests, tokens
+from musterbook.accounts.models import Token
+from musterbook.accounts.tokens import Listed, Told, UnknownToken
+from musterbook.directory import permissions, queries
+from musterbook.directory.permissions import PERMISSIONS
+from musterbook.directory.vocabularies import NotAllowed, Unfit
+from musterbook.web.permission import account, needs, refuse
+
+
+class TokenForm(forms.Form):
+    """What a new token is called, what it may do, and for how long."""
+
+    name = forms.CharField(
+        label="Name", max_length=255, help_text="What will use it, such as “Personnel system, each night”.",
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )  # fmt: skip
+    permissions = forms.MultipleChoiceField(
+        label="What it may do", widget=forms.CheckboxSelectMultiple,
+        help_text="Allow no more than the program needs. What your own role lacks is not here.",
+        error_messages={"required": "Choose at least one."},
+    )  # fmt: skip
+    days = forms.TypedChoiceField(
+        label="Good for", coerce=int, initial=tokens.USUAL_DAYS,
+        help_text="Then make another, and give it to the program before this one ends.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, mine: frozenset[str]) -> None:
+        """`mine`: the permissions of who makes it."""
+        super().__init__(*args)
+        choices: dict[str, Any] = {
+            "permissions": [(name, about) for name, about in PERMISSIONS.items() if name in mine],
+            "days": [(days, _until(days)) for days in tokens.DAYS],
+        }
+        for name, found in choices.items():
+            self.fields[name].choices = found  # type: ignore[attr-defined]  # a field of choices
+
+    def told(self) -> Told:
+        """What was chosen."""
+        told = self.cleaned_data
+        return Told(told["name"], frozenset(told["permissions"]), told["days"])
+
+
+def _until(days: int) -> str:
+    end = timezone.localtime() + timedelta(days=days)
+    return f"{days} days, until {end.day} {end:%B %Y}"
+
+
+@needs(tokens.PERMISSION)
+def listed(request: HttpRequest) -> HttpResponseBase:
+    """All tokens of the agency, those that are good first."""
+    good, ended = tokens.listed(requests.agency(request), datetime.now(UTC))
+    about = {
+        "good": [_shown(one) for one in good],
+        "ended": [_shown(one) for one in ended],
+        "example": _example(request),
+    }
+    return render(request, "api_access.html", about)
+
+
+def _shown(one: Listed) -> dict[str, Any]:
+    told = {name: [PERMISSIONS[each] for each in getattr(one, name)] for name in ("granted", "withheld")}
+    return {"token": one.token, "why_not": one.why_not, **told}
+
+
+def _example(request: HttpRequest) -> str:
+    """A command that asks the API whose token it is."""
+    where = f"{settings.MUSTER_URL}/{requests.agency(request).slug}/api/me"
+    return f'curl --header "Authorization: Bearer $TOKEN" {where}'
+
+
+@needs(tokens.PERMISSION)
+def add(request: HttpRequest) -> HttpResponseBase:
+    """A new token; its secret is on the page that answers, and never again."""
+    mine = permissions.of(account(request).user.role)
+    if request.method == "POST":
+        lacking = sorted({*request.POST.getlist("permissions")} & permissions.ALL - mine)
+        if lacking:
+            return refuse(request, *lacking)
+        answer: HttpResponseBase = _make(request, TokenForm(request.POST, mine=mine))
+        return answer
+    return render(request, "api_token_add.html", {"form": TokenForm(mine=mine)})
+
+
+@never_cache
+@reauthentication_required
+def _make(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
+    agency = requests.agency(request)
+    by = queries.operator(agency, account(request).user.external_id)
+    if form.is_valid():
+        try:
+            token, secret = tokens.make(agency, form.told(), requests.act(request), by)
+        except Unfit as unfit:
+            form.add_error(unfit.field, unfit.sentence)
+        except NotAllowed as refused:
+            form.add_error("permissions", str(refused))
+        else:
+            about = {"token": token, "secret": secret, "example": _example(request)}
+            return render(request, "api_token_made.html", about)
+    return render(request, "api_token_add.html", {"form": form}, status=422)
+
+
+@needs(tokens.PERMISSION)
+def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Asks whether the token is to be revoked; revokes it."""
+    token = _token(request, pk)
+    if request.method == "POST":
+        if tokens.revoke(token, requests.act(request)):
+            messages.success(request, f"The token {token.name} is revoked: it opens nothing any more.")
+        return redirect("api_access")
+    return render(request, "api_token_revoke.html", {"token": token})
+
+
+def _token(request: HttpRequest, pk: int) -> Token:
+    try:
+        return tokens.find(requests.agency(request), pk)
+    except UnknownToken:
+        raise Http404 from None
