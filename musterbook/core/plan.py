@@ -23,8 +23,9 @@ OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
 _AT_ONCE = 100_000
 """As many rows are made into text at once for the digest."""
 
-_OUTCOME = pl.Enum(OUTCOMES)
-_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": _OUTCOME}
+OUTCOME = pl.Enum(OUTCOMES)
+"""The kind of the column that says what becomes of a row."""
+_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": OUTCOME}
 _KEYS = tuple(column.key for column in columns.KEYED)
 _LINK = ("supervisor_id", "supervisor_row", "supervisor_external_id", "supervisor_email")
 _VALUES = (*matched.VALUES.values(), *_LINK)
@@ -124,7 +125,7 @@ def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, mode: Mode) 
     rows = judged.rows.with_columns(outcome=_outcome()).sort("row")
     # A settled row can err in strict mode alone: the link that it repeats would be one of a circle.
     errs = pl.col("row").is_in(judged.problems["row"].implode())
-    outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("unchanged")).cast(_OUTCOME)
+    outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("unchanged")).cast(OUTCOME)
     settled = same.select("row", "external_id", outcome=outcome)
     outcomes = pl.concat([settled, rows.select(pl.col("row"), pl.col("external_id").fill_null(""), "outcome")])
     return Plan(
@@ -146,7 +147,7 @@ def _outcome() -> pl.Expr:
         .when(pl.col("differs") | pl.col("linked")).then(pl.lit("updated"))
         .otherwise(pl.lit("unchanged"))
     )  # fmt: skip
-    return outcome.cast(_OUTCOME)
+    return outcome.cast(OUTCOME)
 
 
 def _updated(rows: pl.DataFrame) -> pl.DataFrame:

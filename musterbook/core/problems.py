@@ -187,6 +187,11 @@ _KINDS = (
     Kind("own-account", About.ROW, "The row would {detail} your own account.", "Ask another administrator to do it."),
     Kind("last-administrator", About.ROW, "The row would leave the agency without an active administrator.",
          "Make somebody else an administrator, and let them register, first."),
+    Kind("inactive-user", About.ROW, "The user is Inactive.", "Reactivate them first."),
+    Kind("has-registered", About.ROW, "The user has registered already.",
+         "Reset their credentials instead: that lets them choose a new password."),
+    Kind("not-registered", About.ROW, "The user has not registered yet, so there is nothing to reset.",
+         "Invite them again instead."),
     Kind("changed-since", About.ROW, "{column} has been changed since, to “{value}”, and stays as it is.",
          "Change it by hand if it should go back."),
     # Notes

@@ -42,7 +42,8 @@ class Attempt:
 
     `record`: the import's, not yet written; `make`: gives the plan from the agency's directory as it is then, and may be
     asked twice; `content`: the file to keep; `expected`: the digest of the plan as it was seen, without which nothing is
-    written; `progress` is told of each stage, and so is `telling`, for those who look from elsewhere.
+    written; `progress` is told of each stage, and so is `telling`, for those who look from elsewhere; `instead` writes what is to
+    be written of a plan that changes no user.
     """
 
     record: models.Import
@@ -52,6 +53,7 @@ class Attempt:
     expected: str | None = None
     progress: Progress = silent
     telling: Progress = silent
+    instead: Callable[[Plan], None] | None = None
 
     def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Tells of the stage, and goes on unless it has been asked to stop."""
@@ -167,7 +169,10 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     def written(done: int) -> None:
         attempt.watched("writing", done, total)
 
-    apply.apply(plan, agency, attempt.act, of=record.pk, mails=mails, written=written)
+    if attempt.instead:
+        attempt.instead(plan)
+    else:
+        apply.apply(plan, agency, attempt.act, of=record.pk, mails=mails, written=written)
     if options["mapping"]:
         mapping = headings.joined(agency.mapping, options["mapping"])
         models.Agency.objects.filter(pk=agency.pk).update(mapping=mapping)

@@ -11,7 +11,7 @@ from musterbook.core import report
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
 from musterbook.core.report import LISTED, Report, Row, Rows
-from musterbook.directory import imports, models
+from musterbook.directory import bulk, imports, models
 from musterbook.directory.carrying_out import Failed
 
 
@@ -52,7 +52,10 @@ def entries(agency: models.Agency) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One import as the history shows it: `by` is the operator's name, `outcome` what it did, with how many users or rows."""
+    """One import as the history shows it: `by` is the operator's name, `outcome` what it did, with how many users or rows.
+
+    `of_chosen`: it was done to users chosen in a list, and `file_name` says what.
+    """
 
     number: str
     at: datetime
@@ -64,6 +67,7 @@ class Listed:
     outcome: list[tuple[str, int]]
     undoes: str
     undone: bool
+    of_chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,13 @@ def page(agency: models.Agency, which: str, before: str = "") -> Page:
 
 
 def _listed(r: models.Import, by: str, undone: bool) -> Listed:
-    outcome = [(label, r.counts[name]) for name, label in _TOLD.items() if r.counts.get(name)]
+    of_chosen = bulk.change_of(r) is not None
+    told = _TOLD | ({"errored": "left out"} if of_chosen else {})
+    outcome = [(label, r.counts[name]) for name, label in told.items() if r.counts.get(name)]
     undoes = getattr(r.undoes, "number", "")
-    return Listed(r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone)
+    return Listed(
+        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, of_chosen
+    )  # fmt: skip
 
 
 def find(number: str) -> models.Import:
@@ -167,7 +175,8 @@ def _errored(record: models.Import) -> Iterable[Row]:
     return [Row(row, ids[row], "errored", {}, of, notes.get(row, ())) for row, of in found.items()]
 
 
-_OUTCOMES = {"user.added": "added", "user.updated": "updated"}
+_OUTCOMES = {"user.added": "added"}
+"""Whatever else happened to the user of a row, it updated them."""
 
 
 def _changed(record: models.Import) -> Iterable[Row]:
@@ -176,7 +185,12 @@ def _changed(record: models.Import) -> Iterable[Row]:
     for event in events.iterator():
         row = event.row or 0
         yield Row(
-            row, event.subject_external_id, _OUTCOMES[event.kind], report.parsed(event.changes), (), notes.get(row, ())
+            row,
+            event.subject_external_id,
+            _OUTCOMES.get(event.kind, "updated"),
+            report.parsed(event.changes),
+            (),
+            notes.get(row, ()),
         )
 
 

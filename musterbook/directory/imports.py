@@ -74,8 +74,9 @@ class Options:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, object]) -> "Options":
-        """The options as `as_json` gave them."""
-        return cls(**{**kept, "mode": Mode(str(kept["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
+        """The options as `as_json` gave them; what else stands there is not the file's."""
+        known = {name: value for name, value in kept.items() if name in cls.__dataclass_fields__}
+        return cls(**{**known, "mode": Mode(str(kept["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
 
 
 @dataclass(frozen=True, slots=True)

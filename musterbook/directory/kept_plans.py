@@ -59,20 +59,25 @@ def keep(number: str, plan: Plan) -> None:
 def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
     """The plan's rows by what becomes of them, with all that a page shows of them."""
     now, was = changes.texts(plan.vocabulary), changes.texts(plan.vocabulary, "was_")
-    errored = plan.rows.filter(pl.col("outcome") == "errored").select("row", "external_id")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
     return {
         "rows": plan.rows.select("row", "external_id", "outcome"),
         "added": plan.added.select("row", "external_id", *now) if plan.added.width else _none(),
-        "updated": plan.updated.select("row", "external_id", *now, *was) if plan.updated.width else _none(),
-        "unchanged": plan.rows.filter(pl.col("outcome") == "unchanged").select("row", "external_id"),
-        "errored": errored.join(cells, on="row", how="left", maintain_order="left"),
+        "updated": plan.updated.select("row", "external_id", *now, *was)
+        if plan.updated.width
+        else _rows(plan, "updated"),
+        "unchanged": _rows(plan, "unchanged"),
+        "errored": _rows(plan, "errored").join(cells, on="row", how="left", maintain_order="left"),
         "deactivated": plan.leavers.deactivated.select("external_id", "email"),
         "protected": plan.leavers.protected.select("external_id", "email", "code"),
         "problems": pl.concat(
             [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
         ).sort("row", maintain_order=True),
     }
+
+
+def _rows(plan: Plan, outcome: str) -> pl.DataFrame:
+    return plan.rows.filter(pl.col("outcome") == outcome).select("row", "external_id")
 
 
 def _none() -> pl.DataFrame:

@@ -175,7 +175,7 @@ def _changes(shown: str, row: Mapping[str, str | int]) -> list[Change]:
     pairs = [
         (heading, str(row.get(f"was_{name}", "")), str(row[name]))
         for heading, name in changes.NAMES.items()
-        if heading != changes.LINK
+        if heading != changes.LINK and name in row
     ]
     return [Change(heading, before, after) for heading, before, after in pairs if before != after]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from musterbook.directory import (
+    bulk,
     failures,
     imports,
     kept_files,
@@ -14,6 +15,7 @@ from musterbook.directory import (
     models,
     progressing,
     records,
+    selection,
     stopping,
     undo,
 )
@@ -30,6 +32,8 @@ __all__ = [
     "progress_of",
     "submit",
     "submit_apply",
+    "submit_bulk",
+    "submit_bulk_apply",
     "submit_undo",
     "wait",
 ]
@@ -73,13 +77,49 @@ def submit_apply(
 
 def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | None = None) -> models.Import:
     """Has a worker take an applied import back, or preview that. Raises NotApplied, and what `submit` raises."""
-    if record.state != "applied":
-        raise undo.NotApplied(record.number)
+    undo.check(record)
     options = Options(preview=preview)
     imports.permitted(record.agency, act.actor, options.mode)
     asked = _asked(record.agency, options, act, key)
     asked.undoes = record
     return _put(asked, lambda: None)
+
+
+def submit_bulk(
+    agency: models.Agency, users: list[int], change: bulk.Change, *, act: Act, preview: bool, key: str | None = None
+) -> models.Import:
+    """Has a worker do something to these users of the agency (their ids), or preview that.
+
+    Raises UnknownOperator, NotPermitted, KeyTaken, and OSError where it cannot be kept who they are.
+    """
+    bulk.permitted(agency, act.actor, change)
+    asked = _asked(agency, Options(preview=preview), act, key)
+    asked.options[bulk.OPTION] = change.as_json()
+    asked.file_name = change.label[:255]
+    asked.file_sha256 = hashlib.sha256(repr(users).encode()).hexdigest()
+    return _put(asked, lambda: selection.keep(asked.number, users))
+
+
+def submit_bulk_apply(
+    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
+) -> models.Import:
+    """Has a worker do to the users who were chosen what a preview of it showed; another plan is not done (D2).
+
+    `confirmed`: the number of deactivations that the operator agrees to, where they are many. Raises UnknownImport,
+    NotShown, NotAgreed, FileGone, and what `submit_bulk` raises.
+    """
+    seen = imports.shown(agency, number)
+    change = bulk.change_of(seen)
+    if change is None:
+        raise imports.NotShown(number)
+    if bulk.to_agree(seen) not in (None, confirmed):
+        raise bulk.NotAgreed(number)
+    bulk.permitted(agency, act.actor, change)
+    asked = _asked(agency, Options(), act, key)
+    asked.options[bulk.OPTION] = change.as_json()
+    asked.expected, asked.file_name, asked.file_sha256 = seen.digest, seen.file_name, seen.file_sha256
+    users = selection.kept(number)
+    return _put(asked, lambda: selection.keep(asked.number, users))
 
 
 def _asked(agency: models.Agency, options: Options, act: Act, key: str | None) -> models.Import:
@@ -102,6 +142,7 @@ def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:
                 records.begin(asked)
         except SentBefore:
             kept_files.let_go(asked.number)
+            selection.let_go(asked.number)
         else:
             return asked
 

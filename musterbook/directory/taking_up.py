@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Max, Min, Q
 
 from musterbook.directory import (
+    bulk,
     carrying_out,
     frames,
     imports,
@@ -126,6 +127,8 @@ def _attempt(record: models.Import, at: datetime, progress: Progress) -> Attempt
     expected = record.expected or None
     if record.undoes:
         return undo.attempt(record, record.undoes, act, expected, progress)
+    if bulk.change_of(record):
+        return bulk.attempt(record, act, expected, progress)
     with carrying_out.told(record):
         upload = Upload(kept_files.content(record.number), record.file_name)
     return imports.attempt(record, upload, act, expected, progress)

@@ -12,7 +12,7 @@ from musterbook.core.policy import Mode, Policy
 from musterbook.core.snapshot import SCHEMA, Snapshot
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
-from musterbook.directory import frames, imports, models, queries
+from musterbook.directory import bulk, frames, imports, models, queries
 from musterbook.directory.carrying_out import Attempt, Done, carry_out
 from musterbook.directory.imports import Options
 from musterbook.directory.progressing import Progress, silent
@@ -44,8 +44,7 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but one by ke
     value that an added user has taken, for added users stay, Inactive, with all they have. Raises
     NotApplied, and what `imports.run` raises.
     """
-    if record.state != "applied":
-        raise NotApplied(record.number)
+    check(record)
     agency = record.agency
     options = Options(preview=preview)
     imports.permitted(agency, by, options.mode)
@@ -54,6 +53,13 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but one by ke
         options=options.as_json(), started_at=at, undoes=record,
     )  # fmt: skip
     return carry_out(attempt(undoing, record, Act(at, by, through, address, agent), None, progress))
+
+
+def check(record: models.Import) -> None:
+    """Raises NotApplied if there is nothing to undo: mails that were sent do not come back."""
+    change = bulk.change_of(record)
+    if record.state != "applied" or (change and change.kind.mail):
+        raise NotApplied(record.number)
 
 
 def attempt(

@@ -1,0 +1,309 @@
+"""One act on many users: chosen, previewed, done as it was seen, and told."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from musterbook.directory import bulk, imports, kept_files, models, plan_pages, queries, queue, selection, undo
+from musterbook.directory.bulk import Change
+from musterbook.directory.carrying_out import NotPermitted
+from musterbook.directory.filters import Wanted
+from musterbook.directory.imports import Options
+from musterbook.directory.trail import Act
+from tests.directory.cast import NOW, agency, applied, everything, mails, people, person, register, run, user, whole
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BOSS = Act(NOW + timedelta(hours=1), "E-1", "page", "192.0.2.7", "Browser/1.0")
+
+
+@pytest.fixture
+def made() -> models.Agency:
+    """An agency with a registered administrator (1), an inspector who may edit users alone (2), and four officers."""
+    one = agency()
+    models.Role.objects.create(
+        agency=one,
+        name="Inspector",
+        name_key="inspector",
+        permissions=["users.edit", "users.view", "credentials.manage"],
+    )
+    applied(one, [person(1, ROLE="Admin"), person(2, ROLE="Inspector"), *people(3, 4, 5), person(6, STATUS="Inactive")])
+    register(one, 1, 2)
+    return one
+
+
+def ids(made: models.Agency, *numbers: int) -> list[int]:
+    return [user(made, number).pk for number in numbers]
+
+
+def work() -> None:
+    while queue.carry_out_next("tests", lambda: datetime.now(UTC)):
+        pass
+
+
+def seen(made: models.Agency, change: Change, *numbers: int, act: Act = BOSS) -> models.Import:
+    """A preview of it."""
+    record = queue.submit_bulk(made, ids(made, *numbers), change, act=act, preview=True)
+    work()
+    record.refresh_from_db()
+    assert record.state == "previewed", record.message
+    return record
+
+
+def done(made: models.Agency, change: Change, *numbers: int, act: Act = BOSS, **more: Any) -> models.Import:
+    """It is previewed, and done."""
+    record = queue.submit_bulk_apply(made, seen(made, change, *numbers, act=act).number, act=act, **more)
+    work()
+    record.refresh_from_db()
+    return record
+
+
+def wrong(record: models.Import) -> list[tuple[str, str]]:
+    found = models.ImportProblem.objects.filter(of=record, row__gt=0, note=False).order_by("pk")
+    return list(found.values_list("external_id", "code"))
+
+
+def kinds(record: models.Import) -> list[tuple[str, str]]:
+    return sorted(models.Event.objects.filter(of=record).values_list("kind", "subject_external_id"))
+
+
+def test_a_rank_is_set_for_the_chosen_and_nobody_else(made: models.Agency) -> None:
+    record = done(made, Change("rank", "Captain"), 3, 4)
+    assert (record.state, record.counts["updated"], record.file_name) == ("applied", 2, "Set rank: Captain")
+    assert [getattr(user(made, n).rank, "name", None) for n in (3, 4, 5)] == ["Captain", "Captain", None]
+    assert kinds(record) == [("user.updated", "E-3"), ("user.updated", "E-4")]
+    event = models.Event.objects.filter(of=record)[0]
+    assert (event.actor, event.through, event.address, event.agent) == ("E-1", "page", "192.0.2.7", "Browser/1.0")
+    assert event.changes == '{"RANK":["","Captain"]}'
+    whole(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "value"),
+    [
+        (Change("role", "Chief"), "role__name", "Chief"),
+        (Change("group", "PATROL"), "group__external_id", "PATROL"),
+        (Change("deactivate"), "active", False),
+    ],
+)
+def test_each_kind_sets_its_column_alone(made: models.Agency, change: Change, name: str, value: object) -> None:
+    before = models.User.objects.filter(agency=made, external_id="E-3").values().get()
+    assert done(made, change, 3).counts["updated"] == 1
+    found = models.User.objects.filter(agency=made, external_id="E-3")
+    assert found.values_list(name, flat=True).get() == value
+    after = found.values().get()
+    changed = {key for key, value in after.items() if value != dict(before)[key]}
+    assert changed - {"access_ended_at"} == {name.replace("__name", "_id").replace("__external_id", "_id")}
+
+
+def test_a_rank_and_a_group_can_be_taken_away(made: models.Agency) -> None:
+    applied(made, people(3, 4, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
+    record = done(made, Change("rank"), 3, 4, 5)
+    assert (record.counts["updated"], record.counts["unchanged"], record.file_name) == (2, 1, "Set rank: none")
+    done(made, Change("group"), 3)
+    assert (user(made, 3).rank, user(made, 3).group, user(made, 4).rank) == (None, None, None)
+    assert user(made, 4).group is not None
+
+
+def test_deactivated_users_lose_access_and_reactivated_ones_are_invited(made: models.Agency) -> None:
+    register(made, 3)
+    record = done(made, Change("deactivate"), 3, 4, 6)
+    assert (record.counts["updated"], record.counts["unchanged"]) == (2, 1)
+    assert user(made, 3).access_ended_at == user(made, 4).access_ended_at is not None
+    assert [kind for kind, _ in mails(imports.Done(record, None))] == ["deactivated"]
+    back = done(made, Change("reactivate"), 3, 4)
+    assert mails(imports.Done(back, None)) == [
+        ("invitation", "user4@agency.example"), ("reactivated", "user3@agency.example"),
+    ]  # fmt: skip
+
+
+def test_an_invitation_goes_to_those_who_can_register_and_the_others_are_named(made: models.Agency) -> None:
+    preview = seen(made, Change("invite"), 1, 3, 4, 6)
+    assert (preview.counts["updated"], preview.counts["errored"]) == (2, 2)
+    page = plan_pages.page(preview, "updated")
+    assert [(line.external_id, line.name, line.changes) for line in page.lines] == [
+        ("E-3", "First 3 Last 3", []), ("E-4", "First 4 Last 4", []),
+    ]  # fmt: skip
+    assert wrong(preview) == [("E-1", "has-registered"), ("E-6", "inactive-user")]
+    record = done(made, Change("invite"), 1, 3, 4, 6)
+    assert mails(imports.Done(record, None)) == [(("invitation"), f"user{n}@agency.example") for n in (3, 4)]
+    assert kinds(record) == [("user.invitation-asked", "E-3"), ("user.invitation-asked", "E-4")]
+    whole(made)
+
+
+def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
+    register(made, 3)
+    record = done(made, Change("reset"), 3, 4)
+    assert mails(imports.Done(record, None)) == [("reset", "user3@agency.example")]
+    assert wrong(record) == [("E-4", "not-registered")]
+    assert kinds(record) == [("user.reset-asked", "E-3")]
+
+
+def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_theirs(made: models.Agency) -> None:
+    inspector = Act(BOSS.at, "E-2", "page")
+    assert wrong(seen(made, Change("rank", "Captain"), 1, 2, 3, act=inspector)) == [("E-1", "above-your-role")]
+    assert wrong(seen(made, Change("role", "Admin"), 3, act=inspector)) == [("E-3", "above-your-role")]
+    assert wrong(seen(made, Change("reset"), 1, 2, act=inspector)) == [("E-1", "above-your-role")]
+    assert wrong(seen(made, Change("deactivate"), 2, 3, act=inspector)) == [("E-2", "own-account")]
+    operator = queries.operator(made, "E-2")
+    assert [value for value, _ in bulk.choices(made, "role", operator)] == ["Inspector", "Officer"]
+    assert [value for value, _ in bulk.choices(made, "role", None)] == ["Admin", "Chief", "Inspector", "Officer"]
+    assert bulk.choices(made, "rank", operator)[-1] == ("", "No rank")
+    assert bulk.choices(made, "group", operator) == [("PATROL", "Patrol (PATROL)"), ("", "No group")]
+
+
+def test_the_last_administrator_stays(made: models.Agency) -> None:
+    applied(made, [person(2, ROLE="Admin")])
+    boss = Act(BOSS.at, "", "page")
+    assert wrong(done(made, Change("deactivate"), 1, 2, act=boss, confirmed=2)) == [
+        ("E-1", "last-administrator"), ("E-2", "last-administrator"),
+    ]  # fmt: skip
+    assert user(made, 1).active and user(made, 2).active
+
+
+@pytest.mark.parametrize(
+    ("change", "lacking"), [(Change("rank", "Captain"), "users.edit"), (Change("reset"), "credentials.manage")]
+)
+def test_each_kind_takes_its_permission_also_when_it_is_done(made: models.Agency, change: Change, lacking: str) -> None:
+    inspector = Act(BOSS.at, "E-2", "page")
+    preview = seen(made, change, 3, act=inspector)
+    waiting = queue.submit_bulk_apply(made, preview.number, act=inspector)
+    role = models.Role.objects.get(name="Inspector")
+    role.permissions.remove(lacking)
+    role.save()
+    with pytest.raises(NotPermitted, match=lacking):
+        queue.submit_bulk(made, [1], change, act=inspector, preview=True)
+    with pytest.raises(NotPermitted, match=lacking):
+        queue.submit_bulk_apply(made, preview.number, act=inspector)
+    work()
+    waiting.refresh_from_db()
+    assert (waiting.state, kinds(waiting)) == ("failed", [])
+
+
+def test_what_is_done_is_what_was_seen_or_nothing(made: models.Agency) -> None:
+    preview = seen(made, Change("rank", "Captain"), 3, 4)
+    applied(made, [person(4, RANK="Sergeant")])
+    before = everything(made)
+    record = queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    work()
+    record.refresh_from_db()
+    assert record.state == "refused"
+    assert [one["code"] for one in everything(made)["ImportProblem"]] == ["plan-changed"]
+    assert everything(made)["User"] == before["User"]
+
+
+def test_who_is_chosen_is_settled_by_the_preview(made: models.Agency) -> None:
+    chosen = selection.matching(made, Wanted(text="agency.example"), NOW)
+    preview = queue.submit_bulk(made, chosen, Change("rank", "Captain"), act=BOSS, preview=True)
+    work()
+    applied(made, [person(7)])
+    queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    work()
+    assert user(made, 5).rank and not user(made, 7).rank
+
+
+def test_sent_twice_it_is_done_once(made: models.Agency) -> None:
+    preview = seen(made, Change("invite"), 3)
+    records = {queue.submit_bulk_apply(made, preview.number, act=BOSS, key="page 1").pk for _ in range(2)}
+    work()
+    assert len(records) == 1
+    assert queue.submit_bulk_apply(made, preview.number, act=BOSS, key="page 1").pk in records
+    assert models.Mail.objects.filter(kind="invitation", of__in=records).count() == 1
+
+
+def test_many_deactivations_want_their_number(made: models.Agency) -> None:
+    made.limit_users = made.limit_percent = 1
+    made.save()
+    preview = seen(made, Change("deactivate"), 3, 4)
+    assert bulk.to_agree(preview) == 2
+    with pytest.raises(bulk.NotAgreed):
+        queue.submit_bulk_apply(made, preview.number, act=BOSS, confirmed=1)
+    queue.submit_bulk_apply(made, preview.number, act=BOSS, confirmed=2)
+    work()
+    assert not user(made, 3).active
+    assert bulk.to_agree(seen(made, Change("deactivate"), 5)) is None
+    assert bulk.to_agree(seen(made, Change("reactivate"), 3, 4)) is None
+
+
+def test_a_plan_that_was_refused_wants_the_number_as_well(made: models.Agency) -> None:
+    made.limit_users = made.limit_percent = 1
+    made.save()
+    applied(made, [person(4, STATUS="Inactive")])
+    preview = seen(made, Change("deactivate"), 3, 4)
+    assert bulk.to_agree(preview) is None
+    applied(made, [person(4)])
+    queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    work()
+    refused = models.Import.objects.latest("pk")
+    assert (refused.state, bulk.to_agree(refused)) == ("refused", 2)
+    with pytest.raises(bulk.NotAgreed):
+        queue.submit_bulk_apply(made, refused.number, act=BOSS)
+
+
+def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) -> None:
+    preview = seen(made, Change("invite"), 3, 4)
+    register(made, 4)
+    record = queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    work()
+    record.refresh_from_db()
+    assert (record.state, kinds(record)) == ("refused", [])
+
+
+def test_it_is_taken_back_as_an_import_is(made: models.Agency) -> None:
+    before = queries.everybody(made).drop("registered").to_dicts()
+    record = done(made, Change("rank", "Captain"), 3, 4)
+    assert undo.run(record, at=BOSS.at, through="cli").record.state == "applied"
+    assert queries.everybody(made).drop("registered").to_dicts() == before
+    with pytest.raises(undo.NotApplied):
+        undo.run(done(made, Change("invite"), 3), at=BOSS.at, through="cli")
+
+
+def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agency) -> None:
+    file = run(made, [person(9)], Options(preview=True)).record
+    assert bulk.change_of(file) is None and bulk.to_agree(file) is None
+    with pytest.raises(imports.NotShown):
+        queue.submit_bulk_apply(made, file.number, act=BOSS)
+    preview = seen(made, Change("invite"), 3)
+    with pytest.raises(kept_files.FileGone):
+        queue.submit_apply(made, preview.number, act=BOSS)
+    with pytest.raises(kept_files.FileGone):
+        imports.apply_previewed(made, preview.number, at=BOSS.at, through="cli")
+
+
+def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.Agency) -> None:
+    preview = queue.submit_bulk(made, ids(made, 3), Change("invite"), act=BOSS, preview=True)
+    selection.let_go(preview.number)
+    work()
+    preview.refresh_from_db()
+    assert preview.state == "failed" and "not kept" in preview.message
+    again = seen(made, Change("invite"), 3)
+    selection.let_go(again.number)
+    with pytest.raises(kept_files.FileGone):
+        queue.submit_bulk_apply(made, again.number, act=BOSS)
+
+
+def test_users_are_chosen_by_search_and_filters_in_their_own_agency_alone(made: models.Agency) -> None:
+    other = agency("shelbyville")
+    applied(other, people(3))
+    captain = models.Rank.objects.get(agency=made, name="Captain")
+    applied(made, people(3, 4, RANK="Captain"))
+    assert selection.matching(made, Wanted(text="user3"), NOW) == ids(made, 3)
+    assert selection.matching(made, Wanted(text="user", rank=captain.pk), NOW) == ids(made, 3, 4)
+    assert selection.matching(made, Wanted(status="Inactive"), NOW) == ids(made, 6)
+    assert selection.matching(made, Wanted(text="zzz"), NOW) == []
+    assert len(selection.matching(made, Wanted(), NOW)) == 6
+    assert selection.of_agency(made, [*ids(made, 3, 4), *ids(other, 3), 1 << 40]) == ids(made, 3, 4)
+
+
+def test_users_of_another_agency_are_not_acted_on(made: models.Agency) -> None:
+    other = agency("shelbyville")
+    applied(other, people(3))
+    before = everything(other)
+    record = queue.submit_bulk(made, [*ids(other, 3), *ids(made, 3)], Change("invite"), act=BOSS, preview=True)
+    work()
+    queue.submit_bulk_apply(made, record.number, act=BOSS)
+    with pytest.raises(imports.UnknownImport):
+        queue.submit_bulk_apply(other, record.number, act=BOSS)
+    work()
+    assert everything(other) == before
