@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from musterbook.accounts import requests
 from musterbook.directory import export, models, orders, trail, users, written
 from musterbook.directory.orders import UnknownPlace
+from musterbook.web import bulk, chosen
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
 from musterbook.web.user_search import FIELDS, Search
@@ -36,76 +37,94 @@ _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlform
 def listed(request: HttpRequest) -> HttpResponseBase:
     """The page of users whom the address asks for."""
     agency, now = requests.agency(request), datetime.now(UTC)
-    form = Search(agency, request.GET)
+    query = request.GET.copy()
+    ticked, is_all = chosen.borne(request.GET)
+    query["chosen"] = chosen.written(ticked)
+    form = Search(agency, query)
     wanted = form.wanted()
-    sort, descending = _order(request)
+    sort, descending = _order(query)
     try:
-        page = users.page(agency, wanted, at=now, sort=sort, descending=descending, place=request.GET.get("place", ""))
+        page = users.page(agency, wanted, at=now, sort=sort, descending=descending, place=query.get("place", ""))
     except UnknownPlace:
-        return redirect(f"{reverse('all_users')}?{_query(request).urlencode()}")
+        return redirect(f"{reverse('all_users')}?{_query(query).urlencode()}")
     number = users.count(agency, wanted, at=now, most=_MOST)
     about = {
         "form": form,
         "page": page,
         "number": min(number, _MOST),
         "is_more": number > _MOST,
-        "columns": [[_head(request, *one, sort, descending) for one in column] for column in COLUMNS],
+        "columns": [[_head(query, *one, sort, descending) for one in column] for column in COLUMNS],
         "sort": sort,
         "descending": descending,
-        "before": _address(request, place=page.before) if page.before else "",
-        "after": _address(request, place=page.after) if page.after else "",
-        "chips": [(label, value, _address(request, **{name: ""})) for name, label, value in form.chips()],
-        "is_search": any(request.GET.get(name) for name in FIELDS),
-        "search": _searched(request).urlencode(),
+        "before": _address(query, place=page.before) if page.before else "",
+        "after": _address(query, place=page.after) if page.after else "",
+        "chips": [(label, value, _address(query, **{name: ""})) for name, label, value in form.chips()],
+        "is_search": any(query.get(name) for name in FIELDS),
+        "search": _searched(query).urlencode(),
         "may_export": may(request, "users.export"),
-        "may_act": may(request, "users.edit") or may(request, "credentials.manage"),
         "is_empty": not page.users and not models.User.objects.filter(agency=agency).exists(),
-    }
+        "wrong": "" if is_all else bulk.TOO_MANY,
+    } | _selection(request, query, ticked, [user.id for user in page.users])
     if not is_part(request):
         return render(request, "all_users.html", about)
     answer = render(request, "all_users_found.html", about)
     # The address without what was left blank; the form would put all of it there.
-    answer.headers["HX-Push-Url"] = f"{reverse('all_users')}?{_query(request, 'place').urlencode()}"
+    answer.headers["HX-Push-Url"] = f"{reverse('all_users')}?{_query(query, 'place').urlencode()}"
     return answer
 
 
-def _order(request: HttpRequest) -> tuple[str, bool]:
-    sort = request.GET.get("sort", "name")
-    return (sort if sort in orders.SORTS else "name"), request.GET.get("desc") == "1"
+def _selection(request: HttpRequest, query: QueryDict, ticked: frozenset[int], shown: list[int]) -> dict[str, Any]:
+    """What the page needs for users to be chosen, and acted on, if who is signed in may do that."""
+    acts = bulk.offered(request)
+    return {
+        "may_act": bool(acts),
+        "acts": acts,
+        "bulk": f"{reverse('bulk')}?{_query(query, 'place').urlencode()}",
+        "chosen": query["chosen"],
+        "ticked": ticked,
+        "elsewhere": len(ticked.difference(shown)),
+        "shown": chosen.written(shown),
+        "unticked": _address(query, chosen=""),
+    }
 
 
-def _searched(request: HttpRequest) -> QueryDict:
+def _order(query: QueryDict) -> tuple[str, bool]:
+    sort = query.get("sort", "name")
+    return (sort if sort in orders.SORTS else "name"), query.get("desc") == "1"
+
+
+def _searched(query: QueryDict) -> QueryDict:
     """What is searched for, as an address bears it."""
-    query = QueryDict(mutable=True)
-    query.update({name: request.GET[name] for name in FIELDS if request.GET.get(name)})
-    return query
+    searched = QueryDict(mutable=True)
+    searched.update({name: str(query[name]) for name in FIELDS if query.get(name)})
+    return searched
 
 
-def _query(request: HttpRequest, *more: str) -> QueryDict:
-    """The search and the order, and what else is named."""
-    query = _searched(request)
-    query.update({name: request.GET[name] for name in ("sort", "desc", *more) if request.GET.get(name)})
-    return query
+def _query(query: QueryDict, *more: str) -> QueryDict:
+    """The search, the order and who is ticked, and what else is named."""
+    found = _searched(query)
+    found.update({name: str(query[name]) for name in ("sort", "desc", "chosen", *more) if query.get(name)})
+    return found
 
 
-def _address(request: HttpRequest, **changes: str) -> str:
+def _address(query: QueryDict, **changes: str) -> str:
     """The same search with these things changed ("" takes one out), from its first page on unless a place is given."""
-    query = _query(request)
+    found = _query(query)
     for name, value in changes.items():
-        query.pop(name, None)
+        found.pop(name, None)
         if value:
-            query[name] = value
-    return f"?{query.urlencode()}"
+            found[name] = value
+    return f"?{found.urlencode()}"
 
 
-def _head(request: HttpRequest, name: str, label: str, sort: str, descending: bool) -> dict[str, Any]:
+def _head(query: QueryDict, name: str, label: str, sort: str, descending: bool) -> dict[str, Any]:
     """One heading: a link that sorts by it, the other way round if it does already."""
     is_on = name == sort
     turned = "1" if is_on and not descending else ""
     return {
         "label": label,
         "name": name,
-        "address": _address(request, sort=name, desc=turned),
+        "address": _address(query, sort=name, desc=turned),
         "way": ("descending" if descending else "ascending") if is_on else "",
     }
 
@@ -123,9 +142,12 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
         parts = iter([next(made.parts)]), made.parts
     except written.TooLong as rows:
         return render(
-            request, "export_too_long.html", {"rows": str(rows), "search": _searched(request).urlencode()}, status=422
+            request,
+            "export_too_long.html",
+            {"rows": str(rows), "search": _searched(request.GET).urlencode()},
+            status=422,
         )
-    searched = {name: ("", value) for name, value in _searched(request).items()}
+    searched = {name: ("", value) for name, value in _searched(request.GET).items()}
     trail.tell(agency, act, export.KIND, None, {"format": ("", form), "users": ("", f"{made.users}"), **searched})  # type: ignore[dict-item]  # one value each
     answer = StreamingHttpResponse((part for some in parts for part in some), content_type=_FORMS[form])
     name = f"{agency.slug}-users-{act.at:%Y-%m-%d}.{form}"

@@ -17,13 +17,13 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import requests
 from musterbook.core import mending
 from musterbook.core.columns import BY_HEADING
-from musterbook.directory import imports, kept_files, kept_plans, models, queries, queue, undo
+from musterbook.directory import bulk, imports, kept_files, kept_plans, models, queries, queue, undo
 from musterbook.directory.imports import Options, Upload
 from musterbook.web import import_page
 from musterbook.web.import_forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
 
-_PATIENCE = 3.0
+PATIENCE = 3.0
 """Seconds that a page waits for an import to end; after that it shows how far it is."""
 
 
@@ -40,7 +40,7 @@ def submit(request: HttpRequest, upload: Upload, options: Options, key: str, sho
 def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "") -> HttpResponseBase:
     """Does it, and leads to the import that it made; or says why the user may not."""
     try:
-        record = queue.wait(work(), _PATIENCE)
+        record = queue.wait(work(), PATIENCE)
     except imports.NotPermitted as lacking:
         return refuse(request, *str(lacking).split(", "))
     except queries.UnknownOperator:
@@ -64,6 +64,8 @@ def find(request: HttpRequest, number: str) -> models.Import:
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
     """One import: its progress, its plan to be applied, or what it came to."""
     record = find(request, number)
+    if bulk.change_of(record):
+        return redirect("bulk_plan", number)
     return _apply(request, record) if request.method == "POST" else import_page.shown(request, record)
 
 

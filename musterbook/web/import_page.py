@@ -29,7 +29,8 @@ _TITLES = {
     "refused": "Refused: nothing was changed",
     "failed": "Failed: nothing was changed",
 }
-_THROUGH = {"page": "on the page", "cli": "by the command line", "api": "by the API", "folder": "from a folder"}
+THROUGH = {"page": "on the page", "cli": "by the command line", "api": "by the API", "folder": "from a folder"}
+"""Where from an import was asked for, in words."""
 _ABOUT = {
     "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
     "added": "These users are new.",
@@ -57,21 +58,22 @@ def shown(
     imports.settle_dead(record.agency)
     record.refresh_from_db()
     if record.state in {"waiting", "running"}:
-        return _progress(request, record)
+        return progress(request, record, "import_running.html", {"title": _TITLES[record.state]})
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    rows = _rows(request, record)
+    found = rows(request, record, dict(_TILES), _ABOUT)
     if is_part(request):
-        return render(request, "import_rows.html", rows)
+        return render(request, "import_rows.html", found)
     wrong = next((one for one in (form, mapping, reading) if one and one.is_bound), None)
-    about = rows | _about(record) | _forms(record, form, mapping, reading)
+    about = found | _about(record) | _forms(record, form, mapping, reading)
     return render(request, "import.html", about, status=422 if wrong else 200)
 
 
-def _progress(request: HttpRequest, record: models.Import) -> HttpResponse:
+def progress(request: HttpRequest, record: models.Import, template: str, about: dict[str, Any]) -> HttpResponse:
+    """How far it is, on a page made of the template and what it needs; of that the part alone, if it is asked for."""
     standing = queue.progress_of(record)
-    about = {"record": record, "standing": standing, "said": _said(standing), "title": _TITLES[record.state]}
-    return render(request, "import_progress.html" if is_part(request) else "import_running.html", about)
+    told = about | {"record": record, "standing": standing, "said": _said(standing)}
+    return render(request, "import_progress.html" if is_part(request) else template, told)
 
 
 def _said(standing: queue.Standing) -> str:
@@ -90,18 +92,23 @@ def _said(standing: queue.Standing) -> str:
     return f"{stage[0].upper()}{stage[1:]}."
 
 
-def _rows(request: HttpRequest, record: models.Import) -> dict[str, Any]:
-    """The tiles, and the page of rows that is asked for; at first of those that ask for a look first."""
-    counts = _counts(record)
+def rows(
+    request: HttpRequest, record: models.Import, labels: dict[str, str], sentences: dict[str, str]
+) -> dict[str, Any]:
+    """The tiles (`labels`: of each), and the page of rows that is asked for; at first of those that ask for a look first.
+
+    `sentences`: what is said of the rows of each tile.
+    """
+    counts = {name: number for name, number in _counts(record).items() if name in labels}
     asked = request.GET.get("show", "")
-    chosen = asked if asked in counts else next((name for name, _ in _TILES if counts[name]), "unchanged")
+    chosen = asked if asked in counts else next((name for name in labels if counts[name]), "unchanged")
     text, number = request.GET.get("q", ""), request.GET.get("page", "")
     page = plan_pages.page(record, chosen, text, int(number) if number.isdecimal() and len(number) < 9 else 1)
     return {
         "record": record,
-        "tiles": [(name, label, counts[name]) for name, label in _TILES if counts[name] or name == chosen],
+        "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == chosen],
         "show": chosen,
-        "about_rows": _ABOUT[chosen],
+        "about_rows": sentences[chosen],
         "q": text,
         "page": page,
         "before": _address(chosen, text, page.number - 1) if page.number > 1 else "",
@@ -151,7 +158,7 @@ def _about(record: models.Import) -> dict[str, Any]:
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
             str(told.file.get("delimiter")), ""
         ),
-        "through": _THROUGH.get(record.through, record.through),
+        "through": THROUGH.get(record.through, record.through),
         "mended": sum(len(cells) for cells in Options.of_json(record.options).mended.values()),
     }
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import URLPattern, get_resolver
 
 from musterbook import secrecy
 from musterbook.accounts.models import Token
-from musterbook.directory import models
+from musterbook.directory import models, queue
+from musterbook.directory.bulk import Change
+from musterbook.directory.trail import Act
 
 OPEN = {
     "account_inactive", "sign_on_failed", "socialaccount_login_cancelled", "socialaccount_login_error",
@@ -56,7 +59,18 @@ def pages() -> Iterator[EveryPage]:
 
 
 def _import(agency: models.Agency) -> Mapping[str, Any]:
-    return {"number": models.Import.objects.filter(agency=agency).latest("pk").number}
+    return {"number": models.Import.objects.filter(agency=agency, file_size__gt=0).latest("pk").number}
+
+
+def _bulk(agency: models.Agency) -> Mapping[str, Any]:
+    """A preview of an act on all users, made once."""
+    record = models.Import.objects.filter(agency=agency, file_size=0).first()
+    if record is None:
+        users = list(models.User.objects.filter(agency=agency).values_list("pk", flat=True))
+        act = Act(datetime.now(UTC), "", "page")
+        record = queue.submit_bulk(agency, users, Change("rank", "Captain"), act=act, preview=True)
+        queue.carry_out_next("tests", lambda: datetime.now(UTC))
+    return {"number": record.number}
 
 
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
@@ -92,6 +106,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
         ),
         _pk(models.User),
     ),
+    **dict.fromkeys(("bulk_plan", "bulk_cancel"), _bulk),
     "import_example": lambda _: {"form": "csv"},
     "export_users": lambda _: {"form": "csv"},
     **dict.fromkeys(("group", "group_edit", "group_delete", "group_monitor"), _pk(models.Group)),

@@ -1,0 +1,174 @@
+"""What is done to chosen users together: chosen here, previewed, and done as it was seen."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from allauth.account.decorators import reauthentication_required
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from musterbook.accounts import requests
+from musterbook.directory import bulk, imports, kept_files, models, queries, queue
+from musterbook.directory.bulk import ACTS, Change
+from musterbook.web import bulk_page, chosen
+from musterbook.web.import_acts import PATIENCE
+from musterbook.web.permission import account, may, needs, refuse
+
+TOO_MANY = f"At most {chosen.MOST} users can be ticked. Search for them, and choose all that match."
+
+
+class Value(forms.Form):
+    """Which role, rank or group is set."""
+
+    def __init__(self, act: str, choices: list[tuple[str, str]], sent: Any = None) -> None:
+        super().__init__(sent)
+        wanted = f"Choose a {act}."
+        said = [(f"={value}", label) for value, label in choices]
+        self.fields["value"] = forms.ChoiceField(
+            label=act.capitalize(), choices=[("", "Choose one"), *said],
+            error_messages={"required": wanted, "invalid_choice": wanted},
+        )  # fmt: skip
+
+    @property
+    def said(self) -> str:
+        """The cell that names it; what is sent begins with a mark, for the blank one is a choice as well."""
+        return str(self.cleaned_data["value"])[1:]
+
+
+def offered(request: HttpRequest) -> list[tuple[str, str]]:
+    """The acts that the role of who is signed in allows, each with its label."""
+    return [(name, kind.label) for name, kind in ACTS.items() if may(request, kind.permission)]
+
+
+@needs("users.view")
+def choose(request: HttpRequest) -> HttpResponseBase:
+    """Takes whom All Users has chosen, asks what to set if that is to be chosen, and plans it."""
+    act = request.POST.get("act", "")
+    if request.method != "POST" or "keep" in request.POST:
+        return _back(request)
+    if act not in ACTS:
+        return _back(request, "Choose what to do.")
+    if not may(request, ACTS[act].permission):
+        return refuse(request, ACTS[act].permission)
+    return _chosen(request, act)
+
+
+def _chosen(request: HttpRequest, act: str) -> HttpResponseBase:
+    agency, wrong = requests.agency(request), "Choose at least one user."
+    try:
+        ids = chosen.users(agency, request.POST, request.GET.dict(), datetime.now(UTC))
+    except chosen.TooMany:
+        ids = []
+    except chosen.WrongSearch:
+        ids, wrong = [], "A filter is not understood, so it is not clear who matches. Mend it, and choose again."
+    return _planned(request, agency, act, ids) if ids else _back(request, wrong)
+
+
+def _back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
+    """Leads to where the users were chosen, with those ticked who were."""
+    query = request.GET.copy()
+    ticked, is_all = chosen.borne(request.POST or request.GET)
+    query["chosen"] = chosen.written(ticked)
+    wrong = wrong if is_all else TOO_MANY
+    if wrong:
+        messages.error(request, wrong)
+    return redirect(f"{reverse('all_users')}?{query.urlencode()}")
+
+
+def _planned(request: HttpRequest, agency: models.Agency, act: str, ids: list[int]) -> HttpResponseBase:
+    value = ""
+    if ACTS[act].column and not ACTS[act].value:
+        operator = queries.operator(agency, account(request).user.external_id)
+        form = Value(act, bulk.choices(agency, act, operator), request.POST if "value" in request.POST else None)
+        if not (form.is_bound and form.is_valid()):
+            return _asked(request, act, form, len(ids))
+        value = form.said
+
+    def work() -> models.Import:
+        return queue.submit_bulk(agency, ids, Change(act, value), act=requests.act(request), preview=True)
+
+    return _led(request, work)
+
+
+def _asked(request: HttpRequest, act: str, form: Value, number: int) -> HttpResponseBase:
+    sent = [(name, value) for name in ("act", "all", "chosen", "shown", "user") for value in request.POST.getlist(name)]
+    about = {
+        "kind": ACTS[act], "form": form, "number": number, "sent": sent, "here": request.get_full_path(),
+        "back": f"{reverse('all_users')}?{request.GET.urlencode()}",
+    }  # fmt: skip
+    return render(request, "bulk_choose.html", about, status=422 if form.is_bound else 200)
+
+
+def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpResponseBase:
+    """Does it, and leads to its page; or says why the user may not."""
+    try:
+        record = queue.wait(work(), PATIENCE)
+    except imports.NotPermitted as lacking:
+        return refuse(request, str(lacking))
+    except queries.UnknownOperator:
+        return redirect_to_login(request.get_full_path())
+    except OSError:
+        messages.error(request, "There is no room for this now. Tell whoever runs Musterbook here.")
+        return redirect("all_users")
+    return redirect("bulk_plan", record.number)
+
+
+def _find(request: HttpRequest, number: str) -> tuple[models.Import, Change]:
+    try:
+        record = imports.find(requests.agency(request), number)
+    except imports.UnknownImport:
+        raise Http404 from None
+    change = bulk.change_of(record)
+    if change is None:
+        raise Http404
+    return record, change
+
+
+@needs("users.view")
+def one(request: HttpRequest, number: str) -> HttpResponseBase:
+    """One act on many: its progress, its plan to be done, or what it came to."""
+    record, change = _find(request, number)
+    if request.method != "POST":
+        return bulk_page.shown(request, record, change)
+    if not may(request, change.kind.permission):
+        return refuse(request, change.kind.permission)
+    answer: HttpResponseBase = _apply(request, record, change)
+    return answer
+
+
+@reauthentication_required
+def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpResponseBase:
+    form = bulk_page.agreement(record, request.POST)
+    if form and not form.is_valid():
+        return bulk_page.shown(request, record, change, form)
+    confirmed = form.cleaned_data["number"] if form else None
+
+    def work() -> models.Import:
+        act, key = requests.act(request), f"page {record.number}"
+        return queue.submit_bulk_apply(record.agency, record.number, act=act, confirmed=confirmed, key=key)
+
+    try:
+        return _led(request, work)
+    except (imports.NotShown, bulk.NotAgreed):
+        messages.error(request, "This is no plan that waits to be done. Nothing was changed.")
+    except kept_files.FileGone:
+        messages.error(request, "It is kept no longer who was chosen. Choose them once more. Nothing was changed.")
+    return redirect("bulk_plan", record.number)
+
+
+@require_POST
+@needs("users.view")
+def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Asks what waits or runs to stop."""
+    record, change = _find(request, number)
+    if not may(request, change.kind.permission):
+        return refuse(request, change.kind.permission)
+    queue.cancel(record, requests.act(request))
+    messages.info(request, "It was asked to stop. Unless it was done already, nothing was changed.")
+    return redirect("bulk_plan", number)

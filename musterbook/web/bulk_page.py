@@ -1,0 +1,89 @@
+"""The page of an act on many users: how far it is, or whom it changes and who is left out, and what can be done about it."""
+
+import secrets
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django_htmx.http import HttpResponseClientRefresh
+
+from musterbook.directory import bulk, history, imports, models
+from musterbook.directory.bulk import Change
+from musterbook.web import import_page
+from musterbook.web.fragments import is_part
+from musterbook.web.import_forms import Agree
+from musterbook.web.permission import may
+
+_TITLES = {
+    "waiting": "Waiting for its turn",
+    "running": "Running",
+    "previewed": "Preview: nothing was changed yet",
+    "applied": "Done",
+    "refused": "Refused: nothing was changed",
+    "failed": "Failed: nothing was changed",
+}
+_ABOUT = {
+    "errored": "These users are left out, each for the reason given. The others do not wait for them.",
+    "updated": "These users change.",
+    "unchanged": "These users are so already.",
+    "noted": "These users change, or stay, with a note. Notes tell, and hinder nothing.",
+}
+_MAILS = {
+    "invite": "Each of these users gets a new invitation; earlier ones are void then.",
+    "reset": "Each of these users gets a link to choose a new password. Until then the old one works.",
+}
+_MAILED = {"invite": "a new invitation", "reset": "a link to choose a new password"}
+_WILL = {
+    "deactivate": "This deactivates", "reactivate": "This reactivates", "invite": "This sends a new invitation to",
+    "reset": "This sends a link to choose a new password to",
+}  # fmt: skip
+
+
+def agreement(record: models.Import, *sent: Any) -> Agree | None:
+    """The form in which the number of deactivations is agreed to, if they are many."""
+    number = bulk.to_agree(record)
+    return Agree(number, *sent) if number else None
+
+
+def shown(request: HttpRequest, record: models.Import, change: Change, form: Agree | None = None) -> HttpResponseBase:
+    """The page; with a form that was filled in wrongly, as 422."""
+    imports.settle_dead(record.agency)
+    record.refresh_from_db()
+    about = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
+    if record.state in {"waiting", "running"}:
+        return import_page.progress(request, record, "bulk_running.html", about)
+    if is_part(request) and "progress" in request.GET:
+        return HttpResponseClientRefresh()
+    rows = import_page.rows(request, record, _labels(change), _ABOUT | _said(change)) | about | {"of_chosen": True}
+    if is_part(request):
+        return render(request, "import_rows.html", rows)
+    return render(request, "bulk.html", rows | _whole(request, record, change, form), status=422 if form else 200)
+
+
+def _labels(change: Change) -> dict[str, str]:
+    done = "changed" if change.kind.column and not change.kind.value else change.kind.done
+    return {"errored": "left out", "updated": done, "unchanged": "already so", "noted": "with notes"}
+
+
+def _said(change: Change) -> dict[str, str]:
+    return {"updated": _MAILS[change.act]} if change.act in _MAILS else {}
+
+
+def _whole(request: HttpRequest, record: models.Import, change: Change, form: Agree | None) -> dict[str, Any]:
+    told = history.about(record)
+    changed = any(problem.code == "plan-changed" for problem in told.problems)
+    undone = models.Import.objects.filter(undoes=record, state="applied").order_by("-pk").first()
+    waits = (record.state == "previewed" or changed) and bool(record.digest)
+    undoable = record.state == "applied" and not undone and not change.kind.mail
+    return {
+        "told": told,
+        "actor": models.User.objects.filter(agency=record.agency, external_id=record.actor).first(),
+        "undone_by": undone,
+        "will": _WILL.get(change.act, "This changes"),
+        "once": secrets.token_urlsafe(12),
+        "form": form or agreement(record),
+        "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
+        "is_done": record.state == "applied",
+        "can_undo": undoable and may(request, "users.import"),
+        "through": import_page.THROUGH.get(record.through, record.through),
+    }

@@ -1,0 +1,340 @@
+"""Users chosen in All Users and acted on together: through the pages, as a person does and as one who means ill."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Browser, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from musterbook.directory import models, selection
+from musterbook.web import chosen
+from tests import worker
+from tests.accounts.conftest import Springfield, age
+from tests.accounts.test_entrance import sign_in
+from tests.directory import cast
+from tests.directory.cast import people, person
+from tests.web.conftest import at_localhost, enter
+from tests.web.looks import barriers
+from tests.web.test_all_users_journey import filled
+
+USERS = "/springfield/users/"
+BULK = "/springfield/users/bulk"
+
+
+def made(slug: str = "springfield") -> Springfield:
+    """An agency with an administrator (1), one who may edit users alone (2), and three officers."""
+    one = Springfield(cast.agency(slug))
+    models.Role.objects.filter(agency=one.agency, name="Chief").update(permissions=["users.view", "users.edit"])
+    one.imported(person(1, ROLE="Admin"), person(2, ROLE="Chief"), *people(3, 4, 5))
+    one.registered(1)
+    one.registered(2)
+    return one
+
+
+@pytest.fixture
+def agency(db: None, monkeypatch: pytest.MonkeyPatch) -> Springfield:
+    """That agency, and a worker at hand."""
+    worker.at_hand(monkeypatch)
+    return made()
+
+
+@pytest.fixture
+def boss(agency: Springfield, client: Client) -> Client:
+    """A browser in which the administrator is signed in."""
+    sign_in(client, "user.1")
+    return client
+
+
+def ids(agency: Springfield, *numbers: int) -> list[int]:
+    return [agency.user(number).pk for number in numbers]
+
+
+def text(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", answer.content.decode()))
+
+
+def plan(client: Client, query: str = "", **sent: Any) -> str:
+    """The address of the plan that the page leads to."""
+    answer = client.post(f"{BULK}{query}", sent)
+    assert answer.status_code == 302, text(answer)
+    address = answer.headers["Location"]
+    assert address.startswith(f"{BULK}/"), address
+    return str(address)
+
+
+def rank(agency: Springfield, number: int) -> str:
+    return getattr(agency.user(number).rank, "name", "")
+
+
+def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -> None:
+    asked = boss.post(BULK, {"act": "rank", "user": ids(agency, 3, 4)})
+    assert "For 2 users." in text(asked) and 'value="=Captain"' in asked.content.decode()
+    assert boss.post(BULK, {"act": "rank", "user": ids(agency, 3), "value": "=Emperor"}).status_code == 422
+    address = plan(boss, act="rank", user=ids(agency, 3, 4), value="=Captain")
+    seen = boss.get(address)
+    assert "This changes 2 users." in text(seen) and "First 3 Last 3" in text(seen) and rank(agency, 3) == ""
+    done = boss.get(boss.post(address).headers["Location"])
+    assert "Done" in text(done) and [rank(agency, n) for n in (3, 4, 5)] == ["Captain", "Captain", ""]
+    listed = text(boss.get("/springfield/imports/"))
+    assert "Set rank: Captain" in listed and "chosen users" in listed
+    number = address.rpartition("/")[2]
+    assert boss.get(f"/springfield/imports/{number}").headers["Location"] == address
+
+
+def test_an_import_of_a_file_is_no_act_on_many(agency: Springfield, boss: Client) -> None:
+    file = models.Import.objects.filter(agency=agency.agency).latest("pk")
+    assert boss.get(f"{BULK}/{file.number}").status_code == boss.post(f"{BULK}/{file.number}").status_code == 404
+
+
+def test_no_rank_is_a_choice(agency: Springfield, boss: Client) -> None:
+    agency.imported(person(3, RANK="Captain"))
+    boss.post(plan(boss, act="rank", user=ids(agency, 3), value="="))
+    assert rank(agency, 3) == ""
+
+
+def test_all_that_match_and_all_on_the_page_are_chosen(agency: Springfield, boss: Client) -> None:
+    boss.post(plan(boss, "?q=b-4", act="rank", value="=Captain", all="1", user=ids(agency, 3)))
+    shown = chosen.written(ids(agency, 5))
+    boss.post(plan(boss, "?q=b-4", act="rank", value="=Captain", all="page", shown=shown))
+    assert [rank(agency, n) for n in (1, 2, 3, 4, 5)] == ["", "", "", "Captain", "Captain"]
+
+
+@pytest.mark.parametrize(
+    ("query", "sent", "said"),
+    [
+        ("", {"act": "invite"}, "Choose at least one user."),
+        ("", {"user": "1"}, "Choose what to do."),
+        ("", {"act": "delete", "user": "1"}, "Choose what to do."),
+        ("", {"act": "invite", "user": ["x", "", "1" * 30, "²"]}, "Choose at least one user."),
+        ("?supervisor=nobody", {"act": "invite", "all": "1"}, "A filter is not understood"),
+        ("", {"act": "invite", "user": list(range(501))}, "At most 500 users can be ticked."),
+        ("", {"keep": "1", "user": list(range(501))}, "At most 500 users can be ticked."),
+    ],
+)
+def test_what_is_not_clear_is_asked_again(boss: Client, query: str, sent: dict[str, Any], said: str) -> None:
+    answer = boss.post(f"{BULK}{query}", sent, follow=True)
+    assert answer.redirect_chain[0][0].startswith(USERS) and said in text(answer)
+    assert not models.Import.objects.filter(file_size=0).exists()
+
+
+def test_who_is_ticked_stays_so_on_other_pages(agency: Springfield, boss: Client) -> None:
+    three, four, five = ids(agency, 3, 4, 5)
+    kept = boss.post(f"{BULK}?q=agency&sort=email", {"keep": "1", "user": [three, four], "act": "", "shown": ""})
+    address = kept.headers["Location"]
+    assert f"chosen={three}.{four}" in address and "q=agency" in address and "sort=email" in address
+    page = boss.get(address).content.decode()
+    assert page.count('" checked') == 2 and f"chosen={three}.{four}&amp;sort=name" in page
+    sent = f"chosen={three}.{four}&shown={four}.{five}&user={five}"
+    turned = boss.get(f"{USERS}?{sent}", headers={"HX-Request": "true"})
+    assert turned.headers["HX-Push-Url"] == f"{USERS}?chosen={three}.{five}"
+    assert boss.get(f"{BULK}?chosen={three}").headers["Location"] == f"{USERS}?chosen={three}"
+
+
+def test_more_than_an_address_can_bear_are_not_taken(boss: Client) -> None:
+    for many in (".".join(map(str, range(501))), f"1&{'&'.join(f'user={n}' for n in range(501))}"):
+        answer = boss.get(f"{USERS}?chosen={many}")
+        assert answer.status_code == 200 and "At most 500" in text(answer)
+
+
+def test_users_of_another_agency_are_not_chosen(agency: Springfield, boss: Client) -> None:
+    other = made("shelbyville")
+    theirs = ids(other, 3)
+    answer = boss.post(BULK, {"act": "invite", "user": theirs}, follow=True)
+    assert "Choose at least one user." in text(answer)
+    address = plan(boss, act="rank", value="=Captain", user=[*theirs, *ids(agency, 3)])
+    assert "This changes 1 user." in text(boss.get(address))
+    boss.post(address)
+    assert (rank(agency, 3), rank(other, 3)) == ("Captain", "")
+    stranger = Client()
+    sign_in(stranger, "user.1", agency="shelbyville")
+    for answer in (
+        stranger.get(address.replace("springfield", "shelbyville")),
+        stranger.post(address.replace("springfield", "shelbyville")),
+    ):
+        assert answer.status_code == 404
+
+
+def test_each_act_takes_its_permission_when_chosen_and_when_done(agency: Springfield, boss: Client) -> None:
+    address = plan(boss, act="invite", user=ids(agency, 3))
+    lesser = Client()
+    sign_in(lesser, "user.2")
+    page = lesser.get(USERS).content.decode()
+    assert 'value="rank"' in page and 'value="invite"' not in page
+    before = models.Event.objects.filter(kind="act.refused").count()
+    assert lesser.post(BULK, {"act": "reset", "user": ids(agency, 3)}).status_code == 403
+    assert lesser.post(address).status_code == 403
+    assert lesser.post(f"{address}/cancel").status_code == 403
+    assert models.Event.objects.filter(kind="act.refused").count() == before + 3
+    assert (
+        "Reset credentials" not in text(lesser.get(address)) and not models.Mail.objects.filter(kind="reset").exists()
+    )
+
+
+def test_whoever_may_only_look_chooses_nobody(agency: Springfield) -> None:
+    models.Role.objects.filter(agency=agency.agency, name="Chief").update(permissions=["users.view"])
+    looker = Client()
+    sign_in(looker, "user.2")
+    assert "checkbox" not in looker.get(USERS).content.decode().partition('id="found"')[2]
+
+
+def test_nobody_changes_whom_they_may_not(agency: Springfield) -> None:
+    lesser = Client()
+    sign_in(lesser, "user.2")
+    asked = lesser.post(BULK, {"act": "role", "user": ids(agency, 3)}).content.decode()
+    assert "=Admin" not in asked and "=Chief" in asked
+    assert lesser.post(BULK, {"act": "role", "value": "=Admin", "user": ids(agency, 3)}).status_code == 422
+    page = text(lesser.get(plan(lesser, act="deactivate", user=ids(agency, 1, 2, 3))))
+    assert "2 are left out" in page and "permissions that yours has not" in page and "your own account" in page
+
+
+def test_a_permission_lost_meanwhile_counts(agency: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesser = Client()
+    sign_in(lesser, "user.2")
+    address = plan(lesser, act="rank", value="=Captain", user=ids(agency, 3))
+    monkeypatch.setattr("musterbook.web.bulk.may", lambda *_: True)
+    models.Role.objects.filter(name="Chief").update(permissions=["users.view"])
+    assert lesser.post(address).status_code == 403
+    assert rank(agency, 3) == ""
+
+
+def test_sent_twice_it_is_done_once_and_an_end_is_no_plan(agency: Springfield, boss: Client) -> None:
+    address = plan(boss, act="invite", user=ids(agency, 3))
+    first, second = boss.post(address), boss.post(address)
+    assert first.headers["Location"] == second.headers["Location"]
+    assert models.Mail.objects.filter(kind="invitation", user=agency.user(3), of__state="applied").count() == 2
+    answer = boss.post(first.headers["Location"], follow=True)
+    assert "no plan that waits" in text(answer)
+
+
+def test_who_is_chosen_does_not_change_after_the_preview(agency: Springfield, boss: Client) -> None:
+    address = plan(boss, "?q=user", act="rank", value="=Captain", all="1")
+    agency.imported(person(9))
+    boss.post(address, {"user": ids(agency, 9), "act": "deactivate"})
+    assert (rank(agency, 5), rank(agency, 9)) == ("Captain", "") and agency.user(9).active
+
+
+def test_what_has_changed_since_is_shown_before_it_is_done(agency: Springfield, boss: Client) -> None:
+    address = plan(boss, act="rank", value="=Captain", user=ids(agency, 3, 4))
+    agency.imported(person(3, RANK="Captain"))
+    refused = boss.post(address).headers["Location"]
+    page = text(boss.get(refused))
+    assert "Refused: nothing was changed" in page and "This changes 1 user. 1 is so already." in page
+    boss.post(refused)
+    assert rank(agency, 4) == "Captain"
+
+
+def test_many_deactivations_want_their_number(agency: Springfield, boss: Client) -> None:
+    models.Agency.objects.update(limit_users=1, limit_percent=1)
+    address = plan(boss, act="deactivate", user=ids(agency, 3, 4))
+    wrong = boss.post(address, {"number": "3"})
+    assert wrong.status_code == 422 and "Type that number" in text(wrong) and agency.user(3).active
+    boss.post(address, {"number": "2"})
+    assert not agency.user(3).active and not agency.user(4).active
+
+
+def test_it_is_done_by_somebody_who_has_signed_in_recently(agency: Springfield, boss: Client) -> None:
+    address = plan(boss, act="rank", value="=Captain", user=ids(agency, 3))
+    age(boss, 20)
+    assert "/sign-in/again" in boss.post(address).headers["Location"]
+    assert rank(agency, 3) == ""
+
+
+def test_an_act_on_columns_can_be_undone_and_mails_cannot(agency: Springfield, boss: Client) -> None:
+    done = boss.post(plan(boss, act="rank", value="=Captain", user=ids(agency, 3))).headers["Location"]
+    number = done.rpartition("/")[2]
+    assert f"/imports/{number}/undo" in boss.get(done).content.decode()
+    undo = boss.post(f"/springfield/imports/{number}/undo").headers["Location"]
+    boss.post(undo)
+    assert rank(agency, 3) == "" and "This was undone" in text(boss.get(done))
+    sent = boss.post(plan(boss, act="invite", user=ids(agency, 3))).headers["Location"]
+    assert "/undo" not in boss.get(sent).content.decode()
+
+
+def test_rows_are_shown_by_what_becomes_of_them(agency: Springfield, boss: Client) -> None:
+    address = plan(boss, act="reset", user=ids(agency, 1, 3))
+    left = boss.get(f"{address}?show=errored", headers={"HX-Request": "true"}).content.decode()
+    assert "has not registered yet" in left and "<h1" not in left
+    assert "1 updated, 1 left out" in text(boss.get("/springfield/imports/?which=all"))
+    assert "a link to choose a new password" in boss.get(f"{address}?show=updated").content.decode()
+    ended = boss.get(f"{address}?progress", headers={"HX-Request": "true"})
+    assert ended.headers["HX-Refresh"] == "true"
+
+
+def test_what_waits_shows_how_far_it_is_and_can_be_stopped(
+    agency: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musterbook.directory.queue.wait", lambda record, _: record)
+    address = plan(boss, act="invite", user=ids(agency, 3))
+    assert "Waiting for its turn" in text(boss.get(address))
+    part = boss.get(f"{address}?progress", headers={"HX-Request": "true"}).content.decode()
+    assert 'id="progress"' in part and "<h1" not in part
+    answer = boss.post(f"{address}/cancel", follow=True)
+    assert "It was asked to stop" in text(answer) and "Failed: nothing was changed" in text(answer)
+    assert boss.get(f"{address}/cancel").status_code == 405
+
+
+def test_it_says_so_if_it_cannot_be_kept_who_is_chosen(
+    agency: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = plan(boss, act="invite", user=ids(agency, 3))
+    selection.let_go(address.rpartition("/")[2])
+    assert "kept no longer who was chosen" in text(boss.post(address, follow=True))
+
+    def full(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(selection, "keep", full)
+    answer = boss.post(BULK, {"act": "invite", "user": ids(agency, 3)}, follow=True)
+    assert "There is no room" in text(answer)
+
+
+@pytest.mark.any_database
+def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield: Springfield) -> None:
+    filled(springfield)
+    enter(page, "user.1", "users/")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    rows = page.locator("#found tbody tr")
+    page.get_by_role("checkbox", name="Select First 10").check()
+    page.get_by_role("link", name="Next").click()
+    expect(rows).to_have_count(13)
+    expect(page.locator("#found")).to_contain_text("1 ticked before, 1 of them not on this page")
+    rows.first.get_by_role("checkbox").check()
+    assert barriers(page) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.get_by_role("searchbox").fill("b-1")
+    expect(page.get_by_role("checkbox", name="Select First 10")).to_be_checked()
+    page.get_by_label("What to do").select_option(label="Set rank")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("main")).to_contain_text("For 2 users.")
+    assert barriers(page) == []
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose a rank")
+    page.get_by_label("Rank").select_option(label="Captain")
+    page.get_by_role("button", name="Preview").click()
+    page.wait_for_url("**/users/bulk/*")
+    assert barriers(page) == []
+    page.get_by_role("button", name="Set rank").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Done")
+    assert barriers(page) == []
+    assert springfield.user(10).rank
+
+
+@pytest.mark.any_database
+def test_without_scripts_ticks_are_kept_by_a_button(
+    browser: Browser, live_server: LiveServer, springfield: Springfield
+) -> None:
+    filled(springfield)
+    context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)
+    page = context.new_page()
+    enter(page, "user.1", "users/")
+    page.get_by_role("checkbox", name="Select First 10").check()
+    page.get_by_role("button", name="Keep the ticks").click()
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator("#found")).to_contain_text("1 ticked before, 1 of them not on this page")
+    page.get_by_label("What to do").select_option(label="Invite again")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("button", name="Invite again").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Done")
+    context.close()
