@@ -49,8 +49,9 @@ def shown(request: HttpRequest, record: models.Import, change: Change, form: Agr
     """The page; with a form that was filled in wrongly, as 422."""
     imports.settle_dead(record.agency)
     record.refresh_from_db()
-    about = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
+    about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
     if record.state in {"waiting", "running"}:
+        about["in_history"] = may(request, "users.import")
         return import_page.progress(request, record, "bulk_running.html", about)
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()

@@ -13,7 +13,7 @@ from musterbook.directory.imports import Options
 from musterbook.directory.trail import Act
 from tests.directory.cast import NOW, agency, applied, everything, mails, people, person, register, run, user, whole
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 BOSS = Act(NOW + timedelta(hours=1), "E-1", "page", "192.0.2.7", "Browser/1.0")
 
