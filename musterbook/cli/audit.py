@@ -30,15 +30,17 @@ def audit(
     if context.invoked_subcommand:
         return
     with opened():
-        from musterbook.directory import agencies
-        from musterbook.directory import audit as auditing
+        from musterbook.directory import agencies, audit_files, users
+        from musterbook.directory.audit_filters import Wanted
 
         if not agency:
             raise WrongCall(
                 "Name the agency: `muster audit --agency SLUG`; or check all trails: `muster audit verify`."
             )
-        period = auditing.Period(user, _time(since, "--since"), _time(until, "--until", whole_day=True))
-        write(auditing.parts(agencies.find(agency), period, form))
+        found = agencies.find(agency)
+        subjects = tuple(users.of(found, external_id=user)) if user else None
+        times = _time(since, "--since"), _time(until, "--until", whole_day=True)
+        write(audit_files.parts(found, Wanted(subjects=subjects, since=times[0], until=times[1]), form))
 
 
 def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None:

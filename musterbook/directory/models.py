@@ -277,9 +277,6 @@ class Event(models.Model):
     outcome = models.CharField(max_length=10, default="", db_default="")
     """ "" for what was done, else `refused` or `failed`."""
 
-    class Meta:
-        indexes = [models.Index(fields=["agency", "at"], name="event_by_time")]
-
 
 class TrailLink(models.Model):
     """One link of an agency's trail: the events `first` to `last`, sealed by a digest that covers the link before."""
@@ -294,6 +291,36 @@ class TrailLink(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["agency", "number"], name="trail_link_once"),
             models.CheckConstraint(condition=Q(first__lte=F("last")), name="trail_link_forward"),
+        ]
+
+
+class Passage(models.Model):
+    """Events of one link, from `first` to `last`, that are alike but for whom they are about (`passages`).
+
+    What the trail is looked through by has its index here: one on events would cost every import.
+    """
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=255)
+    through = models.CharField(max_length=10)
+    kind = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=10)
+    of = models.ForeignKey(Import, DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False)
+    first = models.PositiveBigIntegerField()
+    last = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "first"], name="passage_once")]
+        indexes = [
+            models.Index(fields=["agency", "at", "first"], name="passage_by_time"),
+            models.Index(fields=["agency", "actor", "at", "first"], name="passage_by_actor"),
+            models.Index(fields=["agency", "kind", "at", "first"], name="passage_by_kind"),
+            models.Index(fields=["agency", "through", "at", "first"], name="passage_by_through"),
+            models.Index(
+                fields=["agency", "outcome", "at", "first"], condition=~Q(outcome=""), name="passage_not_done"
+            ),
+            models.Index(fields=["of"], condition=Q(of__isnull=False), name="passage_of_import"),
         ]
 
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
+from musterbook.core import keys
 from musterbook.directory import filters, models, orders, search, states
 from musterbook.directory.filters import USERS, Wanted
 from musterbook.directory.listing import Listing
@@ -93,3 +95,28 @@ def count(agency: models.Agency, wanted: Wanted = _EVERYBODY, *, at: datetime, m
     order = orders.order(agency, "name", at, wanted, None)
     listing = Listing(agency, tuple(filters.conditions(wanted, at)), search.words(wanted.text), order, descending=False)
     return listing.count(most)
+
+
+class TooMany(Exception):
+    """More users than that are meant."""
+
+
+def meant(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
+    """Id and external id of each user whom the text may mean: by external id, address or username, else all who have its words.
+
+    Raises TooMany.
+    """
+    key = keys.key(text)
+    exact = Q(external_id=text) | Q(email_key=key) | Q(username_key=key)
+    found = list(models.User.objects.filter(exact, agency=agency).values_list("pk", "external_id"))
+    if found:
+        return found
+    listed = page(agency, Wanted(text=text), at=at)
+    if listed.after or len(listed.users) > most:
+        raise TooMany(text)
+    return [(user.id, user.external_id) for user in listed.users]
+
+
+def of(agency: models.Agency, external_id: str) -> list[int]:
+    """The id of the user with that external id, or nothing."""
+    return list(models.User.objects.filter(agency=agency, external_id=external_id).values_list("pk", flat=True))

@@ -73,7 +73,10 @@ ADMIN: tuple[Section, ...] = (
     ),
     Section(
         "Records",
-        (Entry("API access", "api_access", "Tokens by which programs come in.", "api.manage"),),
+        (
+            Entry("Audit trail", "audit", "Who did what, when and from where; checked and given out.", "audit.view"),
+            Entry("API access", "api_access", "Tokens by which programs come in.", "api.manage"),
+        ),
     ),
 )
 """The menu bar."""

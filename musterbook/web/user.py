@@ -9,23 +9,15 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from musterbook.accounts import credentials, factors, kinds, links, lockout, requests, sessions
-from musterbook.directory import models, permissions, profile
+from musterbook.accounts import credentials, factors, links, lockout, requests, sessions
+from musterbook.directory import audit, models, permissions, profile
+from musterbook.directory.audit_filters import Wanted
 from musterbook.directory.editing import PERMISSION as EDIT
+from musterbook.web import audit_words
 from musterbook.web.permission import account, may, needs
 from musterbook.web.user_edit import found
-from musterbook.web.user_form import LABELS
 
-_TITLES = {
-    "user.added": "Added", "user.updated": "Updated", "user.deactivated": "Deactivated by a synchronize import",
-    kinds.INVITATION_ASKED: "Invitation asked for", kinds.INVITED: "Invited", kinds.REGISTERED: "Registered",
-    kinds.SIGNED_IN: "Signed in", kinds.SIGN_IN_FAILED: "Failed sign-in", kinds.SIGNED_IN_AGAIN: "Signed in again",
-    kinds.SIGNED_OUT: "Signed out", kinds.SESSION_ENDED: "Session ended", kinds.LOCKED: "Locked",
-    kinds.UNLOCKED: "Unlocked", kinds.RESET_ASKED: "New password asked for", kinds.PASSWORD_CHANGED: "Password changed",
-    kinds.SECOND_FACTOR_ADDED: "Second factor added", kinds.SECOND_FACTOR_REMOVED: "Second factor removed",
-    kinds.RECOVERY_CODES_MADE: "Recovery codes made", kinds.RECOVERY_CODE_USED: "Recovery code used",
-    kinds.REFUSED: "Refused",
-}  # fmt: skip
+_MOST_EVENTS = 20
 _MAILS = {
     "invitation": "Invitation", "welcome": "Welcome", "reset": "Link for a new password", "reactivated": "Notice: reactivated",
     "deactivated": "Notice: deactivated", "email-changed": "Notice: address changed", "locked": "Notice: locked",
@@ -62,15 +54,16 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
     """The user's trail and imports, each as far as whoever asks may see it."""
     return {
-        "events": [_event(one) for one in profile.happened(user)] if may(request, "audit.view") else None,
+        "events": _events(user) if may(request, "audit.view") else None,
+        "sees_imports": may(request, "users.import"),
         "imports": profile.imports(user) if may(request, "users.import") else None,
     }
 
 
-def _event(one: profile.Happened) -> dict[str, Any]:
-    """An event in the words of pages."""
-    changes = [(LABELS.get(name, name.capitalize()), *pair) for name, pair in one.changes.items()]
-    return {"is": one, "title": _TITLES.get(one.kind, one.kind), "changes": changes}
+def _events(user: models.User) -> list[audit_words.Shown]:
+    """The latest events about the user."""
+    latest = audit.page(user.agency, Wanted(subjects=(user.pk,))).events
+    return [audit_words.shown(told) for told in latest[:_MOST_EVENTS]]
 
 
 def _locked(user: models.User, at: datetime) -> dict[str, Any]:

@@ -6,20 +6,12 @@ from contextlib import contextmanager
 import pytest
 
 from musterbook.core.policy import Mode
-from musterbook.directory import audit, doctor, installation, locks, models, records
+from musterbook.directory import doctor, installation, locks, models, records
 from musterbook.directory.imports import Options
 from musterbook.directory.installation import NotMigrated
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db
-
-
-def test_a_trail_longer_than_one_part_is_given_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = cast.agency()
-    cast.applied(made, [cast.person(1), cast.person(2)])
-    monkeypatch.setattr(audit, "_PART", 1)
-    parts = list(audit.events(made, audit.Period()))
-    assert [part.height for part in parts] == [1, 1]
 
 
 def test_who_is_managed_by_an_identity_provider_is_kept_by_a_synchronize() -> None:

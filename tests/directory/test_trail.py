@@ -1,12 +1,14 @@
 """The trail: one event for each changed user, sealed so that whoever meddles with it is found."""
 
 import json
+from importlib import import_module
 
 import polars as pl
 import pytest
+from django.db import connection
 
 from musterbook.core.policy import Mode
-from musterbook.directory import models, trail, undo
+from musterbook.directory import models, seals, trail, undo, verifying
 from musterbook.directory.imports import Options
 from musterbook.directory.trail import Act
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
@@ -135,8 +137,8 @@ def test_a_lost_trail_is_missed_and_a_lost_end_of_it_too() -> None:
 def test_what_is_appended_while_it_is_verified_is_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
     ends = iter([(2, "an older digest")])
-    now = trail._end
-    monkeypatch.setattr(trail, "_end", lambda of: next(ends, None) or now(of))
+    now = seals.end
+    monkeypatch.setattr(seals, "end", lambda of: next(ends, None) or now(of))
     assert wrong(made) == ""
 
 
@@ -163,5 +165,82 @@ def test_nothing_that_happened_is_no_link() -> None:
 
 def test_a_long_link_is_verified_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
-    monkeypatch.setattr(trail, "_PART", 1)
+    monkeypatch.setattr(verifying, "_PART", 1)
+    monkeypatch.setattr(verifying, "_LINKS", 2)
+    assert wrong(made) == ""
+
+
+def test_a_trail_is_verified_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = three_links()
+    monkeypatch.setattr(verifying, "_LINKS", 1)
+    so_far: verifying.Progress | trail.Finding = verifying.Progress()
+    steps = []
+    while isinstance(so_far, verifying.Progress):
+        steps.append(so_far.links)
+        so_far = verifying.step(made, so_far, lambda: True)
+    assert steps == [0, 1, 2, 3]
+    assert so_far == trail.verify(made)
+
+
+def passages(made: models.Agency) -> list[tuple[str, str, int]]:
+    told = models.Passage.objects.filter(agency=made).order_by("first")
+    return [
+        (one.kind, one.actor, models.Event.objects.filter(pk__gte=one.first, pk__lte=one.last).count()) for one in told
+    ]
+
+
+def test_events_that_are_alike_are_one_passage_though_they_come_in_parts() -> None:
+    made = agency()
+    applied(made, people(1, 2, 3, 4))
+    applied(made, [person(1, ROLE="Admin"), *people(5, 6)], Options(mode=Mode.SYNC, confirmed=3))
+    assert passages(made) == [
+        ("user.added", "", 4), ("user.added", "", 2), ("user.updated", "", 1), ("user.deactivated", "", 3),
+    ]  # fmt: skip
+    part = pl.DataFrame({
+        "kind": ["user.signed-out"] * 2, "subject_id": [None] * 2, "subject_external_id": [""] * 2,
+        "row": [None] * 2, "changes": ["{}"] * 2,
+    })  # fmt: skip
+    trail.append(made, Act(NOW, "E-1", "page"), [part, part])
+    assert passages(made)[4:] == [("user.signed-out", "E-1", 4)]
+    assert wrong(made) == ""
+
+
+@pytest.mark.parametrize("field", ["actor", "through", "kind", "outcome", "at", "first", "last", "of"])
+def test_a_changed_passage_is_found(field: str) -> None:
+    made = three_links()
+    passage = models.Passage.objects.filter(agency=made).order_by("first")[1]
+    other: object = {"at": NOW.replace(microsecond=1), "of": None}.get(field, "other")
+    if field in ("first", "last"):
+        other = getattr(passage, field) + (1 if field == "first" else -1)
+    models.Passage.objects.filter(pk=passage.pk).update(**{field: other})
+    assert wrong(made) == "the passages of links 1 to 3 are not those of their events"
+
+
+def test_an_added_or_removed_passage_is_found() -> None:
+    made = three_links()
+    last = models.Passage.objects.filter(agency=made).order_by("first")[2]
+    added = models.Passage.objects.create(
+        agency=made,
+        at=NOW,
+        actor="",
+        through="cli",
+        kind="user.added",
+        outcome="",
+        first=last.last + 5,
+        last=last.last + 6,
+    )
+    assert wrong(made) == "passages that have no events stand after the last link"
+    added.delete()
+    last.delete()
+    assert wrong(made) == "the passages of links 1 to 3 are not those of their events"
+
+
+def test_passages_are_made_for_a_trail_that_has_none() -> None:
+    made = three_links()
+    told = passages(made)
+    models.Passage.objects.all().delete()
+    fill = import_module("musterbook.directory.migrations.0008_passages").FILL
+    with connection.cursor() as cursor:
+        cursor.execute(fill)
+    assert passages(made) == told
     assert wrong(made) == ""

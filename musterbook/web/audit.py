@@ -1,0 +1,144 @@
+"""The audit trail: looked through, given out, and checked. Each of these is an event of the trail itself."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core import signing
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET, require_http_methods
+
+from musterbook.accounts import requests
+from musterbook.directory import audit, audit_files, kinds, seals, trail, verifying
+from musterbook.directory.verifying import Finding, Progress
+from musterbook.web import audit_pdf, audit_words, fragments
+from musterbook.web.audit_form import Filters
+from musterbook.web.permission import account, may, needs
+
+_OPENED = "audit_opened"
+"""What the session keeps: the filters under which the trail was opened last."""
+
+
+@require_GET
+@needs("audit.view")
+def events(request: HttpRequest) -> HttpResponseBase:
+    """A page of the events that the filters let through, the newest first."""
+    form = Filters(requests.agency(request), request.GET, requests.act(request).at)
+    if not form.is_valid():
+        return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
+    place = request.GET.get("place", "")
+    _tell_opened(request, urlencode(form.filled()), turning=bool(place))
+    try:
+        page = audit.page(requests.agency(request), form.wanted(), place)
+    except audit.UnknownPlace as unknown:
+        raise Http404 from unknown
+    about = {
+        "form": form,
+        "query": urlencode(form.filled()),
+        "filled": form.said(),
+        "events": [audit_words.shown(told) for told in page.events],
+        "page": page,
+        "turned": bool(place),
+        "sees_imports": may(request, "users.import"),
+    }
+    return render(request, "audit.html", about)
+
+
+def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
+    """Tells the trail that it is viewed: once when it is opened under these filters, not for each page that is turned."""
+    if turning and request.session.get(_OPENED) == query:
+        return
+    request.session[_OPENED] = query
+    trail.tell(requests.agency(request), requests.act(request), kinds.VIEWED, None, _filters(query))
+
+
+def _filters(query: str) -> dict[str, tuple[str, str]]:
+    return {"filters": ("", query)} if query else {}
+
+
+@require_http_methods(["GET", "POST"])
+@needs("audit.view")
+def export(request: HttpRequest) -> HttpResponseBase:
+    """All events that the filters let through, up to now, as a file."""
+    agency, act = requests.agency(request), requests.act(request)
+    form = Filters(agency, request.GET, act.at)
+    back = f"{reverse('audit')}?{urlencode(form.filled())}"
+    if request.method == "GET" or not form.is_valid():
+        return redirect(back)
+    wanted = form.wanted()
+    wanted = replace(wanted, until=min(wanted.until or act.at, act.at))
+    as_pdf = request.POST.get("form") == "pdf"
+    if as_pdf and audit_files.more_than(agency, wanted, audit_pdf.MOST):
+        most = f"{audit_pdf.MOST:,}"
+        messages.error(
+            request, f"These are more than {most} events. Choose a shorter time, or take the CSV, which has any number."
+        )
+        return redirect(back)
+    told = {"form": ("", "PDF" if as_pdf else "CSV"), **_filters(urlencode(form.filled()))}
+    trail.tell(agency, act, kinds.EXPORTED, None, told)
+    if as_pdf:
+        made = audit_pdf.made(agency, wanted, form.said(), account(request).user, act.at)
+        return _file(iter([made]), "application/pdf", _name(request, "pdf", act.at))
+    return _file(audit_files.parts(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", act.at))
+
+
+def _name(request: HttpRequest, form: str, at: datetime) -> str:
+    return f"{requests.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
+
+
+def _file(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(parts, content_type=kind, headers=headers)
+
+
+_AT_ONCE = 2.0
+"""For so many seconds a request checks; what is left is for the next."""
+_SALT = "musterbook.web.audit.check"
+
+
+@require_http_methods(["GET", "POST"])
+@needs("audit.view")
+def check(request: HttpRequest) -> HttpResponseBase:
+    """Reads the whole trail, in steps, and says whether anything in it was altered."""
+    agency = requests.agency(request)
+    about: dict[str, Any] = {"links": seals.end(agency)[0]}
+    if request.method == "POST":
+        end = time.monotonic() + _AT_ONCE
+        found = verifying.step(agency, _so_far(request), lambda: time.monotonic() > end)
+        if isinstance(found, Finding):
+            _tell_checked(request, found)
+            about["finding"] = found
+        else:
+            about |= {"so_far": found, "signed": _signed(request, found)}
+    return render(request, "audit_check_part.html" if fragments.is_part(request) else "audit_check.html", about)
+
+
+def _signed(request: HttpRequest, so_far: Progress) -> str:
+    """How far the check has come, as the page takes it along."""
+    facts = [requests.agency(request).pk, so_far.links, so_far.events, so_far.last, so_far.digest]
+    return signing.dumps(facts, salt=_SALT)
+
+
+def _so_far(request: HttpRequest) -> Progress:
+    """How far the check has come; the beginning, if what was sent is none of ours."""
+    try:
+        agency, *facts = signing.loads(request.POST.get("so_far", ""), salt=_SALT, max_age=24 * 60 * 60)
+    except signing.BadSignature:
+        return Progress()
+    return Progress(*facts) if agency == requests.agency(request).pk else Progress()
+
+
+def _tell_checked(request: HttpRequest, found: Finding) -> None:
+    told = {
+        "found": ("", found.wrong or "nothing was altered"),
+        "events": ("", str(found.events)),
+        "digest": ("", found.digest),
+    }
+    trail.tell(requests.agency(request), requests.act(request), kinds.CHECKED, None, told)

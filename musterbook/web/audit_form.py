@@ -1,0 +1,125 @@
+"""What the audit trail is looked through by, as a form: everything that is filled in stands in the page's address."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from musterbook.directory import audit_filters, kinds, users
+from musterbook.directory.audit_filters import Wanted
+from musterbook.directory.models import Agency, Import
+
+_MOST = 20
+"""A name may mean so many users."""
+SYSTEM = "system"
+_GROUP = "all of "
+
+
+def _kinds() -> list[tuple[str, Any]]:
+    """All kinds, by group."""
+    groups = [
+        (group, [(_GROUP + group, f"{group}: all"), *((kind.name, kind.title) for kind in of)])
+        for group, of in kinds.GROUPS.items()
+    ]
+    return [("", "Everything"), *groups]
+
+
+def _time(label: str) -> forms.DateTimeField:
+    widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    wrong = "This is no time. Write it like 2026-05-01 08:30."
+    return forms.DateTimeField(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
+
+
+class Filters(forms.Form):
+    """The filters. Their fields are no longer than an address can be."""
+
+    by = forms.CharField(label="Done by", required=False, max_length=255)
+    about = forms.CharField(label="Done to", required=False, max_length=255)
+    of = forms.CharField(label="Import number", required=False, max_length=26)
+    kind = forms.ChoiceField(label="What", required=False, choices=_kinds)
+    through = forms.ChoiceField(label="Through", required=False, choices=[("", "Anything"), *kinds.THROUGH.items()])
+    outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "Any"), *kinds.OUTCOMES.items()])
+    since = _time("From")
+    until = _time("To")
+
+    def __init__(self, agency: Agency, data: QueryDict, now: datetime) -> None:
+        super().__init__(data, auto_id="filter_%s")
+        self._agency, self._now = agency, now
+
+    def clean_by(self) -> tuple[str, ...] | None:
+        """The external ids of those who are meant; None if nobody is named."""
+        text: str = self.cleaned_data["by"]
+        if text.lower() == SYSTEM:
+            return ("",)
+        return tuple(external_id for _, external_id in self._meant(text)) if text else None
+
+    def clean_about(self) -> tuple[int, ...] | None:
+        """The ids of the users who are meant; None if nobody is named."""
+        text: str = self.cleaned_data["about"]
+        return tuple(number for number, _ in self._meant(text)) if text else None
+
+    def _meant(self, text: str) -> list[tuple[int, str]]:
+        try:
+            found = users.meant(self._agency, text, at=self._now, most=_MOST)
+        except users.TooMany:
+            said = f"More than {_MOST} users are called like this. Type an e-mail address or an external id."
+            raise forms.ValidationError(said) from None
+        if not found:
+            raise forms.ValidationError("No user is called like this.")
+        return found
+
+    def clean_of(self) -> int | None:
+        """The id of the import; None if none is named."""
+        number: str = self.cleaned_data["of"]
+        if not number:
+            return None
+        found = Import.objects.filter(agency=self._agency, number=number.upper()).values_list("pk", flat=True).first()
+        if found is None:
+            raise forms.ValidationError("There is no import of this number.")
+        return found
+
+    def clean_until(self) -> datetime | None:
+        """The end of the minute or the day that is meant."""
+        until: datetime | None = self.cleaned_data["until"]
+        whole_day = ":" not in self.data.get("until", "")
+        return until + (timedelta(days=1) if whole_day else timedelta(minutes=1)) if until else None
+
+    def wanted(self) -> Wanted:
+        """The filters, if they are valid."""
+        told = self.cleaned_data
+        kind: str = told["kind"]
+        group = kinds.GROUPS.get(kind.removeprefix(_GROUP), ())
+        return audit_filters.Wanted(
+            actors=told["by"],
+            subjects=told["about"],
+            of=told["of"],
+            kinds=tuple(one.name for one in group) or ((kind,) if kind else ()),
+            through=told["through"],
+            outcome=told["outcome"],
+            since=told["since"],
+            until=told["until"],
+        )
+
+    def filled(self) -> dict[str, str]:
+        """Name → what was typed or chosen, of the filters that are filled in."""
+        return {name: text for name in self.fields if (text := str(self.data.get(name, "")).strip())}
+
+    def said(self) -> list[tuple[str, str]]:
+        """Label and text of each filter that is filled in, in words."""
+        return [(str(self.fields[name].label), _said(self.fields[name], text)) for name, text in self.filled().items()]
+
+
+def _said(field: forms.Field, text: str) -> str:
+    """What was typed or chosen, in words."""
+    if isinstance(field, forms.DateTimeField):
+        return text.replace("T", " ")
+    return _labels(field.choices).get(text, text) if isinstance(field, forms.ChoiceField) else text
+
+
+def _labels(choices: Any) -> dict[str, str]:
+    """Value → label of choices, those in groups too."""
+    flat: dict[str, str] = {}
+    for value, label in choices:
+        flat |= _labels(label) if isinstance(label, list) else {value: label}
+    return flat

@@ -1,0 +1,155 @@
+"""The trail as a PDF, for a file that is read in court: what was asked for, by whom, when, and every event in words.
+
+Its face is that of the pages, embedded. What the face has no sign for stands as its number in Unicode, so nothing is lost.
+"""
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cache
+
+from django.utils import timezone
+from font_source_sans_pro import font_files_ttf
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from musterbook.directory import audit, audit_files, models, seals
+from musterbook.directory.audit_filters import Wanted
+from musterbook.web import audit_words
+
+MOST = 5_000
+"""So many events at most: more is for programs to read, as CSV."""
+_PLAIN, _BOLD = "SourceSansPro", "SourceSansProBold"
+_LEFT, _RIGHT, _TOP, _BOTTOM = 20 * mm, A4[0] - 20 * mm, A4[1] - 22 * mm, 20 * mm
+_LEADING = 1.35
+
+
+def made(
+    agency: models.Agency, wanted: Wanted, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
+) -> bytes:
+    """The wanted events, the oldest first, as a PDF; `filters`: label and text of each, `by`: who asks for it."""
+    links, digest = seals.end(agency)
+    title = f"Audit trail: {agency.name}"
+    sheet = _Sheet(title)
+    sheet.line(title, size=16, bold=True, after=8)
+    facts = [
+        *(filters or [("Filters", "none: all events")]),
+        ("Made", f"{_moment(at)} by {by.first_name} {by.last_name} ({by.external_id})"),
+        ("Trail at that time", f"{links:,} links, the last sealed as {digest}"),
+    ]
+    for label, text in facts:
+        sheet.line(f"{label}: {text}", after=1)
+    sheet.line(
+        "Whether anything was altered is told by the page “Check the audit trail”, and by muster audit verify.",
+        after=12,
+    )
+    number = 0
+    for event in _events(agency, wanted):
+        number += 1
+        sheet.event(event)
+    sheet.line(f"{number:,} event{'s' * (number != 1)}. End." if number else "No event matches.", bold=True)
+    return sheet.whole()
+
+
+def _events(agency: models.Agency, wanted: Wanted) -> Iterator[audit_words.Shown]:
+    for part in audit_files.events(agency, wanted):
+        for told in audit.events_told(agency, part["id"].to_list()):
+            yield audit_words.shown(told)
+
+
+def _moment(at: datetime) -> str:
+    local = timezone.localtime(at)
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
+
+
+class _Sheet:
+    """A document that is written line by line from the top, page after page."""
+
+    def __init__(self, title: str) -> None:
+        _register()
+        self._file, self._title, self._page = io.BytesIO(), title, 1
+        self._canvas = Canvas(self._file, pagesize=A4, lang="en")
+        self._canvas.setTitle(title)
+        self._canvas.setAuthor("Musterbook")
+        self._y = _TOP
+
+    def event(self, event: audit_words.Shown) -> None:
+        """An event: when and what, then who and from where, then each field before and after."""
+        outcome = f" [{event.outcome}]" if event.told.outcome else ""
+        self._room(3 * 10 * _LEADING)
+        self.line(f"{_moment(event.told.at)}   {event.what}{outcome}", bold=True)
+        came = (
+            f"Import {event.told.number}{f', row {event.told.row}' if event.told.row else ''}"
+            if event.told.number
+            else ""
+        )
+        where = ", ".join(filter(None, (event.through, event.program, event.told.address, came)))
+        self.line(f"{event.by}. {where}", indent=4 * mm)
+        for change in event.changes:
+            was = f"“{change.before}” became " if change.before else ""
+            self.line(f"{change.field}: {was}{f'“{change.after}”' if change.after else 'blank'}", indent=8 * mm)
+        self._y -= 6
+
+    def line(self, text: str, *, size: float = 9.5, bold: bool = False, indent: float = 0, after: float = 0) -> None:
+        """A text, over as many lines and pages as it takes."""
+        font = _BOLD if bold else _PLAIN
+        for piece in _wrapped(_drawable(text), font, size, _RIGHT - _LEFT - indent):
+            self._room(size * _LEADING)
+            self._canvas.setFont(font, size)
+            self._y -= size * _LEADING
+            self._canvas.drawString(_LEFT + indent, self._y, piece)
+        self._y -= after
+
+    def _room(self, height: float) -> None:
+        """Begins another page where there is no room left on this one."""
+        if self._y - height < _BOTTOM:
+            self._end_page()
+            self._y, self._page = _TOP, self._page + 1
+
+    def _end_page(self) -> None:
+        self._canvas.setFont(_PLAIN, 8)
+        self._canvas.drawString(_LEFT, 12 * mm, _drawable(self._title)[:100])
+        self._canvas.drawRightString(_RIGHT, 12 * mm, f"Page {self._page}")
+        self._canvas.showPage()
+
+    def whole(self) -> bytes:
+        """The document."""
+        self._end_page()
+        self._canvas.save()
+        return self._file.getvalue()
+
+
+@cache
+def _register() -> frozenset[int]:
+    """Has the face be known; gives the signs that it has."""
+    faces = [TTFont(name, font_files_ttf[name]) for name in (_PLAIN, _BOLD)]
+    for face in faces:
+        pdfmetrics.registerFont(face)
+    return frozenset.intersection(*(frozenset(face.face.charToGlyph) for face in faces))
+
+
+def _drawable(text: str) -> str:
+    """The text with what the face has no sign for, or what is none, as ‹U+4E2D›."""
+    known = _register()
+    return "".join(
+        sign if ord(sign) in known and sign.isprintable() else f"‹U+{ord(sign):04X}›"
+        for sign in unicodedata.normalize("NFC", text)
+    )
+
+
+def _wrapped(text: str, font: str, size: float, width: float) -> Iterator[str]:
+    """The text in lines of that width: broken at blanks, and words that are too long wherever they must be."""
+    most, line = int(width / size), ""  # no sign is wider than the face is high
+    for word in re.findall(r"\S*\s*", text):
+        long = pdfmetrics.stringWidth(word, font, size) > width
+        for piece in [word[i : i + most] for i in range(0, len(word), most)] if long else [word]:
+            if line and pdfmetrics.stringWidth(line + piece.rstrip(), font, size) > width:
+                yield line.rstrip()
+                line = ""
+            line += piece
+    yield line.rstrip()

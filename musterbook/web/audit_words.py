@@ -1,0 +1,56 @@
+"""Events of the trail in plain words, as the pages and the PDF have them."""
+
+from dataclasses import dataclass
+
+from musterbook.accounts import sessions
+from musterbook.directory import kinds
+from musterbook.directory.audit import Told
+
+_FEW = 4
+"""So many fields of an event are shown at once; more are folded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A field of an event, before and after; `before` is empty where there was nothing."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An event as it is shown."""
+
+    told: Told
+    what: str
+    through: str
+    program: str
+    outcome: str
+    changes: list[Change]
+
+    @property
+    def many(self) -> bool:
+        """Whether its fields are folded away."""
+        return len(self.changes) > _FEW
+
+    @property
+    def by(self) -> str:
+        """Who has done it: their name as it is now, or what else is known."""
+        if not self.told.actor:
+            return "Nobody signed in" if self.told.through == "page" else "Musterbook itself"
+        return f"{self.told.actor_name} ({self.told.actor})" if self.told.actor_name else self.told.actor
+
+
+def shown(told: Told) -> Shown:
+    """The event in words."""
+    whom = f"{told.subject_name} ({told.subject_external_id})" if told.subject_name else told.subject_external_id
+    return Shown(
+        told,
+        kinds.sentence(told.kind, whom),
+        kinds.THROUGH.get(told.through, told.through),
+        sessions.program(told.agent) if told.agent else "",
+        kinds.OUTCOMES.get(told.outcome, told.outcome),
+        [Change(kinds.field(name), before, after) for name, (before, after) in told.changes.items()],
+    )

@@ -1,0 +1,175 @@
+"""The trail looked at: page by page and whole, by every filter."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from musterbook.core.policy import Mode
+from musterbook.directory import audit, audit_files, models, trail
+from musterbook.directory.audit import UnknownPlace
+from musterbook.directory.audit_filters import Wanted
+from musterbook.directory.imports import Options
+from musterbook.directory.trail import Act
+from tests.directory.cast import NOW, agency, applied, people, person, user
+
+pytestmark = pytest.mark.django_db
+
+
+def told(made: models.Agency, wanted: Wanted) -> list[tuple[str, str]]:
+    """Kind and subject of all events that are wanted, the newest first: by pages, back again, and as a whole."""
+    pages = [audit.page(made, wanted)]
+    while pages[-1].older:
+        pages.append(audit.page(made, wanted, pages[-1].older))
+    assert pages[0].newer == ""
+    for earlier, later in pairwise(pages):
+        assert audit.page(made, wanted, later.newer).events == earlier.events
+    events = [event for page in pages for event in page.events]
+    whole = [number for part in audit_files.events(made, wanted) for number in part["id"]]
+    assert [event.id for event in events] == whole[::-1]
+    return [(event.kind, event.subject_external_id) for event in events]
+
+
+def springfield() -> models.Agency:
+    """Two imports, one of them by user 1, and acts at two pages, one of which was refused."""
+    made = agency()
+    applied(made, people(*range(1, 131), ROLE="Chief"))
+    applied(made, [person(2, LAST_NAME="New"), person(131)], at=NOW + timedelta(hours=1), by="E-1", through="page")
+    for minutes, actor, kind, about, outcome in (
+        (90, "E-1", "user.signed-in", 1, ""),
+        (95, "E-2", "user.signed-in", 2, ""),
+        (95, "", "user.sign-in-failed", 2, "failed"),
+        (99, "E-2", "act.refused", None, "refused"),
+    ):
+        act = Act(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1")
+        trail.tell(made, act, kind, user(made, about) if about else None, outcome=outcome)
+    return made
+
+
+def test_all_events_are_listed_the_newest_first_and_each_once() -> None:
+    made = springfield()
+    applied(agency("shelbyville"), people(1))
+    listed = told(made, Wanted())
+    assert listed[:6] == [
+        ("act.refused", ""), ("user.sign-in-failed", "E-2"), ("user.signed-in", "E-2"), ("user.signed-in", "E-1"),
+        ("user.updated", "E-2"), ("user.added", "E-131"),
+    ]  # fmt: skip
+    assert len(listed) == 136 == len(set(listed))
+
+
+FILTERS: dict[str, tuple[Callable[[models.Agency], Wanted], Any]] = {
+    "an actor": (lambda made: Wanted(actors=("E-1",)), ["user.signed-in", "user.updated", "user.added"]),
+    "two actors": (lambda made: Wanted(actors=("E-1", "E-2")), 5),
+    "the system": (lambda made: Wanted(actors=("",)), 131),
+    "nobody": (lambda made: Wanted(actors=()), []),
+    "a subject": (
+        lambda made: Wanted(subjects=(user(made, 2).pk,)),
+        ["user.sign-in-failed", "user.signed-in", "user.updated", "user.added"],
+    ),
+    "no subject": (lambda made: Wanted(subjects=()), []),
+    "an import": (lambda made: Wanted(of=models.Import.objects.latest("pk").pk), ["user.updated", "user.added"]),
+    "a long import": (lambda made: Wanted(of=models.Import.objects.earliest("pk").pk), 130),
+    "a kind": (lambda made: Wanted(kinds=("user.updated",)), ["user.updated"]),
+    "two kinds": (lambda made: Wanted(kinds=("user.signed-in", "user.added")), 133),
+    "what it came through": (lambda made: Wanted(through="cli"), 130),
+    "what was refused": (lambda made: Wanted(outcome="refused"), ["act.refused"]),
+    "what failed": (lambda made: Wanted(outcome="failed"), ["user.sign-in-failed"]),
+    "what was done": (lambda made: Wanted(outcome="done"), 134),
+    "a time": (
+        lambda made: Wanted(since=NOW + timedelta(minutes=90), until=NOW + timedelta(minutes=95)),
+        ["user.signed-in"],
+    ),
+    "all at once": (
+        lambda made: Wanted(("E-2",), (user(made, 2).pk,), None, ("user.signed-in",), "page", "done", NOW),
+        ["user.signed-in"],
+    ),
+    "an actor and kinds": (
+        lambda made: Wanted(actors=("E-1", ""), kinds=("user.updated", "user.added")),
+        132,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_lets_through_what_it_names(name: str) -> None:
+    made = springfield()
+    wanted, expected = FILTERS[name]
+    listed = told(made, wanted(made))
+    assert (len(listed) if isinstance(expected, int) else [kind for kind, _ in listed]) == expected
+
+
+def test_pages_do_not_shift_while_events_are_added() -> None:
+    made = springfield()
+    second = audit.page(made, Wanted(), audit.page(made, Wanted()).older)
+    place = audit.page(made, Wanted()).older
+    trail.tell(made, Act(NOW + timedelta(days=1), "E-1", "page"), "user.signed-in", user(made, 1))
+    assert audit.page(made, Wanted(), place).events == second.events
+
+
+def test_events_of_two_agencies_that_were_written_at_once_stay_apart() -> None:
+    made, other = springfield(), agency("shelbyville")
+    applied(other, people(1))
+    passage = models.Passage.objects.filter(agency=made).order_by("first")[2]
+    # As on PostgreSQL, where two imports may take their numbers in turn.
+    models.Passage.objects.filter(pk=passage.pk).update(last=models.Event.objects.latest("pk").pk)
+    models.Passage.objects.filter(agency=made, first__gt=passage.first).delete()
+    models.Event.objects.filter(agency=made, pk__gt=passage.first).delete()
+    listed = told(made, Wanted())
+    assert len(listed) == 132
+    assert listed[0] == ("user.updated", "E-2")
+
+
+@pytest.mark.parametrize(
+    "place", ["x", "20260302T070000.000000-x", f"20260302T070000.000000-{2**63}", "~", "-1", "2026-1"]
+)
+def test_a_place_that_is_none_is_refused(place: str) -> None:
+    with pytest.raises(UnknownPlace):
+        audit.page(springfield(), Wanted(), place)
+
+
+def test_an_event_says_who_and_whom_by_name() -> None:
+    made = springfield()
+    (event,) = audit.page(made, Wanted(kinds=("user.updated",))).events
+    assert (event.actor, event.actor_name) == ("E-1", "First 1 Last 1")
+    assert (event.subject, event.subject_external_id, event.subject_name) == (user(made, 2).pk, "E-2", "First 2 New")
+    assert (event.through, event.row, event.number) == ("page", 2, models.Import.objects.latest("pk").number)
+    assert event.changes == {"LAST_NAME": ("Last 2", "New"), "ROLE": ("Chief", "Officer")}
+
+
+def test_a_page_takes_few_queries() -> None:
+    made = springfield()
+    for number in range(60):
+        applied(made, [person(1, ROLE="Chief", LAST_NAME=f"N{number}"), person(2, LAST_NAME=f"N{number}")])
+    for wanted in (Wanted(), Wanted(kinds=("user.added", "user.updated")), Wanted(subjects=(user(made, 1).pk,))):
+        with CaptureQueriesContext(connection) as queries:
+            assert len(audit.page(made, wanted).events) == 50
+        assert len(queries) <= 5
+
+
+def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = springfield()
+    whole = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
+    for name, value in (("_PART", 3), ("_BATCH", 2), ("_FEW", 2)):
+        monkeypatch.setattr(audit_files, name, value)
+    again = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
+    assert again == whole
+
+
+def test_csv_is_guarded_and_has_its_headings_where_nothing_matches() -> None:
+    made = agency()
+    applied(made, [person(1, EXTERNAL_ID="=1+1")])
+    csv = b"".join(audit_files.parts(made, Wanted(), "csv")).decode("utf-8-sig")
+    assert ",'=1+1," in csv
+    nothing = b"".join(audit_files.parts(made, Wanted(actors=()), "csv")).decode("utf-8-sig")
+    assert nothing == ",".join(audit_files.HEADINGS) + "\r\n"
+
+
+def test_who_was_deactivated_by_an_import_is_found_by_the_kind() -> None:
+    made = agency()
+    applied(made, people(*range(1, 61)))
+    applied(made, people(*range(1, 60)), Options(mode=Mode.SYNC))
+    assert told(made, Wanted(kinds=("user.deactivated",))) == [("user.deactivated", "E-60")]
