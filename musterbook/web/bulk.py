@@ -72,13 +72,19 @@ def _chosen(request: HttpRequest, act: str) -> HttpResponseBase:
 
 def _back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
     """Leads to where the users were chosen, with those ticked who were."""
-    query = request.GET.copy()
-    ticked, is_all = chosen.borne(request.POST or request.GET)
-    query["chosen"] = chosen.written(ticked)
+    address, is_all = _list(request)
     wrong = wrong if is_all else TOO_MANY
     if wrong:
         messages.error(request, wrong)
-    return redirect(f"{reverse('all_users')}?{query.urlencode()}")
+    return redirect(address)
+
+
+def _list(request: HttpRequest) -> tuple[str, bool]:
+    """The address of the list with those ticked who are, and whether it bears all of them."""
+    query = request.GET.copy()
+    ticked, is_all = chosen.borne(request.POST or request.GET)
+    query["chosen"] = chosen.written(ticked)
+    return f"{reverse('all_users')}?{query.urlencode()}", is_all
 
 
 def _planned(request: HttpRequest, agency: models.Agency, act: str, ids: list[int]) -> HttpResponseBase:
@@ -100,7 +106,7 @@ def _asked(request: HttpRequest, act: str, form: Value, number: int) -> HttpResp
     sent = [(name, value) for name in ("act", "all", "chosen", "shown", "user") for value in request.POST.getlist(name)]
     about = {
         "kind": ACTS[act], "form": form, "number": number, "sent": sent, "here": request.get_full_path(),
-        "back": f"{reverse('all_users')}?{request.GET.urlencode()}",
+        "back": _list(request)[0],
     }  # fmt: skip
     return render(request, "bulk_choose.html", about, status=422 if form.is_bound else 200)
 

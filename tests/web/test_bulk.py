@@ -71,6 +71,7 @@ def rank(agency: Springfield, number: int) -> str:
 def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -> None:
     asked = boss.post(BULK, {"act": "rank", "user": ids(agency, 3, 4)})
     assert "For 2 users." in text(asked) and 'value="=Captain"' in asked.content.decode()
+    assert f'{USERS}?chosen={chosen.written(ids(agency, 3, 4))}"' in asked.content.decode()
     assert boss.post(BULK, {"act": "rank", "user": ids(agency, 3), "value": "=Emperor"}).status_code == 422
     address = plan(boss, act="rank", user=ids(agency, 3, 4), value="=Captain")
     seen = boss.get(address)
