@@ -9,8 +9,22 @@ from django.shortcuts import redirect, render
 
 from musterbook.accounts import requests, sessions, times
 from musterbook.accounts.models import Account
+from musterbook.directory.models import Agency
 from musterbook.directory.trail import Act
 from musterbook.web.permission import account, signed_in
+
+_ALWAYS = (
+    "your password was changed, or a new one was asked for",
+    "a second factor of yours was added or removed, or recovery codes were made",
+    "your account was locked after wrong passwords",
+)
+"""Mails that always leave."""
+_OF_CHANGES = {
+    "email-changed": "your e-mail address was changed (this one goes to the old one)",
+    "deactivated": "your account was made Inactive",
+    "reactivated": "your account was made Active again",
+}
+"""Mails of what imports and edits bring about: kind → when."""
 
 
 class TimeZone(forms.ModelForm):  # type: ignore[type-arg]  # at run time it takes none
@@ -39,7 +53,24 @@ def me(request: HttpRequest) -> HttpResponseBase:
         form.save()
         messages.success(request, "Your time zone is saved.")
         return redirect("my_account")
-    return render(request, "me.html", {"form": form})
+    about = {"form": form, "notices": _notices(mine.user.agency)}
+    return render(request, "me.html", about, status=422 if form.is_bound else 200)
+
+
+def _notices(agency: Agency) -> list[str]:
+    """When users of the agency get a mail: what imports and edits bring about only as far as it wants."""
+    told = list(_ALWAYS)
+    if agency.sends_mail:
+        told += [about for kind, about in _OF_CHANGES.items() if kind not in agency.mails_off]
+    return told
+
+
+@signed_in
+def no_password(request: HttpRequest) -> HttpResponseBase:
+    """How somebody gets a password who has none, because a provider signs them in."""
+    if account(request).has_usable_password():
+        return redirect("account_change_password")
+    return render(request, "no_password.html")
 
 
 @signed_in

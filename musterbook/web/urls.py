@@ -105,6 +105,7 @@ urlpatterns = [
     path("audit/check", audit.check, name="audit_check"),
     path("my-account/", my_account.me, name="my_account"),
     path("my-account/password", account.password_change, name="account_change_password"),
+    path("my-account/password/none", my_account.no_password, name="account_set_password"),
     path("my-account/second-factors/", include(second_factors)),
     path("my-account/sessions/", my_account.sessions_, name="usersessions_list"),
 ]

@@ -255,8 +255,27 @@ def test_times_are_the_readers_with_the_exact_one_on_hover(springfield: Springfi
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "\x00", "UTC' OR 1=1"])
 def test_a_zone_that_there_is_not_is_refused(springfield: Springfield, officer: Client, zone: str) -> None:
-    assert officer.post(ME, {"time_zone": zone}).status_code == 200
+    assert officer.post(ME, {"time_zone": zone}).status_code == 422
     assert springfield.user(2).account.time_zone == ""
+
+
+def test_my_account_says_all_that_the_directory_has_and_when_a_mail_comes(
+    springfield: Springfield, officer: Client
+) -> None:
+    springfield.imported(person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL", LOCATION="Room 5"))
+    page = text(officer.get(ME))
+    assert all(f"<dd>{said}</dd>" in page for said in ("E-2", "Captain", "Room 5"))
+    assert "your account was made Inactive" in page and "your password was changed" in page
+    models.Agency.objects.update(mails_off=["deactivated"])
+    page = text(officer.get(ME))
+    assert "your account was made Inactive" not in page and "your e-mail address was changed" in page
+    models.Agency.objects.update(sends_mail=False)
+    page = text(officer.get(ME))
+    assert "your e-mail address was changed" not in page and "your password was changed" in page
+
+
+def test_who_has_a_password_is_led_to_where_it_is_changed(officer: Client) -> None:
+    assert officer.get(f"{ME}password/none").headers["Location"] == f"{ME}password"
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "/etc/passwd", "America"])

@@ -114,6 +114,11 @@ def test_a_user_comes_in_by_the_provider_and_is_registered_by_that(oidc: Springf
     assert who(client) == "user.2"
 
 
+def test_who_has_no_password_is_told_how_to_get_one(oidc: Springfield, client: Client) -> None:
+    come_in(client, "2")
+    assert "You have no password here" in text(client.get("/springfield/my-account/password", follow=True))
+
+
 @pytest.mark.parametrize("sub", ["3", "stranger", "unsure"])
 def test_who_is_inactive_unknown_or_not_vouched_for_is_told_the_same(
     oidc: Springfield, client: Client, sub: str
