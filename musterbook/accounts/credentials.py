@@ -9,13 +9,17 @@ from django.db import transaction
 from musterbook.accounts import factors, kinds, links, lockout, registration, sessions
 from musterbook.core.policy import Operator
 from musterbook.directory import locks, queries, trail
-from musterbook.directory.models import Agency, Mail, User
+from musterbook.directory.models import Agency, Event, Mail, User
 from musterbook.directory.permissions import ALL
 from musterbook.directory.trail import Act
 
 PERMISSION = "credentials.manage"
 _SENT_TWICE = timedelta(minutes=1)
 """What is asked for again so soon was asked for once: a button pressed twice."""
+_PRESSED_TWICE = timedelta(seconds=10)
+"""Shorter for links that are handed over: whoever asks for another soon after may well want the first to be void."""
+_LINKED = ("active", "registered_at", "invited_at", "invitation_expires_at", "reset_at", "access_ended_at")
+"""What links hang on."""
 
 
 class UnknownUser(Exception):
@@ -73,9 +77,12 @@ def invite(about: User, act: Act, by: Operator | None) -> None:
 
 
 def invitation(about: User, act: Act, by: Operator | None) -> str:
-    """Makes an invitation, and gives its address. Raises NotAllowed and registration.CannotInvite."""
+    """Makes an invitation, and gives its address; the same for a button pressed twice. Raises what `invite` does."""
     check(by, about, act, "invite")
-    with transaction.atomic():
+    with _turn(about):
+        about.refresh_from_db(fields=_LINKED)
+        if about.active and not about.registered_at and _just_made(about, kinds.INVITED, act, by):
+            return links.url(about, "invitation")
         return registration.issue(about, act)
 
 
@@ -90,10 +97,13 @@ def reset(about: User, act: Act, by: Operator | None) -> None:
 
 
 def reset_link(about: User, act: Act, by: Operator | None) -> str:
-    """Makes a link to choose a new password, and gives its address. Raises NotAllowed and registration.CannotReset."""
+    """Makes a link for a new password, and gives its address; the same for a button pressed twice. Raises what `reset` does."""
     check(by, about, act, "reset")
-    registration.may_reset(about)
     with _turn(about):
+        about.refresh_from_db(fields=_LINKED)
+        registration.may_reset(about)
+        if about.reset_at and _just_made(about, kinds.RESET_ASKED, act, by):
+            return links.url(about, "reset")
         about.reset_at = act.at
         about.save(update_fields=["reset_at"])
         trail.tell(about.agency, act, kinds.RESET_ASKED, about, {"link": ("", "handed over")})
@@ -108,9 +118,23 @@ def _turn(about: User) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _alone(about: User) -> Iterator[None]:
+    """One transaction, in which nobody else does the same to that user; it does not wait for an import of others."""
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=about.pk)
+        yield
+
+
 def _just_posted(about: User, kind: str, act: Act) -> bool:
     since = act.at - _SENT_TWICE
     return Mail.objects.filter(user=about, kind=kind, of=None, to=about.email, created_at__gt=since).exists()
+
+
+def _just_made(about: User, kind: str, act: Act, by: Operator | None) -> bool:
+    """Whether the same operator has just made the link: what the trail tells nothing of, nobody may be handed."""
+    made = Event.objects.filter(agency=about.agency_id, subject=about, kind=kind, at__gt=act.at - _PRESSED_TWICE)
+    return by is not None and made.filter(actor=act.actor).exists()
 
 
 def unlock(about: User, act: Act, by: Operator | None) -> bool:
@@ -123,16 +147,19 @@ def unlock(about: User, act: Act, by: Operator | None) -> bool:
 def remove_factors(about: User, act: Act, by: Operator | None) -> bool:
     """Removes all second factors of a user who has lost them; tells whether there were any. Raises NotAllowed."""
     check(by, about, act, "remove second factors")
-    return factors.remove_all(about, act)
+    with _alone(about):
+        return factors.remove_all(about, act)
 
 
 def end_session(about: User, number: int, current: str, act: Act, by: Operator | None) -> None:
     """Ends a session of the user, but not the one with the key `current`. Raises NotAllowed and sessions.UnknownSession."""
     check(by, about, act, "end session")
-    sessions.end(about.account, number, current, act, sessions.BY_ADMINISTRATOR)
+    with _alone(about):
+        sessions.end(about.account, number, current, act, sessions.BY_ADMINISTRATOR)
 
 
 def end_sessions(about: User, current: str, act: Act, by: Operator | None) -> int:
     """Ends all sessions of the user, but the one with that key; tells how many there were. Raises NotAllowed."""
     check(by, about, act, "end sessions")
-    return sessions.end_others(about.account, current, act, sessions.BY_ADMINISTRATOR)
+    with _alone(about):
+        return sessions.end_others(about.account, current, act, sessions.BY_ADMINISTRATOR)

@@ -15,7 +15,7 @@ from musterbook.core.policy import Operator
 from musterbook.directory import editing, models
 from musterbook.directory.trail import Act
 from musterbook.web.permission import needs
-from musterbook.web.user_edit import back, found, handed_over, tried
+from musterbook.web.user_edit import back, found, handed_over, is_told, tried
 from musterbook.web.user_form import said
 
 Manage = Callable[[models.User, Act, Operator | None], str]
@@ -58,17 +58,22 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
 def reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Makes a user Active again, once it was said what that does."""
     user = found(request, pk)
-    comes_in = (
-        "They sign in anew with the password and second factors that they had, and a mail tells them so."
-        if user.registered_at
-        else "They have not registered yet, so a new invitation is sent to them."
-    )
     question = Question(
         f"Reactivate {_name(user)}?",
-        (comes_in, f"Their role is {user.role.name}, as it was. Look at it first if their work has changed."),
+        (_comes_in(user), f"Their role is {user.role.name}, as it was. Look at it first if their work has changed."),
         "Reactivate",
     )
     return _with_status(request, user, question, editing.reactivate, f"{_name(user)} is Active again.")
+
+
+def _comes_in(user: models.User) -> str:
+    """How the user comes in once they are Active again."""
+    if user.registered_at:
+        told = "A mail tells them so." if is_told(user, "reactivated") else "No mail tells them so: do it yourself."
+        return f"They sign in anew with the password and second factors that they had. {told}"
+    if is_told(user, "invitation"):
+        return "They have not registered yet, so a new invitation is sent to them."
+    return "They have not registered yet, and no invitation is sent: invite them from their page afterwards."
 
 
 def _with_status(
@@ -218,10 +223,12 @@ def _managed(
         return again.ask(request)
     act = requests.act(request)
     try:
-        told = do(user, act, credentials.operator(user.agency, act.actor))
+        told = tried(request, lambda: do(user, act, credentials.operator(user.agency, act.actor)))
     except tuple(_WRONG) as error:
         messages.error(request, _WRONG[type(error)].format(name=_name(user)))
         return back(request, user)
+    if not isinstance(told, str):
+        return told
     if lasts:
         return handed_over(request, user, told, title=f"A link for {_name(user)}", **lasts)
     messages.success(request, told)

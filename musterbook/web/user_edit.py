@@ -1,6 +1,7 @@
 """Adding a user, and editing one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib import messages
@@ -21,6 +22,7 @@ from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.user_form import LABELS, UserForm, said
 
 _SUGGESTED = 10
+Result = TypeVar("Result")
 
 
 def found(request: HttpRequest, pk: int) -> models.User:
@@ -86,16 +88,22 @@ def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpRespon
         messages.info(request, said(note))
     if not user.active:
         messages.success(request, f"{name} is added, Inactive: they can register once they are reactivated.")
-    elif user.agency.sends_mail and settings.MAIL_SERVER:
+    elif is_told(user, "invitation"):
         messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
     elif may(request, credentials.PERMISSION):
         act = requests.act(request)
         link = credentials.invitation(user, act, credentials.operator(user.agency, act.actor))
         return handed_over(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
     else:
-        told = "No mail leaves from here: ask somebody who manages credentials for a link to hand over."
+        told = "No invitation is sent: ask somebody who manages credentials for a link to hand over."
         messages.warning(request, f"{name} is added. {told}")
     return back(request, user)
+
+
+def is_told(user: models.User, kind: str) -> bool:
+    """Whether an edit sends the user a mail of that kind, and it leaves."""
+    agency = user.agency
+    return bool(settings.MAIL_SERVER) and agency.sends_mail and kind not in agency.mails_off
 
 
 def handed_over(request: HttpRequest, user: models.User, link: str, **about: Any) -> HttpResponseBase:
@@ -147,17 +155,16 @@ def _tell_saved(request: HttpRequest, came: Came) -> None:
 BUSY = "An import is being written just now. Nothing was changed here: try again in a minute."
 
 
-def tried(request: HttpRequest, work: Any) -> Came | HttpResponseBase:
+def tried(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResponseBase:
     """What came of it; or what to answer where it could not be done at all."""
     try:
-        came: Came = work()
+        return work()
     except NotPermitted as lacking:
         return refuse(request, str(lacking))
     except OperationalError as error:
         if not failures.is_busy(error):
             raise
         return render(request, "busy.html", {"why": BUSY}, status=503)
-    return came
 
 
 @require_GET

@@ -105,7 +105,7 @@ class UserForm(forms.Form):
         """The values that were shown; what cannot be read was not."""
         try:
             told = json.loads(self.cleaned_data["shown"])
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return {name: str(value) for name, value in told.items()} if isinstance(told, dict) else {}
 

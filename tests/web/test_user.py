@@ -1,16 +1,18 @@
 """One user through the pages: looked at, added, edited, deactivated, let in again."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
-from musterbook.accounts import factors
+from musterbook.accounts import credentials, factors, kinds
 from musterbook.directory import editing, failures, groups, models
 from musterbook.directory.trail import Act
 from tests.accounts.conftest import GOOD, Springfield, age
@@ -172,7 +174,7 @@ def test_two_who_edit_lose_nothing(springfield: Springfield, admin: Client) -> N
     assert (springfield.user(2).location, springfield.user(2).badge_number) == ("South", "B-22")
 
 
-@pytest.mark.parametrize("shown", ["", "[]", "nonsense"])
+@pytest.mark.parametrize("shown", ["", "[]", "nonsense", pytest.param("[" * 20_000, id="deep")])
 def test_a_form_that_was_tampered_with_overwrites_nobody(springfield: Springfield, admin: Client, shown: str) -> None:
     path = at(springfield, 2, "edit")
     answer = admin.post(path, form(said(admin, path)) | {"shown": shown, "location": "North"})
@@ -218,6 +220,7 @@ def test_while_an_import_is_written_it_says_so(
         raise OperationalError
 
     monkeypatch.setattr(editing, "edit", busy)
+    monkeypatch.setattr(credentials, "unlock", busy)
     path = at(springfield, 2, "edit")
     told = form(said(admin, path))
     with pytest.raises(OperationalError):
@@ -225,6 +228,7 @@ def test_while_an_import_is_written_it_says_so(
     monkeypatch.setattr(failures, "is_busy", lambda _: True)
     answer = admin.post(path, told)
     assert answer.status_code == 503 and "Nothing was changed here" in answer.content.decode()
+    assert admin.post(at(springfield, 2, "unlock")).status_code == 503
 
 
 # Add User
@@ -254,7 +258,9 @@ def test_a_form_sent_twice_adds_one_user(springfield: Springfield, admin: Client
     post(admin, "/springfield/users/add", **told)
     post(admin, "/springfield/users/add", **told)
     assert models.User.objects.filter(agency=springfield.agency, email="user9@agency.example").count() == 1
-    assert models.Event.objects.filter(agency=springfield.agency, kind="user.added", of=None).count() == 1
+    for kind in ("user.added", "user.invited"):
+        about = models.Event.objects.filter(subject__email="user9@agency.example", kind=kind, of=None)
+        assert about.count() == 1, kind
 
 
 def test_an_external_id_that_somebody_has_leads_to_them(springfield: Springfield, admin: Client) -> None:
@@ -270,6 +276,7 @@ def test_an_external_id_that_somebody_has_leads_to_them(springfield: Springfield
         (("users.edit",), False, {}, "ask somebody who manages credentials"),
         (("users.edit",), True, {}, "An invitation is on its way to user9@agency.example"),
         (("users.edit", "users.view"), True, {"status": "Inactive"}, "added, Inactive"),
+        (("users.edit",), True, {"mails_off": "invitation"}, "No invitation is sent"),
         (("users.edit",), True, {"role": "Admin"}, "permissions that yours has not"),
         (("users.edit",), True, {"supervisor_email": "user3@agency.example"}, "Inactive"),
     ],
@@ -279,6 +286,7 @@ def test_how_a_new_user_comes_in_is_said(
     sentence: str,
 ) -> None:  # fmt: skip
     settings.MAIL_SERVER = object() if mail else None
+    models.Agency.objects.filter(pk=springfield.agency.pk).update(mails_off=[cells.pop("mails_off", "")])
     client = limited(springfield, *permissions)
     assert sentence in post(client, "/springfield/users/add", **new(client, **cells))
 
@@ -308,7 +316,11 @@ def test_whoever_is_deactivated_is_out_with_the_next_click(
     assert "is Active again" in post(admin, at(springfield, 2, "reactivate"))
 
 
-def test_whoever_never_registered_is_invited_when_reactivated(springfield: Springfield, admin: Client) -> None:
+def test_whoever_never_registered_is_invited_when_reactivated(
+    springfield: Springfield, admin: Client, settings: Settings
+) -> None:
+    assert "no invitation is sent" in said(admin, at(springfield, 3, "reactivate"))
+    settings.MAIL_SERVER = object()
     assert "a new invitation is sent" in said(admin, at(springfield, 3, "reactivate"))
     post(admin, at(springfield, 3, "reactivate"))
     assert models.Mail.objects.filter(user=springfield.user(3), kind="invitation", of=None).count() == 1
@@ -348,6 +360,33 @@ def test_an_invitation_can_be_handed_over(springfield: Springfield, admin: Clien
     answer = admin.post(at(springfield, 7, "invitation"))
     assert "/springfield/register/" in answer.content.decode() and "no-store" in answer.headers["Cache-Control"]
     assert "can be invited no more" in post(admin, at(springfield, 2, "invitation"))
+
+
+@pytest.mark.parametrize(("number", "act", "kind"), [(7, "invitation", kinds.INVITED), (2, "reset", kinds.RESET_ASKED)])
+def test_a_link_to_hand_over_is_the_same_for_a_button_pressed_twice_and_new_after_that(
+    springfield: Springfield, admin: Client, number: int, act: str, kind: str
+) -> None:
+    springfield.imported(person(7))
+    path, events = (
+        at(springfield, number, act),
+        models.Event.objects.filter(subject__email=f"user{number}@agency.example"),
+    )
+
+    def link() -> str:
+        return str(re.findall(r"<code>(.+)</code>", post(admin, path))[0])
+
+    first = link()
+    assert link() == first and events.filter(kind=kind).count() == 1
+    events.update(at=F("at") - timedelta(seconds=11))
+    assert link() != first and events.filter(kind=kind).count() == 2
+
+
+def test_nobody_is_handed_a_link_that_the_trail_has_from_somebody_else(springfield: Springfield, admin: Client) -> None:
+    other = limited(springfield, "users.view", "credentials.manage")
+    for client in (admin, other):
+        post(client, at(springfield, 2, "reset"))
+    asked = models.Event.objects.filter(kind=kinds.RESET_ASKED, subject=springfield.user(2))
+    assert {event.actor for event in asked} == {"E-1", "E-5"}
 
 
 def test_a_reset_is_a_link_to_hand_over_where_no_mail_leaves(springfield: Springfield, admin: Client) -> None:
