@@ -82,7 +82,7 @@ class _Sheet:
         """An event: when and what, then who and from where, then each field before and after."""
         outcome = f" [{event.outcome}]" if event.told.outcome else ""
         self._room(3 * 10 * _LEADING)
-        self.line(f"{_moment(event.told.at)}   {event.what}{outcome}", bold=True)
+        self.line(f"{_moment(event.told.at)}   {audit_words.plain(event.what)}{outcome}", bold=True)
         came = (
             f"Import {event.told.number}{f', row {event.told.row}' if event.told.row else ''}"
             if event.told.number

@@ -1,11 +1,13 @@
 """Events of the trail in plain words, as the pages and the PDF have them."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from musterbook.accounts import sessions
 from musterbook.directory import kinds
 from musterbook.directory.audit import Told
 
+_BEGIN, _END = "\u2068", "\u2069"
 _FEW = 4
 """So many fields of an event are shown at once; more are folded away."""
 
@@ -45,7 +47,8 @@ class Shown:
 
 def shown(told: Told) -> Shown:
     """The event in words."""
-    whom = f"{told.subject_name} ({told.subject_external_id})" if told.subject_name else told.subject_external_id
+    name = isolated(told.subject_name)
+    whom = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
     return Shown(
         told,
         kinds.sentence(told.kind, whom),
@@ -54,3 +57,14 @@ def shown(told: Told) -> Shown:
         kinds.OUTCOMES.get(told.outcome, told.outcome),
         [Change(kinds.field(name), before, after) for name, (before, after) in told.changes.items()],
     )
+
+
+def isolated(name: str) -> str:
+    """A name as it can stand within a sentence: one that is written from right to left does not turn what stands beside it."""
+    turns = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in name)
+    return f"{_BEGIN}{name}{_END}" if turns else name
+
+
+def plain(text: str) -> str:
+    """The text without the marks of `isolated`."""
+    return text.replace(_BEGIN, "").replace(_END, "")

@@ -122,7 +122,8 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
         messages.success(request, f"The group {group.name} is deleted.")
         return redirect("groups")
     number = vocabularies.users(group.agency, "group", group.pk)
-    return render(request, "entry_delete.html", {"entry": group, "noun": "group", "users": number, "back": "groups"})
+    about = {"entry": group, "noun": "group", "users": number, "back": "groups", "may_move": may(request, "users.edit")}
+    return render(request, "entry_delete.html", about)
 
 
 @require_POST

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import requests
 from musterbook.directory import models, ranks, vocabularies
 from musterbook.directory.vocabularies import InUse, Unfit
-from musterbook.web.permission import needs
+from musterbook.web.permission import may, needs
 
 
 class RankForm(forms.Form):
@@ -83,4 +83,5 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
         messages.success(request, f"The rank {rank.name} is deleted.")
         return redirect("ranks")
     number = vocabularies.users(rank.agency, "rank", rank.pk)
-    return render(request, "entry_delete.html", {"entry": rank, "noun": "rank", "users": number, "back": "ranks"})
+    about = {"entry": rank, "noun": "rank", "users": number, "back": "ranks", "may_move": may(request, "users.edit")}
+    return render(request, "entry_delete.html", about)

@@ -14,7 +14,7 @@ from musterbook.directory import models, permissions, queries, roles, vocabulari
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.directory.roles import Told
 from musterbook.directory.vocabularies import InUse, NotAllowed, Unfit
-from musterbook.web.permission import account, needs
+from musterbook.web.permission import account, may, needs
 
 
 class RoleForm(forms.Form):
@@ -110,7 +110,14 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
         answer: HttpResponseBase = _delete(request, role)
         return answer
     number = vocabularies.users(role.agency, "role", role.pk)
-    about = {"entry": role, "noun": "role", "users": number, "back": "roles", "fixed": role.administrator}
+    about = {
+        "entry": role,
+        "noun": "role",
+        "users": number,
+        "back": "roles",
+        "fixed": role.administrator,
+        "may_move": may(request, "users.edit"),
+    }
     return render(request, "entry_delete.html", about)
 
 

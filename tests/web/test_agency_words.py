@@ -126,6 +126,15 @@ def test_what_users_have_is_kept_and_the_page_says_by_how_many(
     assert model.objects.filter(**by).exists()
 
 
+def test_who_may_edit_users_gives_them_another_from_there(springfield: Springfield, chief: Client) -> None:
+    captain = pk(models.Rank, name="Captain")
+    assert "users/bulk" not in said(chief, f"ranks/{captain}/delete")
+    models.Role.objects.filter(name="Chief").update(permissions=[*GIVEN, "users.edit"])
+    assert f"users/bulk?rank={captain}" in said(chief, f"ranks/{captain}/delete")
+    asked = post(chief, f"users/bulk?rank={captain}", all="1", act="rank")
+    assert "Sergeant</option>" in asked and "Choose" in asked
+
+
 def test_ranks_are_added_renamed_moved_and_deleted(chief: Client) -> None:
     assert "The rank Major is added" in post(chief, "ranks/", name="Major", abbreviation="Maj")
     major = pk(models.Rank, name="Major")

@@ -207,6 +207,13 @@ def test_a_pdf_tells_what_was_asked_for_by_whom_and_every_event_in_words(auditor
     assert event.changes == '{"form":["","PDF"],"filters":["","kind=user.updated"]}'
 
 
+def test_a_name_from_right_to_left_turns_nothing_beside_it(auditor: Client) -> None:
+    models.User.objects.filter(external_id="E-2").update(first_name="דוד", last_name="כהן")
+    happens("user.updated", 2)
+    assert "Updated \u2068דוד כהן\u2069 (E-2)" in said(auditor.get(PAGE))
+    assert "U+2068" not in pdf(auditor, "?kind=user.updated")
+
+
 def test_a_pdf_takes_any_text_over_as_many_pages_as_it_needs(auditor: Client) -> None:
     for _ in range(30):
         happens("user.updated", 2, changes={"LOCATION": ("x" * 700, "a b " * 200), "RANK": ("", "\u202e\ud7ff")})
