@@ -120,9 +120,9 @@ ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has it (Account.email)
 ACCOUNT_USER_DISPLAY = str
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_FORMS = {
-    "login": "musterbook.web.account_forms.SignIn",
-    "reauthenticate": "musterbook.web.account_forms.SignInAgain",
-    "change_password": "musterbook.web.account_forms.AnotherPassword",
+    "login": "musterbook.web.accounts.forms.SignIn",
+    "reauthenticate": "musterbook.web.accounts.forms.SignInAgain",
+    "change_password": "musterbook.web.accounts.forms.AnotherPassword",
 }
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -160,7 +160,7 @@ USERSESSIONS_TRACK_ACTIVITY = False
 SOCIALACCOUNT_ADAPTER = "musterbook.accounts.sign_on.Adapter"
 
 # Files that browsers send: onto the disk, from who may send one.
-FILE_UPLOAD_HANDLERS = ["musterbook.web.uploads.Handler"]
+FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]
 
 # Secrets
 SECRET_KEY = SimpleLazyObject(home.secret_key)

@@ -4,28 +4,20 @@ from allauth.account import views as account
 from django.urls import include, path
 
 from musterbook.accounts import sign_on
-from musterbook.web import (
-    agency_settings,
-    agency_sign_on,
-    all_users,
-    api_access,
-    audit,
-    bulk,
-    entrance,
-    groups,
-    home,
-    import_acts,
-    import_choice,
-    import_files,
-    import_history,
-    my_account,
-    ranks,
-    roles,
-    second_factors,
-    user,
-    user_acts,
-    user_edit,
-)
+from musterbook.web import home
+from musterbook.web.accounts import entrance, my_account, second_factors
+from musterbook.web.agency import groups, ranks, roles
+from musterbook.web.agency import settings as agency_settings
+from musterbook.web.agency import sign_on as agency_sign_on
+from musterbook.web.imports import acts as import_acts
+from musterbook.web.imports import choice as import_choice
+from musterbook.web.imports import files as import_files
+from musterbook.web.imports import history as import_history
+from musterbook.web.records import api_access, audit
+from musterbook.web.users import acts as user_acts
+from musterbook.web.users import all_users, bulk
+from musterbook.web.users import edit as user_edit
+from musterbook.web.users import one as user
 
 urlpatterns = [
     path("", home.home, name="home"),

@@ -17,7 +17,7 @@ from musterbook.core.policy import Mode
 from musterbook.directory import kept_files, kept_plans, models, queue, trail, waiting_files
 from musterbook.directory.imports import Options
 from musterbook.directory.waiting_files import Gone, TooLarge
-from musterbook.web import uploads
+from musterbook.web.imports import uploads
 from tests import worker
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in, text, who

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from musterbook.directory import models, selection
-from musterbook.web import chosen
+from musterbook.web.users import chosen
 from tests import worker
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
@@ -194,7 +194,7 @@ def test_a_permission_lost_meanwhile_counts(agency: Springfield, monkeypatch: py
     lesser = Client()
     sign_in(lesser, "user.2")
     address = plan(lesser, act="rank", value="=Captain", user=ids(agency, 3))
-    monkeypatch.setattr("musterbook.web.bulk.may", lambda *_: True)
+    monkeypatch.setattr("musterbook.web.users.bulk.may", lambda *_: True)
     models.Role.objects.filter(name="Chief").update(permissions=["users.view"])
     assert lesser.post(address).status_code == 403
     assert rank(agency, 3) == ""

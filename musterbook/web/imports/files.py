@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from musterbook.core import example as examples
 from musterbook.directory import kept_files, kept_plans, results
-from musterbook.web.import_acts import find
+from musterbook.web.imports.acts import find
 from musterbook.web.permission import needs
 
 _KINDS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}

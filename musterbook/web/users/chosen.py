@@ -10,7 +10,7 @@ from typing import Any
 from django.http import QueryDict
 
 from musterbook.directory import models, selection
-from musterbook.web.user_search import Search
+from musterbook.web.users.search import Search
 
 MOST = 500
 """So many are chosen one by one at most: an address can be no longer. Who wants more chooses all that match."""

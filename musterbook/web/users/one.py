@@ -13,9 +13,9 @@ from musterbook.accounts import credentials, factors, links, lockout, requests, 
 from musterbook.directory import audit, models, permissions, profile
 from musterbook.directory.audit_filters import Wanted
 from musterbook.directory.editing import PERMISSION as EDIT
-from musterbook.web import audit_words
 from musterbook.web.permission import account, may, needs
-from musterbook.web.user_edit import found
+from musterbook.web.records import audit_words
+from musterbook.web.users.edit import found
 
 _MOST_EVENTS = 20
 _MAILS = {

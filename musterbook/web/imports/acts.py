@@ -19,8 +19,8 @@ from musterbook.core import mending
 from musterbook.core.columns import BY_HEADING
 from musterbook.directory import bulk, imports, kept_files, kept_plans, models, queries, queue, undo
 from musterbook.directory.imports import Options, Upload
-from musterbook.web import import_page
-from musterbook.web.import_forms import Mapping_, Reading
+from musterbook.web.imports import page
+from musterbook.web.imports.forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
 
 PATIENCE = 3.0
@@ -66,14 +66,14 @@ def one(request: HttpRequest, number: str) -> HttpResponseBase:
     record = find(request, number)
     if bulk.change_of(record):
         return redirect("bulk_plan", number)
-    return _apply(request, record) if request.method == "POST" else import_page.shown(request, record)
+    return _apply(request, record) if request.method == "POST" else page.shown(request, record)
 
 
 @reauthentication_required
 def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
-    form = import_page.agreement(record, request.POST)
+    form = page.agreement(record, request.POST)
     if form and not form.is_valid():
-        return import_page.shown(request, record, form)
+        return page.shown(request, record, form)
     confirmed = form.cleaned_data["number"] if form else None
 
     def work() -> models.Import:
@@ -160,12 +160,12 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
             messages.error(request, _GONE)
             return redirect("import", number)
         if not form.is_valid():
-            return import_page.shown(request, record, mapping=form)
+            return page.shown(request, record, mapping=form)
         changes["mapping"] = {**options.mapping, **form.said()}
     else:
         reading = Reading(request.POST)
         if not reading.is_valid():
-            return import_page.shown(request, record, reading=reading)
+            return page.shown(request, record, reading=reading)
         changes |= reading.said()
     return _again(request, record, "", **changes)
 

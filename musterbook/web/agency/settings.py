@@ -15,7 +15,7 @@ from musterbook.directory import agency_settings, models, permissions, queries
 from musterbook.directory.agency_settings import Overtaken
 from musterbook.directory.vocabularies import Unfit
 from musterbook.web import menu
-from musterbook.web.agency_forms import Accounts, Details, Limits, Mails, SecondFactors, Section
+from musterbook.web.agency.forms import Accounts, Details, Limits, Mails, SecondFactors, Section
 from musterbook.web.permission import account, needs
 
 PERMISSION = "agency.configure"

@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import requests
 from musterbook.directory import bulk, imports, kept_files, models, queries, queue
 from musterbook.directory.bulk import ACTS, Change
-from musterbook.web import bulk_page, chosen
-from musterbook.web.import_acts import PATIENCE
+from musterbook.web.imports.acts import PATIENCE
 from musterbook.web.permission import account, may, needs, refuse
+from musterbook.web.users import bulk_page, chosen
 
 TOO_MANY = f"At most {chosen.MOST} users can be ticked. Search for them, and choose all that match."
 

@@ -14,8 +14,8 @@ from musterbook.directory.agency_sign_on import Overtaken, UnknownProvider
 from musterbook.directory.permissions import ALL
 from musterbook.directory.sign_on_file import Provider
 from musterbook.directory.vocabularies import Unfit
-from musterbook.web.agency_forms import PROVIDERS
-from musterbook.web.agency_settings import PERMISSION, operator, page
+from musterbook.web.agency.forms import PROVIDERS
+from musterbook.web.agency.settings import PERMISSION, operator, page
 from musterbook.web.permission import account, needs, refuse
 
 _KINDS = {"oidc": "OpenID Connect", "saml": "SAML"}

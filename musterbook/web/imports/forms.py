@@ -12,7 +12,7 @@ from musterbook.core.columns import BY_HEADING, COLUMNS
 from musterbook.core.policy import Mode
 from musterbook.directory.imports import Options
 from musterbook.directory.kept_plans import File
-from musterbook.web import uploads
+from musterbook.web.imports import uploads
 
 _MODES = [
     (Mode.UPDATE.value, "Add or update user accounts. Users whom the file does not mention stay as they are."),

@@ -17,7 +17,7 @@ from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.models import Agency
 from musterbook.directory.trail import Act
-from musterbook.web.account_forms import what_is_asked
+from musterbook.web.accounts.forms import what_is_asked
 
 
 class Forgotten(forms.Form):

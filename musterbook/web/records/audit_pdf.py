@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from musterbook.directory import audit, audit_files, models, seals
 from musterbook.directory.audit_filters import Wanted
-from musterbook.web import audit_words
+from musterbook.web.records import audit_words
 
 MOST = 5_000
 """So many events at most: more is for programs to read, as CSV."""

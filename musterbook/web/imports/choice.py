@@ -14,8 +14,8 @@ from musterbook.core.columns import COLUMNS
 from musterbook.core.policy import Mode
 from musterbook.directory import models, waiting_files
 from musterbook.directory.imports import Upload
-from musterbook.web import import_acts, uploads
-from musterbook.web.import_forms import Choose
+from musterbook.web.imports import acts, uploads
+from musterbook.web.imports.forms import Choose
 from musterbook.web.permission import account, may, needs, refuse
 
 
@@ -69,7 +69,7 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
         return _handed_on(request, key)
     if not again.is_recent(request):
         return again.ask(request)
-    answer = import_acts.submit(request, Upload(file.content, file.name), file.options, key)
+    answer = acts.submit(request, Upload(file.content, file.name), file.options, key)
     waiting_files.forget(user, token)
     return answer
 

@@ -18,9 +18,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from musterbook.accounts import requests
 from musterbook.directory import audit, audit_files, kinds, seals, trail, verifying
 from musterbook.directory.verifying import Finding, Progress
-from musterbook.web import audit_pdf, audit_words, fragments
-from musterbook.web.audit_form import Filters
+from musterbook.web import fragments
 from musterbook.web.permission import account, may, needs
+from musterbook.web.records import audit_pdf, audit_words
+from musterbook.web.records.audit_form import Filters
 
 _OPENED = "audit_opened"
 """What the session keeps: the filters under which the trail was opened last."""
@@ -100,7 +101,7 @@ def _file(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse
 
 _AT_ONCE = 2.0
 """For so many seconds a request checks; what is left is for the next."""
-_SALT = "musterbook.web.audit.check"
+_SALT = "musterbook.web.records.audit.check"
 
 
 @require_http_methods(["GET", "POST"])

@@ -19,7 +19,7 @@ from musterbook.directory.editing import EXEMPT, Came
 from musterbook.directory.filters import Wanted
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import account, may, needs, refuse
-from musterbook.web.user_form import LABELS, UserForm, said
+from musterbook.web.users.form import LABELS, UserForm, said
 
 _SUGGESTED = 10
 Result = TypeVar("Result")

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET
 from musterbook.accounts import requests
 from musterbook.directory import export, models, orders, trail, users, written
 from musterbook.directory.orders import UnknownPlace
-from musterbook.web import bulk, chosen
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
-from musterbook.web.user_search import FIELDS, Search
+from musterbook.web.users import bulk, chosen
+from musterbook.web.users.search import FIELDS, Search
 
 COLUMNS = (
     (("name", "Name"), ("external_id", "External id")),

@@ -15,8 +15,8 @@ from musterbook.core.policy import Operator
 from musterbook.directory import editing, models
 from musterbook.directory.trail import Act
 from musterbook.web.permission import needs
-from musterbook.web.user_edit import back, found, handed_over, is_told, tried
-from musterbook.web.user_form import said
+from musterbook.web.users.edit import back, found, handed_over, is_told, tried
+from musterbook.web.users.form import said
 
 Manage = Callable[[models.User, Act, Operator | None], str]
 

@@ -9,9 +9,9 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from musterbook.directory import bulk, history, imports, models
 from musterbook.directory.bulk import Change
-from musterbook.web import import_page
 from musterbook.web.fragments import is_part
-from musterbook.web.import_forms import Agree
+from musterbook.web.imports import page
+from musterbook.web.imports.forms import Agree
 from musterbook.web.permission import may
 
 _TITLES = {
@@ -52,10 +52,10 @@ def shown(request: HttpRequest, record: models.Import, change: Change, form: Agr
     about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
     if record.state in {"waiting", "running"}:
         about["in_history"] = may(request, "users.import")
-        return import_page.progress(request, record, "bulk_running.html", about)
+        return page.progress(request, record, "bulk_running.html", about)
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    rows = import_page.rows(request, record, _labels(change), _ABOUT | _said(change)) | about | {"of_chosen": True}
+    rows = page.rows(request, record, _labels(change), _ABOUT | _said(change)) | about | {"of_chosen": True}
     if is_part(request):
         return render(request, "import_rows.html", rows)
     return render(request, "bulk.html", rows | _whole(request, record, change, form), status=422 if form else 200)
@@ -86,5 +86,5 @@ def _whole(request: HttpRequest, record: models.Import, change: Change, form: Ag
         "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
         "is_done": record.state == "applied",
         "can_undo": undoable and may(request, "users.import"),
-        "through": import_page.THROUGH.get(record.through, record.through),
+        "through": page.THROUGH.get(record.through, record.through),
     }

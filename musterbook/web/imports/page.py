@@ -11,7 +11,7 @@ from musterbook.core.sentences import HELD
 from musterbook.directory import history, imports, kept_plans, models, plan_pages, queries, queue
 from musterbook.directory.imports import Options
 from musterbook.web.fragments import is_part
-from musterbook.web.import_forms import Agree, Mapping_, Reading
+from musterbook.web.imports.forms import Agree, Mapping_, Reading
 
 _TILES = (
     ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),

@@ -1,0 +1,1 @@
+"""Coming in, and what users keep for themselves."""

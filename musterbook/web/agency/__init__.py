@@ -1,0 +1,1 @@
+"""What an agency is: its settings, roles, ranks and groups."""

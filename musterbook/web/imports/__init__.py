@@ -1,0 +1,1 @@
+"""Import Users, and what came of it."""

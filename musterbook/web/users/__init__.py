@@ -1,0 +1,1 @@
+"""All Users, one user, and what is done to many."""
