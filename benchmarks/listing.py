@@ -11,6 +11,12 @@ from musterbook.directory.filters import Wanted
 DEEP = 500_000
 """How deep the deep page is, or half as deep as there are users."""
 
+TEXTS = {
+    "one letter": "a", "common": "harbor", "medium": "bondarenko", "nobody": "zzqyx", "two words": "gudrun bondarenko",
+    "Cyrillic": "дмитрий",
+}  # fmt: skip
+"""What is searched for, by what it is."""
+
 
 def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
     """Seconds of each run, by the name of the query."""
@@ -35,7 +41,7 @@ def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callabl
             way = f"{sort}, descending" if descending else sort
             yield f"first page by {way}", _page(agency, Wanted(), at, sort, descending=descending)
         yield f"second page by {sort}", _page(agency, Wanted(), at, sort, place=first.after)
-        yield f"deep page by {sort}", _page(agency, Wanted(), at, sort, place=_deep(agency, sort, at))
+        yield f"deep page by {sort}", _page(agency, Wanted(), at, sort, place=deep(agency, sort, at))
     for name, wanted in (*_filters(agency, at), *_searches(agency)):
         for sort in ("name", "external_id"):
             yield f"{name}, by {sort}", _page(agency, wanted, at, sort)
@@ -52,7 +58,7 @@ def _count(agency: models.Agency, wanted: Wanted, at: datetime) -> Callable[[], 
     return lambda: users.count(agency, wanted, at=at)
 
 
-def _deep(agency: models.Agency, sort: str, at: datetime) -> str:
+def deep(agency: models.Agency, sort: str, at: datetime) -> str:
     """The place of a user deep in the order."""
     order = orders.order(agency, sort, at, Wanted(), None)
     middle = order.sections[len(order.sections) // 2]
@@ -65,8 +71,8 @@ def _deep(agency: models.Agency, sort: str, at: datetime) -> str:
     if sort == "status":
         middle = order.sections[1]
         everybody = everybody.filter(active=True, registered_at=None)
-    deep = min(DEEP, everybody.count() // 2)
-    found = everybody.order_by(middle.column, "id").values_list(middle.column, "id")[deep : deep + 1]
+    far = min(DEEP, everybody.count() // 2)
+    found = everybody.order_by(middle.column, "id").values_list(middle.column, "id")[far : far + 1]
     return orders.written(orders.Place(middle.mark, *found[0]), sort, False) if found else ""
 
 
@@ -96,9 +102,5 @@ def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Wanted]
 
 def _searches(agency: models.Agency) -> Iterator[tuple[str, Wanted]]:
     one = models.User.objects.filter(agency=agency).order_by("pk")[0]
-    texts = {
-        "one letter": "a", "common": "harbor", "medium": "bondarenko", "one user": one.email, "their badge": one.badge_number,
-        "nobody": "zzqyx", "two words": "gudrun bondarenko", "Cyrillic": "дмитрий",
-    }  # fmt: skip
-    for name, text in texts.items():
+    for name, text in {**TEXTS, "one user": one.email, "their badge": one.badge_number}.items():
         yield f"search, {name}", Wanted(text=text)

@@ -17,6 +17,7 @@ from tests.databases import Home
 
 _EDITS, _EDITS_QUICK = 20, 3
 _STARTS, _STARTS_QUICK = 5, 1
+_PAGES, _PAGES_QUICK = 100, 3
 _COMMANDED, _COMMANDED_QUICK = ("new", "unchanged", "changed"), ("changed",)
 """The cases of which the whole command is measured too."""
 _MANNERS = {"changed": Manner.UPDATED, "rotated": Manner.HANDED_ON, "everybody": Manner.UPDATED}
@@ -158,6 +159,6 @@ def _list(bench: Bench, loaded: Home) -> None:
         return
     row = bench.row("list")
     bench.say("list", 0)
-    for name, seconds in job("listing", loaded, runs=100)["seconds"].items():
+    for name, seconds in job("listing", loaded, runs=_PAGES_QUICK if bench.plan.quick else _PAGES)["seconds"].items():
         row.add(name, *seconds)
     bench.kept.put(row)

@@ -104,9 +104,15 @@ def edit(file: str, times: int, warm: int = 3) -> Measured:
 
 
 def listing(runs: int) -> Measured:
-    """All Users and its search, as `benchmarks.listing` measures them."""
+    """All Users and its search, as `benchmarks.listing` measures them, and the whole pages (`benchmarks.pages`)."""
     agency = _agency()
-    return {"seconds": importlib.import_module("benchmarks.listing").measured(agency, runs)}
+    measurers = [importlib.import_module(f"benchmarks.{name}") for name in ("listing", "pages") if _there(name)]
+    return {"seconds": {name: found for one in measurers for name, found in one.measured(agency, runs).items()}}
+
+
+def _there(name: str) -> bool:
+    """Whether this benchmark measures that: an older one, beside it, does not."""
+    return find_spec(f"benchmarks.{name}") is not None
 
 
 def peer(file: str, *, new: bool, hooked: bool) -> Measured:
