@@ -27,7 +27,7 @@ def measure(plan: Plan, kept: Kept) -> None:
     """Every case of the plan, kept as it comes; profiles, if asked for, are written into its folder."""
     if "start" in plan.cases:
         _start(plan, kept)
-    if {*plan.imports, "edit", "list"} & {*plan.cases}:
+    if {*plan.imports, "edit", "list", "pages"} & {*plan.cases}:
         for users in plan.users:
             _size(plan, kept, users)
     for users in plan.peer_users if "peers" in plan.cases else ():
@@ -88,8 +88,8 @@ def _imports(bench: Bench) -> None:
             bench.kept.put(row)
     if "edit" in bench.plan.cases:
         _edit(bench, empty, loaded)
-    if "list" in bench.plan.cases:
-        _list(bench, loaded)
+    for case in {"list", "pages"} & {*bench.plan.cases}:
+        _pages(bench, loaded, case)
 
 
 def _new(bench: Bench, empty: Home, loaded: Home) -> None:
@@ -152,13 +152,15 @@ def _edit(bench: Bench, empty: Home, loaded: Home) -> None:
         bench.kept.put(row)
 
 
-def _list(bench: Bench, loaded: Home) -> None:
-    """All Users and its search."""
-    if not find_spec("benchmarks.listing"):
-        print("The lists are not measured: there is no benchmarks/listing.py.", file=sys.stderr)
+def _pages(bench: Bench, loaded: Home, case: str) -> None:
+    """The queries of All Users and its search (list), or whole pages of it and of others (pages)."""
+    module = {"list": "listing", "pages": "pages"}[case]
+    if not find_spec(f"benchmarks.{module}"):
+        print(f"No {case} is measured: there is no benchmarks/{module}.py.", file=sys.stderr)
         return
-    row = bench.row("list")
-    bench.say("list", 0)
-    for name, seconds in job("listing", loaded, runs=_PAGES_QUICK if bench.plan.quick else _PAGES)["seconds"].items():
+    row = bench.row(case)
+    bench.say(case, 0)
+    runs = _PAGES_QUICK if bench.plan.quick else _PAGES
+    for name, seconds in job("listed", loaded, module=module, runs=runs)["seconds"].items():
         row.add(name, *seconds)
     bench.kept.put(row)

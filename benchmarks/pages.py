@@ -54,17 +54,17 @@ def _addresses(agency: models.Agency) -> Iterator[tuple[str, str]]:
         for model, name in ((models.Role, "Officer"), (models.Rank, "Captain"), (models.Group, "UNIT-07"))
     )
     one = models.User.objects.filter(agency=agency, supervisor__isnull=False).order_by("pk")[0]
-    yield "page: first", users
-    yield "page: deep", f"{users}?place={listing.deep(agency, 'name', at)}"
+    yield "first page", users
+    yield "deep page", f"{users}?place={listing.deep(agency, 'name', at)}"
     for sort in ("rank", "status", "last_sign_in"):
-        yield f"page: by {sort}, descending", f"{users}?sort={sort}&desc=1"
-    yield "page: role, 80 %", f"{users}?role={role}"
-    yield "page: rank, 2 %", f"{users}?rank={rank}"
-    yield "page: group, 1.7 %", f"{users}?group={group}"
-    yield "page: Invited", f"{users}?status=Invited"
+        yield f"by {sort}, descending", f"{users}?sort={sort}&desc=1"
+    yield "role, 80 %", f"{users}?role={role}"
+    yield "rank, 2 %", f"{users}?rank={rank}"
+    yield "group, 1.7 %", f"{users}?group={group}"
+    yield "Invited", f"{users}?status=Invited"
     for name, text in listing.TEXTS.items():
-        yield f"page: search, {name}", f"{users}?q={text}"
-    yield "page: search while one types", f"{users}?q=harbo&typed=1"
-    yield "page: search and filter", f"{users}?q=harbor&rank={rank}"
-    yield "page: one user", f"{users}{one.pk}/"
-    yield "page: audit trail", f"/{agency.slug}/audit/"
+        yield f"search, {name}", f"{users}?q={text}"
+    yield "search while one types", f"{users}?q=harbo&typed=1"
+    yield "search and filter", f"{users}?q=harbor&rank={rank}"
+    yield "one user", f"{users}{one.pk}/"
+    yield "audit trail", f"/{agency.slug}/audit/"

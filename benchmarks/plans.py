@@ -29,7 +29,7 @@ PEERS = {
 }
 """The imports that django-import-export does too."""
 
-ALONE = ("edit", "list", "peers", "kolibri", "start")
+ALONE = ("edit", "list", "pages", "peers", "kolibri", "start")
 """What else can be measured: one user edited, lists and search, both peers, and how long commands take to start."""
 
 CASES = (*IMPORTS, *ALONE)

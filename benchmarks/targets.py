@@ -83,7 +83,7 @@ def verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
             yield from _edited(row)
         elif row.case == "start":
             yield from _started(row)
-        elif row.case == "list":
+        elif row.case in ("list", "pages"):
             yield from _listed(row)
 
 

@@ -103,16 +103,10 @@ def edit(file: str, times: int, warm: int = 3) -> Measured:
     return {"seconds": {"run": taken[warm:]}, "counts": {"rows": 1, "updated": 1}}
 
 
-def listing(runs: int) -> Measured:
-    """All Users and its search, as `benchmarks.listing` measures them, and the whole pages (`benchmarks.pages`)."""
+def listed(module: str, runs: int) -> Measured:
+    """All Users and its search, as `benchmarks.listing` or `benchmarks.pages` measures them."""
     agency = _agency()
-    measurers = [importlib.import_module(f"benchmarks.{name}") for name in ("listing", "pages") if _there(name)]
-    return {"seconds": {name: found for one in measurers for name, found in one.measured(agency, runs).items()}}
-
-
-def _there(name: str) -> bool:
-    """Whether this benchmark measures that: an older one, beside it, does not."""
-    return find_spec(f"benchmarks.{name}") is not None
+    return {"seconds": importlib.import_module(f"benchmarks.{module}").measured(agency, runs)}
 
 
 def peer(file: str, *, new: bool, hooked: bool) -> Measured:
@@ -179,7 +173,7 @@ def _demand(holds: bool, otherwise: str) -> None:
 
 
 _JOBS = {
-    "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "listing": listing, "peer": peer,
+    "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "listed": listed, "peer": peer,
     "limit": limit,
 }  # fmt: skip
 

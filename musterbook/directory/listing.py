@@ -5,7 +5,7 @@ index of the order is walked, and each user tried, until there are enough; if th
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,8 @@ class Listing:
     words: tuple[str, ...]
     order: Order
     descending: bool
+    _have: dict[int, list[int] | None] = field(default_factory=dict, compare=False)
+    """What was found with the words, by how many were asked for at most: a page and its count look once."""
 
     def following(self, start: Place | None, number: int) -> list[Place]:
         """The places of the next users after the start, no more than so many."""
@@ -68,7 +70,9 @@ class Listing:
         ids = sorted(set(narrow[0]).intersection(*narrow[1:])) if narrow else None
         if not self.words or (ids is not None and len(ids) <= _STEP):
             return None if ids is None else self.tried(ids)
-        have = search.found(self.agency, self.words, found)
+        if found not in self._have:
+            self._have[found] = search.found(self.agency, self.words, found)
+        have = self._have[found]
         return have if have is not None or ids is None else self.tried(ids)
 
     def _many(self) -> list[int] | None:

@@ -36,11 +36,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of users, and the places of the pages before and after it, "" where there is none."""
+    """A page of users, and the places of the pages before and after it, "" where there is none.
+
+    `number`: how many are wanted in all, where that was asked for.
+    """
 
     users: list[Listed]
     before: str
     after: str
+    number: int = 0
 
 
 def page(
@@ -51,8 +55,11 @@ def page(
     sort: str = "name",
     descending: bool = False,
     place: str = "",
+    counted: int = 0,
 ) -> Page:
     """The page of wanted users at the place ("": the first), in the order (one of orders.SORTS).
+
+    `counted`: they are counted as well, up to so many; the number is one more if there are more.
 
     A user whom nobody adds or edits meanwhile is on one page, whoever else is. Raises UnknownSort, UnknownStatus and
     UnknownPlace.
@@ -73,6 +80,7 @@ def page(
         _told([place.id for place in shown], at),
         _BACK + orders.written(shown[0], *about) if before and shown else "",
         orders.written(shown[-1], *about) if after and shown else "",
+        listing.count(counted) if counted else 0,
     )
 
 

@@ -1,5 +1,6 @@
 """All Users: found by words and filters, sorted, page by page, and exported."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from musterbook.accounts import requests
 from musterbook.directory import export, models, orders, trail, users, written
+from musterbook.directory.filters import Wanted
 from musterbook.directory.orders import UnknownPlace
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
@@ -28,7 +30,8 @@ COLUMNS = (
     (("last_sign_in", "Last sign-in"),),
 )
 """What a row shows; one column may show two things, and be sorted by either."""
-_MOST = 10_000
+_MOST, _MOST_OF_BOTH = 10_000, 1_000
+"""So many are counted at most; of those found by words and filters together fewer, for each must be looked at."""
 _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -43,16 +46,17 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     form = Search(agency, query)
     wanted = form.wanted()
     sort, descending = _order(query)
+    most = _MOST_OF_BOTH if wanted.text and replace(wanted, text="") != Wanted() else _MOST
+    about_page = {"sort": sort, "descending": descending, "place": query.get("place", ""), "counted": most}
     try:
-        page = users.page(agency, wanted, at=now, sort=sort, descending=descending, place=query.get("place", ""))
+        page = users.page(agency, wanted, at=now, **about_page)
     except UnknownPlace:
         return redirect(f"{reverse('all_users')}?{_query(query).urlencode()}")
-    number = users.count(agency, wanted, at=now, most=_MOST)
     about = {
         "form": form,
         "page": page,
-        "number": min(number, _MOST),
-        "is_more": number > _MOST,
+        "number": min(page.number, most),
+        "is_more": page.number > most,
         "columns": [[_head(query, *one, sort, descending) for one in column] for column in COLUMNS],
         "sort": sort,
         "descending": descending,
