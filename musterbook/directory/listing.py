@@ -70,6 +70,8 @@ class Listing:
         ids = sorted(set(narrow[0]).intersection(*narrow[1:])) if narrow else None
         if not self.words or (ids is not None and len(ids) <= _STEP):
             return None if ids is None else self.tried(ids)
+        # Where a condition lets many through as well, the few who have both stand far apart: no walk meets them soon.
+        found = max(found, _MANY) if self.conditions else found
         if found not in self._have:
             self._have[found] = search.found(self.agency, self.words, found)
         have = self._have[found]

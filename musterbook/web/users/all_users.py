@@ -47,9 +47,9 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     wanted = form.wanted()
     sort, descending = _order(query)
     most = _MOST_OF_BOTH if wanted.text and replace(wanted, text="") != Wanted() else _MOST
-    about_page = {"sort": sort, "descending": descending, "place": query.get("place", ""), "counted": most}
+    place = query.get("place", "")
     try:
-        page = users.page(agency, wanted, at=now, **about_page)
+        page = users.page(agency, wanted, at=now, sort=sort, descending=descending, place=place, counted=most)
     except UnknownPlace:
         return redirect(f"{reverse('all_users')}?{_query(query).urlencode()}")
     about = {
