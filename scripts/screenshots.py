@@ -48,10 +48,30 @@ def _take(browser: Browser, link: str) -> None:
     for name, address in _menu(page, home):
         page.goto(address)
         _shoot(page, name)
+    _within(page, home)
     page.goto(plan)
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("heading", name="Applied").wait_for()
     _shoot(page, "applied")
+
+
+def _within(page: Page, home: str) -> None:
+    """Pages that a list leads to: of one user, of one role, of one group, and of what would be done to many."""
+    page.goto(f"{home}users/")
+    page.locator("tbody a").first.click()
+    _shoot(page, "user")
+    page.get_by_role("link", name="Edit", exact=True).click()
+    _shoot(page, "user edited")
+    for name in ("roles", "groups"):
+        page.goto(f"{home}{name}/")
+        page.locator("main table a").nth(1).click()
+        _shoot(page, f"one of {name}")
+    page.goto(f"{home}users/?q=captain&sort=rank")
+    page.select_option("#whom", "page")
+    page.select_option("#act", "deactivate")
+    page.get_by_role("button", name="Preview").click()
+    page.wait_for_url("**/users/bulk/*")
+    _shoot(page, "many deactivated")
 
 
 def _menu(page: Page, home: str) -> list[tuple[str, str]]:
