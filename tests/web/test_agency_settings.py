@@ -297,7 +297,6 @@ def enter(page: Page) -> None:
     page.get_by_role("link", name="Agency settings", exact=True).click()
 
 
-@pytest.mark.any_database
 def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transactional_db: None) -> None:
     filled()
     enter(page)

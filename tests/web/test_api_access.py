@@ -148,7 +148,6 @@ def test_the_list_asks_the_database_no_more_for_many(chief: Client, django_asser
         assert chief.get(LIST).content.decode().count("ends in") == 20
 
 
-@pytest.mark.any_database
 def test_a_token_from_making_to_revoking_in_a_browser(page: Page, springfield: Springfield) -> None:
     springfield.registered(1)
     page.goto("/springfield/sign-in?next=/springfield/api-access/")

@@ -291,7 +291,6 @@ def test_it_says_so_if_it_cannot_be_kept_who_is_chosen(
     assert "There is no room" in text(answer)
 
 
-@pytest.mark.any_database
 def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield: Springfield) -> None:
     filled(springfield)
     enter(page, "user.1", "users/")

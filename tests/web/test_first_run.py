@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page
 from pytest_django import Settings
 
@@ -11,7 +10,6 @@ from tests.accounts.test_first_run import SAID, code
 from tests.web.looks import barriers
 
 
-@pytest.mark.any_database
 def test_an_administrator_begins_in_a_browser(
     page: Page, transactional_db: None, settings: Settings, tmp_path: Path
 ) -> None:
