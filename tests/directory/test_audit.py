@@ -150,10 +150,13 @@ def test_a_page_takes_few_queries() -> None:
         assert len(queries) <= 5
 
 
-def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("batch", "before"), [(2, 0), (100, 1)])
+def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, batch: int, before: int) -> None:
     made = springfield()
+    for _ in range(before):
+        trail.tell(made, Act(NOW - timedelta(days=1), "", "cli"), "agency.changed")
     whole = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
-    for name, value in (("_PART", 3), ("_BATCH", 2), ("_FEW", 2)):
+    for name, value in (("_PART", 3), ("_BATCH", batch), ("_FEW", 2)):
         monkeypatch.setattr(audit_files, name, value)
     again = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
     assert again == whole
