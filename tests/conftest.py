@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from musterbook.directory import progressing
 from tests import databases
 
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url"}
@@ -36,6 +37,12 @@ def _needs_database(item: pytest.Item) -> bool:
         return False
     fixtures = set(getattr(item, "fixturenames", ()))
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
+
+
+@pytest.fixture(autouse=True)
+def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
+    monkeypatch.setattr(progressing, "_TOLD_EVERY", 60.0)
 
 
 @pytest.fixture(scope="session")
