@@ -1,5 +1,7 @@
 """Groups: who is in them, and who monitors them."""
 
+from functools import partial
+
 from django import forms
 from django.contrib import messages
 from django.db.models import Count, Q
@@ -9,8 +11,9 @@ from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
 from musterbook.core.keys import fold
-from musterbook.directory import groups, models, vocabularies
-from musterbook.directory.vocabularies import InUse, Unfit
+from musterbook.directory import groups, models
+from musterbook.directory.vocabularies import Unfit
+from musterbook.web.agency import deletion
 from musterbook.web.permission import may, needs
 
 _LISTED = 200
@@ -115,15 +118,8 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Asks whether the group is to be deleted, or says who is in it still; deletes it."""
     group = _group(request, pk)
     if request.method == "POST":
-        try:
-            groups.delete(group, requests.act(request))
-        except InUse:
-            return redirect("group_delete", pk)
-        messages.success(request, f"The group {group.name} is deleted.")
-        return redirect("groups")
-    number = vocabularies.users(group.agency, "group", group.pk)
-    about = {"entry": group, "noun": "group", "users": number, "back": "groups", "may_move": may(request, "users.edit")}
-    return render(request, "entry_delete.html", about)
+        return deletion.done(request, group, "group", partial(groups.delete, group, requests.act(request)))
+    return deletion.ask(request, group, "group")
 
 
 @require_POST

@@ -1,5 +1,7 @@
 """Ranks: in an order that can be changed."""
 
+from functools import partial
+
 from django import forms
 from django.contrib import messages
 from django.db.models import Count
@@ -8,9 +10,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
-from musterbook.directory import models, ranks, vocabularies
-from musterbook.directory.vocabularies import InUse, Unfit
-from musterbook.web.permission import may, needs
+from musterbook.directory import models, ranks
+from musterbook.directory.vocabularies import Unfit
+from musterbook.web.agency import deletion
+from musterbook.web.permission import needs
 
 
 class RankForm(forms.Form):
@@ -76,12 +79,5 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Asks whether the rank is to be deleted, or says who has it still; deletes it."""
     rank = _rank(request, pk)
     if request.method == "POST":
-        try:
-            ranks.delete(rank, requests.act(request))
-        except InUse:
-            return redirect("rank_delete", pk)
-        messages.success(request, f"The rank {rank.name} is deleted.")
-        return redirect("ranks")
-    number = vocabularies.users(rank.agency, "rank", rank.pk)
-    about = {"entry": rank, "noun": "rank", "users": number, "back": "ranks", "may_move": may(request, "users.edit")}
-    return render(request, "entry_delete.html", about)
+        return deletion.done(request, rank, "rank", partial(ranks.delete, rank, requests.act(request)))
+    return deletion.ask(request, rank, "rank")

@@ -1,5 +1,6 @@
 """Roles: a table of permissions, and a page for each role."""
 
+from functools import partial
 from typing import Any
 
 from allauth.account.decorators import reauthentication_required
@@ -13,8 +14,9 @@ from musterbook.core.policy import Operator
 from musterbook.directory import models, permissions, queries, roles, vocabularies
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.directory.roles import Told
-from musterbook.directory.vocabularies import InUse, NotAllowed, Unfit
-from musterbook.web.permission import account, may, needs
+from musterbook.directory.vocabularies import NotAllowed, Unfit
+from musterbook.web.agency import deletion
+from musterbook.web.permission import account, needs
 
 
 class RoleForm(forms.Form):
@@ -109,26 +111,9 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "POST":
         answer: HttpResponseBase = _delete(request, role)
         return answer
-    number = vocabularies.users(role.agency, "role", role.pk)
-    about = {
-        "entry": role,
-        "noun": "role",
-        "users": number,
-        "back": "roles",
-        "fixed": role.administrator,
-        "may_move": may(request, "users.edit"),
-    }
-    return render(request, "entry_delete.html", about)
+    return deletion.ask(request, role, "role")
 
 
 @reauthentication_required
 def _delete(request: HttpRequest, role: models.Role) -> HttpResponseBase:
-    try:
-        roles.delete(role, requests.act(request), _operator(request))
-    except InUse:
-        return redirect("role_delete", role.pk)
-    except NotAllowed as refused:
-        messages.error(request, str(refused))
-    else:
-        messages.success(request, f"The role {role.name} is deleted.")
-    return redirect("roles")
+    return deletion.done(request, role, "role", partial(roles.delete, role, requests.act(request), _operator(request)))

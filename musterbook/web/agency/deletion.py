@@ -1,0 +1,35 @@
+"""How a role, a rank or a group is deleted: once a page has been asked, and only while no user has it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from musterbook.directory import vocabularies
+from musterbook.directory.vocabularies import InUse, NotAllowed
+from musterbook.web.permission import may
+
+
+def ask(request: HttpRequest, entry: Any, noun: str) -> HttpResponse:
+    """The page that asks whether it is to be deleted, or says who has it still; `noun` is role, rank or group."""
+    about = {
+        "entry": entry, "noun": noun, "back": f"{noun}s", "fixed": getattr(entry, "administrator", False),
+        "users": vocabularies.users(entry.agency, noun, entry.pk), "may_move": may(request, "users.edit"),
+    }  # fmt: skip
+    return render(request, "entry_delete.html", about)
+
+
+def done(request: HttpRequest, entry: Any, noun: str, delete: Callable[[], None]) -> HttpResponse:
+    """Has it deleted, and leads to the others; or back to the page that asks, if users have come to have it."""
+    name, pk = entry.name, entry.pk
+    try:
+        delete()
+    except InUse:
+        return redirect(f"{noun}_delete", pk)
+    except NotAllowed as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"The {noun} {name} is deleted.")
+    return redirect(f"{noun}s")
