@@ -8,7 +8,18 @@ from functools import partial
 
 from musterbook.core import headings
 from musterbook.core.plan import Plan
-from musterbook.directory import apply, failures, kept_files, locks, models, progressing, queries, records, stopping
+from musterbook.directory import (
+    apply,
+    failures,
+    kept_files,
+    kept_plans,
+    locks,
+    models,
+    progressing,
+    queries,
+    records,
+    stopping,
+)
 from musterbook.directory.beside import Beside
 from musterbook.directory.progressing import Progress, silent
 from musterbook.directory.trail import Act
@@ -83,11 +94,12 @@ def _preview(attempt: Attempt) -> Done:
     with told(record):
         kept = _keeping(attempt)
         plan = _planned(attempt)
-        with locks.writing(attempt.wait):
+        with kept_plans.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
             records.conclude(record, plan, attempt.expected)
             records.begin(record)
             kept()
             records.finish(record, plan, attempt.expected)
+            plan_kept()
     return Done(record, plan)
 
 
@@ -119,10 +131,11 @@ def carry_out_taken(attempt: Attempt) -> None:
 
 
 def _previewed(attempt: Attempt) -> None:
-    plan = _planned(attempt)
-    with locks.writing(attempt.wait):
-        records.conclude(attempt.record, plan, attempt.expected)
-        records.finish(attempt.record, plan, attempt.expected)
+    record, plan = attempt.record, _planned(attempt)
+    with kept_plans.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
+        records.conclude(record, plan, attempt.expected)
+        records.finish(record, plan, attempt.expected)
+        plan_kept()
 
 
 def _keeping(attempt: Attempt) -> Callable[[], None]:
@@ -145,11 +158,13 @@ def _done(attempt: Attempt, kept: Callable[[], None]) -> Plan:
         locks.row(record.agency)
         plan = early if early and locks.version() == seen else _planned(attempt)
         records.conclude(record, plan, attempt.expected)
-        if record.state == "applied":
-            _apply(attempt, plan)
-        attempt.watched("committing")
-        kept()
-        records.finish(record, plan, attempt.expected)
+        with kept_plans.keeping(record.number, plan) as plan_kept:
+            if record.state == "applied":
+                _apply(attempt, plan)
+            attempt.watched("committing")
+            kept()
+            records.finish(record, plan, attempt.expected)
+            plan_kept()
     return plan
 
 

@@ -1,11 +1,13 @@
 """What the plan of an import was, row by row, kept beside its file for as long: so that any page of it is found at once."""
 
 import json
+import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,12 +15,13 @@ from django.conf import settings
 
 from musterbook.core import changes
 from musterbook.core.plan import Plan
+from musterbook.directory.beside import Beside
 from musterbook.directory.kept_files import DAY
 
 _ROWS_AT_ONCE = 20_000
 """Rows that are read together: a page of a plan of a million reads no more than these."""
 _MOST_HEADINGS = 200
-_FILE = "file.json"
+_FILE, _DRAFT = "file.json", "."
 
 
 class PlanGone(Exception):
@@ -39,13 +42,35 @@ def _root() -> Path:
     return root
 
 
-def keep(number: str, plan: Plan) -> None:
-    """Keeps a plan, readable by the owner of the installation alone; and lets go of those past their time. Raises OSError."""
-    folder = _root() / number
-    shutil.rmtree(folder, ignore_errors=True)
+@contextmanager
+def keeping(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
+    """Keeps a plan, readable by the owner of the installation alone, if what this gives is called before the end.
+
+    The plan is written beside other work. What this gives waits for that, puts it in its place, and lets go of plans past
+    their time. Raises OSError there.
+    """
+    place, draft = _root() / number, _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
+    writing = Beside(partial(_write, draft, plan))
+
+    def put() -> None:
+        writing.result()
+        shutil.rmtree(place, ignore_errors=True)
+        draft.rename(place)
+        _let_go(time.time())
+
+    try:
+        yield put
+    finally:
+        with suppress(Exception):
+            writing.result()
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write(folder: Path, plan: Plan) -> None:
     folder.mkdir(mode=0o700, parents=True)
     for name, rows in _parts(plan).items():
-        rows.write_parquet(folder / f"{name}.parquet", compression="lz4", row_group_size=_ROWS_AT_ONCE)
+        path = folder / f"{name}.parquet"
+        rows.write_parquet(path, compression="lz4", row_group_size=_ROWS_AT_ONCE, statistics=False)
     file = plan.table.file
     told = {
         "headings": file.headings[:_MOST_HEADINGS],
@@ -53,7 +78,6 @@ def keep(number: str, plan: Plan) -> None:
         "mapped": dict(file.mapped),
     }
     (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
-    _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * DAY)
 
 
 def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
@@ -84,11 +108,12 @@ def _none() -> pl.DataFrame:
     return pl.DataFrame(schema={"row": pl.UInt32, "external_id": pl.String})
 
 
-def _let_go(before: float) -> None:
+def _let_go(now: float) -> None:
+    lasts = settings.MUSTER_KEEP_FILES_DAYS * DAY
     for folder in _root().iterdir():
-        # Another import may have let it go: no reason to fail this one.
+        # Another import may have let it go: no reason to fail this one. A draft is another's work, unless that has died.
         with suppress(OSError):
-            if folder.stat().st_mtime < before:
+            if now - folder.stat().st_mtime > (DAY if folder.name.startswith(_DRAFT) else lasts):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

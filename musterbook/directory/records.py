@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from musterbook.core.plan import Plan
 from musterbook.core.problems import Problem
-from musterbook.directory import failures, frames, kept_plans, locks, models
+from musterbook.directory import failures, frames, locks, models
 
 COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
 """The counts of rule A1, in their order."""
@@ -80,7 +80,6 @@ def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
     record.finished_at = datetime.now(UTC)
     if not _mine(record).update(**{name: getattr(record, name) for name in _CONCLUDED}):
         raise Superseded(record.number)
-    kept_plans.keep(record.number, plan)
 
 
 _CONCLUDED = ("state", "digest", "counts", "held", "leavers", "file_facts", "finished_at")
