@@ -84,20 +84,25 @@ class Condition:
 
 
 def conditions(wanted: Wanted, at: datetime) -> Iterator[Condition]:
-    """All conditions but the text's, as they are at that time. Raises UnknownStatus."""
-    if wanted.status:
-        yield status(wanted.status, at)
-    for column in ("role", "rank", "group"):
-        if (value := getattr(wanted, column)) is not None:
-            yield equals(column, value)
+    """All conditions but the text's, as they are at that time; those first that few meet, as a rule. Raises UnknownStatus."""
     if wanted.supervisor is not None:
         yield _plain(Way("u.supervisor_id = %s", (wanted.supervisor,), _BY_SUPERVISOR))
     if wanted.signed_in_from or wanted.signed_in_before:
         yield _signed_in(wanted.signed_in_from, wanted.signed_in_before)
+    yield from _equal(wanted, "group", "rank")
     if wanted.never_signed_in:
         yield never()
+    if wanted.status:
+        yield status(wanted.status, at)
+    yield from _equal(wanted, "role")
     if wanted.touched_by is not None:
         yield _touched(wanted.touched_by)
+
+
+def _equal(wanted: Wanted, *columns: str) -> Iterator[Condition]:
+    for column in columns:
+        if (value := getattr(wanted, column)) is not None:
+            yield equals(column, value)
 
 
 def _plain(way: Way) -> Condition:
@@ -116,13 +121,17 @@ def status(name: str, at: datetime) -> Condition:
     if name not in states.STATES:
         raise UnknownStatus(name)
     sql, parameters = states.state("u.", at)
-    return Condition(f"{sql} = %s", (*parameters, name), _ways_to_status(name, states.bound(at)), name == "Inactive")
+    return Condition(f"{sql} = %s", (*parameters, name), _ways_to_status(name, states.bound(at)), name in _EXACT)
+
+
+_EXACT = ("Active", states.INVITED, states.EXPIRED, "Inactive")
 
 
 def _ways_to_status(name: str, at: str) -> tuple[Way, ...]:
-    invited, index = "u.registered_at IS NULL AND u.invitation_expires_at", "user_unregistered"
+    free, index = "u.active AND u.locked_at IS NULL", "user_unregistered"
+    invited = f"{free} AND u.registered_at IS NULL AND u.invitation_expires_at"
     ways = {
-        "Active": (Way("u.registered_at IS NOT NULL", (), "user_registered"),),
+        "Active": (Way(f"{free} AND u.registered_at IS NOT NULL AND u.reset_at IS NULL", (), "user_registered"),),
         states.INVITED: (Way(f"{invited} IS NULL", (), index), Way(f"{invited} >= %s", (at,), index)),
         states.EXPIRED: (Way(f"{invited} < %s", (at,), index),),
         "Locked": (Way("u.locked_at IS NOT NULL", (), "user_locked"),),

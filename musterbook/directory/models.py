@@ -139,10 +139,15 @@ class User(models.Model):
                 name="user_signed_in",
             ),
             models.Index(fields=["agency"], condition=Q(last_sign_in_at__isnull=True), name="user_never_signed_in"),
-            models.Index(fields=["agency"], condition=Q(registered_at__isnull=False), name="user_registered"),
+            # Exactly those who are Active, or invited (`states`): neither has to be tried once it is found here.
+            models.Index(
+                fields=["agency"],
+                condition=Q(active=True, registered_at__isnull=False, locked_at__isnull=True, reset_at__isnull=True),
+                name="user_registered",
+            ),
             models.Index(
                 fields=["agency", "invitation_expires_at"],
-                condition=Q(registered_at__isnull=True),
+                condition=Q(active=True, registered_at__isnull=True, locked_at__isnull=True),
                 name="user_unregistered",
             ),
             models.Index(fields=["agency"], condition=Q(active=False), name="user_inactive"),

@@ -90,6 +90,9 @@ def order(agency: models.Agency, sort: str, at: datetime, wanted: Wanted, place:
         return Order((Section(None, None),))
     if sort in _UNIQUE:
         return Order((Section(None, None, _UNIQUE[sort], ""),))
+    if sort == "last_sign_in" and wanted.status in (states.INVITED, states.EXPIRED):
+        # Who has not registered has not signed in: all by name, and no look for them among those who have.
+        return Order((Section("never", None),))
     if sort == "last_sign_in":
         never = Section("never", filters.never())
         ever = Section("ever", filters.ever(), "last_sign_in_at", "user_signed_in")

@@ -11,6 +11,7 @@ from musterbook.core import keys
 from musterbook.directory import filters, models, orders, search, states
 from musterbook.directory.filters import USERS, Wanted
 from musterbook.directory.listing import Listing
+from musterbook.directory.narrowing import Narrowing
 
 PAGE = 50
 _EVERYBODY = Wanted()
@@ -68,9 +69,8 @@ def page(
     backward = bool(place) and place.startswith(_BACK)
     start = orders.read(place.removeprefix(_BACK), *about) if place else None
     order = orders.order(agency, sort, at, wanted, start)
-    listing = Listing(
-        agency, tuple(filters.conditions(wanted, at)), search.words(wanted.text), order, descending != backward
-    )
+    narrowing = Narrowing(agency, search.words(wanted.text))
+    listing = Listing(narrowing, tuple(filters.conditions(wanted, at)), order, descending != backward)
     places = listing.following(start, PAGE + 1)
     more, shown = len(places) > PAGE, places[:PAGE]
     if backward:
@@ -101,8 +101,8 @@ def _told(ids: Sequence[int], at: datetime) -> list[Listed]:
 def count(agency: models.Agency, wanted: Wanted = _EVERYBODY, *, at: datetime, most: int = 10_000) -> int:
     """How many users are wanted; `most` + 1 if they are more than that. Raises UnknownStatus."""
     order = orders.order(agency, "name", at, wanted, None)
-    listing = Listing(agency, tuple(filters.conditions(wanted, at)), search.words(wanted.text), order, descending=False)
-    return listing.count(most)
+    narrowing = Narrowing(agency, search.words(wanted.text))
+    return Listing(narrowing, tuple(filters.conditions(wanted, at)), order, descending=False).count(most)
 
 
 class TooMany(Exception):

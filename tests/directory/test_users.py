@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.folding import folded
-from musterbook.directory import listing, models, orders, states, users
+from musterbook.directory import listing, models, narrowing, orders, states, users
 from musterbook.directory.filters import UnknownStatus, Wanted
 from musterbook.directory.orders import UnknownPlace, UnknownSort
 from musterbook.directory.users import Listed
@@ -30,15 +30,11 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to a page, and pages small enough for a small agency to have some."""
     monkeypatch.setattr(users, "PAGE", 3)
     if request.param == "walked":
-        for name, size in (
-            ("_FEW", 1),
-            ("_FOUND", 1),
-            ("_MANY", 4),
-            ("_STEP", 5),
-            ("_READ_STEP", 2),
-            ("_LONGEST_STEP", 7),
-        ):
+        sizes = {"_FEW": 1, "_FOUND": 1, "_STEP": 5, "_READ_STEP": 2, "_LONGEST_STEP": 7}
+        for name, size in sizes.items():
             monkeypatch.setattr(listing, name, size)
+        monkeypatch.setattr(narrowing, "_MANY", 4)
+        monkeypatch.setattr(narrowing, "_SOON_TRIED", 5)
     return str(request.param)
 
 
@@ -209,7 +205,10 @@ def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: s
         plain[::-1] if descending else plain
     )
     for most in (2, 1_000):
-        assert users.count(made, wanted, at=NOW + HOUR, most=most) == min(len(plain), most + 1)
+        number = min(len(plain), most + 1)
+        assert users.count(made, wanted, at=NOW + HOUR, most=most) == number
+        page = users.page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
+        assert page.number == number
 
 
 @given(st.data())

@@ -1,6 +1,6 @@
 """All Users: found by words and filters, sorted, page by page, and exported."""
 
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET
 
 from musterbook.accounts import requests
 from musterbook.directory import export, models, orders, trail, users, written
-from musterbook.directory.filters import Wanted
 from musterbook.directory.orders import UnknownPlace
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
@@ -30,8 +29,8 @@ COLUMNS = (
     (("last_sign_in", "Last sign-in"),),
 )
 """What a row shows; one column may show two things, and be sorted by either."""
-_MOST, _MOST_OF_BOTH = 10_000, 1_000
-"""So many are counted at most; of those found by words and filters together fewer, for each must be looked at."""
+_MOST, _MOST_OF_SEVERAL = 10_000, 1_000
+"""So many are counted at most; of those found by several of words and filters fewer, for each must be looked at."""
 _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -46,7 +45,8 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     form = Search(agency, query)
     wanted = form.wanted()
     sort, descending = _order(query)
-    most = _MOST_OF_BOTH if wanted.text and replace(wanted, text="") != Wanted() else _MOST
+    given = [value for value in asdict(wanted).values() if value not in ("", None, False)]
+    most = _MOST if len(given) <= 1 else _MOST_OF_SEVERAL
     place = query.get("place", "")
     try:
         page = users.page(agency, wanted, at=now, sort=sort, descending=descending, place=place, counted=most)
