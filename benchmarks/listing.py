@@ -12,8 +12,9 @@ DEEP = 500_000
 """How deep the deep page is, or half as deep as there are users."""
 
 TEXTS = {
-    "one letter": "a", "common": "harbor", "medium": "bondarenko", "nobody": "zzqyx", "two words": "gudrun bondarenko",
-    "Cyrillic": "дмитрий",
+    "one letter": "a", "two letters": "qu", "two letters, nobody": "qx", "common": "harbor", "medium": "bondarenko",
+    "with an accent": "Dvořák", "without its accent": "dvorak", "nobody": "zzqyx", "two words": "gudrun bondarenko",
+    "Cyrillic": "дмитрий", "Cyrillic, one letter": "д",
 }  # fmt: skip
 """What is searched for, by what it is."""
 

@@ -103,6 +103,16 @@ def edit(file: str, times: int, warm: int = 3) -> Measured:
     return {"seconds": {"run": taken[warm:]}, "counts": {"rows": 1, "updated": 1}}
 
 
+def live(file: str) -> Measured:
+    """Has a year pass for the users of the file, as `benchmarks.living` has it."""
+    agency = _agency()
+    from benchmarks import living
+
+    counts = living.lived(agency, datetime.now(UTC))
+    living.imported(agency, Path(file))
+    return {"counts": counts}
+
+
 def listed(module: str, runs: int) -> Measured:
     """All Users and its search, as `benchmarks.listing` or `benchmarks.pages` measures them."""
     agency = _agency()
@@ -173,7 +183,7 @@ def _demand(holds: bool, otherwise: str) -> None:
 
 
 _JOBS = {
-    "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "listed": listed, "peer": peer,
+    "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "live": live, "listed": listed, "peer": peer,
     "limit": limit,
 }  # fmt: skip
 
