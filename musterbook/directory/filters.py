@@ -44,12 +44,14 @@ class Wanted:
 class Way:
     """A condition whose users an index gives at once.
 
-    `index`: its name, which SQLite is told; `ids`: the query of the ids, if the index is another table's.
+    `index`: its name, which SQLite is told; `order`: what the index is sorted by, from which PostgreSQL tells that it is
+    the way to the first of many; `ids`: the query of the ids, if the index is another table's.
     """
 
     sql: str
     parameters: Parameters = ()
     index: str = ""
+    order: str = ""
     ids: str = ""
 
     def query(self) -> str:
@@ -58,6 +60,11 @@ class Way:
             return self.ids
         hint = "" if frames.on_postgres() else f" INDEXED BY {self.index}"
         return f"SELECT u.id FROM {USERS} u{hint} WHERE u.agency_id = %s AND {self.sql}"
+
+    def first(self, most: int) -> str:
+        """The query of no more than so many ids: without an order, PostgreSQL looks at all users in the hope of meeting them."""
+        order = f" ORDER BY {self.order}" if self.order and frames.on_postgres() else ""
+        return f"{self.query()}{order} LIMIT {most}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +135,12 @@ _EXACT = ("Active", states.INVITED, states.EXPIRED, "Inactive")
 
 
 def _ways_to_status(name: str, at: str) -> tuple[Way, ...]:
-    free, index = "u.active AND u.locked_at IS NULL", "user_unregistered"
-    invited = f"{free} AND u.registered_at IS NULL AND u.invitation_expires_at"
+    free, index, by = "u.active AND u.locked_at IS NULL", "user_unregistered", "u.invitation_expires_at"
+    invited = f"{free} AND u.registered_at IS NULL AND {by}"
     ways = {
         "Active": (Way(f"{free} AND u.registered_at IS NOT NULL AND u.reset_at IS NULL", (), "user_registered"),),
-        states.INVITED: (Way(f"{invited} IS NULL", (), index), Way(f"{invited} >= %s", (at,), index)),
-        states.EXPIRED: (Way(f"{invited} < %s", (at,), index),),
+        states.INVITED: (Way(f"{invited} IS NULL", (), index, by), Way(f"{invited} >= %s", (at,), index, by)),
+        states.EXPIRED: (Way(f"{invited} < %s", (at,), index, by),),
         "Locked": (Way("u.locked_at IS NOT NULL", (), "user_locked"),),
         "Password reset": (Way("u.reset_at IS NOT NULL", (), "user_reset"),),
         "Inactive": (Way("NOT u.active", (), "user_inactive"),),
@@ -154,7 +161,14 @@ def ever() -> Condition:
 def _signed_in(since: datetime | None, before: datetime | None) -> Condition:
     limits = {">=": since, "<": before}
     given = {f"u.last_sign_in_at {sign} %s": states.bound(limit) for sign, limit in limits.items() if limit}
-    return _plain(Way(" AND ".join(["u.last_sign_in_at IS NOT NULL", *given]), tuple(given.values()), "user_signed_in"))
+    return _plain(
+        Way(
+            " AND ".join(["u.last_sign_in_at IS NOT NULL", *given]),
+            tuple(given.values()),
+            "user_signed_in",
+            "u.last_sign_in_at",
+        )
+    )
 
 
 def _touched(number: int) -> Condition:
@@ -166,7 +180,7 @@ def _touched(number: int) -> Condition:
 
 def few(agency: models.Agency, condition: Condition, most: int) -> list[int] | None:
     """The ids of all whom the condition lets through, and maybe of some more; None if they are more than `most`."""
-    ways = [f"SELECT * FROM ({way.query()} LIMIT {most + 1}) w{n}" for n, way in enumerate(condition.ways)]
+    ways = [f"SELECT * FROM ({way.first(most + 1)}) w{n}" for n, way in enumerate(condition.ways)]
     given = [value for way in condition.ways for value in (agency.pk, *way.parameters)]
     with connection.cursor() as cursor:
         cursor.execute(f"{' UNION ALL '.join(ways)} LIMIT {most + 1}", given)

@@ -171,7 +171,7 @@ class Listing:
 
     def count(self, most: int) -> int:
         """How many there are; `most` + 1 if there are more."""
-        few = self.narrowing.few(self.conditions, most, most) or self.narrowing.known(self.conditions)
+        few = self.narrowing.few(self.conditions, max(most, _FEW), most) or self.narrowing.known(self.conditions)
         if few is not None:
             return min(counted(few), most + 1)
         if self.narrowing.words and self.conditions:
