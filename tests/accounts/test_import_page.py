@@ -154,7 +154,7 @@ def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept_plans, "keep", full)
+    monkeypatch.setattr(kept_plans, "_write", full)
     told = text(chief.get(chief.get(address).headers["Location"]))
     assert "Failed: nothing was changed" in told and "disk" in told
 
