@@ -13,10 +13,7 @@ from scripts import checks, postgres, setup
 OUT = setup.ROOT / "build" / "tests"
 COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
 COVERED_AT_LEAST = 95
-_COVERED = ("coverage", "run", "-m")
 _PYTHON = str(setup.PYTHON)
-_OF_THE_DATABASE = ("tests/directory", "tests/laws")
-"""The tests of all that knows which database it works on: what others cover on PostgreSQL, they have covered on SQLite."""
 
 
 def main(arguments: list[str]) -> int:
@@ -37,8 +34,8 @@ def _all() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     counts = Counter("passed" if passed else "failed" for passed in checks.run().values())
     with server() as url, ThreadPoolExecutor(2) as pool:
-        on_postgres = pool.submit(_on_postgres, url)
-        counts += _tests("sqlite", "", [*_COVERED, "pytest"])[0]
+        on_postgres = pool.submit(_tests, "postgresql", url, "--only-database")
+        counts += _tests("sqlite", "")[0]
         counted_there, said = on_postgres.result()
     print(f"\nThe same tests on PostgreSQL:\n{said}", flush=True)
     counts += counted_there
@@ -56,20 +53,12 @@ def server() -> AbstractContextManager[str]:
     return postgres.server()
 
 
-def _on_postgres(url: str) -> tuple[Counter[str], str]:
-    """Run the tests that need a database on PostgreSQL, and give what they say; the tests of the directory are covered."""
-    others = [f"--ignore={folder}" for folder in _OF_THE_DATABASE]
-    counts, said = _tests("postgresql", url, [*_COVERED, "pytest", "--only-database", *_OF_THE_DATABASE])
-    more, said_then = _tests("postgresql-others", url, ["pytest", "--only-database", *others])
-    return counts + more, said + said_then
-
-
-def _tests(name: str, url: str, command: list[str]) -> tuple[Counter[str], str]:
+def _tests(name: str, url: str, *options: str) -> tuple[Counter[str], str]:
     """Run the tests on one database; on SQLite they speak for themselves, on the other what they say is given back."""
     report = OUT / f"{name}.xml"
     output = subprocess.PIPE if url else None
     done = subprocess.run(
-        [_PYTHON, "-m", *command, f"--junit-xml={report}"],
+        [_PYTHON, "-m", "coverage", "run", "-m", "pytest", f"--junit-xml={report}", *options],
         cwd=setup.ROOT, env=_environment(url), stdout=output, stderr=subprocess.STDOUT if url else None,
         text=True, check=False,
     )  # fmt: skip

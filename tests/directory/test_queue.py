@@ -266,6 +266,14 @@ def test_a_worker_that_is_silent_counts_as_gone_and_is_forgotten(monkeypatch: py
     assert progressing.seen() == []
 
 
+def test_a_worker_that_ends_takes_its_own_sign_with_it() -> None:
+    progressing.give(Sign("one"))
+    progressing.give(Sign("two"))
+    progressing.end("one")
+    assert progressing.seen() == [Sign("two")]
+    progressing.end("two")
+
+
 def test_an_import_tells_how_far_it_is_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progressing, "_TOLD_EVERY", 0.005)
     with progressing.told("one", "N") as tell:

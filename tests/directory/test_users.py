@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 
 from musterbook.core.folding import folded
-from musterbook.directory import listing, models, narrowing, orders, states, users
+from musterbook.directory import filters, listing, models, narrowing, orders, states, users
 from musterbook.directory.filters import UnknownStatus, Wanted
 from musterbook.directory.orders import UnknownPlace, UnknownSort
 from musterbook.directory.users import Listed
@@ -209,6 +210,31 @@ def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: s
         assert users.count(made, wanted, at=NOW + HOUR, most=most) == number
         page = users.page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
         assert page.number == number
+
+
+@pytest.mark.parametrize("words", [(), ("agency",)])
+def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
+    words: tuple[str, ...], django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    made = filled()
+    officer = models.Role.objects.get(agency=made, name="Officer").pk
+    conditions = tuple(filters.conditions(Wanted(role=officer), NOW))
+    narrow = narrowing.Narrowing(made, words)
+    found = narrow.many(conditions)
+    assert found and set(found.ids) == set(models.User.objects.filter(role=officer).values_list("pk", flat=True))
+    with django_assert_num_queries(0):
+        assert narrow.many(conditions) is narrow.known(conditions) is found
+
+
+def test_filters_that_let_many_through_are_counted_with_words_and_without(way: str) -> None:
+    made = filled()
+    officer = models.Role.objects.get(agency=made, name="Officer").pk
+    for wanted in (Wanted(role=officer, never_signed_in=True), Wanted(role=officer, text="agency")):
+        number = len(plainly(made, wanted, "name", NOW + HOUR))
+        assert number > 2
+        for most in (2, 1_000):
+            assert users.count(made, wanted, at=NOW + HOUR, most=most) == min(number, most + 1)
+            assert users.page(made, wanted, at=NOW + HOUR, counted=most).number == min(number, most + 1)
 
 
 @given(st.data())
