@@ -54,7 +54,7 @@ def _last(agency: models.Agency) -> str:
 def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:
     """Each filter, by values that many have, some, and few or none; and filters together."""
     role, rank, group = (
-        {getattr(one, "name"): one.pk for one in model.objects.filter(agency=agency)}  # noqa: B009  (models differ)
+        dict(model.objects.filter(agency=agency).values_list("name", "pk"))
         for model in (models.Role, models.Rank, models.Group)
     )
     boss = models.User.objects.filter(agency=agency, supervisor__isnull=False).values_list("supervisor", flat=True)[0]

@@ -161,14 +161,8 @@ def ever() -> Condition:
 def _signed_in(since: datetime | None, before: datetime | None) -> Condition:
     limits = {">=": since, "<": before}
     given = {f"u.last_sign_in_at {sign} %s": states.bound(limit) for sign, limit in limits.items() if limit}
-    return _plain(
-        Way(
-            " AND ".join(["u.last_sign_in_at IS NOT NULL", *given]),
-            tuple(given.values()),
-            "user_signed_in",
-            "u.last_sign_in_at",
-        )
-    )
+    sql = " AND ".join(["u.last_sign_in_at IS NOT NULL", *given])
+    return _plain(Way(sql, tuple(given.values()), "user_signed_in", order="u.last_sign_in_at"))
 
 
 def _touched(number: int) -> Condition:

@@ -17,7 +17,7 @@ from tests.laws import model, world
 from tests.laws.world import HEADINGS, WORDS, Case, Person, Row
 
 _thorough = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
