@@ -13,12 +13,21 @@ from scripts import checks, postgres, setup
 OUT = setup.ROOT / "build" / "tests"
 COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
 COVERED_AT_LEAST = 95
+ATTACKS = "tests/attacks"
 _PYTHON = str(setup.PYTHON)
 
 
 def main(arguments: list[str]) -> int:
-    """Test everything; or with arguments for pytest those tests alone, on SQLite (`--postgres`: on PostgreSQL)."""
-    return _some(arguments) if arguments else _all()
+    """Test everything; or, with arguments for pytest, those tests alone.
+
+    They run on SQLite (`--postgres`: on PostgreSQL); all attacks, `tests/attacks`, run on both.
+    """
+    if not arguments:
+        return _all()
+    statuses = [_some(arguments)]
+    if ATTACKS in (argument.rstrip("/") for argument in arguments) and "--postgres" not in arguments:
+        statuses.append(_some([*arguments, "--postgres", "--only-database"]))
+    return max(statuses)
 
 
 def _some(arguments: list[str]) -> int:
