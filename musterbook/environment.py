@@ -21,7 +21,9 @@ class Variable:
 VARIABLES = (
     Variable("MUSTER_HOME", "", "Folder of the embedded database and of kept files; by default the user's data folder."),
     Variable("DATABASE_URL", "", "A PostgreSQL database, as postgres://…; by default SQLite in MUSTER_HOME."),
-    Variable("MUSTER_SECRET_KEY", "", "The key that signs links and sessions; by default one is made in MUSTER_HOME."),
+    Variable("MUSTER_SECRET_KEY", "", "The secret key: it signs links and sessions; by default a file in MUSTER_HOME."),
+    Variable("MUSTER_SECRET_KEY_FILE", "", "A file that holds the secret key instead, as secret stores provide it."),
+    Variable("MUSTER_OLD_SECRET_KEYS", "", "Old secret keys that still read what they sealed, separated by commas."),
     Variable("MUSTER_URL", "http://localhost:8000", "Where people find the pages: links in mails begin with it."),
     Variable("MUSTER_PROXIES", "0", "How many proxies stand before it and can be trusted to name the client's address."),
     Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),

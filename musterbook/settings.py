@@ -2,9 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, lazy
 
-from musterbook import databases, environment, home, mailserver
+from musterbook import databases, environment, keys, mailserver
 from musterbook.web import assets
 
 # Where things are
@@ -162,8 +162,9 @@ SOCIALACCOUNT_ADAPTER = "musterbook.accounts.sign_on.Adapter"
 # Files that browsers send: onto the disk, from who may send one.
 FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]
 
-# Secrets
-SECRET_KEY = SimpleLazyObject(home.secret_key)
+# Secrets: read each time they are used, so that a running process has a new key at once (keys.ring).
+SECRET_KEY = lazy(keys.current, str)()
+SECRET_KEY_FALLBACKS = keys.Fallbacks()
 DEBUG = False
 
 # Times are UTC inside; faces show them as the person wants. Sentences are English alone so far.

@@ -1,0 +1,192 @@
+"""The ring of secret keys: where they come from, what each may do, and how running processes hear of a new one."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.core import signing
+from django.core.exceptions import ImproperlyConfigured
+
+from musterbook import home, keys, secrecy
+
+STRONG, OTHER = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
+    for name in ("MUSTER_SECRET_KEY", "MUSTER_SECRET_KEY_FILE", "MUSTER_OLD_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def _old(folder: Path, *lines: str) -> None:
+    (folder / keys.OLD_FILE).write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_the_key_is_made_in_the_home_when_it_is_first_needed(folder: Path) -> None:
+    (key,) = keys.ring()
+    assert key.secret == home.kept_key(folder) == keys.current()
+    assert keys.place() == folder / home.KEY_FILE
+
+
+def test_the_environment_comes_before_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = keys.current()
+    monkeypatch.setenv("MUSTER_SECRET_KEY", STRONG)
+    assert keys.current() == STRONG != kept
+    assert keys.place() is None
+
+
+def test_a_secret_store_can_provide_the_key_as_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "from-the-vault").write_text(f"{STRONG}\n")
+    monkeypatch.setenv("MUSTER_SECRET_KEY_FILE", str(folder / "from-the-vault"))
+    assert keys.current() == STRONG
+    assert not (folder / home.KEY_FILE).exists()
+    monkeypatch.setenv("MUSTER_SECRET_KEY", STRONG)
+    with pytest.raises(ImproperlyConfigured, match="both set"):
+        keys.ring()
+
+
+def test_a_file_of_the_environment_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_SECRET_KEY_FILE", str(folder / "nothing"))
+    with pytest.raises(ImproperlyConfigured, match="nothing of MUSTER_SECRET_KEY_FILE cannot be read: No such file"):
+        keys.ring()
+    (folder / "nothing").write_bytes(b"\xff\xfe" * 40)
+    with pytest.raises(ImproperlyConfigured, match="it is not text"):
+        keys.ring()
+
+
+@pytest.mark.parametrize(
+    "weak",
+    ["a", "a" * 64, "chosen by the operator", "ab" * 32, "0123456789abcdef" * 4, "changeme-" * 5, "password1234" * 4,
+     "abcdefghijklmnopqrstuvwxyz0123456789", "1111111111222222222233333333334444444444abcdef"],
+)  # fmt: skip
+def test_a_weak_key_is_refused_with_the_command_that_makes_a_strong_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, weak: str
+) -> None:
+    monkeypatch.setenv("MUSTER_SECRET_KEY", weak)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        keys.ring()
+    assert "Make a new one: python3 -c" in str(refused.value)
+    assert weak == "a" or weak not in str(refused.value)
+
+
+def test_keys_of_all_usual_makers_are_strong() -> None:
+    for _ in range(500):
+        for made in (
+            secrets.token_urlsafe(48),
+            secrets.token_urlsafe(24),
+            secrets.token_hex(16),
+            secrets.token_hex(32),
+        ):
+            assert keys.weakness(made) == "", made
+
+
+def test_an_empty_key_file_is_refused_and_not_replaced(folder: Path) -> None:
+    (folder / home.KEY_FILE).write_text("")
+    with pytest.raises(ImproperlyConfigured, match="has 0 characters"):
+        keys.ring()
+    assert (folder / home.KEY_FILE).read_text() == ""
+
+
+def test_old_keys_follow_the_current_one_each_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = keys.current()
+    _old(folder, "older", "", kept, "from both")
+    monkeypatch.setenv("MUSTER_OLD_SECRET_KEYS", " from both ,, given")
+    assert [key.secret for key in keys.ring()] == [kept, "from both", "given", "older"]
+
+
+def test_names_are_short_stable_and_one_way() -> None:
+    key = keys.Key(STRONG, "here")
+    assert key.name == keys.Key(STRONG, "elsewhere").name != keys.Key(OTHER, "here").name
+    assert len(key.name) == 10
+    assert int(key.name, 16) >= 0
+    assert STRONG not in repr(key)
+
+
+def test_each_purpose_has_a_key_of_its_own() -> None:
+    key = keys.Key(STRONG, "here")
+    assert len(key.derive("audit-trail")) == 32
+    assert key.derive("audit-trail") == key.derive("audit-trail") != key.derive("secrecy")
+
+
+def test_a_running_process_uses_a_new_key_at_once(folder: Path) -> None:
+    before = str(settings.SECRET_KEY)
+    signed = signing.Signer().sign("x")
+    (folder / "draft").write_text(STRONG)
+    (folder / "draft").replace(folder / home.KEY_FILE)
+    assert str(settings.SECRET_KEY) == STRONG != before
+    with pytest.raises(signing.BadSignature):
+        signing.Signer().unsign(signed)
+    _old(folder, f"{before}\t{datetime.now(UTC).isoformat()}\t{keys.SIGNS}")
+    assert signing.Signer().unsign(signed) == "x"
+
+
+def test_signatures_of_an_old_key_are_accepted_for_thirty_days_unless_it_only_reads(folder: Path) -> None:
+    signed = signing.Signer(key=OTHER).sign("x")
+    keys.current()
+    for age, use, accepted in ((29, keys.SIGNS, 1), (31, keys.SIGNS, 0), (0, keys.READS, 0)):
+        replaced = datetime.now(UTC) - timedelta(days=age)
+        _old(folder, f"{OTHER}\t{replaced.isoformat()}\t{use}")
+        assert len(settings.SECRET_KEY_FALLBACKS) == accepted
+        try:
+            assert (signing.Signer().unsign(signed) == "x") is bool(accepted)
+        except signing.BadSignature:
+            assert not accepted
+
+
+@pytest.mark.parametrize(
+    "line", ["k\tyesterday\tsigns", "k\t2026-01-01T00:00:00\tsigns", "k\t2026-01-01T00:00:00+00:00\t"]
+)
+def test_a_line_of_old_keys_that_is_wrong_is_named_and_not_shown(folder: Path, line: str) -> None:
+    _old(folder, "fine", line.replace("k\t", f"{OTHER}\t"))
+    with pytest.raises(ImproperlyConfigured, match=f"^Line 2 of {folder}") as refused:
+        keys.ring()
+    assert OTHER not in str(refused.value)
+
+
+def test_old_keys_that_cannot_be_read_stop_everything(folder: Path) -> None:
+    keys.current()
+    (folder / keys.OLD_FILE).write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ImproperlyConfigured, match="of old keys cannot be read"):
+        keys.ring()
+
+
+def test_what_any_key_of_the_ring_sealed_is_read_and_nothing_else(folder: Path) -> None:
+    sealed, old = secrecy.seal("hush"), keys.current()
+    assert secrecy.sealed_by(sealed) == keys.ring()[0].name
+    assert "hush" not in sealed
+    (folder / home.KEY_FILE).write_text(STRONG)
+    with pytest.raises(InvalidToken):
+        secrecy.unseal(sealed)
+    _old(folder, old)
+    assert secrecy.unseal(sealed) == "hush"
+    assert secrecy.sealed_by(secrecy.seal("hush")) == keys.ring()[0].name != keys.ring()[1].name
+
+
+def test_what_older_versions_sealed_is_read_with_every_key_of_the_ring(folder: Path) -> None:
+    _old(folder, OTHER)
+    token = secrecy._box(keys.ring()[1].derive("secrecy")).encrypt(b"hush").decode()
+    assert secrecy.sealed_by(token) == ""
+    assert secrecy.unseal(token) == "hush"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["", "fernet", "fernet:", "fernet::", "none:{name}:{token}", "fernet:{name}:é", "fernet::{token}",
+     ":{name}:{token}"],
+)  # fmt: skip
+def test_a_sealed_value_with_other_parts_is_refused(folder: Path, forged: str) -> None:
+    _, name, token = secrecy.seal("hush").split(":")
+    with pytest.raises(InvalidToken):
+        secrecy.unseal(forged.format(name=name, token=token))
+
+
+def test_existing_installations_read_what_they_sealed_before_there_was_a_ring(folder: Path) -> None:
+    (folder / home.KEY_FILE).write_text("0Gq1Yc5mW3vJ8sT2uXr7LpZ4dNfHkBaE6iOjQyVwRtUxMnCb")
+    token = "gAAAAABrCnIvTNjTj8xXHpAWXXRE13W-Wka9ANlDllARlvRMTr8TR5zcreWHJN_KsXVLDslLCtUPlGyYG5SOgIIS-Uzk-9wdHw=="
+    assert secrecy.unseal(token) == "hush"
+    assert keys.ring()[0].name == "384fc4dd99"
