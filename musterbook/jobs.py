@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
 from musterbook import memory
-from musterbook.accounts import lockout, outbox
+from musterbook.accounts import limits, lockout, outbox, strangers
 from musterbook.directory import progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
 
@@ -123,6 +123,8 @@ def tidy() -> None:
     """Ends locks whose time is over, and forgets sessions that have ended and files that nobody came back for."""
     waiting_files.forget_old(now())
     lockout.unlock_due(now())
+    strangers.tell_repeated(now())
+    limits.forget_old(now())
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
 
 

@@ -22,6 +22,7 @@ TOKEN_MADE = "api.token-made"
 TOKEN_REVOKED = "api.token-revoked"
 TOKEN_REFUSED = "api.token-refused"
 REFUSED = trail.REFUSED
+REQUEST_REFUSED = "request.refused"
 
 FAILED, FORBIDDEN = "failed", trail.FORBIDDEN
 """Outcomes of what was not done: it went wrong, or it was not allowed."""

@@ -69,6 +69,37 @@ class Failure(models.Model):
     at = models.DateTimeField()
 
 
+class Attempts(models.Model):
+    """How often something was asked for within a span, and when that ends (`limits`)."""
+
+    rate = models.CharField(max_length=40)
+    key = models.CharField(max_length=64)
+    """A keyed hash of whose attempts they are, so that no address can be read here."""
+    count = models.PositiveIntegerField()
+    ends = models.BigIntegerField(db_index=True)
+    """Seconds since 1970."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rate", "key"], name="attempts_once")]
+
+
+class Repeated(models.Model):
+    """An event of people who are not signed in, and how often it happened within a minute (`strangers`)."""
+
+    key = models.CharField(max_length=64, unique=True)
+    """A hash of the columns that distinguish it."""
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=10)
+    subject = models.ForeignKey(User, CASCADE, null=True, related_name="+", db_index=False)
+    through = models.CharField(max_length=10)
+    place = models.CharField(max_length=64)
+    why = models.CharField(max_length=255)
+    count = models.PositiveIntegerField()
+    since = models.BigIntegerField(db_index=True)
+    """The minute in which it happened, as seconds since 1970."""
+
+
 class Token(models.Model):
     """What a program of an agency signs in with: its secret is not here, only what that is found by."""
 

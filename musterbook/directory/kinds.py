@@ -73,6 +73,7 @@ KINDS: dict[str, Kind] = {
         *_group(
             "Refusals",
             ("act.refused", "Refused", "Something was refused, for the role does not allow it"),
+            ("request.refused", "Request refused", "A request was refused before anything was done"),
         ),
     )
 }  # fmt: skip

@@ -1,0 +1,53 @@
+"""Pages that are limited by the address that asks for them: beyond the limit the answer is 429, and an event."""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Concatenate, ParamSpec
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+
+from musterbook.accounts import limits, requests, strangers
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+WHY = "too many attempts"
+"""What the log and the trail say."""
+
+
+def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
+    """Limit the view by address. `methods`: those that count, all if none is named; the others are not limited."""
+
+    def limit(view: View[P]) -> View[P]:
+        @wraps(view)
+        def limited(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            counts = not methods or request.method in methods
+            if counts and not take(request, rate):
+                return refused(request, rate)
+            return view(request, *args, **kwargs)
+
+        limited.rate = rate  # type: ignore[attr-defined]  # for the tests that attack every page
+        return limited
+
+    return limit
+
+
+def take(request: HttpRequest, rate: str) -> bool:
+    """Count the request against a limit by address; tell whether it is allowed."""
+    act = requests.act(request)
+    return limits.take(rate, limits.place(act.address), act.at)
+
+
+def give_back(request: HttpRequest, rate: str) -> None:
+    """Take back what `take` counted for the request: it succeeded, and only failures count."""
+    limits.give_back(rate, limits.place(requests.act(request).address))
+
+
+def refused(request: HttpRequest, rate: str) -> HttpResponseBase:
+    """Return the page that asks to wait; the log and the trail have the refusal."""
+    strangers.refuse(request, WHY)
+    seconds = limits.wait(rate)
+    response = render(request, "429.html", {"minutes": seconds // 60}, status=HTTPStatus.TOO_MANY_REQUESTS)
+    response.headers["Retry-After"] = str(seconds)
+    return response

@@ -1,0 +1,112 @@
+"""Limits: how often something may be asked for, by one address or for one account, counted in a table of its own.
+
+`RATES` declares every limit. `take` counts one attempt and says whether it is allowed: one statement, so no count is lost when
+many arrive at once. Call it outside any transaction: what is rolled back has not been counted. `limited` applies limits to
+pages, and `strangers` writes to the trail what people do who are not signed in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from django.db import connection
+from django.utils.crypto import salted_hmac
+
+from musterbook.accounts.models import Attempts
+from musterbook.directory import frames
+
+_PREFIX = 64
+"""A subscriber to IPv6 has at least so many bits to choose addresses from, so all of them count as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A limit: so many attempts at most within a span that the first one begins. `about`: what it is for, as the docs say it."""
+
+    most: int
+    span: timedelta
+    per: str
+    about: str
+
+
+def _rate(most: int, minutes: int, per: str, about: str) -> Rate:
+    return Rate(most, timedelta(minutes=minutes), per, about)
+
+
+_ADDRESS, _ACCOUNT, _AGENCY = "address", "account", "agency"
+
+RATES: Mapping[str, Rate] = {
+    "sign-in": _rate(
+        240, 1, _ADDRESS, "Sign-ins by password, code or passkey, right or wrong; opening and using links"
+    ),
+    "failed sign-in": _rate(30, 5, _ADDRESS, "Failed sign-ins, whatever the name"),
+    "code": _rate(10, 5, _ACCOUNT, "Wrong one-time codes and recovery codes"),
+    "sign-on": _rate(240, 1, _ADDRESS, "Requests to and from a provider of single sign-on"),
+    "failed sign-on": _rate(30, 5, _ADDRESS, "Answers of a provider that were refused"),
+    "reset": _rate(30, 5, _ADDRESS, "Requests for a new password by mail"),
+    "set-up": _rate(10, 5, _ADDRESS, "Tries of the setup code of a new installation"),
+    "refused token": _rate(30, 5, _ADDRESS, "API tokens that were refused"),
+    "event": _rate(60, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"),
+}
+"""Every limit, by its name."""
+
+_TABLE = frames.table(Attempts)
+_TAKE = f"""
+INSERT INTO {_TABLE} (rate, key, count, ends) VALUES (%s, %s, 1, %s)
+ON CONFLICT (rate, key) DO UPDATE SET
+    count = CASE WHEN {_TABLE}.ends <= %s THEN 1 ELSE {_TABLE}.count + 1 END,
+    ends = CASE WHEN {_TABLE}.ends <= %s THEN excluded.ends ELSE {_TABLE}.ends END
+WHERE {_TABLE}.ends <= %s OR {_TABLE}.count < %s
+RETURNING count
+"""
+"""Writes nothing, and returns nothing, when the limit is reached."""
+
+
+def take(rate: str, key: str, at: datetime) -> bool:
+    """Count an attempt; tell whether it is allowed. `key`: whose it is (`place` of an address, an account's or agency's id)."""
+    limit, now = RATES[rate], _seconds(at)
+    ends = now + int(limit.span.total_seconds())
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [rate, _hidden(rate, key), ends, now, now, now, limit.most])
+        return cursor.fetchone() is not None
+
+
+def give_back(rate: str, key: str) -> None:
+    """Take back one attempt that `take` counted: it succeeded, and only failures count."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_TABLE} SET count = count - 1 WHERE rate = %s AND key = %s AND count > 0",
+            [rate, _hidden(rate, key)],
+        )
+
+
+def wait(rate: str) -> int:
+    """Return the seconds after which an attempt that was refused is allowed again, at the latest."""
+    return int(RATES[rate].span.total_seconds())
+
+
+def forget_old(at: datetime) -> None:
+    """Delete counts whose span is over."""
+    Attempts.objects.filter(ends__lte=_seconds(at)).delete()
+
+
+def place(address: str) -> str:
+    """Return what an address counts as: an IPv4 address as itself, an IPv6 address as its /64."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped or ip_network((int(found), _PREFIX), strict=False))
+    return str(found)
+
+
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def _hidden(rate: str, key: str) -> str:
+    """The key as it is kept: nobody reads addresses from the table."""
+    return salted_hmac("musterbook.accounts.limits", f"{rate}\x1f{key}", algorithm="sha256").hexdigest()

@@ -1,0 +1,115 @@
+"""Events of strangers: what people do who are not signed in, written so that nobody can flood the audit trail.
+
+The first event of a kind, from one address within one minute, is written at once. The same again within that minute is only
+counted, and one more event tells the number when the minute is over. If many addresses together cause too many events of one
+agency, all of them count as one address. Nothing that a signed-in user does is counted together.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from django.db import connection, transaction
+from django.http import HttpRequest
+
+from musterbook.accounts import kinds, limits, requests
+from musterbook.accounts.models import Repeated
+from musterbook.directory import frames, trail
+from musterbook.directory.models import Agency, User
+from musterbook.directory.trail import Act
+
+SECURITY = logging.getLogger("musterbook.security")
+"""Where refused requests are logged, one line each."""
+MANY = "many addresses"
+"""What the event says of where they came from, if they were too many to tell apart."""
+_MINUTE, _LATE = 60, 5
+"""Seconds in which events count together, and after which a count does not grow any more: clocks of machines differ."""
+
+_TABLE = frames.table(Repeated)
+_COLUMNS = ("key", "agency_id", "kind", "outcome", "subject_id", "through", "place", "why", "since")
+_REPEAT = f"UPDATE {_TABLE} SET count = count + 1 WHERE key = %s RETURNING count"
+_COUNT = f"""
+INSERT INTO {_TABLE} ({", ".join(_COLUMNS)}, count) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 1)
+ON CONFLICT (key) DO UPDATE SET count = {_TABLE}.count + 1 RETURNING count
+"""
+
+
+def tell(
+    agency: Agency,
+    act: Act,
+    kind: str,
+    about: User | None = None,
+    changes: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    outcome: str = kinds.FAILED,
+) -> None:
+    """Append an event as `trail.tell` does; of a stranger, only the first of its kind, address, user and minute.
+
+    `changes`: its `why`, if there is one, distinguishes events too, so it must be a constant of the program.
+    """
+    why = (changes or {}).get("why", ("", ""))[1]
+    with transaction.atomic():
+        if act.actor or _is_first(agency, act, {"kind": kind, "outcome": outcome, "why": why}, about):
+            trail.tell(agency, act, kind, about, changes, outcome=outcome)
+
+
+def _is_first(agency: Agency, act: Act, what: dict[str, str], about: User | None) -> bool:
+    row = _row(agency, act, what, about, limits.place(act.address))
+    if _run(_REPEAT, [row["key"]]):
+        return False
+    if not limits.take("event", str(agency.pk), act.at):
+        row = _row(agency, act, what, None, MANY)
+    return _run(_COUNT, [row[name] for name in _COLUMNS]) == 1
+
+
+def _row(agency: Agency, act: Act, what: dict[str, str], about: User | None, place: str) -> dict[str, str | int | None]:
+    since = int(act.at.timestamp()) // _MINUTE * _MINUTE
+    row: dict[str, str | int | None] = {
+        "agency_id": agency.pk, "subject_id": about.pk if about else None, "through": act.through, "place": place,
+        "since": since, **what,
+    }  # fmt: skip
+    told = "\x1f".join(str(row[name]) for name in _COLUMNS if name != "key")
+    return row | {"key": hashlib.sha256(told.encode()).hexdigest()}
+
+
+def _run(sql: str, values: list[str | int | None]) -> int:
+    """The count that the statement returns; 0 if it found no row."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found = cursor.fetchone()
+    return int(found[0]) if found else 0
+
+
+def refuse(request: HttpRequest, why: str) -> None:
+    """Log that a request was refused, and write it to the trail of the agency whose page it asked for.
+
+    `why`: a constant of the program, in plain words, such as `too many attempts`.
+    """
+    asked = f"{request.method} {request.path_info}"[:200]
+    act = requests.act(request)
+    SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
+    agency: Agency | None = getattr(request, "agency", None)
+    if agency is not None:
+        told = {"asked": ("", asked), "why": ("", why)}
+        tell(agency, act, kinds.REQUEST_REFUSED, None, told, outcome=kinds.FORBIDDEN)
+
+
+def tell_repeated(at: datetime) -> int:
+    """Append the events that tell how often something was repeated, for each minute that is over; return how many."""
+    over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE)
+    return sum(_settle(repeated, at) for repeated in over.select_related("agency", "subject").iterator())
+
+
+def _settle(repeated: Repeated, at: datetime) -> bool:
+    with transaction.atomic():
+        deleted, _ = Repeated.objects.filter(pk=repeated.pk).delete()
+        more = repeated.count - 1
+        if not deleted or not more:
+            return False
+        act = Act(at, "", repeated.through, repeated.place)
+        since = datetime.fromtimestamp(repeated.since, UTC).isoformat(timespec="minutes")
+        told = {"more of the same": ("", str(more)), "in the minute": ("", since)}
+        also = {"why": ("", repeated.why)} if repeated.why else {}
+        trail.tell(repeated.agency, act, repeated.kind, repeated.subject, told | also, outcome=repeated.outcome)
+    return True

@@ -1,0 +1,158 @@
+"""Attacks on limits: many attempts at once, addresses by the million, and floods of the audit trail."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import pytest
+from django.db import connection
+
+from musterbook.accounts import kinds, limits, strangers
+from musterbook.accounts.limits import RATES
+from musterbook.accounts.models import Attempts, Repeated
+from musterbook.directory import models, trail
+from musterbook.directory.trail import Act
+from tests.directory import cast
+
+T = TypeVar("T")
+START = datetime(2026, 11, 28, 6, 0, 10, tzinfo=UTC)
+
+
+def at_once(number: int, what: Callable[[int], T]) -> list[T]:
+    """What so many threads get that do it at the same time."""
+    barrier, got = threading.Barrier(number), list[T]()
+
+    def run(which: int) -> None:
+        try:
+            barrier.wait()
+            got.append(what(which))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(which,)) for which in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return got
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_count_is_lost_when_many_arrive_at_once() -> None:
+    most = RATES["failed sign-in"].most
+    limits.take("failed sign-in", "192.0.2.1", START)
+    got = at_once(24, lambda _: [limits.take("failed sign-in", "192.0.2.1", START) for _ in range(2)])
+    assert sum(sum(pair) for pair in got) == most - 1
+    assert Attempts.objects.get().count == most
+
+
+@pytest.mark.django_db
+def test_a_limit_holds_whatever_else_is_counted_and_ends_after_its_span() -> None:
+    def fails(seconds: float = 0) -> bool:
+        return limits.take("failed sign-in", "192.0.2.1", START + timedelta(seconds=seconds))
+
+    assert [fails() for _ in range(31)] == [True] * 30 + [False]
+    for number in range(1_000):  # more than the cache held that forgot
+        limits.take("sign-in", f"198.51.100.{number}", START)
+        limits.take("failed sign-in", f"198.51.100.{number}", START)
+    limits.forget_old(START + timedelta(seconds=299))
+    assert not fails(299)
+    assert fails(301)
+
+
+@pytest.mark.django_db
+def test_refused_attempts_do_not_prolong_the_wait_and_successes_are_given_back() -> None:
+    for second in range(0, 300, 10):
+        assert limits.take("set-up", "a", START + timedelta(seconds=second)) == (second < 100)
+    assert limits.take("set-up", "a", START + timedelta(seconds=300))
+    for _ in range(50):
+        assert limits.take("set-up", "b", START)
+        limits.give_back("set-up", "b")
+    limits.give_back("set-up", "nobody")
+
+
+def test_an_ipv6_subscriber_is_one_place_and_so_is_every_way_to_write_an_address() -> None:
+    assert limits.place("2001:db8:1:2:3:4:5:6") == limits.place("2001:DB8:1:2::1") == "2001:db8:1:2::/64"
+    assert limits.place("2001:db8:1:3::1") != limits.place("2001:db8:1:2::1")
+    assert limits.place("::ffff:192.0.2.1") == limits.place("192.0.2.1") == "192.0.2.1"
+    assert limits.place("unix:") == "unix:"
+
+
+@pytest.mark.django_db
+def test_no_address_can_be_read_from_the_counts_and_they_are_forgotten() -> None:
+    limits.take("sign-in", limits.place("192.0.2.1"), START)
+    kept = Attempts.objects.get()
+    assert "192" not in kept.key and len(kept.key) == 64
+    limits.forget_old(START + timedelta(seconds=60))
+    assert not Attempts.objects.exists()
+
+
+def stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") -> Act:
+    """An act of somebody who is not signed in."""
+    return Act(START + timedelta(seconds=seconds), actor, "page", address, "Browser/1.0")
+
+
+@pytest.mark.django_db
+def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells_the_number() -> None:
+    agency = cast.agency()
+    for _ in range(500):
+        strangers.tell(agency, stranger(), kinds.SIGN_IN_FAILED, None, {"factors": ("", "mock")})
+    assert models.Event.objects.count() == 1
+    assert strangers.tell_repeated(START + timedelta(seconds=50)) == 0
+    assert strangers.tell_repeated(START + timedelta(seconds=120)) == 1
+    assert strangers.tell_repeated(START + timedelta(seconds=120)) == 0
+    first, second = models.Event.objects.order_by("id")
+    assert (second.kind, second.outcome, second.address, second.actor) == (first.kind, "failed", "192.0.2.7", "")
+    assert second.changes == '{"more of the same":["","499"],"in the minute":["","2026-11-28T06:00+00:00"]}'
+    assert not trail.verify(agency).wrong
+    assert not Repeated.objects.exists()
+
+
+@pytest.mark.django_db
+def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
+    agency = cast.agency()
+    cast.applied(agency, cast.people(1, 2))
+    before = models.Event.objects.count()
+    one, two = models.User.objects.order_by("external_id")
+    for user, address, seconds in [
+        (one, "192.0.2.7", 0),
+        (two, "192.0.2.7", 0),
+        (one, "192.0.2.8", 0),
+        (one, "192.0.2.7", 60),
+    ]:
+        for _ in range(3):
+            strangers.tell(agency, stranger(seconds, address), kinds.SIGN_IN_FAILED, user)
+    for why in ("too many attempts", "no token"):
+        strangers.tell(agency, stranger(), kinds.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=kinds.FORBIDDEN)
+    assert models.Event.objects.count() - before == 6
+
+
+@pytest.mark.django_db
+def test_many_addresses_together_cannot_flood_the_trail_either() -> None:
+    agency, other = cast.agency(), cast.agency("shelbyville")
+    for number in range(500):
+        strangers.tell(agency, stranger(0, f"2001:db8:0:{number:x}::1"), kinds.SIGN_IN_FAILED, None)
+    most = RATES["event"].most
+    assert models.Event.objects.filter(agency=agency).count() == most + 1
+    strangers.tell(other, stranger(), kinds.SIGN_IN_FAILED, None)
+    assert models.Event.objects.filter(agency=other).count() == 1
+    strangers.tell_repeated(START + timedelta(seconds=120))
+    told = models.Event.objects.filter(agency=agency).latest("id")
+    assert (told.address, '"more of the same":["","439"]' in told.changes) == (strangers.MANY, True)
+
+
+@pytest.mark.django_db
+def test_nothing_that_a_signed_in_user_does_is_counted_together() -> None:
+    agency = cast.agency()
+    for _ in range(5):
+        strangers.tell(agency, stranger(actor="E-1"), kinds.REFUSED, None, outcome=kinds.FORBIDDEN)
+    assert models.Event.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_event_is_first_when_many_arrive_at_once() -> None:
+    agency = cast.agency()
+    at_once(12, lambda _: strangers.tell(agency, stranger(), kinds.SIGN_IN_FAILED, None))
+    assert models.Event.objects.count() == 1
+    assert Repeated.objects.get().count == 12
