@@ -5,15 +5,16 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.account.internal.stagekit import clear_login
-from allauth.core.exceptions import ReauthenticationRequired
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.contrib import messages
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from musterbook.accounts import again, kinds, registration, requests, sessions, signing_in, times
+from musterbook.accounts import again, kinds, pending, registration, requests, sessions, signing_in, times
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -84,7 +85,16 @@ class Adapter(DefaultAccountAdapter):
             act = requests.act(request)
             trail.tell(requests.agency(request), act, kinds.SIGN_IN_FAILED, None, outcome=kinds.FAILED)
             return self.respond_user_inactive(request, user)
+        pending.begin(request, user)
         return super().pre_login(request, user, **about)
+
+    def login(self, request: HttpRequest, user: Account) -> None:
+        """Signs the user in, if all is still as it was when the sign-in began. Each way in comes through here."""
+        now = pending.granted(request, user)
+        if now is None:
+            messages.info(request, pending.ENDED)
+            raise ImmediateHttpResponse(redirect("account_login"))
+        super().login(request, now)
 
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Records the sign-in, with the factors that it took."""

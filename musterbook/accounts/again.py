@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -15,7 +16,7 @@ from django.urls import get_script_prefix, resolve, reverse
 from django.utils.http import urlencode
 
 from musterbook import secrecy
-from musterbook.accounts import requests, sessions, signing_in
+from musterbook.accounts import factors, passwords, requests, sessions, sign_on, signing_in
 from musterbook.accounts.models import Account
 
 
@@ -51,13 +52,33 @@ def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
     """Takes the form that was kept as sent, if it is this user's, and what they were about to go back to."""
     to = get_next_redirect_url(request) or reverse("home")
     whose, address, path, query, sent = json.loads(secrecy.unseal(state["sealed"]))
-    if (whose, address) != (request.user.pk, to):
+    # What the middleware asks of each page it asks of the page that signs in again as well, but lets that one pass.
+    if (whose, address) != (request.user.pk, to) or is_held_back(request):
         return redirect(to)
     request.GET, request.POST = QueryDict(query), QueryDict(sent)
     request.path_info, request.path = path, f"{get_script_prefix()}{path.removeprefix('/')}"
     found = resolve(path)
     response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
     return response
+
+
+def is_held_back(request: HttpRequest) -> bool:
+    """Whether the user has to set up a second factor, or choose a new password, before anything else."""
+    return lacks_factor(request) or has_old_password(request)
+
+
+def lacks_factor(request: HttpRequest) -> bool:
+    """Whether the user must have a second factor, has none, and was signed in by no provider that answers for it."""
+    user = request.user
+    return isinstance(user, Account) and factors.lacks(user) and not sign_on.by_provider(request)
+
+
+def has_old_password(request: HttpRequest) -> bool:
+    """Whether the user has signed in with a password that is older than the agency allows."""
+    user, now = request.user, datetime.now(UTC)
+    return (
+        isinstance(user, Account) and passwords.is_old(user, now) and "password" in requests.factors(request).split("+")
+    )
 
 
 def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:

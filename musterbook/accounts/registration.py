@@ -90,6 +90,8 @@ def register(agency: Agency, token: str, password: str, act: Act) -> Account:
         user.registered_at, user.invitation_expires_at = act.at, None
         user.save(update_fields=["registered_at", "invitation_expires_at"])
         trail.tell(agency, by(user, act), kinds.REGISTERED, user)
+        # Strangers may have guessed at the name before: who has the link from the email is no guesser.
+        lockout.unlock(user, by(user, act))
         if "welcome" not in agency.mails_off:
             post(user, "welcome", act.at)
     return account

@@ -41,9 +41,9 @@ def _program(request: HttpRequest) -> str:
     return str(request.META.get("HTTP_USER_AGENT", ""))
 
 
-def records(request: HttpRequest) -> list[dict[str, Any]]:
-    """What the user has signed in with in this session, as the library keeps it."""
-    kept: list[dict[str, Any]] = get_authentication_records(request, request.user)
+def records(request: HttpRequest, account: Account | None = None) -> list[dict[str, Any]]:
+    """What the user has signed in with in this session, as the library keeps it; `account`: who is not signed in yet."""
+    kept: list[dict[str, Any]] = get_authentication_records(request, account or request.user)
     return kept
 
 

@@ -1,7 +1,7 @@
 """What every request passes through: whose agency it is for, its session, and how long that lasts."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from urllib.parse import unquote_to_bytes
 
 from allauth.core.exceptions import ReauthenticationRequired
@@ -17,7 +17,7 @@ from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, 
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from musterbook.accounts import again, factors, passwords, requests, sessions, sign_on, times
+from musterbook.accounts import again, pending, sessions, sign_on, times
 from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
 
@@ -136,12 +136,17 @@ _ENDED = {
 
 
 def limits(respond: Respond) -> Respond:
-    """Ends sessions that lost their user, those out of use for longer than the agency says, and all after twelve hours."""
+    """Ends sessions that lost their user, those out of use for longer than the agency says, and all after twelve hours.
+
+    Also ends a sign-in that waits for another step, if what it depends on has changed.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         agency: Agency | None = getattr(request, "agency", None)
         if agency is not None and SESSION_KEY in request.session:
             _limit(request, agency)
+        elif agency is not None and pending.end_changed(request):
+            messages.info(request, pending.ENDED)
         return respond(request)
 
     return answer
@@ -198,7 +203,7 @@ def password_age(respond: Respond) -> Respond:
     """Leads who has signed in with a password that is too old to where they choose a new one, and nowhere else."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if isinstance(request.user, Account) and _has_old_password(request, request.user):
+        if again.has_old_password(request):
             name = resolve(request.path_info).url_name
             if name not in _WITH_OLD_PASSWORD:
                 messages.info(request, "Your password is too old. Choose a new one to go on.")
@@ -209,10 +214,6 @@ def password_age(respond: Respond) -> Respond:
     return answer
 
 
-def _has_old_password(request: HttpRequest, account: Account) -> bool:
-    return passwords.is_old(account, datetime.now(UTC)) and "password" in requests.factors(request).split("+")
-
-
 _WITHOUT_FACTOR = ("mfa_", "account_")
 """The names of pages that a user may see who has yet to set up a second factor."""
 
@@ -221,7 +222,7 @@ def second_factor(respond: Respond) -> Respond:
     """Leads who must have a second factor, and has none, to where it is set up, and nowhere else; refuses programs (403)."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if isinstance(request.user, Account) and factors.lacks(request.user) and not sign_on.by_provider(request):
+        if again.lacks_factor(request):
             name = resolve(request.path_info).url_name or ""
             if not name.startswith(_WITHOUT_FACTOR):
                 return redirect("mfa_index") if request.accepts("text/html") else _set_up_first()
