@@ -29,6 +29,7 @@ VARIABLES = (
     Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),
     Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "Whom mails come from."),
     Variable("MUSTER_MAILS_PER_MINUTE", "600", "The pace at which mails leave."),
+    Variable("MUSTER_REFUSED_PASSWORDS", "", "A sorted file of passwords that nobody may choose, such as breached ones."),
     Variable("MUSTER_MAX_FILE_MB", "512", "The largest file an import reads, in megabytes."),
     Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
     Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
@@ -68,6 +69,12 @@ def address(name: str) -> str:
         )
         raise ImproperlyConfigured(message)
     return value
+
+
+def file(name: str) -> Path | None:
+    """The file that one of VARIABLES names; None where it is unset."""
+    value = text(name)
+    return Path(value).expanduser().absolute() if value else None
 
 
 def home() -> Path:

@@ -108,10 +108,11 @@ AUTHENTICATION_BACKENDS = ["musterbook.accounts.adapter.Backend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "musterbook.accounts.passwords.Length"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "musterbook.accounts.passwords.Unlike"},
+    {"NAME": "musterbook.accounts.passwords.Guessable"},
+    {"NAME": "musterbook.accounts.passwords.Refused"},
     {"NAME": "musterbook.accounts.passwords.Another"},
 ]
+MUSTER_REFUSED_PASSWORDS = environment.file("MUSTER_REFUSED_PASSWORDS")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "musterbook.accounts.adapter.Adapter"

@@ -1,17 +1,22 @@
-"""What makes a password good: long enough for the agency, on no list, unlike the user's own data, and none of the last ten.
+"""What makes a password good: long enough for the agency, hard to guess, on no list of refused ones, and none of the last ten.
 
-Django asks these validators (`AUTH_PASSWORD_VALIDATORS`); its own list of common and breached passwords stands beside them.
-Source of the rules: NIST SP 800-63B-4, section 3.1.1.2 (length, no rules of composition, a list of refused ones).
+Django asks these validators (`AUTH_PASSWORD_VALIDATORS`) wherever a password is set. How hard a password is to guess is
+estimated by zxcvbn, which knows the 30,000 most common passwords, names, words, keyboard patterns, dates and repetitions. It
+gets the words of the user and of the agency as well. Source of the rules: NIST SP 800-63B-4, section 3.1.1.2 (length, no rules
+of composition, a list of refused ones, normalization).
 """
 
+import re
+import unicodedata
 from datetime import datetime, timedelta
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.auth.hashers import check_password
-from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
 from django.core.exceptions import ValidationError
-from django.db.models.options import Options
+from zxcvbn_rs_py import zxcvbn
+
+from musterbook import refused
 
 if TYPE_CHECKING:
     from musterbook.accounts.models import Account
@@ -20,6 +25,34 @@ SHORTEST, LONGEST = 8, 128
 """The lowest that an agency can ask for, and the most characters that anybody may choose."""
 KEPT = 10
 """So many passwords, the present one among them, are not chosen again."""
+_READ = 64
+"""So many characters are estimated. The estimate takes longer than linear time, and what is weak so far is weak."""
+_GOOD, _BARELY = 8.0, 6.0
+"""Powers of ten of guesses: what zxcvbn calls a score of 3; and what has to be left without digits, symbols and known words."""
+_ADVICE = "Choose at least four words at random, or let a password manager make one."
+_KNOWN = (
+    "password", "passwort", "passw0rd", "welcome", "letmein", "login", "signin", "secret", "admin", "administrator", "changeme",
+    "change", "default", "temp", "test", "user", "qwerty", "master", "muster", "musterbook", "police", "sheriff", "officer",
+    "deputy", "sergeant", "lieutenant", "captain", "chief", "fire", "court", "county", "dispatch", "department", "agency",
+    "january", "february", "march", "april", "june", "july", "august", "september", "october", "november", "december",
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+    "spring", "summer", "autumn", "winter",
+)  # fmt: skip
+"""Words that people here build passwords from. They may be in one, but what is left without them has to be good."""
+_RUNS = re.compile(r"[^\W\d_]+|\d+")
+_SHIFTED = str.maketrans('!@#$%^&*()_+{}|:"<>?', "1234567890-=[]\\;',./")
+"""The symbols of a US keyboard, and what the same keys give without shift: `!QAZ2wsx` is a walk over the keys."""
+
+
+def normalized(password: str) -> str:
+    """The password as it is hashed: one that is typed on another keyboard or system is the same (Unicode NFC)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def is_right(typed: str, stored: str) -> bool:
+    """Whether it is the stored password. Those from before normalization are tried as they were typed as well."""
+    normal = normalized(typed)
+    return check_password(normal, stored) or (normal != typed and check_password(typed, stored))
 
 
 def is_old(account: "Account", at: datetime) -> bool:
@@ -45,38 +78,78 @@ class Length:
         return "Any characters will do; a few words that nobody would guess are easy to remember."
 
 
-class Unlike:
-    """Refuses a password that is like what others know of the user: names, addresses, numbers, the agency."""
+class Guessable:
+    """Refuses a password that others would guess, also by what they know of the user and the agency."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
-        """Raises ValidationError if it is."""
-        if user is None:
-            return
-        known = _known(user)
-        try:
-            UserAttributeSimilarityValidator(list(vars(known))).validate(password, known)  # type: ignore[arg-type]  # it asks for attributes
-        except ValidationError:
-            message = "This password is too like your name, address, badge number or agency. Choose another."
-            raise ValidationError(message, code="password_like_user") from None
+        """Raises ValidationError if it is. Reads a bounded part of it, so that nobody can make this slow."""
+        text, own = password[:_READ], _words(user) if user else ()
+        if _is_made_of(text, own):
+            message = f"This password is made of your name, address, numbers or agency. {_ADVICE}"
+            raise ValidationError(message, code="password_like_user")
+        if _log10(text, (*own, *_KNOWN)) < _GOOD or any(_log10(form) < _BARELY for form in _simpler(text)):
+            message = (
+                f"This password is easy to guess, also with digits or symbols added or letters replaced. {_ADVICE}"
+            )
+            raise ValidationError(message, code="password_guessable")
 
     def get_help_text(self) -> str:
         """What to say of it beforehand."""
-        return "Not like your name, address, badge number or agency."
+        return "Hard to guess: not a common password, a pattern, a date, or your name, numbers or agency."
 
 
-class _Known(SimpleNamespace):
-    """Texts by name; Django looks for the names of fields there, and finds none."""
+def _log10(text: str, words: tuple[str, ...] = ()) -> float:
+    """How many guesses it takes, as a power of ten."""
+    return zxcvbn(text, list(words)).guesses_log10 if text else 0.0
 
-    _meta: Any = Options(None)
+
+def _is_made_of(text: str, words: tuple[str, ...]) -> bool:
+    forms = (text.casefold(), "".join(_RUNS.findall(text.casefold())))  # as typed, and without dashes and dots
+    return any(left != form and _log10(_plain(left)) < _BARELY for form in forms for left in [_without(form, words)])
 
 
-def _known(account: "Account") -> _Known:
+def _simpler(text: str) -> tuple[str, ...]:
+    """What is left of it without what adds little: symbols, repeated parts, known words, and the key of shift."""
+    return (_plain(text), _plain(_without(text, _KNOWN)), text.translate(_SHIFTED).casefold())
+
+
+def _without(text: str, words: tuple[str, ...]) -> str:
+    left = text.casefold()
+    for word in sorted(words, key=len, reverse=True):
+        left = left.replace(word, " ")
+    return left
+
+
+def _plain(text: str) -> str:
+    """Its letters and digits, each run of them once."""
+    return "".join(dict.fromkeys(_RUNS.findall(text.casefold())))
+
+
+def _words(account: "Account") -> tuple[str, ...]:
+    """What others know of the user and of the agency: whole, and word by word; nothing shorter than three characters."""
     user = account.user
-    return _Known(
-        username=user.username, email=user.email, badge=user.badge_number, external_id=user.external_id,
-        first=user.first_name, last=user.last_name, name=f"{user.first_name} {user.last_name}",
-        backwards=f"{user.last_name} {user.first_name}", agency=user.agency.name, slug=user.agency.slug,
-    )  # fmt: skip
+    known = [
+        user.username, user.email, user.badge_number, user.external_id, user.first_name, user.last_name, user.phone,
+        user.agency.name, user.agency.slug, user.role.name,
+    ]  # fmt: skip
+    parts = [part for text in known for part in (text, *re.split(r"[\W_]+", text), *_RUNS.findall(text), _plain(text))]
+    initials = "".join(word[:1] for word in user.agency.name.split())
+    digits = re.sub(r"\D", "", user.phone)  # with the country's code, which people leave out
+    return tuple({part.casefold() for part in (*parts, initials, digits[-10:], digits[-7:]) if len(part) > 2})
+
+
+class Refused:
+    """Refuses a password that is on the list that whoever runs Musterbook names, such as one of breached passwords."""
+
+    def validate(self, password: str, user: "Account | None" = None) -> None:  # noqa: ARG002  (Django's signature)
+        """Raises ValidationError if it is there."""
+        if settings.MUSTER_REFUSED_PASSWORDS and refused.contains(settings.MUSTER_REFUSED_PASSWORDS, password):
+            message = f"This password has become known in a breach somewhere, so attackers try it first. {_ADVICE}"
+            raise ValidationError(message, code="password_refused")
+
+    def get_help_text(self) -> str:
+        """What to say of it beforehand."""
+        return "Not on the list of refused passwords."
 
 
 class Another:
@@ -87,7 +160,7 @@ class Another:
         if user is None or user.pk is None:
             return
         past = user.past_passwords.order_by("-chosen_at").values_list("password", flat=True)[: KEPT - 1]
-        if any(check_password(password, old) for old in (user.password, *past)):
+        if any(is_right(password, old) for old in (user.password, *past)):
             message = f"You have had this password among your last {KEPT}. Choose another."
             raise ValidationError(message, code="password_again")
 

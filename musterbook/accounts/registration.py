@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from musterbook.accounts import kinds, links, lockout
 from musterbook.accounts.models import Account, PastPassword
-from musterbook.accounts.passwords import KEPT
+from musterbook.accounts.passwords import KEPT, normalized
 from musterbook.core import keys
 from musterbook.directory import locks, trail
 from musterbook.directory.models import Agency, Mail, User
@@ -137,6 +137,7 @@ def change(account: Account, password: str, act: Act) -> None:
 
 def _choose(account: Account, password: str, at: datetime) -> None:
     """Sets the password if it is good. Raises ValidationError. Slow, as it must be: not in a transaction."""
+    password = normalized(password)
     validate_password(password, account)
     account.set_password(password)
     account.password_at = at

@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.crypto import get_random_string
 
-from musterbook.accounts import kinds, lockout, registration
+from musterbook.accounts import kinds, lockout, passwords, registration
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 from musterbook.directory.models import Agency, User
@@ -20,7 +20,7 @@ def account_of(agency: Agency, name: str, password: str, act: Act) -> Account | 
     """
     user = registration.named(agency, name)
     account: Account | None = getattr(user, "account", None)
-    right = check_password(password, account.password if account and account.password else _nobodys())
+    right = passwords.is_right(password, account.password if account and account.password else _nobodys())
     if user and account and right and _may(user, act):
         return account
     _tell(agency, user, act)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from musterbook import __version__
+from musterbook import __version__, refused
 from musterbook.directory import frames, imports, installation, locks, models, progressing, search
 
 _ENOUGH_BYTES = 1 << 30
@@ -31,6 +31,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_engine()}")
     yield _folder()
     yield _space()
+    yield _refused_passwords()
     database = _database()
     yield database
     if not database.remedy:
@@ -69,6 +70,16 @@ def _space() -> Finding:
     return Finding(
         "disk", told, "" if free >= _ENOUGH_BYTES else "Make room: an import needs some times its file's size."
     )
+
+
+def _refused_passwords() -> Finding:
+    path = settings.MUSTER_REFUSED_PASSWORDS
+    if path is None:
+        return Finding("refused passwords", "No list is named; the estimate of how hard a password is to guess applies")
+    fault = refused.fault(path)
+    if fault:
+        return Finding("refused passwords", f"{path}: {fault}", "Fix the file, or unset MUSTER_REFUSED_PASSWORDS.")
+    return Finding("refused passwords", f"{path} is sorted")
 
 
 def _database() -> Finding:

@@ -15,7 +15,7 @@ def said(springfield: Springfield, password: str) -> str:
     return " ".join(caught.value.messages)
 
 
-@pytest.mark.parametrize("password", ["twelve chars", "x" * 127 + "é", "пароль для меня", "correct horse battery"])
+@pytest.mark.parametrize("password", ["twelve chars", "пароль для меня", "correct horse battery"])
 def test_length_is_all_that_is_asked_of_a_password(springfield: Springfield, password: str) -> None:
     validate_password(password, Account(user=springfield.user(2)))
 
@@ -25,10 +25,11 @@ def test_length_is_all_that_is_asked_of_a_password(springfield: Springfield, pas
     [
         ("eleven char", "12 to 128 characters; this one has 11"),
         ("x" * 129, "this one has 129"),
-        ("1234567890123", "too common"),
-        ("user2@agency.example", "too like your name"),
-        ("springfield 123", "too like your name"),
-        ("Last 2 First 2", "too like your name"),
+        ("1234567890123", "easy to guess"),
+        ("x" * 127 + "é", "easy to guess"),
+        ("user2@agency.example", "made of your name"),
+        ("springfield 123", "made of your name"),
+        ("Last 2 First 2", "made of your name"),
     ],
 )
 def test_a_password_that_others_would_guess_is_refused(springfield: Springfield, password: str, why: str) -> None:

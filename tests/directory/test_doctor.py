@@ -51,6 +51,17 @@ def test_a_folder_that_cannot_be_made_written_or_kept_private_is_found(
     assert "Set MUSTER_HOME" in doctor._folder().remedy
 
 
+def test_a_list_of_refused_passwords_that_cannot_be_searched_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "list"
+    listed.write_text("a\nb\n")
+    monkeypatch.setattr(settings, "MUSTER_REFUSED_PASSWORDS", listed)
+    assert remedies() == {}
+    listed.write_text("b\na\n")
+    assert list(remedies()) == ["refused passwords"]
+
+
 def test_a_database_out_of_reach_is_found_and_nothing_further_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: Any) -> None:
         raise OperationalError("connection refused\nIs the server running?")
