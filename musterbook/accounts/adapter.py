@@ -99,6 +99,7 @@ class Adapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Records the sign-in, with the factors that it took."""
         sessions.begin(request)
+        sessions.end_most(user, request.session.session_key or "", requests.act(request))
         before = user.user.last_sign_in_at
         signing_in.signed_in(user, requests.act(request), requests.factors(request))
         if before:

@@ -13,7 +13,7 @@ from musterbook import secrecy
 from musterbook.accounts import kinds, registration, requests
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
-from musterbook.directory.models import Role, User
+from musterbook.directory.models import User
 from musterbook.directory.trail import Act
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -28,8 +28,8 @@ WORDS = {
 
 
 def required(user: User) -> bool:
-    """Whether the user's role asks for a second factor."""
-    return user.role.second_factor
+    """Whether the user's agency, or their role, asks for a second factor."""
+    return user.agency.second_factor or user.role.second_factor
 
 
 def has(account: Account) -> bool:
@@ -38,7 +38,7 @@ def has(account: Account) -> bool:
 
 
 def lacks(account: Account) -> bool:
-    """Whether the user's role asks for a second factor, and the account has none."""
+    """Whether the user must have a second factor, and the account has none."""
     return required(account.user) and not has(account)
 
 
@@ -47,14 +47,10 @@ def _of(account: Account) -> "QuerySet[Authenticator]":
     return found
 
 
-def without(role: Role, most: int = 10_000) -> int:
-    """How many active users with the role have no second factor; `most` + 1 if they are more than that."""
+def without(users: "QuerySet[User]", most: int = 10_000) -> int:
+    """How many of these users are active and have no second factor; `most` + 1 if they are more than that."""
     theirs = Authenticator.objects.filter(user__user=OuterRef("pk"), type__in=_FACTORS)
-    return (
-        User.objects.filter(~Exists(theirs), agency=role.agency_id, role=role, active=True)
-        .order_by()[: most + 1]
-        .count()
-    )
+    return users.filter(~Exists(theirs), active=True).order_by()[: most + 1].count()
 
 
 def remove_all(user: User, act: Act) -> bool:
@@ -75,7 +71,7 @@ class Adapter(DefaultMFAAdapter):
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "This code is not right, or has been used already. Wait for the next one, and type that.",
         "cannot_delete_authenticator": (
-            "Your role asks for a second factor, and this is your last. Set up another one first; then you can remove this one."
+            "You must have a second factor, and this is your last. Set up another one first; then you can remove this one."
         ),
         "cannot_generate_recovery_codes": "Recovery codes stand in for a second factor. Set up one first.",
     }
@@ -102,7 +98,7 @@ class Adapter(DefaultMFAAdapter):
         return drawn.replace("<path", '<rect width="100%" height="100%" fill="#fff"/><path', 1)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """Whether the role's demand is met without it too."""
+        """Whether what is demanded of the user is met without it too."""
         account = authenticator.user
         return not required(account.user) or _of(account).exclude(pk=authenticator.pk).exists()
 

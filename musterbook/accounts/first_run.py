@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from musterbook import home
 from musterbook.accounts import links, registration
-from musterbook.core import columns
+from musterbook.core import columns, keys
 from musterbook.core.problems import Problem
 from musterbook.directory import agencies, agency_file, editing, installation, models, vocabularies
 from musterbook.directory.agency_file import ADMINISTRATOR, AgencyFile
@@ -55,6 +55,8 @@ class Told:
     name: str
     country: str
     administrator: Mapping[str, str]
+    second_factor: bool = False
+    """Whether administrators must sign in with a second factor."""
 
 
 def new_code(at: datetime) -> str:
@@ -130,7 +132,8 @@ def _agency(told: Told, act: Act) -> models.Agency:
     if country is None:
         raise Unfit("country", "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
     name = vocabularies.cleaned(told.name, "name")
-    agencies.apply(AgencyFile(told.slug, name, country=country), act)
+    asked = frozenset({keys.fold(ADMINISTRATOR)}) if told.second_factor else None
+    agencies.apply(AgencyFile(told.slug, name, country=country, second_factor_roles=asked), act)
     return agencies.find(told.slug)
 
 

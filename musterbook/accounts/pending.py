@@ -83,6 +83,6 @@ def _digest(request: HttpRequest, account: Account) -> str:
     used = {record.get("provider") for record in requests.records(request, account)}
     facts = [
         account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, user.email_key, user.role_id,
-        user.role.second_factor, list(factors), [one for one in agency.sign_on if one["slug"] in used],
+        user.role.second_factor, agency.second_factor, list(factors), [one for one in agency.sign_on if one["slug"] in used],
     ]  # fmt: skip
     return salted_hmac("musterbook.accounts.pending", json.dumps(facts), algorithm="sha256").hexdigest()

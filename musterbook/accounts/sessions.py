@@ -24,7 +24,7 @@ from musterbook.directory.trail import Act
 BEGAN, SEEN = "began", "seen"
 """What a session keeps of time: seconds since 1970."""
 IDLE, TOO_OLD, AGAIN, BY_USER = "out of use", "too old", "to sign in again", "by the user"
-BY_ADMINISTRATOR = "by an administrator"
+BY_ADMINISTRATOR, TOO_MANY = "by an administrator", "more sessions than are allowed"
 """Why a session ended."""
 _NOTES = 30
 """How often in the time allowed without use it is noted, at most, that a session is in use."""
@@ -148,6 +148,13 @@ def end_others(account: Account, current: str, act: Act, why: str = BY_USER) -> 
     for one in others:
         end(account, one.number, current, act, why)
     return len(others)
+
+
+def end_most(account: Account, current: str, act: Act) -> None:
+    """Ends the sessions that are more than the agency allows, those first that were not used for the longest time."""
+    others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
+    for one in others[account.user.agency.sessions_most - 1 :]:
+        end(account, one.number, current, act, TOO_MANY)
 
 
 def _end(account: Account, session: UserSession, act: Act, why: str) -> None:

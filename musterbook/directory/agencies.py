@@ -111,6 +111,8 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
     if told.limit is not None:
         limit = told.limit
         agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
+    if told.second_factor is not None:
+        agency.second_factor = told.second_factor
     for name, number in told.accounts.items():
         setattr(agency, name, number)
     if told.sign_on is not None:
@@ -199,6 +201,7 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),
         **{name: str(getattr(agency, name)) for name in ACCOUNTS},
+        "second_factor": "true" if agency.second_factor else "false",
     }
     for heading, column in agency.mapping.items():
         told[f"heading {heading}"] = column or "(not read)"

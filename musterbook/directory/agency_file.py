@@ -41,6 +41,7 @@ ACCOUNTS = {
     "lock_failures": (2, 100),
     "lock_minutes": (0, 525_600),
     "idle_minutes": (1, 720),
+    "sessions_most": (1, 100),
 }
 """What can be set about accounts, and from what to what; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
@@ -93,6 +94,8 @@ class AgencyFile:
     """Those of MAILS that do not leave."""
     accounts: Mapping[str, int] = field(default_factory=dict)
     """Those of ACCOUNTS that the file names."""
+    second_factor: bool | None = None
+    """Whether every user must sign in with two factors."""
     second_factor_roles: frozenset[str] | None = None
     """The folded names of the roles that must sign in with two factors."""
     sign_on: tuple[sign_on_file.Provider, ...] | None = None
@@ -153,7 +156,7 @@ class _Reading:
         if not isinstance(told, dict):
             self.problems.append(f"accounts is no table: write {place} before its settings.")
             return {}
-        self._keys(told, place, (*ACCOUNTS, "second_factor_roles"))
+        self._keys(told, place, (*ACCOUNTS, "second_factor", "second_factor_roles"))
         for name, (least, most) in ACCOUNTS.items():
             value = told.get(name, least)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -164,6 +167,7 @@ class _Reading:
             roles = None
         return {
             "accounts": {name: told[name] for name in ACCOUNTS if name in told},
+            "second_factor": self._flag(told, "second_factor", place) if "second_factor" in told else None,
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }
 

@@ -84,6 +84,7 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "default_country": _country,
     **dict.fromkeys((*LIMITS, *ACCOUNTS), _number),
     "sends_mail": _flag,
+    "second_factor": _flag,
     "mails_off": _kinds,
 }
 

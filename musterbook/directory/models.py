@@ -37,6 +37,10 @@ class Agency(models.Model):
     lock_minutes = models.PositiveIntegerField(default=0)
     """After so many minutes a lock ends by itself; 0: when somebody ends it."""
     idle_minutes = models.PositiveSmallIntegerField(default=30)
+    second_factor = models.BooleanField(default=False, db_default=False)
+    """Whether every user must sign in with a second factor, whatever their role."""
+    sessions_most = models.PositiveSmallIntegerField(default=10, db_default=10)
+    """So many sessions a user may have at once; the oldest ends when there would be more."""
     sign_on = models.JSONField(default=list)
     """The providers by which users sign in, as `sign_on_file` reads them; secrets are sealed (`secrecy`)."""
 

@@ -42,6 +42,11 @@ class SetUp(forms.Form):
         help_text="Two letters, such as US. Phone numbers without a country code are of it.",
     )  # fmt: skip
 
+    second_factor = forms.BooleanField(
+        label="Administrators must sign in with a second factor", required=False, initial=True,
+        help_text="Recommended: a code from an app, or a passkey. You set yours up after you have chosen a password.",
+    )  # fmt: skip
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         for heading, (label, completed, about) in _LABELS.items():
@@ -67,7 +72,7 @@ class SetUp(forms.Form):
         """What was said."""
         said = self.cleaned_data
         row = {heading: said[heading.lower()] for heading in _LABELS}
-        return Told(said["slug"], said["name"], said["country"], row)
+        return Told(said["slug"], said["name"], said["country"], row, said["second_factor"])
 
 
 @sensitive_post_parameters("code")

@@ -118,6 +118,10 @@ class Accounts(Section):
     idle_minutes = _number(
         "idle_minutes", "Minutes without use that end a session", "Holds at once. After 12 hours all sessions end."
     )
+    sessions_most = _number(
+        "sessions_most", "Sessions that a user may have at once",
+        "Each browser is one. With one more, the session that was not used for the longest time ends.",
+    )  # fmt: skip
 
 
 _MAILS = {
@@ -163,14 +167,21 @@ class SecondFactors(forms.Form):
     """Roles whose users must have a second factor."""
 
     shown = forms.CharField(widget=forms.HiddenInput, required=False)
+    everyone = forms.BooleanField(
+        label="Every user must sign in with a second factor", required=False,
+        help_text="Whatever their role. The CJIS Security Policy asks for it.",
+    )  # fmt: skip
     roles = forms.MultipleChoiceField(
         label="Users with these roles must sign in with a second factor", required=False,
         widget=forms.CheckboxSelectMultiple,
     )  # fmt: skip
 
-    def __init__(self, roles: Iterable[models.Role], sent: Any = None) -> None:
+    def __init__(self, agency: models.Agency, roles: Iterable[models.Role], sent: Any = None, *, all_: bool) -> None:
+        """`all_`: there are no other roles, so that the user may decide about everyone."""
         self._asked = [role.pk for role in roles if role.second_factor]
-        super().__init__(sent, initial={"roles": self._asked, "shown": " ".join(map(str, self._asked))})
+        shown = {"roles": self._asked, "shown": " ".join(map(str, self._asked)), "everyone": agency.second_factor}
+        super().__init__(sent, initial=shown)
+        self.fields["everyone"].disabled = not all_
         self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice
 
     def told(self) -> frozenset[int]:

@@ -115,24 +115,33 @@ def second_factors(request: HttpRequest) -> HttpResponseBase:
     mine = operator(request).permissions
     may = [role for role in every if permissions.of(role) <= mine]
     others = [role for role in every if role not in may]
-    form = SecondFactors(may, request.POST if request.method == "POST" else None)
+    sent = request.POST if request.method == "POST" else None
+    form = SecondFactors(requests.agency(request), may, sent, all_=not others)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _ask(request, form, may)
         return answer
     return page(request, "agency_second_factors.html", form=form, others=others)
 
 
+def _stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> list[tuple[str, int]]:
+    """Each role that is newly asked, and everyone, with the number of users who have no second factor."""
+    users = models.User.objects.filter(agency=agency)
+    told = [(role.name, factors.without(users.filter(role=role))) for role in new]
+    return [*told, ("Everyone", factors.without(users))] if everyone else told
+
+
 @reauthentication_required
 def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> HttpResponseBase:
     """Saves it; before a role is newly asked for, says how many it stops until they have set one up."""
+    agency, act, everyone = requests.agency(request), requests.act(request), form.cleaned_data["everyone"]
     new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
-    if new and request.POST.get("agreed") != " ".join(str(role.pk) for role in new):
-        me = account(request)
-        stopped = [(role, factors.without(role)) for role in new]
-        own = me.user.role in new and not factors.has(me)
-        agreed = " ".join(str(role.pk) for role in new)
-        return page(request, "agency_second_factors_agree.html", form=form, stopped=stopped, own=own, agreed=agreed)
-    agency, act = requests.agency(request), requests.act(request)
+    all_new = everyone and not agency.second_factor
+    agreed = " ".join([*(str(role.pk) for role in new), *(["everyone"] if all_new else [])])
+    if agreed and request.POST.get("agreed") != agreed:
+        about = {"stopped": _stopped(agency, new, all_new), "agreed": agreed, "everyone": everyone}
+        own = (all_new or account(request).user.role in new) and not factors.has(account(request))
+        return page(request, "agency_second_factors_agree.html", form=form, own=own, **about)
     agency_settings.ask_second_factors(agency, form.told(), form.seen(), act, operator(request))
+    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": agency.second_factor}, act)
     messages.success(request, "Who must have a second factor is saved.")
     return redirect("agency_second_factors")

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from musterbook.accounts import again, credentials, links, registration, requests, sessions
+from musterbook.accounts import again, credentials, factors, links, registration, requests, sessions
 from musterbook.core.policy import Operator
 from musterbook.directory import editing, models
 from musterbook.directory.trail import Act
@@ -168,8 +168,8 @@ def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Removes all second factors of a user who has lost them, once it was said what that does."""
     user = found(request, pk)
     then = (
-        "Their role asks for a second factor, so they set one up when they sign in next."
-        if user.role.second_factor
+        "They must have a second factor, so they set one up when they sign in next."
+        if factors.required(user)
         else "From then on their password alone lets them in, until they set up another."
     )
     points = (
