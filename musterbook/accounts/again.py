@@ -57,7 +57,7 @@ def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
         return redirect(to)
     request.GET, request.POST = QueryDict(query), QueryDict(sent)
     request.path_info, request.path = path, f"{get_script_prefix()}{path.removeprefix('/')}"
-    found = resolve(path)
+    found = request.resolver_match = resolve(path)
     response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
     return response
 

@@ -27,8 +27,9 @@ KEPT = 10
 """So many passwords, the present one among them, are not chosen again."""
 _READ = 64
 """So many characters are estimated. The estimate takes longer than linear time, and what is weak so far is weak."""
-_GOOD, _BARELY = 8.0, 6.0
-"""Powers of ten of guesses: what zxcvbn calls a score of 3; and what has to be left without digits, symbols and known words."""
+_GOOD, _BARELY, _LITTLE = 8.0, 6.0, 4.0
+"""Powers of ten of guesses: what zxcvbn calls a score of 3; what has to be left without symbols, repetitions or own words; and
+what other words than known ones have to be worth."""
 _ADVICE = "Choose at least four words at random, or let a password manager make one."
 _KNOWN = (
     "password", "passwort", "passw0rd", "welcome", "letmein", "login", "signin", "secret", "admin", "administrator", "changeme",
@@ -87,7 +88,7 @@ class Guessable:
         if _is_made_of(text, own):
             message = f"This password is made of your name, address, numbers or agency. {_ADVICE}"
             raise ValidationError(message, code="password_like_user")
-        if _log10(text, (*own, *_KNOWN)) < _GOOD or any(_log10(form) < _BARELY for form in _simpler(text)):
+        if _log10(text, (*own, *_KNOWN)) < _GOOD or _is_decorated(text):
             message = (
                 f"This password is easy to guess, also with digits or symbols added or letters replaced. {_ADVICE}"
             )
@@ -108,9 +109,12 @@ def _is_made_of(text: str, words: tuple[str, ...]) -> bool:
     return any(left != form and _log10(_plain(left)) < _BARELY for form in forms for left in [_without(form, words)])
 
 
-def _simpler(text: str) -> tuple[str, ...]:
-    """What is left of it without what adds little: symbols, repeated parts, known words, and the key of shift."""
-    return (_plain(text), _plain(_without(text, _KNOWN)), text.translate(_SHIFTED).casefold())
+def _is_decorated(text: str) -> bool:
+    """Whether little is left of it without what adds little: symbols, repeated parts, known words, and the key of shift."""
+    if min(_log10(_plain(text)), _log10(text.translate(_SHIFTED).casefold())) < _BARELY:
+        return True
+    left = _plain(_without(text, _KNOWN))
+    return _log10(left) < (_LITTLE if any(letter.isalpha() for letter in left) else _BARELY)
 
 
 def _without(text: str, words: tuple[str, ...]) -> str:

@@ -11,16 +11,17 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from musterbook.accounts import kinds, requests
+from musterbook.accounts import again, kinds, requests
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions, trail
+from musterbook.web import recent
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def signed_in(view: View[P]) -> View[P]:
-    """Leads who is not signed in to where they sign in, and from there back."""
+    """Leads who is not signed in to where they sign in, and from there back. So does a page that needs a recent sign-in."""
     return _guarded(view, "")
 
 
@@ -36,6 +37,8 @@ def _guarded(view: View[P], permission: str) -> View[P]:
             return _to_sign_in(request)
         if permission and not may(request, permission):
             return refuse(request, permission)
+        if recent.is_needed(request) and not again.is_recent(request):
+            return again.ask(request)
         return view(request, *args, **kwargs)
 
     guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack every page

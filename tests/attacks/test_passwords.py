@@ -44,7 +44,8 @@ rivertonriverton|Riverton Police 1|musterbook2026!
 RANDOM = [
     "correct horse battery staple", "a quiet brown heron", "mauve kettle drum sock", "tablewindowcactusriver",
     "Plum-Desk-Fifteen-Moss", "x4kQ9!zzLp2w", "9f8a7d6c5b4e", "пароль для меня и тебя", "zufällige wörter hier da",
-    "police badge river lamp", "marge lamp onion cloud", "riverton lamp onion cloud",
+    "police badge river lamp", "another good password", "good morning police",
+    "marge lamp onion cloud", "riverton lamp onion cloud",
 ]  # fmt: skip
 
 

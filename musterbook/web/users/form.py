@@ -111,8 +111,8 @@ class UserForm(forms.Form):
 
     @property
     def is_grave(self) -> bool:
-        """Whether it changes what the user may do, or where links to come in are sent."""
-        return any(self.row[name] != self.base.get(name, "") for name in ("ROLE", "EMAIL"))
+        """Whether it changes what the user may do, where links to sign in are sent, or what they sign in with."""
+        return any(self.row[name] != self.base.get(name, "") for name in ("ROLE", "EMAIL", "USERNAME"))
 
     def tell(self, came: Came) -> None:
         """Says of each field what is wrong with it."""

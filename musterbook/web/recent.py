@@ -1,0 +1,73 @@
+"""Which acts need a recent sign-in: one list of all pages that take a form, and of those that give data away.
+
+`permission` asks for it where the list says so; a test goes through every page and finds one that is in no list.
+"""
+
+from collections.abc import Mapping
+
+from django.http import HttpRequest
+
+ALWAYS: Mapping[str, str] = {
+    "agency_accounts": "weaker rules for passwords, locks and sessions would let others in",
+    "agency_imports": "a higher limit lets an import deactivate everyone",
+    "agency_mails": "without emails nobody notices what is done in their name",
+    "agency_second_factors": "without second factors a password is enough",
+    "agency_sign_on_add": "a provider says who signs in as whom",
+    "agency_sign_on_one": "a provider says who signs in as whom",
+    "agency_sign_on_remove": "users of the provider could no longer sign in",
+    "api_token_add": "a token acts without anyone signing in",
+    "audit_export": "the audit trail leaves with names and addresses",
+    "bulk_plan": "it changes many users at once",
+    "export_users": "the directory leaves as a file",
+    "import": "it changes many users at once",
+    "import_errors": "rows of users leave as a file",
+    "import_results": "rows of users leave as a file",
+    "import_undo": "it changes many users at once",
+    "role_add": "it says what users may do",
+    "role_delete": "it says what users may do",
+    "user_deactivate": "it ends somebody's access",
+    "user_invitation": "the link lets somebody in",
+    "user_invite": "the link lets somebody in",
+    "user_reactivate": "it gives somebody access",
+    "user_reset": "the link lets somebody in",
+    "user_second_factors": "it leaves the password as the only factor",
+    "user_unlock": "guessing can go on",
+    "usersessions_list": "it ends the user's other sessions, also those in which they would notice an intruder",
+}  # fmt: skip
+"""Name of the page → why. They ask for a recent sign-in whenever a form is sent; those in DOWNLOADS whenever they are opened."""
+DOWNLOADS = frozenset({"export_users", "import_errors", "import_results"})
+SOMETIMES: Mapping[str, str] = {
+    "add_user": "once the form has no mistakes",
+    "import_users": "the page that the file is handed on to asks",
+    "import_waiting": "it goes on with a file that was uploaded",
+    "role": "if the form has no mistakes",
+    "user_edit": "if the role, the email address or the username changes",
+}
+"""Pages that ask for themselves, and when."""
+NEVER: Mapping[str, str] = {
+    "agency_forget": "it only has the next file ask again",
+    "agency_settings": "a name and a country let nobody in",
+    "api_token_revoke": "it takes access away, and has to be quick",
+    "audit": "it shows what the permission allows",
+    "audit_check": "it changes nothing",
+    "bulk": "it only plans",
+    "bulk_cancel": "it changes nothing",
+    "group_add": "groups give no permission",
+    "group_delete": "groups give no permission",
+    "group_edit": "groups give no permission",
+    "group_monitor": "groups give no permission",
+    "import_cancel": "it changes nothing",
+    "import_mend": "it only plans anew",
+    "import_read": "it only plans anew",
+    "my_account": "a time zone lets nobody in",
+    "rank_delete": "ranks give no permission",
+    "rank_move": "ranks give no permission",
+    "user_sessions": "it takes access away, and has to be quick",
+}
+"""Pages with forms that need none, and why not."""
+
+
+def is_needed(request: HttpRequest) -> bool:
+    """Whether the page asks for a recent sign-in before it looks at what was sent."""
+    name = request.resolver_match.url_name if request.resolver_match else None
+    return name in ALWAYS and (request.method == "POST" or name in DOWNLOADS)
