@@ -1,6 +1,7 @@
 """What may be set from outside: every environment variable, its default, and what it means."""
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ VARIABLES = (
     Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "Whom mails come from."),
     Variable("MUSTER_MAILS_PER_MINUTE", "600", "The pace at which mails leave."),
     Variable("MUSTER_REFUSED_PASSWORDS", "", "A sorted file of passwords that nobody may choose, such as breached ones."),
+    Variable("MUSTER_ALERTS_TO", "", "Email addresses that are notified of errors, with commas between; by default none."),
+    Variable("MUSTER_SYSLOG", "", "Where the log is sent too, as udp://host:514 or /dev/log; by default it is a file alone."),
     Variable("MUSTER_MAX_FILE_MB", "512", "The largest file an import reads, in megabytes."),
     Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
     Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
@@ -57,6 +60,20 @@ def number(name: str) -> int:
 def count(name: str) -> int:
     """The value of one of VARIABLES that is a whole number from zero on; raises ImproperlyConfigured for another."""
     return 0 if text(name) == "0" else number(name)
+
+
+def mailboxes(name: str) -> list[str]:
+    """The value of one of VARIABLES that is a list of email addresses; raises ImproperlyConfigured for anything else."""
+    named = [mailbox.strip() for mailbox in text(name).split(",") if mailbox.strip()]
+    for mailbox in named:
+        if not _MAILBOX.fullmatch(mailbox):
+            raise ImproperlyConfigured(
+                f"{name} has “{mailbox}”, which is not an email address. Write it as ops@example.org."
+            )
+    return named
+
+
+_MAILBOX = re.compile(r"[^@\s,]+@[^@\s,]+")
 
 
 def address(name: str) -> str:

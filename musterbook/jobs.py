@@ -18,7 +18,7 @@ from importlib import import_module
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
-from musterbook import memory
+from musterbook import alerts, logfile, memory
 from musterbook.accounts import limits, lockout, outbox, strangers
 from musterbook.directory import progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
@@ -120,12 +120,30 @@ def once() -> tuple[int, int]:
 
 
 def tidy() -> None:
-    """Ends locks whose time is over, and forgets sessions that have ended and files that nobody came back for."""
-    waiting_files.forget_old(now())
-    lockout.unlock_due(now())
-    strangers.tell_repeated(now())
-    limits.forget_old(now())
+    """Does what is due by the clock: alerts, ends of locks, and the deletion of what is past its time.
+
+    One that fails is logged, and keeps no other from being done.
+    """
+    for act in _BY_THE_CLOCK:
+        try:
+            act(now())
+        except Exception:  # noqa: BLE001  (it is logged whole, and tried again in a minute)
+            _LOG.warning("The worker could not do %s.%s", act.__module__, act.__qualname__, exc_info=True)
+
+
+def _clear_sessions(_: datetime) -> None:
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+
+
+_BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
+    alerts.send_due,
+    logfile.tidy,
+    waiting_files.forget_old,
+    lockout.unlock_due,
+    strangers.tell_repeated,
+    limits.forget_old,
+    _clear_sessions,
+)
 
 
 def stopped_by_signals() -> threading.Event:

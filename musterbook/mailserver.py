@@ -1,9 +1,13 @@
 """Which server mails leave by: the one that a URL names, or none."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from django.core.mail.backends.smtp import EmailBackend
 
 SECONDS = 30
 """How long we wait for a mail server's answer."""
@@ -36,4 +40,14 @@ def configured(url: str) -> Server | None:
     return Server(
         parts.hostname, port or _PORTS[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
         {"smtp": "", "smtp+starttls": "starttls", "smtps": "tls"}[parts.scheme],
+    )  # fmt: skip
+
+
+def connection(server: Server) -> "EmailBackend":
+    """A connection to the server, not opened yet. With encryption, the server's certificate is verified."""
+    from django.core.mail.backends.smtp import EmailBackend
+
+    return EmailBackend(
+        host=server.host, port=server.port, username=server.username, password=server.password,
+        use_tls=server.secure == "starttls", use_ssl=server.secure == "tls", timeout=SECONDS,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from django.utils.functional import SimpleLazyObject, lazy
 
-from musterbook import databases, environment, keys, mailserver
+from musterbook import databases, environment, keys, logs, mailserver
 from musterbook.web import assets
 
 # Where things are
@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.saml",
 ]
 MIDDLEWARE = [
+    "musterbook.web.request_log.numbers",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -92,11 +93,18 @@ MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
 MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 
+# The log, and who is notified of what it has
+LOGGING = logs.configuration()
+LOGGING_CONFIG = "musterbook.logs.begin"
+MUSTER_ALERTS_TO = environment.mailboxes("MUSTER_ALERTS_TO")
+MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
+
 # Sessions: a cookie that no script reads, for the pages of one agency alone (middleware.Sessions). How long one lasts
 # without use is the agency's to say.
 SESSION_COOKIE_NAME = "muster_session"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
+CSRF_FAILURE_VIEW = "musterbook.web.errors.forged"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0

@@ -5,6 +5,7 @@ from django.urls import path
 from musterbook.api import problems
 from musterbook.web import installation
 
+handler500 = "musterbook.web.errors.failed"
 urlpatterns = [
     path("", installation.agencies, name="agencies"),
     path("health", installation.health, name="health"),

@@ -5,8 +5,9 @@ import signal
 
 from django.core.wsgi import get_wsgi_application
 
-from musterbook import family
+from musterbook import family, logs
 
+logs.speak()
 family.die_with_parent(signal.SIGKILL)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
 application = get_wsgi_application()

@@ -17,12 +17,13 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.db import Error, connection, transaction
 from django.db.models import F, Q, QuerySet
 
+from musterbook import mailserver
 from musterbook.accounts import kinds, mails, registration
 from musterbook.directory import locks, trail
 from musterbook.directory.models import Mail, User
 from musterbook.directory.trail import Act
 from musterbook.home import prepare
-from musterbook.mailserver import SECONDS, Server
+from musterbook.mailserver import Server
 
 _LOG = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=5)
@@ -212,10 +213,7 @@ def opened() -> Iterator[Hand]:
     if server is None:
         yield _to_file
         return
-    backend = EmailBackend(
-        host=server.host, port=server.port, username=server.username, password=server.password,
-        use_tls=server.secure == "starttls", use_ssl=server.secure == "tls", timeout=SECONDS,
-    )  # fmt: skip
+    backend = mailserver.connection(server)
     try:
         backend.open()
         yield lambda message: _by(backend, message)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 from django.http import HttpRequest
 
+from musterbook import log_lines
 from musterbook.accounts import kinds, limits, requests
 from musterbook.accounts.models import Repeated
 from musterbook.directory import frames, trail
@@ -86,7 +87,7 @@ def refuse(request: HttpRequest, why: str) -> None:
 
     `why`: a constant of the program, in plain words, such as `too many attempts`.
     """
-    asked = f"{request.method} {request.path_info}"[:200]
+    asked = log_lines.discreet(f"{request.method} {request.path_info}")[:200]
     act = requests.act(request)
     SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
     agency: Agency | None = getattr(request, "agency", None)

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 
+from musterbook import log_lines
+
 
 def answer(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JsonResponse:
     """The answer of that status, which says in a sentence what is wrong and how to mend it."""
@@ -27,6 +29,5 @@ def not_found(_request: HttpRequest, **_told: Any) -> JsonResponse:
 
 def failed(_request: HttpRequest) -> JsonResponse:
     """We have a bug; the log says which."""
-    return answer(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "This went wrong, and it is our fault. The log of Musterbook says more."
-    )
+    said = f"This went wrong, and it is our fault. The log of Musterbook says more: request {log_lines.number()}."
+    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, said)

@@ -1,5 +1,6 @@
 """`muster serve` and `muster worker`: the pages, and the process that does what need not wait for them."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,11 +14,12 @@ from typing import Annotated
 
 import typer
 
-from musterbook import family
+from musterbook import family, logs
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
 
+_LOG = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
 _LESS_URGENT = 5
 """How much more patient the worker is than the pages."""
@@ -38,8 +40,10 @@ def serve(
     Example: muster serve --port 8000
     """
     from granian.constants import Interfaces
+    from granian.log import LogLevels
     from granian.server import Server
 
+    logs.speak()
     _see_that_it_is_free(host, port)
     # In a process of its own: this one stays small, for it only watches over others.
     ready = _SPAWN.Process(target=_ready)
@@ -49,7 +53,8 @@ def serve(
         raise typer.Exit(ready.exitcode)
     server = Server(
         "musterbook.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
-        websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN), log_enabled=False,
+        websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN),
+        log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
     )  # fmt: skip
     os.environ[family.PARENT] = str(os.getpid())
     beside = None if no_worker else _Beside()
@@ -103,7 +108,7 @@ class _Beside:
             self._process.start()
             self._process.join()
             if not self._ended.wait(_AGAIN_AFTER):
-                say(f"The worker ended (status {self._process.exitcode}); it is started again.")
+                _LOG.error("The worker ended (status %s); it is started again", self._process.exitcode)
 
     def end(self) -> None:
         """Ends it, the mail in hand first."""
@@ -142,6 +147,7 @@ def worker(
 
 
 def _work() -> None:
+    logs.speak()
     with opened():
         from musterbook import jobs
 

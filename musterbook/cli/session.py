@@ -5,10 +5,11 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import typer
+from django.core.exceptions import ImproperlyConfigured
 
+from musterbook import logfile, logs
 from musterbook.cli import exits
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
@@ -41,16 +42,24 @@ def _clear_end() -> Iterator[None]:
         say("Cancelled. Nothing was changed.")
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
-        status, sentence = exits.of(error) or (Exit.FAILED, unexpected(error))
+        status, sentence = _foreseen(error) or (Exit.FAILED, unexpected(error))
         say(sentence)
         raise typer.Exit(status) from None
+
+
+def _foreseen(error: Exception) -> tuple[Exit, str] | None:
+    """The end of an error that has a name; of what the machine or the database lacks, the log keeps a line."""
+    named = exits.of(error)
+    if named and named[0] is Exit.FAILED:
+        _LOG.warning("The command failed: %s", named[1])
+    return named
 
 
 def unexpected(error: Exception) -> str:
     """What to say of an error that nobody expected; its trace goes into the log, for whoever will look into it."""
     _LOG.error("The command failed", exc_info=error)
     told = f"It failed: {type(error).__name__}: {error}".strip()
-    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {_log_file()}."
+    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {logfile.path()}."
 
 
 def take_process() -> None:
@@ -61,25 +70,6 @@ def take_process() -> None:
 
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, interrupt)
-    logger = logging.getLogger("musterbook")
-    logger.addHandler(_Log())
-    logger.propagate = False
-
-
-class _Log(logging.Handler):
-    """Writes into a file of the installation, never onto the terminal of a person."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Appends the record; where that cannot be done, nobody is the wiser."""
-        with suppress(OSError), _log_file().open("a", encoding="utf-8") as file:
-            file.write(f"{self.format(record)}\n")
-
-
-def _log_file() -> Path:
-    from musterbook import environment
-
-    return environment.home() / "muster.log"
+    # Where the environment is wrong, the settings say so in a moment, and the command ends clearly.
+    with suppress(ImproperlyConfigured):
+        logs.begin()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from django.db import connection
 from django.db.models import Max, Min, Q
 
+from musterbook import log_lines
 from musterbook.directory import (
     bulk,
     carrying_out,
@@ -56,7 +57,8 @@ def carry_out_next(worker: str, now: Now, ending: Asked = never) -> bool:
         with locks.if_free(agency) as free:
             record = _taken(agency, worker, now) if free else None
             if record:
-                _carry_out(record, now, ending)
+                with log_lines.numbered(record.number):
+                    _carry_out(record, now, ending)
                 return True
         if not free:
             _free_from_the_lost(agency)

@@ -19,6 +19,8 @@ from musterbook.web.users import all_users, bulk
 from musterbook.web.users import edit as user_edit
 from musterbook.web.users import one as user
 
+handler500 = "musterbook.web.errors.failed"
+
 urlpatterns = [
     path("", home.home, name="home"),
     path("sign-in", account.login, name="account_login"),

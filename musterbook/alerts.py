@@ -1,0 +1,106 @@
+"""Alerts: those who run the installation are notified by email of errors that the log has, and of a log that cannot be written.
+
+The worker looks at the log every minute and sends at most one email in a while, so it takes no more than minutes. The email says
+when and where, never what: that is in the log. A log that cannot be written is reported by the process that finds out.
+"""
+
+import logging
+import os
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+from musterbook import logfile, mailserver
+from musterbook.home import prepare
+
+EVERY = timedelta(minutes=15)
+"""At most one email in that time."""
+MOST = 20
+"""The errors that one email lists."""
+_LOG = logging.getLogger(__name__)
+_MARK = ".alerted"
+
+
+def possible() -> bool:
+    """Whether anybody can be notified: MUSTER_ALERTS_TO names somebody, and there is a mail server."""
+    return bool(settings.MUSTER_ALERTS_TO) and settings.MAIL_SERVER is not None
+
+
+def send_due(at: datetime) -> bool:
+    """Notifies of the errors since the last alert, unless that was a moment ago; tells whether there were any to send.
+
+    Raises OSError, smtplib's exceptions among them, where it cannot be sent: then the next call tries again.
+    """
+    last = _last_alert(at)
+    if not possible() or at - last < EVERY:
+        return False
+    errors = logfile.errors_since(last)
+    if not errors:
+        return False
+    _send(f"Musterbook: {len(errors)} errors", _about(errors))
+    _mark(at)
+    return True
+
+
+def _about(errors: list[str]) -> str:
+    more = f"… and {len(errors) - MOST} more.\n" if len(errors) > MOST else ""
+    lines = "\n".join(errors[:MOST])
+    return (
+        f"Musterbook at {settings.MUSTER_URL} logged errors that nobody expected:\n\n{lines}\n{more}\n"
+        f"Each line ends with a number. Find it in {logfile.path()} to read what happened.\n"
+        "`muster doctor` says whether something is wrong now.\n"
+    )
+
+
+def _last_alert(at: datetime) -> datetime:
+    """When the last alert was sent. Where none ever was, errors of the last day count."""
+    with suppress(FileNotFoundError):
+        return datetime.fromtimestamp(_mark_file().stat().st_mtime, UTC)
+    return at - timedelta(days=1)
+
+
+def _mark(at: datetime) -> None:
+    path = _mark_file()
+    path.touch(mode=0o600)
+    os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+def _mark_file() -> Path:
+    return prepare(settings.MUSTER_HOME) / _MARK
+
+
+def _send(subject: str, text: str) -> None:
+    server: mailserver.Server = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `possible` has seen to it
+    with mailserver.connection(server) as connection:
+        connection.send_messages([EmailMessage(subject, text, settings.MUSTER_MAIL_FROM, settings.MUSTER_ALERTS_TO)])
+
+
+class _LogFailure:
+    """When this process last said that the log cannot be written."""
+
+    at = float("-inf")
+
+
+def log_failed(error: OSError) -> None:
+    """Notifies that the log cannot be written, at most once in a while for each process; does not wait for the mail server."""
+    now = time.monotonic()
+    if not settings.configured or not possible() or now - _LogFailure.at < EVERY.total_seconds():
+        return
+    _LogFailure.at = now
+    text = (
+        f"Musterbook at {settings.MUSTER_URL} cannot write its log {logfile.path()}: {error.strerror}.\n"
+        "What it would have written is on standard error. Free some space, or see that the file belongs to Musterbook.\n"
+    )
+    threading.Thread(target=_try, args=("Musterbook: the log cannot be written", text), name="alert").start()
+
+
+def _try(subject: str, text: str) -> None:
+    try:
+        _send(subject, text)
+    except OSError as error:
+        logfile.say(f"The alert could not be sent: {error}")

@@ -1,0 +1,127 @@
+"""The file of the log, `muster.log`: written by many processes, readable by its owner alone, bounded, and read by `doctor`."""
+
+import fcntl
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from musterbook import environment
+from musterbook.home import prepare
+from musterbook.log_lines import STAMP, Lines, stamp
+
+NAME = "muster.log"
+LARGEST, FILES = 10_000_000, 10
+"""The bytes of one file, and the most files: `muster.log`, then the older `muster.log.1` and so on."""
+NEW_FILE_AFTER, KEPT = timedelta(days=30), timedelta(days=90)
+"""A file is closed after so long even if it is small, and deleted so long after its last line."""
+
+
+def path() -> Path:
+    """The file that is written to."""
+    return environment.home() / NAME
+
+
+class File(logging.Handler):
+    """Appends to `muster.log`; begins another file when it is large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(Lines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the record. Where that fails, standard error gets it, and those who run the installation are notified."""
+        try:
+            _write(self.format(record))
+        except Exception:  # noqa: BLE001  (whatever is wrong with a record, the process goes on; logging says what it is)
+            self.handleError(record)
+
+
+def say(text: str) -> None:
+    """Writes to standard error what can be written nowhere else."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{text}\n")
+
+
+def _write(text: str) -> None:
+    try:
+        _append(text)
+    except OSError as error:
+        say(f"The log cannot be written ({error.strerror}): {text}")
+        from musterbook import alerts
+
+        alerts.log_failed(error)
+
+
+def _append(text: str) -> None:
+    with _locked():
+        if path().exists() and path().stat().st_size >= LARGEST:
+            _turn_over()
+        with _private(path()) as file:
+            file.write(f"{text}\n")
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """One process at a time. The lock ends with the process that holds it."""
+    with _private(prepare(path().parent) / f".{NAME}.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _private(file: Path) -> IO[str]:
+    """The file, opened to append, and readable by its owner alone, also where an older version made it readable by all."""
+    opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.fstat(opened).st_mode & 0o077:
+        os.fchmod(opened, 0o600)
+    return os.fdopen(opened, "a", encoding="utf-8")
+
+
+def _turn_over() -> None:
+    for age in range(FILES - 2, 0, -1):
+        with suppress(FileNotFoundError):
+            _older(age).replace(_older(age + 1))
+    path().replace(_older(1))
+
+
+def _older(age: int) -> Path:
+    return path().with_name(f"{NAME}.{age}")
+
+
+def tidy(at: datetime) -> None:
+    """Closes a file that is open for long, and deletes those that are old."""
+    with _locked():
+        begun = _first_line(path())[:STAMP]
+        if begun and begun < stamp(at - NEW_FILE_AFTER):
+            _turn_over()
+        for age in range(1, FILES):
+            with suppress(FileNotFoundError):
+                if _older(age).stat().st_mtime < (at - KEPT).timestamp():
+                    _older(age).unlink()
+
+
+def _first_line(file: Path) -> str:
+    with suppress(FileNotFoundError), file.open(encoding="utf-8", errors="replace") as lines:
+        return lines.readline()
+    return ""
+
+
+_ERROR = re.compile(rf"[0-9TZ:.-]{{{STAMP}}} (?:ERROR|CRITICAL) ")
+
+
+def errors_since(at: datetime) -> list[str]:
+    """The heads of all errors from that time on, without their messages: time, level, logger, process, number.
+
+    Raises OSError where the log cannot be read.
+    """
+    found: list[str] = []
+    for file in (_older(1), path()):
+        if file.exists() and file.stat().st_mtime >= at.timestamp():
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                found += [" ".join(line.split(" ", 5)[:5]) for line in lines if _ERROR.match(line)]
+    return [head for head in found if head >= stamp(at)]

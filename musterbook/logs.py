@@ -1,0 +1,167 @@
+"""Logging, set up in one way for pages, workers and commands: what is logged, to where, and uncaught exceptions."""
+
+import logging
+import logging.config
+import logging.handlers
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from musterbook import environment
+from musterbook.log_lines import LONGEST_MESSAGE, Lines
+from musterbook.logfile import say
+
+SECURITY = logging.getLogger("musterbook.security")
+"""What was refused, and why: a permission, a forged form, another host, a limit."""
+REFUSALS_A_MINUTE = 300
+"""The refusals that one process logs in a minute, so that strangers cannot fill the log."""
+
+_aloud = False
+
+
+def configuration() -> dict[str, Any]:
+    """Django's LOGGING. All goes to the root's handlers: the file, standard error (`speak`), syslog if it is named."""
+    handlers: dict[str, dict[str, Any]] = {
+        "file": {"()": "musterbook.logfile.File"},
+        "aloud": {"()": "musterbook.logs.Aloud"},
+    }
+    if environment.text("MUSTER_SYSLOG"):
+        handlers["syslog"] = {"()": "musterbook.logs.Syslog", "address": syslog_address()}
+    levels = {
+        "musterbook": "INFO", "django": "WARNING", "django.request": "ERROR", "allauth": "WARNING", "_granian": "WARNING",
+    }  # fmt: skip
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"flood": {"()": "musterbook.logs.Flood"}},
+        "handlers": {**handlers, "refused": {"()": "musterbook.logs.Refused"}},
+        "root": {"level": "WARNING", "handlers": list(handlers)},
+        "loggers": {
+            **{name: {"level": level, "handlers": [], "propagate": True} for name, level in levels.items()},
+            "musterbook.security": {"filters": ["flood"]},
+            "django.security": {"handlers": ["refused"], "propagate": False},
+        },
+    }
+
+
+def begin(configured: dict[str, Any] | None = None) -> None:
+    """Has this process log, its uncaught exceptions too. Django calls it with LOGGING; to call it again does no harm."""
+    logging.config.dictConfig(configured or configuration())
+    sys.excepthook = _uncaught
+    if threading.excepthook is not _uncaught_in_thread:
+        _Before.thread = threading.excepthook
+        threading.excepthook = _uncaught_in_thread
+
+
+def speak() -> None:
+    """Has this process, a server's or a worker's, write its log to standard error too."""
+    global _aloud  # noqa: PLW0603  (a process speaks or it does not)
+    _aloud = True
+
+
+class Aloud(logging.StreamHandler):  # type: ignore[type-arg]  # standard error, whatever that is
+    """Writes to standard error in a process that speaks. A person's command prints its one line, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(Lines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the record, if the process speaks."""
+        if _aloud:
+            super().emit(record)
+
+
+class Syslog(logging.Handler):
+    """Sends each record to a syslog server as one line. Connects when there is something to send."""
+
+    def __init__(self, address: str | tuple[str, int]) -> None:
+        super().__init__()
+        self.setFormatter(Lines())
+        self._address = address
+        self._server: logging.handlers.SysLogHandler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Sends the record; where that fails, standard error says so."""
+        line = self.format(record).replace("\n", " ")[: 2 * LONGEST_MESSAGE]
+        sent = logging.makeLogRecord({"msg": f"musterbook: {line}", "levelname": record.levelname})
+        try:
+            self._server = self._server or logging.handlers.SysLogHandler(self._address)
+        except OSError as error:
+            say(f"MUSTER_SYSLOG cannot be reached: {error}")
+            return
+        self._server.handle(sent)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._server:
+            self._server.close()
+        super().close()
+
+
+def syslog_address() -> str | tuple[str, int]:
+    """Where MUSTER_SYSLOG leads: to a socket of this machine, or to a host and a port (UDP). Raises ImproperlyConfigured."""
+    named = environment.text("MUSTER_SYSLOG")
+    if named.startswith("/"):
+        return named
+    try:
+        parts = urlsplit(named)
+        host, port = parts.hostname, parts.port or 514
+    except ValueError:
+        host, port = "", 0
+    if not host or not named.startswith("udp://"):
+        raise ImproperlyConfigured(f"MUSTER_SYSLOG is “{named}”. Write it as udp://host:514, or as /dev/log.")
+    return host, port
+
+
+class Refused(logging.Handler):
+    """Turns what Django says of a refused request into a line of SECURITY: no error of ours, so without a trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Says it again."""
+        SECURITY.warning("%s: %s", record.name.rpartition(".")[2], record.getMessage())
+
+
+class Flood(logging.Filter):
+    """Lets so many records of a minute pass; the first of a later minute says how many did not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minute, self._count = 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record passes."""
+        minute = int(record.created // 60)
+        if minute != self._minute:
+            left_out = self._count - REFUSALS_A_MINUTE
+            self._minute, self._count = minute, 0
+            if left_out > 0:
+                record.msg = f"{record.msg} ({left_out} refusals before it are not logged)"
+        self._count += 1
+        return self._count <= REFUSALS_A_MINUTE
+
+
+class _Before:
+    """What Python, or a test runner, does with an exception that ends a thread."""
+
+    thread: Any = threading.__excepthook__
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, Exception):
+        logging.getLogger(__package__).critical("The process ends by an error", exc_info=(kind, error, trace))
+    if not _aloud:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _uncaught_in_thread(about: threading.ExceptHookArgs) -> None:
+    if about.exc_value is not None and issubclass(about.exc_type, Exception):
+        name = about.thread.name if about.thread else "?"
+        trace = (about.exc_type, about.exc_value, about.exc_traceback)
+        logging.getLogger(__package__).critical("The thread “%s” ends by an error", name, exc_info=trace)
+    if not _aloud or _Before.thread is not threading.__excepthook__:
+        _Before.thread(about)

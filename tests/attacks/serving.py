@@ -1,0 +1,90 @@
+"""A real `muster serve` for attacks: started on an installation of the test's own, and ended with it."""
+
+import http.client
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.databases import Home
+
+_MUSTER = str(Path(sys.executable).parent / "muster")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs: where it listens, its process, and the file of what it writes to standard error."""
+
+    home: Home
+    port: int
+    process: "subprocess.Popen[bytes]"
+    errors: Path
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
+        """The answer to one request, read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body or None, named)
+        response = connection.getresponse()
+        response.text = response.read().decode(errors="replace")  # type: ignore[attr-defined]  # beside what it says of itself
+        connection.close()
+        return response
+
+    def status(self, path: str) -> int:
+        """The status of a page; 0 where there is no answer."""
+        try:
+            return self.ask("GET", path).status
+        except OSError:
+            return 0
+
+
+@contextmanager
+def served(home: Home, *options: str, **variables: str) -> Iterator[Server]:
+    """A server of the installation, with these options of `muster serve` and these environment variables."""
+    port, errors = free_port(), home.folder.parent / "errors"
+    environment = home.environment | {"COVERAGE_PROCESS_START": ""} | variables
+    with errors.open("wb") as said:
+        process = subprocess.Popen(
+            [_MUSTER, "serve", "--port", str(port), *options], env=environment, stdout=said, stderr=said
+        )
+        server = Server(home, port, process, errors)
+        try:
+            wait_until(lambda: server.status("/static/none") != 0, 60)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_until(holds: object, seconds: float = 30) -> None:
+    """Waits until it holds."""
+    end = time.monotonic() + seconds
+    while not holds():  # type: ignore[operator]  # a function without arguments
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.05)
+
+
+def log(home: Home) -> str:
+    """The log of the installation."""
+    path = home.folder / "muster.log"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+HEAD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (?:INFO|WARNING|ERROR|CRITICAL) [\w.]+ \d+ \S+ .*")
+"""What the first line of a record of the log looks like."""
+
+
+def mode(path: Path) -> int:
+    """The permission bits of a file."""
+    return path.stat().st_mode & 0o777
