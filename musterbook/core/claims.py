@@ -3,9 +3,12 @@
 import polars as pl
 
 from musterbook.core import problems
-from musterbook.core.columns import EXTERNAL_ID, KEYED, Column
+from musterbook.core.columns import EMAIL, EXTERNAL_ID, KEYED, USERNAME, Column
 
 _OTHERS_NAMED = 5
+_SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
+"""A user signs in with either, so what one user has in one column no other may have in the other (M4)."""
+_SPACE = "sign-in"
 
 
 def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
@@ -15,8 +18,9 @@ def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
     """
     asked = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
     claims = asked.filter(pl.col("external_id").is_duplicated()).select(
-        "row", column=pl.lit(EXTERNAL_ID.heading), key="external_id", value="external_id", ok=True, shared=True
-    )
+        "row", column=pl.lit(EXTERNAL_ID.heading), space=pl.lit(EXTERNAL_ID.heading), key="external_id",
+        value="external_id", ok=True, shared=True,
+    )  # fmt: skip
     return _duplicates(claims)
 
 
@@ -24,28 +28,74 @@ def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     """Every value that a row would newly take.
 
     `rows`: the checked rows with `ok` and what their users have (`id`, `was_…`); `users`: the snapshot's, with keys.
-    Gives `column`, `row`, `ok`, `value`, `key`, `shared` (whether another row asks for it too), `holder` (id of the user
-    who has it now, null for none) and `released_by` (the row by which that user would give it up, null if they keep it).
+    Gives `column`, `space` (within which the value is unique), `row`, `ok`, `value`, `key`, `shared` (whether another row
+    asks for it too), `holder` (id of the user who has it now, null for none), `held_as` (the column in which they have it)
+    and `released_by` (the row by which that user would give it up, null if they keep it). A value that a user holds both as
+    EMAIL and as USERNAME gives two claims.
     """
-    return pl.concat([_of_column(rows, users, column) for column in KEYED])
+    moving = {column: _moving(rows, column) for column in KEYED}
+    crossing = _crossing(moving[EMAIL], moving[USERNAME])
+    own = [_of_column(moving[column], users, column, crossing) for column in KEYED]
+    return pl.concat([*own, *(_across(moving, users, *pair) for pair in _SIGN_IN_NAMES)])
 
 
-def _of_column(rows: pl.DataFrame, users: pl.DataFrame, column: Column) -> pl.DataFrame:
-    key, was = pl.col(column.key), pl.col(f"was_{column.key}")
-    moving = rows.filter(key.is_not_null(), key.ne_missing(was))
-    claims = moving.select(
-        "row", "ok", column=pl.lit(column.heading), value=column.field, key=key, shared=key.is_duplicated()
-    )
+def _moving(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
+    key = pl.col(column.key)
+    return rows.filter(key.is_not_null(), key.ne_missing(pl.col(f"was_{column.key}")))
+
+
+def _crossing(emails: pl.DataFrame, usernames: pl.DataFrame) -> pl.Series:
+    """The rows that newly ask as EMAIL for what another row newly asks for as USERNAME, and those others."""
+    addresses = _like_addresses(usernames, USERNAME).select("row", key=USERNAME.key)
+    both = emails.select(other="row", key=EMAIL.key).join(addresses, on="key").filter(pl.col("row") != pl.col("other"))
+    return pl.concat([both["row"], both["other"]]).unique()
+
+
+def _like_addresses(frame: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """Those that can equal an e-mail address: few usernames can, so few are compared."""
+    return frame.filter(pl.col(column.key).str.contains("@", literal=True))
+
+
+def _of_column(moving: pl.DataFrame, users: pl.DataFrame, column: Column, crossing: pl.Series) -> pl.DataFrame:
+    key = pl.col(column.key)
+    shared = key.is_duplicated()
+    if column in (EMAIL, USERNAME):
+        shared |= pl.col("row").is_in(crossing.implode())
+    claims = _claims(moving, column, shared)
     holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
-    releases = moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
-    return claims.join(holders, on="key", how="left").join(releases, on="holder", how="left")
+    held = claims.join(holders, on="key", how="left").with_columns(held_as=pl.lit(column.heading))
+    return held.join(_releases(moving), on="holder", how="left")
+
+
+def _claims(moving: pl.DataFrame, column: Column, shared: pl.Expr) -> pl.DataFrame:
+    space = _SPACE if column in (EMAIL, USERNAME) else column.heading
+    return moving.select(
+        "row", "ok", column=pl.lit(column.heading), space=pl.lit(space), value=column.field,
+        key=pl.col(column.key), shared=shared,
+    )  # fmt: skip
+
+
+def _releases(moving: pl.DataFrame) -> pl.DataFrame:
+    return moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
+
+
+def _across(moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Column, held_as: Column) -> pl.DataFrame:
+    """The claims of one column to what another user has in the other; whether rows share it is said where they ask."""
+    asking, having = moving[column].with_columns(own="id"), users.select(holder="id", key=held_as.key)
+    if column is USERNAME:
+        asking = _like_addresses(asking, USERNAME)
+    else:
+        having = having.filter(pl.col("key").str.contains("@", literal=True))
+    claims = _claims(asking, column, pl.lit(False)).with_columns(own=asking["own"])
+    held = claims.join(having, on="key").filter(pl.col("own").ne_missing(pl.col("holder"))).drop("own")
+    return held.with_columns(held_as=pl.lit(held_as.heading)).join(_releases(moving[held_as]), on="holder", how="left")
 
 
 def refused(claims: pl.DataFrame) -> pl.Series:
     """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
     sound = claims.filter("ok")
     kept = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
-    contested = sound.filter("shared").filter(pl.len().over("column", "key") > 1)
+    contested = sound.filter("shared").filter(pl.col("row").n_unique().over("space", "key") > 1)
     return pl.concat([kept["row"], contested["row"]]).unique()
 
 
@@ -76,13 +126,14 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     clashing = claims.filter("shared")
     if clashing.is_empty():
         return problems.frame()
-    sound = (pl.col("ok").sum().over("column", "key") > 1) | ~pl.col("ok")
-    groups = clashing.sort("row").group_by("column", "key").agg(
+    sound = (pl.col("row").filter("ok").n_unique().over("space", "key") > 1) | ~pl.col("ok")
+    groups = clashing.select("space", "key", "row").unique().sort("row").group_by("space", "key").agg(
         pl.col("row").head(_OTHERS_NAMED + 1).alias("rows"), pl.len().alias("many")
     )  # fmt: skip
     return (
         clashing.filter(sound)
-        .join(groups, on=["column", "key"], how="left")
+        .join(groups, on=["space", "key"], how="left")
+        .filter(pl.col("many") > 1)
         .with_columns(
             others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED)
         )
@@ -116,8 +167,14 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
         "column",
         "value",
         pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status).alias("detail"),
-        _same_person().fill_null("").alias("hint"),
-    )  # fmt: skip
+        pl.concat_str(_across_columns(), _same_person().fill_null(""), separator=" ").str.strip_chars().alias("hint"),
+    ).unique(["row", "column"], keep="first", maintain_order=True)  # fmt: skip
+
+
+def _across_columns() -> pl.Expr:
+    """What to say if the holder has the value in the other column of sign-in names."""
+    said = pl.format("It is their {}, and people sign in with either, so no two users may share one.", "held_as")
+    return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(said)
 
 
 def _same_person() -> pl.Expr:

@@ -83,9 +83,16 @@ def _with_keys(users: pl.DataFrame, wanted: Sequence[Column]) -> pl.DataFrame:
 
 def _asked(rows: pl.DataFrame, column: Column) -> bool:
     """Whether some row names a key that is not its own user's: of no other must it be known whose it is."""
+    if column is columns.EMAIL and "supervisor_email" in rows.columns and not rows.is_empty():
+        return True
+    # People sign in with either, so a new one of one column may be what somebody has in the other (M4).
+    names = (columns.EMAIL, columns.USERNAME)
+    return any(_moves(rows, other) for other in (names if column in names else (column,)))
+
+
+def _moves(rows: pl.DataFrame, column: Column) -> bool:
     key = rows[column.key]
-    named = column is columns.EMAIL and "supervisor_email" in rows.columns and not rows.is_empty()
-    return named or bool((key.is_not_null() & key.ne_missing(rows[f"was_{column.key}"])).any())
+    return bool((key.is_not_null() & key.ne_missing(rows[f"was_{column.key}"])).any())
 
 
 def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:

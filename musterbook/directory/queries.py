@@ -97,6 +97,10 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
     asked = {"external_id": [text.clean(cells["external_id"])]}
     for column in columns.KEYED:
         asked[column.key] = [keys.keys(text.clean(cells[column.field]))]
+    # People sign in with either, so it must be known who has one as the other (M4); few usernames can be an address.
+    emails, usernames = asked[columns.EMAIL.key][0], asked[columns.USERNAME.key][0]
+    asked[columns.USERNAME.key].append(emails)
+    asked[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
     if columns.SUPERVISOR_EMAIL in table.present:
         asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"])))
     seeds, parameters = [], list[int | str | list[str]]()

@@ -166,3 +166,45 @@ def test_the_outcome_does_not_depend_on_the_order_of_rows() -> None:
 def test_a_row_takes_over_what_a_user_of_this_file_gives_up() -> None:
     made = planned(row(CY, EMAIL="c@a.example"), row("E", EMAIL="CY@a.example"))
     assert written(made, "E")["email"] == "CY@a.example" and made.updated["vacates"].to_list() == [True]
+
+
+def test_a_username_that_is_anothers_email_is_taken_and_the_other_way_round() -> None:
+    made = planned(row(CY, USERNAME="DEE@a.example"))
+    assert messages(made.problems) == [
+        (
+            "USERNAME “DEE@a.example” belongs to Dee Ruiz (D, Active). Use another value, or change theirs too."
+            " It is their EMAIL, and people sign in with either, so no two users may share one."
+        )
+    ]
+    of = agency(D={"username": "boss@a.example"})
+    assert told(planned(row(CY, EMAIL="boss@A.example"), of=of).problems) == [(2, "taken", "EMAIL")]
+
+
+def test_ones_own_email_may_be_ones_username() -> None:
+    assert outcomes(
+        planned(row(CY, USERNAME="cy@a.example"), row("E", USERNAME="e@a.example", EMAIL="e@a.example"))
+    ) == [
+        "updated",
+        "added",
+    ]
+
+
+def test_a_sign_in_name_that_its_holder_gives_up_in_the_same_file_may_be_taken_in_the_other_column() -> None:
+    made = planned(row(CY, USERNAME="dee@a.example"), row(DEE, EMAIL="dee2@a.example"))
+    assert outcomes(made) == ["updated", "updated"]
+
+
+def test_a_sign_in_name_that_its_holder_only_moves_to_the_other_column_is_not_given_up() -> None:
+    made = planned(row(CY, USERNAME="dee@a.example"), row(DEE, EMAIL="dee2@a.example", USERNAME="dee@a.example"))
+    assert outcomes(made) == ["errored", "errored"]
+    assert codes(made.problems) == ["duplicate-in-file", "taken", "duplicate-in-file"]
+
+
+def test_two_rows_that_ask_for_one_sign_in_name_in_different_columns_are_both_errors() -> None:
+    made = planned(row(CY, USERNAME="n@n.example"), row("E", EMAIL="N@n.example"))
+    assert told(made.problems) == [(2, "duplicate-in-file", "USERNAME"), (3, "duplicate-in-file", "EMAIL")]
+
+
+def test_who_holds_a_name_in_both_columns_is_named_once() -> None:
+    made = planned(row(CY, USERNAME="dee@a.example"), of=agency(D={"username": "dee@a.example"}))
+    assert told(made.problems) == [(2, "taken", "USERNAME")]

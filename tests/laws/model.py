@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 
 from musterbook.core.policy import Mode
 from musterbook.core.vocabulary import Role
@@ -42,6 +43,11 @@ def meant(cell: str) -> str:
         return text[2:-1].strip(_UNSEEN)
     bare = text.lstrip("'")
     return text[1:] if text.startswith("'") and bare[:1] in ("=", "+", "-", "@") and bare else text
+
+
+def _space(heading: str) -> tuple[str, ...]:
+    """The columns within which a value is unique: sign-in names share one namespace (M4)."""
+    return ("EMAIL", "USERNAME") if heading in ("EMAIL", "USERNAME") else (heading,)
 
 
 @dataclass
@@ -136,6 +142,9 @@ class _Model:
             line.problems.add(("above-your-role", "ROLE"))
         if new and new != was and not new.permissions <= mine:
             line.problems.add(("above-your-role", "ROLE"))
+        moved = line.person and line.person.registered and line.asks("EMAIL") is not None
+        if moved and "credentials.manage" not in mine:
+            line.problems.add(("registered-address", "EMAIL"))
         if line.person == operator:
             if operator.active and line.values.get("STATUS") == "Inactive":
                 line.problems.add(("own-account", "STATUS"))
@@ -170,7 +179,10 @@ class _Model:
     def _shared(self, line: _Line) -> list[str]:
         """The columns whose value another row newly asks for too; a sound row is troubled by sound rows alone."""
         others = [one for one in (self.sound_alone if line in self.sound_alone else self.lines) if one is not line]
-        return [h for h in KEYED if line.asks(h) is not None and any(one.asks(h) == line.asks(h) for one in others)]
+        return [
+            h for h in KEYED
+            if line.asks(h) is not None and any(one.asks(other) == line.asks(h) for one in others for other in _space(h))
+        ]  # fmt: skip
 
     def _taken(self, line: _Line, failed: set[int]) -> list[str]:
         """The columns whose value somebody has who keeps it in the end."""
@@ -180,10 +192,11 @@ class _Model:
         found = []
         for heading in KEYED:
             asked = line.asks(heading)
-            for person in self.known.values():
-                if asked is not None and key(person.values[heading]) == asked:
+            for person, held_as in product(self.known.values(), _space(heading)):
+                own = person == line.person and held_as != heading
+                if asked is not None and key(person.values[held_as]) == asked and not own:
                     mover = moving.get(person.external_id)
-                    if not mover or mover.asks(heading) is None:
+                    if not mover or mover.asks(held_as) is None:
                         found.append(heading)
         return found
 

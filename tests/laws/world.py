@@ -152,7 +152,7 @@ def _person(number: int, style: int, role: int, off: bool, boss: int) -> Person:
         "FIRST_NAME": _NAMES[style % len(_NAMES)],
         "LAST_NAME": "Ruiz",
         "STATUS": "Inactive" if off else "Active",
-        "USERNAME": f"Straße{number}" if odd else f"name{number}",
+        "USERNAME": f"Straße{number}" if odd else f"u{number}@a.example" if style == 10 else f"name{number}",
         "ROLE": WORDS.roles[role].name,
         "LOCATION": "" if style % 2 else "North",
         "RANK": ("", "Captain", "Sergeant")[style % 3],
@@ -214,6 +214,13 @@ def _take_stored(rows: dict[int, Row], people: tuple[Person, ...], i: int, j: in
 
 def _fresh(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, k: int) -> None:
     _at(rows, i)[KEYED[k % 3]] = f"new{j % 3}@a.example"
+
+
+def _cross(rows: dict[int, Row], people: tuple[Person, ...], i: int, j: int, k: int) -> None:
+    """One sign-in name as the other: of another row, or of somebody whom the directory has."""
+    pair = [("EMAIL", "USERNAME"), ("USERNAME", "EMAIL")][k % 2]
+    other = people[j % len(people)].values if people and k % 3 else _at(rows, j)
+    _at(rows, i)[pair[0]] = other[pair[1]]
 
 
 _WRONG = (
@@ -308,8 +315,8 @@ def _dressed(rows: dict[int, Row], _people: tuple[Person, ...], i: int, j: int, 
 
 
 _HAPPENINGS: tuple[Happening, ...] = (
-    _swap, _swap, _rotate, _rotate, _take, _take_stored, _fresh, _misspell, _repeat, _leave_out, _leave_out, _add, _add,
-    _status, _role, _supervisor, _supervisor, _stored_supervisor, _strange_supervisor, _round, _upside_down, _optional,
+    _swap, _swap, _rotate, _rotate, _take, _take_stored, _fresh, _cross, _cross, _misspell, _repeat, _leave_out, _leave_out, _add,
+    _add, _status, _role, _supervisor, _supervisor, _stored_supervisor, _strange_supervisor, _round, _upside_down, _optional,
     _optional, _name, _dressed,
 )  # fmt: skip
 
