@@ -1,5 +1,7 @@
 """What each mail says: one text a kind, its first line the subject; the HTML says the same."""
 
+import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,20 +19,25 @@ KINDS = (
     "locked",
 )  # fmt: skip
 """All kinds of mails; each has a text in templates/mail."""
+_LINK = re.compile(
+    r"[/\\:@]|^www\.|\.(?:[a-z]{2}|com|net|org|edu|gov|int|mil|biz|info|app|dev|cloud|club|link|live|online|page|shop|site|top|xyz)$"
+)
+"""What mail programs make a link of: an address, or a word that ends like a domain."""
 _LINKED: dict[str, links.Kind] = {"invitation": "invitation", "reset": "reset"}
 
 
 def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
     """The mail as it leaves at that time; `user` is as the directory has them now, with agency, role and account."""
     template: Any = get_template(f"mail/{mail.kind}.txt")
-    told = template.template.render(Context(_about(mail, user), autoescape=False))
-    subject, _, text = told.strip().partition("\n")
+    about = _about(mail, user)
+    written = template.template.render(Context(about, autoescape=False))
+    subject, _, text = written.strip().partition("\n")
     paragraphs = [paragraph for paragraph in text.strip().split("\n\n") if paragraph]
     message = EmailMultiAlternatives(
         subject.strip(), text.strip() + "\n", settings.MUSTER_MAIL_FROM, [mail.to], headers=_headers(mail, at)
     )
     html = get_template("mail/layout.html").render(
-        {"subject": subject, "paragraphs": paragraphs, "agency": user.agency}
+        {"subject": subject, "paragraphs": paragraphs, "agency": about["agency"]}
     )
     message.attach_alternative(html, "text/html")
     return message
@@ -39,16 +46,24 @@ def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
 def _about(mail: Mail, user: User) -> dict[str, Any]:
     agency = user.agency
     kind = _LINKED.get(mail.kind)
+    name = f"{user.first_name} {user.last_name}"
     return {
-        "name": f"{user.first_name} {user.last_name}",
-        "user": user,
-        "agency": agency,
+        "expires_at": user.invitation_expires_at,
+        "greeting": "Hello," if looks_like_link(name) else f"Hello {name},",
+        "username": "" if looks_like_link(user.username) and user.username != user.email else user.username,
+        "agency": {"name": agency.slug if looks_like_link(agency.name) else agency.name},
         "happened_at": mail.created_at,
         "link": links.url(user, kind) if kind else "",
         "hours": int(links.RESET_LASTS.total_seconds() // 3600),
         "sign_in": f"{settings.MUSTER_URL}/{agency.slug}/sign-in",
         "forgotten": f"{settings.MUSTER_URL}/{agency.slug}/forgotten-password",
     }
+
+
+def looks_like_link(text: str) -> bool:
+    """Say whether a mail program could make a link of a word of this text, which somebody outside has written."""
+    words = unicodedata.normalize("NFKC", text).casefold().replace("。", ".").split()
+    return any(_LINK.search(word.strip(".,;!?()[]<>\"'“”")) for word in words)
 
 
 def _headers(mail: Mail, at: datetime) -> dict[str, str]:

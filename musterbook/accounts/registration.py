@@ -17,6 +17,8 @@ from musterbook.directory import locks, trail
 from musterbook.directory.models import Agency, Mail, User
 from musterbook.directory.trail import Act
 
+ADDRESS_SETTLES = timedelta(days=1)
+"""A reset that a user asks for goes to no address that is younger: who changed it could use it to get in."""
 _AGAIN_AFTER = timedelta(minutes=5)
 """Who asks for a reset again so soon gets no second mail."""
 
@@ -30,11 +32,14 @@ class CannotReset(Exception):
 
 
 def named(agency: Agency, name: str) -> User | None:
-    """The user of the agency with that username, or else with that e-mail address."""
+    """Find the user of the agency with that email address, or else with that username.
+
+    No import gives one user the address of another as a username (M4). Where an older version did, the address decides.
+    """
     # No database holds the character NUL, and PostgreSQL cannot be asked for it.
     key = keys.key(name.strip().replace("\0", "\1"))
     found = User.objects.filter(agency=agency).filter(Q(username_key=key) | Q(email_key=key))
-    users = sorted(found.select_related("agency", "role", "account")[:2], key=lambda user: user.username_key != key)
+    users = sorted(found.select_related("agency", "role", "account")[:2], key=lambda user: user.email_key != key)
     return users[0] if users else None
 
 
@@ -103,14 +108,20 @@ def ask_reset(agency: Agency, name: str, act: Act) -> None:
     Says nothing of whether there is anybody, and does as much for nobody.
     """
     user = named(agency, name)
-    can = user is not None and user.active
+    can = user is not None and _may_ask(user, act.at)
     with transaction.atomic():
         trail.tell(agency, act, kinds.RESET_ASKED, user, outcome="" if can else kinds.FAILED)
-        if user is None or not user.active:
+        if user is None or not can:
             return
         kind = "reset" if user.registered_at else "invitation"
         if not Mail.objects.filter(user=user, kind=kind, created_at__gt=act.at - _AGAIN_AFTER).exists():
             post(user, kind, act.at)
+
+
+def _may_ask(user: User, at: datetime) -> bool:
+    """Say whether a reset may go to the user's address because somebody at the sign-in page asked for it."""
+    changed = user.email_changed_at
+    return user.active and not (user.registered_at and changed and changed + ADDRESS_SETTLES > at)
 
 
 def reset(agency: Agency, token: str, password: str, act: Act) -> Account:

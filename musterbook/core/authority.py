@@ -3,9 +3,12 @@
 import polars as pl
 
 from musterbook.core import problems
-from musterbook.core.columns import ROLE, STATUS
+from musterbook.core.columns import EMAIL, ROLE, STATUS
 from musterbook.core.policy import Operator
 from musterbook.core.vocabulary import Vocabulary
+
+CREDENTIALS = "credentials.manage"
+"""The permission to decide how another user signs in. A reset goes to a user's address, so a new address decides it too."""
 
 
 def roles_above(operator: Operator | None, vocabulary: Vocabulary) -> list[int]:
@@ -31,6 +34,7 @@ def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabul
             above_role(rows.filter(theirs), "The user's role has permissions that yours has not, so you may not change them."),
             above_role(rows.filter(assigned & ~theirs.fill_null(False)),
                        "The row assigns a role with permissions that yours has not."),
+            _registered_address(rows, operator),
             _own_account(rows, operator, vocabulary),
         ]
     )  # fmt: skip
@@ -39,6 +43,13 @@ def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabul
 def above_role(rows: pl.DataFrame, sentence: str) -> pl.DataFrame:
     """The problem `above-your-role` for each of the rows."""
     return _said(rows, "above-your-role", ROLE.heading, sentence)
+
+
+def _registered_address(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
+    """The rows that change the address of a user who has registered, if the operator may not manage credentials."""
+    moved = pl.col("email_key").is_not_null() & pl.col("email_key").ne_missing(pl.col("was_email_key"))
+    barred = pl.lit(CREDENTIALS not in operator.permissions) & pl.col("was_registered").fill_null(False) & moved
+    return _said(rows.filter(barred), "registered-address", EMAIL.heading, CREDENTIALS)
 
 
 def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary) -> pl.DataFrame:

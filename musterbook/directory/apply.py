@@ -7,7 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
-from musterbook.core import changes, columns
+from musterbook.core import changes, columns, keys
 from musterbook.core.plan import Plan
 from musterbook.directory import frames, models, search, trail
 from musterbook.directory.trail import Act
@@ -58,6 +58,7 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails:
                 written(done)
         for part in itertools.chain(_parts(updated.filter(_otherwise(_KEYED))), _parts(added, order)):
             search.follow(agency, part)
+        _note_new_addresses(plan.updated, act.at)
         _end_access(plan, act.at)
         trail.append(agency, act, _events(plan, added, order), of=of)
         if mails:
@@ -124,6 +125,13 @@ def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
         managed_by=pl.lit(""),
         created_at=pl.lit(frames.stamp(act.at)),
     )
+
+
+def _note_new_addresses(updated: pl.DataFrame, at: datetime) -> None:
+    """Keep when the address of a registered user changed, so that no reset goes to a new address at once."""
+    changed = updated.filter("was_registered", pl.col("email") != pl.col("was_email"))
+    moved = changed.filter(changed["email_key"] != keys.keys(changed["was_email"]))
+    frames.update(models.User, moved.select("id", email_changed_at=pl.lit(frames.stamp(at))))
 
 
 def _end_access(plan: Plan, at: datetime) -> None:

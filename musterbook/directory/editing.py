@@ -26,7 +26,7 @@ EXEMPT = "X_EXEMPT"
 """Beside the thirteen columns: whether synchronize imports keep the user; "yes" or "", as the export has it."""
 EXEMPT_PERMISSION = "users.synchronize"
 
-_REFUSALS = ("above-your-role", "own-account", "last-administrator")
+_REFUSALS = ("above-your-role", "registered-address", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
 
 Row = Mapping[str, str]

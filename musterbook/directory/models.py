@@ -121,6 +121,8 @@ class User(models.Model):
     locked_at = models.DateTimeField(null=True)
     reset_at = models.DateTimeField(null=True)
     """When a reset of the password was asked for that is not done yet."""
+    email_changed_at = models.DateTimeField(null=True)
+    """When the address last changed while the user was registered. A reset goes to no address younger than a day."""
     access_ended_at = models.DateTimeField(null=True)
     """When the user last lost access: sessions, links and tokens from before it are void."""
 
