@@ -20,7 +20,7 @@ from django.db import Error, close_old_connections, connection
 
 from musterbook import alerts, logfile, memory
 from musterbook.accounts import limits, lockout, outbox, strangers
-from musterbook.directory import progressing, queue, waiting_files
+from musterbook.directory import ending, progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
 
 _LOG = logging.getLogger(__name__)
@@ -140,6 +140,7 @@ _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
     logfile.tidy,
     waiting_files.forget_old,
     lockout.unlock_due,
+    ending.submit_due,
     strangers.tell_repeated,
     limits.forget_old,
     _clear_sessions,

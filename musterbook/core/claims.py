@@ -91,6 +91,29 @@ def _across(moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Col
     return held.with_columns(held_as=pl.lit(held_as.heading)).join(_releases(moving[held_as]), on="holder", how="left")
 
 
+def never_handed_over(claims: pl.DataFrame) -> pl.DataFrame:
+    """The claims of an agency in which a sign-in name rests before another user has it: giving it up frees it for nobody."""
+    released_by = pl.when(pl.col("space") != _SPACE).then("released_by")
+    return claims.with_columns(released_by=released_by)
+
+
+def resting(rows: pl.DataFrame, names: pl.DataFrame | None) -> pl.DataFrame:
+    """The problem of every row that newly takes a sign-in name which another user gave up not long ago.
+
+    Source: CJIS Security Policy, IA-4 (identifiers are not used again for a year). `names`: snapshot.RESTING.
+    """
+    if names is None or names.is_empty():
+        return problems.frame()
+    found = [_taking(_moving(rows, column), names, column) for column in (EMAIL, USERNAME)]
+    return pl.concat(found).unique(["row", "column"], keep="first", maintain_order=True)
+
+
+def _taking(moving: pl.DataFrame, names: pl.DataFrame, column: Column) -> pl.DataFrame:
+    taken = moving.join(names, left_on=column.key, right_on="key").filter(pl.col("id").ne_missing(pl.col("user_id")))
+    blank = dict.fromkeys(("detail", "hint"), pl.lit(""))
+    return taken.select("row", code=pl.lit("resting-name"), column=pl.lit(column.heading), value=column.field, **blank)
+
+
 def refused(claims: pl.DataFrame) -> pl.Series:
     """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
     sound = claims.filter("ok")

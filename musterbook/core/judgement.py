@@ -66,7 +66,8 @@ class _Bench:
         rows = self.matched.rows
         inactive, notes = groups.inactive(rows, self.matched.same, self.vocabulary)
         forbidden = authority.forbidden(rows, self.policy.operator, self.vocabulary)
-        found = pl.concat([self.matched.problems, claims.repeated_ids(rows), inactive, forbidden])
+        resting = claims.resting(rows, self.matched.resting)
+        found = pl.concat([self.matched.problems, claims.repeated_ids(rows), inactive, forbidden, resting])
         shifted = self.table.faults.filter(pl.col("code") == "cell-count")["row"]
         judged = rows.with_columns(
             ok=~pl.col("row").is_in(found["row"].implode()), shifted=pl.col("row").is_in(shifted.implode())
@@ -77,6 +78,8 @@ class _Bench:
         """The rows judged on the final state (M5–M8, M11) to the fixed point: `ok`, `vacates`; and the problems found."""
         users = self.matched.users
         asked = claims.of(rows, users)
+        if self.matched.resting is not None:
+            asked = claims.never_handed_over(asked)
         failed = claims.cascade(asked, claims.refused(asked))
         sound = rows.filter("ok", ~pl.col("row").is_in(failed.implode()))
         last = authority.last_administrators(sound, users, self.vocabulary)

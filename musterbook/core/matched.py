@@ -36,13 +36,14 @@ class Matched:
     `users`: the snapshot's, with the keys that some row asks for; `same`: the settled rows (settled.SCHEMA); `rows`: all
     others, as checked (`status` as `active`) and with every value as it would be in the end, the user whom each means (`id`
     and what they are, `was_…`; null for a new one), and `differs`: whether any value but the supervisor changes; `problems`:
-    what checking found.
+    what checking found; `resting`: the snapshot's.
     """
 
     users: pl.DataFrame
     same: pl.DataFrame
     rows: pl.DataFrame
     problems: pl.DataFrame
+    resting: pl.DataFrame | None = None
 
 
 def match(table: Table, snapshot: Snapshot) -> Matched:
@@ -65,7 +66,7 @@ def match(table: Table, snapshot: Snapshot) -> Matched:
         same = same.join(again, on="row", how="anti", maintain_order="left")
         rows = _beside(checked, snapshot.users)
     users = _with_keys(snapshot.users, [column for column in columns.KEYED if _asked(rows, column)])
-    return Matched(users, same, _with_finals(rows, checked), checked.problems)
+    return Matched(users, same, _with_finals(rows, checked), checked.problems, snapshot.resting)
 
 
 def _both(one: CheckedTable, other: CheckedTable) -> CheckedTable:

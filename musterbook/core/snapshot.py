@@ -26,6 +26,9 @@ SCHEMA = {
 }
 """The columns of a snapshot's users: one row each, text without nulls, ids null where there is none."""
 
+RESTING = {"key": pl.String, "user_id": pl.Int64}
+"""The columns of a snapshot's resting names: the key, and the user who had it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -38,3 +41,5 @@ class Snapshot:
 
     users: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    resting: pl.DataFrame | None = None
+    """The sign-in names that users gave up not long ago (RESTING), which nobody else may have yet; None: any may at once."""

@@ -108,6 +108,8 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
         agency.sends_mail = told.mail
     if told.mails_off is not None:
         agency.mails_off = list(told.mails_off)
+    if told.notice is not None:
+        agency.sign_in_notice = told.notice
     if told.limit is not None:
         limit = told.limit
         agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
@@ -200,6 +202,7 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),
+        "sign_in_notice": " / ".join(agency.sign_in_notice.splitlines()),
         **{name: str(getattr(agency, name)) for name in ACCOUNTS},
         "second_factor": "true" if agency.second_factor else "false",
     }

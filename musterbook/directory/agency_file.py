@@ -26,6 +26,7 @@ SETTINGS = (
     "mail",
     "mails_off",
     "accounts",
+    "sign_in_notice",
     "sign_on",
     "roles",
     "ranks",
@@ -42,6 +43,8 @@ ACCOUNTS = {
     "lock_minutes": (0, 525_600),
     "idle_minutes": (1, 720),
     "sessions_most": (1, 100),
+    "unused_days": (0, 3650),
+    "reuse_days": (0, 3650),
 }
 """What can be set about accounts, and from what to what; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
@@ -78,6 +81,17 @@ def read_country(text: str) -> str | None:
     return country if not country or country in phonenumbers.SUPPORTED_REGIONS else None
 
 
+NOTICE_LONGEST = 4000
+NOTICE = f"Write plain text of at most {NOTICE_LONGEST:,} characters. Leave it blank for no notice."
+
+
+def read_notice(text: str) -> str | None:
+    """Read a notice of several lines as it is kept; None if it is too long or holds a character that no text needs."""
+    lines = [line.rstrip() for line in unicodedata.normalize("NFC", text).strip().splitlines()]
+    fit = sum(map(len, lines)) + len(lines) <= NOTICE_LONGEST and not any(ILLEGAL.search(line) for line in lines)
+    return "\n".join(lines) if fit else None
+
+
 @dataclass(frozen=True, slots=True)
 class AgencyFile:
     """What an agency file says. Of roles, ranks and groups None means that it says nothing; ids in them are 0.
@@ -90,6 +104,8 @@ class AgencyFile:
     country: str | None = None
     limit: DeactivationLimit | None = None
     mail: bool | None = None
+    notice: str | None = None
+    """What everybody reads before they sign in."""
     mails_off: tuple[str, ...] | None = None
     """Those of MAILS that do not leave."""
     accounts: Mapping[str, int] = field(default_factory=dict)
@@ -135,6 +151,7 @@ class _Reading:
             country=self._country(told) if "default_country" in told else None,
             limit=self._limit(told["deactivation_limit"]) if "deactivation_limit" in told else None,
             mail=self._flag(told, "mail", "the file") if "mail" in told else None,
+            notice=self._notice(told["sign_in_notice"]) if "sign_in_notice" in told else None,
             mails_off=self._mails_off(told["mails_off"]) if "mails_off" in told else None,
             **self._accounts(told.get("accounts", {})),
             sign_on=sign_on_file.read(told["sign_on"], self.problems) if "sign_on" in told else None,
@@ -176,6 +193,12 @@ class _Reading:
             self.problems.append(f"mails_off is {told!r}: write a list of any of these: {', '.join(MAILS)}.")
             return ()
         return tuple(kind for kind in MAILS if kind in told)
+
+    def _notice(self, told: object) -> str:
+        notice = read_notice(told) if isinstance(told, str) else None
+        if notice is None:
+            self.problems.append(f"sign_in_notice: {NOTICE}")
+        return notice or ""
 
     def _country(self, told: Mapping[str, Any]) -> str:
         country = read_country(str(told["default_country"]))

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from musterbook.core.policy import Operator
 from musterbook.directory import agencies, locks, models, permissions, roles, vocabularies
-from musterbook.directory.agency_file import ACCOUNTS, MAILS, MOST, read_country
+from musterbook.directory.agency_file import ACCOUNTS, MAILS, MOST, NOTICE, read_country, read_notice
 from musterbook.directory.roles import Told
 from musterbook.directory.trail import Act
 from musterbook.directory.vocabularies import Unfit
@@ -68,6 +68,13 @@ def bounds(name: str) -> str:
     return f"Write a {'' if name == 'limit_percent' else 'whole '}number from {least} to {most:,}."
 
 
+def _notice(name: str, value: object) -> str:
+    notice = read_notice(str(value))
+    if notice is None:
+        raise Unfit(name, NOTICE)
+    return notice
+
+
 def _flag(_: str, value: object) -> bool:
     return bool(value)
 
@@ -83,6 +90,7 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "name": _name,
     "default_country": _country,
     **dict.fromkeys((*LIMITS, *ACCOUNTS), _number),
+    "sign_in_notice": _notice,
     "sends_mail": _flag,
     "second_factor": _flag,
     "mails_off": _kinds,

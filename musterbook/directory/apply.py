@@ -59,6 +59,7 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails:
         for part in itertools.chain(_parts(updated.filter(_otherwise(_KEYED))), _parts(added, order)):
             search.follow(agency, part)
         _note_new_addresses(plan.updated, act.at)
+        _keep_released_names(plan.updated, agency, act.at)
         _end_access(plan, act.at)
         trail.append(agency, act, _events(plan, added, order), of=of)
         if mails:
@@ -132,6 +133,18 @@ def _note_new_addresses(updated: pl.DataFrame, at: datetime) -> None:
     changed = updated.filter("was_registered", pl.col("email") != pl.col("was_email"))
     moved = changed.filter(changed["email_key"] != keys.keys(changed["was_email"]))
     frames.update(models.User, moved.select("id", email_changed_at=pl.lit(frames.stamp(at))))
+
+
+def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datetime) -> None:
+    """Keep the sign-in names that users gave up, and when, where the agency lets names rest (`reuse_days`)."""
+    if not agency.reuse_days:
+        return
+    for field in ("email", "username"):
+        changed = updated.filter(pl.col(field) != pl.col(f"was_{field}"))
+        given_up = changed.select(user_id="id", key=keys.keys(changed[f"was_{field}"]), now=f"{field}_key")
+        rows = given_up.filter(pl.col("key") != pl.col("now")).drop("now")
+        stamped = rows.with_columns(agency_id=pl.lit(agency.pk), released_at=pl.lit(frames.stamp(at)))
+        frames.insert(models.ReleasedName, stamped.with_columns(id=frames.new_ids(models.ReleasedName, rows.height)))
 
 
 def _end_access(plan: Plan, at: datetime) -> None:

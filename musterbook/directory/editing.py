@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 import polars as pl
 from django.db import transaction
@@ -25,6 +25,10 @@ PERMISSION = "users.edit"
 EXEMPT = "X_EXEMPT"
 """Beside the thirteen columns: whether synchronize imports keep the user; "yes" or "", as the export has it."""
 EXEMPT_PERMISSION = "users.synchronize"
+ENDS_ON = "X_ENDS_ON"
+"""The last day on which the user has access, as 2026-12-31, or "" for no end."""
+MARKS = {EXEMPT: "exempt", ENDS_ON: "ends_on"}
+"""What is kept of a user in addition to the thirteen columns, and the name of its field."""
 
 _REFUSALS = ("above-your-role", "registered-address", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
@@ -89,7 +93,7 @@ def row_of(user: models.User) -> dict[str, str]:
         column.heading: told[column.field] if column.field in told else getattr(user, column.field)
         for column in columns.COLUMNS
     }
-    return row | {EXEMPT: "yes" if user.exempt else ""}
+    return row | {EXEMPT: "yes" if user.exempt else "", ENDS_ON: user.ends_on.isoformat() if user.ends_on else ""}
 
 
 def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
@@ -109,7 +113,7 @@ def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
         ]
         if conflicts:
             return Came(user, conflicts=conflicts)
-        return _changed(user, {**now, **mine}, now[EXEMPT], act, operator)
+        return _changed(user, {**now, **mine}, now, act, operator)
 
 
 def _is_mine(heading: str, value: str, shown: Row) -> bool:
@@ -130,7 +134,9 @@ def _with_status(user: models.User, status: str, act: Act) -> Came:
     with _turn(user.agency):
         operator = _operator(user.agency, act, PERMISSION)
         now = row_of(find(user.agency, user.pk))
-        return _changed(user, {**now, columns.STATUS.heading: status}, now[EXEMPT], act, operator)
+        # Reactivated after the last day, the user would lose access again the next day.
+        ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < act.at.date() else {}
+        return _changed(user, {**now, **ends, columns.STATUS.heading: status}, now, act, operator)
 
 
 def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None) -> Came:
@@ -146,39 +152,66 @@ def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None)
         if there:
             again = plan.counts["unchanged"] == 1 and there.created_at > act.at - _SENT_TWICE
             return Came(find(agency, there.pk), there=not again)
+        marks = {ENDS_ON: ("", row[ENDS_ON])} if row.get(ENDS_ON) else {}
+        came = _with_marks(came, marks, act)
         if came.problems:
             return _refused(agency, None, came, act)
         _write(plan, agency, act, mails)
         added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
+        _mark(added, marks, act)
         return Came(find(agency, added.pk), came.changes, notes=came.notes)
 
 
-def _changed(user: models.User, row: Row, exempt: str, act: Act, operator: Operator | None) -> Came:
-    """Writes the row of a user there is; `exempt`: as it is now."""
+def _changed(user: models.User, row: Row, now: Row, act: Act, operator: Operator | None) -> Came:
+    """Writes the row of a user there is; `now`: the row as the user is now."""
     came, plan = _planned(user.agency, row, operator)
-    other = row[EXEMPT] != exempt
-    if other:
+    marks = {mark: (now[mark], row[mark]) for mark in MARKS if row[mark] != now[mark]}
+    if EXEMPT in marks:
         _operator(user.agency, act, EXEMPT_PERMISSION)
-        came = _with_exempt(user, came, operator)
+    if marks:
+        came = _below(user, came, operator)
+    came = _with_marks(came, marks, act)
     if came.problems:
         return _refused(user.agency, user, came, act)
     changes = dict(came.changes or {})
     if changes or not plan.updated.is_empty():
         _write(plan, user.agency, act)
-    if other:
-        changes[EXEMPT] = (exempt, row[EXEMPT])
-        models.User.objects.filter(pk=user.pk).update(exempt=bool(row[EXEMPT]))
-        trail.tell(user.agency, act, "user.updated", user, {EXEMPT: (exempt, row[EXEMPT])})
+    _mark(user, marks, act)
+    changes |= marks
     return Came(find(user.agency, user.pk), changes, notes=came.notes if changes else ())
 
 
-def _with_exempt(user: models.User, came: Came, operator: Operator | None) -> Came:
-    """What came of the row, and what hinders to change whether the user is exempt."""
+def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
+    """Add to what came of the row that the operator may not change marks of this user, if they may not."""
     above = user.role_id in roles_above(operator, queries.vocabulary(user.agency))
     if not above or came.problems:
         return came
     sentence = "The user's role has permissions that yours has not, so you may not change them."
     return Came(problems=[Problem("above-your-role", column=columns.ROLE.heading, detail=sentence)])
+
+
+def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], act: Act) -> Came:
+    """Add to what came of the row what is wrong with the marks: a last day must be a day, and not be over."""
+    ends_on = marks.get(ENDS_ON, ("", ""))[1]
+    if not ends_on or (_day(ends_on) or date.min) >= act.at.date():
+        return came
+    return replace(came, problems=[*came.problems, Problem("invalid-last-day", column=ENDS_ON, value=ends_on)])
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], act: Act) -> None:
+    """Writes the marks, which are good, and one event of them."""
+    if not marks:
+        return
+    written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
+    models.User.objects.filter(pk=user.pk).update(**written)
+    trail.tell(user.agency, act, "user.updated", user, marks)
 
 
 def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:

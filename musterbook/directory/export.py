@@ -101,8 +101,8 @@ def _bosses(agency: models.Agency, told: pl.DataFrame) -> pl.DataFrame:
 def _read(agency: models.Agency, conditions: tuple[Condition, ...] = ()) -> pl.DataFrame:
     """All users, or those who meet the conditions, with their times as text, "" for none."""
     listed = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
-    listed += [*(_time(name) for name in _TIMES), "managed_by", states.timeless("")]
-    schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "state"), pl.String)}
+    listed += [*(_time(name) for name in _TIMES), "managed_by", _ENDS_ON, states.timeless("")]
+    schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "ends_on", "state"), pl.String)}
     tests = "".join(f" AND ({condition.sql})" for condition in conditions)
     given = [value for condition in conditions for value in condition.parameters]
     sql = f"SELECT {', '.join(listed)} FROM {USERS} u WHERE u.agency_id = %s{tests}"
@@ -123,6 +123,9 @@ def _time(name: str) -> str:
     return f"coalesce(strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', {name}), '')"
 
 
+_ENDS_ON = "coalesce(CAST(ends_on AS text), '')"
+
+
 def _ours() -> list[pl.Expr]:
     times = [pl.col(name).alias(heading) for name, heading in _TIMES.items()]
     exempt = pl.when("exempt").then(pl.lit("yes")).otherwise(pl.lit(""))
@@ -131,6 +134,7 @@ def _ours() -> list[pl.Expr]:
         *times,
         pl.col("managed_by").alias("X_MANAGED_BY"),
         exempt.alias("X_EXEMPT"),
+        pl.col("ends_on").alias("X_ENDS_ON"),
     ]
 
 

@@ -41,6 +41,14 @@ class Agency(models.Model):
     """Whether every user must sign in with a second factor, whatever their role."""
     sessions_most = models.PositiveSmallIntegerField(default=10, db_default=10)
     """So many sessions a user may have at once; the oldest ends when there would be more."""
+    sign_in_notice = models.TextField(default="", blank=True)
+    """What everybody reads before they sign in (CJIS AC-8); "" for nothing."""
+    unused_days = models.PositiveSmallIntegerField(default=0)
+    """After so many days without a sign-in a registered user is deactivated (CJIS AC-2(3)); 0: never."""
+    reuse_days = models.PositiveSmallIntegerField(default=0)
+    """For so many days nobody else gets a username or address that a user had (CJIS IA-4); 0: it is free at once."""
+    looked_on = models.DateField(null=True)
+    """The last day on which `ending` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)
     """The providers by which users sign in, as `sign_on_file` reads them; secrets are sealed (`secrecy`)."""
 
@@ -113,6 +121,8 @@ class User(models.Model):
     exempt = models.BooleanField(default=False)
     """Kept by a synchronize import that does not mention them (rule S5)."""
     managed_by = models.CharField(max_length=32, default="", blank=True)
+    ends_on = models.DateField(null=True)
+    """The last day on which the user has access (CJIS AC-2(2)); null for no end."""
     created_at = models.DateTimeField()
     invited_at = models.DateTimeField(null=True)
     invitation_expires_at = models.DateTimeField(null=True)
@@ -159,7 +169,20 @@ class User(models.Model):
             models.Index(fields=["agency"], condition=Q(active=False), name="user_inactive"),
             models.Index(fields=["agency"], condition=Q(locked_at__isnull=False), name="user_locked"),
             models.Index(fields=["agency"], condition=Q(reset_at__isnull=False), name="user_reset"),
+            models.Index(fields=["agency", "ends_on"], condition=Q(ends_on__isnull=False), name="user_ends"),
         ]
+
+
+class ReleasedName(models.Model):
+    """A username or address that a user had, and when they gave it up: nobody else gets it for a while (`reuse_days`)."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=1020)
+    user = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
+    released_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["agency", "key"], name="released_name")]
 
 
 class Monitor(models.Model):

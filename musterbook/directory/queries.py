@@ -1,10 +1,12 @@
 """Every read that an import needs: the agency's vocabulary, and the part of its directory that a plan must see."""
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 
 from musterbook.core import columns, keys, text
 from musterbook.core.policy import DeactivationLimit, Mode, Operator
-from musterbook.core.snapshot import SCHEMA, Snapshot
+from musterbook.core.snapshot import RESTING, SCHEMA, Snapshot
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.directory import frames, models
@@ -53,12 +55,22 @@ def snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFram
 
     `users`: everybody, where they have been read already.
     """
-    words = vocabulary(agency)
+    words, resting = vocabulary(agency), _resting(agency)
     if users is not None:
-        return Snapshot(users, words)
+        return Snapshot(users, words, resting)
     if table.cells.is_empty():
-        return Snapshot(vocabulary=words)
-    return Snapshot(everybody(agency) if whole(agency, table.cells.height, mode) else _named(agency, table), words)
+        return Snapshot(vocabulary=words, resting=resting)
+    known = everybody(agency) if whole(agency, table.cells.height, mode) else _named(agency, table)
+    return Snapshot(known, words, resting)
+
+
+def _resting(agency: models.Agency) -> pl.DataFrame | None:
+    """The sign-in names that users of the agency gave up within its `reuse_days`; None where names do not rest."""
+    if not agency.reuse_days:
+        return None
+    since = datetime.now(UTC) - timedelta(days=agency.reuse_days)
+    sql = f"SELECT key, user_id FROM {frames.table(models.ReleasedName)} WHERE agency_id = %s AND released_at > %s"
+    return frames.read(sql, [agency.pk, frames.stamp(since)], RESTING)
 
 
 def whole(agency: models.Agency, rows: int, mode: Mode) -> bool:

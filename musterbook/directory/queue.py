@@ -86,16 +86,18 @@ def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | No
 
 
 def submit_bulk(
-    agency: models.Agency, users: list[int], change: bulk.Change, *, act: Act, preview: bool, key: str | None = None
-) -> models.Import:
+    agency: models.Agency, users: list[int], change: bulk.Change, *,
+    act: Act, preview: bool, key: str | None = None, name: str = "",
+) -> models.Import:  # fmt: skip
     """Has a worker do something to these users of the agency (their ids), or preview that.
 
-    Raises UnknownOperator, NotPermitted, KeyTaken, and OSError where it cannot be kept who they are.
+    `name`: what the history calls it; by default what is done. Raises UnknownOperator, NotPermitted, KeyTaken, and OSError
+    where it cannot be kept who they are.
     """
     bulk.permitted(agency, act.actor, change)
     asked = _asked(agency, Options(preview=preview), act, key)
     asked.options[bulk.OPTION] = change.as_json()
-    asked.file_name = change.label[:255]
+    asked.file_name = (name or change.label)[:255]
     asked.file_sha256 = hashlib.sha256(repr(users).encode()).hexdigest()
     return _put(asked, lambda: selection.keep(asked.number, users))
 

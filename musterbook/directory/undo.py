@@ -9,7 +9,7 @@ from musterbook.core import changes, columns, problems, text
 from musterbook.core import plan as planning
 from musterbook.core.plan import Plan
 from musterbook.core.policy import Mode, Policy
-from musterbook.core.snapshot import SCHEMA, Snapshot
+from musterbook.core.snapshot import SCHEMA
 from musterbook.core.table import Table
 from musterbook.core.vocabulary import Vocabulary
 from musterbook.directory import bulk, frames, imports, models, queries
@@ -85,7 +85,7 @@ def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
     while True:
         changed = _with_supervisors(found, agency, keeping)
         table = Table(cells=_cells(changed), faults=_stuck(changed))
-        snapshot = Snapshot(queries.snapshot(agency, table, policy.mode).users, words)
+        snapshot = replace(queries.snapshot(agency, table, policy.mode), vocabulary=words)
         plan = planning.make(table, snapshot, policy)
         errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
         if errored <= keeping:

@@ -1,9 +1,12 @@
 """Uniqueness on the final state (M4–M8): swaps succeed, clashes fail, and what depends on a failed row fails with it."""
 
 import random
+from dataclasses import replace
 
+import polars as pl
 import pytest
 
+from musterbook.core.snapshot import RESTING
 from tests.core.cast import ADA, BEN, CY, DEE, agency, codes, messages, outcomes, planned, row, told, user, written
 from tests.core.cast import OFFICER as ROLE
 
@@ -208,3 +211,13 @@ def test_two_rows_that_ask_for_one_sign_in_name_in_different_columns_are_both_er
 def test_who_holds_a_name_in_both_columns_is_named_once() -> None:
     made = planned(row(CY, USERNAME="dee@a.example"), of=agency(D={"username": "dee@a.example"}))
     assert told(made.problems) == [(2, "taken", "USERNAME")]
+
+
+def test_a_name_that_rests_is_refused_to_others_and_open_to_who_had_it() -> None:
+    resting = pl.DataFrame({"key": ["old", "old"], "user_id": [3, 3]}, schema=RESTING)
+    of = replace(agency(), resting=resting)
+    assert outcomes(planned(row(CY, USERNAME="old"), of=of)) == ["updated"]
+    made = planned(row(DEE, USERNAME="Old"), row("E", EMAIL="e@a.example"), of=of)
+    assert told(made.problems) == [(2, "resting-name", "USERNAME")]
+    swapped = planned(row(CY, USERNAME="dee"), row(DEE, USERNAME="cy"), of=replace(agency(), resting=resting.clear()))
+    assert codes(swapped.problems) == ["taken", "taken"]

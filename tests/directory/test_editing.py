@@ -1,13 +1,13 @@
 """One user added or edited by hand: the same checks, trail and mails as a row of a file, and nothing lost by two who edit."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from musterbook.directory import editing, models, queries
 from musterbook.directory.carrying_out import NotPermitted
-from musterbook.directory.editing import EXEMPT, Came
+from musterbook.directory.editing import ENDS_ON, EXEMPT, Came
 from musterbook.directory.trail import Act
 from tests.directory import cast
 from tests.directory.cast import NOW, person
@@ -275,6 +275,34 @@ def test_who_may_synchronize_says_who_is_exempt(agency: models.Agency) -> None:
     assert codes(edit(agency, 3, "E-2", RANK="x", **{EXEMPT: "yes"})) == [("unknown-rank", "RANK")]
     assert not cast.user(agency, 1).exempt
     cast.whole(agency)
+
+
+def test_a_user_can_have_a_last_day_of_access(agency: models.Agency) -> None:
+    came = edit(agency, 3, "E-2", **{ENDS_ON: "2026-03-05"})
+    assert came.changes == {ENDS_ON: ("", "2026-03-05")}
+    assert cast.user(agency, 3).ends_on == date(2026, 3, 5)
+    assert [event.changes for event in events(agency)] == ['{"X_ENDS_ON":["","2026-03-05"]}']
+    assert edit(agency, 3, "E-2", **{ENDS_ON: ""}).changes == {ENDS_ON: ("2026-03-05", "")}
+    added = editing.add(agency, new(9) | {ENDS_ON: "2026-03-04"}, act("E-2")).user
+    assert added and added.ends_on == date(2026, 3, 4)
+    assert codes(edit(agency, 1, "E-2", **{ENDS_ON: "2026-03-05"})) == [("above-your-role", "ROLE")]
+    cast.whole(agency)
+
+
+@pytest.mark.parametrize("wrong", ["2026-03-01", "tomorrow", "2026-13-40", "0000-00-00"])
+def test_a_last_day_that_is_no_day_or_is_over_is_a_problem_and_changes_nothing(
+    agency: models.Agency, wrong: str
+) -> None:
+    assert codes(edit(agency, 3, "E-2", LOCATION="North", **{ENDS_ON: wrong})) == [("invalid-last-day", ENDS_ON)]
+    assert codes(editing.add(agency, new(9) | {ENDS_ON: wrong}, act("E-2"))) == [("invalid-last-day", ENDS_ON)]
+    assert cast.user(agency, 3).location == "" and not models.User.objects.filter(external_id="E-9").exists()
+
+
+def test_who_is_reactivated_after_their_last_day_has_none_any_more(agency: models.Agency) -> None:
+    models.User.objects.filter(pk=cast.user(agency, 5).pk).update(ends_on=date(2026, 3, 1))
+    editing.reactivate(cast.user(agency, 5), act("E-2"))
+    back = cast.user(agency, 5)
+    assert back.active and back.ends_on is None
 
 
 def test_users_of_other_agencies_are_not_there(agency: models.Agency) -> None:

@@ -325,3 +325,15 @@ def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transact
     assert barriers(page) == []
     page.get_by_role("button", name="Ask for it").click()
     page.wait_for_url("**/my-account/second-factors/")
+
+
+def test_everybody_reads_the_notice_before_they_sign_in_or_register(springfield: Springfield, admin: Client) -> None:
+    notice = "For official use only.\r\nUse is <b>recorded</b>."
+    admin.post(at("accounts"), fields(said(admin, "accounts")) | {"sign_in_notice": notice})
+    springfield.agency.refresh_from_db()
+    assert springfield.agency.sign_in_notice == "For official use only.\nUse is <b>recorded</b>."
+    for page in ("sign-in", f"register/{springfield.invitation_now(2)}"):
+        shown = Client().get(f"/springfield/{page}", follow=True).content.decode()
+        assert "For official use only.<br>Use is &lt;b&gt;recorded&lt;/b&gt;." in shown
+    answer = admin.post(at("accounts"), fields(said(admin, "accounts")) | {"sign_in_notice": "x" * 4001})
+    assert "at most 4,000 characters" in answer.content.decode()

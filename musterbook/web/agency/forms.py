@@ -98,7 +98,7 @@ class Limits(Section):
 class Accounts(Section):
     """Invitations, passwords, locks and sessions."""
 
-    settings = tuple(ACCOUNTS)
+    settings = (*ACCOUNTS, "sign_in_notice")
     invitation_days = _number(
         "invitation_days", "Days that an invitation lives", "Holds for invitations that leave from now on."
     )
@@ -121,6 +121,19 @@ class Accounts(Section):
     sessions_most = _number(
         "sessions_most", "Sessions that a user may have at once",
         "Each browser is one. With one more, the session that was not used for the longest time ends.",
+    )  # fmt: skip
+    unused_days = _number(
+        "unused_days", "Days without a sign-in after which a user is deactivated",
+        "0: never. The CJIS Security Policy asks for 90. If it concerns more users than the limit of deactivations, the plan"
+        " waits in Import history for an administrator.",
+    )  # fmt: skip
+    reuse_days = _number(
+        "reuse_days", "Days before another user can get a username or email address that someone had",
+        "0: at once. The CJIS Security Policy asks for 365.",
+    )  # fmt: skip
+    sign_in_notice = forms.CharField(
+        label="Notice before sign-in", max_length=8000, required=False, widget=forms.Textarea({"rows": 6}),
+        help_text="Everybody reads it before they sign in: who may use the system, that use is recorded, and that they agree.",
     )  # fmt: skip
 
 

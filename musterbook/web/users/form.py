@@ -15,7 +15,7 @@ from musterbook.core.policy import Operator
 from musterbook.core.problems import Problem
 from musterbook.core.vocabulary import Vocabulary
 from musterbook.directory import models
-from musterbook.directory.editing import EXEMPT, Came, Conflict, Row
+from musterbook.directory.editing import ENDS_ON, EXEMPT, Came, Conflict, Row
 
 LABELS = {
     "EXTERNAL_ID": "External id",
@@ -31,6 +31,7 @@ LABELS = {
     "RANK": "Rank",
     "EVIDENCE_GROUP_EXT_ID": "Group",
     "PHONE": "Phone",
+    ENDS_ON: "Last day of access",
     EXEMPT: "Exempt from synchronize",
 }
 """Heading → what pages call it, in the order in which they show it."""
@@ -75,6 +76,10 @@ class UserForm(forms.Form):
     def _field(self, heading: str, label: str, *, suggests: bool) -> forms.Field:
         if heading == EXEMPT:
             return forms.BooleanField(label=_EXEMPT, required=False)
+        if heading == ENDS_ON:
+            about = "For a temporary account. After this day the user becomes Inactive. Leave it blank for no end."
+            # By its type, a browser shows a calendar and sends the day as it is kept.
+            return Cell(label=label, widget=forms.TextInput({"type": "date"}), help_text=about, required=False)
         column = columns.BY_HEADING[heading]
         widget = self._widget(column, suggests=suggests)
         field = Cell(label=label, widget=widget, help_text=_HINTS.get(heading, ""), required=column.required)

@@ -1,0 +1,117 @@
+"""Access that ends by itself: after a last day, and after a long time without a sign-in."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from musterbook import jobs
+from musterbook.directory import ending, models, queue, undo
+from tests.directory import cast
+from tests.directory.cast import NOW, person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings: Settings, tmp_path: Path) -> None:
+    settings.MUSTER_HOME = tmp_path
+
+
+@pytest.fixture
+def agency() -> models.Agency:
+    """An administrator (1) and ten officers (2 to 11), all registered; nobody has signed in since March."""
+    made = cast.agency(limit_users=2, limit_percent=0, limit_most=2)
+    cast.applied(made, [person(1, ROLE="Admin"), *cast.people(*range(2, 12))])
+    cast.register(made, *range(1, 12))
+    return made
+
+
+def change(agency: models.Agency, number: int, **columns: object) -> None:
+    models.User.objects.filter(pk=cast.user(agency, number).pk).update(**columns)
+
+
+def carry_out(at: datetime) -> None:
+    """Ask for what is due at that time, and do what waits."""
+    ending.submit_due(at)
+    while queue.carry_out_next("one", lambda: at):
+        pass
+
+
+def inactive(agency: models.Agency) -> list[str]:
+    off = models.User.objects.filter(agency=agency, active=False)
+    return sorted(off.values_list("external_id", flat=True))
+
+
+def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agency: models.Agency) -> None:
+    change(agency, 2, ends_on=date(2026, 5, 31))
+    carry_out(NOON - timedelta(minutes=1))
+    assert inactive(agency) == []
+    carry_out(NOON)
+    assert inactive(agency) == ["E-2"]
+    ended = cast.user(agency, 2)
+    assert ended.access_ended_at is not None
+    [record] = models.Import.objects.filter(agency=agency, through="system")
+    assert (record.state, record.file_name) == ("applied", "Last day was before 2026-06-01")
+    events = models.Event.objects.filter(of=record)
+    assert [(event.through, event.actor, event.subject_external_id) for event in events] == [("system", "", "E-2")]
+    undo.run(record, at=NOON, through="cli")
+    assert inactive(agency) == []
+    cast.whole(agency)
+
+
+def test_the_last_administrator_stays_whatever_their_last_day_is(agency: models.Agency) -> None:
+    change(agency, 1, ends_on=date(2026, 5, 31))
+    carry_out(NOON)
+    assert inactive(agency) == []
+    assert models.Import.objects.get(through="system").counts["errored"] == 1
+
+
+def test_users_without_a_sign_in_for_so_many_days_are_deactivated_if_the_agency_says_so(agency: models.Agency) -> None:
+    for number in range(1, 12):
+        change(agency, number, last_sign_in_at=NOON - timedelta(days=number))
+    change(agency, 9, last_sign_in_at=None, registered_at=NOON - timedelta(days=100))
+    change(agency, 10, last_sign_in_at=NOON - timedelta(days=91))
+    change(agency, 11, last_sign_in_at=NOON - timedelta(days=91), exempt=True)
+    carry_out(NOON)
+    assert inactive(agency) == []
+    models.Agency.objects.update(unused_days=90)
+    carry_out(NOON + timedelta(days=1))
+    assert inactive(agency) == ["E-10", "E-9"]
+
+
+def test_more_unused_users_than_the_limit_of_deactivations_wait_for_an_administrator(agency: models.Agency) -> None:
+    models.Agency.objects.update(unused_days=60)
+    carry_out(NOON)
+    assert inactive(agency) == []
+    record = models.Import.objects.get(through="system")
+    assert (record.state, record.counts["updated"], record.file_name) == ("previewed", 10, "No sign-in for 60 days")
+
+
+def test_who_was_reactivated_not_long_ago_is_not_unused(agency: models.Agency) -> None:
+    for number in range(3, 12):
+        change(agency, number, last_sign_in_at=NOON)
+    change(agency, 1, last_sign_in_at=NOON)
+    cast.applied(agency, [person(2, STATUS="Inactive")])
+    cast.applied(agency, [person(2)], at=NOON - timedelta(days=2))
+    assert ending.find_unused(agency, 30, NOON) == []
+    assert ending.find_unused(agency, 1, NOON) == [cast.user(agency, 2).pk]
+
+
+def test_each_day_is_looked_at_once_by_however_many_workers(agency: models.Agency) -> None:
+    change(agency, 2, ends_on=date(2026, 5, 31))
+    assert ending.submit_due(NOON) == 1
+    models.Agency.objects.update(looked_on=None)
+    ending.submit_due(NOON + timedelta(minutes=1))
+    assert ending.submit_due(NOON + timedelta(minutes=2)) == 0
+    assert models.Import.objects.filter(through="system").count() == 1
+
+
+def test_the_worker_looks_for_users_whose_access_ends(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(agency, 2, ends_on=NOW.date())
+    monkeypatch.setattr(jobs, "now", lambda: NOON)
+    jobs.once()
+    assert inactive(agency) == ["E-2"]
