@@ -102,23 +102,20 @@ CHANGED = "agency.changed"
 def _set(agency: models.Agency, told: AgencyFile) -> None:
     agency.refresh_from_db()
     agency.name = told.name
-    if told.country is not None:
-        agency.default_country = told.country
-    if told.mail is not None:
-        agency.sends_mail = told.mail
-    if told.mails_off is not None:
-        agency.mails_off = list(told.mails_off)
-    if told.notice is not None:
-        agency.sign_in_notice = told.notice
+    said: dict[str, object] = {
+        "default_country": told.country,
+        "sends_mail": told.mail,
+        "mails_off": None if told.mails_off is None else list(told.mails_off),
+        "sign_in_notice": told.notice,
+        "second_factor": told.second_factor,
+        "sign_on": None if told.sign_on is None else list(told.sign_on),
+        **told.accounts,
+    }
     if told.limit is not None:
-        limit = told.limit
-        agency.limit_users, agency.limit_percent, agency.limit_most = limit.users, limit.percent, limit.most
-    if told.second_factor is not None:
-        agency.second_factor = told.second_factor
-    for name, number in told.accounts.items():
-        setattr(agency, name, number)
-    if told.sign_on is not None:
-        agency.sign_on = list(told.sign_on)
+        said |= {"limit_users": told.limit.users, "limit_percent": told.limit.percent, "limit_most": told.limit.most}
+    for name, value in said.items():
+        if value is not None:
+            setattr(agency, name, value)
     agency.save()
 
 
