@@ -14,7 +14,7 @@ from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from musterbook.accounts import again, kinds, pending, registration, requests, sessions, signing_in, times
+from musterbook.accounts import again, kinds, pending, recovery, registration, requests, sessions, signing_in, times
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -33,6 +33,11 @@ _NO = (
     " then choose a new one by “Forgotten your password?”, or ask your administrator."
 )
 """Whatever the reason."""
+
+
+_OLD_CODES = (
+    "Your recovery codes are of an older kind. They still work; make new ones on My account, under Second factors."
+)
 
 
 class Adapter(DefaultAccountAdapter):
@@ -66,8 +71,14 @@ class Adapter(DefaultAccountAdapter):
         request: HttpRequest = self.request
         return self.authenticate(request, username=user.user.username, password=password) == user
 
-    def is_reauthentication_required(self, *, app: str = "") -> bool:  # noqa: ARG002  (the library's signature)
-        """Whether to ask to sign in again. The library itself would let pass who has nothing but a provider to sign in by."""
+    def is_reauthentication_required(self, *, app: str = "") -> bool:
+        """Whether to ask to sign in again. The library itself would let pass who has nothing but a provider to sign in by.
+
+        Who has a second factor shows it before factors are added or removed: a password alone must not lead to another factor.
+        """
+        if app == "allauth.mfa" and not again.is_strong(self.request):
+            # Raised here: the library takes a sign-in again by any way as enough.
+            raise again.StrongRequired
         if again.is_recent(self.request):
             return False
         if not get_reauthentication_flows(self.request.user):
@@ -100,6 +111,8 @@ class Adapter(DefaultAccountAdapter):
         """Records the sign-in, with the factors that it took."""
         sessions.begin(request)
         sessions.end_most(user, request.session.session_key or "", requests.act(request))
+        if recovery.are_old(user):
+            messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
         signing_in.signed_in(user, requests.act(request), requests.factors(request))
         if before:

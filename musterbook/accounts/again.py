@@ -8,6 +8,7 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.account.utils import get_next_redirect_url
+from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase, QueryDict
@@ -26,17 +27,32 @@ def is_recent(request: HttpRequest) -> bool:
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
-def ask(request: HttpRequest, back: str = "") -> HttpResponseBase:
+class StrongRequired(ReauthenticationRequired):
+    """The user has to sign in again with a second factor."""
+
+
+def is_strong(request: HttpRequest) -> bool:
+    """Whether the user has no second factor, or has shown one recently (or a provider that answers for it has)."""
+    if not isinstance(request.user, Account) or not factors.has(request.user):
+        return True
+    since, vouches = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT, sign_on.by_provider(request)
+    strong = {"mfa", sign_on.METHOD} if vouches else {"mfa"}
+    return any(record["at"] > since and record["method"] in strong for record in requests.records(request))
+
+
+def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
     """Leads to where the user signs in again, and from there to the address `back`, or else to what was asked for.
 
     A form that was sent is kept meanwhile, sealed, and then taken as sent; its files are not. Who has no way to sign in
-    again here (a provider alone) is signed out, and signs in as usual.
+    again here (a provider alone) is signed out, and signs in as usual. `strong`: a password is not enough.
     """
     here = back or request.get_full_path()
     request.session.pop(STATE_SESSION_KEY, None)
     if not isinstance(request.user, Account):
         return redirect_to_login(here)
     ways = get_adapter().get_reauthentication_methods(request.user)
+    if strong:
+        ways = [way for way in ways if way["id"] != "reauthenticate"]
     if not ways:
         sessions.end_own(request, sessions.AGAIN)
         return redirect_to_login(here)

@@ -1,8 +1,9 @@
 """Passkeys: how they are added, and how they let users in, beside a password or alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.core import context
 from allauth.mfa.models import Authenticator
@@ -15,7 +16,11 @@ from allauth.mfa.webauthn.forms import (
 )
 from allauth.mfa.webauthn.internal import auth
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from fido2.utils import websafe_encode
+from fido2.webauthn import CollectedClientData
 
 from musterbook.accounts import kinds, requests
 from musterbook.accounts.models import Account
@@ -28,6 +33,8 @@ _NOT_ALONE = (
     " Sign in with your password and the passkey."
 )
 _LONGEST = 100
+_COUNTER = "counter"
+"""Where a passkey's data has its device's counter."""
 
 
 def _not_accepted() -> ValidationError:
@@ -57,6 +64,52 @@ def _told(user: User | None) -> Iterator[None]:
         raise
 
 
+def _check_origin(client: CollectedClientData) -> None:
+    """Takes a passkey only of the public address. The library takes any origin over http, and any subdomain over https."""
+    origin, own = urlsplit(client.origin), urlsplit(settings.MUSTER_URL)
+    whole = own.scheme == "https"
+    # Over http (a trial on this machine) ports differ.
+    if (origin.hostname, whole and (origin.scheme, origin.port)) != (own.hostname, whole and (own.scheme, own.port)):
+        raise _not_accepted()
+    if client.cross_origin:
+        raise _not_accepted()
+
+
+def _completed(sent: Any, complete: Callable[[], Authenticator]) -> Authenticator:
+    """The passkey that was shown, if all is right with it, its origin and its counter as well. The challenge is used up."""
+    response = auth.parse_authentication_response(sent).response
+    _check_origin(response.client_data)
+    try:
+        passkey = complete()
+    finally:
+        auth.clear_state()  # one challenge is for one answer, right or wrong
+    _count(passkey, response.authenticator_data.counter)
+    return passkey
+
+
+def _count(passkey: Authenticator, counter: int) -> None:
+    """Keeps the device's counter. One that does not go on belongs to a copy of the passkey (WebAuthn level 2, 7.2, step 21)."""
+    with transaction.atomic():
+        kept = Authenticator.objects.select_for_update().get(pk=passkey.pk)
+        before = kept.data.get(_COUNTER, kept.wrap().authenticator_data.counter)
+        if (counter or before) and counter <= before:
+            raise _not_accepted()
+        if counter:
+            passkey.data = kept.data = kept.data | {_COUNTER: counter}
+            kept.save(update_fields=["data"])
+
+
+def _check_new(sent: Any) -> None:
+    """Takes a passkey only if it names itself truly, and no account has it yet (WebAuthn level 2, 7.1, step 22)."""
+    response = auth.parse_registration_response(sent).response
+    _check_origin(response.client_data)
+    data = response.attestation_object.auth_data.credential_data
+    name = websafe_encode(data.credential_id) if data else ""
+    there = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN, data__credential__id=name)
+    if not name or name != sent.get("id") or there.exists():
+        raise _not_accepted()
+
+
 class New(AddWebAuthnForm):
     """Adds a passkey."""
 
@@ -76,6 +129,8 @@ class New(AddWebAuthnForm):
     def clean(self) -> dict[str, Any]:
         """What was typed, if the passkey is one."""
         with _checked():
+            if self.cleaned_data.get("credential"):
+                _check_new(self.cleaned_data["credential"])
             return dict(super().clean())
 
 
@@ -91,7 +146,7 @@ class Beside(AuthenticateWebAuthnForm):
     def clean_credential(self) -> Authenticator:
         """The passkey, if it is one of the user's."""
         with _told(self.user.user):
-            return super().clean_credential()
+            return _completed(self.cleaned_data["credential"], super().clean_credential)
 
 
 class Again(ReauthenticateWebAuthnForm):
@@ -100,7 +155,7 @@ class Again(ReauthenticateWebAuthnForm):
     def clean_credential(self) -> Authenticator:
         """The passkey, if it is one of the user's."""
         with _told(self.user.user):
-            return super().clean_credential()
+            return _completed(self.cleaned_data["credential"], super().clean_credential)
 
 
 class Alone(LoginWebAuthnForm):
@@ -111,7 +166,8 @@ class Alone(LoginWebAuthnForm):
         with _told(None):
             sent = self.cleaned_data["credential"]
             response = auth.parse_authentication_response(sent).response
-            passkey = auth.complete_authentication(_whose(response.user_handle), sent)
+            account = _whose(response.user_handle)
+            passkey = _completed(sent, lambda: auth.complete_authentication(account, sent))
             # The library does not look: what was asked of the browser may have been asked for a second step, where
             # whoever holds a key need not show who they are.
             if not response.authenticator_data.is_user_verified():

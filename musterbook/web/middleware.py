@@ -190,7 +190,9 @@ class SignInAgain:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """The way there, if that is what the page asks for."""
-        return again.ask(request) if isinstance(error, ReauthenticationRequired) else None
+        if not isinstance(error, ReauthenticationRequired):
+            return None
+        return again.ask(request, strong=isinstance(error, again.StrongRequired))
 
 
 _WITH_OLD_PASSWORD = (

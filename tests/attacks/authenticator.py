@@ -54,8 +54,8 @@ class Device:
         }  # fmt: skip
         return self._sent(answer, identity)
 
-    def _client(self, kind: str, challenge: str, **forged: Any) -> bytes:
-        usual = {"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False}
+    def _client(self, kind: str, asked: str, **forged: Any) -> bytes:
+        usual = {"type": kind, "challenge": asked, "origin": self.origin, "crossOrigin": False}
         return json.dumps(usual | forged).encode()
 
     def _data(self, flags: int) -> bytes:

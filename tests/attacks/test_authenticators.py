@@ -1,19 +1,28 @@
 """Attacks on second factors, recovery codes, passkeys and sessions."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes as OldCodes
+from django.contrib.sessions.models import Session
 from django.test import Client
+from fido2.utils import websafe_encode
+from pytest_django import Settings
 
-from musterbook.accounts import first_run
+from musterbook.accounts import first_run, recovery
 from musterbook.accounts.models import Token
 from musterbook.directory import agencies, agency_file, models
 from musterbook.directory.trail import Act
 from musterbook.web import recent
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who
-from tests.accounts.test_factors import PAGES, set_up
+from tests.accounts.test_factors import CODES, PAGES, STEP, code, fresh, set_up, shown_codes
 from tests.accounts.test_first_run import SAID
+from tests.attacks.authenticator import Device
 from tests.directory.cast import person
 from tests.web import every_page
 
@@ -180,3 +189,267 @@ def test_a_limit_that_was_typed_is_saved_after_signing_in_again(springfield: Spr
     assert models.Agency.objects.get().limit_users == 5
     aged.post("/springfield/sign-in/again", {"password": GOOD, "next": page})
     assert models.Agency.objects.get().limit_users == 2000
+
+
+# Another factor is added by who has shown one
+
+
+@pytest.fixture
+def secret(springfield: Springfield) -> str:
+    """The officer has one-time codes; their secret."""
+    springfield.registered(2)
+    client = Client()
+    sign_in(client, "user.2")
+    made = set_up(client)
+    CODES[:] = shown_codes(client)
+    return made
+
+
+CHANGES = ["totp/deactivate/", "webauthn/add/", "recovery-codes/generate/"]
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_password_alone_changes_no_factors_of_who_has_one(
+    springfield: Springfield, secret: str, client: Client, path: str
+) -> None:
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": code(secret)})
+    fresh()
+    age(client, 16)
+    client.post("/springfield/sign-in/again", {"password": GOOD, "next": HOME})
+    before = list(Authenticator.objects.values_list("pk", "data"))
+    asked = client.post(f"{PAGES}{path}", {})
+    assert f"{PAGES}reauthenticate/" in asked.headers["Location"]
+    # Nor does signing in again by the password after it was asked for.
+    client.post("/springfield/sign-in/again", {"password": GOOD, "next": f"{PAGES}{path}"})
+    assert list(Authenticator.objects.values_list("pk", "data")) == before
+    client.post(f"{PAGES}reauthenticate/", {"code": code(secret), "next": f"{PAGES}{path}"})
+    assert "reauthenticate" not in client.get(f"{PAGES}{path}").headers.get("Location", "")
+
+
+def test_who_has_just_set_up_codes_goes_on_to_a_passkey(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    set_up(client)
+    assert client.get(f"{PAGES}webauthn/add/").status_code == 200
+
+
+# Recovery codes
+
+
+def test_recovery_codes_are_long_and_kept_as_digests(springfield: Springfield, secret: str) -> None:
+    kept = Authenticator.objects.get(type="recovery_codes").data
+    assert len(set(CODES)) == 10
+    assert all(len(one.replace("-", "")) * 5 >= 112 for one in CODES)
+    told = f"{kept} {[session.get_decoded() for session in Session.objects.all()]}"
+    assert not any(one in told or one.replace("-", "") in told for one in CODES)
+    assert all(one.startswith("sha256$") for one in kept["migrated_codes"])
+
+
+@pytest.mark.parametrize("typed", [str.lower, lambda one: one.replace("-", " "), lambda one: one.replace("-", "")])
+def test_a_recovery_code_is_good_once_however_it_is_typed(
+    springfield: Springfield, secret: str, client: Client, typed: Callable[[str], str]
+) -> None:
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": typed(CODES[2])})
+    assert who(client) == "user.2"
+    other = Client()
+    sign_in(other, "user.2")
+    other.post(STEP, {"code": CODES[2]})
+    assert who(other) == ""
+
+
+def test_what_stands_in_the_database_is_no_code(springfield: Springfield, secret: str, client: Client) -> None:
+    digest = Authenticator.objects.get(type="recovery_codes").data["migrated_codes"][0]
+    sign_in(client, "user.2")
+    for typed in (digest, digest.partition("$")[2], digest[:32]):
+        client.post(STEP, {"code": typed})
+    assert who(client) == ""
+    assert not recovery.Kept(digest) == digest  # noqa: SIM201  (what the library asks)
+
+
+def test_recovery_codes_of_the_older_kind_work_until_new_ones_are_made(
+    springfield: Springfield, secret: str, client: Client
+) -> None:
+    account = springfield.user(2).account
+    Authenticator.objects.filter(type="recovery_codes").delete()
+    old = OldCodes.activate(account).get_unused_codes()
+    sign_in(client, "user.2")
+    answer = client.post(STEP, {"code": old[0]}, follow=True)
+    assert "of an older kind" in answer.content.decode()
+    assert "of an older kind" in client.get(PAGES).content.decode()
+    client.post(f"{PAGES}recovery-codes/generate/")
+    assert len(shown_codes(client)) == 10
+    assert not recovery.are_old(account)
+    other = Client()
+    sign_in(other, "user.2")
+    other.post(STEP, {"code": old[1]})
+    assert who(other) == ""
+
+
+# Passkeys
+
+ALONE = f"{PAGES}webauthn/login/"
+AJAX = {"Accept": "application/json", "X-Requested-With": "XMLHttpRequest"}
+
+
+def _passkey(client: Client, device: Device, agency: str = "springfield", **more: Any) -> Device:
+    """Adds the device's passkey to the account of who is signed in."""
+    page = f"/{agency}/my-account/second-factors/webauthn/add/"
+    options = client.get(page).context["js_data"]["creation_options"]
+    client.post(page, {"name": "Phone", "passwordless": "on", "credential": device.made(options, **more)})
+    return device
+
+
+@pytest.fixture
+def device(springfield: Springfield) -> Device:
+    """The officer's only factor: a passkey."""
+    springfield.registered(2)
+    client = Client()
+    sign_in(client, "user.2")
+    made = _passkey(client, Device(counter=5))
+    assert Authenticator.objects.filter(type="webauthn").count() == 1
+    made.counter += 1
+    return made
+
+
+def _options(client: Client, path: str = ALONE) -> dict[str, Any]:
+    return dict(client.get(path, headers=AJAX).json()["request_options"])
+
+
+def test_a_passkey_signs_in_alone(springfield: Springfield, device: Device, client: Client) -> None:
+    client.post(ALONE, {"credential": device.shown(_options(client))})
+    assert who(client) == "user.2"
+
+
+FORGED: dict[str, Callable[[Device, dict[str, Any]], str]] = {
+    "another origin": lambda device, asked: device.shown(asked, origin="http://evil.example"),
+    "a subdomain": lambda device, asked: device.shown(asked, origin="http://evil.localhost:8000"),
+    "a frame of another site": lambda device, asked: device.shown(asked, crossOrigin=True),
+    "another rpId": lambda device, asked: replace(device, rp="evil.example").shown(asked),
+    "another challenge": lambda device, asked: device.shown(
+        asked, challenge="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    ),
+    "another type": lambda device, asked: device.shown(asked, type="webauthn.create"),
+    "no verification of the user": lambda device, asked: device.shown(asked, verified=False),
+    "another key": lambda device, asked: replace(device, key=Device().key).shown(asked),
+    "another identity": lambda device, asked: device.shown(asked, identity=b"x" * 32),
+    "no handle": lambda device, asked: device.shown(asked, handle=b""),
+    "the counter of a copy": lambda device, asked: replace(device, counter=5).shown(asked),
+    "no counter any more": lambda device, asked: replace(device, counter=0).shown(asked),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_passkey_is_refused_with(springfield: Springfield, device: Device, client: Client, what: str) -> None:
+    client.post(ALONE, {"credential": FORGED[what](device, _options(client))})
+    assert who(client) == ""
+    assert springfield.events()[-1][0] == "user.sign-in-failed"
+
+
+def test_the_answer_to_one_challenge_is_taken_once(springfield: Springfield, device: Device, client: Client) -> None:
+    sent = device.shown(_options(client))
+    client.post(ALONE, {"credential": sent})
+    client.post("/springfield/sign-out")
+    client.post(ALONE, {"credential": sent})
+    assert who(client) == ""
+    other = Client()
+    other.post(ALONE, {"credential": sent})
+    _options(other)
+    other.post(ALONE, {"credential": sent})
+    assert who(other) == ""
+
+
+def test_a_challenge_is_used_up_by_a_wrong_answer(springfield: Springfield, device: Device, client: Client) -> None:
+    asked = _options(client)
+    client.post(ALONE, {"credential": device.shown(asked, origin="http://evil.example")})
+    client.post(ALONE, {"credential": replace(device, key=Device().key).shown(asked)})
+    client.post(ALONE, {"credential": device.shown(asked)})
+    assert who(client) == ""
+
+
+def test_a_challenge_of_another_browser_is_none(springfield: Springfield, device: Device, client: Client) -> None:
+    _options(client)
+    client.post(ALONE, {"credential": device.shown(_options(Client()))})
+    assert who(client) == ""
+
+
+def test_a_passkey_of_another_user_is_no_second_factor(
+    springfield: Springfield, device: Device, client: Client
+) -> None:
+    springfield.registered(1)
+    admin = Client()
+    sign_in(admin, "user.1")
+    theirs = _passkey(admin, Device())
+    sign_in(client, "user.2")
+    for forged in ({}, {"identity": device.identity}, {"handle": device.handle, "identity": device.identity}):
+        asked = client.get(STEP).context["js_data"]["request_options"]
+        client.post(STEP, {"credential": theirs.shown(asked, **forged)})
+        assert who(client) == ""
+
+
+def test_a_passkey_of_another_agency_is_none(
+    springfield: Springfield, shelbyville: Springfield, device: Device, client: Client
+) -> None:
+    shelbyville.registered(2)
+    other = Client()
+    sign_in(other, "user.2", agency="shelbyville")
+    theirs = _passkey(other, Device(), "shelbyville")
+    client.post(ALONE, {"credential": theirs.shown(_options(client))})
+    client.post(ALONE, {"credential": theirs.shown(_options(client), handle=device.handle)})
+    client.post(ALONE, {"credential": theirs.shown(_options(client), handle=device.handle, identity=device.identity)})
+    assert who(client) == ""
+
+
+def test_what_was_asked_for_a_second_step_does_not_sign_in_alone(
+    springfield: Springfield, device: Device, client: Client
+) -> None:
+    sign_in(client, "user.2")
+    asked = client.get(STEP).context["js_data"]["request_options"]
+    client.post(ALONE, {"credential": device.shown(asked, verified=False)})
+    assert who(client) == ""
+
+
+NEW: dict[str, Callable[[Device, dict[str, Any]], str]] = {
+    "another origin": lambda new, asked: new.made(asked, origin="http://evil.example"),
+    "a frame of another site": lambda new, asked: new.made(asked, crossOrigin=True),
+    "another rpId": lambda new, asked: replace(new, rp="evil.example").made(asked),
+    "another challenge": lambda new, asked: new.made(asked, challenge="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+    "no verification of the user": lambda new, asked: new.made(asked, verified=False),
+    "another name than its own": lambda new, asked: new.made(asked).replace(websafe_encode(new.identity), "AAAA"),
+}
+
+
+@pytest.mark.parametrize("what", NEW)
+def test_no_passkey_is_added_with(springfield: Springfield, client: Client, what: str) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    asked = client.get(f"{PAGES}webauthn/add/").context["js_data"]["creation_options"]
+    sent = {"name": "x", "passwordless": "on", "credential": NEW[what](Device(), asked)}
+    assert "not accepted" in client.post(f"{PAGES}webauthn/add/", sent).content.decode()
+    assert not Authenticator.objects.exists()
+
+
+def test_a_passkey_that_some_account_has_is_not_added_to_another(
+    springfield: Springfield, shelbyville: Springfield, device: Device, client: Client
+) -> None:
+    shelbyville.registered(2)
+    sign_in(client, "user.2", agency="shelbyville")
+    _passkey(client, Device(identity=device.identity), "shelbyville")
+    assert Authenticator.objects.filter(type="webauthn").count() == 1
+
+
+def test_behind_https_a_passkey_is_of_the_public_origin_alone(
+    springfield: Springfield, device: Device, client: Client, settings: Settings
+) -> None:
+    settings.MUSTER_URL = "https://localhost"
+    for origin in (
+        "http://localhost",
+        "https://evil.localhost",
+        "https://localhost:8443",
+        "https://localhost.evil.example",
+    ):
+        client.post(ALONE, {"credential": device.shown(_options(client), origin=origin)})
+        assert who(client) == ""
+    client.post(ALONE, {"credential": device.shown(_options(client), origin="https://localhost")})
+    assert who(client) == "user.2"

@@ -2,12 +2,96 @@
 
 from typing import Any
 
-from allauth.mfa.recovery_codes.views import view_recovery_codes
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.forms import DeactivateTOTPForm
-from allauth.mfa.totp.views import activate_totp
-from allauth.mfa.webauthn.views import RemoveWebAuthnView
+from allauth.mfa.totp.views import ActivateTOTPView
+from allauth.mfa.webauthn.views import AddWebAuthnView, RemoveWebAuthnView
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
+
+from musterbook import secrecy
+from musterbook.accounts import recovery
+from musterbook.web.permission import account
+
+_SHOWN_NEXT = "recovery_codes"
+"""Where the session keeps new codes, sealed, until the next page shows them."""
+
+
+def _make_codes(request: HttpRequest) -> None:
+    codes = recovery.make(account(request))
+    request.session[_SHOWN_NEXT] = secrecy.seal("\n".join(codes))
+
+
+def _tell_of_codes(request: HttpRequest) -> None:
+    """Says so on the next page, and in the audit trail (`adapter.Adapter.add_message`)."""
+    template = "mfa/messages/recovery_codes_generated.txt"
+    transaction.on_commit(lambda: get_adapter().add_message(request, messages.WARNING, template))
+
+
+class _WithCodes:
+    """Adds a factor; with the first, recovery codes are made, and shown on the next page. The library's own are not made then.
+
+    Whoever adds a factor has shown it, so that they can go on to add another.
+    """
+
+    request: HttpRequest
+    did_generate_recovery_codes: bool
+    kind: Authenticator.Type
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """What comes after the factor was added."""
+        user = account(self.request)
+        first = not recovery.exist(user)
+        with transaction.atomic():
+            if first:
+                _make_codes(self.request)
+            response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view beside it
+            if first:
+                _tell_of_codes(self.request)
+        record_authentication(self.request, user, "mfa", type=self.kind.value)
+        return redirect("mfa_view_recovery_codes") if first else response
+
+
+class SetUpCodes(_WithCodes, ActivateTOTPView):
+    """Sets up one-time codes."""
+
+    kind = Authenticator.Type.TOTP
+
+
+class AddPasskey(_WithCodes, AddWebAuthnView):
+    """Adds a passkey."""
+
+    kind = Authenticator.Type.WEBAUTHN
+
+
+class NewRecoveryCodes(GenerateRecoveryCodesView):
+    """Makes new recovery codes in place of the old ones."""
+
+    def form_valid(self, form: Any) -> HttpResponse:  # noqa: ARG002  (the library's signature)
+        """Makes them, and leads to where they are shown."""
+        user = account(self.request)
+        _make_codes(self.request)
+        _tell_of_codes(self.request)
+        transaction.on_commit(lambda: get_adapter().send_notification_mail("mfa/email/recovery_codes_generated", user))
+        return redirect("mfa_view_recovery_codes")
+
+
+class RecoveryCodes(ViewRecoveryCodesView):
+    """Shows new codes once, and later how many are left."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """What the page shows: the codes that were just made, if any."""
+        told: dict[str, Any] = super().get_context_data(**kwargs)
+        sealed = self.request.session.pop(_SHOWN_NEXT, None)
+        shown = {"unused_codes": secrecy.unseal(sealed).split("\n"), "can_view_codes": True} if sealed else {}
+        return told | shown
 
 
 class RemovePasskey(RemoveWebAuthnView):
@@ -23,7 +107,9 @@ class RemovePasskey(RemoveWebAuthnView):
 
 urlpatterns = [
     path("webauthn/keys/<int:pk>/remove/", RemovePasskey.as_view(), name="mfa_remove_webauthn"),
-    path("totp/activate/", never_cache(activate_totp), name="mfa_activate_totp"),
-    path("recovery-codes/", never_cache(view_recovery_codes), name="mfa_view_recovery_codes"),
+    path("webauthn/add/", AddPasskey.as_view(), name="mfa_add_webauthn"),
+    path("totp/activate/", never_cache(SetUpCodes.as_view()), name="mfa_activate_totp"),
+    path("recovery-codes/", never_cache(RecoveryCodes.as_view()), name="mfa_view_recovery_codes"),
+    path("recovery-codes/generate/", NewRecoveryCodes.as_view(), name="mfa_generate_recovery_codes"),
     path("", include("allauth.mfa.urls")),
 ]

@@ -1,0 +1,64 @@
+"""Recovery codes: 120 random bits each, of which only a digest is kept, so nobody who reads the database can use one.
+
+The library of accounts would keep them encrypted, eight digits each. It can hold codes that came from elsewhere
+(`migrated_codes`), and takes one of them by comparing: so the digests are kept there, and `factors.Adapter.decrypt` gives each
+as something that equals its code.
+"""
+
+import base64
+import hashlib
+import secrets
+
+from allauth.mfa.models import Authenticator
+from django.db import transaction
+from django.utils import timezone
+
+from musterbook.accounts.models import Account
+
+NUMBER, _BYTES, _GROUP = 10, 15, 4
+MARK = "sha256$"
+"""What a digest begins with, where the library would keep a sealed code."""
+
+
+class Kept(str):
+    """The digest of a code. It equals the code, however that is typed."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether `other` is the code that this is the digest of."""
+        return isinstance(other, str) and secrets.compare_digest(str(self), _digest(other))
+
+    __hash__ = str.__hash__
+
+
+def _digest(code: str) -> str:
+    letters = "".join(letter for letter in code.upper() if letter.isalnum())
+    return MARK + hashlib.sha256(letters.encode()).hexdigest()
+
+
+def make(account: Account) -> list[str]:
+    """New codes in place of the old ones; what is given here can be shown once, and is kept nowhere."""
+    codes = [_code() for _ in range(NUMBER)]
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=account.pk)
+        Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES).delete()
+        data = {"migrated_codes": [_digest(code) for code in codes], "viewed_at": timezone.now().timestamp()}
+        Authenticator.objects.create(user=account, type=Authenticator.Type.RECOVERY_CODES, data=data)
+    return codes
+
+
+def _code() -> str:
+    letters = base64.b32encode(secrets.token_bytes(_BYTES)).decode("ascii")
+    return "-".join(letters[start : start + _GROUP] for start in range(0, len(letters), _GROUP))
+
+
+def exist(account: Account) -> bool:
+    """Whether the account has any, used up or not."""
+    return bool(Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES).exists())
+
+
+def are_old(account: Account) -> bool:
+    """Whether they are the library's own, of eight digits. They work until the user makes new ones, as each sign-in asks."""
+    old = Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES, data__has_key="seed")
+    return bool(old.exists())
