@@ -144,11 +144,11 @@ def unlock(about: User, act: Act, by: Operator | None) -> bool:
         return lockout.unlock(about, act)
 
 
-def remove_factors(about: User, act: Act, by: Operator | None) -> bool:
-    """Removes all second factors of a user who has lost them; tells whether there were any. Raises NotAllowed."""
+def remove_factors(about: User, act: Act, by: Operator | None, reason: str = "") -> bool:
+    """Removes all second factors of a user who has lost them, for that reason; says whether there were any. Raises NotAllowed."""
     check(by, about, act, "remove second factors")
     with _alone(about):
-        return factors.remove_all(about, act)
+        return factors.remove_all(about, act, reason)
 
 
 def end_session(about: User, number: int, current: str, act: Act, by: Operator | None) -> None:

@@ -38,8 +38,13 @@ def has(account: Account) -> bool:
 
 
 def lacks(account: Account) -> bool:
-    """Whether the user must have a second factor, and the account has none."""
-    return required(account.user) and not has(account)
+    """Whether the user must have a second factor, or had some that were removed, and the account has none."""
+    return (account.factor_due or required(account.user)) and not has(account)
+
+
+def added(account: Account) -> None:
+    """Notes that the user has set up a second factor."""
+    Account.objects.filter(pk=account.pk, factor_due=True).update(factor_due=False)
 
 
 def _of(account: Account) -> "QuerySet[Authenticator]":
@@ -53,14 +58,20 @@ def without(users: "QuerySet[User]", most: int = 10_000) -> int:
     return users.filter(~Exists(theirs), active=True).order_by()[: most + 1].count()
 
 
-def remove_all(user: User, act: Act) -> bool:
-    """Removes all second factors of a user who has lost them; tells whether there were any."""
+def remove_all(user: User, act: Act, reason: str = "") -> bool:
+    """Removes all second factors of a user who has lost them; says whether there were any.
+
+    `reason`: how the administrator knows that it is the user who asks; it is in the event. The user has to set up a new
+    factor before anything else, whether or not one is required of them.
+    """
     with transaction.atomic():
         theirs = Authenticator.objects.filter(user__user=user)
         names = ", ".join(WORDS[kind] for kind in sorted(set(theirs.values_list("type", flat=True))))
         theirs.delete()
         if names:
-            trail.tell(user.agency, act, kinds.SECOND_FACTOR_REMOVED, user, {"factor": (names, "")})
+            Account.objects.filter(user=user).update(factor_due=True)
+            told = {"factor": (names, "")} | ({"reason": ("", reason)} if reason else {})
+            trail.tell(user.agency, act, kinds.SECOND_FACTOR_REMOVED, user, told)
             registration.post(user, "second-factor", act.at)
     return bool(names)
 

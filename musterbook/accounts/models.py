@@ -23,6 +23,8 @@ class Account(AbstractBaseUser):
     password_at = models.DateTimeField(null=True)
     """When the password was chosen."""
     time_zone = models.CharField(max_length=64, default="", blank=True)
+    factor_due = models.BooleanField(default=False, db_default=False)
+    """Whether a second factor has to be set up first: an administrator removed those there were."""
 
     USERNAME_FIELD = "handle"
 

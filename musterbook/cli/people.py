@@ -66,6 +66,9 @@ def unlock(
     second_factors: Annotated[
         bool, typer.Option("--second-factors", help="Also remove all second factors, of somebody who has lost them.")
     ] = False,
+    reason: Annotated[
+        str, typer.Option(help="With --second-factors: how you checked who asks; it is kept in the audit trail.")
+    ] = "",
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
@@ -80,7 +83,7 @@ def unlock(
         of = agencies.find(agency)
         by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
         ended = credentials.unlock(user, act, by)
-        removed = second_factors and credentials.remove_factors(user, act, by)
+        removed = second_factors and credentials.remove_factors(user, act, by, reason.strip()[:255])
         if output == "json":
             told = {"agency": of.slug, "external_id": user.external_id, "unlocked": ended}
             write_json(told | ({"second_factors_removed": removed} if second_factors else {}))

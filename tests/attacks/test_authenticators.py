@@ -118,7 +118,8 @@ def test_more_sessions_than_are_allowed_end_the_ones_unused_for_longest(springfi
 def aged(springfield: Springfield, client: Client) -> Client:
     """An administrator who signed in more than a quarter of an hour ago."""
     springfield.registered(1)
-    springfield.registered(2)
+    if springfield.user(2).registered_at is None:
+        springfield.registered(2)
     sign_in(client, "user.1")
     age(client, 16)
     return client
@@ -232,6 +233,38 @@ def test_who_has_just_set_up_codes_goes_on_to_a_passkey(springfield: Springfield
     sign_in(client, "user.2")
     set_up(client)
     assert client.get(f"{PAGES}webauthn/add/").status_code == 200
+
+
+# Lost factors
+
+
+def test_lost_factors_are_removed_with_a_reason_and_set_up_again_first(
+    springfield: Springfield, secret: str, aged: Client
+) -> None:
+    page = f"/springfield/users/{springfield.user(2).pk}/second-factors"
+    assert _asks(aged.post(page, {"reason": "Came to the desk with their badge"}))
+    assert Authenticator.objects.filter(type="totp").exists()
+    aged.post("/springfield/sign-in/again", {"password": GOOD, "next": page})
+    assert not Authenticator.objects.exists()
+    event = models.Event.objects.filter(kind="user.second-factor-removed").latest("id")
+    assert (event.actor, event.subject_external_id) == ("E-1", "E-2")
+    assert "Came to the desk with their badge" in event.changes
+    assert "second-factor" in springfield.mails()
+    officer = Client()
+    sign_in(officer, "user.2")
+    assert officer.get(HOME).headers["Location"] == PAGES
+    set_up(officer)
+    assert who(officer) == "user.2"
+    assert not springfield.user(2).account.factor_due
+
+
+def test_no_factors_are_removed_without_a_reason(springfield: Springfield, secret: str, client: Client) -> None:
+    springfield.registered(1)
+    sign_in(client, "user.1")
+    page = f"/springfield/users/{springfield.user(2).pk}/second-factors"
+    for reason in ({}, {"reason": ""}, {"reason": "   "}):
+        assert client.post(page, reason).status_code == 422
+    assert Authenticator.objects.filter(type="totp").exists()
 
 
 # Recovery codes
@@ -382,7 +415,12 @@ def test_a_passkey_of_another_user_is_no_second_factor(
     sign_in(admin, "user.1")
     theirs = _passkey(admin, Device())
     sign_in(client, "user.2")
-    for forged in ({}, {"identity": device.identity}, {"handle": device.handle, "identity": device.identity}):
+    forgeries: list[dict[str, Any]] = [
+        {},
+        {"identity": device.identity},
+        {"handle": device.handle, "identity": device.identity},
+    ]
+    for forged in forgeries:
         asked = client.get(STEP).context["js_data"]["request_options"]
         client.post(STEP, {"credential": theirs.shown(asked, **forged)})
         assert who(client) == ""

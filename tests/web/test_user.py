@@ -423,11 +423,13 @@ def test_second_factors_are_removed(springfield: Springfield, admin: Client, off
     set_up(officer)
     assert "Remove second factors" in said(admin, at(springfield, 2))
     path = at(springfield, 2, "second-factors")
-    assert "their password alone lets them in" in said(admin, path)
-    assert "are removed" in post(admin, path) and not factors.has(springfield.user(2).account)
-    assert "has no second factors" in post(admin, path)
-    models.Role.objects.filter(name="Officer").update(second_factor=True)
-    assert "set one up when they sign in next" in said(admin, path)
+    assert "set up a new one before anything else" in said(admin, path)
+    assert "Write how you checked who asks" in admin.post(path, {"reason": "  "}).content.decode()
+    assert factors.has(springfield.user(2).account)
+    assert "are removed" in post(admin, path, reason="Came to the desk") and not factors.has(
+        springfield.user(2).account
+    )
+    assert "has no second factors" in post(admin, path, reason="Came to the desk")
 
 
 def test_sessions_are_ended_one_by_one_or_all(springfield: Springfield, admin: Client, officer: Client) -> None:

@@ -17,7 +17,7 @@ from django.urls import include, path
 from django.views.decorators.cache import never_cache
 
 from musterbook import secrecy
-from musterbook.accounts import recovery
+from musterbook.accounts import factors, recovery
 from musterbook.web.permission import account
 
 _SHOWN_NEXT = "recovery_codes"
@@ -32,7 +32,8 @@ def _make_codes(request: HttpRequest) -> None:
 def _tell_of_codes(request: HttpRequest) -> None:
     """Says so on the next page, and in the audit trail (`adapter.Adapter.add_message`)."""
     template = "mfa/messages/recovery_codes_generated.txt"
-    transaction.on_commit(lambda: get_adapter().add_message(request, messages.WARNING, template))
+    adapter = get_adapter(request)
+    transaction.on_commit(lambda: adapter.add_message(request, messages.WARNING, template))
 
 
 class _WithCodes:
@@ -55,6 +56,7 @@ class _WithCodes:
             response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view beside it
             if first:
                 _tell_of_codes(self.request)
+            factors.added(user)
         record_authentication(self.request, user, "mfa", type=self.kind.value)
         return redirect("mfa_view_recovery_codes") if first else response
 
@@ -76,10 +78,10 @@ class NewRecoveryCodes(GenerateRecoveryCodesView):
 
     def form_valid(self, form: Any) -> HttpResponse:  # noqa: ARG002  (the library's signature)
         """Makes them, and leads to where they are shown."""
-        user = account(self.request)
+        user, adapter = account(self.request), get_adapter(self.request)
         _make_codes(self.request)
         _tell_of_codes(self.request)
-        transaction.on_commit(lambda: get_adapter().send_notification_mail("mfa/email/recovery_codes_generated", user))
+        transaction.on_commit(lambda: adapter.send_notification_mail("mfa/email/recovery_codes_generated", user))
         return redirect("mfa_view_recovery_codes")
 
 

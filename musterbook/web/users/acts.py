@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from musterbook.accounts import again, credentials, factors, links, registration, requests, sessions
+from musterbook.accounts import again, credentials, links, registration, requests, sessions
 from musterbook.core.policy import Operator
 from musterbook.directory import editing, models
 from musterbook.directory.trail import Act
@@ -18,6 +18,7 @@ from musterbook.web.permission import needs
 from musterbook.web.users.edit import back, found, handed_over, is_told, tried
 from musterbook.web.users.form import said
 
+_LONGEST_REASON = 255
 Manage = Callable[[models.User, Act, Operator | None], str]
 
 
@@ -29,6 +30,8 @@ class Question:
     points: Sequence[str]
     button: str
     takes: bool = False
+    reason: str = ""
+    """What to ask as the reason, which is then in the audit trail; "" to ask for none."""
 
 
 def _name(user: models.User) -> str:
@@ -167,24 +170,26 @@ def _unlock(user: models.User, act: Act, by: Operator | None) -> str:
 def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Removes all second factors of a user who has lost them, once it was said what that does."""
     user = found(request, pk)
-    then = (
-        "They must have a second factor, so they set one up when they sign in next."
-        if factors.required(user)
-        else "From then on their password alone lets them in, until they set up another."
-    )
     points = (
         "Their one-time codes, passkeys and recovery codes are removed, and a mail tells them so.",
-        then,
-        "Make sure that it is they who ask: whoever knows their password could ask for this as well.",
+        "When they sign in next, with their password, they set up a new one before anything else.",
+        "Check first that it is they who ask: in person, or by a call to a number that you know.",
+        "Whoever knows their password could ask for this as well.",
     )
+    question = Question(
+        f"Remove the second factors of {_name(user)}?", points, "Remove second factors", takes=True,
+        reason="How did you check who asks? (This is kept in the audit trail.)",
+    )  # fmt: skip
+    reason = request.POST.get("reason", "").strip()[:_LONGEST_REASON]
     if request.method != "POST":
-        question = Question(f"Remove the second factors of {_name(user)}?", points, "Remove second factors", takes=True)
         return _asked(request, user, question)
-    return _managed(request, user, _remove)
+    if not reason:
+        return _asked(request, user, question, ["Write how you checked who asks."])
+    return _managed(request, user, lambda about, act, by: _remove(about, act, by, reason))
 
 
-def _remove(user: models.User, act: Act, by: Operator | None) -> str:
-    removed = credentials.remove_factors(user, act, by)
+def _remove(user: models.User, act: Act, by: Operator | None, reason: str) -> str:
+    removed = credentials.remove_factors(user, act, by, reason)
     return f"The second factors of {_name(user)} are removed." if removed else f"{_name(user)} has no second factors."
 
 
