@@ -37,6 +37,13 @@ VARIABLES = (
     Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
     Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
     Variable("MUSTER_KEEP_FILES_DAYS", "90", "For how many days an imported file is kept; after that, only its hash."),
+    Variable("MUSTER_USER_FILES", "5000", "The most imported and previewed files that are kept for one user."),
+    Variable("MUSTER_USER_FILES_MB", "20000", "The most megabytes of such files that are kept for one user."),
+    Variable("MUSTER_AGENCY_FILES", "20000", "The most imported and previewed files that are kept for one agency."),
+    Variable("MUSTER_AGENCY_FILES_MB", "100000", "The most megabytes of such files that are kept for one agency."),
+    Variable("MUSTER_USER_WAITING_MB", "2048", "The most megabytes that one user sends at a time, or that wait for a sign-in."),
+    Variable("MUSTER_AGENCY_WAITING_MB", "8192", "The most megabytes that users of an agency send at a time, or that wait."),
+    Variable("MUSTER_SCAN_COMMAND", "", "A virus scanner that has each file on its standard input before the file is read."),
 )  # fmt: skip
 """Every variable that Musterbook reads, in the order in which the reference shows them."""
 

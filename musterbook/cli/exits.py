@@ -56,6 +56,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         installation,
         kept_files,
         queries,
+        quotas,
         undo,
         written,
     )
@@ -89,6 +90,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
+        quotas.OverQuota: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
         **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},
     }

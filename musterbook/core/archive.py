@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from xml.parsers import expat
 
 from musterbook.core.grid import Refusal
@@ -19,7 +19,14 @@ from musterbook.core.problems import Problem
 
 MOST_TIMES = 20
 LARGE = 256 * 1024 * 1024
+MOST_PARTS = 10_000
 _CHUNK = 1 << 18
+_LONGEST_TAG = 3 << 20
+"""Older versions of expat look at the beginning of a tag again with each piece: a long one would take its length squared."""
+_MOST_NAMES = 10_000
+_DEEPEST = 1_000
+"""Names that differ and elements that are open take memory within expat, many times what they take in the file."""
+_ENTRY = b"PK\x01\x02"
 _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -54,10 +61,17 @@ def damaged(detail: str) -> Refusal:
     return Refusal(Problem("damaged-workbook", detail=detail))
 
 
+def refuse_many_parts(content: bytes) -> None:
+    """Raises Refusal for an archive of more parts than any workbook has; looks at the bytes, before anything is opened."""
+    if content.count(_ENTRY) > MOST_PARTS:
+        raise damaged(f"its archive has more than {MOST_PARTS:,} parts")
+
+
 class Archive:
     """A workbook's parts, by name."""
 
     def __init__(self, content: bytes) -> None:
+        refuse_many_parts(content)
         with _as_damage("its archive"):
             self._zip = zipfile.ZipFile(io.BytesIO(content))
         members = self._zip.infolist()
@@ -82,13 +96,24 @@ class Archive:
     def parsing(self, part: str, handler: Handler) -> Iterator[None]:
         """Tell `handler` the elements of a part, and stop between one piece of it and the next."""
         with _as_damage(part):
-            parser = _parser(handler)
+            names: dict[str, str] = {}
+            parser, fed = _parser(handler, names), 0
             with self._zip.open(self._names[part.lower()]) as source:
                 while chunk := source.read(_CHUNK):
                     parser.Parse(chunk, False)
+                    fed += len(chunk)
+                    _refuse_odd(part, fed - parser.CurrentByteIndex, len(names))
                     yield
             parser.Parse(b"", True)
         yield
+
+
+def _refuse_odd(part: str, unread: int, names: int) -> None:
+    """Raises Refusal for what no workbook has, and what would take time or memory out of proportion."""
+    if unread > _LONGEST_TAG:
+        raise damaged(f"an element of {part} is longer than any may be")
+    if names > _MOST_NAMES:
+        raise damaged(f"{part} has elements of more than {_MOST_NAMES:,} names")
 
 
 @contextmanager
@@ -99,24 +124,36 @@ def _as_damage(part: str) -> Iterator[None]:
         raise damaged(f"{part} is broken") from error
 
 
-def _parser(handler: Handler) -> expat.XMLParserType:
-    parser = expat.ParserCreate()
+def _parser(handler: Handler, names: dict[str, str]) -> expat.XMLParserType:
+    parser = expat.ParserCreate(None, None, names)
     parser.buffer_text = True
-    parser.StartElementHandler = _without_prefix_and_attributes(handler.start)
-    parser.EndElementHandler = _without_prefix(handler.end)
+    parser.StartElementHandler, parser.EndElementHandler = _without_prefix(handler.start, handler.end)
     parser.CharacterDataHandler = handler.text
     parser.StartDoctypeDeclHandler = _refuse_doctype
     return parser
 
 
-def _without_prefix_and_attributes(
-    start: Callable[[str, dict[str, str]], None],
-) -> Callable[[str, dict[str, str]], None]:
-    return lambda name, attributes: start(name[name.find(":") + 1 :], attributes)
+_Start: TypeAlias = Callable[[str, dict[str, str]], None]
+_End: TypeAlias = Callable[[str], None]
 
 
-def _without_prefix(end: Callable[[str], None]) -> Callable[[str], None]:
-    return lambda name: end(name[name.find(":") + 1 :])
+def _without_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
+    """What expat is to call: with the names that a handler knows, and as far as elements may stand within each other."""
+    depth = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise damaged(f"more than {_DEEPEST:,} elements stand within each other")
+        begin(name[name.find(":") + 1 :], attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        finish(name[name.find(":") + 1 :])
+
+    return start, end
 
 
 def _refuse_doctype(*_: object) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from musterbook.core import csvexact, csvquick, encoding, headings
+from musterbook.core.budget import Budget, Limits
 from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank, too_wide
 from musterbook.core.problems import Problem
 from musterbook.core.table import FileFacts
@@ -25,7 +26,7 @@ class _Dialect:
 
 
 def grid(
-    content: bytes, most_rows: int, mapping: Mapping[str, str], named_encoding: str | None, named_delimiter: str | None
+    content: bytes, limits: Limits, mapping: Mapping[str, str], named_encoding: str | None, named_delimiter: str | None
 ) -> Grid:
     """The grid of a CSV file; raises Refusal for one that cannot be read.
 
@@ -40,7 +41,7 @@ def grid(
     dialect = _dialect(body[:_HEAD].decode("utf-8", "ignore"), delimiter, mapping)
     _refuse_nul(body, dialect)
     width = _width(dialect.header)
-    rows, surplus = _rows(body, dialect, width, min(most_rows, MOST_CELLS // max(width, 1)))
+    rows, surplus = _rows(body, dialect, width, min(limits.rows, MOST_CELLS // max(width, 1)))
     file = FileFacts(format="csv", encoding=text.encoding, delimiter=dialect.delimiter, headings=dialect.header[:width])
     notes = (Problem("read-as-windows-1252", detail=_sample(rows)),) if text.guessed else ()
     return Grid(file.headings, rows, surplus, blank_to=len(dialect.header), file=file, notes=notes)
@@ -120,7 +121,7 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
                 raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,}"), headings=dialect.header)
             numbers = pl.int_range(2, quick.height + 2, dtype=pl.UInt32, eager=True)
             return quick.insert_column(0, numbers.alias("row")), {}
-    builder = GridBuilder(width, most_rows)
+    builder = GridBuilder(width, most_rows, Budget(len(body)))
     try:
         source = csvexact.records(body, dialect.delimiter, skip=dialect.skip)
         for number, cells in itertools.islice(source, 1, None):

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from musterbook.core.problems import Problem
 from musterbook.core.table import FileFacts
+
+if TYPE_CHECKING:
+    from musterbook.core.budget import Budget
 
 BLANKS = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -15,6 +19,8 @@ BLANKS = (
 """White space, no-break and zero-width characters: what is trimmed off a cell, and what a blank cell may hold."""
 
 
+_CELL = 16
+"""The bytes that a cell takes beside its text."""
 MOST_COLUMNS = 1_000
 MOST_CELLS = 200_000_000
 MOST_IN_ROW = 20_000
@@ -81,9 +87,13 @@ class GridBuilder:
     """Gathers rows one by one into whole columns, a few thousand rows at a time, so that memory stays small."""
 
     CHUNK = 20_000
+    CHUNK_OF_CELLS = 1_000_000
 
-    def __init__(self, width: int, most_rows: int) -> None:
+    def __init__(self, width: int, most_rows: int, budget: "Budget") -> None:
         self.width = width
+        self._budget = budget
+        self._chunk = max(1, min(self.CHUNK, self.CHUNK_OF_CELLS // max(width, 1)))
+        self._counted = 0
         self.most_rows = most_rows
         self.surplus: dict[int, Sequence[str]] = {}
         self.count = 0
@@ -91,14 +101,17 @@ class GridBuilder:
         self._rows: list[Sequence[str | None]] = []
         self._frames: list[pl.DataFrame] = []
 
-    def add(self, number: int, cells: Sequence[str]) -> None:
-        """Add the row `number`; it may have fewer or more cells than the grid has columns."""
+    def add(self, number: int, cells: Sequence[str], asked_by: str = "") -> None:
+        """Add the row `number`; it may have fewer or more cells than the grid has columns. `asked_by`: why it is there."""
         self.count += 1
         if self.count > self.most_rows:
             raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,}"))
+        size = sum(map(len, cells)) + _CELL * max(self.width, len(cells))
+        self._counted += size
+        self._budget.take(size, asked_by or f"its rows down to row {number}")
         self._numbers.append(number)
         self._rows.append(cells if len(cells) == self.width else self._fitted(number, cells))
-        if len(self._rows) == self.CHUNK:
+        if len(self._rows) == self._chunk:
             self._flush()
 
     def rows(self) -> pl.DataFrame:
@@ -120,4 +133,7 @@ class GridBuilder:
             name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names(self.width), columns, strict=True)
         }
         self._frames.append(pl.DataFrame(data))
-        self._numbers, self._rows = [], []
+        # Letters beyond ASCII take more bytes than they are counted as.
+        more = int(self._frames[-1].estimated_size()) - self._counted
+        self._budget.take(max(more, 0), f"its rows down to row {self._numbers[-1]}" if self._numbers else "")
+        self._numbers, self._rows, self._counted = [], [], 0

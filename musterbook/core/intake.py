@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from musterbook.core import csvfile, headings, problems, workbook
+from musterbook.core.budget import LONGEST_CELL, Limits
 from musterbook.core.columns import BADGE_NUMBER, EMAIL, EXAMPLES, EXTERNAL_ID, PHONE, REQUIRED, USERNAME
 from musterbook.core.grid import BLANKS, Grid, Refusal, blank, names
 from musterbook.core.headings import Headings
@@ -23,15 +24,6 @@ _LISTED = 20
 _SHOWN = 100
 _SAMPLES = 3
 _NEVER_DATES = (EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The most that a file may hold (rule F9)."""
-
-    bytes: int = 512 * 1024 * 1024
-    rows: int = 5_000_000
-    characters_in_cell: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +65,8 @@ def _grid(content: bytes, options: ReadOptions) -> Grid:
         raise Refusal(Problem("empty-file"))
     form = kind(content)
     if form != "csv":
-        return workbook.grid(content, form, limits.rows, options.mappings, options.sheet)
-    return csvfile.grid(content, limits.rows, options.mappings, options.encoding, options.delimiter)
+        return workbook.grid(content, form, limits, options.mappings, options.sheet)
+    return csvfile.grid(content, limits, options.mappings, options.encoding, options.delimiter)
 
 
 def _resolved(cells: Sequence[str], options: ReadOptions) -> Headings:
@@ -207,7 +199,10 @@ def _long_cells(found: Headings, kept: pl.DataFrame, limits: Limits) -> Iterator
             continue
         over = kept.filter(cells.str.len_chars() > limits.characters_in_cell)
         for row, cell in over.select("row", str(index)).iter_rows():
-            yield Problem("cell-too-long", row, column.heading, value=cell[:_SHOWN], detail=f"{len(cell):,}")
+            # Reading a workbook stops in the cell there (budget).
+            stopped = len(cell) > max(LONGEST_CELL, limits.characters_in_cell)
+            length = f"{'more than ' if stopped else ''}{len(cell) - stopped:,}"
+            yield Problem("cell-too-long", row, column.heading, value=cell[:_SHOWN], detail=length)
 
 
 def _notes(file: FileFacts, examples: pl.Series) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 
+from musterbook.core.archive import refuse_many_parts
 from musterbook.core.grid import Refusal
 from musterbook.core.problems import Problem
 
@@ -55,10 +56,11 @@ def _no_table(name: str, hint: str = "") -> Refusal:
 
 
 def _of_zip(content: bytes) -> str:
+    refuse_many_parts(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.namelist()
-            mimetype = archive.read("mimetype")[:200].decode("latin-1") if _small(archive, "mimetype") else ""
+            mimetype = _mimetype(archive)
     except Exception as error:  # zipfile raises a dozen kinds on damaged input, and each means the same here
         if b"xl/" in content or b"opendocument.spreadsheet" in content[:200]:
             raise Refusal(Problem("damaged-workbook", detail="its archive is cut off or broken")) from error
@@ -73,8 +75,12 @@ def _of_zip(content: bytes) -> str:
     raise _no_table("an OpenDocument file" if "opendocument" in mimetype else "a zip archive", "Take it out first.")
 
 
-def _small(archive: zipfile.ZipFile, name: str) -> bool:
-    return name in archive.namelist() and archive.getinfo(name).file_size < 1000
+def _mimetype(archive: zipfile.ZipFile) -> str:
+    """The type that an OpenDocument file says it has. No more than that is unpacked, whatever the archive says of its size."""
+    if "mimetype" not in archive.namelist():
+        return ""
+    with archive.open("mimetype") as part:
+        return part.read(200).decode("latin-1")
 
 
 def _of_ole(content: bytes) -> Problem:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from musterbook.core import numberformat
 from musterbook.core.archive import Archive, damaged
+from musterbook.core.budget import FAULT, Budget
 from musterbook.core.grid import CellFault, Refusal, blank
 from musterbook.core.problems import Problem
 from musterbook.core.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, Silent, too_long
@@ -18,32 +19,47 @@ _MOST_REPEATED = 5_000_000
 class OdsBook:
     """An .ods workbook."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, budget: Budget) -> None:
         self._archive = archive
+        self._budget = budget
         manifest = _Manifest()
         if archive.has("META-INF/manifest.xml"):
             archive.parse("META-INF/manifest.xml", manifest)
         if manifest.encrypted:
             raise Refusal(Problem("encrypted-workbook"))
-        outline = _Outline()
+        outline = _Outline(budget)
         archive.parse(_CONTENT, outline)
         self._places = {
             name: place for place, (name, style) in enumerate(outline.tables) if style not in outline.hidden
         }
+        self._first = outline.first
 
     @property
     def sheets(self) -> list[str]:
         """The names of its visible sheets, in their order."""
         return list(self._places)
 
+    def first(self, sheet: str) -> Row | None:
+        """The first row of a sheet that holds anything."""
+        return self._first.get(self._places[sheet])
+
     def rows(self, sheet: str) -> Iterator[Row]:
         """The rows of a sheet that hold anything, rising."""
-        reader = _SheetReader(self._places[sheet])
+        reader = _SheetReader(self._places[sheet], self._budget)
         for _ in self._archive.parsing(_CONTENT, reader):
             ready, reader.ready = reader.ready, []
-            yield from ready
+            for row, times in ready:
+                yield from _repeated(row, times)
             if reader.done:
                 return
+
+
+def _repeated(row: Row, times: int) -> Iterator[Row]:
+    """The row and those that repeat it, one by one: a few bytes may ask for a million."""
+    yield row
+    for number in range(row.number + 1, row.number + times):
+        faults = [CellFault(number, f.index, f.code, f.value, f.detail) for f in row.faults]
+        yield Row(number, row.cells, faults)
 
 
 def _of(attributes: Attributes, name: str, default: str = "") -> str:
@@ -61,29 +77,50 @@ class _Manifest(Silent):
 
 
 class _Outline(Silent):
-    """The sheets, each with its style, and the styles that hide a sheet."""
+    """The sheets, each with its style and its first row, and the styles that hide a sheet."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.tables: list[tuple[str, str]] = []
         self.hidden: set[str] = set()
+        self.first: dict[int, Row] = {}
+        self._budget = budget
+        self._reader: _SheetReader | None = None
         self._style = ""
         self._depth = 0
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
-        if name == "style":
+        if name == "table":
+            self._depth += 1
+            if self._depth == 1:
+                self._add(_of(attributes, "name"), _of(attributes, "style-name"))
+        elif name == "style":
             self._style = _of(attributes, "name")
         elif name == "table-properties" and _of(attributes, "display") == "false":
+            self._budget.keep("its styles", self._style)
             self.hidden.add(self._style)
-        elif name == "table":
-            if not self._depth:
-                self.tables.append((_of(attributes, "name"), _of(attributes, "style-name")))
-            self._depth += 1
+        if self._reader:
+            self._reader.start(name, attributes)
+
+    def _add(self, name: str, style: str) -> None:
+        self._budget.keep("its sheets", name, style)
+        self.tables.append((name, style))
+        self._reader = _SheetReader(0, self._budget)
 
     def end(self, name: str) -> None:
         """An element ends."""
-        if name == "table":
-            self._depth -= 1
+        self._depth -= name == "table"
+        if self._reader:
+            self._reader.end(name)
+            if self._reader.ready:
+                self.first[len(self.tables) - 1], _ = self._reader.ready[0]
+            if self._reader.ready or self._reader.done:
+                self._reader = None
+
+    def text(self, text: str) -> None:
+        """Some text."""
+        if self._reader:
+            self._reader.text(text)
 
 
 _ASIDE = frozenset(("annotation", "ruby-text", "shapes", "frame", "custom-shape"))
@@ -92,11 +129,12 @@ _SCIENTIFIC = re.compile(r"[-+]?\d+([.,]\d+)?[eE][-+]?\d+")
 
 
 class _SheetReader(Silent):
-    """Puts the cells of the sheet in place `wanted` together; `ready` are the rows that are done."""
+    """Puts the cells of the sheet in place `wanted` together; `ready`: the rows that are done, each with how often it stands."""
 
-    def __init__(self, wanted: int) -> None:
-        self.ready: list[Row] = []
+    def __init__(self, wanted: int, budget: Budget) -> None:
+        self.ready: list[tuple[Row, int]] = []
         self.done = False
+        self._budget = budget
         self._tables_to_come = wanted
         self._depth = 0
         self._aside = 0
@@ -106,6 +144,7 @@ class _SheetReader(Silent):
         self._column = 0
         self._cell: Attributes = {}
         self._lines: list[list[str]] = []
+        self._room = 0
         self._in_text = 0
         self._repeated = 0
 
@@ -120,7 +159,7 @@ class _SheetReader(Silent):
         elif name == "table-row":
             self._begin_row(attributes)
         elif name in ("table-cell", "covered-table-cell"):
-            self._cell, self._lines = attributes, []
+            self._cell, self._lines, self._room = attributes, [], self._budget.cell
         elif not self._aside:
             self._begin_text(name, attributes)
 
@@ -145,15 +184,23 @@ class _SheetReader(Silent):
     def text(self, text: str) -> None:
         """Some text."""
         if self._in_text and not self._aside and self._lines:
-            self._lines[-1].append(text)
+            self._write(text)
 
     def _begin_text(self, name: str, attributes: Attributes) -> None:
         if name == "p":
             self._in_text += 1
-            self._lines.append([])
+            if self._room > 0:
+                self._room -= 1
+                self._lines.append([])
         elif self._lines and name in ("s", "tab", "line-break"):
-            times = min(int(_of(attributes, "c", "1")), 10_000) if name == "s" else 1
-            self._lines[-1].append({"s": " ", "tab": "\t", "line-break": "\n"}[name] * times)
+            times = min(int(_of(attributes, "c", "1")), self._room) if name == "s" else 1
+            self._write({"s": " ", "tab": "\t", "line-break": "\n"}[name] * times)
+
+    def _write(self, text: str) -> None:
+        """Text of the cell, as far as one has room for it: what is longer than that, is a problem in any case."""
+        if self._room > 0:
+            self._lines[-1].append(text[: self._room])
+            self._room -= len(text)
 
     def _begin_row(self, attributes: Attributes) -> None:
         self._row_times = max(int(_of(attributes, "number-rows-repeated", "1")), 1)
@@ -161,16 +208,13 @@ class _SheetReader(Silent):
         self._column = 0
 
     def _end_row(self) -> None:
-        first = self._number + 1
         self._number += self._row_times
         if not (self._row.cells or self._row.faults):
             return
         self._count(len(self._row.cells) * (self._row_times - 1))
         if self._number > MOST_ROWS:
             raise damaged("a sheet has more rows than any may have")
-        for number in range(first, self._number + 1):
-            faults = [CellFault(number, f.index, f.code, f.value, f.detail) for f in self._row.faults]
-            self.ready.append(Row(number, self._row.cells, faults))
+        self.ready.append((self._row, self._row_times))
 
     def _end_cell(self) -> None:
         times = max(int(_of(self._cell, "number-columns-repeated", "1")), 1)
@@ -202,4 +246,5 @@ class _SheetReader(Silent):
         return numberformat.general(value) if value is not None and _SCIENTIFIC.fullmatch(shown) else shown
 
     def _fault(self, code: str, value: str = "", detail: str = "") -> None:
+        self._budget.take(FAULT * self._row_times, f"what is wrong in row {self._row.number}")
         self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))

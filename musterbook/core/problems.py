@@ -106,6 +106,20 @@ _KINDS = (
          "Open it in a spreadsheet application, save it as a new .xlsx workbook or as CSV, and upload that."),
     Kind("workbook-too-large", About.FILE, "The workbook would unpack to a size of {detail}, over the limit.",
          "Save the sheet as CSV and upload that."),
+    Kind("expands-too-far", About.FILE,
+         "While it is read, the file grows beyond {value}, which is the most for a file of its size: {detail}.",
+         "Look for cells that repeat, or that stand far below or beside the table, and delete them; or save the sheet as CSV."),
+    Kind("reading-stopped", About.FILE,
+         "Reading the file was stopped: it took more {detail} than a file of its size may take.",
+         "Save the sheet as CSV and upload that. If it is not from a source that you trust, have its sender asked."),
+    Kind("infected-file", About.FILE, "The virus scanner has found something in the file: {detail}.",
+         "Do not open the file. Tell whoever looks after security here, and have its sender asked."),
+    Kind("not-scanned", About.FILE, "The file could not be scanned for viruses: {detail}.",
+         "Import it again in a moment. If that fails as well, tell whoever runs Musterbook here."),
+    Kind("too-many-files", About.FILE, "As many imported files are kept for {detail} as may be: {value}.",
+         "{hint} Or have the limit raised (MUSTER_USER_FILES and the settings after it)."),
+    Kind("too-many-waiting", About.FILE, "Too many files are being sent, or wait to be imported, for {detail}.",
+         "Import those that wait, or wait for an hour: after that they are let go. Or have the limit raised: {hint}."),
     Kind("no-such-sheet", About.FILE, "The workbook has no visible sheet named “{value}”; it has {detail}.",
          "Name one of its sheets."),
     Kind("which-sheet", About.FILE, "Several sheets bear the required headings: {detail}.",
@@ -224,5 +238,9 @@ _KINDS = (
     Kind("changes-left", About.NOTE, "{column} has been changed since, to “{value}”, and stays as it is.", ""),
     Kind("other-sheets", About.NOTE, "Read the sheet “{value}”; the other sheets were not read: {detail}.", ""),
 )  # fmt: skip
+
+INFECTED = "infected-file"
+SUSPECT = frozenset({"expands-too-far", "reading-stopped", "workbook-too-large", INFECTED, "not-scanned"})
+"""What a file is refused for that may be made to do harm: the refusal is told in the audit trail."""
 
 CATALOGUE: dict[str, Kind] = {kind.code: kind for kind in _KINDS}

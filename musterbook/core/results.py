@@ -5,18 +5,27 @@ were: mended, the file can be uploaded as it is. A cell that a spreadsheet would
 that reading takes off again.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
 import polars as pl
 
-from musterbook.core import headings
+from musterbook.core import headings, problems
 from musterbook.core.grid import BLANKS
+from musterbook.core.report import told_rows
 from musterbook.core.table import Table
+
+Which: TypeAlias = Literal["results", "errors"]
 
 COLUMNS = ("X_ROW", "X_RESULT", "X_PROBLEMS")
 _LOST = ("no-result", "number-too-long", "spreadsheet-damage")
 _MARK = "\ufeff".encode()
+_PART = 50_000
+"""So many rows are written at once."""
 
 
-def results_file(table: Table, outcomes: pl.DataFrame) -> bytes:
+def results_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
     """All rows of an upload as CSV (UTF-8 with a byte order mark, CRLF).
 
     `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems`
@@ -25,16 +34,34 @@ def results_file(table: Table, outcomes: pl.DataFrame) -> bytes:
     known = outcomes.select("row", "outcome", "problems")
     skipped = table.skipped.join(known, on="row", how="anti")
     skipped = skipped.with_columns(outcome=pl.lit("skipped"), problems=pl.lit(""))
-    return _file(table, table.original.join(pl.concat([known, skipped]), on="row", how="left", maintain_order="left"))
+    rows = table.original.join(pl.concat([known, skipped]), on="row", how="left", maintain_order="left")
+    return _file(table, rows, head)
 
 
-def errors_file(table: Table, outcomes: pl.DataFrame) -> bytes:
+def in_parts(table: Table, rows: pl.DataFrame, found: pl.DataFrame, which: Which) -> Iterator[bytes]:
+    """The results file, or the errors file, part by part, so that none of it is in memory whole.
+
+    `rows`: `row`, `outcome` of each row of the plan; `found`: the problems (problems.SCHEMA) of all rows.
+    """
+    made = results_file if which == "results" else errors_file
+    parts = table.original.iter_slices(_PART) if table.original.height else [table.original]
+    for number, part in enumerate(parts):
+        here = pl.col("row").is_between(part["row"].min() or 0, part["row"].max() or 0)
+        outcomes = told_rows(rows.filter(here), problems.of(found.filter(here)))
+        kept = set(part["row"]) if table.surplus else set()
+        surplus = {row: cells for row, cells in table.surplus.items() if row in kept}
+        of_part = replace(table, original=part, surplus=surplus, skipped=table.skipped.filter(here))
+        yield made(of_part, outcomes, head=number == 0)
+
+
+def errors_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
     """The errored rows alone, in the form of the results file."""
     errored = outcomes.filter(pl.col("outcome") == "errored").select("row", "outcome", "problems")
-    return _file(table, table.original.join(errored, on="row", how="inner", maintain_order="left"))
+    return _file(table, table.original.join(errored, on="row", how="inner", maintain_order="left"), head)
 
 
-def _file(table: Table, rows: pl.DataFrame) -> bytes:
+def _file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
+    """The rows as lines; `head`: after the byte order mark and the header row."""
     kept = [str(i) for i, heading in enumerate(table.file.headings) if headings.normal(heading) not in COLUMNS]
     rows = _unread_marked(table, rows)
     header = [*COLUMNS, *(table.file.headings[int(name)] for name in kept)]
@@ -49,8 +76,8 @@ def _file(table: Table, rows: pl.DataFrame) -> bytes:
     )
     lines = rows.join(surplus, on="row", how="left", maintain_order="left").select(line.alias("line"))
     top = first.select(pl.concat_str([_cell(name) for name in first.columns], separator=",").alias("line"))
-    text = pl.concat([top, lines])["line"].str.join("\r\n").item()
-    return _MARK + f"{text}\r\n".encode()
+    text = pl.concat([top, lines] if head else [lines])["line"].str.join("\r\n").item()
+    return (_MARK if head else b"") + (f"{text}\r\n".encode() if head or lines.height else b"")
 
 
 def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
@@ -67,8 +94,8 @@ def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _surplus(table: Table) -> pl.DataFrame:
     """The cells beyond the headings, written out, by row."""
-    schema = {"row": pl.UInt32, "cell": pl.String}
-    cells = pl.DataFrame([(row, cell) for row, cells in table.surplus.items() for cell in cells], schema, orient="row")
+    schema = pl.Schema({"row": pl.UInt32(), "cell": pl.List(pl.String())})
+    cells = pl.DataFrame({"row": list(table.surplus), "cell": list(table.surplus.values())}, schema).explode("cell")
     return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
 
 

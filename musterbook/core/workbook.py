@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from musterbook.core import headings
 from musterbook.core.archive import Archive, damaged
+from musterbook.core.budget import Budget, Limits
 from musterbook.core.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
 from musterbook.core.ods import OdsBook
 from musterbook.core.problems import Problem
@@ -22,35 +23,39 @@ class Book(Protocol):
     def sheets(self) -> Sequence[str]:
         """The names of its visible sheets, in their order."""
 
+    def first(self, sheet: str) -> Row | None:
+        """The first row of a sheet that holds anything."""
+
     def rows(self, sheet: str) -> Iterator[Row]:
         """The rows of a sheet that hold anything, rising."""
 
 
-_BOOKS: Mapping[str, Callable[[Archive], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
+_BOOKS: Mapping[str, Callable[[Archive, Budget], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
 _LISTED = 20
 _LOOKED_AT = 50
 """So many sheets are looked at; one beyond them has to be named."""
 
 
-def grid(content: bytes, form: str, most_rows: int, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
+def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
     """The grid of a workbook of the form `xlsx` or `ods`; raises Refusal for one that cannot be read.
 
     The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading
     → column), or else the one that comes nearest to that, so that its faults can be told.
     """
-    book = _BOOKS[form](Archive(content))
+    budget = Budget(len(content), limits.characters_in_cell)
+    book = _BOOKS[form](Archive(content), budget)
     if not book.sheets:
         raise damaged("it has no visible sheet")
     first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets[:_LOOKED_AT]}
     sheet = _named(book, named_sheet) if named_sheet else _chosen(first_rows, mapping)
     others = [headings.shown(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
     notes = (Problem("other-sheets", value=sheet, detail=_listed(others)),) if others else ()
-    return _read(book, sheet, form, most_rows, notes)
+    return _read(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
 
 
 def _first_row(book: Book, sheet: str) -> list[str] | None:
     """The cells of row 1, empty if that is blank; None for a sheet without anything in it."""
-    first = next(book.rows(sheet), None)
+    first = book.first(sheet)
     if first is None:
         return None
     return _cells(first, max(first.cells, default=-1) + 1) if first.number == 1 else []
@@ -91,17 +96,17 @@ class _Gathering:
     def add(self, row: Row) -> None:
         """Add a row, and the blank rows before it."""
         width = self.builder.width
-        nothing = [""] * width
+        nothing, why = [""] * width, f"the blank rows above row {row.number}"
         for number in range(self.last + 1, row.number):
-            self.builder.add(number, nothing)
+            self.builder.add(number, nothing, why)
         extra = [text for index, text in sorted(row.cells.items()) if index >= width]
         self.builder.add(row.number, _cells(row, width) + extra)
         self.faults += row.faults
         self.last = row.number
 
 
-def _read(book: Book, sheet: str, form: str, most_rows: int, notes: tuple[Problem, ...]) -> Grid:
-    rows = book.rows(sheet)
+def _read(book: Book, file: FileFacts, most_rows: int, budget: Budget, notes: tuple[Problem, ...]) -> Grid:
+    rows = book.rows(file.sheet)
     first = next(rows, None)
     if first is not None and first.number != 1:
         rows, first = itertools.chain([first], rows), None
@@ -109,9 +114,9 @@ def _read(book: Book, sheet: str, form: str, most_rows: int, notes: tuple[Proble
     if width > MOST_COLUMNS:
         raise too_wide(1, MOST_COLUMNS)
     header = tuple(_cells(first, width)) if first else ()
-    gathered = _Gathering(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1))))
+    gathered = _Gathering(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1)), budget))
     for row in rows:
         gathered.add(row)
-    file = FileFacts(format=form, sheet=sheet, headings=header)
+    file = replace(file, headings=header)
     frame, surplus = gathered.builder.rows(), gathered.builder.surplus
     return Grid(header, frame, surplus, gathered.faults, blank_to=width, file=file, notes=notes)

@@ -2,27 +2,32 @@
 
 import posixpath
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from musterbook.core import numberformat
 from musterbook.core.archive import Archive, damaged
+from musterbook.core.budget import FAULT, Budget
 from musterbook.core.grid import CellFault, blank
 from musterbook.core.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, Silent, too_long, unescaped
 
 Attributes = dict[str, str]
+_LONGEST_FORMAT = 255
+"""The most characters that a number format has: a longer one would be written out for every cell."""
 
 
 class XlsxBook:
     """An .xlsx workbook."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, budget: Budget) -> None:
         self._archive = archive
+        self._budget = budget
         part = self._workbook_part()
-        outline = _Outline()
+        outline = _Outline(budget)
         archive.parse(part, outline)
-        related = _relations(archive, part)
+        related = _relations(archive, part, budget)
         by_kind = {relation.kind: relation.part for relation in related.values()}
         self._parts = {
             name: related[key].part
@@ -31,38 +36,47 @@ class XlsxBook:
         }
         self._strings = self._shared_strings(by_kind.get("sharedStrings", ""))
         self._formats = self._styles(by_kind.get("styles", ""), outline.from_1904)
+        self._first: dict[str, Row | None] = {}
 
     @property
     def sheets(self) -> list[str]:
         """The names of its visible sheets, in their order."""
         return list(self._parts)
 
+    def first(self, sheet: str) -> Row | None:
+        """The first row of a sheet that holds anything; looked for once in a part, however many sheets say they are it."""
+        part = self._parts[sheet]
+        if part not in self._first:
+            self._first[part] = next(self.rows(sheet), None)
+        return self._first[part]
+
     def rows(self, sheet: str) -> Iterator[Row]:
         """The rows of a sheet that hold anything, rising."""
-        reader = _SheetReader(self._strings, self._formats)
+        reader = _SheetReader(self._strings, self._formats, self._budget)
         for _ in self._archive.parsing(self._parts[sheet], reader):
             ready, reader.ready = reader.ready, []
             yield from ready
 
     def _workbook_part(self) -> str:
-        for relation in _relations(self._archive, "").values():
+        for relation in _relations(self._archive, "", self._budget).values():
             if relation.kind == "officeDocument":
                 return relation.part
         return "xl/workbook.xml"
 
     def _shared_strings(self, part: str) -> list[str]:
-        reader = _Strings()
+        reader = _Strings(self._budget)
         if self._archive.has(part):
             self._archive.parse(part, reader)
         return reader.strings
 
     def _styles(self, part: str, from_1904: bool) -> list["_Style"]:
-        reader = _Styles()
+        reader = _Styles(self._budget)
         if self._archive.has(part):
             self._archive.parse(part, reader)
-        return [
-            _style(reader.codes.get(key, numberformat.BUILT_IN.get(key, "General")), from_1904) for key in reader.cells
-        ]
+        known: dict[int, _Style] = {}
+        for key in set(reader.cells):
+            known[key] = _style(reader.codes.get(key, numberformat.BUILT_IN.get(key, "General")), from_1904)
+        return [known[key] for key in reader.cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +85,20 @@ class _Relation:
     part: str
 
 
-def _relations(archive: Archive, part: str) -> dict[str, _Relation]:
+def _relations(archive: Archive, part: str, budget: Budget) -> dict[str, _Relation]:
     """What a part of the archive (or "": the archive) refers to, by the ids that it uses for that."""
     folder, name = posixpath.split(part)
     listing = posixpath.join(folder, "_rels", f"{name}.rels")
-    reader = _Relations(folder)
+    reader = _Relations(folder, budget)
     if archive.has(listing):
         archive.parse(listing, reader)
     return reader.found
 
 
 class _Relations(Silent):
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, budget: Budget) -> None:
         self.folder = folder
+        self._budget = budget
         self.found: dict[str, _Relation] = {}
 
     def start(self, name: str, attributes: Attributes) -> None:
@@ -91,13 +106,15 @@ class _Relations(Silent):
         if name == "Relationship" and attributes.get("TargetMode") != "External":
             target = attributes["Target"]
             part = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(self.folder, target))
+            self._budget.keep("its references", attributes["Id"], attributes["Type"], part)
             self.found[attributes["Id"]] = _Relation(posixpath.basename(attributes["Type"]), part)
 
 
 class _Outline(Silent):
     """The sheets that workbook.xml lists."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self.visible: list[tuple[str, str]] = []
         self.from_1904 = False
 
@@ -107,14 +124,17 @@ class _Outline(Silent):
             self.from_1904 = attributes.get("date1904") in ("1", "true")
         elif name == "sheet" and attributes.get("state", "visible") == "visible":
             keys = [value for key, value in attributes.items() if key.endswith(":id")]
+            self._budget.keep("its sheets", attributes["name"], *keys)
             self.visible.append((attributes["name"], keys[0] if keys else ""))
 
 
 class _Strings(Silent):
     """The shared strings: rich text joined, without the readings of a phonetic guide."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.strings: list[str] = []
+        self._budget = budget
+        self._room = 0
         self._pieces: list[str] = []
         self._reading = False
         self._in_guide = False
@@ -122,7 +142,7 @@ class _Strings(Silent):
     def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
         """An element begins."""
         if name == "si":
-            self._pieces = []
+            self._pieces, self._room = [], self._budget.cell
         elif name == "rPh":
             self._in_guide = True
         self._reading = name == "t" and not self._in_guide
@@ -133,18 +153,22 @@ class _Strings(Silent):
         if name == "rPh":
             self._in_guide = False
         elif name == "si":
-            self.strings.append(unescaped("".join(self._pieces)))
+            text = unescaped("".join(self._pieces))
+            self._budget.take(sys.getsizeof(text) + 8, "the texts that its cells share")
+            self.strings.append(text)
 
     def text(self, text: str) -> None:
-        """Some text."""
-        if self._reading:
-            self._pieces.append(text)
+        """Some text, as far as a cell has room for it."""
+        if self._reading and self._room > 0:
+            self._pieces.append(text[: self._room])
+            self._room -= len(text)
 
 
 class _Styles(Silent):
     """The number format of each cell style, and the formats' codes."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self.codes: dict[int, str] = {}
         self.cells: list[int] = []
         self._in_cells = False
@@ -152,10 +176,13 @@ class _Styles(Silent):
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
         if name == "numFmt":
-            self.codes[int(attributes["numFmtId"])] = attributes["formatCode"]
+            code = attributes["formatCode"]
+            self._budget.keep("its number formats", code)
+            self.codes[int(attributes["numFmtId"])] = code if len(code) <= _LONGEST_FORMAT else "General"
         elif name == "cellXfs":
             self._in_cells = True
         elif name == "xf" and self._in_cells:
+            self._budget.take(64, "its styles")
             self.cells.append(int(attributes.get("numFmtId", "0")))
 
     def end(self, name: str) -> None:
@@ -182,8 +209,9 @@ _PLAIN = _style("General", from_1904=False)
 class _SheetReader(Silent):
     """Puts the cells of a sheet together; `ready` are the rows that are done."""
 
-    def __init__(self, strings: list[str], formats: list[_Style]) -> None:
+    def __init__(self, strings: list[str], formats: list[_Style], budget: Budget) -> None:
         self.ready: list[Row] = []
+        self._budget = budget
         self._strings = strings
         self._formats = formats
         self._columns: dict[str, int] = {}
@@ -193,18 +221,22 @@ class _SheetReader(Silent):
         self._cell: Attributes = {}
         self._formula = False
         self._in_guide = False
+        self._reading = False
+        self._room = 0
         self._pieces: list[str] | None = None
-        self._value: str | None = None
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
         if self._done:
             return
         if name == "c":
-            self._cell, self._formula, self._value = attributes, False, None
+            self._cell, self._formula, self._pieces = attributes, False, None
+            self._reading, self._room = False, self._budget.cell
             self._column = self._place(attributes.get("r"))
         elif name == "v" or (name == "t" and not self._in_guide):
-            self._pieces = []
+            self._reading = True
+            if self._pieces is None:
+                self._pieces = []
         elif name == "row":
             self._begin_row(attributes.get("r"))
         elif name == "f":
@@ -216,9 +248,8 @@ class _SheetReader(Silent):
         """An element ends."""
         if self._done:
             return
-        if name in {"v", "t"} and self._pieces is not None:
-            self._value = (self._value or "") + "".join(self._pieces)
-            self._pieces = None
+        if name in {"v", "t"}:
+            self._reading = False
         elif name == "c":
             self._end_cell()
         elif name == "row" and (self._row.cells or self._row.faults):
@@ -229,9 +260,10 @@ class _SheetReader(Silent):
             self._done = True
 
     def text(self, text: str) -> None:
-        """Some text."""
-        if self._pieces is not None:
-            self._pieces.append(text)
+        """Some text, as far as a cell has room for it."""
+        if self._reading and self._pieces is not None and self._room > 0:
+            self._pieces.append(text[: self._room])
+            self._room -= len(text)
 
     def _begin_row(self, reference: str | None) -> None:
         number = int(reference) if reference else self._row.number + 1
@@ -255,9 +287,9 @@ class _SheetReader(Silent):
         return column
 
     def _end_cell(self) -> None:
-        kind, value = self._cell.get("t", "n"), self._value or ""
+        kind, value = self._cell.get("t", "n"), "".join(self._pieces or ())
         # An empty text is a result; an element for it that is empty beside a number, or not there, is none.
-        if self._formula and not value and (self._value is None or kind != "str"):
+        if self._formula and not value and (self._pieces is None or kind != "str"):
             self._fault("no-result")
             return
         if kind == "s":
@@ -296,6 +328,7 @@ class _SheetReader(Silent):
         return self._formats[index] if 0 <= index < len(self._formats) else _PLAIN
 
     def _fault(self, code: str, value: str = "", detail: str = "") -> None:
+        self._budget.take(FAULT, f"what is wrong in row {self._row.number}")
         self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))
 
 

@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 _END = object()
+_LOOK_EVERY = 0.1
 
 
 class Beside(Generic[_T]):
@@ -26,8 +27,11 @@ class Beside(Generic[_T]):
         except BaseException as error:  # noqa: BLE001  (told to whoever asks for the result)
             self._future.set_exception(error)
 
-    def result(self) -> _T:
-        """What came of it, once it is done. Raises what it raised."""
+    def result(self, heed: Callable[[], None] | None = None) -> _T:
+        """What came of it, once it is done. Raises what it raised, or what `heed` raises, which is asked meanwhile."""
+        while heed and not self._future.done():
+            heed()
+            wait([self._future], _LOOK_EVERY)
         return self._future.result()
 
 

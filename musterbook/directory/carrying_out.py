@@ -8,6 +8,7 @@ from functools import partial
 
 from musterbook.core import headings
 from musterbook.core.plan import Plan
+from musterbook.core.problems import INFECTED, SUSPECT
 from musterbook.directory import (
     apply,
     failures,
@@ -19,6 +20,7 @@ from musterbook.directory import (
     queries,
     records,
     stopping,
+    trail,
 )
 from musterbook.directory.beside import Beside
 from musterbook.directory.progressing import Progress, silent
@@ -99,6 +101,7 @@ def _preview(attempt: Attempt) -> Done:
             records.begin(record)
             kept()
             records.finish(record, plan, attempt.expected)
+            _tell_suspect(attempt, plan)
             plan_kept()
     return Done(record, plan)
 
@@ -135,7 +138,17 @@ def _previewed(attempt: Attempt) -> None:
     with kept_plans.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
         records.conclude(record, plan, attempt.expected)
         records.finish(record, plan, attempt.expected)
+        _tell_suspect(attempt, plan)
         plan_kept()
+
+
+def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
+    """Tells in the audit trail of a file that was refused and may be made to do harm; an infected one is not kept."""
+    for problem in plan.refusals:
+        if problem.code == INFECTED:
+            kept_files.let_go(attempt.record.number)
+        if problem.code in SUSPECT:
+            trail.tell_refused_file(attempt.record.agency, attempt.act, attempt.record.file_name, problem.message)
 
 
 def _keeping(attempt: Attempt) -> Callable[[], None]:
@@ -164,6 +177,7 @@ def _done(attempt: Attempt, kept: Callable[[], None]) -> Plan:
             attempt.watched("committing")
             kept()
             records.finish(record, plan, attempt.expected)
+            _tell_suspect(attempt, plan)
             plan_kept()
     return plan
 

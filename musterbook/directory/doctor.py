@@ -1,6 +1,7 @@
 """The doctor: what is wrong with this installation, and how to mend it."""
 
 import os
+import pyexpat
 import shutil
 import sqlite3
 import sys
@@ -29,6 +30,7 @@ class Finding:
 def findings() -> Iterator[Finding]:
     """Everything looked at, one by one; without a database, only what needs none."""
     yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_engine()}")
+    yield _xml()
     yield _folder()
     yield _space()
     yield _refused_passwords()
@@ -45,6 +47,25 @@ def findings() -> Iterator[Finding]:
 
 def _engine() -> str:
     return "PostgreSQL" if frames.on_postgres() else f"SQLite {sqlite3.sqlite_version}"
+
+
+_SAFE_EXPAT = (2, 6, 4)
+
+
+def _xml() -> Finding:
+    """The reader of XML that Python has, which reads workbooks.
+
+    An old version is no fault of the installation: systems correct its known faults without a new number, and the limits of
+    reading hold with any.
+    """
+    told = pyexpat.EXPAT_VERSION.replace("expat_", "expat ")
+    if pyexpat.version_info >= _SAFE_EXPAT:
+        return Finding("XML reader", told)
+    advice = (
+        "See that the system's security updates are installed, or use a Python that has expat 2.6.4 or later. Until then, limits"
+        " on memory and time stop what a workbook could do by its faults"
+    )
+    return Finding("XML reader", f"{told}, a version with known faults unless the system has corrected them. {advice}")
 
 
 def _folder() -> Finding:

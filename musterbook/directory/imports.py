@@ -2,21 +2,23 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 from django.conf import settings
 
 from musterbook.core import intake
 from musterbook.core import plan as planning
+from musterbook.core.budget import Limits
 from musterbook.core.kind import kind
-from musterbook.core.mending import Mended, mend
+from musterbook.core.mending import Mended
 from musterbook.core.policy import Mode, Operator, Policy
 from musterbook.core.table import Table
-from musterbook.directory import carrying_out, kept_files, models, queries, stopping
+from musterbook.directory import carrying_out, kept_files, models, queries, quotas, reading, scanning, stopping
 from musterbook.directory.beside import Beside
 from musterbook.directory.carrying_out import Attempt, Done, Failed, NotPermitted, carry_out
 from musterbook.directory.progressing import Progress, silent
@@ -32,6 +34,7 @@ __all__ = [
 
 _LONG_BYTES = 1 << 22
 _PAUSE = 0.1
+_PART = 1 << 20
 
 
 class KeyTaken(Exception):
@@ -86,6 +89,46 @@ class Upload:
     content: bytes
     name: str
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return len(self.content)
+
+    def parts(self) -> bytes:
+        """Its bytes, in one part."""
+        return self.content
+
+    def digest(self) -> str:
+        """Its SHA-256."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """A file that waits on the disk, behind `start` bytes of something else, and is not taken into memory whole."""
+
+    path: Path
+    start: int
+    name: str
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.path.stat().st_size - self.start
+
+    def parts(self) -> Iterator[bytes]:
+        """Its bytes, part by part."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            yield from iter(partial(file.read, _PART), b"")
+
+    def digest(self) -> str:
+        """Its SHA-256."""
+        found = hashlib.sha256()
+        for part in self.parts():
+            found.update(part)
+        return found.hexdigest()
+
 
 def run(  # noqa: PLR0913  (each names one thing of an import; all but three by keyword)
     agency: models.Agency,
@@ -105,16 +148,21 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
 
     `by`: the operator's external id, "" for the system; `address`, `agent`: from where, and by which program; `key`: the
     idempotency key (D6); `expected`: the digest of the plan as it was seen, without which nothing is written (D2). Raises
-    UnknownOperator, NotPermitted, KeyTaken, Failed.
+    UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
     """
     permitted(agency, by, options.mode)
-    record = _record(agency, upload, options, at=at, by=by, through=through, key=key)
+    record, act = (
+        _record(agency, upload, options, at=at, by=by, through=through, key=key),
+        Act(at, by, through, address, agent),
+    )
     while True:
         earlier = _earlier(record)
         if earlier:
             return Done(earlier, None)
+        if not expected:
+            quotas.check(agency, act, upload.size)
         try:
-            return carry_out(attempt(record, upload, Act(at, by, through, address, agent), expected, progress))
+            return carry_out(attempt(record, upload, act, expected, progress))
         except SentBefore:
             # It came while this one waited for its turn: it is there now, waits for a worker, or has failed and left the key.
             progress("waiting for the same import, sent before")
@@ -126,8 +174,8 @@ def _record(
 ) -> models.Import:
     return models.Import(
         number=new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
-        options=options.as_json(), started_at=at, file_name=upload.name[:255], file_size=len(upload.content),
-        file_sha256=hashlib.sha256(upload.content).hexdigest(), idempotency_key=key or None,
+        options=options.as_json(), started_at=at, file_name=upload.name[:255], file_size=upload.size,
+        file_sha256=upload.digest(), idempotency_key=key or None,
     )  # fmt: skip
 
 
@@ -157,20 +205,35 @@ def attempt(record: models.Import, upload: Upload, act: Act, expected: str | Non
     """What is to be carried out of the record of an import and its file. Raises Failed for a file that cannot be read."""
     options = Options.of_json(record.options)
     with carrying_out.told(record):
-        progress("reading")
-        reading = Beside(partial(read, record.agency, upload, options))
-        if not _long(upload):
-            reading.result()
+        reading = _reading(record, upload, options, progress)
 
     def plan(agency: models.Agency) -> planning.Plan:
         operator = permitted(agency, act.actor, options.mode)
         users = _everybody(agency, upload, options.mode)
-        table = reading.result()
+        table = reading()
         record.file_facts = _facts(table)
         policy = Policy(options.mode, options.strict, operator, queries.limit(agency), options.confirmed)
         return planning.make(table, queries.snapshot(agency, table, options.mode, users), policy)
 
     return Attempt(record, act, plan, upload.content, expected, progress)
+
+
+def _reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
+    """Begins to read the file; what it gives waits for the end of that. Raises Stopped where somebody asks for that meanwhile."""
+
+    def heed() -> None:
+        progress("reading")
+        stopping.heed(record)
+
+    progress("reading")
+    refusal = scanning.refusal(upload.content, heed)
+    if refusal:
+        refused = Table.refused([refusal])
+        return lambda: refused
+    if _long(upload):
+        return partial(Beside(partial(read, record.agency, upload, options)).result, heed)
+    table = read(record.agency, upload, options, heed=heed)
+    return lambda: table
 
 
 def _long(upload: Upload) -> bool:
@@ -198,20 +261,24 @@ def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
     return operator
 
 
-def read(agency: models.Agency, upload: Upload, options: Options, remembered: Mapping[str, str] | None = None) -> Table:
-    """The table of a file, mended as the options say; by the mapping `remembered`, or else the one of the agency now."""
-    limits = intake.Limits(
+def read(agency: models.Agency, upload: Upload, options: Options, *, heed: reading.Heed = reading.never) -> Table:
+    """The table of a file, mended as the options say; `heed` raises what is to stop it."""
+    return reading.read(upload.content, asked(options, agency.mapping), options.mended, heed)
+
+
+def asked(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions:
+    """How a file is to be read, by the mapping that is remembered."""
+    limits = Limits(
         settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
-    asked = intake.ReadOptions(
+    return intake.ReadOptions(
         encoding=options.encoding,
         delimiter=options.delimiter,
         sheet=options.sheet,
         mapping=options.mapping,
-        remembered=agency.mapping if remembered is None else remembered,
+        remembered=remembered,
         limits=limits,
     )
-    return mend(intake.read(upload.content, asked), options.mended)
 
 
 def _facts(table: Table) -> dict[str, object]:

@@ -1,13 +1,16 @@
 """The files of imports, kept for a while beside the database, and after that only by their hash (rule A4)."""
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 
 DAY = 86_400
 """Seconds of a day."""
+_PART = 1 << 20
 
 
 class FileGone(Exception):
@@ -20,15 +23,19 @@ def _folder() -> Path:
     return folder
 
 
-def keep(number: str, content: bytes) -> None:
+def keep(number: str, content: bytes | Iterable[bytes]) -> None:
     """Keeps an import's file whole, readable by the owner of the installation alone; and lets go of those past their time.
 
-    Raises OSError, with nothing kept, where the folder is full or may not be written to.
+    `content`: all of it, or its parts. Raises OSError, with nothing kept, where the folder is full or may not be written to.
     """
     path = _folder() / number
     try:
         path.touch(mode=0o600)
-        path.write_bytes(content)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            with path.open("wb") as file:
+                file.writelines(content)
     except OSError:
         with suppress(OSError):
             path.unlink()
@@ -37,8 +44,9 @@ def keep(number: str, content: bytes) -> None:
 
 
 def keep_copy(number: str, of: str) -> None:
-    """Keeps for an import the file of another. Raises FileGone, and what `keep` raises."""
-    keep(number, content(of))
+    """Keeps for an import the file of another, part by part. Raises FileGone, and what `keep` raises."""
+    with path(of).open("rb") as file:
+        keep(number, iter(partial(file.read, _PART), b""))
 
 
 def let_go(number: str) -> None:
@@ -54,8 +62,16 @@ def _let_go(before: float) -> None:
                 path.unlink()
 
 
+def path(number: str) -> Path:
+    """Where the file of an import is. Raises FileGone if it is kept no longer."""
+    found = _folder() / number
+    if not found.exists():
+        raise FileGone(number)
+    return found
+
+
 def content(number: str) -> bytes:
-    """The file of an import. Raises FileGone if it is kept no longer."""
+    """The file of an import, whole: not for a process that answers requests. Raises FileGone if it is kept no longer."""
     try:
         return (_folder() / number).read_bytes()
     except FileNotFoundError:

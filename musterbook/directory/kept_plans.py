@@ -119,10 +119,15 @@ def _let_go(now: float) -> None:
 
 def part(number: str, name: str) -> pl.LazyFrame:
     """One part of a plan, not read yet. Raises PlanGone."""
-    path = _root() / number / f"{name}.parquet"
-    if not path.exists():
+    return pl.scan_parquet(path(number, name))
+
+
+def path(number: str, name: str) -> Path:
+    """Where one part of a plan is kept. Raises PlanGone."""
+    kept = _root() / number / f"{name}.parquet"
+    if not kept.exists():
         raise PlanGone(number)
-    return pl.scan_parquet(path)
+    return kept
 
 
 def forget(number: str) -> None:

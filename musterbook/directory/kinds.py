@@ -74,6 +74,7 @@ KINDS: dict[str, Kind] = {
             "Refusals",
             ("act.refused", "Refused", "Something was refused, for the role does not allow it"),
             ("request.refused", "Request refused", "A request was refused before anything was done"),
+            ("import.file-refused", "File refused", "A file was refused that may have been made to do harm"),
         ),
     )
 }  # fmt: skip

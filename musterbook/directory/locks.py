@@ -8,7 +8,9 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 from django.db import Error, OperationalError, connection, transaction
@@ -69,15 +71,25 @@ def _advisory(agency: models.Agency) -> Iterator[Callable[[], bool]]:
 @contextmanager
 def _file(agency: models.Agency) -> Iterator[Callable[[], bool]]:
     with (_folder() / str(agency.pk)).open("w") as file:
+        yield partial(_taken, file)
 
-        def attempt() -> bool:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
 
-        yield attempt
+@contextmanager
+def alone_in(name: str, seconds: float) -> Iterator[bool]:
+    """Is the only one on this machine that does something of that name; tells whether, after waiting for so long at most."""
+    until = time.monotonic() + seconds
+    with (_folder() / name).open("w") as file:
+        while not (free := _taken(file)) and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+        yield free
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _folder() -> Path:

@@ -14,12 +14,13 @@ from musterbook.directory import (
     locks,
     models,
     progressing,
+    quotas,
     records,
     selection,
     stopping,
     undo,
 )
-from musterbook.directory.imports import Options, Upload
+from musterbook.directory.imports import OnDisk, Options, Upload
 from musterbook.directory.records import SentBefore
 from musterbook.directory.taking_up import carry_out_next
 from musterbook.directory.trail import Act
@@ -31,6 +32,7 @@ __all__ = [
     "carry_out_next",
     "progress_of",
     "submit",
+    "submit_again",
     "submit_apply",
     "submit_bulk",
     "submit_bulk_apply",
@@ -42,18 +44,36 @@ _LOOK_EVERY = 0.05
 
 
 def submit(
-    agency: models.Agency, upload: Upload, options: Options, *, act: Act, key: str | None = None
+    agency: models.Agency, upload: Upload | OnDisk, options: Options, *, act: Act, key: str | None = None
 ) -> models.Import:
     """Has a worker import the file, or preview it; the record and the file are kept when this returns.
 
     `key`: the idempotency key (D6): sent again, it gives the import that was asked for before. Raises UnknownOperator,
-    NotPermitted, KeyTaken, and OSError where the file cannot be kept.
+    NotPermitted, KeyTaken, OverQuota, and OSError where the file cannot be kept.
     """
     imports.permitted(agency, act.actor, options.mode)
     asked = _asked(agency, options, act, key)
-    asked.file_name, asked.file_size = upload.name[:255], len(upload.content)
-    asked.file_sha256 = hashlib.sha256(upload.content).hexdigest()
-    return _put(asked, partial(kept_files.keep, asked.number, upload.content))
+    asked.file_name, asked.file_size, asked.file_sha256 = upload.name[:255], upload.size, upload.digest()
+
+    def keep() -> None:
+        quotas.check(agency, act, upload.size)
+        kept_files.keep(asked.number, upload.parts())
+
+    return _put(asked, keep)
+
+
+def submit_again(record: models.Import, options: Options, *, act: Act, key: str | None = None) -> models.Import:
+    """Has a worker preview the file of an import again, in another way. Raises FileGone, and what `submit` raises."""
+    imports.permitted(record.agency, act.actor, options.mode)
+    kept_files.path(record.number)
+    asked = _asked(record.agency, options, act, key)
+    asked.file_name, asked.file_size, asked.file_sha256 = record.file_name, record.file_size, record.file_sha256
+
+    def keep() -> None:
+        quotas.check(record.agency, act, record.file_size)
+        kept_files.keep_copy(asked.number, record.number)
+
+    return _put(asked, keep)
 
 
 def submit_apply(

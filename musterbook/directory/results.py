@@ -1,21 +1,29 @@
 """The results file and the errors file of an import that was made before, from its file and its plan as they are kept (A2)."""
 
-from typing import Literal
+from typing import IO
 
-import polars as pl
+from musterbook.core.results import Which
+from musterbook.directory import imports, kept_files, kept_plans, locks, models, reading
+from musterbook.directory.imports import Options
 
-from musterbook.core import problems, results
-from musterbook.core.report import told_rows
-from musterbook.directory import imports, kept_files, kept_plans, models
-from musterbook.directory.imports import Options, Upload
+PATIENCE = 20.0
+"""Seconds that one waits for another such file to be made."""
 
 
-def file(record: models.Import, which: Literal["results", "errors"]) -> bytes:
-    """The rows of the file with what became of each, or those with problems alone. Raises FileGone, PlanGone."""
-    upload = Upload(kept_files.content(record.number), record.file_name)
-    mapped = kept_plans.file(record.number).mapped
-    table = imports.read(record.agency, upload, Options.of_json(record.options), mapped)
-    found = kept_plans.part(record.number, "problems").filter(~pl.col("note")).collect()
-    rows = kept_plans.part(record.number, "rows").collect()
-    made = results.results_file if which == "results" else results.errors_file
-    return made(table, told_rows(rows, problems.of(found)))
+class Busy(Exception):
+    """Another such file is being made: one at a time, since each takes memory."""
+
+
+def file(record: models.Import, which: Which) -> IO[bytes]:
+    """The rows of the file with what became of each, or those with problems alone; to be read in parts, and closed.
+
+    They are made in a process of their own, never whole in this one. Raises FileGone, PlanGone, Busy, and what
+    `reading.results` raises.
+    """
+    number, options = record.number, Options.of_json(record.options)
+    asked = imports.asked(options, kept_plans.file(number).mapped)
+    kept, rows = kept_files.path(number), kept_plans.path(number, "rows")
+    with locks.alone_in("results", PATIENCE) as free:
+        if not free:
+            raise Busy
+        return reading.results(kept, asked, options.mended, rows, kept_plans.path(number, "problems"), which)

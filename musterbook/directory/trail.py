@@ -53,6 +53,11 @@ def tell(
         append(agency, act, [pl.DataFrame([happened])])
 
 
+def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> None:
+    """Appends the event of a file that was refused, and may be made to do harm."""
+    tell(agency, act, "import.file-refused", changes={"file": ("", name), "reason": ("", why)}, outcome=FORBIDDEN)
+
+
 def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
     """Appends one link of events, in parts. The caller holds the agency's lock, in the transaction of what the events tell.
 

@@ -6,22 +6,29 @@ Each is a file below the installation's folder, its agency and its user: a line 
 import json
 import re
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
 
-from musterbook.directory.imports import Options
+from musterbook.core.problems import Problem
+from musterbook.directory.imports import OnDisk, Options
 from musterbook.directory.models import User
+from musterbook.directory.quotas import OverQuota
 
 LASTS = timedelta(hours=1)
 MOST = 3
 """So many wait for one user at most; the oldest gives way."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _FOLDER = "waiting"
+_ARRIVING = "arriving-"
+MOST_ARRIVING = 2
+"""So many files of one user may be on their way at a time."""
+_MB = 1024 * 1024
 
 
 class Gone(Exception):
@@ -34,18 +41,26 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A file that waits: its name, what is to be done with it, and what was sent."""
+    """A file that waits, and what is to be done with it."""
 
-    name: str
+    file: OnDisk
     options: Options
-    content: bytes
+
+    @property
+    def name(self) -> str:
+        """The name that it came under."""
+        return self.file.name
 
 
 def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime) -> str:
-    """Keeps the file for the user; gives the token that it is asked for by. Raises TooLarge, and OSError if there is no room."""
+    """Keeps the file for the user; gives the token that it is asked for by.
+
+    Raises TooLarge, OverQuota, and OSError if there is no room on the disk.
+    """
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_room(folder, at)
+    check_room(user)
     token = secrets.token_urlsafe(24)
     path = folder / token
     path.touch(mode=0o600)
@@ -65,6 +80,35 @@ def _folder(user: User) -> Path:
     return root / str(user.agency_id) / str(user.pk)
 
 
+def arriving(user: User) -> "tempfile._TemporaryFileWrapper[bytes]":
+    """A new file for what the user sends, gone when it is closed. Raises OverQuota, and OSError if there is no room."""
+    folder = _folder(user)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _forget(folder.iterdir(), datetime.now(UTC))
+    if len(list(folder.glob(f"{_ARRIVING}*"))) >= MOST_ARRIVING:
+        raise OverQuota(Problem("too-many-waiting", detail="this user", hint=f"{MOST_ARRIVING} at a time"))
+    check_room(user)
+    return tempfile.NamedTemporaryFile(prefix=_ARRIVING, dir=folder)
+
+
+def check_room(user: User) -> None:
+    """Raises OverQuota if what arrives and waits is more than the user, or the agency, may have so."""
+    _refuse_over("this user", _folder(user).glob("*"), "MUSTER_USER_WAITING_MB")
+    _refuse_over("this agency", _folder(user).parent.glob("*/*"), "MUSTER_AGENCY_WAITING_MB")
+
+
+def _refuse_over(whose: str, paths: Iterable[Path], setting: str) -> None:
+    if sum(map(_size, paths)) > getattr(settings, setting) * _MB:
+        raise OverQuota(Problem("too-many-waiting", detail=whose, hint=setting))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
     left = settings.MUSTER_MAX_FILE_MB * 1024 * 1024
     for chunk in chunks:
@@ -75,7 +119,7 @@ def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _make_room(folder: Path, at: datetime) -> None:
-    waiting = sorted(folder.iterdir(), key=_since)
+    waiting = sorted((path for path in folder.iterdir() if _TOKEN.fullmatch(path.name)), key=_since)
     for path in waiting[: max(0, len(waiting) - MOST + 1)]:
         _remove(path)
     _forget(folder.iterdir(), at)
@@ -87,11 +131,12 @@ def read(user: User, token: str, at: datetime) -> Waiting:
     if not _TOKEN.fullmatch(token) or not path.is_file() or _is_old(path, at):
         raise Gone
     try:
-        head, _, content = path.read_bytes().partition(b"\n")
+        with path.open("rb") as file:
+            head = file.readline()
     except FileNotFoundError:
         raise Gone from None
     told = json.loads(head)
-    return Waiting(told["name"], Options.of_json(told["options"]), content)
+    return Waiting(OnDisk(path, len(head), told["name"]), Options.of_json(told["options"]))
 
 
 def forget(user: User, token: str) -> None:
@@ -116,8 +161,11 @@ def _is_old(path: Path, at: datetime) -> bool:
 
 
 def _since(path: Path) -> float:
-    """When the file came, as its first line says; of one that cannot be read yet or any more, as the folder says."""
+    """When the file came, as its first line says; of one that arrives, or cannot be read, as the folder says."""
     try:
+        if path.name.startswith(_ARRIVING):
+            # Its first line is the sender's.
+            return path.stat().st_mtime
         with path.open("rb") as file:
             return float(json.loads(file.readline())["at"])
     except ValueError:

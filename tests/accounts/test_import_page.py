@@ -140,10 +140,10 @@ def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
 ) -> None:
     plan = followed(chief, send(chief, person(7)))
 
-    def gone(number: str) -> bytes:
+    def gone(number: str) -> Path:
         raise kept_files.FileGone(number)
 
-    monkeypatch.setattr(kept_files, "content", gone)
+    monkeypatch.setattr(kept_files, "path", gone)
     chief.post(plan)
     assert "kept no longer" in text(chief.get(plan))
 
@@ -449,10 +449,11 @@ def test_a_file_that_is_being_written_or_just_let_go_of_stops_nobody(
     assert waiting_files._since(tmp_path / "half") > 0
     assert waiting_files._since(tmp_path / "nothing") == 0
 
-    def gone(path: Path) -> bytes:
+    def gone(path: Path, mode: str) -> bytes:
         raise FileNotFoundError
 
-    monkeypatch.setattr(Path, "read_bytes", gone)
+    monkeypatch.setattr(waiting_files, "_is_old", lambda *_: False)
+    monkeypatch.setattr(Path, "open", gone)
     with pytest.raises(Gone):
         waiting_files.read(user, token, NOW)
 

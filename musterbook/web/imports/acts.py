@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import requests
 from musterbook.core import mending
 from musterbook.core.columns import BY_HEADING
-from musterbook.directory import bulk, imports, kept_files, kept_plans, models, queries, queue, undo
-from musterbook.directory.imports import Options, Upload
+from musterbook.directory import bulk, imports, kept_files, kept_plans, models, queries, queue, quotas, trail, undo
+from musterbook.directory.imports import OnDisk, Options
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
@@ -27,14 +27,14 @@ PATIENCE = 3.0
 """Seconds that a page waits for an import to end; after that it shows how far it is."""
 
 
-def submit(request: HttpRequest, upload: Upload, options: Options, key: str, shown: str = "") -> HttpResponseBase:
-    """Hands a file to the worker, once for each key; leads to the import's page, and there to the rows `shown`."""
+def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> HttpResponseBase:
+    """Hands a file to the worker, once for each key; leads to the import's page."""
     user = account(request).user
 
     def work() -> models.Import:
         return queue.submit(user.agency, upload, options, act=requests.act(request), key=key)
 
-    return _led(request, work, shown)
+    return _led(request, work)
 
 
 def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "") -> HttpResponseBase:
@@ -45,6 +45,12 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
         return refuse(request, *str(lacking).split(", "))
     except queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
+    except quotas.OverQuota as over:
+        trail.tell_refused_file(requests.agency(request), requests.act(request), "", over.problem.message)
+        messages.error(request, str(over))
+        return redirect("import_users")
+    except FileNotFoundError:
+        raise
     except OSError:
         messages.error(request, "There is no room for this file now. Tell whoever runs Musterbook here.")
         return redirect("import_users")
@@ -175,10 +181,13 @@ def _again(request: HttpRequest, record: models.Import, shown: str, **changes: A
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
     if record.undoes_id:
         raise Http404
+    told = hashlib.sha256(json.dumps([record.number, options.as_json()], sort_keys=True).encode()).hexdigest()
+
+    def work() -> models.Import:
+        return queue.submit_again(record, options, act=requests.act(request), key=f"page {told[:40]}")
+
     try:
-        upload = Upload(kept_files.content(record.number), record.file_name)
+        return _led(request, work, shown)
     except kept_files.FileGone:
         messages.error(request, _GONE)
         return redirect("import", record.number)
-    told = hashlib.sha256(json.dumps([record.number, options.as_json()], sort_keys=True).encode()).hexdigest()
-    return submit(request, upload, options, f"page {told[:40]}", shown)

@@ -13,7 +13,7 @@ from musterbook.accounts import again
 from musterbook.core.columns import COLUMNS
 from musterbook.core.policy import Mode
 from musterbook.directory import models, waiting_files
-from musterbook.directory.imports import Upload
+from musterbook.directory.quotas import OverQuota
 from musterbook.web.imports import acts, uploads
 from musterbook.web.imports.forms import Choose
 from musterbook.web.permission import account, may, needs, refuse
@@ -53,7 +53,10 @@ def _kept(request: HttpRequest, form: Choose | None = None) -> str:
     try:
         token = waiting_files.keep(user, file.name or "file", options, file.chunks(), now)
     except OSError:
-        form.add_error("file", "There is no room for this file now. Tell whoever runs Musterbook here.")
+        form.add_error("file", uploads.NO_ROOM)
+        return ""
+    except OverQuota as over:
+        form.add_error("file", f"{over.problem.message} {over.problem.remedy}")
         return ""
     return reverse("import_waiting", args=[token])
 
@@ -69,7 +72,10 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
         return _handed_on(request, key)
     if not again.is_recent(request):
         return again.ask(request)
-    answer = acts.submit(request, Upload(file.content, file.name), file.options, key)
+    try:
+        answer = acts.submit(request, file.file, file.options, key)
+    except FileNotFoundError:  # the same was asked for at the same time, and has it
+        return _handed_on(request, key)
     waiting_files.forget(user, token)
     return answer
 

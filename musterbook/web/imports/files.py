@@ -1,15 +1,18 @@
 """Files that an import gives out: the example file, the results file and the errors file."""
 
-from typing import Literal
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import IO, Literal
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
 from musterbook.core import example as examples
-from musterbook.directory import kept_files, kept_plans, results
+from musterbook.directory import kept_files, kept_plans, reading, results
 from musterbook.web.imports.acts import find
 from musterbook.web.permission import needs
 
@@ -42,15 +45,41 @@ def errors_file(request: HttpRequest, number: str) -> HttpResponseBase:
 def _of_rows(request: HttpRequest, number: str, which: Literal["results", "errors"]) -> HttpResponseBase:
     record = find(request, number)
     try:
-        content = results.file(record, which)
-    except (kept_files.FileGone, kept_plans.PlanGone):
-        messages.error(request, "The file of this import is kept no longer, so it cannot be given back.")
+        made = results.file(record, which)
+    except tuple(_NOT_MADE) as error:
+        messages.error(request, _NOT_MADE[type(error)])
         return redirect("import", number)
     stem = record.file_name.rpartition(".")[0] or record.file_name or "import"
-    return _file(content, f"{stem}-{which}.csv", _KINDS["csv"])
+    return _file(_at_once(made) or _in_parts(made), f"{stem}-{which}.csv", _KINDS["csv"])
 
 
-def _file(content: bytes, name: str, kind: str) -> HttpResponse:
-    answer = HttpResponse(content, content_type=kind)
+_GONE = "The file of this import is kept no longer, so it cannot be given back."
+_NOT_MADE: dict[type[Exception], str] = {
+    kept_files.FileGone: _GONE,
+    kept_plans.PlanGone: _GONE,
+    results.Busy: "Another results file is being made. Download this one again in a moment.",
+    reading.Stopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
+    reading.Failed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
+}
+"""Why there is no file → what to say of it."""
+_PART = 1 << 16
+
+
+def _at_once(made: IO[bytes]) -> bytes:
+    """A file of one part, whole; of a larger one nothing."""
+    if os.fstat(made.fileno()).st_size > _PART:
+        return b""
+    with made:
+        return made.read()
+
+
+def _in_parts(made: IO[bytes]) -> Iterator[bytes]:
+    with made:
+        yield from iter(partial(made.read, _PART), b"")
+
+
+def _file(content: bytes | Iterator[bytes], name: str, kind: str) -> HttpResponseBase:
+    made = HttpResponse if isinstance(content, bytes) else StreamingHttpResponse
+    answer = made(content, content_type=kind)
     answer.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     return answer

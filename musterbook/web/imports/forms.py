@@ -35,11 +35,7 @@ class Choose(forms.Form):
         file = self.fields["file"]
         file.help_text = f"CSV, .xlsx or .ods, up to {most:,} MB. You can also drop it here."
         file.widget.attrs["accept"] = ".csv,.txt,.tsv,.xlsx,.ods"
-        file.error_messages["required"] = (
-            f"This file is larger than {most:,} MB. Split it, or ask whoever runs Musterbook here to allow more."
-            if uploads.is_too_large(request)
-            else "Select a file: CSV, .xlsx or .ods."
-        )
+        file.error_messages["required"] = uploads.refusal(request) or "Select a file: CSV, .xlsx or .ods."
 
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:

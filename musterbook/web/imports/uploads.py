@@ -1,65 +1,119 @@
 """Files that browsers send: taken from who may send one, on the page that asks for one, onto the disk and up to the limit."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 from django.conf import settings
 from django.core import signing
-from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.http import HttpRequest
 
 from musterbook.accounts import requests
 from musterbook.accounts.models import Account
-from musterbook.directory import permissions
+from musterbook.directory import permissions, waiting_files
 from musterbook.directory.models import User
+from musterbook.directory.quotas import OverQuota
 
 PAGE = "import_users"
 """The name of the page that takes a file."""
+NO_ROOM = "There is no room for this file now. Tell whoever runs Musterbook here."
+_CHECKED_EVERY = 16 * 1024 * 1024
 _TICKET_LASTS = 24 * 60 * 60
 _signer = signing.TimestampSigner(salt="musterbook.web.uploads")
 
 
 class Handler(TemporaryFileUploadHandler):
-    """Writes one file into a temporary one, if `sender` says whose it is; lets all others pass, and what is too large."""
+    """Writes one file into a temporary one, if `sender` says whose it is; lets all others pass, and what is too much.
+
+    Why a file was not taken, `refusal` says afterwards.
+    """
 
     _left = 0
-    _wanted = _taking = False
+    _unchecked = 0
+    _taking = False
+    _user: User | None = None
+    _open: "IO[bytes] | None" = None
 
     def handle_raw_input(self, *about: Any, **more: Any) -> None:
         """Looks at who sends, and to which page, before anything is read."""
         request: HttpRequest = self.request  # type: ignore[assignment]  # there is one when something is read
         self._left = settings.MUSTER_MAX_FILE_MB * 1024 * 1024
-        self._wanted = _takes_files(request) and sender(request) is not None
+        self._user = sender(request) if _takes_files(request) else None
         super().handle_raw_input(*about, **more)
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Begins with a file."""
-        self._taking, self._wanted = self._wanted, False
-        if self._taking:
-            super().new_file(*args, **kwargs)
+        self._taking, user = self._user is not None, self._user
+        self._user = None
+        if not self._taking or user is None:
+            return
+        FileUploadHandler.new_file(self, *args, **kwargs)
+        self._sender = user
+        with self._refusing():
+            self._open = waiting_files.arriving(user)
+            self.file = _Arriving(self._open, self.file_name or "file", self.content_type, self.charset)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Takes a part of the file, unless that would be too much."""
-        self._left -= len(raw_data) if self._taking else 0
-        if self._taking and self._left < 0:
-            self._taking = False
-            self.file.close()
-            self.request.too_large = True  # type: ignore[union-attr]  # as above
-        if self._taking:
-            super().receive_data_chunk(raw_data, start)
+        if not self._taking:
+            return
+        self._left -= len(raw_data)
+        if self._left < 0:
+            self._refuse("")
+        with self._refusing():
+            if self._taking:
+                self._check(len(raw_data))
+                super().receive_data_chunk(raw_data, start)
+
+    def _check(self, more: int) -> None:
+        """Looks now and then whether there is still room for what the user, and the agency, send."""
+        self._unchecked += more
+        if self._unchecked > _CHECKED_EVERY:
+            self._unchecked = 0
+            self.file.flush()
+            waiting_files.check_room(self._sender)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except OverQuota as over:
+            self._refuse(f"{over.problem.message} {over.problem.remedy}")
+        except OSError:
+            self._refuse(NO_ROOM)
+
+    def _refuse(self, why: str) -> None:
+        self._taking = False
+        if self._open:
+            self._open.close()
+        self.request.file_refused = why or _too_large()  # type: ignore[union-attr]  # as above
 
     def file_complete(self, file_size: int) -> "UploadedFile[bytes] | None":
         """The file, if it was taken."""
         return super().file_complete(file_size) if self._taking else None
 
 
+class _Arriving(TemporaryUploadedFile):
+    """What a user sends, in the folder of what they have sent: it counts there at once."""
+
+    def __init__(self, file: Any, name: str, content_type: str | None, charset: str | None) -> None:
+        UploadedFile.__init__(self, file, name, content_type, 0, charset)
+
+
+def _too_large() -> str:
+    most = settings.MUSTER_MAX_FILE_MB
+    return f"This file is larger than {most:,} MB. Split it, or ask whoever runs Musterbook here to allow more."
+
+
 def _takes_files(request: HttpRequest) -> bool:
     return request.resolver_match is not None and request.resolver_match.url_name == PAGE
 
 
-def is_too_large(request: HttpRequest) -> bool:
-    """Whether a file was left because it is larger than an import may read."""
-    return getattr(request, "too_large", False)
+def refusal(request: HttpRequest) -> str:
+    """Why a file that was sent was not taken; "" if it was, or none was sent."""
+    return getattr(request, "file_refused", "")
 
 
 def ticket(user: User) -> str:

@@ -1,0 +1,452 @@
+"""Uploads that are made to do harm: they take memory and time in proportion to their size, and leave nothing behind."""
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pytest_django import Settings
+
+from musterbook.core import intake, problems, results
+from musterbook.core.budget import Limits
+from musterbook.core.columns import REQUIRED
+from musterbook.directory import (
+    alone,
+    doctor,
+    imports,
+    kept_files,
+    locks,
+    models,
+    queue,
+    quotas,
+    reading,
+    stopping,
+    waiting_files,
+)
+from musterbook.directory import results as results_files
+from musterbook.directory.imports import OnDisk, Options, Upload
+from musterbook.directory.reading import Failed, Stopped
+from musterbook.directory.trail import Act
+from tests import worker
+from tests.accounts.conftest import Springfield
+from tests.accounts.test_entrance import sign_in, text
+from tests.attacks import bombs, measured
+from tests.attacks.bombs import BOMBS
+from tests.directory import cast
+from tests.directory.cast import person
+
+NAMES = [column.heading for column in REQUIRED]
+GOOD = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]
+PAGE = "/springfield/users/import"
+HERE = Act(datetime(2026, 3, 3, tzinfo=UTC), "", "page")
+FEW = (
+    "repeated blanks in many cells (.ods)", "a shared string of a megabyte", "a cell far below a thousand headings",
+    "a row of faults that repeats (.ods)", "an attribute of 120 megabytes", "elements within each other",
+    "a million names", "many parts", "millions of shared strings", "a part that unpacks to more than it says",
+    "a thousand headings above blank lines (.csv)", "60 million elements",
+)  # fmt: skip
+"""Those that each run of the tests tries; `python -m tests.attacks.measured` tries all."""
+
+
+def workbook(*rows: list[str]) -> bytes:
+    return bombs.xlsx("".join(bombs.cells(row) for row in [NAMES, *rows]))
+
+
+@pytest.fixture
+def home(settings: Settings, tmp_path: Path) -> Path:
+    settings.MUSTER_HOME = tmp_path / "home"
+    return tmp_path / "home"
+
+
+# What is measured
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("measured")
+    measured.installation(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_file_takes_memory_and_time_by_its_size(installed: Path, name: str) -> None:
+    content = BOMBS[name]()
+    found = measured.preview(installed, content)
+    size = len(content) / measured.MB
+    assert found.status in {0, 1, 3}, found.said
+    assert found.peak <= 512 + 20 * size
+    assert found.processor <= max(12, 10 * size)
+    assert list((installed / "muster" / "reading").glob("*")) == []
+
+
+# The process that reads
+
+
+def test_a_workbook_is_read_as_it_would_be_in_this_process(home: Path) -> None:
+    many = [
+        [f"{GOOD[0]}{n}", f"{n}@agency.example", f"0{n}", "Ann", "Lée", "Active", f"u{n}", "Officer"] for n in range(50)
+    ]
+    rows = [bombs.cells(row) for row in [[*NAMES, "NOTES"], *many, [], ["x", *[""] * 9, "surplus"]]]
+    content = bombs.xlsx("".join(rows) + "<row><c t='n'><f/></c></row>")
+    options = intake.ReadOptions(mapping={"NOTES": "LOCATION"})
+    here, there = intake.read(content, options), reading.read(content, options, {})
+    for name in ("cells", "original", "faults", "skipped"):
+        assert getattr(there, name).equals(getattr(here, name)), name
+    assert (there.file.mapped, there.file.headings, there.file.samples) == (
+        here.file.mapped, here.file.headings, here.file.samples,
+    )  # fmt: skip
+    assert {row: list(cells) for row, cells in there.surplus.items()} == {r: list(c) for r, c in here.surplus.items()}
+    assert (there.problems, there.notes) == (here.problems, here.notes)
+
+
+def test_a_refused_workbook_says_the_same_and_one_beyond_the_limit_is_not_read_at_all(home: Path) -> None:
+    for content in (bombs.xlsx(bombs.cells(["NOTHING"])), workbook(GOOD)[:-30]):
+        assert reading.read(content, intake.ReadOptions(), {}).problems == intake.read(content).problems != ()
+    small = intake.ReadOptions(limits=Limits(bytes=100))
+    assert [problem.code for problem in reading.read(workbook(GOOD), small, {}).problems] == ["file-too-large"]
+    assert not (home / "reading").exists() or list((home / "reading").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "what"), [("MEMORY", 4 << 20, "memory"), ("SECONDS", 0, "time"), ("_WAITS", -1, "time")]
+)
+def test_a_process_that_takes_too_much_is_ended_and_that_is_a_problem(
+    home: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: int, what: str
+) -> None:
+    monkeypatch.setattr(reading, setting, value)
+    monkeypatch.setattr(reading, "SECONDS_PER_MB", 0)
+    monkeypatch.setattr(reading, "MEMORY_TIMES", 0)
+    content = bombs.ods(bombs.ods_row(NAMES) + bombs.ods_row(GOOD) * 60_000)
+    (problem,) = reading.read(content, intake.ReadOptions(), {}).problems
+    assert (problem.code, problem.detail) == ("reading-stopped", what)
+    assert "Save the sheet as CSV" in problem.remedy
+
+
+def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "__name__", "musterbook.there_is_no_such_module")
+    with pytest.raises(Failed):
+        reading.read(workbook(GOOD), intake.ReadOptions(), {})
+
+
+def test_the_process_has_no_secret_in_its_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MUSTER_SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "MUSTER_SMTP_URL"):
+        monkeypatch.setenv(name, "a secret")
+    assert "a secret" not in reading._surroundings().values()
+
+
+def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
+    began = time.monotonic()
+
+    def heed() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reading.read(BOMBS["60 million elements"](), intake.ReadOptions(), {}, heed)
+    assert time.monotonic() - began < 60
+    assert list((home / "reading").iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc")
+def test_the_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    measured.installation(tmp_path)
+    path = tmp_path / "upload"
+    path.write_bytes(BOMBS["60 million elements"]())
+    command = [sys.executable, "-c", measured._MUSTER, "import", str(path), "--agency", "a", "--preview"]
+    parent = subprocess.Popen(command, env=measured._environment(tmp_path), stderr=subprocess.DEVNULL)
+    child = _eventually(lambda: _children(parent.pid))
+    parent.kill()
+    parent.wait()
+    _eventually(lambda: not any(Path(f"/proc/{number}").exists() for number in child))
+    assert list((tmp_path / "muster" / "reading").iterdir()) == []
+
+
+def _children(parent: int) -> list[str]:
+    path = Path(f"/proc/{parent}/task/{parent}/children")
+    return path.read_text(encoding="ascii").split() if path.exists() else []
+
+
+def _eventually(found: Callable[[], Any]) -> Any:
+    until = time.monotonic() + 60
+    while not (value := found()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return value
+
+
+def test_where_the_system_has_no_such_processes_a_workbook_is_read_here(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert reading.read(workbook(GOOD), intake.ReadOptions(), {}).cells.height == 1
+    assert not home.exists()
+
+
+def test_the_doctor_says_how_old_the_reader_of_xml_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyexpat.version_info", (2, 5, 0))
+    assert "use a Python that has expat 2.6.4 or later" in doctor._xml().found
+    monkeypatch.setattr("pyexpat.version_info", (2, 6, 4))
+    assert "later" not in doctor._xml().found
+
+
+# Imports
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Path) -> None:
+    agency = cast.agency()
+    bomb = BOMBS["a shared string of a megabyte"]()
+    for preview in (True, False):
+        done = imports.run(agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), at=cast.NOW, through="cli")
+        assert done.record.state == "refused"
+    asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), act=HERE)
+    assert queue.carry_out_next("worker", lambda: cast.NOW)
+    asked.refresh_from_db()
+    assert asked.state == "refused"
+    told = models.Event.objects.filter(agency=agency, kind="import.file-refused")
+    assert {event.outcome for event in told} == {"refused"} and told.count() == 3
+    assert "roster.xlsx" in told[0].changes
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("large", [False, True])
+def test_an_import_is_cancelled_while_its_file_is_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    agency = cast.agency()
+    content = BOMBS["60 million elements"]()
+    if large:
+        monkeypatch.setattr(imports, "_LONG_BYTES", 10)
+        monkeypatch.setattr(imports, "read", lambda *_: time.sleep(5))
+        content = cast.file(cast.people(1))
+    record = queue.submit(agency, Upload(content, "users"), Options(), act=HERE)
+    looks: list[str] = []
+    usual = stopping.heed
+
+    def heed(of: models.Import) -> None:
+        looks.append(of.state)
+        if len(looks) == 2:
+            stopping.ask(of, "E-9")
+        usual(of)
+
+    monkeypatch.setattr(stopping, "heed", heed)
+    assert queue.carry_out_next("worker", lambda: cast.NOW)
+    record.refresh_from_db()
+    assert (record.state, record.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
+
+
+# Results in parts
+
+
+def test_a_results_file_in_parts_is_the_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{n},{n}@agency.example,7{n},Ann,Lee,Active,u{n},Officer{',more' * (n % 3)}" for n in range(20)]
+    rows[4] = ""
+    table = intake.read("\n".join([",".join(NAMES), *rows]).encode())
+    plan = table.original.select("row").with_columns(outcome=pl.lit("errored"))
+    found = problems.frame(problems.Problem("required", row, "EMAIL") for row in range(2, 20, 2))
+    for which in ("results", "errors"):
+        whole = b"".join(results.in_parts(table, plan, found, which))
+        monkeypatch.setattr(results, "_PART", 3)
+        assert b"".join(results.in_parts(table, plan, found, which)) == whole
+        monkeypatch.undo()
+    empty = intake.read(",".join(NAMES).encode())
+    assert b"".join(results.in_parts(empty, plan.head(0), found.head(0), "results")).count(b"\r\n") == 1
+
+
+@pytest.fixture
+def chief(springfield: Springfield, client: Client, home: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A browser in which user 5, who may import, is signed in."""
+    worker.at_hand(monkeypatch)
+    springfield.imported(person(5, ROLE="Chief"))
+    springfield.registered(5)
+    sign_in(client, "user.5")
+    return client
+
+
+def sent(client: Client, content: bytes) -> Any:
+    """Sends a file as the page does, and goes where that leads."""
+    form = {"mode": "update", "do": "preview", "file": SimpleUploadedFile("roster.csv", content)}
+    return client.post(PAGE, form, follow=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_page_takes_a_file_into_memory_whole(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = cast.file([*cast.people(*range(100, 2000)), person(7, EMAIL="nobody")])
+
+    def whole(number: str) -> bytes:
+        message = f"the file of {number} is read whole"
+        raise AssertionError(message)
+
+    answer = sent(chief, content)
+    address = answer.redirect_chain[-1][0]
+    monkeypatch.setattr(kept_files, "content", whole)
+    results_file = chief.get(f"{address}/results")
+    assert results_file.streaming
+    told = b"".join(results_file).decode("utf-8-sig")
+    assert told.count("\r\n") == 1902
+    errors = chief.get(f"{address}/errors").content.decode("utf-8-sig")
+    assert errors.count("\r\n") == 2 and "nobody" in errors
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_cannot_be_given_back_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = sent(chief, cast.file(cast.people(9))).redirect_chain[-1][0]
+    monkeypatch.setattr(results_files, "PATIENCE", 0.1)
+    with locks.alone_in("results", 0) as free:
+        assert free
+        assert "Another results file is being made" in text(chief.get(f"{address}/results", follow=True))
+    for error, said in ((Stopped("time"), "more memory or time"), (Failed(), "log tells more")):
+        monkeypatch.setattr(reading, "results", _raising(error))
+        assert said in text(chief.get(f"{address}/results", follow=True))
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+# Quotas
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "setting", ["MUSTER_USER_FILES", "MUSTER_AGENCY_FILES", "MUSTER_USER_FILES_MB", "MUSTER_AGENCY_FILES_MB"]
+)
+def test_a_file_beyond_a_quota_is_refused_on_the_page(chief: Client, settings: Settings, setting: str) -> None:
+    setattr(settings, setting, 1)
+    if setting.endswith("MB"):
+        models.Import.objects.update(file_size=1024 * 1024, actor="E-5", started_at=datetime.now(UTC))
+    else:
+        models.Import.objects.update(file_size=1, actor="E-5", started_at=datetime.now(UTC))
+    before = models.Import.objects.count()
+    answer = sent(chief, cast.file(cast.people(9)))
+    assert "As many imported files are kept for this" in text(answer)
+    assert models.Import.objects.count() == before
+    assert models.Event.objects.filter(kind="import.file-refused").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settings) -> None:
+    agency, other = cast.agency(), cast.agency("shelbyville")
+    settings.MUSTER_AGENCY_FILES = settings.MUSTER_USER_FILES = 1
+    imports.run(other, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+    imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW - timedelta(days=91), through="cli")
+    quotas.check(agency, Act(cast.NOW, "E-1", "page"), 1)
+    imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
+    with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
+        imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+    # Sent again, it is the one of before.
+    imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("setting", ["MUSTER_USER_WAITING_MB", "MUSTER_AGENCY_WAITING_MB"])
+def test_what_arrives_is_limited_while_it_arrives(
+    chief: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    setattr(settings, setting, 1)
+    monkeypatch.setattr("musterbook.web.imports.uploads._CHECKED_EVERY", 1024 * 1024)
+    assert "Too many files are being sent, or wait" in text(sent(chief, b"x" * (4 * 1024 * 1024)))
+    assert _left_in(settings) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_sends_two_files_at_a_time(springfield: Springfield, home: Path, settings: Settings) -> None:
+    user = springfield.user(2)
+    with waiting_files.arriving(user) as one, waiting_files.arriving(user):
+        with pytest.raises(quotas.OverQuota):
+            waiting_files.arriving(user)
+        assert stat.S_IMODE(Path(one.name).stat().st_mode) == 0o600
+    assert _left_in(settings) == []
+    # What a process has left that was killed while a file arrived, is let go of; its first line decides nothing.
+    left = waiting_files._folder(user) / "arriving-x"
+    left.write_bytes(b'{"at": 99999999999}\n')
+    os.utime(left, (0, 0))
+    assert waiting_files.forget_old(datetime.now(UTC)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("where", ["begins", "arrives"])
+def test_a_full_disk_is_said_and_nothing_half_is_kept(
+    chief: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    full = _raising(OSError(28, "No space left on device"))
+    if where == "begins":
+        monkeypatch.setattr(waiting_files, "arriving", full)
+    else:
+        monkeypatch.setattr("django.core.files.uploadhandler.TemporaryFileUploadHandler.receive_data_chunk", full)
+    assert "There is no room for this file now" in text(sent(chief, b"x" * 100))
+    assert _left_in(settings) == []
+
+
+def _left_in(settings: Settings) -> list[Path]:
+    return [path for path in (settings.MUSTER_HOME / "waiting").rglob("*") if path.is_file()]
+
+
+def test_a_file_on_the_disk_is_taken_part_by_part(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"head\n" + b"x" * (3 << 20))
+    file = OnDisk(path, 5, "a")
+    assert [len(part) for part in file.parts()] == [1 << 20] * 3
+    assert file.digest() == Upload(b"x" * (3 << 20), "a").digest()
+
+
+# The virus scanner
+
+
+@pytest.fixture
+def scanner(home: Path, tmp_path: Path, settings: Settings) -> Callable[[str], None]:
+    def is_now(script: str) -> None:
+        path = tmp_path / "scan"
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        path.chmod(0o700)
+        settings.MUSTER_SCAN_COMMAND = f"{path} -"
+
+    return is_now
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("script", "code", "detail"),
+    [
+        ("grep -q EICAR && echo stream: Eicar FOUND && exit 1; exit 0", "infected-file", "stream: Eicar FOUND"),
+        ("exit 1", "infected-file", "it gives no name"),
+        ("echo no daemon; exit 2", "not-scanned", "the scanner ended with status 2. no daemon"),
+        ("sleep 60", "not-scanned", "the scanner did not end in time"),
+    ],
+)
+def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
+    scanner: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, script: str, code: str, detail: str
+) -> None:
+    scanner(script)
+    monkeypatch.setattr("musterbook.directory.scanning.SECONDS", 5)
+    monkeypatch.setattr(reading, "read", _raising(AssertionError("it is read")))
+    agency = cast.agency()
+    done = imports.run(agency, Upload(b"EICAR", "users.csv"), Options(preview=True), at=cast.NOW, through="cli")
+    (problem,) = models.ImportProblem.objects.filter(of=done.record)
+    assert (done.record.state, problem.code, problem.detail) == ("refused", code, detail)
+    assert models.Event.objects.filter(kind="import.file-refused").count() == 1
+    assert (kept_files._folder() / done.record.number).exists() == (code == "not-scanned")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_clean_file_is_imported_and_a_scanner_that_is_not_there_refuses(
+    scanner: Callable[[str], None], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSTER_SECRET_KEY", "a secret")
+    scanner('cat > /dev/null; test -z "$MUSTER_SECRET_KEY"')
+    agency = cast.agency()
+    cast.applied(agency, cast.people(1))
+    settings.MUSTER_SCAN_COMMAND = "/there/is/none"
+    done = cast.run(agency, cast.people(2))
+    assert [problem.code for problem in models.ImportProblem.objects.filter(of=done.record)] == ["not-scanned"]
