@@ -25,6 +25,7 @@ VARIABLES = (
     Variable("MUSTER_SECRET_KEY", "", "The secret key: it signs links and sessions; by default a file in MUSTER_HOME."),
     Variable("MUSTER_SECRET_KEY_FILE", "", "A file that holds the secret key instead, as secret stores provide it."),
     Variable("MUSTER_OLD_SECRET_KEYS", "", "Old secret keys that still read what they sealed, separated by commas."),
+    Variable("MUSTER_BACKUP_PASSPHRASE", "", "The passphrase that encrypts backups; --recipient comes before it."),
     Variable("MUSTER_URL", "http://localhost:8000", "Where people find the pages: links in mails begin with it."),
     Variable("MUSTER_PROXIES", "0", "How many proxies stand before it and can be trusted to name the client's address."),
     Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),

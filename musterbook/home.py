@@ -29,10 +29,18 @@ def kept_key(folder: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in place of the one before; it appears whole or not at all."""
+    draft = _draft(path, text)
+    try:
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _to_disk(path.parent)
+
+
 def _write_new(path: Path, key: str) -> None:
-    draft = prepare(path.parent) / f".{path.name}.{secrets.token_hex(8)}"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(key)
+    draft = _draft(path, key)
     try:
         # A link appears whole or not at all, and never takes the place of a key that somebody else has just made.
         os.link(draft, path)
@@ -40,3 +48,22 @@ def _write_new(path: Path, key: str) -> None:
         pass
     finally:
         draft.unlink()
+    _to_disk(path.parent)
+
+
+def _draft(path: Path, text: str) -> Path:
+    draft = prepare(path.parent) / f".{path.name}.{secrets.token_hex(8)}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
+
+
+def _to_disk(folder: Path) -> None:
+    """Write the folder's list of names to the disk: a key that data is sealed with outlasts a loss of power."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -6,12 +6,14 @@ A value without names is what older versions sealed: a Fernet token of any key o
 
 import base64
 import hmac
+from contextlib import suppress
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 
 from musterbook import keys
+from musterbook.keys import Key
 
 _ALGORITHM = "fernet"
 """What seals now. Another algorithm gets another word here; `unseal` then reads both."""
@@ -19,27 +21,38 @@ _ALGORITHM = "fernet"
 
 def seal(text: str) -> str:
     """Seal the text so that only this installation can read it."""
-    key = keys.ring()[0]
-    return f"{_ALGORITHM}:{key.name}:{_box(key.derive('secrecy')).encrypt(text.encode()).decode('ascii')}"
+    token = _box(keys.ring()[0].derive("secrecy")).encrypt(text.encode())
+    return f"{beginning()}{token.decode('ascii')}"
+
+
+def beginning() -> str:
+    """Give what every value begins with that is sealed now: the algorithm and the name of the current key."""
+    return f"{_ALGORITHM}:{keys.ring()[0].name}:"
 
 
 def unseal(sealed: str) -> str:
     """Give the text that was sealed. Raises cryptography.fernet.InvalidToken for what no key of this installation sealed."""
+    return _opened(sealed)[1]
+
+
+def sealed_by(sealed: str) -> str:
+    """Give the name of the key that sealed the value, "" if it does not say, and no key of the ring reads it."""
+    name = _parts(sealed)[1]
+    try:
+        return name or _opened(sealed)[0].name
+    except InvalidToken:
+        return ""
+
+
+def _opened(sealed: str) -> tuple[Key, str]:
     algorithm, name, token = _parts(sealed)
     if algorithm != _ALGORITHM or not token.isascii():
         raise InvalidToken
     for key in keys.ring():
         if name in ("", key.name):
-            try:
-                return _box(key.derive("secrecy")).decrypt(token.encode("ascii")).decode()
-            except InvalidToken:
-                continue
+            with suppress(InvalidToken):
+                return key, _box(key.derive("secrecy")).decrypt(token.encode("ascii")).decode()
     raise InvalidToken
-
-
-def sealed_by(sealed: str) -> str:
-    """Give the name of the key that sealed the value, "" for a value of an older version, which does not say."""
-    return _parts(sealed)[1]
 
 
 def _parts(sealed: str) -> tuple[str, str, str]:

@@ -32,7 +32,8 @@ def token(user: User, kind: Kind) -> str:
     return f"{int_to_base36(user.pk)}-{_signature(user, kind)}"
 
 
-def _signature(user: User, kind: Kind) -> str:
+def _signature(user: User, kind: Kind, key: str | None = None) -> str:
+    """The signature by the current key, or by that one."""
     facts = [user.agency_id, user.pk, user.email_key, user.access_ended_at]
     if kind == "invitation":
         facts += [user.invited_at, user.invitation_expires_at]
@@ -40,7 +41,7 @@ def _signature(user: User, kind: Kind) -> str:
         account = getattr(user, "account", None)
         facts += [user.reset_at, account.password if account else ""]
     told = "\x1f".join(fact.isoformat() if isinstance(fact, datetime) else str(fact) for fact in facts)
-    return salted_hmac(f"musterbook.accounts.links.{kind}", told, algorithm="sha256").hexdigest()
+    return salted_hmac(f"musterbook.accounts.links.{kind}", told, key, algorithm="sha256").hexdigest()
 
 
 def read(agency: Agency, kind: Kind, told: str, at: datetime) -> User:
@@ -51,9 +52,15 @@ def read(agency: Agency, kind: Kind, told: str, at: datetime) -> User:
     except ValueError:
         raise Void from None
     user = User.objects.filter(agency=agency, pk=key).select_related("agency", "role", "account").first()
-    if user is None or not _open(user, kind, at) or not constant_time_compare(signature, _signature(user, kind)):
+    if user is None or not _open(user, kind, at) or not _is_signed(signature, user, kind):
         raise Void
     return user
+
+
+def _is_signed(signature: str, user: User, kind: Kind) -> bool:
+    """Whether the current key signed the link, or an old one whose links are still accepted (`keys.Fallbacks`)."""
+    signed = [_signature(user, kind, key) for key in (None, *settings.SECRET_KEY_FALLBACKS)]
+    return any(constant_time_compare(signature, one) for one in signed)
 
 
 def _open(user: User, kind: Kind, at: datetime) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from musterbook import __version__
-from musterbook.cli import agencies, audit, example, export, imports, installation, people, serving
+from musterbook.cli import agencies, audit, example, export, imports, installation, keys, people, serving
 from musterbook.cli.output import quiet_when_nobody_reads
 from musterbook.cli.session import take_process
 
@@ -32,6 +32,7 @@ app.command("serve")(serving.serve)
 app.command("worker")(serving.worker)
 app.command("migrate")(installation.migrate)
 app.command("doctor")(installation.doctor)
+app.add_typer(keys.app, name="keys")
 app.command("backup")(installation.backup)
 app.command("restore")(installation.restore)
 

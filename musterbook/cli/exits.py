@@ -47,6 +47,7 @@ def of(error: Exception) -> tuple[Exit, str] | None:
 def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.db import OperationalError
 
+    from musterbook import rotation
     from musterbook.accounts import credentials, registration
     from musterbook.directory import (
         agencies,
@@ -55,6 +56,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         imports,
         installation,
         kept_files,
+        key_changes,
         queries,
         quotas,
         undo,
@@ -76,6 +78,10 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         imports.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
         imports.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
         installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
+        rotation.KeptElsewhere: str,
+        rotation.UnknownKey: lambda e: (
+            f"There is no old key “{e}” to remove. `muster keys list` shows those there are."
+        ),
         kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
         queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
         written.TooLong: lambda e: (
@@ -91,6 +97,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
         quotas.OverQuota: (Exit.REFUSED, str),
+        key_changes.InUse: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
         **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},
     }

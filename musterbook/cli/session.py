@@ -26,8 +26,10 @@ def opened(*, migrated: bool = True) -> Iterator[None]:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
         django.setup()
         if migrated:
+            from musterbook import keys
             from musterbook.directory import installation
 
+            keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
             installation.ready()
         yield
 

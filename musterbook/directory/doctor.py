@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from musterbook import __version__, refused
-from musterbook.directory import frames, imports, installation, locks, models, progressing, search
+from musterbook import __version__, home, keys, refused
+from musterbook.directory import frames, imports, installation, locks, models, progressing, sealed, search
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -37,7 +37,7 @@ def findings() -> Iterator[Finding]:
     database = _database()
     yield database
     if not database.remedy:
-        looked: tuple[Callable[[], Finding], ...] = (_migrations, _imports, _trails, _searches)
+        looked: tuple[Callable[[], Finding], ...] = (_migrations, _imports, _trails, _searches, _keys)
         for look in looked:
             found = look()
             yield found
@@ -185,3 +185,21 @@ def _searches() -> Finding:
             mended += search.mend(agency)
     told = f"{mended:,} users would not have been found by what they are called; mended" if mended else "true"
     return Finding("search", told)
+
+
+def _keys() -> Finding:
+    ring = keys.ring()
+    for name in (home.KEY_FILE, keys.OLD_FILE):
+        path = settings.MUSTER_HOME / name
+        if path.exists() and path.stat().st_mode & 0o077:
+            return Finding("secret keys", f"others can read {path}", f"Run: chmod 600 {path}; then: muster keys rotate")
+    uses, known = sealed.uses(), {key.name for key in ring}
+    lost = sum(use.values for use in uses if use.key not in known)
+    if lost:
+        names = ", ".join(sorted({use.key or "unknown" for use in uses} - known))
+        remedy = "Put that key into MUSTER_OLD_SECRET_KEYS. Without it, these secrets must be set up again."
+        return Finding("secret keys", f"{lost:,} sealed values cannot be read, for the key is missing: {names}", remedy)
+    behind = sum(use.values for use in uses if use.key != ring[0].name and use.about != sealed.TRAILS)
+    told = f"{ring[0].name} is current, {len(ring) - 1} old"
+    remedy = "Run: muster keys reseal" if behind else ""
+    return Finding("secret keys", f"{told}, {behind:,} values are sealed with old ones" if behind else told, remedy)

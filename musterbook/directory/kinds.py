@@ -55,6 +55,7 @@ KINDS: dict[str, Kind] = {
             "Agency",
             ("agency.added", "Agency added", "The agency was added"),
             ("agency.changed", "Agency changed", "The agency's settings, roles, ranks or groups were changed"),
+            ("agency.secret-key-changed", "Secret key changed", "The secret key of this installation was changed"),
             ("group.monitor-added", "Monitor added", "{whom} became a monitor of a group"),
             ("group.monitor-removed", "Monitor removed", "{whom} is no monitor of a group any more"),
         ),

@@ -1,0 +1,120 @@
+"""`muster keys`: the secret keys listed, replaced and retired; never shown."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from musterbook.cli import options
+from musterbook.cli.output import console, say, write_json
+from musterbook.cli.session import opened
+
+app = typer.Typer(help="The secret keys: listed, replaced and retired.", no_args_is_help=True)
+
+_EXPOSED = (
+    "Whoever has the old key and a copy of the database can read the secrets of one-time codes and of sign-on providers:\n"
+    "have users set up their codes again, and replace the providers' secrets. Read docs/how-to/secret-keys.md."
+)
+
+
+@app.command("list")
+def list_(output: options.Output = "text") -> None:
+    """The keys by their names: where each comes from, and what needs it. A key itself is never shown.
+
+    Example: muster keys list
+    """
+    with opened():
+        from musterbook import keys
+        from musterbook.directory import sealed
+
+        ring, uses = keys.ring(), sealed.uses()
+        names = dict.fromkeys([*(key.name for key in ring), *(use.key for use in uses)])
+        of = {key.name: key for key in ring}
+        listed = [
+            {
+                "name": name or "unknown",
+                "state": "current" if name == ring[0].name else "old" if name in of else "missing",
+                "from": of[name].source if name in of else "",
+                "links_accepted_until": _date(of[name].signs_until) if name in of else "",
+                "needed_by": {use.about: use.values for use in uses if use.key == name},
+            }
+            for name in names
+        ]
+        if output == "json":
+            write_json(listed)
+            return
+        for key in listed:
+            _print(key)
+
+
+def _date(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d}" if at and at > datetime.now(UTC) else ""
+
+
+def _print(key: Mapping[str, object]) -> None:
+    needed = key["needed_by"]
+    told = [f"{number:,} {about}" for about, number in needed.items()] if isinstance(needed, dict) else []
+    told += [f"links in mails until {key['links_accepted_until']}"] if key["links_accepted_until"] else []
+    place = f", {key['from']}" if key["from"] else ""
+    line = f"{key['name']}  {key['state']}{place}; needed by: {', '.join(told) or 'nothing'}"
+    console().print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def rotate(
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="Somebody may know the old key: refuse everything it signed, at once.")
+    ] = False,
+) -> None:
+    """Make a new secret key, and seal everything with it. The server can run meanwhile. All sessions end.
+
+    Links in mails that were sent before work for 30 days more, unless --compromised. The old key is kept for reading. If
+    this is ended in the middle, `muster keys reseal` completes it.
+
+    Example: muster keys rotate
+    """
+    with opened():
+        from musterbook.directory import key_changes
+        from musterbook.directory.trail import Act
+
+        made, values = key_changes.rotate(Act(datetime.now(UTC), "", "cli"), compromised=compromised)
+        say(
+            f"The secret key is now {made.name}, in {made.source}. Values sealed again: {values:,}. All sessions ended."
+        )
+        say("Copy the files secret-key and old-secret-keys to where you keep keys, away from backups.")
+        if compromised:
+            say(_EXPOSED)
+
+
+@app.command()
+def reseal() -> None:
+    """Seal everything with the current key that an old one sealed. Run it after the key of the environment has changed.
+
+    Example: muster keys reseal
+    """
+    with opened():
+        from musterbook import keys
+        from musterbook.directory import sealed
+        from musterbook.directory.trail import Act
+
+        values = sealed.reseal(Act(datetime.now(UTC), "", "cli"))
+        say(f"Values sealed again: {values:,}. Everything that can be read is sealed with {keys.ring()[0].name}.")
+
+
+@app.command()
+def retire(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The old key, by its name in `muster keys list`.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if something needs it, which is then lost for good.")
+    ] = False,
+) -> None:
+    """Remove an old key that nothing needs any more.
+
+    Example: muster keys retire 384fc4dd99
+    """
+    with opened():
+        from musterbook.directory import key_changes
+
+        key_changes.retire(name, datetime.now(UTC), force=force)
+        say(f"The old key {name} is removed.")

@@ -1,0 +1,64 @@
+"""Fill an installation with everything that is sealed: `python -m tests.attacks.lived_in NUMBER`; `check` reads it all back.
+
+Both print the number of sealed values. Half of them are as versions before the ring of keys sealed them.
+"""
+
+import sys
+
+import django
+
+django.setup()
+
+from allauth.mfa.models import Authenticator
+from django.contrib.sessions.backends.db import SessionStore
+
+from musterbook import secrecy
+from musterbook.accounts.models import Account
+from musterbook.directory import models
+from tests.directory import cast
+
+PROVIDER = {
+    "slug": "county", "name": "County", "kind": "oidc", "server": "https://login.example", "client_id": "musterbook",
+    "match": "email", "claim": "", "trust_email": False, "second_factor": False,
+}  # fmt: skip
+
+
+def fill(number: int) -> None:
+    """Two agencies with a provider each, users with one-time codes and recovery codes, and a session that holds a form."""
+    for slug in ("alpha-pd", "beta-fd"):
+        cast.agency(slug, sign_on=[PROVIDER | {"secret": secrecy.seal("hush hush")}])
+    cast.applied(models.Agency.objects.get(slug="alpha-pd"), cast.people(*range(number)))
+    users = models.User.objects.order_by("pk")
+    accounts = Account.objects.bulk_create([Account(user=user) for user in users])
+    codes = [
+        Authenticator(user=account, type="totp", data={"secret": secrecy.seal(f"totp {account.user.external_id}")})
+        for account in accounts
+    ]
+    before = [
+        Authenticator(
+            user=account, type="recovery_codes",
+            data={"seed": secrecy.seal(f"seed {account.user.external_id}").split(":")[2], "used_mask": 0},
+        )
+        for account in accounts
+    ]  # fmt: skip
+    Authenticator.objects.bulk_create([*codes, *before])
+    session = SessionStore()
+    session["kept"] = secrecy.seal("a form")
+    session.save()
+
+
+def check() -> int:
+    """Read every sealed value; fails for one that is lost or another than it was."""
+    found = [provider["secret"] for agency in models.Agency.objects.all() for provider in agency.sign_on]
+    assert [secrecy.unseal(secret) for secret in found] == ["hush hush"] * 2
+    rows = Authenticator.objects.select_related("user__user")
+    for row in rows:
+        name, word = ("secret", "totp") if row.type == "totp" else ("seed", "seed")
+        assert secrecy.unseal(row.data[name]) == f"{word} {row.user.user.external_id}"
+    return len(found) + len(rows)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] != "check":
+        fill(int(sys.argv[1]))
+    sys.stdout.write(f"{check()}\n")
