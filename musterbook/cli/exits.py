@@ -51,6 +51,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.accounts import credentials, registration
     from musterbook.directory import (
         agencies,
+        backup_encryption,
         backups,
         export,
         imports,
@@ -78,6 +79,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         imports.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
         imports.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
         installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
+        backup_encryption.CannotUse: str,
         rotation.KeptElsewhere: str,
         rotation.UnknownKey: lambda e: (
             f"There is no old key “{e}” to remove. `muster keys list` shows those there are."

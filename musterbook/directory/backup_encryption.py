@@ -1,0 +1,201 @@
+"""Encrypted backups, in the format of age (age-encryption.org/v1), written and read as a stream.
+
+For recipients a backup is one age file. For a passphrase it is a tar file of two: `key.age`, a key that the passphrase
+encrypts, and `backup.age`, which that key encrypts. Both can be opened without Musterbook, by `tar` and `age`.
+"""
+
+import errno
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any, BinaryIO
+
+import pyrage
+from pyrage import passphrase, x25519
+
+SHORTEST = 16
+"""The fewest characters of a passphrase."""
+
+_AGE = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
+_KEY, _BACKUP = "key.age", "backup.age"
+_BUFFER = 1 << 20
+_MOST_KEY = 1 << 16
+
+
+class CannotUse(Exception):
+    """A recipient, an identity or a passphrase is of no use; the message says why, and never shows a secret."""
+
+
+class CannotOpen(Exception):
+    """The backup cannot be decrypted; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who can open a backup: the holders of the recipients' identities, or who knows the passphrase."""
+
+    recipients: tuple[Any, ...] = ()
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """What opens a backup: identities, or the passphrase."""
+
+    identities: tuple[Any, ...] = field(default=(), repr=False)
+    passphrase: str = field(default="", repr=False)
+
+
+def recipient(text: str) -> Any:
+    """Read a recipient, as `age-keygen` prints it. Raises CannotUse."""
+    if not text.strip().lower().startswith("age1"):
+        # It may be the identity, given by mistake: it is not repeated.
+        raise CannotUse(
+            "A recipient begins with age1. `age-keygen -o FILE` makes an identity and prints its recipient."
+        )
+    try:
+        return x25519.Recipient.from_str(text.strip())
+    except pyrage.RecipientError:
+        raise CannotUse(f"“{text}” is not an age recipient. Copy it again; it begins with age1.") from None
+
+
+def identities(text: str) -> tuple[Any, ...]:
+    """Read the identities of a file that `age-keygen` wrote. Raises CannotUse."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        found = tuple(x25519.Identity.from_str(line) for line in lines)
+    except pyrage.IdentityError:
+        found = ()
+    if not found:
+        raise CannotUse(
+            "The identity file does not hold what `age-keygen` writes: lines that begin with AGE-SECRET-KEY-."
+        )
+    return found
+
+
+def is_encrypted(path: Path) -> bool:
+    """Tell whether the file is an encrypted backup."""
+    beginning = _beginning(path)
+    return beginning.startswith(_AGE) or _has_passphrase(beginning)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
+
+
+def _has_passphrase(beginning: bytes) -> bool:
+    return beginning.startswith(f"{_KEY}\0".encode())
+
+
+@contextmanager
+def encrypting(file: BinaryIO, lock: Lock) -> Iterator[BinaryIO]:
+    """Give a file to write to; what is written arrives encrypted in `file`. Raises OSError if that cannot be written."""
+    if lock.recipients:
+        with _stream(file, lock.recipients) as into:
+            yield into
+        return
+    identity = x25519.Identity.generate()
+    key = passphrase.encrypt(str(identity).encode(), lock.passphrase)
+    file.write(_header(_KEY, len(key)) + key + bytes(-len(key) % tarfile.BLOCKSIZE))
+    start = file.tell()
+    file.write(bytes(tarfile.BLOCKSIZE))
+    with _stream(file, (identity.to_public(),)) as into:
+        yield into
+    size = file.tell() - start - tarfile.BLOCKSIZE
+    file.write(bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE))
+    file.seek(start)
+    file.write(_header(_BACKUP, size))
+
+
+def _header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o600
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@contextmanager
+def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
+    """The library reads what it encrypts, and a tar file is written: a pipe between, and a thread."""
+    source, sink = os.pipe()
+    failed: list[Exception] = []
+
+    def encrypt() -> None:
+        with os.fdopen(source, "rb", _BUFFER) as reading:
+            try:
+                pyrage.encrypt_io(reading, file, list(recipients))
+            except (pyrage.EncryptError, OSError) as error:
+                failed.append(error)
+
+    thread = Thread(target=encrypt, name="encrypting")
+    thread.start()
+    try:
+        with os.fdopen(sink, "wb", _BUFFER) as writing:
+            yield writing
+    except BrokenPipeError:
+        pass  # the thread has ended, and says why
+    finally:
+        thread.join()
+    if failed:
+        raise OSError(errno.EIO, str(failed[0]))
+
+
+def decrypt(path: Path, target: BinaryIO, opener: Opener) -> None:
+    """Write the backup into `target`, decrypted. What was changed or cut off raises CannotOpen, as does a wrong key."""
+    beginning = _beginning(path)
+    with path.open("rb", _BUFFER) as file:
+        try:
+            if _has_passphrase(beginning):
+                _decrypt_by_passphrase(file, target, opener.passphrase)
+            else:
+                _decrypt(file, target, opener.identities)
+        except (pyrage.DecryptError, pyrage.IdentityError, tarfile.TarError, OSError, UnicodeDecodeError) as error:
+            raise CannotOpen(_why(error)) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return f"{error.strerror}"
+    if "No matching keys" in str(error):
+        return "it is encrypted for other recipients"
+    return "the passphrase is wrong, or it was changed or cut off" if "ecryption" in str(error) else str(error)
+
+
+def _decrypt(file: Any, target: BinaryIO, identities: tuple[Any, ...]) -> None:
+    if not identities:
+        raise CannotUse("The backup is encrypted. Name the file of your age identity: --identity FILE.")
+    pyrage.decrypt_io(file, target, list(identities))
+
+
+def _decrypt_by_passphrase(file: BinaryIO, target: BinaryIO, secret: str) -> None:
+    if not secret:
+        raise CannotUse("The backup is encrypted with a passphrase. Give it by --passphrase-file FILE.")
+    key = file.read(_size(file, _KEY, _MOST_KEY))
+    file.read(-len(key) % tarfile.BLOCKSIZE)
+    identity = x25519.Identity.from_str(passphrase.decrypt(key, secret).decode())
+    _decrypt(_Part(file, _size(file, _BACKUP)), target, (identity,))
+
+
+def _size(file: BinaryIO, name: str, most: int | None = None) -> int:
+    """Read the header of the member of that name, and give its size."""
+    entry = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "strict")
+    if entry.name != name or entry.size < 1 or (most and entry.size > most):
+        raise tarfile.ReadError(f"it does not hold {name}")
+    return entry.size
+
+
+class _Part:
+    """The next so many bytes of a file, for reading."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, size: int) -> bytes:
+        """Read at most so many bytes."""
+        found = self._file.read(min(size, self._left))
+        self._left -= len(found)
+        return found

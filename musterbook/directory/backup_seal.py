@@ -1,0 +1,185 @@
+"""The tar file of a backup, and the seal at its end, by which it is known who wrote it and that nothing was changed.
+
+The seal is an HMAC-SHA256 of the name, size, time and content of every member, by a key derived from the secret key.
+"""
+
+import errno
+import hashlib
+import hmac
+import io
+import os
+import re
+import stat
+import tarfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from musterbook.keys import Key
+
+_SEAL = "seal"
+_LONGEST_SEAL = 100
+_PIECE = 1 << 16
+_LARGEST_READ = 1 << 20
+_PLAIN_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
+
+
+class NotPlain(Exception):
+    """What is to be packed is a link, a folder or a device."""
+
+
+class Packing:
+    """A tar file that is written, and its seal."""
+
+    def __init__(self, tar: tarfile.TarFile, key: Key) -> None:
+        self._tar, self._key, self._seal = tar, key, _Seal()
+
+    def add(self, name: str, content: bytes) -> None:
+        """Add a member."""
+        self._add(name, len(content), 0, io.BytesIO(content))
+
+    def add_file(self, name: str, path: Path) -> None:
+        """Add a file as a member. Raises NotPlain for anything but a plain file, FileNotFoundError if it is gone."""
+        try:
+            # Neither does a link lead anywhere, nor does a pipe make this wait.
+            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise NotPlain(path) from None
+            raise
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(number)
+            raise NotPlain(path)
+        with os.fdopen(number, "rb") as file:
+            self._add(name, found.st_size, int(found.st_mtime), file)
+
+    def _add(self, name: str, size: int, at: int, file: BinaryIO) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode, entry.mtime = size, 0o600, at
+        self._seal.begin(name, size, at)
+        self._tar.addfile(entry, _Read(file, self._seal))
+
+    def close(self) -> None:
+        """Add the seal: the name of the key, and the HMAC."""
+        self.add(_SEAL, f"{self._key.name}:{self._seal.by(self._key)}".encode())
+
+
+class _Seal:
+    """The digest of what was read so far, and its HMAC: which key that needs is known only at the end."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def begin(self, name: str, size: int, at: int) -> None:
+        self._digest.update(f"{name}\0{size}\0{at}\0".encode())
+
+    def add(self, content: bytes) -> None:
+        self._digest.update(content)
+
+    def by(self, key: Key) -> str:
+        return hmac.new(key.derive("backup"), self._digest.digest(), "sha256").hexdigest()
+
+
+class _Read:
+    """A file whose bytes are added to the seal as they are read."""
+
+    def __init__(self, file: BinaryIO, seal: _Seal) -> None:
+        self._file, self._seal = file, seal
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(size)
+        self._seal.add(found)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a backup's seal says. `key`: the name of the key, "" without a seal; `strange`: members that no backup has."""
+
+    key: str
+    mac: str
+    strange: int
+    _seal: _Seal = field(repr=False)
+
+    def is_by(self, key: Key) -> bool:
+        """Tell whether that key sealed exactly what was unpacked."""
+        return hmac.compare_digest(self.mac, self._seal.by(key))
+
+
+def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> Found:
+    """Write the members of those names, and those of the folder, into `into`, readable by their owner alone.
+
+    Nothing else is written, whatever the tar file says: no link, device, path, owner or mode of it. Memory is bounded, and so is
+    the room on the disk, by the size of the file. Raises tarfile.TarError, OSError and ValueError.
+    """
+    seal, strange, sealed = _Seal(), 0, ""
+    for tar, entry in _members(file):
+        if entry.name == _SEAL and not sealed:
+            sealed = _content(tar, entry)
+        elif entry.isreg() and not entry.issparse() and not sealed and _is_known(entry.name, names, folder):
+            seal.begin(entry.name, entry.size, int(entry.mtime))
+            _extract(tar, entry, into / entry.name, seal)
+        else:
+            strange += 1
+    key, _, mac = sealed.partition(":")
+    return Found(key, mac, strange, seal)
+
+
+def _is_known(name: str, names: Collection[str], folder: str) -> bool:
+    before, slash, last = name.rpartition("/")
+    return name in names or (slash == "/" and before == folder and bool(_PLAIN_NAME.fullmatch(last)))
+
+
+def _members(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    with tarfile.open(fileobj=_Careful(file), mode="r:") as tar:  # type: ignore[call-overload]  # all it does is read
+        while (entry := tar.next()) is not None:
+            if entry.size < 0:
+                raise tarfile.ReadError("a member has a negative size")
+            yield tar, entry
+            tar.members.clear()  # of millions of members, none is remembered
+
+
+class _Careful:
+    """A file that is read forwards and in small pieces, whatever sizes its headers claim."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _LARGEST_READ:
+            raise tarfile.ReadError("a header is too long")
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, to: int) -> int:
+        if to < self._file.tell():
+            raise tarfile.ReadError("a header leads backwards")
+        return self._file.seek(to)
+
+
+def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
+    source = tar.extractfile(entry) if entry.isreg() and entry.size <= _LONGEST_SEAL else None
+    if source is None:
+        raise tarfile.ReadError("its seal is not one")
+    return source.read().decode("ascii")
+
+
+def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, seal: _Seal) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    source = tar.extractfile(entry) or io.BytesIO()
+    number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with source, os.fdopen(number, "wb") as out:
+        left = entry.size
+        while left:
+            piece = source.read(min(_PIECE, left))
+            if not piece:
+                raise tarfile.ReadError("it was cut off")
+            seal.add(piece)
+            out.write(piece)
+            left -= len(piece)
+    at = min(max(int(entry.mtime), 0), 1 << 40)
+    os.utime(target, (at, at))
