@@ -67,13 +67,21 @@ def ring() -> tuple[Key, ...]:
     global _ring  # noqa: PLW0603  (the one place that keeps what was read)
     # The stamps come before the reading: a file that changes in between is read again next time.
     told = _told()
-    if _ring is None or _ring[0] != told:
-        read = _read()
-        _ring = (_told() if told[1][0] is None else told, read)
-    return _ring[1]
+    if _ring is not None and _ring[0] == told:
+        return _ring[1]
+    found, made = _read(), place() is not None and told[1][0] is None
+    _ring = None if made else (told, found)
+    return found
 
 
 _ring: tuple[_Told, tuple[Key, ...]] | None = None
+
+
+def accepted() -> tuple[Key, ...]:
+    """Give the keys whose signatures are accepted now: the current one, and old ones for SIGNS_FOR."""
+    first, *old = ring()
+    now = datetime.now(UTC)
+    return first, *(key for key in old if key.signs_until and key.signs_until > now)
 
 
 def current() -> str:
@@ -85,8 +93,7 @@ class Fallbacks(list[str]):
     """Old keys whose signatures are accepted now; Django's SECRET_KEY_FALLBACKS, which must be a list."""
 
     def __iter__(self) -> Iterator[str]:
-        now = datetime.now(UTC)
-        return iter([key.secret for key in ring()[1:] if key.signs_until and key.signs_until > now])
+        return iter([key.secret for key in accepted()[1:]])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

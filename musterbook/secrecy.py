@@ -6,6 +6,7 @@ A value without names is what older versions sealed: a Fernet token of any key o
 
 import base64
 import hmac
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 
@@ -30,25 +31,29 @@ def beginning() -> str:
     return f"{_ALGORITHM}:{keys.ring()[0].name}:"
 
 
-def unseal(sealed: str) -> str:
-    """Give the text that was sealed. Raises cryptography.fernet.InvalidToken for what no key of this installation sealed."""
-    return _opened(sealed)[1]
+def unseal(sealed: str, *, stored: bool = True) -> str:
+    """Give the text that was sealed. Raises cryptography.fernet.InvalidToken for what no key of this installation sealed.
+
+    `stored`: False for a value that comes back from outside, such as a cookie: an old key whose signatures are refused, for
+    somebody may know it, does not open such a value.
+    """
+    return _opened(sealed, keys.ring() if stored else keys.accepted())[1]
 
 
 def sealed_by(sealed: str) -> str:
     """Give the name of the key that sealed the value, "" if it does not say, and no key of the ring reads it."""
     name = _parts(sealed)[1]
     try:
-        return name or _opened(sealed)[0].name
+        return name or _opened(sealed, keys.ring())[0].name
     except InvalidToken:
         return ""
 
 
-def _opened(sealed: str) -> tuple[Key, str]:
+def _opened(sealed: str, ring: Iterable[Key]) -> tuple[Key, str]:
     algorithm, name, token = _parts(sealed)
     if algorithm != _ALGORITHM or not token.isascii():
         raise InvalidToken
-    for key in keys.ring():
+    for key in ring:
         if name in ("", key.name):
             with suppress(InvalidToken):
                 return key, _box(key.derive("secrecy")).decrypt(token.encode("ascii")).decode()

@@ -175,6 +175,17 @@ def test_what_older_versions_sealed_is_read_with_every_key_of_the_ring(folder: P
     assert secrecy.sealed_by(token[:-4]) == ""
 
 
+def test_a_key_that_somebody_may_know_opens_nothing_that_comes_from_outside(folder: Path) -> None:
+    old, sealed = keys.current(), secrecy.seal("hush")
+    (folder / home.KEY_FILE).write_text(STRONG)
+    _old(folder, f"{old}\t{datetime.now(UTC).isoformat()}\t{keys.SIGNS}")
+    assert secrecy.unseal(sealed, stored=False) == "hush"
+    _old(folder, f"{old}\t{datetime.now(UTC).isoformat()}\t{keys.READS}")
+    with pytest.raises(InvalidToken):
+        secrecy.unseal(sealed, stored=False)
+    assert secrecy.unseal(sealed) == "hush"
+
+
 @pytest.mark.parametrize(
     "forged",
     ["", "fernet", "fernet:", "fernet::", "none:{name}:{token}", "fernet:{name}:é", "fernet::{token}",

@@ -217,7 +217,6 @@ def _load(database: Path) -> None:
         _postgres("pg_restore", *options, str(database), error=CannotRestore)
         return
     with closing(sqlite3.connect(database)) as copy:
-        copy.execute("PRAGMA trusted_schema = OFF")
         found = _damage(copy)
         if found:
             raise CannotRestore(f"The database in the backup is damaged: {found}.")
