@@ -1,9 +1,12 @@
 """What holds for each page that there is, taken from the list of addresses so that no new one is forgotten."""
 
+import csv
+import io
 import re
 from typing import Any
 
 import pytest
+import xlsxwriter
 from django.test import Client
 from playwright.sync_api import Page
 
@@ -11,6 +14,7 @@ from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
 from musterbook.directory import models, permissions, queries
+from musterbook.directory.imports import Options
 from tests.accounts.conftest import Springfield, act
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -38,9 +42,9 @@ def made(slug: str) -> Springfield:
     return one
 
 
-def signed_in(name: str, agency: str = "springfield") -> Client:
-    """A browser in which that user is signed in."""
-    client = Client(raise_request_exception=True)
+def signed_in(name: str, agency: str = "springfield", program: str = "") -> Client:
+    """A browser in which that user is signed in; it calls itself so."""
+    client = Client(raise_request_exception=True, headers={"User-Agent": program})
     sign_in(client, name, agency=agency)
     return client
 
@@ -104,8 +108,39 @@ def test_what_users_are_called_stays_text(springfield: Springfield) -> None:
     models.Import.objects.filter(agency=agency).update(file_name=EVIL, actor=EVIL)
     models.Agency.objects.update(name=EVIL, mapping={EVIL: "EMAIL"})
     Token.objects.update(name=EVIL, used_on=NOW, used_from=EVIL)
-    client = signed_in("user.1")
+    numbers = _previews_of_markup(agency)
+    client = signed_in("user.1", program=EVIL)
     assert {one.name for one in PAGES if not _is_text(client.get(f"/springfield/{one.path(agency)}"))} == set()
+    shown = [
+        f"/springfield/imports/{number}?show={show}" for number in numbers for show in ("errored", "added", "noted")
+    ]
+    assert [path for path in shown if not _is_text(client.get(path))] == []
+    assert "NICKNAME&lt;script&gt;" in client.get(shown[0]).content.decode()
+
+
+def _previews_of_markup(agency: models.Agency) -> list[str]:
+    """Previews of files with markup in all that a file can have; gives their numbers, one that could not be read last."""
+    rows = [
+        person(30, FIRST_NAME=EVIL, LAST_NAME=EVIL, PHONE=EVIL, LOCATION=EVIL),
+        person(31, STATUS=EVIL, ROLE=EVIL, RANK=EVIL, EVIDENCE_GROUP_EXT_ID=EVIL, SUPERVISOR_EMAIL=EVIL, EMAIL=EVIL),
+        person(f"32{EVIL}", USERNAME=EVIL, BADGE_NUMBER=EVIL),
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*cast.HEADINGS, f"NICKNAME{EVIL}", EVIL])
+    writer.writerows([*(row.get(heading, "") for heading in cast.HEADINGS), EVIL, EVIL] for row in rows)
+    workbook = io.BytesIO()
+    with xlsxwriter.Workbook(workbook) as book:
+        book.add_worksheet("<img src=x>").write_row(0, 0, ["NICKNAME"])
+        book.add_worksheet("<script>alert(1)").write_row(0, 0, ["EXTERNAL_ID"])
+    made = [
+        cast.run(agency, text.getvalue().encode(), Options(preview=True, mapping={EVIL: "PHONE"})),
+        cast.run(agency, workbook.getvalue(), Options(preview=True)),
+        cast.run(agency, workbook.getvalue(), Options(preview=True, sheet=EVIL)),
+        cast.run(agency, b"\x00\xff" * 50, Options(preview=True)),
+    ]
+    models.Import.objects.filter(agency=agency).update(file_name=EVIL, actor=EVIL)
+    return [done.record.number for done in made]
 
 
 def _is_text(answer: Any) -> bool:

@@ -358,7 +358,7 @@ def test_an_import_that_waits_for_a_worker_says_so_and_can_be_cancelled(chief: C
     page = said(chief, address)
     assert "Waiting for its turn" in page and "no worker is running" in page
     part = chief.get(f"{address}?progress", headers=HTMX).content.decode()
-    assert part.lstrip().startswith('<div id="progress"') and 'hx-trigger="every 1s"' in part
+    assert part.lstrip().startswith('<div id="progress"')
     assert chief.post(f"{address}/cancel").headers["Location"] == address
     assert "Failed: nothing was changed" in said(chief, address)
     assert chief.get(f"{address}?progress", headers=HTMX).headers["HX-Refresh"] == "true"

@@ -63,3 +63,108 @@ document.addEventListener("input", (event) => {
     form.addEventListener("submit", () => window.removeEventListener("beforeunload", ask));
   }
 });
+
+// Parts of a page are replaced by htmx, for what is listed here alone. <body hx-disable> makes htmx ignore every attribute,
+// so that nothing a page shows can send a request. Each request goes to the page's own address, with a new query.
+const byId = (id) => document.getElementById(id);
+const isHere = (link) => link.origin === location.origin && link.pathname === location.pathname;
+
+function replace(part, query, { source = part, values = {}, swap = "outerHTML" } = {}) {
+  ask("GET", location.pathname + query, { target: part, source, values, swap, push: "true" });
+}
+
+function ask(method, address, how) {
+  htmx.ajax(method, address, how).catch(() => {});  // the page stays as it is
+}
+
+// What was ticked goes along when All Users is searched, sorted or turned.
+function ticks(part) {
+  const found = new FormData();
+  for (const box of part.querySelectorAll("#selection .m-choices:checked")) {
+    found.append(box.name, box.value);
+  }
+  const shown = part.querySelector("#selection #shown");
+  if (shown) {
+    found.set("shown", shown.value);
+  }
+  return found;
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("#plan a[data-turn], #found a[data-turn]");
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  if (link && isPlain && isHere(link)) {
+    event.preventDefault();
+    const part = link.closest("#plan, #found");
+    const swap = link.dataset.turn === "top" ? "outerHTML show:top" : "outerHTML";
+    replace(part, link.search, { source: link, values: ticks(part), swap });
+  }
+});
+
+// A search is sent when its form is, and soon after what it asks for has changed.
+const waiting = new WeakMap();
+
+function soon(element, delay, act) {
+  clearTimeout(waiting.get(element));
+  waiting.set(element, setTimeout(act, delay));
+}
+
+function search(form) {
+  clearTimeout(waiting.get(form));
+  const part = form.id === "search" ? byId("found") : form.closest("#plan");
+  if (part) {
+    const values = ticks(part);
+    new FormData(form).forEach((value, name) => values.append(name, value));
+    replace(part, "", { source: form, values });
+  }
+}
+
+const FORMS = "form#search, #plan form.m-find";
+
+document.addEventListener("submit", (event) => {
+  if (event.target.matches(FORMS)) {
+    event.preventDefault();
+    search(event.target);
+  } else if (event.target.matches("#check form#go-on")) {
+    event.preventDefault();
+    goOn();
+  }
+});
+document.addEventListener("input", (event) => {
+  const { target } = event;
+  if (target.type === "search" && target.form?.matches(FORMS)) {
+    soon(target.form, 300, () => search(target.form));
+  } else if (target.dataset.suggest) {
+    soon(target, 250, () => suggest(target));
+  }
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches("form#search select")) {
+    soon(event.target.form, 50, () => search(event.target.form));
+  }
+});
+
+// Supervisors are suggested while their name is typed.
+function suggest(field) {
+  const values = { [field.name]: field.value };
+  ask("GET", field.dataset.suggest, { target: "#supervisors", source: field, values, swap: "innerHTML" });
+}
+
+// The progress of an import is asked for each second; a check of the audit trail goes on until it is done.
+if (byId("progress")) {
+  setInterval(() => {
+    if (byId("progress")) {
+      ask("GET", `${location.pathname}?progress`, { target: "#progress", source: "#progress", swap: "outerHTML" });
+    }
+  }, 1000);
+}
+
+function goOn() {
+  ask("POST", location.pathname, { target: "#check", source: "#go-on", swap: "outerHTML" });
+}
+
+document.addEventListener("htmx:load", () => {
+  if (document.querySelector("#check form#go-on")) {
+    goOn();
+  }
+});

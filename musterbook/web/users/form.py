@@ -141,10 +141,7 @@ class UserForm(forms.Form):
 
 def _suggesting() -> dict[str, str]:
     """What has a field suggest supervisors while one types."""
-    return {
-        "list": "supervisors", "hx-get": reverse("supervisors"), "hx-trigger": "input changed delay:250ms",
-        "hx-target": "#supervisors", "hx-swap": "innerHTML", "hx-sync": "this:replace",
-    }  # fmt: skip
+    return {"list": "supervisors", "data-suggest": reverse("supervisors")}
 
 
 def _choices(
