@@ -27,6 +27,12 @@ PATIENCE = 3.0
 """Seconds that a page waits for an import to end; after that it shows how far it is."""
 
 
+def key_of(request: HttpRequest, *facts: object) -> str:
+    """Names an act of whoever is signed in, so that it is done once. The same act of another user has another key."""
+    told = json.dumps([account(request).user.pk, *map(str, facts)])
+    return f"page {hashlib.sha256(told.encode()).hexdigest()[:40]}"
+
+
 def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> HttpResponseBase:
     """Hands a file to the worker, once for each key; leads to the import's page."""
     user = account(request).user
@@ -81,12 +87,10 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     if form and not form.is_valid():
         return page.shown(request, record, form)
     confirmed = form.cleaned_data["number"] if form else None
+    key = key_of(request, "apply", record.number)
 
     def work() -> models.Import:
-        act = requests.act(request)
-        return queue.submit_apply(
-            record.agency, record.number, act=act, confirmed=confirmed, key=f"page {record.number}"
-        )
+        return queue.submit_apply(record.agency, record.number, act=requests.act(request), confirmed=confirmed, key=key)
 
     try:
         return _led(request, work)
@@ -117,7 +121,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
     record = find(request, number)
 
     def work() -> models.Import:
-        key = f"undo {number} {request.POST.get('once', '')[:40]!r}"
+        key = key_of(request, "undo", number, request.POST.get("once", ""))
         return queue.submit_undo(record, act=requests.act(request), preview=True, key=key)
 
     try:
@@ -181,10 +185,10 @@ def _again(request: HttpRequest, record: models.Import, shown: str, **changes: A
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
     if record.undoes_id:
         raise Http404
-    told = hashlib.sha256(json.dumps([record.number, options.as_json()], sort_keys=True).encode()).hexdigest()
+    key = key_of(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 
     def work() -> models.Import:
-        return queue.submit_again(record, options, act=requests.act(request), key=f"page {told[:40]}")
+        return queue.submit_again(record, options, act=requests.act(request), key=key)
 
     try:
         return _led(request, work, shown)

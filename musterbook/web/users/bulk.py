@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import requests
 from musterbook.directory import bulk, imports, kept_files, models, queries, queue
 from musterbook.directory.bulk import ACTS, Change
-from musterbook.web.imports.acts import PATIENCE
+from musterbook.web.imports.acts import PATIENCE, key_of
 from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen
 
@@ -156,7 +156,7 @@ def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpR
     confirmed = form.cleaned_data["number"] if form else None
 
     def work() -> models.Import:
-        act, key = requests.act(request), f"page {record.number}"
+        act, key = requests.act(request), key_of(request, "apply", record.number)
         return queue.submit_bulk_apply(record.agency, record.number, act=act, confirmed=confirmed, key=key)
 
     try:
