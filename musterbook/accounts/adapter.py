@@ -1,6 +1,8 @@
 """What the library of accounts (django-allauth) asks the directory: who is meant, who may, and what to tell whom."""
 
+import re
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
@@ -136,7 +138,7 @@ class Adapter(DefaultAccountAdapter):
 
     def is_safe_url(self, url: str) -> bool:
         """Whether a page may lead on to there: to pages of the same agency alone, named by their path."""
-        return url.startswith(get_script_prefix()) and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None) and _is_below(get_script_prefix(), url)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002  (the library's signature)
         """Where a new password leads."""
@@ -152,6 +154,21 @@ class Adapter(DefaultAccountAdapter):
             registration.post(user.user, "second-factor", act.at)
 
 
+def _is_below(prefix: str, url: str) -> bool:
+    """Whether a browser that opens the URL stays below the prefix: it drops control characters and resolves “..” itself."""
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return False
+    path = urlsplit(url).path
+    for _ in range(_DECODED):
+        path, before = unquote(path), path
+        if path == before:
+            return path.startswith(prefix) and not _DOTS.search(path)
+    return False
+
+
+_DECODED = 5
+"""A path may be encoded so often, one within the other."""
+_DOTS = re.compile(r"\\|(^|/)\.{1,2}(/|;|$)|[\x00-\x1f\x7f]")
 _CHANGES = {
     "totp_activated": (kinds.SECOND_FACTOR_ADDED, "", "one-time codes"),
     "totp_deactivated": (kinds.SECOND_FACTOR_REMOVED, "one-time codes", ""),
