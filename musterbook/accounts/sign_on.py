@@ -7,7 +7,6 @@ else from the e-mail address, so an import that changes either changes whom it m
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
@@ -27,7 +26,7 @@ from musterbook import secrecy
 from musterbook.accounts import kinds, registration, requests, sessions
 from musterbook.accounts.models import Account
 from musterbook.core import keys
-from musterbook.directory import locks, trail
+from musterbook.directory import locks, sign_on_file, trail
 from musterbook.directory.models import Agency, User
 from musterbook.directory.trail import Act
 
@@ -41,7 +40,7 @@ METHOD = "socialaccount"
 def origins(agency: Agency) -> tuple[str, ...]:
     """The origins to which the sign-in form leads on."""
     addresses = [provider.get("server") or provider.get("sso_url") or "" for provider in agency.sign_on]
-    return tuple(f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, addresses))
+    return tuple(filter(None, map(sign_on_file.origin, addresses)))
 
 
 def by_provider(request: HttpRequest) -> bool:

@@ -18,6 +18,9 @@ _OF_KIND = {
 }
 _SHOWN = ("name", "kind", "server", "client_id", "entity_id", "sso_url", "match", "claim", *_FLAGS)
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_ORIGIN = re.compile(r"https?://([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_UNFIT = re.compile(r"[\s\x00-\x1f\x7f\"'<>\\]")
+"""What no address of a provider has."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Provider = dict[str, Any]
@@ -83,13 +86,20 @@ def _wrong(told: Provider) -> list[tuple[str, str]]:
 
 
 def _is_secure(address: str) -> bool:
+    if not origin(address) or _UNFIT.search(address):
+        return False
+    parts = urlsplit(address)
+    return parts.scheme == "https" or parts.hostname in _LOOPBACK
+
+
+def origin(address: str) -> str:
+    """The scheme, host and port of an address as a header may name them; "" where anything else is in them."""
     try:
         parts = urlsplit(address)
     except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    )
+        return ""
+    found = f"{parts.scheme}://{parts.netloc}".lower()
+    return found if _ORIGIN.fullmatch(found) else ""
 
 
 def _kept(told: Provider) -> Provider:
