@@ -14,7 +14,7 @@ OUT = (
     "/springfield/.\n./shelbyville/", "/springfield/..;/shelbyville/", "/springfield/./../shelbyville/",
     "/springfield/%09../shelbyville/", "/springfield//../../shelbyville/", "/springfield/..?next=/", "/springfield/..#x",
     "/springfield/%25252525252e%25252525252e/", "/springfieldx/", "/Springfield/", "/spring%66ield/..", "springfield/",
-    "/springfield/\u2028../", "/springfield/" + "%25" * 60 + "2e./",
+    "/springfield/\u2028../",
 )  # fmt: skip
 WITHIN = (
     "/springfield/my-account/", "/springfield/?a=b", "/springfield/users/?q=..%2F..", "/springfield/users/?q=/../x",

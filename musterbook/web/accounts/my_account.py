@@ -11,6 +11,7 @@ from musterbook.accounts import requests, sessions, times
 from musterbook.accounts.models import Account
 from musterbook.directory.models import Agency
 from musterbook.directory.trail import Act
+from musterbook.web import asked
 from musterbook.web.permission import account, signed_in
 
 _ALWAYS = (
@@ -89,7 +90,7 @@ def _end(which: str, mine: Account, key: str, act: Act) -> str:
         sessions.end_others(mine, key, act)
         return "You are signed out in all other browsers."
     try:
-        sessions.end(mine, int(which), key, act)
-    except (ValueError, OverflowError, sessions.UnknownSession):
+        sessions.end(mine, asked.number(which) or 0, key, act)
+    except sessions.UnknownSession:
         return "That session has ended already."
     return "You are signed out there."

@@ -9,6 +9,7 @@ from django import forms
 from musterbook.directory import models
 from musterbook.directory.agency_file import ACCOUNTS, MAILS
 from musterbook.directory.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
+from musterbook.web import asked
 
 
 class Section(forms.Form):
@@ -204,7 +205,7 @@ class SecondFactors(forms.Form):
     def seen(self) -> frozenset[int]:
         """Those that were when the page was shown."""
         numbers = self.cleaned_data["shown"].split()
-        return frozenset(int(number) for number in numbers if number.isascii() and number.isdigit())
+        return frozenset(number for number in map(asked.number, numbers) if number is not None)
 
 
 _MATCHES = [("email", "by their e-mail address"), ("external_id", "by their external id")]

@@ -13,6 +13,7 @@ from musterbook.accounts import requests
 from musterbook.core.keys import fold
 from musterbook.directory import groups, models
 from musterbook.directory.vocabularies import Unfit
+from musterbook.web import asked
 from musterbook.web.agency import deletion
 from musterbook.web.permission import may, needs
 
@@ -128,9 +129,9 @@ def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Adds a monitor, by e-mail address or external id; or removes one."""
     group = _group(request, pk)
     users = models.User.objects.filter(agency=group.agency)
-    removed = request.POST.get("remove", "")
-    if removed.isdecimal() and len(removed) < 19:
-        user = users.filter(pk=int(removed)).first()
+    removed = asked.number(request.POST.get("remove", ""))
+    if removed is not None:
+        user = users.filter(pk=removed).first()
         if user and groups.remove_monitor(group, user, requests.act(request)):
             messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")
         return redirect("group", pk)

@@ -10,6 +10,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from musterbook.core.sentences import HELD
 from musterbook.directory import history, imports, kept_plans, models, plan_pages, queries, queue
 from musterbook.directory.imports import Options
+from musterbook.web import asked
 from musterbook.web.fragments import is_part
 from musterbook.web.imports.forms import Agree, Mapping_, Reading
 
@@ -20,6 +21,7 @@ _TILES = (
 """What the rows are counted by, and can be filtered by."""
 _LISTED = 200
 """So many names are offered for a cell."""
+_MOST_PAGES = 10**8
 _TITLES = {
     "waiting": "Waiting for its turn",
     "running": "Running",
@@ -100,10 +102,10 @@ def rows(
     `sentences`: what is said of the rows of each tile.
     """
     counts = {name: number for name, number in _counts(record).items() if name in labels}
-    asked = request.GET.get("show", "")
-    chosen = asked if asked in counts else next((name for name in labels if counts[name]), "unchanged")
-    text, number = request.GET.get("q", ""), request.GET.get("page", "")
-    page = plan_pages.page(record, chosen, text, int(number) if number.isdecimal() and len(number) < 9 else 1)
+    show = request.GET.get("show", "")
+    chosen = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
+    text, number = request.GET.get("q", ""), asked.number(request.GET.get("page", ""), _MOST_PAGES)
+    page = plan_pages.page(record, chosen, text, number or 1)
     return {
         "record": record,
         "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == chosen],

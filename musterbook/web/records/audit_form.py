@@ -9,6 +9,7 @@ from django.http import QueryDict
 from musterbook.directory import audit_filters, kinds, users
 from musterbook.directory.audit_filters import Wanted
 from musterbook.directory.models import Agency, Import
+from musterbook.web import asked
 
 _MOST = 20
 """A name may mean so many users."""
@@ -25,10 +26,10 @@ def _kinds() -> list[tuple[str, Any]]:
     return [("", "Everything"), *groups]
 
 
-def _time(label: str) -> forms.DateTimeField:
+def _time(label: str) -> asked.Time:
     widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
     wrong = "This is no time. Write it like 2026-05-01 08:30."
-    return forms.DateTimeField(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
+    return asked.Time(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
 
 
 class Filters(forms.Form):

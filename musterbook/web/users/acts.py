@@ -14,6 +14,7 @@ from musterbook.accounts import again, credentials, links, registration, request
 from musterbook.core.policy import Operator
 from musterbook.directory import editing, models
 from musterbook.directory.trail import Act
+from musterbook.web import asked
 from musterbook.web.permission import needs
 from musterbook.web.users.edit import back, found, handed_over, is_told, tried
 from musterbook.web.users.form import said
@@ -205,7 +206,7 @@ def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
         if which == "all":
             ended = credentials.end_sessions(user, current, act, by)
             return f"{_name(user)} is signed out everywhere." if ended else f"{_name(user)} is signed in nowhere else."
-        credentials.end_session(user, int(which), current, act, by)
+        credentials.end_session(user, asked.number(which) or 0, current, act, by)
         return f"{_name(user)} is signed out there."
 
     return _managed(request, user, end, grave=False)
@@ -216,7 +217,6 @@ _WRONG = {
     registration.CannotReset: "{name} has no password to choose anew: they have not registered, or are Inactive.",
     credentials.NotAllowed: "The role of {name} has permissions that yours has not, so you may not do this.",
     sessions.UnknownSession: "That session has ended already.",
-    ValueError: "That session has ended already.",
 }
 
 

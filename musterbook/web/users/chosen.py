@@ -10,6 +10,7 @@ from typing import Any
 from django.http import QueryDict
 
 from musterbook.directory import models, selection
+from musterbook.web import asked
 from musterbook.web.users.search import Search
 
 MOST = 500
@@ -51,7 +52,7 @@ def written(ids: Iterable[int]) -> str:
 
 
 def _ids(texts: Iterable[str]) -> frozenset[int]:
-    return frozenset(int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 19)
+    return frozenset(number for number in map(asked.number, texts) if number is not None)
 
 
 def users(agency: models.Agency, sent: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:

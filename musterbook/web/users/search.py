@@ -9,6 +9,7 @@ from django.utils import timezone
 from musterbook.core.keys import fold
 from musterbook.directory import models, states
 from musterbook.directory.filters import Wanted
+from musterbook.web import asked
 
 FIELDS = (
     "q", "status", "role", "rank", "group", "supervisor", "signed_in_from", "signed_in_before", "never", "import",
@@ -28,10 +29,10 @@ class Search(forms.Form):
     supervisor = forms.CharField(
         label="Supervisor", required=False, max_length=_LONGEST, help_text="E-mail address or external id"
     )
-    signed_in_from = forms.DateField(
+    signed_in_from = asked.Day(
         label="Signed in last on or after", required=False, widget=forms.DateInput({"type": "date"})
     )
-    signed_in_before = forms.DateField(
+    signed_in_before = asked.Day(
         label="Signed in last on or before", required=False, widget=forms.DateInput({"type": "date"})
     )
     never = forms.BooleanField(label="Has never signed in", required=False)
@@ -61,8 +62,9 @@ class Search(forms.Form):
             return None
         users = models.User.objects.filter(agency=self._agency)
         found = users.filter(email_key=fold(named)).first() or users.filter(external_id=named).first()
-        if found is None and named.isdecimal() and len(named) < 19:
-            found = users.filter(pk=int(named)).first()
+        number = asked.number(named)
+        if found is None and number is not None:
+            found = users.filter(pk=number).first()
         if found is None:
             raise forms.ValidationError("Nobody has that e-mail address or external id.")
         return int(found.pk)
@@ -122,7 +124,7 @@ def _named(model: Any, agency: models.Agency, by: str) -> list[tuple[int, str]]:
 
 
 def _id(value: Any) -> int | None:
-    return int(value) if str(value or "").isdecimal() else None
+    return asked.number(value)
 
 
 def _midnight(day: Any) -> datetime | None:
