@@ -36,12 +36,14 @@ MIDDLEWARE = [
     "musterbook.web.request_log.numbers",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "musterbook.web.middleware.headers",
+    "musterbook.web.hosts.check",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "musterbook.web.middleware.addresses",
     "musterbook.web.middleware.agencies",
     "musterbook.web.middleware.Sessions",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "musterbook.web.hosts.Public",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -79,7 +81,7 @@ WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cache"}}
 
-# Where we are found: links in mails begin so, whatever a request says of its host.
+# Where we are found: every absolute address begins so, whatever a request says of its host (web/hosts.py).
 MUSTER_URL = environment.address("MUSTER_URL")
 ALLOWED_HOSTS = [urlsplit(MUSTER_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [MUSTER_URL]
@@ -101,13 +103,19 @@ MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
 
 # Sessions: a cookie that no script reads, for the pages of one agency alone (middleware.Sessions). How long one lasts
 # without use is the agency's to say.
-SESSION_COOKIE_NAME = "muster_session"
+# Browsers take a cookie named __Secure- over https alone. The name __Host- needs the path /, and ours are of one agency each.
+_PREFIX = "__Secure-" if _SECURE else ""
+SESSION_COOKIE_NAME = f"{_PREFIX}muster_session"
+CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 CSRF_FAILURE_VIEW = "musterbook.web.errors.forged"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
+# What pages say next is kept in the session: it names people, and cookies lie on disks.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 
 # Who signs in, and how

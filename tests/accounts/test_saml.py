@@ -35,8 +35,8 @@ def client() -> Client:
 
 # SAML: the provider is a key and a certificate, made here; its answers are signed as a provider signs them.
 
-METADATA = f"http://testserver{SAML}metadata/"
-ACS = f"http://testserver{SAML}acs/"
+METADATA = f"http://localhost:8000{SAML}metadata/"
+ACS = f"http://localhost:8000{SAML}acs/"
 ENTITY = "https://idp.county.example/"
 
 

@@ -191,7 +191,7 @@ def test_it_is_begun_by_a_form_with_proof_of_work_and_state(oidc: Springfield, c
     assert client.get(OIDC).status_code == 200
     told = parse_qs(urlsplit(asked(client)).query)
     assert told["code_challenge_method"] == ["S256"]
-    assert told["redirect_uri"] == ["http://testserver/springfield/sign-in/with/oidc/county/login/callback/"]
+    assert told["redirect_uri"] == ["http://localhost:8000/springfield/sign-in/with/oidc/county/login/callback/"]
     assert Client(enforce_csrf_checks=True).post(OIDC).status_code == 403
 
 
