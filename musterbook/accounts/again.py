@@ -97,7 +97,15 @@ def has_old_password(request: HttpRequest) -> bool:
     )
 
 
+def ask_for(request: HttpRequest, back: str, form: QueryDict) -> HttpResponseBase:
+    """Does what `ask` does, for a form that is then taken as if it had been sent to the address `back`."""
+    request.POST, request.GET = form, QueryDict()  # type: ignore[assignment]  # in place of what was sent
+    request.path_info, request.path = f"/{back.removeprefix(get_script_prefix())}", back
+    return ask(request)
+
+
 def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
     """Hears of each step by which somebody signs in; tells of those by which they do so again."""
     if request.user == user:
+        sessions.renew(request)
         signing_in.signed_in_again(user, requests.act(request), requests.factor(requests.records(request)[-1]))

@@ -15,7 +15,8 @@ from musterbook.directory.models import Agency, User
 
 Kind = Literal["invitation", "reset"]
 RESET_LASTS = timedelta(hours=4)
-_PATHS = {"invitation": "register", "reset": "reset"}
+PATHS = {"invitation": "register", "reset": "reset"}
+"""The page of each kind."""
 
 
 class Void(Exception):
@@ -24,7 +25,7 @@ class Void(Exception):
 
 def url(user: User, kind: Kind) -> str:
     """The whole address of the user's link, as the public address of this installation begins."""
-    return f"{settings.MUSTER_URL}/{user.agency.slug}/{_PATHS[kind]}/{token(user, kind)}"
+    return f"{settings.MUSTER_URL}/{user.agency.slug}/{PATHS[kind]}/{token(user, kind)}"
 
 
 def token(user: User, kind: Kind) -> str:

@@ -14,6 +14,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from musterbook.accounts import kinds, registration, requests
 from musterbook.accounts.models import Account
@@ -26,6 +27,9 @@ BEGAN, SEEN = "began", "seen"
 IDLE, TOO_OLD, AGAIN, BY_USER = "out of use", "too old", "to sign in again", "by the user"
 BY_ADMINISTRATOR, TOO_MANY = "by an administrator", "more sessions than are allowed"
 """Why a session ended."""
+_LEFT = "left"
+"""What the session that follows one that ended by time keeps: whose it was."""
+LEFT_LASTS = 30 * 60
 _NOTES = 30
 """How often in the time allowed without use it is noted, at most, that a session is in use."""
 
@@ -49,6 +53,8 @@ class Living:
 
 def begin(request: HttpRequest) -> None:
     """Notes that the session of who has just signed in begins."""
+    request.session.pop(_LEFT, None)
+    request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     request.session[BEGAN] = request.session[SEEN] = time.time()
 
 
@@ -80,6 +86,31 @@ def end_own(request: HttpRequest, why: str) -> None:
     _tell(account, requests.act(request), why)
     clear_login(request)
     logout(request)
+
+
+def end_by_time(request: HttpRequest, why: str) -> None:
+    """Ends the session of who asks because its time is over. Their browser may still leave a file, for some minutes."""
+    account: Account = request.user  # type: ignore[assignment]  # signed in
+    end_own(request, why)
+    request.session[_LEFT] = {"account": account.pk, "hash": account.get_session_auth_hash(), "at": time.time()}
+
+
+def left_by(request: HttpRequest) -> Account | None:
+    """Whose session in this browser ended by time, not long ago; None once their password or access has changed since."""
+    left = request.session.get(_LEFT)
+    if not left or time.time() - left["at"] > LEFT_LASTS:
+        return None
+    accounts = Account.objects.select_related("user__agency", "user__role")
+    account = accounts.filter(pk=left["account"], user__active=True, user__agency=requests.agency(request)).first()
+    same = account and constant_time_compare(account.get_session_auth_hash(), left["hash"])
+    return account if same else None
+
+
+def renew(request: HttpRequest) -> None:
+    """Gives the session another key: whoever knew the old one has nothing once its user has signed in again."""
+    before = request.session.session_key
+    request.session.cycle_key()
+    UserSession.objects.filter(session_key=before).update(session_key=request.session.session_key)
 
 
 def leave(request: HttpRequest) -> None:

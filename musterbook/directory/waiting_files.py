@@ -45,6 +45,10 @@ class Waiting:
 
     file: OnDisk
     options: Options
+    at: datetime
+    """When it was sent."""
+    address: str = ""
+    """From where, if nobody was signed in there any more; "" for a file that its user sent while signed in."""
 
     @property
     def name(self) -> str:
@@ -52,10 +56,13 @@ class Waiting:
         return self.file.name
 
 
-def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime) -> str:
-    """Keeps the file for the user; gives the token that it is asked for by.
+def keep(
+    user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime, *, address: str = ""
+) -> str:
+    """Keeps the file for the user; gives the name that it is asked for by, which opens nothing to anybody else.
 
-    Raises TooLarge, OverQuota, and OSError if there is no room on the disk.
+    `address`: from where it was sent by somebody who was no longer signed in. Raises TooLarge, OverQuota, and OSError if there
+    is no room on the disk.
     """
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,7 +73,7 @@ def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: d
     path.touch(mode=0o600)
     try:
         with path.open("wb") as file:
-            told = {"name": name[:255], "options": options.as_json(), "at": at.timestamp()}
+            told = {"name": name[:255], "options": options.as_json(), "at": at.timestamp(), "address": address}
             file.write(json.dumps(told).encode() + b"\n")
             file.writelines(_limited(chunks))
     except (OSError, TooLarge):
@@ -136,7 +143,10 @@ def read(user: User, token: str, at: datetime) -> Waiting:
     except FileNotFoundError:
         raise Gone from None
     told = json.loads(head)
-    return Waiting(OnDisk(path, len(head), told["name"]), Options.of_json(told["options"]))
+    sent = datetime.fromtimestamp(told["at"], UTC)
+    # Files that waited during an upgrade say no address: they are taken as sent by nobody who was signed in.
+    address = told.get("address", "unknown")
+    return Waiting(OnDisk(path, len(head), told["name"]), Options.of_json(told["options"]), sent, address)
 
 
 def forget(user: User, token: str) -> None:

@@ -8,6 +8,7 @@ from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import SESSION_KEY, logout
+from django.contrib.auth.views import redirect_to_login
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signing import BadSignature, Signer
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
@@ -19,6 +20,7 @@ from django.utils.http import urlencode
 
 from musterbook.accounts import again, pending, sessions, sign_on, times
 from musterbook.accounts.models import Account
+from musterbook.directory import queries
 from musterbook.directory.models import Agency
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -89,12 +91,20 @@ def agencies(respond: Respond) -> Respond:
         finally:
             set_urlconf(None)
             set_script_prefix(before)
-        if isinstance(response, HttpResponse):
-            for cookie in response.cookies.values():
-                cookie["path"] = prefix
+        _confine_cookies(response, prefix)
         return response
 
     return answer
+
+
+def _confine_cookies(response: HttpResponseBase, prefix: str) -> None:
+    """Has cookies hold for pages below the prefix alone."""
+    for cookie in response.cookies.values():
+        if not cookie["path"].startswith(prefix):
+            cookie["path"] = prefix
+
+
+_NOBODYS_LASTS = 30 * 60
 
 
 class Sessions(SessionMiddleware):
@@ -115,7 +125,9 @@ class Sessions(SessionMiddleware):
         super().process_request(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Signs the cookie, if one is set."""
+        """Signs the cookie, if one is set. A session of nobody is kept for minutes."""
+        if request.session.modified and SESSION_KEY not in request.session and not request.session.is_empty():
+            request.session.set_expiry(_NOBODYS_LASTS)
         answered: HttpResponse = super().process_response(request, response)
         cookie = answered.cookies.get(settings.SESSION_COOKIE_NAME)
         if cookie is not None and cookie.value:
@@ -161,7 +173,7 @@ def _limit(request: HttpRequest, agency: Agency) -> None:
         why = sessions.use(request)
         if not why:
             return
-        sessions.end_own(request, why)
+        sessions.end_by_time(request, why)
     hours = settings.SESSION_COOKIE_AGE // 3600
     told = _ENDED[why].format(idle=agency.idle_minutes, hours=hours)
     messages.info(request, f"{told} Sign in to go on where you were.")
@@ -189,7 +201,10 @@ class SignInAgain:
         return self._respond(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """The way there, if that is what the page asks for."""
+        """The way there, if that is what the page asks for, or if its user lost access a moment ago."""
+        if isinstance(error, queries.UnknownOperator):
+            logout(request)
+            return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("home"))
         if not isinstance(error, ReauthenticationRequired):
             return None
         return again.ask(request, strong=isinstance(error, again.StrongRequired))

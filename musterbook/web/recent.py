@@ -38,7 +38,7 @@ ALWAYS: Mapping[str, str] = {
 DOWNLOADS = frozenset({"export_users", "import_errors", "import_results"})
 SOMETIMES: Mapping[str, str] = {
     "add_user": "once the form has no mistakes",
-    "import_users": "the page that the file is handed on to asks",
+    "import_users": "once the form has no mistakes; the file waits meanwhile",
     "import_waiting": "it goes on with a file that was uploaded",
     "role": "if the form has no mistakes",
     "user_edit": "if the role, the email address or the username changes",

@@ -35,7 +35,7 @@ def who(client: Client) -> str:
 
 def test_an_invited_user_registers_and_is_signed_in(springfield: Springfield, client: Client) -> None:
     page = f"/springfield/register/{springfield.invitation_now(2)}"
-    assert "First 2 Last 2" in text(client.get(page))
+    assert "First 2 Last 2" in text(client.get(page, follow=True))
     answer = client.post(page, {"password1": GOOD, "password2": GOOD})
     assert (answer.status_code, answer.headers["Location"]) == (302, HOME)
     assert who(client) == "user.2"

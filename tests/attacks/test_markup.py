@@ -130,8 +130,7 @@ def strange(*values: str, heading: str = "NICKNAME") -> bytes:
 def previewed(client: Client, file: bytes, name: str = "roster.csv") -> str:
     """Uploads the file; gives the address of its preview."""
     sent = {"mode": "update", "do": "preview", "file": SimpleUploadedFile(name, file)}
-    address = client.post(PAGE, sent).headers["Location"]
-    return client.get(address).headers["Location"]
+    return client.post(PAGE, sent).headers["Location"]
 
 
 class _Elements(HTMLParser):

@@ -15,7 +15,7 @@ from musterbook.directory.trail import Act
 
 OPEN = {
     "account_inactive", "sign_on_failed", "socialaccount_login_cancelled", "socialaccount_login_error",
-    "register", "account_reset_password", "reset",
+    "register", "account_reset_password", "reset", "account_logout", "register_here", "reset_here",
 }  # fmt: skip
 """The names of pages that are for people who are not signed in."""
 WITHIN = {"import_users": "users.import"}

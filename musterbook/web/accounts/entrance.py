@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
+from allauth.account import views as account_views
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
 from allauth.decorators import rate_limit
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -55,16 +58,44 @@ Choose = Callable[[Agency, str, str, Act], Account]
 
 @never_cache
 @sensitive_post_parameters("password1", "password2")
-def register(request: HttpRequest, token: str) -> HttpResponseBase:
+def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
     """The page that an invitation leads to."""
-    return _choose(request, token, "invitation", registration.register)
+    return _opened(request, token, "invitation", registration.register)
 
 
 @never_cache
 @sensitive_post_parameters("password1", "password2")
-def reset(request: HttpRequest, token: str) -> HttpResponseBase:
+def reset(request: HttpRequest, token: str = "") -> HttpResponseBase:
     """The page that a reset leads to."""
-    return _choose(request, token, "reset", registration.reset)
+    return _opened(request, token, "reset", registration.reset)
+
+
+def _opened(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
+    """The page of a link. Its token moves from the address to a cookie at once: an address is kept in histories and logs."""
+    page = reverse(f"{links.PATHS[kind]}_here")
+    name = f"{settings.SESSION_COOKIE_NAME.removesuffix('session')}{links.PATHS[kind]}"
+    if token and request.method in ("GET", "HEAD") and _is_good(request, token, kind):
+        moved = redirect(page)
+        moved.set_cookie(
+            name, token, max_age=_COOKIE_LASTS, path=page, httponly=True, samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+        )  # fmt: skip
+        return moved
+    response = _choose(request, token or request.COOKIES.get(name, ""), kind, choose)
+    if request.user.is_authenticated and isinstance(response, HttpResponse):
+        response.delete_cookie(name, path=page)
+    return response
+
+
+_COOKIE_LASTS = 60 * 60
+
+
+def _is_good(request: HttpRequest, token: str, kind: links.Kind) -> bool:
+    try:
+        links.read(requests.agency(request), kind, token, requests.act(request).at)
+    except links.Void:
+        return False
+    return True
 
 
 def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
@@ -100,6 +131,15 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
         registration.ask_reset(requests.agency(request), form.cleaned_data["name"], requests.act(request))
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})
+
+
+def sign_out(request: HttpRequest) -> HttpResponseBase:
+    """Signs out, and has the browser forget the pages that it has seen; what other agencies' cookies hold stays."""
+    was = request.user.is_authenticated
+    response: HttpResponseBase = account_views.logout(request)
+    if was and not request.user.is_authenticated:
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 def not_possible(_: HttpRequest) -> HttpResponse:

@@ -1,15 +1,16 @@
-"""Import Users: a file is chosen and sent, waits for its sender to be signed in, and is handed on to be planned or done."""
+"""Import Users: a file is chosen and sent, waits if its sender has to sign in first, and is handed on to be planned or done."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_http_methods
 
-from musterbook.accounts import again
+from musterbook.accounts import again, requests
 from musterbook.core.columns import COLUMNS
 from musterbook.core.policy import Mode
 from musterbook.directory import models, waiting_files
@@ -20,9 +21,9 @@ from musterbook.web.permission import account, may, needs, refuse
 
 
 def choose(request: HttpRequest) -> HttpResponseBase:
-    """The page to choose a file on, and where it is sent to. Whose session has ended meanwhile signs in, and goes on."""
+    """The page to choose a file on, and where it is sent to. Who was signed out by time signs in first, and goes on."""
     if request.method == "POST" and not request.user.is_authenticated:
-        return redirect_to_login(_kept(request) or reverse("import_users"))
+        return redirect_to_login(_left(request) or reverse("import_users"))
     return _choose(request)
 
 
@@ -31,58 +32,83 @@ def _choose(request: HttpRequest) -> HttpResponseBase:
     if request.POST.get("mode") == Mode.SYNC.value and not may(request, "users.synchronize"):
         return refuse(request, "users.synchronize")
     form = Choose(request)
-    kept = _kept(request, form) if form.is_valid() else ""
-    if kept:
-        return redirect(kept)
+    if form.is_valid():
+        answer = _sent(request, form)
+        if answer:
+            return answer
     told = {
         "form": form,
-        "ticket": uploads.ticket(account(request).user),
         "columns": COLUMNS,
         "may_synchronize": may(request, "users.synchronize"),
     }
     return render(request, "import_choose.html", told, status=422 if form.is_bound else 200)
 
 
-def _kept(request: HttpRequest, form: Choose | None = None) -> str:
-    """The address at which the file that was sent waits; "" where there is none, or it could not be kept."""
-    user, form = uploads.sender(request), form or Choose(request)
+def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
+    """Hands the file on, or has it wait while its sender signs in again; None if it could not be kept."""
+    token = _kept(request, account(request).user, form, "")
+    if not token:
+        return None
+    if again.is_recent(request):
+        return _hand_on(request, token, request.POST.get("do", ""))
+    sent = QueryDict("do=upload" if request.POST.get("do") == "upload" else "do=preview")
+    return again.ask_for(request, reverse("import_waiting", args=[token]), sent)
+
+
+def _left(request: HttpRequest) -> str:
+    """The address at which the file waits of somebody whose session has ended by time; "" for anybody else's."""
+    user, form = uploads.sender(request), Choose(request)
     if user is None or not form.is_valid():
         return ""
+    token = _kept(request, user, form, requests.act(request).address or "unknown")
+    return reverse("import_waiting", args=[token]) if token else ""
+
+
+def _kept(request: HttpRequest, user: models.User, form: Choose, address: str) -> str:
+    """The token under which the file waits; "" if it could not be kept, which the form then says."""
     file: UploadedFile[bytes] = form.cleaned_data["file"]
-    options, now = form.options(preview=request.POST.get("do") != "upload"), datetime.now(UTC)
+    # What was left by somebody who was not signed in is never done at once.
+    options = form.options(preview=bool(address) or request.POST.get("do") != "upload")
+    now = datetime.now(UTC)
     try:
-        token = waiting_files.keep(user, file.name or "file", options, file.chunks(), now)
+        return waiting_files.keep(user, file.name or "file", options, file.chunks(), now, address=address)
     except OSError:
         form.add_error("file", uploads.NO_ROOM)
-        return ""
     except OverQuota as over:
         form.add_error("file", f"{over.problem.message} {over.problem.remedy}")
-        return ""
-    return reverse("import_waiting", args=[token])
+    return ""
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @needs("users.import")
 def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Hands on a file that was sent, once its sender has signed in recently; leads to what comes of it."""
-    user, key = account(request).user, f"page {token}"
+    """Shows a file that waits, and where it came from; hands it on when its sender says so, and leads to what comes of it."""
+    if request.method == "POST" and again.is_recent(request):
+        return _hand_on(request, token, request.POST.get("do", ""))
+    try:
+        file = waiting_files.read(account(request).user, token, datetime.now(UTC))
+    except waiting_files.Gone:
+        return _handed_on(request, token)
+    if request.method == "POST":
+        return again.ask(request)
+    return render(request, "import_waiting.html", {"file": file, "sync": file.options.mode is Mode.SYNC})
+
+
+def _hand_on(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
+    user = account(request).user
     try:
         file = waiting_files.read(user, token, datetime.now(UTC))
-    except waiting_files.Gone:
-        return _handed_on(request, key)
-    if not again.is_recent(request):
-        return again.ask(request)
-    try:
-        answer = acts.submit(request, file.file, file.options, key)
-    except FileNotFoundError:  # the same was asked for at the same time, and has it
-        return _handed_on(request, key)
+        options = replace(file.options, preview=bool(file.address) or do != "upload")
+        answer = acts.submit(request, file.file, options, acts.key_of(request, "file", token))
+    except (waiting_files.Gone, FileNotFoundError):  # the same was asked for before, or at the same time
+        return _handed_on(request, token)
     waiting_files.forget(user, token)
     return answer
 
 
-def _handed_on(request: HttpRequest, key: str) -> HttpResponseBase:
+def _handed_on(request: HttpRequest, token: str) -> HttpResponseBase:
     """Leads to what came of a file that waits no longer, if it was handed on."""
-    user = account(request).user
+    user, key = account(request).user, acts.key_of(request, "file", token)
     found = models.Import.objects.filter(agency=user.agency, actor=user.external_id, idempotency_key=key).first()
     if found:
         return redirect("import", found.number)

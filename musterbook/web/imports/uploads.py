@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from django.conf import settings
-from django.core import signing
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.http import HttpRequest
 
-from musterbook.accounts import requests
+from musterbook.accounts import sessions
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions, waiting_files
 from musterbook.directory.models import User
@@ -20,8 +19,6 @@ PAGE = "import_users"
 """The name of the page that takes a file."""
 NO_ROOM = "There is no room for this file now. Tell whoever runs Musterbook here."
 _CHECKED_EVERY = 16 * 1024 * 1024
-_TICKET_LASTS = 24 * 60 * 60
-_signer = signing.TimestampSigner(salt="musterbook.web.uploads")
 
 
 class Handler(TemporaryFileUploadHandler):
@@ -116,21 +113,7 @@ def refusal(request: HttpRequest) -> str:
     return getattr(request, "file_refused", "")
 
 
-def ticket(user: User) -> str:
-    """What a page of the user's bears so that a file is known as theirs, should their session end before they send it."""
-    return _signer.sign(f"{user.agency_id}-{user.pk}")
-
-
 def sender(request: HttpRequest) -> User | None:
-    """Whose file it is that is sent: of who is signed in, or else of whose page it was; None unless they may import."""
-    user = request.user.user if isinstance(request.user, Account) else _of_ticket(request)
-    return user if user and "users.import" in permissions.of(user.role) else None
-
-
-def _of_ticket(request: HttpRequest) -> User | None:
-    try:
-        agency, _, number = _signer.unsign(request.GET.get("for", ""), max_age=_TICKET_LASTS).partition("-")
-    except signing.BadSignature:
-        return None
-    users = User.objects.select_related("role").filter(pk=int(number), active=True, agency=requests.agency(request))
-    return users.filter(agency_id=int(agency)).first()
+    """Whose file it is: of who is signed in, or was until a moment ago in this browser; None unless they may import."""
+    account = request.user if isinstance(request.user, Account) else sessions.left_by(request)
+    return account.user if account and "users.import" in permissions.of(account.user.role) else None
