@@ -151,7 +151,7 @@ def test_no_cookie_has_anything_personal(springfield: Springfield, client: Clien
     springfield.registered(1)
     sign_in(client, "user.1")
     client.post("/springfield/groups/add", {"external_id": "SECRET", "name": "Secret group", "active": "on"})
-    client.post(f"/springfield/groups/{models.Group.objects.latest("pk").pk}/monitor", {"who": "nobody@agency.example"})
+    client.post(f"/springfield/groups/{models.Group.objects.latest('pk').pk}/monitor", {"who": "nobody@agency.example"})
     assert set(client.cookies) <= {configured.SESSION_COOKIE_NAME, configured.CSRF_COOKIE_NAME}
     assert "nobody@agency.example" in text(client.get("/springfield/groups/"))
 
