@@ -124,7 +124,12 @@ class Adapter(DefaultAccountAdapter):
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
     ) -> None:
-        """Shows the user a sentence on the next page. For the first recovery codes it is all that the library says."""
+        """Shows the user a sentence on the next page. For the first recovery codes it is all that the library says.
+
+        A client that is not signed in and has no session gets none for a sentence.
+        """
+        if not request.user.is_authenticated and not request.session.session_key:
+            return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
             act, user = requests.act(request), request.user.user  # type: ignore[union-attr]  # nobody else gets here
             trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
