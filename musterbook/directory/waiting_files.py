@@ -56,9 +56,7 @@ class Waiting:
         return self.file.name
 
 
-def keep(
-    user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime, *, address: str = ""
-) -> str:
+def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime, *, address: str = "") -> str:
     """Keeps the file for the user; gives the name that it is asked for by, which opens nothing to anybody else.
 
     `address`: from where it was sent by somebody who was no longer signed in. Raises TooLarge, OverQuota, and OSError if there
