@@ -9,8 +9,9 @@ from django.urls import URLPattern, get_resolver
 
 from musterbook import secrecy
 from musterbook.accounts.models import Token
-from musterbook.directory import models, queue
+from musterbook.directory import models, queue, waiting_files
 from musterbook.directory.bulk import Change
+from musterbook.directory.imports import Options
 from musterbook.directory.trail import Act
 
 OPEN = {
@@ -73,6 +74,13 @@ def _bulk(agency: models.Agency) -> Mapping[str, Any]:
     return {"number": record.number}
 
 
+def _waiting(agency: models.Agency) -> Mapping[str, Any]:
+    """A file of the administrator's that waits, as if it had come without a session."""
+    user = models.User.objects.filter(agency=agency, external_id__startswith="E-1").earliest("pk")
+    at = datetime.now(UTC)
+    return {"token": waiting_files.keep(user, f"{EVIL}.csv", Options(), [b"x"], at, address=EVIL)}
+
+
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
     return lambda agency: {"pk": model.objects.filter(agency=agency).first().pk}
 
@@ -115,6 +123,6 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
     **dict.fromkeys(("agency_sign_on_one", "agency_sign_on_remove"), _provider),
     "agency_sign_on_add": lambda _: {"kind": "saml"},
     "api_token_revoke": _pk(Token),
-    "import_waiting": lambda _: {"token": "x" * 32},
+    "import_waiting": _waiting,
 }
 """Name of a page → the parts of its address that vary, for something that the agency has."""
