@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import hashers
 
-from musterbook.accounts import lockout, registration, signing_in
+from musterbook.accounts import lockout, passwords, registration, signing_in
 from musterbook.accounts.models import Failure
 from musterbook.directory import models, states, trail
 from musterbook.directory.trail import Act
@@ -138,7 +138,7 @@ def test_unknown_names_cost_the_same_work_as_known_ones(
         work.append(encoded.partition("$")[0])
         return usual(password, encoded)
 
-    monkeypatch.setattr(signing_in, "check_password", watched)
+    monkeypatch.setattr(passwords, "check_password", watched)
     for name in ("user.2", "user.1", "user.3", "nobody"):
         assert not may(springfield, name, "wrong")
     assert work == ["md5"] * 4
