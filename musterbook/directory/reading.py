@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _MB = 1024 * 1024
 MEMORY, MEMORY_TIMES = 224 * _MB, 17
 """The process may take so many bytes more than it begins with, and so many times the file's size."""
-SECONDS, SECONDS_PER_MB = 8, 8
+SECONDS, SECONDS_PER_MB = 9, 9
 """It may use the processor for so many seconds, or so many for each megabyte if that is more."""
 _WAITS = 30
 """It may take so many times as long by the clock: others use the processor as well."""
