@@ -45,8 +45,8 @@ def postgres(url: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.postgresql",
         **named,
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
+        # Each request closes its connection: one that is kept is lost with the thread that it belongs to (docs: decisions).
+        "CONN_MAX_AGE": 0,
         "OPTIONS": parts,
     }
 

@@ -111,6 +111,12 @@ def _first_line(file: Path) -> str:
     return ""
 
 
+def check() -> None:
+    """Raises OSError unless the log can be written."""
+    with _locked(), _private(path()):
+        pass
+
+
 _ERROR = re.compile(rf"[0-9TZ:.-]{{{STAMP}}} (?:ERROR|CRITICAL) ")
 
 

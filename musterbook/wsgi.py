@@ -5,10 +5,10 @@ import signal
 
 from django.core.wsgi import get_wsgi_application
 
-from musterbook import family, keys, logs
+from musterbook import family, keys, logs, turns
 
 logs.speak()
 family.die_with_parent(signal.SIGKILL)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
 keys.ring()  # whatever server this is: a weak key serves no page
-application = get_wsgi_application()
+application = turns.in_turn(get_wsgi_application())

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from musterbook import family, logs
+from musterbook import family, logs, turns
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
@@ -25,6 +25,11 @@ _LESS_URGENT = 5
 """How much more patient the worker is than the pages."""
 _AGAIN_AFTER, _END_WITHIN = 1.0, 20.0
 """Seconds until a worker that ended is started again, and those that it has to end its work in."""
+
+_BACKLOG, _CONNECTIONS = 1024, 1024
+"""Connections that wait to be accepted, and those that each process holds open."""
+_HEADERS_WITHIN = 10_000
+"""Milliseconds in which the headers of a request, or of the next one, must arrive."""
 
 
 def serve(
@@ -40,6 +45,7 @@ def serve(
     Example: muster serve --port 8000
     """
     from granian.constants import Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
 
@@ -54,6 +60,8 @@ def serve(
     server = Server(
         "musterbook.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
         websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN),
+        blocking_threads=turns.THREADS, backlog=_BACKLOG, backpressure=_CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_WITHIN),
         log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
     )  # fmt: skip
     os.environ[family.PARENT] = str(os.getpid())

@@ -7,11 +7,13 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from musterbook import __version__, home, keys, refused
+from musterbook import __version__, alerts, home, keys, logfile, refused, turns
 from musterbook.directory import frames, imports, installation, locks, models, progressing, sealed, search
 
 _ENOUGH_BYTES = 1 << 30
@@ -34,10 +36,11 @@ def findings() -> Iterator[Finding]:
     yield _folder()
     yield _space()
     yield _refused_passwords()
+    yield from (_log(), _alerts(), _encryption())
     database = _database()
     yield database
     if not database.remedy:
-        looked: tuple[Callable[[], Finding], ...] = (_migrations, _imports, _trails, _searches, _keys)
+        looked: tuple[Callable[[], Finding], ...] = (_connections, _migrations, _imports, _trails, _searches, _keys)
         for look in looked:
             found = look()
             yield found
@@ -123,6 +126,74 @@ def _version() -> Finding:
     if encoding != "UTF8":
         return Finding("database", told, "Make a database in UTF-8: createdb --encoding UTF8 --template template0 …")
     return Finding("database", told, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
+
+
+_PROCESSES = 2
+"""Processes of pages that `muster serve` has by default."""
+_OTHERS = 10
+"""Connections that the worker, commands and the server's own administration need."""
+
+
+def _connections() -> Finding:
+    if not frames.on_postgres():
+        return Finding("connections", "the embedded database needs none")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        )
+        allowed = int(cursor.fetchone()[0])
+    fit = max(allowed - _OTHERS, 0) // turns.TURNS
+    found = f"{allowed} are allowed; each process of pages uses up to {turns.TURNS}, so {fit} processes fit"
+    needed = _PROCESSES * turns.TURNS + _OTHERS
+    remedy = (
+        f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
+    )
+    return Finding("connections", found, "" if fit >= _PROCESSES else remedy)
+
+
+def _log() -> Finding:
+    try:
+        errors = logfile.errors_since(datetime.now(UTC) - timedelta(days=1))
+        logfile.check()
+    except OSError as error:
+        return Finding(
+            "log", f"{logfile.path()} cannot be used: {error.strerror}", "See that it belongs to Musterbook."
+        )
+    if errors:
+        last = errors[-1].split()
+        found = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
+        return Finding("log", found, f"Read {logfile.path()}.")
+    return Finding("log", "no errors in the last day")
+
+
+def _alerts() -> Finding:
+    if alerts.possible():
+        return Finding("alerts", f"errors are mailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
+    if settings.MUSTER_ALERTS_TO:
+        return Finding("alerts", "there is no mail server to send them by", "Set MUSTER_SMTP_URL.")
+    return Finding("alerts", "nobody is notified of errors; MUSTER_ALERTS_TO names those who should be")
+
+
+def _encryption() -> Finding:
+    """Whether what leaves this machine is encrypted on its way, and the other side is known for certain."""
+    plain = []
+    server = settings.MAIL_SERVER
+    if server is not None and not server.secure and not _is_here(server.host):
+        plain.append("Mails leave without encryption: write MUSTER_SMTP_URL as smtp+starttls:// or smtps://.")
+    if frames.on_postgres() and not _verified(settings.DATABASES["default"]):
+        plain.append("The connection to PostgreSQL may be read or forged: add sslmode=verify-full to DATABASE_URL.")
+    if plain:
+        return Finding("encryption", f"{len(plain)} connections to other machines are not safe", " ".join(plain))
+    return Finding("encryption", "connections to other machines are encrypted, or there are none")
+
+
+def _verified(database: dict[str, Any]) -> bool:
+    hosts = [host for host in str(database["HOST"]).split(",") if host]
+    return all(map(_is_here, hosts)) or database["OPTIONS"].get("sslmode") in ("verify-full", "verify-ca")
+
+
+def _is_here(host: str) -> bool:
+    return host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
 
 
 def _whole() -> Finding:

@@ -2,14 +2,16 @@
 
 import os
 from collections import namedtuple
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import settings as configured
 from django.db import OperationalError, connection
+from pytest_django import Settings
 
+from musterbook import databases, log_lines, mailserver
 from musterbook.directory import doctor, installation, models, progressing
 from musterbook.directory.progressing import Sign
 
@@ -21,7 +23,8 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024  (what shutil giv
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
-    monkeypatch.setattr(settings, "MUSTER_HOME", folder)
+    monkeypatch.setattr(configured, "MUSTER_HOME", folder)
+    monkeypatch.setenv("MUSTER_HOME", str(folder))
     return folder
 
 
@@ -47,7 +50,7 @@ def test_a_folder_that_cannot_be_made_written_or_kept_private_is_found(
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert "Have it made writable" in remedies()["folder"]
     monkeypatch.undo()
-    monkeypatch.setattr(settings, "MUSTER_HOME", Path(__file__) / "home")
+    monkeypatch.setattr(configured, "MUSTER_HOME", Path(__file__) / "home")
     assert "Set MUSTER_HOME" in doctor._folder().remedy
 
 
@@ -56,7 +59,7 @@ def test_a_list_of_refused_passwords_that_cannot_be_searched_is_found(
 ) -> None:
     listed = tmp_path / "list"
     listed.write_text("a\nb\n")
-    monkeypatch.setattr(settings, "MUSTER_REFUSED_PASSWORDS", listed)
+    monkeypatch.setattr(configured, "MUSTER_REFUSED_PASSWORDS", listed)
     assert remedies() == {}
     listed.write_text("b\na\n")
     assert list(remedies()) == ["refused passwords"]
@@ -122,3 +125,72 @@ def test_a_trail_that_is_not_whole_is_found() -> None:
     agency = models.Agency.objects.create(slug="a", name="A", created_at=NOW)
     models.Event.objects.create(agency=agency, at=NOW, through="cli", kind="user.added")
     assert list(remedies()) == ["audit trail"]
+
+
+def test_errors_of_the_last_day_are_counted(home: Path) -> None:
+    now = datetime.now(UTC)
+    written = [
+        f"{log_lines.stamp(now - timedelta(days=2))} ERROR musterbook 1 a1 Long ago",
+        f"{log_lines.stamp(now)} WARNING musterbook 1 a2 A warning",
+        f"{log_lines.stamp(now)} ERROR musterbook 1 a3 It failed",
+        "  | ZeroDivisionError",
+        f"{log_lines.stamp(now)} CRITICAL musterbook 1 a4 It failed",
+    ]
+    home.mkdir(mode=0o700)
+    (home / "muster.log").write_text("\n".join(written))
+    [found] = [finding for finding in doctor.findings() if finding.about == "log"]
+    assert found.found.startswith("2 errors in the last day")
+    assert found.found.endswith("number a4")
+    assert found.remedy
+
+
+def test_a_log_that_cannot_be_written_is_found(home: Path) -> None:
+    (home / "muster.log").mkdir(parents=True)
+    home.chmod(0o700)
+    assert list(remedies()) == ["log"]
+
+
+def test_whether_anybody_is_notified_is_said(settings: Settings) -> None:
+    def said() -> tuple[str, str]:
+        [found] = [finding for finding in doctor.findings() if finding.about == "alerts"]
+        return found.found, found.remedy
+
+    assert said()[0].startswith("nobody is notified")
+    settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
+    assert said()[1] == "Set MUSTER_SMTP_URL."
+    settings.MAIL_SERVER = mailserver.configured("smtps://mail.agency.example")
+    assert said() == ("errors are mailed to ops@agency.example", "")
+
+
+@pytest.mark.parametrize(
+    ("mail", "database", "found"),
+    [
+        ("smtp://mail.agency.example", "", ["MUSTER_SMTP_URL"]),
+        ("smtp://localhost", "", []),
+        ("smtp+starttls://mail.agency.example", "", []),
+        ("", "postgres://muster:x@db.internal/muster", ["DATABASE_URL"]),
+        ("", "postgres://muster:x@db.internal/muster?sslmode=require", ["DATABASE_URL"]),
+        ("", "postgres://muster:x@db.internal/muster?sslmode=verify-full", []),
+        ("", "postgres://muster:x@one,two/muster?sslmode=verify-full", []),
+        ("", "postgres:///muster?host=/run/postgresql", []),
+        ("", "postgres://muster@127.0.0.1/muster", []),
+        ("smtp://mail.agency.example", "postgres://muster:x@localhost,db/muster", ["MUSTER_SMTP_URL", "DATABASE_URL"]),
+    ],
+)
+def test_what_crosses_the_network_unprotected_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, mail: str, database: str, found: list[str]
+) -> None:
+    settings.MAIL_SERVER = mailserver.configured(mail)
+    if database:
+        monkeypatch.setattr("musterbook.directory.frames.on_postgres", lambda: True)
+        monkeypatch.setitem(configured.DATABASES, "default", databases.postgres(database))
+    remedy = doctor._encryption().remedy
+    assert [name for name in ("MUSTER_SMTP_URL", "DATABASE_URL") if name in remedy] == found
+
+
+@pytest.mark.parametrize(("most", "enough"), [(20, False), (45, True), (100, True)])
+def test_connections_that_do_not_suffice_are_found(monkeypatch: pytest.MonkeyPatch, most: int, enough: bool) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("the embedded database needs none")
+    monkeypatch.setattr("musterbook.turns.TURNS", 16 * 100 // most)
+    assert (not doctor._connections().remedy) == enough

@@ -1,14 +1,16 @@
 """Files that browsers send: taken from who may send one, on the page that asks for one, onto the disk and up to the limit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
+from musterbook import turns
 from musterbook.accounts import sessions
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions, waiting_files
@@ -106,6 +108,19 @@ def _too_large() -> str:
 
 def _takes_files(request: HttpRequest) -> bool:
     return request.resolver_match is not None and request.resolver_match.url_name == PAGE
+
+
+def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Refuses a body that is as large as a file (413) before it is read, unless who sends it may send one."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        large = not length.isdigit() or int(length) > turns.WAITED_FOR
+        if large and (getattr(request, "agency", None) is None or sender(request) is None):
+            return HttpResponse("The request is too large.", content_type="text/plain", status=413)
+        return respond(request)
+
+    return answer
 
 
 def refusal(request: HttpRequest) -> str:
