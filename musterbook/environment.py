@@ -37,6 +37,7 @@ VARIABLES = (
     Variable("MUSTER_MAX_FILE_MB", "512", "The largest file an import reads, in megabytes."),
     Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
     Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
+    Variable("MUSTER_KEEP_MAILS_DAYS", "30", "For how many days a mail that was sent, or written to a file, is kept."),
     Variable("MUSTER_KEEP_FILES_DAYS", "90", "For how many days an imported file is kept; after that, only its hash."),
     Variable("MUSTER_USER_FILES", "5000", "The most imported and previewed files that are kept for one user."),
     Variable("MUSTER_USER_FILES_MB", "20000", "The most megabytes of such files that are kept for one user."),

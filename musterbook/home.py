@@ -10,7 +10,7 @@ KEY_FILE = "secret-key"
 
 
 def prepare(folder: Path) -> Path:
-    """Make the folder, readable by its owner alone, if it is not there; gives it back."""
+    """Make the folder, if it is not there, and readable by its owner alone; gives it back."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -13,14 +13,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 
-from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
 from musterbook import alerts, logfile, memory
-from musterbook.accounts import limits, lockout, outbox, strangers
-from musterbook.directory import ending, progressing, queue, waiting_files
+from musterbook.accounts import limits, lockout, outbox, sessions, strangers
+from musterbook.directory import ending, kept_files, kept_plans, progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
 
 _LOG = logging.getLogger(__name__)
@@ -131,19 +129,18 @@ def tidy() -> None:
             _LOG.warning("The worker could not do %s.%s", act.__module__, act.__qualname__, exc_info=True)
 
 
-def _clear_sessions(_: datetime) -> None:
-    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
-
-
 _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
     alerts.send_due,
     logfile.tidy,
     waiting_files.forget_old,
+    kept_files.forget_old,
+    kept_plans.forget_old,
+    outbox.forget_old,
+    sessions.forget_old,
     lockout.unlock_due,
     ending.submit_due,
     strangers.tell_repeated,
     limits.forget_old,
-    _clear_sessions,
 )
 
 

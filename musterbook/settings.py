@@ -45,6 +45,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "musterbook.web.hosts.Public",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "musterbook.web.imports.uploads.from_known",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -193,6 +194,7 @@ USE_I18N = False
 MUSTER_MAX_FILE_MB = environment.number("MUSTER_MAX_FILE_MB")
 MUSTER_MAX_ROWS = environment.number("MUSTER_MAX_ROWS")
 MUSTER_MAX_CELL_CHARACTERS = environment.number("MUSTER_MAX_CELL_CHARACTERS")
+MUSTER_KEEP_MAILS_DAYS = environment.number("MUSTER_KEEP_MAILS_DAYS")
 MUSTER_KEEP_FILES_DAYS = environment.number("MUSTER_KEEP_FILES_DAYS")
 MUSTER_USER_FILES = environment.number("MUSTER_USER_FILES")
 MUSTER_USER_FILES_MB = environment.number("MUSTER_USER_FILES_MB")

@@ -3,16 +3,21 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, connections
+from django.test import Client
 from pytest_django import Settings
 
 from musterbook import jobs, memory
 from musterbook.accounts import outbox
-from musterbook.directory import models, progressing, queue
+from musterbook.accounts.models import Account
+from musterbook.directory import models, progressing, queue, waiting_files
 from musterbook.directory.imports import Options, Upload
 from musterbook.directory.trail import Act
 from tests.directory import cast
@@ -110,3 +115,60 @@ def test_a_system_that_takes_no_memory_back_is_none_the_worse(monkeypatch: pytes
 
     monkeypatch.setattr("ctypes.CDLL", Without)
     memory.give_back()
+
+
+def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
+    settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MUSTER_KEEP_FILES_DAYS, settings.MUSTER_KEEP_MAILS_DAYS = 90, 30
+    made = cast.agency()
+    record = submitted(made)
+    waiting_files.keep(models.User(pk=1, agency_id=made.pk), "users.csv", Options(), [b"x"], jobs.now())
+    jobs.once()
+    jobs.once()
+    account = Account.objects.create(user=models.User.objects.get(external_id="E-1"))
+    client.session.save()
+    UserSession.objects.create(user=account, ip="192.0.2.7", user_agent="Browser/1.0", session_key="a")
+    kept = [settings.MUSTER_HOME / folder / record.number for folder in ("files", "plans")]
+
+    def pass_days(days: float) -> None:
+        later = datetime.now(UTC) + timedelta(days=days)
+        monkeypatch.setattr(jobs, "now", lambda: later)
+        jobs.once()
+
+    [mail] = (settings.MUSTER_HOME / "mail").glob("*.eml")
+    assert Session.objects.count() == UserSession.objects.count() == 1
+    pass_days(0.6)
+    assert Session.objects.count() == UserSession.objects.count() == 0
+    assert not list((settings.MUSTER_HOME / "waiting").rglob("*/*/*"))
+    pass_days(29)
+    assert mail.exists()
+    assert models.Mail.objects.get().to
+    pass_days(31)
+    assert not mail.exists()
+    assert not models.Mail.objects.get().to
+    assert all(path.exists() for path in kept)
+    pass_days(91)
+    assert not any(path.exists() for path in kept)
+
+
+def test_what_cannot_be_deleted_keeps_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[datetime] = []
+
+    def failing(_: datetime) -> None:
+        raise PermissionError("not ours")
+
+    monkeypatch.setattr(jobs, "_BY_THE_CLOCK", (failing, done.append))
+    jobs.tidy()
+    assert len(done) == 1
+    assert "The worker could not do" in caplog.text
+
+
+def test_kept_plans_are_their_owners_alone(settings: Settings) -> None:
+    record = submitted(cast.agency())
+    jobs.once()
+    plan = settings.MUSTER_HOME / "plans" / record.number
+    assert plan.parent.stat().st_mode & 0o777 == plan.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in plan.iterdir()} == {0o600}

@@ -7,7 +7,7 @@ is written down: if its worker ends just then, nobody can tell whether it left, 
 import logging
 import smtplib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from musterbook.mailserver import Server
 _LOG = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=5)
 _MINUTE = timedelta(minutes=1)
-_BATCH = 50
+_BATCH, _FORGOTTEN_AT_ONCE = 50, 1_000
 ATTEMPTS = 8
 """So often a mail is tried: at once, and after 1, 4, 16 and 64 minutes, then every six hours."""
 _LONGEST_WAIT = timedelta(hours=6)
@@ -228,6 +228,17 @@ def _by(backend: EmailBackend, message: EmailMultiAlternatives) -> None:
 def folder() -> Path:
     """Where mails are kept as files when there is no mail server."""
     return Path(settings.MUSTER_HOME) / "mail"
+
+
+def forget_old(at: datetime) -> None:
+    """Deletes what mails held of a person MUSTER_KEEP_MAILS_DAYS after they ended: files, addresses, answers of servers."""
+    before = at - timedelta(days=settings.MUSTER_KEEP_MAILS_DAYS)
+    past = Mail.objects.filter(ended_at__lt=before).exclude(to="").order_by("ended_at").values_list("pk", flat=True)
+    Mail.objects.filter(pk__in=list(past[:_FORGOTTEN_AT_ONCE])).update(to="", problem="")
+    for path in folder().glob("*.eml"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
 
 
 def _to_file(message: EmailMultiAlternatives) -> None:

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -111,6 +111,14 @@ def renew(request: HttpRequest) -> None:
     before = request.session.session_key
     request.session.cycle_key()
     UserSession.objects.filter(session_key=before).update(session_key=request.session.session_key)
+
+
+def forget_old(at: datetime) -> None:
+    """Deletes sessions that are over, and from where and by which program they were used."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    store.get_model_class().objects.filter(expire_date__lt=at).delete()
+    begun = at - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    UserSession.objects.filter(created_at__lt=begun).delete()
 
 
 def leave(request: HttpRequest) -> None:

@@ -90,7 +90,10 @@ def _alone() -> Iterator[None]:
     """Of several processes that would make the database, one does it, and the others wait."""
     import fcntl
 
-    with (settings.MUSTER_HOME / ".migrating").open("w") as file:
+    lock = settings.MUSTER_HOME / ".migrating"
+    lock.touch(mode=0o600)
+    lock.chmod(0o600)
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -1,8 +1,8 @@
 """The files of imports, kept for a while beside the database, and after that only by their hash (rule A4)."""
 
-import time
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def keep(number: str, content: bytes | Iterable[bytes]) -> None:
         with suppress(OSError):
             path.unlink()
         raise
-    _let_go(time.time() - settings.MUSTER_KEEP_FILES_DAYS * DAY)
+    forget_old(datetime.now(UTC))
 
 
 def keep_copy(number: str, of: str) -> None:
@@ -54,7 +54,9 @@ def let_go(number: str) -> None:
     (_folder() / number).unlink(missing_ok=True)
 
 
-def _let_go(before: float) -> None:
+def forget_old(at: datetime) -> None:
+    """Deletes the files that are kept for longer than MUSTER_KEEP_FILES_DAYS."""
+    before = at.timestamp() - settings.MUSTER_KEEP_FILES_DAYS * DAY
     for path in _folder().iterdir():
         # Another import may have let it go, or somebody else owns it: no reason to fail this one.
         with suppress(OSError):

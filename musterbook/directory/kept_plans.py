@@ -3,10 +3,10 @@
 import json
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from musterbook.core import changes
 from musterbook.core.plan import Plan
 from musterbook.directory.beside import Beside
 from musterbook.directory.kept_files import DAY
+from musterbook.home import prepare
 
 _ROWS_AT_ONCE = 20_000
 """Rows that are read together: a page of a plan of a million reads no more than these."""
@@ -56,7 +57,7 @@ def keeping(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
         writing.result()
         shutil.rmtree(place, ignore_errors=True)
         draft.rename(place)
-        _let_go(time.time())
+        forget_old(datetime.now(UTC))
 
     try:
         yield put
@@ -67,9 +68,11 @@ def keeping(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
 
 
 def _write(folder: Path, plan: Plan) -> None:
-    folder.mkdir(mode=0o700, parents=True)
+    prepare(_root())
+    folder.mkdir(mode=0o700)
     for name, rows in _parts(plan).items():
         path = folder / f"{name}.parquet"
+        path.touch(mode=0o600)
         rows.write_parquet(path, compression="lz4", row_group_size=_ROWS_AT_ONCE, statistics=False)
     file = plan.table.file
     told = {
@@ -77,6 +80,7 @@ def _write(folder: Path, plan: Plan) -> None:
         "samples": file.samples[:_MOST_HEADINGS],
         "mapped": dict(file.mapped),
     }
+    (folder / _FILE).touch(mode=0o600)
     (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -108,9 +112,10 @@ def _none() -> pl.DataFrame:
     return pl.DataFrame(schema={"row": pl.UInt32, "external_id": pl.String})
 
 
-def _let_go(now: float) -> None:
-    lasts = settings.MUSTER_KEEP_FILES_DAYS * DAY
-    for folder in _root().iterdir():
+def forget_old(at: datetime) -> None:
+    """Deletes the plans that are kept for longer than MUSTER_KEEP_FILES_DAYS, and drafts after a day."""
+    now, lasts = at.timestamp(), settings.MUSTER_KEEP_FILES_DAYS * DAY
+    for folder in prepare(_root()).iterdir():
         # Another import may have let it go: no reason to fail this one. A draft is another's work, unless that has died.
         with suppress(OSError):
             if now - folder.stat().st_mtime > (DAY if folder.name.startswith(_DRAFT) else lasts):

@@ -392,4 +392,5 @@ class Mail(models.Model):
         indexes = [
             models.Index(fields=["agency", "id"], condition=Q(ended_at__isnull=True), name="mail_to_send"),
             models.Index(fields=["handed_at"], condition=Q(handed_at__isnull=False), name="mail_handed"),
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False) & ~Q(to=""), name="mail_to_forget"),
         ]
