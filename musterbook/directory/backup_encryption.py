@@ -127,7 +127,7 @@ def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
     def encrypt() -> None:
         with os.fdopen(source, "rb", _BUFFER) as reading:
             try:
-                pyrage.encrypt_io(reading, file, list(recipients))
+                pyrage.encrypt_io(reading, _Sink(file, failed), list(recipients))
             except (pyrage.EncryptError, OSError) as error:
                 failed.append(error)
 
@@ -142,6 +142,25 @@ def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
         thread.join()
     if failed:
         raise OSError(errno.EIO, str(failed[0]))
+
+
+class _Sink:
+    """A file that remembers when it could not be written: the library says nothing if that is so for the last bytes."""
+
+    def __init__(self, file: BinaryIO, failed: list[Exception]) -> None:
+        self._file, self._failed = file, failed
+
+    def write(self, content: bytes) -> int:
+        """Write the bytes."""
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self._failed.append(error)
+            raise
+
+    def flush(self) -> None:
+        """Write what is left."""
+        self._file.flush()
 
 
 def decrypt(path: Path, target: BinaryIO, opener: Opener) -> None:

@@ -1,0 +1,157 @@
+"""What is sealed, by which key, and how it is sealed again; and where a backup's encryption cannot do its work."""
+
+import io
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyrage import x25519
+
+from musterbook import home, keys, rotation, secrecy
+from musterbook.directory import backup_encryption, backups, doctor, key_changes, models, sealed
+from musterbook.directory.backup_encryption import CannotOpen, Lock, Opener
+from musterbook.directory.trail import Act
+from tests.directory import cast
+
+NOW = datetime.now(UTC)
+ACT = Act(NOW, "", "cli")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None, settings: object) -> Path:
+    """A home of its own, whose key is made, and an agency whose provider has a secret."""
+    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
+    settings.MUSTER_HOME = tmp_path  # type: ignore[attr-defined]
+    cast.agency(sign_on=[{"slug": "county", "secret": secrecy.seal("hush")}, {"slug": "state", "secret": ""}])
+    return tmp_path
+
+
+def _secret() -> str:
+    found: str = models.Agency.objects.get().sign_on[0]["secret"]
+    return found
+
+
+def _uses() -> dict[str, int]:
+    """By the key's name, what needs it, but for audit trails."""
+    return {use.key: use.values for use in sealed.uses() if use.about != sealed.TRAILS}
+
+
+def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(folder: Path) -> None:
+    old = keys.ring()[0]
+    made, number = key_changes.rotate(ACT, compromised=False)
+    assert (number, _uses(), sealed.reseal(ACT)) == (1, {made.name: 1}, 0)
+    assert secrecy.unseal(_secret()) == "hush"
+    told = models.Event.objects.filter(kind=sealed.CHANGED)
+    assert [
+        old.name in changes and "accepted until" in changes for changes in told.values_list("changes", flat=True)
+    ] == [True]
+    key_changes.rotate(ACT, compromised=True)
+    assert told.count() == 2
+    assert "refused" in told.latest("pk").changes
+    assert not any(key.signs_until for key in keys.ring())
+
+
+def test_a_value_that_no_key_reads_is_counted_and_left_as_it_is(folder: Path) -> None:
+    lost = _secret()
+    name = keys.ring()[0].name
+    (folder / home.KEY_FILE).write_text(secrets.token_urlsafe(48))
+    assert (sealed.reseal(ACT), _secret(), _uses()) == (0, lost, {name: 1})
+    assert f"the key is missing: {name}" in doctor._keys().found
+    models.Agency.objects.update(sign_on=[{"slug": "county", "secret": lost.split(":")[2]}])
+    assert _uses() == {"": 1}
+    assert "missing: unknown" in doctor._keys().found
+
+
+def test_a_value_that_another_process_writes_back_again_and_again_does_not_hold_it_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealed, "_reseal", lambda column: 1)
+    assert sealed.reseal(ACT) == 5 * len(sealed.COLUMNS)
+
+
+def test_doctor_says_what_to_do_about_keys(folder: Path) -> None:
+    assert doctor._keys().remedy == ""
+    rotation.replace(NOW, compromised=False)
+    assert doctor._keys().remedy == "Run: muster keys reseal"
+    (folder / keys.OLD_FILE).chmod(0o644)
+    assert doctor._keys().remedy.startswith(f"Run: chmod 600 {folder / keys.OLD_FILE}")
+
+
+def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = keys.ring()[0]
+    rotation.replace(NOW, compromised=False)
+    for name in (keys.ring()[0].name, "0123456789"):
+        with pytest.raises(rotation.UnknownKey):
+            key_changes.retire(name, NOW, force=True)
+    with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in mails"):
+        key_changes.retire(old.name, NOW, force=False)
+    sealed.reseal(ACT)
+    later = NOW + timedelta(days=31)
+    if not any(use.key == old.name for use in sealed.uses()):
+        key_changes.retire(old.name, later, force=False)
+    else:  # the audit trail needs it
+        key_changes.retire(old.name, later, force=True)
+    assert [key.name for key in keys.ring()] == [keys.ring()[0].name]
+    with pytest.raises(rotation.UnknownKey):
+        rotation.forget(old.name)
+    monkeypatch.setenv("MUSTER_OLD_SECRET_KEYS", "another old one")
+    with pytest.raises(rotation.KeptElsewhere, match="Remove it from MUSTER_OLD_SECRET_KEYS"):
+        key_changes.retire(keys.ring()[1].name, NOW, force=False)
+
+
+def test_a_key_of_the_environment_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
+    with pytest.raises(rotation.KeptElsewhere, match="comes from MUSTER_SECRET_KEY"):
+        rotation.replace(NOW, compromised=False)
+
+
+def test_an_old_key_is_kept_once(folder: Path) -> None:
+    for _ in range(2):
+        rotation.keep_old("an old one")
+        rotation.keep_old(keys.current())
+    assert [key.secret for key in keys.ring()[1:]] == ["an old one"]
+    rotation.replace(NOW, compromised=True)
+    assert (folder / keys.OLD_FILE).read_text().splitlines()[1:] == ["an old one"]
+
+
+def test_a_disk_without_room_is_named_before_anything_is_unpacked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "backup.tar"
+    path.write_bytes(bytes(1024))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(backups.CannotRestore, match=r"It needs 0\.0 GB free"):
+        backups.restore(path)
+
+
+class _Full(io.BytesIO):
+    def write(self, _: object) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+def test_a_disk_that_fills_up_ends_the_encryption(size: int) -> None:
+    lock = Lock((x25519.Identity.generate().to_public(),))
+    with pytest.raises(OSError, match="No space left"), backup_encryption.encrypting(_Full(), lock) as into:
+        into.write(os.urandom(size))
+
+
+@pytest.mark.parametrize("change", [b"key.age\0", b"key.age\0" + bytes(2000), b"age-encryption.org/v1\n-> X25519 x\n"])
+def test_what_only_begins_as_an_encrypted_backup_cannot_be_opened(tmp_path: Path, change: bytes) -> None:
+    path = tmp_path / "backup.age"
+    path.write_bytes(change)
+    opener = Opener((x25519.Identity.generate(),), "a quiet brown heron")
+    assert backup_encryption.is_encrypted(path)
+    with pytest.raises(CannotOpen):
+        backup_encryption.decrypt(path, io.BytesIO(), opener)
+
+
+def test_a_container_without_the_backup_cannot_be_opened(tmp_path: Path) -> None:
+    path, words = tmp_path / "backup.age", "a quiet brown heron"
+    with path.open("w+b") as file, backup_encryption.encrypting(file, Lock((), words)) as into:
+        into.write(b"x")
+    path.write_bytes(path.read_bytes().replace(b"backup.age", b"backup.agf"))
+    with pytest.raises(CannotOpen):
+        backup_encryption.decrypt(path, io.BytesIO(), Opener((), words))
