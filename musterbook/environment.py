@@ -4,10 +4,13 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ VARIABLES = (
     Variable("MUSTER_BACKUP_PASSPHRASE", "", "The passphrase that encrypts backups; --recipient comes before it."),
     Variable("MUSTER_URL", "http://localhost:8000", "Where people find the pages: links in mails begin with it."),
     Variable("MUSTER_PROXIES", "0", "How many proxies stand before it and can be trusted to name the client's address."),
+    Variable("MUSTER_OUTSIDE_HOSTS", "", "Hosts that may be asked, as login.example.org *.example.com; by default any."),
+    Variable("MUSTER_OUTSIDE_NETWORKS", "", "Own networks that may be reached, as 10.20.0.0/16; by default none."),
+    Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy to ask through, as http://proxy.example.org:3128; by default none."),
     Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),
     Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "Whom mails come from."),
     Variable("MUSTER_MAILS_PER_MINUTE", "600", "The pace at which mails leave."),
@@ -101,6 +107,23 @@ def file(name: str) -> Path | None:
     """The file that one of VARIABLES names; None where it is unset."""
     value = text(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def hosts(name: str) -> tuple[str, ...]:
+    """The value of one of VARIABLES that lists names of hosts, or of all below one (*.example.org)."""
+    found = tuple(text(name).lower().replace(",", " ").split())
+    for host in found:
+        if not re.fullmatch(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", host):
+            raise ImproperlyConfigured(f"{name}: “{host}” is not the name of a host. Write it as login.example.org.")
+    return found
+
+
+def networks(name: str) -> tuple[Network, ...]:
+    """The value of one of VARIABLES that lists networks, such as 10.20.0.0/16 or 127.0.0.1."""
+    try:
+        return tuple(ip_network(network) for network in text(name).replace(",", " ").split())
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}. Write networks as 10.20.0.0/16.") from None
 
 
 def home() -> Path:

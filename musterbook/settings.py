@@ -28,9 +28,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
-    "allauth.socialaccount",
-    "allauth.socialaccount.providers.openid_connect",
-    "allauth.socialaccount.providers.saml",
 ]
 MIDDLEWARE = [
     "musterbook.web.request_log.numbers",
@@ -91,6 +88,11 @@ _SECURE = MUSTER_URL.startswith("https:")
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+# Where requests of ours may go (outside.py)
+MUSTER_OUTSIDE_HOSTS = environment.hosts("MUSTER_OUTSIDE_HOSTS")
+MUSTER_OUTSIDE_NETWORKS = environment.networks("MUSTER_OUTSIDE_NETWORKS")
+MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")
+
 # Mails
 MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
@@ -108,6 +110,7 @@ MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
 _PREFIX = "__Secure-" if _SECURE else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}muster_session"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
+SIGN_ON_COOKIE_NAME, SIGN_ON_ANSWER_COOKIE_NAME = f"{_PREFIX}muster_sign_on", f"{_PREFIX}muster_sign_on_answer"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 CSRF_FAILURE_VIEW = "musterbook.web.errors.forged"
@@ -175,7 +178,6 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 USERSESSIONS_TRACK_ACTIVITY = False
-SOCIALACCOUNT_ADAPTER = "musterbook.accounts.sign_on.Adapter"
 
 # Files that browsers send: onto the disk, from who may send one.
 FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]

@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from musterbook import __version__, alerts, home, keys, logfile, refused, turns
-from musterbook.directory import frames, imports, installation, locks, models, progressing, sealed, search
+from musterbook import __version__, alerts, home, keys, logfile, outside, refused, turns
+from musterbook.directory import frames, imports, installation, locks, models, progressing, sealed, search, sign_on_file
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -40,7 +40,9 @@ def findings() -> Iterator[Finding]:
     database = _database()
     yield database
     if not database.remedy:
-        looked: tuple[Callable[[], Finding], ...] = (_connections, _migrations, _imports, _trails, _searches, _keys)
+        looked: tuple[Callable[[], Finding], ...] = (
+            _connections, _migrations, _imports, _trails, _searches, _keys, _providers,
+        )  # fmt: skip
         for look in looked:
             found = look()
             yield found
@@ -246,6 +248,21 @@ def _trails() -> Finding:
         remedy = "Find out who can write to the database; compare with a backup from before."
         return Finding("audit trail", "; ".join(broken), remedy)
     return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")
+
+
+def _providers() -> Finding:
+    """Whether the providers of single sign-on may be asked: this installation may not go where they are."""
+    refused = []
+    for agency in models.Agency.objects.all():
+        for one in agency.sign_on:
+            why = outside.why_not(sign_on_file.issuer(one)) if one["kind"] == "oidc" else ""
+            refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
+    if refused:
+        remedy = (
+            "Name its network in MUSTER_OUTSIDE_NETWORKS, its host in MUSTER_OUTSIDE_HOSTS, or correct its address."
+        )
+        return Finding("single sign-on", " ".join(refused), remedy)
+    return Finding("single sign-on", "this installation may ask each provider")
 
 
 def _searches() -> Finding:
