@@ -28,7 +28,7 @@ SECONDS = 10.0
 _MOST_ADDRESSES = 3
 """So many addresses of one name are tried."""
 _URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[a-z0-9._~!$&*+,=:@%/-]*)?(?P<query>\?[a-z0-9._~!$&*+,=:@%/?-]*)?",
     re.IGNORECASE | re.ASCII,
 )

@@ -43,8 +43,9 @@ def is_strong(request: HttpRequest) -> bool:
 def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
     """Leads to where the user signs in again, and from there to the address `back`, or else to what was asked for.
 
-    A form that was sent is kept meanwhile, sealed, and then taken as sent; its files are not. Who has no way to sign in
-    again here (a provider alone) is signed out, and signs in as usual. `strong`: a password is not enough.
+    A form that was sent is kept meanwhile, sealed, and then taken as sent; its files are not. Who has nothing but a provider
+    signs in again there. Who has no way at all is signed out, and signs in as usual.
+    `strong`: a password is not enough.
     """
     here = back or request.get_full_path()
     request.session.pop(STATE_SESSION_KEY, None)
@@ -53,7 +54,8 @@ def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpRe
     ways = get_adapter().get_reauthentication_methods(request.user)
     if strong:
         ways = [way for way in ways if way["id"] != "reauthenticate"]
-    if not ways:
+    to = f"{ways[0]['url']}?{urlencode({'next': here})}" if ways else sign_on.again_at(request, here)
+    if to is None:
         sessions.end_own(request, sessions.AGAIN)
         return redirect_to_login(here)
     if request.method == "POST" and not back:
@@ -61,7 +63,7 @@ def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpRe
         told = json.dumps([request.user.pk, here, request.path_info, request.GET.urlencode(), request.POST.urlencode()])
         state = {"sealed": secrecy.seal(told)}
         request.session[STATE_SESSION_KEY] = {"state": state, "callback": f"{__name__}.resume"}
-    return redirect(f"{ways[0]['url']}?{urlencode({'next': here})}")
+    return redirect(to)
 
 
 def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
@@ -71,7 +73,8 @@ def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
     # What the middleware asks of each page it asks of the page that signs in again as well, but lets that one pass.
     if (whose, address) != (request.user.pk, to) or is_held_back(request):
         return redirect(to)
-    request.GET, request.POST = QueryDict(query), QueryDict(sent)
+    # Coming back from a provider is a GET. What is kept was a POST of this session, whose token was checked then.
+    request.method, request.GET, request.POST = "POST", QueryDict(query), QueryDict(sent)
     request.path_info, request.path = path, f"{get_script_prefix()}{path.removeprefix('/')}"
     found = request.resolver_match = resolve(path)
     response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)

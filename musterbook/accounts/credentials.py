@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from musterbook.accounts import factors, kinds, links, lockout, registration, sessions
+from musterbook.accounts import factors, identities, kinds, links, lockout, registration, sessions
 from musterbook.core.policy import Operator
 from musterbook.directory import locks, queries, trail
 from musterbook.directory.models import Agency, Event, Mail, User
@@ -149,6 +149,13 @@ def remove_factors(about: User, act: Act, by: Operator | None, reason: str = "")
     check(by, about, act, "remove second factors")
     with _alone(about):
         return factors.remove_all(about, act, reason)
+
+
+def release_sign_on(about: User, act: Act, by: Operator | None) -> bool:
+    """Releases the user from the person of a provider that they were; tells whether they were one. Raises NotAllowed."""
+    check(by, about, act, "release single sign-on")
+    with _alone(about):
+        return identities.release(about, act)
 
 
 def end_session(about: User, number: int, current: str, act: Act, by: Operator | None) -> None:

@@ -44,6 +44,7 @@ RATES: Mapping[str, Rate] = {
     "code": _rate(10, 5, _ACCOUNT, "Wrong one-time codes and recovery codes"),
     "sign-on": _rate(240, 1, _ADDRESS, "Requests to and from a provider of single sign-on"),
     "failed sign-on": _rate(30, 5, _ADDRESS, "Answers of a provider that were refused"),
+    "sign-on answer": _rate(1, 20, "answer", "Uses of one answer of a provider"),
     "reset": _rate(30, 5, _ADDRESS, "Requests for a new password by mail"),
     "set-up": _rate(10, 5, _ADDRESS, "Tries of the setup code of a new installation"),
     "refused token": _rate(30, 5, _ADDRESS, "API tokens that were refused"),

@@ -102,6 +102,23 @@ class Repeated(models.Model):
     """The minute in which it happened, as seconds since 1970."""
 
 
+class Identity(models.Model):
+    """Which person of a provider of single sign-on a user is (`identities`)."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    user = models.OneToOneField(User, CASCADE, related_name="+")
+    provider = models.CharField(max_length=63)
+    """The short name that the provider had."""
+    authority = models.CharField(max_length=64)
+    """A hash of who vouches: the issuer and our name there. Another short name is the same authority."""
+    key = models.CharField(max_length=64)
+    """A hash of the authority and of what it calls the person."""
+    bound_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "key"], name="identity_once")]
+
+
 class Token(models.Model):
     """What a program of an agency signs in with: its secret is not here, only what that is found by."""
 

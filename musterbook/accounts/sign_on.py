@@ -1,46 +1,67 @@
-"""Single sign-on: the agency's providers, and whom of its users a provider means.
+"""Single sign-on: which of the agency's users a person of a provider is, and whether they may sign in.
 
-The directory is asked anew each time, and nothing is linked: who a provider means follows from the external id that it tells, or
-else from the e-mail address, so an import that changes either changes whom it means, and nothing else does.
+The first sign-in finds the user by the external id that the provider tells, or by the e-mail address that it vouches for, and
+binds the user to this person of the provider. From then on the person decides (`identities`).
 """
 
-import logging
-from collections.abc import Callable
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.internal.flows.reauthentication import resume_request
 from allauth.account.models import Login
-from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from allauth.socialaccount.models import SocialApp, SocialLogin
-from allauth.socialaccount.providers.oauth2.client import OAuth2Error
-from allauth.socialaccount.providers.openid_connect import views as openid_connect
-from allauth.socialaccount.providers.saml import views as saml
+from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
-from lxml.etree import LxmlError
-from requests import RequestException
+from django.http import HttpRequest, HttpResponseBase, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 
-from musterbook import secrecy
-from musterbook.accounts import kinds, registration, requests, sessions
+from musterbook import outside
+from musterbook.accounts import identities, kinds, registration, requests, sessions
+from musterbook.accounts.asked import Asked
+from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
 from musterbook.core import keys
-from musterbook.directory import locks, sign_on_file, trail
+from musterbook.directory import locks, trail
 from musterbook.directory.models import Agency, User
+from musterbook.directory.sign_on_file import Provider
 from musterbook.directory.trail import Act
 
-_LOG = logging.getLogger(__name__)
-_NAMES = {"oidc": "openid_connect", "saml": "saml"}
-"""What the library calls the two kinds."""
 METHOD = "socialaccount"
-"""What the library calls a sign-in by a provider, in its record of the session."""
+"""What a session's record calls a sign-in by a provider."""
+LEEWAY = 60
+"""Seconds by which the provider's clock may differ from ours."""
+
+UNKNOWN = "nobody with an Active account is meant"
+BOUND = "the user is linked to another person of a provider"
+WEAK = "the provider did not sign the user in as strongly as is asked for"
+OLD = "the provider does not say that the user has signed in recently enough"
+OTHER = "somebody else signed in than the user who was asked to sign in again"
+
+
+class Refused(Exception):
+    """A genuine answer of a provider lets nobody in. `reason` is one of the sentences above."""
+
+    def __init__(self, reason: str, user: User | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.user = reason, user
+
+
+def provider(agency: Agency, kind: str, slug: str) -> Provider | None:
+    """The agency's provider of that kind and short name; those of other agencies do not exist here."""
+    return next((one for one in agency.sign_on if one["kind"] == kind and one["slug"] == slug), None)
+
+
+def address(agency: Agency, provider: Provider) -> str:
+    """What our addresses for the provider begin with: our public one, whatever a request says of its host."""
+    return f"{settings.MUSTER_URL}/{agency.slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
 
 
 def origins(agency: Agency) -> tuple[str, ...]:
-    """The origins to which the sign-in form leads on."""
+    """The origins to which the sign-in form leads on. They go into a header, so only what is plainly an address counts."""
     addresses = [provider.get("server") or provider.get("sso_url") or "" for provider in agency.sign_on]
-    return tuple(filter(None, map(sign_on_file.origin, addresses)))
+    addresses += [f"https://{host}" for one in agency.sign_on for host in one.get("hosts", "").split()]
+    return tuple(place.origin for place in map(outside.place, addresses) if place)
 
 
 def by_provider(request: HttpRequest) -> bool:
@@ -50,130 +71,110 @@ def by_provider(request: HttpRequest) -> bool:
     return any(p["slug"] in used and not p["second_factor"] for p in requests.agency(request).sign_on)
 
 
-def _app(provider: dict[str, Any]) -> SocialApp:
-    """The provider as the library wants it."""
-    app = SocialApp(provider=_NAMES[provider["kind"]], provider_id=provider["slug"], name=provider["name"])
-    if provider["kind"] == "oidc":
-        app.client_id = provider["client_id"]
-        app.secret = secrecy.unseal(provider["secret"]) if provider["secret"] else ""
-        app.settings = {"server_url": provider["server"], "oauth_pkce_enabled": True}
-        return app
-    app.client_id = provider["slug"]
-    app.settings = {
-        "idp": {
-            "entity_id": provider["entity_id"],
-            "sso_url": provider["sso_url"],
-            "x509cert": provider["certificate"],
-        },
-        # Names of one label are common within an agency's own network.
-        "advanced": {
-            "want_assertion_signed": True,
-            "reject_idp_initiated_sso": True,
-            "allow_single_label_domains": True,
-        },
-    }
-    return app
+def enter(request: HttpRequest, provider: Provider, asked: Asked, told: Told) -> HttpResponseBase:
+    """Signs in the user who is meant, or signs them in again. Raises Refused."""
+    agency, act = requests.agency(request), requests.act(request)
+    check(provider, asked, told, act)
+    account = _account(agency, provider, told, act)
+    if asked.again:
+        return _again(request, provider, asked, account, told)
+    if request.user != account:
+        sessions.leave(request)
+    _record(request, account, provider, told)
+    following = asked.next or None
+    response: HttpResponseBase = perform_login(request, Login(user=account, redirect_url=following))
+    return response
 
 
-class Adapter(DefaultSocialAccountAdapter):
-    """How the library's flows go here."""
-
-    def list_apps(
-        self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
-    ) -> list[SocialApp]:
-        """The providers of the agency whose page it is; those of others do not exist here."""
-        apps = [_app(told) for told in requests.agency(request).sign_on]
-        return [
-            app for app in apps
-            if (provider is None or provider in (app.provider, app.provider_id))
-            and (client_id is None or client_id == app.client_id)
-        ]  # fmt: skip
-
-    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Signs in whom the provider means, if that is an Active user of the agency. The library goes no further."""
-        agency, act = requests.agency(request), requests.act(request)
-        slug = sociallogin.account.provider
-        provider = next(told for told in agency.sign_on if told["slug"] == slug or _NAMES[told["kind"]] == slug)
-        user = _meant(agency, provider, sociallogin)
-        if user is None or not user.active:
-            trail.tell(
-                agency, act, kinds.SIGN_IN_FAILED, user, {"factors": ("", provider["slug"])}, outcome=kinds.FAILED
-            )
-            raise ImmediateHttpResponse(render(request, "sign_on_unknown.html", {"provider": provider}, status=403))
-        account = _account(user, act)
-        if request.user != account:
-            sessions.leave(request)
-        record_authentication(request, account, METHOD, provider=provider["slug"], uid=sociallogin.account.uid)
-        url = sociallogin.get_redirect_url(request)
-        raise ImmediateHttpResponse(perform_login(request, Login(user=account, redirect_url=url)))
-
-    def on_authentication_error(self, request: HttpRequest, provider: Any, **_: Any) -> None:
-        """Whatever went wrong at a provider: the user signs in anew, and the trail has it."""
-        slug = provider.app.provider_id
-        told = {"factors": ("", slug)}
-        trail.tell(
-            requests.agency(request), requests.act(request), kinds.SIGN_IN_FAILED, None, told, outcome=kinds.FAILED
-        )
-        raise ImmediateHttpResponse(redirect("sign_on_failed"))
+def check(provider: Provider, asked: Asked, told: Told, act: Act) -> None:
+    """Checks that the user has signed in at the provider as strongly and as recently as is asked for. Raises Refused."""
+    contexts, methods = provider.get("acr", "").split(), provider.get("amr", "").split()
+    if (contexts and not set(contexts) & set(told.contexts)) or not set(methods) <= set(told.methods):
+        raise Refused(WEAK)
+    minutes = provider.get("max_age_minutes")
+    oldest = asked.at if asked.again else act.at.timestamp() - minutes * 60 if minutes else None
+    if oldest is not None and (told.at is None or told.at < oldest - LEEWAY):
+        raise Refused(OLD)
 
 
-def _patient(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """The library's view, for which a provider that is away, or an answer that is none, is no failure of ours."""
-
-    def answer(request: HttpRequest, slug: str) -> HttpResponseBase:
-        try:
-            return view(request, slug)
-        except (RequestException, OAuth2Error, LxmlError, ValueError) as error:
-            _LOG.warning("A provider could not be used: %s", slug, exc_info=error)
-            told = {"factors": ("", slug)}
-            agency, act = requests.agency(request), requests.act(request)
-            trail.tell(agency, act, kinds.SIGN_IN_FAILED, None, told, outcome=kinds.FAILED)
-            return redirect("sign_on_failed")
-
-    return answer
+def _again(request: HttpRequest, provider: Provider, asked: Asked, account: Account, told: Told) -> HttpResponseBase:
+    """Takes the user who is signed in, and has signed in at the provider just now, back to what they were doing."""
+    if not isinstance(request.user, Account) or request.user != account or account.pk != asked.again:
+        raise Refused(OTHER, account.user)
+    _record(request, account, provider, told)
+    request.GET = QueryDict(urlencode({"next": asked.next}))
+    response: HttpResponseBase = resume_request(request) or redirect("home")
+    return response
 
 
-begin = _patient(openid_connect.login)
-"""Sends the browser to a provider by OpenID Connect."""
-finish = _patient(openid_connect.callback)
-"""Takes what a provider by OpenID Connect sends the browser back with."""
-finish_saml = _patient(saml.finish_acs)
-"""Takes what a provider by SAML sends the browser back with."""
+def _record(request: HttpRequest, account: Account, provider: Provider, told: Told) -> None:
+    """Notes in the session by which provider the user has signed in: at the time at which they did so there, if it says when."""
+    at = {} if told.at is None else {"at": min(told.at, requests.act(request).at.timestamp())}
+    also: dict[str, Any] = {"provider": provider["slug"], "uid": told.subject, **at}
+    record_authentication(request, account, METHOD, **also)
 
 
-def _meant(agency: Agency, provider: dict[str, Any], sociallogin: SocialLogin) -> User | None:
-    """The user of the agency with the external id that the provider tells, or with the e-mail address that it vouches for."""
-    users = User.objects.filter(agency=agency).select_related("agency", "role", "account")
-    claims = _claims(sociallogin.account.extra_data)
-    if provider["match"] == "external_id":
-        return users.filter(external_id=_first(claims.get(provider["claim"]))).first()
-    vouched = provider["kind"] == "saml" or provider["trust_email"]
-    addresses = [told.email for told in sociallogin.email_addresses if told.email and (told.verified or vouched)]
-    return users.filter(email_key=keys.key(addresses[0])).first() if addresses else None
+def again_by(request: HttpRequest) -> Provider | None:
+    """The provider by which the user can sign in again; None if it has to be in another way."""
+    return identities.provider_of(request.user.user) if isinstance(request.user, Account) else None
 
 
-def _claims(extra: dict[str, Any]) -> dict[str, Any]:
-    """What the provider told of the user, the signed part of it last."""
-    return {**extra, **(extra.get("userinfo") or {}), **(extra.get("id_token") or {})}
+def again_at(request: HttpRequest, back: str) -> str | None:
+    """The address of the page at which the user signs in again by their provider; None if they have none."""
+    return f"{reverse('sign_on_again')}?{urlencode({'next': back})}" if again_by(request) else None
 
 
-def _first(told: object) -> str:
-    """A claim's value; of several, the first."""
-    value = told[0] if isinstance(told, list) and told else told
-    return str(value) if isinstance(value, str | int) else ""
-
-
-def _account(user: User, act: Act) -> Account:
-    """The user's account, made by the first sign-in, which is the registration."""
+def _account(agency: Agency, provider: Provider, told: Told, act: Act) -> Account:
+    """The account of the user who is meant, made by the first sign-in, which is the registration. Raises Refused."""
     with transaction.atomic():
-        locks.row(user.agency)
-        account, made = Account.objects.get_or_create(user=user)
-        if made:
-            account.set_unusable_password()
-            account.save(update_fields=["password"])
-        if not User.objects.filter(pk=user.pk, registered_at=None).update(
-            registered_at=act.at, invitation_expires_at=None
-        ):
-            return account
+        locks.row(agency)
+        user, subject = _meant(agency, provider, told)
+        if not user.active:
+            raise Refused(UNKNOWN, user)
+        account = _registered(user, act)
+        try:
+            identities.bind(user, provider, subject, registration.by(user, act))
+        except identities.BoundToAnother:
+            raise Refused(BOUND, user) from None
+        return account
+
+
+def _meant(agency: Agency, provider: Provider, told: Told) -> tuple[User, str]:
+    """The user who is bound to the person, or else the one that the provider's words fit; and what the person is called there."""
+    fits = _fitting(agency, provider, told)
+    subject = told.subject or (f"{provider['match']} {_said(provider, fits)}" if fits else "")
+    bound = identities.user_of(agency, provider, subject) if subject else None
+    if bound is not None and fits is not None and bound != fits:
+        raise Refused(BOUND, fits)
+    user = bound or fits
+    if user is None:
+        raise Refused(UNKNOWN)
+    return user, subject
+
+
+def _said(provider: Provider, user: User) -> str:
+    """By what a provider knows the user that calls people by no name of its own."""
+    return user.external_id if provider["match"] == "external_id" else user.email_key
+
+
+def _fitting(agency: Agency, provider: Provider, told: Told) -> User | None:
+    """The user of the agency with the external id that the provider tells, or with the address that it vouches for."""
+    users = User.objects.filter(agency=agency).select_related("agency", "role", "account")
+    if provider["match"] == "external_id":
+        return users.filter(external_id=told.external_id).first() if told.external_id else None
+    vouched = provider["kind"] == "saml" or provider["trust_email"]
+    addresses = [address.email for address in told.addresses if address.verified or vouched]
+    found = users.filter(email_key=keys.key(addresses[0])).first() if addresses else None
+    # Characters that only look alike have one key, and may be another person's address at the provider.
+    return found if found and (addresses[0].isascii() or addresses[0] == found.email) else None
+
+
+def _registered(user: User, act: Act) -> Account:
+    account, made = Account.objects.get_or_create(user=user)
+    if made:
+        account.set_unusable_password()
+        account.save(update_fields=["password"])
+    new = User.objects.filter(pk=user.pk, registered_at=None)
+    if new.update(registered_at=act.at, invitation_expires_at=None):
         trail.tell(user.agency, registration.by(user, act), kinds.REGISTERED, user)
     return account

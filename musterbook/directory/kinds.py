@@ -49,6 +49,8 @@ KINDS: dict[str, Kind] = {
             ("user.second-factor-added", "Second factor added", "A second factor of {whom} was added"),
             ("user.second-factor-removed", "Second factor removed", "A second factor of {whom} was removed"),
             ("user.recovery-codes-made", "Recovery codes made", "Recovery codes were made for {whom}"),
+            ("user.sign-on-bound", "Linked to a provider", "{whom} was linked to a person of a provider"),
+            ("user.sign-on-released", "Link to a provider released", "The link of {whom} to a provider was released"),
             ("user.recovery-code-used", "Recovery code used", "{whom} used a recovery code"),
         ),
         *_group(

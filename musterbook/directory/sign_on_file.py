@@ -1,27 +1,36 @@
 """The providers of single sign-on in an agency file: what each needs, or all that is wrong with it."""
 
+import base64
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from musterbook import secrecy
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from musterbook import outside, secrecy
 
 KINDS = ("oidc", "saml")
 MATCHES = ("email", "external_id")
 _FLAGS = ("trust_email", "second_factor")
-_COMMON = ("slug", "name", "kind", "match", "claim", *_FLAGS)
+_NUMBERS = ("max_age_minutes",)
+_COMMON = ("slug", "name", "kind", "match", "claim", "acr", *_NUMBERS, *_FLAGS)
 _OF_KIND = {
-    "oidc": ("server", "client_id", "client_secret", "client_secret_env"),
+    "oidc": ("server", "client_id", "client_secret", "client_secret_env", "amr", "hosts"),
     "saml": ("entity_id", "sso_url", "certificate"),
 }
-_SHOWN = ("name", "kind", "server", "client_id", "entity_id", "sso_url", "match", "claim", *_FLAGS)
+_SHOWN = (
+    "name", "kind", "server", "client_id", "hosts", "entity_id", "sso_url", "match", "claim", "acr", "amr", *_NUMBERS,
+    *_FLAGS,
+)  # fmt: skip
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_ORIGIN = re.compile(r"https?://([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-_UNFIT = re.compile(r"[\s\x00-\x1f\x7f\"'<>\\]")
-"""What no address of a provider has."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_VALUES = re.compile(r"[A-Za-z0-9._~:/?#@!$()*+,=%-]+(?: [A-Za-z0-9._~:/?#@!$()*+,=%-]+)*")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_LONGEST_AGE = 60 * 24 * 365
+_SHORTEST_RSA = 2048
+_WELL_KNOWN = "/.well-known/"
 
 Provider = dict[str, Any]
 
@@ -45,12 +54,17 @@ def _provider(told: Mapping[str, Any], place: str, problems: list[str]) -> Provi
         problems.append(f"{place}: kind is {kind!r}: write “oidc” or “saml”.")
         return {"slug": place}
     known = (*_COMMON, *_OF_KIND[kind])
-    texts = {name: told.get(name, "") for name in known if name not in _FLAGS}
+    texts = {name: told.get(name, "") for name in known if name not in _FLAGS + _NUMBERS}
+    numbers = {name: told.get(name, 0) for name in _NUMBERS}
     flags = {name: told.get(name, False) for name in _FLAGS}
     wrong = [f"there is no setting “{name}”. There are: {', '.join(known)}." for name in told if name not in known]
     wrong += [f"{name} is {text!r}, which is no text." for name, text in texts.items() if not isinstance(text, str)]
     wrong += [f"{name} is {flag!r}. Write true or false." for name, flag in flags.items() if not isinstance(flag, bool)]
-    read, found = provider({name: str(text) for name, text in texts.items()} | flags)
+    wrong += [
+        f"{name} is {number!r}. Write a whole number." for name, number in numbers.items() if type(number) is not int
+    ]
+    whole = {name: number if type(number) is int else 0 for name, number in numbers.items()}
+    read, found = provider({name: str(text) for name, text in texts.items()} | flags | whole)
     wrong += [f"{name} {sentence}" for name, sentence in found]
     problems.extend(f"{place}: {problem}" for problem in wrong)
     return read
@@ -59,9 +73,10 @@ def _provider(told: Mapping[str, Any], place: str, problems: list[str]) -> Provi
 def provider(told: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
     """A provider as it is kept, of texts and flags; and what is wrong with it: each setting, and what to say after its name."""
     known = (*_COMMON, *_OF_KIND[told["kind"]])
-    texts = {name: told.get(name, "").strip() for name in known if name not in _FLAGS}
+    texts = {name: told.get(name, "").strip() for name in known if name not in _FLAGS + _NUMBERS}
     texts["match"] = texts["match"] or "email"
-    return _kept(texts) | {name: told.get(name, False) for name in _FLAGS}, _wrong(texts)
+    also = {name: told.get(name, False) for name in _FLAGS} | {name: told.get(name) or 0 for name in _NUMBERS}
+    return _kept(texts) | also, _wrong(texts) + _demands(texts, also)
 
 
 def _wrong(told: Provider) -> list[tuple[str, str]]:
@@ -75,31 +90,72 @@ def _wrong(told: Provider) -> list[tuple[str, str]]:
         wrong.append(("claim", "is missing: name the claim or attribute that holds the external id."))
     needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
     wrong += [(name, "is missing.") for name in needed[told["kind"]] if not told[name]]
-    wrong += [
-        (name, f"is “{told[name]}”, which is no address that begins with https://.")
-        for name in ("server", "sso_url") if told.get(name) and not _is_secure(told[name])
-    ]  # fmt: skip
+    wrong += [(name, sentence) for name in ("server", "sso_url") if told.get(name) for sentence in _address(name, told)]
+    if told.get("certificate"):
+        wrong += [("certificate", sentence) for sentence in _certificate(told["certificate"])]
     variable = told.get("client_secret_env")
     if variable and not os.environ.get(variable):
         wrong.append(("client_secret_env", f"names {variable}, and there is no such environment variable."))
     return wrong
 
 
-def _is_secure(address: str) -> bool:
-    if not origin(address) or _UNFIT.search(address):
-        return False
-    parts = urlsplit(address)
-    return parts.scheme == "https" or parts.hostname in _LOOPBACK
+def _demands(told: Provider, also: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with what a provider must say of a sign-in, and with the hosts that it has beside its own."""
+    wrong = [
+        (name, f"is “{told[name]}”: write the values as the provider does, with blanks between them.")
+        for name in ("acr", "amr") if told.get(name) and not _VALUES.fullmatch(told[name])
+    ]  # fmt: skip
+    wrong += [
+        ("hosts", f"has “{host}”: write names of hosts with blanks between them, like api.example.org.")
+        for host in told.get("hosts", "").split() if not _HOST.fullmatch(host)
+    ]  # fmt: skip
+    if not 0 <= also["max_age_minutes"] <= _LONGEST_AGE:
+        wrong.append(
+            ("max_age_minutes", f"is {also['max_age_minutes']}: write minutes from 1 to {_LONGEST_AGE}, or 0.")
+        )
+    return wrong
 
 
-def origin(address: str) -> str:
-    """The scheme, host and port of an address as a header may name them; "" where anything else is in them."""
+def _address(name: str, told: Provider) -> list[str]:
+    """What is wrong with an address: it goes into requests, redirects and a header, so only plain ones are taken."""
+    place = outside.place(told[name])
+    if place is None or (
+        place.scheme == "http" and not (outside.may_be_plain() and place.host in outside.THIS_MACHINE)
+    ):
+        return [f"is “{told[name]}”, which is no address that begins with https://."]
+    if name == "server" and "?" in place.path:
+        return [f"is “{told[name]}”. Write the issuer without a question mark and what follows it."]
+    if name == "server" and not outside.is_named(place.host):
+        return [f"is on {place.host}, which MUSTER_OUTSIDE_HOSTS does not name."]
+    return []
+
+
+def _certificate(text: str) -> list[str]:
+    """What is wrong with a certificate."""
+    inner = "".join(line for line in text.splitlines() if not line.startswith("-----"))
     try:
-        parts = urlsplit(address)
-    except ValueError:
-        return ""
-    found = f"{parts.scheme}://{parts.netloc}".lower()
-    return found if _ORIGIN.fullmatch(found) else ""
+        found = x509.load_der_x509_certificate(base64.b64decode("".join(inner.split()), validate=True))
+        key = found.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return [
+            "is no X.509 certificate. Paste the provider's signing certificate, with or without its first and last line."
+        ]
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SHORTEST_RSA:
+        return [f"has a key of {key.key_size} bits. Have the provider sign with one of {_SHORTEST_RSA} bits or more."]
+    return []
+
+
+def issuer(provider: Provider) -> str:
+    """The issuer of a provider that speaks OpenID Connect, without a slash at its end."""
+    server: str = provider["server"]
+    return server.partition(_WELL_KNOWN)[0].rstrip("/")
+
+
+def authority(provider: Provider) -> str:
+    """Who vouches for the people of a provider: the issuer, and what we are called there, for it may call people by that."""
+    if provider["kind"] == "saml":
+        return f"saml {provider['entity_id']}"
+    return f"oidc {issuer(provider)} {provider['client_id']}"
 
 
 def _kept(told: Provider) -> Provider:

@@ -235,7 +235,7 @@ def password_age(respond: Respond) -> Respond:
     return answer
 
 
-_WITHOUT_FACTOR = ("mfa_", "account_")
+_WITHOUT_FACTOR = ("mfa_", "account_", "sign_on_", "oidc_", "saml_")
 """The names of pages that a user may see who has yet to set up a second factor."""
 
 

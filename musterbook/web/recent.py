@@ -31,6 +31,7 @@ ALWAYS: Mapping[str, str] = {
     "user_reactivate": "it gives somebody access",
     "user_reset": "the link lets somebody in",
     "user_second_factors": "it leaves the password as the only factor",
+    "user_sign_on": "whoever a provider takes for the user next signs in as them",
     "user_unlock": "guessing can go on",
     "usersessions_list": "it ends the user's other sessions, also those in which they would notice an intruder",
 }  # fmt: skip

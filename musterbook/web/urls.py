@@ -3,9 +3,8 @@
 from allauth.account import views as account
 from django.urls import include, path
 
-from musterbook.accounts import sign_on
 from musterbook.web import home
-from musterbook.web.accounts import entrance, my_account, second_factors
+from musterbook.web.accounts import entrance, my_account, second_factors, sign_on
 from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
 from musterbook.web.agency import sign_on as agency_sign_on
@@ -27,14 +26,13 @@ urlpatterns = [
     path("sign-in/again", account.reauthenticate, name="account_reauthenticate"),
     path("sign-in/not-possible", entrance.not_possible, name="account_inactive"),
     path("sign-in/failed", entrance.sign_on_failed, name="sign_on_failed"),
-    # Before the library's own of the same addresses.
-    path("sign-in/with/oidc/<str:slug>/login/", sign_on.begin),
-    path("sign-in/with/oidc/<str:slug>/login/callback/", sign_on.finish),
-    path("sign-in/with/saml/<str:slug>/acs/finish/", sign_on.finish_saml),
-    path("sign-in/with/", include("allauth.socialaccount.providers.openid_connect.urls")),
-    path("sign-in/with/", include("allauth.socialaccount.providers.saml.urls")),
-    path("sign-in/cancelled", entrance.sign_on_failed, name="socialaccount_login_cancelled"),
-    path("sign-in/error", entrance.sign_on_failed, name="socialaccount_login_error"),
+    path("sign-in/again/provider", sign_on.again, name="sign_on_again"),
+    path("sign-in/with/oidc/<str:slug>/login/", sign_on.begin, name="oidc_login"),
+    path("sign-in/with/oidc/<str:slug>/login/callback/", sign_on.finish, name="oidc_callback"),
+    path("sign-in/with/saml/<str:slug>/login/", sign_on.begin_saml, name="saml_login"),
+    path("sign-in/with/saml/<str:slug>/acs/", sign_on.acs, name="saml_acs"),
+    path("sign-in/with/saml/<str:slug>/acs/finish/", sign_on.finish_saml, name="saml_finish_acs"),
+    path("sign-in/with/saml/<str:slug>/metadata/", sign_on.metadata, name="saml_metadata"),
     path("sign-out", entrance.sign_out, name="account_logout"),
     path("register/", entrance.register, name="register_here"),
     path("register/<str:token>", entrance.register, name="register"),
@@ -84,6 +82,7 @@ urlpatterns = [
     path("users/<int:pk>/reset", user_acts.reset, name="user_reset"),
     path("users/<int:pk>/unlock", user_acts.unlock, name="user_unlock"),
     path("users/<int:pk>/second-factors", user_acts.remove_factors, name="user_second_factors"),
+    path("users/<int:pk>/sign-on", user_acts.release_sign_on, name="user_sign_on"),
     path("users/<int:pk>/sessions", user_acts.end_sessions, name="user_sessions"),
     path("imports/", import_history.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),

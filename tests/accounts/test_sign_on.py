@@ -106,7 +106,9 @@ def test_a_user_comes_in_by_the_provider_and_is_registered_by_that(oidc: Springf
     user = oidc.user(2)
     assert user.registered_at
     assert not user.account.has_usable_password()
-    assert oidc.events() == [("user.registered", "E-2", "E-2", ""), ("user.signed-in", "E-2", "E-2", "")]
+    assert oidc.events() == [
+        (f"user.{kind}", "E-2", "E-2", "") for kind in ("registered", "sign-on-bound", "signed-in")
+    ]
     assert models.Event.objects.latest("id").changes == '{"factors":["","county"]}'
     client.post("/springfield/sign-out")
     come_in(client, "2")

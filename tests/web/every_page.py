@@ -15,8 +15,9 @@ from musterbook.directory.imports import Options
 from musterbook.directory.trail import Act
 
 OPEN = {
-    "account_inactive", "sign_on_failed", "socialaccount_login_cancelled", "socialaccount_login_error",
-    "register", "account_reset_password", "reset", "account_logout", "register_here", "reset_here",
+    "account_inactive", "sign_on_failed", "sign_on_again", "oidc_login", "oidc_callback", "saml_login", "saml_acs",
+    "saml_finish_acs", "saml_metadata", "register", "account_reset_password", "reset",
+    "account_logout", "register_here", "reset_here",
 }  # fmt: skip
 """The names of pages that are for people who are not signed in."""
 WITHIN = {"import_users": "users.import"}
@@ -110,6 +111,7 @@ THINGS: dict[str, Callable[[models.Agency], Mapping[str, Any]]] = {
             "user_reset",
             "user_unlock",
             "user_second_factors",
+            "user_sign_on",
             "user_sessions",
         ),
         _pk(models.User),

@@ -13,6 +13,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in
+from tests.certificates import CERTIFICATE
 from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.looks import barriers
@@ -24,7 +25,7 @@ OIDC = {
 }  # fmt: skip
 SAML = {
     "slug": "state", "name": "the State", "entity_id": "https://idp.example/", "sso_url": "https://idp.example/sso",
-    "certificate": "MIIC", "match": "external_id", "claim": "employee",
+    "certificate": CERTIFICATE, "match": "external_id", "claim": "employee",
 }  # fmt: skip
 
 

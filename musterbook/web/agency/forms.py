@@ -236,12 +236,27 @@ class Provider(forms.Form):
         help_text="Otherwise the provider answers for it.",
     )  # fmt: skip
 
+    acr = forms.CharField(
+        label="How users must have signed in there", max_length=1000, required=False,
+        help_text="Values of acr or AuthnContext with blanks between them; one must be told. Leave blank to take any.",
+    )  # fmt: skip
+    amr = forms.CharField(
+        label="Methods that they must have used there", max_length=1000, required=False,
+        help_text="Values of amr with blanks between them; all must be told. Such as mfa. Leave blank to take any.",
+    )  # fmt: skip
+    max_age_minutes = forms.IntegerField(
+        label="Minutes since they signed in there, at most", min_value=0, required=False,
+        help_text="After that they must sign in there again to come in here. Leave blank to take any.",
+    )  # fmt: skip
+
     def __init__(self, *args: Any, there: bool, **more: Any) -> None:
         """`there`: it has been added before."""
         super().__init__(*args, **more)
         if there:
             del self.fields["slug"]
-        last = ("match", "claim", "trust_email", "second_factor")
+        if self.kind == "saml":
+            del self.fields["amr"]
+        last = ("match", "claim", "trust_email", "second_factor", "acr", "amr", "max_age_minutes")
         self.order_fields([name for name in self.fields if name not in last])
 
     def told(self, slug: str = "") -> dict[str, Any]:
@@ -258,6 +273,10 @@ class Oidc(Provider):
         label="Issuer", max_length=2000, widget=forms.URLInput, help_text="What stands before /.well-known/openid-configuration."
     )  # fmt: skip
     client_id = forms.CharField(label="Client id", max_length=2000)
+    hosts = forms.CharField(
+        label="Other hosts of the provider", max_length=1000, required=False,
+        help_text="Only if its endpoints are on other hosts than the issuer. Those of Google and Microsoft are known.",
+    )  # fmt: skip
     client_secret = forms.CharField(
         label="Client secret",
         max_length=2000,

@@ -194,6 +194,26 @@ def _remove(user: models.User, act: Act, by: Operator | None, reason: str) -> st
     return f"The second factors of {_name(user)} are removed." if removed else f"{_name(user)} has no second factors."
 
 
+@needs(credentials.PERMISSION)
+def release_sign_on(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Releases a user from the person of a provider that they are linked to, once it was said what that does."""
+    user = found(request, pk)
+    points = (
+        "The next person whom a provider takes for this user is linked to them, and signs in as them.",
+        "Do this when the provider has given them a new account, or when they move to another provider.",
+        "Make sure that it is they who ask, and that the provider has not given their address to somebody else.",
+    )
+    if request.method != "POST":
+        question = Question(f"Release the link of {_name(user)} to a provider?", points, "Release the link", takes=True)
+        return _asked(request, user, question)
+    return _managed(request, user, _release)
+
+
+def _release(user: models.User, act: Act, by: Operator | None) -> str:
+    released = credentials.release_sign_on(user, act, by)
+    return f"The link of {_name(user)} is released." if released else f"{_name(user)} is not linked to a provider."
+
+
 @require_POST
 @needs(credentials.PERMISSION)
 def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:

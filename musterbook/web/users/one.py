@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from musterbook.accounts import credentials, factors, links, lockout, requests, sessions
+from musterbook.accounts import credentials, factors, identities, links, lockout, requests, sessions
 from musterbook.directory import audit, models, permissions, profile
 from musterbook.directory.audit_filters import Wanted
 from musterbook.directory.editing import PERMISSION as EDIT
@@ -47,6 +47,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
         "more_reports": reports_in_all > len(reports),
         **_locked(user, at),
         **_signing_in(request, user),
+        "sign_on": identities.bound(user),
     }
     return render(request, "user.html", told | _history(request, user))
 

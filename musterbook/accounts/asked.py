@@ -1,0 +1,134 @@
+"""Sign-ins at a provider that a browser has begun, kept in that browser in a sealed cookie: no stranger writes to the database.
+
+Each is good for ten minutes, in this browser, for this agency and provider. `spend` makes sure that it is used once.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from musterbook import secrecy
+from musterbook.accounts import limits, requests
+
+LASTS = 600
+"""Seconds that a user may take at the provider."""
+_ANSWER_LASTS = 120
+"""Seconds within which the browser brings on what the provider has signed."""
+_MOST = 4
+"""So many sign-ins a browser may have begun at once, in several tabs."""
+_LONGEST = 3_600
+"""Characters of a cookie: browsers keep no more than 4,096 with its name."""
+_LONGEST_NEXT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sign-in that was begun: at which provider, when, and what the answer must name.
+
+    `again`: the account that signs in again; 0 if it is a new sign-in.
+    """
+
+    state: str
+    nonce: str
+    verifier: str
+    slug: str
+    at: float
+    next: str = ""
+    again: int = 0
+
+
+def new(slug: str, at: datetime, following: str, again: int = 0, state: str = "") -> Asked:
+    """A sign-in that begins now: with a state, a nonce and a proof key that nobody can guess."""
+    kept = following if len(following) <= _LONGEST_NEXT else ""
+    return Asked(
+        state or secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), slug,
+        at.timestamp(), kept, again,
+    )  # fmt: skip
+
+
+def keep(request: HttpRequest, response: HttpResponseBase, asked: Asked) -> None:
+    """Lets the browser keep the sign-in that it begins."""
+    kept = [*_all(request), asked][-_MOST:]
+    while len(sealed := _sealed(request, "asked", [asdict(one) for one in kept])) > _LONGEST and len(kept) > 1:
+        kept = kept[1:]
+    _set(response, settings.SIGN_ON_COOKIE_NAME, sealed, LASTS)
+
+
+def find(request: HttpRequest, slug: str, state: str) -> Asked | None:
+    """The sign-in with that state which this browser has begun at the provider; None if there is none, or it is too old."""
+    return next((one for one in _all(request) if one.slug == slug and one.state == state), None)
+
+
+def spend(asked: Asked, at: datetime) -> bool:
+    """Marks the sign-in as used; tells whether it was not before. Not within a transaction."""
+    return limits.take("sign-on answer", asked.state, at)
+
+
+def drop(request: HttpRequest, response: HttpResponseBase, state: str) -> None:
+    """Lets the browser forget the sign-in with that state."""
+    kept = [one for one in _all(request) if one.state != state]
+    if kept:
+        _set(response, settings.SIGN_ON_COOKIE_NAME, _sealed(request, "asked", [asdict(one) for one in kept]), LASTS)
+    elif settings.SIGN_ON_COOKIE_NAME in request.COOKIES:
+        _forget(response, settings.SIGN_ON_COOKIE_NAME)
+
+
+def keep_answer(request: HttpRequest, response: HttpResponseBase, slug: str, answer: Any) -> None:
+    """Lets the browser bring on what a provider has signed: its other cookies do not come with a form of another site."""
+    told = [slug, requests.act(request).at.timestamp(), answer]
+    _set(response, settings.SIGN_ON_ANSWER_COOKIE_NAME, _sealed(request, "answer", told), _ANSWER_LASTS)
+
+
+def answer(request: HttpRequest, slug: str) -> Any:
+    """What the provider has signed and the browser brings on; None if there is nothing, or it is too old."""
+    told = _opened(request, "answer", settings.SIGN_ON_ANSWER_COOKIE_NAME)
+    if not told or told[0] != slug or not _is_young(request, told[1], _ANSWER_LASTS):
+        return None
+    return told[2]
+
+
+def drop_answer(response: HttpResponseBase) -> None:
+    """Lets the browser forget it."""
+    _forget(response, settings.SIGN_ON_ANSWER_COOKIE_NAME)
+
+
+def _all(request: HttpRequest) -> list[Asked]:
+    told = _opened(request, "asked", settings.SIGN_ON_COOKIE_NAME) or []
+    names = {one.name for one in fields(Asked)}
+    found = [Asked(**one) for one in told if set(one) == names]
+    return [one for one in found if _is_young(request, one.at, LASTS)]
+
+
+def _is_young(request: HttpRequest, at: float, lasts: int) -> bool:
+    return 0 <= requests.act(request).at.timestamp() - at <= lasts
+
+
+def _sealed(request: HttpRequest, purpose: str, told: Sequence[Any]) -> str:
+    whose = [f"sign-on {purpose}", requests.agency(request).pk]
+    return secrecy.seal(json.dumps([*whose, told], separators=(",", ":")))
+
+
+def _opened(request: HttpRequest, purpose: str, name: str) -> Any:
+    try:
+        kept, agency, told = json.loads(secrecy.unseal(request.COOKIES.get(name, "")))
+    except (InvalidToken, ValueError, TypeError):
+        return None
+    return told if (kept, agency) == (f"sign-on {purpose}", requests.agency(request).pk) else None
+
+
+def _set(response: HttpResponseBase, name: str, value: str, lasts: int) -> None:
+    response.set_cookie(
+        name, value, max_age=lasts, httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax"
+    )
+
+
+def _forget(response: HttpResponseBase, name: str) -> None:
+    forget: Callable[..., None] = response.delete_cookie
+    forget(name, samesite="Lax")

@@ -1,0 +1,122 @@
+"""What a provider says of a person: each claim is read as one type by one function, and anything else is refused.
+
+The reasons below are all that a page or the audit trail says of a refusal. Details, which the provider or a stranger wrote, go to
+the log.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T", str, bool, int, list[str])
+
+AWAY = "the provider did not answer"
+METADATA = "the provider's metadata cannot be used"
+NOT_ASKED = "nobody asked for this answer, or it came too late"
+CANCELLED = "the provider refused, or the user canceled"
+CODE = "the provider did not accept the code"
+TOKEN = "the ID token cannot be trusted"
+USERINFO = "the user information belongs to somebody else, or cannot be read"
+RESPONSE = "the SAML response cannot be trusted"
+CLAIM = "a claim has the wrong type"
+
+LONGEST = 1000
+"""The most characters of a text."""
+_LONGEST_SUBJECT = 255
+_MOST = 50
+"""The most entries of a list."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HIGHEST = 253_402_300_799
+"""The end of the year 9999, as seconds since 1970."""
+
+
+class Untrusted(Exception):
+    """An answer of a provider is not used. `reason` is one of the sentences above; the message is for the log."""
+
+    def __init__(self, reason: str, detail: object = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An e-mail address as a provider says it, and whether the provider has verified it."""
+
+    email: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a provider says of a person, once its answer was found genuine.
+
+    `subject`: what the provider calls this person for good; "" if it says no such thing. `at`: when the person last signed in
+    there, as seconds since 1970; `contexts` and `methods`: how (`acr` or AuthnContext, and `amr`).
+    """
+
+    subject: str
+    addresses: tuple[Address, ...] = ()
+    external_id: str = ""
+    at: float | None = None
+    contexts: tuple[str, ...] = ()
+    methods: tuple[str, ...] = field(default=())
+
+
+def read(claims: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """The claim as a value of that type; None if there is none. Raises Untrusted for a claim of another type.
+
+    A flag that is neither a boolean nor the text “true” or “false” is false: nothing else says that something is verified.
+    """
+    value = claims.get(name)
+    return None if value is None else _READS[kind](name, value)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST or _CONTROL.search(value):
+        raise Untrusted(CLAIM, f"{name} is not a text of at most {LONGEST} characters")
+    return value
+
+
+def _flag(_: str, value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def _number(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _HIGHEST:
+        raise Untrusted(CLAIM, f"{name} is not a number")
+    return int(value)
+
+
+def _texts(name: str, value: object) -> list[str]:
+    entries = value if isinstance(value, list) else [value]
+    if len(entries) > _MOST:
+        raise Untrusted(CLAIM, f"{name} has more than {_MOST} entries")
+    return [_text(name, entry) for entry in entries]
+
+
+_READS: dict[Any, Callable[[str, object], Any]] = {str: _text, bool: _flag, int: _number, list[str]: _texts}
+
+
+def subject(claims: Mapping[str, Any], name: str) -> str:
+    """What the provider calls the person for good. Raises Untrusted if it is missing or too long."""
+    found = read(claims, name, str)
+    if not found or len(found) > _LONGEST_SUBJECT:
+        raise Untrusted(CLAIM, f"{name} is missing or too long")
+    return found
+
+
+def address(claims: Mapping[str, Any], email: str, verified: str) -> tuple[Address, ...]:
+    """The address that these claims tell, with the word of the same claims on whether it is verified; none if they tell none."""
+    found = (read(claims, email, str) or "").strip()
+    return (Address(found, bool(read(claims, verified, bool))),) if found else ()
+
+
+def identifier(claims: Mapping[str, Any], name: str) -> str:
+    """The claim as an external id: a text, a whole number, or a list with one of these; "" for anything that is not clear."""
+    value = claims.get(name) if name else None
+    entries = value if isinstance(value, list) else [value]
+    found = {
+        _text(name, str(entry)) for entry in entries if isinstance(entry, str | int) and not isinstance(entry, bool)
+    }
+    return found.pop() if len(found) == 1 and len(entries) <= _MOST else ""

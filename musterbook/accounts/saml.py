@@ -1,0 +1,156 @@
+"""SAML 2.0: what we ask a provider, and what of its responses is genuine (python3-saml checks signatures and most of the rest).
+
+We check more strictly than the library: the audience and the recipient must be named and exact, and the assertion itself, which
+is signed, must name the question that it answers.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from lxml.etree import LxmlError
+from onelogin.saml2.auth import OneLogin_Saml2_Auth
+from onelogin.saml2.constants import OneLogin_Saml2_Constants as Names
+from onelogin.saml2.errors import OneLogin_Saml2_Error, OneLogin_Saml2_ValidationError
+from onelogin.saml2.response import OneLogin_Saml2_Response
+from onelogin.saml2.settings import OneLogin_Saml2_Settings
+from onelogin.saml2.utils import OneLogin_Saml2_Utils
+from xmlsec import Error as XmlsecError
+
+from musterbook.accounts import claims
+from musterbook.accounts.claims import Told, Untrusted
+from musterbook.directory.sign_on_file import Provider
+
+LARGEST = 200_000
+"""The most characters of a response, as a browser brings it."""
+_EMAIL = ("urn:oid:0.9.2342.19200300.100.1.3", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress")
+_SUBJECT = "urn:oasis:names:tc:SAML:attribute:subject-id"
+_LIBRARY = (
+    OneLogin_Saml2_Error,
+    OneLogin_Saml2_ValidationError,
+    LxmlError,
+    XmlsecError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
+"""What the library raises for a response that is none, or forged."""
+
+
+def begin(provider: Provider, start: str, *, again: bool) -> tuple[str, str]:
+    """The address at the provider that the browser goes to, and the number of the question. Raises Untrusted."""
+    try:
+        asking = OneLogin_Saml2_Auth(_request(start), _settings(provider, start))
+        address: str = asking.login(return_to="", force_authn=again)
+    except _LIBRARY as error:
+        raise Untrusted(claims.METADATA, error) from error
+    number: str = asking.get_last_request_id()
+    return address, number
+
+
+def metadata(provider: Provider, start: str) -> bytes:
+    """What the provider must know of us, as XML."""
+    settings = OneLogin_Saml2_Settings(_settings(provider, start), sp_validation_only=True)
+    told: bytes | str = settings.get_sp_metadata()
+    return told.encode() if isinstance(told, str) else told
+
+
+def finish(provider: Provider, sent: str, start: str) -> tuple[str, Told]:
+    """The number of the question that a response answers, and who it is. Raises Untrusted for one that is not genuine."""
+    try:
+        response = _Response(OneLogin_Saml2_Settings(_settings(provider, start)), sent)
+        response.is_valid(_request(f"{start}/acs/"), raise_exceptions=True)
+        number = _number(response, start)
+        return number, _told(provider, response)
+    except _LIBRARY as error:
+        raise Untrusted(claims.RESPONSE, f"{type(error).__name__}: {error}") from error
+
+
+class _Response(OneLogin_Saml2_Response):
+    """A response, of which we read more than the library does."""
+
+    def signed(self, path: str) -> Any:
+        """The elements of the signed assertion at that path."""
+        return self._query_assertion(path)
+
+
+def _number(response: Any, start: str) -> str:
+    """The question that the signed assertion answers, for us, at this address, until then. Raises ValueError."""
+    number = response.get_in_response_to()
+    if f"{start}/metadata/" not in response.get_audiences():
+        raise ValueError("the assertion does not name us as its audience")
+    if response.document.get("Destination", f"{start}/acs/") != f"{start}/acs/":
+        raise ValueError("the response is for another address")
+    confirmed = [
+        node
+        for node in response.signed("/saml:Subject/saml:SubjectConfirmation/saml:SubjectConfirmationData")
+        if node.getparent().get("Method") == Names.CM_BEARER
+        and node.get("Recipient") == f"{start}/acs/"
+        and node.get("InResponseTo") == number
+        and node.get("NotOnOrAfter")
+        and OneLogin_Saml2_Utils.parse_SAML_to_time(node.get("NotOnOrAfter")) > OneLogin_Saml2_Utils.now()
+    ]
+    if not number or not confirmed:
+        raise ValueError("the assertion does not say that it answers a question of ours, here, and until when")
+    return str(number)
+
+
+def _told(provider: Provider, response: Any) -> Told:
+    """What the assertion says of the person."""
+    found = {
+        name: [one for one in values if isinstance(one, str)] for name, values in response.get_attributes().items()
+    }
+    statement = response.signed("/saml:AuthnStatement")[0]
+    wanted = provider.get("acr", "").split()
+    email = _first(found, *_EMAIL) or _named(response, Names.NAMEID_EMAIL_ADDRESS)
+    return Told(
+        subject=_subject(found, response),
+        addresses=claims.address({"email": email or None}, "email", "email_verified"),
+        external_id=claims.identifier(found, provider["claim"]),
+        at=OneLogin_Saml2_Utils.parse_SAML_to_time(statement.get("AuthnInstant")),
+        contexts=tuple(context for context in response.get_authn_contexts() if context in wanted),
+    )
+
+
+def _first(found: dict[str, list[str]], *names: str) -> str:
+    return next((found[name][0] for name in names if found.get(name)), "")
+
+
+def _subject(found: dict[str, list[str]], response: Any) -> str:
+    """What the provider calls the person for good: an attribute, or a NameID that is not transient; "" if there is neither."""
+    told = _first(found, _SUBJECT) or ("" if _named(response, Names.NAMEID_TRANSIENT) else response.get_nameid())
+    return claims.subject({"subject": told}, "subject") if told else ""
+
+
+def _named(response: Any, form: str) -> str:
+    """The NameID, if it is of that form."""
+    return (response.get_nameid() or "") if response.get_nameid_format() == form else ""
+
+
+def _request(address: str) -> dict[str, Any]:
+    """What the library takes for the request: always our public address, whatever the request says of its host."""
+    to = urlsplit(address)
+    return {
+        "https": "on" if to.scheme == "https" else "off", "http_host": to.netloc, "script_name": to.path,
+        "get_data": {}, "post_data": {},
+    }  # fmt: skip
+
+
+def _settings(provider: Provider, start: str) -> dict[str, Any]:
+    # Names of one label are common within an agency's own network.
+    return {
+        "strict": True,
+        "security": {
+            "wantAssertionsSigned": True, "rejectDeprecatedAlgorithm": True, "allowSingleLabelDomains": True,
+            "wantNameId": False, "wantAttributeStatement": True, "allowRepeatAttributeName": True,
+            "requestedAuthnContext": provider.get("acr", "").split() or False,
+            "signatureAlgorithm": Names.RSA_SHA256, "digestAlgorithm": Names.SHA256,
+        },
+        "sp": {
+            "entityId": f"{start}/metadata/",
+            "assertionConsumerService": {"url": f"{start}/acs/", "binding": Names.BINDING_HTTP_POST},
+        },
+        "idp": {
+            "entityId": provider["entity_id"], "x509cert": provider["certificate"],
+            "singleSignOnService": {"url": provider["sso_url"]},
+        },
+    }  # fmt: skip
