@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from scripts import checks, postgres, setup
+from scripts import advisories, checks, postgres, setup
 
 OUT = setup.ROOT / "build" / "tests"
 COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
@@ -49,6 +49,7 @@ def _all() -> int:
     print(f"\nThe same tests on PostgreSQL:\n{said}", flush=True)
     counts += counted_there
     counts += _coverage()
+    counts["failed"] += advisories.main()
     print(closing(counts))
     return 1 if counts["failed"] else 0
 

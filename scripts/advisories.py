@@ -1,0 +1,105 @@
+"""Compares the locks with known advisories, where their list can be reached: `python -m scripts.advisories`.
+
+It asks OSV (Open Source Vulnerabilities) about every package that a lock pins. A finding fails, unless `advisories.toml` says
+why it does no harm. Where the list cannot be reached it says "not run", which is not the same as that there is nothing.
+"""
+
+import json
+import os
+import re
+import sys
+import tomllib
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from scripts import setup
+
+LIST = "https://api.osv.dev/v1/querybatch"
+"""The list of advisories; MUSTER_ADVISORIES names a mirror of it."""
+ACCEPTED = setup.ROOT / "advisories.toml"
+"""Advisory → why it does no harm here, and until when that holds."""
+PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
+_AT_ONCE, _SECONDS = 500, 30
+
+Package = tuple[str, str, str]
+"""Ecosystem, name, version."""
+
+
+class NotReached(Exception):
+    """The list of advisories cannot be asked."""
+
+
+def main() -> int:
+    """Print what was found; 0 if there is nothing that harms, or if it could not be looked up."""
+    packages = pinned(setup.ROOT)
+    try:
+        found = advisories(packages)
+    except NotReached as error:
+        print(f"advisories: not run ({error})", flush=True)
+        return 0
+    harmful = {name: about for name, about in found.items() if name not in accepted(ACCEPTED)}
+    for name, (_, package, version) in sorted(harmful.items()):
+        print(
+            f"{name}: {package} {version}. Update it (./lock --upgrade), or say in {ACCEPTED.name} why it does no harm."
+        )
+    print(f"advisories: {len(packages)} packages, {len(found)} advisories, {len(harmful)} to act on", flush=True)
+    return 1 if harmful else 0
+
+
+def pinned(folder: Path) -> list[Package]:
+    """Every package that a lock of the folder pins."""
+    python = {
+        ("PyPI", name.lower(), version)
+        for lock in folder.glob("*.lock")
+        for name, version in PINNED.findall(lock.read_text(encoding="utf-8"))
+    }
+    listed = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    npm = {("npm", path.rpartition("node_modules/")[2], about["version"]) for path, about in listed.items() if path}
+    return sorted(python | npm)
+
+
+def advisories(packages: list[Package]) -> dict[str, Package]:
+    """The advisories about these packages. Raises NotReached."""
+    found: dict[str, Package] = {}
+    for start in range(0, len(packages), _AT_ONCE):
+        some = packages[start : start + _AT_ONCE]
+        answers = _asked([_query(package) for package in some])
+        if len(answers) != len(some):
+            raise NotReached("its answer is incomplete")
+        for package, answer in zip(some, answers, strict=True):
+            found |= {advisory["id"]: package for advisory in answer.get("vulns", [])}
+    return found
+
+
+def _query(package: Package) -> dict[str, Any]:
+    ecosystem, name, version = package
+    return {"package": {"ecosystem": ecosystem, "name": name}, "version": version}
+
+
+def _asked(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    address = os.environ.get("MUSTER_ADVISORIES") or LIST
+    request = urllib.request.Request(  # noqa: S310  (the address is ours, or that of who runs this)
+        address, json.dumps({"queries": queries}).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310  (as above)
+            results: list[dict[str, Any]] = json.load(response)["results"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotReached(f"{address}: {error}") from None
+    return results
+
+
+def accepted(file: Path) -> dict[str, str]:
+    """The advisories that do no harm, each with its reason. Raises ValueError where a reason is missing."""
+    if not file.exists():
+        return {}
+    reasons: dict[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))
+    for name, reason in reasons.items():
+        if not isinstance(reason, str) or len(reason) < 20:
+            raise ValueError(f"{file.name}: say in a sentence why {name} does no harm.")
+    return reasons
+
+
+if __name__ == "__main__":
+    sys.exit(main())
