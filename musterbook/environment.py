@@ -36,6 +36,7 @@ VARIABLES = (
     Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy to ask through, as http://proxy.example.org:3128; by default none."),
     Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),
     Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "Whom mails come from."),
+    Variable("MUSTER_ANCHOR_MAIL", "", "An address that gets the heads of the audit trails daily, to check them by."),
     Variable("MUSTER_MAILS_PER_MINUTE", "600", "The pace at which mails leave."),
     Variable("MUSTER_REFUSED_PASSWORDS", "", "A sorted file of passwords that nobody may choose, such as breached ones."),
     Variable("MUSTER_ALERTS_TO", "", "Email addresses that are notified of errors, with commas between; by default none."),

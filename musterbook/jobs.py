@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import Error, close_old_connections, connection
 
 from musterbook import alerts, logfile, memory
-from musterbook.accounts import limits, lockout, outbox, sessions, strangers
+from musterbook.accounts import anchoring, limits, lockout, outbox, sessions, strangers
 from musterbook.directory import ending, kept_files, kept_plans, progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
 
@@ -138,6 +138,7 @@ _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
     outbox.forget_old,
     sessions.forget_old,
     lockout.unlock_due,
+    anchoring.anchor,
     ending.submit_due,
     strangers.tell_repeated,
     limits.forget_old,

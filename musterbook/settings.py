@@ -96,6 +96,7 @@ MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")
 # Mails
 MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
+MUSTER_ANCHOR_MAIL = environment.text("MUSTER_ANCHOR_MAIL")
 MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 
 # The log, and who is notified of what it has

@@ -5,15 +5,19 @@ both. With `--only-database`, tests that need none, or are the same on any, are 
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.db import connection
+from django.db.backends.base.operations import BaseDatabaseOperations
 
-from musterbook.directory import progressing
+from musterbook.directory import anchors, guards, progressing
 from tests import databases
 
-_DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url"}
+_DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url", "database_server"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +43,32 @@ def _needs_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(fixtures & _DATABASE_FIXTURES)
 
 
+@pytest.fixture
+def as_owner(db: None) -> Iterator[None]:
+    """The audit trail is not guarded, as for an attacker who owns the tables and has removed the triggers."""
+    guards.remove()
+    yield
+    if not connection.in_atomic_block:
+        guards.install()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _emptied_as_owner() -> Iterator[None]:
+    """What empties the tables after a test without a transaction removes the triggers first, and the anchors as well."""
+    usual = BaseDatabaseOperations.execute_sql_flush
+
+    def emptied(operations: BaseDatabaseOperations, statements: list[str]) -> None:
+        guards.remove()
+        usual(operations, statements)
+        guards.install()
+        (settings.MUSTER_HOME / anchors.FILE).unlink(missing_ok=True)
+        shutil.rmtree(settings.MUSTER_HOME / anchors.HEADS, ignore_errors=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", emptied)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
@@ -50,6 +80,12 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Ho
     server = os.environ.get("DATABASE_URL", "")
     with databases.template(tmp_path_factory.mktemp("migrated"), server) as home:
         yield home
+
+
+@pytest.fixture
+def database_server() -> str:
+    """The DATABASE_URL of the tests ("" for SQLite), beside which a test makes databases of its own."""
+    return os.environ.get("DATABASE_URL", "")
 
 
 @pytest.fixture

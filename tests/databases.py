@@ -52,9 +52,16 @@ def template(folder: Path, server: str) -> Iterator[Home]:
     """A migrated installation, of which `copied` makes copies; on PostgreSQL it is a database of the server's."""
     with _created(server) as url:
         home = Home(folder, url)
-        done = home.run(sys.executable, "-m", "django", "migrate", "--verbosity", "0")
+        done = home.run(sys.executable, "-m", "django", "migrate", "--verbosity", "0", timeout=300)
         assert done.returncode == 0, done.stderr
         yield home
+
+
+@contextmanager
+def empty(server: str) -> Iterator[str]:
+    """The URL of a new database of the server's without tables ("" for SQLite), gone afterwards."""
+    with _created(server) as url:
+        yield url
 
 
 @contextmanager

@@ -11,9 +11,11 @@ class Accounts(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Has the library tell of each step of a sign-in."""
+        """Has the library tell of each step of a sign-in, and a check of the trail look at tokens too."""
         from allauth.account.signals import authentication_step_completed
 
-        from musterbook.accounts import again
+        from musterbook.accounts import again, tokens
+        from musterbook.directory import plausible
 
+        plausible.ALSO[:] = [tokens.untold]
         authentication_step_completed.connect(again.signed_in, dispatch_uid="musterbook.accounts.again")

@@ -7,9 +7,13 @@ from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
 from django.http import HttpRequest
 
+from musterbook import log_lines
 from musterbook.accounts.models import Account, Token
 from musterbook.directory.models import Agency
 from musterbook.directory.trail import Act
+
+SESSION = "session"
+"""Under which name a session keeps what the trail calls it by: made by chance, it leads to no session."""
 
 
 def agency(request: HttpRequest) -> Agency:
@@ -34,7 +38,9 @@ def api_act(request: HttpRequest, token: Token | None) -> Act:
 
 
 def _act(request: HttpRequest, actor: str, through: str, agent: str) -> Act:
-    return Act(datetime.now(UTC), actor, through, get_adapter().get_client_ip(request), agent)
+    session = request.session.get(SESSION, "") if hasattr(request, "session") else ""
+    number = log_lines.number().removeprefix("-")
+    return Act(datetime.now(UTC), actor, through, get_adapter().get_client_ip(request), agent, session, number)
 
 
 def _program(request: HttpRequest) -> str:

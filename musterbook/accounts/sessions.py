@@ -1,6 +1,7 @@
 """Sessions: when one began and was last used, when it is over, which of them a user has, and how they end."""
 
 import re
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def begin(request: HttpRequest) -> None:
     request.session.pop(_LEFT, None)
     request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     request.session[BEGAN] = request.session[SEEN] = time.time()
+    request.session[requests.SESSION] = secrets.token_hex(8)
 
 
 def why_over(session: Mapping[str, Any], agency: Agency, now: float) -> str:

@@ -1,6 +1,7 @@
 """Tokens: what programs of an agency sign in with. Each may do what it was made for, as far as its maker may do it now."""
 
 import hashlib
+import json
 import re
 import secrets
 from collections.abc import Collection
@@ -13,8 +14,8 @@ from musterbook.accounts import kinds
 from musterbook.accounts.models import Token
 from musterbook.core.keys import fold
 from musterbook.core.policy import Operator
-from musterbook.directory import locks, permissions, trail, vocabularies
-from musterbook.directory.models import Agency, User
+from musterbook.directory import locks, permissions, plausible, trail, vocabularies
+from musterbook.directory.models import Agency, Event, Passage, User
 from musterbook.directory.trail import Act
 from musterbook.directory.vocabularies import NotAllowed, Unfit
 
@@ -184,3 +185,30 @@ def refused(agency: Agency, token: Token | None, act: Act, why: str) -> None:
     told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
     about = token.maker if token else None
     trail.tell(agency, act, kinds.TOKEN_REFUSED, about, told, outcome=kinds.FAILED)
+
+
+def untold(agency: Agency) -> str:
+    """What is wrong with the tokens by the trail (`plausible`): made, widened or made good again past it; "" for nothing."""
+    made, revoked = set[tuple[object, ...]](), set[tuple[int | None, str]]()
+    # Each is told alone, so its passage has one event; passages are found by their kind.
+    told_of = Passage.objects.filter(agency=agency, kind__in=(kinds.TOKEN_MADE, kinds.TOKEN_REVOKED))
+    events = Event.objects.filter(agency=agency, pk__in=told_of.values("first"))
+    for kind, at, maker, changes in events.values_list("kind", "at", "subject", "changes").iterator():
+        told = json.loads(changes)
+        if kind == kinds.TOKEN_MADE:
+            made.add((at, maker, told["token"][1], told["permissions"][1], told["expires"][1]))
+        else:
+            revoked.add((maker, told["token"][0]))
+    tokens = Token.objects.filter(agency=agency).order_by("pk")
+    false = [
+        token.name
+        for token in tokens
+        if _as_told(token) not in made or (not token.revoked_at and (token.maker_id, _called(token)) in revoked)
+    ]
+    return f"the trail does not tell of these API tokens as they are: {plausible.listed(false)}" if false else ""
+
+
+def _as_told(token: Token) -> tuple[object, ...]:
+    """What the event tells with which the token was made."""
+    expires = token.expires_at.isoformat(timespec="seconds")
+    return token.made_at, token.maker_id, _called(token), ", ".join(token.permissions), expires

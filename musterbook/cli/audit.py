@@ -1,5 +1,6 @@
 """`muster audit`: the audit trail, and whether it is whole."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -57,21 +58,70 @@ def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None
     return at + timedelta(days=1) if whole_day and only_day else at
 
 
+_AGENCY = Annotated[str, typer.Option("--agency", metavar="SLUG", help="Only that agency, by its slug.")]
+
+
 @app.command()
-def verify() -> None:
-    """Read every agency's trail whole, and say whether an event was changed, removed or slipped in.
+def verify(
+    agency: _AGENCY = "",
+    expect: Annotated[
+        list[str] | None,
+        typer.Option("--expect", metavar="HEAD", help="A head that you noted, as LINKS:DIGEST or DIGEST; repeatable."),
+    ] = None,
+) -> None:
+    """Read every agency's trail whole, and say whether anything was changed, removed or added past Musterbook.
 
-    Exit status: 0 all are whole; 1 one is not.
+    It is compared with its seals, with the anchors in MUSTER_HOME, and with the heads that you expect: one that
+    `muster audit head` has shown, or a line that was sent elsewhere. Exit status: 0 all are whole; 1 one is not.
 
-    Example: muster audit verify
+    Example: muster audit verify --agency springfield-pd --expect 1204:9f2c…
     """
     with opened():
         from musterbook.directory import installation
 
-        findings = installation.trails()
+        slug = _the_agency(agency, needed=bool(expect))
+        findings = installation.trails(slug, [_expected(text) for text in expect or ()])
         for finding in findings:
             told = f"not whole: {finding.wrong}" if finding.wrong else "whole"
             write([f"{finding.agency}: {told} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
         if any(finding.wrong for finding in findings):
             say(shown("Compare with a backup from before: `muster restore` brings one back."))
             raise typer.Exit(Exit.SOME_ERRORED)
+
+
+@app.command()
+def head(agency: _AGENCY = "") -> None:
+    """Show the head of each agency's trail, to note it elsewhere: `muster audit verify --expect` takes it.
+
+    Example: muster audit head --agency springfield-pd
+    """
+    with opened():
+        from musterbook.directory import models, seals
+
+        slug = _the_agency(agency, needed=False)
+        found = models.Agency.objects.order_by("slug")
+        for one in found.filter(slug=slug) if slug else found:
+            links, digest = seals.end(one)
+            write([f"{one.slug} {links}:{digest}\n".encode()])
+
+
+def _the_agency(slug: str, *, needed: bool) -> str:
+    """The slug, of an agency that there is; "" for all. `needed`: where there is only one, that one."""
+    from musterbook.directory import agencies, models
+
+    if slug:
+        return agencies.find(slug).slug
+    slugs = list(models.Agency.objects.values_list("slug", flat=True)[:2]) if needed else []
+    if len(slugs) > 1:
+        raise WrongCall("Name the agency whose head you expect: `muster audit verify --agency SLUG --expect HEAD`.")
+    return slugs[0] if slugs else ""
+
+
+def _expected(text: str) -> tuple[int, str]:
+    """The number of links, 0 for any, and the digest of an expected head."""
+    found = re.fullmatch(r"(?:([1-9][0-9]{0,17}):)?([0-9a-f]{64})", text.strip().lower())
+    if found is None:
+        raise WrongCall(
+            f"--expect is “{text}”, which is no head. Write it as `muster audit head` shows it: LINKS:DIGEST."
+        )
+    return int(found[1] or 0), found[2]

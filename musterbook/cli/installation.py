@@ -1,7 +1,7 @@
 """`muster migrate`, `doctor`, `backup` and `restore`: the installation looked after."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -15,18 +15,38 @@ if TYPE_CHECKING:
 _LONGEST = 1000
 
 
-def migrate() -> None:
+def migrate(
+    app_role: Annotated[
+        str,
+        typer.Option(
+            "--app-role",
+            metavar="NAME",
+            help="On PostgreSQL: let that role run Musterbook, and only add to the audit trail.",
+        ),
+    ] = "",
+) -> None:
     """Bring the database up to date. The embedded one does that by itself.
 
-    Example: muster migrate
+    Example: muster migrate --app-role muster_app
     """
     with opened(migrated=False):
-        from musterbook.directory import installation
+        from musterbook.directory import frames, guards, installation
 
+        if app_role and not frames.on_postgres():
+            raise WrongCall("--app-role is for PostgreSQL: the embedded database has no roles.")
         made = installation.migrate()
+        if app_role:
+            _grant(guards, app_role)
         console().print(
             f"{len(made)} changes made; the database is up to date." if made else "The database is up to date."
         )
+
+
+def _grant(guards: Any, role: str) -> None:
+    try:
+        guards.grant(role)
+    except guards.UnknownRole:
+        raise WrongCall(f"PostgreSQL has no role {role}. Make it first: createuser --pwprompt {role}") from None
 
 
 def doctor() -> None:

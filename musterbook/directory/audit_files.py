@@ -14,6 +14,7 @@ _FEW = 2_000
 _EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
 HEADINGS = (
     "AT", "KIND", "EXTERNAL_ID", "ACTOR", "THROUGH", "ADDRESS", "PROGRAM", "IMPORT", "ROW", "OUTCOME", "CHANGES",
+    "SESSION", "REQUEST",
 )  # fmt: skip
 """The columns of the trail as it is given out; ACTOR is "" for the system, CHANGES is JSON text."""
 
@@ -100,7 +101,8 @@ def _few(agency: models.Agency, ids: list[int]) -> pl.DataFrame:
 def _part(condition: str, parameters: Values, most: int) -> pl.DataFrame:
     columns = (
         f"e.id, {_at()}, e.kind, e.subject_external_id, e.actor, e.through, e.address, e.agent,"
-        " coalesce(i.number, ''), coalesce(CAST(e.row AS text), ''), e.outcome, e.changes"
+        " coalesce(i.number, ''), coalesce(CAST(e.row AS text), ''), e.outcome, e.changes,"
+        " e.session, e.request"
     )
     sql = (
         f"SELECT {columns} FROM {_EVENTS} e LEFT JOIN {frames.table(models.Import)} i ON i.id = e.of_id"

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 from musterbook import __version__, home, keys, rotation
-from musterbook.directory import backup_encryption, backup_seal, frames, installation
+from musterbook.directory import anchors, backup_encryption, backup_seal, frames, installation
 from musterbook.directory.backup_encryption import Lock, Opener
 
 _MANIFEST, _SQLITE, _POSTGRES = "manifest.json", "database.sqlite3", "database.dump"
@@ -129,6 +129,7 @@ def restore(path: Path, *, replace: bool = False, opener: Opener | None = None, 
             _take_over(unpacked.secret)
         _put_files_back(work)
     installation.migrate()
+    anchors.restored(datetime.now(UTC))
     return manifest
 
 

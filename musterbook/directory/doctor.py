@@ -14,7 +14,19 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from musterbook import __version__, alerts, home, keys, logfile, outside, refused, turns
-from musterbook.directory import frames, imports, installation, locks, models, progressing, sealed, search, sign_on_file
+from musterbook.directory import (
+    anchors,
+    frames,
+    guards,
+    imports,
+    installation,
+    locks,
+    models,
+    progressing,
+    sealed,
+    search,
+    sign_on_file,
+)
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -41,7 +53,7 @@ def findings() -> Iterator[Finding]:
     yield database
     if not database.remedy:
         looked: tuple[Callable[[], Finding], ...] = (
-            _connections, _migrations, _imports, _trails, _searches, _keys, _providers,
+            _connections, _migrations, _imports, _trails, _guards, _anchors, _searches, _keys, _providers,
         )  # fmt: skip
         for look in looked:
             found = look()
@@ -245,7 +257,7 @@ def _trails() -> Finding:
     found = installation.trails()
     broken = [f"{finding.agency}: {finding.wrong}" for finding in found if finding.wrong]
     if broken:
-        remedy = "Find out who can write to the database; compare with a backup from before."
+        remedy = "Find out who can write to the database; compare with a backup from before (docs/how-to/audit.md)."
         return Finding("audit trail", "; ".join(broken), remedy)
     return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")
 
@@ -263,6 +275,25 @@ def _providers() -> Finding:
         )
         return Finding("single sign-on", " ".join(refused), remedy)
     return Finding("single sign-on", "this installation may ask each provider")
+
+
+def _guards() -> Finding:
+    lacking = guards.lacking()
+    if lacking:
+        told = f"nothing refuses changes of {', '.join(lacking)}"
+        return Finding("audit guards", told, "Find out who removed the triggers, then run: muster migrate")
+    also = ", and Musterbook's role cannot change that"
+    if guards.own():
+        also = "; Musterbook's role owns it (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
+    return Finding("audit guards", f"the database refuses changes of the audit trail{also}")
+
+
+def _anchors() -> Finding:
+    late = anchors.unwritten(datetime.now(UTC))
+    if late:
+        told = f"none was written for two days, or lines were removed, for {', '.join(late)}"
+        return Finding("audit anchors", told, "Run `muster serve`, or `muster worker` beside it.")
+    return Finding("audit anchors", f"up to date, in {settings.MUSTER_HOME / anchors.FILE}")
 
 
 def _searches() -> Finding:

@@ -1,7 +1,7 @@
 """The installation's database: made and brought up to date, and whether it is, found out in a moment."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from musterbook import home
-from musterbook.directory import frames, trail
+from musterbook.directory import anchors, frames, trail
 from musterbook.directory.models import Agency, User
 
 
@@ -108,6 +108,25 @@ def is_new() -> bool:
     return not User.objects.exists()
 
 
-def trails() -> list[trail.Finding]:
-    """What reading every agency's audit trail whole comes to, by agency."""
-    return [trail.verify(agency) for agency in Agency.objects.order_by("slug")]
+def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[trail.Finding]:
+    """What reading every agency's audit trail whole comes to, by agency, or that of one.
+
+    `expected`: heads that somebody noted, each as a number of links (0: any) and a digest; the one agency must have them.
+    """
+    known = anchors.known()
+    agencies = Agency.objects.order_by("slug")
+    found = []
+    for agency in agencies.filter(slug=slug) if slug else agencies:
+        wanted = tuple(anchors.Anchor(agency.pk, agency.slug, links, head) for links, head in expected)
+        also = {agency.pk: (*known.anchors.get(agency.pk, ()), *wanted)}
+        found.append(trail.verify(agency, anchors.Known(also, known.wrong)))
+    return found if slug else found + _gone(known, set(agencies.values_list("pk", flat=True)))
+
+
+def _gone(known: anchors.Known, there: set[int]) -> list[trail.Finding]:
+    """The agencies that anchors know, and that are not there any more."""
+    return [
+        trail.Finding(anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it")
+        for agency, (anchor, *_) in sorted(known.anchors.items())
+        if agency not in there and anchor.links
+    ]

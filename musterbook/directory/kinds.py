@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-VIEWED, EXPORTED, CHECKED = "audit.viewed", "audit.exported", "audit.checked"
+VIEWED, EXPORTED, CHECKED, KEYED = "audit.viewed", "audit.exported", "audit.checked", "audit.keyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ KINDS: dict[str, Kind] = {
             (VIEWED, "Trail viewed", "The audit trail was viewed"),
             (EXPORTED, "Trail exported", "The audit trail was exported"),
             (CHECKED, "Trail checked", "The audit trail was checked for alterations"),
+            (KEYED, "Trail sealed by a key", "The audit trail began to be sealed by a secret key"),
         ),
         *_group(
             "Refusals",

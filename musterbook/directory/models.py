@@ -310,6 +310,10 @@ class Event(models.Model):
     """The program that the actor used, as it calls itself."""
     outcome = models.CharField(max_length=10, default="", db_default="")
     """ "" for what was done, else `refused` or `failed`."""
+    session = models.CharField(max_length=16, default="", db_default="")
+    """The session on a page in which it was done, by a name made by chance: the same for all events of one session (AU-3)."""
+    request = models.CharField(max_length=40, default="", db_default="")
+    """The number of the request, as the log has it."""
 
 
 class TrailLink(models.Model):
@@ -320,6 +324,8 @@ class TrailLink(models.Model):
     first = models.PositiveBigIntegerField()
     last = models.PositiveBigIntegerField()
     digest = models.CharField(max_length=64)
+    key = models.CharField(max_length=16, default="", db_default="")
+    """The name of the secret key that sealed it (`seals`); "" for a link from before trails had keys."""
 
     class Meta:
         constraints = [
@@ -359,11 +365,17 @@ class Passage(models.Model):
 
 
 class TrailEnd(models.Model):
-    """Where an agency's trail ends: how many links it has, and the digest of the last; without it a lost end is not missed."""
+    """A head of an agency's trail: how many links it had, and the digest of the last.
 
-    agency = models.OneToOneField(Agency, DO_NOTHING, related_name="+", primary_key=True)
+    Each link adds one, so the end is the one with the most links, and no row of the trail is ever changed.
+    """
+
+    agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
     links = models.PositiveBigIntegerField()
     digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "links"], name="trail_end_once")]
 
 
 class Mail(models.Model):

@@ -1,9 +1,16 @@
-"""How the trail is sealed: the text of an event, and the digest that covers it and all before it."""
+"""How the trail is sealed: the text of an event, and the digest of a link that covers its events and all links before.
+
+Digests are HMAC-SHA256 by a key that is not in the database (`musterbook.keys`), so nobody who can write to the database alone
+can make one. Links from before trails had keys have plain SHA-256; the first keyed link covers the last of them.
+"""
 
 import hashlib
+import hmac
+from typing import Protocol
 
 import polars as pl
 
+from musterbook import keys
 from musterbook.directory import models
 
 SEALED = {
@@ -25,30 +32,77 @@ SEALED = {
 ALSO = {"agent": pl.String, "outcome": pl.String}
 """Columns that most events leave empty: sealed where they are not."""
 
+LATER = {"session": pl.String, "request": pl.String}
+"""Columns that older events lack: sealed, after ALSO, where they are not empty."""
+
 START = "0" * 64
-"""What stands for the digest before the first link."""
+"""What replaces the digest before the first link."""
+
+_PURPOSE = "audit trail"
+
+
+class Digest(Protocol):
+    """What computes the digest of a link."""
+
+    def update(self, data: bytes, /) -> None:
+        """Adds bytes that the digest covers."""
+
+    def hexdigest(self) -> str:
+        """Gives the digest of all that was added."""
 
 
 def end(agency: models.Agency) -> tuple[int, str]:
     """How many links the agency's trail has, by its end, and the digest of the last."""
-    return models.TrailEnd.objects.filter(agency=agency).values_list("links", "digest").first() or (0, START)
+    ends = models.TrailEnd.objects.filter(agency=agency).order_by("-links")
+    return ends.values_list("links", "digest").first() or (0, START)
+
+
+def ring() -> dict[str, bytes]:
+    """The keys that seal trails, by name: the current one first, then those that only verify what they sealed."""
+    return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
+
+
+def begin(before: str, key: bytes | None) -> Digest:
+    """Begins the digest of the link after that digest. `key`: None for a link from before trails had keys."""
+    if key is None:
+        return hashlib.sha256(before.encode())
+    return hmac.new(key, f"{before}\n".encode(), "sha256")
+
+
+def finish(digest: Digest, link: models.TrailLink) -> str:
+    """Completes the digest of a link whose events were added; if a key seals it, it covers the link's own columns too."""
+    if link.key:
+        facts = (link.key, link.agency_id, link.number, link.first, link.last)
+        digest.update("\x1f".join(map(str, facts)).encode())
+    return digest.hexdigest()
 
 
 def lines(events: pl.DataFrame) -> pl.Series:
-    """The text of each event that its link seals: fields parted by U+001F.
+    """The text of each event that its link seals: fields separated by U+001F.
 
     No field holds that character or a line feed (rule C1), so no two different trails have one text.
     """
     fields = [pl.col(name).cast(pl.String).fill_null("") for name in SEALED]
     line = pl.concat_str(fields, separator="\x1f")
     if "agent" in events.columns:
-        also = pl.concat_str(pl.lit(""), *ALSO, separator="\x1f")
-        empty = pl.all_horizontal(pl.col(name) == "" for name in ALSO)
-        line = pl.concat_str(line, pl.when(empty).then(pl.lit("")).otherwise(also))
+        empty, later = _empty(ALSO), _empty(LATER)
+        line = pl.concat_str(
+            line,
+            pl.when(empty & later).then(pl.lit("")).otherwise(_more(ALSO)),
+            pl.when(later).then(pl.lit("")).otherwise(_more(LATER)),
+        )
     return events.select(line).to_series()
 
 
-def add(digest: "hashlib._Hash", events: pl.DataFrame) -> None:
-    """Adds events to a link's SHA-256, each ended by a line feed."""
+def _empty(columns: dict[str, type[pl.String]]) -> pl.Expr:
+    return pl.all_horizontal(pl.col(name) == "" for name in columns)
+
+
+def _more(columns: dict[str, type[pl.String]]) -> pl.Expr:
+    return pl.concat_str(pl.lit(""), *columns, separator="\x1f")
+
+
+def add(digest: Digest, events: pl.DataFrame) -> None:
+    """Adds events to a link's digest, each ended by a line feed."""
     for text in (lines(events).str.join("\n").item(), "\n"):
         digest.update(text.encode())

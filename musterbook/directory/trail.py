@@ -1,6 +1,5 @@
 """The audit trail: events, appended in links that seal each other, so that a change or a removal is found."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from functools import partial
 import polars as pl
 from django.db import transaction
 
-from musterbook.directory import frames, locks, models, passages, seals
+from musterbook.directory import anchors, frames, kinds, locks, models, passages, seals
 from musterbook.directory.beside import Beside, ahead
 from musterbook.directory.verifying import Finding as Finding  # noqa: PLC0414  (who tells the trail also asks after it)
 from musterbook.directory.verifying import verify as verify  # noqa: PLC0414  (the same)
@@ -24,13 +23,18 @@ REFUSED, FORBIDDEN = "act.refused", "refused"
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, when, through what (cli, page, api, scim, folder, system), from which address, by which program."""
+    """Who does something, when, through what (cli, page, api, scim, folder, system), from which address, by which program.
+
+    `session`: what the trail calls the session of a page; `request`: the request's number in the log.
+    """
 
     at: datetime
     actor: str
     through: str
     address: str = ""
     agent: str = ""
+    session: str = ""
+    request: str = ""
 
 
 def tell(
@@ -58,13 +62,26 @@ def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> N
     tell(agency, act, "import.file-refused", changes={"file": ("", name), "reason": ("", why)}, outcome=FORBIDDEN)
 
 
+def key_old(at: datetime) -> None:
+    """Begins to seal by a key each trail from before trails had keys: by an event, whose link covers all of the old trail.
+
+    A trail that an anchor knows had a key before: what lacks one now was put in its place, and is left to be found.
+    """
+    known = anchors.known().anchors
+    for agency in models.Agency.objects.exclude(pk__in=known):
+        last = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
+        if last is not None and not last.key:
+            tell(agency, Act(at, "", "system"), kinds.KEYED)
+
+
 def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
     """Appends one link of events, in parts. The caller holds the agency's lock, in the transaction of what the events tell.
 
     `happened`: `kind`, `subject_id`, `subject_external_id`, `row`, `changes` (JSON text); `of`: the import's id.
     """
     links, before = seals.end(agency)
-    digest = hashlib.sha256(before.encode())
+    name, key = next(iter(seals.ring().items()))
+    digest = seals.begin(before, key)
     written: list[pl.DataFrame] = []
     for part in ahead(happened):
         if part.is_empty():
@@ -75,19 +92,25 @@ def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *,
         sealed.result()
         written.append(passages.runs(events))
     if written:
-        number, sealed_as = links + 1, digest.hexdigest()
         first, last = written[0]["first"][0], written[-1]["last"][-1]
-        models.TrailLink.objects.create(agency=agency, number=number, first=first, last=last, digest=sealed_as)
+        link = models.TrailLink(agency=agency, number=links + 1, first=first, last=last, key=name)
+        link.digest = seals.finish(digest, link)
+        link.save(force_insert=True)
         passages.write(agency, written)
-        models.TrailEnd.objects.update_or_create(agency=agency, defaults={"links": number, "digest": sealed_as})
+        models.TrailEnd.objects.create(agency=agency, links=link.number, digest=link.digest)
+        transaction.on_commit(partial(anchors.note, agency, link.number, before, link.digest), robust=True)
 
 
 def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
     columns = seals.SEALED
-    if act.agent or "outcome" in happened.columns:
-        columns = seals.SEALED | seals.ALSO
-        outcome = pl.col("outcome") if "outcome" in happened.columns else pl.lit("")
-        happened = happened.with_columns(outcome=outcome, agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]))
+    if act.agent or act.session or act.request or "outcome" in happened.columns:
+        columns = seals.SEALED | seals.ALSO | seals.LATER
+        happened = happened.with_columns(
+            outcome=pl.col("outcome") if "outcome" in happened.columns else pl.lit(""),
+            agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]),
+            session=pl.lit(act.session),
+            request=pl.lit(act.request),
+        )
     return happened.with_columns(
         id=frames.new_ids(models.Event, happened.height),
         agency_id=pl.lit(agency.pk, pl.Int64),

@@ -1,13 +1,14 @@
 """Whether a trail still is what was sealed: read from its beginning to its end, in one go or in steps."""
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
+from django.db.models import Exists, OuterRef
 
-from musterbook.directory import frames, models, passages, seals
+from musterbook.directory import anchors, frames, kinds, models, passages, plausible, seals
+from musterbook.directory.anchors import Known
 
 _PART = 100_000
 _LINKS = 5_000
@@ -18,7 +19,7 @@ BEFORE_ALL = -(2**63)
 class Finding:
     """What a check of an agency's trail came to: its links and events, and what is wrong ("" for nothing).
 
-    `digest` covers all that was checked: written down elsewhere, it shows later whether that still stands.
+    `digest` covers all that was checked: noted elsewhere, it shows later whether that still is so (`--expect`).
     """
 
     agency: str
@@ -30,27 +31,29 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a check has come: so many links and events, the last event, and the digest there."""
+    """How far a check has come: so many links and events, the last event, the digest there, and the names of the keys so far."""
 
     links: int = 0
     events: int = 0
     last: int = BEFORE_ALL
     digest: str = seals.START
+    keys: tuple[str, ...] = ()
 
 
-def verify(agency: models.Agency) -> Finding:
-    """Reads the agency's whole trail and compares it with its seals and its end.
+def verify(agency: models.Agency, known: Known | None = None) -> Finding:
+    """Reads the agency's whole trail and compares it with its seals, its end, the anchors and what it should tell of.
 
-    Found is any event that was changed, removed or inserted, any link or passage, and a lost end. Not found is a trail that
-    was forged whole, seals and all, by one who may write to the database: for that, compare `digest` with one noted before.
+    `known`: the anchors; None: reads them. `docs/explanation/security.md` lists what is found, and what is not.
     """
     found: Progress | Finding = Progress()
     while isinstance(found, Progress):
-        found = step(agency, found, lambda: False)
+        found = step(agency, found, lambda: False, known)
     return found
 
 
-def step(agency: models.Agency, so_far: Progress, enough: Callable[[], bool]) -> Progress | Finding:
+def step(
+    agency: models.Agency, so_far: Progress, enough: Callable[[], bool], known: Known | None = None
+) -> Progress | Finding:
     """Goes on with a check until it is done, or `enough` says so, which is asked every now and then."""
     while True:
         end = seals.end(agency)
@@ -60,10 +63,24 @@ def step(agency: models.Agency, so_far: Progress, enough: Callable[[], bool]) ->
                 return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
             if enough():
                 return so_far
-        wrong = _wrong_end(agency, end, so_far)
+        wrong = _wrong_end(agency, end, so_far) or _wrong_outside(agency, so_far, known) or plausible.wrong(agency)
         # What was appended meanwhile is not wrong: look again.
         if not wrong or end == seals.end(agency):
             return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
+
+
+def _wrong_outside(agency: models.Agency, found: Progress, known: Known | None) -> str:
+    """What the anchors know that the trail has not."""
+    known = anchors.known(agency) if known is None else known
+    for anchor in known.anchors.get(agency.pk, ()):
+        if anchor.links > found.links:
+            return f"the trail has {found.links} links, and {anchor.said} knows {anchor.links}: its end was removed"
+        if not anchors.has(agency.pk, anchor):
+            which = f"link {anchor.links}" if anchor.links else "no link"
+            return (
+                f"{which} is {'not ' if anchor.links else ''}the one that {anchor.said} knows: the trail was made anew"
+            )
+    return known.wrong
 
 
 def _batches(agency: models.Agency, after: int) -> Iterator[list[models.TrailLink]]:
@@ -83,14 +100,35 @@ def _wrong_end(agency: models.Agency, end: tuple[int, str], found: Progress) -> 
         return "events that nothing seals stand after the last link"
     if models.Passage.objects.filter(agency=agency, first__gt=found.last).exists():
         return "passages that have no events stand after the last link"
-    return ""
+    if found.keys[-1:] == ("",):
+        return (
+            f"no key seals the last links, up to link {found.links}, though this version seals every trail with a key"
+        )
+    return _wrong_heads(agency)
+
+
+def _wrong_heads(agency: models.Agency) -> str:
+    """What is wrong with the heads that came before the end: each is a link, and each link that a key seals has one."""
+    heads = models.TrailEnd.objects.filter(agency=agency, links=OuterRef("number"), digest=OuterRef("digest"))
+    links = models.TrailLink.objects.filter(agency=agency, number=OuterRef("links"), digest=OuterRef("digest"))
+    headless = models.TrailLink.objects.filter(~Exists(heads), agency=agency).exclude(key="")
+    without = models.TrailEnd.objects.filter(~Exists(links), agency=agency)
+    return "heads that came before the end were changed or removed" if headless.exists() or without.exists() else ""
+
+
+def _wrong_place(link: models.TrailLink, so_far: Progress) -> str:
+    return "" if link.number == so_far.links + 1 else f"link {so_far.links + 1} is missing"
+
+
+def _named(key: str) -> str:
+    return f"the key {key}" if key else "no key"
 
 
 class _Check:
     """Some links that follow each other, their events and their passages."""
 
     def __init__(self, agency: models.Agency, so_far: Progress) -> None:
-        self._agency, self._so_far = agency, so_far
+        self._agency, self._so_far, self._ring = agency, so_far, seals.ring()
         self._ids: list[int] = []
         self._lines: list[str] = []
         self._runs: list[pl.DataFrame] = []
@@ -102,17 +140,46 @@ class _Check:
         self._parts = self._read(so_far.last, until)
         self._starts = pl.Series([link.first for link in links], dtype=pl.Int64)
         for link in links:
-            number = so_far.links + 1
-            if link.number != number:
-                return so_far, f"link {number} is missing"
-            following = self._following()
-            if following is not None and following < link.first:
-                return so_far, f"events that nothing seals stand before link {number}"
-            events, digest = self._digest(so_far.digest, link.last)
-            if digest != link.digest:
-                return so_far, f"the events of link {number} are not those that were sealed"
-            so_far = Progress(number, so_far.events + events, link.last, digest)
+            wrong = _wrong_place(link, so_far) or self._wrong_key(link, so_far) or self._wrong_start(link)
+            if wrong:
+                return so_far, wrong
+            found = self._sealed(so_far, link)
+            if found is None:
+                return so_far, f"the events of link {link.number} are not those that were sealed"
+            so_far = found
         return so_far, self._wrong_passages(links, until)
+
+    def _wrong_key(self, link: models.TrailLink, so_far: Progress) -> str:
+        """What is wrong with the key that a link names: a key takes over from another once, and never gives way to none."""
+        if so_far.keys[-1:] == (link.key,):
+            return ""
+        if link.key not in self._ring and link.key:
+            return f"link {link.number} names the key {link.key}, which this installation does not have"
+        if so_far.keys == ("",) and not self._begins_keys(link):
+            return f"link {link.number} is not the one with which keys began, and the links before it have none"
+        if link.key in so_far.keys or (so_far.keys and not link.key):
+            return f"link {link.number} is sealed by {_named(link.key)}, which another key had replaced before"
+        return ""
+
+    def _begins_keys(self, link: models.TrailLink) -> bool:
+        """Whether the link is the one event with which `trail.key_old` begins to seal a trail by a key."""
+        return self._following() == link.last and f"\x1f{kinds.KEYED}\x1f" in self._lines[self._at]
+
+    def _wrong_start(self, link: models.TrailLink) -> str:
+        following = self._following()
+        if following is not None and following < link.first:
+            return f"events that nothing seals stand before link {link.number}"
+        return ""
+
+    def _sealed(self, so_far: Progress, link: models.TrailLink) -> Progress | None:
+        """How far the check is after this link; None if its events, or its own columns, are not as they were sealed."""
+        digest = seals.begin(so_far.digest, self._ring[link.key] if link.key else None)
+        first = self._following()
+        events, last = self._add(digest, link.last)
+        if (first, last) != (link.first, link.last) or seals.finish(digest, link) != link.digest:
+            return None
+        keys = so_far.keys if so_far.keys[-1:] == (link.key,) else (*so_far.keys, link.key)
+        return Progress(link.number, so_far.events + events, link.last, link.digest, keys)
 
     def _following(self) -> int | None:
         """The id of the next event that has not been looked at."""
@@ -125,15 +192,15 @@ class _Check:
             self._runs.append(passages.runs(part.with_columns(link), "link"))
         return self._ids[self._at]
 
-    def _digest(self, before: str, last: int) -> tuple[int, str]:
-        """How many events there are up to that one, and their digest."""
-        digest, events = hashlib.sha256(before.encode()), 0
+    def _add(self, digest: seals.Digest, last: int) -> tuple[int, int | None]:
+        """Adds the events up to that one; gives how many there are, and the last of them."""
+        events, found = 0, None
         while (following := self._following()) is not None and following <= last:
             end = bisect_right(self._ids, last, self._at)
             digest.update("".join(f"{line}\n" for line in self._lines[self._at : end]).encode())
-            events += end - self._at
+            events, found = events + end - self._at, self._ids[end - 1]
             self._at = end
-        return events, digest.hexdigest()
+        return events, found
 
     def _wrong_passages(self, links: list[models.TrailLink], until: int) -> str:
         """What is wrong with the passages of these links, whose events are as they were sealed."""
@@ -143,7 +210,7 @@ class _Check:
         return f"the passages of links {links[0].number} to {links[-1].number} are not those of their events"
 
     def _read(self, after: int, until: int) -> Iterator[pl.DataFrame]:
-        columns = seals.SEALED | seals.ALSO
+        columns = seals.SEALED | seals.ALSO | seals.LATER
         listed = ", ".join(passages.at() if name == "at" else f'"{name}"' for name in columns)
         sql = (
             f"SELECT {listed} FROM {frames.table(models.Event)}"

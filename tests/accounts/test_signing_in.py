@@ -153,6 +153,7 @@ def test_the_trail_of_all_this_verifies(springfield: Springfield) -> None:
     assert (found.wrong, found.events) == ("", 3 + 2 + 5 + 1 + 1)
 
 
+@pytest.mark.usefixtures("as_owner")
 @pytest.mark.parametrize("column", ["agent", "outcome"])
 def test_a_changed_program_or_outcome_is_found(springfield: Springfield, column: str) -> None:
     springfield.registered(2)

@@ -49,6 +49,7 @@ def test_a_wrong_call_is_told(springfield: Muster, options: tuple[str, ...]) -> 
     assert done.err
 
 
+@pytest.mark.usefixtures("as_owner")
 def test_a_trail_that_was_changed_is_found(springfield: Muster) -> None:
     springfield.imported(row("ann"))
     assert springfield("audit", "verify").text == "springfield-pd: whole (events: 2, links: 2)\n"

@@ -110,6 +110,7 @@ def test_pages_do_not_shift_while_events_are_added() -> None:
     assert audit.page(made, Wanted(), place).events == second.events
 
 
+@pytest.mark.usefixtures("as_owner")
 def test_events_of_two_agencies_that_were_written_at_once_stay_apart() -> None:
     made, other = springfield(), agency("shelbyville")
     applied(other, people(1))

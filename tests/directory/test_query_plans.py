@@ -15,7 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from musterbook.core import intake
 from musterbook.core.policy import Mode
-from musterbook.directory import frames, models, orders, queries, users
+from musterbook.directory import frames, guards, models, orders, queries, users
 from musterbook.directory.filters import Wanted
 from tests.directory.cast import NOW, agency, file, people
 
@@ -93,7 +93,9 @@ _WORDS: tuple[Any, ...] = (models.Role, models.Rank, models.Group)
 def _empty() -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            guards.remove()
             cursor.execute("TRUNCATE directory_agency CASCADE")
+            guards.install()
             return
         cursor.execute("PRAGMA foreign_keys = OFF")
         for model in (models.SearchChunk, models.User, *_WORDS, models.Agency):

@@ -13,7 +13,7 @@ from musterbook.directory.imports import Options
 from musterbook.directory.trail import Act
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("as_owner")]
 
 
 def three_links() -> models.Agency:

@@ -249,6 +249,7 @@ def test_another_agency_s_events_and_users_are_not_found(auditor: Client) -> Non
     assert "Shelby" not in said(auditor.get(PAGE))
 
 
+@pytest.mark.usefixtures("as_owner")
 def test_what_is_told_stays_text(auditor: Client) -> None:
     happens("user.updated", 2, changes={EVIL: (EVIL, EVIL)})
     models.Event.objects.filter(kind="user.updated").update(agent=EVIL, address=EVIL[:60], actor=EVIL, kind=EVIL[:40])
@@ -268,6 +269,7 @@ def test_the_trail_is_checked_and_that_is_told(auditor: Client) -> None:
     assert digest in told
 
 
+@pytest.mark.usefixtures("as_owner")
 def test_an_alteration_is_shown_where_it_stands(auditor: Client) -> None:
     models.Event.objects.filter(kind="user.signed-in").update(address="192.0.2.99")
     told = said(auditor.post(f"{PAGE}check"))
@@ -287,6 +289,7 @@ def test_a_long_check_goes_on_in_steps(auditor: Client, monkeypatch: pytest.Monk
     assert kinds_told().count("audit.checked") == 1
 
 
+@pytest.mark.usefixtures("as_owner")
 def test_how_far_a_check_is_cannot_be_made_up(auditor: Client) -> None:
     models.Event.objects.filter(kind="user.added").update(address="192.0.2.99")
     assert "altered: the events of link 1" in said(auditor.post(f"{PAGE}check", {"so_far": "made:up"}))
@@ -329,6 +332,7 @@ def test_an_auditor_looks_through_the_trail(page: Page, springfield: Springfield
     assert {state: bars for state, bars in found.items() if bars} == {}
 
 
+@pytest.mark.usefixtures("as_owner")
 @pytest.mark.any_database
 def test_an_auditor_checks_the_trail(page: Page, springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "_LINKS", 1)

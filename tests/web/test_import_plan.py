@@ -444,6 +444,7 @@ def test_the_history_comes_page_by_page(
     assert history(chief, earlier.group(1).replace("&amp;", "&")).count("<tr>") == 3
 
 
+@pytest.mark.usefixtures("as_owner")
 def test_an_agency_without_imports_is_told_what_to_do_first(springfield: Springfield, chief: Client) -> None:
     models.Event.objects.update(of=None)
     models.Import.objects.all().delete()

@@ -1,0 +1,49 @@
+"""Anchors leave the machine: heads of audit trails are written daily, into the log, and by mail to who keeps them."""
+
+import logging
+import smtplib
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+
+from musterbook.accounts import outbox
+from musterbook.directory import anchors
+
+_LOG = logging.getLogger("musterbook.audit")
+_TEXT = """These are the heads of the audit trails of {url}, as they were at that time.
+
+Keep this mail where nobody can change it who can write to the database. To check a trail by it:
+
+    muster audit verify --agency SLUG --expect LINKS:HEAD
+
+{lines}
+"""
+
+
+def anchor(at: datetime) -> None:
+    """Writes the heads that have moved, if it is time, and sends what was not sent yet; if that fails, again the next time."""
+    if anchors.due(at):
+        for line in anchors.write(at):
+            _LOG.info("Anchor of an audit trail: %s", line)
+    if settings.MUSTER_ANCHOR_MAIL:
+        try:
+            _send(at)
+        except (OSError, smtplib.SMTPException):
+            _LOG.error("The anchors of the audit trails could not be mailed; it is tried again", exc_info=True)
+
+
+def _send(at: datetime) -> None:
+    lines, end = anchors.unsent()
+    if not lines:
+        return
+    host = urlsplit(settings.MUSTER_URL).hostname
+    message = EmailMultiAlternatives(
+        f"Heads of the audit trails, {at:%Y-%m-%d}", _TEXT.format(url=settings.MUSTER_URL, lines="\n".join(lines)),
+        settings.MUSTER_MAIL_FROM, [settings.MUSTER_ANCHOR_MAIL],
+        headers={"Message-ID": f"<anchors-{end}.{at:%Y%m%d%H%M%S}@{host}>", "Auto-Submitted": "auto-generated"},
+    )  # fmt: skip
+    with outbox.opened() as hand:
+        hand(message)
+    anchors.sent(end)

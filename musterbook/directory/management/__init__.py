@@ -1,0 +1,1 @@
+"""What the directory adds to Django's own commands."""

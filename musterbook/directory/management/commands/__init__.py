@@ -1,0 +1,1 @@
+"""Django's own commands, with what the directory adds to them."""
