@@ -78,7 +78,7 @@ def _query(package: Package) -> dict[str, Any]:
 
 
 def _asked(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    address = os.environ.get("MUSTER_ADVISORIES") or LIST
+    address = os.environ.get("MUSTER_ADVISORIES", LIST)
     request = urllib.request.Request(  # noqa: S310  (the address is ours, or that of who runs this)
         address, json.dumps({"queries": queries}).encode(), {"Content-Type": "application/json"}
     )
