@@ -94,7 +94,7 @@ def accepted(file: Path) -> dict[str, str]:
     """The advisories that do no harm, each with its reason. Raises ValueError where a reason is missing."""
     if not file.exists():
         return {}
-    reasons: dict[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))
+    reasons: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     for name, reason in reasons.items():
         if not isinstance(reason, str) or len(reason) < 20:
             raise ValueError(f"{file.name}: say in a sentence why {name} does no harm.")
