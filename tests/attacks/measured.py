@@ -15,6 +15,13 @@ from pathlib import Path
 from tests.attacks.bombs import BOMBS
 
 _MUSTER = "from musterbook.cli.main import main; main()"
+_RUN = """
+import json, resource, subprocess, sys
+status = subprocess.run(sys.argv[2:]).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+json.dump([status, used.ru_maxrss, used.ru_utime + used.ru_stime], open(sys.argv[1], "w"))
+"""
+"""Starts the command from a small process: a process counts what the one that started it had in memory as its own peak."""
 MB = 1024 * 1024
 
 
@@ -37,17 +44,22 @@ def preview(home: Path, content: bytes) -> Measured:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.monotonic()
         command = [sys.executable, "-c", _MUSTER, "import", str(path), "--agency", "a", "--preview"]
-        process = subprocess.Popen([*command, "--output", "json"], stdout=out, stderr=err, env=_environment(home))
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        told = home / "used"
+        subprocess.run(
+            [sys.executable, "-c", _RUN, str(told), *command, "--output", "json"],
+            stdout=out,
+            stderr=err,
+            env=_environment(home),
+            check=False,
+        )
         seconds = time.monotonic() - began
+        status, peak, processor = json.loads(told.read_text(encoding="ascii"))
         out.seek(0)
         err.seek(0)
         said, trace = out.read(), err.read().decode("utf-8", "replace")
     told = json.loads(said) if said.strip() else {"problems": []}
     codes = tuple(problem["code"] for problem in told["problems"])
-    processor = used.ru_utime + used.ru_stime
-    return Measured(process.returncode, codes, trace[-2000:], used.ru_maxrss / 1024, processor, seconds)
+    return Measured(status, codes, trace[-2000:], peak / 1024, processor, seconds)
 
 
 def _environment(home: Path) -> dict[str, str]:
