@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import Error, close_old_connections, connection
 
 from musterbook import alerts, logfile, memory
-from musterbook.accounts import anchoring, limits, lockout, outbox, sessions, strangers
+from musterbook.accounts import anchoring, forgotten, limits, lockout, outbox, sessions, strangers
 from musterbook.directory import ending, kept_files, kept_plans, progressing, queue, waiting_files
 from musterbook.directory.progressing import Sign
 
@@ -103,6 +103,7 @@ class _Post:
         if now() - self._tidied >= _TIDY_EVERY:
             self._tidied = now()
             tidy()
+        forgotten.answer()
         return 0 if outbox.send_due(self._worker, now) else _PAUSE
 
 
@@ -112,6 +113,7 @@ def once() -> tuple[int, int]:
     worker, imports, mails = name(), 0, 0
     while queue.carry_out_next(worker, now):
         imports += 1
+    forgotten.answer()
     while done := outbox.send_due(worker, now):
         mails += done
     return imports, mails

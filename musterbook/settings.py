@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "musterbook.web.middleware.SignInAgain",
     "musterbook.web.middleware.password_age",
     "musterbook.web.middleware.second_factor",
+    "musterbook.web.busy.Busy",
 ]
 ROOT_URLCONF = "musterbook.urls"
 AGENCY_URLCONFS = {"api": "musterbook.api.urls"}
@@ -77,7 +78,7 @@ STATIC_URL = SimpleLazyObject(assets.address)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_cache"}}
+CACHES = {"default": {"BACKEND": "musterbook.accounts.once.Cache"}}
 
 # Where we are found: every absolute address begins so, whatever a request says of its host (web/hosts.py).
 MUSTER_URL = environment.address("MUSTER_URL")
@@ -117,6 +118,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 CSRF_FAILURE_VIEW = "musterbook.web.errors.forged"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
+MUSTER_BROWSER_COOKIE = "__Secure-muster_browser" if _SECURE else "muster_browser"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
 # What pages say next is kept in the session: it names people, and cookies lie on disks.
@@ -126,7 +128,7 @@ X_FRAME_OPTIONS = "DENY"
 # Who signs in, and how
 AUTH_USER_MODEL = "accounts.Account"
 AUTHENTICATION_BACKENDS = ["musterbook.accounts.adapter.Backend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["musterbook.accounts.hashing.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "musterbook.accounts.passwords.Length"},
     {"NAME": "musterbook.accounts.passwords.Guessable"},
@@ -154,14 +156,7 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
-# A whole shift may sign in from behind one address.
-ACCOUNT_RATE_LIMITS = {
-    "login": "240/m/ip",
-    "login_failed": "30/5m/ip,10/5m/key",
-    "reset_password": "30/5m/ip",
-    "set_up": "10/5m/ip",
-    "token_refused": "30/5m/ip",
-}
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False  # ours are in accounts/limits.py
 MFA_ADAPTER = "musterbook.accounts.factors.Adapter"
 MFA_FORMS = {
     "activate_totp": "musterbook.accounts.codes.SetUp",
@@ -173,7 +168,6 @@ MFA_FORMS = {
     "reauthenticate_webauthn": "musterbook.accounts.passkeys.Again",
     "login_webauthn": "musterbook.accounts.passkeys.Alone",
 }
-MFA_RATE_LIMITS = {"webauthn_login": "240/m/ip"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE

@@ -1,6 +1,7 @@
 """What the library of accounts (django-allauth) asks the directory: who is meant, who may, and what to tell whom."""
 
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -8,6 +9,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.account.internal.stagekit import clear_login
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
+from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
@@ -16,7 +18,21 @@ from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from musterbook.accounts import again, kinds, pending, recovery, registration, requests, sessions, signing_in, times
+from musterbook.accounts import (
+    again,
+    browsers,
+    kinds,
+    limited,
+    once,
+    pending,
+    recovery,
+    registration,
+    requests,
+    sessions,
+    signing_in,
+    strangers,
+    times,
+)
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -56,17 +72,14 @@ class Adapter(DefaultAccountAdapter):
         return False
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Account | None:
-        """The account with that name and password, of the agency whose page this is; limited by address."""
-        self.pre_authenticate(request, **credentials)
+        """The account with that name and password, of the agency whose page this is; failures are limited by address."""
         agency, act = requests.agency(request), requests.act(request)
-        account = signing_in.account_of(agency, credentials.get("username", ""), credentials["password"], act)
-        if account:
-            self._rollback_login_failed_rl_usage()
-        return account
-
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        """What tries of one name are counted by: names of two agencies have nothing to do with each other."""
-        return f"{requests.agency(request).pk}:{super()._get_login_attempts_cache_key(request, **credentials)}"
+        name, password = credentials.get("username", ""), credentials["password"]
+        try:
+            return signing_in.account_of(agency, name, password, act, partial(browsers.place, request))
+        except signing_in.TooMany:
+            strangers.refuse(request, limited.WHY)
+            raise self.validation_error("too_many_login_attempts") from None
 
     def reauthenticate(self, user: Account, password: str) -> bool:
         """Whether the password is the account's own; a wrong one counts as a failed sign-in."""
@@ -96,7 +109,7 @@ class Adapter(DefaultAccountAdapter):
         if user.user.agency_id != requests.agency(request).pk or not user.is_active:
             clear_login(request)
             act = requests.act(request)
-            trail.tell(requests.agency(request), act, kinds.SIGN_IN_FAILED, None, outcome=kinds.FAILED)
+            strangers.tell(requests.agency(request), act, kinds.SIGN_IN_FAILED)
             return self.respond_user_inactive(request, user)
         pending.begin(request, user)
         return super().pre_login(request, user, **about)
@@ -116,10 +129,13 @@ class Adapter(DefaultAccountAdapter):
         if recovery.are_old(user):
             messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
-        signing_in.signed_in(user, requests.act(request), requests.factors(request))
+        where = browsers.place(request, user)
+        signing_in.signed_in(user, requests.act(request), requests.factors(request), where)
         if before:
             messages.info(request, format_html("You last signed in on {}.", times.element(before, times.zone(user))))
-        return super().post_login(request, user, **about)
+        response = super().post_login(request, user, **about)
+        browsers.remember(request, response, user)
+        return response
 
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
@@ -152,6 +168,8 @@ class Adapter(DefaultAccountAdapter):
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Tells the user of a change of how they sign in, and the trail of what changed."""
         notice, act = template_prefix.removeprefix("mfa/email/"), requests.act(self.request)
+        if notice == "totp_activated":
+            once.use_up(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP))
         if notice in _CHANGES:
             kind, before, after = _CHANGES[notice]
             trail.tell(user.user.agency, registration.by(user.user, act), kind, user.user, {"factor": (before, after)})

@@ -17,7 +17,7 @@ from django.urls import get_script_prefix, resolve, reverse
 from django.utils.http import urlencode
 
 from musterbook import secrecy
-from musterbook.accounts import factors, passwords, requests, sessions, sign_on, signing_in
+from musterbook.accounts import browsers, factors, passwords, requests, sessions, sign_on, signing_in
 from musterbook.accounts.models import Account
 
 
@@ -111,4 +111,5 @@ def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
     """Hears of each step by which somebody signs in; tells of those by which they do so again."""
     if request.user == user:
         sessions.renew(request)
-        signing_in.signed_in_again(user, requests.act(request), requests.factor(requests.records(request)[-1]))
+        factor, where = requests.factor(requests.records(request)[-1]), browsers.place(request, user)
+        signing_in.signed_in_again(user, requests.act(request), factor, where)

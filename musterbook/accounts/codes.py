@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.core import context
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
@@ -12,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from musterbook import secrecy
-from musterbook.accounts import kinds, lockout, registration, requests
+from musterbook.accounts import browsers, kinds, limits, lockout, once, registration, requests
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -48,23 +49,32 @@ class _Counted(forms.Form):
 
     def clean_code(self) -> str:
         """The code, if it is right."""
-        act = requests.act(context.request)
-        if lockout.is_locked(self.user.user, act.at):
+        act, key = requests.act(context.request), str(self.user.pk)
+        where = browsers.place(context.request, self.user)
+        if lockout.is_locked_at(self.user.user, where, act.at) or not limits.take("code", key, act.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
-        try:
-            code: str = super().clean_code()  # type: ignore[misc]  # of the form beside it
-        except ValidationError:
-            self._count()
-            raise
+        code: str = self.cleaned_data["code"]
+        self.authenticator = self._right(code)
+        limits.give_back("code", key)
         if self.authenticator.type == Authenticator.Type.RECOVERY_CODES:
             self._tell_of_recovery()
         return code
+
+    def _right(self, code: str) -> Authenticator:
+        """What the code is of. Each code is used once, which the library does not see to if many come at once."""
+        for one in Authenticator.objects.filter(user=self.user).exclude(type=Authenticator.Type.WEBAUTHN):
+            totp = one.type == Authenticator.Type.TOTP
+            if once.use_code(one, code) if totp else one.wrap().validate_code(code):
+                one.user = self.user
+                return one
+        self._count()
+        raise get_adapter().validation_error("incorrect_code")
 
     def _count(self) -> None:
         user, act = self.user.user, requests.act(context.request)
         with transaction.atomic():
             trail.tell(user.agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=kinds.FAILED)
-            lockout.count_failure(user, act)
+            lockout.count_wrong_code(user, act)
 
     def _tell_of_recovery(self) -> None:
         user = self.user.user

@@ -48,7 +48,7 @@ RATES: Mapping[str, Rate] = {
     "reset": _rate(30, 5, _ADDRESS, "Requests for a new password by mail"),
     "set-up": _rate(10, 5, _ADDRESS, "Tries of the setup code of a new installation"),
     "refused token": _rate(30, 5, _ADDRESS, "API tokens that were refused"),
-    "event": _rate(60, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"),
+    "event": _rate(120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"),
 }
 """Every limit, by its name."""
 
@@ -64,12 +64,29 @@ RETURNING count
 """Writes nothing, and returns nothing, when the limit is reached."""
 
 
+def table() -> list[str]:
+    """Return the limits as the rows of a table, for the documentation."""
+    return [
+        f"| {name} | {rate.most} | {int(rate.span.total_seconds()) // 60} min | {rate.per} | {rate.about} |"
+        for name, rate in RATES.items()
+    ]
+
+
 def take(rate: str, key: str, at: datetime) -> bool:
     """Count an attempt; tell whether it is allowed. `key`: whose it is (`place` of an address, an account's or agency's id)."""
-    limit, now = RATES[rate], _seconds(at)
-    ends = now + int(limit.span.total_seconds())
+    limit = RATES[rate]
+    return _counted(rate, key, at, limit.most, int(limit.span.total_seconds()))
+
+
+def once(what: str, key: str, at: datetime, seconds: int) -> bool:
+    """Tell whether it is the first time in so many seconds, of all who ask at once."""
+    return _counted(f"once {what}", key, at, 1, seconds)
+
+
+def _counted(rate: str, key: str, at: datetime, most: int, seconds: int) -> bool:
+    now = _seconds(at)
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [rate, _hidden(rate, key), ends, now, now, now, limit.most])
+        cursor.execute(_TAKE, [rate, _hidden(rate, key), now + seconds, now, now, now, most])
         return cursor.fetchone() is not None
 
 

@@ -1,53 +1,148 @@
-"""Locks: so many failed sign-ins in a quarter of an hour, and an account takes no password until the lock ends.
+"""Locks: after five failed sign-ins in a quarter of an hour, a user is locked out of where they failed.
+
+What is locked is a place: a known browser (`browsers`), or else an address. So whoever guesses from elsewhere locks
+themselves out, and not the user. An agency may choose to lock all places at once but known browsers. Without that, very many
+failures from many places do the same, for a quarter of an hour. Wrong codes lock every place: to be asked for one takes the
+password.
+
+Each try is reserved before the password is checked, and counts until it is known to be right: so of many at once no more than
+five are checked. Nobody is locked who has not registered, for there is no password to guess.
 
 An administrator's lock ends by itself after a quarter of an hour at the latest: otherwise anybody who knows a name could keep
-every administrator out. A passkey, a provider and a reset by mail get past a lock, for whoever has those is no guesser.
+every administrator out. A passkey, a provider and a reset by email get past a lock, for whoever has those is no guesser.
 """
 
 from datetime import datetime, timedelta
 
-from musterbook.accounts import kinds
-from musterbook.accounts.models import Failure
-from musterbook.directory import trail
+from django.db import transaction
+from django.utils.crypto import salted_hmac
+
+from musterbook.accounts import kinds, limits
+from musterbook.accounts.models import Failure, Lock
+from musterbook.directory import locks, trail
 from musterbook.directory.models import Mail, User
 from musterbook.directory.trail import Act
 
 SPAN = timedelta(minutes=15)
 """Failures count together for so long; so long at most are administrators locked."""
+MOST_ELSEWHERE = 50
+"""So many failures of one user within the span, from whatever unknown places, lock all of these, in every agency."""
+UNKNOWN, EVERYWHERE = "", "*"
+"""All places but known browsers; really all."""
+_OLD = "before"
+"""The same as UNKNOWN, by a version that knew no places."""
+_BROWSER = "browser "
+_NOTICE_EVERY = timedelta(days=1)
+"""So often at most a user is told by email of a lock."""
+
+
+def place(address: str, browser: str = "") -> str:
+    """Return the place that a try comes from: the known browser with that id, or the address."""
+    if browser:
+        return f"{_BROWSER}{browser}"
+    return salted_hmac("musterbook.accounts.lockout", limits.place(address), algorithm="sha256").hexdigest()[:40]
 
 
 def ends(user: User) -> datetime | None:
-    """When the user's lock ends by itself; None if it does not."""
-    own = timedelta(minutes=user.agency.lock_minutes)
-    if user.role.administrator:
-        own = min(own or SPAN, SPAN)
-    return user.locked_at + own if user.locked_at and own else None
+    """When the user's locks end by themselves; None if one does not, or there is none."""
+    if user.locked_at is None:
+        return None
+    found = [_ends(user, lock) for lock in _locks(user)]
+    return None if None in found else max(filter(None, found))
+
+
+def _locks(user: User) -> list[Lock]:
+    found = list(Lock.objects.filter(user=user))
+    return found or ([Lock(user=user, place=_OLD, at=user.locked_at)] if user.locked_at else [])
+
+
+def _ends(user: User, lock: Lock) -> datetime | None:
+    lasts = timedelta(minutes=user.agency.lock_minutes)
+    by_outsiders = lock.place == UNKNOWN and not user.agency.lock_all_places
+    if user.role.administrator or by_outsiders:
+        lasts = min(lasts or SPAN, SPAN)
+    return lock.at + lasts if lasts else None
 
 
 def is_locked(user: User, at: datetime) -> bool:
-    """Whether the user takes no password at that time."""
-    end = ends(user)
-    return user.locked_at is not None and (end is None or end > at)
+    """Whether the user takes no password at that time, wherever it comes from."""
+    return user.locked_at is not None and ((end := ends(user)) is None or end > at)
 
 
-def count_failure(user: User | None, act: Act) -> None:
-    """Counts a failed sign-in, of nobody that we know if None; locks the user if it is one too many. In a transaction."""
-    Failure.objects.create(user=user, at=act.at)
-    recent = Failure.objects.filter(user=user, at__gt=act.at - SPAN).count()
-    if user and user.locked_at is None and recent >= user.agency.lock_failures:
-        _lock(user, act)
+def is_locked_at(user: User, where: str, at: datetime) -> bool:
+    """Whether the user takes no password at that time from that place."""
+    if user.locked_at is None:
+        return False
+    holding = {where, EVERYWHERE} | (set() if where.startswith(_BROWSER) else {UNKNOWN, _OLD})
+    found = [_ends(user, lock) for lock in _locks(user) if lock.place in holding]
+    return any(end is None or end > at for end in found)
 
 
-def _lock(user: User, act: Act) -> None:
-    user.locked_at = act.at
-    User.objects.filter(pk=user.pk).update(locked_at=act.at)
+def reserve(user: User | None, where: str, at: datetime) -> tuple[Failure, bool]:
+    """Count a try before it is known to be right; tell whether the password may be checked. In no transaction.
+
+    For nobody that we know it does the same work.
+    """
+    number = user.pk if user else 0
+    with transaction.atomic():
+        now = User.objects.select_related("agency", "role").select_for_update(of=("self",), no_key=True)
+        fresh = now.filter(pk=number).first()
+        tries = Failure.objects.filter(user=number, place=where, at__gt=at - SPAN).count()
+        locked = is_locked_at(fresh, where, at) if fresh else False
+        allowed = not locked and not (fresh and tries >= fresh.agency.lock_failures)
+        counted = fresh if allowed else None
+        return Failure.objects.create(user=counted, at=at, place=where, pending=True), allowed
+
+
+def release(tried: Failure) -> None:
+    """Take back a try that was reserved: it was right, or nobody knows."""
+    tried.delete()
+
+
+def settle(tried: Failure, user: User | None, act: Act) -> None:
+    """Count a try that was wrong; lock its place if it is one too many. In a transaction that holds the agency's row."""
+    Failure.objects.filter(pk=tried.pk).update(pending=False)
+    recent = Failure.objects.filter(user=user.pk if user else 0, at__gt=act.at - SPAN, pending=False)
+    here = recent.filter(place=tried.place).count()
+    elsewhere = recent.exclude(place__startswith=_BROWSER).count()
+    if user is None or tried.user_id is None or not _can_be_guessed(user):
+        return
+    known = tried.place.startswith(_BROWSER)
+    if here >= user.agency.lock_failures:
+        hard = user.agency.lock_all_places and not known
+        _lock(user, UNKNOWN if hard else tried.place, act)
+    elif elsewhere >= MOST_ELSEWHERE and not known:
+        _lock(user, UNKNOWN, act)
+
+
+def _can_be_guessed(user: User) -> bool:
+    account = getattr(user, "account", None)
+    return bool(user.registered_at and account and account.has_usable_password())
+
+
+def count_wrong_code(user: User, act: Act) -> None:
+    """Count a wrong code of who has shown their password; lock the user everywhere if it is one too many. In a transaction."""
+    Failure.objects.create(user=user, at=act.at, place=EVERYWHERE)
+    recent = Failure.objects.filter(user=user, at__gt=act.at - SPAN, place=EVERYWHERE).count()
+    if recent >= user.agency.lock_failures:
+        _lock(user, EVERYWHERE, act)
+
+
+def _lock(user: User, where: str, act: Act) -> None:
+    _, new = Lock.objects.get_or_create(user=user, place=where, defaults={"at": act.at})
+    if not new:
+        return
+    if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=act.at):
+        user.locked_at = act.at
     trail.tell(user.agency, act, kinds.LOCKED, user)
-    Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=act.at)
+    if not Mail.objects.filter(user=user, kind="locked", created_at__gt=act.at - _NOTICE_EVERY).exists():
+        Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=act.at)
 
 
 def unlock(user: User, act: Act) -> bool:
-    """Ends the user's lock, and forgets the failures that led to it; tells whether there was one. In a transaction."""
+    """Ends the user's locks, and forgets the failures that led to them; tells whether there were any. In a transaction."""
     Failure.objects.filter(user=user).delete()
+    Lock.objects.filter(user=user).delete()
     if not User.objects.filter(pk=user.pk, locked_at__isnull=False).update(locked_at=None):
         return False
     user.locked_at = None
@@ -55,13 +150,27 @@ def unlock(user: User, act: Act) -> bool:
     return True
 
 
+def end_due(user: User, act: Act) -> bool:
+    """Ends those of the user's locks whose time is over; tells whether those were all. In no transaction."""
+    if not is_locked(user, act.at):
+        with transaction.atomic():
+            locks.row(user.agency)
+            return unlock(user, act)
+    for lock in _locks(user):
+        end = _ends(user, lock)
+        if end and end <= act.at:
+            Failure.objects.filter(user=user, place=lock.place).delete()
+            lock.delete()
+    return False
+
+
 def unlock_due(at: datetime) -> int:
-    """Ends all locks whose time is over, in all agencies, and forgets old failures; gives how many ended."""
+    """Ends all locks whose time is over, in all agencies, and forgets old failures; gives how many users are locked no more."""
     Failure.objects.filter(at__lt=at - SPAN).delete()
     locked = User.objects.filter(locked_at__isnull=False).select_related("agency", "role")
-    return sum(unlock(user, Act(at, "", "system")) for user in locked.iterator() if not is_locked(user, at))
+    return sum(end_due(user, Act(at, "", "system")) for user in locked.iterator())
 
 
-def forget(user: User) -> None:
-    """Forgets the user's failures: they have signed in."""
-    Failure.objects.filter(user=user).delete()
+def forget(user: User, where: str) -> None:
+    """Forgets the user's failures at that place, and wrong codes: they have signed in."""
+    Failure.objects.filter(user=user, place__in=(where, EVERYWHERE)).delete()

@@ -65,10 +65,35 @@ class PastPassword(models.Model):
 
 
 class Failure(models.Model):
-    """A failed sign-in; enough of them in a quarter of an hour lock the account. No user: the name was nobody's."""
+    """A failed sign-in; enough of them in a quarter of an hour lock a place (`lockout`). No user: it counts for nobody."""
 
     user = models.ForeignKey(User, CASCADE, null=True, related_name="+")
     at = models.DateTimeField()
+    place = models.CharField(max_length=64, default="")
+    """Where it came from: a known browser, or a keyed hash of an address."""
+    pending = models.BooleanField(default=False)
+    """The password has not been checked yet."""
+
+
+class Lock(models.Model):
+    """A place from which a user takes no password (`lockout`)."""
+
+    user = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
+    place = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "place"], name="lock_once")]
+
+
+class ResetRequest(models.Model):
+    """Somebody has asked for a new password, for whoever has that name; the worker looks for who that is."""
+
+    agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=255)
+    at = models.DateTimeField()
+    address = models.CharField(max_length=64)
+    agent = models.CharField(max_length=255)
 
 
 class Attempts(models.Model):
@@ -83,6 +108,13 @@ class Attempts(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["rate", "key"], name="attempts_once")]
+
+
+class UsedCode(models.Model):
+    """The last one-time code of a device that was used, as its time step; it and those before it open nothing (`once`)."""
+
+    authenticator = models.OneToOneField("mfa.Authenticator", CASCADE, primary_key=True, related_name="+")
+    step = models.BigIntegerField()
 
 
 class Repeated(models.Model):

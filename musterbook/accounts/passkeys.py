@@ -22,9 +22,8 @@ from django.db import transaction
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
-from musterbook.accounts import kinds, requests
+from musterbook.accounts import kinds, requests, strangers
 from musterbook.accounts.models import Account
-from musterbook.directory import trail
 from musterbook.directory.models import User
 
 _NOT_ACCEPTED = "This passkey was not accepted. Try once more, or use another way."
@@ -60,7 +59,7 @@ def _told(user: User | None) -> Iterator[None]:
             yield
     except ValidationError:
         agency, act = requests.agency(context.request), requests.act(context.request)
-        trail.tell(agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "passkey")}, outcome=kinds.FAILED)
+        strangers.tell(agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
         raise
 
 

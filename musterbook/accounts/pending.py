@@ -7,14 +7,13 @@ agency's demand for a factor, the user starts again.
 """
 
 import json
-from datetime import UTC, datetime
 
 from allauth.account.internal.stagekit import LOGIN_SESSION_KEY, clear_login, unstash_login
 from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook.accounts import kinds, lockout, requests
+from musterbook.accounts import browsers, kinds, lockout, requests
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
@@ -66,7 +65,8 @@ def _is_unchanged(request: HttpRequest, account: Account) -> bool:
 def _is_locked_out(request: HttpRequest, account: Account) -> bool:
     """A lock stops whoever typed a password. A passkey alone and a provider get past it, as they do everywhere."""
     by_password = any(record["method"] == "password" for record in requests.records(request, account))
-    return by_password and lockout.is_locked(account.user, datetime.now(UTC))
+    at = requests.act(request).at
+    return by_password and lockout.is_locked_at(account.user, browsers.place(request, account), at)
 
 
 def _end(request: HttpRequest, account: Account | None) -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Q
 
-from musterbook.accounts import kinds, links, lockout
+from musterbook.accounts import kinds, links, lockout, strangers
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.accounts.passwords import KEPT, normalized
 from musterbook.core import keys
@@ -21,6 +21,8 @@ ADDRESS_SETTLES = timedelta(days=1)
 """A reset that a user asks for goes to no address that is younger: who changed it could use it to get in."""
 _AGAIN_AFTER = timedelta(minutes=5)
 """Who asks for a reset again so soon gets no second mail."""
+_MANY = 5
+"""After so many within a day, another is sent only when the last one's link has expired: nobody's mailbox is filled."""
 
 
 class CannotInvite(Exception):
@@ -105,17 +107,25 @@ def register(agency: Agency, token: str, password: str, act: Act) -> Account:
 def ask_reset(agency: Agency, name: str, act: Act) -> None:
     """Sends whoever has that username or address a link to choose a new password, or a new invitation if they never registered.
 
-    Says nothing of whether there is anybody, and does as much for nobody.
+    In no transaction.
     """
     user = named(agency, name)
     can = user is not None and _may_ask(user, act.at)
+    strangers.tell(agency, act, kinds.RESET_ASKED, user, outcome="" if can else kinds.FAILED)
+    if user is None or not can:
+        return
+    kind = "reset" if user.registered_at else "invitation"
     with transaction.atomic():
-        trail.tell(agency, act, kinds.RESET_ASKED, user, outcome="" if can else kinds.FAILED)
-        if user is None or not can:
-            return
-        kind = "reset" if user.registered_at else "invitation"
-        if not Mail.objects.filter(user=user, kind=kind, created_at__gt=act.at - _AGAIN_AFTER).exists():
+        locks.row(agency)
+        if not _has_enough(user, kind, act.at):
             post(user, kind, act.at)
+
+
+def _has_enough(user: User, kind: str, at: datetime) -> bool:
+    """Whether a mail of that kind was sent just now; or many were within a day, and the last one still lets the user in."""
+    mails = Mail.objects.filter(user=user, kind=kind)
+    many = mails.filter(created_at__gt=at - timedelta(days=1)).count() >= _MANY
+    return mails.filter(created_at__gt=at - (links.RESET_LASTS if many else _AGAIN_AFTER)).exists()
 
 
 def _may_ask(user: User, at: datetime) -> bool:

@@ -1,63 +1,148 @@
 """Signing in with a name and a password: the same answer, and the same work, whatever is wrong."""
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
-from django.utils.crypto import get_random_string
+from django.utils.crypto import get_random_string, salted_hmac
 
-from musterbook.accounts import kinds, lockout, passwords, registration
-from musterbook.accounts.models import Account
-from musterbook.directory import trail
+from musterbook.accounts import hashing, kinds, limits, lockout, passwords, registration, strangers
+from musterbook.accounts.models import Account, Failure
+from musterbook.core import keys
+from musterbook.directory import locks, trail
 from musterbook.directory.models import Agency, User
 from musterbook.directory.trail import Act
 
+_Where = Callable[[Account | None], str]
 
-def account_of(agency: Agency, name: str, password: str, act: Act) -> Account | None:
+
+class TooMany(Exception):
+    """Too many sign-ins have failed there; nothing was checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A try to sign in: who is meant, if anybody, from where, by whom and when."""
+
+    agency: Agency
+    user: User | None
+    where: str
+    act: Act
+
+
+def account_of(agency: Agency, name: str, password: str, act: Act, where: _Where | None = None) -> Account | None:
     """The account with that username or e-mail address and password, if it may sign in now; None if anything is wrong.
 
-    What is wrong is in the trail, and nowhere else.
+    What is wrong is in the trail, and nowhere else. `where`: the place that it comes from, by the account that is meant; without
+    it, the address. Raises TooMany, and hashing.Busy.
     """
     user = registration.named(agency, name)
     account: Account | None = getattr(user, "account", None)
-    right = passwords.is_right(password, account.password if account and account.password else _nobodys())
-    if user and account and right and _may(user, act):
-        return account
-    _tell(agency, user, act)
-    return None
+    tried = _Try(agency, user, where(account) if where else lockout.place(act.address), act)
+    if not limits.take("failed sign-in", tried.where, act.at):
+        raise TooMany
+    if user and user.locked_at:
+        lockout.end_due(user, act)
+    if not _is_right(tried, account, password, like=name):
+        return None
+    limits.give_back("failed sign-in", tried.where)
+    return account
 
 
-def _may(user: User, act: Act) -> bool:
-    if user.locked_at and not lockout.is_locked(user, act.at):
-        with transaction.atomic():
-            lockout.unlock(user, act)
-    return user.active and not user.locked_at
-
-
-def _tell(agency: Agency, user: User | None, act: Act) -> None:
+def _is_right(tried: _Try, account: Account | None, password: str, like: str) -> bool:
+    """Whether the account may come in by that password; the same work if there is none."""
+    failure, allowed = lockout.reserve(tried.user, tried.where, tried.act.at)
+    stored = account.password if account and account.password else _nobodys(_decoy(tried.agency, like))
+    try:
+        right = passwords.is_right(password, stored)
+    except hashing.Busy:
+        lockout.release(failure)
+        raise
+    if account and right and allowed and _granted(tried, account, failure):
+        _rehash(account, password, stored)
+        return True
+    strangers.tell_each(tried.agency, tried.act, kinds.SIGN_IN_FAILED, tried.user)
     with transaction.atomic():
-        trail.tell(agency, act, kinds.SIGN_IN_FAILED, user, outcome=kinds.FAILED)
-        lockout.count_failure(user, act)
+        locks.row(tried.agency)
+        lockout.settle(failure, tried.user, tried.act)
+    return False
+
+
+def _granted(tried: _Try, account: Account, failure: Failure) -> bool:
+    """Whether all is still as it was when the password was checked, and no lock has come about meanwhile."""
+    with transaction.atomic():
+        locks.row(tried.agency)
+        same = Account.objects.select_related("user__agency", "user__role").filter(
+            pk=account.pk, password=account.password
+        )
+        now = same.filter(user__active=True).first()
+        if now is None or lockout.is_locked_at(now.user, tried.where, tried.act.at):
+            return False
+        lockout.release(failure)
+    return True
+
+
+def _rehash(account: Account, password: str, stored: str) -> None:
+    """Replaces a hash that would be computed otherwise today. Other sessions of the user end by it, as by a new password."""
+    if not hashing.is_outdated(stored):
+        return
+    account.set_password(passwords.normalized(password))
+    Account.objects.filter(pk=account.pk, password=stored).update(password=account.password)
 
 
 @cache
-def _nobodys() -> str:
+def _nobodys(like: str = "") -> str:
     """What the password of nobody is held against, so that it takes as long."""
-    return make_password(get_random_string(32))
+    return like or make_password(get_random_string(32))
 
 
-def signed_in(account: Account, act: Act, factors: str) -> None:
-    """Records that the user has signed in, by these factors (`password`, `password+totp`, `webauthn`, a provider)."""
+_SAMPLE = 100
+_SAMPLE_LASTS = 600
+"""Seconds."""
+_samples: dict[int, tuple[float, list[str]]] = {}
+
+
+def _decoy(agency: Agency, name: str) -> str:
+    """A hash that takes as long to check as that of one of the agency's users, always the same one for a name.
+
+    Hashes of earlier versions take longer. If nobody's were all of one kind, how long an answer takes would tell who exists.
+    """
+    known = _sample(agency)
+    if not known:
+        return ""
+    number = int(salted_hmac("musterbook.accounts.signing_in", keys.key(name), algorithm="sha256").hexdigest()[:8], 16)
+    return known[number % len(known)]
+
+
+def _sample(agency: Agency) -> list[str]:
+    since, known = _samples.get(agency.pk, (-_SAMPLE_LASTS, []))
+    if time.monotonic() - since < _SAMPLE_LASTS:
+        return known
+    some = User.objects.filter(agency=agency, active=True, registered_at__isnull=False, locked_at=None, reset_at=None)
+    stored = some.filter(account__isnull=False).values_list("account__password", flat=True)[:_SAMPLE]
+    known = list(filter(None, map(hashing.decoy, stored)))
+    _samples[agency.pk] = time.monotonic(), known
+    return known
+
+
+def signed_in(account: Account, act: Act, factors: str, where: str = "") -> None:
+    """Records that the user has signed in, by these factors (`password`, `password+totp`, `webauthn`, a provider).
+
+    `where`: the place, as `lockout` counts it; without it, the address.
+    """
     user = account.user
     with transaction.atomic():
         trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN, user, {"factors": ("", factors)})
-        lockout.forget(user)
+        lockout.forget(user, where or lockout.place(act.address))
         User.objects.filter(pk=user.pk).update(last_sign_in_at=act.at)
 
 
-def signed_in_again(account: Account, act: Act, factor: str) -> None:
+def signed_in_again(account: Account, act: Act, factor: str, where: str = "") -> None:
     """Records that the user, who is signed in, has done so again, by that factor."""
     user = account.user
     with transaction.atomic():
         trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN_AGAIN, user, {"factors": ("", factor)})
-        lockout.forget(user)
+        lockout.forget(user, where or lockout.place(act.address))

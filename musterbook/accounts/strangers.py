@@ -55,6 +55,19 @@ def tell(
             trail.tell(agency, act, kind, about, changes, outcome=outcome)
 
 
+def tell_each(
+    agency: Agency, act: Act, kind: str, about: User | None, changes: Mapping[str, tuple[str, str]] | None = None
+) -> None:
+    """Append an event of a stranger as it is, for what is limited by address already; count it if there are too many.
+
+    It takes the same time whether there is such a user or not, so that nobody learns it from that. In no transaction.
+    """
+    if act.actor or limits.take("event", str(agency.pk), act.at):
+        trail.tell(agency, act, kind, about, changes, outcome=kinds.FAILED)
+    else:
+        tell(agency, act, kind, None, changes, outcome=kinds.FAILED)
+
+
 def _is_first(agency: Agency, act: Act, what: dict[str, str], about: User | None) -> bool:
     row = _row(agency, act, what, about, limits.place(act.address))
     if _run(_REPEAT, [row["key"]]):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from musterbook.accounts import kinds
+from musterbook.accounts import kinds, strangers
 from musterbook.accounts.models import Token
 from musterbook.core.keys import fold
 from musterbook.core.policy import Operator
@@ -183,8 +183,7 @@ def used(token: Token, act: Act) -> None:
 def refused(agency: Agency, token: Token | None, act: Act, why: str) -> None:
     """Tells the trail that a program was refused."""
     told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
-    about = token.maker if token else None
-    trail.tell(agency, act, kinds.TOKEN_REFUSED, about, told, outcome=kinds.FAILED)
+    strangers.tell_each(agency, act, kinds.TOKEN_REFUSED, token.maker if token else None, told)
 
 
 def untold(agency: Agency) -> str:

@@ -6,10 +6,9 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Concatenate, ParamSpec
 
-from allauth.core.internal import ratelimit
 from django.http import HttpRequest, HttpResponseBase
 
-from musterbook.accounts import kinds, requests, tokens
+from musterbook.accounts import kinds, limited, limits, requests, strangers, tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Refused
 from musterbook.api import problems
@@ -18,7 +17,6 @@ from musterbook.directory import trail
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Token, P], HttpResponseBase]
 Guarded = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
-_WAIT = 300
 
 
 def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
@@ -60,9 +58,10 @@ def _token(request: HttpRequest) -> Token | HttpResponseBase:
 
 def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
     # Only wrong tokens count: nobody keeps a good one out by sending wrong ones from beside it.
-    if not ratelimit.consume(request, app="allauth.account", action="token_refused", limit_get=True):
+    if not limited.take(request, "refused token"):
+        strangers.refuse(request, limited.WHY)
         said = "Too many wrong tokens came from this address. Wait five minutes."
-        return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(_WAIT)})
+        return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(limits.wait("refused token"))})
     act = requests.api_act(request, refused.token)
     tokens.refused(requests.agency(request), refused.token, act, str(refused))
     return _unauthorized(request, f"{refused} Whoever manages API access makes a new one.", "invalid_token")

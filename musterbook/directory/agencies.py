@@ -12,7 +12,7 @@ from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
 from musterbook.core.vocabulary import Role
 from musterbook.directory import locks, models, sign_on_file, trail
-from musterbook.directory.agency_file import ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
+from musterbook.directory.agency_file import ACCOUNT_FLAGS, ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
 from musterbook.directory.trail import Act
 
 
@@ -200,7 +200,7 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),
         "sign_in_notice": " / ".join(agency.sign_in_notice.splitlines()),
-        **{name: str(getattr(agency, name)) for name in ACCOUNTS},
+        **{name: str(getattr(agency, name)) for name in (*ACCOUNTS, *ACCOUNT_FLAGS)},
         "second_factor": "true" if agency.second_factor else "false",
     }
     for heading, column in agency.mapping.items():

@@ -39,7 +39,7 @@ ACCOUNTS = {
     "invitation_days": (1, 365),
     "password_length": (8, 64),
     "password_days": (0, 3650),
-    "lock_failures": (2, 100),
+    "lock_failures": (2, 5),
     "lock_minutes": (0, 525_600),
     "idle_minutes": (1, 720),
     "sessions_most": (1, 100),
@@ -47,6 +47,8 @@ ACCOUNTS = {
     "reuse_days": (0, 3650),
 }
 """What can be set about accounts, and from what to what; each is a column of the agency."""
+ACCOUNT_FLAGS = ("lock_all_places",)
+"""What can be set about accounts to true or false; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
 """The kinds of mails that an agency can do without; what tells of an account's safety always leaves."""
 MOST = 2**31 - 1
@@ -109,7 +111,7 @@ class AgencyFile:
     mails_off: tuple[str, ...] | None = None
     """Those of MAILS that do not leave."""
     accounts: Mapping[str, int] = field(default_factory=dict)
-    """Those of ACCOUNTS that the file names."""
+    """Those of ACCOUNTS and ACCOUNT_FLAGS that the file names."""
     second_factor: bool | None = None
     """Whether every user must sign in with two factors."""
     second_factor_roles: frozenset[str] | None = None
@@ -173,7 +175,8 @@ class _Reading:
         if not isinstance(told, dict):
             self.problems.append(f"accounts is no table: write {place} before its settings.")
             return {}
-        self._keys(told, place, (*ACCOUNTS, "second_factor", "second_factor_roles"))
+        self._keys(told, place, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
+        flags = {name: self._flag(told, name, place) for name in ACCOUNT_FLAGS if name in told}
         for name, (least, most) in ACCOUNTS.items():
             value = told.get(name, least)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -183,7 +186,7 @@ class _Reading:
             self.problems.append(f'{place}: second_factor_roles is no list of roles, such as ["{ADMINISTRATOR}"].')
             roles = None
         return {
-            "accounts": {name: told[name] for name in ACCOUNTS if name in told},
+            "accounts": {name: told[name] for name in ACCOUNTS if name in told} | flags,
             "second_factor": self._flag(told, "second_factor", place) if "second_factor" in told else None,
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }

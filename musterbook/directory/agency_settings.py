@@ -7,7 +7,7 @@ from django.db import transaction
 
 from musterbook.core.policy import Operator
 from musterbook.directory import agencies, locks, models, permissions, roles, vocabularies
-from musterbook.directory.agency_file import ACCOUNTS, MAILS, MOST, NOTICE, read_country, read_notice
+from musterbook.directory.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS, MOST, NOTICE, read_country, read_notice
 from musterbook.directory.roles import Told
 from musterbook.directory.trail import Act
 from musterbook.directory.vocabularies import Unfit
@@ -91,8 +91,7 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "default_country": _country,
     **dict.fromkeys((*LIMITS, *ACCOUNTS), _number),
     "sign_in_notice": _notice,
-    "sends_mail": _flag,
-    "second_factor": _flag,
+    **dict.fromkeys(("sends_mail", "second_factor", *ACCOUNT_FLAGS), _flag),
     "mails_off": _kinds,
 }
 

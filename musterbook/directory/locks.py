@@ -124,13 +124,24 @@ def _impatient() -> Iterator[None]:
     if frames.on_postgres():
         yield
         return
+    with briefly(_BUSY_MILLISECONDS):
+        yield
+
+
+@contextmanager
+def briefly(milliseconds: int) -> Iterator[None]:
+    """Has each wait for another writer fail after so long, with an OperationalError, outside a transaction."""
     with connection.cursor() as cursor:
-        usual = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-        try:
-            yield
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {usual}")
+        show, set_to = ("SHOW", "SET") if frames.on_postgres() else ("PRAGMA", "PRAGMA")
+        name = "lock_timeout" if frames.on_postgres() else "busy_timeout"
+        cursor.execute(f"{show} {name}")
+        usual = cursor.fetchone()[0]
+        cursor.execute(f"{set_to} {name} = {milliseconds}")
+    try:
+        yield
+    finally:
+        with suppress(Error), connection.cursor() as cursor:
+            cursor.execute(f"{set_to} {name} = '{usual}'")
 
 
 def row(agency: models.Agency) -> None:

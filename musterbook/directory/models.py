@@ -36,6 +36,8 @@ class Agency(models.Model):
     """So many failed sign-ins in a quarter of an hour lock an account."""
     lock_minutes = models.PositiveIntegerField(default=0)
     """After so many minutes a lock ends by itself; 0: when somebody ends it."""
+    lock_all_places = models.BooleanField(default=False)
+    """Whether a lock holds wherever somebody signs in from, but in known browsers; else only where they failed."""
     idle_minutes = models.PositiveSmallIntegerField(default=30)
     second_factor = models.BooleanField(default=False, db_default=False)
     """Whether every user must sign in with a second factor, whatever their role."""

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from allauth.decorators import rate_limit
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 
-from musterbook.accounts import first_run, requests
+from musterbook.accounts import first_run, limited, requests
 from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
 from musterbook.directory.vocabularies import Unfit
 
@@ -76,7 +75,7 @@ class SetUp(forms.Form):
 
 
 @sensitive_post_parameters("code")
-@rate_limit(action="set_up")
+@limited.by_address("set-up", "POST")
 def begin(request: HttpRequest) -> HttpResponseBase:
     """Says what to do first; makes the first agency and its administrator, who is led to choose a password."""
     form = SetUp(request.POST) if request.method == "POST" else SetUp()

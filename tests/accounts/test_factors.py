@@ -11,12 +11,12 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from musterbook import secrecy
 from musterbook.accounts import factors
+from musterbook.accounts.models import UsedCode
 from musterbook.directory import models, trail
 from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
@@ -33,7 +33,7 @@ def code(secret: str) -> str:
 
 def fresh() -> None:
     """Forgets which codes were used, as half a minute does."""
-    cache.clear()
+    UsedCode.objects.all().delete()
 
 
 def set_up(client: Client) -> str:

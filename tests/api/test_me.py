@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.cache import cache
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.test import Client, RequestFactory
@@ -26,11 +25,6 @@ from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.accounts.test_entrance import sign_in
 
 ME = "/springfield/api/me"
-
-
-@pytest.fixture(autouse=True)
-def _no_limits_of_before(db: None) -> None:
-    cache.clear()
 
 
 def made(springfield: Springfield, *may: str) -> tuple[Token, str]:

@@ -1,21 +1,40 @@
 """Attacks on limits: many attempts at once, addresses by the million, and floods of the audit trail."""
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from django.db import connection
+from allauth.account import app_settings as account_settings
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.totp.internal import auth as totp
+from allauth.socialaccount.internal import jwtkit
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connection, transaction
+from django.db.models import F
+from django.test import Client
 
-from musterbook.accounts import kinds, limits, strangers
+import musterbook
+from musterbook.accounts import kinds, limits, once, strangers
 from musterbook.accounts.limits import RATES
-from musterbook.accounts.models import Attempts, Repeated
-from musterbook.directory import models, trail
+from musterbook.accounts.models import Attempts, Repeated, UsedCode
+from musterbook.directory import locks, models, trail
 from musterbook.directory.trail import Act
+from musterbook.web import busy
+from tests.accounts.conftest import GOOD, Springfield
+from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414
+from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
+from tests.accounts.test_entrance import who
+from tests.accounts.test_factors import STEP, code, set_up
 from tests.directory import cast
 
 T = TypeVar("T")
+PRODUCT = Path(musterbook.__file__).parent
 START = datetime(2026, 11, 28, 6, 0, 10, tzinfo=UTC)
 
 
@@ -139,7 +158,7 @@ def test_many_addresses_together_cannot_flood_the_trail_either() -> None:
     assert models.Event.objects.filter(agency=other).count() == 1
     strangers.tell_repeated(START + timedelta(seconds=120))
     told = models.Event.objects.filter(agency=agency).latest("id")
-    assert (told.address, '"more of the same":["","439"]' in told.changes) == (strangers.MANY, True)
+    assert (told.address, '"more of the same":["","379"]' in told.changes) == (strangers.MANY, True)
 
 
 @pytest.mark.django_db
@@ -156,3 +175,110 @@ def test_one_event_is_first_when_many_arrive_at_once() -> None:
     at_once(12, lambda _: strangers.tell(agency, stranger(), kinds.SIGN_IN_FAILED, None))
     assert models.Event.objects.count() == 1
     assert Repeated.objects.get().count == 12
+
+
+def test_no_cache_forgets_or_unpickles_anything() -> None:
+    found = [
+        str(path) for path in PRODUCT.rglob("*.py") if re.search(r"\b(pickle|marshal|shelve|dill)\b", path.read_text())
+    ]
+    assert not found
+    assert {cache["BACKEND"] for cache in settings.CACHES.values()} == {"musterbook.accounts.once.Cache"}
+    assert not list(limits_of_the_library())
+    for ask in (caches["default"].get, caches["default"].delete):
+        with pytest.raises(NotImplementedError):
+            ask("key")
+    with pytest.raises(NotImplementedError):
+        caches["default"].set("key", "value")
+
+
+def limits_of_the_library() -> Iterator[str]:
+    """The limits that the library of accounts would count in the cache."""
+    for app in (account_settings, mfa_settings):
+        yield from app.RATE_LIMITS
+
+
+@pytest.mark.django_db
+def test_what_a_library_remembers_to_refuse_is_remembered_whatever_else_is() -> None:
+    answer = {"iss": "https://idp.example", "jti": "7", "exp": datetime.now(UTC).timestamp() + 60}
+    jwtkit.verify_jti(answer)
+    for number in range(600):
+        caches["default"].add(f"jwt:{number}", value=True, timeout=60)
+    with pytest.raises(OAuth2Error):
+        jwtkit.verify_jti(answer)
+    assert caches["default"].add("for how long is not said", value=True)
+    assert not caches["default"].add("for how long is not said", value=True)
+
+
+@pytest.mark.django_db
+def test_the_table_of_pickles_is_gone() -> None:
+    assert "accounts_cache" not in connection.introspection.table_names()
+
+
+@pytest.mark.django_db
+def test_a_one_time_code_works_once_whatever_else_happens(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    client.post("/springfield/sign-in", {"login": "user.2", "password": GOOD})
+    secret = set_up(client)
+    now = code(secret)
+    browsers = [Client(), Client()]
+    for browser in browsers:
+        browser.post("/springfield/sign-in", {"login": "user.2", "password": GOOD})
+    browsers[0].post(STEP, {"code": now})
+    for number in range(300):
+        Client(REMOTE_ADDR=f"2001:db8:0:{number:x}::1").post(
+            "/springfield/sign-in", {"login": "nobody", "password": "x"}
+        )
+    browsers[1].post(STEP, {"code": now})
+    assert [who(browser) for browser in browsers] == ["user.2", ""]
+
+
+@pytest.mark.django_db
+def test_the_code_that_sets_a_device_up_does_not_sign_in_and_an_older_one_does_neither(
+    springfield: Springfield,
+) -> None:
+    account = springfield.registered(2)
+    device = totp.TOTP.activate(account, "A" * 32).instance
+    once.use_up(device)
+    assert not once.use_code(device, code("A" * 32))
+    assert not once.use_code(device, "000000x")
+    UsedCode.objects.update(step=F("step") - 1)
+    assert [once.use_code(device, code("A" * 32)) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_code_sent_ten_times_at_once_one_is_taken(springfield: Springfield) -> None:
+    device = totp.TOTP.activate(springfield.registered(2), "A" * 32).instance
+    now = code("A" * 32)
+    assert sorted(at_once(10, lambda _: once.use_code(device, now))) == [False] * 9 + [True]
+
+
+def test_the_documentation_tells_every_limit() -> None:
+    told = (PRODUCT.parent / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
+    assert [row for row in limits.table() if row not in told] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stranger_does_not_wait_for_an_import_that_is_written(
+    springfield: Springfield, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busy, "_PATIENCE", 200)
+    written, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            locks.row(springfield.agency)
+            written.set()
+            done.wait(60)
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    written.wait(60)
+    try:
+        answer = client.post("/springfield/sign-in", {"login": "nobody", "password": "wrong"})
+    finally:
+        done.set()
+        thread.join()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    assert "An import is being written" in answer.content.decode()
+    assert client.post("/springfield/sign-in", {"login": "nobody", "password": "wrong"}).status_code == 200

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -20,11 +19,6 @@ from tests.web.passkeys import Device
 
 PAGES = "/springfield/my-account/second-factors/"
 HOME = "/springfield/"
-
-
-@pytest.fixture(autouse=True)
-def _no_limits_of_tests_before(springfield: Springfield) -> None:
-    cache.clear()
 
 
 @pytest.fixture

@@ -3,13 +3,7 @@
 import django.db.models.deletion
 import musterbook.accounts.models
 from django.conf import settings
-from django.core.management import call_command
 from django.db import migrations, models
-
-
-def make_cache(apps, schema_editor):
-    """Django's own table of what is remembered for a while: how often somebody has tried."""
-    call_command("createcachetable", "accounts_cache", database=schema_editor.connection.alias, verbosity=0)
 
 
 class Migration(migrations.Migration):
@@ -69,5 +63,4 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.RunPython(make_cache, migrations.RunPython.noop),
     ]

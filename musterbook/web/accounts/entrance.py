@@ -5,7 +5,6 @@ from collections.abc import Callable
 from allauth.account import views as account_views
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
-from allauth.decorators import rate_limit
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,7 +14,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from musterbook.accounts import links, registration, requests, sessions
+from musterbook.accounts import forgotten as forgotten_passwords
+from musterbook.accounts import limited, links, registration, requests, sessions
 from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.models import Agency
@@ -56,6 +56,7 @@ class NewPassword(forms.Form):
 Choose = Callable[[Agency, str, str, Act], Account]
 
 
+@limited.by_address("sign-in", "POST")
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
@@ -63,6 +64,7 @@ def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
     return _opened(request, token, "invitation", registration.register)
 
 
+@limited.by_address("sign-in", "POST")
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def reset(request: HttpRequest, token: str = "") -> HttpResponseBase:
@@ -123,12 +125,12 @@ def _enter(request: HttpRequest, account: Account) -> HttpResponse:
 
 
 @never_cache
-@rate_limit(action="reset_password")
+@limited.by_address("reset", "POST")
 def forgotten(request: HttpRequest) -> HttpResponseBase:
     """Sends a link to choose a new password; the answer is the same for everybody."""
     form = Forgotten(request.POST or None)
     if form.is_valid():
-        registration.ask_reset(requests.agency(request), form.cleaned_data["name"], requests.act(request))
+        forgotten_passwords.ask(requests.agency(request), form.cleaned_data["name"], requests.act(request))
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})
 

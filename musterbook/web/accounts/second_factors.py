@@ -4,20 +4,21 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import record_authentication
+from allauth.mfa.base.views import authenticate
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.forms import DeactivateTOTPForm
 from allauth.mfa.totp.views import ActivateTOTPView
-from allauth.mfa.webauthn.views import AddWebAuthnView, RemoveWebAuthnView
+from allauth.mfa.webauthn.views import AddWebAuthnView, RemoveWebAuthnView, login_webauthn
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
 
 from musterbook import secrecy
-from musterbook.accounts import factors, recovery
+from musterbook.accounts import factors, limited, recovery
 from musterbook.web.permission import account
 
 _SHOWN_NEXT = "recovery_codes"
@@ -107,7 +108,22 @@ class RemovePasskey(RemoveWebAuthnView):
         return {"data": {}} | kwargs | {"authenticator": self.object}
 
 
+_CHALLENGE_LASTS = 5 * 60
+"""Seconds that a session is kept of somebody who has only asked to sign in with a passkey."""
+
+
+@limited.by_address("sign-in")
+def by_passkey(request: HttpRequest) -> HttpResponseBase:
+    """Sign in with a passkey alone. Whoever merely asks to leaves nothing behind for long."""
+    response: HttpResponseBase = login_webauthn(request)
+    if not request.user.is_authenticated and request.session.modified:
+        request.session.set_expiry(_CHALLENGE_LASTS)
+    return response
+
+
 urlpatterns = [
+    path("authenticate/", limited.by_address("sign-in")(authenticate), name="mfa_authenticate"),
+    path("webauthn/login/", by_passkey, name="mfa_login_webauthn"),
     path("webauthn/keys/<int:pk>/remove/", RemovePasskey.as_view(), name="mfa_remove_webauthn"),
     path("webauthn/add/", AddPasskey.as_view(), name="mfa_add_webauthn"),
     path("totp/activate/", never_cache(SetUpCodes.as_view()), name="mfa_activate_totp"),

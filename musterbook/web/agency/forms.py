@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from musterbook.directory import models
-from musterbook.directory.agency_file import ACCOUNTS, MAILS
+from musterbook.directory.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
 from musterbook.directory.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
 from musterbook.web import asked
 
@@ -99,7 +99,7 @@ class Limits(Section):
 class Accounts(Section):
     """Invitations, passwords, locks and sessions."""
 
-    settings = (*ACCOUNTS, "sign_in_notice")
+    settings = (*ACCOUNTS, *ACCOUNT_FLAGS, "sign_in_notice")
     invitation_days = _number(
         "invitation_days", "Days that an invitation lives", "Holds for invitations that leave from now on."
     )
@@ -111,7 +111,15 @@ class Accounts(Section):
         "password_days", "Days after which a password must be changed",
         "0: never, as is advised. Whoever has an older one chooses another when they next sign in.",
     )  # fmt: skip
-    lock_failures = _number("lock_failures", "Failed sign-ins within 15 minutes that lock an account")
+    lock_failures = _number(
+        "lock_failures", "Failed sign-ins within 15 minutes that lock an account",
+        "In the browser where they failed, or at its address if nobody has signed in there before.",
+    )  # fmt: skip
+    lock_all_places = forms.BooleanField(
+        label="Lock the account everywhere", required=False,
+        help_text="Only browsers in which the user has signed in before stay open. This is the strictest reading of CJIS AC-7. "
+        "Anybody who knows a username can then keep its user from signing in in a new browser.",
+    )  # fmt: skip
     lock_minutes = _number(
         "lock_minutes", "Minutes after which a lock ends by itself",
         "0: when an administrator ends it, or by a new password through mail. An administrator's own lock ends after 15 at most.",

@@ -1,0 +1,65 @@
+"""Browsers that are known: those in which a user has signed in before.
+
+A known browser carries a signed cookie, for one agency. Failures elsewhere do not lock a user out of it, and its own failures
+lock it alone (`lockout`). It names no user: beside its own random id it holds a mark for each of the last users who signed in
+there, which nobody can make without the secret key, and which is worthless after a new password or once access has ended.
+"""
+
+import secrets
+
+from django.conf import settings
+from django.core.signing import BadSignature, TimestampSigner
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from musterbook.accounts import lockout, requests
+from musterbook.accounts.models import Account
+
+LASTS = 180 * 24 * 60 * 60
+"""Seconds for which a browser stays known after a sign-in."""
+_USERS = 20
+"""How many users one browser is known for: a shift shares a computer."""
+
+
+def known(request: HttpRequest, account: Account | None) -> str:
+    """Return the id of the browser if the account has signed in there before; "" if not."""
+    browser, marks = _read(request)
+    mark = _mark(account, browser)
+    found = [constant_time_compare(mark, one) for one in marks]
+    return browser if account and any(found) else ""
+
+
+def place(request: HttpRequest, account: Account | None) -> str:
+    """Return the place that a request comes from, as locks count it for the account."""
+    return lockout.place(requests.act(request).address, known(request, account))
+
+
+def remember(request: HttpRequest, response: HttpResponseBase, account: Account) -> None:
+    """Make the browser known for the account, which has just signed in."""
+    browser, marks = _read(request)
+    browser = browser or secrets.token_hex(8)
+    mark = _mark(account, browser)
+    marks = [mark, *(one for one in marks if one != mark)][:_USERS]
+    response.set_cookie(
+        settings.MUSTER_BROWSER_COOKIE, _signer(request).sign(".".join([browser, *marks])), max_age=LASTS,
+        httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax",
+    )  # fmt: skip
+
+
+def _read(request: HttpRequest) -> tuple[str, list[str]]:
+    """The id of the browser and its marks; none where the cookie is not ours, or too old."""
+    try:
+        told = _signer(request).unsign(request.COOKIES.get(settings.MUSTER_BROWSER_COOKIE, ""), max_age=LASTS)
+    except BadSignature:
+        return "", []
+    browser, *marks = told.split(".")
+    return browser, marks
+
+
+def _signer(request: HttpRequest) -> TimestampSigner:
+    return TimestampSigner(salt=f"musterbook.accounts.browsers.{requests.agency(request).pk}")
+
+
+def _mark(account: Account | None, browser: str) -> str:
+    told = f"{browser}|{account.pk}|{account.get_session_auth_hash()}" if account else browser
+    return salted_hmac("musterbook.accounts.browsers", told, algorithm="sha256").hexdigest()[:24]

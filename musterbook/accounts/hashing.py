@@ -1,0 +1,77 @@
+"""Hashing passwords: costly for who guesses, and bounded for the machine, however many sign in at once.
+
+Each hash takes 19 MiB and some hundredths of a second (argon2id with m=19456, t=2, p=1, as the OWASP Password Storage Cheat
+Sheet advises). Only a few are computed at once in each process; who waits too long for a turn is asked to come back.
+"""
+
+import base64
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
+from django.contrib.auth import hashers
+
+AT_ONCE = max(2, os.cpu_count() or 1)
+"""How many hashes one process computes at once: more would only share the processors, and take more memory."""
+PATIENCE = 10.0
+"""Seconds to wait for a turn."""
+_TURNS = BoundedSemaphore(AT_ONCE)
+
+
+class Busy(Exception):
+    """Too many passwords are being checked at the moment."""
+
+
+class Argon2(hashers.Argon2PasswordHasher):
+    """Argon2id, a few at once. Hashes of other parameters are still read; a sign-in replaces them."""
+
+    time_cost = 2
+    memory_cost = 19 * 1024
+    parallelism = 1
+
+    def encode(self, password: str, salt: str) -> str:
+        """Hash the password. Raises Busy."""
+        with _turn():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        """Tell whether the hash is of the password. Raises Busy."""
+        with _turn():
+            return super().verify(password, encoded)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _TURNS.acquire(timeout=PATIENCE):
+        raise Busy
+    try:
+        yield
+    finally:
+        _TURNS.release()
+
+
+def is_outdated(encoded: str) -> bool:
+    """Tell whether the hash is one that would be computed otherwise today."""
+    try:
+        hasher = hashers.identify_hasher(encoded)
+    except ValueError:
+        return False
+    preferred = hashers.get_hasher("default")
+    return hasher.algorithm != preferred.algorithm or preferred.must_update(encoded)
+
+
+def decoy(encoded: str) -> str:
+    """Return a hash that no password has, and that takes as long to check as the given one; "" for one of another kind."""
+    algorithm, _, rest = encoded.partition("$")
+    if algorithm != Argon2.algorithm or rest.count("$") != 4:
+        return ""
+    *parameters, salt, digest = rest.split("$")
+    return "$".join([algorithm, *parameters, _random(salt), _random(digest)])
+
+
+def _random(like: str) -> str:
+    """Random bytes, as many as the text stands for."""
+    number = len(like) * 3 // 4
+    return base64.b64encode(secrets.token_bytes(number)).decode("ascii").rstrip("=")

@@ -1,0 +1,31 @@
+"""What must not be forgotten moves out of Django's cache, whose table held pickles, and the table is removed."""
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("accounts", "0005_identities"),
+        ("mfa", "0003_authenticator_type_uniq"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="UsedCode",
+            fields=[
+                (
+                    "authenticator",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="mfa.authenticator",
+                    ),
+                ),
+                ("step", models.BigIntegerField()),
+            ],
+        ),
+        migrations.RunSQL("DROP TABLE IF EXISTS accounts_cache", migrations.RunSQL.noop),
+    ]

@@ -1,0 +1,51 @@
+"""What to answer while the machine is too busy: a page that says so, and when to come back."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.db import Error
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+
+from musterbook.accounts import hashing
+from musterbook.directory import failures, locks
+
+_SECONDS = 30
+"""After how long to come back."""
+_PATIENCE = 5_000
+"""Milliseconds for which somebody who is not signed in waits for another writer: they must not hold threads for longer."""
+_LOCK_NOT_AVAILABLE = "55P03"
+_HASHING = "Too many people are signing in at this moment. Nothing was changed."
+_WRITING = "An import is being written at this moment, and others have to wait. Nothing was changed."
+
+
+class Busy:
+    """Answers 503 instead of 500 where passwords, or SQLite's one writer, took longer than was waited for them."""
+
+    def __init__(self, respond: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._respond = respond
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """The answer of the page."""
+        if request.method != "POST" or request.user.is_authenticated:
+            return self._respond(request)
+        with locks.briefly(_PATIENCE):
+            return self._respond(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """The page that asks to come back, if that is what went wrong."""
+        if isinstance(error, hashing.Busy):
+            return _page(request, _HASHING)
+        return _page(request, _WRITING) if _waited(error) else None
+
+
+def _waited(error: Exception) -> bool:
+    """Whether it took too long to wait for another writer."""
+    busy = failures.is_busy(error) or getattr(error.__cause__, "sqlstate", "") == _LOCK_NOT_AVAILABLE
+    return isinstance(error, Error) and busy
+
+
+def _page(request: HttpRequest, why: str) -> HttpResponseBase:
+    response = render(request, "busy.html", {"why": why}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = str(_SECONDS)
+    return response
