@@ -39,6 +39,11 @@ def take(request: HttpRequest, rate: str) -> bool:
     return limits.take(rate, limits.place(act.address), act.at)
 
 
+def give_back(request: HttpRequest, rate: str) -> None:
+    """Take back what `take` counted for the request: it succeeded, and only failures count."""
+    limits.give_back(rate, limits.place(requests.act(request).address))
+
+
 def refused(request: HttpRequest, rate: str) -> HttpResponseBase:
     """Return the page that asks to wait; the log and the trail have the refusal."""
     strangers.refuse(request, WHY)

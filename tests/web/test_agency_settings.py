@@ -121,7 +121,7 @@ def test_a_setting_is_saved_with_one_event(
     ("section", "told", "sentence"),
     [
         ("accounts", {"password_length": "7"}, "Write a whole number from 8 to 64."),
-        ("accounts", {"lock_failures": "five"}, "Write a whole number from 2 to 100."),
+        ("accounts", {"lock_failures": "five"}, "Write a whole number from 2 to 5."),
         ("accounts", {"idle_minutes": ""}, "Write a whole number from 1 to 720."),
         ("imports", {"limit_percent": "nan"}, "Write a number from 0 to 100."),
         ("imports", {"limit_most": "1.5"}, "Write a whole number from 0 to 2,147,483,647."),
