@@ -467,8 +467,8 @@ def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
 def test_a_clean_file_is_imported_and_a_scanner_that_is_not_there_refuses(
     scanner: Callable[[str], None], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MUSTER_SECRET_KEY", "a secret")
-    scanner('cat > /dev/null; test -z "$MUSTER_SECRET_KEY"')
+    monkeypatch.setenv("MUSTER_SMTP_URL", "a secret")
+    scanner('cat > /dev/null; test -z "$MUSTER_SMTP_URL"')
     agency = cast.agency()
     cast.applied(agency, cast.people(1))
     settings.MUSTER_SCAN_COMMAND = "/there/is/none"
