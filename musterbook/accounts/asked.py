@@ -117,7 +117,7 @@ def _sealed(request: HttpRequest, purpose: str, told: Sequence[Any]) -> str:
 
 def _opened(request: HttpRequest, purpose: str, name: str) -> Any:
     try:
-        kept, agency, told = json.loads(secrecy.unseal(request.COOKIES.get(name, "")))
+        kept, agency, told = json.loads(secrecy.unseal(request.COOKIES.get(name, ""), stored=False))
     except (InvalidToken, ValueError, TypeError):
         return None
     return told if (kept, agency) == (f"sign-on {purpose}", requests.agency(request).pk) else None

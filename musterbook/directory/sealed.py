@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.signing import BadSignature, TimestampSigner
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Count, Model, QuerySet
 
 from musterbook import keys, secrecy
 from musterbook.directory import models, trail
@@ -67,11 +67,8 @@ TRAILS = "links of audit trails"
 
 
 def _trails() -> dict[tuple[str, str], int]:
-    if not hasattr(models.TrailLink, "key"):
-        return {}
-    links: Any = models.TrailLink.objects
-    found = Counter(links.exclude(key="").order_by().values_list("key", flat=True).iterator())
-    return {(key, TRAILS): number for key, number in found.items()}
+    named = models.TrailLink.objects.exclude(key="").order_by().values_list("key")
+    return {(key, TRAILS): number for key, number in named.annotate(number=Count("pk"))}
 
 
 def _kept(column: Column) -> Iterator[str]:
