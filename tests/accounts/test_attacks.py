@@ -28,7 +28,7 @@ SAMPLES = {
     "organization_slug": "p",
 }
 """Something for each part of an address that varies."""
-_FROM_OUTSIDE = {"saml_acs", "saml_sls"}
+_FROM_OUTSIDE = {"saml_acs"}
 """Pages that a provider's own page sends forms to: what they hold is signed by the provider."""
 EVIL = (
     "https://evil.example/", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)",
