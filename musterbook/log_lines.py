@@ -46,13 +46,13 @@ class Lines(logging.Formatter):
         """The record's lines, without the end of the last."""
         at = stamp(datetime.fromtimestamp(record.created, UTC))
         head = f"{at} {record.levelname} {record.name} {record.process} {plain(number())}"
-        message = plain(discreet(record.getMessage()[:LONGEST_MESSAGE]))
+        message = plain(redact(record.getMessage()[:LONGEST_MESSAGE]))
         return "\n".join([f"{head} {message}", *(f"  | {plain(line)}" for line in self._trace(record))])
 
     def _trace(self, record: logging.LogRecord) -> list[str]:
         if not record.exc_info:
             return []
-        return discreet(self.formatException(record.exc_info)[-LONGEST_TRACE:]).splitlines()
+        return redact(self.formatException(record.exc_info)[-LONGEST_TRACE:]).splitlines()
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -71,7 +71,7 @@ _LEFT_OUT = (
 )
 
 
-def discreet(text: str) -> str:
+def redact(text: str) -> str:
     """The text without what nobody need know who reads it: passwords in URLs, links that sign somebody in, mailboxes."""
     for secret, instead in _LEFT_OUT:
         text = secret.sub(instead, text)

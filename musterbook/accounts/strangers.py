@@ -100,7 +100,7 @@ def refuse(request: HttpRequest, why: str) -> None:
 
     `why`: a constant of the program, in plain words, such as `too many attempts`.
     """
-    asked = log_lines.discreet(f"{request.method} {request.path_info}")[:200]
+    asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
     act = requests.act(request)
     SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
     agency: Agency | None = getattr(request, "agency", None)

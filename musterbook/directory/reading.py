@@ -1,7 +1,7 @@
 """Reads a file in a process of its own, whose memory and time are bounded by the file's size (`alone` is what it does).
 
 A workbook is an archive of XML, made by anybody: what it asks for while it is read is bounded by rules (core/budget), and
-where one is missing, by the system. Files go to and fro as open files without a name: whatever ends, nothing is left behind.
+where one is missing, by the system. Files are passed as open files without a name, so nothing is left behind, whatever ends.
 Where the system has no such limits, the process is one of its own all the same; on Windows it is not.
 """
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musterbook.core import problems
+from musterbook.core.budget import Limits
 from musterbook.core.columns import COLUMNS, REQUIRED
 from musterbook.core.example import example
-from musterbook.core.intake import Limits, ReadOptions, read
+from musterbook.core.intake import ReadOptions, read
 from musterbook.core.problems import CATALOGUE, About
 from musterbook.core.table import Table
 

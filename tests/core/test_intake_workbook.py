@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musterbook.core import archive, problems
+from musterbook.core.budget import Limits
 from musterbook.core.columns import REQUIRED
-from musterbook.core.intake import Limits, ReadOptions, read
+from musterbook.core.intake import ReadOptions, read
 from musterbook.core.table import Table
 
 NAMES = [column.heading for column in REQUIRED]

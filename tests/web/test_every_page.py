@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
 from django.test import Client
 from playwright.sync_api import Page
 
