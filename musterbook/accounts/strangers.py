@@ -8,6 +8,7 @@ agency, all of them count as one address. Nothing that a signed-in user does is 
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
@@ -15,7 +16,7 @@ from django.http import HttpRequest
 
 from musterbook import log_lines
 from musterbook.accounts import kinds, limits, requests
-from musterbook.accounts.models import Repeated
+from musterbook.accounts.models import Account, Repeated
 from musterbook.directory import frames, trail
 from musterbook.directory.models import Agency, User
 from musterbook.directory.trail import Act
@@ -98,7 +99,8 @@ def _run(sql: str, values: list[str | int | None]) -> int:
 def refuse(request: HttpRequest, why: str) -> None:
     """Log that a request was refused, and write it to the trail of the agency whose page it asked for.
 
-    `why`: a constant of the program, in plain words, such as `too many attempts`.
+    `why`: a constant of the program, in plain words, such as `too many attempts`. Repeated ones are counted together for
+    signed-in users too, who are the subject: another site can have their browser send as many as it likes.
     """
     asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
     act = requests.act(request)
@@ -106,7 +108,12 @@ def refuse(request: HttpRequest, why: str) -> None:
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
         told = {"asked": ("", asked), "why": ("", why)}
-        tell(agency, act, kinds.REQUEST_REFUSED, None, told, outcome=kinds.FORBIDDEN)
+        tell(agency, replace(act, actor=""), kinds.REQUEST_REFUSED, _signed_in(request), told, outcome=kinds.FORBIDDEN)
+
+
+def _signed_in(request: HttpRequest) -> User | None:
+    account = getattr(request, "user", None)
+    return account.user if isinstance(account, Account) else None
 
 
 def tell_repeated(at: datetime) -> int:
