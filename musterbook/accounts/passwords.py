@@ -37,9 +37,18 @@ _KNOWN = (
     "deputy", "sergeant", "lieutenant", "captain", "chief", "fire", "court", "county", "dispatch", "department", "agency",
     "january", "february", "march", "april", "june", "july", "august", "september", "october", "november", "december",
     "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
-    "spring", "summer", "autumn", "winter",
+    "spring", "summer", "autumn", "winter", "thisismy", "mypassword", "thinblueline", "protectandserve", "lawandorder",
+    # What people write in place of “password” and “welcome” in other languages, and seasons and months in Spanish.
+    "contrasena", "clave", "senha", "passord", "losenord", "adgangskode", "wachtwoord", "haslo", "parola", "sifre", "salasana",
+    "пароль", "motdepasse", "kennwort", "willkommen", "bienvenue", "bienvenido", "bienvenidos", "bemvindo", "benvenuto",
+    "verano", "invierno", "otono", "primavera", "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto",
+    "septiembre", "octubre", "noviembre", "diciembre",
 )  # fmt: skip
 """Words that people here build passwords from. They may be in one, but what is left without them has to be good."""
+_LOOK_ALIKE = str.maketrans("аеорсхукмтніјѕԁοαρνικτ", "aeopcxykmthijsdoapvikt")
+"""Cyrillic and Greek letters that look like Latin ones."""
+_SAME_KEYS = str.maketrans("йцукенгшщзхъфывапролджэячсмитьбю", "qwertyuiop[]asdfghjkl;'zxcvbnm,.")
+"""The letters of a Russian keyboard, and what the same keys give on a US keyboard."""
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 _SHIFTED = str.maketrans('!@#$%^&*()_+{}|:"<>?', "1234567890-=[]\\;',./")
 """The symbols of a US keyboard, and what the same keys give without shift: `!QAZ2wsx` is a walk over the keys."""
@@ -84,11 +93,11 @@ class Guessable:
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
         """Raises ValidationError if it is. Reads a bounded part of it, so that nobody can make this slow."""
-        text, own = password[:_READ], _words(user) if user else ()
-        if _is_made_of(text, own):
+        forms, own = _forms(password[:_READ]), _words(user) if user else ()
+        if any(_is_made_of(form, own) for form in forms):
             message = f"This password is made of your name, address, numbers or agency. {_ADVICE}"
             raise ValidationError(message, code="password_like_user")
-        if _log10(text, (*own, *_KNOWN)) < _GOOD or _is_decorated(text):
+        if any(_log10(form, (*own, *_KNOWN)) < _GOOD or _is_decorated(form) for form in forms):
             message = (
                 f"This password is easy to guess, also with digits or symbols added or letters replaced. {_ADVICE}"
             )
@@ -97,6 +106,19 @@ class Guessable:
     def get_help_text(self) -> str:
         """What to say of it beforehand."""
         return "Hard to guess: not a common password, a pattern, a date, or your name, numbers or agency."
+
+
+def _forms(text: str) -> set[str]:
+    """The text as it is typed, and as an attacker sees through it: without accents and wide letters, with the Latin letters
+    that others look like, and by the keys of another keyboard.
+    """
+    bare = "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
+    return {
+        text,
+        bare[:_READ],
+        bare[:_READ].casefold().translate(_LOOK_ALIKE),
+        text.casefold().translate(_SAME_KEYS)[:_READ],
+    }
 
 
 def _log10(text: str, words: tuple[str, ...] = ()) -> float:

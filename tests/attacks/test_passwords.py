@@ -26,6 +26,8 @@ qwertyuiop12|1qaz2wsx3edc|zaq12wsxcde3|!QAZ2wsx#EDC|asdfghjkl;'#|1234qwerasdf|qa
 drowssapdrowssap|4321drowssap!|p455w0rdp455w0rd|Passw0rd!Passw0rd!|password-password|Password 2026 Password|admin.123.admin.123
 abcabcabcabc|abcdefghijkl|zyxwvutsrqpon|Summer2026!!|Winter2025!!!|SpringSummer2026|Monday123456|Football2024!|iloveyou2024!
 Police2026!!|Sergeant2026!|Officer12345!|Chief-2026-Chief|Sheriff#12345|monkey123456!|Secret123456!|Admin@123456|letmein-letmein
+Ｐａｓｓｗｏｒｄ１２３４|passwоrd1234|pássword2026|йцукенгшщзхъ|йцукен123456|пароль123456|Contraseña2026|Senha@123456|lösenord1234
+adgangskode12|Willkommen2026|Bienvenue2026|Verano2026!!|Diciembre2026!|ThisIsMyPassword|thinblueline1|protectandserve1|lawandorder1
 TrustNo1TrustNo1|dragon123dragon|Hello12345678|Jennifer1985!|Chicago12345|P@$$w0rd2026!|password!@#$
 """.replace("\n", "|")
     .strip("|")
