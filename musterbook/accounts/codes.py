@@ -40,6 +40,15 @@ class SetUp(ActivateTOTPForm):
         super().__init__(*args, **kwargs)
         session[SECRET_SESSION_KEY] = secrecy.seal(self.secret)
 
+    def clean_code(self) -> str:
+        """The code, if it is right; tries are limited as those of a code that is set up already."""
+        key = f"set-up {context.request.user.pk}"
+        if not limits.take("code", key, requests.act(context.request).at):
+            raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
+        code: str = super().clean_code()
+        limits.give_back("code", key)
+        return code
+
 
 class _Counted(forms.Form):
     """A form for codes: a wrong one counts as a failed sign-in, and a locked account takes none."""

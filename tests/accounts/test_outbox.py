@@ -255,7 +255,7 @@ def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Kep
     outbox.send_due("w", jobs.now)
     mail = next(mail for mail in server.to(2) if "new password" in mail["Subject"])
     link = next(word for word in text(mail).split() if "/reset/" in word)
-    assert client.get(link.removeprefix("http://localhost:8000")).status_code == 200
+    assert client.get(link.removeprefix("http://localhost:8000"), follow=True).status_code == 200
     assert springfield.user(2).reset_at
 
 
