@@ -386,6 +386,7 @@ WAYS_OUT = {
 KNOWN = {
     ("outside.py", "http.client"), ("outside.py", "socket"), ("outside.py", "ssl"),  # what this file attacks
     ("accounts/outbox.py", "smtplib"),  # the mail server of MUSTER_SMTP_URL, which the installation names, and no agency
+    ("accounts/anchoring.py", "smtplib"),  # the same: it names the errors of the outbox's connection
     ("jobs.py", "socket"),  # the machine's own name
     ("cli/serving.py", "socket"),  # looks whether the port is free
 }  # fmt: skip
