@@ -54,19 +54,30 @@ def as_owner(db: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _emptied_as_owner() -> Iterator[None]:
-    """What empties the tables after a test without a transaction removes the triggers first, and the anchors as well."""
+    """What empties the tables after a test without a transaction removes the triggers first."""
     usual = BaseDatabaseOperations.execute_sql_flush
 
     def emptied(operations: BaseDatabaseOperations, statements: list[str]) -> None:
         guards.remove()
         usual(operations, statements)
         guards.install()
-        (settings.MUSTER_HOME / anchors.FILE).unlink(missing_ok=True)
-        shutil.rmtree(settings.MUSTER_HOME / anchors.HEADS, ignore_errors=True)
+        _forget_anchors()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", emptied)
         yield
+
+
+def _forget_anchors() -> None:
+    for name in (anchors.FILE, anchors.SENT):
+        (settings.MUSTER_HOME / name).unlink(missing_ok=True)
+    shutil.rmtree(settings.MUSTER_HOME / anchors.HEADS, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_anchors_of_other_tests() -> None:
+    """Ids of agencies come again when a test is rolled back, so what was anchored outside the database must be gone too."""
+    _forget_anchors()
 
 
 @pytest.fixture(autouse=True)
