@@ -481,6 +481,7 @@ def test_behind_https_a_passkey_is_of_the_public_origin_alone(
     springfield: Springfield, device: Device, client: Client, settings: Settings
 ) -> None:
     settings.MUSTER_URL = "https://localhost"
+    client.defaults["wsgi.url_scheme"] = "https"
     for origin in (
         "http://localhost",
         "https://evil.localhost",

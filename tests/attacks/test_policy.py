@@ -41,7 +41,7 @@ def test_no_such_host_is_stored(host: str) -> None:
     "address",
     [
         "https://idp.example",
-        "https://idp.example:8443/a?c=d",
+        "https://idp.example:8443/a/b",
         "http://localhost:9000",
         "https://[2001:db8::1]/x",
         "https://idp",

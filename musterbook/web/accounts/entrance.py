@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -77,7 +78,9 @@ def _opened(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) 
     page = reverse(f"{links.PATHS[kind]}_here")
     name = f"{settings.SESSION_COOKIE_NAME.removesuffix('session')}{links.PATHS[kind]}"
     if token and request.method in ("GET", "HEAD") and _is_good(request, token, kind):
-        moved = redirect(page)
+        # Where to go on afterwards is no secret, and stays in the address.
+        onward = urlencode({"next": request.GET["next"]}) if "next" in request.GET else ""
+        moved = redirect(f"{page}?{onward}" if onward else page)
         moved.set_cookie(
             name, token, max_age=_COOKIE_LASTS, path=page, httponly=True, samesite="Lax",
             secure=settings.SESSION_COOKIE_SECURE,
