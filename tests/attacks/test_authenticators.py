@@ -478,10 +478,11 @@ def test_a_passkey_that_some_account_has_is_not_added_to_another(
 
 
 def test_behind_https_a_passkey_is_of_the_public_origin_alone(
-    springfield: Springfield, device: Device, client: Client, settings: Settings
+    springfield: Springfield, device: Device, client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSTER_URL = "https://localhost"
-    client.defaults["wsgi.url_scheme"] = "https"
+    plain = client.generic
+    monkeypatch.setattr(client, "generic", lambda *said, **more: plain(*said, **(more | {"secure": True})))
     for origin in (
         "http://localhost",
         "https://evil.localhost",

@@ -362,6 +362,7 @@ def test_an_invitation_can_be_handed_over(springfield: Springfield, admin: Clien
     assert "can be invited no more" in post(admin, at(springfield, 2, "invitation"))
 
 
+@pytest.mark.usefixtures("as_owner")
 @pytest.mark.parametrize(("number", "act", "kind"), [(7, "invitation", kinds.INVITED), (2, "reset", kinds.RESET_ASKED)])
 def test_a_link_to_hand_over_is_the_same_for_a_button_pressed_twice_and_new_after_that(
     springfield: Springfield, admin: Client, number: int, act: str, kind: str
