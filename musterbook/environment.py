@@ -52,6 +52,7 @@ VARIABLES = (
     Variable("MUSTER_AGENCY_FILES_MB", "100000", "The most megabytes of such files that are kept for one agency."),
     Variable("MUSTER_USER_WAITING_MB", "2048", "The most megabytes that one user sends at a time, or that wait for a sign-in."),
     Variable("MUSTER_AGENCY_WAITING_MB", "8192", "The most megabytes that users of an agency send at a time, or that wait."),
+    Variable("MUSTER_CLIENT_SECONDS", "30", "Seconds that a client has to send a form, or to go on; a slower one is cut off."),
     Variable("MUSTER_SCAN_COMMAND", "", "A virus scanner that has each file on its standard input before the file is read."),
 )  # fmt: skip
 """Every variable that Musterbook reads, in the order in which the reference shows them."""

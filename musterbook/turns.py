@@ -1,98 +1,132 @@
 """Turns: how many requests one process answers at a time, so that slow clients and bursts hold up nobody else.
 
-A request costs a connection to the database, so only TURNS of them are answered at once. It gets its turn when its body has
-arrived: who sends slowly costs a thread that waits, and nothing else. A body that is too large to wait for is read within the
-turn, only a few at a time. An answer in one piece is handed over whole, so a client that reads slowly keeps no turn either.
+A request costs a thread and a connection to the database, so only TURNS of them are answered at once. It gets its turn when its
+body has arrived: a client that sends slowly costs no thread. A body that is too large to wait for is read within the turn, only
+a few at a time. An answer up to IN_ONE_PIECE is handed over whole, so a client that reads slowly keeps no turn either. Clients
+that do not keep the pace are disconnected.
 """
 
+import asyncio
 import io
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any
 
+from musterbook import logs
+from musterbook.answers import Answer
+from musterbook.bodies import Arriving, Body
+from musterbook.environ import Environ, environ, length_of
+from musterbook.paces import Late, Pace
+from musterbook.sweeping import Sweep
+
 TURNS = 16
-"""Requests that one process answers at the same time; each holds one connection to the database at most."""
-THREADS = 512
-"""Requests that one process has begun: nearly all of them wait, for their body or for a turn."""
+"""Requests that one process answers at the same time; each holds one thread and one connection to the database at most."""
 UPLOADS = 4
 """Bodies larger than WAITED_FOR that one process reads at the same time."""
 WAITED_FOR = 1_048_576
 """The bytes of a body that is waited for; a larger one is a file."""
+HELD = 128 * 1_048_576
+"""The bytes of bodies that one process holds for requests that are not answered yet."""
 PATIENCE = 20.0
 """Seconds that a request waits for a turn before it is answered with 503."""
-IN_ONE_PIECE = 1_048_576
-"""The bytes of an answer that is handed over whole."""
-Environ = dict[str, Any]
-Start = Callable[..., Any]
-Application = Callable[[Environ, Start], Iterable[bytes]]
+Application = Callable[[Environ, Callable[..., Any]], Any]
+_LOG = logging.getLogger(__name__)
 
 
-def in_turn(application: Application) -> Application:
-    """The application, answering TURNS requests at a time."""
-    turns, uploads = threading.BoundedSemaphore(TURNS), threading.BoundedSemaphore(UPLOADS)
+class Refused(Exception):
+    """A request that the application does not answer; `status` says why."""
 
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
-        with ExitStack() as stack:
-            if _length(environ) <= WAITED_FOR:
-                environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(_length(environ)))
-            elif not _taken(stack, uploads, 0):
-                return _no(start, HTTPStatus.SERVICE_UNAVAILABLE)
-            if not _taken(stack, turns, PATIENCE):
-                return _no(start, HTTPStatus.SERVICE_UNAVAILABLE)
-            return _handed_over(application(environ, start), stack)
-
-    return answer
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
 
 
-def _length(environ: Environ) -> int:
-    told = str(environ.get("CONTENT_LENGTH") or "0")
-    return int(told) if told.isascii() and told.isdigit() else 0
+class InTurn:
+    """A WSGI application as an ASGI one, which answers TURNS requests at a time and waits for clients for so many seconds."""
+
+    def __init__(self, application: Application, seconds: float) -> None:
+        self._application, self._seconds = application, seconds
+        self._threads = ThreadPoolExecutor(TURNS, thread_name_prefix="turn")
+        self._turns, self._uploads = asyncio.Semaphore(TURNS), asyncio.Semaphore(UPLOADS)
+        self._sweep, self._held = Sweep(), 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request."""
+        answer = Answer(send, Pace(self._seconds), asyncio.get_running_loop())
+        about = environ(scope)
+        refused = None
+        try:
+            async with AsyncExitStack() as held:
+                await self._answer(about, Body(receive, length_of(about)), answer, held)
+        except Late:
+            refused = HTTPStatus.REQUEST_TIMEOUT
+        except Refused as why:
+            refused = why.status
+        except ConnectionError:
+            self._sweep.end(scope)
+        except Exception:  # noqa: BLE001  (whatever it is, it is logged and answered)
+            _LOG.exception("A request failed outside of the application")
+            refused = HTTPStatus.INTERNAL_SERVER_ERROR
+        if refused:
+            await self._refuse(refused, scope, answer)
+
+    async def _refuse(self, status: HTTPStatus, scope: Any, answer: Answer) -> None:
+        """Says no, or ends the connection where an answer has begun: half of one must not look whole."""
+        logs.SECURITY.warning("Refused with %d: %s from %s", status, scope["method"], scope["client"][0])
+        if answer.begun or status is HTTPStatus.REQUEST_TIMEOUT:
+            self._sweep.end(scope)
+        await answer.refuse(status)
+
+    async def _answer(self, about: Environ, body: Body, answer: Answer, held: AsyncExitStack) -> None:
+        if "HTTP_TRANSFER_ENCODING" in about:
+            raise Refused(HTTPStatus.LENGTH_REQUIRED)
+        pace, loop = Pace(self._seconds), asyncio.get_running_loop()
+        if body.length > WAITED_FOR:
+            await _take(self._uploads, held, 0)
+            about["wsgi.input"] = io.BufferedReader(Arriving(body, pace, loop), WAITED_FOR)
+        else:
+            about["wsgi.input"] = await self._whole(body, held)
+        await _take(self._turns, held, PATIENCE)
+        end = await loop.run_in_executor(self._threads, self._in_thread, about, answer, pace)
+        await answer.put(end)
+
+    def _in_thread(self, about: Environ, answer: Answer, pace: Pace) -> bytes:
+        """The answer, or its end. What the application opens belongs to this thread, so it is closed here too."""
+        response = self._application(about, answer.start)
+        try:
+            if pace.late:
+                raise Late("The body was too slow")
+            return answer.take(response, alone=about["REQUEST_METHOD"] == "HEAD")
+        finally:
+            response.close()
+
+    async def _whole(self, body: Body, held: AsyncExitStack) -> io.BytesIO:
+        """The body, when all of it has arrived."""
+        taken = io.BytesIO()
+        held.callback(lambda: self._hold(-taken.getbuffer().nbytes))
+        try:
+            async with asyncio.timeout(self._seconds):
+                while body.left:
+                    self._hold(taken.write(await body.part()))
+        except TimeoutError:
+            raise Late("The body was too slow") from None
+        taken.seek(0)
+        return taken
+
+    def _hold(self, more: int) -> None:
+        self._held += more
+        if more > 0 and self._held > HELD:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _taken(stack: ExitStack, some: threading.BoundedSemaphore, seconds: float) -> bool:
-    taken = some.acquire(timeout=seconds) if seconds else some.acquire(blocking=False)
-    if taken:
-        stack.callback(some.release)
-    return taken
-
-
-def _no(start: Start, status: HTTPStatus) -> list[bytes]:
-    said = f"{status.phrase}. Try again in a moment.\n".encode()
-    start(
-        f"{status.value} {status.phrase}",
-        [
-            ("Content-Type", "text/plain"),
-            ("Content-Length", str(len(said))),
-            ("Retry-After", "10"),
-            ("Connection", "close"),
-        ],
-    )
-    return [said]
-
-
-def _handed_over(response: Any, stack: ExitStack) -> Iterable[bytes]:
-    """The answer: whole, with everything released; or if it is long, piece by piece, and released at its end."""
-    length = response.headers.get("Content-Length", "")
-    if response.streaming and not (length.isdigit() and int(length) <= IN_ONE_PIECE):
-        return _Pieces(response, stack.pop_all())
+async def _take(some: asyncio.Semaphore, held: AsyncExitStack, seconds: float) -> None:
+    """Takes one of some, until `held` is released; raises Refused if there is none within so many seconds."""
     try:
-        return list(response)
-    finally:
-        response.close()
-
-
-class _Pieces:
-    """An answer that is sent piece by piece."""
-
-    def __init__(self, response: Any, held: ExitStack) -> None:
-        self._response, self._held = response, held
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._response)
-
-    def close(self) -> None:
-        """Releases what it holds."""
-        with self._held:
-            self._response.close()
+        async with asyncio.timeout(seconds if some.locked() else None):
+            await some.acquire()
+    except TimeoutError:
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE) from None
+    held.callback(some.release)

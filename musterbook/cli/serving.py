@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from musterbook import family, logs, turns
+from musterbook import family, logs
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
@@ -44,7 +44,7 @@ def serve(
 
     Example: muster serve --port 8000
     """
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
@@ -58,9 +58,9 @@ def serve(
     if ready.exitcode:
         raise typer.Exit(ready.exitcode)
     server = Server(
-        "musterbook.wsgi:application", address=host, port=port, interface=Interfaces.WSGI, workers=workers,
+        "musterbook.asgi:application", address=host, port=port, interface=Interfaces.ASGINL, workers=workers,
         websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN),
-        blocking_threads=turns.THREADS, backlog=_BACKLOG, backpressure=_CONNECTIONS,
+        http=HTTPModes.http1, backlog=_BACKLOG, backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_WITHIN),
         log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
     )  # fmt: skip

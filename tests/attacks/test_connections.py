@@ -1,23 +1,22 @@
 """Bursts and slow clients: connections to the database are bounded and released, and the pages answer meanwhile."""
 
-import io
+import re
 import socket
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
-from django.http import HttpResponse, StreamingHttpResponse
 
 from musterbook import turns
-from tests.attacks.serving import Server, served, wait_until
+from tests.attacks.serving import Server, log, served, wait_until
 from tests.databases import Home
 
-SLOW = 300
+SLOW = 600
 
 
 def connections(home: Home) -> int:
@@ -53,15 +52,25 @@ def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
         wait_until(lambda: connections(fresh_home) == 0)
 
 
-def test_slow_bodies_hold_up_no_page_and_no_command_and_take_no_connection(fresh_home: Home) -> None:
-    with served(fresh_home, "--no-worker", "--workers", "1") as server:
-        with slow_bodies(server, SLOW):
-            wait_until(lambda: _threads(server) > SLOW, 60)
+def test_slow_bodies_hold_up_no_page_and_no_command_and_are_ended(fresh_home: Home) -> None:
+    with served(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="25") as server:
+        with slow_bodies(server, SLOW) as clients:
             assert [server.status("/health"), server.status("/")] == [200, 200]
+            assert _threads(server) < 2 * turns.TURNS + 16
             assert connections(fresh_home) <= turns.TURNS
             assert fresh_home.muster("agency", "list").returncode == 0
+            assert {_everything(client)[:12] for client in clients} == {b"HTTP/1.1 408"}
         assert [server.status("/health"), server.status("/")] == [200, 200]
         wait_until(lambda: connections(fresh_home) == 0)
+    assert "Refused with 408: POST from 127.0.0.1" in log(fresh_home)
+
+
+def _everything(client: socket.socket) -> bytes:
+    """All that arrives until the server ends the connection."""
+    taken = bytearray()
+    while part := client.recv(65_536):
+        taken += part
+    return bytes(taken)
 
 
 def _threads(server: Server) -> int:
@@ -88,72 +97,65 @@ def test_health_says_that_the_database_is_away(fresh_home: Home) -> None:
         wait_until(lambda: server.status("/health") == 200)
 
 
-def asked(application: Any, source: Any, length: int) -> tuple[str, bytes]:
-    """Status and text of what the application answers."""
-    said: list[str] = []
-    response = application({"wsgi.input": source, "CONTENT_LENGTH": str(length)}, lambda status, _: said.append(status))
-    text = b"".join(response)
-    if hasattr(response, "close"):
-        response.close()
-    return (said or ["none"])[0], text
+_IMPORTER = """
+import django
+django.setup()
+from django.test import Client
+from tests.accounts.conftest import GOOD, Springfield
+from tests.directory import cast
+springfield = Springfield(cast.agency())
+springfield.imported(cast.person(1, ROLE="Chief"))
+springfield.registered(1)
+client = Client(SERVER_NAME="localhost")
+client.post("/springfield/sign-in", {"login": "user.1", "password": GOOD})
+print("; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items()))
+"""
+_IMPORT = "/springfield/users/import"
 
 
-def echo(environ: Any, start: Any) -> HttpResponse:
-    start("200 OK", [])
-    return HttpResponse(environ["wsgi.input"].read())
+def importer(home: Home) -> str:
+    """The cookies of a user who is signed in and may import."""
+    done = home.run(sys.executable, "-c", _IMPORTER, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
-def test_a_large_body_is_read_as_it_comes_and_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "WAITED_FOR", 100)
-    monkeypatch.setattr(turns, "UPLOADS", 1)
-    application = turns.in_turn(echo)
-    whole = bytes(range(256)) * 2_000
-    assert asked(application, io.BytesIO(whole), len(whole)) == ("200 OK", whole)
-    held, begun = threading.Event(), threading.Event()
-
-    def held_up(environ: Any, start: Any) -> HttpResponse:
-        if environ["CONTENT_LENGTH"] == "101":
-            begun.set()
-            held.wait(30)
-        return echo(environ, start)
-
-    application = turns.in_turn(held_up)
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(asked, application, io.BytesIO(b"x" * 101), 101)
-        begun.wait(30)
-        assert asked(application, io.BytesIO(b"x" * 102), 102)[0] == "503 Service Unavailable"
-        assert asked(application, io.BytesIO(b"x"), 1)[0] == "200 OK"
-        held.set()
-        assert first.result() == ("200 OK", b"x" * 101)
+def form(server: Server, cookies: str, size: int) -> tuple[bytes, bytes]:
+    """A request that sends a file of this size, as headers and body."""
+    page = server.ask("GET", _IMPORT, Cookie=cookies)
+    assert page.status == 200, page.status
+    text: str = page.text  # type: ignore[attr-defined]  # as `ask` has it
+    token = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', text)[-1]
+    cookies += "".join(f"; {cookie.partition(';')[0]}" for cookie in page.headers.get_all("Set-Cookie") or [])
+    part = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n'
+    fields = {"csrfmiddlewaretoken": token, "mode": "update", "do": "preview"}
+    before = "".join(f"{part.format(name, '')}{value}\r\n" for name, value in fields.items())
+    before += part.format("file", '; filename="a.csv"')
+    body = before.encode() + b"EXTERNAL_ID,EMAIL\r\n" + b"x,y\r\n" * (size // 5) + b"\r\n--x--\r\n"
+    head = f"POST {_IMPORT} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: {cookies}\r\n"
+    return f"{head}Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body)}\r\n\r\n".encode(), body
 
 
-def test_who_waits_too_long_for_a_turn_is_asked_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "TURNS", 1)
-    monkeypatch.setattr(turns, "PATIENCE", 0.1)
-    closed = []
-
-    class Long(StreamingHttpResponse):
-        """An answer that is sent piece by piece."""
-
-        def close(self) -> None:
-            """Notes it."""
-            closed.append(True)
-            super().close()
-
-    def streamed(environ: Any, start: Any) -> StreamingHttpResponse:
-        start("200 OK", [])
-        return Long(iter([b"one", b"two"]))
-
-    application: Any = turns.in_turn(streamed)
-    environ = {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": ""}
-    with closing(application(environ, lambda *_: None)) as first:
-        assert asked(application, io.BytesIO(), 0)[0] == "503 Service Unavailable"
-        assert list(first) == [b"one", b"two"]
-    assert closed == [True]
-    assert asked(application, io.BytesIO(), 0) == ("200 OK", b"onetwo")
+def _files(home: Home) -> list[Path]:
+    """What is kept of what users send."""
+    return [path for path in (home.folder / "waiting").rglob("*") if path.is_file()]
 
 
-def test_a_length_that_is_none_counts_as_no_body() -> None:
-    application = turns.in_turn(echo)
-    for told in ("", "-1", "many", "٣"):
-        assert b"".join(application({"wsgi.input": io.BytesIO(b"x"), "CONTENT_LENGTH": told}, lambda *_: None)) == b""
+def test_a_large_file_arrives_and_one_that_trickles_leaves_nothing(fresh_home: Home) -> None:
+    cookies = importer(fresh_home)
+    with served(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="5") as server:
+        head, body = form(server, cookies, 4_000_000)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+            client.sendall(head + body)
+            answer = _everything(client)
+            assert answer[:12] in (b"HTTP/1.1 302", b"HTTP/1.1 200"), answer[:2000]
+        kept = _files(fresh_home)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+            client.sendall(head + body[:2_000_000])
+            wait_until(lambda: len(_files(fresh_home)) > len(kept))
+            assert _everything(client).startswith(b"HTTP/1.1 408 ")
+        assert _files(fresh_home) == kept
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+            client.sendall(head.replace(b"Cookie: ", b"X-Nothing: ") + body[:100])
+            assert _everything(client).startswith(b"HTTP/1.1 413 ")
+        assert "Traceback" not in log(fresh_home)

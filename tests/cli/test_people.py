@@ -40,7 +40,7 @@ def test_a_link_is_printed_and_nothing_else_on_standard_output(staffed: Muster) 
     done = staffed("invite", *OF, "E-ann", "--print-link")
     assert done.status == 0
     link = done.text.strip()
-    assert Client().get(link.removeprefix("http://localhost:8000")).status_code == 200
+    assert Client().get(link.removeprefix("http://localhost:8000"), follow=True).status_code == 200
     assert "within 7 days" in done.err
     assert not models.Mail.objects.exists()
 

@@ -89,6 +89,11 @@ class Handler(TemporaryFileUploadHandler):
             self._open.close()
         self.request.file_refused = why or _too_large()  # type: ignore[union-attr]  # as above
 
+    def let_go(self) -> None:
+        """Deletes what has arrived: its view has taken it by now, or its sender has gone or was too slow."""
+        if self._open:
+            self._open.close()
+
     def file_complete(self, file_size: int) -> "UploadedFile[bytes] | None":
         """The file, if it was taken."""
         return super().file_complete(file_size) if self._taking else None
@@ -118,7 +123,12 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         large = not length.isdigit() or int(length) > turns.WAITED_FOR
         if large and (getattr(request, "agency", None) is None or sender(request) is None):
             return HttpResponse("The request is too large.", content_type="text/plain", status=413)
-        return respond(request)
+        try:
+            return respond(request)
+        finally:
+            for handler in request.upload_handlers:
+                if isinstance(handler, Handler):
+                    handler.let_go()
 
     return answer
 

@@ -1,0 +1,66 @@
+"""Answers: handed over whole, or piece by piece as fast as the client reads."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from musterbook.paces import Late, Pace
+
+IN_ONE_PIECE = 1_048_576
+"""The bytes of an answer that is handed over whole."""
+
+
+class Answer:
+    """What is sent for one request."""
+
+    def __init__(self, send: Any, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
+        self.begun = False
+        self._send, self._pace, self._loop = send, pace, loop
+        self._status, self._headers = 500, list[tuple[bytes, bytes]]()
+
+    def start(self, status: str, headers: Iterable[tuple[str, str]], *_: Any) -> None:
+        """Notes status and headers, as WSGI's `start_response`."""
+        self._status = int(status.partition(" ")[0])
+        self._headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+    def take(self, parts: Iterable[bytes], *, alone: bool) -> bytes:
+        """The answer, or its end if it is long: then all before has been sent, by this thread.
+
+        With `alone`, nothing but status and headers is sent of a long one.
+        """
+        taken = bytearray()
+        for part in parts:
+            taken += part
+            if len(taken) > IN_ONE_PIECE:
+                if alone:
+                    return b""
+                asyncio.run_coroutine_threadsafe(self.put(bytes(taken), more=True), self._loop).result()
+                taken.clear()
+        return bytes(taken)
+
+    async def put(self, part: bytes, *, more: bool = False) -> None:
+        """Sends a part. Raises Late if the client does not read it, ConnectionError if it is gone."""
+        try:
+            if not self.begun:
+                self.begun = True
+                await self._send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+            await self._pace.keep(self._send({"type": "http.response.body", "body": part, "more_body": more}))
+        except Late:
+            raise
+        except Exception as error:
+            raise ConnectionAbortedError("The client went away while it read") from error
+        self._pace.counted(part)
+
+    async def refuse(self, status: HTTPStatus) -> None:
+        """Answers instead of the application, if it has not begun."""
+        if self.begun:
+            return
+        said = f"{status.value} {status.phrase}\n"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(said))), ("Connection", "close")]
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append(("Retry-After", "10"))
+        self.start(said, headers)
+        with suppress(ConnectionError, Late):
+            await self.put(said.encode())
