@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("directory", "0012_mails_to_forget"),
+        ("contenttypes", "0002_remove_content_type_name"),  # which follows the names of models
     ]
 
     operations = [
