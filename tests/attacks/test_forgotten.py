@@ -43,18 +43,19 @@ def test_how_long_an_answer_takes_tells_nothing(springfield: Springfield, client
     springfield.registered(2)
     names = ["user.2", "nobody"] * 150
     random.shuffle(names)
+    # The time of the processor: what else the machine does meanwhile says nothing.
     took: dict[str, list[float]] = {"user.2": [], "nobody": []}
     for name in names:
         Attempts.objects.all().delete()
-        start = time.perf_counter()
+        start = time.thread_time()
         client.post(PAGE, {"name": name})
-        took[name].append(time.perf_counter() - start)
+        took[name].append(time.thread_time() - start)
     known, unknown = (statistics.median(took[name]) * 1000 for name in ("user.2", "nobody"))
     print(f"medians: {known:.2f} ms, {unknown:.2f} ms")  # noqa: T201  (for who measures: pytest -s)
     assert abs(known - unknown) < max(known, unknown) * 0.15
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_the_worker_answers_each_request_once(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     for name in ("user.2", "nobody", "user.2"):
