@@ -16,6 +16,8 @@ TIMES = 16
 FAULT = 160
 OBJECT = 200
 """The bytes that a fault takes, and what is kept of a sheet, a style or a reference beside its texts."""
+PROBLEMS, BYTES_OF_PROBLEM = 200_000, 80
+"""A file may have so many problems of rows, or one for each so many bytes of it if that is more."""
 LONGEST_CELL = 32_767
 """The most characters that a cell of a spreadsheet holds."""
 
@@ -27,6 +29,11 @@ class Limits:
     bytes: int = 512 * 1024 * 1024
     rows: int = 5_000_000
     characters_in_cell: int = 10_000
+
+
+def most_problems(size: int) -> int:
+    """The most problems that the rows of a file of that size may have; what is no file (size 0) may have any number."""
+    return max(PROBLEMS, size // BYTES_OF_PROBLEM) if size else sys.maxsize
 
 
 class Budget:

@@ -8,16 +8,28 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from musterbook.core import budget, columns, email, phone, problems
 from musterbook.core import cells as reading
-from musterbook.core import columns, email, phone, problems
 from musterbook.core.checked import CheckedTable
 from musterbook.core.columns import Column
-from musterbook.core.table import Table
+from musterbook.core.problems import Problem
+from musterbook.core.table import FileFacts, Table
 from musterbook.core.vocabulary import Vocabulary
 
 _PLAIN_ID = "^[0-9A-Za-z][0-9A-Za-z_-]*$"
 _PLAIN_NAME = "^[0-9A-Za-z][0-9A-Za-z._@-]*$"
 """Cells that mean themselves, and of which no rule says anything but how long they may be."""
+
+
+_EXAMPLES = 3
+
+
+class TooMany(Exception):
+    """The rows have so many problems that they would take memory out of proportion to the file; `problem` says so."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +41,31 @@ class _Part:
 
 
 def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
-    """The table's cells as values. A row whose cells may stand in the wrong columns has no problem but that."""
-    parts = [_column(table, column, vocabulary) for column in table.present]
-    rows = pl.concat([table.cells.select("row"), *(part.values for part in parts)], how="horizontal")
-    found = pl.concat([table.faults, *(part.found for part in parts)])
-    shifted = found.filter(pl.col("code") == "cell-count")["row"]
-    if not shifted.is_empty():
-        found = found.filter((pl.col("code") == "cell-count") | ~pl.col("row").is_in(shifted.implode()))
-    return CheckedTable(rows, table.present, found)
+    """The table's cells as values. A row whose cells may stand in the wrong columns has no problem but that.
+
+    Raises TooMany as soon as the columns so far have too many problems.
+    """
+    of_count = pl.col("code") == "cell-count"
+    others = ~pl.col("row").is_in(table.faults.filter(of_count)["row"].implode())
+    values, found = [table.cells.select("row")], table.faults.filter(of_count | others)
+    for column in table.present:
+        part = _column(table, column, vocabulary)
+        values.append(part.values)
+        found = pl.concat([found, part.found.filter(others)])
+        refuse_many(found, table.file)
+    return CheckedTable(pl.concat(values, how="horizontal"), table.present, found)
+
+
+def refuse_many(found: pl.DataFrame, file: FileFacts) -> None:
+    """Raises TooMany if the rows have more problems than those of a file of its size may have."""
+    most = budget.most_problems(file.size)
+    if found.height > most:
+        raise TooMany(Problem("too-many-problems", value=f"{most:,}", detail=_examples(found)))
+
+
+def _examples(found: pl.DataFrame) -> str:
+    first = found.unique(["code", "column"], keep="first", maintain_order=True).head(_EXAMPLES)
+    return " ".join(f"Row {problem.row}: {problem.message}" for problem in problems.of(first))
 
 
 def _column(table: Table, column: Column, words: Vocabulary) -> _Part:

@@ -122,6 +122,7 @@ class GridBuilder:
     def _fitted(self, number: int, cells: Sequence[str]) -> Sequence[str | None]:
         extra = cells[self.width :]
         if any(not blank(cell) for cell in extra):
+            self._budget.keep(f"its rows down to row {number}", "")
             self.surplus[number] = extra
         missing: list[str | None] = [None] * (self.width - len(cells))
         return [*cells[: self.width], *missing]

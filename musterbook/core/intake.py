@@ -51,7 +51,7 @@ def read(content: bytes, options: ReadOptions | None = None) -> Table:
     """The table of a file, or, for a file that is refused, a table with all its problems; never raises."""
     options = options or ReadOptions()
     try:
-        return _table(_grid(content, options), options)
+        return _table(_grid(content, options), options, len(content))
     except Refusal as refusal:
         found = _resolved(refusal.headings, options).problems if refusal.headings else ()
         return Table.refused([*refusal.problems, *found], FileFacts(headings=tuple(refusal.headings)))
@@ -73,10 +73,11 @@ def _resolved(cells: Sequence[str], options: ReadOptions) -> Headings:
     return headings.resolve(cells, options.mapping, options.remembered)
 
 
-def _table(grid: Grid, options: ReadOptions) -> Table:
+def _table(grid: Grid, options: ReadOptions, size: int) -> Table:
     found = _resolved(grid.headings, options)
     file = replace(
         grid.file,
+        size=size,
         mapped={grid.headings[index]: column.heading for index, column in found.columns.items()},
         ignored=tuple(grid.headings[index] for index in found.ignored),
         samples=tuple(_samples(grid.rows[str(index)]) for index in range(len(grid.headings))),
@@ -168,19 +169,21 @@ def _example_rows(grid: Grid, found: Headings) -> pl.Series:
 
 
 def _faults(grid: Grid, found: Headings, kept: pl.DataFrame, limits: Limits) -> pl.DataFrame:
-    faults = [*_cell_counts(grid, kept), *_cell_faults(grid, found, kept), *_long_cells(found, kept, limits)]
-    return problems.frame(sorted(faults, key=lambda fault: fault.row))
+    cells = problems.frame([*_cell_faults(grid, found, kept), *_long_cells(found, kept, limits)])
+    return pl.concat([_cell_counts(grid, kept), cells]).sort("row", maintain_order=True)
 
 
-def _cell_counts(grid: Grid, kept: pl.DataFrame) -> Iterator[Problem]:
+def _cell_counts(grid: Grid, kept: pl.DataFrame) -> pl.DataFrame:
     """The rows with fewer cells than the header row, and those with more of which one is not blank (rule F7)."""
     width = len(grid.headings)
-    for row, cells in grid.surplus.items():
-        yield Problem("cell-count", row=row, value=str(width + len(cells)), detail=str(width))
+    more = {"row": list(grid.surplus), "count": [width + len(cells) for cells in grid.surplus.values()]}
     short = kept.filter(kept[str(width - 1)].is_null())
-    counts = short.select("row", width - pl.sum_horizontal(pl.col(names(width)).is_null().cast(pl.Int32)))
-    for row, count in counts.iter_rows():
-        yield Problem("cell-count", row=row, value=str(count), detail=str(width))
+    missing = pl.sum_horizontal(pl.col(names(width)).is_null().cast(pl.Int32))
+    counts = pl.concat(
+        [pl.DataFrame(more, schema={"row": pl.UInt32, "count": pl.Int32}), short.select("row", count=width - missing)]
+    )
+    said = {"code": pl.lit("cell-count"), "column": pl.lit(""), "value": pl.col("count").cast(pl.String)}
+    return counts.select("row", **said, detail=pl.lit(str(width)), hint=pl.lit(""))
 
 
 def _cell_faults(grid: Grid, found: Headings, kept: pl.DataFrame) -> Iterator[Problem]:

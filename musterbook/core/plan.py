@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from musterbook.core import changes, columns, judgement, matched
+from musterbook.core import changes, check, columns, judgement, matched
 from musterbook.core.judgement import Judgement
 from musterbook.core.policy import Mode, Policy
 from musterbook.core.problems import Problem
@@ -115,8 +115,12 @@ def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
         return Plan(policy.mode, table, refusals=table.problems)
     if policy.mode is Mode.SYNC and table.cells.is_empty():
         return Plan(policy.mode, table, refusals=(Problem("no-rows"),))
-    beside = matched.match(table, snapshot)
-    judged = judgement.judge(table, beside, snapshot.vocabulary, policy)
+    try:
+        beside = matched.match(table, snapshot)
+        judged = judgement.judge(table, beside, snapshot.vocabulary, policy)
+        check.refuse_many(judged.problems, table.file)
+    except check.TooMany as many:
+        return Plan(policy.mode, table, refusals=(many.problem,))
     plan = replace(_assembled(table, beside.same, judged, policy.mode), vocabulary=snapshot.vocabulary)
     return replace(plan, refusals=_refusals(plan, policy))
 

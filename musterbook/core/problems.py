@@ -166,6 +166,8 @@ _KINDS = (
          "Delete the columns that are not needed, and look for missing line ends or a stray delimiter."),
     Kind("not-strict", About.FILE, "In strict mode nothing is written while any row has a problem: {detail}.",
          "Mend the rows, or import without strict mode."),
+    Kind("too-many-problems", About.FILE, "The rows of the file have more than {value} problems. {detail}",
+         "Look for what is wrong in most rows, such as columns in another order, correct it, and import the file again."),
     Kind("plan-changed", About.FILE, "The directory has changed since the plan was made, and so has the plan.",
          "Look at the new plan, then apply that."),
     # A row

@@ -18,6 +18,8 @@ class FileFacts:
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
+    size: int = 0
+    """The bytes of the file; 0 where there is none."""
     headings: tuple[str, ...] = ()
     """The header row as it stands in the file."""
     mapped: Mapping[str, str] = field(default_factory=dict)

@@ -191,6 +191,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "quotation marks (.csv)": lambda: _csv(_NAMES, b'"' * (2 * _MB)),
     "quotation marks and blanks (.csv)": lambda: _csv(_NAMES, b' "' * _MB),
     "rows of problems (.csv)": lambda: _csv(_ALL, b"x" + b"," * 12 + b"\n" + b"x,,,,,,,,,,,,\n" * 150_000),
+    "as many problems as may be (.csv)": lambda: _csv(_ALL, b"x,,,,,,,,,,,,\n" * 28_000),
+    "millions of rows of problems (.csv)": lambda: _csv(_ALL, b"x,,,,,,,,,,,,\n" * 3_700_000),
+    "short rows (.csv)": lambda: _csv(_NAMES, b"x,,,,,,\n" * 600_000),
+    "rows with a cell too many (.csv)": lambda: _csv(_NAMES, b"x,,,,,,,,y\n" * 400_000),
 }
 
 

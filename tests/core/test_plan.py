@@ -6,7 +6,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from musterbook.core import intake, plan, problems
+from musterbook.core import budget, intake, plan, problems
+from musterbook.core.columns import REQUIRED
 from musterbook.core.policy import Mode, Policy
 from musterbook.core.problems import Problem
 from musterbook.core.snapshot import Snapshot
@@ -286,3 +287,39 @@ def test_the_names_of_ranks_are_given_by_their_ids() -> None:
     words = replace(WORDS, ranks=(Rank(7, "Chief of =all"), *WORDS.ranks))
     made = planned(row(CY, RANK="chief of =ALL"), of=replace(agency(), vocabulary=words))
     assert json.loads(written(made, CY)["changes"]) == {"RANK": ["Sergeant", "Chief of =all"]}
+
+
+# More problems than anybody reads
+
+
+def made_of(*rows: str) -> plan.Plan:
+    """The plan of a CSV file of these rows below the required headings."""
+    head = ",".join(column.heading for column in REQUIRED)
+    return plan.make(intake.read("\n".join([head, *rows]).encode()), agency(), Policy())
+
+
+def test_a_file_whose_rows_have_too_many_problems_is_refused_with_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "PROBLEMS", 10)
+    assert outcomes(made_of("E,,,,,,,")) == ["errored"]
+    made = made_of("E,,,,,,,", "F,,,,,,,")
+    (refusal,) = made.refusals
+    assert (refusal.code, refusal.value) == ("too-many-problems", "10")
+    assert "Row 2: EMAIL is blank. Row 2: BADGE_NUMBER is blank. Row 2: FIRST_NAME is blank." in refusal.message
+    assert (made.counts["rows"], made.rows.height, made.problems.height) == (2, 0, 0)
+
+
+def test_problems_of_rows_among_each_other_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "PROBLEMS", 10)
+    same = "E,e@a.example,9,Ann,Lee,Active,e,Officer"
+    assert [problem.code for problem in made_of(*[same] * 12).refusals] == ["too-many-problems"]
+
+
+def test_a_row_that_has_one_problem_alone_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "PROBLEMS", 10)
+    assert outcomes(made_of(*["E,"] * 10)) == ["errored"] * 10
+
+
+def test_large_files_may_have_more_problems_and_what_is_no_file_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "PROBLEMS", 1)
+    assert [budget.most_problems(size) for size in (1, 800)] == [1, 10]
+    assert outcomes(planned(row("E", EMAIL=""), row("F", EMAIL=""))) == ["errored", "errored"]
