@@ -18,7 +18,7 @@ from musterbook.core.kind import kind
 from musterbook.core.mending import Mended
 from musterbook.core.policy import Mode, Operator, Policy
 from musterbook.core.table import Table
-from musterbook.directory import carrying_out, kept_files, models, queries, quotas, reading, scanning, stopping
+from musterbook.directory import carrying_out, kept_files, models, queries, quotas, reading, scanning, stopping, trail
 from musterbook.directory.beside import Beside
 from musterbook.directory.carrying_out import Attempt, Done, Failed, NotPermitted, carry_out
 from musterbook.directory.progressing import Progress, silent
@@ -160,7 +160,7 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
         if earlier:
             return Done(earlier, None)
         if not expected:
-            quotas.check(agency, act, upload.size)
+            _check_quota(agency, act, upload)
         try:
             return carry_out(attempt(record, upload, act, expected, progress))
         except SentBefore:
@@ -295,6 +295,15 @@ def find(agency: models.Agency, number: str) -> models.Import:
     if record is None:
         raise UnknownImport(number)
     return record
+
+
+def _check_quota(agency: models.Agency, act: Act, upload: Upload) -> None:
+    """Raises OverQuota for a file that is one too many; the audit trail has that."""
+    try:
+        quotas.check(agency, act, upload.size)
+    except quotas.OverQuota as over:
+        trail.tell_refused_file(agency, act, upload.name, over.problem.message)
+        raise
 
 
 def apply_previewed(  # noqa: PLR0913  (the same)

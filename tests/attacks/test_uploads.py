@@ -370,6 +370,7 @@ def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settin
     imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
     with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
         imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+    assert models.Event.objects.filter(agency=agency, kind="import.file-refused", outcome="refused").count() == 1
     # Sent again, it is the one of before.
     imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
 
@@ -382,6 +383,8 @@ def test_what_arrives_is_limited_while_it_arrives(
     setattr(settings, setting, 1)
     monkeypatch.setattr("musterbook.web.imports.uploads._CHECKED_EVERY", 1024 * 1024)
     assert "Too many files are being sent, or wait" in text(sent(chief, b"x" * (4 * 1024 * 1024)))
+    told = models.Event.objects.get(kind="import.file-refused")
+    assert told.actor == "E-5" and "Too many files are being sent" in told.changes
     assert _left_in(settings) == []
 
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from musterbook.accounts import again, requests
 from musterbook.core.columns import COLUMNS
 from musterbook.core.policy import Mode
-from musterbook.directory import models, waiting_files
+from musterbook.directory import models, trail, waiting_files
 from musterbook.directory.quotas import OverQuota
 from musterbook.web.imports import acts, uploads
 from musterbook.web.imports.forms import Choose
@@ -36,12 +36,20 @@ def _choose(request: HttpRequest) -> HttpResponseBase:
         answer = _sent(request, form)
         if answer:
             return answer
+    _tell_refused(request, form)
     told = {
         "form": form,
         "columns": COLUMNS,
         "may_synchronize": may(request, "users.synchronize"),
     }
     return render(request, "import_choose.html", told, status=422 if form.is_bound else 200)
+
+
+def _tell_refused(request: HttpRequest, form: Choose) -> None:
+    """Tells in the audit trail of a file that was sent and not taken. Where the disk is full, that could not be written."""
+    why = " ".join(form.errors.get("file", ()))
+    if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
+        trail.tell_refused_file(requests.agency(request), requests.act(request), "", why)
 
 
 def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
