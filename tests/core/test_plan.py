@@ -316,7 +316,7 @@ def test_problems_of_rows_among_each_other_count_as_well(monkeypatch: pytest.Mon
 
 def test_a_row_that_has_one_problem_alone_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 10)
-    assert outcomes(made_of(*["E,"] * 10)) == ["errored"] * 10
+    assert outcomes(made_of(*[f"E{number}," for number in range(10)])) == ["errored"] * 10
 
 
 def test_large_files_may_have_more_problems_and_what_is_no_file_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
