@@ -14,6 +14,7 @@ from django.conf import settings
 from musterbook.core import intake
 from musterbook.core import plan as planning
 from musterbook.core.budget import Limits
+from musterbook.core.grid import Refusal
 from musterbook.core.kind import kind
 from musterbook.core.mending import Mended
 from musterbook.core.policy import Mode, Operator, Policy
@@ -241,7 +242,12 @@ def _long(upload: Upload) -> bool:
 
     Workbooks are read by Python itself, which does one thing at a time.
     """
-    return len(upload.content) > _LONG_BYTES and kind(upload.content) == "csv"
+    if len(upload.content) <= _LONG_BYTES:
+        return False
+    try:
+        return kind(upload.content) == "csv"
+    except Refusal:  # reading says why
+        return False
 
 
 def _everybody(agency: models.Agency, upload: Upload, mode: Mode) -> pl.DataFrame | None:

@@ -47,7 +47,7 @@ def _choose(request: HttpRequest) -> HttpResponseBase:
 
 def _tell_refused(request: HttpRequest, form: Choose) -> None:
     """Tells in the audit trail of a file that was sent and not taken. Where the disk is full, that could not be written."""
-    why = " ".join(form.errors.get("file", ()))
+    why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
         trail.tell_refused_file(requests.agency(request), requests.act(request), "", why)
 
