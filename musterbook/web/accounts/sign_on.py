@@ -23,6 +23,7 @@ from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import Refused
 from musterbook.directory.models import User
 from musterbook.directory.sign_on_file import Provider
+from musterbook.web import asked as queries
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_FORM = 3 * saml.LARGEST // 2 + 4_096
@@ -184,7 +185,8 @@ def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 
     The provider's page is another site, so the browser's cookies do not come along; the next request has them. Nothing is stored.
     """
-    if int(request.META.get("CONTENT_LENGTH") or 0) > _LARGEST_FORM:
+    length = queries.number(request.META.get("CONTENT_LENGTH") or "0")
+    if length is None or length > _LARGEST_FORM:
         raise Untrusted(claims.RESPONSE, "it is too large")
     sent = request.POST.get("SAMLResponse", "")
     if not sent or len(sent) > saml.LARGEST:

@@ -16,6 +16,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory import permissions, waiting_files
 from musterbook.directory.models import User
 from musterbook.directory.quotas import OverQuota
+from musterbook.web import asked
 
 PAGE = "import_users"
 """The name of the page that takes a file."""
@@ -119,8 +120,8 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     """Refuses a body that is as large as a file (413) before it is read, unless who sends it may send one."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        large = not length.isdigit() or int(length) > turns.WAITED_FOR
+        length = asked.number(request.META.get("CONTENT_LENGTH") or "0")
+        large = length is None or length > turns.WAITED_FOR
         if large and (getattr(request, "agency", None) is None or sender(request) is None):
             return HttpResponse("The request is too large.", content_type="text/plain", status=413)
         try:
