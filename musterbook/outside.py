@@ -33,8 +33,8 @@ _URL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _HIGHEST_PORT = 65_535
-_NEVER = (ipaddress.ip_network("168.63.129.16/32"),)
-"""Public by their number, and yet the host's own: the service that Azure gives its machines."""
+_NEVER = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.88.99.0/24", "3fff::/20")))
+"""Public by their number, and yet not: the service that Azure gives its machines, old 6to4 relays, numbers for documents."""
 _WITHIN_V6 = ipaddress.ip_network("64:ff9b::/96")
 """IPv6 addresses that a gateway translates to IPv4."""
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")

@@ -65,6 +65,8 @@ class Known:
 
     anchors: dict[int, tuple[Anchor, ...]]
     wrong: str = ""
+    headless: frozenset[int] = frozenset()
+    """The agencies of which a line is known and no newest head, though one is written with each link."""
 
 
 def note(agency: models.Agency, links: int, before: str, head: str) -> None:
@@ -159,9 +161,10 @@ def known(agency: models.Agency | None = None) -> Known:
             wrong = wrong or f"line {number} of {FILE} was changed, or lines before it were removed"
         elif wanted in (None, anchor.agency):
             newest[anchor.agency] = anchor
+    headless = frozenset(newest) - frozenset(found)
     for number, last in newest.items():
         found.setdefault(number, []).append(last)
-    return Known({number: tuple(anchors) for number, anchors in found.items()}, wrong)
+    return Known({number: tuple(anchors) for number, anchors in found.items()}, wrong, headless)
 
 
 def unsent() -> tuple[list[str], int]:

@@ -80,6 +80,9 @@ def _wrong_outside(agency: models.Agency, found: Progress, known: Known | None) 
             return (
                 f"{which} is {'not ' if anchor.links else ''}the one that {anchor.said} knows: the trail was made anew"
             )
+    if agency.pk in known.headless:
+        gone = f"the newest head is missing from the folder {anchors.HEADS}"
+        return f"{gone}: links may have been removed since the last daily anchor"
     return known.wrong
 
 

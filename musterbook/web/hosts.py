@@ -7,13 +7,15 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponsePermanentRedirect
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 
 _LOG = logging.getLogger("musterbook.security")
 _HEALTH = "/health"
 """Probes ask for it by number and without encryption. It says nothing about anybody."""
+_NEVER = ("TRACE", "TRACK", "CONNECT")
+"""Methods that no page answers: they say back what was sent, or lead on."""
 _PORTS = {"http": "80", "https": "443"}
 _ABSOLUTE = ("sign-in/", "my-account/second-factors/")
 """Pages whose library makes absolute addresses: of providers' answers, and of passkeys."""
@@ -23,6 +25,8 @@ def check(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
     """Refuses every host but our own (400), and http where MUSTER_URL says https (403, or the same page by https)."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
+        if request.method in _NEVER:
+            return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
         if request.path_info == _HEALTH:
             return respond(request)
         public = urlsplit(settings.MUSTER_URL)

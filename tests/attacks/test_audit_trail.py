@@ -281,6 +281,18 @@ def test_an_end_that_was_cut_off_is_found_by_a_daily_anchor_alone(made: models.A
 
 
 @OWNER
+def test_an_end_that_was_cut_off_since_the_daily_anchor_is_found_though_the_newest_head_is_gone(
+    made: models.Agency, tmp_path: Path
+) -> None:
+    anchors.write(AT)
+    signs_in(made, 3)
+    (tmp_path / anchors.HEADS / str(made.pk)).unlink()
+    cut(made, 3)
+    models.User.objects.update(last_sign_in_at=None)
+    assert "the newest head is missing from the folder audit-heads" in wrong(made)
+
+
+@OWNER
 def test_an_end_that_was_cut_off_is_found_by_an_expected_head_alone(made: models.Agency, tmp_path: Path) -> None:
     head = seals.end(made)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()

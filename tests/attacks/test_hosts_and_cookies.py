@@ -152,7 +152,8 @@ def test_no_cookie_has_anything_personal(springfield: Springfield, client: Clien
     sign_in(client, "user.1")
     client.post("/springfield/groups/add", {"external_id": "SECRET", "name": "Secret group", "active": "on"})
     client.post(f"/springfield/groups/{models.Group.objects.latest('pk').pk}/monitor", {"who": "nobody@agency.example"})
-    assert set(client.cookies) <= {configured.SESSION_COOKIE_NAME, configured.CSRF_COOKIE_NAME}
+    assert set(client.cookies) <= {configured.SESSION_COOKIE_NAME, configured.CSRF_COOKIE_NAME, "muster_browser"}
+    assert "user.1" not in client.cookies["muster_browser"].value
     assert "nobody@agency.example" in text(client.get("/springfield/groups/"))
 
 
@@ -203,6 +204,7 @@ def database() -> Iterator[tuple[str, list[Any]]]:
         if model._meta.label not in {
             "sessions.Session",
             "usersessions.UserSession",
+            "accounts.Attempts",  # counts of limits
             "contenttypes.ContentType",
             "auth.Permission",
         }:
@@ -235,3 +237,10 @@ def test_no_get_changes_anything(springfield: Springfield, client: Client) -> No
     trail = {"directory.Event", "directory.Passage", "directory.TrailEnd", "directory.TrailLink"}
     assert {name: tables for name, (tables, _) in changed.items() if not set(tables) <= trail} == {}
     assert {name: kinds for name, (_, kinds) in changed.items() if name not in TOLD} == {}
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("method", ["TRACE", "TRACK", "CONNECT"])
+def test_what_is_sent_is_not_said_back(springfield: Springfield, client: Client, method: str) -> None:
+    for path in ("/", "/health", "/springfield/sign-in", "/springfield/forgotten-password"):
+        assert client.generic(method, path, "secret").status_code == 405
