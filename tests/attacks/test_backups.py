@@ -323,7 +323,8 @@ def test_links_devices_and_pipes_in_the_folder_of_files_are_not_packed(good: Pat
         (folder / "link").unlink()
         (folder / "folder").rmdir()
         (folder / "pipe").unlink()
-    assert [entry.name for entry, _ in members(good)][2:] == ["seal"]
+    names = {entry.name for entry, _ in members(good)}
+    assert names.isdisjoint({"files/link", "files/folder", "files/pipe"}) and "seal" in names
 
 
 def test_what_a_killed_backup_left_is_removed(good: Path) -> None:
