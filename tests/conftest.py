@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -17,6 +18,9 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from musterbook.directory import anchors, guards, progressing
 from tests import databases
 
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url", "database_server"}
 
 

@@ -1,0 +1,48 @@
+"""Workbooks that ask for far more than they hold: each is refused in a moment, or read as far as its cells may be long."""
+
+import pytest
+
+from musterbook.core.intake import ReadOptions, read
+from tests.attacks import bombs
+
+
+def codes(content: bytes) -> list[str]:
+    return [problem.code for problem in read(content, ReadOptions()).problems]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (b"<row a='" + b"x" * (5 << 20) + b"'/>", "is longer than any may be"),
+        (b"".join(b"<a%d/>" % number for number in range(20_000)), "elements of more than 10,000 names"),
+        (b"<a>" * 1_500, "more than 1,000 elements"),
+    ],
+)
+def test_xml_that_no_workbook_has_is_refused(rows: bytes, said: str) -> None:
+    [problem] = read(bombs.xlsx(rows), ReadOptions()).problems
+    assert problem.code == "damaged-workbook" and said in problem.message
+
+
+def test_sheets_that_are_one_part_are_looked_at_once() -> None:
+    listed = "".join(f'<sheet name="{name}" sheetId="1" r:id="s"/>' for name in "AB")
+    book = f'<workbook xmlns="{bombs._MAIN}" xmlns:r="{bombs._OFFICE}"><sheets>{listed}</sheets></workbook>'
+    content = bombs.xlsx(bombs.cells(bombs._NAMES), more={"xl/workbook.xml": book})
+    assert codes(content) == ["which-sheet"]
+
+
+def test_text_of_an_ods_cell_is_taken_as_far_as_a_cell_may_be_long() -> None:
+    inside = "x" * 40_000 + '<text:s text:c="5"/><text:bookmark/>' + "y"
+    heading = bombs.ods_row(bombs._NAMES)
+    long = bombs.ods_row([inside, *["a"] * (len(bombs._NAMES) - 1)])
+    found = read(bombs.ods(heading + long), ReadOptions())
+    assert list(found.faults["code"]) == ["cell-too-long"]
+
+
+def test_a_workbook_needs_no_shared_strings_and_text_beside_a_paragraph_is_none() -> None:
+    related = f'<Relationship Id="s" Type="{bombs._OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
+    rels = f'<Relationships xmlns="{bombs._PACKAGE}">{related}</Relationships>'
+    assert codes(bombs.xlsx(bombs.cells(bombs._NAMES), more={"xl/_rels/workbook.xml.rels": rels})) == []
+    beside = '<table:table-cell office:value-type="string"><text:s/><text:p>x</text:p></table:table-cell>'
+    rest = "".join(bombs.ods_cell("a") for _ in bombs._NAMES[1:])
+    found = read(bombs.ods(bombs.ods_row(bombs._NAMES) + bombs._ods(beside + rest)), ReadOptions())
+    assert list(found.cells["external_id"]) == ["x"]
