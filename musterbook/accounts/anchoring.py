@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 
-from musterbook.accounts import outbox
+from musterbook.accounts import limits, outbox
 from musterbook.directory import anchors
 
 _LOG = logging.getLogger("musterbook.audit")
+_PACE = 15 * 60
+"""Seconds between two mails: so many lines may wait that they take several, and a mail server may be out of order for long."""
 _TEXT = """These are the heads of the audit trails of {url}, as they were at that time.
 
 Keep this mail where nobody can change it who can write to the database. To check a trail by it:
@@ -23,7 +25,7 @@ Keep this mail where nobody can change it who can write to the database. To chec
 
 
 def anchor(at: datetime) -> None:
-    """Writes the heads that have moved, if it is time, and sends what was not sent yet; if that fails, again the next time."""
+    """Writes the heads that have moved, if it is time, and sends what was not sent yet; if that fails, again some time later."""
     if anchors.due(at):
         for line in anchors.write(at):
             _LOG.info("Anchor of an audit trail: %s", line)
@@ -36,7 +38,7 @@ def anchor(at: datetime) -> None:
 
 def _send(at: datetime) -> None:
     lines, end = anchors.unsent()
-    if not lines:
+    if not lines or not limits.once("mail of anchors", "", at, _PACE):
         return
     host = urlsplit(settings.MUSTER_URL).hostname
     message = EmailMultiAlternatives(

@@ -2,12 +2,15 @@
 
 There are two: a file for each agency with its newest head, written after each link; and one file with a line for each head that
 has moved since the last time, at least daily, which can be sent elsewhere line by line. All are sealed by a key that is not in
-the database, and each line covers the line before.
+the database, and each line covers the line before. What is no whole line is skipped: a full disk or a power cut leaves such text.
+
+The file of lines grows for years, so it is read line by line, and mailed in parts.
 """
 
 import fcntl
 import hmac
 import logging
+import mmap
 import os
 import re
 import threading
@@ -16,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from django.conf import settings
 from django.db import Error, connection
@@ -32,6 +35,12 @@ SENT = "audit-anchors.sent"
 
 EVERY = timedelta(days=1)
 """A head that has moved is anchored after so long at the latest."""
+
+_SENT_AT_ONCE = 1_000_000
+"""So many bytes of lines are sent at once: mail servers refuse a mail of many megabytes."""
+
+_NEWEST, _LONGEST = 1 << 20, 1 << 12
+"""Bytes of the newest lines, about 4,500, and more than some lines have."""
 
 _LOG = logging.getLogger("musterbook.audit")
 _PURPOSE = "audit anchors"
@@ -76,11 +85,11 @@ def note(agency: models.Agency, links: int, before: str, head: str) -> None:
     """
     try:
         path = _head_path(agency.pk)
-        old = _head(path)
+        old = _head(path, _ring())
         if old is not None and not _follows(agency, old, links, before):
             return
         new = Anchor(agency.pk, agency.slug, links, head, _stamp(datetime.now(UTC)))
-        _replace(path, f"{_line(new, '')}\n")
+        _replace(path, f"{_line(new, '', _current())}\n")
     except (OSError, Error):
         _LOG.critical("The head of the audit trail of %s could not be noted", agency.slug, exc_info=True)
 
@@ -104,26 +113,24 @@ def has(agency: int, anchor: Anchor) -> bool:
 def write(at: datetime) -> list[str]:
     """Appends a line for each head that has moved; gives the new lines. A trail that lost what was anchored gets none."""
     with _alone() as file:
-        lines = list(_read(file))
-        last = {anchor.agency: anchor for anchor, _ in _parsed(lines) if anchor}
+        last, end = _newest(file)
         moved = [head for head in _heads(at) if _moved(head, last.get(head.agency))]
-        return _append(file, lines, moved)
+        return _append(file, end, moved)
 
 
 def restored(at: datetime) -> list[str]:
     """Notes, after a backup was restored, the heads that there are now: older anchors may know more links."""
     heads = {head.agency: head for head in _heads(at)}
     with _alone() as file:
-        lines = list(_read(file))
-        gone = {anchor.agency: anchor.slug for anchor, _ in _parsed(lines) if anchor}
-        gone |= {found.agency: found.slug for found in _noted()}
+        last, end = _newest(file)
+        gone = {found.agency: found.slug for found in (*last.values(), *_noted())}
         empty = [
             Anchor(agency, slug, 0, seals.START, _stamp(at)) for agency, slug in gone.items() if agency not in heads
         ]
         now = [Anchor(h.agency, h.slug, h.links, h.head, h.at, restored=True) for h in (*heads.values(), *empty)]
         for anchor in now:
-            _replace(_head_path(anchor.agency), f"{_line(anchor, '')}\n")
-        return _append(file, lines, now)
+            _replace(_head_path(anchor.agency), f"{_line(anchor, '', _current())}\n")
+        return _append(file, end, now)
 
 
 def _moved(head: Anchor, last: Anchor | None) -> bool:
@@ -149,35 +156,77 @@ def _heads(at: datetime) -> Iterator[Anchor]:
 
 
 def known(agency: models.Agency | None = None) -> Known:
-    """Reads the anchors of one agency, or of all."""
-    wanted = None if agency is None else agency.pk
-    found: dict[int, list[Anchor]] = {}
-    for head in _noted() if wanted is None else filter(None, [_head(_head_path(wanted))]):
-        found[head.agency] = [head]
-    lines, wrong = _lines(), ""
+    """Reads the anchors of one agency, or of all. For all, every line of the file is checked; for one, see `_of`."""
+    if agency is None:
+        heads, (newest, wrong) = list(_noted()), _checked(_parsed(_lines()))
+    else:
+        heads = list(filter(None, [_head(_head_path(agency.pk), _ring())]))
+        newest, wrong = _of(agency.pk)
+    found: dict[int, tuple[Anchor, ...]] = {head.agency: (head,) for head in heads}
+    lines = {one: last for one, last in newest.items() if agency is None or one == agency.pk}
+    headless = frozenset(lines) - frozenset(found)
+    found |= {one: (*found.get(one, ()), last) for one, last in lines.items()}
+    return Known(found, wrong, headless)
+
+
+def _of(agency: int) -> tuple[dict[int, Anchor], str]:
+    """The newest lines of the file, and the agency's own newest: a page asks for them, whatever the size of the file."""
+    try:
+        with (settings.MUSTER_HOME / FILE).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                return {}, ""
+            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+                newest, wrong = _checked(_within(content, size - _NEWEST, size))
+                own = content.rfind(f" agency={agency} slug=".encode())
+                older, also = _checked(_within(content, own - _LONGEST, own + _LONGEST)) if own >= 0 else ({}, "")
+                return older | newest, wrong or also
+    except FileNotFoundError:
+        return {}, ""
+
+
+def _within(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
+    """The lines between two places of the file. The first is only what the second covers, unless it begins the file."""
+    begin = content.find(b"\n", begin) + 1 if begin > 0 else 0
+    number = sum(content[at : min(at + _NEWEST, begin)].count(b"\n") for at in range(0, begin, _NEWEST))
+    lines = content[begin:end].decode(errors="replace").split("\n")[:-1]
+    return _parsed(lines, number, whole=begin == 0)
+
+
+def _checked(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
+    """The newest anchor of each agency, and what is wrong with the lines."""
     newest: dict[int, Anchor] = {}
-    for number, (anchor, _) in enumerate(_parsed(lines), 1):
+    wrong = ""
+    for number, anchor, _ in parsed:
         if anchor is None:
             wrong = wrong or f"line {number} of {FILE} was changed, or lines before it were removed"
-        elif wanted in (None, anchor.agency):
+        else:
             newest[anchor.agency] = anchor
-    headless = frozenset(newest) - frozenset(found)
-    for number, last in newest.items():
-        found.setdefault(number, []).append(last)
-    return Known({number: tuple(anchors) for number, anchors in found.items()}, wrong, headless)
+    return newest, wrong
 
 
 def unsent() -> tuple[list[str], int]:
-    """The lines that were not sent elsewhere yet, and what to call `sent` with once they are."""
-    path = settings.MUSTER_HOME / SENT
-    begin = int(path.read_text(encoding="ascii")) if path.exists() else 0
+    """The next lines to send elsewhere, about a megabyte at most, and what to call `sent` with once they are."""
     try:
-        content = (settings.MUSTER_HOME / FILE).read_bytes()
+        with (settings.MUSTER_HOME / FILE).open("rb") as file:
+            file.seek(_begin(os.fstat(file.fileno()).st_size))
+            lines = file.readlines(_SENT_AT_ONCE)
+            end = file.tell()
     except FileNotFoundError:
         return [], 0
-    if begin > len(content):
-        begin = 0
-    return content[begin:].decode(errors="replace").splitlines(), len(content)
+    if lines and not lines[-1].endswith(b"\n"):
+        end -= len(lines.pop())
+    told = [line.decode(errors="replace").rstrip("\n") for line in lines]
+    return [line for line in told if _LINE.fullmatch(line)], end
+
+
+def _begin(size: int) -> int:
+    """Where the lines begin that were not sent; at the beginning, if we do not know or the file is another by now."""
+    try:
+        begin = int((settings.MUSTER_HOME / SENT).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+    return begin if 0 <= begin <= size else 0
 
 
 def sent(end: int) -> None:
@@ -195,7 +244,7 @@ def due(at: datetime) -> bool:
 
 def unwritten(at: datetime) -> list[str]:
     """The agencies whose head has moved and was not anchored for two days, though a worker should have done it."""
-    last = {anchor.agency: anchor.links for anchor, _ in _parsed(_lines()) if anchor}
+    last = {anchor.agency: anchor.links for _, anchor, _ in _parsed(_lines()) if anchor}
     heads = [(head, last.get(head.agency, 0)) for head in _heads(at)]
     return sorted(h.slug for h, links in heads if h.links > links and _since(h.agency, links) < at - 2 * EVERY)
 
@@ -207,34 +256,47 @@ def _since(agency: int, links: int) -> datetime:
     return event.at if event else datetime.max.replace(tzinfo=UTC)
 
 
-def _lines() -> list[str]:
+def _lines() -> Iterator[str]:
     try:
         with (settings.MUSTER_HOME / FILE).open(encoding="utf-8", errors="replace") as file:
-            return list(_read(file))
+            yield from file
     except FileNotFoundError:
-        return []
+        return
 
 
-def _read(file: IO[str]) -> Iterator[str]:
-    for line in file:
-        yield line.rstrip("\n")
+def _newest(file: Iterable[str]) -> tuple[dict[int, Anchor], str]:
+    """The newest anchor of each agency in the file of lines, and the last line, which the next one covers."""
+    last: dict[int, Anchor] = {}
+    end = ""
+    for _, anchor, line in _parsed(file):
+        end = line
+        if anchor:
+            last[anchor.agency] = anchor
+    return last, end
 
 
-def _parsed(lines: Iterable[str]) -> Iterator[tuple[Anchor | None, str]]:
-    """Each line with its anchor: None for one that no key of ours has sealed in that place."""
-    ring, before = _ring(), ""
-    for line in lines:
-        anchor = _anchor(line, before, ring)
-        yield anchor, line
-        before = line
+_Parsed: TypeAlias = tuple[int, Anchor | None, str]
 
 
-def _anchor(line: str, before: str, ring: dict[str, bytes]) -> Anchor | None:
-    found = _LINE.fullmatch(line)
-    if found is None or found["key"] not in ring:
-        return None
-    told = line[: found.start("seal")]
-    if not hmac.compare_digest(_seal(told, before, ring[found["key"]]), found["seal"]):
+def _parsed(lines: Iterable[str], after: int = 0, *, whole: bool = True) -> Iterator[_Parsed]:
+    """Each line, by number, with its anchor: None for one that no key of ours has sealed in that place.
+
+    `after`: so many lines come before; `whole`: the first line is the file's first.
+    """
+    ring, before = _ring(), "" if whole else None
+    for number, text in enumerate(lines, after + 1):
+        line = text.rstrip("\n")
+        found = _LINE.fullmatch(line)
+        if found:
+            if before is not None:
+                yield number, _anchor(found, before, ring), line
+            before = line
+
+
+def _anchor(found: re.Match[str], before: str, ring: dict[str, bytes]) -> Anchor | None:
+    key = ring.get(found["key"])
+    told = found.string[: found.start("seal")]
+    if key is None or not hmac.compare_digest(_seal(told, before, key), found["seal"]):
         return None
     return Anchor(
         int(found["agency"]), found["slug"], int(found["links"]), found["head"], found["at"], bool(found["restored"])
@@ -245,12 +307,17 @@ def _ring() -> dict[str, bytes]:
     return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
 
 
+def _current() -> tuple[str, bytes]:
+    """The key that seals now, with its name."""
+    return next(iter(_ring().items()))
+
+
 def _seal(told: str, before: str, key: bytes) -> str:
-    return hmac.new(key, f"{before}\n{told}".encode(), "sha256").hexdigest()
+    return hmac.digest(key, f"{before}\n{told}".encode(), "sha256").hex()
 
 
-def _line(anchor: Anchor, before: str) -> str:
-    name, key = next(iter(_ring().items()))
+def _line(anchor: Anchor, before: str, current: tuple[str, bytes]) -> str:
+    name, key = current
     told = (
         f"{anchor.at} agency={anchor.agency} slug={anchor.slug} links={anchor.links} head={anchor.head}"
         f"{' restored' if anchor.restored else ''} key={name} seal="
@@ -258,11 +325,11 @@ def _line(anchor: Anchor, before: str) -> str:
     return told + _seal(told, before, key)
 
 
-def _append(file: IO[str], lines: list[str], anchors: list[Anchor]) -> list[str]:
+def _append(file: IO[str], before: str, anchors: list[Anchor]) -> list[str]:
     """Appends a line for each anchor, onto the disk itself; without any, only the file's time says that we looked."""
-    before, made = lines[-1] if lines else "", []
+    made, current = [], _current()
     for anchor in anchors:
-        before = _line(anchor, before)
+        before = _line(anchor, before, current)
         made.append(before)
     file.seek(0, os.SEEK_END)
     file.write("".join(f"{line}\n" for line in made))
@@ -274,12 +341,16 @@ def _append(file: IO[str], lines: list[str], anchors: list[Anchor]) -> list[str]
 
 @contextmanager
 def _alone() -> Iterator[IO[str]]:
-    """The file of lines, to read from its beginning and to append to: one process at a time."""
+    """The file of lines, to read from its beginning and to append to: one process at a time. A line that was cut off ends."""
     path = home.prepare(settings.MUSTER_HOME) / FILE
     with os.fdopen(
         os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+", encoding="utf-8", errors="replace"
     ) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        size = os.fstat(file.fileno()).st_size
+        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+            os.write(file.fileno(), b"\n")
+            file.seek(0)
         yield file
 
 
@@ -287,19 +358,21 @@ def _head_path(agency: int) -> Path:
     return Path(settings.MUSTER_HOME) / HEADS / str(agency)
 
 
-def _head(path: Path) -> Anchor | None:
+def _head(path: Path, ring: dict[str, bytes]) -> Anchor | None:
     """The head that a file notes; None if there is none, or no key of ours has sealed it."""
     try:
         line = path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
     except FileNotFoundError:
         return None
-    return _anchor(line, "", _ring())
+    found = _LINE.fullmatch(line)
+    return _anchor(found, "", ring) if found else None
 
 
 def _noted() -> Iterator[Anchor]:
     folder = Path(settings.MUSTER_HOME) / HEADS
     paths = (path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else iter(())
-    return filter(None, map(_head, paths))
+    ring = _ring()
+    return filter(None, (_head(path, ring) for path in paths))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from django.apps import apps
@@ -119,7 +120,7 @@ def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[tra
     for agency in agencies.filter(slug=slug) if slug else agencies:
         wanted = tuple(anchors.Anchor(agency.pk, agency.slug, links, head) for links, head in expected)
         also = {agency.pk: (*known.anchors.get(agency.pk, ()), *wanted)}
-        found.append(trail.verify(agency, anchors.Known(also, known.wrong)))
+        found.append(trail.verify(agency, replace(known, anchors=also)))
     return found if slug else found + _gone(known, set(agencies.values_list("pk", flat=True)))
 
 

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from django.db import connection
 
 from musterbook.directory import models
 from tests.cli.conftest import Muster, row
@@ -57,3 +58,56 @@ def test_a_trail_that_was_changed_is_found(springfield: Muster) -> None:
     done = springfield("audit", "verify")
     assert done.status == 1
     assert "not whole: the events of link 2" in done.text
+
+
+def test_a_head_that_was_shown_is_expected_later_and_another_is_not(springfield: Muster) -> None:
+    springfield.imported(row("ann"))
+    done = springfield("audit", "head")
+    name, _, head = done.text.strip().partition(" ")
+    assert (done.status, name, head.partition(":")[0]) == (0, "springfield-pd", "2")
+    digest = head.partition(":")[2]
+    springfield.imported(row("bob"))
+    assert springfield("audit", "head", "--agency", "springfield-pd").text.startswith("springfield-pd 3:")
+    for right in (head, digest, head.upper(), f" {head} "):
+        done = springfield("audit", "verify", "--expect", right)
+        assert (done.status, done.text) == (0, "springfield-pd: whole (events: 3, links: 3)\n")
+    for other, why in (
+        (f"3:{digest}", "link 3 is not the one that the expected head knows"),
+        (f"9:{digest}", "the trail has 3 links, and the expected head knows 9: its end was removed"),
+        ("f" * 64, "no link is the one that the expected head knows"),
+    ):
+        done = springfield("audit", "verify", "--agency", "springfield-pd", "--expect", head, "--expect", other)
+        assert done.status == 1
+        assert f"springfield-pd: not whole: {why}" in done.text
+        assert "muster restore" in done.err
+
+
+@pytest.mark.parametrize("expected", ["", "2:", "x", "0:" + "a" * 64, "-1:" + "a" * 64, "a" * 63, "1:" + "g" * 64])
+def test_what_is_no_head_is_refused(springfield: Muster, expected: str) -> None:
+    done = springfield("audit", "verify", "--expect", expected)
+    assert (done.status, done.text) == (2, "")
+    assert f"--expect is “{expected}”, which is no head. Write it as `muster audit head` shows it" in done.err
+
+
+def test_an_expected_head_is_that_of_one_agency(springfield: Muster) -> None:
+    head = springfield("audit", "head").text.split()[1]
+    models.Agency.objects.create(slug="shelbyville", name="Shelbyville", created_at="2026-03-03T07:00:00Z")
+    done = springfield("audit", "verify", "--expect", head)
+    assert (done.status, done.text) == (2, "")
+    assert "Name the agency whose head you expect" in done.err
+    assert springfield("audit", "verify", "--agency", "springfield-pd", "--expect", head).status == 0
+    done = springfield("audit", "verify", "--agency", "shelbyville", "--expect", head)
+    assert done.status == 1
+    assert done.text.startswith("shelbyville: not whole: the trail has 0 links, and the expected head knows 1")
+    for command in ("head", "verify"):
+        done = springfield("audit", command, "--agency", "nowhere")
+        assert (done.status, done.text) == (2, "")
+        assert "nowhere" in done.err
+
+
+def test_a_role_of_the_embedded_database_cannot_be_granted(springfield: Muster) -> None:
+    if connection.vendor == "postgresql":
+        pytest.skip("tests/attacks/test_application_role.py grants it")
+    done = springfield("migrate", "--app-role", "muster_app")
+    assert (done.status, done.text) == (2, "")
+    assert "--app-role is for PostgreSQL: the embedded database has no roles." in done.err
