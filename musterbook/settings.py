@@ -118,7 +118,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 CSRF_FAILURE_VIEW = "musterbook.web.errors.forged"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
-MUSTER_BROWSER_COOKIE = "__Secure-muster_browser" if _SECURE else "muster_browser"
+BROWSER_COOKIE_NAME = f"{_PREFIX}muster_browser"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
 # What pages say next is kept in the session: it names people, and cookies lie on disks.

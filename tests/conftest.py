@@ -6,11 +6,14 @@ both. With `--only-database`, tests that need none, or are the same on any, are 
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from allauth.mfa.totp.internal import auth
 from django.conf import settings
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -18,9 +21,13 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from musterbook.directory import anchors, guards, progressing
 from tests import databases
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("ours", deadline=None)
 hypothesis.settings.load_profile("ours")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url", "database_server"}
 
 
@@ -85,6 +92,13 @@ def _no_anchors_of_other_tests() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _one_time_codes_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code must not become invalid between its making and its use, however slow the machine is."""
+    now = int(time.time()) // 30
+    monkeypatch.setattr(auth, "yield_hotp_counters_from_time", lambda: iter([now]))
+
+
+@pytest.fixture(autouse=True)
 def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
     monkeypatch.setattr(progressing, "_TOLD_EVERY", 60.0)
@@ -95,6 +109,21 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Ho
     server = os.environ.get("DATABASE_URL", "")
     with databases.template(tmp_path_factory.mktemp("migrated"), server) as home:
         yield home
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Chromium, as the machine has it: one for all tests, because its driver allows no second one in a process."""
+    from playwright.sync_api import sync_playwright  # most tests do without
+
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt-get install chromium libatomic1")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the driver has a loop of its own in this thread
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def remember(request: HttpRequest, response: HttpResponseBase, account: Account)
     mark = _mark(account, browser)
     marks = [mark, *(one for one in marks if one != mark)][:_USERS]
     response.set_cookie(
-        settings.MUSTER_BROWSER_COOKIE, _signer(request).sign(".".join([browser, *marks])), max_age=LASTS,
+        settings.BROWSER_COOKIE_NAME, _signer(request).sign(".".join([browser, *marks])), max_age=LASTS,
         httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax",
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def remember(request: HttpRequest, response: HttpResponseBase, account: Account)
 def _read(request: HttpRequest) -> tuple[str, list[str]]:
     """The id of the browser and its marks; none where the cookie is not ours, or too old."""
     try:
-        told = _signer(request).unsign(request.COOKIES.get(settings.MUSTER_BROWSER_COOKIE, ""), max_age=LASTS)
+        told = _signer(request).unsign(request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""), max_age=LASTS)
     except BadSignature:
         return "", []
     browser, *marks = told.split(".")

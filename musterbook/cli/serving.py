@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from musterbook import family, logs
+from musterbook import family
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
@@ -48,6 +48,8 @@ def serve(
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
+
+    from musterbook import logs
 
     logs.speak()
     _see_that_it_is_free(host, port)
@@ -155,6 +157,8 @@ def worker(
 
 
 def _work() -> None:
+    from musterbook import logs
+
     logs.speak()
     with opened():
         from musterbook import jobs

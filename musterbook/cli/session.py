@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import typer
-from django.core.exceptions import ImproperlyConfigured
 
-from musterbook import logfile, logs
 from musterbook.cli import exits
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
@@ -22,6 +20,13 @@ def opened(*, migrated: bool = True) -> Iterator[None]:
     """Makes the installation ready (unless `migrated` is False: its settings alone), and ends the command clearly."""
     with _clear_end():
         import django
+        from django.core.exceptions import ImproperlyConfigured
+
+        from musterbook import logs
+
+        # Where the environment is wrong, the settings say so in a moment, and the command ends clearly.
+        with suppress(ImproperlyConfigured):
+            logs.begin()
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
         django.setup()
@@ -59,19 +64,18 @@ def _foreseen(error: Exception) -> tuple[Exit, str] | None:
 
 def unexpected(error: Exception) -> str:
     """What to say of an error that nobody expected; its trace goes into the log, for whoever will look into it."""
+    from musterbook import logfile
+
     _LOG.error("The command failed", exc_info=error)
     told = f"It failed: {type(error).__name__}: {error}".strip()
     return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {logfile.path()}."
 
 
 def take_process() -> None:
-    """Has this process end as it should: a request to end rolls back as Ctrl-C does, and traces go into the log."""
+    """Have a request to end roll back, as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, interrupt)
-    # Where the environment is wrong, the settings say so in a moment, and the command ends clearly.
-    with suppress(ImproperlyConfigured):
-        logs.begin()

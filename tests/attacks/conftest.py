@@ -1,6 +1,6 @@
-"""What attacks share: agencies to attack, a browser, and quick hashes of passwords."""
+"""What attacks share: agencies to attack, a window of the browser, and quick hashes of passwords."""
 
 from tests.accounts.conftest import _quick_hashes, shelbyville, springfield
-from tests.web.conftest import browser, page
+from tests.web.conftest import page
 
-__all__ = ["_quick_hashes", "browser", "page", "shelbyville", "springfield"]
+__all__ = ["_quick_hashes", "page", "shelbyville", "springfield"]

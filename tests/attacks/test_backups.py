@@ -268,6 +268,14 @@ def _locked(good: Path, lock: Lock) -> Path:
     return path
 
 
+def _encrypted(path: Path) -> list[int]:
+    """The places of the bytes that age wrote: all of the file, or all but what tar fills its blocks with."""
+    if not tarfile.is_tarfile(path):
+        return [*range(path.stat().st_size)]
+    with tarfile.open(path) as tar:
+        return [place for entry in tar for place in range(entry.offset_data, entry.offset_data + entry.size)]
+
+
 @pytest.mark.parametrize("by", ["recipient", "passphrase"])
 def test_an_encrypted_backup_opens_with_its_key_alone_and_only_whole(good: Path, by: str) -> None:
     words = "a quiet brown heron"
@@ -281,12 +289,13 @@ def test_an_encrypted_backup_opens_with_its_key_alone_and_only_whole(good: Path,
         assert "encrypted" in refusal(path, wrong) or "cannot be decrypted" in refusal(path, wrong)
     whole = path.read_bytes()
     assert b"a database" not in whole
+    encrypted = _encrypted(path)
     chance = random.Random(3)
-    for _ in range(12):
+    for _ in range(12 if by == "recipient" else 4):  # a wrong passphrase is slow to try
         path.write_bytes(whole[: chance.randrange(70, len(whole) - 1500)])
         assert refusal(path, opener)
         copy = bytearray(whole)
-        copy[chance.randrange(30, len(copy) - 1600)] ^= 1 << chance.randrange(8)
+        copy[chance.choice(encrypted)] ^= 1 << chance.randrange(8)
         path.write_bytes(copy)
         assert refusal(path, opener)
 
@@ -445,14 +454,15 @@ def test_a_large_backup_is_encrypted_and_decrypted_in_little_memory(fresh_home: 
 
 
 PEAK = """
-import resource
+from pathlib import Path
 from musterbook.cli import commands
 try:
     commands.app()
 except SystemExit as end:
     assert not end.code, end.code
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
+"""Runs a command and prints its peak in kilobytes; `ru_maxrss` would count what the process that started it held."""
 
 
 def test_wrong_calls_say_what_to_write_and_repeat_no_secret(fresh_home: Home, tmp_path: Path) -> None:

@@ -130,14 +130,12 @@ def test_a_cookie_of_another_user_agency_or_time_makes_no_browser_known(
     other, elsewhere, old = Client(), Client(), Client()
     assert comes_in(other, "user.4") and comes_in(old)
     sign_in(elsewhere, "user.2", GOOD, "shelbyville")
-    cookie = elsewhere.cookies[settings.MUSTER_BROWSER_COOKIE]
+    cookie = elsewhere.cookies[settings.BROWSER_COOKIE_NAME]
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/shelbyville/", True, "Lax")
     taken = Client()
-    taken.cookies[settings.MUSTER_BROWSER_COOKIE] = cookie.value
+    taken.cookies[settings.BROWSER_COOKIE_NAME] = cookie.value
     forged = Client()
-    forged.cookies[settings.MUSTER_BROWSER_COOKIE] = old.cookies[settings.MUSTER_BROWSER_COOKIE].value.replace(
-        ".", "x", 1
-    )
+    forged.cookies[settings.BROWSER_COOKIE_NAME] = old.cookies[settings.BROWSER_COOKIE_NAME].value.replace(".", "x", 1)
     springfield.user(2).account.set_password(GOOD)
     Account.objects.filter(user__external_id="E-2").update(password=_other_hash())
     for browser in (other, old):

@@ -389,6 +389,9 @@ KNOWN = {
     ("accounts/anchoring.py", "smtplib"),  # the same: it names the errors of the outbox's connection
     ("jobs.py", "socket"),  # the machine's own name
     ("cli/serving.py", "socket"),  # looks whether the port is free
+    # What clients send to us is paced, and a client that is too slow is cut off.
+    ("answers.py", "asyncio"), ("bodies.py", "asyncio"), ("paces.py", "asyncio"), ("turns.py", "asyncio"),
+    ("sweeping.py", "asyncio"), ("sweeping.py", "socket"),
 }  # fmt: skip
 """Who uses what: each is a way out that security.md lists, or a comment says why it is none."""
 

@@ -58,7 +58,7 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Hom
         path.stem.rpartition("new-")[2]: path.read_text(encoding="utf-8") for path in tmp_path.glob("*-500-new-*.txt")
     }
     assert {"reading", "planning", "writing", "committing"} <= set(profiles)
-    assert "intake.py" in profiles["reading.read"] and "frames.py" in profiles["writing"]
+    assert "intake.py" in profiles["reading"] and "frames.py" in profiles["writing"]
 
 
 @pytest.mark.parametrize("option", ["--table", "--plot"])

@@ -9,9 +9,9 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from musterbook.core.policy import Mode
-from musterbook.directory import frames, locks, models, records
+from musterbook.directory import frames, locks, models, records, trail
 from musterbook.directory.imports import Options
-from tests.directory.cast import agency, applied, people, person, run, user, whole
+from tests.directory.cast import NOW, agency, applied, people, person, run, user, whole
 
 
 def elsewhere(work: Callable[[], Any]) -> threading.Thread:
@@ -38,6 +38,9 @@ def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwrit
         with locks.writing(lambda: None):
             locks.row(made)
             models.User.objects.filter(agency=made, external_id="E-2").update(last_name="By hand", active=False)
+            trail.tell(
+                made, trail.Act(NOW, "", "cli"), "user.updated", user(made, 2), {"STATUS": ("Active", "Inactive")}
+            )
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning" and not threads:

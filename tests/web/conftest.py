@@ -1,33 +1,16 @@
-"""A real browser for the tests of pages, and what it must never do: complain, or ask anybody but us."""
+"""A window of the browser for the tests of pages, and what it must never do: complain, or ask anybody but us."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests import worker
 from tests.accounts.conftest import GOOD, Springfield
 from tests.directory import cast
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, as the machine has it."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium libatomic1")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the browser's driver has a loop of its own in this thread
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
