@@ -71,7 +71,7 @@ def until(found: Callable[[], object], seconds: float = 60) -> None:
 
 
 def code(secret: str, after: int = 0) -> tuple[str, int]:
-    """The code that an app shows now, and its half minute, which is later than `after`; waits for the next if this one is nearly over."""
+    """The code that an app shows, and its half minute, later than `after`; waits for the next if this one is nearly over."""
     if time.time() % 30 > 20 or time.time() // 30 <= after:
         time.sleep(31 - time.time() % 30)
     step = int(time.time()) // 30
