@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from musterbook.core.keys import fold
 from musterbook.core.policy import DeactivationLimit
 from musterbook.core.vocabulary import Role
-from musterbook.directory import locks, models, sign_on_file, trail
+from musterbook.directory import locks, models, permissions, sign_on_file, trail
 from musterbook.directory.agency_file import ACCOUNT_FLAGS, ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
 from musterbook.directory.trail import Act
 
@@ -208,8 +208,7 @@ def _settings(agency: models.Agency) -> dict[str, str]:
     for provider in agency.sign_on:
         told[f"sign_on {provider['slug']}"] = sign_on_file.shown(provider)
     for role in models.Role.objects.filter(agency=agency).order_by("pk"):
-        said = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
-        told[f"role {role.name_key}"] = f"{role.name}: {said}{'; second factor' if role.second_factor else ''}"
+        told[f"role {role.name_key}"] = permissions.shown(role)
     for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
         short = f" ({rank.abbreviation})" if rank.abbreviation else ""
         told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"

@@ -27,3 +27,9 @@ ALL = frozenset(PERMISSIONS)
 def of(role: "Role") -> frozenset[str]:
     """The permissions that a role grants."""
     return ALL if role.administrator else frozenset(role.permissions)
+
+
+def shown(role: "Role") -> str:
+    """Say what a role grants, as the trail does."""
+    granted = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
+    return f"{role.name}: {granted}{'; second factor' if role.second_factor else ''}"

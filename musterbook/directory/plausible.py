@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 from django.db import connection
 
-from musterbook.core.keys import fold
-from musterbook.directory import frames, models
+from musterbook.core.keys import fold, keys
+from musterbook.directory import frames, models, permissions
 
 _EVENTS, _USERS = frames.table(models.Event), frames.table(models.User)
 _PART = 100_000
@@ -25,7 +25,7 @@ ALSO: list[Check] = []
 
 def wrong(agency: models.Agency) -> str:
     """What the directory has and the agency's trail does not tell of, "" for nothing."""
-    checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, *ALSO)
+    checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, _keys, _roles, *ALSO)
     return next(filter(None, (check(agency) for check in checks)), "")
 
 
@@ -90,6 +90,35 @@ def _values(agency: models.Agency) -> str:
             users = listed(other.sort("subject_id")["external_id"].to_list())
             return f"{name} of {users} is not what the trail says it became"
     return ""
+
+
+_KEYED = ("EMAIL", "BADGE_NUMBER", "USERNAME")
+
+
+def _keys(agency: models.Agency) -> str:
+    """Compare the keys by which users are found, and sign in, with the values that they are the keys of."""
+    columns = [f"{name.lower()}{end}" for name in _KEYED for end in ("", "_key")]
+    have = frames.read(
+        f"SELECT id, external_id, {', '.join(columns)} FROM {_USERS} WHERE agency_id = %s",
+        [agency.pk],
+        {"id": pl.Int64, "external_id": pl.String, **dict.fromkeys(columns, pl.String)},
+    )
+    for name in _KEYED:
+        other = have.filter(keys(have[name.lower()]) != have[f"{name.lower()}_key"])
+        if not other.is_empty():
+            return f"the key of {name} of {listed(other.sort('id')['external_id'].to_list())} is another value's"
+    return ""
+
+
+def _roles(agency: models.Agency) -> str:
+    """Compare what each role may do with what the last event of it says."""
+    now = {f"role {role.name_key}": permissions.shown(role) for role in models.Role.objects.filter(agency=agency)}
+    events = models.Event.objects.filter(agency=agency, kind__in=("agency.added", "agency.changed"))
+    last = dict[str, str]()
+    for changes in events.order_by("pk").values_list("changes", flat=True).iterator():
+        last.update({name: after for name, (_, after) in json.loads(changes).items() if name in now})
+    other = [name.removeprefix("role ") for name, said in last.items() if now[name] != said]
+    return f"the role {listed(other)} is not what the trail says it became" if other else ""
 
 
 def _last(agency: models.Agency) -> pl.DataFrame:

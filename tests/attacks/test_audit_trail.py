@@ -20,7 +20,7 @@ from musterbook import keys
 from musterbook.accounts import kinds, tokens
 from musterbook.accounts.models import Token
 from musterbook.core.policy import Operator
-from musterbook.directory import anchors, frames, guards, installation, models, passages, seals, trail
+from musterbook.directory import agencies, anchors, frames, guards, installation, models, passages, seals, trail
 from musterbook.directory.trail import Act
 from tests.directory.cast import NOW, agency, applied, people, person, user
 
@@ -448,6 +448,25 @@ def test_a_user_who_was_changed_past_musterbook_is_found(
 def test_a_user_who_was_given_a_role_past_musterbook_is_found(made: models.Agency) -> None:
     models.User.objects.filter(pk=user(made, 4).pk).update(role=models.Role.objects.get(agency=made, name="Admin"))
     assert wrong(made) == "ROLE of E-4 is not what the trail says it became"
+
+
+@pytest.mark.parametrize("name", ["email", "badge_number", "username"])
+def test_a_key_that_was_put_in_place_of_another_is_found(made: models.Agency, name: str) -> None:
+    """Whoever has the administrator's key signs in by the administrator's name, and gets their mail."""
+    models.User.objects.filter(pk=user(made, 3).pk).update(**{f"{name}_key": "evil"})
+    assert wrong(made) == f"the key of {name.upper()} of E-3 is another value's"
+
+
+def test_a_role_that_was_given_more_permissions_past_musterbook_is_found(made: models.Agency) -> None:
+    role = models.Role.objects.get(agency=made, name="Officer")
+    with agencies.changing(made, Act(AT, "", "cli")):
+        models.Role.objects.filter(pk=role.pk).update(permissions=["users.view"])
+    assert wrong(made) == ""
+    models.Role.objects.filter(pk=role.pk).update(permissions=["credentials.manage", "users.view"])
+    assert wrong(made) == "the role officer is not what the trail says it became"
+    with agencies.changing(made, Act(AT, "", "cli")):
+        models.Role.objects.filter(pk=role.pk).update(permissions=[])
+    assert wrong(made) == ""
 
 
 def test_a_role_that_was_renamed_is_no_alteration(made: models.Agency) -> None:
