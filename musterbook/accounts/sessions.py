@@ -90,6 +90,10 @@ def end_own(request: HttpRequest, why: str) -> None:
     logout(request)
 
 
+FORGET = '"cache", "storage"'
+"""What a browser forgets when a session ends (`Clear-Site-Data`). Cookies stay: those of other agencies are among them."""
+
+
 def end_by_time(request: HttpRequest, why: str) -> None:
     """Ends the session of who asks because its time is over. Their browser may still leave a file, for some minutes."""
     account: Account = request.user  # type: ignore[assignment]  # signed in

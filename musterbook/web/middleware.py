@@ -159,16 +159,21 @@ def limits(respond: Respond) -> Respond:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         agency: Agency | None = getattr(request, "agency", None)
+        ended = False
         if agency is not None and SESSION_KEY in request.session:
-            _limit(request, agency)
+            ended = _ended(request, agency)
         elif agency is not None and pending.end_changed(request):
             messages.info(request, pending.ENDED)
-        return respond(request)
+        response = respond(request)
+        if ended:
+            response.headers["Clear-Site-Data"] = sessions.FORGET
+        return response
 
     return answer
 
 
-def _limit(request: HttpRequest, agency: Agency) -> None:
+def _ended(request: HttpRequest, agency: Agency) -> bool:
+    """End the session if it may not go on; tell whether it was ended."""
     if not isinstance(request.user, Account) or request.user.user.agency_id != agency.pk:
         # Whoever gets their access back signs in anew.
         logout(request)
@@ -176,11 +181,12 @@ def _limit(request: HttpRequest, agency: Agency) -> None:
     else:
         why = sessions.use(request)
         if not why:
-            return
+            return False
         sessions.end_by_time(request, why)
     hours = settings.SESSION_COOKIE_AGE // 3600
     told = _ENDED[why].format(idle=agency.idle_minutes, hours=hours)
     messages.info(request, f"{told} Sign in to go on where you were.")
+    return True
 
 
 def time_zone(respond: Respond) -> Respond:

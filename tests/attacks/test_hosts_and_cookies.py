@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.apps import apps
 from django.conf import settings as configured
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import tokens
 from musterbook.accounts.tokens import Told
 from musterbook.directory import models, queries
-from tests.accounts.conftest import GOOD, Springfield, act
+from musterbook.web import middleware
+from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import HOME, sign_in, text
 from tests.directory.cast import person
@@ -164,6 +167,31 @@ def test_signing_out_has_the_browser_forget_the_pages(springfield: Springfield, 
     answer = client.post("/springfield/sign-out")
     assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
     assert "Clear-Site-Data" not in client.post("/springfield/sign-out").headers
+
+
+@pytest.mark.django_db
+def test_a_session_that_ends_by_itself_has_the_browser_forget_the_pages(
+    springfield: Springfield, client: Client
+) -> None:
+    springfield.registered(1)
+    sign_in(client, "user.1")
+    assert "Clear-Site-Data" not in client.get("/springfield/").headers
+    age(client, 31)
+    assert client.get("/springfield/").headers["Clear-Site-Data"] == '"cache", "storage"'
+    assert "Clear-Site-Data" not in client.get("/springfield/sign-in").headers
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_away_is_no_error_of_the_page(
+    springfield: Springfield, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError from psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(middleware.Agency.objects, "filter", away)
+    answer = Client(raise_request_exception=False).get("/springfield/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    assert "Nothing was changed" in text(answer)
 
 
 BODIES: tuple[Any, ...] = (

@@ -143,7 +143,7 @@ def sign_out(request: HttpRequest) -> HttpResponseBase:
     was = request.user.is_authenticated
     response: HttpResponseBase = account_views.logout(request)
     if was and not request.user.is_authenticated:
-        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+        response.headers["Clear-Site-Data"] = sessions.FORGET
     return response
 
 

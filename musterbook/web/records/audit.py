@@ -123,19 +123,27 @@ def check(request: HttpRequest) -> HttpResponseBase:
 
 def _signed(request: HttpRequest, so_far: Progress) -> str:
     """How far the check has come, as the page takes it along."""
-    facts = [requests.agency(request).pk, so_far.links, so_far.events, so_far.last, so_far.digest, list(so_far.keys)]
+    facts = [
+        request.user.pk,
+        requests.agency(request).pk,
+        so_far.links,
+        so_far.events,
+        so_far.last,
+        so_far.digest,
+        list(so_far.keys),
+    ]
     return signing.dumps(facts, salt=_SALT)
 
 
 def _so_far(request: HttpRequest) -> Progress:
     """How far the check has come; the beginning, if what was sent is none of ours."""
     try:
-        agency, links, events, last, digest, keys = signing.loads(
+        user, agency, links, events, last, digest, keys = signing.loads(
             request.POST.get("so_far", ""), salt=_SALT, max_age=24 * 60 * 60
         )
     except signing.BadSignature:
         return Progress()
-    mine = agency == requests.agency(request).pk
+    mine = (user, agency) == (request.user.pk, requests.agency(request).pk)
     return Progress(links, events, last, digest, tuple(keys)) if mine else Progress()
 
 
