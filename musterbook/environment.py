@@ -105,6 +105,12 @@ def address(name: str) -> str:
     return value
 
 
+def host(url: str) -> str:
+    """Give the host of a web address as a request names it: an IPv6 address in brackets."""
+    named = urlsplit(url).hostname or ""
+    return f"[{named}]" if ":" in named else named
+
+
 def file(name: str) -> Path | None:
     """The file that one of VARIABLES names; None where it is unset."""
     value = text(name)

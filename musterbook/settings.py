@@ -1,6 +1,5 @@
 """Django's settings. Importing them touches no disk: folder, database and secret key are made when first needed."""
 
-from urllib.parse import urlsplit
 
 from django.utils.functional import SimpleLazyObject, lazy
 
@@ -82,7 +81,7 @@ CACHES = {"default": {"BACKEND": "musterbook.accounts.once.Cache"}}
 
 # Where we are found: every absolute address begins so, whatever a request says of its host (web/hosts.py).
 MUSTER_URL = environment.address("MUSTER_URL")
-ALLOWED_HOSTS = [urlsplit(MUSTER_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = [environment.host(MUSTER_URL), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [MUSTER_URL]
 ALLAUTH_TRUSTED_PROXY_COUNT = environment.count("MUSTER_PROXIES")
 _SECURE = MUSTER_URL.startswith("https:")

@@ -302,8 +302,8 @@ def _searches() -> Finding:
         with transaction.atomic():
             locks.row(agency)
             mended += search.mend(agency)
-    told = f"{mended:,} users would not have been found by what they are called; mended" if mended else "true"
-    return Finding("search", told)
+    found = f"{mended:,} users could not be found by their names; they can now" if mended else "every user can be found"
+    return Finding("search", found)
 
 
 def _keys() -> Finding:

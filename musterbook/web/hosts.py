@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 
+from musterbook import environment
+
 _LOG = logging.getLogger("musterbook.security")
 _HEALTH = "/health"
 """Probes ask for it by number and without encryption. It says nothing about anybody."""
@@ -44,7 +46,11 @@ def _check_host(request: HttpRequest, public: SplitResult) -> None:
     """Raises DisallowedHost for another host, or for ours with a port that is not."""
     host, port = split_domain_port(request.get_host())
     usual = _PORTS[public.scheme]
-    if host == public.hostname and host not in _LOCAL and (port or usual) != str(public.port or usual):
+    if (
+        host == environment.host(settings.MUSTER_URL)
+        and host not in _LOCAL
+        and (port or usual) != str(public.port or usual)
+    ):
         raise DisallowedHost(f"Invalid HTTP_HOST header: the port of {host} is not the one of MUSTER_URL.")
 
 

@@ -17,10 +17,10 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
+from musterbook import environment
 from musterbook.accounts import tokens
 from musterbook.accounts.tokens import Told
 from musterbook.directory import models, queries
-from musterbook.web import middleware
 from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import HOME, sign_in, text
@@ -119,6 +119,15 @@ def test_what_a_request_says_of_its_encryption_is_not_believed_without_a_proxy(
 
 
 @pytest.mark.any_database
+def test_an_installation_may_be_found_by_an_ipv6_address(springfield: Springfield, settings: Settings) -> None:
+    settings.MUSTER_URL = "http://[2001:db8::7]:8080"
+    settings.ALLOWED_HOSTS = [environment.host(settings.MUSTER_URL)]
+    for host, status in (("[2001:db8::7]:8080", 200), ("[2001:db8::7]:80", 400), ("[2001:db8::8]:8080", 400)):
+        client = Client(headers={"Host": host}, raise_request_exception=False)
+        assert client.get("/springfield/sign-in").status_code == status, host
+
+
+@pytest.mark.any_database
 def test_signing_in_works_by_https(springfield: Springfield, https: None) -> None:
     springfield.registered(2)
     headers = {"Host": "muster.example.org", "X-Forwarded-Proto": "https", "Origin": HTTPS}
@@ -188,7 +197,7 @@ def test_a_database_that_is_away_is_no_error_of_the_page(
     def away(*_: object, **__: object) -> None:
         raise OperationalError from psycopg.OperationalError("connection refused")
 
-    monkeypatch.setattr(middleware.Agency.objects, "filter", away)
+    monkeypatch.setattr(models.Agency.objects, "filter", away)
     answer = Client(raise_request_exception=False).get("/springfield/")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert "Nothing was changed" in text(answer)

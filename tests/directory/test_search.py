@@ -155,7 +155,7 @@ def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None
     applied(made, people(1, 2, 3))
     models.User.objects.filter(agency=made, external_id="E-2").update(last_name="Zorro", name_key="")
     models.SearchChunk.objects.all().delete()
-    assert doctor._searches().found == "3 users would not have been found by what they are called; mended"
+    assert doctor._searches().found == "3 users could not be found by their names; they can now"
     assert found(made, "zorro") == ["E-2"]
     assert models.User.objects.get(agency=made, external_id="E-2").name_key == "zorro\x1ffirst 2"
     assert doctor._searches().found == "true"
