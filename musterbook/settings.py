@@ -1,6 +1,5 @@
 """Django's settings. Importing them touches no disk: folder, database and secret key are made when first needed."""
 
-
 from django.utils.functional import SimpleLazyObject, lazy
 
 from musterbook import databases, environment, keys, logs, mailserver

@@ -73,12 +73,17 @@ def is_old(account: "Account", at: datetime) -> bool:
     return account.password_at is None or account.password_at + timedelta(days=days) <= at
 
 
+def _least(user: "Account | None") -> int:
+    """The fewest characters that the agency of this user allows."""
+    return max(user.user.agency.password_length, SHORTEST) if user else SHORTEST
+
+
 class Length:
     """Asks for as many characters as the agency does, and for 128 at most."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
         """Raises ValidationError if it is too short or too long."""
-        least = max(user.user.agency.password_length, SHORTEST) if user else SHORTEST
+        least = _least(user)
         if not least <= len(password) <= LONGEST:
             message = f"Choose a password of {least} to {LONGEST} characters; this one has {len(password)}."
             raise ValidationError(message, code="password_length")
@@ -92,14 +97,19 @@ class Guessable:
     """Refuses a password that others would guess, also by what they know of the user and the agency."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
-        """Raises ValidationError if it is. Reads a bounded part of it, so that nobody can make this slow."""
+        """Raise ValidationError if it is. Read a bounded part of it, so that nobody can make this slow.
+
+        Of a password that is too short, `Length` says all there is to say.
+        """
+        if len(password) < _least(user):
+            return
         forms, own = _forms(password[:_READ]), _words(user) if user else ()
         if any(_is_made_of(form, own) for form in forms):
             message = f"This password is made of your name, address, numbers or agency. {_ADVICE}"
             raise ValidationError(message, code="password_like_user")
         if any(_log10(form, (*own, *_KNOWN)) < _GOOD or _is_decorated(form) for form in forms):
             message = (
-                f"This password is easy to guess, also with digits or symbols added or letters replaced. {_ADVICE}"
+                f"This password is easy to guess. Digits, symbols or replaced letters do not change that. {_ADVICE}"
             )
             raise ValidationError(message, code="password_guessable")
 

@@ -36,6 +36,10 @@ def test_a_password_that_others_would_guess_is_refused(springfield: Springfield,
     assert why in said(springfield, password)
 
 
+def test_of_a_password_that_is_too_short_nothing_else_is_said(springfield: Springfield) -> None:
+    assert said(springfield, "user2") == "Choose a password of 12 to 128 characters; this one has 5."
+
+
 def test_an_agency_may_ask_for_more_characters_but_never_for_fewer_than_eight(springfield: Springfield) -> None:
     models.Agency.objects.update(password_length=20)
     assert "20 to 128" in said(springfield, "nineteen characters")
