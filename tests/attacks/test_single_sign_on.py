@@ -28,6 +28,8 @@ from tests.accounts.test_saml import ACS, ENTITY, METADATA, SAML, Idp, assertion
 from tests.accounts.test_sign_on import OIDC, has, oidc_settings
 from tests.certificates import certificate
 
+pytestmark = pytest.mark.any_database
+
 CALLBACK = f"{OIDC}callback/"
 FAILED = "/springfield/sign-in/failed"
 USER, ADMIN = "user2@agency.example", "user1@agency.example"
