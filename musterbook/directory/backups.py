@@ -204,8 +204,7 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
         kinds = {_POSTGRES: "PostgreSQL", _SQLITE: "the embedded database"}
         other = kinds.get(manifest.database, "another database")
         raise CannotRestore(f"The backup is of {other}; here is {kinds[mine]}. See DATABASE_URL.")
-    newer = set(manifest.changes) - set(installation.wanted())
-    if newer:
+    if installation.newer(manifest.changes):
         raise CannotRestore(f"The backup is of a newer Musterbook ({manifest.version}). Install that version first.")
     if not replace and not installation.is_empty():
         raise CannotRestore("There are agencies here already, which would be replaced. If that is meant, add --yes.")

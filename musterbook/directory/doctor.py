@@ -225,8 +225,7 @@ def _migrations() -> Finding:
     lacking = installation.pending()
     if lacking:
         return Finding("tables", f"{len(lacking)} changes are to be made", "Run: muster migrate")
-    newer = set(installation.recorded()) - set(installation.wanted())
-    if newer:
+    if installation.newer(installation.recorded()):
         return Finding("tables", "the database is of a newer Musterbook", "Install the newer version again.")
     return Finding("tables", "up to date")
 

@@ -1,7 +1,7 @@
 """The installation's database: made and brought up to date, and whether it is, found out in a moment."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +54,16 @@ def wanted() -> list[str]:
         for app in apps.get_app_configs()
         for path in sorted((Path(app.path) / "migrations").glob("[0-9]*.py"))
     ]
+
+
+def newer(changes: Iterable[str]) -> list[str]:
+    """Give those changes that only a newer version can have made: this one neither knows nor ever knew them."""
+    known = set(wanted())
+    return [name for name in changes if name not in known and name.partition(".")[0] not in _FORMER]
+
+
+_FORMER = ("socialaccount",)
+"""Applications of Django that an older version had, and this one does without."""
 
 
 def recorded() -> list[str]:
