@@ -4,6 +4,7 @@ We check more strictly than the library: the audience and the recipient must be 
 is signed, must name the question that it answers.
 """
 
+from html import escape, unescape
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,10 +37,18 @@ _LIBRARY = (
 """What the library raises for a response that is none, or forged."""
 
 
+class _Asking(OneLogin_Saml2_Auth):
+    """The library puts the provider's address into XML as it is; so it gets it escaped, and gives it back as it was."""
+
+    def get_sso_url(self) -> str:
+        """Give the address that the browser goes to."""
+        return unescape(super().get_sso_url())
+
+
 def begin(provider: Provider, start: str, *, again: bool) -> tuple[str, str]:
     """The address at the provider that the browser goes to, and the number of the question. Raises Untrusted."""
     try:
-        asking = OneLogin_Saml2_Auth(_request(start), _settings(provider, start))
+        asking = _Asking(_request(start), _settings(provider, start))
         address: str = asking.login(return_to="", force_authn=again)
     except _LIBRARY as error:
         raise Untrusted(claims.METADATA, error) from error
@@ -151,6 +160,6 @@ def _settings(provider: Provider, start: str) -> dict[str, Any]:
         },
         "idp": {
             "entityId": provider["entity_id"], "x509cert": provider["certificate"],
-            "singleSignOnService": {"url": provider["sso_url"]},
+            "singleSignOnService": {"url": escape(provider["sso_url"])},
         },
     }  # fmt: skip

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from cryptography import x509
@@ -140,6 +141,18 @@ def test_a_user_comes_in_by_saml(saml: Springfield, idp: Idp, client: Client) ->
     number = request_of(client)
     assert brought(client, response(number, idp.signed(assertion(number)))).headers["Location"] == HOME
     assert who(client) == "user.2"
+
+
+def test_the_address_of_a_provider_may_have_a_query_of_its_own(
+    springfield: Springfield, idp: Idp, client: Client
+) -> None:
+    at = "https://idp.county.example/sso?app=1&lt=2"
+    has(springfield, kind="saml", entity_id=ENTITY, sso_url=at, certificate=idp.certificate, secret="")
+    address = str(client.post(f"{SAML}login/").headers["Location"])
+    assert address.startswith(f"{at}&SAMLRequest=")
+    packed = parse_qs(urlsplit(address).query)["SAMLRequest"][0]
+    told = fromstring(OneLogin_Saml2_Utils.decode_base64_and_inflate(packed))
+    assert told.get("Destination") == at
 
 
 def test_by_saml_an_attribute_may_hold_the_external_id(saml: Springfield, idp: Idp, client: Client) -> None:
