@@ -158,7 +158,7 @@ def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None
     assert doctor._searches().found == "3 users could not be found by their names; they can now"
     assert found(made, "zorro") == ["E-2"]
     assert models.User.objects.get(agency=made, external_id="E-2").name_key == "zorro\x1ffirst 2"
-    assert doctor._searches().found == "true"
+    assert doctor._searches().found == "every user can be found"
 
 
 def test_a_name_key_is_no_longer_than_an_index_holds() -> None:
