@@ -31,6 +31,10 @@ NEW_KEY = 'python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
 """The command that makes a strong key."""
 
 _REPEATED = re.compile(r"(.+?)\1+.{0,16}", re.DOTALL)
+_WRITTEN = re.compile(
+    r"insecure|change|replace|secret|password|example|django|muster|please|qwerty|1234567|abcdefg", re.IGNORECASE
+)
+"""What keys hold that somebody wrote, or copied from a manual. Of a million keys made by chance not one does."""
 _Stamp: TypeAlias = tuple[int, int, int] | None
 _Told: TypeAlias = tuple[tuple[str, ...], tuple[_Stamp, ...]]
 
@@ -107,6 +111,8 @@ def weakness(secret: str) -> str:
         return f"has {len(set(secret))} different characters, and needs at least {LEAST_DIFFERENT}"
     if _REPEATED.fullmatch(secret):
         return "repeats itself"
+    if word := _WRITTEN.search(secret):
+        return f"holds “{word[0]}”, as keys do that somebody wrote"
     steps = [abs(ord(after) - ord(before)) for before, after in pairwise(secret)]
     return "is a sequence" if sum(step <= 1 for step in steps) > len(steps) / 2 else ""
 

@@ -62,7 +62,8 @@ def test_a_file_of_the_environment_that_cannot_be_read_is_named(folder: Path, mo
 @pytest.mark.parametrize(
     "weak",
     ["a", "a" * 64, "chosen by the operator", "ab" * 32, "0123456789abcdef" * 4, "changeme-" * 5, "password1234" * 4,
-     "abcdefghijklmnopqrstuvwxyz0123456789", "1111111111222222222233333333334444444444abcdef"],
+     "abcdefghijklmnopqrstuvwxyz0123456789", "1111111111222222222233333333334444444444abcdef",
+     "django-insecure-change-me-please-now-1", "your-secret-key-here-please-change-it", "qwertyuiopasdfghjklzxcvbnm1234567890"],
 )  # fmt: skip
 def test_a_weak_key_is_refused_with_the_command_that_makes_a_strong_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch, weak: str

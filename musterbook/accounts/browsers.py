@@ -29,6 +29,11 @@ def known(request: HttpRequest, account: Account | None) -> str:
     return browser if account and any(found) else ""
 
 
+def any_known(request: HttpRequest) -> str:
+    """Return the id of the browser if any user of the agency has signed in there before; "" if not."""
+    return _read(request)[0] if getattr(request, "agency", None) else ""
+
+
 def place(request: HttpRequest, account: Account | None) -> str:
     """Return the place that a request comes from, as locks count it for the account."""
     return lockout.place(requests.act(request).address, known(request, account))

@@ -1,4 +1,4 @@
-"""Pages that are limited by the address that asks for them: beyond the limit the answer is 429, and an event."""
+"""Pages that are limited by the address, or the known browser, that asks: beyond the limit the answer is 429, and an event."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
-from musterbook.accounts import limits, requests, strangers
+from musterbook.accounts import browsers, limits, requests, strangers
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -35,13 +35,21 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 def take(request: HttpRequest, rate: str) -> bool:
     """Count the request against a limit by address; tell whether it is allowed."""
-    act = requests.act(request)
-    return limits.take(rate, limits.place(act.address), act.at)
+    return limits.take(rate, _place(request), requests.act(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
     """Take back what `take` counted for the request: it succeeded, and only failures count."""
-    limits.give_back(rate, limits.place(requests.act(request).address))
+    limits.give_back(rate, _place(request))
+
+
+def _place(request: HttpRequest) -> str:
+    """The browser, if somebody has signed in there before, or else the address: an agency often has one address for all.
+
+    So a stranger in its network cannot use up the limit of those who sign in there each day.
+    """
+    browser = browsers.any_known(request)
+    return f"browser {browser}" if browser else limits.place(requests.act(request).address)
 
 
 def refused(request: HttpRequest, rate: str) -> HttpResponseBase:

@@ -12,6 +12,7 @@ from django.template import Context
 from django.template.loader import get_template
 
 from musterbook.accounts import links
+from musterbook.core import email
 from musterbook.directory.models import Mail, User
 
 KINDS = (
@@ -34,7 +35,11 @@ def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
     subject, _, text = written.strip().partition("\n")
     paragraphs = [paragraph for paragraph in text.strip().split("\n\n") if paragraph]
     message = EmailMultiAlternatives(
-        subject.strip(), text.strip() + "\n", settings.MUSTER_MAIL_FROM, [mail.to], headers=_headers(mail, at)
+        subject.strip(),
+        text.strip() + "\n",
+        settings.MUSTER_MAIL_FROM,
+        [email.in_ascii(mail.to)],
+        headers=_headers(mail, at),
     )
     html = get_template("mail/layout.html").render(
         {"subject": subject, "paragraphs": paragraphs, "agency": about["agency"]}

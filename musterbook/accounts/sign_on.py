@@ -21,7 +21,7 @@ from musterbook.accounts import identities, kinds, registration, requests, sessi
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
-from musterbook.core import keys
+from musterbook.core import email, keys
 from musterbook.directory import locks, trail
 from musterbook.directory.models import Agency, User
 from musterbook.directory.sign_on_file import Provider
@@ -165,8 +165,8 @@ def _fitting(agency: Agency, provider: Provider, told: Told) -> User | None:
     vouched = provider["kind"] == "saml" or provider["trust_email"]
     addresses = [address.email for address in told.addresses if address.verified or vouched]
     found = users.filter(email_key=keys.key(addresses[0])).first() if addresses else None
-    # Characters that only look alike have one key, and may be another person's address at the provider.
-    return found if found and (addresses[0].isascii() or addresses[0] == found.email) else None
+    # Addresses with one key may be two mailboxes, and another person's at the provider.
+    return found if found and email.mailbox(addresses[0]) == email.mailbox(found.email) else None
 
 
 def _registered(user: User, act: Act) -> Account:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from musterbook.core import problems
+from musterbook.core import email, problems
 from musterbook.core.columns import EMAIL, ROLE, STATUS
 from musterbook.core.policy import Operator
 from musterbook.core.vocabulary import Vocabulary
@@ -47,9 +47,11 @@ def above_role(rows: pl.DataFrame, sentence: str) -> pl.DataFrame:
 
 def _registered_address(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
     """The rows that change the address of a user who has registered, if the operator may not manage credentials."""
-    moved = pl.col("email_key").is_not_null() & pl.col("email_key").ne_missing(pl.col("was_email_key"))
-    barred = pl.lit(CREDENTIALS not in operator.permissions) & pl.col("was_registered").fill_null(False) & moved
-    return _said(rows.filter(barred), "registered-address", EMAIL.heading, CREDENTIALS)
+    may = pl.lit(CREDENTIALS in operator.permissions)
+    written = pl.col("email").is_not_null() & pl.col("email").ne_missing(pl.col("was_email"))
+    changed = rows.filter(~may & pl.col("was_registered").fill_null(False) & written)
+    moved = changed.filter(email.mailboxes(changed["email"]).ne_missing(email.mailboxes(changed["was_email"])))
+    return _said(moved, "registered-address", EMAIL.heading, CREDENTIALS)
 
 
 def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary) -> pl.DataFrame:

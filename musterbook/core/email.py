@@ -4,6 +4,8 @@ import re
 
 import polars as pl
 
+from musterbook.core.text import is_ascii
+
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 # No hyphen in a label's third and fourth place: those are punycode, which the library reads.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9]?|[A-Za-z0-9-][A-Za-z0-9]|[A-Za-z0-9-][A-Za-z0-9][A-Za-z0-9-]{0,59}[A-Za-z0-9])"
@@ -27,6 +29,37 @@ def plain(values: pl.Series) -> pl.Series:
     at = values.str.find("@", literal=True).cast(pl.Int64).fill_null(_LONGEST)
     size = values.str.len_bytes().cast(pl.Int64)
     return common & (at <= _LONGEST_LOCAL) & (size - at - 1 <= _LONGEST_DOMAIN) & (size <= _LONGEST)
+
+
+def mailboxes(values: pl.Series) -> pl.Series:
+    """Give the mailbox of each address (`mailbox`); null stays null."""
+    odd = values.filter(~is_ascii(values)).unique()
+    lower = values.str.to_lowercase()
+    if odd.is_empty():
+        return lower
+    meant = pl.Series([mailbox(value) for value in odd], dtype=pl.String)
+    return values.replace_strict(odd, meant, default=lower, return_dtype=pl.String)
+
+
+def mailbox(value: str) -> str:
+    """Give what tells whether two addresses are one mailbox: with one key (M4) they may be two.
+
+    `ß` and `ss` have one key, and are two domains by the rules that registries follow today (IDNA 2008).
+    """
+    return in_ascii(value).lower()
+
+
+def in_ascii(value: str) -> str:
+    """Give the address as mail servers are given it: its domain in ASCII, by IDNA 2008."""
+    if value.isascii():
+        return value
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        found = validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+    except EmailNotValidError:
+        return value  # from before rule C4
+    return str(found.ascii_email)
 
 
 _SEEN = (

@@ -205,7 +205,7 @@ _KINDS = (
     Kind("registered-address", About.ROW,
          "This changes the email address of a user who has registered, and your role does not have the permission {detail}.",
          "Ask a user who has this permission to make the change: a new password can be requested by that address."),
-    Kind("own-account", About.ROW, "The row would {detail} your own account.", "Ask another administrator to do it."),
+    Kind("own-account", About.ROW, "This would {detail} your own account.", "Ask another administrator to do it."),
     Kind("last-administrator", About.ROW, "The row would leave the agency without an active administrator.",
          "Make somebody else an administrator, and let them register, first."),
     Kind("invalid-last-day", About.ROW, "“{value}” is not a day from today on.",

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
-from musterbook.core import changes, columns, keys
+from musterbook.core import changes, columns, email, keys
 from musterbook.core.plan import Plan
 from musterbook.directory import frames, models, search, trail
 from musterbook.directory.trail import Act
@@ -131,7 +131,7 @@ def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
 def _note_new_addresses(updated: pl.DataFrame, at: datetime) -> None:
     """Keep when the address of a registered user changed, so that no reset goes to a new address at once."""
     changed = updated.filter("was_registered", pl.col("email") != pl.col("was_email"))
-    moved = changed.filter(changed["email_key"] != keys.keys(changed["was_email"]))
+    moved = changed.filter(email.mailboxes(changed["email"]) != email.mailboxes(changed["was_email"]))
     frames.update(models.User, moved.select("id", email_changed_at=pl.lit(frames.stamp(at))))
 
 

@@ -170,6 +170,8 @@ def _changed(user: models.User, row: Row, now: Row, act: Act, operator: Operator
         _operator(user.agency, act, EXEMPT_PERMISSION)
     if marks:
         came = _below(user, came, operator)
+    if ENDS_ON in marks and operator and operator.id == user.pk and not came.problems:
+        came = Came(problems=[Problem("own-account", column=ENDS_ON, detail="set a last day for")])
     came = _with_marks(came, marks, act)
     if came.problems:
         return _refused(user.agency, user, came, act)

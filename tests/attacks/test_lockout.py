@@ -230,6 +230,24 @@ def test_a_user_who_was_locked_before_places_were_known_stays_locked(springfield
 
 
 @pytest.mark.django_db
+def test_strangers_behind_the_same_address_do_not_use_up_the_sign_ins_of_a_known_browser(
+    springfield: Springfield, client: Client
+) -> None:
+    springfield.registered(2)
+    assert comes_in(client)
+    client.post("/springfield/sign-out")
+    stranger = Client()
+    for _ in range(limits.RATES["sign-in"].most):
+        limits.take("sign-in", limits.place("127.0.0.1"), datetime.now(UTC))
+    forged = client.cookies["muster_browser"].value.replace(":", "0:", 1)
+    stranger.cookies["muster_browser"] = forged
+    assert stranger.post("/springfield/sign-in", {"login": "", "password": ""}).status_code == 429
+    assert comes_in(client)
+    for _ in range(limits.RATES["sign-in"].most):
+        answer = client.post("/springfield/sign-in", {"login": "", "password": ""})
+    assert answer.status_code == 429, "a known browser has a limit of its own"
+
+
 def test_strangers_behind_the_same_address_do_not_stop_a_known_browser(
     springfield: Springfield, client: Client
 ) -> None:

@@ -90,6 +90,28 @@ def test_who_may_not_manage_credentials_cannot_move_a_registered_user_to_another
     assert "registered-address" in refused.get().changes
 
 
+def test_an_address_with_the_same_key_is_another_mailbox(springfield: Springfield) -> None:
+    """`ß` and `ss` have one key, and are two domains."""
+    springfield.imported(person(4, EMAIL="u4@hessen.example"))
+    springfield.registered(4)
+    limited(springfield, "users.view", "users.import")
+    done = cast.run(springfield.agency, [person(4, EMAIL="u4@heßen.example")], Options(), by="E-5")
+    assert _codes(done) == ["registered-address"]
+    done = cast.run(springfield.agency, [person(4, EMAIL="U4@Hessen.example")], Options(), by="E-5")
+    assert _codes(done) == [] and springfield.user(4).email_changed_at is None
+    cast.run(springfield.agency, [person(4, EMAIL="u4@heßen.example")])
+    assert springfield.user(4).email_changed_at is not None
+
+
+def test_mail_goes_to_the_domain_that_stands_in_the_directory(springfield: Springfield) -> None:
+    user = springfield.user(2)
+    mail = models.Mail(
+        pk=1, agency=user.agency, user=user, kind="deactivated", to="O.Two@heßen.example", created_at=cast.NOW
+    )
+    message = mails.composed(mail, user, cast.NOW).message()
+    assert message["To"] == "O.Two@xn--heen-wna.example"
+
+
 def test_who_may_manage_credentials_can_and_so_can_anybody_for_a_user_who_has_not_registered(
     springfield: Springfield,
 ) -> None:

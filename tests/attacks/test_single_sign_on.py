@@ -27,6 +27,7 @@ from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.accounts.test_saml import ACS, ENTITY, METADATA, SAML, Idp, assertion, brought, request_of, response
 from tests.accounts.test_sign_on import OIDC, has, oidc_settings
 from tests.certificates import certificate
+from tests.directory.cast import person
 
 pytestmark = pytest.mark.any_database
 
@@ -188,6 +189,20 @@ def test_true_does(forger: Forger, client: Client, said: Any) -> None:
     forger.claims["email_verified"] = said
     goes(client, forger)
     assert who(client) == "user.2"
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"), [("u9@heßen.example", "u9@hessen.example"), ("u9@hessen.example", "u9@heßen.example")]
+)
+def test_an_address_with_the_same_key_is_another_persons_at_the_provider(
+    forger: Forger, client: Client, springfield: Springfield, stored: str, told: str
+) -> None:
+    springfield.imported(person(9, EMAIL=stored))
+    forger.claims = {"sub": "p-9", "email": told, "email_verified": True}
+    stays_out(client, goes(client, forger))
+    forger.claims["email"] = stored.replace("u9", "U9")
+    goes(client, forger)
+    assert who(client) == "user.9"
 
 
 def test_one_address_is_not_verified_by_the_word_on_another(forger: Forger, client: Client) -> None:

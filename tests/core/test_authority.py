@@ -63,9 +63,7 @@ def test_a_supervisor_who_is_nobody_is_a_note_for_a_user_above_too() -> None:
 def test_nobody_deactivates_or_demotes_themselves() -> None:
     made = planned(row(BEN, STATUS="Inactive", ROLE="Officer"), by=BEN_ACTS)
     assert told(made.problems) == [(2, "own-account", "ROLE"), (2, "own-account", "STATUS")]
-    assert (
-        messages(made.problems)[1] == "The row would deactivate your own account. Ask another administrator to do it."
-    )
+    assert messages(made.problems)[1] == "This would deactivate your own account. Ask another administrator to do it."
 
 
 def test_an_operator_may_change_their_own_name() -> None:

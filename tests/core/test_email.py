@@ -20,6 +20,29 @@ DOMAINS = st.lists(LABELS, max_size=4).flatmap(lambda labels: ENDS.map(lambda en
 ADDRESSES = NEAR | st.emails() | st.builds("{}@{}".format, LOCALS, DOMAINS) | st.text(max_size=12)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("A.B@Example.org", "a.b@example.ORG", True),
+        ("a@heßen.example", "a@hessen.example", False),
+        ("a@heßen.example", "A@xn--heen-wna.example", True),
+        ("a@\u212aelvin.example", "a@kelvin.example", True),
+        ("a@σς.example", "a@σσ.example", False),
+        ("not an address é", "not an address é", True),
+    ],
+)
+def test_two_addresses_are_one_mailbox_or_two(one: str, other: str, same: bool) -> None:
+    assert (email.mailbox(one) == email.mailbox(other)) == same
+    both = email.mailboxes(pl.Series([one, other, None, "Plain@Example.org"]))
+    assert (both[0] == both[1]) == same
+    assert both.to_list() == [email.mailbox(one), email.mailbox(other), None, "plain@example.org"]
+
+
+def test_mail_servers_get_an_address_as_it_was_typed_but_for_its_domain() -> None:
+    assert email.in_ascii("O.Two@heßen.example") == "O.Two@xn--heen-wna.example"
+    assert email.in_ascii("O.Two@Example.org") == "O.Two@Example.org"
+
+
 def accepted(address: str) -> bool:
     """Whether the library accepts the address, by the very options of rule C4, be its domain reserved or not."""
     try:

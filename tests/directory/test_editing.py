@@ -286,6 +286,7 @@ def test_a_user_can_have_a_last_day_of_access(agency: models.Agency) -> None:
     added = editing.add(agency, new(9) | {ENDS_ON: "2026-03-04"}, act("E-2")).user
     assert added and added.ends_on == date(2026, 3, 4)
     assert codes(edit(agency, 1, "E-2", **{ENDS_ON: "2026-03-05"})) == [("above-your-role", "ROLE")]
+    assert codes(edit(agency, 2, "E-2", **{ENDS_ON: "2026-03-05"})) == [("own-account", ENDS_ON)]
     cast.whole(agency)
 
 
