@@ -198,7 +198,7 @@ def test_an_address_with_the_same_key_is_another_persons_at_the_provider(
     forger: Forger, client: Client, springfield: Springfield, stored: str, told: str
 ) -> None:
     springfield.imported(person(9, EMAIL=stored))
-    forger.claims = {"sub": "p-9", "email": told, "email_verified": True}
+    forger.claims, forger.userinfo = {"sub": "p-9", "email": told, "email_verified": True}, {"sub": "p-9"}
     stays_out(client, goes(client, forger))
     forger.claims["email"] = stored.replace("u9", "U9")
     goes(client, forger)
