@@ -66,7 +66,7 @@ def verify(
     agency: _AGENCY = "",
     expect: Annotated[
         list[str] | None,
-        typer.Option("--expect", metavar="HEAD", help="A head that you noted, as LINKS:DIGEST or DIGEST; repeatable."),
+        typer.Option("--expect", metavar="HEAD", help="A head that you noted, as it was shown or sent; repeatable."),
     ] = None,
 ) -> None:
     """Read every agency's trail whole, and say whether anything was changed, removed or added past Musterbook.
@@ -119,9 +119,11 @@ def _the_agency(slug: str, *, needed: bool) -> str:
 
 def _expected(text: str) -> tuple[int, str]:
     """The number of links, 0 for any, and the digest of an expected head."""
-    found = re.fullmatch(r"(?:([1-9][0-9]{0,17}):)?([0-9a-f]{64})", text.strip().lower())
+    given = text.strip().lower()
+    found = re.fullmatch(r"(?:[a-z0-9-]+ )?(?:([1-9][0-9]{0,17}):)?([0-9a-f]{64})", given)
+    found = found or re.search(r"\blinks=([1-9][0-9]{0,17}) head=([0-9a-f]{64})\b", given)
     if found is None:
         raise WrongCall(
-            f"--expect is “{text}”, which is no head. Write it as `muster audit head` shows it: LINKS:DIGEST."
+            f"--expect is “{text}”, which is no head. Write it as `muster audit head` shows it: SLUG LINKS:DIGEST."
         )
     return int(found[1] or 0), found[2]

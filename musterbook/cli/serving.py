@@ -28,6 +28,7 @@ _AGAIN_AFTER, _END_WITHIN = 1.0, 20.0
 
 _BACKLOG, _CONNECTIONS = 1024, 1024
 """Connections that wait to be accepted, and those that each process holds open."""
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _HEADERS_WITHIN = 10_000
 """Milliseconds in which the headers of a request, or of the next one, must arrive."""
 
@@ -67,13 +68,29 @@ def serve(
         log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
     )  # fmt: skip
     os.environ[family.PARENT] = str(os.getpid())
+    at = _named(host, port)
     beside = None if no_worker else _Beside()
-    server.on_startup(lambda: say(f"The pages are at http://{host}:{port}/ (Ctrl-C ends this)."))
+    server.on_startup(lambda: say(f"The pages are at {at}/ (Ctrl-C ends this)."))
     try:
         server.serve()
     finally:
         if beside:
             beside.end()
+
+
+def _named(host: str, port: int) -> str:
+    """The address to open: this machine by its name, because browsers take no passkey at an IP address.
+
+    Where MUSTER_URL is not set, links in emails of this server and its worker lead there as well.
+    """
+    from musterbook import environment
+
+    at = f"http://{'localhost' if host in _THIS_MACHINE else host}:{port}"
+    usual = environment.address("MUSTER_URL")
+    if not os.environ.get("MUSTER_URL", "").strip() and host in _THIS_MACHINE and at != usual:
+        os.environ["MUSTER_URL"] = at
+        say(f"MUSTER_URL is not set: links that other commands make begin with {usual}. Set it to {at} for them too.")
+    return at
 
 
 def _see_that_it_is_free(host: str, port: int) -> None:

@@ -58,7 +58,7 @@ def findings() -> Iterator[Finding]:
         for look in looked:
             found = look()
             yield found
-            if look is _migrations and found.remedy:
+            if look is _migrations and (found.remedy or installation.pending()):
                 return
 
 
@@ -223,6 +223,8 @@ def _whole() -> Finding:
 
 def _migrations() -> Finding:
     lacking = installation.pending()
+    if lacking and not frames.on_postgres():
+        return Finding("tables", f"{len(lacking)} changes are to be made, which the next command does by itself")
     if lacking:
         return Finding("tables", f"{len(lacking)} changes are to be made", "Run: muster migrate")
     if installation.newer(installation.recorded()):

@@ -49,7 +49,7 @@ class SetUp(forms.Form):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         for heading, (label, completed, about) in _LABELS.items():
-            widget = forms.TextInput({"autocomplete": completed, "maxlength": None})
+            widget = forms.TextInput({"autocomplete": completed})
             self.fields[heading.lower()] = forms.CharField(label=label, help_text=about, widget=widget)
 
     @property

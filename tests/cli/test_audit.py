@@ -68,7 +68,16 @@ def test_a_head_that_was_shown_is_expected_later_and_another_is_not(springfield:
     digest = head.partition(":")[2]
     springfield.imported(row("bob"))
     assert springfield("audit", "head", "--agency", "springfield-pd").text.startswith("springfield-pd 3:")
-    for right in (head, digest, head.upper(), f" {head} "):
+    line = f"2026-03-02T07:00:00Z agency=1 slug=springfield-pd links=2 head={digest} key=1a2b seal=3c4d"
+    for right in (
+        head,
+        digest,
+        head.upper(),
+        f" {head} ",
+        f"springfield-pd {head}",
+        line,
+        f"<13>Mar 2 host muster: {line}",
+    ):
         done = springfield("audit", "verify", "--expect", right)
         assert (done.status, done.text) == (0, "springfield-pd: whole (events: 3, links: 3)\n")
     for other, why in (

@@ -83,7 +83,10 @@ def test_a_database_that_is_behind_is_told_by_doctor_and_mended_by_migrate(tmp_p
     home.folder.mkdir(mode=0o700)
     sqlite3.connect(home.folder / "muster.sqlite3").close()
     done = home.muster("doctor")
-    assert (done.returncode, "Run: muster migrate" in done.stdout) == (1, True)
+    assert (done.returncode, "changes are to be made, which the next command does by itself" in done.stdout) == (
+        0,
+        True,
+    )
     assert "changes made" in home.muster("migrate").stdout
     assert home.muster("migrate").stdout == "The database is up to date.\n"
     assert home.muster("doctor").returncode == 0

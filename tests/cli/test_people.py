@@ -16,9 +16,11 @@ from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from musterbook.accounts.models import Account
-from musterbook.directory import models
+from musterbook.directory import agencies, models
+from musterbook.directory.trail import Act
 from tests.cli.conftest import AGENCY, Muster, row
 from tests.databases import Home
+from tests.directory.cast import NOW
 
 OF = ("--agency", "springfield-pd")
 
@@ -62,7 +64,8 @@ def test_who_cannot_be_invited_is_named(staffed: Muster, user: str, said: str) -
 
 
 def test_nobody_invites_whom_they_may_not_manage_and_the_trail_has_it(staffed: Muster) -> None:
-    models.Role.objects.filter(name="Clerk").update(permissions=["credentials.manage"])
+    with agencies.changing(models.Agency.objects.get(), Act(NOW, "", "cli")):
+        models.Role.objects.filter(name="Clerk").update(permissions=["credentials.manage"])
     assert "permissions that the operator's has not" in staffed("invite", *OF, "E-ann", "--as", "E-cy").err
     assert staffed("invite", *OF, "E-otto", "--as", "E-cy").status == 0
     done = staffed("unlock", *OF, "E-cy", "--as", "E-otto")

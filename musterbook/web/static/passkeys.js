@@ -30,6 +30,7 @@ async function send(form) {
 
 const SENTENCES = {
   InvalidStateError: "This device has a passkey for your account already. Choose another device.",
+  SecurityError: "Browsers use no passkey at this address. Open Musterbook at its own address (MUSTER_URL), or at http://localhost on its machine.",
   NotAllowedError: "No passkey was used: it was cancelled, took too long, or there is none for you here. Try again, or use another way.",
 };
 
