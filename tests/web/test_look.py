@@ -1,5 +1,7 @@
 """How pages look and are used: without barriers in any state, by keyboard alone, without scripts, asking nobody but us."""
 
+from dataclasses import replace
+
 import pytest
 from django import forms
 from django.core.exceptions import PermissionDenied
@@ -7,9 +9,9 @@ from django.template import Context, Origin, Template
 from django.test import RequestFactory
 from django.views import defaults
 from playwright.sync_api import Browser, Page, Route
-from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from musterbook.accounts import limits
 from musterbook.web import menu
 from tests.accounts.conftest import GOOD, Springfield
 from tests.web.conftest import at_localhost
@@ -197,9 +199,9 @@ def test_the_menu_bar_has_what_the_user_may_open(
 
 
 def test_refusals_are_in_plain_words_and_have_no_barriers(
-    page: Page, springfield: Springfield, settings: Settings
+    page: Page, springfield: Springfield, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.ACCOUNT_RATE_LIMITS = {"reset_password": "1/m/ip"}
+    monkeypatch.setattr(limits, "RATES", {**limits.RATES, "reset": replace(limits.RATES["reset"], most=1)})
     page.goto("/springfield/nothing/here")
     assert page.get_by_role("heading").inner_text() == "There is no such page"
     assert barriers(page) == []
