@@ -10,6 +10,16 @@ from musterbook.paces import Late, Pace
 
 IN_ONE_PIECE = 1_048_576
 """The bytes of an answer that is handed over whole."""
+_REFUSAL = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+    ("Connection", "close"),
+)
+_BY_HTTPS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+"""As Django's SecurityMiddleware sends it with each page (`settings.SECURE_HSTS_SECONDS`)."""
 
 
 class Answer:
@@ -53,12 +63,12 @@ class Answer:
             raise ConnectionAbortedError("The client went away while it read") from error
         self._pace.counted(part)
 
-    async def refuse(self, status: HTTPStatus) -> None:
-        """Answers instead of the application, if it has not begun."""
+    async def refuse(self, status: HTTPStatus, *, https: bool) -> None:
+        """Answer instead of the application, if it has not begun. `https`: whether pages are found by https alone."""
         if self.begun:
             return
         said = f"{status.value} {status.phrase}\n"
-        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(said))), ("Connection", "close")]
+        headers = [*_REFUSAL, ("Content-Length", str(len(said))), *((_BY_HTTPS,) if https else ())]
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "10"))
         self.start(said, headers)

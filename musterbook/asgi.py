@@ -5,4 +5,4 @@ from django.conf import settings
 from musterbook import turns
 from musterbook.wsgi import application as pages
 
-application = turns.InTurn(pages, settings.MUSTER_CLIENT_SECONDS)
+application = turns.InTurn(pages, settings.MUSTER_CLIENT_SECONDS, https=settings.MUSTER_URL.startswith("https:"))

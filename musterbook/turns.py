@@ -45,10 +45,13 @@ class Refused(Exception):
 
 
 class InTurn:
-    """A WSGI application as an ASGI one, which answers TURNS requests at a time and waits for clients for so many seconds."""
+    """A WSGI application as an ASGI one, which answers TURNS requests at a time and waits for clients for so many seconds.
 
-    def __init__(self, application: Application, seconds: float) -> None:
-        self._application, self._seconds = application, seconds
+    `https`: whether pages are found by https alone; refusals say so as well.
+    """
+
+    def __init__(self, application: Application, seconds: float, *, https: bool) -> None:
+        self._application, self._seconds, self._https = application, seconds, https
         self._threads = ThreadPoolExecutor(TURNS, thread_name_prefix="turn")
         self._turns, self._uploads = asyncio.Semaphore(TURNS), asyncio.Semaphore(UPLOADS)
         self._sweep, self._held = Sweep(), 0
@@ -78,7 +81,7 @@ class InTurn:
         logs.SECURITY.warning("Refused with %d: %s from %s", status, scope["method"], scope["client"][0])
         if answer.begun or status is HTTPStatus.REQUEST_TIMEOUT:
             self._sweep.end(scope)
-        await answer.refuse(status)
+        await answer.refuse(status, https=self._https)
 
     async def _answer(self, about: Environ, body: Body, answer: Answer, held: AsyncExitStack) -> None:
         if "HTTP_TRANSFER_ENCODING" in about:

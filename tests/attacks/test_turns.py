@@ -1,5 +1,6 @@
 """The server alone, by a small application: what it makes of requests, and of clients that send or read slowly or go."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -9,11 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from musterbook.answers import Answer
+from musterbook.paces import Pace
 from tests.attacks import toy
 from tests.attacks.serving import free_port, wait_until
 
@@ -146,14 +150,44 @@ def test_half_an_answer_does_not_look_whole(server: Toy) -> None:
 
 def test_a_body_without_length_is_refused(server: Toy) -> None:
     sent = b"POST /read HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-    assert everything(server.open(sent)).startswith(b"HTTP/1.1 411 ")
+    assert refused(everything(server.open(sent))) == 411
+
+
+def refused(text: bytes) -> int:
+    """The status of a refusal, which has all headers that pages have."""
+    head, _, body = text.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    assert headers.pop("content-length") == str(len(body))
+    assert headers.pop("retry-after", "10") == "10"
+    assert {name: value for name, value in headers.items() if name not in ("date", "server")} == {
+        "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'", "referrer-policy": "same-origin",
+        "cache-control": "no-store", "strict-transport-security": "max-age=31536000; includesubdomains",
+        "connection": "close",
+    }  # fmt: skip
+    return int(first.split()[1])
+
+
+def test_a_refusal_promises_https_only_where_pages_are_found_by_it() -> None:
+    async def sent(*, https: bool) -> dict[bytes, bytes]:
+        taken: list[Any] = []
+
+        async def send(part: Any) -> None:
+            taken.append(part)
+
+        await Answer(send, Pace(1), asyncio.get_running_loop()).refuse(HTTPStatus.SERVICE_UNAVAILABLE, https=https)
+        return dict(taken[0]["headers"])
+
+    assert asyncio.run(sent(https=True))[b"strict-transport-security"] == b"max-age=31536000; includeSubDomains"
+    assert b"strict-transport-security" not in asyncio.run(sent(https=False))
 
 
 @pytest.mark.parametrize("size", [1000, 3 * MB])
 def test_a_body_that_stops_is_ended_and_so_is_its_connection(server: Toy, size: int) -> None:
     began = time.monotonic()
     text = everything(server.open(b"POST /read HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\nx" % size))
-    assert text.startswith(b"HTTP/1.1 408 ")
+    assert refused(text) == 408
     assert toy.SECONDS - 0.5 < time.monotonic() - began < 15
 
 
@@ -193,8 +227,7 @@ def test_a_client_that_goes_ends_its_body(server: Toy) -> None:
 def test_uploads_are_few_at_a_time_and_take_no_page_s_turn(server: Toy) -> None:
     large = b"POST /read HTTP/1.1\r\nHost: here\r\nContent-Length: 3000000\r\n\r\nx"
     clients = [server.open(large) for _ in range(12)]
-    answers = sorted(everything(client)[9:12] for client in clients)
-    assert answers == [b"408"] * 4 + [b"503"] * 8
+    assert sorted(refused(everything(client)) for client in clients) == [408] * 4 + [503] * 8
     assert server.ask("POST", "/read", b"x" * 2 * MB)[1] == str(2 * MB).encode()
 
 

@@ -68,7 +68,7 @@ def pages(environ: dict[str, Any], start: Any) -> Any:
     return Parts([body])
 
 
-application = InTurn(pages, SECONDS)
+application = InTurn(pages, SECONDS, https=True)
 
 if __name__ == "__main__":
     Server(
