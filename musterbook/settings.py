@@ -75,6 +75,7 @@ FORM_RENDERER = "musterbook.web.forms.Renderer"
 STATIC_URL = SimpleLazyObject(assets.address)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
 WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
 CACHES = {"default": {"BACKEND": "musterbook.accounts.once.Cache"}}
 

@@ -7,6 +7,8 @@ from django.shortcuts import render
 from musterbook.directory import installation
 from musterbook.web import first_run
 
+_PLAIN = "text/plain; charset=utf-8"
+
 
 def agencies(request: HttpRequest) -> HttpResponseBase:
     """Says how to get to an agency's pages, or how to make the first; which agencies there are is nobody's business."""
@@ -22,5 +24,5 @@ def health(_: HttpRequest) -> HttpResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error:
-        return HttpResponse("The database cannot be used.", status=503, content_type="text/plain")
-    return HttpResponse("ok", content_type="text/plain")
+        return HttpResponse("The database cannot be used.", status=503, content_type=_PLAIN)
+    return HttpResponse("ok", content_type=_PLAIN)

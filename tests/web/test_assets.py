@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.http import HttpResponse
 from django.test import Client
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.web import assets as addresses
 from scripts import assets, setup
@@ -35,6 +37,16 @@ def test_what_is_served_is_kept_until_it_changes(
     before = addresses.address()
     (tmp_path / "a.css").write_text("b {}")
     assert addresses.address() != before
+
+
+@fetched
+def test_what_is_text_says_how_it_is_encoded() -> None:
+    served = WhiteNoiseMiddleware(lambda _: HttpResponse()).files.values()
+    kinds = {dict(one.get_response("HEAD", {}).headers)["Content-Type"].replace('"', "") for one in served}
+    assert kinds == {
+        "text/css; charset=utf-8", "text/javascript; charset=utf-8", "text/plain; charset=utf-8", "text/markdown; charset=utf-8",
+        "image/svg+xml; charset=utf-8", "font/woff2",
+    }  # fmt: skip
 
 
 @fetched

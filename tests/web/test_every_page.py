@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]  # it has no stubs
+from django.db import OperationalError, connection
 from django.test import Client
 from playwright.sync_api import Page
 
+from musterbook import turns
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
 from musterbook.directory import models, permissions, queries
 from musterbook.directory.imports import Options
 from tests.accounts.conftest import Springfield, act
+from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
 from tests.directory.cast import NOW, person
@@ -88,6 +91,53 @@ def test_nothing_of_another_agency_is_there(springfield: Springfield) -> None:
             there[one.name] = {client.get(path).status_code, client.post(path).status_code}
     assert there
     assert {name: codes for name, codes in there.items() if not codes <= {404, 405}} == {}
+
+
+OTHERS = (
+    "/", "/health", "/nowhere", "/nowhere/api/me", "/springfield", "/springfield/api/me", "/springfield/nowhere",
+    "/springfield/sign-in/with/saml/state/metadata/", "/static/nowhere.css", "/springfield/users/?q=%00",
+)  # fmt: skip
+
+
+def test_every_text_says_how_it_is_encoded(springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, agency = signed_in("user.1"), springfield.agency
+    paths = {f"/springfield/{one.path(agency)}" for one in PAGES} | {f"/springfield/{path}" for _, path in ADDRESSES}
+    saml = {"slug": "state", "kind": "saml", "name": "S", "entity_id": "e", "sso_url": "https://a.example/"}
+    more = {
+        "certificate": "x",
+        "match": "email",
+        "claim": "",
+        "trust_email": False,
+        "second_factor": False,
+        "secret": "",
+    }
+    models.Agency.objects.filter(pk=agency.pk).update(sign_on=[saml | more])
+    answers = [(path, browser.get(path)) for path in {*paths, *OTHERS} for browser in (Client(), client)]
+    answers += [
+        (path, Client().post(path, {"x": "y" * 2 * turns.WAITED_FOR})) for path in ("/", "/springfield/sign-in")
+    ]
+    answers += [(path, Client(enforce_csrf_checks=True).post(path)) for path in ("/", "/springfield/sign-in")]
+    answers += [("another host", Client(headers={"Host": "evil.example"}).get("/"))]
+    with monkeypatch.context() as away:
+        away.setattr(connection, "cursor", _away)
+        answers += [("/health", Client().get("/health"))]
+    assert {200, 400, 401, 403, 404, 413, 503} <= {answer.status_code for _, answer in answers}
+    kinds = {path: answer.headers["Content-Type"] for path, answer in answers if answer.streaming or answer.content}
+    assert {"text/html; charset=utf-8", "text/plain; charset=utf-8", "text/xml; charset=utf-8"} <= set(kinds.values())
+    assert {path: kind for path, kind in kinds.items() if _TEXT.match(kind) and "charset=utf-8" not in kind} == {}
+    assert {kind for kind in kinds.values() if not _TEXT.match(kind)} <= _OTHER_KINDS
+
+
+_TEXT = re.compile(r"text/|[^;]*[/+]xml\b")
+_OTHER_KINDS = {
+    "application/json", "application/problem+json", "application/pdf",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}  # fmt: skip
+"""Kinds that take no charset: JSON is UTF-8 by its standard."""
+
+
+def _away(*_: object) -> None:
+    raise OperationalError
 
 
 @pytest.mark.parametrize("address", ["springfield/users/?q=%00", "springfield/imports/%00", "spring%00field/", "?%00"])

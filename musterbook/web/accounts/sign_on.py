@@ -226,4 +226,4 @@ def _told(kept: Mapping[str, Any]) -> Told:
 def metadata(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """What a provider by SAML must know of us."""
     told = saml.metadata(provider, sign_on.address(requests.agency(request), provider))
-    return HttpResponse(told, content_type="text/xml")
+    return HttpResponse(told, content_type="text/xml; charset=utf-8")

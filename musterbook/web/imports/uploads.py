@@ -123,7 +123,7 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         length = asked.number(request.META.get("CONTENT_LENGTH") or "0")
         large = length is None or length > turns.WAITED_FOR
         if large and (getattr(request, "agency", None) is None or sender(request) is None):
-            return HttpResponse("The request is too large.", content_type="text/plain", status=413)
+            return HttpResponse("The request is too large.", content_type="text/plain; charset=utf-8", status=413)
         try:
             return respond(request)
         finally:
