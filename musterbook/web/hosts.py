@@ -72,9 +72,13 @@ def _proxy_header() -> str:
 
 
 def _insecure(request: HttpRequest) -> HttpResponseBase:
-    """Leads a browser to the same page by https, if a proxy that is trusted says that it came by http; refuses all else."""
+    """Lead a browser to the same page by https, if a proxy that is trusted says that it came by http; refuse all else.
+
+    A program is refused: a redirect would hide that it has sent its token without encryption, each time it asks.
+    """
     header = _proxy_header()
-    if request.method in ("GET", "HEAD") and header and request.META.get(header) == "http":
+    by_http = bool(header) and request.META.get(header) == "http"
+    if by_http and request.method in ("GET", "HEAD") and not _is_for_programs(request.path_info):
         return HttpResponsePermanentRedirect(f"{settings.MUSTER_URL}{request.get_full_path()}")
     _LOG.warning("Refused a request that came without encryption: %s %s", request.method, request.path_info)
     return HttpResponse(
@@ -84,6 +88,11 @@ def _insecure(request: HttpRequest) -> HttpResponseBase:
         status=403,
         content_type="text/plain; charset=utf-8",
     )
+
+
+def _is_for_programs(path: str) -> bool:
+    """Whether the second part of the path is of addresses for programs. The agency may be one that there is not."""
+    return path.removeprefix("/").partition("/")[2].partition("/")[0] in settings.AGENCY_URLCONFS
 
 
 class Public:
