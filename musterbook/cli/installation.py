@@ -52,6 +52,8 @@ def _grant(guards: Any, role: str) -> None:
 def doctor() -> None:
     """Say what is wrong with this installation, and how to mend it.
 
+    Each line begins with ✓ (all is well), ! (you should know it) or ✗ (it is wrong; the next line says what to do).
+
     Exit status: 0 nothing is wrong; 1 something is.
 
     Example: muster doctor
@@ -64,7 +66,8 @@ def doctor() -> None:
         out, wrong = console(), 0
         for finding in doctor.findings():
             wrong += bool(finding.remedy)
-            line = Text("✗ " if finding.remedy else "✓ ", style="red" if finding.remedy else "green")
+            sign, style = ("✗ ", "red") if finding.remedy else ("! ", "yellow") if finding.notice else ("✓ ", "green")
+            line = Text(sign, style=style)
             line.append(f"{finding.about}: {shown(finding.found)}", style="not bold default")
             out.print(line, soft_wrap=True)
             if finding.remedy:

@@ -34,11 +34,15 @@ _OLDEST_POSTGRES = 150_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: what was found, and the remedy ("" where all is well)."""
+    """One thing looked at: what was found, and the remedy ("" where all is well).
+
+    `notice`: nothing is wrong, but whoever runs Musterbook should know it. A notice has no remedy.
+    """
 
     about: str
     found: str
     remedy: str = ""
+    notice: bool = False
 
 
 def findings() -> Iterator[Finding]:
@@ -82,7 +86,8 @@ def _xml() -> Finding:
         "See that the system's security updates are installed, or use a Python that has expat 2.6.4 or later. Until then, limits"
         " on memory and time stop what a workbook could do by its faults"
     )
-    return Finding("XML reader", f"{told}, a version with known faults unless the system has corrected them. {advice}")
+    found = f"{told}, a version with known faults unless the system has corrected them. {advice}"
+    return Finding("XML reader", found, notice=True)
 
 
 def _folder() -> Finding:
@@ -185,7 +190,7 @@ def _alerts() -> Finding:
         return Finding("alerts", f"errors are mailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
     if settings.MUSTER_ALERTS_TO:
         return Finding("alerts", "there is no mail server to send them by", "Set MUSTER_SMTP_URL.")
-    return Finding("alerts", "nobody is notified of errors; MUSTER_ALERTS_TO names those who should be")
+    return Finding("alerts", "nobody is notified of errors; MUSTER_ALERTS_TO names those who should be", notice=True)
 
 
 def _encryption() -> Finding:

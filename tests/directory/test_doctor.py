@@ -2,16 +2,19 @@
 
 import os
 from collections import namedtuple
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from django.conf import settings as configured
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from musterbook import databases, log_lines, mailserver
+from musterbook.cli import installation as commands
 from musterbook.directory import doctor, frames, installation, models, progressing
 from musterbook.directory.progressing import Sign
 
@@ -156,11 +159,37 @@ def test_whether_anybody_is_notified_is_said(settings: Settings) -> None:
         [found] = [finding for finding in doctor.findings() if finding.about == "alerts"]
         return found.found, found.remedy
 
-    assert said()[0].startswith("nobody is notified")
+    assert said()[0].startswith("nobody is notified") and said()[1] == ""
+    assert doctor._alerts().notice
     settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
     assert said()[1] == "Set MUSTER_SMTP_URL."
     settings.MAIL_SERVER = mailserver.configured("smtps://mail.agency.example")
     assert said() == ("errors are mailed to ops@agency.example", "")
+    assert not doctor._alerts().notice
+
+
+@pytest.mark.parametrize(("version", "notice"), [((2, 6, 3), True), ((2, 6, 4), False), ((3, 0, 0), False)])
+def test_a_reader_of_xml_with_known_faults_is_a_notice(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], notice: bool
+) -> None:
+    monkeypatch.setattr("pyexpat.version_info", version)
+    found = doctor._xml()
+    assert (found.notice, "known faults" in found.found, found.remedy) == (notice, notice, "")
+
+
+def test_a_notice_has_a_sign_of_its_own_and_leaves_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [doctor.Finding("a", "well"), doctor.Finding("b", "to know", notice=True)]
+    monkeypatch.setattr(doctor, "findings", lambda: iter(found))
+    monkeypatch.setattr("musterbook.cli.installation.opened", lambda **_: nullcontext())
+    commands.doctor()
+    assert capsys.readouterr().out.splitlines() == ["✓ a: well", "! b: to know"]
+    found.append(doctor.Finding("c", "wrong", "Do this."))
+    with pytest.raises(typer.Exit) as ended:
+        commands.doctor()
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == ["✗ c: wrong", "  Do this."]
 
 
 @pytest.mark.parametrize(
