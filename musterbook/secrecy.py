@@ -1,34 +1,48 @@
 """Secrets that must be read again, and so cannot be hashed: sealed in the database with a key that is not in it.
 
-A sealed value reads `fernet:NAME:TOKEN`: the algorithm, the name of the key (`keys.Key.name`), and what the algorithm made.
-A value without names is what older versions sealed: a Fernet token of any key of the ring.
+A sealed value reads `aesgcm:NAME:TOKEN`: the algorithm, the name of the key (`keys.Key.name`), and what the algorithm made, in
+base64 for URLs: 12 random bytes, then the ciphertext of AES-256-GCM with its tag. Older versions sealed with Fernet:
+`fernet:NAME:TOKEN`, and before that the token alone, of any key of the ring. Both are read.
 """
 
 import base64
+import binascii
 import hmac
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from musterbook import keys
 from musterbook.keys import Key
 
-_ALGORITHM = "fernet"
-"""What seals now. Another algorithm gets another word here; `unseal` then reads both."""
+_ALGORITHM, _BEFORE = "aesgcm", "fernet"
+"""What seals now, and what sealed before. `unseal` reads both."""
+_PURPOSE = "secrecy-aesgcm"
+"""What the keys of AES-GCM are derived for: no key serves two algorithms."""
+_NONCE = 12
+"""Bytes. With a random one for each value, a key may seal 2^32 values (NIST SP 800-38D)."""
 
 
 def seal(text: str) -> str:
     """Seal the text so that only this installation can read it."""
-    token = _box(keys.ring()[0].derive("secrecy")).encrypt(text.encode())
-    return f"{beginning()}{token.decode('ascii')}"
+    key, nonce = keys.ring()[0], secrets.token_bytes(_NONCE)
+    token = nonce + _box(key.derive(_PURPOSE)).encrypt(nonce, text.encode(), None)
+    return f"{_beginning(key)}{base64.urlsafe_b64encode(token).decode('ascii')}"
 
 
 def beginning() -> str:
     """Give what every value begins with that is sealed now: the algorithm and the name of the current key."""
-    return f"{_ALGORITHM}:{keys.ring()[0].name}:"
+    return _beginning(keys.ring()[0])
+
+
+def _beginning(key: Key) -> str:
+    return f"{_ALGORITHM}:{key.name}:"
 
 
 def unseal(sealed: str, *, stored: bool = True) -> str:
@@ -38,6 +52,11 @@ def unseal(sealed: str, *, stored: bool = True) -> str:
     somebody may know it, does not open such a value.
     """
     return _opened(sealed, keys.ring() if stored else keys.accepted())[1]
+
+
+def is_older(sealed: str) -> bool:
+    """Whether an algorithm sealed the value that seals no more."""
+    return _parts(sealed)[0] == _BEFORE
 
 
 def sealed_by(sealed: str) -> str:
@@ -51,25 +70,46 @@ def sealed_by(sealed: str) -> str:
 
 def _opened(sealed: str, ring: Iterable[Key]) -> tuple[Key, str]:
     algorithm, name, token = _parts(sealed)
-    if algorithm != _ALGORITHM or not token.isascii():
+    if algorithm not in _OPENERS or not token.isascii():
         raise InvalidToken
     for key in ring:
         if name in ("", key.name):
             with suppress(InvalidToken):
-                return key, _box(key.derive("secrecy")).decrypt(token.encode("ascii")).decode()
+                return key, _OPENERS[algorithm](key, token).decode()
     raise InvalidToken
+
+
+def _open(key: Key, token: str) -> bytes:
+    try:
+        # Strictly: letters that are not base64 are refused, not skipped.
+        told = base64.b64decode(token, altchars=b"-_", validate=True)
+        return _box(key.derive(_PURPOSE)).decrypt(told[:_NONCE], told[_NONCE:], None)
+    except (binascii.Error, ValueError, InvalidTag):
+        raise InvalidToken from None
+
+
+def _open_older(key: Key, token: str) -> bytes:
+    return _older_box(key.derive("secrecy")).decrypt(token.encode("ascii"))
+
+
+_OPENERS: dict[str, Callable[[Key, str], bytes]] = {_ALGORITHM: _open, _BEFORE: _open_older}
 
 
 def _parts(sealed: str) -> tuple[str, str, str]:
     algorithm, colon, rest = sealed.partition(":")
     if not colon:
-        return _ALGORITHM, "", sealed
+        return _BEFORE, "", sealed
     name, _, token = rest.partition(":")
     return algorithm, name or "unnamed", token
 
 
 @lru_cache(maxsize=64)
-def _box(derived: bytes) -> Fernet:
+def _box(derived: bytes) -> AESGCM:
+    return AESGCM(derived)
+
+
+@lru_cache(maxsize=64)
+def _older_box(derived: bytes) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(derived))
 
 

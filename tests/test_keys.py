@@ -1,11 +1,13 @@
 """The ring of secret keys: where they come from, what each may do, and how running processes hear of a new one."""
 
+import base64
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import InvalidToken
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
@@ -170,10 +172,40 @@ def test_what_any_key_of_the_ring_sealed_is_read_and_nothing_else(folder: Path) 
 
 def test_what_older_versions_sealed_is_read_with_every_key_of_the_ring(folder: Path) -> None:
     _old(folder, OTHER)
-    token = secrecy._box(keys.ring()[1].derive("secrecy")).encrypt(b"hush").decode()
-    assert secrecy.sealed_by(token) == keys.ring()[1].name
-    assert secrecy.unseal(token) == "hush"
+    name = keys.ring()[1].name
+    token = secrecy._older_box(keys.ring()[1].derive("secrecy")).encrypt(b"hush").decode()
+    assert secrecy.sealed_by(token) == name
+    assert secrecy.unseal(token) == secrecy.unseal(f"fernet:{name}:{token}") == "hush"
     assert secrecy.sealed_by(token[:-4]) == ""
+    assert [secrecy.is_older(one) for one in (token, f"fernet:{name}:{token}", secrecy.seal("x"))] == [
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(InvalidToken):
+        secrecy.unseal(f"fernet:{keys.ring()[0].name}:{token}")
+
+
+def test_values_are_sealed_by_aes_256_gcm_with_a_nonce_each_and_a_key_for_nothing_else(folder: Path) -> None:
+    key = keys.ring()[0]
+    tokens = [base64.urlsafe_b64decode(secrecy.seal("hush").removeprefix(f"aesgcm:{key.name}:")) for _ in range(50)]
+    assert len({token[:12] for token in tokens}) == 50
+    assert {len(token) for token in tokens} == {12 + 4 + 16}
+    box = AESGCM(key.derive("secrecy-aesgcm"))
+    assert {box.decrypt(token[:12], token[12:], None) for token in tokens} == {b"hush"}
+    assert key.derive("secrecy-aesgcm") != key.derive("secrecy")
+    for text in ("", "é" * 5000, "a:b"):
+        assert secrecy.unseal(secrecy.seal(text)) == text
+
+
+def test_a_sealed_value_that_was_changed_anywhere_is_refused(folder: Path) -> None:
+    start, token = secrecy.seal("hush").rsplit(":", 1)
+    sealed = base64.urlsafe_b64decode(token)
+    changed = [sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :] for at in range(len(sealed))]
+    cut = [sealed[:length] for length in range(len(sealed))]
+    for forged in (*changed, *cut, sealed + b"\0"):
+        with pytest.raises(InvalidToken):
+            secrecy.unseal(f"{start}:{base64.urlsafe_b64encode(forged).decode()}")
 
 
 def test_a_key_that_somebody_may_know_opens_nothing_that_comes_from_outside(folder: Path) -> None:
@@ -189,8 +221,10 @@ def test_a_key_that_somebody_may_know_opens_nothing_that_comes_from_outside(fold
 
 @pytest.mark.parametrize(
     "forged",
-    ["", "fernet", "fernet:", "fernet::", "none:{name}:{token}", "fernet:{name}:é", "fernet::{token}",
-     ":{name}:{token}"],
+    ["", "aesgcm", "aesgcm:", "aesgcm::", "none:{name}:{token}", "aesgcm:{name}:é", "aesgcm::{token}", ":{name}:{token}",
+     "{token}", "fernet:{name}:{token}", "aesgcm:{name}:", "aesgcm:{name}:x", "aesgcm:{name}:{token}x",
+     "aesgcm:{name}: {token}", "aesgcm:{name}:AAAA", "AESGCM:{name}:{token}", "aesgcm:{name}x:{token}",
+     "fernet", "fernet:", "fernet::", "fernet:{name}:é", "fernet::{token}"],
 )  # fmt: skip
 def test_a_sealed_value_with_other_parts_is_refused(folder: Path, forged: str) -> None:
     _, name, token = secrecy.seal("hush").split(":")

@@ -326,5 +326,9 @@ def _keys() -> Finding:
         return Finding("secret keys", f"{lost:,} sealed values cannot be read, for the key is missing: {names}", remedy)
     behind = sum(use.values for use in uses if use.key != ring[0].name and use.about != sealed.TRAILS)
     told = f"{ring[0].name} is current, {len(ring) - 1} old"
-    remedy = "Run: muster keys reseal" if behind else ""
-    return Finding("secret keys", f"{told}, {behind:,} values are sealed with old ones" if behind else told, remedy)
+    if behind:
+        return Finding("secret keys", f"{told}, {behind:,} values are sealed with old ones", "Run: muster keys reseal")
+    older = sealed.older()
+    if older:
+        told += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"
+    return Finding("secret keys", told, notice=bool(older))

@@ -63,6 +63,11 @@ def uses() -> list[Use]:
     return [Use(key, about, number) for (key, about), number in sorted(found.items())]
 
 
+def older() -> int:
+    """Count the values that an algorithm of older versions sealed, whatever the key."""
+    return sum(secrecy.is_older(value) for column in COLUMNS for value in _kept(column))
+
+
 TRAILS = "links of audit trails"
 
 

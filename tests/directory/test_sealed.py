@@ -53,6 +53,17 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
     assert not any(key.signs_until for key in keys.ring())
 
 
+def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folder: Path) -> None:
+    key = keys.ring()[0]
+    token = secrecy._older_box(key.derive("secrecy")).encrypt(b"hush").decode()
+    for older in (token, f"fernet:{key.name}:{token}"):
+        models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
+        assert (_uses(), sealed.older()) == ({key.name: 1}, 1)
+        assert doctor._keys().notice and "sealed by an older version: 1." in doctor._keys().found
+        assert (sealed.reseal(ACT), sealed.older(), doctor._keys().notice) == (1, 0, False)
+        assert _secret().startswith(f"aesgcm:{key.name}:") and secrecy.unseal(_secret()) == "hush"
+
+
 def test_a_value_that_no_key_reads_is_counted_and_left_as_it_is(folder: Path) -> None:
     lost = _secret()
     name = keys.ring()[0].name
