@@ -17,7 +17,8 @@ from musterbook.accounts import browsers, kinds, limits, lockout, once, registra
 from musterbook.accounts.models import Account
 from musterbook.directory import trail
 
-_LONGEST = 32
+_LONGEST = 64
+"""The most characters of a code: a recovery code has 39 with its hyphens, and somebody may type blanks as well."""
 
 
 def _field(label: str, **more: Any) -> forms.CharField:

@@ -28,7 +28,8 @@ LASTS = timedelta(hours=24)
 ASKED = tuple(c for c in columns.REQUIRED if c not in (columns.STATUS, columns.ROLE))
 """The columns of the administrator's row that somebody has to say."""
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-_BLOCKS, _OF = 4, 4
+_BLOCKS, _OF = 7, 4
+"""A code has so many blocks of so many letters: 140 bits."""
 
 
 class WrongCode(Exception):

@@ -1,4 +1,4 @@
-"""Recovery codes: 120 random bits each, of which only a digest is kept, so nobody who reads the database can use one.
+"""Recovery codes: 160 random bits each, of which only a digest is kept, so nobody who reads the database can use one.
 
 The library of accounts would keep them encrypted, eight digits each. It can hold codes that came from elsewhere
 (`migrated_codes`), and takes one of them by comparing: so the digests are kept there, and `factors.Adapter.decrypt` gives each
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from musterbook.accounts.models import Account
 
-NUMBER, _BYTES, _GROUP = 10, 15, 4
+NUMBER, _BYTES, _GROUP = 10, 20, 4
 MARK = "sha256$"
 """What a digest begins with, where the library would keep a sealed code."""
 

@@ -128,6 +128,7 @@ def test_of_two_who_send_the_code_at_once_one_is_told_that_it_is_void(
 
 def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: Path) -> None:
     good = first_run.new_code(NOW)
+    assert len(set(first_run._LETTERS)) == 32 and len(good.replace("-", "")) * 5 >= 128
     kept = tmp_path / "setup-code"
     assert kept.stat().st_mode & 0o777 == 0o600
     assert good.replace("-", "") not in kept.read_text() and len(set(good)) > 4

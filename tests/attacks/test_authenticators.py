@@ -1,5 +1,6 @@
 """Attacks on second factors, recovery codes, passkeys and sessions."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -275,7 +276,9 @@ def test_no_factors_are_removed_without_a_reason(springfield: Springfield, secre
 def test_recovery_codes_are_long_and_kept_as_digests(springfield: Springfield, secret: str) -> None:
     kept = Authenticator.objects.get(type="recovery_codes").data
     assert len(set(CODES)) == 10
-    assert all(len(one.replace("-", "")) * 5 >= 112 for one in CODES)
+    assert all(len(one.replace("-", "")) * 5 >= 160 for one in CODES)
+    # No letter is the same in all of them.
+    assert all(len({one.replace("-", "")[at] for one in CODES}) > 1 for at in range(32))
     told = f"{kept} {[session.get_decoded() for session in Session.objects.all()]}"
     assert not any(one in told or one.replace("-", "") in told for one in CODES)
     assert all(one.startswith("sha256$") for one in kept["migrated_codes"])
@@ -301,6 +304,16 @@ def test_what_stands_in_the_database_is_no_code(springfield: Springfield, secret
         client.post(STEP, {"code": typed})
     assert who(client) == ""
     assert not recovery.Kept(digest) == digest  # noqa: SIM201  (what the library asks)
+
+
+def test_recovery_codes_of_120_bits_from_before_work(springfield: Springfield, secret: str, client: Client) -> None:
+    old = "ABCD-EFGH-IJKL-MNOP-QRST-2345"
+    kept = Authenticator.objects.get(type="recovery_codes")
+    kept.data["migrated_codes"] = ["sha256$" + hashlib.sha256(old.replace("-", "").encode()).hexdigest()]
+    kept.save()
+    sign_in(client, "user.2")
+    client.post(STEP, {"code": old})
+    assert who(client) == "user.2"
 
 
 def test_recovery_codes_of_the_older_kind_work_until_new_ones_are_made(

@@ -97,6 +97,9 @@ def test_the_first_recovery_codes_are_shown_once_and_can_be_kept(page: Page, off
     add(page)
     shown = page.locator("li code").all_inner_texts()
     assert len(shown) == 10
+    assert barriers(page) == []
+    # In the narrow window of a phone each stands in one line, so that none is copied in part.
+    assert {round(one.bounding_box()["height"] / 24) for one in page.locator("li code").all()} == {1}
     with page.expect_download() as kept:
         page.get_by_role("link", name="Download the codes").click()
     assert kept.value.path().read_text().split() == shown
