@@ -27,7 +27,7 @@ Respond = Callable[[HttpRequest], HttpResponseBase]
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
-    " form-action 'self'{providers}; base-uri 'none'; frame-ancestors 'none'"
+    " form-action 'self'{providers}; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

@@ -15,6 +15,17 @@ HOSTS = (
 
 
 @pytest.mark.any_database
+@pytest.mark.parametrize("path", ["/", "/springfield/sign-in", "/springfield/api/me", "/nowhere"])
+def test_nothing_but_our_own_is_loaded(springfield: Springfield, client: Client, path: str) -> None:
+    told = client.get(path).headers["Content-Security-Policy"]
+    policy = dict(one.strip().split(" ", 1) for one in told.split(";"))
+    assert {name: policy[name] for name in ("default-src", "object-src", "base-uri", "frame-ancestors")} == {
+        "default-src": "'none'", "object-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'",
+    }  # fmt: skip
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
+
+
+@pytest.mark.any_database
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("kind", ["server", "sso_url"])
 def test_a_host_adds_nothing_to_the_policy(springfield: Springfield, client: Client, host: str, kind: str) -> None:
