@@ -1,4 +1,4 @@
-"""Writes the reference from the code: commands, columns, problems and settings. `python -m scripts.reference`."""
+"""Writes the reference from the code: commands, columns, problems, settings and permissions. `python -m scripts.reference`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from typer.main import get_command
 from musterbook.cli import commands
 from musterbook.core.columns import COLUMNS
 from musterbook.core.problems import CATALOGUE, About
+from musterbook.directory.permissions import PERMISSIONS
 from musterbook.environment import VARIABLES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -29,6 +30,7 @@ def pages() -> dict[str, str]:
         "columns.md": _columns(),
         "problems.md": _problems(),
         "settings.md": _settings(),
+        "permissions.md": _permissions(),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 
@@ -125,6 +127,17 @@ def _settings() -> Iterator[str]:
         "",
         "What an agency can set for itself stands in its agency file: [commands](commands.md), `muster agency apply`.",
     )
+
+
+def _permissions() -> Iterator[str]:
+    yield from ("# Permissions", "", _GENERATED, "", "What a role can grant. Administrators have every permission.", "")
+    yield from ("| permission | allows |", "|---|---|")
+    yield from (f"| `{name}` | {_cell(about)} |" for name, about in PERMISSIONS.items())
+    yield from (
+        "",
+        "How to grant them: [roles, ranks and groups](../how-to/roles-ranks-groups.md). A token of a program has",
+    )
+    yield "some of its maker's: [let programs in](../how-to/api-access.md)."
 
 
 if __name__ == "__main__":
