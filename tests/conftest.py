@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import coverage
 import hypothesis
 import pytest
 from allauth.mfa.totp.internal import auth
@@ -33,6 +34,13 @@ _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "da
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_database: says nothing of the database, and runs on one of them alone")
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what a process that runs tests side by side with others has covered: it may be ended at once after this."""
+    current = coverage.Coverage.current()
+    if current is not None:
+        current.save()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -39,7 +39,8 @@ def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> Path:
         return path
 
     folder = settings.MUSTER_HOME / "files"
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # other tests leave theirs, and each makes the backup larger
+    folder.mkdir()
     (folder / "01ATTACK").write_bytes(b"EXTERNAL_ID\n")
     monkeypatch.setattr(backups, "_dump", dump)
     monkeypatch.setattr(backups, "_load", _never)
