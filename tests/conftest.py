@@ -122,11 +122,12 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Ho
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     """Chromium, as the machine has it: one for all tests, because its driver allows no second one in a process."""
-    from playwright.sync_api import sync_playwright  # most tests do without
+    from playwright.sync_api import expect, sync_playwright  # most tests do without
 
     if CHROMIUM is None:
         pytest.skip("there is no Chromium: apt-get install chromium libatomic1")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the driver has a loop of its own in this thread
+    expect.set_options(timeout=30_000)  # milliseconds; a machine may be busy
     with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
