@@ -1,0 +1,88 @@
+"""What seldom happens to backups, anchors and files, and is brought about directly."""
+
+import errno
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from pytest_django import Settings
+
+from musterbook.directory import (
+    anchors,
+    backup_encryption,
+    backup_seal,
+    backups,
+    guards,
+    seals,
+    sign_on_file,
+    waiting_files,
+)
+from musterbook.directory.anchors import Anchor
+
+
+def test_every_trail_has_the_head_that_each_begins_with() -> None:
+    assert anchors.has(1, Anchor(1, "springfield", 0, seals.START))
+
+
+def test_what_is_encrypted_is_written_out(tmp_path: Path) -> None:
+    with (tmp_path / "backup").open("wb") as file:
+        sink = backup_encryption._Sink(file, [])
+        sink.write(b"some")
+        sink.flush()
+        assert (tmp_path / "backup").read_bytes() == b"some"
+
+
+def test_a_disk_that_cannot_be_read_is_named_and_a_member_of_another_name_refused() -> None:
+    assert backup_encryption._why(OSError(errno.EIO, "Input/output error")) == "Input/output error"
+    with pytest.raises(tarfile.ReadError, match=r"does not hold key\.age"):
+        backup_encryption._size(io.BytesIO(tarfile.TarInfo("other").tobuf()), "key.age")
+
+
+def test_a_file_that_is_gone_meanwhile_is_no_link(tmp_path: Path) -> None:
+    packing = backup_seal.Packing(None, None)  # type: ignore[arg-type]  # neither is asked
+    with pytest.raises(FileNotFoundError):
+        packing.add_file("files/01", tmp_path / "gone")
+
+
+def test_a_header_that_leads_backwards_and_a_member_that_ends_early_are_refused(tmp_path: Path) -> None:
+    careful = backup_seal._Careful(io.BytesIO(b"0123456789"))
+    careful.read(5)
+    assert careful.seek(careful.tell()) == 5
+    with pytest.raises(tarfile.ReadError, match="backwards"):
+        careful.seek(0)
+
+    class Short:
+        def extractfile(self, _: Any) -> io.BytesIO:
+            return io.BytesIO(b"some")
+
+    entry = tarfile.TarInfo("files/01")
+    entry.size = 10
+    with pytest.raises(tarfile.ReadError, match="cut off"):
+        backup_seal._extract(Short(), entry, tmp_path / "files" / "01", backup_seal._Seal())  # type: ignore[arg-type]
+
+
+def test_what_another_backup_has_half_done_is_left_alone() -> None:
+    other = configured.MUSTER_HOME / ".backup-other"
+    other.mkdir(parents=True)
+    try:
+        with backups._work() as work:
+            assert work.is_dir() and other.is_dir()
+    finally:
+        other.rmdir()
+
+
+def test_a_provider_on_a_host_that_may_not_be_asked_is_refused(settings: Settings) -> None:
+    settings.MUSTER_OUTSIDE_HOSTS = ("login.example.org",)
+    said = sign_on_file._address("server", {"server": "https://login.example.com/x"})
+    assert said == ["is on login.example.com, which MUSTER_OUTSIDE_HOSTS does not name."]
+
+
+def test_a_file_that_is_gone_meanwhile_takes_no_room(tmp_path: Path) -> None:
+    assert waiting_files._size(tmp_path / "gone") == 0
+
+
+def test_where_no_table_is_named_nothing_is_guarded() -> None:
+    assert guards._postgres({}) == []
