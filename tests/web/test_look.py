@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.template import Context, Origin, Template
 from django.test import RequestFactory
 from django.views import defaults
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from musterbook.accounts import limits
@@ -239,7 +239,7 @@ def test_one_signs_in_by_keyboard_alone(page: Page, springfield: Springfield) ->
     page.keyboard.type("wrong")
     press("Enter")
     page.wait_for_selector(".m-summary")
-    assert "m-summary" in focused(page)
+    expect(page.locator(".m-summary")).to_be_focused()
     press("Tab")
     press("Tab")
     page.keyboard.type(GOOD)
@@ -254,7 +254,7 @@ def test_one_signs_in_by_keyboard_alone(page: Page, springfield: Springfield) ->
 def test_an_error_leads_to_its_field(page: Page, springfield: Springfield) -> None:
     page.goto("/springfield/sign-in")
     send(page, "Sign in", login="user.2")
-    assert "m-summary" in focused(page)
+    expect(page.locator(".m-summary")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.name") == "password"
