@@ -22,8 +22,6 @@ from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.directory.cast import person
 
-pytestmark = pytest.mark.any_database
-
 PAGES = "/springfield/my-account/second-factors/"
 STEP = f"{PAGES}authenticate/"
 

@@ -27,8 +27,6 @@ from tests.attacks.authenticator import Device
 from tests.directory.cast import person
 from tests.web import every_page
 
-pytestmark = pytest.mark.any_database
-
 NOW = datetime.now(UTC)
 SETTINGS = "/springfield/settings/second-factors"
 
