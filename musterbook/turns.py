@@ -79,9 +79,10 @@ class InTurn:
     async def _refuse(self, status: HTTPStatus, scope: Any, answer: Answer) -> None:
         """Says no, or ends the connection where an answer has begun: half of one must not look whole."""
         logs.SECURITY.warning("Refused with %d: %s from %s", status, scope["method"], scope["client"][0])
-        if answer.begun or status is HTTPStatus.REQUEST_TIMEOUT:
-            self._sweep.end(scope)
+        ends = answer.begun or status is HTTPStatus.REQUEST_TIMEOUT
         await answer.refuse(status, https=self._https)
+        if ends:
+            self._sweep.end(scope)
 
     async def _answer(self, about: Environ, body: Body, answer: Answer, held: AsyncExitStack) -> None:
         if "HTTP_TRANSFER_ENCODING" in about:
