@@ -35,20 +35,17 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 def take(request: HttpRequest, rate: str) -> bool:
     """Count the request against a limit by address; tell whether it is allowed."""
-    return limits.take(rate, _place(request), requests.act(request).at)
+    return limits.take(rate, _place(request, rate), requests.act(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
     """Take back what `take` counted for the request: it succeeded, and only failures count."""
-    limits.give_back(rate, _place(request))
+    limits.give_back(rate, _place(request, rate))
 
 
-def _place(request: HttpRequest) -> str:
-    """The browser, if somebody has signed in there before, or else the address: an agency often has one address for all.
-
-    So a stranger in its network cannot use up the limit of those who sign in there each day.
-    """
-    browser = browsers.any_known(request)
+def _place(request: HttpRequest, rate: str) -> str:
+    """What the limit counts for: the browser, if the limit is by it and somebody has signed in there before, or the address."""
+    browser = browsers.any_known(request) if limits.RATES[rate].per == limits.BROWSER else ""
     return f"browser {browser}" if browser else limits.place(requests.act(request).address)
 
 

@@ -34,12 +34,12 @@ def _rate(most: int, minutes: int, per: str, about: str) -> Rate:
     return Rate(most, timedelta(minutes=minutes), per, about)
 
 
+BROWSER = "known browser, else address"
+"""An agency often has one address for all: a stranger there must not use up the limit of those who sign in each day."""
 _ADDRESS, _ACCOUNT, _AGENCY = "address", "account", "agency"
 
 RATES: Mapping[str, Rate] = {
-    "sign-in": _rate(
-        240, 1, _ADDRESS, "Sign-ins by password, code or passkey, right or wrong; opening and using links"
-    ),
+    "sign-in": _rate(240, 1, BROWSER, "Sign-ins by password, code or passkey, right or wrong; opening and using links"),
     "failed sign-in": _rate(30, 5, _ADDRESS, "Failed sign-ins, whatever the name"),
     "code": _rate(10, 5, _ACCOUNT, "Wrong one-time codes and recovery codes"),
     "sign-on": _rate(240, 1, _ADDRESS, "Requests to and from a provider of single sign-on"),

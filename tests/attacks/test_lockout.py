@@ -248,6 +248,17 @@ def test_strangers_behind_the_same_address_do_not_use_up_the_sign_ins_of_a_known
     assert answer.status_code == 429, "a known browser has a limit of its own"
 
 
+def test_a_known_browser_has_no_more_wrong_guesses_or_requests_for_mail_than_its_address(
+    springfield: Springfield, client: Client
+) -> None:
+    springfield.registered(2)
+    assert comes_in(client)
+    client.post("/springfield/sign-out")
+    for _ in range(limits.RATES["reset"].most):
+        limits.take("reset", limits.place("127.0.0.1"), datetime.now(UTC))
+    assert client.post("/springfield/forgotten-password", {"name": "user.2"}).status_code == 429
+
+
 def test_strangers_behind_the_same_address_do_not_stop_a_known_browser(
     springfield: Springfield, client: Client
 ) -> None:
