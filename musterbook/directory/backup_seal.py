@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from musterbook.keys import Key
 
@@ -170,16 +170,12 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, seal: _Seal) -> None:
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    source = tar.extractfile(entry) or io.BytesIO()
+    # It is a plain file, so it has content; if that was cut off, reading it raises ReadError.
+    source = cast("IO[bytes]", tar.extractfile(entry))
     number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with source, os.fdopen(number, "wb") as out:
-        left = entry.size
-        while left:
-            piece = source.read(min(_PIECE, left))
-            if not piece:
-                raise tarfile.ReadError("it was cut off")
+        while piece := source.read(_PIECE):
             seal.add(piece)
             out.write(piece)
-            left -= len(piece)
     at = min(max(int(entry.mtime), 0), 1 << 40)
     os.utime(target, (at, at))

@@ -4,12 +4,12 @@ import errno
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings as configured
 from pytest_django import Settings
 
+from musterbook import keys
 from musterbook.directory import (
     anchors,
     backup_encryption,
@@ -42,26 +42,26 @@ def test_a_disk_that_cannot_be_read_is_named_and_a_member_of_another_name_refuse
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_link(tmp_path: Path) -> None:
-    packing = backup_seal.Packing(None, None)  # type: ignore[arg-type]  # neither is asked
-    with pytest.raises(FileNotFoundError):
-        packing.add_file("files/01", tmp_path / "gone")
+    with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar, pytest.raises(FileNotFoundError):
+        backup_seal.Packing(tar, keys.ring()[0]).add_file("files/01", tmp_path / "gone")
 
 
-def test_a_header_that_leads_backwards_and_a_member_that_ends_early_are_refused(tmp_path: Path) -> None:
+def test_a_header_that_leads_backwards_is_refused() -> None:
     careful = backup_seal._Careful(io.BytesIO(b"0123456789"))
     careful.read(5)
     assert careful.seek(careful.tell()) == 5
     with pytest.raises(tarfile.ReadError, match="backwards"):
         careful.seek(0)
 
-    class Short:
-        def extractfile(self, _: Any) -> io.BytesIO:
-            return io.BytesIO(b"some")
 
-    entry = tarfile.TarInfo("files/01")
-    entry.size = 10
-    with pytest.raises(tarfile.ReadError, match="cut off"):
-        backup_seal._extract(Short(), entry, tmp_path / "files" / "01", backup_seal._Seal())  # type: ignore[arg-type]
+@pytest.mark.parametrize("kept", [512, 513, 8_000, 512 + 65_536, 512 + 99_999])
+def test_a_member_that_ends_early_is_refused(tmp_path: Path, kept: int) -> None:
+    whole, entry = io.BytesIO(), tarfile.TarInfo("manifest.json")
+    entry.size = 100_000
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        tar.addfile(entry, io.BytesIO(bytes(entry.size)))
+    with pytest.raises(tarfile.ReadError):
+        backup_seal.unpack(io.BytesIO(whole.getvalue()[:kept]), tmp_path, {"manifest.json"}, "files")
 
 
 def test_what_another_backup_has_half_done_is_left_alone() -> None:
