@@ -94,7 +94,7 @@ def test_health_says_that_the_database_is_away(fresh_home: Home) -> None:
                 assert server.status("/health") == 503
                 answer = server.ask("GET", "/springfield/")
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
-                assert "cannot reach its database" in answer.text  # type: ignore[attr-defined]  # as `ask` gives it
+                assert "cannot reach its database" in answer.text
             finally:
                 other.execute(f'ALTER DATABASE "{name[0]}" ALLOW_CONNECTIONS true'.encode())
         wait_until(lambda: server.status("/health") == 200)
@@ -127,7 +127,7 @@ def form(server: Server, cookies: str, size: int) -> tuple[bytes, bytes]:
     """A request that sends a file of this size, as headers and body."""
     page = server.ask("GET", _IMPORT, Cookie=cookies)
     assert page.status == 200, page.status
-    text: str = page.text  # type: ignore[attr-defined]  # as `ask` has it
+    text = page.text
     token = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', text)[-1]
     cookies += "".join(f"; {cookie.partition(';')[0]}" for cookie in page.headers.get_all("Set-Cookie") or [])
     part = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n'

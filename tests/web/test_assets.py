@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
-from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]  # it has no stubs
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.web import assets as addresses
 from scripts import assets, setup

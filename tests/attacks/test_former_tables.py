@@ -7,8 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.attacks.test_old_trails import execute
-from tests.attacks.test_old_trails import old_home as old_home  # noqa: PLC0414
+from tests.attacks.before_keys import execute
 from tests.databases import Home
 
 

@@ -1,0 +1,96 @@
+"""An installation as the version before keys of trails left it."""
+
+import hashlib
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests import databases
+from tests.databases import Home
+
+_BEFORE = "0012_mails_to_forget"
+"""The last change of the directory's tables before trails had keys."""
+
+
+@pytest.fixture
+def old_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
+    """An installation as the version before keys left it, with a trail of two links."""
+    with databases.empty(database_server) as url:
+        home = Home(tmp_path / "home", url)
+        home.folder.mkdir()
+        done = home.run(
+            sys.executable, "-m", "django", "migrate", "directory", _BEFORE, "--verbosity", "0", timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        execute(home, _old_trail)
+        yield home
+
+
+def execute(home: Home, work: Callable[[Callable[..., Any]], None]) -> None:
+    """Does work with what runs one statement, on a connection of its own."""
+    if home.database_url:
+        with psycopg.connect(home.database_url, autocommit=True) as server:
+            work(lambda sql, *values: server.execute(sql.replace("?", "%s").encode(), values))
+        return
+    with closing(sqlite3.connect(home.folder / "muster.sqlite3", isolation_level=None)) as file:
+        work(lambda sql, *values: file.execute(sql, values))
+
+
+def _old_trail(run: Callable[..., Any]) -> None:
+    run(
+        "INSERT INTO directory_agency (id, slug, name, created_at, default_country, limit_users, limit_percent, limit_most,"
+        " sends_mail, mails_off, mapping, invitation_days, password_length, password_days, lock_failures, lock_minutes,"
+        " idle_minutes, sign_on, reuse_days, sign_in_notice, unused_days, second_factor)"
+        " VALUES (1, 'springfield', 'Springfield', '2026-01-01 00:00:00+00', '', 10, 10, 500, true, '[]', '{}', 7, 12, 0, 5,"
+        " 0, 30, '[]', 0, '', 0, false)"
+    )
+    before, number = "0" * 64, 0
+    for link, agent in ((1, ""), (2, "Firefox")):
+        digest = hashlib.sha256(before.encode())
+        first = number + 1
+        for _ in range(3):
+            number += 1
+            told = (
+                number,
+                1,
+                f"2026-01-0{link} 07:00:00.000000",
+                "",
+                "cli",
+                "",
+                "agency.changed",
+                "",
+                "",
+                "",
+                "",
+                "{}",
+            )
+            also = ("", agent, "") if agent else ()
+            digest.update(("\x1f".join(map(str, told)) + "\x1f".join(also) + "\n").encode())
+            run(
+                "INSERT INTO directory_event (id, agency_id, at, actor, through, address, kind, subject_external_id, changes,"
+                " agent, outcome) VALUES (?, 1, ?, '', 'cli', '', 'agency.changed', '', '{}', ?, '')",
+                number, told[2] + ("+00" if is_postgres(run) else ""), agent,
+            )  # fmt: skip
+        before = digest.hexdigest()
+        run(
+            'INSERT INTO directory_traillink (agency_id, number, "first", "last", digest) VALUES (1, ?, ?, ?, ?)',
+            link, first, number, before,
+        )  # fmt: skip
+        run(
+            "INSERT INTO directory_passage (agency_id, at, actor, through, kind, outcome, of_id, \"first\", \"last\")"
+            " VALUES (1, ?, '', 'cli', 'agency.changed', '', NULL, ?, ?)",
+            told[2] + ("+00" if is_postgres(run) else ""), first, number,
+        )  # fmt: skip
+    run("INSERT INTO directory_trailend (agency_id, links, digest) VALUES (1, 2, ?)", before)
+    if is_postgres(run):
+        run("SELECT setval(pg_get_serial_sequence('directory_event', 'id'), 6)")
+
+
+def is_postgres(run: Callable[..., Any]) -> bool:
+    return "server" in run.__code__.co_freevars
