@@ -42,7 +42,7 @@ SOMETIMES: Mapping[str, str] = {
     "import_users": "once the form has no mistakes; the file waits meanwhile",
     "import_waiting": "it goes on with a file that was uploaded",
     "role": "if the form has no mistakes",
-    "user_edit": "if the role, the email address or the username changes",
+    "user_edit": "if more changes than names, badge, supervisor, location, rank, group and phone",
 }
 """Pages that ask for themselves, and when."""
 NEVER: Mapping[str, str] = {

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from musterbook.accounts import credentials, factors, kinds
 from musterbook.directory import editing, failures, groups, models
 from musterbook.directory.trail import Act
+from musterbook.web.users.form import HARMLESS, LABELS
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in, who
 from tests.accounts.test_factors import set_up
@@ -338,6 +339,30 @@ def test_what_is_grave_asks_who_signed_in_long_ago_to_sign_in_again(
 ) -> None:
     age(admin, 16)
     assert "/sign-in/again" in admin.post(at(springfield, 2, act)).headers["Location"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x_ends_on": "2099-01-01"},
+        {"x_exempt": "on"},
+        {"username": "mine"},
+        {"email": "me@agency.example"},
+        {"role": "Chief"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_decides_who_has_access_changes_only_after_a_recent_sign_in(
+    springfield: Springfield, admin: Client, change: dict[str, str]
+) -> None:
+    path = at(springfield, 2, "edit")
+    sent = form(said(admin, path)) | change
+    age(admin, 16)
+    assert "/sign-in/again" in admin.post(path, sent).headers["Location"]
+
+
+def test_a_column_that_is_added_later_takes_a_recent_sign_in_unless_someone_decides_otherwise() -> None:
+    assert set(LABELS) - HARMLESS == {"EXTERNAL_ID", "EMAIL", "USERNAME", "STATUS", "ROLE", "X_ENDS_ON", "X_EXEMPT"}
 
 
 # Credentials

@@ -36,6 +36,11 @@ LABELS = {
 }
 """Heading → what pages call it, in the order in which they show it."""
 
+HARMLESS = frozenset({
+    "FIRST_NAME", "LAST_NAME", "BADGE_NUMBER", "SUPERVISOR_EMAIL", "LOCATION", "RANK", "EVIDENCE_GROUP_EXT_ID", "PHONE",
+})  # fmt: skip
+"""The only columns that change without a recent sign-in: none says who signs in, with what, until when, or what they may do."""
+
 _HINTS = {
     "EXTERNAL_ID": "As your organisation assigns it. It cannot be changed later.",
     "USERNAME": "What the user signs in with.",
@@ -116,8 +121,8 @@ class UserForm(forms.Form):
 
     @property
     def is_grave(self) -> bool:
-        """Whether it changes what the user may do, where links to sign in are sent, or what they sign in with."""
-        return any(self.row[name] != self.base.get(name, "") for name in ("ROLE", "EMAIL", "USERNAME"))
+        """Whether a column changes that is not harmless."""
+        return any(value != self.base.get(name, "") for name, value in self.row.items() if name not in HARMLESS)
 
     def tell(self, came: Came) -> None:
         """Says of each field what is wrong with it."""
