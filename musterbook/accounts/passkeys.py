@@ -1,5 +1,6 @@
 """Passkeys: how they are added, and how they let users in, beside a password or alone."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,8 @@ _NOT_ALONE = (
     " Sign in with your password and the passkey."
 )
 _LONGEST = 100
+_LONGEST_CREDENTIAL = 1 << 16
+"""Characters. Those of real devices have a few thousand."""
 _COUNTER = "counter"
 """Where a passkey's data has its device's counter."""
 
@@ -45,7 +48,7 @@ def _checked() -> Iterator[None]:
     """Says one sentence of whatever is wrong with what a browser sent."""
     try:
         yield
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise _not_accepted() from error
     except ValidationError as error:
         raise _not_accepted() if getattr(error, "code", "") == "incorrect_code" else error from None
@@ -109,9 +112,31 @@ def _check_new(sent: Any) -> None:
         raise _not_accepted()
 
 
+class Credential(forms.Field):
+    """What a browser says of a passkey, in JSON. It is bounded before it is read, and never put back into a page."""
+
+    def __init__(self) -> None:
+        super().__init__(widget=forms.HiddenInput)
+
+    def to_python(self, value: Any) -> Any:
+        """Return the parsed JSON; raise the same ValidationError whatever is wrong with it."""
+        text = str(value or "null")
+        with _checked():
+            if len(text) > _LONGEST_CREDENTIAL:
+                raise _not_accepted()
+            parsed = json.loads(text)
+            json.dumps([text, parsed], ensure_ascii=False).encode("utf-8")  # lone surrogates raise a ValueError
+            return parsed
+
+    def prepare_value(self, value: Any) -> str:  # noqa: ARG002  (Django's signature)
+        """Return what the page shows: nothing."""
+        return ""
+
+
 class New(AddWebAuthnForm):
     """Adds a passkey."""
 
+    credential = Credential()
     name = forms.CharField(
         label="Name",
         required=False,
@@ -142,6 +167,8 @@ class Renamed(EditWebAuthnForm):
 class Beside(AuthenticateWebAuthnForm):
     """The second step of a sign-in."""
 
+    credential = Credential()
+
     def clean_credential(self) -> Authenticator:
         """The passkey, if it is one of the user's."""
         with _told(self.user.user):
@@ -151,6 +178,8 @@ class Beside(AuthenticateWebAuthnForm):
 class Again(ReauthenticateWebAuthnForm):
     """Signing in again with a passkey."""
 
+    credential = Credential()
+
     def clean_credential(self) -> Authenticator:
         """The passkey, if it is one of the user's."""
         with _told(self.user.user):
@@ -159,6 +188,8 @@ class Again(ReauthenticateWebAuthnForm):
 
 class Alone(LoginWebAuthnForm):
     """Signing in with a passkey and nothing else."""
+
+    credential = Credential()
 
     def clean_credential(self) -> Authenticator:
         """The passkey, if it is one of a user of this agency, and has verified who holds it."""

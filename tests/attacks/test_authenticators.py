@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes as OldCodes
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils.module_loading import import_string
 from fido2.utils import websafe_encode
 from pytest_django import Settings
 
@@ -391,6 +393,39 @@ def test_a_passkey_is_refused_with(springfield: Springfield, device: Device, cli
     client.post(ALONE, {"credential": FORGED[what](device, _options(client))})
     assert who(client) == ""
     assert springfield.events()[-1][0] == "user.sign-in-failed"
+
+
+_NOT_JSON = {
+    "nested lists": "[" * 2000,
+    "nested objects": '{"a":' * 50_000,
+    "a long number": "1" * 5000,
+    "a long text": '"' + "x" * 100_000 + '"',
+    "half a character": '{"id": "\\ud800", "rawId": "\\ud800", "type": "public-key", "response": {}}',
+    "nothing": "null",
+}
+
+
+@pytest.mark.parametrize("what", _NOT_JSON)
+def test_no_text_in_place_of_a_passkey_is_an_error_of_ours(
+    springfield: Springfield, device: Device, client: Client, what: str
+) -> None:
+    waiting, signed_in = Client(), Client()
+    waiting.post("/springfield/sign-in", {"login": "user.2", "password": GOOD})
+    sign_in(signed_in, "user.1")
+    pages = ((client, "webauthn/login/"), (waiting, "authenticate/"), (signed_in, "webauthn/add/"))
+    for browser, page in pages:
+        answer = browser.post(f"{PAGES}{page}", {"credential": _NOT_JSON[what], "name": "Phone"})
+        assert answer.status_code < 500
+        assert _NOT_JSON[what][:1000] not in answer.content.decode()
+
+
+def test_every_form_reads_passkeys_by_our_field() -> None:
+    modules = {path.rpartition(".")[0] for path in settings.MFA_FORMS.values()}
+    forms = {path: import_string(path) for path in settings.MFA_FORMS.values()}
+    assert modules == {"musterbook.accounts.codes", "musterbook.accounts.passkeys"}
+    fields = {path: type(form.base_fields.get("credential")).__name__ for path, form in forms.items()}
+    assert {kind for path, kind in fields.items() if "passkeys" in path} == {"Credential", "NoneType"}
+    assert [path for path, kind in fields.items() if kind == "JSONField"] == []
 
 
 def test_the_answer_to_one_challenge_is_taken_once(springfield: Springfield, device: Device, client: Client) -> None:

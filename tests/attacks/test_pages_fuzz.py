@@ -7,7 +7,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -126,9 +126,18 @@ class Attack:
                 self.send(path, self.chance.choice(("get", "get", "post", "post", "post")))
 
     def send(self, path: str, method: str) -> None:
-        """Sends one request, and notes what is wrong with its answer."""
+        """Sends one request by chance, and notes what is wrong with its answer."""
+        self.judge(path, method, lambda: self.request(path, method))
+
+    def fill(self, path: str, value: str) -> None:
+        """Send a form with this value in every field of the page, or of any page; note what is wrong with the answer."""
+        sent = dict.fromkeys(self.own(path) or NAMES, value)
+        self.judge(path, "post", lambda: self.answered(f"/springfield/{path}", "post", sent, {}))
+
+    def judge(self, path: str, method: str, ask: Callable[[], tuple[int, Any, str]]) -> None:
+        """Note an answer that is an error of ours, or slow; undo what the request has changed."""
         before, place, self.sent = time.process_time(), transaction.savepoint(), self.sent + 1
-        told = self.request(path, method)
+        told = ask()
         took = time.process_time() - before
         connection.needs_rollback = False
         transaction.savepoint_rollback(place)
@@ -151,12 +160,19 @@ class Attack:
             sent.setdefault(name, []).append(value)
         if method == "post" and self.chance.random() < 0.1:
             sent["file"] = SimpleUploadedFile(f"{self.chance.choice(FILES)}", self.value().encode()[:2000])
-        answer = getattr(self.client, method)(f"{address}?{told}", sent or None, headers=headers)
+        status, _, why = self.answered(f"{address}?{told}", method, sent, headers)
+        return status, (query, sent, headers), why
+
+    def answered(
+        self, address: str, method: str, sent: dict[str, Any], headers: dict[str, str]
+    ) -> tuple[int, Any, str]:
+        """Send a request; return the status, what was sent, and the error."""
+        answer = getattr(self.client, method)(address, sent or None, headers=headers)
         if answer.streaming:
             for _ in answer.streaming_content:
                 pass
         why = repr(answer.exc_info[1])[:300] if getattr(answer, "exc_info", None) else ""
-        return answer.status_code, (query, sent, headers), why
+        return answer.status_code, sent, why
 
     def bent(self, path: str) -> str:
         """The path, at times with another value in the place of a number or a name."""
@@ -197,3 +213,19 @@ def test_no_query_and_no_form_breaks_a_page(springfield: Springfield, paths: lis
     attack.go_on(SECONDS * (0.7 if who != "nobody" else 0.3))
     assert attack.wrong == []
     assert attack.sent > SECONDS / 3
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "9" * 5000, '"\\ud800"'], ids=["deep", "long", "half a character"])
+@pytest.mark.parametrize("who", ["the administrator", "nobody"])
+def test_every_field_of_every_form_takes_any_json(
+    springfield: Springfield, paths: list[tuple[str, str]], who: str, value: str
+) -> None:
+    client = Client(raise_request_exception=False)
+    if who != "nobody":
+        sign_in(client, "user.1")
+    attack = Attack(client, paths, SEED)
+    for name, path in paths:
+        if name not in _ENDS_THE_SESSION:
+            attack.fill(path, value)
+    assert attack.wrong == []
+    assert attack.sent > 50
