@@ -20,10 +20,11 @@ KINDS = (
     "locked",
 )  # fmt: skip
 """All kinds of mails; each has a text in templates/mail."""
-_LINK = re.compile(
-    r"[/\\:@]|^www\.|\.(?:[a-z]{2}|com|net|org|edu|gov|int|mil|biz|info|app|dev|cloud|club|link|live|online|page|shop|site|top|xyz)$"
-)
-"""What mail programs make a link of: an address, or a word that ends like a domain."""
+_IN_NAMES = frozenset(" .'’,&()-")
+"""What a name may have in a mail, besides letters and digits; a dot only at the end of a word."""
+_IN_USERNAMES = frozenset("._'-")
+_DOMAIN = re.compile(r"\.[^.]*[^\W\d]|^[\d.]+$")
+"""What mail programs may take for a domain, whichever top-level domains there are, or for an IP address."""
 _LINKED: dict[str, links.Kind] = {"invitation": "invitation", "reset": "reset"}
 
 
@@ -54,9 +55,9 @@ def _about(mail: Mail, user: User) -> dict[str, Any]:
     name = f"{user.first_name} {user.last_name}"
     return {
         "expires_at": user.invitation_expires_at,
-        "greeting": "Hello," if looks_like_link(name) else f"Hello {name},",
-        "username": "" if looks_like_link(user.username) and user.username != user.email else user.username,
-        "agency": {"name": agency.slug if looks_like_link(agency.name) else agency.name},
+        "greeting": f"Hello {name}," if is_plain_name(name) else "Hello,",
+        "username": user.username if user.username == user.email or is_plain_username(user.username) else "",
+        "agency": {"name": agency.name if is_plain_name(agency.name) else agency.slug},
         "happened_at": mail.created_at,
         "link": links.url(user, kind) if kind else "",
         "hours": int(links.RESET_LASTS.total_seconds() // 3600),
@@ -65,10 +66,18 @@ def _about(mail: Mail, user: User) -> dict[str, Any]:
     }
 
 
-def looks_like_link(text: str) -> bool:
-    """Say whether a mail program could make a link of a word of this text, which somebody outside has written."""
-    words = unicodedata.normalize("NFKC", text).casefold().replace("。", ".").split()
-    return any(_LINK.search(word.strip(".,;!?()[]<>\"'“”")) for word in words)
+def is_plain_name(name: str) -> bool:
+    """Say whether no mail program can make a link of a name that someone outside has written."""
+    return _has_only(name, _IN_NAMES) and all("." not in word.rstrip(".,)") for word in name.split())
+
+
+def is_plain_username(username: str) -> bool:
+    """Say the same of a username: `jane.doe` could be a domain, if not today then tomorrow."""
+    return _has_only(username, _IN_USERNAMES) and not _DOMAIN.search(username)
+
+
+def _has_only(text: str, more: frozenset[str]) -> bool:
+    return all(character in more or unicodedata.category(character)[0] in "LMN" for character in text)
 
 
 def _headers(mail: Mail, at: datetime) -> dict[str, str]:

@@ -153,6 +153,21 @@ def test_no_reset_goes_to_an_address_younger_than_a_day(springfield: Springfield
         "evil.co/a",
         "(evil.net)",
         "ＥＶＩＬ．ＣＯＭ",
+        "evil.com,login",
+        "evil.com;x",
+        "evil.com?x",
+        "evil.com#a",
+        "evil.com*x",
+        "evil.com%2f",
+        "evil.com’s",
+        "evil.com–x",
+        "evil.com|x",
+        "evil.com\u00ad",
+        "Go evil.tech",
+        "evil.agency",
+        "evil.рф",
+        "evil.xn--p1ai",
+        "evil.zip.",
     ],
 )
 def test_a_name_that_looks_like_a_link_is_in_no_mail(springfield: Springfield, first: str) -> None:
@@ -166,8 +181,18 @@ def test_a_name_that_looks_like_a_link_is_in_no_mail(springfield: Springfield, f
 
 
 def test_usual_names_are_in_the_mails(springfield: Springfield) -> None:
-    models.User.objects.filter(pk=springfield.user(2).pk).update(first_name="J. R.", username="alma.reyes")
+    models.User.objects.filter(pk=springfield.user(2).pk).update(
+        first_name="J. R.", last_name="O’Neil-Østergård, Jr. (née D'Arc)", username="alma_reyes.2"
+    )
     user = springfield.user(2)
     mail = models.Mail(pk=1, agency=user.agency, user=user, kind="welcome", to=user.email, created_at=cast.NOW)
     body = str(mails.composed(mail, user, cast.NOW).body)
-    assert "Hello J. R. Last 2," in body and "alma.reyes" in body
+    assert "Hello J. R. O’Neil-Østergård, Jr. (née D'Arc)," in body and "alma_reyes.2" in body
+
+
+@pytest.mark.parametrize("username", ["alma.reyes", "10.0.0.1", "evil.pro"])
+def test_a_username_that_could_be_a_domain_is_in_no_mail(springfield: Springfield, username: str) -> None:
+    models.User.objects.filter(pk=springfield.user(2).pk).update(username=username)
+    user = springfield.user(2)
+    mail = models.Mail(pk=1, agency=user.agency, user=user, kind="welcome", to=user.email, created_at=cast.NOW)
+    assert username not in str(mails.composed(mail, user, cast.NOW).body)
