@@ -13,13 +13,8 @@ OUT = setup.ROOT / "build" / "tests"
 COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
 COVERED_AT_LEAST = 95
 ATTACKS = "tests/attacks"
-COVERED_THERE = (
-    "tests/directory", "tests/cli", "tests/attacks/test_anchors.py", "tests/attacks/test_application_role.py",
-    "tests/attacks/test_audit_trail.py", "tests/attacks/test_backups.py", "tests/attacks/test_connections.py",
-    "tests/attacks/test_old_trails.py",
-)  # fmt: skip
-"""Tests whose coverage counts on PostgreSQL too: they reach what is for PostgreSQL alone. To count it doubles their time."""
-_SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadfile")
+PARTS = ("covered", "others")
+_SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadfile", "--no-loadscope-reorder")
 """A file of tests at a time on each processor."""
 _PYTHON = str(setup.PYTHON)
 
@@ -48,12 +43,11 @@ def _all() -> int:
         old.unlink()
     OUT.mkdir(parents=True, exist_ok=True)
     counts = Counter("passed" if passed else "failed" for passed in checks.run().values())
-    counts += _tests("sqlite", "", "tests")
     with server() as url:
-        print("\nThe same tests on PostgreSQL:", flush=True)
-        counts += _tests("postgresql", url, *COVERED_THERE)
-        others = (f"--ignore={path}" for path in COVERED_THERE)
-        counts += _tests("postgresql-others", url, "tests", *others, covered=False)
+        for database, where in (("sqlite", ""), ("postgresql", url)):
+            for part in PARTS:
+                print(f"\n{database}, {part}:", flush=True)
+                counts += _tests(f"{database}-{part}", where, part)
     counts += _coverage()
     counts["failed"] += advisories.main()
     print(closing(counts))
@@ -69,13 +63,13 @@ def server() -> AbstractContextManager[str]:
     return postgres.server()
 
 
-def _tests(name: str, url: str, *chosen: str, covered: bool = True) -> Counter[str]:
-    """Run these tests on one database; count them."""
+def _tests(name: str, url: str, part: str) -> Counter[str]:
+    """Run one part of the tests (`tests/parts.py`) on one database; count them."""
     report = OUT / f"{name}.xml"
-    run = ["-m", "coverage", "run"] if covered else []
+    run = ["-m", "coverage", "run"] if part == "covered" else []
     only = ["--only-database"] if url else []
     done = subprocess.run(
-        [_PYTHON, *run, "-m", "pytest", *_SIDE_BY_SIDE, f"--junit-xml={report}", *only, *chosen],
+        [_PYTHON, *run, "-m", "pytest", *_SIDE_BY_SIDE, f"--junit-xml={report}", f"--part={part}", *only],
         cwd=setup.ROOT, env=_environment(url), check=False,
     )  # fmt: skip
     return counted(report, done.returncode)

@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 
 from musterbook.directory import anchors, guards, progressing
-from tests import databases
+from tests import databases, parts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -45,14 +45,19 @@ def pytest_sessionfinish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--only-database", action="store_true", help="leave out the tests that need no database")
+    parser.addoption("--part", choices=parts.PARTS, help="run one part of the tests, in the order that ./test uses")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--only-database"):
-        return
-    left_out = [item for item in items if not _needs_database(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if _needs_database(item)]
+    part = config.getoption("--part")
+    chosen = [
+        item
+        for item in items
+        if (not config.getoption("--only-database") or _needs_database(item))
+        and (part is None or parts.part_of(item) == part)
+    ]
+    config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+    items[:] = parts.order(chosen) if part else chosen
 
 
 def _needs_database(item: pytest.Item) -> bool:

@@ -1,0 +1,40 @@
+"""The two parts of the tests on each database: one measures coverage, which takes nearly twice as long; the other does not.
+
+`./test` runs both. A test without coverage still fails when it must: only what it reaches is not counted.
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scripts.testing import PARTS
+
+COVERED, OTHERS = PARTS
+_ROOT = Path(__file__).parents[1]
+_NOT_COVERED = (
+    "tests/laws", "tests/cases", "tests/bench", "tests/directory/test_query_plans.py", "tests/attacks/test_uploads.py",
+    "tests/attacks/test_reader_fuzz.py", "tests/attacks/test_pages_fuzz.py",
+)  # fmt: skip
+"""Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
+_COVERED_ON_POSTGRESQL = (
+    "tests/directory", "tests/cli", "tests/attacks/test_anchors.py", "tests/attacks/test_application_role.py",
+    "tests/attacks/test_audit_trail.py", "tests/attacks/test_backups.py", "tests/attacks/test_connections.py",
+    "tests/attacks/test_old_trails.py",
+)  # fmt: skip
+"""Tests that reach what is for PostgreSQL alone."""
+
+
+def part_of(item: pytest.Item) -> str:
+    """Return the part to which a test belongs, on the database of DATABASE_URL."""
+    path = item.path.relative_to(_ROOT).as_posix()
+    costly = path.startswith(_NOT_COVERED) or "browser" in getattr(item, "fixturenames", ())
+    elsewhere = bool(os.environ.get("DATABASE_URL")) and not path.startswith(_COVERED_ON_POSTGRESQL)
+    return OTHERS if costly or elsewhere else COVERED
+
+
+def order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests by file, the files with the fewest tests first: these take longest, and must not run alone at the end."""
+    counts = Counter(item.path for item in items)
+    return sorted(items, key=lambda item: (counts[item.path], item.path))
