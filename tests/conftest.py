@@ -20,6 +20,7 @@ from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 
 from musterbook.directory import anchors, guards, progressing
+from scripts.testing import PARTS
 from tests import databases, parts
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def pytest_sessionfinish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--only-database", action="store_true", help="leave out the tests that need no database")
-    parser.addoption("--part", choices=parts.PARTS, help="run one part of the tests, in the order that ./test uses")
+    parser.addoption("--part", choices=PARTS, help="run one part of the tests, in the order that ./test uses")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
