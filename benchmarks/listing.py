@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from musterbook.directory import models, orders, users
-from musterbook.directory.filters import Wanted
+from musterbook.directory import models
+from musterbook.directory.users import orders, user_list
+from musterbook.directory.users.filters import Wanted
 
 DEEP = 500_000
 """How deep the deep page is, or half as deep as there are users."""
@@ -37,7 +38,7 @@ def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
 def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every query by its name."""
     for sort in orders.SORTS:
-        first = users.page(agency, at=at, sort=sort)
+        first = user_list.page(agency, at=at, sort=sort)
         for descending in (False, True):
             way = f"{sort}, descending" if descending else sort
             yield f"first page by {way}", _page(agency, Wanted(), at, sort, descending=descending)
@@ -52,11 +53,11 @@ def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callabl
 def _page(
     agency: models.Agency, wanted: Wanted, at: datetime, sort: str, *, descending: bool = False, place: str = ""
 ) -> Callable[[], object]:
-    return lambda: users.page(agency, wanted, at=at, sort=sort, descending=descending, place=place)
+    return lambda: user_list.page(agency, wanted, at=at, sort=sort, descending=descending, place=place)
 
 
 def _count(agency: models.Agency, wanted: Wanted, at: datetime) -> Callable[[], object]:
-    return lambda: users.count(agency, wanted, at=at)
+    return lambda: user_list.count(agency, wanted, at=at)
 
 
 def deep(agency: models.Agency, sort: str, at: datetime) -> str:

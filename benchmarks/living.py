@@ -7,8 +7,10 @@ import polars as pl
 from django.db import transaction
 
 from benchmarks.chance import Chance
-from musterbook.directory import frames, imports, models
-from musterbook.directory.imports import Done, Options, Upload
+from musterbook.directory import models
+from musterbook.directory.imports import file_import
+from musterbook.directory.imports.file_import import Done, Options, Upload
+from musterbook.directory.storage import frames
 
 _STANDS = {"Active": 856, "Silent": 20, "Invited": 70, "Expired": 50, "Locked": 3, "Reset": 1}
 """Of a thousand users whose status is Active; those who are silent have registered, and not signed in since."""
@@ -78,4 +80,4 @@ def _edited(people: pl.DataFrame) -> pl.DataFrame:
 
 def _imported(agency: models.Agency, people: pl.DataFrame, *, preview: bool) -> Done:
     upload = Upload(people.write_csv().encode(), "some.csv")
-    return imports.run(agency, upload, Options(preview=preview, mails=False), at=datetime.now(UTC), through="cli")
+    return file_import.run(agency, upload, Options(preview=preview, mails=False), at=datetime.now(UTC), through="cli")

@@ -8,7 +8,7 @@ from django.test import Client
 from benchmarks import addresses
 from musterbook.accounts import registration
 from musterbook.directory import models
-from musterbook.directory.trail import Act
+from musterbook.directory.audit.trail import Act
 
 _PASSWORD = "a quiet brown heron"
 _HTMX = {"HX-Request": "true"}

@@ -32,7 +32,7 @@ def prepare() -> Measured:
     """Gives a new installation its agency: roles, ranks, groups."""
     _django()
     from benchmarks import people
-    from musterbook.core.keys import fold
+    from musterbook.core.values.keys import fold
     from musterbook.directory import models
 
     agency = models.Agency.objects.create(slug=_AGENCY, name="Bench", created_at=datetime.now(UTC))
@@ -68,12 +68,12 @@ def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> 
     )
     for module, name in watched:
         stages.watch(f"musterbook.{module}", name, lambda *_, label=name: label)
-    if find_spec("musterbook.directory.search"):
+    if find_spec("musterbook.directory.apply.search_index"):
         for name in ("name_keys", "follow"):
-            stages.watch("musterbook.directory.search", name, lambda *_: "search")
+            stages.watch("musterbook.directory.apply.search_index", name, lambda *_: "search")
     for name in ("insert", "update"):
         stages.watch(
-            "musterbook.directory.frames", name, lambda model, *_, does=name: f"{does}-{model.__name__.lower()}"
+            "musterbook.directory.storage.frames", name, lambda model, *_, does=name: f"{does}-{model.__name__.lower()}"
         )
     since = time.perf_counter()
     counts = _imported(agency, Path(file).read_bytes(), Path(file).name, mode, stages)
@@ -155,11 +155,11 @@ def _agency() -> "models.Agency":
 
 
 def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, progress: Any) -> dict[str, int]:
-    from musterbook.core.policy import Mode
-    from musterbook.directory import imports
+    from musterbook.core.domain.policy import Mode
+    from musterbook.directory.imports import file_import
 
-    upload, options = imports.Upload(content, name), imports.Options(mode=Mode(mode), mails=False)
-    record = imports.run(agency, upload, options, at=datetime.now(UTC), through="cli", progress=progress).record
+    upload, options = file_import.Upload(content, name), file_import.Options(mode=Mode(mode), mails=False)
+    record = file_import.run(agency, upload, options, at=datetime.now(UTC), through="cli", progress=progress).record
     _demand(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")
     counts: dict[str, int] = record.counts
     return counts

@@ -18,8 +18,9 @@ from django.db import Error, close_old_connections, connection
 
 from musterbook import alerts, logfile, memory
 from musterbook.accounts import anchoring, forgotten, limits, lockout, outbox, sessions, strangers
-from musterbook.directory import ending, kept_files, kept_plans, progressing, queue, waiting_files
-from musterbook.directory.progressing import Sign
+from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_files, queue
+from musterbook.directory.imports.heartbeats import Sign
+from musterbook.directory.storage import import_files
 
 _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
@@ -77,19 +78,19 @@ class _Imports:
 
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
-        self._seen = time.monotonic() - progressing.EVERY
+        self._seen = time.monotonic() - heartbeats.EVERY
 
     def round(self) -> float:
-        if time.monotonic() - self._seen >= progressing.EVERY:
+        if time.monotonic() - self._seen >= heartbeats.EVERY:
             self._seen = time.monotonic()
             close_old_connections()
             memory.give_back()
-            progressing.give(Sign(self._worker))
+            heartbeats.give(Sign(self._worker))
         return 0 if queue.carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
 
     def end(self) -> None:
         with suppress(Error, OSError):
-            progressing.end(self._worker)
+            heartbeats.end(self._worker)
 
 
 class _Post:
@@ -134,14 +135,14 @@ def tidy() -> None:
 _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
     alerts.send_due,
     logfile.tidy,
-    waiting_files.forget_old,
-    kept_files.forget_old,
-    kept_plans.forget_old,
+    pending_uploads.forget_old,
+    import_files.forget_old,
+    plan_files.forget_old,
     outbox.forget_old,
     sessions.forget_old,
     lockout.unlock_due,
     anchoring.anchor,
-    ending.submit_due,
+    expiry.submit_due,
     strangers.tell_repeated,
     limits.forget_old,
 )

@@ -7,8 +7,8 @@ import click
 from typer.main import get_command
 
 from musterbook.cli import commands
-from musterbook.core.columns import COLUMNS
-from musterbook.core.problems import CATALOGUE, About
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.problems import CATALOGUE, About
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.environment import VARIABLES
 

@@ -19,7 +19,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 
-from musterbook.directory import anchors, guards, progressing
+from musterbook.directory.audit import anchors, triggers
+from musterbook.directory.imports import heartbeats
 from scripts.testing import PARTS
 from tests import databases, parts
 
@@ -71,10 +72,10 @@ def _needs_database(item: pytest.Item) -> bool:
 @pytest.fixture
 def as_owner(db: None) -> Iterator[None]:
     """The audit trail is not guarded, as for an attacker who owns the tables and has removed the triggers."""
-    guards.remove()
+    triggers.remove()
     yield
     if not connection.in_atomic_block:
-        guards.install()
+        triggers.install()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -83,9 +84,9 @@ def _emptied_as_owner() -> Iterator[None]:
     usual = BaseDatabaseOperations.execute_sql_flush
 
     def emptied(operations: BaseDatabaseOperations, statements: list[str]) -> None:
-        guards.remove()
+        triggers.remove()
         usual(operations, statements)
-        guards.install()
+        triggers.install()
         _forget_anchors()
 
     with pytest.MonkeyPatch.context() as patch:
@@ -115,7 +116,7 @@ def _one_time_codes_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
-    monkeypatch.setattr(progressing, "_TOLD_EVERY", 60.0)
+    monkeypatch.setattr(heartbeats, "_TOLD_EVERY", 60.0)
 
 
 @pytest.fixture(scope="session")

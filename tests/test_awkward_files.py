@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from musterbook.core.problems import CATALOGUE
-from musterbook.directory import imports, models
+from musterbook.core.domain.problems import CATALOGUE
+from musterbook.directory import models
+from musterbook.directory.imports import file_import
 from tests.files import make
 
 FILES = Path(__file__).parent / "files"
@@ -51,8 +52,8 @@ def test_every_awkward_file_has_a_verdict() -> None:
 def test_an_awkward_file_is_refused_with_sentences_and_changes_nothing(name: str, codes: set[str]) -> None:
     at = datetime(2026, 11, 22, tzinfo=UTC)
     agency = models.Agency.objects.create(slug="riverton-pd", name="Riverton", created_at=at)
-    upload = imports.Upload((FILES / name).read_bytes(), name)
-    done = imports.run(agency, upload, imports.Options(), at=at, through="cli")
+    upload = file_import.Upload((FILES / name).read_bytes(), name)
+    done = file_import.run(agency, upload, file_import.Options(), at=at, through="cli")
     kept = models.ImportProblem.objects.filter(of=done.record, row=0, note=False)
     assert done.record.state == "refused"
     assert {problem.code for problem in kept} == codes

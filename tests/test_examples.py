@@ -9,7 +9,7 @@ import phonenumbers
 import pytest
 
 from examples import make
-from musterbook.core.columns import BY_HEADING, COLUMNS, REQUIRED
+from musterbook.core.domain.columns import BY_HEADING, COLUMNS, REQUIRED
 
 EXAMPLES = Path(make.__file__).parent
 AGENCY = tomllib.loads((EXAMPLES / "agency.toml").read_text(encoding="utf-8"))

@@ -17,9 +17,10 @@ from pytest_django import Settings
 from musterbook import jobs, memory
 from musterbook.accounts import outbox
 from musterbook.accounts.models import Account
-from musterbook.directory import models, progressing, queue, waiting_files
-from musterbook.directory.imports import Options, Upload
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import heartbeats, pending_uploads, queue
+from musterbook.directory.imports.file_import import Options, Upload
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,11 +70,11 @@ def until(holds: Any) -> None:
 def test_a_worker_is_seen_carries_imports_out_and_says_when_it_ends() -> None:
     made = cast.agency()
     with working():
-        until(progressing.seen)
+        until(heartbeats.seen)
         record = queue.wait(submitted(made), 30)
         assert record.state == "applied"
         until(lambda: models.Mail.objects.exclude(sent_at=None).count() == 1)
-    assert progressing.seen() == []
+    assert heartbeats.seen() == []
 
 
 def test_a_database_that_fails_is_tried_again(
@@ -90,7 +91,7 @@ def test_a_database_that_fails_is_tried_again(
     monkeypatch.setattr(queue, "carry_out_next", failing)
     record = submitted(made)
     with working():
-        until(progressing.seen)
+        until(heartbeats.seen)
         assert queue.wait(record, 30).state == "applied"
     assert "it tries again" in caplog.text
 
@@ -123,7 +124,7 @@ def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
     settings.MUSTER_KEEP_FILES_DAYS, settings.MUSTER_KEEP_MAILS_DAYS = 90, 30
     made = cast.agency()
     record = submitted(made)
-    waiting_files.keep(models.User(pk=1, agency_id=made.pk), "users.csv", Options(), [b"x"], jobs.now())
+    pending_uploads.keep(models.User(pk=1, agency_id=made.pk), "users.csv", Options(), [b"x"], jobs.now())
     jobs.once()
     jobs.once()
     account = Account.objects.create(user=models.User.objects.get(external_id="E-1"))

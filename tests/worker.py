@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from musterbook.directory import models, queue
+from musterbook.directory import models
+from musterbook.directory.imports import queue
 
 
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from musterbook.accounts import (
     times,
 )
 from musterbook.accounts.models import Account
-from musterbook.directory import trail
+from musterbook.directory.audit import trail
 
 
 class Backend(BaseBackend):

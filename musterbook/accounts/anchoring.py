@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 
 from musterbook.accounts import limits, outbox
-from musterbook.directory import anchors
+from musterbook.directory.audit import anchors
 
 _LOG = logging.getLogger("musterbook.audit")
 _PACE = 15 * 60

@@ -15,7 +15,7 @@ class Accounts(AppConfig):
         from allauth.account.signals import authentication_step_completed
 
         from musterbook.accounts import again, tokens
-        from musterbook.directory import plausible
+        from musterbook.directory.audit import cross_checks
 
-        plausible.ALSO[:] = [tokens.untold]
+        cross_checks.ALSO[:] = [tokens.untold]
         authentication_step_completed.connect(again.signed_in, dispatch_uid="musterbook.accounts.again")

@@ -15,7 +15,7 @@ from django.db import transaction
 from musterbook import secrecy
 from musterbook.accounts import browsers, kinds, limits, lockout, once, registration, requests
 from musterbook.accounts.models import Account
-from musterbook.directory import trail
+from musterbook.directory.audit import trail
 
 _LONGEST = 64
 """The most characters of a code: a recovery code has 39 with its hyphens, and somebody may type blanks as well."""

@@ -7,11 +7,13 @@ from datetime import timedelta
 from django.db import transaction
 
 from musterbook.accounts import factors, identities, kinds, links, lockout, registration, sessions
-from musterbook.core.policy import Operator
-from musterbook.directory import locks, queries, trail
+from musterbook.core.domain.policy import Operator
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, Event, Mail, User
 from musterbook.directory.permissions import ALL
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import locks
 
 PERMISSION = "credentials.manage"
 _SENT_TWICE = timedelta(minutes=1)
@@ -42,7 +44,7 @@ def user(agency: Agency, external_id: str) -> User:
 
 def operator(agency: Agency, external_id: str) -> Operator | None:
     """Who acts: the active user with that external id, or the system for "". Raises queries.UnknownOperator."""
-    return queries.operator(agency, external_id) if external_id else None
+    return snapshot_queries.operator(agency, external_id) if external_id else None
 
 
 def check(by: Operator | None, about: User, act: Act, what: str) -> None:

@@ -12,9 +12,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from musterbook import secrecy
 from musterbook.accounts import kinds, recovery, registration, requests
 from musterbook.accounts.models import Account
-from musterbook.directory import trail
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import User
-from musterbook.directory.trail import Act
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """What is a factor by itself; recovery codes only stand in for one."""

@@ -17,12 +17,16 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from musterbook import home
 from musterbook.accounts import links, registration
-from musterbook.core import columns, keys
-from musterbook.core.problems import Problem
-from musterbook.directory import agencies, agency_file, editing, installation, models, vocabularies
-from musterbook.directory.agency_file import ADMINISTRATOR, AgencyFile
-from musterbook.directory.trail import Act
-from musterbook.directory.vocabularies import Unfit
+from musterbook.core.domain import columns
+from musterbook.core.domain.problems import Problem
+from musterbook.core.values import keys
+from musterbook.directory import models
+from musterbook.directory.agency import agencies, agency_file, vocabularies
+from musterbook.directory.agency.agency_file import ADMINISTRATOR, AgencyFile
+from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.installation import migration
+from musterbook.directory.users import editing
 
 LASTS = timedelta(hours=24)
 ASKED = tuple(c for c in columns.REQUIRED if c not in (columns.STATUS, columns.ROLE))
@@ -62,7 +66,7 @@ class Told:
 
 def new_code(at: datetime) -> str:
     """A new setup code, which voids the one before; "" where there are users already."""
-    if not installation.is_new():
+    if not migration.is_new():
         _path().unlink(missing_ok=True)
         return ""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(_BLOCKS * _OF))
@@ -101,7 +105,7 @@ def begin(code: str, told: Told, act: Act) -> str:
     """
     check(code, act.at)
     with _claimed(), transaction.atomic():
-        if not installation.is_new():
+        if not migration.is_new():
             raise NotNew
         agency = _agency(told, act)
         user = _administrator(agency, told.administrator, act)

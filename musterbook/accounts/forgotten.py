@@ -5,8 +5,8 @@ So the page does the same work for a name that exists and for one that does not,
 
 from musterbook.accounts import registration
 from musterbook.accounts.models import ResetRequest
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.directory.trail import Act
 
 
 def ask(agency: Agency, name: str, act: Act) -> None:

@@ -12,10 +12,10 @@ from django.db import transaction
 
 from musterbook.accounts import kinds
 from musterbook.accounts.models import Identity
-from musterbook.directory import trail
+from musterbook.directory.agency.sign_on_file import Provider, authority
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
-from musterbook.directory.sign_on_file import Provider, authority
-from musterbook.directory.trail import Act
 
 
 class BoundToAnother(Exception):

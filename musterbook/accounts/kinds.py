@@ -1,6 +1,6 @@
 """The kinds of events that accounts bring about: each fact of the trail has one name."""
 
-from musterbook.directory import trail
+from musterbook.directory.audit import trail
 
 INVITATION_ASKED = "user.invitation-asked"
 INVITED = "user.invited"

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils.crypto import salted_hmac
 
 from musterbook.accounts.models import Attempts
-from musterbook.directory import frames
+from musterbook.directory.storage import frames
 
 _PREFIX = 64
 """A subscriber to IPv6 has at least so many bits to choose addresses from, so all of them count as one."""

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.http import base36_to_int, int_to_base36
 
-from musterbook.core import email
+from musterbook.core.values import emails
 from musterbook.directory.models import Agency, User
 
 Kind = Literal["invitation", "reset"]
@@ -36,7 +36,7 @@ def token(user: User, kind: Kind) -> str:
 
 def _signature(user: User, kind: Kind, key: str | None = None) -> str:
     """The signature by the current key, or by that one."""
-    facts = [user.agency_id, user.pk, email.mailbox(user.email), user.access_ended_at]
+    facts = [user.agency_id, user.pk, emails.mailbox(user.email), user.access_ended_at]
     if kind == "invitation":
         facts += [user.invited_at, user.invitation_expires_at]
     else:

@@ -19,9 +19,10 @@ from django.utils.crypto import salted_hmac
 
 from musterbook.accounts import kinds, limits
 from musterbook.accounts.models import Failure, Lock
-from musterbook.directory import locks, trail
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Mail, User
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import locks
 
 SPAN = timedelta(minutes=15)
 """Failures count together for so long; so long at most are administrators locked."""

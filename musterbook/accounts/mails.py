@@ -12,7 +12,7 @@ from django.template import Context
 from django.template.loader import get_template
 
 from musterbook.accounts import links
-from musterbook.core import email
+from musterbook.core.values import emails
 from musterbook.directory.models import Mail, User
 
 KINDS = (
@@ -39,7 +39,7 @@ def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
         subject.strip(),
         text.strip() + "\n",
         settings.MUSTER_MAIL_FROM,
-        [email.in_ascii(mail.to)],
+        [emails.in_ascii(mail.to)],
         headers=_headers(mail, at),
     )
     html = get_template("mail/layout.html").render(

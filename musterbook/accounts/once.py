@@ -12,7 +12,7 @@ from django.db import connection
 
 from musterbook.accounts import limits
 from musterbook.accounts.models import UsedCode
-from musterbook.directory import frames
+from musterbook.directory.storage import frames
 
 _TABLE = frames.table(UsedCode)
 _USE = f"""

@@ -24,7 +24,7 @@ from musterbook import outside, secrecy
 from musterbook.accounts import claims
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told, Untrusted, read
-from musterbook.directory.sign_on_file import Provider, issuer
+from musterbook.directory.agency.sign_on_file import Provider, issuer
 
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",

@@ -19,9 +19,10 @@ from django.db.models import F, Q, QuerySet
 
 from musterbook import mailserver
 from musterbook.accounts import kinds, mails, registration
-from musterbook.directory import locks, trail
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Mail, User
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import locks
 from musterbook.home import prepare
 from musterbook.mailserver import Server
 

@@ -15,8 +15,8 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from musterbook.accounts import browsers, kinds, lockout, requests
 from musterbook.accounts.models import Account
-from musterbook.core import email
-from musterbook.directory import trail
+from musterbook.core.values import emails
+from musterbook.directory.audit import trail
 
 _BASIS = "pending_basis"
 """Where the session keeps the digest of what its pending sign-in depends on."""
@@ -83,7 +83,7 @@ def _digest(request: HttpRequest, account: Account) -> str:
     factors = Authenticator.objects.filter(user=account).order_by("pk").values_list("pk", flat=True)
     used = {record.get("provider") for record in requests.records(request, account)}
     facts = [
-        account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, email.mailbox(user.email), user.role_id,
+        account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.mailbox(user.email), user.role_id,
         user.role.second_factor, agency.second_factor, list(factors), [one for one in agency.sign_on if one["slug"] in used],
     ]  # fmt: skip
     return salted_hmac("musterbook.accounts.pending", json.dumps(facts), algorithm="sha256").hexdigest()

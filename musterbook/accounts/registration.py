@@ -12,10 +12,11 @@ from django.db.models import Q
 from musterbook.accounts import kinds, links, lockout, strangers
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.accounts.passwords import KEPT, normalized
-from musterbook.core import keys
-from musterbook.directory import locks, trail
+from musterbook.core.values import keys
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, Mail, User
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import locks
 
 ADDRESS_SETTLES = timedelta(days=1)
 """A reset that a user asks for goes to no address that is younger: who changed it could use it to get in."""

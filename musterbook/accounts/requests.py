@@ -9,8 +9,8 @@ from django.http import HttpRequest
 
 from musterbook import log_lines
 from musterbook.accounts.models import Account, Token
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.directory.trail import Act
 
 SESSION = "session"
 """Under which name a session keeps what the trail calls it by: made by chance, it leads to no session."""

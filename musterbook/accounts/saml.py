@@ -19,7 +19,7 @@ from xmlsec import Error as XmlsecError
 
 from musterbook.accounts import claims
 from musterbook.accounts.claims import Told, Untrusted
-from musterbook.directory.sign_on_file import Provider
+from musterbook.directory.agency.sign_on_file import Provider
 
 LARGEST = 200_000
 """The most characters of a response, as a browser brings it."""

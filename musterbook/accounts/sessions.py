@@ -19,9 +19,9 @@ from django.utils.crypto import constant_time_compare
 
 from musterbook.accounts import kinds, registration, requests
 from musterbook.accounts.models import Account
-from musterbook.directory import trail
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.directory.trail import Act
 
 BEGAN, SEEN = "began", "seen"
 """What a session keeps of time: seconds since 1970."""

@@ -21,11 +21,12 @@ from musterbook.accounts import identities, kinds, registration, requests, sessi
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
-from musterbook.core import email, keys
-from musterbook.directory import locks, trail
+from musterbook.core.values import emails, keys
+from musterbook.directory.agency.sign_on_file import Provider
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
-from musterbook.directory.sign_on_file import Provider
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import locks
 
 METHOD = "socialaccount"
 """What a session's record calls a sign-in by a provider."""
@@ -166,7 +167,7 @@ def _fitting(agency: Agency, provider: Provider, told: Told) -> User | None:
     addresses = [address.email for address in told.addresses if address.verified or vouched]
     found = users.filter(email_key=keys.key(addresses[0])).first() if addresses else None
     # Addresses with one key may be two mailboxes, and another person's at the provider.
-    return found if found and email.mailbox(addresses[0]) == email.mailbox(found.email) else None
+    return found if found and emails.mailbox(addresses[0]) == emails.mailbox(found.email) else None
 
 
 def _registered(user: User, act: Act) -> Account:

@@ -11,10 +11,11 @@ from django.utils.crypto import get_random_string, salted_hmac
 
 from musterbook.accounts import hashing, kinds, limits, lockout, passwords, registration, strangers
 from musterbook.accounts.models import Account, Failure
-from musterbook.core import keys
-from musterbook.directory import locks, trail
+from musterbook.core.values import keys
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import locks
 
 _Where = Callable[[Account | None], str]
 

@@ -17,9 +17,10 @@ from django.http import HttpRequest
 from musterbook import log_lines
 from musterbook.accounts import kinds, limits, requests
 from musterbook.accounts.models import Account, Repeated
-from musterbook.directory import frames, trail
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
-from musterbook.directory.trail import Act
+from musterbook.directory.storage import frames
 
 SECURITY = logging.getLogger("musterbook.security")
 """Where refused requests are logged, one line each."""

@@ -12,12 +12,15 @@ from django.db import transaction
 
 from musterbook.accounts import kinds, strangers
 from musterbook.accounts.models import Token
-from musterbook.core.keys import fold
-from musterbook.core.policy import Operator
-from musterbook.directory import locks, permissions, plausible, trail, vocabularies
+from musterbook.core.domain.policy import Operator
+from musterbook.core.values.keys import fold
+from musterbook.directory import permissions
+from musterbook.directory.agency import vocabularies
+from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.audit import cross_checks, trail
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, Event, Passage, User
-from musterbook.directory.trail import Act
-from musterbook.directory.vocabularies import NotAllowed, Unfit
+from musterbook.directory.storage import locks
 
 PERMISSION = "api.manage"
 DAYS = (7, 30, 90, 180, 365)
@@ -204,7 +207,7 @@ def untold(agency: Agency) -> str:
         for token in tokens
         if _as_told(token) not in made or (not token.revoked_at and (token.maker_id, _called(token)) in revoked)
     ]
-    return f"the trail does not tell of these API tokens as they are: {plausible.listed(false)}" if false else ""
+    return f"the trail does not tell of these API tokens as they are: {cross_checks.listed(false)}" if false else ""
 
 
 def _as_told(token: Token) -> tuple[object, ...]:

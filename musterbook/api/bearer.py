@@ -12,7 +12,7 @@ from musterbook.accounts import kinds, limited, limits, requests, strangers, tok
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Refused
 from musterbook.api import problems
-from musterbook.directory import trail
+from musterbook.directory.audit import trail
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Token, P], HttpResponseBase]

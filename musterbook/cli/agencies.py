@@ -12,7 +12,7 @@ from musterbook.cli.output import console, say, shown, write_json
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.directory.agencies import Brought
+    from musterbook.directory.agency.agencies import Brought
 
 app = typer.Typer(help="Agencies: made or changed by a file, and listed.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def apply(
     Example: muster agency apply examples/agency.toml
     """
     with opened():
-        from musterbook.directory import agencies, agency_file
-        from musterbook.directory.trail import Act
+        from musterbook.directory.agency import agencies, agency_file
+        from musterbook.directory.audit.trail import Act
 
         try:
             told = agency_file.read(_content(file))
@@ -80,7 +80,7 @@ def list_(output: options.Output = "text") -> None:
     with opened():
         from dataclasses import asdict
 
-        from musterbook.directory import agencies
+        from musterbook.directory.agency import agencies
 
         listed = agencies.listed()
         if output == "json":

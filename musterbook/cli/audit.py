@@ -31,17 +31,19 @@ def audit(
     if context.invoked_subcommand:
         return
     with opened():
-        from musterbook.directory import agencies, audit_files, users
-        from musterbook.directory.audit_filters import Wanted
+        from musterbook.directory.agency import agencies
+        from musterbook.directory.audit import export
+        from musterbook.directory.audit.filters import Wanted
+        from musterbook.directory.users import user_list
 
         if not agency:
             raise WrongCall(
                 "Name the agency: `muster audit --agency SLUG`; or check all trails: `muster audit verify`."
             )
         found = agencies.find(agency)
-        subjects = tuple(users.of(found, external_id=user)) if user else None
+        subjects = tuple(user_list.of(found, external_id=user)) if user else None
         times = _time(since, "--since"), _time(until, "--until", whole_day=True)
-        write(audit_files.parts(found, Wanted(subjects=subjects, since=times[0], until=times[1]), form))
+        write(export.parts(found, Wanted(subjects=subjects, since=times[0], until=times[1]), form))
 
 
 def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None:
@@ -77,10 +79,10 @@ def verify(
     Example: muster audit verify --agency springfield-pd --expect 1204:9f2c…
     """
     with opened():
-        from musterbook.directory import installation
+        from musterbook.directory.installation import migration
 
         slug = _the_agency(agency, needed=bool(expect))
-        findings = installation.trails(slug, [_expected(text) for text in expect or ()])
+        findings = migration.trails(slug, [_expected(text) for text in expect or ()])
         for finding in findings:
             told = f"not whole: {finding.wrong}" if finding.wrong else "whole"
             write([f"{finding.agency}: {told} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
@@ -96,18 +98,20 @@ def head(agency: _AGENCY = "") -> None:
     Example: muster audit head --agency springfield-pd
     """
     with opened():
-        from musterbook.directory import models, seals
+        from musterbook.directory import models
+        from musterbook.directory.audit import hash_chain
 
         slug = _the_agency(agency, needed=False)
         found = models.Agency.objects.order_by("slug")
         for one in found.filter(slug=slug) if slug else found:
-            links, digest = seals.end(one)
+            links, digest = hash_chain.end(one)
             write([f"{one.slug} {links}:{digest}\n".encode()])
 
 
 def _the_agency(slug: str, *, needed: bool) -> str:
     """The slug, of an agency that there is; "" for all. `needed`: where there is only one, that one."""
-    from musterbook.directory import agencies, models
+    from musterbook.directory import models
+    from musterbook.directory.agency import agencies
 
     if slug:
         return agencies.find(slug).slug

@@ -20,7 +20,7 @@ def example(
 
     Example: muster example --format xlsx --to users.xlsx
     """
-    from musterbook.core import example
+    from musterbook.core.reporting import example_file
 
     try:
         writable(to)
@@ -29,7 +29,7 @@ def example(
     except WrongCall as wrong:
         say(str(wrong))
         raise typer.Exit(Exit.WRONG_CALL) from None
-    content = example.example(form)
+    content = example_file.example(form)
     if to is None:
         write([content])
     else:

@@ -49,20 +49,12 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
 
     from musterbook import rotation
     from musterbook.accounts import credentials, registration
-    from musterbook.directory import (
-        agencies,
-        backup_encryption,
-        backups,
-        export,
-        imports,
-        installation,
-        kept_files,
-        key_changes,
-        queries,
-        quotas,
-        undo,
-        written,
-    )
+    from musterbook.directory.agency import agencies
+    from musterbook.directory.apply import snapshot_queries
+    from musterbook.directory.imports import file_import, quotas, undo
+    from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
+    from musterbook.directory.storage import formats, import_files
+    from musterbook.directory.users import export
 
     wrong: dict[type[Exception], Sentence] = {
         credentials.UnknownUser: lambda e: f"There is no user with the external id “{e}” in this agency.",
@@ -70,30 +62,30 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         registration.CannotInvite: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
         export.UnknownFilter: str,
-        imports.UnknownImport: lambda e: (
+        file_import.UnknownImport: lambda e: (
             f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are."
         ),
-        imports.KeyTaken: lambda e: (
+        file_import.KeyTaken: lambda e: (
             f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
         ),
-        imports.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
-        imports.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
-        installation.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
+        file_import.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
+        file_import.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
+        migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         backup_encryption.CannotUse: str,
         rotation.KeptElsewhere: str,
         rotation.UnknownKey: lambda e: (
             f"There is no old key “{e}” to remove. `muster keys list` shows those there are."
         ),
-        kept_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
-        queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
-        written.TooLong: lambda e: (
+        import_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
+        snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
+        formats.TooLong: lambda e: (
             f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
         ),
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
-        imports.Failed: str,
+        file_import.Failed: str,
         OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
     }
     return {

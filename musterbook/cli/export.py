@@ -32,8 +32,8 @@ def export(
     Example: muster export --agency springfield-pd --to users.xlsx
     """
     with opened():
-        from musterbook.directory import agencies
-        from musterbook.directory import export as exporting
+        from musterbook.directory.agency import agencies
+        from musterbook.directory.users import export as exporting
 
         chosen = form or _form(to)
         writable(to)

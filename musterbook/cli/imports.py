@@ -15,9 +15,9 @@ from musterbook.cli.output import save, say, writable, write_json
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.core.plan import Plan
+    from musterbook.core.planning.plan import Plan
     from musterbook.directory import models
-    from musterbook.directory.imports import Done, Progress, Upload
+    from musterbook.directory.imports.file_import import Done, Progress, Upload
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -83,18 +83,19 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     """
     wanted = Wanted(output, rows, results, errors)
     with opened():
-        from musterbook.core.policy import Mode
-        from musterbook.directory import agencies, imports
+        from musterbook.core.domain.policy import Mode
+        from musterbook.directory.agency import agencies
+        from musterbook.directory.imports import file_import
 
         wanted.check()
-        asked = imports.Options(
+        asked = file_import.Options(
             mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
             mapping=_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
         )  # fmt: skip
         found, upload = agencies.find(agency), _upload(file)
 
         def work(at: datetime, progress: "Progress") -> "Done":
-            return imports.run(
+            return file_import.run(
                 found, upload, asked, at=at, by=act_as, through="cli", key=idempotency_key or None, progress=progress
             )
 
@@ -112,7 +113,7 @@ def _mapping(given: list[str]) -> dict[str, str]:
 def _upload(file: str) -> "Upload":
     from django.conf import settings
 
-    from musterbook.directory.imports import Upload
+    from musterbook.directory.imports.file_import import Upload
 
     # One byte over the limit is enough for the refusal.
     most = settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + 1
@@ -143,7 +144,7 @@ def apply(
     """
     wanted = Wanted(output, rows, results, errors)
     with opened():
-        from musterbook.directory import history, imports
+        from musterbook.directory.imports import file_import, history
 
         wanted.check()
         record = history.find(number)
@@ -158,7 +159,7 @@ def apply(
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
-            return imports.apply_previewed(
+            return file_import.apply_previewed(
                 record.agency,
                 record.number,
                 at=at,
@@ -185,8 +186,8 @@ def undo(
     Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """
     with opened():
-        from musterbook.directory import history
-        from musterbook.directory import undo as undoing
+        from musterbook.directory.imports import history
+        from musterbook.directory.imports import undo as undoing
 
         record = history.find(number)
 
@@ -213,7 +214,8 @@ def list_(
         from dataclasses import asdict
 
         from musterbook.cli import printed
-        from musterbook.directory import agencies, history
+        from musterbook.directory.agency import agencies
+        from musterbook.directory.imports import history
 
         if not agency:
             raise WrongCall("Name the agency: `muster imports --agency SLUG`; or an import: `muster imports show ID`.")
@@ -237,7 +239,7 @@ def show(
     Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
     """
     with opened():
-        from musterbook.directory import history
+        from musterbook.directory.imports import history
 
         _print(history.find(number), None, Wanted(output, rows))
 
@@ -245,12 +247,12 @@ def show(
 def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> None:
     """Does it, tells what it came to, and ends with the status of that."""
     from musterbook.cli.progress import told
-    from musterbook.directory import history, imports
+    from musterbook.directory.imports import file_import, history
 
     try:
         with told() as progress:
             done = work(datetime.now(UTC), progress)
-    except imports.Failed as failed:
+    except file_import.Failed as failed:
         if wanted.output == "json":
             write_json(history.failure(failed).as_json())
         raise
@@ -262,8 +264,8 @@ def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> 
 def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
     """Tells what an import came to, as it is wanted, and ends the command with its status."""
     from musterbook.cli import printed
-    from musterbook.core.report import Rows
-    from musterbook.directory import history
+    from musterbook.core.reporting.report import Rows
+    from musterbook.directory.imports import history
 
     told = history.report_of(record, plan, Rows(wanted.rows))
     _save_files(plan, wanted)
@@ -276,9 +278,9 @@ def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None
 
 def _save_files(plan: "Plan | None", wanted: Wanted) -> None:
     """Writes the results file and the errors file; the import is done, whatever becomes of them."""
-    from musterbook.core import report, results
+    from musterbook.core.reporting import report, results_file
 
-    for path, made in ((wanted.results, results.results_file), (wanted.errors, results.errors_file)):
+    for path, made in ((wanted.results, results_file.results_file), (wanted.errors, results_file.errors_file)):
         if path is None:
             continue
         if plan is None or plan.table.problems:

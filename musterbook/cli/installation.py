@@ -10,7 +10,7 @@ from musterbook.cli.output import console, say, shown
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.directory.backup_encryption import Lock, Opener
+    from musterbook.directory.installation.backup_encryption import Lock, Opener
 
 _LONGEST = 1000
 
@@ -30,22 +30,24 @@ def migrate(
     Example: muster migrate --app-role muster_app
     """
     with opened(migrated=False):
-        from musterbook.directory import frames, guards, installation
+        from musterbook.directory.audit import triggers
+        from musterbook.directory.installation import migration
+        from musterbook.directory.storage import frames
 
         if app_role and not frames.on_postgres():
             raise WrongCall("--app-role is for PostgreSQL: the embedded database has no roles.")
-        made = installation.migrate()
+        made = migration.migrate()
         if app_role:
-            _grant(guards, app_role)
+            _grant(triggers, app_role)
         console().print(
             f"{len(made)} changes made; the database is up to date." if made else "The database is up to date."
         )
 
 
-def _grant(guards: Any, role: str) -> None:
+def _grant(triggers: Any, role: str) -> None:
     try:
-        guards.grant(role)
-    except guards.UnknownRole:
+        triggers.grant(role)
+    except triggers.UnknownRole:
         raise WrongCall(f"PostgreSQL has no role {role}. Make it first: createuser --pwprompt {role}") from None
 
 
@@ -61,7 +63,7 @@ def doctor() -> None:
     with opened(migrated=False):
         from rich.text import Text
 
-        from musterbook.directory import doctor
+        from musterbook.directory.installation import doctor
 
         out, wrong = console(), 0
         for finding in doctor.findings():
@@ -106,7 +108,7 @@ def backup(
     """
     with opened():
         from musterbook import keys
-        from musterbook.directory import backups
+        from musterbook.directory.installation import backups
 
         lock = _lock(recipient or [], passphrase_file, unencrypted=unencrypted)
         backups.backup(path, overwrite=overwrite, lock=lock)
@@ -119,7 +121,7 @@ def backup(
 
 
 def _lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool) -> "Lock | None":
-    from musterbook.directory import backup_encryption
+    from musterbook.directory.installation import backup_encryption
 
     # A passphrase of the environment gives way to what the command says.
     secret = _passphrase(passphrase_file) if passphrase_file or not (recipients or unencrypted) else ""
@@ -174,7 +176,7 @@ def restore(
     Example: muster restore /srv/backups/muster.age --identity backup-key.txt
     """
     with opened(migrated=False):
-        from musterbook.directory import backups
+        from musterbook.directory.installation import backups
 
         opener = _opener(identity, passphrase_file)
         restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key)
@@ -187,7 +189,7 @@ def restore(
 
 
 def _opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
-    from musterbook.directory import backup_encryption
+    from musterbook.directory.installation import backup_encryption
 
     if identity is None:
         return backup_encryption.Opener((), _passphrase(passphrase_file))
@@ -201,10 +203,10 @@ def _opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
 
 def _say_what_is_lost() -> None:
     from musterbook import keys
-    from musterbook.directory import sealed
+    from musterbook.directory.installation import sealed_values
 
     known = {key.name for key in keys.ring()}
-    for use in sealed.uses():
+    for use in sealed_values.uses():
         if use.key not in known:
             say(
                 f"{use.about}: {use.values:,} need the secret key {use.key or 'of an older version'}, which is not here."

@@ -26,9 +26,9 @@ def list_(output: options.Output = "text") -> None:
     """
     with opened():
         from musterbook import keys
-        from musterbook.directory import sealed
+        from musterbook.directory.installation import sealed_values
 
-        ring, uses = keys.ring(), sealed.uses()
+        ring, uses = keys.ring(), sealed_values.uses()
         names = dict.fromkeys([*(key.name for key in ring), *(use.key for use in uses)])
         of = {key.name: key for key in ring}
         listed = [
@@ -75,8 +75,8 @@ def rotate(
     Example: muster keys rotate
     """
     with opened():
-        from musterbook.directory import key_changes
-        from musterbook.directory.trail import Act
+        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.installation import key_changes
 
         made, values = key_changes.rotate(Act(datetime.now(UTC), "", "cli"), compromised=compromised)
         say(
@@ -95,10 +95,10 @@ def reseal() -> None:
     """
     with opened():
         from musterbook import keys
-        from musterbook.directory import sealed
-        from musterbook.directory.trail import Act
+        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.installation import sealed_values
 
-        values = sealed.reseal(Act(datetime.now(UTC), "", "cli"))
+        values = sealed_values.reseal(Act(datetime.now(UTC), "", "cli"))
         say(f"Values sealed again: {values:,}. Everything that can be read is sealed with {keys.ring()[0].name}.")
 
 
@@ -114,7 +114,7 @@ def retire(
     Example: muster keys retire 384fc4dd99
     """
     with opened():
-        from musterbook.directory import key_changes
+        from musterbook.directory.installation import key_changes
 
         key_changes.retire(name, datetime.now(UTC), force=force)
         say(f"The old key {name} is removed.")

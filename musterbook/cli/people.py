@@ -10,7 +10,7 @@ from musterbook.cli.output import console, say, shown, write_json
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.directory.trail import Act
+    from musterbook.directory.audit.trail import Act
 
 User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The user, by the external id.")]
 
@@ -30,7 +30,7 @@ def invite(
     """
     with opened():
         from musterbook.accounts import credentials
-        from musterbook.directory import agencies
+        from musterbook.directory.agency import agencies
 
         of = agencies.find(agency)
         by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
@@ -78,7 +78,7 @@ def unlock(
     """
     with opened():
         from musterbook.accounts import credentials
-        from musterbook.directory import agencies
+        from musterbook.directory.agency import agencies
 
         of = agencies.find(agency)
         by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
@@ -94,6 +94,6 @@ def unlock(
 
 
 def _act(actor: str) -> "Act":
-    from musterbook.directory.trail import Act
+    from musterbook.directory.audit.trail import Act
 
     return Act(datetime.now(UTC), actor, "cli")

@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import console, shown
-from musterbook.core.sentences import HELD, PROTECTIONS
+from musterbook.core.domain.labels import HELD, PROTECTIONS
 
 if TYPE_CHECKING:
-    from musterbook.core.problems import Problem
-    from musterbook.core.report import Report, Row
-    from musterbook.directory.history import Entry
+    from musterbook.core.domain.problems import Problem
+    from musterbook.core.reporting.report import Report, Row
+    from musterbook.directory.imports.history import Entry
 
 LISTED = 50
 """So many of a kind are listed; of the others it is said where they are to be had."""

@@ -32,10 +32,10 @@ def opened(*, migrated: bool = True) -> Iterator[None]:
         django.setup()
         if migrated:
             from musterbook import keys
-            from musterbook.directory import installation
+            from musterbook.directory.installation import migration
 
             keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
-            installation.ready()
+            migration.ready()
         yield
 
 

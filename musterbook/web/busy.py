@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
 from musterbook.accounts import hashing
-from musterbook.directory import failures, locks
+from musterbook.directory.storage import database_errors, locks
 
 _SECONDS = 30
 """After how long to come back."""
@@ -41,7 +41,7 @@ class Busy:
 
 def _waited(error: Exception) -> bool:
     """Whether it took too long to wait for another writer."""
-    busy = failures.is_busy(error) or getattr(error.__cause__, "sqlstate", "") == _LOCK_NOT_AVAILABLE
+    busy = database_errors.is_busy(error) or getattr(error.__cause__, "sqlstate", "") == _LOCK_NOT_AVAILABLE
     return isinstance(error, Error) and busy
 
 

@@ -10,7 +10,7 @@ from django.template import loader
 
 from musterbook import log_lines
 from musterbook.accounts import strangers
-from musterbook.directory import failures
+from musterbook.directory.storage import database_errors
 
 FORGED = "the form was not made for this session (CSRF)"
 """What the log and the audit trail say of it."""
@@ -26,7 +26,7 @@ def failed(_request: HttpRequest) -> HttpResponse:
     Needs no database and no session. Django calls it while it handles the error.
     """
     error = sys.exc_info()[1]
-    away = isinstance(error, Error) and failures.is_lost(error)
+    away = isinstance(error, Error) and database_errors.is_lost(error)
     page = loader.get_template("503.html" if away else "500.html").render({"number": log_lines.number()})
     if not away:
         return HttpResponse(page, status=HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from musterbook.accounts import first_run, limited, requests
 from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
-from musterbook.directory.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import Unfit
 
 _VOID = "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
 _LABELS = {

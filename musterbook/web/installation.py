@@ -4,7 +4,7 @@ from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
-from musterbook.directory import installation
+from musterbook.directory.installation import migration
 from musterbook.web import first_run
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -12,7 +12,7 @@ _PLAIN = "text/plain; charset=utf-8"
 
 def agencies(request: HttpRequest) -> HttpResponseBase:
     """Says how to get to an agency's pages, or how to make the first; which agencies there are is nobody's business."""
-    if installation.is_new():
+    if migration.is_new():
         answer: HttpResponseBase = first_run.begin(request)
         return answer
     return render(request, "agencies.html")

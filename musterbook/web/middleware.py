@@ -20,7 +20,7 @@ from django.utils.http import urlencode
 
 from musterbook.accounts import again, pending, sessions, sign_on, times
 from musterbook.accounts.models import Account
-from musterbook.directory import queries
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -212,7 +212,7 @@ class SignInAgain:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """The way there, if that is what the page asks for, or if its user lost access a moment ago."""
-        if isinstance(error, queries.UnknownOperator):
+        if isinstance(error, snapshot_queries.UnknownOperator):
             logout(request)
             return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("home"))
         if not isinstance(error, ReauthenticationRequired):

@@ -13,7 +13,8 @@ from django_htmx.middleware import HtmxDetails
 
 from musterbook.accounts import again, kinds, requests
 from musterbook.accounts.models import Account
-from musterbook.directory import permissions, trail
+from musterbook.directory import permissions
+from musterbook.directory.audit import trail
 from musterbook.web import recent
 
 P = ParamSpec("P")

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account
 from musterbook.directory import models
-from musterbook.directory.trail import Act
+from musterbook.directory.audit.trail import Act
 from tests.directory import cast
 from tests.directory.cast import NOW
 

@@ -17,7 +17,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from musterbook import secrecy
 from musterbook.accounts import factors
 from musterbook.accounts.models import UsedCode
-from musterbook.directory import models, trail
+from musterbook.directory import models
+from musterbook.directory.audit import trail
 from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.directory.cast import person

@@ -16,7 +16,7 @@ from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
 from musterbook.accounts.models import Account
 from musterbook.cli import serving
 from musterbook.directory import models
-from musterbook.directory.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import Unfit
 from tests.accounts.conftest import GOOD, Springfield, act
 from tests.directory import cast
 from tests.directory.cast import NOW

@@ -14,10 +14,13 @@ from pytest_django import Settings
 
 from musterbook import jobs
 from musterbook.accounts import kinds
-from musterbook.core.policy import Mode
-from musterbook.directory import kept_files, kept_plans, models, queue, trail, waiting_files
-from musterbook.directory.imports import Options
-from musterbook.directory.waiting_files import Gone, TooLarge
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import pending_uploads, plan_files, queue
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.pending_uploads import Gone, TooLarge
+from musterbook.directory.storage import import_files
 from tests import worker
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in, text
@@ -148,9 +151,9 @@ def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
     plan = followed(chief, send(chief, person(7)))
 
     def gone(number: str) -> Path:
-        raise kept_files.FileGone(number)
+        raise import_files.FileGone(number)
 
-    monkeypatch.setattr(kept_files, "path", gone)
+    monkeypatch.setattr(import_files, "path", gone)
     chief.post(plan)
     assert "kept no longer" in text(chief.get(plan))
 
@@ -159,7 +162,7 @@ def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept_plans, "_write", full)
+    monkeypatch.setattr(plan_files, "_write", full)
     told = text(chief.get(followed(chief, send(chief, person(7)))))
     assert "Failed: nothing was changed" in told and "disk" in told
 
@@ -170,7 +173,7 @@ def test_a_file_for_which_there_is_no_room_is_asked_for_once_more(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept_files, "keep", full)
+    monkeypatch.setattr(import_files, "keep", full)
     back = send(chief, person(7)).headers["Location"]
     assert back == PAGE and "There is no room for this file now" in text(chief.get(back))
 
@@ -398,17 +401,17 @@ def test_a_full_disk_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch, set
 
 
 def kept(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
-    return waiting_files.keep(user, "a.csv", Options(Mode.SYNC), [content], at)
+    return pending_uploads.keep(user, "a.csv", Options(Mode.SYNC), [content], at)
 
 
 def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) -> None:
     user = springfield.user(2)
     token = kept(user)
-    assert waiting_files.read(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
+    assert pending_uploads.read(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
     with pytest.raises(Gone):
-        waiting_files.read(user, token, NOW + timedelta(hours=1))
-    assert waiting_files.forget_old(NOW + timedelta(minutes=59)) == 0
-    assert waiting_files.forget_old(NOW + timedelta(hours=1)) == 1
+        pending_uploads.read(user, token, NOW + timedelta(hours=1))
+    assert pending_uploads.forget_old(NOW + timedelta(minutes=59)) == 0
+    assert pending_uploads.forget_old(NOW + timedelta(hours=1)) == 1
     assert waiting(settings) == []
 
 
@@ -429,13 +432,13 @@ def test_a_user_has_three_files_waiting_at_most(springfield: Springfield, settin
 def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: str) -> None:
     kept(springfield.user(2))
     with pytest.raises(Gone):
-        waiting_files.read(springfield.user(2), token, NOW)
+        pending_uploads.read(springfield.user(2), token, NOW)
 
 
 def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settings) -> None:
     settings.MUSTER_MAX_FILE_MB = 1
     with pytest.raises(TooLarge):
-        waiting_files.keep(springfield.user(2), "a", Options(), [b"x" * 1024 * 1024, b"x"], NOW)
+        pending_uploads.keep(springfield.user(2), "a", Options(), [b"x" * 1024 * 1024, b"x"], NOW)
     assert waiting(settings) == []
 
 
@@ -445,13 +448,13 @@ def test_a_file_that_is_being_written_or_just_let_go_of_stops_nobody(
     user = springfield.user(2)
     token = kept(user)
     (tmp_path / "half").write_bytes(b"")
-    assert waiting_files._since(tmp_path / "half") > 0
-    assert waiting_files._since(tmp_path / "nothing") == 0
+    assert pending_uploads._since(tmp_path / "half") > 0
+    assert pending_uploads._since(tmp_path / "nothing") == 0
 
     def gone(path: Path, mode: str) -> bytes:
         raise FileNotFoundError
 
-    monkeypatch.setattr(waiting_files, "_is_old", lambda *_: False)
+    monkeypatch.setattr(pending_uploads, "_is_old", lambda *_: False)
     monkeypatch.setattr(Path, "open", gone)
     with pytest.raises(Gone):
-        waiting_files.read(user, token, NOW)
+        pending_uploads.read(user, token, NOW)

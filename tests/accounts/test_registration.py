@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 
 from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account, PastPassword
-from musterbook.directory import models, trail
+from musterbook.directory import models
+from musterbook.directory.audit import trail
 from tests.accounts.conftest import GOOD, Springfield, act
 from tests.directory.cast import NOW, person
 

@@ -23,7 +23,8 @@ from musterbook import jobs
 from musterbook.accounts import saml as provider_answers
 from musterbook.accounts.claims import Untrusted
 from musterbook.accounts.models import Account
-from musterbook.directory import agency_sign_on, models
+from musterbook.directory import models
+from musterbook.directory.agency import sign_on
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import HOME, who
 from tests.accounts.test_sign_on import has, oidc_settings
@@ -249,7 +250,7 @@ def test_a_good_answer_with_a_document_type_is_refused_for_that_alone(
 ) -> None:
     number, start = request_of(client), METADATA.removesuffix("/metadata/")
     good = base64.b64decode(response(number, idp.signed(assertion(number)))).decode()
-    provider = agency_sign_on.find(models.Agency.objects.get(pk=saml.agency.pk), "county")
+    provider = sign_on.find(models.Agency.objects.get(pk=saml.agency.pk), "county")
     assert provider_answers.finish(provider, _sent(declared + good), start)[0] == number
     with pytest.raises(Untrusted) as refused:
         provider_answers.finish(provider, _sent(declared + before + good), start)

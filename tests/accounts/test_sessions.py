@@ -13,9 +13,11 @@ from django.test import Client, RequestFactory, override_settings
 
 from musterbook.accounts import again, kinds, passwords, sessions, times
 from musterbook.accounts.models import Account
-from musterbook.core.policy import Mode
-from musterbook.directory import models, trail, undo
-from musterbook.directory.imports import Options
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import undo
+from musterbook.directory.imports.file_import import Options
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.accounts.test_factors import PAGES, code, set_up

@@ -13,8 +13,10 @@ from django.test import Client
 
 from musterbook import jobs, secrecy
 from musterbook.accounts.models import Account
-from musterbook.core.report import Rows
-from musterbook.directory import agency_file, history, models
+from musterbook.core.reporting.report import Rows
+from musterbook.directory import models
+from musterbook.directory.agency import agency_file
+from musterbook.directory.imports import history
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.directory import cast

@@ -7,8 +7,10 @@ from django.contrib.auth import hashers
 
 from musterbook.accounts import lockout, passwords, registration, signing_in
 from musterbook.accounts.models import Failure
-from musterbook.directory import models, states, trail
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.users import states
 from tests.accounts.conftest import GOOD, Springfield, act
 from tests.directory.cast import person
 

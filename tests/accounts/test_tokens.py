@@ -8,9 +8,10 @@ import pytest
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Refused, Told, UnknownToken
-from musterbook.core.policy import Operator
-from musterbook.directory import models, queries
-from musterbook.directory.vocabularies import NotAllowed, Unfit
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models
+from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.apply import snapshot_queries
 from tests.accounts.conftest import Springfield, act
 from tests.directory.cast import NOW, person
 
@@ -20,7 +21,7 @@ DAY = 24 * 60
 
 def by(springfield: Springfield, number: int = 1) -> Operator:
     """The user as an operator."""
-    return queries.operator(springfield.agency, f"E-{number}")
+    return snapshot_queries.operator(springfield.agency, f"E-{number}")
 
 
 def made(springfield: Springfield, told: Told = HR, number: int = 1) -> tuple[Token, str]:

@@ -16,8 +16,9 @@ from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
 from musterbook.api.bearer import needs
-from musterbook.directory import models, queries
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
 from tests.accounts.conftest import Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
 from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
@@ -30,7 +31,7 @@ ME = "/springfield/api/me"
 def made(springfield: Springfield, *may: str) -> tuple[Token, str]:
     """A token of the administrator that may do that, good from now on."""
     told = Told("HR", frozenset(may or ("users.view", "users.import")), 90)
-    operator = queries.operator(springfield.agency, "E-1")
+    operator = snapshot_queries.operator(springfield.agency, "E-1")
     return tokens.make(springfield.agency, told, Act(datetime.now(UTC), "E-1", "page"), operator)
 
 

@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable
 
-from musterbook.core.columns import COLUMNS, REQUIRED
+from musterbook.core.domain.columns import COLUMNS, REQUIRED
 
 _NAMES = [column.heading for column in REQUIRED]
 _ALL = [column.heading for column in COLUMNS]

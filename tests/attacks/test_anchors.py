@@ -13,8 +13,10 @@ from pytest_django import Settings
 
 from musterbook import jobs, mailserver
 from musterbook.accounts import anchoring, outbox
-from musterbook.directory import anchors, installation, models, seals, trail
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit import anchors, hash_chain, trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.installation import migration
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
 from tests.accounts.test_outbox import Kept, free_port, server
@@ -57,7 +59,7 @@ def test_the_worker_writes_heads_daily_logs_them_and_keeps_the_mail_as_a_file(
     caplog.set_level(logging.INFO, "musterbook.audit")
     jobs.tidy()
     line = (tmp_path / anchors.FILE).read_text().rstrip("\n")
-    links, head = seals.end(made)
+    links, head = hash_chain.end(made)
     assert f"slug=springfield links={links} head={head}" in line
     assert f"Anchor of an audit trail: {line}" in caplog.text
     [mail] = outbox.folder().glob("anchors-*.eml")
@@ -180,7 +182,7 @@ def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_oth
     known = anchors.known(made)
     assert time.process_time() - begun < 1
     [_, own] = known.anchors[made.pk]
-    assert (own.links, own.head, known.wrong) == (*seals.end(made), "")
+    assert (own.links, own.head, known.wrong) == (*hash_chain.end(made), "")
     path = tmp_path / anchors.FILE
     whole = path.read_text()
     path.write_text(whole.replace(mine, mine.replace("links=1 ", "links=9 ")))
@@ -195,7 +197,7 @@ def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_oth
 def test_a_newest_head_that_is_gone_is_found_by_the_command_as_well(made: models.Agency, tmp_path: Path) -> None:
     anchors.write(AT)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
-    for found in (trail.verify(made), *installation.trails(), *installation.trails("springfield", [seals.end(made)])):
+    for found in (trail.verify(made), *migration.trails(), *migration.trails("springfield", [hash_chain.end(made)])):
         assert found.wrong.startswith("the newest head is missing from the folder audit-heads")
 
 

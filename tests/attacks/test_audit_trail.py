@@ -19,9 +19,13 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from musterbook import keys
 from musterbook.accounts import kinds, tokens
 from musterbook.accounts.models import Token
-from musterbook.core.policy import Operator
-from musterbook.directory import agencies, anchors, frames, guards, installation, models, passages, seals, trail
-from musterbook.directory.trail import Act
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models
+from musterbook.directory.agency import agencies
+from musterbook.directory.audit import anchors, hash_chain, runs, trail, triggers
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.installation import migration
+from musterbook.directory.storage import frames
 from tests.directory.cast import NOW, agency, applied, people, person, user
 
 pytestmark = pytest.mark.django_db
@@ -79,21 +83,21 @@ def cut(of: models.Agency, left: int) -> None:
 
 def reseal(of: models.Agency, ring: dict[str, bytes | None]) -> None:
     """Makes all seals, passages and heads of a trail anew, each link by the key of that name (“”: none)."""
-    before = seals.START
-    columns = seals.SEALED | seals.ALSO | seals.LATER
-    listed = ", ".join(passages.at() if name == "at" else f'"{name}"' for name in columns)
+    before = hash_chain.START
+    columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
+    listed = ", ".join(runs.at() if name == "at" else f'"{name}"' for name in columns)
     models.Passage.objects.filter(agency=of).delete()
     models.TrailEnd.objects.filter(agency=of).delete()
     for link in models.TrailLink.objects.filter(agency=of).order_by("number"):
         name, key = next(iter(ring.items()))
         sql = f"SELECT {listed} FROM directory_event WHERE agency_id = %s AND id BETWEEN %s AND %s ORDER BY id"
         events = frames.read(sql, [of.pk, link.first, link.last], columns)
-        digest = seals.begin(before, key)
-        seals.add(digest, events)
+        digest = hash_chain.begin(before, key)
+        hash_chain.add(digest, events)
         link.key = name
-        link.digest = before = seals.finish(digest, link)
+        link.digest = before = hash_chain.finish(digest, link)
         link.save()
-        passages.write(of, [passages.runs(events)])
+        runs.write(of, [runs.runs(events)])
         models.TrailEnd.objects.create(agency=of, links=link.number, digest=before)
 
 
@@ -116,7 +120,7 @@ def test_the_database_refuses_to_change_or_remove_rows_of_the_trail(made: models
     else:
         refused(f"REPLACE INTO {table} SELECT * FROM {table}")
         refused(f"UPDATE OR REPLACE {table} SET id = id + 1")
-        if guards.TRAIL[table]:
+        if triggers.TRAIL[table]:
             names = ", ".join(f'"{field.column}"' for field in model._meta.fields if field.column != "id")
             refused(f"REPLACE INTO {table} ({names}) SELECT {names} FROM {table}")
     assert wrong(made) == ""
@@ -226,7 +230,7 @@ def test_an_old_event_that_is_rewritten_is_found_though_all_seals_are_made_anew_
     first = models.Event.objects.filter(agency=made).earliest("pk")
     models.Event.objects.filter(pk=first.pk).update(actor="E-3", address="192.0.2.99")
     for ring in (
-        {next(iter(seals.ring())): secrets.token_bytes(32)},
+        {next(iter(hash_chain.ring())): secrets.token_bytes(32)},
         {"0123456789": secrets.token_bytes(32)},
         {"": None},
     ):
@@ -294,16 +298,16 @@ def test_an_end_that_was_cut_off_since_the_daily_anchor_is_found_though_the_newe
 
 @OWNER
 def test_an_end_that_was_cut_off_is_found_by_an_expected_head_alone(made: models.Agency, tmp_path: Path) -> None:
-    head = seals.end(made)
+    head = hash_chain.end(made)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
     cut(made, 2)
     models.User.objects.update(last_sign_in_at=None)
     assert wrong(made) == ""
-    (finding,) = installation.trails("springfield", [head])
+    (finding,) = migration.trails("springfield", [head])
     assert finding.wrong == "the trail has 2 links, and the expected head knows 3: its end was removed"
-    (finding,) = installation.trails("springfield", [(0, head[1])])
+    (finding,) = migration.trails("springfield", [(0, head[1])])
     assert finding.wrong == "no link is the one that the expected head knows: the trail was made anew"
-    assert installation.trails("springfield", [seals.end(made)])[0].wrong == ""
+    assert migration.trails("springfield", [hash_chain.end(made)])[0].wrong == ""
 
 
 @OWNER
@@ -333,13 +337,13 @@ def test_a_trail_that_was_removed_and_grew_again_is_found(
 
 @OWNER
 def test_an_agency_that_was_removed_with_its_trail_is_found(made: models.Agency) -> None:
-    links = seals.end(made)[0]
+    links = hash_chain.end(made)[0]
     for model in (*TRAIL, models.ImportProblem, models.Mail, models.SearchChunk):
         model.objects.all().delete()
     tables: tuple[Any, ...] = (models.Import, models.User, models.Role, models.Rank, models.Group, models.Agency)
     for table in tables:
         table.objects.all()._raw_delete("default")
-    (finding,) = installation.trails()
+    (finding,) = migration.trails()
     assert finding.agency == "springfield"
     assert f"the agency is gone, and the anchor of {datetime.now(UTC):%Y}" in finding.wrong
     assert f"knows {links} links of it" in finding.wrong
@@ -396,8 +400,8 @@ def test_anchors_say_nothing_new_where_nothing_moved_and_go_on_in_one_file(made:
 def test_after_a_restore_older_anchors_know_more_and_that_is_noted(made: models.Agency, tmp_path: Path) -> None:
     signs_in(made, 2)
     anchors.write(AT)
-    guards.remove() if not frames.on_postgres() else run("SET CONSTRAINTS ALL IMMEDIATE")
-    guards.remove()
+    triggers.remove() if not frames.on_postgres() else run("SET CONSTRAINTS ALL IMMEDIATE")
+    triggers.remove()
     cut(made, 2)
     models.User.objects.update(last_sign_in_at=None)
     assert "its end was removed" in wrong(made)
@@ -405,7 +409,7 @@ def test_after_a_restore_older_anchors_know_more_and_that_is_noted(made: models.
     assert " restored " in line
     assert wrong(made) == ""
     models.Agency.objects.filter(pk=made.pk).update(slug="renamed")
-    assert [finding.wrong for finding in installation.trails()] == [""]
+    assert [finding.wrong for finding in migration.trails()] == [""]
 
 
 def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(
@@ -419,7 +423,7 @@ def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(
     with django_capture_on_commit_callbacks(execute=True):
         signs_in(made, 2)
     assert "could not be noted" in caplog.text
-    assert seals.end(made)[0] == 4
+    assert hash_chain.end(made)[0] == 4
 
 
 # What the directory has and the trail does not tell of
@@ -533,9 +537,9 @@ def test_an_old_trail_stays_whole_and_its_links_cannot_be_made_anew_once_keys_be
     reseal(made, {"": None})
     trail.key_old(AT)
     assert wrong(made) == ""
-    assert seals.end(made)[0] == 4
+    assert hash_chain.end(made)[0] == 4
     trail.key_old(AT)
-    assert seals.end(made)[0] == 4
+    assert hash_chain.end(made)[0] == 4
     signs_in(made, 2)
     assert wrong(made) == ""
     link = models.TrailLink.objects.get(agency=made, number=1)

@@ -18,8 +18,9 @@ from pytest_django import Settings
 
 from musterbook.accounts import first_run, recovery
 from musterbook.accounts.models import Token
-from musterbook.directory import agencies, agency_file, models
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.agency import agencies, agency_file
+from musterbook.directory.audit.trail import Act
 from musterbook.web import recent
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who

@@ -19,9 +19,10 @@ from django.conf import settings
 from pyrage import x25519
 
 from musterbook import home, keys
-from musterbook.directory import backup_encryption, backups, frames, installation
-from musterbook.directory.backup_encryption import CannotUse, Lock, Opener
-from musterbook.directory.backups import CannotRestore
+from musterbook.directory.installation import backup_encryption, backups, migration
+from musterbook.directory.installation.backup_encryption import CannotUse, Lock, Opener
+from musterbook.directory.installation.backups import CannotRestore
+from musterbook.directory.storage import frames
 from tests.attacks.test_keys import filled, keyed, secret, sound
 from tests.databases import Home
 
@@ -491,4 +492,4 @@ def test_programs_of_postgresql_inherit_no_secret_of_ours(
     monkeypatch.setattr(backups, "_program", lambda name: str(program))
     backups._postgres("pg_dump", error=CannotRestore)
     assert "MUSTER_" not in told.read_text()
-    assert installation.recorded()
+    assert migration.recorded()

@@ -20,7 +20,8 @@ from pytest_django import Settings
 from musterbook import environment
 from musterbook.accounts import tokens
 from musterbook.accounts.tokens import Told
-from musterbook.directory import models, queries
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
 from tests.accounts.conftest import GOOD, Springfield, act, age
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import HOME, sign_in, text
@@ -261,7 +262,7 @@ def test_no_get_changes_anything(springfield: Springfield, client: Client) -> No
         springfield.agency,
         Told("HR", frozenset({"users.view"}), 90),
         act(),
-        queries.operator(springfield.agency, "E-1"),
+        snapshot_queries.operator(springfield.agency, "E-1"),
     )
     sign_in(client, "user.1")
     paths = {one.name: f"/springfield/{one.path(springfield.agency)}" for one in pages()}

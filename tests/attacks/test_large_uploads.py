@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from musterbook.core.columns import REQUIRED
+from musterbook.core.domain.columns import REQUIRED
 from tests.accounts.conftest import GOOD
 from tests.attacks.serving import Server, served
 from tests.databases import Home

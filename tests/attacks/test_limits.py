@@ -23,8 +23,10 @@ import musterbook
 from musterbook.accounts import kinds, limits, once, strangers
 from musterbook.accounts.limits import RATES
 from musterbook.accounts.models import Attempts, Repeated, UsedCode
-from musterbook.directory import locks, models, trail
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.storage import locks
 from musterbook.web import busy
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414

@@ -9,7 +9,7 @@ from django.test import Client
 from musterbook.accounts import limits, lockout, passwords, signing_in
 from musterbook.accounts.models import Account, Failure, Lock
 from musterbook.directory import models
-from musterbook.directory.trail import Act
+from musterbook.directory.audit.trail import Act
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, who
 from tests.attacks.test_limits import at_once

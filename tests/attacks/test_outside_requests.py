@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pytest_django import Settings
 
 from musterbook import outside
-from musterbook.directory import doctor
+from musterbook.directory.installation import doctor
 from tests import certificates
 from tests.directory import cast
 

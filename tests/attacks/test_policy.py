@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from musterbook.accounts import sign_on
-from musterbook.directory import models, sign_on_file
+from musterbook.directory import models
+from musterbook.directory.agency import sign_on_file
 from tests.accounts.conftest import Springfield
 
 HOSTS = (

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from musterbook.directory import queries
+from musterbook.directory.apply import snapshot_queries
 from musterbook.web import asked
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
@@ -122,9 +122,9 @@ def test_an_act_of_a_user_who_lost_access_a_moment_ago_leads_to_signing_in(
     springfield: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch, path: str, sent: dict[str, str]
 ) -> None:
     def gone(*_: object, **__: object) -> object:
-        raise queries.UnknownOperator("E-1")
+        raise snapshot_queries.UnknownOperator("E-1")
 
-    monkeypatch.setattr(queries, "operator", gone)
+    monkeypatch.setattr(snapshot_queries, "operator", gone)
     user = springfield.user(2).pk
     answer = boss.post(f"/springfield/{path.replace('2', str(user), 1)}", sent)
     assert answer.headers["Location"].startswith("/springfield/sign-in?next=")

@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from musterbook.core import intake
-from musterbook.core.budget import AT_LEAST, TIMES
-from musterbook.core.columns import COLUMNS
-from musterbook.core.problems import CATALOGUE
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.problems import CATALOGUE
+from musterbook.core.reading import intake
+from musterbook.core.reading.budget import AT_LEAST, TIMES
 from tests.attacks import bombs
 
 SECONDS = float(os.environ.get("MUSTER_FUZZ_SECONDS", "20"))

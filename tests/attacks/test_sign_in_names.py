@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 
 from musterbook.accounts import mails, registration
-from musterbook.core import keys
+from musterbook.core.values import keys
 from musterbook.directory import models
-from musterbook.directory.imports import Done, Options
-from musterbook.directory.trail import Act
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports.file_import import Done, Options
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, who
 from tests.directory import cast

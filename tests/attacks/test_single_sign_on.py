@@ -21,7 +21,8 @@ from musterbook import secrecy
 from musterbook.accounts import claims, openid
 from musterbook.accounts.limits import RATES
 from musterbook.accounts.models import Account, Identity
-from musterbook.directory import agency_file, models, sign_on_file
+from musterbook.directory import models
+from musterbook.directory.agency import agency_file, sign_on_file
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.accounts.test_sign_on import OIDC, has, oidc_settings

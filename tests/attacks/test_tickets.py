@@ -12,9 +12,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import sessions
-from musterbook.core.policy import Mode
-from musterbook.directory import models, waiting_files
-from musterbook.directory.imports import Options
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.imports import pending_uploads
+from musterbook.directory.imports.file_import import Options
 from tests import worker
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in, text
@@ -142,7 +143,7 @@ def test_a_file_that_came_without_a_session_is_only_previewed_and_says_where_fro
 
 def test_opening_the_address_of_a_file_that_waits_does_nothing(springfield: Springfield, chief: Client) -> None:
     user = springfield.user(5)
-    name = waiting_files.keep(user, "a.csv", Options(Mode.UPDATE), [cast.file([person(7)])], datetime.now(UTC))
+    name = pending_uploads.keep(user, "a.csv", Options(Mode.UPDATE), [cast.file([person(7)])], datetime.now(UTC))
     before = models.Event.objects.count(), models.Import.objects.count()
     for _ in range(2):
         assert "A file waits for you" in text(chief.get(f"{PAGE}/waiting/{name}"))
@@ -165,10 +166,10 @@ def test_a_file_that_its_user_sent_while_signed_in_is_done_after_signing_in_agai
 
 def test_a_file_that_waited_through_an_upgrade_is_only_previewed(springfield: Springfield, settings: Settings) -> None:
     user, at = springfield.user(2), datetime.now(UTC)
-    name = waiting_files.keep(user, "a.csv", Options(), [b"x"], at)
+    name = pending_uploads.keep(user, "a.csv", Options(), [b"x"], at)
     path = next((settings.MUSTER_HOME / "waiting").rglob(name))
     path.write_bytes(path.read_bytes().replace(b', "address": ""', b""))
-    assert waiting_files.read(user, name, at).address == "unknown"
+    assert pending_uploads.read(user, name, at).address == "unknown"
 
 
 # Links from mails

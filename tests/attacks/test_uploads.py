@@ -18,26 +18,19 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook.core import intake, problems, results
-from musterbook.core.budget import Limits
-from musterbook.core.columns import REQUIRED
-from musterbook.directory import (
-    alone,
-    doctor,
-    imports,
-    kept_files,
-    locks,
-    models,
-    queue,
-    quotas,
-    reading,
-    stopping,
-    waiting_files,
-)
-from musterbook.directory import results as results_files
-from musterbook.directory.imports import OnDisk, Options, Upload
-from musterbook.directory.reading import Failed, Stopped
-from musterbook.directory.trail import Act
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.reading import intake
+from musterbook.core.reading.budget import Limits
+from musterbook.core.reporting import results_file
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import cancellation, file_import, pending_uploads, queue, quotas, sandbox, sandboxed
+from musterbook.directory.imports import results as results_files
+from musterbook.directory.imports.file_import import OnDisk, Options, Upload
+from musterbook.directory.imports.sandbox import Failed, Stopped
+from musterbook.directory.installation import doctor
+from musterbook.directory.storage import import_files, locks
 from tests import worker
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in, text
@@ -101,7 +94,7 @@ def test_a_workbook_is_read_as_it_would_be_in_this_process(home: Path) -> None:
     rows = [bombs.cells(row) for row in [[*NAMES, "NOTES"], *many, [], ["x", *[""] * 9, "surplus"]]]
     content = bombs.xlsx("".join(rows) + "<row><c t='n'><f/></c></row>")
     options = intake.ReadOptions(mapping={"NOTES": "LOCATION"})
-    here, there = intake.read(content, options), reading.read(content, options, {})
+    here, there = intake.read(content, options), sandbox.read(content, options, {})
     for name in ("cells", "original", "faults", "skipped"):
         assert getattr(there, name).equals(getattr(here, name)), name
     assert (there.file.mapped, there.file.headings, there.file.samples) == (
@@ -113,9 +106,9 @@ def test_a_workbook_is_read_as_it_would_be_in_this_process(home: Path) -> None:
 
 def test_a_refused_workbook_says_the_same_and_one_beyond_the_limit_is_not_read_at_all(home: Path) -> None:
     for content in (bombs.xlsx(bombs.cells(["NOTHING"])), workbook(GOOD)[:-30]):
-        assert reading.read(content, intake.ReadOptions(), {}).problems == intake.read(content).problems != ()
+        assert sandbox.read(content, intake.ReadOptions(), {}).problems == intake.read(content).problems != ()
     small = intake.ReadOptions(limits=Limits(bytes=100))
-    assert [problem.code for problem in reading.read(workbook(GOOD), small, {}).problems] == ["file-too-large"]
+    assert [problem.code for problem in sandbox.read(workbook(GOOD), small, {}).problems] == ["file-too-large"]
     assert not (home / "reading").exists() or list((home / "reading").iterdir()) == []
 
 
@@ -125,11 +118,11 @@ def test_a_refused_workbook_says_the_same_and_one_beyond_the_limit_is_not_read_a
 def test_a_process_that_takes_too_much_is_ended_and_that_is_a_problem(
     home: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: int, what: str
 ) -> None:
-    monkeypatch.setattr(reading, setting, value)
-    monkeypatch.setattr(reading, "SECONDS_PER_MB", 0)
-    monkeypatch.setattr(reading, "MEMORY_TIMES", 0)
+    monkeypatch.setattr(sandbox, setting, value)
+    monkeypatch.setattr(sandbox, "SECONDS_PER_MB", 0)
+    monkeypatch.setattr(sandbox, "MEMORY_TIMES", 0)
     content = bombs.ods(bombs.ods_row(NAMES) + bombs.ods_row(GOOD) * 60_000)
-    (problem,) = reading.read(content, intake.ReadOptions(), {}).problems
+    (problem,) = sandbox.read(content, intake.ReadOptions(), {}).problems
     assert (problem.code, problem.detail) == ("reading-stopped", what)
     assert "Save the sheet as CSV" in problem.remedy
 
@@ -137,11 +130,11 @@ def test_a_process_that_takes_too_much_is_ended_and_that_is_a_problem(
 def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -> None:
     content = workbook(GOOD, ["x"])
     answers = [(tmp_path / name).open("w+b") for name in "abcd"]
-    asked = reading._asked(intake.ReadOptions(), {"2": {"LAST_NAME": "Li"}})
-    alone.work(io.BytesIO(json.dumps(asked).encode() + b"\n" + content), answers)
+    asked = sandbox._asked(intake.ReadOptions(), {"2": {"LAST_NAME": "Li"}})
+    sandboxed.work(io.BytesIO(json.dumps(asked).encode() + b"\n" + content), answers)
     for answer in answers:
         answer.seek(0)
-    table = alone.take(answers)
+    table = sandboxed.take(answers)
     for answer in answers:
         answer.close()
     assert table.cells["last_name"].to_list() == ["Li", ""]
@@ -152,20 +145,20 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
     told = {"path": str(tmp_path / "upload"), "which": "errors"}
     told |= {name: str(tmp_path / name) for name in ("rows", "problems")}
     with (tmp_path / "answer").open("wb") as made:
-        alone.work(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
+        sandboxed.work(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
     assert b"EMAIL is blank." in (tmp_path / "answer").read_bytes()
 
 
 def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "__name__", "musterbook.there_is_no_such_module")
+    monkeypatch.setattr(sandboxed, "__name__", "musterbook.there_is_no_such_module")
     with pytest.raises(Failed):
-        reading.read(workbook(GOOD), intake.ReadOptions(), {})
+        sandbox.read(workbook(GOOD), intake.ReadOptions(), {})
 
 
 def test_the_process_has_no_secret_in_its_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MUSTER_SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "MUSTER_SMTP_URL"):
         monkeypatch.setenv(name, "a secret")
-    assert "a secret" not in reading._surroundings().values()
+    assert "a secret" not in sandbox._surroundings().values()
 
 
 def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
@@ -175,7 +168,7 @@ def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reading.read(BOMBS["60 million elements"](), intake.ReadOptions(), {}, heed)
+        sandbox.read(BOMBS["60 million elements"](), intake.ReadOptions(), {}, heed)
     assert time.monotonic() - began < 60
     assert list((home / "reading").iterdir()) == []
 
@@ -211,7 +204,7 @@ def test_where_the_system_has_no_such_processes_a_workbook_is_read_here(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    assert reading.read(workbook(GOOD), intake.ReadOptions(), {}).cells.height == 1
+    assert sandbox.read(workbook(GOOD), intake.ReadOptions(), {}).cells.height == 1
     assert not home.exists()
 
 
@@ -230,7 +223,9 @@ def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Pa
     agency = cast.agency()
     bomb = BOMBS["a shared string of a megabyte"]()
     for preview in (True, False):
-        done = imports.run(agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), at=cast.NOW, through="cli")
+        done = file_import.run(
+            agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), at=cast.NOW, through="cli"
+        )
         assert done.record.state == "refused"
     asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), act=HERE)
     assert queue.carry_out_next("worker", lambda: cast.NOW)
@@ -249,20 +244,20 @@ def test_an_import_is_cancelled_while_its_file_is_read(
     agency = cast.agency()
     content = BOMBS["60 million elements"]()
     if large:
-        monkeypatch.setattr(imports, "_LONG_BYTES", 10)
-        monkeypatch.setattr(imports, "read", lambda *_: time.sleep(5))
+        monkeypatch.setattr(file_import, "_LONG_BYTES", 10)
+        monkeypatch.setattr(file_import, "read", lambda *_: time.sleep(5))
         content = cast.file(cast.people(1))
     record = queue.submit(agency, Upload(content, "users"), Options(), act=HERE)
     looks: list[str] = []
-    usual = stopping.heed
+    usual = cancellation.heed
 
     def heed(of: models.Import) -> None:
         looks.append(of.state)
         if len(looks) == 2:
-            stopping.ask(of, "E-9")
+            cancellation.ask(of, "E-9")
         usual(of)
 
-    monkeypatch.setattr(stopping, "heed", heed)
+    monkeypatch.setattr(cancellation, "heed", heed)
     assert queue.carry_out_next("worker", lambda: cast.NOW)
     record.refresh_from_db()
     assert (record.state, record.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
@@ -278,12 +273,12 @@ def test_a_results_file_in_parts_is_the_whole_one(monkeypatch: pytest.MonkeyPatc
     plan = table.original.select("row").with_columns(outcome=pl.lit("errored"))
     found = problems.frame(problems.Problem("required", row, "EMAIL") for row in range(2, 20, 2))
     for which in ("results", "errors"):
-        whole = b"".join(results.in_parts(table, plan, found, which))
-        monkeypatch.setattr(results, "_PART", 3)
-        assert b"".join(results.in_parts(table, plan, found, which)) == whole
+        whole = b"".join(results_file.in_parts(table, plan, found, which))
+        monkeypatch.setattr(results_file, "_PART", 3)
+        assert b"".join(results_file.in_parts(table, plan, found, which)) == whole
         monkeypatch.undo()
     empty = intake.read(",".join(NAMES).encode())
-    assert b"".join(results.in_parts(empty, plan.head(0), found.head(0), "results")).count(b"\r\n") == 1
+    assert b"".join(results_file.in_parts(empty, plan.head(0), found.head(0), "results")).count(b"\r\n") == 1
 
 
 @pytest.fixture
@@ -312,10 +307,10 @@ def test_no_page_takes_a_file_into_memory_whole(chief: Client, monkeypatch: pyte
 
     answer = sent(chief, content)
     address = answer.redirect_chain[-1][0]
-    monkeypatch.setattr(kept_files, "content", whole)
-    results_file = chief.get(f"{address}/results")
-    assert results_file.streaming
-    told = b"".join(results_file).decode("utf-8-sig")
+    monkeypatch.setattr(import_files, "content", whole)
+    answer = chief.get(f"{address}/results")
+    assert answer.streaming
+    told = b"".join(answer).decode("utf-8-sig")
     assert told.count("\r\n") == 1902
     errors = chief.get(f"{address}/errors").content.decode("utf-8-sig")
     assert errors.count("\r\n") == 2 and "nobody" in errors
@@ -329,7 +324,7 @@ def test_a_file_that_cannot_be_given_back_is_said(chief: Client, monkeypatch: py
         assert free
         assert "Another results file is being made" in text(chief.get(f"{address}/results", follow=True))
     for error, said in ((Stopped("time"), "more memory or time"), (Failed(), "log tells more")):
-        monkeypatch.setattr(reading, "results", _raising(error))
+        monkeypatch.setattr(sandbox, "results", _raising(error))
         assert said in text(chief.get(f"{address}/results", follow=True))
 
 
@@ -364,15 +359,17 @@ def test_a_file_beyond_a_quota_is_refused_on_the_page(chief: Client, settings: S
 def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settings) -> None:
     agency, other = cast.agency(), cast.agency("shelbyville")
     settings.MUSTER_AGENCY_FILES = settings.MUSTER_USER_FILES = 1
-    imports.run(other, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
-    imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW - timedelta(days=91), through="cli")
+    file_import.run(other, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+    file_import.run(
+        agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW - timedelta(days=91), through="cli"
+    )
     quotas.check(agency, Act(cast.NOW, "E-1", "page"), 1)
-    imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
+    file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
     with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
-        imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+        file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
     assert models.Event.objects.filter(agency=agency, kind="import.file-refused", outcome="refused").count() == 1
     # Sent again, it is the one of before.
-    imports.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
+    file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -391,16 +388,16 @@ def test_what_arrives_is_limited_while_it_arrives(
 @pytest.mark.django_db(transaction=True)
 def test_a_user_sends_two_files_at_a_time(springfield: Springfield, home: Path, settings: Settings) -> None:
     user = springfield.user(2)
-    with waiting_files.arriving(user) as one, waiting_files.arriving(user):
+    with pending_uploads.arriving(user) as one, pending_uploads.arriving(user):
         with pytest.raises(quotas.OverQuota):
-            waiting_files.arriving(user)
+            pending_uploads.arriving(user)
         assert stat.S_IMODE(Path(one.name).stat().st_mode) == 0o600
     assert _left_in(settings) == []
     # What a process has left that was killed while a file arrived, is let go of; its first line decides nothing.
-    left = waiting_files._folder(user) / "arriving-x"
+    left = pending_uploads._folder(user) / "arriving-x"
     left.write_bytes(b'{"at": 99999999999}\n')
     os.utime(left, (0, 0))
-    assert waiting_files.forget_old(datetime.now(UTC)) == 1
+    assert pending_uploads.forget_old(datetime.now(UTC)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -410,7 +407,7 @@ def test_a_full_disk_is_said_and_nothing_half_is_kept(
 ) -> None:
     full = _raising(OSError(28, "No space left on device"))
     if where == "begins":
-        monkeypatch.setattr(waiting_files, "arriving", full)
+        monkeypatch.setattr(pending_uploads, "arriving", full)
     else:
         monkeypatch.setattr("django.core.files.uploadhandler.TemporaryFileUploadHandler.receive_data_chunk", full)
     assert "There is no room for this file now" in text(sent(chief, b"x" * 100))
@@ -457,14 +454,14 @@ def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
     scanner: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, script: str, code: str, detail: str
 ) -> None:
     scanner(script)
-    monkeypatch.setattr("musterbook.directory.scanning.SECONDS", 5)
-    monkeypatch.setattr(reading, "read", _raising(AssertionError("it is read")))
+    monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS", 5)
+    monkeypatch.setattr(sandbox, "read", _raising(AssertionError("it is read")))
     agency = cast.agency()
-    done = imports.run(agency, Upload(b"EICAR", "users.csv"), Options(preview=True), at=cast.NOW, through="cli")
+    done = file_import.run(agency, Upload(b"EICAR", "users.csv"), Options(preview=True), at=cast.NOW, through="cli")
     (problem,) = models.ImportProblem.objects.filter(of=done.record)
     assert (done.record.state, problem.code, problem.detail) == ("refused", code, detail)
     assert models.Event.objects.filter(kind="import.file-refused").count() == 1
-    assert (kept_files._folder() / done.record.number).exists() == (code == "not-scanned")
+    assert (import_files._folder() / done.record.number).exists() == (code == "not-scanned")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,15 +9,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from musterbook.core import changes, problems
-from musterbook.core.columns import COLUMNS
-from musterbook.core.keys import fold
-from musterbook.core.plan import Plan
-from musterbook.core.policy import Mode
-from musterbook.core.problems import Problem
-from musterbook.directory import export, imports, models, queries
-from musterbook.directory.imports import Done, Options, Upload
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.policy import Mode
+from musterbook.core.domain.problems import Problem
+from musterbook.core.planning import changes
+from musterbook.core.planning.plan import Plan
+from musterbook.core.values.keys import fold
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import file_import
+from musterbook.directory.imports.file_import import Done, Options, Upload
 from musterbook.directory.permissions import ALL
+from musterbook.directory.users import export
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -76,7 +80,7 @@ def csv_of(rows: Iterable[Mapping[str, str]]) -> bytes:
 
 def run(made: models.Agency, content: bytes, mode: Mode = Mode.UPDATE, name: str = "users.csv", by: str = "") -> Done:
     """One import of the file."""
-    return imports.run(made, Upload(content, name), Options(mode), at=NOW, by=by, through="command")
+    return file_import.run(made, Upload(content, name), Options(mode), at=NOW, by=by, through="command")
 
 
 def counts(done: Done) -> dict[str, int]:
@@ -120,8 +124,8 @@ def _said(problem: Problem) -> str:
 
 def directory(made: models.Agency) -> list[dict[str, str]]:
     """All users of the agency, as a file would bear them."""
-    users = export._with_supervisors(queries.everybody(made))
+    users = export._with_supervisors(snapshot_queries.everybody(made))
     texts = users.with_columns(supervisor_external_id="supervisor_email").select(
-        "external_id", *changes.texts(queries.vocabulary(made))
+        "external_id", *changes.texts(snapshot_queries.vocabulary(made))
     )
     return [{heading: row[heading.lower()] for heading in HEADINGS} for row in texts.iter_rows(named=True)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from musterbook.core.policy import Mode
+from musterbook.core.domain.policy import Mode
 from tests.cases import adapter
 
 pytestmark = [

@@ -97,9 +97,9 @@ def row(
 def _database_marked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """The tests' database says that it is up to date, as one does that a command has made."""
     with django_db_blocker.unblock():
-        from musterbook.directory import installation
+        from musterbook.directory.installation import migration
 
-        installation.migrate()
+        migration.migrate()
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from musterbook.core.columns import COLUMNS
-from musterbook.directory import models, written
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.directory import models
+from musterbook.directory.storage import formats
 from tests.cli.conftest import Muster
 
 NOW = datetime(2026, 5, 1, 8, 30, tzinfo=UTC)
@@ -122,7 +123,7 @@ def test_an_agency_without_users_has_headings_alone(springfield: Muster) -> None
 
 
 def test_a_workbook_has_a_last_row(awkward: Muster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(written, "MOST_IN_A_SHEET", 3)
+    monkeypatch.setattr(formats, "MOST_IN_A_SHEET", 3)
     path = awkward.folder / "all.xlsx"
     done = awkward("export", "--agency", "springfield-pd", "--to", path)
     assert (done.status, path.exists()) == (2, False)

@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from musterbook.directory import apply, models
+from musterbook.directory import models
+from musterbook.directory.apply import writer
 from tests.cli.conftest import HEADINGS, Muster, row
 
 ANN, BOB, CAT = row("ann", role="Admin"), row("bob"), row("cat", boss="bob@springfield.example")
@@ -186,7 +187,7 @@ def test_a_failure_changes_nothing_and_says_what_to_do(springfield: Muster, monk
     def broken(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(apply, "apply", broken)
+    monkeypatch.setattr(writer, "apply", broken)
     done = springfield.imported(ANN)
     assert (done.status, done.json["state"], done.json["counts"]["added"]) == (5, "failed", 0)
     assert done.json["message"] == done.err.strip()
@@ -198,7 +199,7 @@ def test_ctrl_c_changes_nothing(springfield: Muster, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(apply, "apply", interrupted)
+    monkeypatch.setattr(writer, "apply", interrupted)
     done = springfield.imported(ANN)
     assert (done.status, done.json["state"]) == (5, "failed")
     assert "cancelled" in done.err
@@ -291,7 +292,7 @@ def test_an_error_that_nobody_expected_is_one_line_without_a_trace(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("musterbook.directory.history.entries", broken)
+    monkeypatch.setattr("musterbook.directory.imports.history.entries", broken)
     done = springfield("imports", "--agency", "springfield-pd")
     assert (done.status, done.text) == (5, "")
     assert done.err.startswith("It failed: ZeroDivisionError: by nought\n")

@@ -16,8 +16,9 @@ from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from musterbook.accounts.models import Account
-from musterbook.directory import agencies, models
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.agency import agencies
+from musterbook.directory.audit.trail import Act
 from tests.cli.conftest import AGENCY, Muster, row
 from tests.databases import Home
 from tests.directory.cast import NOW

@@ -5,12 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from musterbook.core import plan, problems
-from musterbook.core.plan import Plan
-from musterbook.core.policy import DeactivationLimit, Mode, Operator, Policy
-from musterbook.core.snapshot import SCHEMA, Snapshot
-from musterbook.core.table import Table
-from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.core.domain import problems
+from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator, Policy
+from musterbook.core.domain.snapshot import SCHEMA, Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.core.planning import plan
+from musterbook.core.planning.plan import Plan
 
 ADMIN = Role(1, "Admin", frozenset({"view", "edit", "all"}), administrator=True)
 CHIEF = Role(2, "Chief", frozenset({"view", "edit"}))

@@ -2,7 +2,7 @@
 
 import json
 
-from musterbook.core import changes
+from musterbook.core.planning import changes
 from tests.core.cast import CY, DEE, planned, row, written
 
 

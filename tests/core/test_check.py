@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import problems
-from musterbook.core.check import check
-from musterbook.core.checked import CheckedTable
-from musterbook.core.columns import COLUMNS, OPTIONAL, REQUIRED
-from musterbook.core.problems import Problem
-from musterbook.core.table import Table
-from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.core.checking.check import check
+from musterbook.core.domain import problems
+from musterbook.core.domain.checked import CheckedTable
+from musterbook.core.domain.columns import COLUMNS, OPTIONAL, REQUIRED
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 
 WORDS = Vocabulary(
     roles=(Role(1, "Officer"), Role(2, "Evidence Technician")),

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from musterbook.core import problems
-from musterbook.core.check import check
-from musterbook.core.table import Table
-from musterbook.core.vocabulary import Role, Vocabulary
+from musterbook.core.checking.check import check
+from musterbook.core.domain import problems
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Role, Vocabulary
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 WORDS = Vocabulary(roles=(Role(1, "Officer"),))

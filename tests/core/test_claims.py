@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from musterbook.core.snapshot import RESTING
+from musterbook.core.domain.snapshot import RESTING
 from tests.core.cast import ADA, BEN, CY, DEE, agency, codes, messages, outcomes, planned, row, told, user, written
 from tests.core.cast import OFFICER as ROLE
 

@@ -6,7 +6,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import email, text
+from musterbook.core.values import emails, text
 
 NEAR = st.text(st.sampled_from("aZ0.-_+'=@xn ,\u00e9"), max_size=10)
 LABELS = st.text(st.sampled_from("aB0-xn"), max_size=8) | st.sampled_from(
@@ -32,15 +32,15 @@ ADDRESSES = NEAR | st.emails() | st.builds("{}@{}".format, LOCALS, DOMAINS) | st
     ],
 )
 def test_two_addresses_are_one_mailbox_or_two(one: str, other: str, same: bool) -> None:
-    assert (email.mailbox(one) == email.mailbox(other)) == same
-    both = email.mailboxes(pl.Series([one, other, None, "Plain@Example.org"]))
+    assert (emails.mailbox(one) == emails.mailbox(other)) == same
+    both = emails.mailboxes(pl.Series([one, other, None, "Plain@Example.org"]))
     assert (both[0] == both[1]) == same
-    assert both.to_list() == [email.mailbox(one), email.mailbox(other), None, "plain@example.org"]
+    assert both.to_list() == [emails.mailbox(one), emails.mailbox(other), None, "plain@example.org"]
 
 
 def test_mail_servers_get_an_address_as_it_was_typed_but_for_its_domain() -> None:
-    assert email.in_ascii("O.Two@heßen.example") == "O.Two@xn--heen-wna.example"
-    assert email.in_ascii("O.Two@Example.org") == "O.Two@Example.org"
+    assert emails.in_ascii("O.Two@heßen.example") == "O.Two@xn--heen-wna.example"
+    assert emails.in_ascii("O.Two@Example.org") == "O.Two@Example.org"
 
 
 def accepted(address: str) -> bool:
@@ -57,7 +57,7 @@ def accepted(address: str) -> bool:
 @settings(max_examples=500, deadline=None)
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(address: str) -> None:
-    if email.plain(pl.Series([address])).item():
+    if emails.plain(pl.Series([address])).item():
         assert accepted(address)
         assert text.clean(pl.Series([address])).item() == address
         assert len(address) <= 254
@@ -66,7 +66,7 @@ def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(a
 @settings(max_examples=150, deadline=None)
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_an_address_has_a_fault_exactly_if_the_library_does_not_accept_it(address: str) -> None:
-    assert (email.faults(pl.Series([address])) == {}) == accepted(address)
+    assert (emails.faults(pl.Series([address])) == {}) == accepted(address)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_an_address_has_a_fault_exactly_if_the_library_does_not_accept_it(addres
     ["ann@agency.example", "a.b+c@x-y.example.org", "o'neil@a1.co", "a@b.museum", "1@2.de", "ann@police.local"],
 )
 def test_common_addresses_are_settled_at_one_look(address: str) -> None:
-    assert email.plain(pl.Series([address])).item()
+    assert emails.plain(pl.Series([address])).item()
 
 
 def test_long_parts_are_measured() -> None:
@@ -84,7 +84,7 @@ def test_long_parts_are_measured() -> None:
         f"{'a' * 60}@{'.'.join(['b' * 60] * 4)}.example",
         "a" * 70,
     ]
-    assert email.plain(pl.Series(long)).to_list() == [True, False, False, False]
+    assert emails.plain(pl.Series(long)).to_list() == [True, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_long_parts_are_measured() -> None:
     ],
 )
 def test_a_fault_is_said_in_words(address: str, sentence: str) -> None:
-    assert email.faults(pl.Series(["bo@agency.example", address])) == {address: sentence}
+    assert emails.faults(pl.Series(["bo@agency.example", address])) == {address: sentence}
 
 
 @pytest.mark.parametrize(
     "address", ['"ann"@a.example', "ann(x)@a.example", "ann@[127.0.0.1]", "änn@a.example", "ann@a..example"]
 )
 def test_no_quoted_part_comment_literal_or_foreign_letters_before_the_at(address: str) -> None:
-    assert email.fault_of(address)
+    assert emails.fault_of(address)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musterbook.core.folding import folded, folded_all
+from musterbook.core.values.search_keys import folded, folded_all
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import problems
-from musterbook.core.budget import Limits
-from musterbook.core.columns import COLUMNS, REQUIRED
-from musterbook.core.example import example
-from musterbook.core.intake import ReadOptions, read
-from musterbook.core.problems import CATALOGUE, About
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import COLUMNS, REQUIRED
+from musterbook.core.domain.problems import CATALOGUE, About
+from musterbook.core.domain.table import Table
+from musterbook.core.reading.budget import Limits
+from musterbook.core.reading.intake import ReadOptions, read
+from musterbook.core.reporting.example_file import example
 
 REQUIRED_NAMES = [column.heading for column in REQUIRED]
 HEADER = ",".join(REQUIRED_NAMES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from musterbook.core.intake import ReadOptions, read
+from musterbook.core.reading.intake import ReadOptions, read
 from tests.attacks import bombs
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from musterbook.core import problems
-from musterbook.core.grid import BLANKS
-from musterbook.core.intake import read
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.table import Table
+from musterbook.core.reading.grid import BLANKS
+from musterbook.core.reading.intake import read
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "csv"
 BY_THE_SPECIFICATION = {

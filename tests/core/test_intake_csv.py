@@ -8,16 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import csvexact, csvquick
-from musterbook.core.csvexact import BrokenQuote
-from musterbook.core.intake import ReadOptions, read
+from musterbook.core.reading.csv import exact as exact_reader
+from musterbook.core.reading.csv import fast
+from musterbook.core.reading.csv.exact import BrokenQuote
+from musterbook.core.reading.intake import ReadOptions, read
 
 HEADER = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
 ROW = "1,a@agency.example,7,Ann,Lee,Active,alee,Officer"
 
 
 def records(text: str, delimiter: str = ",") -> list[list[str]]:
-    return [cells for _, cells in csvexact.records(text.encode(), delimiter)]
+    return [cells for _, cells in exact_reader.records(text.encode(), delimiter)]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_nul_byte_refuses_the_file_and_names_its_row() -> None:
 
 
 def quick(text: str, delimiter: str = ",") -> list[list[str]] | None:
-    frame = csvquick.rows(text.encode(), delimiter, records(text, delimiter)[0])
+    frame = fast.rows(text.encode(), delimiter, records(text, delimiter)[0])
     return None if frame is None else [list(row) for row in frame.iter_rows()]
 
 
@@ -170,7 +171,7 @@ def test_the_quick_reader_agrees_with_the_exact_one_on_all_that_it_takes(
     try:
         exact = records(text)
     except BrokenQuote:
-        assert csvquick.rows(text.encode(), ",", ["k", "l"]) is None
+        assert fast.rows(text.encode(), ",", ["k", "l"]) is None
         return
     taken = quick(text)
     assert taken is None or taken == exact[1:]

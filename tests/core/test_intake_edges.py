@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from musterbook.core.headings import normal
-from musterbook.core.intake import ReadOptions, read
+from musterbook.core.reading.headings import normal
+from musterbook.core.reading.intake import ReadOptions, read
 from tests.core.test_intake_workbook import (
     NAMES,
     PACKAGE,

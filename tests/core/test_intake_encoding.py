@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import encoding
-from musterbook.core.intake import ReadOptions, read
+from musterbook.core.reading.csv import encoding
+from musterbook.core.reading.intake import ReadOptions, read
 
 HEADER = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
 NAMES = ["Björn", "Chloé", "García-López", "Muñoz", "Jürgen", "Søren", "François", "Ann"]

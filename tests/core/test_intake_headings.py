@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musterbook.core.columns import BY_HEADING, COLUMNS, REQUIRED
-from musterbook.core.headings import distance, joined, normal, place, resolve
+from musterbook.core.domain.columns import BY_HEADING, COLUMNS, REQUIRED
+from musterbook.core.reading.headings import distance, joined, normal, place, resolve
 
 NAMES = [column.heading for column in REQUIRED]
 

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from musterbook.core.intake import read
+from musterbook.core.reading.intake import read
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 

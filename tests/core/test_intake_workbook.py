@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import archive, problems
-from musterbook.core.budget import Limits
-from musterbook.core.columns import REQUIRED
-from musterbook.core.intake import ReadOptions, read
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.table import Table
+from musterbook.core.reading.budget import Limits
+from musterbook.core.reading.intake import ReadOptions, read
+from musterbook.core.reading.workbook import archive
 
 NAMES = [column.heading for column in REQUIRED]
 ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]

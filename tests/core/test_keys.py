@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core.keys import fold, key, keys
+from musterbook.core.values.keys import fold, key, keys
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 

@@ -6,12 +6,12 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musterbook.core import problems
-from musterbook.core.columns import COLUMNS, REQUIRED
-from musterbook.core.intake import read
-from musterbook.core.mending import joined, mend
-from musterbook.core.results import errors_file
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import COLUMNS, REQUIRED
+from musterbook.core.domain.table import Table
+from musterbook.core.reading.corrections import joined, mend
+from musterbook.core.reading.intake import read
+from musterbook.core.reporting.results_file import errors_file
 from tests.core.test_results import outcomes
 
 HEADER = [*(column.heading for column in REQUIRED), "Shoe size"]

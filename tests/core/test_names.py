@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from musterbook.core import names
-from musterbook.core.vocabulary import Rank, Role
+from musterbook.core.domain.vocabulary import Rank, Role
+from musterbook.core.values import names
 
 
 def test_a_ranks_name_goes_before_anothers_abbreviation_and_the_first_before_the_second() -> None:

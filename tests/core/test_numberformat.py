@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musterbook.core.numberformat import format_of, general, is_date, number
+from musterbook.core.reading.workbook.number_format import format_of, general, is_date, number
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import phone
+from musterbook.core.values import phones
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
@@ -45,13 +45,13 @@ def as_written(full: str, code: int, chance: Random) -> str:
 def agree(values: list[str], country: str) -> None:
     """What is settled at one look is what each number is read as alone; and all of them are."""
     written = pl.Series(values)
-    read = [phone.number(value, country) for value in values]
-    quickly = phone.quick(written, country).to_list()
+    read = [phones.number(value, country) for value in values]
+    quickly = phones.quick(written, country).to_list()
     settled = [
         (value, quick, one) for value, quick, one in zip(values, quickly, read, strict=True) if quick is not None
     ]
     assert [(value, quick) for value, quick, _ in settled] == [(value, one) for value, _, one in settled]
-    assert phone.numbers(written, country).to_list() == read
+    assert phones.numbers(written, country).to_list() == read
 
 
 @pytest.mark.parametrize("country", ["", "US", "DE", "IT", "RU", "BR", "AX"])
@@ -96,7 +96,7 @@ def test_whatever_is_written_is_read_alike_at_one_look_and_alone(values: list[st
     ],
 )
 def test_common_numbers_are_settled_at_one_look(values: list[str], country: str) -> None:
-    assert phone.quick(pl.Series(values), country).null_count() == 0
+    assert phones.quick(pl.Series(values), country).null_count() == 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_common_numbers_are_settled_at_one_look(values: list[str], country: str)
     ],
 )
 def test_c8_how_a_number_is_read(value: str, country: str, stored: str | None) -> None:
-    assert phone.numbers(pl.Series([value]), country).to_list() == [stored]
+    assert phones.numbers(pl.Series([value]), country).to_list() == [stored]
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_c8_how_a_number_is_read(value: str, country: str, stored: str | None) -
     ],
 )
 def test_why_it_is_no_number_is_said_in_words(value: str, sentence: str) -> None:
-    assert phone.reason(value) == sentence
+    assert phones.reason(value) == sentence

@@ -6,13 +6,15 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from musterbook.core import budget, intake, plan, problems
-from musterbook.core.columns import REQUIRED
-from musterbook.core.policy import Mode, Policy
-from musterbook.core.problems import Problem
-from musterbook.core.snapshot import Snapshot
-from musterbook.core.table import Table
-from musterbook.core.vocabulary import Rank
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.snapshot import Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Rank
+from musterbook.core.planning import plan
+from musterbook.core.reading import budget, intake
 from tests.core.cast import (
     ADA,
     BEN,

@@ -7,12 +7,12 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import problems
-from musterbook.core.columns import REQUIRED
-from musterbook.core.grid import BLANKS
-from musterbook.core.intake import read
-from musterbook.core.results import errors_file, results_file
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.table import Table
+from musterbook.core.reading.grid import BLANKS
+from musterbook.core.reading.intake import read
+from musterbook.core.reporting.results_file import errors_file, results_file
 
 HEADER = [column.heading for column in REQUIRED]
 ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musterbook.core import circles
+from musterbook.core.planning import cycles
 from tests.core.cast import (
     ADA,
     BEN,
@@ -249,7 +249,7 @@ def _graphs(draw: st.DrawFn) -> tuple[list[int | None], list[int | None]]:
 @given(_graphs())
 def test_circles_are_broken_as_by_the_plainest_search(graphs: tuple[list[int | None], list[int | None]]) -> None:
     stored, asked = graphs
-    found = circles.broken(pl.Series(stored, dtype=pl.Int64), pl.Series(asked, dtype=pl.Int64))
+    found = cycles.broken(pl.Series(stored, dtype=pl.Int64), pl.Series(asked, dtype=pl.Int64))
     back, around = _plainly_broken(stored, asked)
     assert (set(found.back), set(found.around)) == (back, around)
     assert len(found.back) == len(back)
@@ -260,7 +260,7 @@ def test_a_line_turned_upside_down_with_one_mistake_is_found_in_one_search() -> 
     size = 3000
     stored = pl.Series([*range(1, size), None], dtype=pl.Int64)
     asked = pl.Series([1, *range(size - 1)], dtype=pl.Int64)
-    found = circles.broken(stored, asked)
+    found = cycles.broken(stored, asked)
     assert set(found.back) == set(range(1, size)) and set(found.around) == set(range(size))
 
 

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from musterbook.core import plan, problems
-from musterbook.core.plan import Plan
-from musterbook.core.policy import DeactivationLimit, Mode, Policy
-from musterbook.core.problems import Problem
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.policy import DeactivationLimit, Mode, Policy
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import Table
+from musterbook.core.planning import plan
+from musterbook.core.planning.plan import Plan
 from tests.core.cast import (
     ADA,
     BEN,

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import text
+from musterbook.core.values import text
 
 LETTERS = st.text(st.sampled_from("ab'=+-@\"é\u0301\u0338\u200b\u00a0 \t\n\u2028\u212b\ufb01<"), max_size=8)
 TEXTS = LETTERS | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

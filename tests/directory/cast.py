@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from musterbook.core.columns import COLUMNS
-from musterbook.core.keys import fold
-from musterbook.directory import imports, models, trail
-from musterbook.directory.imports import Done, Options, Upload
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.values.keys import fold
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import file_import
+from musterbook.directory.imports.file_import import Done, Options, Upload
 
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
 HEADINGS = [column.heading for column in COLUMNS]
@@ -65,7 +67,7 @@ def run(
     """One import of the rows, or of a file's bytes."""
     content = rows if isinstance(rows, bytes) else file(rows)
     usual: dict[str, Any] = {"at": NOW, "through": "cli"}
-    return imports.run(made, Upload(content, "users.csv"), options or Options(), **(usual | more))
+    return file_import.run(made, Upload(content, "users.csv"), options or Options(), **(usual | more))
 
 
 def applied(

@@ -16,10 +16,12 @@ import django
 django.setup()
 
 from musterbook import jobs
-from musterbook.core.policy import Mode
-from musterbook.directory import carrying_out, imports, models, progressing, queue, trail
-from musterbook.directory.imports import Failed, Options, Upload
-from musterbook.directory.trail import Act
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import file_import, heartbeats, queue, runner
+from musterbook.directory.imports.file_import import Failed, Options, Upload
 from tests.directory import cast
 
 
@@ -46,7 +48,7 @@ def main(command: str, *arguments: str) -> None:
     elif command == "submit":
         _submit(agency, *arguments[1:])
     elif command == "look":
-        imports.settle_dead(agency)
+        file_import.settle_dead(agency)
         print(trail.verify(agency).wrong or "whole")
 
 
@@ -66,17 +68,17 @@ def _submit(agency: models.Agency, file: str, mode: str = "update", key: str = "
 
 
 def _work(times: int) -> None:
-    usual = carrying_out.Attempt.watched
+    usual = runner.Attempt.watched
 
-    def watched(attempt: carrying_out.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
+    def watched(attempt: runner.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
         progress(stage, done, total)
         usual(attempt, stage, done, total)
 
-    carrying_out.Attempt.watched = watched  # type: ignore[method-assign, assignment]
-    progressing.LASTS = float(os.environ.get("SILENCE", progressing.LASTS))
+    runner.Attempt.watched = watched  # type: ignore[method-assign, assignment]
+    heartbeats.LASTS = float(os.environ.get("SILENCE", heartbeats.LASTS))
     name = jobs.name()
     while times:
-        progressing.give(progressing.Sign(name))
+        heartbeats.give(heartbeats.Sign(name))
         times -= queue.carry_out_next(name, jobs.now)
         time.sleep(0.02)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from musterbook.directory import agency_file
+from musterbook.directory.agency import agency_file
 
 HEAD = 'slug = "springfield"\nname = "Springfield"\n'
 

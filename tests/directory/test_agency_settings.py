@@ -10,13 +10,15 @@ import pytest
 
 from musterbook import secrecy
 from musterbook.accounts import mails, registration
-from musterbook.core.policy import Operator
-from musterbook.directory import agencies, agency_file, agency_settings, agency_sign_on, models, queries
-from musterbook.directory.agency_settings import Overtaken
-from musterbook.directory.agency_sign_on import UnknownProvider
-from musterbook.directory.imports import Options
-from musterbook.directory.trail import Act
-from musterbook.directory.vocabularies import NotAllowed, Unfit
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models
+from musterbook.directory.agency import agencies, agency_file, agency_settings, sign_on
+from musterbook.directory.agency.agency_settings import Overtaken
+from musterbook.directory.agency.sign_on import UnknownProvider
+from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports.file_import import Options
 from tests.accounts.conftest import GOOD
 from tests.directory.cast import NOW, agency, applied, person, user, whole
 
@@ -38,7 +40,7 @@ def made() -> models.Agency:
 
 
 def by(made: models.Agency, number: int = 1) -> Operator:
-    return queries.operator(made, f"E-{number}")
+    return snapshot_queries.operator(made, f"E-{number}")
 
 
 def told(made: models.Agency) -> list[dict[str, Any]]:
@@ -184,33 +186,33 @@ def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> No
 
 
 def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_nowhere_told(made: models.Agency) -> None:
-    agency_sign_on.add(made, OIDC, ACT, by(made))
-    provider = agency_sign_on.find(made, "county")
-    agency_sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), ACT, by(made))
-    assert secrecy.unseal(agency_sign_on.find(made, "county")["secret"]) == "hush"
-    assert agency_sign_on.mark(provider) != mark(made)
-    agency_sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), ACT, by(made))
-    assert secrecy.unseal(agency_sign_on.find(made, "county")["secret"]) == "quiet"
-    agency_sign_on.remove(made, "county", mark(made), ACT, by(made))
+    sign_on.add(made, OIDC, ACT, by(made))
+    provider = sign_on.find(made, "county")
+    sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), ACT, by(made))
+    assert secrecy.unseal(sign_on.find(made, "county")["secret"]) == "hush"
+    assert sign_on.mark(provider) != mark(made)
+    sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), ACT, by(made))
+    assert secrecy.unseal(sign_on.find(made, "county")["secret"]) == "quiet"
+    sign_on.remove(made, "county", mark(made), ACT, by(made))
     assert models.Agency.objects.get().sign_on == []
     assert [list(changes) for changes in told(made)] == [["sign_on county"]] * 4
     assert not any(secret in str(told(made)) for secret in ("hush", "quiet"))
 
 
 def mark(made: models.Agency) -> str:
-    return agency_sign_on.mark(agency_sign_on.find(made, "county"))
+    return sign_on.mark(sign_on.find(made, "county"))
 
 
 def test_a_provider_stands_beside_others(made: models.Agency) -> None:
     for slug in ("county", "state"):
-        agency_sign_on.add(made, OIDC | {"slug": slug}, ACT, by(made))
-    agency_sign_on.change(made, OIDC | {"name": "The County"}, mark(made), ACT, by(made))
+        sign_on.add(made, OIDC | {"slug": slug}, ACT, by(made))
+    sign_on.change(made, OIDC | {"name": "The County"}, mark(made), ACT, by(made))
     assert [one["name"] for one in made.sign_on] == ["The County", "County"]
-    assert agency_sign_on.find(made, "state")["slug"] == "state"
-    agency_sign_on.remove(made, "county", mark(made), ACT, by(made))
-    assert agency_sign_on.find(made, "state")["name"] == "County" and len(made.sign_on) == 1
+    assert sign_on.find(made, "state")["slug"] == "state"
+    sign_on.remove(made, "county", mark(made), ACT, by(made))
+    assert sign_on.find(made, "state")["name"] == "County" and len(made.sign_on) == 1
     with pytest.raises(Unfit, match="There is a provider of that short name"):
-        agency_sign_on.add(made, OIDC | {"slug": "state"}, ACT, by(made))
+        sign_on.add(made, OIDC | {"slug": "state"}, ACT, by(made))
 
 
 @pytest.mark.parametrize(
@@ -226,31 +228,31 @@ def test_a_provider_that_cannot_be_is_refused(
     made: models.Agency, cells: dict[str, Any], field: str, sentence: str
 ) -> None:
     with pytest.raises(Unfit, match=sentence) as unfit:
-        agency_sign_on.add(made, OIDC | cells, ACT, by(made))
+        sign_on.add(made, OIDC | cells, ACT, by(made))
     assert unfit.value.field == field and told(made) == []
 
 
 def test_a_provider_that_somebody_has_changed_or_removed_meanwhile_is_not_changed(made: models.Agency) -> None:
-    agency_sign_on.add(made, OIDC, ACT, by(made))
+    sign_on.add(made, OIDC, ACT, by(made))
     seen = mark(made)
-    agency_sign_on.change(made, OIDC | {"client_secret": "quiet"}, seen, ACT, by(made))
-    with pytest.raises(agency_sign_on.Overtaken):
-        agency_sign_on.change(made, OIDC | {"name": "Other"}, seen, ACT, by(made))
-    with pytest.raises(agency_sign_on.Overtaken):
-        agency_sign_on.remove(made, "county", seen, ACT, by(made))
-    agency_sign_on.remove(made, "county", mark(made), ACT, by(made))
+    sign_on.change(made, OIDC | {"client_secret": "quiet"}, seen, ACT, by(made))
+    with pytest.raises(sign_on.Overtaken):
+        sign_on.change(made, OIDC | {"name": "Other"}, seen, ACT, by(made))
+    with pytest.raises(sign_on.Overtaken):
+        sign_on.remove(made, "county", seen, ACT, by(made))
+    sign_on.remove(made, "county", mark(made), ACT, by(made))
     with pytest.raises(UnknownProvider):
-        agency_sign_on.remove(made, "county", seen, ACT, by(made))
+        sign_on.remove(made, "county", seen, ACT, by(made))
     assert len(told(made)) == 3
 
 
 def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybody(made: models.Agency) -> None:
-    agency_sign_on.add(made, OIDC, ACT, by(made))
+    sign_on.add(made, OIDC, ACT, by(made))
     mine = OIDC | {"server": "https://mine.example"}
     acts: list[Callable[[], None]] = [
-        partial(agency_sign_on.add, made, mine | {"slug": "mine"}, ACT, by(made, 5)),
-        partial(agency_sign_on.change, made, mine, mark(made), ACT, by(made, 5)),
-        partial(agency_sign_on.remove, made, "county", mark(made), ACT, by(made, 5)),
+        partial(sign_on.add, made, mine | {"slug": "mine"}, ACT, by(made, 5)),
+        partial(sign_on.change, made, mine, mark(made), ACT, by(made, 5)),
+        partial(sign_on.remove, made, "county", mark(made), ACT, by(made, 5)),
     ]
     for act in acts:
         with pytest.raises(NotAllowed):

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import changes
-from musterbook.core.policy import Mode
-from musterbook.directory import export, frames, models, queries, undo
-from musterbook.directory.imports import Done, Failed, Options
+from musterbook.core.domain.policy import Mode
+from musterbook.core.planning import changes
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import undo
+from musterbook.directory.imports.file_import import Done, Failed, Options
+from musterbook.directory.storage import frames
+from musterbook.directory.users import export
 from tests.directory.cast import (
     NOW,
     Row,
@@ -35,8 +39,8 @@ AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "loca
 
 def texts(made: models.Agency) -> dict[str, Row]:
     """Everybody as the trail words them, by external id."""
-    users = export._with_supervisors(queries.everybody(made)).with_columns(supervisor_external_id=pl.lit(""))
-    told = users.select("external_id", *changes.texts(queries.vocabulary(made))).drop("supervisor_external_id")
+    users = export._with_supervisors(snapshot_queries.everybody(made)).with_columns(supervisor_external_id=pl.lit(""))
+    told = users.select("external_id", *changes.texts(snapshot_queries.vocabulary(made))).drop("supervisor_external_id")
     return {row["external_id"]: row for row in told.to_dicts()}
 
 
@@ -56,7 +60,7 @@ def told_by_events(done: Done, before: dict[str, Row]) -> dict[str, Row]:
 def assert_written(done: Done, made: models.Agency) -> None:
     """What the plan's frames say stands in the tables."""
     assert done.plan
-    stored = queries.everybody(made)
+    stored = snapshot_queries.everybody(made)
     for frame in (done.plan.added, done.plan.updated):
         if frame.width:
             both = frame.select("external_id", *AS_TEXT, "active", "role_id", "rank_id", "group_id")
@@ -131,7 +135,7 @@ def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(
 def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"shelbyville-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
-    before = {row["id"]: row for row in queries.everybody(made).to_dicts()}
+    before = {row["id"]: row for row in snapshot_queries.everybody(made).to_dicts()}
     done = run(made, second, Options(mode=mode))
     assume(done.record.state == "applied")
     back = undo.run(done.record, at=NOW, through="cli").record
@@ -139,7 +143,7 @@ def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], 
     # What an added user has taken they keep, for nobody is deleted: it cannot go back.
     assert {*found.values_list("code", flat=True)} <= {"taken"}
     assume(not found.exists())
-    after = {row["id"]: row for row in queries.everybody(made).to_dicts()}
+    after = {row["id"]: row for row in snapshot_queries.everybody(made).to_dicts()}
     assert {number: after[number] for number in before} == before
     assert not any(row["active"] for number, row in after.items() if number not in before)
 
@@ -276,7 +280,7 @@ def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> No
     ])  # fmt: skip
     codes = models.ImportProblem.objects.filter(of=found.record).order_by("row").values_list("code", flat=True)
     assert list(codes) == ["unknown-role", "unknown-rank", "unknown-group", "unknown-supervisor"]
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         run(made, people(5), by="E-boss")
 
 
@@ -298,8 +302,8 @@ def test_the_last_administrator_of_another_agency_does_not_count() -> None:
 def test_what_comes_in_many_parts_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     applied(made, people(*range(9)))
-    at_once = queries.everybody(made)
+    at_once = snapshot_queries.everybody(made)
     monkeypatch.setattr(frames, "_PART_BYTES", 100)
     monkeypatch.setattr(frames, "_READ_AT_ONCE", 2)
     assert at_once.height == 9
-    assert queries.everybody(made).equals(at_once)
+    assert snapshot_queries.everybody(made).equals(at_once)

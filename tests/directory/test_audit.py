@@ -9,12 +9,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from musterbook.core.policy import Mode
-from musterbook.directory import audit, audit_files, models, trail
-from musterbook.directory.audit import UnknownPlace
-from musterbook.directory.audit_filters import Wanted
-from musterbook.directory.imports import Options
-from musterbook.directory.trail import Act
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import browse, export, trail
+from musterbook.directory.audit.browse import UnknownPlace
+from musterbook.directory.audit.filters import Wanted
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, user
 
 pytestmark = pytest.mark.django_db
@@ -22,14 +23,14 @@ pytestmark = pytest.mark.django_db
 
 def told(made: models.Agency, wanted: Wanted) -> list[tuple[str, str]]:
     """Kind and subject of all events that are wanted, the newest first: by pages, back again, and as a whole."""
-    pages = [audit.page(made, wanted)]
+    pages = [browse.page(made, wanted)]
     while pages[-1].older:
-        pages.append(audit.page(made, wanted, pages[-1].older))
+        pages.append(browse.page(made, wanted, pages[-1].older))
     assert pages[0].newer == ""
     for earlier, later in pairwise(pages):
-        assert audit.page(made, wanted, later.newer).events == earlier.events
+        assert browse.page(made, wanted, later.newer).events == earlier.events
     events = [event for page in pages for event in page.events]
-    whole = [number for part in audit_files.events(made, wanted) for number in part["id"]]
+    whole = [number for part in export.events(made, wanted) for number in part["id"]]
     assert [event.id for event in events] == whole[::-1]
     return [(event.kind, event.subject_external_id) for event in events]
 
@@ -104,10 +105,10 @@ def test_a_filter_lets_through_what_it_names(name: str) -> None:
 
 def test_pages_do_not_shift_while_events_are_added() -> None:
     made = springfield()
-    second = audit.page(made, Wanted(), audit.page(made, Wanted()).older)
-    place = audit.page(made, Wanted()).older
+    second = browse.page(made, Wanted(), browse.page(made, Wanted()).older)
+    place = browse.page(made, Wanted()).older
     trail.tell(made, Act(NOW + timedelta(days=1), "E-1", "page"), "user.signed-in", user(made, 1))
-    assert audit.page(made, Wanted(), place).events == second.events
+    assert browse.page(made, Wanted(), place).events == second.events
 
 
 @pytest.mark.usefixtures("as_owner")
@@ -129,12 +130,12 @@ def test_events_of_two_agencies_that_were_written_at_once_stay_apart() -> None:
 )
 def test_a_place_that_is_none_is_refused(place: str) -> None:
     with pytest.raises(UnknownPlace):
-        audit.page(springfield(), Wanted(), place)
+        browse.page(springfield(), Wanted(), place)
 
 
 def test_an_event_says_who_and_whom_by_name() -> None:
     made = springfield()
-    (event,) = audit.page(made, Wanted(kinds=("user.updated",))).events
+    (event,) = browse.page(made, Wanted(kinds=("user.updated",))).events
     assert (event.actor, event.actor_name) == ("E-1", "First 1 Last 1")
     assert (event.subject, event.subject_external_id, event.subject_name) == (user(made, 2).pk, "E-2", "First 2 New")
     assert (event.through, event.row, event.number) == ("page", 2, models.Import.objects.latest("pk").number)
@@ -147,7 +148,7 @@ def test_a_page_takes_few_queries() -> None:
         applied(made, [person(1, ROLE="Chief", LAST_NAME=f"N{number}"), person(2, LAST_NAME=f"N{number}")])
     for wanted in (Wanted(), Wanted(kinds=("user.added", "user.updated")), Wanted(subjects=(user(made, 1).pk,))):
         with CaptureQueriesContext(connection) as queries:
-            assert len(audit.page(made, wanted).events) == 50
+            assert len(browse.page(made, wanted).events) == 50
         assert len(queries) <= 5
 
 
@@ -158,7 +159,7 @@ def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, batch: int,
         trail.tell(made, Act(NOW - timedelta(days=1), "", "cli"), "agency.changed")
     whole = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
     for name, value in (("_PART", 3), ("_BATCH", batch), ("_FEW", 2)):
-        monkeypatch.setattr(audit_files, name, value)
+        monkeypatch.setattr(export, name, value)
     again = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
     assert again == whole
 
@@ -166,10 +167,10 @@ def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, batch: int,
 def test_csv_is_guarded_and_has_its_headings_where_nothing_matches() -> None:
     made = agency()
     applied(made, [person(1, EXTERNAL_ID="=1+1")])
-    csv = b"".join(audit_files.parts(made, Wanted(), "csv")).decode("utf-8-sig")
+    csv = b"".join(export.parts(made, Wanted(), "csv")).decode("utf-8-sig")
     assert ",'=1+1," in csv
-    nothing = b"".join(audit_files.parts(made, Wanted(actors=()), "csv")).decode("utf-8-sig")
-    assert nothing == ",".join(audit_files.HEADINGS) + "\r\n"
+    nothing = b"".join(export.parts(made, Wanted(actors=()), "csv")).decode("utf-8-sig")
+    assert nothing == ",".join(export.HEADINGS) + "\r\n"
 
 
 def test_who_was_deactivated_by_an_import_is_found_by_the_kind() -> None:

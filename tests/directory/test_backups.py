@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from musterbook.directory import backups, frames, installation
-from musterbook.directory.backups import CannotBackUp, CannotRestore
+from musterbook.directory.installation import backups, migration
+from musterbook.directory.installation.backups import CannotBackUp, CannotRestore
+from musterbook.directory.storage import frames
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ def test_a_backup_of_the_other_kind_of_database_is_refused(tmp_path: Path) -> No
 
 
 def test_a_backup_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
-    path = packed(tmp_path, here(), [*installation.wanted(), "directory.9999_later"])
+    path = packed(tmp_path, here(), [*migration.wanted(), "directory.9999_later"])
     with pytest.raises(CannotRestore, match=r"newer Musterbook \(9.9\)"):
         backups.restore(path)
     assert not (tmp_path.parent / "outside").exists()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from musterbook.directory.beside import Beside, ahead
+from musterbook.directory.storage.background import Beside, ahead
 
 
 def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:

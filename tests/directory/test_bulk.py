@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
-from musterbook.directory import bulk, imports, kept_files, models, plan_pages, queries, queue, selection, undo
-from musterbook.directory.bulk import Change
-from musterbook.directory.carrying_out import NotPermitted
-from musterbook.directory.filters import Wanted
-from musterbook.directory.imports import Options
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import bulk, file_import, plan_pages, queue, selection, undo
+from musterbook.directory.imports.bulk import Change
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.storage import import_files
+from musterbook.directory.users.filters import Wanted
 from tests.directory.cast import NOW, agency, applied, everything, mails, people, person, register, run, user, whole
 
 pytestmark = pytest.mark.django_db
@@ -111,9 +114,9 @@ def test_deactivated_users_lose_access_and_reactivated_ones_are_invited(made: mo
     record = done(made, Change("deactivate"), 3, 4, 6)
     assert (record.counts["updated"], record.counts["unchanged"]) == (2, 1)
     assert user(made, 3).access_ended_at == user(made, 4).access_ended_at is not None
-    assert [kind for kind, _ in mails(imports.Done(record, None))] == ["deactivated"]
+    assert [kind for kind, _ in mails(file_import.Done(record, None))] == ["deactivated"]
     back = done(made, Change("reactivate"), 3, 4)
-    assert mails(imports.Done(back, None)) == [
+    assert mails(file_import.Done(back, None)) == [
         ("invitation", "user4@agency.example"), ("reactivated", "user3@agency.example"),
     ]  # fmt: skip
 
@@ -127,7 +130,7 @@ def test_an_invitation_goes_to_those_who_can_register_and_the_others_are_named(m
     ]  # fmt: skip
     assert wrong(preview) == [("E-1", "has-registered"), ("E-6", "inactive-user")]
     record = done(made, Change("invite"), 1, 3, 4, 6)
-    assert mails(imports.Done(record, None)) == [(("invitation"), f"user{n}@agency.example") for n in (3, 4)]
+    assert mails(file_import.Done(record, None)) == [(("invitation"), f"user{n}@agency.example") for n in (3, 4)]
     assert kinds(record) == [("user.invitation-asked", "E-3"), ("user.invitation-asked", "E-4")]
     whole(made)
 
@@ -135,7 +138,7 @@ def test_an_invitation_goes_to_those_who_can_register_and_the_others_are_named(m
 def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
     register(made, 3)
     record = done(made, Change("reset"), 3, 4)
-    assert mails(imports.Done(record, None)) == [("reset", "user3@agency.example")]
+    assert mails(file_import.Done(record, None)) == [("reset", "user3@agency.example")]
     assert wrong(record) == [("E-4", "not-registered")]
     assert kinds(record) == [("user.reset-asked", "E-3")]
 
@@ -146,7 +149,7 @@ def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_th
     assert wrong(seen(made, Change("role", "Admin"), 3, act=inspector)) == [("E-3", "above-your-role")]
     assert wrong(seen(made, Change("reset"), 1, 2, act=inspector)) == [("E-1", "above-your-role")]
     assert wrong(seen(made, Change("deactivate"), 2, 3, act=inspector)) == [("E-2", "own-account")]
-    operator = queries.operator(made, "E-2")
+    operator = snapshot_queries.operator(made, "E-2")
     assert [value for value, _ in bulk.choices(made, "role", operator)] == ["Inspector", "Officer"]
     assert [value for value, _ in bulk.choices(made, "role", None)] == ["Admin", "Chief", "Inspector", "Officer"]
     assert bulk.choices(made, "rank", operator)[-1] == ("", "No rank")
@@ -251,10 +254,10 @@ def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) ->
 
 
 def test_it_is_taken_back_as_an_import_is(made: models.Agency) -> None:
-    before = queries.everybody(made).drop("registered").to_dicts()
+    before = snapshot_queries.everybody(made).drop("registered").to_dicts()
     record = done(made, Change("rank", "Captain"), 3, 4)
     assert undo.run(record, at=BOSS.at, through="cli").record.state == "applied"
-    assert queries.everybody(made).drop("registered").to_dicts() == before
+    assert snapshot_queries.everybody(made).drop("registered").to_dicts() == before
     with pytest.raises(undo.NotApplied):
         undo.run(done(made, Change("invite"), 3), at=BOSS.at, through="cli")
 
@@ -262,13 +265,13 @@ def test_it_is_taken_back_as_an_import_is(made: models.Agency) -> None:
 def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agency) -> None:
     file = run(made, [person(9)], Options(preview=True)).record
     assert bulk.change_of(file) is None and bulk.to_agree(file) is None
-    with pytest.raises(imports.NotShown):
+    with pytest.raises(file_import.NotShown):
         queue.submit_bulk_apply(made, file.number, act=BOSS)
     preview = seen(made, Change("invite"), 3)
-    with pytest.raises(kept_files.FileGone):
+    with pytest.raises(import_files.FileGone):
         queue.submit_apply(made, preview.number, act=BOSS)
-    with pytest.raises(kept_files.FileGone):
-        imports.apply_previewed(made, preview.number, at=BOSS.at, through="cli")
+    with pytest.raises(import_files.FileGone):
+        file_import.apply_previewed(made, preview.number, at=BOSS.at, through="cli")
 
 
 def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.Agency) -> None:
@@ -279,7 +282,7 @@ def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.A
     assert preview.state == "failed" and "not kept" in preview.message
     again = seen(made, Change("invite"), 3)
     selection.let_go(again.number)
-    with pytest.raises(kept_files.FileGone):
+    with pytest.raises(import_files.FileGone):
         queue.submit_bulk_apply(made, again.number, act=BOSS)
 
 
@@ -303,7 +306,7 @@ def test_users_of_another_agency_are_not_acted_on(made: models.Agency) -> None:
     record = queue.submit_bulk(made, [*ids(other, 3), *ids(made, 3)], Change("invite"), act=BOSS, preview=True)
     work()
     queue.submit_bulk_apply(made, record.number, act=BOSS)
-    with pytest.raises(imports.UnknownImport):
+    with pytest.raises(file_import.UnknownImport):
         queue.submit_bulk_apply(other, record.number, act=BOSS)
     work()
     assert everything(other) == before

@@ -15,8 +15,11 @@ from pytest_django import Settings
 
 from musterbook import databases, log_lines, mailserver
 from musterbook.cli import installation as commands
-from musterbook.directory import doctor, frames, installation, models, progressing
-from musterbook.directory.progressing import Sign
+from musterbook.directory import models
+from musterbook.directory.imports import heartbeats
+from musterbook.directory.imports.heartbeats import Sign
+from musterbook.directory.installation import doctor, migration
+from musterbook.directory.storage import frames
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -78,11 +81,11 @@ def test_a_database_out_of_reach_is_found_and_nothing_further_asked_of_it(monkey
 
 
 def test_a_database_that_is_behind_or_ahead_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = installation.wanted()
-    monkeypatch.setattr(installation, "wanted", lambda: [*known, "directory.9999_next"])
+    known = migration.wanted()
+    monkeypatch.setattr(migration, "wanted", lambda: [*known, "directory.9999_next"])
     assert remedies() == ({"tables": "Run: muster migrate"} if frames.on_postgres() else {})
     assert [*doctor.findings()][-1].about == "tables"
-    monkeypatch.setattr(installation, "wanted", lambda: known[:-1])
+    monkeypatch.setattr(migration, "wanted", lambda: known[:-1])
     assert remedies() == {"tables": "Install the newer version again."}
 
 
@@ -103,7 +106,7 @@ def test_imports_that_wait_for_no_worker_are_found() -> None:
         number="01WAITS", agency=agency, mode="update", state="waiting", through="page", started_at=NOW
     )
     assert remedies() == {"imports": "Run `muster serve`, or `muster worker` beside it."}
-    progressing.give(Sign("one"))
+    heartbeats.give(Sign("one"))
     assert remedies() == {}
     assert "none running, 1 waiting" in [finding.found for finding in doctor.findings()]
 
@@ -120,7 +123,7 @@ def test_an_import_that_another_worker_will_take_up_has_not_failed() -> None:
         worker="w",
         attempts=1,
     )
-    progressing.give(Sign("one"))
+    heartbeats.give(Sign("one"))
     assert remedies() == {}
     assert models.Import.objects.get().state == "waiting"
 
@@ -212,7 +215,7 @@ def test_what_crosses_the_network_unprotected_is_found(
 ) -> None:
     settings.MAIL_SERVER = mailserver.configured(mail)
     if database:
-        monkeypatch.setattr("musterbook.directory.frames.on_postgres", lambda: True)
+        monkeypatch.setattr("musterbook.directory.storage.frames.on_postgres", lambda: True)
         monkeypatch.setitem(configured.DATABASES, "default", databases.postgres(database))
     remedy = doctor._encryption().remedy
     assert [name for name in ("MUSTER_SMTP_URL", "DATABASE_URL") if name in remedy] == found

@@ -5,10 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from musterbook.core.policy import Mode
-from musterbook.directory import doctor, installation, locks, models, records
-from musterbook.directory.imports import Options
-from musterbook.directory.installation import NotMigrated
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.imports import records
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.installation import doctor, migration
+from musterbook.directory.installation.migration import NotMigrated
+from musterbook.directory.storage import locks
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +74,6 @@ def test_a_database_that_does_not_hold_every_script_is_told_with_what_to_do(monk
 
 
 def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "pending", lambda: ["directory.0002_more"])
+    monkeypatch.setattr(migration, "pending", lambda: ["directory.0002_more"])
     with pytest.raises(NotMigrated, match=r"1 changes are to be made, the last of them directory\.0002_more"):
-        installation._refuse_old()
+        migration._refuse_old()

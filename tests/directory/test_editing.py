@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from musterbook.directory import editing, models, queries
-from musterbook.directory.carrying_out import NotPermitted
-from musterbook.directory.editing import ENDS_ON, EXEMPT, Came
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.users import editing
+from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Came
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 
@@ -168,7 +170,7 @@ def test_two_who_write_the_same_have_no_conflict(agency: models.Agency) -> None:
 def test_nobody_edits_without_the_permission(agency: models.Agency) -> None:
     with pytest.raises(NotPermitted, match=r"users\.edit"):
         edit(agency, 4, "E-3", LOCATION="North")
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         edit(agency, 4, "E-5", LOCATION="North")
     with pytest.raises(NotPermitted):
         editing.add(agency, new(9), act("E-3"))
@@ -315,13 +317,13 @@ def test_users_of_other_agencies_are_not_there(agency: models.Agency) -> None:
 def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     cast.applied(agency, cast.people(*range(10, 60)))
     seen: list[int] = []
-    real = queries.snapshot
+    real = snapshot_queries.snapshot
 
     def watched(*given: object) -> object:
         found = real(*given)  # type: ignore[arg-type]
         seen.append(found.users.height)
         return found
 
-    monkeypatch.setattr(queries, "snapshot", watched)
+    monkeypatch.setattr(snapshot_queries, "snapshot", watched)
     edit(agency, 3, SUPERVISOR_EMAIL="user20@agency.example")
     assert seen == [3]

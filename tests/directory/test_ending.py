@@ -7,7 +7,8 @@ import pytest
 from pytest_django import Settings
 
 from musterbook import jobs
-from musterbook.directory import ending, models, queue, undo
+from musterbook.directory import models
+from musterbook.directory.imports import expiry, queue, undo
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 
@@ -36,7 +37,7 @@ def change(agency: models.Agency, number: int, **columns: object) -> None:
 
 def carry_out(at: datetime) -> None:
     """Ask for what is due at that time, and do what waits."""
-    ending.submit_due(at)
+    expiry.submit_due(at)
     while queue.carry_out_next("one", lambda: at):
         pass
 
@@ -97,16 +98,16 @@ def test_who_was_reactivated_not_long_ago_is_not_unused(agency: models.Agency) -
     change(agency, 1, last_sign_in_at=NOON)
     cast.applied(agency, [person(2, STATUS="Inactive")])
     cast.applied(agency, [person(2)], at=NOON - timedelta(days=2))
-    assert ending.find_unused(agency, 30, NOON) == []
-    assert ending.find_unused(agency, 1, NOON) == [cast.user(agency, 2).pk]
+    assert expiry.find_unused(agency, 30, NOON) == []
+    assert expiry.find_unused(agency, 1, NOON) == [cast.user(agency, 2).pk]
 
 
 def test_each_day_is_looked_at_once_by_however_many_workers(agency: models.Agency) -> None:
     change(agency, 2, ends_on=date(2026, 5, 31))
-    assert ending.submit_due(NOON) == 1
+    assert expiry.submit_due(NOON) == 1
     models.Agency.objects.update(looked_on=None)
-    ending.submit_due(NOON + timedelta(minutes=1))
-    assert ending.submit_due(NOON + timedelta(minutes=2)) == 0
+    expiry.submit_due(NOON + timedelta(minutes=1))
+    assert expiry.submit_due(NOON + timedelta(minutes=2)) == 0
     assert models.Import.objects.filter(through="system").count() == 1
 
 

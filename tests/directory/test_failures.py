@@ -8,8 +8,10 @@ import pytest
 from django.db import Error, IntegrityError, OperationalError, connection
 from psycopg import errors
 
-from musterbook.directory import failures, models, records
-from musterbook.directory.imports import Failed
+from musterbook.directory import models
+from musterbook.directory.imports import records
+from musterbook.directory.imports.file_import import Failed
+from musterbook.directory.storage import database_errors
 from tests.directory.cast import agency, people, run
 
 
@@ -50,7 +52,7 @@ def wrapped(cause: BaseException) -> Error:
     ],
 )
 def test_a_foreseen_cause_has_its_sentence(error: BaseException, told: str) -> None:
-    message = failures.message(error)
+    message = database_errors.message(error)
     assert message.startswith(told)
     assert message.endswith(" Nothing was changed.")
     assert "Error" not in message
@@ -64,14 +66,14 @@ def test_a_foreseen_cause_has_its_sentence(error: BaseException, told: str) -> N
     ],
 )  # fmt: skip
 def test_a_bug_is_owned_up_to(error: BaseException) -> None:
-    assert failures.foreseen(error) == ""
-    assert failures.message(error).startswith(f"Musterbook met an error of its own ({type(error).__name__})")
+    assert database_errors.foreseen(error) == ""
+    assert database_errors.message(error).startswith(f"Musterbook met an error of its own ({type(error).__name__})")
 
 
 def test_only_a_busy_sqlite_is_waited_for() -> None:
-    assert failures.is_busy(wrapped(sqlite(sqlite3.SQLITE_BUSY)))
-    assert not failures.is_busy(wrapped(sqlite(sqlite3.SQLITE_FULL)))
-    assert not failures.is_busy(wrapped(errors.LockNotAvailable()))
+    assert database_errors.is_busy(wrapped(sqlite(sqlite3.SQLITE_BUSY)))
+    assert not database_errors.is_busy(wrapped(sqlite(sqlite3.SQLITE_FULL)))
+    assert not database_errors.is_busy(wrapped(errors.LockNotAvailable()))
 
 
 @pytest.mark.django_db
@@ -83,7 +85,7 @@ def test_a_bug_is_logged_whole_and_fails_the_import(
     def bug(*_: object, **__: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("musterbook.directory.trail.append", bug)
+    monkeypatch.setattr("musterbook.directory.audit.trail.append", bug)
     with pytest.raises(Failed):
         run(made, people(1))
     assert "KeyError: 'a bug'" in caplog.text

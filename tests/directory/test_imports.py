@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from musterbook.core.policy import Mode
-from musterbook.directory import carrying_out, imports, kept_files, models, queries, records, stopping
-from musterbook.directory.imports import Failed, KeyTaken, NotPermitted, NotShown, Options
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import cancellation, file_import, records, runner
+from musterbook.directory.imports.file_import import Failed, KeyTaken, NotPermitted, NotShown, Options
+from musterbook.directory.storage import import_files
 from tests.directory.cast import (
     NOW,
     agency,
@@ -45,7 +48,7 @@ def test_an_import_is_kept_with_who_when_how_and_of_what() -> None:
     )
     kept = models.Import.objects.get(number=done.record.number)
     assert (kept.actor, kept.through, kept.mode, kept.state) == ("E-1", "api", "update", "applied")
-    assert (kept.file_name, kept.file_size) == ("users.csv", len(kept_files.content(kept.number)))
+    assert (kept.file_name, kept.file_size) == ("users.csv", len(import_files.content(kept.number)))
     assert (len(kept.file_sha256), len(kept.digest)) == (64, 64)
     assert Options.of_json(kept.options) == Options(mapping={"EMAIL": "EMAIL"})
     assert kept.file_facts["mapped"]["EMAIL"] == "EMAIL"
@@ -68,7 +71,7 @@ def test_a_preview_changes_nothing_and_is_applied_as_it_was_seen() -> None:
     made = agency()
     seen = run(made, people(1), PREVIEW).record
     assert (seen.state, models.User.objects.count(), models.Event.objects.count()) == ("previewed", 0, 0)
-    done = imports.apply_previewed(made, seen.number, at=NOW, through="page")
+    done = file_import.apply_previewed(made, seen.number, at=NOW, through="page")
     assert (done.record.state, done.record.digest) == ("applied", seen.digest)
     assert user(made, 1).email == "user1@agency.example"
 
@@ -77,10 +80,10 @@ def test_a_preview_of_another_plan_by_now_writes_nothing_and_shows_the_new_one()
     made = agency()
     seen = run(made, people(1, 2), PREVIEW).record
     applied(made, people(1))
-    again = imports.apply_previewed(made, seen.number, at=NOW, through="page").record
+    again = file_import.apply_previewed(made, seen.number, at=NOW, through="page").record
     assert (again.state, again.counts["added"], problem_codes(again)) == ("refused", 1, ["plan-changed"])
     assert models.User.objects.count() == 1
-    assert imports.apply_previewed(made, again.number, at=NOW, through="page").record.state == "applied"
+    assert file_import.apply_previewed(made, again.number, at=NOW, through="page").record.state == "applied"
 
 
 def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
@@ -90,9 +93,10 @@ def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
     assert (held.state, (held.held or {})["deactivations"]) == ("held", 2)
     for wrong in (None, 1, 3):
         assert (
-            imports.apply_previewed(made, held.number, at=NOW, through="page", confirmed=wrong).record.state == "held"
+            file_import.apply_previewed(made, held.number, at=NOW, through="page", confirmed=wrong).record.state
+            == "held"
         )
-    done = imports.apply_previewed(made, held.number, at=NOW, through="page", confirmed=2)
+    done = file_import.apply_previewed(made, held.number, at=NOW, through="page", confirmed=2)
     assert (done.record.state, done.record.leavers["deactivated"]) == ("applied", ["E-2", "E-3"])
     assert not user(made, 3).active
 
@@ -102,7 +106,7 @@ def test_what_is_held_is_held_again_when_the_number_has_changed() -> None:
     applied(made, people(1, 2))
     held = run(made, people(1), SYNC).record
     applied(made, people(3))
-    again = imports.apply_previewed(made, held.number, at=NOW, through="page", confirmed=1).record
+    again = file_import.apply_previewed(made, held.number, at=NOW, through="page", confirmed=1).record
     assert again.state in ("held", "refused")
     assert user(made, 2).active
 
@@ -113,7 +117,7 @@ def test_only_what_was_shown_can_be_applied_as_it_was_seen(state: str) -> None:
     done = applied(made, people(1)).record
     models.Import.objects.filter(pk=done.pk).update(state=state)
     with pytest.raises(NotShown):
-        imports.apply_previewed(made, done.number, at=NOW, through="page")
+        file_import.apply_previewed(made, done.number, at=NOW, through="page")
 
 
 def test_a_strict_import_writes_all_or_nothing() -> None:
@@ -156,11 +160,11 @@ def test_a_key_that_is_used_while_this_one_waited_is_that_import() -> None:
 
 def test_an_import_that_failed_gives_its_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    keep = kept_files.keep
-    monkeypatch.setattr(kept_files, "keep", _full)
+    keep = import_files.keep
+    monkeypatch.setattr(import_files, "keep", _full)
     with pytest.raises(Failed):
         run(made, people(1), key="k")
-    monkeypatch.setattr(kept_files, "keep", keep)
+    monkeypatch.setattr(import_files, "keep", keep)
     assert run(made, people(1), key="k").record.state == "applied"
 
 
@@ -174,7 +178,7 @@ def test_who_lacks_the_permission_may_not_import(mode: Mode) -> None:
     applied(made, people(1))
     with pytest.raises(NotPermitted, match=r"users\.import"):
         run(made, people(2), Options(mode=mode), by="E-1")
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         run(made, people(2), Options(mode=mode), by="E-99")
     assert models.Import.objects.count() == 1
 
@@ -196,7 +200,7 @@ def test_who_is_deactivated_while_the_import_waits_may_not_import() -> None:
         if stage == "reading":
             models.User.objects.filter(agency=made).update(active=False)
 
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         run(made, people(2), by="E-1", progress=progress)
     (record,) = models.Import.objects.filter(state="failed")
     assert record.message == "The operator may not do this any more. Nothing was changed."
@@ -205,14 +209,14 @@ def test_who_is_deactivated_while_the_import_waits_may_not_import() -> None:
 def test_an_inactive_operator_is_unknown() -> None:
     made = agency()
     applied(made, people(1, ROLE="Chief", STATUS="Inactive"))
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         run(made, people(2), by="E-1")
 
 
 def test_progress_tells_the_stages_in_order_and_the_rows_written(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     applied(made, people(1, 2))
-    monkeypatch.setattr("musterbook.directory.apply._PART", 2)
+    monkeypatch.setattr("musterbook.directory.apply.writer._PART", 2)
     told: list[tuple[str, int, int]] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
@@ -233,7 +237,7 @@ def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
 
     def progress(now: str, done: int = 0, total: int = 0) -> None:
         if now == stage:
-            imports.cancel(made, models.Import.objects.latest("pk").number)
+            file_import.cancel(made, models.Import.objects.latest("pk").number)
 
     with pytest.raises(Failed) as failed:
         run(made, people(2), progress=progress)
@@ -270,9 +274,9 @@ def test_a_cancelled_reading_is_told_too() -> None:
 def test_what_has_ended_cannot_be_cancelled() -> None:
     made = agency()
     record = applied(made, people(1)).record
-    imports.cancel(made, record.number)
-    stopping.forget(record)
-    assert imports.find(made, record.number).state == "applied"
+    file_import.cancel(made, record.number)
+    cancellation.forget(record)
+    assert file_import.find(made, record.number).state == "applied"
 
 
 def test_a_folder_that_cannot_keep_the_file_fails_the_import_clearly(settings: Settings, tmp_path: Path) -> None:
@@ -309,15 +313,15 @@ def test_files_are_kept_for_their_days_and_no_longer(settings: Settings, tmp_pat
         then = time.time() - age.total_seconds()
         os.utime(tmp_path / "files" / record.number, (then, then))
     run(made, people(2))
-    assert kept_files.content(second.number) == file(people(1))
-    with pytest.raises(kept_files.FileGone):
-        imports.apply_previewed(made, first.number, at=NOW, through="page")
-    assert imports.find(made, first.number).file_sha256 == second.file_sha256
+    assert import_files.content(second.number) == file(people(1))
+    with pytest.raises(import_files.FileGone):
+        file_import.apply_previewed(made, first.number, at=NOW, through="page")
+    assert file_import.find(made, first.number).file_sha256 == second.file_sha256
 
 
 def test_a_kept_file_is_for_the_owner_alone() -> None:
     record = run(agency(), people(1)).record
-    assert (kept_files._folder() / record.number).stat().st_mode & 0o777 == 0o600
+    assert (import_files._folder() / record.number).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_mapping_is_remembered_with_the_import_that_is_applied() -> None:
@@ -360,11 +364,11 @@ def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> N
     made = agency()
     dead = applied(made, people(1), key="k").record
     models.Import.objects.filter(pk=dead.pk).update(state="running")
-    imports.settle_dead(made)
+    file_import.settle_dead(made)
     dead.refresh_from_db()
     assert (dead.state, dead.message) == ("failed", "Its process ended before it was done. Nothing was changed.")
     assert dead.idempotency_key is None
-    imports.settle_dead(made)
+    file_import.settle_dead(made)
 
 
 def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
@@ -374,7 +378,7 @@ def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
     def end() -> None:
         raise KeyboardInterrupt
 
-    with carrying_out.told(record):
+    with runner.told(record):
         end()
     record.refresh_from_db()
     assert record.state == "applied"
@@ -396,7 +400,7 @@ def test_a_long_file_is_read_beside_the_directory_and_comes_to_the_same(
     night = [*people(3, LOCATION="Annex"), person(4), person(5, STATUS="Gone")]
     plans = []
     for number, bytes_ in enumerate((1 << 22, 0)):
-        monkeypatch.setattr(imports, "_LONG_BYTES", bytes_)
+        monkeypatch.setattr(file_import, "_LONG_BYTES", bytes_)
         made = agency(f"agency-{number}")
         applied(made, people(4))
         done = run(made, night, options)
@@ -411,8 +415,8 @@ def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch:
         raise MemoryError
 
     made = agency()
-    monkeypatch.setattr(imports, "_LONG_BYTES", 0)
-    monkeypatch.setattr(imports, "read", broken)
+    monkeypatch.setattr(file_import, "_LONG_BYTES", 0)
+    monkeypatch.setattr(file_import, "read", broken)
     with pytest.raises(Failed) as failed:
         run(made, people(1))
     assert "memory" in failed.value.record.message

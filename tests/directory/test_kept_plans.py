@@ -8,8 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from musterbook.directory import apply, kept_plans, models
-from musterbook.directory.carrying_out import Failed
+from musterbook.directory import models
+from musterbook.directory.apply import writer
+from musterbook.directory.imports import plan_files
+from musterbook.directory.imports.runner import Failed
 from tests.directory.cast import agency, applied, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +29,7 @@ def _fails(*_: object, **__: object) -> None:
 
 def test_an_import_that_fails_leaves_no_plan(plans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    monkeypatch.setattr(apply, "apply", _fails)
+    monkeypatch.setattr(writer, "apply", _fails)
     with pytest.raises(Failed):
         applied(made, [person(1)])
     assert list(plans.iterdir()) == []
@@ -58,4 +60,4 @@ def test_a_plan_is_readable_by_its_owner_alone(plans: Path) -> None:
     applied(agency(), [person(1)])
     (kept,) = plans.iterdir()
     assert kept.stat().st_mode & 0o077 == 0
-    assert kept_plans.part(kept.name, "added").collect()["external_id"].to_list() == ["E-1"]
+    assert plan_files.part(kept.name, "added").collect()["external_id"].to_list() == ["E-1"]

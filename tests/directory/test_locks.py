@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from musterbook.core.policy import Mode
-from musterbook.directory import frames, locks, models, records, trail
-from musterbook.directory.imports import Options
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import records
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.storage import frames, locks
 from tests.directory.cast import NOW, agency, applied, people, person, run, user, whole
 
 

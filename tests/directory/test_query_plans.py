@@ -13,10 +13,14 @@ import pytest
 from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
-from musterbook.core import intake
-from musterbook.core.policy import Mode
-from musterbook.directory import frames, guards, models, orders, queries, users
-from musterbook.directory.filters import Wanted
+from musterbook.core.domain.policy import Mode
+from musterbook.core.reading import intake
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit import triggers
+from musterbook.directory.storage import frames
+from musterbook.directory.users import orders, user_list
+from musterbook.directory.users.filters import Wanted
 from tests.directory.cast import NOW, agency, file, people
 
 pytestmark = pytest.mark.django_db
@@ -111,9 +115,9 @@ _WORDS: tuple[Any, ...] = (models.Role, models.Rank, models.Group)
 def _empty() -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            guards.remove()
+            triggers.remove()
             cursor.execute("TRUNCATE directory_agency CASCADE; SET session_replication_role = DEFAULT")
-            guards.install()
+            triggers.install()
             return
         cursor.execute("PRAGMA foreign_keys = OFF")
         for model in (models.SearchChunk, models.User, *_WORDS, models.Agency):
@@ -215,10 +219,10 @@ PAIRS = [
 def test_no_page_looks_at_every_user(million: models.Agency, sort: str, name: str) -> None:
     wanted = _wanted(million, WANTED[name])
     with _noted() as noted:
-        page = users.page(million, wanted, at=NOW, sort=sort)
+        page = user_list.page(million, wanted, at=NOW, sort=sort)
         if page.after:
-            users.page(million, wanted, at=NOW, sort=sort, place=page.after)
-        users.count(million, wanted, at=NOW)
+            user_list.page(million, wanted, at=NOW, sort=sort, place=page.after)
+        user_list.count(million, wanted, at=NOW)
     assert 1 < len(noted) < 60
     assert _good(noted)
 
@@ -233,5 +237,5 @@ def test_the_import_of_a_small_file_looks_at_few_users(million: models.Agency, m
 
     monkeypatch.setattr(frames, "read", note)
     table = intake.read(file(people(*range(500, 520))))
-    assert 20 <= queries.snapshot(million, table, Mode.UPDATE).users.height < 100
+    assert 20 <= snapshot_queries.snapshot(million, table, Mode.UPDATE).users.height < 100
     assert noted and _good(noted)

@@ -10,24 +10,14 @@ import pytest
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from musterbook.core.policy import Mode
-from musterbook.directory import (
-    carrying_out,
-    failures,
-    imports,
-    kept_files,
-    locks,
-    models,
-    progressing,
-    queue,
-    records,
-    stopping,
-    undo,
-)
-from musterbook.directory.imports import KeyTaken, NotPermitted, NotShown, Options, Upload
-from musterbook.directory.progressing import Sign
-from musterbook.directory.queue import Ahead, Standing
-from musterbook.directory.trail import Act
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
+from musterbook.directory.imports.file_import import KeyTaken, NotPermitted, NotShown, Options, Upload
+from musterbook.directory.imports.heartbeats import Sign
+from musterbook.directory.imports.queue import Ahead, Standing
+from musterbook.directory.storage import database_errors, import_files, locks
 from tests.directory.cast import NOW, Row, agency, applied, everything, file, people, user, whole
 from tests.directory.test_locks import elsewhere
 
@@ -64,7 +54,7 @@ def test_what_is_asked_for_is_kept_and_done_by_a_worker() -> None:
     made = agency()
     applied(made, people(1, ROLE="Chief"))
     record = asked(made, people(2), act=Act(NOW, "E-1", "page", "192.0.2.7", "Browser/2"))
-    assert (now(record).state, kept_files.content(record.number)) == ("waiting", file(people(2)))
+    assert (now(record).state, import_files.content(record.number)) == ("waiting", file(people(2)))
     assert not models.User.objects.filter(external_id="E-2").exists()
     assert work()
     done = now(record)
@@ -84,7 +74,7 @@ def test_a_preview_that_is_asked_for_changes_nothing_and_is_applied_as_it_was_se
     assert work()
     assert now(seen).state == "previewed" and not models.User.objects.exists()
     record = queue.submit_apply(made, seen.number, act=ACT)
-    assert kept_files.content(record.number) == file(people(1))
+    assert import_files.content(record.number) == file(people(1))
     assert record.file_sha256 == seen.file_sha256
     assert work()
     assert (now(record).state, now(record).counts["added"]) == ("applied", 1)
@@ -147,15 +137,15 @@ def test_one_key_is_one_import() -> None:
 
 def test_of_two_with_one_key_that_come_at_once_one_is_kept(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     made = agency()
-    usual = kept_files.keep
+    usual = import_files.keep
     first: list[models.Import] = []
 
     def overtaken(number: str, content: bytes) -> None:
-        monkeypatch.setattr(kept_files, "keep", usual)
+        monkeypatch.setattr(import_files, "keep", usual)
         first.append(asked(made, people(1), key="k"))
         usual(number, content)
 
-    monkeypatch.setattr(kept_files, "keep", overtaken)
+    monkeypatch.setattr(import_files, "keep", overtaken)
     assert asked(made, people(1), key="k") == first[0]
     assert [path.name for path in (settings.MUSTER_HOME / "files").iterdir()] == [first[0].number]
 
@@ -185,7 +175,7 @@ def test_a_file_that_cannot_be_kept_is_not_an_import(settings: Settings, tmp_pat
 def test_a_file_that_is_gone_fails_the_import_clearly() -> None:
     made = agency()
     record = asked(made, people(1))
-    kept_files.let_go(record.number)
+    import_files.let_go(record.number)
     assert work()
     assert now(record).message == (
         "Its file is not kept any more, or not where the worker runs. Import the file once more. Nothing was changed."
@@ -223,7 +213,7 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
         if stage.startswith("waiting for the same"):
             work()
 
-    done = imports.run(
+    done = file_import.run(
         made, Upload(file(people(1)), "users.csv"), Options(), at=NOW, through="cli", key="k", progress=progress
     )
     assert done.record.pk == record.pk and done.plan is None
@@ -239,62 +229,62 @@ def test_it_is_told_where_an_import_stands() -> None:
     first = asked(made, people(2), act=Act(NOW, "E-1", "page"))
     second = asked(made, people(3))
     assert queue.progress_of(first) == Standing("waiting", no_worker=True)
-    progressing.give(Sign("one"))
+    heartbeats.give(Sign("one"))
     assert queue.progress_of(second) == Standing("waiting", ahead=Ahead(first.number, "E-1"))
     records.take_up(first, "one", LATER)
     assert queue.progress_of(first) == Standing("running")
-    progressing.give(Sign("one", first.number, "writing", 10, 20))
+    heartbeats.give(Sign("one", first.number, "writing", 10, 20))
     assert queue.progress_of(first) == Standing("running", "writing", 10, 20)
     assert queue.progress_of(second).ahead == Ahead(first.number, "E-1")
     queue.cancel(first, ACT)
     assert queue.progress_of(first).stopping
-    progressing.end("one")
+    heartbeats.end("one")
     assert queue.progress_of(second).no_worker
     models.Import.objects.filter(pk=first.pk).update(state="applied", finished_at=LATER)
     assert queue.progress_of(first) == Standing("applied")
 
 
 def test_a_worker_that_is_silent_counts_as_gone_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    progressing.give(Sign("one"))
-    assert progressing.seen() == [Sign("one")]
-    monkeypatch.setattr(progressing, "LASTS", 0)
-    assert progressing.seen() == []
-    progressing.give(Sign("two"))
-    monkeypatch.setattr(progressing, "_FORGOTTEN", timedelta(0))
-    progressing.end("three")
+    heartbeats.give(Sign("one"))
+    assert heartbeats.seen() == [Sign("one")]
+    monkeypatch.setattr(heartbeats, "LASTS", 0)
+    assert heartbeats.seen() == []
+    heartbeats.give(Sign("two"))
+    monkeypatch.setattr(heartbeats, "_FORGOTTEN", timedelta(0))
+    heartbeats.end("three")
     monkeypatch.undo()
-    assert progressing.seen() == []
+    assert heartbeats.seen() == []
 
 
 def test_a_worker_that_ends_takes_its_own_sign_with_it() -> None:
-    progressing.give(Sign("one"))
-    progressing.give(Sign("two"))
-    progressing.end("one")
-    assert progressing.seen() == [Sign("two")]
-    progressing.end("two")
+    heartbeats.give(Sign("one"))
+    heartbeats.give(Sign("two"))
+    heartbeats.end("one")
+    assert heartbeats.seen() == [Sign("two")]
+    heartbeats.end("two")
 
 
 def test_an_import_tells_how_far_it_is_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progressing, "_TOLD_EVERY", 0.005)
-    with progressing.told("one", "N") as tell:
+    monkeypatch.setattr(heartbeats, "_TOLD_EVERY", 0.005)
+    with heartbeats.told("one", "N") as tell:
         tell("writing", 1, 2)
-        until(lambda: progressing.seen() == [Sign("one", "N", "writing", 1, 2)])
+        until(lambda: heartbeats.seen() == [Sign("one", "N", "writing", 1, 2)])
 
 
 def test_an_import_of_the_command_line_is_told_of_as_well_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progressing, "_TOLD_EVERY", 0.005)
+    monkeypatch.setattr(heartbeats, "_TOLD_EVERY", 0.005)
     made = agency()
     told: list[Standing] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":
-            until(progressing.seen)
-            assert not progressing.anybody()
+            until(heartbeats.seen)
+            assert not heartbeats.anybody()
             told.append(queue.progress_of(models.Import.objects.get()))
 
     applied(made, people(1), progress=progress)
     assert told[0] == Standing("running", "planning")
-    assert progressing.seen() == []
+    assert heartbeats.seen() == []
 
 
 def until(holds: Any) -> None:
@@ -310,7 +300,7 @@ def test_one_can_wait_for_an_import_to_end() -> None:
     made = agency()
     record = asked(made, people(1))
     assert queue.wait(record, 60).state == "waiting", "nobody waits where there is no worker"
-    progressing.give(Sign("one"))
+    heartbeats.give(Sign("one"))
     assert queue.wait(record, 0.1).state == "waiting"
     work()
     ended = queue.wait(record, 60)
@@ -335,14 +325,14 @@ def test_a_waiting_import_is_cancelled_at_once() -> None:
 def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     record = asked(made, people(1))
-    usual = carrying_out.Attempt.watched
+    usual = runner.Attempt.watched
 
-    def watched(attempt: carrying_out.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
+    def watched(attempt: runner.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":
             elsewhere(lambda: queue.cancel(record, Act(NOW, "E-9", "page"))).join()
         usual(attempt, stage, done, total)
 
-    monkeypatch.setattr(carrying_out.Attempt, "watched", watched)
+    monkeypatch.setattr(runner.Attempt, "watched", watched)
     assert work()
     assert now(record).message == "It was cancelled by E-9. Nothing was changed."
     assert not models.User.objects.exists()
@@ -400,7 +390,7 @@ def test_who_looks_in_between_does_not_bury_it() -> None:
     made = agency()
     record = asked(made, people(1))
     died(record)
-    imports.settle_dead(made)
+    file_import.settle_dead(made)
     assert (now(record).state, now(record).worker) == ("waiting", "")
     applied(made, people(1))
     work()
@@ -412,7 +402,7 @@ def test_an_import_whose_workers_die_again_and_again_fails() -> None:
     record = asked(made, people(1), key="k")
     for _ in range(records.ATTEMPTS):
         died(record)
-        imports.settle_dead(made)
+        file_import.settle_dead(made)
     ended = now(record)
     assert ended.state == "failed" and ended.message.startswith("Its worker ended before it was done, again and again.")
     assert ended.idempotency_key is None
@@ -428,7 +418,7 @@ def test_an_import_that_another_took_up_meanwhile_counts_for_nothing() -> None:
     models.Import.objects.filter(pk=record.pk).update(worker="quick", attempts=2)
     upload = Upload(file(people(2)), "users.csv")
     with pytest.raises(records.Superseded):
-        carrying_out.carry_out_taken(imports.attempt(record, upload, ACT, None, progressing.silent))
+        runner.carry_out_taken(file_import.attempt(record, upload, ACT, None, heartbeats.silent))
     assert everything(made) == before
     assert not records.fail(record, "too late")
     assert (now(record).state, now(record).worker) == ("running", "quick")
@@ -438,11 +428,11 @@ def test_a_superseded_worker_goes_on_with_the_next(monkeypatch: pytest.MonkeyPat
     made = agency()
     record = asked(made, people(1))
 
-    def superseded(attempt: carrying_out.Attempt) -> None:
+    def superseded(attempt: runner.Attempt) -> None:
         raise records.Superseded
 
     with monkeypatch.context() as patched:
-        patched.setattr(carrying_out, "carry_out_taken", superseded)
+        patched.setattr(runner, "carry_out_taken", superseded)
         assert work()
     assert work()
     assert now(record).state == "applied"
@@ -467,7 +457,7 @@ def test_a_worker_that_is_asked_to_end_leaves_its_import_for_the_next(options: O
     assert now(record).attempts == 1 and now(record).finished_at
 
 
-def lost(attempt: carrying_out.Attempt) -> None:
+def lost(attempt: runner.Attempt) -> None:
     """The connection to the database is lost."""
     raise OperationalError from psycopg.OperationalError("the server closed the connection")
 
@@ -476,7 +466,7 @@ def test_a_connection_that_is_lost_again_and_again_fails_the_import(monkeypatch:
     made = agency()
     record = asked(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(carrying_out, "_planned", lost)
+        patched.setattr(runner, "_planned", lost)
         assert work()
         assert now(record).state == "running"
         assert work()
@@ -490,7 +480,7 @@ def test_after_a_lost_connection_it_is_done_on_another(monkeypatch: pytest.Monke
     made = agency()
     record = asked(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(carrying_out, "_planned", lost)
+        patched.setattr(runner, "_planned", lost)
         work()
     assert work()
     assert (now(record).state, now(record).attempts) == ("applied", 2)
@@ -500,12 +490,12 @@ def test_what_fails_is_told_by_the_record_and_the_worker_goes_on(monkeypatch: py
     made = agency()
     record = asked(made, people(1))
 
-    def full(attempt: carrying_out.Attempt) -> None:
+    def full(attempt: runner.Attempt) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(carrying_out, "_planned", full)
+        patched.setattr(runner, "_planned", full)
         assert work()
     assert now(record).message.startswith("The disk is full.")
-    assert stopping.is_asked(record) is False
-    assert failures.cancelled("") == failures.CANCELLED
+    assert cancellation.is_asked(record) is False
+    assert database_errors.cancelled("") == database_errors.CANCELLED

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from musterbook.directory import editing, models, undo
-from musterbook.directory.imports import Done
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import undo
+from musterbook.directory.imports.file_import import Done
+from musterbook.directory.users import editing
 from tests.directory import cast
 from tests.directory.cast import person
 

@@ -10,9 +10,10 @@ import pytest
 from pyrage import x25519
 
 from musterbook import home, keys, rotation, secrecy
-from musterbook.directory import backup_encryption, backups, doctor, key_changes, models, sealed
-from musterbook.directory.backup_encryption import CannotOpen, Lock, Opener
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.installation import backup_encryption, backups, doctor, key_changes, sealed_values
+from musterbook.directory.installation.backup_encryption import CannotOpen, Lock, Opener
 from tests.directory import cast
 
 NOW = datetime.now(UTC)
@@ -35,15 +36,15 @@ def _secret() -> str:
 
 def _uses() -> dict[str, int]:
     """By the key's name, what needs it, but for audit trails."""
-    return {use.key: use.values for use in sealed.uses() if use.about != sealed.TRAILS}
+    return {use.key: use.values for use in sealed_values.uses() if use.about != sealed_values.TRAILS}
 
 
 def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(folder: Path) -> None:
     old = keys.ring()[0]
     made, number = key_changes.rotate(ACT, compromised=False)
-    assert (number, _uses(), sealed.reseal(ACT)) == (1, {made.name: 1}, 0)
+    assert (number, _uses(), sealed_values.reseal(ACT)) == (1, {made.name: 1}, 0)
     assert secrecy.unseal(_secret()) == "hush"
-    told = models.Event.objects.filter(kind=sealed.CHANGED)
+    told = models.Event.objects.filter(kind=sealed_values.CHANGED)
     assert [
         old.name in changes and "accepted until" in changes for changes in told.values_list("changes", flat=True)
     ] == [True]
@@ -58,9 +59,9 @@ def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folde
     token = secrecy._older_box(key.derive("secrecy")).encrypt(b"hush").decode()
     for older in (token, f"fernet:{key.name}:{token}"):
         models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
-        assert (_uses(), sealed.older()) == ({key.name: 1}, 1)
+        assert (_uses(), sealed_values.older()) == ({key.name: 1}, 1)
         assert doctor._keys().notice and "sealed by an older version: 1." in doctor._keys().found
-        assert (sealed.reseal(ACT), sealed.older(), doctor._keys().notice) == (1, 0, False)
+        assert (sealed_values.reseal(ACT), sealed_values.older(), doctor._keys().notice) == (1, 0, False)
         assert _secret().startswith(f"aesgcm:{key.name}:") and secrecy.unseal(_secret()) == "hush"
 
 
@@ -68,7 +69,7 @@ def test_a_value_that_no_key_reads_is_counted_and_left_as_it_is(folder: Path) ->
     lost = _secret()
     name = keys.ring()[0].name
     (folder / home.KEY_FILE).write_text(secrets.token_urlsafe(48))
-    assert (sealed.reseal(ACT), _secret(), _uses()) == (0, lost, {name: 1})
+    assert (sealed_values.reseal(ACT), _secret(), _uses()) == (0, lost, {name: 1})
     assert f"the key is missing: {name}" in doctor._keys().found
     models.Agency.objects.update(sign_on=[{"slug": "county", "secret": lost.split(":")[2]}])
     assert _uses() == {"": 1}
@@ -78,8 +79,8 @@ def test_a_value_that_no_key_reads_is_counted_and_left_as_it_is(folder: Path) ->
 def test_a_value_that_another_process_writes_back_again_and_again_does_not_hold_it_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealed, "_reseal", lambda column: 1)
-    assert sealed.reseal(ACT) == 5 * len(sealed.COLUMNS)
+    monkeypatch.setattr(sealed_values, "_reseal", lambda column: 1)
+    assert sealed_values.reseal(ACT) == 5 * len(sealed_values.COLUMNS)
 
 
 def test_doctor_says_what_to_do_about_keys(folder: Path) -> None:
@@ -98,9 +99,9 @@ def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, mon
             key_changes.retire(name, NOW, force=True)
     with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in mails"):
         key_changes.retire(old.name, NOW, force=False)
-    sealed.reseal(ACT)
+    sealed_values.reseal(ACT)
     later = NOW + timedelta(days=31)
-    if not any(use.key == old.name for use in sealed.uses()):
+    if not any(use.key == old.name for use in sealed_values.uses()):
         key_changes.retire(old.name, later, force=False)
     else:  # the audit trail needs it
         key_changes.retire(old.name, later, force=True)

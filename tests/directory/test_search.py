@@ -9,9 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core.folding import folded
-from musterbook.directory import doctor, export, frames, models, search, undo
-from musterbook.directory.export import Filter
+from musterbook.core.values.search_keys import folded
+from musterbook.directory import models
+from musterbook.directory.apply import search_index
+from musterbook.directory.imports import undo
+from musterbook.directory.installation import doctor
+from musterbook.directory.storage import frames
+from musterbook.directory.users import export
+from musterbook.directory.users.export import Filter
 from tests.databases import Home
 from tests.directory.cast import NOW, Row, agency, applied, people, person
 from tests.directory.cast import file as written
@@ -34,7 +39,7 @@ AWKWARD = (
 
 
 def found(made: models.Agency, text: str, most: int = 1000) -> list[str] | None:
-    ids = search.found(made, search.words(text), most)
+    ids = search_index.found(made, search_index.words(text), most)
     if ids is None:
         return None
     return sorted(models.User.objects.filter(agency=made, pk__in=ids).values_list("external_id", flat=True))
@@ -73,9 +78,9 @@ def test_who_has_every_word_is_found(text: str) -> None:
 def test_text_that_no_user_can_have_finds_nobody_and_breaks_nothing(text: str) -> None:
     made = agency()
     applied(made, people(1, 2))
-    words = search.words(text)
-    assert search.found(made, words, 10) == []
-    assert search.holding(search._users(made), words).is_empty()
+    words = search_index.words(text)
+    assert search_index.found(made, words, 10) == []
+    assert search_index.holding(search_index._users(made), words).is_empty()
 
 
 def test_more_than_can_be_told_are_none() -> None:
@@ -103,7 +108,7 @@ def test_an_edited_user_is_found_by_what_they_are_called_now() -> None:
     assert len(set(models.SearchChunk.objects.values_list("slot", "text")) - before) == 1
     undo.run(done.record, at=NOW, through="cli")
     assert (found(made, "zolw"), found(made, "user7@")) == ([], ["E-7"])
-    assert search.mend(made) == 0
+    assert search_index.mend(made) == 0
 
 
 def test_a_change_of_what_is_not_searched_writes_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,12 +146,12 @@ def test_after_any_imports_a_search_finds_what_a_plain_look_finds(imports: list[
     for text in asked:
         if folded(text).split():
             assert found(made, text) == expected(made, text)
-    assert search.mend(made) == 0
+    assert search_index.mend(made) == 0
 
 
 def test_nobody_written_is_no_chunk() -> None:
     made = agency()
-    search.follow(made, search._users(made))
+    search_index.follow(made, search_index._users(made))
     assert not models.SearchChunk.objects.exists()
 
 
@@ -163,7 +168,7 @@ def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None
 
 def test_a_name_key_is_no_longer_than_an_index_holds() -> None:
     users = pl.DataFrame({"first_name": ["x"], "last_name": ["\ufdfa" * 255]})
-    assert len(search.name_keys(users)[0].encode()) <= 1000
+    assert len(search_index.name_keys(users)[0].encode()) <= 1000
 
 
 def test_users_who_were_there_before_searches_are_found_after_migrating(fresh_home: Home) -> None:

@@ -10,21 +10,15 @@ from django.conf import settings as configured
 from pytest_django import Settings
 
 from musterbook import keys
-from musterbook.directory import (
-    anchors,
-    backup_encryption,
-    backup_seal,
-    backups,
-    guards,
-    seals,
-    sign_on_file,
-    waiting_files,
-)
-from musterbook.directory.anchors import Anchor
+from musterbook.directory.agency import sign_on_file
+from musterbook.directory.audit import anchors, hash_chain, triggers
+from musterbook.directory.audit.anchors import Anchor
+from musterbook.directory.imports import pending_uploads
+from musterbook.directory.installation import backup_encryption, backup_seal, backups
 
 
 def test_every_trail_has_the_head_that_each_begins_with() -> None:
-    assert anchors.has(1, Anchor(1, "springfield", 0, seals.START))
+    assert anchors.has(1, Anchor(1, "springfield", 0, hash_chain.START))
 
 
 def test_what_is_encrypted_is_written_out(tmp_path: Path) -> None:
@@ -81,8 +75,8 @@ def test_a_provider_on_a_host_that_may_not_be_asked_is_refused(settings: Setting
 
 
 def test_a_file_that_is_gone_meanwhile_takes_no_room(tmp_path: Path) -> None:
-    assert waiting_files._size(tmp_path / "gone") == 0
+    assert pending_uploads._size(tmp_path / "gone") == 0
 
 
 def test_where_no_table_is_named_nothing_is_guarded() -> None:
-    assert guards._postgres({}) == []
+    assert triggers._postgres({}) == []

@@ -4,8 +4,9 @@ import pytest
 from pytest_django import Settings
 
 from musterbook import secrecy
-from musterbook.directory import agencies, agency_file, models, sign_on_file
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.agency import agencies, agency_file, sign_on_file
+from musterbook.directory.audit.trail import Act
 from tests.certificates import CERTIFICATE
 from tests.directory.cast import NOW
 

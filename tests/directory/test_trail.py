@@ -7,10 +7,12 @@ import polars as pl
 import pytest
 from django.db import connection
 
-from musterbook.core.policy import Mode
-from musterbook.directory import models, seals, trail, undo, verifying
-from musterbook.directory.imports import Options
-from musterbook.directory.trail import Act
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import hash_chain, trail, verify
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import undo
+from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("as_owner")]
@@ -137,8 +139,8 @@ def test_a_lost_trail_is_missed_and_a_lost_end_of_it_too() -> None:
 def test_what_is_appended_while_it_is_verified_is_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
     ends = iter([(2, "an older digest")])
-    now = seals.end
-    monkeypatch.setattr(seals, "end", lambda of: next(ends, None) or now(of))
+    now = hash_chain.end
+    monkeypatch.setattr(hash_chain, "end", lambda of: next(ends, None) or now(of))
     assert wrong(made) == ""
 
 
@@ -165,19 +167,19 @@ def test_nothing_that_happened_is_no_link() -> None:
 
 def test_a_long_link_is_verified_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
-    monkeypatch.setattr(verifying, "_PART", 1)
-    monkeypatch.setattr(verifying, "_LINKS", 2)
+    monkeypatch.setattr(verify, "_PART", 1)
+    monkeypatch.setattr(verify, "_LINKS", 2)
     assert wrong(made) == ""
 
 
 def test_a_trail_is_verified_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
-    monkeypatch.setattr(verifying, "_LINKS", 1)
-    so_far: verifying.Progress | trail.Finding = verifying.Progress()
+    monkeypatch.setattr(verify, "_LINKS", 1)
+    so_far: verify.Progress | trail.Finding = verify.Progress()
     steps = []
-    while isinstance(so_far, verifying.Progress):
+    while isinstance(so_far, verify.Progress):
         steps.append(so_far.links)
-        so_far = verifying.step(made, so_far, lambda: True)
+        so_far = verify.step(made, so_far, lambda: True)
     assert steps == [0, 1, 2, 3]
     assert so_far == trail.verify(made)
 

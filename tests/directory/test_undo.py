@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from musterbook.core.policy import Mode
-from musterbook.directory import imports, models, queries, undo
-from musterbook.directory.imports import Done, NotPermitted, Options
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import file_import, undo
+from musterbook.directory.imports.file_import import Done, NotPermitted, Options
 from tests.directory.cast import (
     NOW,
     agency,
@@ -37,7 +39,7 @@ def told(done: Done) -> list[tuple[str, str, bool]]:
 
 
 def users(made: models.Agency) -> list[dict[str, Any]]:
-    return queries.everybody(made).drop("registered").to_dicts()
+    return snapshot_queries.everybody(made).drop("registered").to_dicts()
 
 
 def test_values_go_back_added_users_become_inactive_and_deactivated_ones_active() -> None:
@@ -171,7 +173,7 @@ def test_who_may_not_import_may_not_undo() -> None:
     done = applied(made, people(1))
     with pytest.raises(NotPermitted):
         undone(done, by="E-1")
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         undone(done, by="E-9")
 
 
@@ -202,19 +204,19 @@ def test_an_undo_leaves_the_last_administrator() -> None:
 def test_an_import_is_found_by_its_own_agency_alone() -> None:
     one, other = agency(), agency("shelbyville")
     number = applied(one, people(1)).record.number
-    assert imports.find(one, number).number == number
-    for use in (imports.find, imports.cancel):
-        with pytest.raises(imports.UnknownImport):
+    assert file_import.find(one, number).number == number
+    for use in (file_import.find, file_import.cancel):
+        with pytest.raises(file_import.UnknownImport):
             use(other, number)
-    with pytest.raises(imports.UnknownImport):
-        imports.apply_previewed(other, number, at=NOW, through="cli")
+    with pytest.raises(file_import.UnknownImport):
+        file_import.apply_previewed(other, number, at=NOW, through="cli")
 
 
 def test_an_operator_of_another_agency_cannot_undo() -> None:
     one, other = agency(), agency("shelbyville")
     done = applied(one, people(1))
     applied(other, people("boss", ROLE="Admin"))
-    with pytest.raises(queries.UnknownOperator):
+    with pytest.raises(snapshot_queries.UnknownOperator):
         undone(done, by="E-boss")
 
 

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from musterbook.core.folding import folded
-from musterbook.directory import filters, listing, models, narrowing, orders, states, users
-from musterbook.directory.filters import UnknownStatus, Wanted
-from musterbook.directory.orders import UnknownPlace, UnknownSort
-from musterbook.directory.users import Listed
+from musterbook.core.values.search_keys import folded
+from musterbook.directory import models
+from musterbook.directory.users import candidates, filters, keyset, orders, states, user_list
+from musterbook.directory.users.filters import UnknownStatus, Wanted
+from musterbook.directory.users.orders import UnknownPlace, UnknownSort
+from musterbook.directory.users.user_list import Listed
 from tests.directory.cast import NOW, agency, applied, people, person
 
 pytestmark = pytest.mark.django_db
@@ -29,13 +30,13 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(params=["sorted", "walked"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to a page, and pages small enough for a small agency to have some."""
-    monkeypatch.setattr(users, "PAGE", 3)
+    monkeypatch.setattr(user_list, "PAGE", 3)
     if request.param == "walked":
         sizes = {"_FEW": 1, "_FOUND": 1, "_STEP": 5, "_READ_STEP": 2, "_LONGEST_STEP": 7}
         for name, size in sizes.items():
-            monkeypatch.setattr(listing, name, size)
-        monkeypatch.setattr(narrowing, "_MANY", 4)
-        monkeypatch.setattr(narrowing, "_SOON_TRIED", 5)
+            monkeypatch.setattr(keyset, name, size)
+        monkeypatch.setattr(candidates, "_MANY", 4)
+        monkeypatch.setattr(candidates, "_SOON_TRIED", 5)
     return str(request.param)
 
 
@@ -142,7 +143,7 @@ def pages(
     """Page after page, from the first to the last; something may happen in between."""
     place = ""
     while True:
-        page = users.page(made, wanted, place=place, **how)
+        page = user_list.page(made, wanted, place=place, **how)
         yield page.users
         if not (place := page.after):
             return
@@ -166,13 +167,13 @@ def test_pages_are_those_of_a_plain_sort_either_way(way: str, sort: str) -> None
 @pytest.mark.parametrize("descending", [False, True])
 def test_one_comes_back_by_the_pages_by_which_one_went(way: str, sort: str, descending: bool) -> None:
     made = filled()
-    there, page = [], users.page(made, at=NOW, sort=sort, descending=descending)
+    there, page = [], user_list.page(made, at=NOW, sort=sort, descending=descending)
     assert page.before == ""
     while page.after:
         there.append(page.users)
-        page = users.page(made, at=NOW, sort=sort, descending=descending, place=page.after)
+        page = user_list.page(made, at=NOW, sort=sort, descending=descending, place=page.after)
     while page.before:
-        page = users.page(made, at=NOW, sort=sort, descending=descending, place=page.before)
+        page = user_list.page(made, at=NOW, sort=sort, descending=descending, place=page.before)
         assert page.users == there.pop()
     assert there == []
 
@@ -207,8 +208,8 @@ def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: s
     )
     for most in (2, 1_000):
         number = min(len(plain), most + 1)
-        assert users.count(made, wanted, at=NOW + HOUR, most=most) == number
-        page = users.page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
+        assert user_list.count(made, wanted, at=NOW + HOUR, most=most) == number
+        page = user_list.page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
         assert page.number == number
 
 
@@ -219,7 +220,7 @@ def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
     made = filled()
     officer = models.Role.objects.get(agency=made, name="Officer").pk
     conditions = tuple(filters.conditions(Wanted(role=officer), NOW))
-    narrow = narrowing.Narrowing(made, words)
+    narrow = candidates.Narrowing(made, words)
     found = narrow.many(conditions)
     assert found and set(found.ids) == set(models.User.objects.filter(role=officer).values_list("pk", flat=True))
     with django_assert_num_queries(0):
@@ -233,8 +234,8 @@ def test_filters_that_let_many_through_are_counted_with_words_and_without(way: s
         number = len(plainly(made, wanted, "name", NOW + HOUR))
         assert number > 2
         for most in (2, 1_000):
-            assert users.count(made, wanted, at=NOW + HOUR, most=most) == min(number, most + 1)
-            assert users.page(made, wanted, at=NOW + HOUR, counted=most).number == min(number, most + 1)
+            assert user_list.count(made, wanted, at=NOW + HOUR, most=most) == min(number, most + 1)
+            assert user_list.page(made, wanted, at=NOW + HOUR, counted=most).number == min(number, most + 1)
 
 
 @given(st.data())
@@ -262,7 +263,7 @@ def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: st
 
 def test_a_user_is_listed_with_all_that_a_list_shows() -> None:
     made = filled()
-    shown = next(user for user in users.page(made, at=NOW, sort="external_id").users if user.external_id == "E-5")
+    shown = next(user for user in user_list.page(made, at=NOW, sort="external_id").users if user.external_id == "E-5")
     assert shown == Listed(
         shown.id, "E-5", "Özil", "O’Neil", "user.5", "user5@agency.example", "B-5", "Locked", "Officer", "Sergeant", "Patrol",
         NOW + HOUR,
@@ -277,17 +278,17 @@ def test_roles_ranks_and_groups_of_another_agency_filter_everybody_out() -> None
     for wanted in (Wanted(role=role), Wanted(touched_by=theirs), Wanted(supervisor=boss)):
         for sort in orders.SORTS:
             assert listed(made, wanted, sort=sort, at=NOW) == []
-        assert users.count(made, wanted, at=NOW) == 0
+        assert user_list.count(made, wanted, at=NOW) == 0
 
 
 def test_what_there_is_not_is_said_by_name() -> None:
     made = filled()
     with pytest.raises(UnknownSort):
-        users.page(made, at=NOW, sort="shoe_size")
+        user_list.page(made, at=NOW, sort="shoe_size")
     with pytest.raises(UnknownStatus):
-        users.page(made, Wanted(status="Asleep"), at=NOW)
+        user_list.page(made, Wanted(status="Asleep"), at=NOW)
     with pytest.raises(UnknownStatus):
-        users.count(made, Wanted(status="Asleep"), at=NOW)
+        user_list.count(made, Wanted(status="Asleep"), at=NOW)
 
 
 def told(*values: object) -> str:
@@ -308,7 +309,7 @@ TAMPERED = [
 @pytest.mark.parametrize("place", TAMPERED, ids=range(len(TAMPERED)))
 def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
     with pytest.raises(UnknownPlace):
-        users.page(filled(), at=NOW, place=place)
+        user_list.page(filled(), at=NOW, place=place)
 
 
 @pytest.mark.parametrize(
@@ -316,22 +317,22 @@ def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
 )
 def test_a_time_that_is_none_is_no_place(key: str) -> None:
     with pytest.raises(UnknownPlace):
-        users.page(filled(), at=NOW, sort="last_sign_in", place=told("last_sign_in", False, "ever", key, 1))
+        user_list.page(filled(), at=NOW, sort="last_sign_in", place=told("last_sign_in", False, "ever", key, 1))
 
 
 @pytest.mark.parametrize("mark", [999_999_999, "x", None])
 def test_a_role_that_there_is_not_is_no_place(mark: object) -> None:
     with pytest.raises(UnknownPlace):
-        users.page(filled(), at=NOW, sort="role", place=told("role", False, mark, "x", 1))
+        user_list.page(filled(), at=NOW, sort="role", place=told("role", False, mark, "x", 1))
 
 
 def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "PAGE", 1)
+    monkeypatch.setattr(user_list, "PAGE", 1)
     made = agency()
     applied(made, [person(1, ROLE="Chief"), person(2)])
-    first = users.page(made, at=NOW, sort="role")
+    first = user_list.page(made, at=NOW, sort="role")
     applied(made, [person(1)])
-    assert [user.external_id for user in users.page(made, at=NOW, sort="role", place=first.after).users] == ["E-1"]
+    assert [user.external_id for user in user_list.page(made, at=NOW, sort="role", place=first.after).users] == ["E-1"]
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -340,8 +341,10 @@ def test_few_users_of_many_roles_go_on_where_the_page_before_ended(
 ) -> None:
     made = filled()
     wanted = Wanted(rank=models.Rank.objects.get(agency=made, name="Captain").pk)
-    whole = [user.external_id for user in users.page(made, wanted, at=NOW, sort="role", descending=descending).users]
-    monkeypatch.setattr(users, "PAGE", 1)
+    whole = [
+        user.external_id for user in user_list.page(made, wanted, at=NOW, sort="role", descending=descending).users
+    ]
+    monkeypatch.setattr(user_list, "PAGE", 1)
     assert listed(made, wanted, at=NOW, sort="role", descending=descending) == whole
     assert len(whole) == 5
 
@@ -355,8 +358,8 @@ def test_a_search_is_text_and_nothing_else(way: str, text: str) -> None:
 def test_an_agency_of_nobody_has_one_empty_page() -> None:
     made = agency()
     for sort in orders.SORTS:
-        assert users.page(made, at=NOW, sort=sort) == users.Page([], "", "")
-    assert users.count(made, at=NOW) == 0
+        assert user_list.page(made, at=NOW, sort=sort) == user_list.Page([], "", "")
+    assert user_list.count(made, at=NOW) == 0
 
 
 def test_times_are_the_same_however_the_database_writes_them() -> None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from musterbook.core.policy import Operator
-from musterbook.directory import groups, imports, models, queries, ranks, roles
-from musterbook.directory.imports import Options
-from musterbook.directory.roles import Told
-from musterbook.directory.trail import Act
-from musterbook.directory.vocabularies import InUse, NotAllowed, Unfit
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models
+from musterbook.directory.agency import groups, ranks, roles
+from musterbook.directory.agency.roles import Told
+from musterbook.directory.agency.vocabularies import InUse, NotAllowed, Unfit
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import file_import
+from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +33,7 @@ def made() -> models.Agency:
 
 
 def by(made: models.Agency, number: int = 1) -> Operator:
-    return queries.operator(made, f"E-{number}")
+    return snapshot_queries.operator(made, f"E-{number}")
 
 
 def role(made: models.Agency, name: str) -> models.Role:
@@ -194,7 +197,7 @@ def test_a_group_is_deleted_with_its_monitors(made: models.Agency) -> None:
 def test_a_plan_that_names_what_was_deleted_meanwhile_is_not_applied_blindly(made: models.Agency) -> None:
     waiting = run(made, [person(7, RANK="Sergeant")], Options(preview=True))
     ranks.delete(models.Rank.objects.get(agency=made, name="Sergeant"), ACT)
-    done = imports.apply_previewed(made, waiting.record.number, at=NOW, through="cli")
+    done = file_import.apply_previewed(made, waiting.record.number, at=NOW, through="cli")
     assert done.record.state == "refused"
     assert not models.User.objects.filter(agency=made, external_id="E-7").exists()
 

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from musterbook.core import changes, keys
-from musterbook.core.columns import COLUMNS
-from musterbook.core.policy import Mode
-from musterbook.directory import frames, imports, models, queries
-from musterbook.directory.imports import Done, Options, Upload
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.policy import Mode
+from musterbook.core.planning import changes
+from musterbook.core.values import keys
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import file_import
+from musterbook.directory.imports.file_import import Done, Options, Upload
+from musterbook.directory.storage import frames
 from tests.laws.world import WORDS, Case, File, Person, Row, exported
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -73,12 +77,12 @@ def run(
     operator = case.people[case.operator].external_id if case.operator is not None else ""
     options = Options(case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed)
     upload = Upload(file if isinstance(file, bytes) else content(file), "users.csv")
-    return imports.run(made, upload, options, at=NOW, by=operator, through="cli", expected=expected)
+    return file_import.run(made, upload, options, at=NOW, by=operator, through="cli", expected=expected)
 
 
 def users(made: models.Agency) -> dict[str, Row]:
     """All that the agency's users hold: external id → column → text, the supervisor by external id as `boss`."""
-    stored, words = queries.everybody(made), queries.vocabulary(made)
+    stored, words = snapshot_queries.everybody(made), snapshot_queries.vocabulary(made)
     bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
     texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(
         supervisor_email=pl.lit("")

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
-from musterbook.core.policy import Mode
-from musterbook.core.vocabulary import Role
+from musterbook.core.domain.policy import Mode
+from musterbook.core.domain.vocabulary import Role
 from tests.laws.world import HEADINGS, KEYED, WORDS, Case, Person, Row
 
 _REQUIRED = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE")

@@ -8,13 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import plan as planning
-from musterbook.core import problems
-from musterbook.core.plan import Plan
-from musterbook.core.policy import Mode, Policy
-from musterbook.core.snapshot import Snapshot
-from musterbook.directory import export, queries, trail, undo
-from musterbook.directory.export import Filter
+from musterbook.core.domain import problems
+from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.snapshot import Snapshot
+from musterbook.core.planning import plan as planning
+from musterbook.core.planning.plan import Plan
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import undo
+from musterbook.directory.users import export
+from musterbook.directory.users.export import Filter
 from tests.laws import directory, model, world
 from tests.laws.world import Case, File, Person, Row
 
@@ -189,9 +192,9 @@ def test_a_part_of_the_directory_makes_the_same_plan_as_the_whole(case: Case, so
     rows = dict(list(case.file.rows.items())[:some])
     table = replace(case.file, rows=rows, short=case.file.short & rows.keys()).table()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queries, "_WHOLE_FROM", 0)
-        part = queries.snapshot(agency, table, Mode.UPDATE)
-    whole = Snapshot(queries.everybody(agency), part.vocabulary)
+        patch.setattr(snapshot_queries, "_WHOLE_FROM", 0)
+        part = snapshot_queries.snapshot(agency, table, Mode.UPDATE)
+    whole = Snapshot(snapshot_queries.everybody(agency), part.vocabulary)
     made = [planning.make(table, known, Policy(strict=case.strict)) for known in (part, whole)]
     assert made[0].digest == made[1].digest
     for one, other in zip(

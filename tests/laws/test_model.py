@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core import changes, plan, problems, settled
-from musterbook.core.plan import Plan
-from musterbook.core.snapshot import Snapshot
-from musterbook.core.table import Table
+from musterbook.core.domain import problems
+from musterbook.core.domain.snapshot import Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.planning import changes, plan, unchanged
+from musterbook.core.planning.plan import Plan
 from tests.laws import model, world
 from tests.laws.world import HEADINGS, WORDS, Case, Person, Row
 
@@ -78,7 +79,7 @@ def _gist(made: Plan) -> tuple[object, ...]:
 
 
 def _nothing_settled(table: Table, _snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return pl.DataFrame(schema=settled.SCHEMA), table.cells
+    return pl.DataFrame(schema=unchanged.SCHEMA), table.cells
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def unsettled() -> Iterator[pytest.MonkeyPatch]:
 def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, case: Case) -> None:
     quick = _gist(_made(case))
     with unsettled.context() as patch:
-        patch.setattr(settled, "split", _nothing_settled)
+        patch.setattr(unchanged, "split", _nothing_settled)
         assert _gist(_made(case)) == quick
 
 

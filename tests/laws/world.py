@@ -7,12 +7,12 @@ from itertools import pairwise
 import polars as pl
 from hypothesis import strategies as st
 
-from musterbook.core import columns, problems
-from musterbook.core.policy import DeactivationLimit, Mode, Operator, Policy
-from musterbook.core.problems import Problem
-from musterbook.core.snapshot import SCHEMA, Snapshot
-from musterbook.core.table import Table
-from musterbook.core.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.core.domain import columns, problems
+from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator, Policy
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.snapshot import SCHEMA, Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.directory.permissions import ALL
 
 HEADINGS = tuple(column.heading for column in columns.COLUMNS)

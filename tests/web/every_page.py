@@ -9,10 +9,11 @@ from django.urls import URLPattern, get_resolver
 
 from musterbook import secrecy
 from musterbook.accounts.models import Token
-from musterbook.directory import models, queue, waiting_files
-from musterbook.directory.bulk import Change
-from musterbook.directory.imports import Options
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import pending_uploads, queue
+from musterbook.directory.imports.bulk import Change
+from musterbook.directory.imports.file_import import Options
 
 OPEN = {
     "account_inactive", "sign_on_failed", "sign_on_again", "oidc_login", "oidc_callback", "saml_login", "saml_acs",
@@ -79,7 +80,7 @@ def _waiting(agency: models.Agency) -> Mapping[str, Any]:
     """A file of the administrator's that waits, as if it had come without a session."""
     user = models.User.objects.filter(agency=agency, external_id__startswith="E-1").earliest("pk")
     at = datetime.now(UTC)
-    return {"token": waiting_files.keep(user, f"{EVIL}.csv", Options(), [b"x"], at, address=EVIL)}
+    return {"token": pending_uploads.keep(user, f"{EVIL}.csv", Options(), [b"x"], at, address=EVIL)}
 
 
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:

@@ -10,9 +10,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from musterbook.core.policy import Mode
-from musterbook.directory import models, orders, users, written
-from musterbook.directory.imports import Options
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.storage import formats
+from musterbook.directory.users import orders, user_list
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -128,7 +130,7 @@ def test_an_order_that_there_is_not_is_that_by_name(chief: Client) -> None:
 def test_pages_follow_each_other_and_nobody_shifts(
     springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users, "PAGE", 2)
+    monkeypatch.setattr(user_list, "PAGE", 2)
     first = said(chief)
     after = re.search(r'id="after" href="([^"]+)"', first)
     assert after and 'id="before"' not in first
@@ -203,7 +205,7 @@ def test_an_export_is_an_event_that_says_of_whom(springfield: Springfield, chief
 
 
 def test_more_than_a_workbook_holds_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(written, "MOST_IN_A_SHEET", 3)
+    monkeypatch.setattr(formats, "MOST_IN_A_SHEET", 3)
     answer = chief.get(f"{PAGE}export.xlsx")
     assert answer.status_code == 422 and "Too many users for a workbook" in answer.content.decode()
     assert not models.Event.objects.filter(kind="users.exported").exists()

@@ -13,8 +13,9 @@ from playwright.sync_api import Page
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
-from musterbook.directory import models, queries
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -109,10 +110,10 @@ def test_a_token_is_made_only_by_who_has_just_signed_in(chief: Client) -> None:
 def test_a_role_that_loses_the_permission_meanwhile_makes_no_token(
     chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operator = queries.operator
+    operator = snapshot_queries.operator
     models.Role.objects.filter(name="Chief").update(permissions=["users.view", "api.manage"])
     less = frozenset({"api.manage"})
-    monkeypatch.setattr(queries, "operator", lambda *who: replace(operator(*who), permissions=less))
+    monkeypatch.setattr(snapshot_queries, "operator", lambda *who: replace(operator(*who), permissions=less))
     answer = chief.post(ADD, FORM)
     assert answer.status_code == 422 and "Your own role lacks users.view" in answer.content.decode()
 
@@ -143,7 +144,7 @@ def test_the_list_asks_the_database_no_more_for_many(chief: Client, django_asser
     for number in range(20):
         told = Told(f"Token {number}", frozenset({"users.view"}), 90)
         act = Act(datetime.now(UTC), "E-5", "page")
-        tokens.make(agency, told, act, queries.operator(agency, "E-1" if number % 2 else "E-5"))
+        tokens.make(agency, told, act, snapshot_queries.operator(agency, "E-1" if number % 2 else "E-5"))
     with django_assert_max_num_queries(12):
         assert chief.get(LIST).content.decode().count("ends in") == 20
 

@@ -10,8 +10,9 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
-from musterbook.directory import models, trail, verifying
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.audit import trail, verify
+from musterbook.directory.audit.trail import Act
 from musterbook.web.records import audit_pdf
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in
@@ -278,7 +279,7 @@ def test_an_alteration_is_shown_where_it_stands(auditor: Client) -> None:
 
 
 def test_a_long_check_goes_on_in_steps(auditor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "_LINKS", 1)
+    monkeypatch.setattr(verify, "_LINKS", 1)
     monkeypatch.setattr("musterbook.web.records.audit._AT_ONCE", -1.0)
     answer, steps = auditor.post(f"{PAGE}check"), 0
     while signed := re.search(r'name="so_far" value="([^"]+)"', answer.content.decode()):
@@ -335,7 +336,7 @@ def test_an_auditor_looks_through_the_trail(page: Page, springfield: Springfield
 @pytest.mark.usefixtures("as_owner")
 @pytest.mark.any_database
 def test_an_auditor_checks_the_trail(page: Page, springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "_LINKS", 1)
+    monkeypatch.setattr(verify, "_LINKS", 1)
     monkeypatch.setattr("musterbook.web.records.audit._AT_ONCE", -1.0)
     opened(page, springfield)
     page.get_by_role("link", name="check that nothing was altered").click()

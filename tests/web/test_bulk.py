@@ -8,7 +8,8 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from musterbook.directory import models, selection
+from musterbook.directory import models
+from musterbook.directory.imports import selection
 from musterbook.web.users import chosen
 from tests import worker
 from tests.accounts.conftest import Springfield, age
@@ -266,7 +267,7 @@ def test_rows_are_shown_by_what_becomes_of_them(agency: Springfield, boss: Clien
 def test_what_waits_shows_how_far_it_is_and_can_be_stopped(
     agency: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("musterbook.directory.queue.wait", lambda record, _: record)
+    monkeypatch.setattr("musterbook.directory.imports.queue.wait", lambda record, _: record)
     address = plan(boss, act="invite", user=ids(agency, 3))
     assert "Waiting for its turn" in text(boss.get(address))
     part = boss.get(f"{address}?progress", headers={"HX-Request": "true"}).content.decode()

@@ -15,8 +15,9 @@ from musterbook import turns
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
-from musterbook.directory import models, permissions, queries
-from musterbook.directory.imports import Options
+from musterbook.directory import models, permissions
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports.file_import import Options
 from tests.accounts.conftest import Springfield, act
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in
@@ -41,7 +42,9 @@ def made(slug: str) -> Springfield:
     one.imported(person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
     one.registered(1)
     one.registered(2)
-    tokens.make(one.agency, Told("HR", frozenset({"users.view"}), 90), act(), queries.operator(one.agency, "E-1"))
+    tokens.make(
+        one.agency, Told("HR", frozenset({"users.view"}), 90), act(), snapshot_queries.operator(one.agency, "E-1")
+    )
     return one
 
 

@@ -11,9 +11,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook.directory import kept_files, kept_plans, models, plan_pages, progressing, queue
-from musterbook.directory.imports import Options
-from musterbook.directory.queue import Ahead, Standing
+from musterbook.directory import models
+from musterbook.directory.imports import heartbeats, plan_files, plan_pages, queue
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.queue import Ahead, Standing
+from musterbook.directory.storage import import_files
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -140,7 +142,7 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
     address = preview(chief, *rows, person(4, RANK="Captain"), mode="sync", do="upload")
     record = models.Import.objects.get(state="applied", mode="sync")
     before = plan_pages.page(record, show)
-    kept_plans.forget(record.number)
+    plan_files.forget(record.number)
     after = plan_pages.page(record, show)
     if show == "protected":
         assert after.gone and "kept no longer" in said(chief, f"{address}?show=protected")
@@ -172,7 +174,7 @@ def test_cells_are_mended_until_none_is_wrong_and_the_file_stays_as_it_was(
     third = mend(chief, second, (3, "EMAIL", "x", "user8@agency.example")).partition("?")[0]
     assert tiles(chief, f"{third}?show=added") == {"added": 3}
     assert "2 cells mended here" in said(chief, third)
-    assert kept_files.content(third.rpartition("/")[2]) == file
+    assert import_files.content(third.rpartition("/")[2]) == file
     done = chief.post(third).headers["Location"]
     assert "<h1>Applied</h1>" in said(chief, done)
     assert cast.user(springfield.agency, 7).role.name == "Officer"
@@ -270,7 +272,7 @@ def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
     for sent in ({"encoding": ""}, {"map": "1", "map-0": "", "map-1": ""}):
         chief.post(f"{address}/read", sent)
         assert "kept no longer" in said(chief, address)
-    kept_plans.forget(number)
+    plan_files.forget(number)
     chief.post(f"{address}/read", {"map": "1", "map-0": ""})
     assert "kept no longer" in said(chief, address)
 
@@ -341,7 +343,7 @@ def nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker takes up what is asked for."""
     monkeypatch.setattr(queue, "wait", lambda record, _: record)
     # On PostgreSQL signs of life are told beside the transaction of the test that they came from, and last a while.
-    monkeypatch.setattr(progressing, "seen", list)
+    monkeypatch.setattr(heartbeats, "seen", list)
 
 
 def test_a_plan_is_kept_as_long_as_its_file(chief: Client, settings: Settings) -> None:
@@ -432,7 +434,7 @@ def test_the_history_tells_who_when_and_what_came_of_it(springfield: Springfield
 def test_the_history_comes_page_by_page(
     springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from musterbook.directory import history as kept
+    from musterbook.directory.imports import history as kept
 
     monkeypatch.setattr(kept, "PAGE", 2)
     for number in range(10, 13):

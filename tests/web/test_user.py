@@ -13,8 +13,11 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from musterbook.accounts import credentials, factors, kinds
-from musterbook.directory import editing, failures, groups, models
-from musterbook.directory.trail import Act
+from musterbook.directory import models
+from musterbook.directory.agency import groups
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.storage import database_errors
+from musterbook.directory.users import editing
 from musterbook.web.users.form import HARMLESS, LABELS
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in, who
@@ -226,7 +229,7 @@ def test_while_an_import_is_written_it_says_so(
     told = form(said(admin, path))
     with pytest.raises(OperationalError):
         admin.post(path, told)
-    monkeypatch.setattr(failures, "is_busy", lambda _: True)
+    monkeypatch.setattr(database_errors, "is_busy", lambda _: True)
     answer = admin.post(path, told)
     assert answer.status_code == 503 and "Nothing was changed here" in answer.content.decode()
     assert admin.post(at(springfield, 2, "unlock")).status_code == 503

@@ -6,7 +6,7 @@ from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-from musterbook.directory import search
+from musterbook.directory.apply import search_index
 
 
 def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -15,7 +15,7 @@ def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         # A chunk that is scanned must lie there as it is; compressing it would save a third, and cost ten times the search.
         schema_editor.execute('ALTER TABLE directory_searchchunk ALTER COLUMN text SET STORAGE EXTERNAL')
     for agency in apps.get_model('directory', 'Agency').objects.all():
-        search.mend(agency)
+        search_index.mend(agency)
 
 
 class Migration(migrations.Migration):

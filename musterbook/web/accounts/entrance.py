@@ -19,8 +19,8 @@ from musterbook.accounts import forgotten as forgotten_passwords
 from musterbook.accounts import limited, links, registration, requests, sessions
 from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.directory.trail import Act
 from musterbook.web.accounts.forms import what_is_asked
 
 

@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 
 from musterbook.accounts import requests, sessions, times
 from musterbook.accounts.models import Account
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.directory.trail import Act
 from musterbook.web import asked
 from musterbook.web.permission import account, signed_in
 

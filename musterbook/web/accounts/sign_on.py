@@ -21,8 +21,8 @@ from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Address, Told, Untrusted
 from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import Refused
+from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.models import User
-from musterbook.directory.sign_on_file import Provider
 from musterbook.web import asked as queries
 
 _LOG = logging.getLogger(__name__)

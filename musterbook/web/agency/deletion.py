@@ -7,8 +7,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from musterbook.directory import vocabularies
-from musterbook.directory.vocabularies import InUse, NotAllowed
+from musterbook.directory.agency import vocabularies
+from musterbook.directory.agency.vocabularies import InUse, NotAllowed
 from musterbook.web.permission import may
 
 

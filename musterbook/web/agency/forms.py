@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 
 from musterbook.directory import models
-from musterbook.directory.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
-from musterbook.directory.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
+from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
+from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
 from musterbook.web import asked
 
 

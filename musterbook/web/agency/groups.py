@@ -10,9 +10,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
-from musterbook.core.keys import fold
-from musterbook.directory import groups, models
-from musterbook.directory.vocabularies import Unfit
+from musterbook.core.values.keys import fold
+from musterbook.directory import models
+from musterbook.directory.agency import groups
+from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.web import asked
 from musterbook.web.agency import deletion
 from musterbook.web.permission import may, needs

@@ -10,8 +10,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
-from musterbook.directory import models, ranks
-from musterbook.directory.vocabularies import Unfit
+from musterbook.directory import models
+from musterbook.directory.agency import ranks
+from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.web.agency import deletion
 from musterbook.web.permission import needs
 

@@ -10,11 +10,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 
 from musterbook.accounts import requests
-from musterbook.core.policy import Operator
-from musterbook.directory import models, permissions, queries, roles, vocabularies
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models, permissions
+from musterbook.directory.agency import roles, vocabularies
+from musterbook.directory.agency.roles import Told
+from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.directory.roles import Told
-from musterbook.directory.vocabularies import NotAllowed, Unfit
 from musterbook.web.agency import deletion
 from musterbook.web.permission import account, needs
 
@@ -76,7 +78,7 @@ def _role(request: HttpRequest, pk: int) -> models.Role:
 
 
 def _operator(request: HttpRequest) -> Operator:
-    return queries.operator(requests.agency(request), account(request).user.external_id)
+    return snapshot_queries.operator(requests.agency(request), account(request).user.external_id)
 
 
 @reauthentication_required

@@ -10,10 +10,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import factors, requests
-from musterbook.core.policy import Operator
-from musterbook.directory import agency_settings, models, permissions, queries
-from musterbook.directory.agency_settings import Overtaken
-from musterbook.directory.vocabularies import Unfit
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models, permissions
+from musterbook.directory.agency import agency_settings
+from musterbook.directory.agency.agency_settings import Overtaken
+from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.apply import snapshot_queries
 from musterbook.web import menu
 from musterbook.web.agency.forms import Accounts, Details, Limits, Mails, SecondFactors, Section
 from musterbook.web.permission import account, needs
@@ -105,7 +107,7 @@ def page(request: HttpRequest, template: str, **about: Any) -> HttpResponseBase:
 
 def operator(request: HttpRequest) -> Operator:
     """Who is signed in, as the one who acts."""
-    return queries.operator(requests.agency(request), account(request).user.external_id)
+    return snapshot_queries.operator(requests.agency(request), account(request).user.external_id)
 
 
 @needs(PERMISSION)

@@ -9,11 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 
 from musterbook.accounts import requests
-from musterbook.directory import agency_sign_on
-from musterbook.directory.agency_sign_on import Overtaken, UnknownProvider
+from musterbook.directory.agency import sign_on
+from musterbook.directory.agency.sign_on import Overtaken, UnknownProvider
+from musterbook.directory.agency.sign_on_file import Provider
+from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.permissions import ALL
-from musterbook.directory.sign_on_file import Provider
-from musterbook.directory.vocabularies import Unfit
 from musterbook.web.agency.forms import PROVIDERS
 from musterbook.web.agency.settings import PERMISSION, operator, page
 from musterbook.web.permission import account, needs, refuse
@@ -51,7 +51,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
     told = form.told()
     try:
-        agency_sign_on.add(requests.agency(request), told, requests.act(request), operator(request))
+        sign_on.add(requests.agency(request), told, requests.act(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form)
@@ -65,7 +65,7 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
     provider = _find(request, slug)
     if _lacking(request):
         return refuse(request, *_lacking(request))
-    initial = provider | {"shown": agency_sign_on.mark(provider)}
+    initial = provider | {"shown": sign_on.mark(provider)}
     sent = request.POST if request.method == "POST" else None
     form = PROVIDERS[provider["kind"]](sent, there=True, initial=initial)
     if form.is_bound and form.is_valid():
@@ -78,7 +78,7 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
     agency, told = requests.agency(request), form.told(slug)
     try:
-        agency_sign_on.change(agency, told, form.cleaned_data["shown"], requests.act(request), operator(request))
+        sign_on.change(agency, told, form.cleaned_data["shown"], requests.act(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form, _find(request, slug))
@@ -98,7 +98,7 @@ def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
         answer: HttpResponseBase = _remove(request, provider)
         return answer
     me = account(request)
-    shown = agency_sign_on.mark(provider)
+    shown = sign_on.mark(provider)
     return page(
         request, "agency_sign_on_remove.html", provider=provider, shown=shown, no_password=not me.has_usable_password()
     )
@@ -108,7 +108,7 @@ def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     agency, shown = requests.agency(request), request.POST.get("shown", "")
     try:
-        agency_sign_on.remove(agency, provider["slug"], shown, requests.act(request), operator(request))
+        sign_on.remove(agency, provider["slug"], shown, requests.act(request), operator(request))
     except (Overtaken, UnknownProvider):
         return _overtaken(request)
     messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
@@ -124,7 +124,7 @@ def _overtaken(request: HttpRequest) -> HttpResponseBase:
 
 def _find(request: HttpRequest, slug: str) -> Provider:
     try:
-        return agency_sign_on.find(requests.agency(request), slug)
+        return sign_on.find(requests.agency(request), slug)
     except UnknownProvider:
         raise Http404 from None
 

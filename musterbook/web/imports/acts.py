@@ -15,10 +15,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
-from musterbook.core import mending
-from musterbook.core.columns import BY_HEADING
-from musterbook.directory import bulk, imports, kept_files, kept_plans, models, queries, queue, quotas, trail, undo
-from musterbook.directory.imports import OnDisk, Options
+from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.reading import corrections
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import bulk, file_import, plan_files, queue, quotas, undo
+from musterbook.directory.imports.file_import import OnDisk, Options
+from musterbook.directory.storage import import_files
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
@@ -47,9 +51,9 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
     """Does it, and leads to the import that it made; or says why the user may not."""
     try:
         record = queue.wait(work(), PATIENCE)
-    except imports.NotPermitted as lacking:
+    except file_import.NotPermitted as lacking:
         return refuse(request, *str(lacking).split(", "))
-    except queries.UnknownOperator:
+    except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
         trail.tell_refused_file(requests.agency(request), requests.act(request), "", over.problem.message)
@@ -67,8 +71,8 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
 def find(request: HttpRequest, number: str) -> models.Import:
     """The import of the agency with that number. Raises Http404."""
     try:
-        return imports.find(requests.agency(request), number)
-    except imports.UnknownImport:
+        return file_import.find(requests.agency(request), number)
+    except file_import.UnknownImport:
         raise Http404 from None
 
 
@@ -94,9 +98,9 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
 
     try:
         return _led(request, work)
-    except imports.NotShown:
+    except file_import.NotShown:
         messages.error(request, "This import is no plan that waits to be applied. Nothing was changed.")
-    except kept_files.FileGone:
+    except import_files.FileGone:
         messages.error(request, _GONE)
     return redirect("import", record.number)
 
@@ -141,7 +145,7 @@ def mend(request: HttpRequest, number: str) -> HttpResponseBase:
     if not now:
         messages.info(request, "No cell was changed, so the plan is the same.")
         return redirect(f"{reverse('import', args=[number])}?show=errored")
-    return _again(request, record, "errored", mended=mending.joined(before, now))
+    return _again(request, record, "errored", mended=corrections.joined(before, now))
 
 
 def mended(sent: Any) -> dict[str, dict[str, str]]:
@@ -165,8 +169,8 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     changes: dict[str, Any] = {}
     if "map" in request.POST:
         try:
-            form = Mapping_(kept_plans.file(number), options.mapping, request.POST)
-        except kept_plans.PlanGone:
+            form = Mapping_(plan_files.file(number), options.mapping, request.POST)
+        except plan_files.PlanGone:
             messages.error(request, _GONE)
             return redirect("import", number)
         if not form.is_valid():
@@ -192,6 +196,6 @@ def _again(request: HttpRequest, record: models.Import, shown: str, **changes: A
 
     try:
         return _led(request, work, shown)
-    except kept_files.FileGone:
+    except import_files.FileGone:
         messages.error(request, _GONE)
         return redirect("import", record.number)

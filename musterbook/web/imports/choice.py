@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from musterbook.accounts import again, requests
-from musterbook.core.columns import COLUMNS
-from musterbook.core.policy import Mode
-from musterbook.directory import models, trail, waiting_files
-from musterbook.directory.quotas import OverQuota
+from musterbook.core.domain.columns import COLUMNS
+from musterbook.core.domain.policy import Mode
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.imports import pending_uploads
+from musterbook.directory.imports.quotas import OverQuota
 from musterbook.web.imports import acts, uploads
 from musterbook.web.imports.forms import Choose
 from musterbook.web.permission import account, may, needs, refuse
@@ -79,7 +81,7 @@ def _kept(request: HttpRequest, user: models.User, form: Choose, address: str) -
     options = form.options(preview=bool(address) or request.POST.get("do") != "upload")
     now = datetime.now(UTC)
     try:
-        return waiting_files.keep(user, file.name or "file", options, file.chunks(), now, address=address)
+        return pending_uploads.keep(user, file.name or "file", options, file.chunks(), now, address=address)
     except OSError:
         form.add_error("file", uploads.NO_ROOM)
     except OverQuota as over:
@@ -94,8 +96,8 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
     if request.method == "POST" and again.is_recent(request):
         return _hand_on(request, token, request.POST.get("do", ""))
     try:
-        file = waiting_files.read(account(request).user, token, datetime.now(UTC))
-    except waiting_files.Gone:
+        file = pending_uploads.read(account(request).user, token, datetime.now(UTC))
+    except pending_uploads.Gone:
         return _handed_on(request, token)
     if request.method == "POST":
         return again.ask(request)
@@ -105,12 +107,12 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
 def _hand_on(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
     user = account(request).user
     try:
-        file = waiting_files.read(user, token, datetime.now(UTC))
+        file = pending_uploads.read(user, token, datetime.now(UTC))
         options = replace(file.options, preview=bool(file.address) or do != "upload")
         answer = acts.submit(request, file.file, options, acts.key_of(request, "file", token))
-    except (waiting_files.Gone, FileNotFoundError):  # the same was asked for before, or at the same time
+    except (pending_uploads.Gone, FileNotFoundError):  # the same was asked for before, or at the same time
         return _handed_on(request, token)
-    waiting_files.forget(user, token)
+    pending_uploads.forget(user, token)
     return answer
 
 

@@ -11,8 +11,9 @@ from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
-from musterbook.core import example as examples
-from musterbook.directory import kept_files, kept_plans, reading, results
+from musterbook.core.reporting import example_file as examples
+from musterbook.directory.imports import plan_files, results, sandbox
+from musterbook.directory.storage import import_files
 from musterbook.web.imports.acts import find
 from musterbook.web.permission import needs
 
@@ -55,11 +56,11 @@ def _of_rows(request: HttpRequest, number: str, which: Literal["results", "error
 
 _GONE = "The file of this import is kept no longer, so it cannot be given back."
 _NOT_MADE: dict[type[Exception], str] = {
-    kept_files.FileGone: _GONE,
-    kept_plans.PlanGone: _GONE,
+    import_files.FileGone: _GONE,
+    plan_files.PlanGone: _GONE,
     results.Busy: "Another results file is being made. Download this one again in a moment.",
-    reading.Stopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
-    reading.Failed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
+    sandbox.Stopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
+    sandbox.Failed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
 }
 """Why there is no file → what to say of it."""
 _PART = 1 << 16

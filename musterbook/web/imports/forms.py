@@ -7,11 +7,11 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest
 
-from musterbook.core import headings
-from musterbook.core.columns import BY_HEADING, COLUMNS
-from musterbook.core.policy import Mode
-from musterbook.directory.imports import Options
-from musterbook.directory.kept_plans import File
+from musterbook.core.domain.columns import BY_HEADING, COLUMNS
+from musterbook.core.domain.policy import Mode
+from musterbook.core.reading import headings
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.plan_files import File
 from musterbook.web.imports import uploads
 
 _MODES = [

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
 from musterbook.accounts import requests
-from musterbook.directory import history
+from musterbook.directory.imports import history
 from musterbook.web.permission import needs
 
 _FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}

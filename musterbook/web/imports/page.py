@@ -7,9 +7,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.sentences import HELD
-from musterbook.directory import history, imports, kept_plans, models, plan_pages, queries, queue
-from musterbook.directory.imports import Options
+from musterbook.core.domain.labels import HELD
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import file_import, history, plan_files, plan_pages, queue
+from musterbook.directory.imports.file_import import Options
 from musterbook.web import asked
 from musterbook.web.fragments import is_part
 from musterbook.web.imports.forms import Agree, Mapping_, Reading
@@ -57,7 +59,7 @@ def shown(
     reading: Reading | None = None,
 ) -> HttpResponseBase:
     """The page; with a form that was filled in wrongly, as 422."""
-    imports.settle_dead(record.agency)
+    file_import.settle_dead(record.agency)
     record.refresh_from_db()
     if record.state in {"waiting", "running"}:
         return progress(request, record, "import_running.html", {"title": _TITLES[record.state]})
@@ -134,7 +136,7 @@ def _counts(record: models.Import) -> dict[str, int]:
 
 def _vocabulary(agency: models.Agency) -> dict[str, list[str]]:
     """Heading → what may be written there, for cells that are mended."""
-    words = queries.vocabulary(agency)
+    words = snapshot_queries.vocabulary(agency)
     return {
         "STATUS": ["Active", "Inactive"],
         "ROLE": [role.name for role in words.roles[:_LISTED]],
@@ -173,8 +175,8 @@ def _forms(
         return {"form": form or agreement(record)}
     if mapping is None:
         try:
-            mapping = Mapping_(kept_plans.file(record.number), options.mapping)
-        except kept_plans.PlanGone:
+            mapping = Mapping_(plan_files.file(record.number), options.mapping)
+        except plan_files.PlanGone:
             return {"form": form or agreement(record)}
     said = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}
     return {

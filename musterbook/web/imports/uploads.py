@@ -13,9 +13,10 @@ from django.http.response import HttpResponseBase
 from musterbook import turns
 from musterbook.accounts import sessions
 from musterbook.accounts.models import Account
-from musterbook.directory import permissions, waiting_files
+from musterbook.directory import permissions
+from musterbook.directory.imports import pending_uploads
+from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
-from musterbook.directory.quotas import OverQuota
 from musterbook.web import asked
 
 PAGE = "import_users"
@@ -52,7 +53,7 @@ class Handler(TemporaryFileUploadHandler):
         FileUploadHandler.new_file(self, *args, **kwargs)
         self._sender = user
         with self._refusing():
-            self._open = waiting_files.arriving(user)
+            self._open = pending_uploads.arriving(user)
             self.file = _Arriving(self._open, self.file_name or "file", self.content_type, self.charset)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
@@ -73,7 +74,7 @@ class Handler(TemporaryFileUploadHandler):
         if self._unchecked > _CHECKED_EVERY:
             self._unchecked = 0
             self.file.flush()
-            waiting_files.check_room(self._sender)
+            pending_uploads.check_room(self._sender)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

@@ -15,9 +15,10 @@ from django.views.decorators.cache import never_cache
 from musterbook.accounts import requests, tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Listed, Told, UnknownToken
-from musterbook.directory import permissions, queries
+from musterbook.directory import permissions
+from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.directory.vocabularies import NotAllowed, Unfit
 from musterbook.web.permission import account, needs, refuse
 
 
@@ -99,7 +100,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
 @reauthentication_required
 def _make(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
     agency = requests.agency(request)
-    by = queries.operator(agency, account(request).user.external_id)
+    by = snapshot_queries.operator(agency, account(request).user.external_id)
     if form.is_valid():
         try:
             token, secret = tokens.make(agency, form.told(), requests.act(request), by)

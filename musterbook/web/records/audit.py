@@ -16,8 +16,9 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
 from musterbook.accounts import requests
-from musterbook.directory import audit, audit_files, kinds, seals, trail, verifying
-from musterbook.directory.verifying import Finding, Progress
+from musterbook.directory.audit import browse, event_kinds, hash_chain, trail, verify
+from musterbook.directory.audit import export as audit_export
+from musterbook.directory.audit.verify import Finding, Progress
 from musterbook.web import fragments
 from musterbook.web.permission import account, may, needs
 from musterbook.web.records import audit_pdf, audit_words
@@ -37,8 +38,8 @@ def events(request: HttpRequest) -> HttpResponseBase:
     place = request.GET.get("place", "")
     _tell_opened(request, urlencode(form.filled()), turning=bool(place))
     try:
-        page = audit.page(requests.agency(request), form.wanted(), place)
-    except audit.UnknownPlace as unknown:
+        page = browse.page(requests.agency(request), form.wanted(), place)
+    except browse.UnknownPlace as unknown:
         raise Http404 from unknown
     about = {
         "form": form,
@@ -57,7 +58,7 @@ def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
-    trail.tell(requests.agency(request), requests.act(request), kinds.VIEWED, None, _filters(query))
+    trail.tell(requests.agency(request), requests.act(request), event_kinds.VIEWED, None, _filters(query))
 
 
 def _filters(query: str) -> dict[str, tuple[str, str]]:
@@ -76,18 +77,18 @@ def export(request: HttpRequest) -> HttpResponseBase:
     wanted = form.wanted()
     wanted = replace(wanted, until=min(wanted.until or act.at, act.at))
     as_pdf = request.POST.get("form") == "pdf"
-    if as_pdf and audit_files.more_than(agency, wanted, audit_pdf.MOST):
+    if as_pdf and audit_export.more_than(agency, wanted, audit_pdf.MOST):
         most = f"{audit_pdf.MOST:,}"
         messages.error(
             request, f"These are more than {most} events. Choose a shorter time, or take the CSV, which has any number."
         )
         return redirect(back)
     told = {"form": ("", "PDF" if as_pdf else "CSV"), **_filters(urlencode(form.filled()))}
-    trail.tell(agency, act, kinds.EXPORTED, None, told)
+    trail.tell(agency, act, event_kinds.EXPORTED, None, told)
     if as_pdf:
         made = audit_pdf.made(agency, wanted, form.said(), account(request).user, act.at)
         return _file(iter([made]), "application/pdf", _name(request, "pdf", act.at))
-    return _file(audit_files.parts(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", act.at))
+    return _file(audit_export.parts(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", act.at))
 
 
 def _name(request: HttpRequest, form: str, at: datetime) -> str:
@@ -109,10 +110,10 @@ _SALT = "musterbook.web.records.audit.check"
 def check(request: HttpRequest) -> HttpResponseBase:
     """Reads the whole trail, in steps, and says whether anything in it was altered."""
     agency = requests.agency(request)
-    about: dict[str, Any] = {"links": seals.end(agency)[0]}
+    about: dict[str, Any] = {"links": hash_chain.end(agency)[0]}
     if request.method == "POST":
         end = time.monotonic() + _AT_ONCE
-        found = verifying.step(agency, _so_far(request), lambda: time.monotonic() > end)
+        found = verify.step(agency, _so_far(request), lambda: time.monotonic() > end)
         if isinstance(found, Finding):
             _tell_checked(request, found)
             about["finding"] = found
@@ -153,4 +154,4 @@ def _tell_checked(request: HttpRequest, found: Finding) -> None:
         "events": ("", str(found.events)),
         "digest": ("", found.digest),
     }
-    trail.tell(requests.agency(request), requests.act(request), kinds.CHECKED, None, told)
+    trail.tell(requests.agency(request), requests.act(request), event_kinds.CHECKED, None, told)

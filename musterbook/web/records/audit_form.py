@@ -6,9 +6,10 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from musterbook.directory import audit_filters, kinds, users
-from musterbook.directory.audit_filters import Wanted
+from musterbook.directory.audit import event_kinds, filters
+from musterbook.directory.audit.filters import Wanted
 from musterbook.directory.models import Agency, Import
+from musterbook.directory.users import user_list
 from musterbook.web import asked
 
 _MOST = 20
@@ -21,7 +22,7 @@ def _kinds() -> list[tuple[str, Any]]:
     """All kinds, by group."""
     groups = [
         (group, [(_GROUP + group, f"{group}: all"), *((kind.name, kind.title) for kind in of)])
-        for group, of in kinds.GROUPS.items()
+        for group, of in event_kinds.GROUPS.items()
     ]
     return [("", "Everything"), *groups]
 
@@ -39,8 +40,10 @@ class Filters(forms.Form):
     about = forms.CharField(label="Done to", required=False, max_length=255)
     of = forms.CharField(label="Import number", required=False, max_length=26)
     kind = forms.ChoiceField(label="What", required=False, choices=_kinds)
-    through = forms.ChoiceField(label="Through", required=False, choices=[("", "Anything"), *kinds.THROUGH.items()])
-    outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "Any"), *kinds.OUTCOMES.items()])
+    through = forms.ChoiceField(
+        label="Through", required=False, choices=[("", "Anything"), *event_kinds.THROUGH.items()]
+    )
+    outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "Any"), *event_kinds.OUTCOMES.items()])
     since = _time("From")
     until = _time("To")
 
@@ -62,8 +65,8 @@ class Filters(forms.Form):
 
     def _meant(self, text: str) -> list[tuple[int, str]]:
         try:
-            found = users.meant(self._agency, text, at=self._now, most=_MOST)
-        except users.TooMany:
+            found = user_list.meant(self._agency, text, at=self._now, most=_MOST)
+        except user_list.TooMany:
             said = f"More than {_MOST} users are called like this. Type an e-mail address or an external id."
             raise forms.ValidationError(said) from None
         if not found:
@@ -90,8 +93,8 @@ class Filters(forms.Form):
         """The filters, if they are valid."""
         told = self.cleaned_data
         kind: str = told["kind"]
-        group = kinds.GROUPS.get(kind.removeprefix(_GROUP), ())
-        return audit_filters.Wanted(
+        group = event_kinds.GROUPS.get(kind.removeprefix(_GROUP), ())
+        return filters.Wanted(
             actors=told["by"],
             subjects=told["about"],
             of=told["of"],

@@ -18,8 +18,9 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from musterbook.directory import audit, audit_files, models, seals
-from musterbook.directory.audit_filters import Wanted
+from musterbook.directory import models
+from musterbook.directory.audit import browse, export, hash_chain
+from musterbook.directory.audit.filters import Wanted
 from musterbook.web.records import audit_words
 
 MOST = 5_000
@@ -33,7 +34,7 @@ def made(
     agency: models.Agency, wanted: Wanted, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
 ) -> bytes:
     """The wanted events, the oldest first, as a PDF; `filters`: label and text of each, `by`: who asks for it."""
-    links, digest = seals.end(agency)
+    links, digest = hash_chain.end(agency)
     title = f"Audit trail: {agency.name}"
     sheet = _Sheet(title)
     sheet.line(title, size=16, bold=True, after=8)
@@ -57,8 +58,8 @@ def made(
 
 
 def _events(agency: models.Agency, wanted: Wanted) -> Iterator[audit_words.Shown]:
-    for part in audit_files.events(agency, wanted):
-        for told in audit.events_told(agency, part["id"].to_list()):
+    for part in export.events(agency, wanted):
+        for told in browse.events_told(agency, part["id"].to_list()):
             yield audit_words.shown(told)
 
 

@@ -4,8 +4,8 @@ import unicodedata
 from dataclasses import dataclass
 
 from musterbook.accounts import sessions
-from musterbook.directory import kinds
-from musterbook.directory.audit import Told
+from musterbook.directory.audit import event_kinds
+from musterbook.directory.audit.browse import Told
 
 _BEGIN, _END = "\u2068", "\u2069"
 _FEW = 4
@@ -51,11 +51,11 @@ def shown(told: Told) -> Shown:
     whom = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
     return Shown(
         told,
-        kinds.sentence(told.kind, whom),
-        kinds.THROUGH.get(told.through, told.through),
+        event_kinds.sentence(told.kind, whom),
+        event_kinds.THROUGH.get(told.through, told.through),
         sessions.program(told.agent) if told.agent else "",
-        kinds.OUTCOMES.get(told.outcome, told.outcome),
-        [Change(kinds.field(name), before, after) for name, (before, after) in told.changes.items()],
+        event_kinds.OUTCOMES.get(told.outcome, told.outcome),
+        [Change(event_kinds.field(name), before, after) for name, (before, after) in told.changes.items()],
     )
 
 

@@ -11,9 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import again, credentials, links, registration, requests, sessions
-from musterbook.core.policy import Operator
-from musterbook.directory import editing, models
-from musterbook.directory.trail import Act
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.users import editing
 from musterbook.web import asked
 from musterbook.web.permission import needs
 from musterbook.web.users.edit import back, found, handed_over, is_told, tried

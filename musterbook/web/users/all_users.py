@@ -11,8 +11,11 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import requests
-from musterbook.directory import export, models, orders, trail, users, written
-from musterbook.directory.orders import UnknownPlace
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.storage import formats
+from musterbook.directory.users import export, orders, user_list
+from musterbook.directory.users.orders import UnknownPlace
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
 from musterbook.web.users import bulk, chosen
@@ -49,7 +52,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     most = _MOST if len(given) <= 1 else _MOST_OF_SEVERAL
     place = query.get("place", "")
     try:
-        page = users.page(agency, wanted, at=now, sort=sort, descending=descending, place=place, counted=most)
+        page = user_list.page(agency, wanted, at=now, sort=sort, descending=descending, place=place, counted=most)
     except UnknownPlace:
         return redirect(f"{reverse('all_users')}?{_query(query).urlencode()}")
     about = {
@@ -144,7 +147,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     try:
         made = export.export_found(agency, wanted, form, at=act.at)
         parts = iter([next(made.parts)]), made.parts
-    except written.TooLong as rows:
+    except formats.TooLong as rows:
         return render(
             request,
             "export_too_long.html",

@@ -14,8 +14,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
-from musterbook.directory import bulk, imports, kept_files, models, queries, queue
-from musterbook.directory.bulk import ACTS, Change
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports import bulk, file_import, queue
+from musterbook.directory.imports.bulk import ACTS, Change
+from musterbook.directory.storage import import_files
 from musterbook.web.imports.acts import PATIENCE, key_of
 from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen
@@ -90,7 +93,7 @@ def _list(request: HttpRequest) -> tuple[str, bool]:
 def _planned(request: HttpRequest, agency: models.Agency, act: str, ids: list[int]) -> HttpResponseBase:
     value = ""
     if ACTS[act].column and not ACTS[act].value:
-        operator = queries.operator(agency, account(request).user.external_id)
+        operator = snapshot_queries.operator(agency, account(request).user.external_id)
         form = Value(act, bulk.choices(agency, act, operator), request.POST if "value" in request.POST else None)
         if not (form.is_bound and form.is_valid()):
             return _asked(request, act, form, len(ids))
@@ -115,9 +118,9 @@ def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpRespons
     """Does it, and leads to its page; or says why the user may not."""
     try:
         record = queue.wait(work(), PATIENCE)
-    except imports.NotPermitted as lacking:
+    except file_import.NotPermitted as lacking:
         return refuse(request, str(lacking))
-    except queries.UnknownOperator:
+    except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except OSError:
         messages.error(request, "There is no room for this now. Tell whoever runs Musterbook here.")
@@ -127,8 +130,8 @@ def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpRespons
 
 def _find(request: HttpRequest, number: str) -> tuple[models.Import, Change]:
     try:
-        record = imports.find(requests.agency(request), number)
-    except imports.UnknownImport:
+        record = file_import.find(requests.agency(request), number)
+    except file_import.UnknownImport:
         raise Http404 from None
     change = bulk.change_of(record)
     if change is None:
@@ -161,9 +164,9 @@ def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpR
 
     try:
         return _led(request, work)
-    except (imports.NotShown, bulk.NotAgreed):
+    except (file_import.NotShown, bulk.NotAgreed):
         messages.error(request, "This is no plan that waits to be done. Nothing was changed.")
-    except kept_files.FileGone:
+    except import_files.FileGone:
         messages.error(request, "It is kept no longer who was chosen. Choose them once more. Nothing was changed.")
     return redirect("bulk_plan", record.number)
 

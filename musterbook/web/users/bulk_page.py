@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.directory import bulk, history, imports, models
-from musterbook.directory.bulk import Change
+from musterbook.directory import models
+from musterbook.directory.imports import bulk, file_import, history
+from musterbook.directory.imports.bulk import Change
 from musterbook.web.fragments import is_part
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Agree
@@ -47,7 +48,7 @@ def agreement(record: models.Import, *sent: Any) -> Agree | None:
 
 def shown(request: HttpRequest, record: models.Import, change: Change, form: Agree | None = None) -> HttpResponseBase:
     """The page; with a form that was filled in wrongly, as 422."""
-    imports.settle_dead(record.agency)
+    file_import.settle_dead(record.agency)
     record.refresh_from_db()
     about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
     if record.state in {"waiting", "running"}:

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.http import QueryDict
 
-from musterbook.directory import models, selection
+from musterbook.directory import models
+from musterbook.directory.imports import selection
 from musterbook.web import asked
 from musterbook.web.users.search import Search
 

@@ -12,11 +12,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import again, credentials, requests
-from musterbook.core.policy import Operator
-from musterbook.directory import editing, failures, models, permissions, queries, users
-from musterbook.directory.carrying_out import NotPermitted
-from musterbook.directory.editing import EXEMPT, Came
-from musterbook.directory.filters import Wanted
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models, permissions
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.storage import database_errors
+from musterbook.directory.users import editing, user_list
+from musterbook.directory.users.editing import EXEMPT, Came
+from musterbook.directory.users.filters import Wanted
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.users.form import LABELS, UserForm, said
@@ -120,7 +123,9 @@ def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: Quer
     operator = Operator(me.pk, me.external_id, permissions.of(me.role))
     groups = models.Group.objects.filter(agency=agency).order_by("name", "external_id")
     suggests = may(request, "users.view")
-    return UserForm(now, queries.vocabulary(agency), groups, operator, sent, left_out=left_out, suggests=suggests)
+    return UserForm(
+        now, snapshot_queries.vocabulary(agency), groups, operator, sent, left_out=left_out, suggests=suggests
+    )
 
 
 def _again(request: HttpRequest, form: UserForm, came: Came, now: editing.Row, left_out: set[str]) -> UserForm:
@@ -162,7 +167,7 @@ def tried(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResp
     except NotPermitted as lacking:
         return refuse(request, str(lacking))
     except OperationalError as error:
-        if not failures.is_busy(error):
+        if not database_errors.is_busy(error):
             raise
         return render(request, "busy.html", {"why": BUSY}, status=503)
 
@@ -177,5 +182,5 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
     if len(typed) < 2:
         return render(request, "supervisors.html", {"users": []})
     act = requests.act(request)
-    listed = users.page(requests.agency(request), Wanted(text=typed), at=act.at).users
+    listed = user_list.page(requests.agency(request), Wanted(text=typed), at=act.at).users
     return render(request, "supervisors.html", {"users": [u for u in listed if u.status != "Inactive"][:_SUGGESTED]})

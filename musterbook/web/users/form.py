@@ -9,13 +9,13 @@ from django import forms
 from django.http import QueryDict
 from django.urls import reverse
 
-from musterbook.core import columns
-from musterbook.core.columns import Column
-from musterbook.core.policy import Operator
-from musterbook.core.problems import Problem
-from musterbook.core.vocabulary import Vocabulary
+from musterbook.core.domain import columns
+from musterbook.core.domain.columns import Column
+from musterbook.core.domain.policy import Operator
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.directory import models
-from musterbook.directory.editing import ENDS_ON, EXEMPT, Came, Conflict, Row
+from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Came, Conflict, Row
 
 LABELS = {
     "EXTERNAL_ID": "External id",

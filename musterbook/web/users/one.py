@@ -10,9 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import credentials, factors, identities, links, lockout, requests, sessions
-from musterbook.directory import audit, models, permissions, profile
-from musterbook.directory.audit_filters import Wanted
-from musterbook.directory.editing import PERMISSION as EDIT
+from musterbook.directory import models, permissions
+from musterbook.directory.audit import browse
+from musterbook.directory.audit.filters import Wanted
+from musterbook.directory.users import profile
+from musterbook.directory.users.editing import PERMISSION as EDIT
 from musterbook.web.permission import account, may, needs
 from musterbook.web.records import audit_words
 from musterbook.web.users.edit import found
@@ -63,7 +65,7 @@ def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
 
 def _events(user: models.User) -> list[audit_words.Shown]:
     """The latest events about the user."""
-    latest = audit.page(user.agency, Wanted(subjects=(user.pk,))).events
+    latest = browse.page(user.agency, Wanted(subjects=(user.pk,))).events
     return [audit_words.shown(told) for told in latest[:_MOST_EVENTS]]
 
 

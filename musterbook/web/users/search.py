@@ -6,9 +6,10 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from musterbook.core.keys import fold
-from musterbook.directory import models, states
-from musterbook.directory.filters import Wanted
+from musterbook.core.values.keys import fold
+from musterbook.directory import models
+from musterbook.directory.users import states
+from musterbook.directory.users.filters import Wanted
 from musterbook.web import asked
 
 FIELDS = (

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
-from musterbook.directory import guards, installation, trail
+from musterbook.directory.audit import trail, triggers
+from musterbook.directory.installation import migration
 
 
 class Command(migrate.Command):
@@ -18,6 +19,6 @@ class Command(migrate.Command):
         """Migrates as Django does."""
         super().handle(*args, **options)
         # A migration to an earlier state leaves tables that our triggers do not fit.
-        if not (options["plan"] or options["check_unapplied"] or installation.pending()):
-            guards.install()
+        if not (options["plan"] or options["check_unapplied"] or migration.pending()):
+            triggers.install()
             trail.key_old(datetime.now(UTC))

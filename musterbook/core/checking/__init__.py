@@ -1,0 +1,1 @@
+"""Step 2: a Table becomes a CheckedTable."""

@@ -1,0 +1,162 @@
+"""The distinct cells of one column → their values, and everything that is wrong with them (rules C1–C10)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from musterbook.core.domain import columns
+from musterbook.core.domain.columns import Column
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.values import emails, keys, names, phones, text
+
+_STATUS = {"active": True, "invited": True, "locked": True, "password reset": True, "inactive": False}
+"""Status as a file writes it → whether the user is Active; the states that the export shows read as Active (C5)."""
+
+_ERROR_VALUE = (
+    r"^#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|GETTING_DATA|#+)$"
+)
+_SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee]\+?[0-9]+|[Ee]\+[0-9]{2,})$"
+_APOSTROPHE = "^'[0-9]"
+_NUMBERED = (columns.EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
+_UNSEEN = (columns.EMAIL, columns.USERNAME)
+
+_FAULTS = {"cell": pl.String, "code": pl.String, "value": pl.String, "detail": pl.String, "hint": pl.String}
+
+Said = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the cells come to.
+
+    `values`: beside each cell, the value columns that `CheckedTable` names; `faults`: `cell`, `code`, `value`, `detail`,
+    `hint` of every problem.
+    """
+
+    values: pl.DataFrame
+    faults: pl.DataFrame
+
+
+def read(column: Column, cells: pl.Series, words: Vocabulary) -> Reading:
+    """The reading of a column's cells as they stand in the file, each given once."""
+    reader = _Reader(column, cells, words)
+    reader.legible()
+    _MEANINGS.get(column.heading, _Reader.as_text)(reader)
+    return Reading(pl.DataFrame(reader.values), pl.concat([pl.DataFrame(schema=_FAULTS), *reader.found]))
+
+
+class _Reader:
+    """One reading in the making: the text of the cells, which of them are sound so far, and the faults so far."""
+
+    def __init__(self, column: Column, cells: pl.Series, words: Vocabulary) -> None:
+        self.column, self.words = column, words
+        self.cells = cells
+        self.text = text.clean(cells)
+        self.sound = pl.repeat(True, len(cells), eager=True)
+        self.values: dict[str, pl.Series] = {}
+        self.found: list[pl.DataFrame] = []
+
+    def _say(self, wrong: pl.Series, code: str, detail: Said | str = "", hint: Said | str = "") -> None:
+        """Notes a fault of every cell that is wrong; such a cell is not sound any more."""
+        if not wrong.any():
+            return
+        self.sound &= ~wrong
+        values = self.text.filter(wrong).to_list()
+        faults = pl.DataFrame([values, _all(detail, values), _all(hint, values)], ["value", "detail", "hint"])
+        cells = self.cells.filter(wrong).alias("cell")
+        self.found.append(faults.select(cells, pl.lit(code).alias("code"), "value", "detail", "hint"))
+
+    def legible(self) -> None:
+        """What any column's cell may have wrong: characters, damage by a spreadsheet, length, nothing there (C1–C3, C10)."""
+        self._illegal()
+        self._damaged()
+        long = self.text.str.len_chars() > self.column.longest
+        self._say(long, "too-long", lambda value: f"{len(value):,}", str(self.column.longest))
+        if self.column.required:
+            self._say(self.text == "", "required")
+
+    def _illegal(self) -> None:
+        unseen = self.column in _UNSEEN
+        wrong = text.illegal(self.text)
+        named = text.named_character if unseen else text.named_illegal
+        self._say(wrong | text.hidden(self.text) if unseen else wrong, "illegal-character", named)
+
+    def _damaged(self) -> None:
+        self._say(
+            self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", "a spreadsheet's error, in place of the value"
+        )
+        if self.column in _NUMBERED:
+            shortened = "a spreadsheet has shortened the number and lost digits"
+            self._say(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", shortened)
+            apostrophe = "the apostrophe by which a spreadsheet marks text has become part of the value"
+            self._say(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", apostrophe)
+
+    def _keep(self, name: str, values: pl.Series) -> None:
+        self.values[name] = values.set(~self.sound, None).alias(name)
+
+    def as_text(self) -> None:
+        """The text itself, and its key where the column is compared by one."""
+        self._keep(self.column.field, self.text)
+        if self.column in columns.KEYED or self.column is columns.SUPERVISOR_EMAIL:
+            self._keep(self.column.key, keys.keys(self.text))
+
+    def as_email(self) -> None:
+        """An address (C4)."""
+        faults = emails.faults(self.text.filter(self.sound))
+        self._say(self.sound & self.text.is_in(list(faults)), "invalid-email", faults.__getitem__)
+        self.as_text()
+
+    def as_status(self) -> None:
+        """Whether Active (C5)."""
+        meant = pl.Series([_STATUS.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
+        self._say(self.sound & meant.is_null(), "invalid-status")
+        self._keep("status", meant)
+
+    def as_role(self) -> None:
+        """The role's id (C6)."""
+        ids = names.resolved(self.text, names.roles(self.words.roles))
+        known = {role.name: role.name for role in self.words.roles}
+        self._say(self.sound & ids.is_null(), "unknown-role", hint=lambda value: names.suggestion(value, known))
+        self._keep("role_id", ids)
+
+    def as_rank(self) -> None:
+        """The rank's id, and whether it is blank (C6)."""
+        ids = names.resolved(self.text, names.ranks(self.words.ranks))
+        short = {rank.abbreviation: rank.name for rank in self.words.ranks if rank.abbreviation}
+        known = short | {rank.name: rank.name for rank in self.words.ranks}
+        self._optional("rank", ids, "unknown-rank", known)
+
+    def as_group(self) -> None:
+        """The group's id, whether it is blank, and whether the group is inactive (C7)."""
+        groups = {group.external_id: group.id for group in self.words.groups}
+        ids = names.resolved(self.text, groups, exact=True)
+        self._optional("group", ids, "unknown-group", {name: name for name in groups})
+        inactive = [group.id for group in self.words.groups if not group.active]
+        self.values["group_inactive"] = ids.is_in(inactive).fill_null(False)
+
+    def _optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
+        blank = self.text == ""
+        self._say(self.sound & ids.is_null() & ~blank, code, hint=lambda value: names.suggestion(value, known))
+        self._keep(f"{name}_id", ids)
+        self.values[f"{name}_blank"] = blank & self.sound
+
+    def as_phone(self) -> None:
+        """The number as E.164 (C8)."""
+        read = phones.numbers(self.text.set(~self.sound, ""), self.words.country)
+        self._say(self.sound & read.is_null(), "invalid-phone", phones.reason)
+        self._keep("phone", read)
+
+
+def _all(said: Said | str, values: list[str]) -> list[str]:
+    return [said if isinstance(said, str) else said(value) for value in values]
+
+
+_MEANINGS: Mapping[str, Callable[[_Reader], None]] = {
+    "EMAIL": _Reader.as_email,
+    "STATUS": _Reader.as_status,
+    "ROLE": _Reader.as_role,
+    "RANK": _Reader.as_rank,
+    "EVIDENCE_GROUP_EXT_ID": _Reader.as_group,
+    "PHONE": _Reader.as_phone,
+}

@@ -1,0 +1,145 @@
+"""Step 2, check: cells as text → values, normalised and resolved, and every problem of every row (rules C1–C11).
+
+What a quick look at a whole column settles is done; of the rest each distinct cell is read once, and spread to its rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from musterbook.core.checking import cells as reading
+from musterbook.core.domain import columns, problems
+from musterbook.core.domain.checked import CheckedTable
+from musterbook.core.domain.columns import Column
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import FileFacts, Table
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.reading import budget
+from musterbook.core.values import emails, phones
+
+_PLAIN_ID = "^[0-9A-Za-z][0-9A-Za-z_-]*$"
+_PLAIN_NAME = "^[0-9A-Za-z][0-9A-Za-z._@-]*$"
+"""Cells that mean themselves, and of which no rule says anything but how long they may be."""
+
+
+_EXAMPLES = 3
+
+
+class TooMany(Exception):
+    """The rows have so many problems that they would take memory out of proportion to the file; `problem` says so."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one column comes to: its value columns, a row for each of the table's, and its problems."""
+
+    values: pl.DataFrame
+    found: pl.DataFrame
+
+
+def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
+    """The table's cells as values. A row whose cells may stand in the wrong columns has no problem but that.
+
+    Raises TooMany as soon as the columns so far have too many problems.
+    """
+    of_count = pl.col("code") == "cell-count"
+    others = ~pl.col("row").is_in(table.faults.filter(of_count)["row"].implode())
+    values, found = [table.cells.select("row")], table.faults.filter(of_count | others)
+    for column in table.present:
+        part = _column(table, column, vocabulary)
+        values.append(part.values)
+        found = pl.concat([found, part.found.filter(others)])
+        refuse_many(found, table.file)
+    return CheckedTable(pl.concat(values, how="horizontal"), table.present, found)
+
+
+def refuse_many(found: pl.DataFrame, file: FileFacts) -> None:
+    """Raises TooMany if the rows have more problems than those of a file of its size may have."""
+    most = budget.most_problems(file.size)
+    if found.height > most:
+        raise TooMany(Problem("too-many-problems", value=f"{most:,}", detail=_examples(found)))
+
+
+def _examples(found: pl.DataFrame) -> str:
+    first = found.unique(["code", "column"], keep="first", maintain_order=True).head(_EXAMPLES)
+    return " ".join(f"Row {problem.row}: {problem.message}" for problem in problems.of(first))
+
+
+def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
+    """One column; a cell with a problem is null in its values. Of a cell that could not be read whole nothing more is said."""
+    cells = table.cells.select("row", cell=column.field)
+    unread = table.faults.filter(pl.col("column") == column.heading)["row"]
+    if unread.is_empty():
+        return _checked(cells, column, words)
+    read = cells.filter(~pl.col("row").is_in(unread.implode()))
+    part = _checked(read, column, words)
+    spread = cells.select("row").join(
+        pl.concat([read.select("row"), part.values], how="horizontal"), on="row", how="left", maintain_order="left"
+    )
+    flags = [pl.col(name).fill_null(False) for name in spread.columns if name.endswith(("_blank", "_inactive"))]
+    return _Part(spread.with_columns(flags).drop("row"), part.found)
+
+
+def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary) -> _Part:
+    cells = rows["cell"]
+    quick = _QUICK[column.heading](column, cells, words) if column.heading in _QUICK else {}
+    left = (cells.filter(quick[column.field].is_null()) if quick else cells).unique()
+    if quick and left.is_empty():
+        return _Part(pl.DataFrame(quick), problems.frame())
+    read = reading.read(column, left, words)
+    values = [_spread(cells, left, series, quick.get(series.name)) for series in read.values]
+    return _Part(pl.DataFrame(values), _at_rows(rows, column, read.faults))
+
+
+def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.Series | None) -> pl.Series:
+    """The value of each cell: as found quickly, else as its distinct cell was read."""
+    if quick is None and values.dtype == pl.String and values.equals(distinct):
+        return cells.alias(values.name)
+    spread = cells.replace_strict(distinct, values, default=None, return_dtype=values.dtype).alias(values.name)
+    return spread if quick is None else quick.fill_null(spread)
+
+
+def _at_rows(rows: pl.DataFrame, column: Column, faults: pl.DataFrame) -> pl.DataFrame:
+    """The faults of distinct cells as problems of every row that has one."""
+    if faults.is_empty():
+        return problems.frame()
+    found = rows.join(faults, on="cell", maintain_order="left_right")
+    return found.with_columns(column=pl.lit(column.heading)).select(problems.SCHEMA.keys())
+
+
+def _quick_id(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
+    return _settled(column, cells, cells.str.contains(_PLAIN_ID) & (cells.str.len_bytes() <= column.longest))
+
+
+def _quick_username(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
+    return _settled(column, cells, cells.str.contains(_PLAIN_NAME) & (cells.str.len_bytes() <= column.longest))
+
+
+def _quick_email(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
+    return _settled(column, cells, emails.plain(cells))
+
+
+def _settled(column: Column, cells: pl.Series, plain: pl.Series) -> dict[str, pl.Series]:
+    settled = (cells if plain.all() else cells.set(~plain, None)).alias(column.field)
+    key = {column.key: settled.str.to_lowercase().alias(column.key)} if column in columns.KEYED else {}
+    return {column.field: settled, **key}
+
+
+def _quick_phone(column: Column, cells: pl.Series, words: Vocabulary) -> dict[str, pl.Series]:
+    return {column.field: phones.quick(cells, words.country).alias(column.field)}
+
+
+# The columns of which nearly every cell is another; in the others few distinct ones stand again and again.
+_QUICK: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
+    "EXTERNAL_ID": _quick_id,
+    "BADGE_NUMBER": _quick_id,
+    "USERNAME": _quick_username,
+    "EMAIL": _quick_email,
+    "PHONE": _quick_phone,
+}
+"""Column → how its value columns are found at one look, null where a cell needs a closer one."""

@@ -1,0 +1,1 @@
+"""The terms that every step of an import uses."""

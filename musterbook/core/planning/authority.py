@@ -1,0 +1,95 @@
+"""What the operator may not do by a file (M10), and the administrator whom an agency may not lose (M11)."""
+
+import polars as pl
+
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import EMAIL, ROLE, STATUS
+from musterbook.core.domain.policy import Operator
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.values import emails
+
+CREDENTIALS = "credentials.manage"
+"""The permission to decide how another user signs in. A reset goes to a user's address, so a new address decides it too."""
+
+
+def roles_above(operator: Operator | None, vocabulary: Vocabulary) -> list[int]:
+    """The ids of the roles that have a permission which the operator lacks."""
+    if operator is None:
+        return []
+    return [role.id for role in vocabulary.roles if not role.permissions <= operator.permissions]
+
+
+def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The problems of rows that do what the operator may not.
+
+    `rows`: the checked rows with what their users have (`id`, `was_…`) and `differs`, true where the row would change
+    the user in anything but the supervisor.
+    """
+    if operator is None:
+        return problems.frame()
+    above = roles_above(operator, vocabulary)
+    theirs = pl.col("was_role_id").is_in(above) & pl.col("differs")
+    assigned = pl.col("role_id").is_in(above) & pl.col("role_id").ne_missing(pl.col("was_role_id"))
+    return pl.concat(
+        [
+            above_role(rows.filter(theirs), "The user's role has permissions that yours has not, so you may not change them."),
+            above_role(rows.filter(assigned & ~theirs.fill_null(False)),
+                       "The row assigns a role with permissions that yours has not."),
+            _registered_address(rows, operator),
+            _own_account(rows, operator, vocabulary),
+        ]
+    )  # fmt: skip
+
+
+def above_role(rows: pl.DataFrame, sentence: str) -> pl.DataFrame:
+    """The problem `above-your-role` for each of the rows."""
+    return _said(rows, "above-your-role", ROLE.heading, sentence)
+
+
+def _registered_address(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
+    """The rows that change the address of a user who has registered, if the operator may not manage credentials."""
+    may = pl.lit(CREDENTIALS in operator.permissions)
+    written = pl.col("email").is_not_null() & pl.col("email").ne_missing(pl.col("was_email"))
+    changed = rows.filter(~may & pl.col("was_registered").fill_null(False) & written)
+    moved = changed.filter(emails.mailboxes(changed["email"]).ne_missing(emails.mailboxes(changed["was_email"])))
+    return _said(moved, "registered-address", EMAIL.heading, CREDENTIALS)
+
+
+def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary) -> pl.DataFrame:
+    own = rows.filter(pl.col("id") == operator.id)
+    lesser = [role.id for role in vocabulary.roles if not operator.permissions <= role.permissions]
+    off = own.filter(pl.col("was_active"), ~pl.col("active"))
+    down = own.filter(pl.col("role_id").is_in(lesser), pl.col("role_id").ne_missing(pl.col("was_role_id")))
+    return pl.concat(
+        [
+            _said(off, "own-account", STATUS.heading, "deactivate"),
+            _said(down, "own-account", ROLE.heading, "take permissions from"),
+        ]
+    )
+
+
+def _said(rows: pl.DataFrame, code: str, column: str, detail: str) -> pl.DataFrame:
+    return rows.select(
+        "row", code=pl.lit(code), column=pl.lit(column), value=pl.lit(""), detail=pl.lit(detail), hint=pl.lit("")
+    )
+
+
+def administrators(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The users (`id`) who are registered, active administrators."""
+    roles = [role.id for role in vocabulary.roles if role.administrator]
+    return users.filter("registered", "active", pl.col("role_id").is_in(roles)).select("id")
+
+
+def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
+    """The rows that take the last registered, active administrators from the agency; none while one remains."""
+    roles = [role.id for role in vocabulary.roles if role.administrator]
+    now = administrators(users, vocabulary)
+    losing = rows.join(now, on="id", how="semi")["row"]
+    kept = rows.filter("active", "was_registered", pl.col("role_id").is_in(roles))
+    untouched = now.join(rows, on="id", how="anti")
+    return losing if kept.is_empty() and untouched.is_empty() else losing.clear()
+
+
+def last_administrator_problems(rows: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
+    """The problem `last-administrator` for each row of `failed`."""
+    return _said(rows.filter(pl.col("row").is_in(failed.implode())), "last-administrator", STATUS.heading, "")

@@ -1,0 +1,129 @@
+"""The rows beside the users whom they mean (M1), and every value of theirs as it would be in the end (M2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from musterbook.core.checking import check
+from musterbook.core.domain import columns, problems
+from musterbook.core.domain.checked import CheckedTable
+from musterbook.core.domain.columns import Column
+from musterbook.core.domain.snapshot import Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.planning import unchanged
+from musterbook.core.values import keys
+
+VALUES = {
+    columns.EMAIL: "email",
+    columns.BADGE_NUMBER: "badge_number",
+    columns.FIRST_NAME: "first_name",
+    columns.LAST_NAME: "last_name",
+    columns.STATUS: "active",
+    columns.USERNAME: "username",
+    columns.ROLE: "role_id",
+    columns.LOCATION: "location",
+    columns.RANK: "rank_id",
+    columns.EVIDENCE_GROUP_EXT_ID: "group_id",
+    columns.PHONE: "phone",
+}
+"""Column → the name of its value in a user's row; the supervisor is a link, judged apart."""
+
+_BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A table beside a directory.
+
+    `users`: the snapshot's, with the keys that some row asks for; `same`: the settled rows (settled.SCHEMA); `rows`: all
+    others, as checked (`status` as `active`) and with every value as it would be in the end, the user whom each means (`id`
+    and what they are, `was_…`; null for a new one), and `differs`: whether any value but the supervisor changes; `problems`:
+    what checking found; `resting`: the snapshot's.
+    """
+
+    users: pl.DataFrame
+    same: pl.DataFrame
+    rows: pl.DataFrame
+    problems: pl.DataFrame
+    resting: pl.DataFrame | None = None
+
+
+def match(table: Table, snapshot: Snapshot) -> Matched:
+    """Reads the table beside the directory.
+
+    A settled row is judged with the others after all if one of them has its external id, or changes the address of its
+    supervisor: the address that it repeats may mean somebody else now.
+    """
+    same, rest = unchanged.split(table, snapshot)
+    checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
+    rows = _beside(checked, snapshot.users)
+    moving = rows.filter(pl.col("email_key") != pl.col("was_email_key"))["id"]
+    again = same.filter(
+        pl.col("external_id").is_in(rows["external_id"].implode()) | pl.col("supervisor_id").is_in(moving.implode())
+    )
+    if not again.is_empty():
+        cells = table.cells.join(again, on="row", how="semi", maintain_order="left")
+        more = check.check(replace(table, cells=cells, faults=problems.frame()), snapshot.vocabulary)
+        checked = _both(checked, more)
+        same = same.join(again, on="row", how="anti", maintain_order="left")
+        rows = _beside(checked, snapshot.users)
+    users = _with_keys(snapshot.users, [column for column in columns.KEYED if _asked(rows, column)])
+    return Matched(users, same, _with_finals(rows, checked), checked.problems, snapshot.resting)
+
+
+def _both(one: CheckedTable, other: CheckedTable) -> CheckedTable:
+    return replace(one, rows=pl.concat([one.rows, other.rows]), problems=pl.concat([one.problems, other.problems]))
+
+
+def _with_keys(users: pl.DataFrame, wanted: Sequence[Column]) -> pl.DataFrame:
+    """The users with the keys by which their e-mails, badges and usernames are compared (M4); null where none is wanted."""
+    none = pl.lit(None, pl.String)
+    return users.with_columns(
+        keys.keys(users[column.field]).alias(column.key) if column in wanted else none.alias(column.key)
+        for column in columns.KEYED
+    )
+
+
+def _asked(rows: pl.DataFrame, column: Column) -> bool:
+    """Whether some row names a key that is not its own user's: of no other must it be known whose it is."""
+    if column is columns.EMAIL and "supervisor_email" in rows.columns and not rows.is_empty():
+        return True
+    # People sign in with either, so a new one of one column may be what somebody has in the other (M4).
+    names = (columns.EMAIL, columns.USERNAME)
+    return any(_moves(rows, other) for other in (names if column in names else (column,)))
+
+
+def _moves(rows: pl.DataFrame, column: Column) -> bool:
+    key = rows[column.key]
+    return bool((key.is_not_null() & key.ne_missing(rows[f"was_{column.key}"])).any())
+
+
+def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
+    rows = checked.rows.rename({"status": "active"})
+    meant = _with_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
+    stored = meant.rename({name: f"was_{name}" for name in meant.columns if name not in ("external_id", "id")})
+    if stored.is_empty():
+        # As the join would give it, but that nulls of a million rows take no memory.
+        nothing = [pl.lit(None, kind).alias(name) for name, kind in stored.schema.items() if name != "external_id"]
+        return rows.with_columns(nothing)
+    return rows.join(stored, on="external_id", how="left", maintain_order="left")
+
+
+def _with_finals(rows: pl.DataFrame, checked: CheckedTable) -> pl.DataFrame:
+    """The rows with the values of absent columns as they are, "" for new users' texts, and `differs`."""
+    fields = [name for column, name in VALUES.items() if column in checked.present]
+    kept = [_kept(rows, name).alias(name) for name in VALUES.values() if name not in fields]
+    missing = [pl.lit(False).alias(name) for name in (*_BLANK.values(), "group_inactive") if name not in rows.columns]
+    return rows.with_columns(*kept, *missing).with_columns(differs=pl.any_horizontal(_differs(name) for name in fields))
+
+
+def _kept(rows: pl.DataFrame, name: str) -> pl.Expr:
+    was = pl.col(f"was_{name}")
+    return was.fill_null("") if rows.schema[f"was_{name}"] == pl.String else was
+
+
+def _differs(name: str) -> pl.Expr:
+    """Whether a value changes: one that could not be read, and is null, does not; one that is cleared does."""
+    given = pl.col(name).is_not_null() | pl.col(_BLANK[name]) if name in _BLANK else pl.col(name).is_not_null()
+    return given & pl.col(name).ne_missing(pl.col(f"was_{name}"))

@@ -1,0 +1,171 @@
+"""Step 3, plan: what a table would do to the directory, judged on the final state. Nothing is written here."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import polars as pl
+
+from musterbook.core.checking import check
+from musterbook.core.domain import columns
+from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.problems import frame as none_found
+from musterbook.core.domain.snapshot import Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.planning import changes, evaluate, matching
+from musterbook.core.planning.deactivations import Held, Leavers
+from musterbook.core.planning.evaluate import Judgement
+
+OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
+
+_AT_ONCE = 100_000
+"""As many rows are made into text at once for the digest."""
+
+OUTCOME = pl.Enum(OUTCOMES)
+"""The kind of the column that says what becomes of a row."""
+_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": OUTCOME}
+_KEYS = tuple(column.key for column in columns.KEYED)
+_LINK = ("supervisor_id", "supervisor_row", "supervisor_external_id", "supervisor_email")
+_VALUES = (*matching.VALUES.values(), *_LINK)
+_WAS = tuple(f"was_{name}" for name in (*_VALUES, "registered") if name != "supervisor_row")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an import would do. Its frames are for `apply` and `report` alone.
+
+    `rows`: `row`, `external_id`, `outcome`, of every row but the skipped ones, by row.
+    `added`, `updated`: the users to write, by row: all values with keys, `supervisor_id` or, where the supervisor is
+    added by this plan, `supervisor_row`, and the supervisor's external id and address; and of updated ones `id`, what they
+    were (`was_…`), `reactivated`, and `vacates` (somebody else takes a unique value that they give up).
+    """
+
+    mode: Mode
+    table: Table
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
+    added: pl.DataFrame = field(default_factory=pl.DataFrame)
+    updated: pl.DataFrame = field(default_factory=pl.DataFrame)
+    leavers: Leavers = field(default_factory=Leavers)
+    problems: pl.DataFrame = field(default_factory=none_found)
+    notes: pl.DataFrame = field(default_factory=none_found)
+    refusals: tuple[Problem, ...] = ()
+
+    @property
+    def held(self) -> Held | None:
+        """Why the import waits for the operator's word, if it does."""
+        return self.leavers.held
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The counts of rule A1."""
+        tally = dict(self.rows["outcome"].value_counts().iter_rows())
+        reactivated = int(self.updated["reactivated"].sum()) if self.updated.width else 0
+        return {
+            "rows": self.table.rows,
+            "added": tally.get("added", 0),
+            "updated": tally.get("updated", 0),
+            "reactivated": reactivated,
+            "unchanged": tally.get("unchanged", 0),
+            "errored": tally.get("errored", 0),
+            "skipped": self.table.skipped.height,
+            "deactivated": self.leavers.deactivated.height,
+            "protected": self.leavers.protected.height,
+        }
+
+    @property
+    def digest(self) -> str:
+        """What the plan would do and find, as a SHA-256: two plans of one file with one digest do the same (D2).
+
+        Whether the plan is held is no part of it: that changes with the operator's word alone.
+        """
+        parts = [
+            (self.added, ("row", "external_id", *_VALUES)),
+            (self.updated, ("row", "external_id", *_VALUES, *_WAS)),
+            (self.leavers.deactivated, ("external_id",)),
+            (self.leavers.protected, ("external_id", "code")),
+        ]
+        digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
+        for users, told in parts:
+            if users.width:
+                # No cell of these holds a control character (rule C1), so none needs quotes.
+                _digested(digest, users.select(told), "never")
+        _digested(digest, self.problems, "necessary")
+        return digest.hexdigest()
+
+    def told(self, users: pl.DataFrame) -> pl.DataFrame:
+        """Some of `added` or `updated`, with `changes`: JSON text, several times as long as what it tells of."""
+        of = changes.of_updated if "was_email" in users.columns else changes.of_added
+        return users.with_columns(changes=of(users, self.vocabulary))
+
+
+def _digested(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["never", "necessary"]) -> None:
+    digest.update(f"{part.height}\n".encode())
+    for some in part.iter_slices(_AT_ONCE):
+        text = io.BytesIO()
+        some.write_csv(text, include_header=False, separator="\x1f", quote_style=quotes)
+        digest.update(text.getbuffer())
+
+
+def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
+    """The plan of a table: a pure function of the file, the directory and the rules. A refused file makes a refused plan."""
+    if table.problems:
+        return Plan(policy.mode, table, refusals=table.problems)
+    if policy.mode is Mode.SYNC and table.cells.is_empty():
+        return Plan(policy.mode, table, refusals=(Problem("no-rows"),))
+    try:
+        beside = matching.match(table, snapshot)
+        judged = evaluate.judge(table, beside, snapshot.vocabulary, policy)
+        check.refuse_many(judged.problems, table.file)
+    except check.TooMany as many:
+        return Plan(policy.mode, table, refusals=(many.problem,))
+    plan = replace(_assembled(table, beside.same, judged, policy.mode), vocabulary=snapshot.vocabulary)
+    return replace(plan, refusals=_refusals(plan, policy))
+
+
+def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, mode: Mode) -> Plan:
+    rows = judged.rows.with_columns(outcome=_outcome()).sort("row")
+    # A settled row can err in strict mode alone: the link that it repeats would be one of a circle.
+    errs = pl.col("row").is_in(judged.problems["row"].implode())
+    outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("unchanged")).cast(OUTCOME)
+    settled = same.select("row", "external_id", outcome=outcome)
+    outcomes = pl.concat([settled, rows.select(pl.col("row"), pl.col("external_id").fill_null(""), "outcome")])
+    return Plan(
+        mode,
+        table,
+        rows=outcomes.sort("row"),
+        added=rows.filter(pl.col("outcome") == "added").select("row", "external_id", *_KEYS, *_VALUES),
+        updated=_updated(rows.filter(pl.col("outcome") == "updated")),
+        leavers=judged.leavers,
+        problems=judged.problems,
+        notes=judged.notes,
+    )
+
+
+def _outcome() -> pl.Expr:
+    outcome = (
+        pl.when(~pl.col("ok")).then(pl.lit("errored"))
+        .when(pl.col("id").is_null()).then(pl.lit("added"))
+        .when(pl.col("differs") | pl.col("linked")).then(pl.lit("updated"))
+        .otherwise(pl.lit("unchanged"))
+    )  # fmt: skip
+    return outcome.cast(OUTCOME)
+
+
+def _updated(rows: pl.DataFrame) -> pl.DataFrame:
+    reactivated = pl.col("active") & ~pl.col("was_active")
+    return rows.select("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, "vacates", reactivated=reactivated)
+
+
+def _refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
+    """Why nothing may be written although the file could be read: strict mode (D4), or nobody is named (S6)."""
+    errored = plan.counts["errored"]
+    if policy.strict and errored:
+        return (Problem("not-strict", detail=f"{errored} of {plan.table.rows}"),)
+    if policy.mode is Mode.SYNC and errored == plan.rows.height:
+        return (Problem("no-good-row"),)
+    return ()

@@ -1,0 +1,222 @@
+"""Uniqueness, judged on the final state of the directory: who asks for a value, who has it, and who gives it up (M4–M8)."""
+
+import polars as pl
+
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import EMAIL, EXTERNAL_ID, KEYED, USERNAME, Column
+
+_OTHERS_NAMED = 5
+_SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
+"""A user signs in with either, so what one user has in one column no other may have in the other (M4)."""
+_SPACE = "sign-in"
+
+
+def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
+    """The problem of every row whose external id stands in another row too (M6).
+
+    `rows`: `row`, `external_id` (null where it cannot be read).
+    """
+    asked = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
+    claims = asked.filter(pl.col("external_id").is_duplicated()).select(
+        "row", column=pl.lit(EXTERNAL_ID.heading), space=pl.lit(EXTERNAL_ID.heading), key="external_id",
+        value="external_id", ok=True, shared=True,
+    )  # fmt: skip
+    return _duplicates(claims)
+
+
+def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    """Every value that a row would newly take.
+
+    `rows`: the checked rows with `ok` and what their users have (`id`, `was_…`); `users`: the snapshot's, with keys.
+    Gives `column`, `space` (within which the value is unique), `row`, `ok`, `value`, `key`, `shared` (whether another row
+    asks for it too), `holder` (id of the user who has it now, null for none), `held_as` (the column in which they have it)
+    and `released_by` (the row by which that user would give it up, null if they keep it). A value that a user holds both as
+    EMAIL and as USERNAME gives two claims.
+    """
+    moving = {column: _moving(rows, column) for column in KEYED}
+    crossing = _crossing(moving[EMAIL], moving[USERNAME])
+    own = [_of_column(moving[column], users, column, crossing) for column in KEYED]
+    return pl.concat([*own, *(_across(moving, users, *pair) for pair in _SIGN_IN_NAMES)])
+
+
+def _moving(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
+    key = pl.col(column.key)
+    return rows.filter(key.is_not_null(), key.ne_missing(pl.col(f"was_{column.key}")))
+
+
+def _crossing(emails: pl.DataFrame, usernames: pl.DataFrame) -> pl.Series:
+    """The rows that newly ask as EMAIL for what another row newly asks for as USERNAME, and those others."""
+    addresses = _like_addresses(usernames, USERNAME).select("row", key=USERNAME.key)
+    both = emails.select(other="row", key=EMAIL.key).join(addresses, on="key").filter(pl.col("row") != pl.col("other"))
+    return pl.concat([both["row"], both["other"]]).unique()
+
+
+def _like_addresses(frame: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """Those that can equal an e-mail address: few usernames can, so few are compared."""
+    return frame.filter(pl.col(column.key).str.contains("@", literal=True))
+
+
+def _of_column(moving: pl.DataFrame, users: pl.DataFrame, column: Column, crossing: pl.Series) -> pl.DataFrame:
+    key = pl.col(column.key)
+    shared = key.is_duplicated()
+    if column in (EMAIL, USERNAME):
+        shared |= pl.col("row").is_in(crossing.implode())
+    claims = _claims(moving, column, shared)
+    holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
+    held = claims.join(holders, on="key", how="left").with_columns(held_as=pl.lit(column.heading))
+    return held.join(_releases(moving), on="holder", how="left")
+
+
+def _claims(moving: pl.DataFrame, column: Column, shared: pl.Expr) -> pl.DataFrame:
+    space = _SPACE if column in (EMAIL, USERNAME) else column.heading
+    return moving.select(
+        "row", "ok", column=pl.lit(column.heading), space=pl.lit(space), value=column.field,
+        key=pl.col(column.key), shared=shared,
+    )  # fmt: skip
+
+
+def _releases(moving: pl.DataFrame) -> pl.DataFrame:
+    return moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
+
+
+def _across(moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Column, held_as: Column) -> pl.DataFrame:
+    """The claims of one column to what another user has in the other; whether rows share it is said where they ask."""
+    asking, having = moving[column].with_columns(own="id"), users.select(holder="id", key=held_as.key)
+    if column is USERNAME:
+        asking = _like_addresses(asking, USERNAME)
+    else:
+        having = having.filter(pl.col("key").str.contains("@", literal=True))
+    claims = _claims(asking, column, pl.lit(False)).with_columns(own=asking["own"])
+    held = claims.join(having, on="key").filter(pl.col("own").ne_missing(pl.col("holder"))).drop("own")
+    return held.with_columns(held_as=pl.lit(held_as.heading)).join(_releases(moving[held_as]), on="holder", how="left")
+
+
+def never_handed_over(claims: pl.DataFrame) -> pl.DataFrame:
+    """The claims of an agency in which a sign-in name rests before another user has it: giving it up frees it for nobody."""
+    released_by = pl.when(pl.col("space") != _SPACE).then("released_by")
+    return claims.with_columns(released_by=released_by)
+
+
+def resting(rows: pl.DataFrame, names: pl.DataFrame | None) -> pl.DataFrame:
+    """The problem of every row that newly takes a sign-in name which another user gave up not long ago.
+
+    Source: CJIS Security Policy, IA-4 (identifiers are not used again for a year). `names`: snapshot.RESTING.
+    """
+    if names is None or names.is_empty():
+        return problems.frame()
+    found = [_taking(_moving(rows, column), names, column) for column in (EMAIL, USERNAME)]
+    return pl.concat(found).unique(["row", "column"], keep="first", maintain_order=True)
+
+
+def _taking(moving: pl.DataFrame, names: pl.DataFrame, column: Column) -> pl.DataFrame:
+    taken = moving.join(names, left_on=column.key, right_on="key").filter(pl.col("id").ne_missing(pl.col("user_id")))
+    blank = dict.fromkeys(("detail", "hint"), pl.lit(""))
+    return taken.select("row", code=pl.lit("resting-name"), column=pl.lit(column.heading), value=column.field, **blank)
+
+
+def refused(claims: pl.DataFrame) -> pl.Series:
+    """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
+    sound = claims.filter("ok")
+    kept = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
+    contested = sound.filter("shared").filter(pl.col("row").n_unique().over("space", "key") > 1)
+    return pl.concat([kept["row"], contested["row"]]).unique()
+
+
+def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
+    """The rows that fail because a row of `seeds` fails, and does not give up what they ask for; and so on; with `seeds`."""
+    edges = claims.filter("ok", pl.col("released_by").is_not_null()).select("released_by", "row")
+    if seeds.is_empty() or edges.is_empty():
+        return seeds
+    waiting: dict[int, list[int]] = {}
+    for released_by, row in edges.iter_rows():
+        waiting.setdefault(released_by, []).append(row)
+    failed = frontier = set(seeds)
+    while frontier:
+        frontier = {row for one in frontier for row in waiting.get(one, ())} - failed
+        failed |= frontier
+    return pl.Series(sorted(failed), dtype=pl.UInt32)
+
+
+def found(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
+    unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(failed.implode())
+    taken = claims.filter(pl.col("holder").is_not_null(), unreleased)
+    return pl.concat([_duplicates(claims), _taken(taken, users, rows)])
+
+
+def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
+    """A row that is sound clashes with sound ones alone; one that has problems anyway is told of every clash."""
+    clashing = claims.filter("shared")
+    if clashing.is_empty():
+        return problems.frame()
+    sound = (pl.col("row").filter("ok").n_unique().over("space", "key") > 1) | ~pl.col("ok")
+    groups = clashing.select("space", "key", "row").unique().sort("row").group_by("space", "key").agg(
+        pl.col("row").head(_OTHERS_NAMED + 1).alias("rows"), pl.len().alias("many")
+    )  # fmt: skip
+    return (
+        clashing.filter(sound)
+        .join(groups, on=["space", "key"], how="left")
+        .filter(pl.col("many") > 1)
+        .with_columns(
+            others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED)
+        )
+        .with_columns(more=pl.col("many") - 1 - pl.col("others").list.len().cast(pl.Int64))
+        .select(
+            "row",
+            pl.lit("duplicate-in-file").alias("code"),
+            "column",
+            "value",
+            pl.col("others").cast(pl.List(pl.String)).list.join(", ")
+            + pl.when(pl.col("more") > 0).then(pl.format(" and {} more", "more")).otherwise(pl.lit("")),
+            pl.lit("").alias("hint"),
+        )
+        .rename({"others": "detail"})
+    )
+
+
+def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    if taken.is_empty():
+        return problems.frame()
+    holders = users.join(taken.select(id="holder"), on="id", how="semi").select(
+        holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active"
+    )
+    named = rows.select(
+        "row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null()
+    )
+    status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
+    return taken.join(holders, on="holder").join(named, on="row").select(
+        "row",
+        pl.lit("taken").alias("code"),
+        "column",
+        "value",
+        pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status).alias("detail"),
+        pl.concat_str(_across_columns(), _same_person().fill_null(""), separator=" ").str.strip_chars().alias("hint"),
+    ).unique(["row", "column"], keep="first", maintain_order=True)  # fmt: skip
+
+
+def _across_columns() -> pl.Expr:
+    """What to say if the holder has the value in the other column of sign-in names."""
+    said = pl.format("It is their {}, and people sign in with either, so no two users may share one.", "held_as")
+    return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(said)
+
+
+def _same_person() -> pl.Expr:
+    """What to say if the holder looks like the very person whom a row would add under another external id (M7)."""
+    fixed = "An external id cannot be changed by an import"
+    near_id = _bare(pl.col("asked_id")) == _bare(pl.col("has_id"))
+    same_name = (_folded("asked_first") == _folded("has_first")) & (_folded("asked_last") == _folded("has_last"))
+    return (
+        pl.when(pl.col("new") & near_id)
+        .then(pl.format(fixed + ": did you mean {}?", "has_id"))
+        .when(pl.col("new") & same_name)
+        .then(pl.format(fixed + ": if this is the same person, write {}.", "has_id"))
+        .otherwise(pl.lit(""))
+    )
+
+
+def _bare(text: pl.Expr) -> pl.Expr:
+    return text.str.to_lowercase().str.strip_chars_start("0")
+
+
+def _folded(name: str) -> pl.Expr:
+    return pl.col(name).str.to_lowercase()

@@ -1,0 +1,69 @@
+"""Cells mended on the page: what a person writes in place of what the file has, before it is checked again (rule A3)."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+import polars as pl
+
+from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.domain.table import Table
+
+Mended: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Row, as a number written out → heading (`EMAIL`) → the text of the cell from now on."""
+
+_SHIFTED = "cell-count"
+
+
+def joined(before: Mended, now: Mended) -> dict[str, dict[str, str]]:
+    """Both as one; of a cell that both name, what is written now."""
+    return {row: {**before.get(row, {}), **now.get(row, {})} for row in {**before, **now}}
+
+
+def mend(table: Table, mended: Mended) -> Table:
+    """The table with these cells for those of the file, and without what was wrong with them; rows it has not are passed over.
+
+    A row of too few or too many cells has as many as the header row from here on: whoever mended one saw them all.
+    """
+    by_field: dict[str, dict[int, str]] = defaultdict(dict)
+    for row, cells in mended.items():
+        for heading, cell in cells.items():
+            by_field[BY_HEADING[heading].field][int(row)] = cell
+    present = {name: cells for name, cells in by_field.items() if name in table.cells.columns}
+    if not present:
+        return table
+    rows = pl.Series([int(row) for row in mended], dtype=pl.UInt32)
+    shifted = table.faults.filter(pl.col("code") == _SHIFTED, pl.col("row").is_in(rows.implode()))["row"]
+    return replace(
+        table,
+        cells=table.cells.with_columns(_put(name, cells, name) for name, cells in present.items()),
+        faults=_left(table.faults, present, shifted),
+        original=_original(table, present, shifted),
+        surplus={row: cells for row, cells in table.surplus.items() if row not in set(shifted)},
+    )
+
+
+def _put(column: str, cells: Mapping[int, str], name: str) -> pl.Expr:
+    """The column, with these cells in their rows."""
+    rows = pl.Series(cells.keys(), dtype=pl.UInt32)
+    kept = pl.col(column)
+    return pl.col("row").replace_strict(rows, [*cells.values()], default=kept, return_dtype=pl.String).alias(name)
+
+
+def _left(faults: pl.DataFrame, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
+    """The faults of all other cells."""
+    pairs = [(row, name.upper()) for name, cells in by_field.items() for row in cells]
+    mended = pl.DataFrame(pairs, schema={"row": pl.UInt32, "column": pl.String}, orient="row")
+    whole = (pl.col("code") == _SHIFTED) & pl.col("row").is_in(shifted.implode())
+    return faults.filter(~whole).join(mended, on=["row", "column"], how="anti", maintain_order="left")
+
+
+def _original(table: Table, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
+    """The rows as they came, with the mended cells: what the results file and the errors file give back."""
+    places = {column: str(table.file.headings.index(heading)) for heading, column in table.file.mapped.items()}
+    made_whole = pl.when(pl.col("row").is_in(shifted.implode())).then(pl.all().exclude("row").fill_null(""))
+    rows = table.original.with_columns(made_whole.otherwise(pl.all().exclude("row")))
+    return rows.with_columns(
+        _put(places[name.upper()], cells, places[name.upper()]) for name, cells in by_field.items()
+    )

@@ -1,0 +1,170 @@
+"""Which characters a CSV file's bytes are: UTF-8, UTF-16, Windows-1252 or an encoding that the operator names.
+
+A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not
+is damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or
+if all that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no
+byte that Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside
+a word, a capital after a small letter, three accented letters running). One doubtful spot refuses the file, for
+letters read wrong would be stored in silence; the operator who names the encoding has the last word.
+"""
+
+import codecs
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.reading.grid import Refusal
+
+WINDOWS = "windows-1252"
+_CHUNK = 1 << 23
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file's text, as UTF-8 without a byte order mark, and the encoding that it was in."""
+
+    body: bytes
+    encoding: str
+    guessed: bool = False
+
+
+class Unreadable(Exception):
+    """A spot that cannot be read in `encoding`: `before` is the text that stands before it.
+
+    `doubtful` is what Windows-1252 would make of the spot, "" where a byte is plainly not valid.
+    """
+
+    def __init__(self, encoding: str, before: str, doubtful: str = "") -> None:
+        super().__init__(encoding)
+        self.encoding = encoding
+        self.before = before
+        self.doubtful = doubtful
+
+
+def decoded(content: bytes, named: str | None) -> Decoded:
+    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is none."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _as(content, encoding)
+    if named:
+        return _as(content, _known(named))
+    try:
+        return _as(content, "utf-8")
+    except Unreadable as error:
+        return _as_windows(content, error)
+
+
+def _known(name: str) -> str:
+    try:
+        b" ".decode(name)
+        return codecs.lookup(name).name
+    except UnicodeError:
+        return name
+    except (LookupError, ValueError) as error:
+        raise Refusal(Problem("unknown-encoding", value=name)) from error
+
+
+def _as(content: bytes, encoding: str) -> Decoded:
+    if encoding == "utf-8":
+        _check_utf8(content)
+        body = content[3:] if content.startswith(codecs.BOM_UTF8) else content
+        return Decoded(body, encoding)
+    try:
+        return Decoded(content.decode(encoding).removeprefix("\ufeff").encode(), encoding)
+    except UnicodeDecodeError as error:
+        raise Unreadable(encoding, content[: error.start].decode(encoding, "ignore")) from error
+    except (UnicodeError, ValueError) as error:  # a lone surrogate, or a codec with faults of its own
+        raise Unreadable(encoding, "") from error
+
+
+def _check_utf8(content: bytes) -> None:
+    """Looks at the bytes piece by piece, and keeps nothing: a text of Python's may take four times the bytes of the file."""
+    if content.isascii():
+        return
+    start = 0
+    while start < len(content):
+        # A line feed is never part of another character.
+        end = content.rfind(b"\n", start, start + _CHUNK) + 1 or len(content)
+        try:
+            pl.Series([content[start:end]], dtype=pl.Binary).cast(pl.String)
+        except pl.exceptions.ComputeError:
+            _raise_at_bad_byte(content)
+        start = end
+
+
+def _raise_at_bad_byte(content: bytes) -> None:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable("utf-8", content[: error.start].decode("utf-8")) from error
+
+
+_SEVERAL_BYTES = re.compile(
+    rb"[\xc2-\xf4](?:(?<=[\xc2-\xdf])[\x80-\xbf]|(?<=[\xe0-\xef])[\x80-\xbf]{2}|(?<=[\xf0-\xf4])[\x80-\xbf]{3})"
+)
+
+
+def _as_windows(content: bytes, error: Unreadable) -> Decoded:
+    cut_off = len(content) - len(error.before.encode()) <= 3 and _starts_a_character(content, error)
+    if cut_off or _SEVERAL_BYTES.search(content):
+        raise error
+    decoded = _as(content, WINDOWS)
+    _refuse_doubtful(decoded.body.decode())
+    return Decoded(decoded.body, WINDOWS, guessed=True)
+
+
+def _starts_a_character(content: bytes, error: Unreadable) -> bool:
+    """True if the file's last bytes are the beginning of a character that UTF-8 writes with more."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        return decoder.decode(content[len(error.before.encode()) :]) == ""
+    except UnicodeDecodeError:
+        return False
+
+
+_LETTER = "A-Za-zŠŒŽšœžŸÀ-ÖØ-öø-ÿ"
+_DOUBTFUL = re.compile(
+    "|".join(
+        (
+            # A symbol between two letters; an apostrophe, a middle dot and a soft hyphen may be there.
+            f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
+            "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
+            # A symbol that opens a word, and one that ends it.
+            f"(?<![0-9])[ƒ…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
+            f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦§¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
+            # Small letters among capitals, a capital after a small letter, or three accented letters running.
+            "(?<=[A-Z])[š-žà-öø-ÿ](?=[A-Z])",
+            "(?<=[a-z])[ŠŒŽŸÀ-ÖØ-Þ]",
+            "(?<=[A-Z])[ŠŒŽŸÀ-ÖØ-Þ](?=[a-z])",
+            "[ŠŒŽšœžŸÀ-ÖØ-öø-ÿ]{3}",
+            # Signs that stand together are bytes of some other encoding.
+            "[^\x00-\x7f’´ ][•†‡ˆ‰˜¤¦¨¬¯¸]|[•†‡ˆ‰˜¤¦¨¬¯¸][^\x00-\x7f ]",
+        )
+    )
+)
+
+
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
+_CELL_END = re.compile('[\r\n,;\t|"]')
+
+
+def _refuse_doubtful(text: str) -> None:
+    looked_at: set[str] = set()
+    for run in _BEYOND_ASCII.finditer(text):
+        spot = text[max(0, run.start() - 1) : run.end() + 1]
+        if spot in looked_at:
+            continue
+        looked_at.add(spot)
+        if any(_DOUBTFUL.match(text, at) for at in range(run.start(), run.end())):
+            before = _CELL_END.split(text[max(0, run.start() - 40) : run.start()])[-1]
+            after = _CELL_END.split(text[run.start() : run.end() + 40])[0]
+            raise Unreadable(WINDOWS, text[: run.start()], doubtful=before + after)

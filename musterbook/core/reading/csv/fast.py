@@ -1,0 +1,83 @@
+"""The quick CSV reader, for files proven plain; anything odd is left to the exact reader.
+
+The proof. Before: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell that opens after a
+delimiter or line end, closes before one, and holds no line break. After: there are as many rows as lines, and the
+bytes of all cells, of the delimiters that so many rows of so many cells need, of line ends and quotation marks together
+are those of the file: nothing is lost, and nothing merged.
+"""
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from musterbook.core.reading.grid import names
+
+
+def rows(body: bytes, delimiter: str, headings: Sequence[str]) -> pl.DataFrame | None:
+    """The rows below the header line as columns "0", "1", … without nulls; None if the file is not proven plain.
+
+    `body` is UTF-8 text without NUL, whose first record is `headings`.
+    """
+    if len(headings) < 2 or any("\n" in heading for heading in headings):
+        return None
+    if (b"\r" in body and body.count(b"\r") != body.count(b"\r\n")) or not _quoted_well(body, delimiter):
+        return None
+    frame = _parsed(body, delimiter, len(headings))
+    return frame if frame is not None and _whole(frame, headings, body) else None
+
+
+def _quoted_well(body: bytes, delimiter: str) -> bool:
+    if b'"' not in body:
+        return True
+    mark = re.escape(delimiter).encode()
+    opening = rb'"(?<![^\n' + mark + rb']")'
+    closing = rb'"(?=[\r\n' + mark + rb"]|\Z)"
+    plain = re.compile(rb'(?:[^"]++|' + opening + rb'[^"\r\n]*+(?:""[^"\r\n]*+)*+' + closing + rb")*+")
+    return plain.fullmatch(body) is not None
+
+
+def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
+    try:
+        return pl.read_csv(
+            body,
+            has_header=False,
+            skip_lines=1,
+            separator=delimiter,
+            schema=dict.fromkeys(names(width), pl.String()),
+            infer_schema=False,
+            empty_string_is_null=False,
+            extra_columns="raise",
+            missing_columns="raise",
+            raise_if_empty=False,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes) -> bool:
+    """True if the cells, with what stands between them, are the whole file."""
+    header = pl.DataFrame([headings], schema=frame.schema, orient="row")
+    breaks, quotes = body.count(b"\n"), body.count(b'"')
+    lines = breaks + (not body.endswith(b"\n"))
+    delimiters = lines * (len(headings) - 1)
+    inner_quotes = _inner_quotes(header) + _inner_quotes(frame) if b'""' in body else 0
+    between = delimiters + breaks + body.count(b"\r") + quotes - inner_quotes
+    return frame.height == lines - 1 and _size(header) + _size(frame) + between == len(body)
+
+
+def _size(frame: pl.DataFrame) -> int:
+    """The bytes of all cells."""
+    return _total(frame, pl.all().str.len_bytes())
+
+
+def _inner_quotes(frame: pl.DataFrame) -> int:
+    """The quotation marks inside of cells, counted where a column has any."""
+    found = frame.select(pl.all().str.contains('"', literal=True).any()).row(0, named=True)
+    return _total(
+        frame.select(name for name, has in found.items() if has), pl.all().str.count_matches('"', literal=True)
+    )
+
+
+def _total(frame: pl.DataFrame, counted: pl.Expr) -> int:
+    return sum(frame.select(counted.cast(pl.Int64).sum()).row(0)) if frame.width else 0

@@ -1,0 +1,143 @@
+"""Reads a CSV file into a grid: encoding, delimiter, header row, then the quick reader, or the exact one."""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import FileFacts
+from musterbook.core.reading import headings
+from musterbook.core.reading.budget import Budget, Limits
+from musterbook.core.reading.csv import encoding, exact, fast
+from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank, too_wide
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+_HEAD = 1 << 20
+_SEP = re.compile(r'"?sep=([^"\r\n])"?[;,\t|]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    delimiter: str
+    skip: int
+    header: tuple[str, ...]
+
+
+def grid(
+    content: bytes, limits: Limits, mapping: Mapping[str, str], named_encoding: str | None, named_delimiter: str | None
+) -> Grid:
+    """The grid of a CSV file; raises Refusal for one that cannot be read.
+
+    `mapping` (heading → column) helps to tell the delimiter; the two `named_` ones settle what they name.
+    """
+    delimiter = _delimiter_named(named_delimiter) if named_delimiter else ""
+    try:
+        text = encoding.decoded(content, named_encoding)
+    except encoding.Unreadable as error:
+        raise _unreadable(error, delimiter, mapping) from error
+    body = text.body.removesuffix(b"\x1a")
+    dialect = _dialect(body[:_HEAD].decode("utf-8", "ignore"), delimiter, mapping)
+    _refuse_nul(body, dialect)
+    width = _width(dialect.header)
+    rows, surplus = _rows(body, dialect, width, min(limits.rows, MOST_CELLS // max(width, 1)))
+    file = FileFacts(format="csv", encoding=text.encoding, delimiter=dialect.delimiter, headings=dialect.header[:width])
+    notes = (Problem("read-as-windows-1252", detail=_sample(rows)),) if text.guessed else ()
+    return Grid(file.headings, rows, surplus, blank_to=len(dialect.header), file=file, notes=notes)
+
+
+def _delimiter_named(name: str) -> str:
+    delimiter = DELIMITERS.get(name.strip().lower(), "\t" if name == "\\t" else name)
+    if delimiter not in DELIMITERS.values():
+        raise Refusal(Problem("unknown-delimiter", value=name))
+    return delimiter
+
+
+def _dialect(head: str, named: str, mapping: Mapping[str, str]) -> _Dialect:
+    """What the beginning of a text says: its delimiter (unless `named`), lines before the header row, that row."""
+    sep = _SEP.match(head)
+    if sep:
+        named = named or _delimiter_named(sep[1])
+        head = head[sep.end() :]
+    choices = [named] if named else list(DELIMITERS.values())
+    headers = [_first_record(head, delimiter) for delimiter in choices]
+    best = max(range(len(choices)), key=lambda i: (headings.known(headers[i], mapping), len(headers[i])))
+    return _Dialect(choices[best], 1 if sep else 0, tuple(headers[best]))
+
+
+def _first_record(head: str, delimiter: str) -> list[str]:
+    """The first record of a text; of one whose quotation marks are broken, the first line cut at each delimiter."""
+    try:
+        for _, record in exact.records(head.encode(), delimiter):
+            return record
+    except exact.BrokenQuote:
+        pass
+    return re.split(r"[\r\n]", head, maxsplit=1)[0].split(delimiter)
+
+
+def _width(header: Sequence[str]) -> int:
+    """How many columns the header row names; blank headings at its end count for nothing."""
+    width = max((index for index, cell in enumerate(header, 1) if not blank(cell)), default=0)
+    if width > MOST_COLUMNS:
+        raise too_wide(1, MOST_COLUMNS)
+    return width
+
+
+def _refuse_nul(body: bytes, dialect: _Dialect) -> None:
+    at = body.find(b"\0")
+    if at >= 0:
+        row, _ = exact.spot(body[:at].decode(), dialect.delimiter, skip=dialect.skip)
+        zeros = body[:2000].count(b"\0")
+        hint = (
+            "Or name its encoding, if it is UTF-16 without a byte order mark." if zeros > len(body[:2000]) // 4 else ""
+        )
+        raise Refusal(Problem("nul-byte", detail=str(row), hint=hint), headings=dialect.header if row > 1 else ())
+
+
+def _unreadable(error: encoding.Unreadable, delimiter: str, mapping: Mapping[str, str]) -> Refusal:
+    dialect = _dialect(error.before[:_HEAD], delimiter, mapping)
+    row, index = exact.spot(error.before, dialect.delimiter, skip=dialect.skip)
+    column = _column(dialect.header, index) if row > 1 else headings.place(index)
+    code = "doubtful-encoding" if error.doubtful else "unreadable-byte"
+    value = error.doubtful or error.encoding
+    problem = Problem(code, detail=str(row), column=column, value=value)
+    return Refusal(problem, headings=dialect.header if row > 1 else ())
+
+
+def _column(header: Sequence[str], index: int) -> str:
+    heading = header[index].strip() if index < len(header) else ""
+    return heading[:60] or headings.place(index)
+
+
+_Surplus = dict[int, Sequence[str]]
+
+
+def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[pl.DataFrame, _Surplus]:
+    if width == len(dialect.header) and not dialect.skip:
+        quick = fast.rows(body, dialect.delimiter, dialect.header)
+        if quick is not None:
+            if quick.height > most_rows:
+                raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,}"), headings=dialect.header)
+            numbers = pl.int_range(2, quick.height + 2, dtype=pl.UInt32, eager=True)
+            return quick.insert_column(0, numbers.alias("row")), {}
+    builder = GridBuilder(width, most_rows, Budget(len(body)))
+    try:
+        source = exact.records(body, dialect.delimiter, skip=dialect.skip)
+        for number, cells in itertools.islice(source, 1, None):
+            builder.add(number, cells)
+    except exact.BrokenQuote as broken:
+        column = _column(dialect.header, broken.index) if broken.row > 1 else headings.place(broken.index)
+        problem = Problem(broken.code, detail=str(broken.row), column=column, value=broken.text)
+        raise Refusal(problem, headings=dialect.header if broken.row > 1 else ()) from broken
+    return builder.rows(), builder.surplus
+
+
+def _sample(rows: pl.DataFrame) -> str:
+    """Up to three cells with letters beyond ASCII, as a sentence."""
+    found: list[str] = []
+    for column in rows.drop("row").get_columns():
+        found += column.filter(column.str.contains(r"[^\x00-\x7F]")).head(3).to_list()
+    cells = [headings.shown(cell) for cell in dict.fromkeys(found)][:3]
+    return f"It read, for example, {', '.join(cells)}." if cells else ""

@@ -1,0 +1,105 @@
+"""What kind of file some bytes are, told by their content and never by a name."""
+
+import io
+import re
+import zipfile
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.reading.grid import Refusal
+from musterbook.core.reading.workbook.archive import refuse_many_parts
+
+_BEGINNINGS = (
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"RIFF", "an image or a sound"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x7fELF", "a program"),
+    (b"{\\rtf", "an RTF document"),
+)
+_IN_ZIP = (
+    ("xl/workbook.bin", "an Excel binary workbook (.xlsb)"),
+    ("word/", "a Word document"),
+    ("ppt/", "a PowerPoint presentation"),
+    ("Index/", "a Numbers, Pages or Keynote document"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ODS = "application/vnd.oasis.opendocument.spreadsheet"
+
+
+def kind(content: bytes) -> str:
+    """`csv`, `xlsx` or `ods`; anything else is refused by its name, such as “a PDF” (rule F1)."""
+    if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _of_zip(content)
+    if content.startswith(_OLE):
+        raise Refusal(_of_ole(content))
+    for beginning, name in _BEGINNINGS:
+        if content.startswith(beginning):
+            raise _no_table(name)
+    if b"%PDF-" in content[:1024]:
+        raise _no_table("a PDF")
+    _refuse_markup(content)
+    return "csv"
+
+
+def _no_table(name: str, hint: str = "") -> Refusal:
+    return Refusal(Problem("not-a-table", detail=name, hint=hint))
+
+
+def _of_zip(content: bytes) -> str:
+    refuse_many_parts(content)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.namelist()
+            mimetype = _mimetype(archive)
+    except Exception as error:  # zipfile raises a dozen kinds on damaged input, and each means the same here
+        if b"xl/" in content or b"opendocument.spreadsheet" in content[:200]:
+            raise Refusal(Problem("damaged-workbook", detail="its archive is cut off or broken")) from error
+        raise _no_table("a damaged zip archive") from error
+    if mimetype.strip().startswith(_ODS):
+        return "ods"
+    for part, name in _IN_ZIP:
+        if any(member.startswith(part) for member in members):
+            raise _no_table(name)
+    if any(member.startswith("xl/") for member in members):
+        return "xlsx"
+    raise _no_table("an OpenDocument file" if "opendocument" in mimetype else "a zip archive", "Take it out first.")
+
+
+def _mimetype(archive: zipfile.ZipFile) -> str:
+    """The type that an OpenDocument file says it has. No more than that is unpacked, whatever the archive says of its size."""
+    if "mimetype" not in archive.namelist():
+        return ""
+    with archive.open("mimetype") as part:
+        return part.read(200).decode("latin-1")
+
+
+def _of_ole(content: bytes) -> Problem:
+    if "EncryptedPackage".encode("utf-16-le") in content:
+        return Problem("encrypted-workbook")
+    if any(name.encode("utf-16-le") in content for name in ("Workbook", "Book")):
+        return Problem("not-a-table", detail="an old Excel workbook (.xls)")
+    return Problem("not-a-table", detail="an old Office document")
+
+
+def _refuse_markup(content: bytes) -> None:
+    head = content[:4096]
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    text = head.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
+    if text.startswith("<?xml") and "html" not in text[:300].lower():
+        raise _no_table("an XML file")
+    if re.match(r"<[a-zA-Z!?]", text):
+        raise _no_table(
+            "an HTML page" if re.search(r"(?i)<(!doctype html|html|table|meta|body|div)", text) else "an XML file"
+        )
+    if re.match(r"\[\s*[\[{\]]|\{\s*[\"}]", text):
+        raise _no_table("a JSON file")

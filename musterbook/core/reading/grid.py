@@ -1,0 +1,140 @@
+"""A grid: the cells of a file as text, row by row, before anybody asks what its columns mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import FileFacts
+
+if TYPE_CHECKING:
+    from musterbook.core.reading.budget import Budget
+
+BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
+)
+"""White space, no-break and zero-width characters: what is trimmed off a cell, and what a blank cell may hold."""
+
+
+_CELL = 16
+"""The bytes that a cell takes beside its text."""
+MOST_COLUMNS = 1_000
+MOST_CELLS = 200_000_000
+MOST_IN_ROW = 20_000
+"""What no file of users comes near: a few bytes of rows under a header row of that width would fill the memory."""
+
+
+def too_wide(row: int, most: int) -> "Refusal":
+    """The refusal of a file for a row of more than `most` cells."""
+    return Refusal(Problem("too-many-columns", detail=str(row), value=f"{most:,}"))
+
+
+class Refusal(Exception):
+    """The file cannot be read. Raised within reading, and caught by `intake.read` alone.
+
+    `problems` says why; `headings` is the header row, if that could be read, so that its faults are told as well.
+    """
+
+    def __init__(self, *problems: Problem, headings: Sequence[str] = ()) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+        self.headings = headings
+
+
+@dataclass(frozen=True, slots=True)
+class CellFault:
+    """A fault that a reader found in one cell: of row `row`, in the grid's column `index`."""
+
+    row: int
+    index: int
+    code: str
+    value: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The cells of a file or sheet.
+
+    `headings`: the cells of row 1. `rows`: `row` (UInt32, rising), then one String column "0", "1", … for each heading,
+    null where a short row ends before it. `surplus`: the cells beyond the headings, of rows where one is not blank.
+    `blank_to`: how many cells row 1 has, with blank ones at its end, which are not among the headings.
+    """
+
+    headings: tuple[str, ...]
+    rows: pl.DataFrame
+    surplus: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    faults: Sequence[CellFault] = ()
+    blank_to: int = 0
+    file: FileFacts = field(default_factory=FileFacts)
+    notes: tuple[Problem, ...] = ()
+
+
+def names(width: int) -> list[str]:
+    """The names of a grid's columns."""
+    return [str(index) for index in range(width)]
+
+
+def blank(text: str) -> bool:
+    """True of a cell that holds nothing but white space."""
+    return not text.strip(BLANKS)
+
+
+class GridBuilder:
+    """Gathers rows one by one into whole columns, a few thousand rows at a time, so that memory stays small."""
+
+    CHUNK = 20_000
+    CHUNK_OF_CELLS = 1_000_000
+
+    def __init__(self, width: int, most_rows: int, budget: "Budget") -> None:
+        self.width = width
+        self._budget = budget
+        self._chunk = max(1, min(self.CHUNK, self.CHUNK_OF_CELLS // max(width, 1)))
+        self._counted = 0
+        self.most_rows = most_rows
+        self.surplus: dict[int, Sequence[str]] = {}
+        self.count = 0
+        self._numbers: list[int] = []
+        self._rows: list[Sequence[str | None]] = []
+        self._frames: list[pl.DataFrame] = []
+
+    def add(self, number: int, cells: Sequence[str], asked_by: str = "") -> None:
+        """Add the row `number`; it may have fewer or more cells than the grid has columns. `asked_by`: why it is there."""
+        self.count += 1
+        if self.count > self.most_rows:
+            raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,}"))
+        size = sum(map(len, cells)) + _CELL * max(self.width, len(cells))
+        self._counted += size
+        self._budget.take(size, asked_by or f"its rows down to row {number}")
+        self._numbers.append(number)
+        self._rows.append(cells if len(cells) == self.width else self._fitted(number, cells))
+        if len(self._rows) == self._chunk:
+            self._flush()
+
+    def rows(self) -> pl.DataFrame:
+        """All rows added, as `Grid.rows`."""
+        self._flush()
+        return pl.concat(self._frames)
+
+    def _fitted(self, number: int, cells: Sequence[str]) -> Sequence[str | None]:
+        extra = cells[self.width :]
+        if any(not blank(cell) for cell in extra):
+            self._budget.keep(f"its rows down to row {number}", "")
+            self.surplus[number] = extra
+        missing: list[str | None] = [None] * (self.width - len(cells))
+        return [*cells[: self.width], *missing]
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * self.width
+        data = {"row": pl.Series(self._numbers, dtype=pl.UInt32)}
+        data |= {
+            name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names(self.width), columns, strict=True)
+        }
+        self._frames.append(pl.DataFrame(data))
+        # Letters beyond ASCII take more bytes than they are counted as.
+        more = int(self._frames[-1].estimated_size()) - self._counted
+        self._budget.take(max(more, 0), f"its rows down to row {self._numbers[-1]}" if self._numbers else "")
+        self._numbers, self._rows, self._counted = [], [], 0

@@ -1,0 +1,169 @@
+"""Which heading of a file means which column, and what is wrong with a header row."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from musterbook.core.domain.columns import BY_HEADING, OPTIONAL, REQUIRED, Column
+from musterbook.core.domain.problems import Problem
+from musterbook.core.reading.grid import BLANKS
+
+OURS = "X_"
+_NEAR = 2
+_SHOWN = 40
+_LIKE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Headings:
+    """What a header row says: `columns` by their place, the places of `ours` (`X_…`), `ignored` and `blank` headings.
+
+    `problems` is everything that is wrong with it; the places count from 0.
+    """
+
+    columns: Mapping[int, Column]
+    ours: tuple[int, ...] = ()
+    ignored: tuple[int, ...] = ()
+    blank: tuple[int, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """True if every required column is there."""
+        return set(REQUIRED) <= set(self.columns.values())
+
+
+def normal(heading: str) -> str:
+    """A heading as it is compared (rule F4): ` Badge-number ` is `BADGE_NUMBER`."""
+    text = heading.strip(BLANKS)
+    if text[:2] in ("'=", "'+", "'-", "'@"):
+        text = text[1:]
+    return re.sub(r"[\s_-]+", "_", text).casefold().upper()
+
+
+def known(cells: Iterable[str], mapping: Mapping[str, str]) -> int:
+    """How many of the cells name a column."""
+    mapped = {normal(heading) for heading in mapping}
+    return len({name for cell in cells if (name := normal(cell)) in BY_HEADING or name in mapped})
+
+
+def place(index: int) -> str:
+    """The place of a column as a person finds it: `14 (N)`."""
+    letters, rest = "", index + 1
+    while rest:
+        rest, letter = divmod(rest - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"{index + 1} ({letters})"
+
+
+def shown(heading: str) -> str:
+    """A heading in quotation marks, cut to a length that a sentence bears."""
+    text = heading.strip(BLANKS)
+    return f"“{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}”"
+
+
+def joined(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Two mappings as one: what is given now goes before what is remembered of the same heading or column."""
+    headings, columns = ({normal(name) for name in names} - {""} for names in (given, given.values()))
+    kept = {
+        heading: column
+        for heading, column in remembered.items()
+        if normal(heading) not in headings and normal(column) not in columns
+    }
+    return kept | dict(given)
+
+
+def resolve(cells: Sequence[str], given: Mapping[str, str], remembered: Mapping[str, str]) -> Headings:
+    """Find the columns of a header row.
+
+    Both mappings are heading → column, "" for a heading to be ignored. What is `given` for this file must hold of it; what
+    is `remembered` of another is passed over where this file has no such heading, or does without.
+    """
+    names = [normal(cell) for cell in cells]
+    wanted = {normal(heading): normal(column) for heading, column in joined(remembered, given).items()}
+    strict = {normal(heading) for heading in given}
+    problems = [*_wrong_mappings(names, given, strict=True), *_wrong_mappings(names, remembered, strict=False)]
+    means = [_meaning(name, names, wanted, name in strict) for name in names]
+    columns = {index: BY_HEADING[column] for index, column in enumerate(means) if column in BY_HEADING}
+    rest = [index for index in range(len(names)) if index not in columns]
+    ours = tuple(index for index in rest if names[index].startswith(OURS) or (names[index] and means[index] == ""))
+    blank = tuple(index for index in rest if not names[index])
+    unknown = [index for index in rest if index not in ours and index not in blank]
+    problems += [*_missing(cells, columns, unknown), *_doubled(cells, columns)]
+    misspelt = dict(_misspelt(cells, columns, unknown))
+    ignored = tuple(index for index in unknown if index not in misspelt)
+    return Headings(columns, ours, ignored, blank, (*problems, *misspelt.values()))
+
+
+def _meaning(name: str, names: Sequence[str], wanted: Mapping[str, str], strict: bool) -> str:
+    """The column that a heading means, "" for one to be ignored, the heading's own name for any other."""
+    column = wanted.get(name, name)
+    if column != name and column in names and column not in wanted and not strict:
+        return name
+    return column
+
+
+def _wrong_mappings(names: Sequence[str], mapping: Mapping[str, str], strict: bool) -> Iterable[Problem]:
+    for heading, column in mapping.items():
+        pair = f"{heading}={column}"
+        if normal(column) and normal(column) not in BY_HEADING:
+            yield Problem("unknown-mapping", value=pair, detail=f"there is no column {shown(column)}")
+        elif strict and normal(heading) not in names:
+            yield Problem("unknown-mapping", value=pair, detail=f"the file has no heading {shown(heading)}")
+
+
+def _missing(cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int]) -> Iterable[Problem]:
+    for column in REQUIRED:
+        if column not in columns.values():
+            near = _nearest(column, [cells[index] for index in unknown])
+            detail = f"{shown(near)}: did you mean {column.heading}?" if near else ""
+            hint = f"Or map the heading {shown(near)} to it by hand." if near else ""
+            yield Problem("missing-column", column=column.heading, detail=detail, hint=hint)
+
+
+def _nearest(column: Column, headings: Sequence[str]) -> str:
+    """The heading most like a column's name, "" if none is."""
+    alike = [(_likeness(column.heading, normal(heading)), heading) for heading in headings]
+    best = max(alike, default=(0.0, ""))
+    return best[1] if best[0] >= _LIKE else ""
+
+
+def _likeness(column: str, heading: str) -> float:
+    if len(heading) > _SHOWN or len(heading) < 2:
+        return 0.0
+    one, other = column.replace("_", ""), heading.replace("_", "")
+    shared = set(column.split("_")) & set(heading.split("_"))
+    contained = one in other or other in one or bool(shared - {"NUMBER", "NAME", "ID"})
+    return max(SequenceMatcher(None, column, heading).ratio(), _LIKE if contained else 0.0)
+
+
+def _doubled(cells: Sequence[str], columns: Mapping[int, Column]) -> Iterable[Problem]:
+    for column in dict.fromkeys(columns.values()):
+        places = [index for index, other in columns.items() if other is column]
+        if len(places) > 1:
+            where = " and ".join(f"column {place(index)}, {shown(cells[index])}" for index in places[:5])
+            yield Problem("duplicate-column", column=column.heading, detail=where)
+
+
+def _misspelt(
+    cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int]
+) -> Iterable[tuple[int, Problem]]:
+    absent = [column for column in OPTIONAL if column not in columns.values()]
+    for index in unknown:
+        for column in absent:
+            if distance(normal(cells[index]), column.heading) <= _NEAR:
+                yield index, Problem("misspelt-column", column=column.heading, value=cells[index].strip(BLANKS))
+                break
+
+
+def distance(one: str, other: str) -> int:
+    """How many letters to add, drop or change to make one word of the other (more than 2 is told as 3)."""
+    if abs(len(one) - len(other)) > _NEAR:
+        return _NEAR + 1
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        above, row[0] = row[0], i
+        for j, opposite in enumerate(other, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (letter != opposite))
+    return min(row[-1], _NEAR + 1)

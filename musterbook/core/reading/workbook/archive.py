@@ -1,0 +1,160 @@
+"""The archive that a workbook is: opened only if it unpacks to a sane size, its parts read piece by piece as XML.
+
+Nothing in a workbook is trusted: what the archive says of its sizes is checked before anything is unpacked, and holds
+while it is (a part that unpacks to another size, or whose checksum is wrong, is damage); a document type, and so any
+entity of one, is refused.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeAlias
+from xml.parsers import expat
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.reading.grid import Refusal
+
+MOST_TIMES = 20
+LARGE = 256 * 1024 * 1024
+MOST_PARTS = 10_000
+_CHUNK = 1 << 18
+_LONGEST_TAG = 3 << 20
+"""Older versions of expat look at the beginning of a tag again with each piece: a long one would take its length squared."""
+_MOST_NAMES = 10_000
+_DEEPEST = 1_000
+"""Names that differ and elements that are open take memory within expat, many times what they take in the file."""
+_ENTRY = b"PK\x01\x02"
+_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    expat.ExpatError,
+    EOFError,
+    OSError,
+    KeyError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""What zipfile, zlib and expat raise on damaged input."""
+
+
+class Handler(Protocol):
+    """What is told the elements of a part: names come without their prefix."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+
+    def text(self, text: str) -> None:
+        """Some text, perhaps not the whole of an element's."""
+
+
+def damaged(detail: str) -> Refusal:
+    """The refusal of a workbook that cannot be read whole."""
+    return Refusal(Problem("damaged-workbook", detail=detail))
+
+
+def refuse_many_parts(content: bytes) -> None:
+    """Raises Refusal for an archive of more parts than any workbook has; looks at the bytes, before anything is opened."""
+    if content.count(_ENTRY) > MOST_PARTS:
+        raise damaged(f"its archive has more than {MOST_PARTS:,} parts")
+
+
+class Archive:
+    """A workbook's parts, by name."""
+
+    def __init__(self, content: bytes) -> None:
+        refuse_many_parts(content)
+        with _as_damage("its archive"):
+            self._zip = zipfile.ZipFile(io.BytesIO(content))
+        members = self._zip.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > LARGE and unpacked > MOST_TIMES * len(content):
+            raise Refusal(Problem("workbook-too-large", detail=f"{unpacked / 1024**2:,.0f} MB"))
+        if any(member.flag_bits & 1 for member in members):
+            raise Refusal(Problem("encrypted-workbook"))
+        if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+            raise damaged("its archive is packed in a way that no workbook is")
+        self._names = {member.filename.lower(): member.filename for member in members}
+
+    def has(self, part: str) -> bool:
+        """True if there is such a part; case counts for nothing, as in Office."""
+        return part.lower() in self._names
+
+    def parse(self, part: str, handler: Handler) -> None:
+        """Tell `handler` every element of a part."""
+        for _ in self.parsing(part, handler):
+            pass
+
+    def parsing(self, part: str, handler: Handler) -> Iterator[None]:
+        """Tell `handler` the elements of a part, and stop between one piece of it and the next."""
+        with _as_damage(part):
+            names: dict[str, str] = {}
+            parser, fed = _parser(handler, names), 0
+            with self._zip.open(self._names[part.lower()]) as source:
+                while chunk := source.read(_CHUNK):
+                    parser.Parse(chunk, False)
+                    fed += len(chunk)
+                    _refuse_odd(part, fed - parser.CurrentByteIndex, len(names))
+                    yield
+            parser.Parse(b"", True)
+        yield
+
+
+def _refuse_odd(part: str, unread: int, names: int) -> None:
+    """Raises Refusal for what no workbook has, and what would take time or memory out of proportion."""
+    if unread > _LONGEST_TAG:
+        raise damaged(f"an element of {part} is longer than any may be")
+    if names > _MOST_NAMES:
+        raise damaged(f"{part} has elements of more than {_MOST_NAMES:,} names")
+
+
+@contextmanager
+def _as_damage(part: str) -> Iterator[None]:
+    try:
+        yield
+    except _FAULTS as error:
+        raise damaged(f"{part} is broken") from error
+
+
+def _parser(handler: Handler, names: dict[str, str]) -> expat.XMLParserType:
+    parser = expat.ParserCreate(None, None, names)
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = _without_prefix(handler.start, handler.end)
+    parser.CharacterDataHandler = handler.text
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    return parser
+
+
+_Start: TypeAlias = Callable[[str, dict[str, str]], None]
+_End: TypeAlias = Callable[[str], None]
+
+
+def _without_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
+    """What expat is to call: with the names that a handler knows, and as far as elements may stand within each other."""
+    depth = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise damaged(f"more than {_DEEPEST:,} elements stand within each other")
+        begin(name[name.find(":") + 1 :], attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        finish(name[name.find(":") + 1 :])
+
+    return start, end
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise damaged("it holds a document type declaration, which no workbook has")

@@ -1,0 +1,250 @@
+"""Opens an .ods workbook and reads the rows of its sheets in order: a cell's text is the text that it shows."""
+
+import re
+from collections.abc import Iterator
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.reading.budget import FAULT, Budget
+from musterbook.core.reading.grid import CellFault, Refusal, blank
+from musterbook.core.reading.workbook import number_format
+from musterbook.core.reading.workbook.archive import Archive, damaged
+from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, Silent, too_long
+
+Attributes = dict[str, str]
+_CONTENT = "content.xml"
+_MOST_REPEATED = 5_000_000
+"""So many cells may a sheet hold by repeating others: a few bytes could ask for billions."""
+
+
+class OdsBook:
+    """An .ods workbook."""
+
+    def __init__(self, archive: Archive, budget: Budget) -> None:
+        self._archive = archive
+        self._budget = budget
+        manifest = _Manifest()
+        if archive.has("META-INF/manifest.xml"):
+            archive.parse("META-INF/manifest.xml", manifest)
+        if manifest.encrypted:
+            raise Refusal(Problem("encrypted-workbook"))
+        outline = _Outline(budget)
+        archive.parse(_CONTENT, outline)
+        self._places = {
+            name: place for place, (name, style) in enumerate(outline.tables) if style not in outline.hidden
+        }
+        self._first = outline.first
+
+    @property
+    def sheets(self) -> list[str]:
+        """The names of its visible sheets, in their order."""
+        return list(self._places)
+
+    def first(self, sheet: str) -> Row | None:
+        """The first row of a sheet that holds anything."""
+        return self._first.get(self._places[sheet])
+
+    def rows(self, sheet: str) -> Iterator[Row]:
+        """The rows of a sheet that hold anything, rising."""
+        reader = _SheetReader(self._places[sheet], self._budget)
+        for _ in self._archive.parsing(_CONTENT, reader):
+            ready, reader.ready = reader.ready, []
+            for row, times in ready:
+                yield from _repeated(row, times)
+            if reader.done:
+                return
+
+
+def _repeated(row: Row, times: int) -> Iterator[Row]:
+    """The row and those that repeat it, one by one: a few bytes may ask for a million."""
+    yield row
+    for number in range(row.number + 1, row.number + times):
+        faults = [CellFault(number, f.index, f.code, f.value, f.detail) for f in row.faults]
+        yield Row(number, row.cells, faults)
+
+
+def _of(attributes: Attributes, name: str, default: str = "") -> str:
+    """An attribute by its name without prefix."""
+    return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), default)
+
+
+class _Manifest(Silent):
+    def __init__(self) -> None:
+        self.encrypted = False
+
+    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
+        """An element begins."""
+        self.encrypted = self.encrypted or name == "encryption-data"
+
+
+class _Outline(Silent):
+    """The sheets, each with its style and its first row, and the styles that hide a sheet."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.tables: list[tuple[str, str]] = []
+        self.hidden: set[str] = set()
+        self.first: dict[int, Row] = {}
+        self._budget = budget
+        self._reader: _SheetReader | None = None
+        self._style = ""
+        self._depth = 0
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if name == "table":
+            self._depth += 1
+            if self._depth == 1:
+                self._add(_of(attributes, "name"), _of(attributes, "style-name"))
+        elif name == "style":
+            self._style = _of(attributes, "name")
+        elif name == "table-properties" and _of(attributes, "display") == "false":
+            self._budget.keep("its styles", self._style)
+            self.hidden.add(self._style)
+        if self._reader:
+            self._reader.start(name, attributes)
+
+    def _add(self, name: str, style: str) -> None:
+        self._budget.keep("its sheets", name, style)
+        self.tables.append((name, style))
+        self._reader = _SheetReader(0, self._budget)
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        self._depth -= name == "table"
+        if self._reader:
+            self._reader.end(name)
+            if self._reader.ready:
+                self.first[len(self.tables) - 1], _ = self._reader.ready[0]
+            if self._reader.ready or self._reader.done:
+                self._reader = None
+
+    def text(self, text: str) -> None:
+        """Some text."""
+        if self._reader:
+            self._reader.text(text)
+
+
+_ASIDE = frozenset(("annotation", "ruby-text", "shapes", "frame", "custom-shape"))
+"""What hangs upon a cell and is no part of its text."""
+_SCIENTIFIC = re.compile(r"[-+]?\d+([.,]\d+)?[eE][-+]?\d+")
+
+
+class _SheetReader(Silent):
+    """Puts the cells of the sheet in place `wanted` together; `ready`: the rows that are done, each with how often it stands."""
+
+    def __init__(self, wanted: int, budget: Budget) -> None:
+        self.ready: list[tuple[Row, int]] = []
+        self.done = False
+        self._budget = budget
+        self._tables_to_come = wanted
+        self._depth = 0
+        self._aside = 0
+        self._number = 0
+        self._row = Row(0)
+        self._row_times = 1
+        self._column = 0
+        self._cell: Attributes = {}
+        self._lines: list[list[str]] = []
+        self._room = 0
+        self._in_text = 0
+        self._repeated = 0
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if name == "table":
+            self._depth += 1
+        elif self._tables_to_come or self.done or self._depth != 1:
+            return
+        elif name in _ASIDE:
+            self._aside += 1
+        elif name == "table-row":
+            self._begin_row(attributes)
+        elif name in ("table-cell", "covered-table-cell"):
+            self._cell, self._lines, self._room = attributes, [], self._budget.cell
+        elif not self._aside:
+            self._begin_text(name, attributes)
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        if name == "table":
+            self._depth -= 1
+            if not self._depth:
+                self.done = self.done or self._tables_to_come == 0
+                self._tables_to_come -= 1
+        elif self._tables_to_come or self.done or self._depth != 1:
+            return
+        elif name in _ASIDE:
+            self._aside -= 1
+        elif name == "table-row":
+            self._end_row()
+        elif name in ("table-cell", "covered-table-cell"):
+            self._end_cell()
+        elif name == "p" and not self._aside:
+            self._in_text -= 1
+
+    def text(self, text: str) -> None:
+        """Some text."""
+        if self._in_text and not self._aside and self._lines:
+            self._write(text)
+
+    def _begin_text(self, name: str, attributes: Attributes) -> None:
+        if name == "p":
+            self._in_text += 1
+            if self._room > 0:
+                self._room -= 1
+                self._lines.append([])
+        elif self._lines and name in ("s", "tab", "line-break"):
+            times = min(int(_of(attributes, "c", "1")), self._room) if name == "s" else 1
+            self._write({"s": " ", "tab": "\t", "line-break": "\n"}[name] * times)
+
+    def _write(self, text: str) -> None:
+        """Text of the cell, as far as one has room for it: what is longer than that, is a problem in any case."""
+        if self._room > 0:
+            self._lines[-1].append(text[: self._room])
+            self._room -= len(text)
+
+    def _begin_row(self, attributes: Attributes) -> None:
+        self._row_times = max(int(_of(attributes, "number-rows-repeated", "1")), 1)
+        self._row = Row(self._number + 1)
+        self._column = 0
+
+    def _end_row(self) -> None:
+        self._number += self._row_times
+        if not (self._row.cells or self._row.faults):
+            return
+        self._count(len(self._row.cells) * (self._row_times - 1))
+        if self._number > MOST_ROWS:
+            raise damaged("a sheet has more rows than any may have")
+        self.ready.append((self._row, self._row_times))
+
+    def _end_cell(self) -> None:
+        times = max(int(_of(self._cell, "number-columns-repeated", "1")), 1)
+        value = self._value("\n".join("".join(line) for line in self._lines))
+        if not blank(value):
+            self._count(times - 1)
+            if self._column + times > MOST_COLUMNS:
+                raise damaged("a sheet has more columns than any may have")
+            self._row.cells.update(dict.fromkeys(range(self._column, self._column + times), value))
+        self._column += times
+
+    def _count(self, repeated: int) -> None:
+        self._repeated += repeated
+        if self._repeated > _MOST_REPEATED:
+            raise damaged("it repeats its cells over and over")
+
+    def _value(self, shown: str) -> str:
+        """The text of the cell that ends, and its faults."""
+        kind = _of(self._cell, "value-type")
+        if not kind and not shown and _of(self._cell, "formula"):
+            self._fault("no-result")
+        if kind == "date":
+            day = _of(self._cell, "date-value").removesuffix("T00:00:00").replace("T", " ")
+            self._fault("spreadsheet-damage", day, DATE)
+            return day
+        value = number_format.number(_of(self._cell, "value")) if kind == "float" else None
+        if value is not None and too_long(value):
+            self._fault("number-too-long", number_format.general(value))
+        return number_format.general(value) if value is not None and _SCIENTIFIC.fullmatch(shown) else shown
+
+    def _fault(self, code: str, value: str = "", detail: str = "") -> None:
+        self._budget.take(FAULT * self._row_times, f"what is wrong in row {self._row.number}")
+        self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))

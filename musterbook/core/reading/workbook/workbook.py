@@ -1,0 +1,122 @@
+"""Reads a workbook into a grid: chooses the sheet, then takes its rows as the text that a person sees."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import FileFacts
+from musterbook.core.reading import headings
+from musterbook.core.reading.budget import Budget, Limits
+from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
+from musterbook.core.reading.workbook.archive import Archive, damaged
+from musterbook.core.reading.workbook.ods import OdsBook
+from musterbook.core.reading.workbook.sheet import Row
+from musterbook.core.reading.workbook.xlsx import XlsxBook
+
+
+class Book(Protocol):
+    """A workbook that is open."""
+
+    @property
+    def sheets(self) -> Sequence[str]:
+        """The names of its visible sheets, in their order."""
+
+    def first(self, sheet: str) -> Row | None:
+        """The first row of a sheet that holds anything."""
+
+    def rows(self, sheet: str) -> Iterator[Row]:
+        """The rows of a sheet that hold anything, rising."""
+
+
+_BOOKS: Mapping[str, Callable[[Archive, Budget], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
+_LISTED = 20
+_LOOKED_AT = 50
+"""So many sheets are looked at; one beyond them has to be named."""
+
+
+def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
+    """The grid of a workbook of the form `xlsx` or `ods`; raises Refusal for one that cannot be read.
+
+    The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading
+    → column), or else the one that comes nearest to that, so that its faults can be told.
+    """
+    budget = Budget(len(content), limits.characters_in_cell)
+    book = _BOOKS[form](Archive(content), budget)
+    if not book.sheets:
+        raise damaged("it has no visible sheet")
+    first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets[:_LOOKED_AT]}
+    sheet = _named(book, named_sheet) if named_sheet else _chosen(first_rows, mapping)
+    others = [headings.shown(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
+    notes = (Problem("other-sheets", value=sheet, detail=_listed(others)),) if others else ()
+    return _read(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
+
+
+def _first_row(book: Book, sheet: str) -> list[str] | None:
+    """The cells of row 1, empty if that is blank; None for a sheet without anything in it."""
+    first = book.first(sheet)
+    if first is None:
+        return None
+    return _cells(first, max(first.cells, default=-1) + 1) if first.number == 1 else []
+
+
+def _cells(row: Row, width: int) -> list[str]:
+    return [row.cells.get(index, "") for index in range(width)]
+
+
+def _named(book: Book, name: str) -> str:
+    for sheet in book.sheets:
+        if sheet.strip().casefold() == name.strip().casefold():
+            return sheet
+    raise Refusal(Problem("no-such-sheet", value=name, detail=_listed([headings.shown(s) for s in book.sheets])))
+
+
+def _chosen(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str]) -> str:
+    rows = {sheet: cells or [] for sheet, cells in first_rows.items()}
+    bearing = [sheet for sheet, cells in rows.items() if headings.resolve(cells, {}, mapping).complete]
+    if len(bearing) > 1:
+        raise Refusal(Problem("which-sheet", detail=_listed([headings.shown(sheet) for sheet in bearing])))
+    filled = [sheet for sheet, cells in first_rows.items() if cells is not None] or list(rows)
+    return bearing[0] if bearing else max(filled, key=lambda sheet: headings.known(rows[sheet], mapping))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])])
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """The rows of a sheet on their way into a grid; `last` is the number of the last one."""
+
+    builder: GridBuilder
+    faults: list[CellFault] = field(default_factory=list)
+    last: int = 1
+
+    def add(self, row: Row) -> None:
+        """Add a row, and the blank rows before it."""
+        width = self.builder.width
+        nothing, why = [""] * width, f"the blank rows above row {row.number}"
+        for number in range(self.last + 1, row.number):
+            self.builder.add(number, nothing, why)
+        extra = [text for index, text in sorted(row.cells.items()) if index >= width]
+        self.builder.add(row.number, _cells(row, width) + extra)
+        self.faults += row.faults
+        self.last = row.number
+
+
+def _read(book: Book, file: FileFacts, most_rows: int, budget: Budget, notes: tuple[Problem, ...]) -> Grid:
+    rows = book.rows(file.sheet)
+    first = next(rows, None)
+    if first is not None and first.number != 1:
+        rows, first = itertools.chain([first], rows), None
+    width = max(first.cells, default=-1) + 1 if first else 0
+    if width > MOST_COLUMNS:
+        raise too_wide(1, MOST_COLUMNS)
+    header = tuple(_cells(first, width)) if first else ()
+    gathered = _Gathering(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1)), budget))
+    for row in rows:
+        gathered.add(row)
+    file = replace(file, headings=header)
+    frame, surplus = gathered.builder.rows(), gathered.builder.surplus
+    return Grid(header, frame, surplus, gathered.faults, blank_to=width, file=file, notes=notes)

@@ -1,0 +1,346 @@
+"""Opens an .xlsx workbook, transitional or strict, and reads the rows of its sheets one after the other."""
+
+import posixpath
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from musterbook.core.reading.budget import FAULT, Budget
+from musterbook.core.reading.grid import CellFault, blank
+from musterbook.core.reading.workbook import number_format
+from musterbook.core.reading.workbook.archive import Archive, damaged
+from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, Silent, too_long, unescaped
+
+Attributes = dict[str, str]
+_LONGEST_FORMAT = 255
+"""The most characters that a number format has: a longer one would be written out for every cell."""
+
+
+class XlsxBook:
+    """An .xlsx workbook."""
+
+    def __init__(self, archive: Archive, budget: Budget) -> None:
+        self._archive = archive
+        self._budget = budget
+        part = self._workbook_part()
+        outline = _Outline(budget)
+        archive.parse(part, outline)
+        related = _relations(archive, part, budget)
+        by_kind = {relation.kind: relation.part for relation in related.values()}
+        self._parts = {
+            name: related[key].part
+            for name, key in outline.visible
+            if key in related and related[key].kind == "worksheet" and archive.has(related[key].part)
+        }
+        self._strings = self._shared_strings(by_kind.get("sharedStrings", ""))
+        self._formats = self._styles(by_kind.get("styles", ""), outline.from_1904)
+        self._first: dict[str, Row | None] = {}
+
+    @property
+    def sheets(self) -> list[str]:
+        """The names of its visible sheets, in their order."""
+        return list(self._parts)
+
+    def first(self, sheet: str) -> Row | None:
+        """The first row of a sheet that holds anything; looked for once in a part, however many sheets say they are it."""
+        part = self._parts[sheet]
+        if part not in self._first:
+            self._first[part] = next(self.rows(sheet), None)
+        return self._first[part]
+
+    def rows(self, sheet: str) -> Iterator[Row]:
+        """The rows of a sheet that hold anything, rising."""
+        reader = _SheetReader(self._strings, self._formats, self._budget)
+        for _ in self._archive.parsing(self._parts[sheet], reader):
+            ready, reader.ready = reader.ready, []
+            yield from ready
+
+    def _workbook_part(self) -> str:
+        for relation in _relations(self._archive, "", self._budget).values():
+            if relation.kind == "officeDocument":
+                return relation.part
+        return "xl/workbook.xml"
+
+    def _shared_strings(self, part: str) -> list[str]:
+        reader = _Strings(self._budget)
+        if self._archive.has(part):
+            self._archive.parse(part, reader)
+        return reader.strings
+
+    def _styles(self, part: str, from_1904: bool) -> list["_Style"]:
+        reader = _Styles(self._budget)
+        if self._archive.has(part):
+            self._archive.parse(part, reader)
+        known: dict[int, _Style] = {}
+        for key in set(reader.cells):
+            known[key] = _style(reader.codes.get(key, number_format.BUILT_IN.get(key, "General")), from_1904)
+        return [known[key] for key in reader.cells]
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    kind: str
+    part: str
+
+
+def _relations(archive: Archive, part: str, budget: Budget) -> dict[str, _Relation]:
+    """What a part of the archive (or "": the archive) refers to, by the ids that it uses for that."""
+    folder, name = posixpath.split(part)
+    listing = posixpath.join(folder, "_rels", f"{name}.rels")
+    reader = _Relations(folder, budget)
+    if archive.has(listing):
+        archive.parse(listing, reader)
+    return reader.found
+
+
+class _Relations(Silent):
+    def __init__(self, folder: str, budget: Budget) -> None:
+        self.folder = folder
+        self._budget = budget
+        self.found: dict[str, _Relation] = {}
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if name == "Relationship" and attributes.get("TargetMode") != "External":
+            target = attributes["Target"]
+            part = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(self.folder, target))
+            self._budget.keep("its references", attributes["Id"], attributes["Type"], part)
+            self.found[attributes["Id"]] = _Relation(posixpath.basename(attributes["Type"]), part)
+
+
+class _Outline(Silent):
+    """The sheets that workbook.xml lists."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.visible: list[tuple[str, str]] = []
+        self.from_1904 = False
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if name == "workbookPr":
+            self.from_1904 = attributes.get("date1904") in ("1", "true")
+        elif name == "sheet" and attributes.get("state", "visible") == "visible":
+            keys = [value for key, value in attributes.items() if key.endswith(":id")]
+            self._budget.keep("its sheets", attributes["name"], *keys)
+            self.visible.append((attributes["name"], keys[0] if keys else ""))
+
+
+class _Strings(Silent):
+    """The shared strings: rich text joined, without the readings of a phonetic guide."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.strings: list[str] = []
+        self._budget = budget
+        self._room = 0
+        self._pieces: list[str] = []
+        self._reading = False
+        self._in_guide = False
+
+    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
+        """An element begins."""
+        if name == "si":
+            self._pieces, self._room = [], self._budget.cell
+        elif name == "rPh":
+            self._in_guide = True
+        self._reading = name == "t" and not self._in_guide
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        self._reading = False
+        if name == "rPh":
+            self._in_guide = False
+        elif name == "si":
+            text = unescaped("".join(self._pieces))
+            self._budget.take(sys.getsizeof(text) + 8, "the texts that its cells share")
+            self.strings.append(text)
+
+    def text(self, text: str) -> None:
+        """Some text, as far as a cell has room for it."""
+        if self._reading and self._room > 0:
+            self._pieces.append(text[: self._room])
+            self._room -= len(text)
+
+
+class _Styles(Silent):
+    """The number format of each cell style, and the formats' codes."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.codes: dict[int, str] = {}
+        self.cells: list[int] = []
+        self._in_cells = False
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if name == "numFmt":
+            code = attributes["formatCode"]
+            self._budget.keep("its number formats", code)
+            self.codes[int(attributes["numFmtId"])] = code if len(code) <= _LONGEST_FORMAT else "General"
+        elif name == "cellXfs":
+            self._in_cells = True
+        elif name == "xf" and self._in_cells:
+            self._budget.take(64, "its styles")
+            self.cells.append(int(attributes.get("numFmtId", "0")))
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        if name == "cellXfs":
+            self._in_cells = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    text: Callable[[Decimal], str]
+    date: bool
+    plain: bool
+
+
+def _style(code: str, from_1904: bool) -> _Style:
+    text = number_format.format_of(code, from_1904=from_1904)
+    return _Style(text, number_format.is_date(code), text is number_format.general)
+
+
+_PLAIN = _style("General", from_1904=False)
+
+
+class _SheetReader(Silent):
+    """Puts the cells of a sheet together; `ready` are the rows that are done."""
+
+    def __init__(self, strings: list[str], formats: list[_Style], budget: Budget) -> None:
+        self.ready: list[Row] = []
+        self._budget = budget
+        self._strings = strings
+        self._formats = formats
+        self._columns: dict[str, int] = {}
+        self._done = False
+        self._row = Row(0)
+        self._column = -1
+        self._cell: Attributes = {}
+        self._formula = False
+        self._in_guide = False
+        self._reading = False
+        self._room = 0
+        self._pieces: list[str] | None = None
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if self._done:
+            return
+        if name == "c":
+            self._cell, self._formula, self._pieces = attributes, False, None
+            self._reading, self._room = False, self._budget.cell
+            self._column = self._place(attributes.get("r"))
+        elif name == "v" or (name == "t" and not self._in_guide):
+            self._reading = True
+            if self._pieces is None:
+                self._pieces = []
+        elif name == "row":
+            self._begin_row(attributes.get("r"))
+        elif name == "f":
+            self._formula = True
+        elif name == "rPh":
+            self._in_guide = True
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        if self._done:
+            return
+        if name in {"v", "t"}:
+            self._reading = False
+        elif name == "c":
+            self._end_cell()
+        elif name == "row" and (self._row.cells or self._row.faults):
+            self.ready.append(self._row)
+        elif name == "rPh":
+            self._in_guide = False
+        elif name == "sheetData":
+            self._done = True
+
+    def text(self, text: str) -> None:
+        """Some text, as far as a cell has room for it."""
+        if self._reading and self._pieces is not None and self._room > 0:
+            self._pieces.append(text[: self._room])
+            self._room -= len(text)
+
+    def _begin_row(self, reference: str | None) -> None:
+        number = int(reference) if reference else self._row.number + 1
+        if not self._row.number < number <= MOST_ROWS:
+            raise damaged(f"row {number} of a sheet stands in the wrong place")
+        self._row = Row(number)
+        self._column = -1
+
+    def _place(self, reference: str | None) -> int:
+        """The column of a cell, from its reference or else beside the last one."""
+        if not self._row.number:
+            raise damaged("a cell of a sheet stands in no row")
+        letters = reference.rstrip("0123456789") if reference else ""
+        if not letters:
+            return self._column + 1
+        column = self._columns.get(letters)
+        if column is None:
+            column = self._columns[letters] = _column(letters)
+        if column in self._row.cells:
+            raise damaged(f"cell {reference} stands in a sheet twice")
+        return column
+
+    def _end_cell(self) -> None:
+        kind, value = self._cell.get("t", "n"), "".join(self._pieces or ())
+        # An empty text is a result; an element for it that is empty beside a number, or not there, is none.
+        if self._formula and not value and (self._pieces is None or kind != "str"):
+            self._fault("no-result")
+            return
+        if kind == "s":
+            value = self._shared(value) if value else ""
+        elif kind == "n":
+            value = self._number(value) if value else ""
+        elif kind == "b":
+            value = "TRUE" if value.strip() in ("1", "true") else "FALSE"
+        else:
+            value = unescaped(value)
+        if not blank(value):
+            self._row.cells[self._column] = value
+
+    def _shared(self, index: str) -> str:
+        at = int(index)
+        if not 0 <= at < len(self._strings):
+            raise damaged(f"a cell of row {self._row.number} refers to text that is not there")
+        return self._strings[at]
+
+    def _number(self, text: str) -> str:
+        style = self._style()
+        if style.plain and text.isdecimal() and text.isascii() and len(text) <= 15:
+            return text.lstrip("0") or "0"
+        value = number_format.number(text)
+        if value is None:
+            raise damaged(f"a cell of row {self._row.number} holds “{text[:20]}” for a number")
+        shown = style.text(value)
+        if style.date:
+            self._fault("spreadsheet-damage", shown, DATE)
+        elif too_long(value):
+            self._fault("number-too-long", number_format.general(value))
+        return shown
+
+    def _style(self) -> _Style:
+        index = int(self._cell.get("s", "0"))
+        return self._formats[index] if 0 <= index < len(self._formats) else _PLAIN
+
+    def _fault(self, code: str, value: str = "", detail: str = "") -> None:
+        self._budget.take(FAULT, f"what is wrong in row {self._row.number}")
+        self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))
+
+
+_LETTERS = re.compile(r"[A-Z]{1,3}")
+
+
+def _column(letters: str) -> int:
+    if not _LETTERS.fullmatch(letters):
+        raise damaged(f"a cell stands at “{letters[:10]}”")
+    column = 0
+    for letter in letters:
+        column = column * 26 + ord(letter) - ord("A") + 1
+    if column > MOST_COLUMNS:
+        raise damaged(f"a cell stands at “{letters}”, beyond the last column")
+    return column - 1

@@ -1,0 +1,119 @@
+"""The results file and the errors file: the rows of an upload as they came, with what became of them (rule A2).
+
+Our three columns stand in front, so that a short row stays short and the cells beyond the headings stay where they
+were: mended, the file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets the apostrophe
+that reading takes off again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+import polars as pl
+
+from musterbook.core.domain import problems
+from musterbook.core.domain.table import Table
+from musterbook.core.reading import headings
+from musterbook.core.reading.grid import BLANKS
+from musterbook.core.reporting.report import told_rows
+
+Which: TypeAlias = Literal["results", "errors"]
+
+COLUMNS = ("X_ROW", "X_RESULT", "X_PROBLEMS")
+_LOST = ("no-result", "number-too-long", "spreadsheet-damage")
+_MARK = "\ufeff".encode()
+_PART = 50_000
+"""So many rows are written at once."""
+
+
+def results_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
+    """All rows of an upload as CSV (UTF-8 with a byte order mark, CRLF).
+
+    `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems`
+    (ready text); a row that it does not name is shown as skipped if reading skipped it, else without a result.
+    """
+    known = outcomes.select("row", "outcome", "problems")
+    skipped = table.skipped.join(known, on="row", how="anti")
+    skipped = skipped.with_columns(outcome=pl.lit("skipped"), problems=pl.lit(""))
+    rows = table.original.join(pl.concat([known, skipped]), on="row", how="left", maintain_order="left")
+    return _file(table, rows, head)
+
+
+def in_parts(table: Table, rows: pl.DataFrame, found: pl.DataFrame, which: Which) -> Iterator[bytes]:
+    """The results file, or the errors file, part by part, so that none of it is in memory whole.
+
+    `rows`: `row`, `outcome` of each row of the plan; `found`: the problems (problems.SCHEMA) of all rows.
+    """
+    made = results_file if which == "results" else errors_file
+    parts = table.original.iter_slices(_PART) if table.original.height else [table.original]
+    for number, part in enumerate(parts):
+        here = pl.col("row").is_between(part["row"].min() or 0, part["row"].max() or 0)
+        outcomes = told_rows(rows.filter(here), problems.of(found.filter(here)))
+        kept = set(part["row"]) if table.surplus else set()
+        surplus = {row: cells for row, cells in table.surplus.items() if row in kept}
+        of_part = replace(table, original=part, surplus=surplus, skipped=table.skipped.filter(here))
+        yield made(of_part, outcomes, head=number == 0)
+
+
+def errors_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
+    """The errored rows alone, in the form of the results file."""
+    errored = outcomes.filter(pl.col("outcome") == "errored").select("row", "outcome", "problems")
+    return _file(table, table.original.join(errored, on="row", how="inner", maintain_order="left"), head)
+
+
+def _file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
+    """The rows as lines; `head`: after the byte order mark and the header row."""
+    kept = [str(i) for i, heading in enumerate(table.file.headings) if headings.normal(heading) not in COLUMNS]
+    rows = _unread_marked(table, rows)
+    header = [*COLUMNS, *(table.file.headings[int(name)] for name in kept)]
+    first = pl.DataFrame([header], orient="row", schema=dict.fromkeys(map(str, range(len(header))), pl.String))
+    ours = [pl.col("row").cast(pl.String), pl.col("outcome").fill_null(""), _cell("problems").fill_null("")]
+    surplus = _surplus(table)
+    # A cell that a short row does not have is null, and leaves no delimiter behind.
+    line = pl.concat_str(
+        [*ours, *(_cell(name) if _odd(rows[name]) else name for name in kept), "surplus"],
+        separator=",",
+        ignore_nulls=True,
+    )
+    lines = rows.join(surplus, on="row", how="left", maintain_order="left").select(line.alias("line"))
+    top = first.select(pl.concat_str([_cell(name) for name in first.columns], separator=",").alias("line"))
+    text = pl.concat([top, lines] if head else [lines])["line"].str.join("\r\n").item()
+    return (_MARK if head else b"") + (f"{text}\r\n".encode() if head or lines.height else b"")
+
+
+def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Cells that a workbook kept no true value of, as `#N/A`: unmended, they must be an error again, not a value."""
+    place = {column: index for index, column in enumerate(table.file.headings)}
+    columns = {column: str(place[heading]) for heading, column in table.file.mapped.items()}
+    lost = table.faults.filter(pl.col("code").is_in(_LOST))
+    for (column,), faults in lost.group_by("column"):
+        name = columns[str(column)]
+        damaged = pl.col("row").is_in(faults["row"].implode())
+        rows = rows.with_columns(pl.when(damaged).then(pl.lit("#N/A")).otherwise(pl.col(name)).alias(name))
+    return rows
+
+
+def _surplus(table: Table) -> pl.DataFrame:
+    """The cells beyond the headings, written out, by row."""
+    schema = pl.Schema({"row": pl.UInt32(), "cell": pl.List(pl.String())})
+    cells = pl.DataFrame({"row": list(table.surplus), "cell": list(table.surplus.values())}, schema).explode("cell")
+    return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
+
+
+_ODD = f'[",\\r\\n]|^[{BLANKS}]*[=+@-]|^[ \\t]|[ \\t]$'
+
+
+def _odd(cells: pl.Series) -> bool:
+    """True if some cell of a column cannot be written as it stands; of most columns none is."""
+    return bool(cells.str.contains(_ODD).any())
+
+
+def _cell(name: str) -> pl.Expr:
+    """A cell as CSV writes it, guarded against being run."""
+    cell = pl.col(name)
+    bare = cell.str.strip_chars_start(BLANKS)
+    # ="00123" is text that a spreadsheet keeps as it is, and so does reading: it needs no guard.
+    runs = bare.str.contains("^[=+@-]") & ~bare.str.contains('^="[^"]*"$')
+    guarded = pl.when(runs).then("'" + bare).otherwise(cell)
+    quoted = '"' + guarded.str.replace_all('"', '""', literal=True) + '"'
+    return pl.when(guarded.str.contains('[",\r\n]|^[ \t]|[ \t]$')).then(quoted).otherwise(guarded)

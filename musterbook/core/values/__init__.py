@@ -1,0 +1,1 @@
+"""One value at a time, or one column of them."""

@@ -1,0 +1,92 @@
+"""E-mail addresses: which are mailboxes that HTML and SMTP accept (rule C4)."""
+
+import re
+
+import polars as pl
+
+from musterbook.core.values.text import is_ascii
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# No hyphen in a label's third and fourth place: those are punycode, which the library reads.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9]?|[A-Za-z0-9-][A-Za-z0-9]|[A-Za-z0-9-][A-Za-z0-9][A-Za-z0-9-]{0,59}[A-Za-z0-9])"
+# It begins with a letter or digit, so it is no guarded cell, and reads as it stands (rule C1).
+_PLAIN = rf"^[A-Za-z0-9](?:{_ATOM})?(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,63}}$"
+_LONGEST_LOCAL, _LONGEST_DOMAIN, _LONGEST = 64, 253, 254
+
+
+def faults(values: pl.Series) -> dict[str, str]:
+    """Value → what is wrong with it, for every value that is not a mailbox."""
+    odd = values.filter(~plain(values)).unique()
+    return {value: fault for value in odd if (fault := fault_of(value))}
+
+
+def plain(values: pl.Series) -> pl.Series:
+    """Whether each value is of the common form, which the library accepts without exception (tested)."""
+    longest = values.str.len_bytes().max()
+    common = values.str.contains(_PLAIN)
+    if isinstance(longest, int) and longest <= _LONGEST_LOCAL:
+        return common
+    at = values.str.find("@", literal=True).cast(pl.Int64).fill_null(_LONGEST)
+    size = values.str.len_bytes().cast(pl.Int64)
+    return common & (at <= _LONGEST_LOCAL) & (size - at - 1 <= _LONGEST_DOMAIN) & (size <= _LONGEST)
+
+
+def mailboxes(values: pl.Series) -> pl.Series:
+    """Give the mailbox of each address (`mailbox`); null stays null."""
+    odd = values.filter(~is_ascii(values)).unique()
+    lower = values.str.to_lowercase()
+    if odd.is_empty():
+        return lower
+    meant = pl.Series([mailbox(value) for value in odd], dtype=pl.String)
+    return values.replace_strict(odd, meant, default=lower, return_dtype=pl.String)
+
+
+def mailbox(value: str) -> str:
+    """Give what tells whether two addresses are one mailbox: with one key (M4) they may be two.
+
+    `ß` and `ss` have one key, and are two domains by the rules that registries follow today (IDNA 2008).
+    """
+    return in_ascii(value).lower()
+
+
+def in_ascii(value: str) -> str:
+    """Give the address as mail servers are given it: its domain in ASCII, by IDNA 2008."""
+    if value.isascii():
+        return value
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        found = validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+    except EmailNotValidError:
+        return value  # from before rule C4
+    return str(found.ascii_email)
+
+
+_SEEN = (
+    (r"^[^@]*$", "It has no @."),
+    (r"[,;]|@.*@", "It holds a comma, a semicolon or a second @: write one address alone."),
+    (r"[<>]|^mailto:", "Write the address alone, without a name, angle brackets or mailto:."),
+    (r"\s", "It holds a space."),
+    (r"@[^.]*$", "Its domain, the part after the @, has no dot."),
+)
+"""What is wrong with most addresses, each in words; the library finds the rest."""
+
+
+_SPECIAL_USE = "special-use or reserved name"
+
+
+def fault_of(value: str) -> str:
+    """What is wrong with one address, as a sentence; "" for a mailbox. Whether it can be delivered to is not asked."""
+    # Heavy, and most files never need it.
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False, strict=True)
+    except EmailNotValidError as error:
+        # An agency's own network may well be named .local; what can be delivered to from elsewhere is not asked.
+        return _seen(value) or ("" if _SPECIAL_USE in str(error) else str(error))
+    return _seen(value)
+
+
+def _seen(value: str) -> str:
+    return next((sentence for pattern, sentence in _SEEN if re.search(pattern, value)), "")

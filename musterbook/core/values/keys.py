@@ -1,0 +1,38 @@
+"""What values are compared by: without regard to case, and to different ways of writing one character (rule M4)."""
+
+import hashlib
+import unicodedata
+
+import polars as pl
+
+from musterbook.core.values.text import is_ascii
+
+_LONGEST = 1000
+"""A key of more bytes is kept as its hash, for an index of the database holds no longer ones."""
+
+
+def keys(values: pl.Series) -> pl.Series:
+    """The key of each value; null stays null."""
+    lower = values.str.to_lowercase()
+    plain = is_ascii(values) & (values.str.len_bytes() <= _LONGEST)
+    if plain.all():
+        return lower
+    odd = values.filter(~plain).unique()
+    mapped = values.replace_strict(
+        odd, pl.Series([key(value) for value in odd], dtype=pl.String), default=None, return_dtype=pl.String
+    )
+    picked = pl.when("plain").then("lower").otherwise("mapped").alias(values.name)
+    return pl.DataFrame({"plain": plain, "lower": lower, "mapped": mapped}).select(picked).to_series()
+
+
+def key(value: str) -> str:
+    """The key of one value: NFKC and case folding, until neither changes it."""
+    folded = unicodedata.normalize("NFKC", value).casefold()
+    while (again := unicodedata.normalize("NFKC", folded).casefold()) != folded:
+        folded = again
+    return folded if len(folded.encode()) <= _LONGEST else f"\x02{hashlib.sha256(folded.encode()).hexdigest()}"
+
+
+def fold(name: str) -> str:
+    """The key of the name of a role or rank: also without regard to runs of white space (rule C6)."""
+    return " ".join(key(name).split())

@@ -1,0 +1,226 @@
+"""Agencies: found, listed, and brought to what an agency file says, with one event in the trail for what that changed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+
+from musterbook.core.domain.policy import DeactivationLimit
+from musterbook.core.domain.vocabulary import Role
+from musterbook.core.values.keys import fold
+from musterbook.directory import models, permissions
+from musterbook.directory.agency import sign_on_file
+from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.storage import locks
+
+
+class UnknownAgency(Exception):
+    """No agency has that slug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One agency in the list of all."""
+
+    slug: str
+    name: str
+    users: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What an agency file came to: whether the agency is new, each setting before and after, and what had to be kept."""
+
+    created: bool
+    changes: Mapping[str, tuple[str, str]]
+    kept: tuple[str, ...]
+    """Roles, ranks and groups that the file does not name and that users have."""
+
+
+def find(slug: str) -> models.Agency:
+    """The agency with that slug. Raises UnknownAgency."""
+    try:
+        return models.Agency.objects.get(slug=slug)
+    except models.Agency.DoesNotExist:
+        raise UnknownAgency(slug) from None
+
+
+def listed() -> list[Listed]:
+    """All agencies, by slug."""
+    users = dict(_counted(models.User.objects.all()))
+    active = dict(_counted(models.User.objects.filter(active=True)))
+    return [
+        Listed(agency.slug, agency.name, users.get(agency.pk, 0), active.get(agency.pk, 0))
+        for agency in models.Agency.objects.order_by("slug")
+    ]
+
+
+def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
+    return list(users.order_by().values_list("agency_id").annotate(number=Count("id")))
+
+
+def apply(told: AgencyFile, act: Act) -> Brought:
+    """Creates the agency or brings it to what the file says; what the file is silent about stays as it is.
+
+    Raises agency_file.Faulty, with nothing changed, if it names a role that there is not.
+    """
+    with transaction.atomic():
+        agency, created = models.Agency.objects.get_or_create(
+            slug=told.slug, defaults={"name": told.name, "created_at": act.at}
+        )
+        locks.row(agency)
+        before = {} if created else _settings(agency)
+        _set(agency, told)
+        _roles(agency, told.roles or ())
+        kept = [*_drop_roles(agency, told), *_ranks(agency, told), *_groups(agency, told)]
+        _second_factors(agency, told)
+        changes = _differences(before, _settings(agency))
+        if changes:
+            trail.tell(agency, act, "agency.added" if created else CHANGED, changes=changes)
+    return Brought(created, changes, tuple(kept))
+
+
+@contextmanager
+def changing(agency: models.Agency, act: Act) -> Iterator[None]:
+    """Within it settings of the agency are changed, in one transaction and by nobody else; in the end one event tells which."""
+    with transaction.atomic():
+        locks.row(agency)
+        agency.refresh_from_db()
+        before = _settings(agency)
+        yield
+        changes = _differences(before, _settings(agency))
+        if changes:
+            trail.tell(agency, act, CHANGED, changes=changes)
+
+
+CHANGED = "agency.changed"
+
+
+def _set(agency: models.Agency, told: AgencyFile) -> None:
+    agency.refresh_from_db()
+    agency.name = told.name
+    said: dict[str, object] = {
+        "default_country": told.country,
+        "sends_mail": told.mail,
+        "mails_off": None if told.mails_off is None else list(told.mails_off),
+        "sign_in_notice": told.notice,
+        "second_factor": told.second_factor,
+        "sign_on": None if told.sign_on is None else list(told.sign_on),
+        **told.accounts,
+    }
+    if told.limit is not None:
+        said |= {"limit_users": told.limit.users, "limit_percent": told.limit.percent, "limit_most": told.limit.most}
+    for name, value in said.items():
+        if value is not None:
+            setattr(agency, name, value)
+    agency.save()
+
+
+def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
+    """Adds the roles and brings them to the file's state; Admin is there whatever the file says, and stays as it is."""
+    models.Role.objects.get_or_create(
+        agency=agency, administrator=True, defaults={"name": ADMINISTRATOR, "name_key": fold(ADMINISTRATOR)}
+    )
+    for role in told:
+        if not role.administrator:
+            models.Role.objects.update_or_create(
+                agency=agency, name_key=fold(role.name),
+                defaults={"name": role.name, "permissions": sorted(role.permissions)},
+            )  # fmt: skip
+
+
+def _second_factors(agency: models.Agency, told: AgencyFile) -> None:
+    """Has the roles that the file names, and no others, ask for a second factor. Raises Faulty if there is no such role."""
+    if told.second_factor_roles is None:
+        return
+    roles = models.Role.objects.filter(agency=agency)
+    unknown = told.second_factor_roles - set(roles.values_list("name_key", flat=True))
+    if unknown:
+        raise Faulty(
+            [f"[accounts]: second_factor_roles names “{name}”, and there is no such role." for name in sorted(unknown)]
+        )
+    roles.update(second_factor=Q(name_key__in=told.second_factor_roles))
+
+
+def _drop_roles(agency: models.Agency, told: AgencyFile) -> list[str]:
+    if told.roles is None:
+        return []
+    others = models.Role.objects.filter(agency=agency, administrator=False)
+    unnamed = others.exclude(name_key__in=[fold(role.name) for role in told.roles])
+    return _drop(agency, unnamed, "role", "name")
+
+
+def _ranks(agency: models.Agency, told: AgencyFile) -> list[str]:
+    if told.ranks is None:
+        return []
+    unnamed = models.Rank.objects.filter(agency=agency).exclude(name_key__in=[fold(rank.name) for rank in told.ranks])
+    kept = _drop(agency, unnamed, "rank", "name")
+    for position, rank in enumerate(told.ranks):
+        models.Rank.objects.update_or_create(
+            agency=agency, name_key=fold(rank.name),
+            defaults={"name": rank.name, "abbreviation": rank.abbreviation, "position": position},
+        )  # fmt: skip
+    for position, left in enumerate(unnamed.order_by("position", "id"), len(told.ranks)):
+        models.Rank.objects.filter(pk=left.pk).update(position=position)
+    return kept
+
+
+def _groups(agency: models.Agency, told: AgencyFile) -> list[str]:
+    if told.groups is None:
+        return []
+    ids = [group.external_id for group, _ in told.groups]
+    kept = _drop(
+        agency, models.Group.objects.filter(agency=agency).exclude(external_id__in=ids), "group", "external_id"
+    )
+    for group, name in told.groups:
+        models.Group.objects.update_or_create(
+            agency=agency, external_id=group.external_id, defaults={"name": name, "active": group.active}
+        )
+    return kept
+
+
+def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str) -> list[str]:
+    """Deletes those that no user has; says of the others that they are kept."""
+    used = dict(models.User.objects.filter(agency=agency).values_list(noun).annotate(number=Count("id")).order_by())
+    left = [entry for entry in unnamed.order_by("pk") if entry.pk in used]
+    unnamed.exclude(pk__in=[pk for pk in used if pk]).delete()
+    return [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in left]
+
+
+def _settings(agency: models.Agency) -> dict[str, str]:
+    """All that an agency file can say of an agency, and what imports remember, each under a name of its own."""
+    limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
+    told = {
+        "name": agency.name,
+        "default_country": agency.default_country,
+        "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
+        "mail": "true" if agency.sends_mail else "false",
+        "mails_off": ", ".join(agency.mails_off),
+        "sign_in_notice": " / ".join(agency.sign_in_notice.splitlines()),
+        **{name: str(getattr(agency, name)) for name in (*ACCOUNTS, *ACCOUNT_FLAGS)},
+        "second_factor": "true" if agency.second_factor else "false",
+    }
+    for heading, column in agency.mapping.items():
+        told[f"heading {heading}"] = column or "(not read)"
+    for provider in agency.sign_on:
+        told[f"sign_on {provider['slug']}"] = sign_on_file.shown(provider)
+    for role in models.Role.objects.filter(agency=agency).order_by("pk"):
+        told[f"role {role.name_key}"] = permissions.shown(role)
+    for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
+        short = f" ({rank.abbreviation})" if rank.abbreviation else ""
+        told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"
+    for group in models.Group.objects.filter(agency=agency).order_by("pk"):
+        told[f"group {group.external_id}"] = f"{group.name} ({'active' if group.active else 'not active'})"
+    return told
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    names = [*before, *(name for name in after if name not in before)]
+    pairs = {name: (before.get(name, ""), after.get(name, "")) for name in names}
+    return {name: (was, now) for name, (was, now) in pairs.items() if was != now}

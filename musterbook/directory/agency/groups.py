@@ -1,0 +1,59 @@
+"""Groups: added, changed, ended and deleted one by one; their members are users' own, their monitors stand here."""
+
+from django.db import transaction
+
+from musterbook.directory import models
+from musterbook.directory.agency import agencies, vocabularies
+from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.storage import locks
+
+MONITOR_ADDED, MONITOR_REMOVED = "group.monitor-added", "group.monitor-removed"
+
+
+def add(agency: models.Agency, external_id: str, name: str, act: Act) -> models.Group:
+    """A new, active group. Raises Unfit."""
+    with agencies.changing(agency, act):
+        told = _told(agency, external_id, name)
+        return models.Group.objects.create(agency=agency, **told)
+
+
+def change(group: models.Group, external_id: str, name: str, active: bool, act: Act) -> None:
+    """Renames a group, ends it or has it be active again; who is in it stays in it. Raises Unfit."""
+    with agencies.changing(group.agency, act):
+        told = _told(group.agency, external_id, name, group.pk)
+        models.Group.objects.filter(pk=group.pk).update(active=active, **told)
+
+
+def _told(agency: models.Agency, external_id: str, name: str, but: int = 0) -> dict[str, str]:
+    known = vocabularies.cleaned(external_id, "external_id")
+    if models.Group.objects.filter(agency=agency, external_id=known).exclude(pk=but).exists():
+        raise Unfit("external_id", f"There is a group with the external id {known}. Choose another.")
+    return {"external_id": known, "name": vocabularies.cleaned(name, "name", required=False) or known}
+
+
+def delete(group: models.Group, act: Act) -> None:
+    """Deletes a group that nobody is in. Raises InUse."""
+    with agencies.changing(group.agency, act):
+        vocabularies.delete(group, "group")
+
+
+def add_monitor(group: models.Group, user: models.User, act: Act) -> bool:
+    """Has a user of the same agency monitor the group; tells whether they did not already."""
+    with transaction.atomic():
+        locks.row(group.agency)
+        _, added = models.Monitor.objects.get_or_create(group=group, user=user)
+        if added:
+            trail.tell(group.agency, act, MONITOR_ADDED, user, {"group": ("", group.external_id)})
+    return added
+
+
+def remove_monitor(group: models.Group, user: models.User, act: Act) -> bool:
+    """Has a user no longer monitor the group; tells whether they did."""
+    with transaction.atomic():
+        locks.row(group.agency)
+        removed, _ = models.Monitor.objects.filter(group=group, user=user).delete()
+        if removed:
+            trail.tell(group.agency, act, MONITOR_REMOVED, user, {"group": (group.external_id, "")})
+    return bool(removed)

@@ -1,0 +1,56 @@
+"""Ranks: added, changed, moved up and down, and deleted one by one."""
+
+from typing import Literal
+
+from django.db.models import Max
+
+from musterbook.core.values.keys import fold
+from musterbook.directory import models
+from musterbook.directory.agency import agencies, vocabularies
+from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.audit.trail import Act
+
+
+def add(agency: models.Agency, name: str, abbreviation: str, act: Act) -> models.Rank:
+    """A new rank, below all others. Raises Unfit."""
+    with agencies.changing(agency, act):
+        told = _told(agency, name, abbreviation)
+        last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
+        return models.Rank.objects.create(agency=agency, position=0 if last is None else last + 1, **told)
+
+
+def change(rank: models.Rank, name: str, abbreviation: str, act: Act) -> None:
+    """Renames a rank. Raises Unfit."""
+    with agencies.changing(rank.agency, act):
+        models.Rank.objects.filter(pk=rank.pk).update(**_told(rank.agency, name, abbreviation, rank.pk))
+
+
+def _told(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> dict[str, str]:
+    name, key = vocabularies.named(name, models.Rank, agency, but)
+    short = vocabularies.cleaned(abbreviation, "abbreviation", required=False)
+    # Files name a rank by either (rule C6).
+    for other in models.Rank.objects.filter(agency=agency).exclude(pk=but):
+        taken = {other.name_key, fold(other.abbreviation)} - {""}
+        for field, value in (("name", key), ("abbreviation", fold(short))):
+            if value in taken:
+                raise Unfit(field, f"The rank {other.name} goes by that. Choose another.")
+    return {"name": name, "name_key": key, "abbreviation": short}
+
+
+def move(rank: models.Rank, way: Literal["up", "down"], act: Act) -> None:
+    """Has a rank change places with the next one above or below it, if there is one."""
+    with agencies.changing(rank.agency, act):
+        ranks = list(models.Rank.objects.filter(agency=rank.agency).order_by("position", "pk"))
+        place = next(number for number, one in enumerate(ranks) if one.pk == rank.pk)
+        other = place - 1 if way == "up" else place + 1
+        if 0 <= other < len(ranks):
+            ranks[place], ranks[other] = ranks[other], ranks[place]
+        for number, one in enumerate(ranks):
+            one.position = number
+        models.Rank.objects.bulk_update(ranks, ["position"])
+
+
+def delete(rank: models.Rank, act: Act) -> None:
+    """Deletes a rank that nobody has. Raises InUse."""
+    with agencies.changing(rank.agency, act):
+        vocabularies.delete(rank, "rank")

@@ -1,0 +1,66 @@
+"""Roles: added, changed and deleted one by one; nobody gives away, or takes, a permission that they lack."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from musterbook.core.domain.policy import Operator
+from musterbook.directory import models, permissions
+from musterbook.directory.agency import agencies, vocabularies
+from musterbook.directory.agency.vocabularies import NotAllowed
+from musterbook.directory.audit.trail import Act
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody says of a role: its name, its permissions, and whether its users must have a second factor."""
+
+    name: str
+    permissions: frozenset[str]
+    second_factor: bool
+
+
+def add(agency: models.Agency, told: Told, act: Act, by: Operator) -> models.Role:
+    """A new role. Raises Unfit and NotAllowed."""
+    _check(by, told.permissions)
+    with agencies.changing(agency, act):
+        return _write(models.Role(agency=agency), told)
+
+
+def change(role: models.Role, told: Told, act: Act, by: Operator) -> None:
+    """Brings a role to what is told of it; of Admin only its second factor changes. Raises Unfit and NotAllowed."""
+    with agencies.changing(role.agency, act):
+        role.refresh_from_db()
+        before = permissions.of(role)
+        if role.administrator:
+            told = replace(told, name=role.name, permissions=frozenset(role.permissions))
+        _check(by, before | told.permissions)
+        lost = sorted(before - told.permissions)
+        if lost and not role.administrator and _has(by, role):
+            raise NotAllowed(f"It is your own role: you would lose {', '.join(lost)}. Ask somebody with another role.")
+        _write(role, told)
+
+
+def _write(role: models.Role, told: Told) -> models.Role:
+    role.name, role.name_key = vocabularies.named(told.name, models.Role, role.agency, role.pk or 0)
+    role.permissions, role.second_factor = sorted(told.permissions), told.second_factor
+    role.save()
+    return role
+
+
+def delete(role: models.Role, act: Act, by: Operator) -> None:
+    """Deletes a role that nobody has. Raises InUse and NotAllowed."""
+    with agencies.changing(role.agency, act):
+        if role.administrator:
+            raise NotAllowed(f"{role.name} is always there.")
+        _check(by, permissions.of(role))
+        vocabularies.delete(role, "role")
+
+
+def _check(by: Operator, concerned: AbstractSet[str]) -> None:
+    lacking = sorted(concerned - by.permissions)
+    if lacking:
+        raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so you may neither give nor take that.")
+
+
+def _has(by: Operator, role: models.Role) -> bool:
+    return models.User.objects.filter(pk=by.id, role=role).exists()

@@ -1,0 +1,1 @@
+"""Step 4: the only writer of users, and what it needs."""

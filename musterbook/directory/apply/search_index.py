@@ -1,0 +1,213 @@
+"""The search: which users have every word of a text in their name, e-mail address, username, badge or external id.
+
+An index of parts of words would make an import much dearer. So the folded texts of users are packed into chunks, and a
+search scans the agency's chunks in the database: of users whose ids are neighbours one chunk, a line for each of them.
+"""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import polars as pl
+from django.db import connection, transaction
+
+from musterbook.core.values.search_keys import folded, folded_all
+from musterbook.directory import models
+from musterbook.directory.storage import frames
+
+SEARCHED = ("email", "first_name", "last_name", "username", "badge_number", "external_id")
+
+_WIDTH = 24
+"""So many ids share a chunk: its 2 kB stay whole within a row of PostgreSQL's."""
+
+_SLOT = pl.col("id") // _WIDTH
+
+# No text holds a control character (rule C1), and no word that is looked for.
+_LINE, _FIELD = "\x1e", "\x1f"
+_LONGEST_KEY = 200
+_LONGEST_WORD = 5_000
+"""No field, folded, is longer, nor may a pattern be much longer on SQLite."""
+
+_FREQUENT = "eanirtosldhcumgybkpfwvjzxq"
+_SURE, _LET_GO = 3, 5
+_ESCAPED_LIKE, _BACKSLASHED = re.compile(r"[\\%_]"), r"\\\g<0>"
+_ESCAPED_GLOB, _BRACKETED = re.compile(r"[*?\[]"), r"[\g<0>]"
+_SCANNED = 4
+_FETCHED = 300
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words to look for, folded, the longest first."""
+    return tuple(sorted(set(folded(text).split()), key=len, reverse=True))
+
+
+def name_keys(users: pl.DataFrame) -> pl.Series:
+    """What each user is sorted by in a list by name: last name, then first name, folded; cut for an index to hold it."""
+    last, first = (folded_all(users[name]) for name in ("last_name", "first_name"))
+    return (last + _FIELD + first).str.slice(0, _LONGEST_KEY).alias("name_key")
+
+
+def lines(users: pl.DataFrame) -> pl.Series:
+    """What is searched of each user, as one line; a field that is part of the e-mail address adds nothing, and is left out."""
+    email, *others = (folded_all(users[name]).alias(name) for name in SEARCHED)
+    fields = pl.DataFrame([email, *others])
+    said = [
+        pl.when(pl.col("email").str.contains(pl.col(field.name), literal=True))
+        .then(pl.lit(""))
+        .otherwise(_FIELD + pl.col(field.name))
+        for field in others
+    ]
+    return fields.select(pl.concat_str("email", *said).alias("line")).to_series()
+
+
+def holding(users: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
+    """Those of the users (SEARCHED) who have all the words."""
+    if not wanted:
+        return users
+    if not all(map(_possible, wanted)):
+        return users.clear()
+    line = pl.col("line").str
+    matching = users.select(line=lines(users)).select(
+        pl.all_horizontal(line.contains(word, literal=True) for word in wanted)
+    )
+    return users.filter(matching.to_series())
+
+
+def _possible(word: str) -> bool:
+    """Whether any text can hold the word; what cannot be written as UTF-8 is a surrogate (Cs)."""
+    return len(word) <= _LONGEST_WORD and not any(unicodedata.category(c) in ("Cc", "Cs") for c in word)
+
+
+def found(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] | None:
+    """The ids of the agency's users who have all the words, None if they are more than `most`."""
+    if not all(map(_possible, wanted)):
+        return []
+    ids: list[int] = []
+    with _scan(agency, wanted[:_SCANNED]) as chunks:
+        for slot, text in chunks:
+            ids.extend(_matches(slot, text, wanted))
+            if len(ids) > most:
+                return None
+    return ids
+
+
+@contextmanager
+def _scan(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
+    """The chunks that hold a telling part of each of the words: slot and text, as they are come upon."""
+    conditions, parts = zip(*(_holds(_telling(word)) for word in wanted), strict=True)
+    sql = (
+        f"SELECT slot, {_text()} FROM {frames.table(models.SearchChunk)}"
+        f" WHERE agency_id = %s AND {' AND '.join(conditions)}"
+    )
+    # PostgreSQL keeps a cursor within a transaction, and would give out all at once without one.
+    with transaction.atomic(savepoint=False), connection.chunked_cursor() as cursor:
+        cursor.execute(sql, [agency.pk, *parts])
+        yield itertools.chain.from_iterable(iter(lambda: cursor.fetchmany(_FETCHED), []))
+
+
+def _telling(word: str) -> str:
+    """The end of the word that begins with its rarest letter: databases look for the first letter, then for the rest."""
+    # Only its beginning may go: the end of an address is that of many.
+    starts = range(max(1, min(_LET_GO, len(word) - _SURE) + 1))
+    return word[max(starts, key=lambda start: (_rarity(word[start]), -start)) :]
+
+
+def _rarity(character: str) -> int:
+    """How rare a letter is; SQLite finds quickly only those of ASCII."""
+    if not character.isascii():
+        return -1
+    return _FREQUENT.index(character) if character in _FREQUENT else 12 * (not character.isdigit())
+
+
+def _holds(part: str) -> tuple[str, str | bytes]:
+    """The condition that a chunk holds the text, in the quickest way of the database, and its parameter."""
+    if frames.on_postgres():
+        return "text LIKE %s", f"%{_ESCAPED_LIKE.sub(_BACKSLASHED, part)}%".encode()
+    if part[0].isascii():
+        return "text GLOB %s", f"*{_ESCAPED_GLOB.sub(_BRACKETED, part)}*"
+    return "instr(text, %s) > 0", part
+
+
+def _text() -> str:
+    return "convert_from(text, 'UTF8')" if frames.on_postgres() else "text"
+
+
+def _matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
+    """The ids of those in the chunk who have all the words."""
+    first, *others = wanted
+    at = text.find(first)
+    while at >= 0:
+        end = text.find(_LINE, at)
+        end = len(text) if end < 0 else end
+        line = text[text.rfind(_LINE, 0, at) + 1 : end]
+        if all(word in line for word in others):
+            yield slot * _WIDTH + text.count(_LINE, 0, at)
+        at = text.find(first, end)
+
+
+def follow(agency: models.Agency, written: pl.DataFrame) -> None:
+    """Has the search find the users as they have been written: `id`, and SEARCHED. In the writer's transaction."""
+    if written.is_empty():
+        return
+    new = written.select("id", line=lines(written))
+    stored = _stored(agency, new.select(_SLOT.unique()).to_series().to_list())
+    before = _unpacked(stored)
+    changed = new.join(before, on=["id", "line"], how="anti")
+    kept = before.join(changed, on="id", how="anti").join(changed, on=_SLOT, how="semi")
+    packed = _packed(pl.concat([kept, changed])).join(stored.select("slot", chunk="id"), on="slot", how="left")
+    frames.update(models.SearchChunk, packed.drop_nulls("chunk").select("text", id="chunk"))
+    fresh = packed.filter(pl.col("chunk").is_null())
+    frames.insert(models.SearchChunk, fresh.select("slot", "text", agency_id=pl.lit(agency.pk)))
+
+
+def _stored(agency: models.Agency, slots: list[int] | None = None) -> pl.DataFrame:
+    """The chunks of the slots, as far as there are any; all of them, if none are named."""
+    condition, *parameter = ("TRUE",) if slots is None else frames.among("slot", slots)
+    return frames.read(
+        f"SELECT id, slot, {_text()} FROM {frames.table(models.SearchChunk)} WHERE agency_id = %s AND {condition}",
+        [agency.pk, *parameter],
+        {"id": pl.Int64, "slot": pl.Int64, "text": pl.String},
+    )
+
+
+def _unpacked(chunks: pl.DataFrame) -> pl.DataFrame:
+    """The chunks' users: `id`, `line`."""
+    split = chunks.select("slot", line=pl.col("text").str.split(_LINE)).explode("line")
+    placed = split.select(id=pl.col("slot") * _WIDTH + pl.int_range(pl.len()).over("slot"), line="line")
+    return placed.filter(pl.col("line") != "")
+
+
+def _packed(users: pl.DataFrame) -> pl.DataFrame:
+    """The chunks of the users (`id`, `line`): `slot`, `text`. A user's place in the text is that of their id in the slot."""
+    gaps = pl.Series([_LINE * gap for gap in range(_WIDTH)])
+    ordered = users.sort("id").with_columns(slot=_SLOT, place=pl.col("id") % _WIDTH)
+    neighbour = pl.col("slot") == pl.col("slot").shift(1)
+    gap = pl.col("place") - pl.when(neighbour).then(pl.col("place").shift(1)).otherwise(0)
+    placed = ordered.select("slot", text=pl.lit(gaps).gather(gap) + pl.col("line"))
+    chunks = placed.group_by("slot", maintain_order=True).agg(pl.col("text").str.join(""))
+    # What PostgreSQL reads as bytes has a backslash for an escape.
+    slashes = pl.col("text").str.replace_all("\\", "\\\\", literal=True)
+    return chunks.with_columns(slashes) if frames.on_postgres() else chunks
+
+
+def mend(agency: models.Agency) -> int:
+    """Makes chunks and name keys say what the users are; gives how many users they told wrongly. In a transaction."""
+    users = _users(agency)
+    keys = users.select("id", was="name_key", name_key=name_keys(users)).filter(pl.col("was") != pl.col("name_key"))
+    frames.update(models.User, keys.select("id", "name_key"))
+    now, before = users.select("id", line=lines(users)), _unpacked(_stored(agency))
+    parts = (now.join(before, on=["id", "line"], how="anti"), before.join(now, on=["id", "line"], how="anti"))
+    astray = pl.concat(part.select("id") for part in parts)
+    if not astray.is_empty():
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {frames.table(models.SearchChunk)} WHERE agency_id = %s", [agency.pk])
+        follow(agency, users)
+    return pl.concat([astray, keys.select("id")])["id"].n_unique()
+
+
+def _users(agency: models.Agency) -> pl.DataFrame:
+    listed = ("name_key", *SEARCHED)
+    sql = f"SELECT id, {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
+    return frames.read(sql, [agency.pk], {"id": pl.Int64, **dict.fromkeys(listed, pl.String)})

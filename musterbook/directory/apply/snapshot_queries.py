@@ -1,0 +1,137 @@
+"""Every read that an import needs: the agency's vocabulary, and the part of its directory that a plan must see."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from musterbook.core.domain import columns
+from musterbook.core.domain.policy import DeactivationLimit, Mode, Operator
+from musterbook.core.domain.snapshot import RESTING, SCHEMA, Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
+from musterbook.core.values import keys, text
+from musterbook.directory import models
+from musterbook.directory.permissions import ALL
+from musterbook.directory.storage import frames
+
+_WHOLE_FROM = 8
+"""A snapshot takes the whole agency if it has fewer users than so many times the file's rows."""
+
+
+class UnknownOperator(Exception):
+    """The operator named is not an active user of the agency."""
+
+
+def vocabulary(agency: models.Agency) -> Vocabulary:
+    """The agency's roles, ranks in their order, and groups."""
+    roles = models.Role.objects.filter(agency=agency).order_by("id")
+    ranks = models.Rank.objects.filter(agency=agency).order_by("position", "id")
+    groups = models.Group.objects.filter(agency=agency).order_by("id")
+    return Vocabulary(
+        tuple(Role(r.pk, r.name, ALL if r.administrator else frozenset(r.permissions), r.administrator) for r in roles),
+        tuple(Rank(r.pk, r.name, r.abbreviation) for r in ranks),
+        tuple(Group(g.pk, g.external_id, g.active) for g in groups),
+        agency.default_country,
+        any(provider["match"] == "email" for provider in agency.sign_on),
+    )
+
+
+def limit(agency: models.Agency) -> DeactivationLimit:
+    """How many users a synchronize import of the agency may deactivate unasked."""
+    return DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
+
+
+def operator(agency: models.Agency, external_id: str) -> Operator:
+    """The user who acts. Raises UnknownOperator unless they are an active user of the agency."""
+    user = (
+        models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
+    )
+    if user is None:
+        raise UnknownOperator(external_id)
+    role: models.Role = user.role
+    return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
+
+
+def snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None) -> Snapshot:
+    """What the plan of this table must know of the agency: no more than its rows name, where they are few.
+
+    `users`: everybody, where they have been read already.
+    """
+    words, resting = vocabulary(agency), _resting(agency)
+    if users is not None:
+        return Snapshot(users, words, resting)
+    if table.cells.is_empty():
+        return Snapshot(vocabulary=words, resting=resting)
+    known = everybody(agency) if whole(agency, table.cells.height, mode) else _named(agency, table)
+    return Snapshot(known, words, resting)
+
+
+def _resting(agency: models.Agency) -> pl.DataFrame | None:
+    """The sign-in names that users of the agency gave up within its `reuse_days`; None where names do not rest."""
+    if not agency.reuse_days:
+        return None
+    since = datetime.now(UTC) - timedelta(days=agency.reuse_days)
+    sql = f"SELECT key, user_id FROM {frames.table(models.ReleasedName)} WHERE agency_id = %s AND released_at > %s"
+    return frames.read(sql, [agency.pk, frames.stamp(since)], RESTING)
+
+
+def whole(agency: models.Agency, rows: int, mode: Mode) -> bool:
+    """Whether the plan of so many rows takes the whole agency."""
+    return mode is Mode.SYNC or not _far_larger(agency, rows * _WHOLE_FROM)
+
+
+def columns_of_users(prefix: str = "") -> str:
+    """The columns of a snapshot as SQL selects them from users; `prefix`: the table's name in the query, with its dot.
+
+    Whom an identity provider manages is exempt from synchronize (S5).
+    """
+    special = {
+        "registered": f"{prefix}registered_at IS NOT NULL",
+        "exempt": f"({prefix}exempt OR {prefix}managed_by <> '')",
+    }
+    return ", ".join(special.get(name, f"{prefix}{name}") for name in SCHEMA)
+
+
+def everybody(agency: models.Agency) -> pl.DataFrame:
+    """All users of the agency, in the columns of a snapshot."""
+    users = frames.table(models.User)
+    return frames.read(
+        f"SELECT {columns_of_users()} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA
+    )
+
+
+def _far_larger(agency: models.Agency, number: int) -> bool:
+    return models.User.objects.filter(agency=agency)[number : number + 1].exists()
+
+
+def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
+    """The users whom the rows name or collide with, administrators to spare, and everybody above them."""
+    users = frames.table(models.User)
+    cells = table.cells
+    asked = {"external_id": [text.clean(cells["external_id"])]}
+    for column in columns.KEYED:
+        asked[column.key] = [keys.keys(text.clean(cells[column.field]))]
+    # People sign in with either, so it must be known who has one as the other (M4); few usernames can be an address.
+    emails, usernames = asked[columns.EMAIL.key][0], asked[columns.USERNAME.key][0]
+    asked[columns.USERNAME.key].append(emails)
+    asked[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
+    if columns.SUPERVISOR_EMAIL in table.present:
+        asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"])))
+    seeds, parameters = [], list[int | str | list[str]]()
+    for name, values in asked.items():
+        condition, parameter = frames.among(name, pl.concat(values).unique().to_list())
+        seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}")
+        parameters += [agency.pk, parameter]
+    roles = frames.table(models.Role)
+    seeds.append(
+        f"SELECT id FROM (SELECT u.id FROM {users} u JOIN {roles} r ON u.role_id = r.id WHERE u.agency_id = %s AND u.active"
+        f" AND u.registered_at IS NOT NULL AND r.administrator LIMIT {cells.height + 1}) AS administrators"
+    )
+    parameters.append(agency.pk)
+    sql = (
+        f"WITH RECURSIVE named(id) AS ({' UNION '.join(seeds)}), above(id) AS (SELECT id FROM named UNION"
+        # Not as a join: for one of those SQLite may first look at everybody (a Bloom filter).
+        f" SELECT (SELECT u.supervisor_id FROM {users} u WHERE u.id = a.id) FROM above a)"
+        f" SELECT {columns_of_users()} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
+    )
+    return frames.read(sql, parameters, SCHEMA)

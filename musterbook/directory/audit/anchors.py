@@ -1,0 +1,391 @@
+"""Anchors: what is known of each trail outside the database, so that a trail that was cut off or replaced whole is found.
+
+There are two: a file for each agency with its newest head, written after each link; and one file with a line for each head that
+has moved since the last time, at least daily, which can be sent elsewhere line by line. All are sealed by a key that is not in
+the database, and each line covers the line before. What is no whole line is skipped: a full disk or a power cut leaves such text.
+
+The file of lines grows for years, so it is read line by line, and mailed in parts.
+"""
+
+import fcntl
+import hmac
+import logging
+import mmap
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from django.conf import settings
+from django.db import Error, connection
+
+from musterbook import home, keys
+from musterbook.directory import models
+from musterbook.directory.audit import hash_chain
+from musterbook.directory.storage import frames
+
+FILE, HEADS = "audit-anchors.log", "audit-heads"
+"""The file of all lines, and the folder of newest heads, both in MUSTER_HOME beside the log."""
+
+SENT = "audit-anchors.sent"
+"""How much of the file was sent elsewhere, in bytes."""
+
+EVERY = timedelta(days=1)
+"""A head that has moved is anchored after so long at the latest."""
+
+_SENT_AT_ONCE = 1_000_000
+"""So many bytes of lines are sent at once: mail servers refuse a mail of many megabytes."""
+
+_NEWEST, _LONGEST = 1 << 20, 1 << 12
+"""Bytes of the newest lines, about 4,500, and more than some lines have."""
+
+_LOG = logging.getLogger("musterbook.audit")
+_PURPOSE = "audit anchors"
+_LINE = re.compile(
+    r"(?P<at>\S{20}) agency=(?P<agency>\d+) slug=(?P<slug>\S+) links=(?P<links>\d+) head=(?P<head>[0-9a-f]{64})"
+    r"(?P<restored> restored)? key=(?P<key>[0-9a-f]+) seal=(?P<seal>[0-9a-f]{64})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One head of a trail as it was known outside the database; `at`: when, "" for one that somebody names."""
+
+    agency: int
+    slug: str
+    links: int
+    head: str
+    at: str = ""
+    restored: bool = False
+    """Whether a backup was restored, so that earlier anchors may know more links."""
+
+    @property
+    def said(self) -> str:
+        """What the anchor is called in a sentence."""
+        return f"the anchor of {self.at}" if self.at else "the expected head"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest anchors, at most two of an agency, by its id; and what is wrong with the files ("" for nothing)."""
+
+    anchors: dict[int, tuple[Anchor, ...]]
+    wrong: str = ""
+    headless: frozenset[int] = frozenset()
+    """The agencies of which a line is known and no newest head, though one is written with each link."""
+
+
+def note(agency: models.Agency, links: int, before: str, head: str) -> None:
+    """Notes an agency's newest head, after the commit of its link. A head that the trail has lost is kept, as evidence.
+
+    Where it cannot be written that is logged, for the act itself is done.
+    """
+    try:
+        path = _head_path(agency.pk)
+        old = _head(path, _ring())
+        if old is not None and not _follows(agency, old, links, before):
+            return
+        new = Anchor(agency.pk, agency.slug, links, head, _stamp(datetime.now(UTC)))
+        _replace(path, f"{_line(new, '', _current())}\n")
+    except (OSError, Error):
+        _LOG.critical("The head of the audit trail of %s could not be noted", agency.slug, exc_info=True)
+
+
+def _follows(agency: models.Agency, old: Anchor, links: int, before: str) -> bool:
+    """Whether the trail still has the head that was noted last, so that the new one may take its place."""
+    still = old.head == before if old.links == links - 1 else has(agency.pk, old)
+    if not still:
+        _LOG.critical("The audit trail of %s has lost link %s, which %s knows", agency.slug, old.links, old.said)
+    return still and old.links < links
+
+
+def has(agency: int, anchor: Anchor) -> bool:
+    """Whether the agency's trail has the link that the anchor knows. `links` 0: that digest, wherever it is."""
+    if anchor.head == hash_chain.START:
+        return True
+    links = models.TrailLink.objects.filter(agency=agency, digest=anchor.head)
+    return (links.filter(number=anchor.links) if anchor.links else links).exists()
+
+
+def write(at: datetime) -> list[str]:
+    """Appends a line for each head that has moved; gives the new lines. A trail that lost what was anchored gets none."""
+    with _alone() as file:
+        last, end = _newest(file)
+        moved = [head for head in _heads(at) if _moved(head, last.get(head.agency))]
+        return _append(file, end, moved)
+
+
+def restored(at: datetime) -> list[str]:
+    """Notes, after a backup was restored, the heads that there are now: older anchors may know more links."""
+    heads = {head.agency: head for head in _heads(at)}
+    with _alone() as file:
+        last, end = _newest(file)
+        gone = {found.agency: found.slug for found in (*last.values(), *_noted())}
+        empty = [
+            Anchor(agency, slug, 0, hash_chain.START, _stamp(at))
+            for agency, slug in gone.items()
+            if agency not in heads
+        ]
+        now = [Anchor(h.agency, h.slug, h.links, h.head, h.at, restored=True) for h in (*heads.values(), *empty)]
+        for anchor in now:
+            _replace(_head_path(anchor.agency), f"{_line(anchor, '', _current())}\n")
+        return _append(file, end, now)
+
+
+def _moved(head: Anchor, last: Anchor | None) -> bool:
+    if last is None:
+        return True
+    if not has(head.agency, last):
+        _LOG.critical("The audit trail of %s has lost link %s, which %s knows", head.slug, last.links, last.said)
+        return False
+    return head.links > last.links
+
+
+def _heads(at: datetime) -> Iterator[Anchor]:
+    """The heads of all agencies that have a trail."""
+    ends = frames.table(models.TrailEnd)
+    sql = (
+        f"SELECT a.id, a.slug, e.links, e.digest FROM {frames.table(models.Agency)} a JOIN {ends} e ON e.agency_id = a.id"
+        f" AND e.links = (SELECT max(links) FROM {ends} WHERE agency_id = a.id) ORDER BY a.id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        for agency, slug, links, head in cursor.fetchall():
+            yield Anchor(agency, slug, links, head, _stamp(at))
+
+
+def known(agency: models.Agency | None = None) -> Known:
+    """Reads the anchors of one agency, or of all. For all, every line of the file is checked; for one, see `_of`."""
+    if agency is None:
+        heads, (newest, wrong) = list(_noted()), _checked(_parsed(_lines()))
+    else:
+        heads = list(filter(None, [_head(_head_path(agency.pk), _ring())]))
+        newest, wrong = _of(agency.pk)
+    found: dict[int, tuple[Anchor, ...]] = {head.agency: (head,) for head in heads}
+    lines = {one: last for one, last in newest.items() if agency is None or one == agency.pk}
+    headless = frozenset(lines) - frozenset(found)
+    found |= {one: (*found.get(one, ()), last) for one, last in lines.items()}
+    return Known(found, wrong, headless)
+
+
+def _of(agency: int) -> tuple[dict[int, Anchor], str]:
+    """The newest lines of the file, and the agency's own newest: a page asks for them, whatever the size of the file."""
+    try:
+        with (settings.MUSTER_HOME / FILE).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                return {}, ""
+            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+                newest, wrong = _checked(_within(content, size - _NEWEST, size))
+                own = content.rfind(f" agency={agency} slug=".encode())
+                older, also = _checked(_within(content, own - _LONGEST, own + _LONGEST)) if own >= 0 else ({}, "")
+                return older | newest, wrong or also
+    except FileNotFoundError:
+        return {}, ""
+
+
+def _within(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
+    """The lines between two places of the file. The first is only what the second covers, unless it begins the file."""
+    begin = content.find(b"\n", begin) + 1 if begin > 0 else 0
+    number = sum(content[at : min(at + _NEWEST, begin)].count(b"\n") for at in range(0, begin, _NEWEST))
+    lines = content[begin:end].decode(errors="replace").split("\n")[:-1]
+    return _parsed(lines, number, whole=begin == 0)
+
+
+def _checked(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
+    """The newest anchor of each agency, and what is wrong with the lines."""
+    newest: dict[int, Anchor] = {}
+    wrong = ""
+    for number, anchor, _ in parsed:
+        if anchor is None:
+            wrong = wrong or f"line {number} of {FILE} was changed, or lines before it were removed"
+        else:
+            newest[anchor.agency] = anchor
+    return newest, wrong
+
+
+def unsent() -> tuple[list[str], int]:
+    """The next lines to send elsewhere, about a megabyte at most, and what to call `sent` with once they are."""
+    try:
+        with (settings.MUSTER_HOME / FILE).open("rb") as file:
+            file.seek(_begin(os.fstat(file.fileno()).st_size))
+            lines = file.readlines(_SENT_AT_ONCE)
+            end = file.tell()
+    except FileNotFoundError:
+        return [], 0
+    if lines and not lines[-1].endswith(b"\n"):
+        end -= len(lines.pop())
+    told = [line.decode(errors="replace").rstrip("\n") for line in lines]
+    return [line for line in told if _LINE.fullmatch(line)], end
+
+
+def _begin(size: int) -> int:
+    """Where the lines begin that were not sent; at the beginning, if we do not know or the file is another by now."""
+    try:
+        begin = int((settings.MUSTER_HOME / SENT).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+    return begin if 0 <= begin <= size else 0
+
+
+def sent(end: int) -> None:
+    """Notes that all lines up to there were sent."""
+    _replace(settings.MUSTER_HOME / SENT, str(end))
+
+
+def due(at: datetime) -> bool:
+    """Whether it is time to write anchors."""
+    try:
+        return at.timestamp() - (settings.MUSTER_HOME / FILE).stat().st_mtime >= EVERY.total_seconds()
+    except FileNotFoundError:
+        return True
+
+
+def unwritten(at: datetime) -> list[str]:
+    """The agencies whose head has moved and was not anchored for two days, though a worker should have done it."""
+    last = {anchor.agency: anchor.links for _, anchor, _ in _parsed(_lines()) if anchor}
+    heads = [(head, last.get(head.agency, 0)) for head in _heads(at)]
+    return sorted(h.slug for h, links in heads if h.links > links and _since(h.agency, links) < at - 2 * EVERY)
+
+
+def _since(agency: int, links: int) -> datetime:
+    """When the first link after that one was made."""
+    link = models.TrailLink.objects.filter(agency=agency, number__gt=links).order_by("number").first()
+    event = link and models.Event.objects.filter(pk=link.first).first()
+    return event.at if event else datetime.max.replace(tzinfo=UTC)
+
+
+def _lines() -> Iterator[str]:
+    try:
+        with (settings.MUSTER_HOME / FILE).open(encoding="utf-8", errors="replace") as file:
+            yield from file
+    except FileNotFoundError:
+        return
+
+
+def _newest(file: Iterable[str]) -> tuple[dict[int, Anchor], str]:
+    """The newest anchor of each agency in the file of lines, and the last line, which the next one covers."""
+    last: dict[int, Anchor] = {}
+    end = ""
+    for _, anchor, line in _parsed(file):
+        end = line
+        if anchor:
+            last[anchor.agency] = anchor
+    return last, end
+
+
+_Parsed: TypeAlias = tuple[int, Anchor | None, str]
+
+
+def _parsed(lines: Iterable[str], after: int = 0, *, whole: bool = True) -> Iterator[_Parsed]:
+    """Each line, by number, with its anchor: None for one that no key of ours has sealed in that place.
+
+    `after`: so many lines come before; `whole`: the first line is the file's first.
+    """
+    ring, before = _ring(), "" if whole else None
+    for number, text in enumerate(lines, after + 1):
+        line = text.rstrip("\n")
+        found = _LINE.fullmatch(line)
+        if found:
+            if before is not None:
+                yield number, _anchor(found, before, ring), line
+            before = line
+
+
+def _anchor(found: re.Match[str], before: str, ring: dict[str, bytes]) -> Anchor | None:
+    key = ring.get(found["key"])
+    told = found.string[: found.start("seal")]
+    if key is None or not hmac.compare_digest(_seal(told, before, key), found["seal"]):
+        return None
+    return Anchor(
+        int(found["agency"]), found["slug"], int(found["links"]), found["head"], found["at"], bool(found["restored"])
+    )
+
+
+def _ring() -> dict[str, bytes]:
+    return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
+
+
+def _current() -> tuple[str, bytes]:
+    """The key that seals now, with its name."""
+    return next(iter(_ring().items()))
+
+
+def _seal(told: str, before: str, key: bytes) -> str:
+    return hmac.digest(key, f"{before}\n{told}".encode(), "sha256").hex()
+
+
+def _line(anchor: Anchor, before: str, current: tuple[str, bytes]) -> str:
+    name, key = current
+    told = (
+        f"{anchor.at} agency={anchor.agency} slug={anchor.slug} links={anchor.links} head={anchor.head}"
+        f"{' restored' if anchor.restored else ''} key={name} seal="
+    )
+    return told + _seal(told, before, key)
+
+
+def _append(file: IO[str], before: str, anchors: list[Anchor]) -> list[str]:
+    """Appends a line for each anchor, onto the disk itself; without any, only the file's time says that we looked."""
+    made, current = [], _current()
+    for anchor in anchors:
+        before = _line(anchor, before, current)
+        made.append(before)
+    file.seek(0, os.SEEK_END)
+    file.write("".join(f"{line}\n" for line in made))
+    file.flush()
+    os.fsync(file.fileno())
+    os.utime(file.fileno())
+    return made
+
+
+@contextmanager
+def _alone() -> Iterator[IO[str]]:
+    """The file of lines, to read from its beginning and to append to: one process at a time. A line that was cut off ends."""
+    path = home.prepare(settings.MUSTER_HOME) / FILE
+    with os.fdopen(
+        os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+", encoding="utf-8", errors="replace"
+    ) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = os.fstat(file.fileno()).st_size
+        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+            os.write(file.fileno(), b"\n")
+            file.seek(0)
+        yield file
+
+
+def _head_path(agency: int) -> Path:
+    return Path(settings.MUSTER_HOME) / HEADS / str(agency)
+
+
+def _head(path: Path, ring: dict[str, bytes]) -> Anchor | None:
+    """The head that a file notes; None if there is none, or no key of ours has sealed it."""
+    try:
+        line = path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+    except FileNotFoundError:
+        return None
+    found = _LINE.fullmatch(line)
+    return _anchor(found, "", ring) if found else None
+
+
+def _noted() -> Iterator[Anchor]:
+    folder = Path(settings.MUSTER_HOME) / HEADS
+    paths = (path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else iter(())
+    ring = _ring()
+    return filter(None, (_head(path, ring) for path in paths))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a small file of our own; it appears whole or not at all."""
+    draft = home.prepare(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,171 @@
+"""The audit trail looked at: the events that are wanted, page by page, each with the names of its users (rule A6)."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from musterbook.directory import models
+from musterbook.directory.audit.filters import Values, Wanted, conditions, rows, stamp
+from musterbook.directory.storage import frames
+
+PAGE = 50
+_EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
+
+
+class UnknownPlace(Exception):
+    """The place is none of a list of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event, with the names that its users have at present ("" where there is none); `changes`: field → before, after."""
+
+    id: int
+    at: datetime
+    kind: str
+    actor: str
+    actor_name: str
+    subject: int | None
+    subject_external_id: str
+    subject_name: str
+    through: str
+    address: str
+    agent: str
+    number: str
+    row: int | None
+    outcome: str
+    changes: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of events, the newest first, and the places of the newer and the older page, "" where there is none."""
+
+    events: list[Told]
+    newer: str
+    older: str
+
+
+def page(agency: models.Agency, wanted: Wanted, place: str = "") -> Page:
+    """The page of wanted events at the place ("": the newest). Raises UnknownPlace."""
+    start = _place(place.removeprefix(_BACK)) if place else None
+    back = place.startswith(_BACK)
+    ids = _next(agency, wanted, start, PAGE + 1, back=back)
+    more, shown = len(ids) > PAGE, ids[:PAGE]
+    if back:
+        shown.reverse()
+    told = list(events_told(agency, shown))
+    newer, older = (more, True) if back else (start is not None, more)
+    return Page(
+        told,
+        _BACK + _written(told[0]) if newer and told else "",
+        _written(told[-1]) if older and told else "",
+    )
+
+
+_BACK = "~"
+
+
+def _written(event: Told) -> str:
+    return f"{event.at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{event.id}"
+
+
+def _place(text: str) -> tuple[str, int]:
+    """The time and the id that a place says."""
+    at, _, number = text.partition("-")
+    try:
+        event = int(number)
+        when = datetime.strptime(at, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+    except ValueError:
+        raise UnknownPlace(text) from None
+    if not 0 <= event < 2**63:
+        raise UnknownPlace(text)
+    return stamp(when), event
+
+
+def _next(
+    agency: models.Agency, wanted: Wanted, start: tuple[str, int] | None, number: int, *, back: bool
+) -> list[int]:
+    """The ids of the next so many events after the place, downwards, or `back` upwards."""
+    sign, way = (">", "ASC") if back else ("<", "DESC")
+    if wanted.subjects is not None:
+        told, given = conditions(agency, wanted, "e")
+        beyond = f"(e.at, e.id) {sign} (%s, %s)" if start else "TRUE"
+        sql = f"SELECT e.id FROM {_EVENTS} e WHERE {told} AND {beyond} ORDER BY e.at {way}, e.id {way}"
+        return [row[0] for row in rows(f"{sql} LIMIT %s", [*given, *(start or ()), number])]
+    found, beside = list[int](), list[int]()
+    for passage in _passages(agency, wanted, start, number, back=back):
+        first, last = _beyond(passage, start, back=back)
+        few = last - first < PAGE
+        if few:
+            beside += sorted(range(first, last + 1), reverse=not back)
+        if not few or len(found) + len(beside) >= number:
+            found, beside = found + _there(agency, beside), []
+        if not few:
+            sql = f"SELECT id FROM {_EVENTS} WHERE agency_id = %s AND id >= %s AND id <= %s ORDER BY id {way} LIMIT %s"
+            found += [row[0] for row in rows(sql, [agency.pk, first, last, number])]
+        if len(found) >= number:
+            break
+    return (found + _there(agency, beside))[:number]
+
+
+def _beyond(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bool) -> tuple[int, int]:
+    """From where to where a passage goes beyond the place."""
+    first, last = passage
+    if start is None or not first <= start[1] <= last:
+        return passage
+    return (start[1] + 1, last) if back else (first, start[1] - 1)
+
+
+def _there(agency: models.Agency, ids: list[int]) -> list[int]:
+    """Those of the ids that are events of the agency: others may have told of something between two of an import."""
+    own = set(models.Event.objects.filter(agency=agency, pk__in=ids).values_list("pk", flat=True)) if ids else ()
+    return [number for number in ids if number in own]
+
+
+def _passages(
+    agency: models.Agency, wanted: Wanted, start: tuple[str, int] | None, number: int, *, back: bool
+) -> list[tuple[int, int]]:
+    """From where to where the next passages go that have the next so many events.
+
+    Each actor, or each kind, is asked after by itself: so each finds its own next ones by an index, and sorts nothing.
+    """
+    end, sign, way = ("last", ">", "ASC") if back else ("first", "<", "DESC")
+    beyond = f'(p.at, p."{end}") {sign} (%s, %s)' if start else "TRUE"
+    apart, values = ("actor", wanted.actors) if wanted.actors is not None else ("kind", wanted.kinds or None)
+    queries, given = [], Values()
+    for value in values or [None]:
+        told, parameters = conditions(agency, wanted, "p", but=apart if values else "")
+        also = "TRUE" if value is None else f"p.{apart} = %s"
+        given += parameters if value is None else [*parameters, value]
+        queries.append(
+            f'SELECT * FROM (SELECT p.at, p."first", p."last" FROM {_PASSAGES} p'
+            f" WHERE {told} AND {also} AND {beyond}"
+            f' ORDER BY p.at {way}, p."first" {way} LIMIT %s) AS told'
+        )
+        given += [*(start or ()), number]
+    sql = f'{" UNION ALL ".join(queries)} ORDER BY at {way}, "first" {way} LIMIT %s'
+    return [(first, last) for _, first, last in rows(sql, [*given, number])] if values != () else []
+
+
+def events_told(agency: models.Agency, ids: Sequence[int]) -> Iterator[Told]:
+    """The agency's events of these ids, in the order of the ids."""
+    events = models.Event.objects.filter(agency=agency).select_related("subject", "of").in_bulk(list(ids))
+    names = _names(agency, {event.actor for event in events.values()} - {""})
+    for number in ids:
+        event = events[number]
+        subject = event.subject
+        yield Told(
+            event.pk, event.at, event.kind, event.actor, names.get(event.actor, ""),
+            event.subject_id, event.subject_external_id, f"{subject.first_name} {subject.last_name}" if subject else "",
+            event.through, event.address, event.agent, event.of.number if event.of else "", event.row, event.outcome,
+            {name: (before, after) for name, (before, after) in json.loads(event.changes).items()},
+        )  # fmt: skip
+
+
+def _names(agency: models.Agency, external_ids: Iterable[str]) -> dict[str, str]:
+    users = models.User.objects.filter(agency=agency, external_id__in=external_ids)
+    return {
+        user: f"{first} {last}" for user, first, last in users.values_list("external_id", "first_name", "last_name")
+    }

@@ -1,0 +1,163 @@
+"""What the directory says and its trail does not tell of: users, changes, imports, sign-ins and tokens without their events.
+
+Whoever writes to the database past Musterbook leaves such traces, however whole the trail itself is.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import polars as pl
+from django.db import connection
+
+from musterbook.core.values.keys import fold, keys
+from musterbook.directory import models, permissions
+from musterbook.directory.storage import frames
+
+_EVENTS, _USERS = frames.table(models.Event), frames.table(models.User)
+_PART = 100_000
+_MOST = 3
+"""So many are named; the others are counted."""
+
+Check = Callable[[models.Agency], str]
+ALSO: list[Check] = []
+"""Checks of what the directory does not know: accounts add theirs. Each gives what is wrong, "" for nothing."""
+
+
+def wrong(agency: models.Agency) -> str:
+    """What the directory has and the agency's trail does not tell of, "" for nothing."""
+    checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, _keys, _roles, *ALSO)
+    return next(filter(None, (check(agency) for check in checks)), "")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of these names, and how many there are beside them."""
+    more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more
+
+
+def _users(agency: models.Agency) -> str:
+    found = _without(agency, "TRUE", "e.kind = 'user.added'")
+    return f"the trail has no event that added {listed(found)}" if found else ""
+
+
+def _sign_ins(agency: models.Agency) -> str:
+    told = "e.kind = 'user.signed-in' AND e.at >= u.last_sign_in_at"
+    found = _without(agency, "u.last_sign_in_at IS NOT NULL", told)
+    return f"the trail has no event of the last sign-in of {listed(found)}" if found else ""
+
+
+def _without(agency: models.Agency, condition: str, told: str) -> list[str]:
+    """The external ids of such users who have no such event."""
+    sql = (
+        f"SELECT u.external_id FROM {_USERS} u WHERE u.agency_id = %s AND {condition} AND NOT EXISTS"
+        f" (SELECT 1 FROM {_EVENTS} e WHERE e.subject_id = u.id AND e.agency_id = u.agency_id AND {told}) ORDER BY u.id"
+    )
+    return [row[0] for row in _rows(sql, agency.pk)]
+
+
+def _imports(agency: models.Agency) -> str:
+    """Compares what each import did by its record with its events, and asks for those whose record is gone."""
+    sql = f"SELECT of_id, count(*) FROM {_EVENTS} WHERE agency_id = %s AND of_id IS NOT NULL GROUP BY of_id"
+    told = dict(_rows(sql, agency.pk))
+    done = models.Import.objects.filter(agency=agency).values_list("pk", "number", "state", "counts")
+    for import_, number, state, counts in done.iterator():
+        changed = sum(counts.get(name, 0) for name in ("added", "updated", "deactivated")) if state == "applied" else 0
+        has = told.pop(import_, 0)
+        if has != changed:
+            return f"import {number} changed {changed:,} users by its record, and has {has:,} events"
+    return f"the trail has events of {len(told):,} imports that are not there" if told else ""
+
+
+_FIELDS = ("EMAIL", "STATUS", "USERNAME", "ROLE")
+"""What decides who may sign in, and as what."""
+
+
+def _values(agency: models.Agency) -> str:
+    """Compares what users have now with what their last events say they were given."""
+    last = _last(agency)
+    have = frames.read(
+        f"SELECT u.id, u.external_id, u.email, CASE WHEN u.active THEN 'Active' ELSE 'Inactive' END, u.username, r.name"
+        f" FROM {_USERS} u JOIN {frames.table(models.Role)} r ON r.id = u.role_id WHERE u.agency_id = %s",
+        [agency.pk],
+        {"subject_id": pl.Int64, "external_id": pl.String, **dict.fromkeys(_FIELDS, pl.String)},
+    )
+    both = have.join(last, on="subject_id", how="left", suffix="_told")
+    for name in _FIELDS:
+        other = both.filter(pl.col(f"{name}_told").is_not_null(), pl.col(name) != pl.col(f"{name}_told"))
+        if name == "ROLE":
+            other = other.filter(~pl.col("ROLE_told").is_in(_renamed(agency, other["ROLE_told"])))
+        if not other.is_empty():
+            users = listed(other.sort("subject_id")["external_id"].to_list())
+            return f"{name} of {users} is not what the trail says it became"
+    return ""
+
+
+_KEYED = ("EMAIL", "BADGE_NUMBER", "USERNAME")
+
+
+def _keys(agency: models.Agency) -> str:
+    """Compare the keys by which users are found, and sign in, with the values that they are the keys of."""
+    columns = [f"{name.lower()}{end}" for name in _KEYED for end in ("", "_key")]
+    have = frames.read(
+        f"SELECT id, external_id, {', '.join(columns)} FROM {_USERS} WHERE agency_id = %s",
+        [agency.pk],
+        {"id": pl.Int64, "external_id": pl.String, **dict.fromkeys(columns, pl.String)},
+    )
+    for name in _KEYED:
+        other = have.filter(keys(have[name.lower()]) != have[f"{name.lower()}_key"])
+        if not other.is_empty():
+            return f"the key of {name} of {listed(other.sort('id')['external_id'].to_list())} is another value's"
+    return ""
+
+
+def _roles(agency: models.Agency) -> str:
+    """Compare what each role may do with what the last event of it says."""
+    now = {f"role {role.name_key}": permissions.shown(role) for role in models.Role.objects.filter(agency=agency)}
+    events = models.Event.objects.filter(agency=agency, kind__in=("agency.added", "agency.changed"))
+    last = dict[str, str]()
+    for changes in events.order_by("pk").values_list("changes", flat=True).iterator():
+        last.update({name: after for name, (_, after) in json.loads(changes).items() if name in now})
+    other = [name.removeprefix("role ") for name, said in last.items() if now[name] != said]
+    return f"the role {listed(other)} is not what the trail says it became" if other else ""
+
+
+def _last(agency: models.Agency) -> pl.DataFrame:
+    """What the last events say that each user was given: a row for each, null where no event says it."""
+    found = [pl.DataFrame(schema={"subject_id": pl.Int64, **dict.fromkeys(_FIELDS, pl.String)})]
+    for part in _changes(agency):
+        given = [pl.col("changes").str.json_path_match(f"$.{name}[1]").alias(name) for name in _FIELDS]
+        found.append(_latest(part.select("subject_id", *given)))
+    return _latest(pl.concat(found))
+
+
+def _latest(told: pl.DataFrame) -> pl.DataFrame:
+    return told.group_by("subject_id").agg(pl.col(name).drop_nulls().last() for name in _FIELDS)
+
+
+def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
+    """The changes of users that events tell of, in their order."""
+    after = -(2**63)
+    sql = (
+        f"SELECT id, subject_id, changes FROM {_EVENTS} WHERE agency_id = %s AND id > %s AND subject_id IS NOT NULL"
+        f" AND kind IN ('user.added', 'user.updated', 'user.deactivated') ORDER BY id LIMIT {_PART}"
+    )
+    while True:
+        part = frames.read(sql, [agency.pk, after], {"id": pl.Int64, "subject_id": pl.Int64, "changes": pl.String})
+        if part.is_empty():
+            return
+        yield part
+        after = part["id"][-1]
+
+
+def _renamed(agency: models.Agency, names: pl.Series) -> list[str]:
+    """Those of the names of roles that have been changed, and so may be another's today."""
+    events = models.Event.objects.filter(agency=agency, kind="agency.changed").values_list("changes", flat=True)
+    changed = {key for changes in events for key in json.loads(changes)}
+    return [name for name in names.unique() if f"role {fold(name)}" in changed]
+
+
+def _rows(sql: str, *parameters: int) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())

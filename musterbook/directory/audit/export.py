@@ -1,0 +1,119 @@
+"""The audit trail given out: the events that are wanted, the oldest first, in parts, however many they are (rule A6)."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from musterbook.directory import models
+from musterbook.directory.audit import runs
+from musterbook.directory.audit.filters import Values, Wanted, bound, conditions, rows
+from musterbook.directory.storage import formats, frames
+
+_PART = 50_000
+_BATCH = 5_000
+_FEW = 2_000
+"""Passages of so few events are read together."""
+_EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
+HEADINGS = (
+    "AT", "KIND", "EXTERNAL_ID", "ACTOR", "THROUGH", "ADDRESS", "PROGRAM", "IMPORT", "ROW", "OUTCOME", "CHANGES",
+    "SESSION", "REQUEST",
+)  # fmt: skip
+"""The columns of the trail as it is given out; ACTOR is "" for the system, CHANGES is JSON text."""
+
+
+def parts(agency: models.Agency, wanted: Wanted, form: str) -> Iterator[bytes]:
+    """The wanted events as csv or json, the oldest first."""
+    told = (part.select(HEADINGS) for part in events(agency, wanted))
+    return formats.as_json(told) if form == "json" else formats.csv(formats.guarded(part) for part in told)
+
+
+def more_than(agency: models.Agency, wanted: Wanted, most: int) -> bool:
+    """Whether there are more such events than that; looks at no more of them."""
+    if wanted.subjects is None:
+        told, given = conditions(agency, wanted, "p")
+        of = f'{_PASSAGES} p JOIN {_EVENTS} e ON e.agency_id = p.agency_id AND e.id >= p."first" AND e.id <= p."last"'
+    else:
+        told, given = conditions(agency, wanted, "e")
+        of = f"{_EVENTS} e"
+    found = rows(f"SELECT count(*) FROM (SELECT 1 FROM {of} WHERE {told} LIMIT %s) AS found", [*given, most + 1])
+    return int(found[0][0]) > most
+
+
+def events(agency: models.Agency, wanted: Wanted) -> Iterator[pl.DataFrame]:
+    """The wanted events, the oldest first, in frames of `id` and HEADINGS, which are all text; at least one frame."""
+    yield _part("FALSE", [], 0)
+    if wanted.subjects is None:
+        for batch in _all_passages(agency, wanted):
+            yield from _of_passages(agency, batch)
+        return
+    told, given = conditions(agency, wanted, "e")
+    beyond, last = "TRUE", Values()
+    while True:
+        part = _part(f"{told} AND {beyond}", [*given, *last], _PART)
+        yield part
+        if part.height < _PART:
+            return
+        beyond = "(e.at, e.id) > (%s, %s)"
+        last = [bound(part["AT"][-1].removesuffix("Z").replace("T", " ")), part["id"][-1]]
+
+
+def _all_passages(agency: models.Agency, wanted: Wanted) -> Iterator[list[tuple[int, int]]]:
+    """From where to where all passages go that have such events, in batches."""
+    told, given = conditions(agency, wanted, "p")
+    beyond, last = "TRUE", Values()
+    while True:
+        sql = (
+            f'SELECT {runs.at("p.")}, p."first", p."last" FROM {_PASSAGES} p'
+            f' WHERE {told} AND {beyond} ORDER BY p.at, p."first" LIMIT %s'
+        )
+        batch = rows(sql, [*given, *last, _BATCH])
+        yield [(first, end) for _, first, end in batch]
+        if len(batch) < _BATCH:
+            return
+        beyond, last = '(p.at, p."first") > (%s, %s)', [bound(batch[-1][0]), batch[-1][1]]
+
+
+def _of_passages(agency: models.Agency, batch: list[tuple[int, int]]) -> Iterator[pl.DataFrame]:
+    """The events of these passages: short ones together, long ones in parts."""
+    few: list[int] = []
+    for first, last in batch:
+        if last - first < _FEW:
+            few += range(first, last + 1)
+            continue
+        if few:
+            yield _few(agency, few)
+            few = []
+        yield from _long(agency, first, last)
+    if few:
+        yield _few(agency, few)
+
+
+def _long(agency: models.Agency, first: int, last: int) -> Iterator[pl.DataFrame]:
+    while first <= last:
+        part = _part("e.agency_id = %s AND e.id >= %s AND e.id <= %s", [agency.pk, first, last], _PART)
+        yield part
+        first = part["id"][-1] + 1
+
+
+def _few(agency: models.Agency, ids: list[int]) -> pl.DataFrame:
+    among, listed = frames.among("e.id", ids)
+    return _part(f"e.agency_id = %s AND {among}", [agency.pk, listed], len(ids))
+
+
+def _part(condition: str, parameters: Values, most: int) -> pl.DataFrame:
+    columns = (
+        f"e.id, {_at()}, e.kind, e.subject_external_id, e.actor, e.through, e.address, e.agent,"
+        " coalesce(i.number, ''), coalesce(CAST(e.row AS text), ''), e.outcome, e.changes,"
+        " e.session, e.request"
+    )
+    sql = (
+        f"SELECT {columns} FROM {_EVENTS} e LEFT JOIN {frames.table(models.Import)} i ON i.id = e.of_id"
+        f" WHERE {condition} ORDER BY e.at, e.id LIMIT {most}"
+    )
+    return frames.read(sql, parameters, {"id": pl.Int64, **dict.fromkeys(HEADINGS, pl.String)})
+
+
+def _at() -> str:
+    if frames.on_postgres():
+        return "to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    return "replace(substr(e.at, 1, 26), ' ', 'T') || 'Z'"

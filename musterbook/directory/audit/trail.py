@@ -1,0 +1,124 @@
+"""The audit trail: events, appended in links that seal each other, so that a change or a removal is found."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import polars as pl
+from django.db import transaction
+
+from musterbook.directory import models
+from musterbook.directory.audit import anchors, event_kinds, hash_chain, runs
+from musterbook.directory.audit.verify import Finding as Finding  # noqa: PLC0414  (who tells the trail also asks after it)
+from musterbook.directory.audit.verify import verify as verify  # noqa: PLC0414  (the same)
+from musterbook.directory.storage import frames, locks
+from musterbook.directory.storage.background import Beside, ahead
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_AGENT = 255
+REFUSED, FORBIDDEN = "act.refused", "refused"
+"""The kind and the outcome of what somebody asked for and was not allowed to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does something, when, through what (cli, page, api, scim, folder, system), from which address, by which program.
+
+    `session`: what the trail calls the session of a page; `request`: the request's number in the log.
+    """
+
+    at: datetime
+    actor: str
+    through: str
+    address: str = ""
+    agent: str = ""
+    session: str = ""
+    request: str = ""
+
+
+def tell(
+    agency: models.Agency,
+    act: Act,
+    kind: str,
+    about: models.User | None = None,
+    changes: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    outcome: str = "",
+) -> None:
+    """Appends one event by itself: what happened, to whom, and each field before and after; `outcome`: "", refused or failed."""
+    happened = {
+        "kind": kind, "subject_id": about.pk if about else None,
+        "subject_external_id": about.external_id if about else "", "row": None,
+        "changes": json.dumps(changes or {}, ensure_ascii=False, separators=(",", ":")), "outcome": outcome,
+    }  # fmt: skip
+    with transaction.atomic():
+        locks.row(agency)
+        append(agency, act, [pl.DataFrame([happened])])
+
+
+def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> None:
+    """Appends the event of a file that was refused, and may be made to do harm."""
+    tell(agency, act, "import.file-refused", changes={"file": ("", name), "reason": ("", why)}, outcome=FORBIDDEN)
+
+
+def key_old(at: datetime) -> None:
+    """Begins to seal by a key each trail from before trails had keys: by an event, whose link covers all of the old trail.
+
+    A trail that an anchor knows had a key before: what lacks one now was put in its place, and is left to be found.
+    """
+    known = anchors.known().anchors
+    for agency in models.Agency.objects.exclude(pk__in=known):
+        last = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
+        if last is not None and not last.key:
+            tell(agency, Act(at, "", "system"), event_kinds.KEYED)
+
+
+def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
+    """Appends one link of events, in parts. The caller holds the agency's lock, in the transaction of what the events tell.
+
+    `happened`: `kind`, `subject_id`, `subject_external_id`, `row`, `changes` (JSON text); `of`: the import's id.
+    """
+    links, before = hash_chain.end(agency)
+    name, key = next(iter(hash_chain.ring().items()))
+    digest = hash_chain.begin(before, key)
+    written: list[pl.DataFrame] = []
+    for part in ahead(happened):
+        if part.is_empty():
+            continue
+        events = _events(agency, act, part, of)
+        sealed = Beside(partial(hash_chain.add, digest, events))
+        frames.insert(models.Event, events)
+        sealed.result()
+        written.append(runs.runs(events))
+    if written:
+        first, last = written[0]["first"][0], written[-1]["last"][-1]
+        link = models.TrailLink(agency=agency, number=links + 1, first=first, last=last, key=name)
+        link.digest = hash_chain.finish(digest, link)
+        link.save(force_insert=True)
+        runs.write(agency, written)
+        models.TrailEnd.objects.create(agency=agency, links=link.number, digest=link.digest)
+        transaction.on_commit(partial(anchors.note, agency, link.number, before, link.digest), robust=True)
+
+
+def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
+    columns = hash_chain.SEALED
+    if act.agent or act.session or act.request or "outcome" in happened.columns:
+        columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
+        happened = happened.with_columns(
+            outcome=pl.col("outcome") if "outcome" in happened.columns else pl.lit(""),
+            agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]),
+            session=pl.lit(act.session),
+            request=pl.lit(act.request),
+        )
+    return happened.with_columns(
+        id=frames.new_ids(models.Event, happened.height),
+        agency_id=pl.lit(agency.pk, pl.Int64),
+        at=pl.lit(frames.stamp(act.at)),
+        actor=pl.lit(act.actor),
+        through=pl.lit(act.through),
+        address=pl.lit(act.address),
+        of_id=pl.lit(of, pl.Int64),
+    ).select(pl.col(name).cast(kind) for name, kind in columns.items())

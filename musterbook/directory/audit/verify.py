@@ -1,0 +1,229 @@
+"""Whether a trail still is what was sealed: read from its beginning to its end, in one go or in steps."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+from django.db.models import Exists, OuterRef
+
+from musterbook.directory import models
+from musterbook.directory.audit import anchors, cross_checks, event_kinds, hash_chain, runs
+from musterbook.directory.audit.anchors import Known
+from musterbook.directory.storage import frames
+
+_PART = 100_000
+_LINKS = 5_000
+BEFORE_ALL = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check of an agency's trail came to: its links and events, and what is wrong ("" for nothing).
+
+    `digest` covers all that was checked: noted elsewhere, it shows later whether that still is so (`--expect`).
+    """
+
+    agency: str
+    links: int
+    events: int
+    wrong: str = ""
+    digest: str = hash_chain.START
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a check has come: so many links and events, the last event, the digest there, and the names of the keys so far."""
+
+    links: int = 0
+    events: int = 0
+    last: int = BEFORE_ALL
+    digest: str = hash_chain.START
+    keys: tuple[str, ...] = ()
+
+
+def verify(agency: models.Agency, known: Known | None = None) -> Finding:
+    """Reads the agency's whole trail and compares it with its seals, its end, the anchors and what it should tell of.
+
+    `known`: the anchors; None: reads them. `docs/explanation/security.md` lists what is found, and what is not.
+    """
+    found: Progress | Finding = Progress()
+    while isinstance(found, Progress):
+        found = step(agency, found, lambda: False, known)
+    return found
+
+
+def step(
+    agency: models.Agency, so_far: Progress, enough: Callable[[], bool], known: Known | None = None
+) -> Progress | Finding:
+    """Goes on with a check until it is done, or `enough` says so, which is asked every now and then."""
+    while True:
+        end = hash_chain.end(agency)
+        for links in _batches(agency, so_far.links):
+            so_far, wrong = _Check(agency, so_far).checked(links)
+            if wrong:
+                return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
+            if enough():
+                return so_far
+        wrong = _wrong_end(agency, end, so_far) or _wrong_outside(agency, so_far, known) or cross_checks.wrong(agency)
+        # What was appended meanwhile is not wrong: look again.
+        if not wrong or end == hash_chain.end(agency):
+            return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
+
+
+def _wrong_outside(agency: models.Agency, found: Progress, known: Known | None) -> str:
+    """What the anchors know that the trail has not."""
+    known = anchors.known(agency) if known is None else known
+    for anchor in known.anchors.get(agency.pk, ()):
+        if anchor.links > found.links:
+            return f"the trail has {found.links} links, and {anchor.said} knows {anchor.links}: its end was removed"
+        if not anchors.has(agency.pk, anchor):
+            which = f"link {anchor.links}" if anchor.links else "no link"
+            return (
+                f"{which} is {'not ' if anchor.links else ''}the one that {anchor.said} knows: the trail was made anew"
+            )
+    if agency.pk in known.headless:
+        gone = f"the newest head is missing from the folder {anchors.HEADS}"
+        return f"{gone}: links may have been removed since the last daily anchor"
+    return known.wrong
+
+
+def _batches(agency: models.Agency, after: int) -> Iterator[list[models.TrailLink]]:
+    while True:
+        links = models.TrailLink.objects.filter(agency=agency, number__gt=after)
+        batch = list(links.order_by("number")[:_LINKS])
+        if not batch:
+            return
+        yield batch
+        after = batch[-1].number
+
+
+def _wrong_end(agency: models.Agency, end: tuple[int, str], found: Progress) -> str:
+    if end != (found.links, found.digest):
+        return f"the trail should have {end[0]} links and ends after link {found.links}, or its end was changed"
+    if models.Event.objects.filter(agency=agency, id__gt=found.last).exists():
+        return "events that nothing seals stand after the last link"
+    if models.Passage.objects.filter(agency=agency, first__gt=found.last).exists():
+        return "passages that have no events stand after the last link"
+    if found.keys[-1:] == ("",):
+        return (
+            f"no key seals the last links, up to link {found.links}, though this version seals every trail with a key"
+        )
+    return _wrong_heads(agency)
+
+
+def _wrong_heads(agency: models.Agency) -> str:
+    """What is wrong with the heads that came before the end: each is a link, and each link that a key seals has one."""
+    heads = models.TrailEnd.objects.filter(agency=agency, links=OuterRef("number"), digest=OuterRef("digest"))
+    links = models.TrailLink.objects.filter(agency=agency, number=OuterRef("links"), digest=OuterRef("digest"))
+    headless = models.TrailLink.objects.filter(~Exists(heads), agency=agency).exclude(key="")
+    without = models.TrailEnd.objects.filter(~Exists(links), agency=agency)
+    return "heads that came before the end were changed or removed" if headless.exists() or without.exists() else ""
+
+
+def _wrong_place(link: models.TrailLink, so_far: Progress) -> str:
+    return "" if link.number == so_far.links + 1 else f"link {so_far.links + 1} is missing"
+
+
+def _named(key: str) -> str:
+    return f"the key {key}" if key else "no key"
+
+
+class _Check:
+    """Some links that follow each other, their events and their passages."""
+
+    def __init__(self, agency: models.Agency, so_far: Progress) -> None:
+        self._agency, self._so_far, self._ring = agency, so_far, hash_chain.ring()
+        self._ids: list[int] = []
+        self._lines: list[str] = []
+        self._runs: list[pl.DataFrame] = []
+        self._at = 0
+
+    def checked(self, links: list[models.TrailLink]) -> tuple[Progress, str]:
+        """How far the check has come with these links, and what is wrong with the next."""
+        so_far, until = self._so_far, links[-1].last
+        self._parts = self._read(so_far.last, until)
+        self._starts = pl.Series([link.first for link in links], dtype=pl.Int64)
+        for link in links:
+            wrong = _wrong_place(link, so_far) or self._wrong_key(link, so_far) or self._wrong_start(link)
+            if wrong:
+                return so_far, wrong
+            found = self._sealed(so_far, link)
+            if found is None:
+                return so_far, f"the events of link {link.number} are not those that were sealed"
+            so_far = found
+        return so_far, self._wrong_passages(links, until)
+
+    def _wrong_key(self, link: models.TrailLink, so_far: Progress) -> str:
+        """What is wrong with the key that a link names: a key takes over from another once, and never gives way to none."""
+        if so_far.keys[-1:] == (link.key,):
+            return ""
+        if link.key not in self._ring and link.key:
+            return f"link {link.number} names the key {link.key}, which this installation does not have"
+        if so_far.keys == ("",) and not self._begins_keys(link):
+            return f"link {link.number} is not the one with which keys began, and the links before it have none"
+        if link.key in so_far.keys or (so_far.keys and not link.key):
+            return f"link {link.number} is sealed by {_named(link.key)}, which another key had replaced before"
+        return ""
+
+    def _begins_keys(self, link: models.TrailLink) -> bool:
+        """Whether the link is the one event with which `trail.key_old` begins to seal a trail by a key."""
+        return self._following() == link.last and f"\x1f{event_kinds.KEYED}\x1f" in self._lines[self._at]
+
+    def _wrong_start(self, link: models.TrailLink) -> str:
+        following = self._following()
+        if following is not None and following < link.first:
+            return f"events that nothing seals stand before link {link.number}"
+        return ""
+
+    def _sealed(self, so_far: Progress, link: models.TrailLink) -> Progress | None:
+        """How far the check is after this link; None if its events, or its own columns, are not as they were sealed."""
+        digest = hash_chain.begin(so_far.digest, self._ring[link.key] if link.key else None)
+        first = self._following()
+        events, last = self._add(digest, link.last)
+        if (first, last) != (link.first, link.last) or hash_chain.finish(digest, link) != link.digest:
+            return None
+        keys = so_far.keys if so_far.keys[-1:] == (link.key,) else (*so_far.keys, link.key)
+        return Progress(link.number, so_far.events + events, link.last, link.digest, keys)
+
+    def _following(self) -> int | None:
+        """The id of the next event that has not been looked at."""
+        while self._at == len(self._ids):
+            part = next(self._parts, None)
+            if part is None:
+                return None
+            self._ids, self._lines, self._at = part["id"].to_list(), hash_chain.lines(part).to_list(), 0
+            link = self._starts.search_sorted(part["id"], side="right").alias("link")
+            self._runs.append(runs.runs(part.with_columns(link), "link"))
+        return self._ids[self._at]
+
+    def _add(self, digest: hash_chain.Digest, last: int) -> tuple[int, int | None]:
+        """Adds the events up to that one; gives how many there are, and the last of them."""
+        events, found = 0, None
+        while (following := self._following()) is not None and following <= last:
+            end = bisect_right(self._ids, last, self._at)
+            digest.update("".join(f"{line}\n" for line in self._lines[self._at : end]).encode())
+            events, found = events + end - self._at, self._ids[end - 1]
+            self._at = end
+        return events, found
+
+    def _wrong_passages(self, links: list[models.TrailLink], until: int) -> str:
+        """What is wrong with the passages of these links, whose events are as they were sealed."""
+        stored = runs.stored(self._agency, self._so_far.last, until)
+        if runs.joined(self._runs, "link").equals(stored):
+            return ""
+        return f"the passages of links {links[0].number} to {links[-1].number} are not those of their events"
+
+    def _read(self, after: int, until: int) -> Iterator[pl.DataFrame]:
+        columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
+        listed = ", ".join(runs.at() if name == "at" else f'"{name}"' for name in columns)
+        sql = (
+            f"SELECT {listed} FROM {frames.table(models.Event)}"
+            f" WHERE agency_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT {_PART}"
+        )
+        while True:
+            part = frames.read(sql, [self._agency.pk, after, until], columns)
+            if part.is_empty():
+                return
+            yield part
+            after = part["id"][-1]

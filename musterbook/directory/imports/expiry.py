@@ -1,0 +1,81 @@
+"""Access that ends by itself: users whose last day is over, and users who have not signed in for a long time.
+
+Sources: CJIS Security Policy AC-2(2) (temporary accounts end automatically) and AC-2(3) (accounts without use are disabled). Both
+are deactivations of chosen users by the system: recorded, told in the audit trail, held to the limit of deactivations, undone.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+import polars as pl
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import queue
+from musterbook.directory.imports.bulk import Change
+from musterbook.directory.storage import frames
+
+_OVER_EVERYWHERE = timedelta(hours=12)
+"""A day is over in every time zone 12 hours after it is over in UTC. Nobody loses access in the middle of their last shift."""
+_REACTIVATED = '"STATUS":["Inactive","Active"]'
+
+
+def submit_due(at: datetime) -> int:
+    """Have a worker deactivate the users whose access has ended, in every agency, once a day; give how many are concerned."""
+    day = (at - _OVER_EVERYWHERE).date()
+    agencies = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
+    return sum(_submit(agency, day, at) for agency in agencies.iterator())
+
+
+def _submit(agency: models.Agency, day: date, at: datetime) -> int:
+    ended = _ended(agency, day)
+    unused = sorted(set(find_unused(agency, agency.unused_days, at)) - set(ended))
+    # A last day was set by a person, so it needs no more consent. For the others the limit of deactivations decides.
+    _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, preview=False)
+    active = models.User.objects.filter(agency=agency, active=True).count()
+    many = len(unused) > snapshot_queries.limit(agency).allowed(active)
+    reason = f"No sign-in for {agency.unused_days} days"
+    _deactivate(agency, unused, reason, f"unused {day}", at, preview=many)
+    models.Agency.objects.filter(pk=agency.pk).update(looked_on=day)
+    return len(ended) + len(unused)
+
+
+def _deactivate(agency: models.Agency, users: list[int], reason: str, key: str, at: datetime, *, preview: bool) -> None:
+    if users:
+        act = Act(at, "", "system")
+        queue.submit_bulk(agency, users, Change("deactivate"), act=act, preview=preview, key=key, name=reason)
+
+
+def _ended(agency: models.Agency, day: date) -> list[int]:
+    """The Active users whose last day is before that day."""
+    over = models.User.objects.filter(agency=agency, active=True, ends_on__lt=day)
+    return list(over.order_by("pk").values_list("pk", flat=True))
+
+
+def find_unused(agency: models.Agency, days: int, at: datetime) -> list[int]:
+    """The Active, registered users who have neither signed in nor been reactivated for so many days; none for 0 days.
+
+    Users who are exempt from synchronize are exempt here too: shared and service accounts that a person has to keep.
+    """
+    if not days:
+        return []
+    since = at - timedelta(days=days)
+    registered = models.User.objects.filter(agency=agency, active=True, registered_at__isnull=False, exempt=False)
+    used = Coalesce("last_sign_in_at", "registered_at")
+    unused = registered.annotate(used=used).filter(used__lt=since, managed_by="")
+    found = list(unused.order_by("pk").values_list("pk", flat=True))
+    back = _reactivated(agency, found, since)
+    return [user for user in found if user not in back]
+
+
+def _reactivated(agency: models.Agency, users: Iterable[int], since: datetime) -> set[int]:
+    condition, parameter = frames.among("subject_id", list(users))
+    sql = (
+        f"SELECT DISTINCT subject_id FROM {frames.table(models.Event)}"
+        f" WHERE agency_id = %s AND {condition} AND at > %s AND changes LIKE %s"
+    )
+    found = frames.read(sql, [agency.pk, parameter, frames.stamp(since), f"%{_REACTIVATED}%"], {"subject_id": pl.Int64})
+    return set(found["subject_id"])

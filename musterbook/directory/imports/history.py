@@ -1,0 +1,222 @@
+"""Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import DatabaseError
+
+from musterbook.core.domain.problems import Problem
+from musterbook.core.planning.plan import Plan
+from musterbook.core.reporting import report
+from musterbook.core.reporting.report import LISTED, Report, Row, Rows
+from musterbook.directory import models
+from musterbook.directory.imports import bulk, file_import
+from musterbook.directory.imports.runner import Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One import in the list of an agency's."""
+
+    number: str
+    at: datetime
+    mode: str
+    state: str
+    actor: str
+    through: str
+    file_name: str
+    counts: dict[str, int]
+    undoes: str
+
+
+def entries(agency: models.Agency) -> list[Entry]:
+    """The agency's imports, the latest first; those whose process died are reported as failed from here on."""
+    file_import.settle_dead(agency)
+    kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
+    return [
+        Entry(
+            r.number,
+            r.started_at,
+            r.mode,
+            r.state,
+            r.actor,
+            r.through,
+            r.file_name,
+            r.counts,
+            getattr(r.undoes, "number", ""),
+        )
+        for r in kept
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One import as the history shows it: `by` is the operator's name, `outcome` what it did, with how many users or rows.
+
+    `of_chosen`: it was done to users chosen in a list, and `file_name` says what.
+    """
+
+    number: str
+    at: datetime
+    mode: str
+    state: str
+    by: str
+    through: str
+    file_name: str
+    outcome: list[tuple[str, int]]
+    undoes: str
+    undone: bool
+    of_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the history, and the number of the import that the next one comes before ("" at the end)."""
+
+    entries: list[Listed]
+    before: str
+
+
+PAGE = 50
+WHICH = {
+    "done": ("waiting", "running", "applied", "failed"),
+    "previews": ("previewed", "held", "refused"),
+    "all": models.STATES,
+}
+"""What the history can be filtered by → the states."""
+_TOLD = {"added": "added", "updated": "updated", "deactivated": "deactivated", "errored": "with problems"}
+
+
+def page(agency: models.Agency, which: str, before: str = "") -> Page:
+    """The agency's imports of some states (one of WHICH), the latest first, that began before that one."""
+    file_import.settle_dead(agency)
+    kept = models.Import.objects.filter(agency=agency, state__in=WHICH[which]).select_related("undoes")
+    if before:
+        # Numbers sort by time.
+        kept = kept.filter(number__lt=before)
+    records = list(kept.order_by("-number")[: PAGE + 1])
+    shown = records[:PAGE]
+    users = models.User.objects.filter(agency=agency, external_id__in={record.actor for record in shown})
+    names = {user.external_id: f"{user.first_name} {user.last_name}" for user in users}
+    undone = set(
+        models.Import.objects.filter(undoes__in=[r.pk for r in shown], state="applied").values_list("undoes", flat=True)
+    )
+    entries = [_listed(record, names.get(record.actor, record.actor), record.pk in undone) for record in shown]
+    return Page(entries, shown[-1].number if len(records) > PAGE else "")
+
+
+def _listed(r: models.Import, by: str, undone: bool) -> Listed:
+    of_chosen = bulk.change_of(r) is not None
+    told = _TOLD | ({"errored": "left out"} if of_chosen else {})
+    outcome = [(label, r.counts[name]) for name, label in told.items() if r.counts.get(name)]
+    undoes = getattr(r.undoes, "number", "")
+    return Listed(
+        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, of_chosen
+    )  # fmt: skip
+
+
+def find(number: str) -> models.Import:
+    """The import with that number, in either case. Raises UnknownImport."""
+    record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
+    if record is None:
+        raise file_import.UnknownImport(number)
+    file_import.settle_dead(record.agency)
+    record.refresh_from_db()
+    return record
+
+
+def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
+    """The report of an import: its rows from the plan just made, or else as far as they were kept.
+
+    Kept are the rows that changed somebody, and those with problems or notes; not those that found nothing to change.
+    """
+    return replace(about(record), rows=report.rows(plan, which) if plan else _kept_rows(record, which))
+
+
+def about(record: models.Import) -> Report:
+    """The report of an import without its rows."""
+    told = _problems(record, row=0)
+    return Report(
+        number=record.number,
+        agency=record.agency.slug,
+        mode=record.mode,
+        state=record.state,
+        counts=record.counts or dict.fromkeys(file_import.COUNTS, 0),
+        file={name: record.file_facts.get(name) for name in ("format", "encoding", "delimiter", "columns", "ignored")},
+        problems=[problem for problem, note in told if not note],
+        notes=[problem for problem, note in told if note],
+        held=record.held,
+        deactivated=record.leavers.get("deactivated", []),
+        protected=record.leavers.get("protected", []),
+        message=record.message,
+    )
+
+
+def _problems(record: models.Import, *, row: int) -> list[tuple[Problem, bool]]:
+    kept = models.ImportProblem.objects.filter(of=record, row=row).order_by("pk")
+    return [(_problem(entry), entry.note) for entry in kept]
+
+
+def _problem(entry: models.ImportProblem) -> Problem:
+    return Problem(entry.code, entry.row, entry.column, entry.value, entry.detail, entry.hint)
+
+
+def _kept_rows(record: models.Import, which: Rows) -> list[Row]:
+    rows = [*_errored(record), *_changed(record)]
+    return sorted((row for row in rows if row.outcome in LISTED[which]), key=lambda row: row.row)
+
+
+def _errored(record: models.Import) -> Iterable[Row]:
+    kept = list(models.ImportProblem.objects.filter(of=record, row__gt=0).order_by("row", "pk"))
+    found = report.by_row([_problem(entry) for entry in kept if not entry.note])
+    notes = report.by_row([_problem(entry) for entry in kept if entry.note])
+    ids = {entry.row: entry.external_id for entry in kept}
+    return [Row(row, ids[row], "errored", {}, of, notes.get(row, ())) for row, of in found.items()]
+
+
+_OUTCOMES = {"user.added": "added"}
+"""Whatever else happened to the user of a row, it updated them."""
+
+
+def _changed(record: models.Import) -> Iterable[Row]:
+    notes = report.by_row([_problem(e) for e in models.ImportProblem.objects.filter(of=record, row__gt=0, note=True)])
+    events = models.Event.objects.filter(of=record, row__isnull=False).order_by("row")
+    for event in events.iterator():
+        row = event.row or 0
+        yield Row(
+            row,
+            event.subject_external_id,
+            _OUTCOMES.get(event.kind, "updated"),
+            report.parsed(event.changes),
+            (),
+            notes.get(row, ()),
+        )
+
+
+def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
+    """The notes of the import's rows, each with the external id of its row."""
+    if plan:
+        return report.noted(plan)
+    kept = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
+    return [(entry.external_id, _problem(entry)) for entry in kept]
+
+
+def names(record: models.Import, most: int) -> dict[str, str]:
+    """External id → name of the first so many whom the import deactivates, and of those whom it protects."""
+    gone = record.leavers.get("deactivated", [])[:most]
+    kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
+    users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
+    named = users.values_list("external_id", "first_name", "last_name")
+    return {external_id: f"{first} {last}" for external_id, first, last in named}
+
+
+def failure(failed: Failed) -> Report:
+    """The report of an import that failed, also where the database itself is what failed."""
+    record = failed.record
+    none = dict.fromkeys(file_import.COUNTS, 0)
+    told = Report(record.number, record.agency.slug, record.mode, "failed", none, {}, message=record.message)
+    with suppress(DatabaseError):
+        told = report_of(record, None, Rows.ERRORED)
+    return told

@@ -1,0 +1,149 @@
+"""What the plan of an import was, row by row, kept beside its file for as long: so that any page of it is found at once."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+from django.conf import settings
+
+from musterbook.core.planning import changes
+from musterbook.core.planning.plan import Plan
+from musterbook.directory.storage.background import Beside
+from musterbook.directory.storage.import_files import DAY
+from musterbook.home import prepare
+
+_ROWS_AT_ONCE = 20_000
+"""Rows that are read together: a page of a plan of a million reads no more than these."""
+_MOST_HEADINGS = 200
+_FILE, _DRAFT = "file.json", "."
+
+
+class PlanGone(Exception):
+    """The plan is kept no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What the header row of an import's file was: its headings, under each a few values, and heading → column as read."""
+
+    headings: Sequence[str]
+    samples: Sequence[Sequence[str]]
+    mapped: Mapping[str, str]
+
+
+def _root() -> Path:
+    root: Path = settings.MUSTER_HOME / "plans"
+    return root
+
+
+@contextmanager
+def keeping(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
+    """Keeps a plan, readable by the owner of the installation alone, if what this gives is called before the end.
+
+    The plan is written beside other work. What this gives waits for that, puts it in its place, and lets go of plans past
+    their time. Raises OSError there.
+    """
+    place, draft = _root() / number, _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
+    writing = Beside(partial(_write, draft, plan))
+
+    def put() -> None:
+        writing.result()
+        shutil.rmtree(place, ignore_errors=True)
+        draft.rename(place)
+        forget_old(datetime.now(UTC))
+
+    try:
+        yield put
+    finally:
+        with suppress(Exception):
+            writing.result()
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write(folder: Path, plan: Plan) -> None:
+    prepare(_root())
+    folder.mkdir(mode=0o700)
+    for name, rows in _parts(plan).items():
+        path = folder / f"{name}.parquet"
+        path.touch(mode=0o600)
+        rows.write_parquet(path, compression="lz4", row_group_size=_ROWS_AT_ONCE, statistics=False)
+    file = plan.table.file
+    told = {
+        "headings": file.headings[:_MOST_HEADINGS],
+        "samples": file.samples[:_MOST_HEADINGS],
+        "mapped": dict(file.mapped),
+    }
+    (folder / _FILE).touch(mode=0o600)
+    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
+
+
+def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
+    """The plan's rows by what becomes of them, with all that a page shows of them."""
+    now, was = changes.texts(plan.vocabulary), changes.texts(plan.vocabulary, "was_")
+    cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
+    return {
+        "rows": plan.rows.select("row", "external_id", "outcome"),
+        "added": plan.added.select("row", "external_id", *now) if plan.added.width else _none(),
+        "updated": plan.updated.select("row", "external_id", *now, *was)
+        if plan.updated.width
+        else _rows(plan, "updated"),
+        "unchanged": _rows(plan, "unchanged"),
+        "errored": _rows(plan, "errored").join(cells, on="row", how="left", maintain_order="left"),
+        "deactivated": plan.leavers.deactivated.select("external_id", "email"),
+        "protected": plan.leavers.protected.select("external_id", "email", "code"),
+        "problems": pl.concat(
+            [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
+        ).sort("row", maintain_order=True),
+    }
+
+
+def _rows(plan: Plan, outcome: str) -> pl.DataFrame:
+    return plan.rows.filter(pl.col("outcome") == outcome).select("row", "external_id")
+
+
+def _none() -> pl.DataFrame:
+    return pl.DataFrame(schema={"row": pl.UInt32, "external_id": pl.String})
+
+
+def forget_old(at: datetime) -> None:
+    """Deletes the plans that are kept for longer than MUSTER_KEEP_FILES_DAYS, and drafts after a day."""
+    now, lasts = at.timestamp(), settings.MUSTER_KEEP_FILES_DAYS * DAY
+    for folder in prepare(_root()).iterdir():
+        # Another import may have let it go: no reason to fail this one. A draft is another's work, unless that has died.
+        with suppress(OSError):
+            if now - folder.stat().st_mtime > (DAY if folder.name.startswith(_DRAFT) else lasts):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def part(number: str, name: str) -> pl.LazyFrame:
+    """One part of a plan, not read yet. Raises PlanGone."""
+    return pl.scan_parquet(path(number, name))
+
+
+def path(number: str, name: str) -> Path:
+    """Where one part of a plan is kept. Raises PlanGone."""
+    kept = _root() / number / f"{name}.parquet"
+    if not kept.exists():
+        raise PlanGone(number)
+    return kept
+
+
+def forget(number: str) -> None:
+    """Lets go of a plan."""
+    shutil.rmtree(_root() / number, ignore_errors=True)
+
+
+def file(number: str) -> File:
+    """What the header row of the import's file was. Raises PlanGone."""
+    try:
+        told = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanGone(number) from None
+    return File(told["headings"], told["samples"], told["mapped"])

@@ -1,0 +1,193 @@
+"""The rows of an import, page by page, by what becomes of them: of its plan while that is kept, later of what the trail has."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from musterbook.core.domain import problems
+from musterbook.core.domain.columns import BY_HEADING, COLUMNS
+from musterbook.core.domain.labels import PROTECTIONS
+from musterbook.core.domain.problems import Problem
+from musterbook.core.planning import changes
+from musterbook.core.reporting import report
+from musterbook.directory import models
+from musterbook.directory.imports import plan_files
+
+PAGE = 50
+SHOWN = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted")
+"""What the rows can be filtered by, in the order of what asks for a look first."""
+_TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number")
+"""The columns that a search looks through, as far as a part of a plan has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one column was, and what it becomes."""
+
+    heading: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a row that has problems: the problems that are of this cell."""
+
+    heading: str
+    text: str
+    problems: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the file, or one user whom the file does not mention (row None). `why`: what protects a user."""
+
+    row: int | None
+    external_id: str
+    name: str = ""
+    changes: Sequence[Change] = ()
+    cells: Sequence[Cell] = ()
+    problems: Sequence[Problem] = ()
+    """The problems that are of no cell."""
+    notes: Sequence[Problem] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of rows: how many there are in all, which page this is of how many, and `gone` if they are kept no longer."""
+
+    lines: Sequence[Line] = ()
+    total: int = 0
+    number: int = 1
+    gone: bool = False
+    columns: Sequence[str] = field(default=())
+    """The headings of the cells, where rows have problems."""
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return max(1, -(-self.total // PAGE))
+
+
+def page(record: models.Import, shown: str, text: str = "", number: int = 1) -> Page:
+    """So many rows of one kind (one of SHOWN), those with the text in an id, a name or an address, from that page on."""
+    try:
+        rows, total, number = _rows(record, shown, text.strip(), number)
+    except plan_files.PlanGone:
+        rows, total, number = _rows_of_trail(record, shown, text.strip(), number)
+        if not rows and record.counts.get(shown) and not text:
+            return Page(gone=True)
+    lines = list(_lines(record, shown, rows))
+    return Page(lines, total, number, columns=[cell.heading for cell in lines[0].cells] if lines else [])
+
+
+def _rows(record: models.Import, shown: str, text: str, number: int) -> tuple[list[dict[str, str | int]], int, int]:
+    part = _noted(record) if shown == "noted" else plan_files.part(record.number, shown)
+    names = [name for name in _TEXTS if name in part.collect_schema().names()]
+    if text:
+        part = part.filter(pl.any_horizontal(_holds(name, text) for name in names))
+    total = int(part.select(pl.len()).collect().item())
+    number = min(max(number, 1), max(1, -(-total // PAGE)))
+    return part.slice((number - 1) * PAGE, PAGE).collect().to_dicts(), total, number
+
+
+def _holds(name: str, text: str) -> pl.Expr:
+    return pl.col(name).str.to_lowercase().str.contains(text.lower(), literal=True).fill_null(False)
+
+
+def _noted(record: models.Import) -> pl.LazyFrame:
+    """The rows with notes that change something, or nothing; those with problems are told with them."""
+    noted = plan_files.part(record.number, "problems").filter("note").select("row").unique()
+    return plan_files.part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
+
+
+_KINDS = {"added": "user.added", "updated": "user.updated", "deactivated": "user.deactivated"}
+
+
+def _rows_of_trail(
+    record: models.Import, shown: str, text: str, number: int
+) -> tuple[list[dict[str, str | int]], int, int]:
+    """The same of an import whose plan is kept no longer: what it changed is in the trail, what was wrong with its record."""
+    if shown in _KINDS:
+        kept = models.Event.objects.filter(of=record, kind=_KINDS[shown], subject_external_id__icontains=text)
+        rows = kept.order_by("row", "subject_external_id")
+        names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
+    elif shown in {"errored", "noted"}:
+        found = models.ImportProblem.objects.filter(of=record, row__gt=0, note=shown == "noted")
+        rows = found.filter(external_id__icontains=text).order_by("row").distinct()  # type: ignore[assignment]
+        names = {"row": "row", "external_id": "external_id"}
+    else:
+        return [], 0, 1
+    listed = rows.values_list(*names.values())
+    total = listed.count()
+    number = min(max(number, 1), max(1, -(-total // PAGE)))
+    some = listed[(number - 1) * PAGE : number * PAGE]
+    return [dict(zip(names, row, strict=True)) for row in some], total, number
+
+
+def _lines(record: models.Import, shown: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[Line]:
+    """The rows as they are shown, with names, problems and notes."""
+    numbers = [int(row["row"]) for row in rows if row.get("row")]
+    told = _told(record, numbers)
+    found = report.by_row([problem for note, problem in told if not note])
+    notes = report.by_row([problem for note, problem in told if note])
+    names = _names(record, rows)
+    for row in rows:
+        line = int(row["row"]) if row.get("row") else None
+        of_row = found.get(line or 0, [])
+        cells = _cells(row, of_row) if shown == "errored" else ()
+        in_cells = {problem for cell in cells for problem in cell.problems}
+        yield Line(
+            line, str(row["external_id"] or ""), names.get(str(row["external_id"]), ""), _changes(shown, row), cells,
+            [problem for problem in of_row if problem not in in_cells], notes.get(line or 0, ()),
+            PROTECTIONS.get(str(row.get("code")), str(row.get("code", ""))),
+        )  # fmt: skip
+
+
+def _told(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Problem]]:
+    """The problems and notes of these rows, each with whether it is a note."""
+    try:
+        kept = plan_files.part(record.number, "problems").filter(pl.col("row").is_in(rows)).collect()
+    except plan_files.PlanGone:
+        entries = models.ImportProblem.objects.filter(of=record, row__in=rows).order_by("row", "pk")
+        return [(e.note, Problem(e.code, e.row, e.column, e.value, e.detail, e.hint)) for e in entries]
+    return list(zip(kept["note"], problems.of(kept), strict=True))
+
+
+def _names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
+    """External id → the name that the row gives, or else that the user has."""
+    ids = [str(row["external_id"]) for row in rows]
+    users = models.User.objects.filter(agency=record.agency_id, external_id__in=ids)
+    names = {of: f"{first} {last}" for of, first, last in users.values_list("external_id", "first_name", "last_name")}
+    given = {str(row["external_id"]): f"{row['first_name']} {row['last_name']}" for row in rows if "first_name" in row}
+    return names | given
+
+
+_CHANGED = ("added", "updated")
+
+
+def _changes(shown: str, row: Mapping[str, str | int]) -> list[Change]:
+    if "changes" in row:
+        told = json.loads(str(row["changes"])) if shown in _CHANGED else {}
+        return [Change(heading, *pair) for heading, pair in told.items() if heading != changes.LINK]
+    if shown not in _CHANGED:
+        return []
+    pairs = [
+        (heading, str(row.get(f"was_{name}", "")), str(row[name]))
+        for heading, name in changes.NAMES.items()
+        if heading != changes.LINK and name in row
+    ]
+    return [Change(heading, before, after) for heading, before, after in pairs if before != after]
+
+
+def _cells(row: Mapping[str, str | int], found: Sequence[Problem]) -> list[Cell]:
+    """The cells of a row as the file has them, with the problems of each."""
+    names = {column.heading: column.field for column in COLUMNS} | {"EXTERNAL_ID": "cell_external_id"}
+    present = {heading: str(row[name] or "") for heading, name in names.items() if name in row}
+    return [
+        Cell(heading, cell, [problem for problem in found if problem.column == heading and heading in BY_HEADING])
+        for heading, cell in present.items()
+    ]

@@ -1,0 +1,234 @@
+"""The queue of imports: asked for here, carried out by a worker (`taking_up`), looked at while they wait and run (D5, D6, D7)."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import bulk, cancellation, file_import, heartbeats, quotas, records, selection, undo
+from musterbook.directory.imports.file_import import OnDisk, Options, Upload
+from musterbook.directory.imports.records import SentBefore
+from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.storage import database_errors, import_files, locks
+
+__all__ = [
+    "Ahead",
+    "Standing",
+    "cancel",
+    "carry_out_next",
+    "progress_of",
+    "submit",
+    "submit_again",
+    "submit_apply",
+    "submit_bulk",
+    "submit_bulk_apply",
+    "submit_undo",
+    "wait",
+]
+
+_LOOK_EVERY = 0.05
+
+
+def submit(
+    agency: models.Agency, upload: Upload | OnDisk, options: Options, *, act: Act, key: str | None = None
+) -> models.Import:
+    """Has a worker import the file, or preview it; the record and the file are kept when this returns.
+
+    `key`: the idempotency key (D6): sent again, it gives the import that was asked for before. Raises UnknownOperator,
+    NotPermitted, KeyTaken, OverQuota, and OSError where the file cannot be kept.
+    """
+    file_import.permitted(agency, act.actor, options.mode)
+    asked = _asked(agency, options, act, key)
+    asked.file_name, asked.file_size, asked.file_sha256 = upload.name[:255], upload.size, upload.digest()
+
+    def keep() -> None:
+        quotas.check(agency, act, upload.size)
+        import_files.keep(asked.number, upload.parts())
+
+    return _put(asked, keep)
+
+
+def submit_again(record: models.Import, options: Options, *, act: Act, key: str | None = None) -> models.Import:
+    """Has a worker preview the file of an import again, in another way. Raises FileGone, and what `submit` raises."""
+    file_import.permitted(record.agency, act.actor, options.mode)
+    import_files.path(record.number)
+    asked = _asked(record.agency, options, act, key)
+    asked.file_name, asked.file_size, asked.file_sha256 = record.file_name, record.file_size, record.file_sha256
+
+    def keep() -> None:
+        quotas.check(record.agency, act, record.file_size)
+        import_files.keep_copy(asked.number, record.number)
+
+    return _put(asked, keep)
+
+
+def submit_apply(
+    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
+) -> models.Import:
+    """Has a worker do what a preview, of an undo as well, or an import that is held, showed; another plan is not done (D2).
+
+    `confirmed`: the number of deactivations that the operator agrees to (S4). Raises UnknownImport, NotShown, FileGone, and
+    what `submit` raises.
+    """
+    seen = file_import.shown(agency, number)
+    options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
+    file_import.permitted(agency, act.actor, options.mode)
+    asked = _asked(agency, options, act, key)
+    asked.expected, asked.undoes = seen.digest, seen.undoes
+    asked.file_name, asked.file_size, asked.file_sha256 = seen.file_name, seen.file_size, seen.file_sha256
+    if seen.undoes:
+        return _put(asked, lambda: None)
+    return _put(asked, partial(import_files.keep_copy, asked.number, number))
+
+
+def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | None = None) -> models.Import:
+    """Has a worker take an applied import back, or preview that. Raises NotApplied, and what `submit` raises."""
+    undo.check(record)
+    options = Options(preview=preview)
+    file_import.permitted(record.agency, act.actor, options.mode)
+    asked = _asked(record.agency, options, act, key)
+    asked.undoes = record
+    return _put(asked, lambda: None)
+
+
+def submit_bulk(
+    agency: models.Agency, users: list[int], change: bulk.Change, *,
+    act: Act, preview: bool, key: str | None = None, name: str = "",
+) -> models.Import:  # fmt: skip
+    """Has a worker do something to these users of the agency (their ids), or preview that.
+
+    `name`: what the history calls it; by default what is done. Raises UnknownOperator, NotPermitted, KeyTaken, and OSError
+    where it cannot be kept who they are.
+    """
+    bulk.permitted(agency, act.actor, change)
+    asked = _asked(agency, Options(preview=preview), act, key)
+    asked.options[bulk.OPTION] = change.as_json()
+    asked.file_name = (name or change.label)[:255]
+    asked.file_sha256 = hashlib.sha256(repr(users).encode()).hexdigest()
+    return _put(asked, lambda: selection.keep(asked.number, users))
+
+
+def submit_bulk_apply(
+    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
+) -> models.Import:
+    """Has a worker do to the users who were chosen what a preview of it showed; another plan is not done (D2).
+
+    `confirmed`: the number of deactivations that the operator agrees to, where they are many. Raises UnknownImport,
+    NotShown, NotAgreed, FileGone, and what `submit_bulk` raises.
+    """
+    seen = file_import.shown(agency, number)
+    change = bulk.change_of(seen)
+    if change is None:
+        raise file_import.NotShown(number)
+    if bulk.to_agree(seen) not in (None, confirmed):
+        raise bulk.NotAgreed(number)
+    bulk.permitted(agency, act.actor, change)
+    asked = _asked(agency, Options(), act, key)
+    asked.options[bulk.OPTION] = change.as_json()
+    asked.expected, asked.file_name, asked.file_sha256 = seen.digest, seen.file_name, seen.file_sha256
+    users = selection.kept(number)
+    return _put(asked, lambda: selection.keep(asked.number, users))
+
+
+def _asked(agency: models.Agency, options: Options, act: Act, key: str | None) -> models.Import:
+    return models.Import(
+        number=records.new_number(act.at), agency=agency, mode=options.mode.value, state="waiting", actor=act.actor,
+        through=act.through, address=act.address[:64], agent=act.agent[:255].replace("\0", " "),
+        options=options.as_json(), started_at=act.at, idempotency_key=key or None,
+    )  # fmt: skip
+
+
+def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:
+    """Writes the record of what is asked for, its file first; gives the one of before if it was asked for with that key."""
+    while True:
+        earlier = file_import.with_key_of(asked)
+        if earlier:
+            return earlier
+        keep()
+        try:
+            with locks.writing(lambda: None):
+                records.begin(asked)
+        except SentBefore:
+            import_files.let_go(asked.number)
+            selection.let_go(asked.number)
+        else:
+            return asked
+
+
+def cancel(record: models.Import, act: Act) -> None:
+    """Ends an import that waits, and asks one that runs to stop, which it does unless it commits first (D7)."""
+    # First, so that it is heeded also by a worker that takes the import up at this very moment.
+    cancellation.ask(record, act.actor)
+    try:
+        with locks.writing(_rather_not):
+            ended = records.cancel_waiting(record, database_errors.cancelled(act.actor))
+    except _Busy:
+        return
+    if ended or record.finished_at:
+        cancellation.forget(record)
+
+
+class _Busy(Exception):
+    """Another import is being written: the one that was cancelled ends when it would begin."""
+
+
+def _rather_not() -> None:
+    raise _Busy
+
+
+def wait(record: models.Import, seconds: float) -> models.Import:
+    """The record as it is when the import has ended, or after so long; at once if no worker seems to run."""
+    until = time.monotonic() + seconds
+    while True:
+        now = models.Import.objects.select_related("agency").get(pk=record.pk)
+        if now.finished_at or time.monotonic() >= until or (now.state == "waiting" and not heartbeats.anybody()):
+            return now
+        time.sleep(_LOOK_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The import of the same agency for which another waits: its number, and its operator ("" for the system)."""
+
+    number: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an import stands: its state; while it runs its stage, the rows done and in all (0: not known).
+
+    While it waits: `ahead`, for whom (None: for a worker that is free), and whether no worker seems to run. `stopping`: somebody
+    has asked it to stop.
+    """
+
+    state: str
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    ahead: Ahead | None = None
+    no_worker: bool = False
+    stopping: bool = False
+
+
+def progress_of(record: models.Import) -> Standing:
+    """Where the import stands now."""
+    now = models.Import.objects.get(pk=record.pk)
+    if now.finished_at:
+        return Standing(now.state)
+    asked = cancellation.is_asked(now)
+    if now.state == "waiting":
+        return Standing(now.state, ahead=_ahead(now), no_worker=not heartbeats.anybody(), stopping=asked)
+    sign = next((sign for sign in heartbeats.seen() if sign.number == now.number), None)
+    if sign is None:
+        return Standing(now.state, stopping=asked)
+    return Standing(now.state, sign.stage, sign.done, sign.total, stopping=asked)
+
+
+def _ahead(record: models.Import) -> Ahead | None:
+    others = models.Import.objects.filter(agency=record.agency_id, finished_at=None).exclude(pk=record.pk)
+    first = others.filter(state="running").first() or others.filter(pk__lt=record.pk).order_by("pk").first()
+    return Ahead(first.number, first.actor) if first else None

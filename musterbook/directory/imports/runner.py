@@ -1,0 +1,226 @@
+"""Carrying out an import: its turn, its plan, its one transaction, and an end that is told, whatever that is (D3, D5, D7)."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from musterbook.core.domain.problems import INFECTED, SUSPECT
+from musterbook.core.planning.plan import Plan
+from musterbook.core.reading import headings
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries, writer
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import cancellation, heartbeats, plan_files, records
+from musterbook.directory.imports.heartbeats import Progress, silent
+from musterbook.directory.storage import database_errors, import_files, locks
+from musterbook.directory.storage.background import Beside
+
+_LOG = logging.getLogger(__name__)
+
+
+class Failed(Exception):
+    """The import could not be carried out, and nothing was changed; the record says why."""
+
+    def __init__(self, record: models.Import) -> None:
+        super().__init__(record.message)
+        self.record = record
+
+
+class NotPermitted(Exception):
+    """The operator's role lacks the permission to import in this mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An import that was carried out or looked at: its record, and its plan (None where it was done before)."""
+
+    record: models.Import
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is to be carried out.
+
+    `record`: the import's, not yet written; `make`: gives the plan from the agency's directory as it is then, and may be
+    asked twice; `content`: the file to keep; `expected`: the digest of the plan as it was seen, without which nothing is
+    written; `progress` is told of each stage, and so is `telling`, for those who look from elsewhere; `instead` writes what is to
+    be written of a plan that changes no user.
+    """
+
+    record: models.Import
+    act: Act
+    make: Callable[[models.Agency], Plan]
+    content: bytes | None = None
+    expected: str | None = None
+    progress: Progress = silent
+    telling: Progress = silent
+    instead: Callable[[Plan], None] | None = None
+
+    def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Tells of the stage, and goes on unless it has been asked to stop."""
+        self.telling(stage, done, total)
+        self.progress(stage, done, total)
+        cancellation.heed(self.record)
+
+    def wait(self) -> None:
+        """Tells for whom the import waits (D5)."""
+        agency = self.record.agency
+        ahead = models.Import.objects.filter(agency=agency, state="running").exclude(pk=self.record.pk).first()
+        whose = f" by {ahead.actor or 'the system'}, import {ahead.number}" if ahead else ""
+        self.watched(f"waiting for another import{whose}" if ahead else "waiting for the database")
+
+
+def carry_out(attempt: Attempt) -> Done:
+    """Plans and writes, or not, in one transaction; the record says how it ended.
+
+    Raises SentBefore if the idempotency key is in use, and Failed, with nothing changed, if it cannot be done.
+    """
+    return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
+
+
+def _preview(attempt: Attempt) -> Done:
+    """Waits for no import: what it shows is planned again when it is done (D2)."""
+    record = attempt.record
+    with told(record):
+        kept = _keeping(attempt)
+        plan = _planned(attempt)
+        with plan_files.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
+            records.conclude(record, plan, attempt.expected)
+            records.begin(record)
+            kept()
+            records.finish(record, plan, attempt.expected)
+            _tell_suspect(attempt, plan)
+            plan_kept()
+    return Done(record, plan)
+
+
+def _import(attempt: Attempt) -> Done:
+    record = attempt.record
+    with told(record), locks.import_of(record.agency, attempt.wait):
+        with locks.writing(attempt.wait):
+            records.bury(record.agency)
+            records.begin(record)
+        plan = None
+        # Told while it has its turn still, so that nobody buries it before.
+        with told(record), heartbeats.told(heartbeats.ALONE, record.number) as tell:
+            plan = _done(replace(attempt, telling=tell), _keeping(attempt))
+        cancellation.forget(record)
+    return Done(record, plan)
+
+
+def carry_out_taken(attempt: Attempt) -> None:
+    """Carries out an import that was taken from the queue; the caller holds the agency's turn, and its file is kept.
+
+    Raises Interrupted and Lost if it is to be taken up again, Superseded if it has been, and Failed.
+    """
+    record = attempt.record
+    with told(record):
+        if record.options["preview"]:
+            _previewed(attempt)
+        else:
+            _done(attempt, lambda: None)
+
+
+def _previewed(attempt: Attempt) -> None:
+    record, plan = attempt.record, _planned(attempt)
+    with plan_files.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
+        records.conclude(record, plan, attempt.expected)
+        records.finish(record, plan, attempt.expected)
+        _tell_suspect(attempt, plan)
+        plan_kept()
+
+
+def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
+    """Tells in the audit trail of a file that was refused and may be made to do harm; an infected one is not kept."""
+    for problem in plan.refusals:
+        if problem.code == INFECTED:
+            import_files.let_go(attempt.record.number)
+        if problem.code in SUSPECT:
+            trail.tell_refused_file(attempt.record.agency, attempt.act, attempt.record.file_name, problem.message)
+
+
+def _keeping(attempt: Attempt) -> Callable[[], None]:
+    """Begins to keep the file; what it gives waits until that is done."""
+    if attempt.content is None:
+        return lambda: None
+    return Beside(partial(import_files.keep, attempt.record.number, attempt.content)).result
+
+
+def _done(attempt: Attempt, kept: Callable[[], None]) -> Plan:
+    """Plans and writes in one transaction, which ends when the file is kept.
+
+    SQLite's one writer is the writer of all agencies: there the plan is made before, and again only if somebody has
+    written in between.
+    """
+    record = attempt.record
+    seen = locks.version()
+    early = None if seen is None else _planned(attempt)
+    with locks.writing(attempt.wait):
+        locks.row(record.agency)
+        plan = early if early and locks.version() == seen else _planned(attempt)
+        records.conclude(record, plan, attempt.expected)
+        with plan_files.keeping(record.number, plan) as plan_kept:
+            if record.state == "applied":
+                _apply(attempt, plan)
+            attempt.watched("committing")
+            kept()
+            records.finish(record, plan, attempt.expected)
+            _tell_suspect(attempt, plan)
+            plan_kept()
+    return plan
+
+
+def _planned(attempt: Attempt) -> Plan:
+    attempt.watched("planning")
+    agency = models.Agency.objects.get(pk=attempt.record.agency_id)
+    attempt.record.agency = agency
+    return attempt.make(agency)
+
+
+def _apply(attempt: Attempt, plan: Plan) -> None:
+    record = attempt.record
+    agency, options = record.agency, record.options
+    total = plan.added.height + plan.updated.height + plan.leavers.deactivated.height
+    mails = agency.sends_mail if options["mails"] is None else options["mails"]
+
+    def written(done: int) -> None:
+        attempt.watched("writing", done, total)
+
+    if attempt.instead:
+        attempt.instead(plan)
+    else:
+        writer.apply(plan, agency, attempt.act, of=record.pk, mails=mails, written=written)
+    if options["mapping"]:
+        mapping = headings.joined(agency.mapping, options["mapping"])
+        models.Agency.objects.filter(pk=agency.pk).update(mapping=mapping)
+
+
+@contextmanager
+def told(record: models.Import) -> Iterator[None]:
+    """Whatever ends an import before its time is told by its record, and raised as Failed; who may not import, as it is."""
+    try:
+        yield
+    except (Failed, records.SentBefore, records.Superseded, cancellation.Interrupted, cancellation.Lost):
+        raise
+    except (NotPermitted, snapshot_queries.UnknownOperator):
+        records.fail(record, f"The operator may not do this any more. {database_errors.NOTHING}")
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if 0 < record.attempts < records.ATTEMPTS and database_errors.is_lost(error):
+            raise cancellation.Lost from error
+        if records.fail(record, _said(error)):
+            raise Failed(record) from error
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, cancellation.Stopped):
+        return database_errors.cancelled(error.by)
+    if isinstance(error, KeyboardInterrupt):
+        return database_errors.CANCELLED
+    if not database_errors.foreseen(error):
+        _LOG.error("An import failed by an error of the program's own", exc_info=error)
+    return database_errors.message(error)

@@ -1,0 +1,163 @@
+"""Reads a file in a process of its own, whose memory and time are bounded by the file's size (`alone` is what it does).
+
+A workbook is an archive of XML, made by anybody: what it asks for while it is read is bounded by rules (core/budget), and
+where one is missing, by the system. Files are passed as open files without a name, so nothing is left behind, whatever ends.
+Where the system has no such limits, the process is one of its own all the same; on Windows it is not.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from signal import Signals
+from typing import IO, Any
+
+from django.conf import settings
+
+from musterbook import family
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import Table
+from musterbook.core.reading import corrections, intake
+from musterbook.core.reading.corrections import Mended
+from musterbook.core.reading.intake import ReadOptions
+from musterbook.core.reporting.results_file import Which
+from musterbook.directory.imports import sandboxed
+from musterbook.home import prepare
+
+_LOG = logging.getLogger(__name__)
+_MB = 1024 * 1024
+MEMORY, MEMORY_TIMES = 224 * _MB, 17
+"""The process may take so many bytes more than it begins with, and so many times the file's size."""
+SECONDS, SECONDS_PER_MB = 9, 9
+"""It may use the processor for so many seconds, or so many for each megabyte if that is more."""
+_WAITS = 30
+"""It may take so many times as long by the clock: others use the processor as well."""
+_LOOK_EVERY = 0.05
+_NEEDED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
+_WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
+
+Heed = Callable[[], None]
+
+
+class Stopped(Exception):
+    """The process was ended, by its limits or by the system: `what` it took too much of, memory or time."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Failed(Exception):
+    """The process failed by an error of its own; the log tells more."""
+
+
+def never() -> None:
+    """Nobody asks for the reading to stop."""
+
+
+def read(content: bytes, options: ReadOptions, mended: Mended, heed: Heed = never) -> Table:
+    """The table of a file, with the cells that were mended: a workbook's is read in a process of its own, a CSV file's here.
+
+    `heed` is called again and again while that process works; what it raises ends it.
+    """
+    if not content.startswith(_WORKBOOK) or not _apart():
+        return corrections.mend(intake.read(content, options), mended)
+    if len(content) > options.limits.bytes:
+        return intake.read(content, options)
+    with ExitStack() as stack:
+        answers = [stack.enter_context(_nameless()) for _ in (*sandboxed.FRAMES, "the rest")]
+        try:
+            _ask(len(content), _asked(options, mended), content, answers, heed)
+        except Stopped as stopped:
+            return Table.refused([Problem("reading-stopped", detail=stopped.what)])
+        return sandboxed.take(answers)
+
+
+def results(path: Path, options: ReadOptions, mended: Mended, rows: Path, problems: Path, which: Which) -> IO[bytes]:
+    """The results file or the errors file of the file at `path`, made in a process of its own; it is gone once it is closed.
+
+    `rows`, `problems`: what became of them, as it is kept (`kept_plans`). Raises Stopped, Failed.
+    """
+    told = {"path": str(path), "which": which, "rows": str(rows), "problems": str(problems)}
+    size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
+    with ExitStack() as stack:
+        answer = stack.enter_context(_nameless())
+        _ask(size, _asked(options, mended) | told, b"", [answer], never)
+        stack.pop_all()
+    return answer
+
+
+def _apart() -> bool:
+    return sys.platform != "win32"
+
+
+def _asked(options: ReadOptions, mended: Mended) -> dict[str, Any]:
+    told = asdict(options) | {"mapping": dict(options.mapping), "remembered": dict(options.remembered)}
+    return {"options": told, "mended": {row: dict(cells) for row, cells in mended.items()}}
+
+
+def _ask(size: int, asked: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], heed: Heed) -> None:
+    """Has the process write its answers. Raises Stopped, Failed, and what `heed` raises."""
+    with _nameless() as source, _nameless() as trace:
+        source.write(json.dumps(asked).encode() + b"\n")
+        source.write(content)
+        source.seek(0)
+        _run(size, source, trace, answers, heed)
+    for answer in answers:
+        answer.seek(0)
+
+
+def _nameless() -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=prepare(prepare(settings.MUSTER_HOME) / "reading"))
+
+
+def _run(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[bytes]], heed: Heed) -> None:
+    seconds = max(SECONDS, SECONDS_PER_MB * size // _MB)
+    files = [answer.fileno() for answer in answers]
+    limits = [MEMORY + MEMORY_TIMES * size, seconds, *files]
+    command = [sys.executable, "-P", "-m", sandboxed.__name__, *map(str, limits)]
+    process = subprocess.Popen(
+        command, stdin=source, stdout=subprocess.DEVNULL, stderr=trace, pass_fds=files, env=_surroundings()
+    )
+    try:
+        status = _ended(process, time.monotonic() + seconds * _WAITS, heed)
+    finally:
+        process.kill()
+        process.wait()
+    if status:
+        trace.seek(0)
+        _raise(status, trace.read(1 << 16).decode("utf-8", "replace"))
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment of the process: what it needs to start, and no secret."""
+    needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
+    here = os.pathsep.join(path for path in sys.path if path)
+    return needed | {"PYTHONPATH": here, "POLARS_MAX_THREADS": "2", family.PARENT: str(os.getpid())}
+
+
+def _ended(process: "subprocess.Popen[bytes]", until: float, heed: Heed) -> int:
+    """The status with which the process ends by itself. Raises Stopped if it takes too long."""
+    while True:
+        try:
+            return process.wait(_LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            heed()
+        if time.monotonic() > until:
+            raise Stopped("time")
+
+
+def _raise(status: int, trace: str) -> None:
+    _LOG.warning("The process that reads a file ended with status %s. %s", status, trace.strip()[-4000:])
+    if status == -Signals.SIGXCPU:
+        raise Stopped("time")
+    if status == sandboxed.NO_MEMORY or status < 0:
+        raise Stopped("memory")
+    raise Failed(f"The process that reads files ended with status {status}")

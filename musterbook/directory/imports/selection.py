@@ -1,0 +1,68 @@
+"""Users who were chosen to be acted on together: all whom a search finds, or those ticked; kept as they were chosen."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import polars as pl
+from django.db import connection
+
+from musterbook.directory import models
+from musterbook.directory.apply import search_index
+from musterbook.directory.storage import frames, import_files
+from musterbook.directory.users import filters
+from musterbook.directory.users.filters import USERS, Wanted
+
+_ANY = 1 << 62
+
+
+def matching(agency: models.Agency, wanted: Wanted, at: datetime) -> list[int]:
+    """The ids of all wanted users, whatever their number. Raises UnknownStatus."""
+    conditions = list(filters.conditions(wanted, at))
+    words = search_index.words(wanted.text)
+    among = ["u.agency_id = %s", *(f"({condition.sql})" for condition in conditions)]
+    given: list[str | int | list[int]] = [agency.pk, *(value for one in conditions for value in one.parameters)]
+    if words:
+        condition, parameter = frames.among("u.id", search_index.found(agency, words, _ANY) or [])
+        among.append(condition)
+        given.append(parameter)
+    return _ids(f"SELECT u.id FROM {USERS} u WHERE {' AND '.join(among)} ORDER BY u.id", given)
+
+
+def of_agency(agency: models.Agency, ids: Iterable[int]) -> list[int]:
+    """Those of the ids that are users of the agency."""
+    condition, parameter = frames.among("u.id", sorted(set(ids)))
+    return _ids(
+        f"SELECT u.id FROM {USERS} u WHERE u.agency_id = %s AND {condition} ORDER BY u.id", [agency.pk, parameter]
+    )
+
+
+def _ids(sql: str, given: list[str | int | list[int]]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def users(agency: models.Agency, ids: list[int], schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    """These users of the agency by name, in the columns of the schema."""
+    condition, parameter = frames.among("id", ids)
+    sql = f"SELECT {', '.join(schema)} FROM {USERS} WHERE agency_id = %s AND {condition} ORDER BY name_key, id"
+    return frames.read(sql, [agency.pk, parameter], schema)
+
+
+def keep(number: str, ids: list[int]) -> None:
+    """Keeps the ids for an import of that number, for as long as files are kept. Raises OSError."""
+    import_files.keep(_name(number), "\n".join(map(str, ids)).encode())
+
+
+def kept(number: str) -> list[int]:
+    """The ids that were kept for it. Raises FileGone."""
+    return [int(line) for line in import_files.content(_name(number)).split()]
+
+
+def let_go(number: str) -> None:
+    """Lets go of the ids of an import that came to nothing."""
+    import_files.let_go(_name(number))
+
+
+def _name(number: str) -> str:
+    return f"{number}.users"

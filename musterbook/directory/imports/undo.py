@@ -1,0 +1,221 @@
+"""Undo: an applied import's inverse, planned, shown and recorded like any other import (rule A5)."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import polars as pl
+
+from musterbook.core.domain import columns, problems
+from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.snapshot import SCHEMA
+from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.planning import changes
+from musterbook.core.planning import plan as planning
+from musterbook.core.planning.plan import Plan
+from musterbook.core.values import text
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports import bulk, file_import
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.heartbeats import Progress, silent
+from musterbook.directory.imports.records import new_number
+from musterbook.directory.imports.runner import Attempt, Done, carry_out
+from musterbook.directory.storage import frames
+
+_UNDOABLE = tuple(column for column in columns.COLUMNS if column is not columns.EXTERNAL_ID)
+_PAIRS = pl.Struct({heading: pl.List(pl.String) for heading in changes.NAMES})
+
+
+class NotApplied(Exception):
+    """The import changed nothing, so there is nothing to undo."""
+
+
+def run(  # noqa: PLR0913  (each names one thing of an import; all but one by keyword)
+    record: models.Import,
+    *,
+    at: datetime,
+    by: str = "",
+    through: str,
+    address: str = "",
+    agent: str = "",
+    preview: bool = False,
+    progress: Progress = silent,
+) -> Done:
+    """Takes an applied import back: values return where nobody has changed them since, added users become Inactive.
+
+    What has changed since stays, with a problem where nothing of the user can go back, else with a note; so does a unique
+    value that an added user has taken, for added users stay, Inactive, with all they have. Raises
+    NotApplied, and what `imports.run` raises.
+    """
+    check(record)
+    agency = record.agency
+    options = Options(preview=preview)
+    file_import.permitted(agency, by, options.mode)
+    undoing = models.Import(
+        number=new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
+        options=options.as_json(), started_at=at, undoes=record,
+    )  # fmt: skip
+    return carry_out(attempt(undoing, record, Act(at, by, through, address, agent), None, progress))
+
+
+def check(record: models.Import) -> None:
+    """Raises NotApplied if there is nothing to undo: mails that were sent do not come back."""
+    change = bulk.change_of(record)
+    if record.state != "applied" or (change and change.kind.mail):
+        raise NotApplied(record.number)
+
+
+def attempt(
+    undoing: models.Import, record: models.Import, act: Act, expected: str | None, progress: Progress
+) -> Attempt:
+    """What is to be carried out of the record of an undo, which takes the other back."""
+    mode = Mode(undoing.mode)
+
+    def plan(agency: models.Agency) -> Plan:
+        operator = file_import.permitted(agency, act.actor, mode)
+        return _plan(record, agency, Policy(mode, operator=operator, limit=snapshot_queries.limit(agency)))
+
+    return Attempt(undoing, act, plan, expected=expected, progress=progress)
+
+
+def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
+    """The inverse. Supervisors are named by the addresses that they have in the end, so whoever turns out not to get
+    theirs back is named, in another try, by the one that they keep.
+    """
+    words = snapshot_queries.vocabulary(agency)
+    found = _changed(record, words)
+    keeping: set[str] = set()
+    while True:
+        changed = _with_supervisors(found, agency, keeping)
+        table = Table(cells=_cells(changed), faults=_stuck(changed))
+        snapshot = replace(snapshot_queries.snapshot(agency, table, policy.mode), vocabulary=words)
+        plan = planning.make(table, snapshot, policy)
+        errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
+        if errored <= keeping:
+            return replace(plan, notes=pl.concat([plan.notes, _left(changed)]).sort("row", maintain_order=True))
+        keeping |= errored
+
+
+def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
+    """The users whom the import changed: `row`, `kind`, what they are now as text, `was` and `became` of each column,
+    and for each column its way: `back`, `stays` (changed since) or null (nothing to do).
+    """
+    events, users = frames.table(models.Event), frames.table(models.User)
+    listed = snapshot_queries.columns_of_users("u.")
+    found = frames.read(
+        f"SELECT e.kind, e.changes, b.email, b.external_id, {listed} FROM {events} e JOIN {users} u ON u.id = e.subject_id"
+        f" LEFT JOIN {users} b ON b.id = u.supervisor_id WHERE e.of_id = %s ORDER BY e.id",
+        [record.pk],
+        {
+            "kind": pl.String,
+            "changes": pl.String,
+            "supervisor_email": pl.String,
+            "supervisor_external_id": pl.String,
+            **SCHEMA,
+        },
+    )
+    pairs = found["changes"].str.json_decode(_PAIRS).struct.unnest()
+    now = found.select("id", "external_id", "kind", *changes.texts(words)).with_row_index("row", offset=2)
+    joined = pl.concat([now, pairs], how="horizontal")
+    return _with_ways(joined).with_columns(pl.col("row").cast(pl.UInt32))
+
+
+def _with_supervisors(changed: pl.DataFrame, agency: models.Agency, keeping: set[str]) -> pl.DataFrame:
+    """The changed users with `supervisor_back`: the address, once all is undone, of the supervisor they then have.
+
+    Also of one who stays: the address that they have now may be somebody else's then. `keeping`: the external ids of
+    those whose row fails, so that they keep the address of now.
+    """
+    back = pl.col(f"way_{columns.SUPERVISOR_EMAIL.field}") == "back"
+    before = pl.col(changes.LINK).list.get(0, null_on_oob=True)
+    then = pl.when(back).then(before).otherwise(pl.col("supervisor_external_id"))
+    ids = changed.select(then.drop_nulls().unique()).to_series().to_list()
+    condition, parameter = frames.among("external_id", ids)
+    bosses = frames.read(
+        f"SELECT external_id, email FROM {frames.table(models.User)} WHERE agency_id = %s AND {condition}",
+        [agency.pk, parameter],
+        {"boss": pl.String, "email_now": pl.String},
+    )
+    moving = pl.col("EMAIL").list.get(1, null_on_oob=True) == pl.col("email")
+    failing = pl.col("external_id").is_in(list(keeping))
+    returning = changed.filter(pl.col("kind") == "user.updated", moving, ~failing).select(
+        boss="external_id", email_back=pl.col("EMAIL").list.get(0)
+    )
+    addresses = bosses.join(returning, on="boss", how="left").select(
+        "boss", supervisor_back=pl.coalesce("email_back", "email_now")
+    )
+    named = changed.with_columns(boss=then).join(addresses, on="boss", how="left", maintain_order="left")
+    return named.with_columns(pl.col("supervisor_back").fill_null(""))
+
+
+def _with_ways(changed: pl.DataFrame) -> pl.DataFrame:
+    return changed.with_columns(_way(column).alias(f"way_{column.field}") for column in _UNDOABLE)
+
+
+def _way(column: columns.Column) -> pl.Expr:
+    """Whether the column goes `back`, `stays` because it was changed since, or has nothing to undo (null).
+
+    Of added users only the status goes back: to Inactive, for nobody is ever deleted.
+    """
+    heading, name = column.heading, column.field
+    if column is columns.SUPERVISOR_EMAIL:
+        heading = name = changes.LINK
+        name = changes.NAMES[heading]
+    was, became = (pl.col(heading).list.get(place, null_on_oob=True) for place in (0, 1))
+    now = pl.col(name)
+    added = pl.col("kind") == "user.added"
+    if column is columns.STATUS:
+        was = pl.when(added).then(pl.lit("Inactive")).otherwise(was)
+        concerned = pl.lit(True)
+    else:
+        concerned = ~added
+    return pl.when(concerned & was.is_not_null() & (now != was)).then(
+        pl.when(now == became).then(pl.lit("back")).otherwise(pl.lit("stays"))
+    )
+
+
+def _cells(changed: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the inverse import: every column as it is now, but what goes back as it was."""
+    cells = [pl.col("external_id")]
+    for column in _UNDOABLE:
+        if column is columns.SUPERVISOR_EMAIL:
+            cells.append(pl.col("supervisor_back").alias(column.field))
+            continue
+        was = pl.col(column.heading).list.get(0, null_on_oob=True)
+        if column is columns.STATUS:
+            was = pl.when(pl.col("kind") == "user.added").then(pl.lit("Inactive")).otherwise(was)
+        back = pl.col(f"way_{column.field}") == "back"
+        cells.append(pl.when(back).then(was).otherwise(pl.col(column.field)).alias(column.field))
+    rows = changed.select("row", *cells)
+    return rows.with_columns(text.guard(rows[c.field]) for c in columns.COLUMNS if c is not columns.PHONE)
+
+
+def _stuck(changed: pl.DataFrame) -> pl.DataFrame:
+    """A problem for each changed column of the users of whom nothing can go back."""
+    return _told(changed.filter(~_goes_back()), "changed-since")
+
+
+def _left(changed: pl.DataFrame) -> pl.DataFrame:
+    """A note for each changed column of the users of whom something goes back."""
+    return _told(changed.filter(_goes_back()), "changes-left")
+
+
+def _goes_back() -> pl.Expr:
+    return pl.any_horizontal((pl.col(f"way_{column.field}") == "back").fill_null(False) for column in _UNDOABLE)
+
+
+def _told(changed: pl.DataFrame, code: str) -> pl.DataFrame:
+    parts = [
+        changed.filter(pl.col(f"way_{column.field}") == "stays").select(
+            "row",
+            code=pl.lit(code),
+            column=pl.lit(column.heading),
+            value=column.field,
+            detail=pl.lit(""),
+            hint=pl.lit(""),
+        )
+        for column in _UNDOABLE
+    ]
+    return pl.concat([problems.frame(), *parts])

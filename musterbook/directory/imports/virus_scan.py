@@ -1,0 +1,81 @@
+"""Has each file scanned for viruses before it is read, by the program that MUSTER_SCAN_COMMAND names; without one, by none.
+
+The file is on the program's standard input. Exit status 0: it is clean; 1: something was found; anything else, and no end in
+time: it could not be scanned, and is refused as well.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from django.conf import settings
+
+from musterbook import environment
+from musterbook.core.domain.problems import Problem
+from musterbook.home import prepare
+
+SECONDS, SECONDS_PER_MB = 60, 1
+"""The program may take so long, and so much longer for each megabyte."""
+_LOOK_EVERY = 0.05
+_FOUND = 1
+_MB = 1024 * 1024
+
+
+class _NotScanned(Exception):
+    """The program did not say whether the file is clean; the message says why."""
+
+
+def refusal(content: bytes, heed: Callable[[], None]) -> Problem | None:
+    """The problem of a file that is not clean, or could not be scanned; what `heed` raises meanwhile ends the scan."""
+    command = shlex.split(settings.MUSTER_SCAN_COMMAND)
+    if not command:
+        return None
+    try:
+        said = _found(command, content, heed)
+    except (OSError, _NotScanned) as error:
+        return Problem("not-scanned", detail=str(error))
+    return None if said is None else Problem("infected-file", detail=said)
+
+
+def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str | None:
+    """What the program says it has found; None if the file is clean. Raises _NotScanned, OSError."""
+    folder = prepare(prepare(settings.MUSTER_HOME) / "reading")
+    with tempfile.TemporaryFile(dir=folder) as file, tempfile.TemporaryFile(dir=folder) as said:
+        file.write(content)
+        file.seek(0)
+        scanner = subprocess.Popen(
+            command, stdin=file, stdout=said, stderr=said, env=_surroundings(), start_new_session=True
+        )
+        try:
+            status = _ended(scanner, time.monotonic() + SECONDS + SECONDS_PER_MB * len(content) / _MB, heed)
+        finally:
+            # With all that it has started; none of it may be there any more.
+            with suppress(OSError):
+                os.killpg(scanner.pid, signal.SIGKILL)
+            scanner.wait()
+        said.seek(0)
+        line = said.read(4096).decode("utf-8", "replace").strip().partition("\n")[0][:200]
+    if status not in (0, _FOUND):
+        raise _NotScanned(f"the scanner ended with status {status}. {line}".strip())
+    return (line or "it gives no name") if status == _FOUND else None
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment of the program: without our own settings, secrets among them."""
+    ours = {variable.name for variable in environment.VARIABLES}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def _ended(scanner: "subprocess.Popen[bytes]", until: float, heed: Callable[[], None]) -> int:
+    while True:
+        try:
+            return scanner.wait(_LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            heed()
+        if time.monotonic() > until:
+            raise _NotScanned("the scanner did not end in time")

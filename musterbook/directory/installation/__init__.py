@@ -1,0 +1,1 @@
+"""The database of the installation, backups, keys, and the doctor."""

@@ -1,0 +1,305 @@
+"""Backup and restore: everything of an installation in one tar file, consistent, and back again."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import connection
+
+from musterbook import __version__, home, keys, rotation
+from musterbook.directory.audit import anchors
+from musterbook.directory.installation import backup_encryption, backup_seal, migration
+from musterbook.directory.installation.backup_encryption import Lock, Opener
+from musterbook.directory.storage import frames
+
+_MANIFEST, _SQLITE, _POSTGRES = "manifest.json", "database.sqlite3", "database.dump"
+_FILES = "files"
+_LONGEST_MANIFEST, _LONGEST_KEY = 1 << 20, 1000
+_STALE_SECONDS = 24 * 60 * 60
+
+
+class CannotBackUp(Exception):
+    """No backup can be made; the message says why and what to do."""
+
+
+class CannotRestore(Exception):
+    """The backup cannot be brought back; the message says why and what to do. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup is of: which version wrote it, when, from which kind of database, with which changes made."""
+
+    version: str
+    at: str
+    database: str
+    changes: list[str]
+    format: int = 1
+    """1: of a version that put the secret key into backups; 2: sealed with the key, which is not in it."""
+    keys: list[str] = field(default_factory=list)
+    """The names of the secret keys that the installation had, the current one first."""
+
+
+def backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> None:
+    """Write the backup, encrypted if there is a lock; it appears whole or not at all. Raises CannotBackUp."""
+    if path.exists() and not overwrite:
+        raise CannotBackUp(f"{path} is there already. Name another file, or add --overwrite.")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with _work() as work:
+            # The database first: files that come later are too many, which hurts nobody.
+            database = _dump(work)
+            with _new(draft) as file, backup_encryption.encrypting(file, lock) if lock else nullcontext(file) as into:
+                _pack(into, database)
+        draft.replace(path)
+    except OSError as error:
+        raise CannotBackUp(f"{path} cannot be written: {error.strerror}. Name another place.") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _work() -> Iterator[Path]:
+    """A folder for half-done things, on the disk of the installation."""
+    folder = home.prepare(settings.MUSTER_HOME)
+    for left in folder.glob(".backup-*"):
+        # What a process left that was killed holds everything, unencrypted.
+        if left.stat().st_mtime < time.time() - _STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".backup-") as work:
+        yield Path(work)
+
+
+def _dump(work: Path) -> Path:
+    if not frames.on_postgres():
+        target = work / _SQLITE
+        connection.ensure_connection()
+        with closing(sqlite3.connect(target)) as copy:
+            connection.connection.backup(copy)
+        return target
+    target = work / _POSTGRES
+    _postgres("pg_dump", "--format=custom", "--no-owner", f"--file={target}", error=CannotBackUp)
+    return target
+
+
+def _pack(into: BinaryIO, database: Path) -> None:
+    manifest = Manifest(
+        __version__, datetime.now(UTC).isoformat(timespec="seconds"), database.name, migration.recorded(),
+        2, [key.name for key in keys.ring()],
+    )  # fmt: skip
+    with tarfile.open(fileobj=into, mode="w|", format=tarfile.GNU_FORMAT) as tar:
+        packed = backup_seal.Packing(tar, keys.ring()[0])
+        packed.add(_MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
+        packed.add_file(database.name, database)
+        for kept in sorted((settings.MUSTER_HOME / _FILES).glob("*")):
+            # It may have been let go of meanwhile; and only plain files are ever kept there.
+            with suppress(FileNotFoundError, backup_seal.NotPlain):
+                packed.add_file(f"{_FILES}/{kept.name}", kept)
+        packed.close()
+
+
+def _new(path: Path) -> BinaryIO:
+    """A new file that its owner alone can read."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+
+
+def restore(path: Path, *, replace: bool = False, opener: Opener | None = None, without_key: bool = False) -> Manifest:
+    """Bring a backup back in place of what is there, which must be nothing unless `replace`. Raises CannotRestore.
+
+    `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
+    sealed values in it be read.
+    """
+    with _work() as work:
+        unpacked = _unpacked(path, work, opener or Opener())
+        manifest = unpacked.manifest
+        _refuse(manifest, replace=replace)
+        _check(unpacked, without_key=without_key)
+        _load(work / manifest.database)
+        if manifest.format == 1:
+            _take_over(unpacked.secret)
+        _put_files_back(work)
+    migration.migrate()
+    anchors.restored(datetime.now(UTC))
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpacked:
+    manifest: Manifest
+    seal: backup_seal.Found
+    secret: str
+    """The secret key that a backup of an older version holds."""
+
+
+def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
+    try:
+        plain = _plain(path, work, opener)
+        with plain.open("rb") as file:
+            seal = backup_seal.unpack(file, work, (_MANIFEST, home.KEY_FILE, _SQLITE, _POSTGRES), _FILES)
+        return _Unpacked(_manifest(work), seal, _held_key(work))
+    except FileNotFoundError:
+        raise CannotRestore(f"{path} is not there, or not what `muster backup` wrote.") from None
+    except backup_encryption.CannotUse as error:
+        raise CannotRestore(str(error)) from None
+    except backup_encryption.CannotOpen as error:
+        raise CannotRestore(f"{path} cannot be decrypted: {error}.") from None
+    except (OSError, tarfile.TarError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CannotRestore(f"{path} cannot be read as what `muster backup` wrote: {error}.") from None
+
+
+def _plain(path: Path, work: Path, opener: Opener) -> Path:
+    """The backup itself, decrypted into the folder if it is encrypted. The folder will have to hold all that is in it."""
+    size, encrypted = path.stat().st_size, backup_encryption.is_encrypted(path)
+    free, needed = shutil.disk_usage(work).free, size * (2 if encrypted else 1)
+    if needed > free:
+        raise CannotRestore(f"It needs {needed / 1e9:,.1f} GB free in {work.parent}, and there are {free / 1e9:,.1f}.")
+    if not encrypted:
+        return path
+    plain = work / "decrypted.tar"
+    with _new(plain) as file:
+        backup_encryption.decrypt(path, file, opener)
+    return plain
+
+
+def _manifest(work: Path) -> Manifest:
+    """The manifest, whose every field is what it must be: it may have been written to do harm."""
+    path = work / _MANIFEST
+    if path.stat().st_size > _LONGEST_MANIFEST:
+        raise ValueError("its manifest is too long")
+    told = json.loads(path.read_bytes())
+    written = told.get("format", 1) if isinstance(told, dict) else 0
+    if type(written) is not int or written not in (1, 2):
+        raise ValueError("it is of a newer Musterbook, or its manifest is not one")
+    texts = [told["version"], told["at"], told["database"], *told["changes"], *told.get("keys", [])]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(told["changes"], list):
+        raise TypeError("its manifest is not one")
+    return Manifest(
+        told["version"], told["at"], told["database"], list(told["changes"]), written, list(told.get("keys", []))
+    )
+
+
+def _held_key(work: Path) -> str:
+    path = work / home.KEY_FILE
+    if not path.exists():
+        return ""
+    secret = path.read_bytes()[:_LONGEST_KEY].decode().strip()
+    if not secret.isprintable():
+        raise ValueError("its secret key is not one")
+    return secret
+
+
+def _refuse(manifest: Manifest, *, replace: bool) -> None:
+    mine = _POSTGRES if frames.on_postgres() else _SQLITE
+    if manifest.database != mine:
+        kinds = {_POSTGRES: "PostgreSQL", _SQLITE: "the embedded database"}
+        other = kinds.get(manifest.database, "another database")
+        raise CannotRestore(f"The backup is of {other}; here is {kinds[mine]}. See DATABASE_URL.")
+    if migration.newer(manifest.changes):
+        raise CannotRestore(f"The backup is of a newer Musterbook ({manifest.version}). Install that version first.")
+    if not replace and not migration.is_empty():
+        raise CannotRestore("There are agencies here already, which would be replaced. If that is meant, add --yes.")
+
+
+def _load(database: Path) -> None:
+    if frames.on_postgres():
+        options = ("--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error")
+        connection.close()
+        _postgres("pg_restore", *options, str(database), error=CannotRestore)
+        return
+    with closing(sqlite3.connect(database)) as copy:
+        found = _damage(copy)
+        if found:
+            raise CannotRestore(f"The database in the backup is damaged: {found}.")
+        connection.ensure_connection()
+        # Written through SQLite, not put in its place: a process that has the old file open sees the new state.
+        copy.backup(connection.connection)
+    connection.close()
+
+
+def _damage(database: sqlite3.Connection) -> str:
+    """What is wrong with a database, "" for one that is whole."""
+    try:
+        found = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found
+
+
+def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
+    """Refuse what no key of ours has sealed. Backups of older versions have no seal."""
+    manifest, seal = unpacked.manifest, unpacked.seal
+    if manifest.format == 1:
+        if not unpacked.secret:
+            raise CannotRestore("The backup is of an older version, but holds no secret key. It was changed.")
+        return
+    if seal.strange or unpacked.secret or not seal.key:
+        raise CannotRestore("The backup was changed or cut off: it is not what its seal says. Use another one.")
+    key = next((key for key in keys.ring() if key.name == seal.key), None)
+    if key is None and not without_key:
+        raise CannotRestore(
+            f"The backup was sealed with the secret key {seal.key}, which is not here. Copy that key to "
+            f"{settings.MUSTER_HOME / home.KEY_FILE} (or into MUSTER_OLD_SECRET_KEYS) and try again. With --without-key it is "
+            "restored unchecked, and one-time codes and providers' secrets are lost."
+        )
+    if key is not None and not seal.is_by(key):
+        raise CannotRestore(
+            "The backup was changed after it was written: it is not what its seal says. Use another one."
+        )
+
+
+def _take_over(secret: str) -> None:
+    """Has the key become the installation's, if it has none yet, or else one that reads what it sealed."""
+    place = keys.place()
+    if place is not None and not place.exists() and not keys.weakness(secret):
+        home.write(place, secret)
+    rotation.keep_old(secret)
+
+
+def _put_files_back(work: Path) -> None:
+    folder = settings.MUSTER_HOME / _FILES
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for kept in (work / _FILES).glob("*"):
+        shutil.move(kept, folder / kept.name)
+
+
+def _postgres(program: str, *arguments: str, error: type[Exception]) -> None:
+    """Runs one of PostgreSQL's own programs on our database; the password goes by the environment, which others cannot see."""
+    command = _program(program)
+    if command is None:
+        raise error(
+            f"{program} is not on this machine. Install PostgreSQL's client programs: apt-get install postgresql-client"
+        )
+    told = connection.settings_dict
+    given = {name: str(told[name]) for name in ("USER", "PASSWORD", "HOST", "PORT") if told[name]}
+    given |= {name.upper(): value for name, value in told["OPTIONS"].items() if isinstance(value, str)}
+    # Our own secrets are nothing to them.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    environment = {**inherited, **{f"PG{name}": value for name, value in given.items()}}
+    database = ["--dbname", str(told["NAME"])]
+    done = subprocess.run(
+        [command, *database, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise error(f"{program} failed: {done.stderr.strip()}")
+
+
+def _program(name: str) -> str | None:
+    """The program on the path, or the newest among Debian's."""
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3].partition(".")[0])
+    )
+    return shutil.which(name) or (str(debian[-1]) if debian else None)

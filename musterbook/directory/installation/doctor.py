@@ -1,0 +1,328 @@
+"""The doctor: what is wrong with this installation, and how to mend it."""
+
+import os
+import pyexpat
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+
+from musterbook import __version__, alerts, home, keys, logfile, outside, refused, turns
+from musterbook.directory import models
+from musterbook.directory.agency import sign_on_file
+from musterbook.directory.apply import search_index
+from musterbook.directory.audit import anchors, triggers
+from musterbook.directory.imports import file_import, heartbeats
+from musterbook.directory.installation import migration, sealed_values
+from musterbook.directory.storage import frames, locks
+
+_ENOUGH_BYTES = 1 << 30
+_OLDEST_POSTGRES = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: what was found, and the remedy ("" where all is well).
+
+    `notice`: nothing is wrong, but whoever runs Musterbook should know it. A notice has no remedy.
+    """
+
+    about: str
+    found: str
+    remedy: str = ""
+    notice: bool = False
+
+
+def findings() -> Iterator[Finding]:
+    """Everything looked at, one by one; without a database, only what needs none."""
+    yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_engine()}")
+    yield _xml()
+    yield _folder()
+    yield _space()
+    yield _refused_passwords()
+    yield from (_log(), _alerts(), _encryption())
+    database = _database()
+    yield database
+    if not database.remedy:
+        looked: tuple[Callable[[], Finding], ...] = (
+            _connections, _migrations, _imports, _trails, _guards, _anchors, _searches, _keys, _providers,
+        )  # fmt: skip
+        for look in looked:
+            found = look()
+            yield found
+            if look is _migrations and (found.remedy or migration.pending()):
+                return
+
+
+def _engine() -> str:
+    return "PostgreSQL" if frames.on_postgres() else f"SQLite {sqlite3.sqlite_version}"
+
+
+_SAFE_EXPAT = (2, 6, 4)
+
+
+def _xml() -> Finding:
+    """The reader of XML that Python has, which reads workbooks.
+
+    An old version is no fault of the installation: systems correct its known faults without a new number, and the limits of
+    reading hold with any.
+    """
+    told = pyexpat.EXPAT_VERSION.replace("expat_", "expat ")
+    if pyexpat.version_info >= _SAFE_EXPAT:
+        return Finding("XML reader", told)
+    advice = (
+        "See that the system's security updates are installed, or use a Python that has expat 2.6.4 or later. Until then, limits"
+        " on memory and time stop what a workbook could do by its faults"
+    )
+    found = f"{told}, a version with known faults unless the system has corrected them. {advice}"
+    return Finding("XML reader", found, notice=True)
+
+
+def _folder() -> Finding:
+    folder = settings.MUSTER_HOME
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return Finding(
+            "folder", f"{folder} cannot be made: {error.strerror}", "Set MUSTER_HOME to a folder that can be written."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("folder", f"{folder} cannot be written", "Have it made writable, or set MUSTER_HOME to another.")
+    if folder.stat().st_mode & 0o007:
+        return Finding("folder", f"{folder} can be read by anybody on this machine", f"Run: chmod 700 {folder}")
+    return Finding("folder", f"{folder} can be written")
+
+
+def _space() -> Finding:
+    folder = settings.MUSTER_HOME
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    told = f"{free / (1 << 30):,.1f} GB free"
+    return Finding(
+        "disk", told, "" if free >= _ENOUGH_BYTES else "Make room: an import needs some times its file's size."
+    )
+
+
+def _refused_passwords() -> Finding:
+    path = settings.MUSTER_REFUSED_PASSWORDS
+    if path is None:
+        return Finding("refused passwords", "No list is named; the estimate of how hard a password is to guess applies")
+    fault = refused.fault(path)
+    if fault:
+        return Finding("refused passwords", f"{path}: {fault}", "Fix the file, or unset MUSTER_REFUSED_PASSWORDS.")
+    return Finding("refused passwords", f"{path} is sorted")
+
+
+def _database() -> Finding:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        told = str(error).strip().splitlines()[0]
+        return Finding(
+            "database", f"it cannot be used: {told}", "Look at DATABASE_URL, and whether the server lets you in."
+        )
+    return _version() if frames.on_postgres() else _whole()
+
+
+def _version() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_encoding')")
+        number, encoding = cursor.fetchone()
+    told = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
+    if encoding != "UTF8":
+        return Finding("database", told, "Make a database in UTF-8: createdb --encoding UTF8 --template template0 …")
+    return Finding("database", told, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
+
+
+_PROCESSES = 2
+"""Processes of pages that `muster serve` has by default."""
+_OTHERS = 10
+"""Connections that the worker, commands and the server's own administration need."""
+
+
+def _connections() -> Finding:
+    if not frames.on_postgres():
+        return Finding("connections", "the embedded database needs none")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        )
+        allowed = int(cursor.fetchone()[0])
+    fit = max(allowed - _OTHERS, 0) // turns.TURNS
+    found = f"{allowed} are allowed; each process of pages uses up to {turns.TURNS}, so {fit} processes fit"
+    needed = _PROCESSES * turns.TURNS + _OTHERS
+    remedy = (
+        f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
+    )
+    return Finding("connections", found, "" if fit >= _PROCESSES else remedy)
+
+
+def _log() -> Finding:
+    try:
+        errors = logfile.errors_since(datetime.now(UTC) - timedelta(days=1))
+        logfile.check()
+    except OSError as error:
+        return Finding(
+            "log", f"{logfile.path()} cannot be used: {error.strerror}", "See that it belongs to Musterbook."
+        )
+    if errors:
+        last = errors[-1].split()
+        found = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
+        return Finding("log", found, f"Read {logfile.path()}.")
+    return Finding("log", "no errors in the last day")
+
+
+def _alerts() -> Finding:
+    if alerts.possible():
+        return Finding("alerts", f"errors are mailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
+    if settings.MUSTER_ALERTS_TO:
+        return Finding("alerts", "there is no mail server to send them by", "Set MUSTER_SMTP_URL.")
+    return Finding("alerts", "nobody is notified of errors; MUSTER_ALERTS_TO names those who should be", notice=True)
+
+
+def _encryption() -> Finding:
+    """Whether what leaves this machine is encrypted on its way, and the other side is known for certain."""
+    plain = []
+    server = settings.MAIL_SERVER
+    if server is not None and not server.secure and not _is_here(server.host):
+        plain.append("Mails leave without encryption: write MUSTER_SMTP_URL as smtp+starttls:// or smtps://.")
+    if frames.on_postgres() and not _verified(settings.DATABASES["default"]):
+        plain.append("The connection to PostgreSQL may be read or forged: add sslmode=verify-full to DATABASE_URL.")
+    if plain:
+        return Finding("encryption", f"{len(plain)} connections to other machines are not safe", " ".join(plain))
+    return Finding("encryption", "connections to other machines are encrypted, or there are none")
+
+
+def _verified(database: dict[str, Any]) -> bool:
+    hosts = [host for host in str(database["HOST"]).split(",") if host]
+    return all(map(_is_here, hosts)) or database["OPTIONS"].get("sslmode") in ("verify-full", "verify-ca")
+
+
+def _is_here(host: str) -> bool:
+    return host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
+
+
+def _whole() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA quick_check(1)")
+        told = cursor.fetchone()[0]
+    if told == "ok":
+        return Finding("database", "the embedded one, and it is whole")
+    return Finding(
+        "database", f"it is damaged: {told}", "Stop all processes and bring a backup back: muster restore PATH"
+    )
+
+
+def _migrations() -> Finding:
+    lacking = migration.pending()
+    if lacking and not frames.on_postgres():
+        return Finding("tables", f"{len(lacking)} changes are to be made, which the next command does by itself")
+    if lacking:
+        return Finding("tables", f"{len(lacking)} changes are to be made", "Run: muster migrate")
+    if migration.newer(migration.recorded()):
+        return Finding("tables", "the database is of a newer Musterbook", "Install the newer version again.")
+    return Finding("tables", "up to date")
+
+
+def _imports() -> Finding:
+    before = _in_state("running")
+    for agency in models.Agency.objects.filter(pk__in=models.Import.objects.filter(state="running").values("agency")):
+        file_import.settle_dead(agency)
+    running, waiting = _in_state("running"), _in_state("waiting")
+    told = f"{len(running):,} running" if running else "none running"
+    told += f", {len(waiting):,} waiting" if waiting else ""
+    died = sorted(before - running - waiting)
+    if died:
+        told = f"{', '.join(died)} had died, and changed nothing; reported as failed from now on"
+        return Finding("imports", told, "Import those files again.")
+    if waiting and not heartbeats.anybody():
+        return Finding(
+            "imports", f"{told}, and there is no worker", "Run `muster serve`, or `muster worker` beside it."
+        )
+    return Finding("imports", told)
+
+
+def _in_state(state: str) -> set[str]:
+    return set(models.Import.objects.filter(state=state).values_list("number", flat=True))
+
+
+def _trails() -> Finding:
+    found = migration.trails()
+    broken = [f"{finding.agency}: {finding.wrong}" for finding in found if finding.wrong]
+    if broken:
+        remedy = "Find out who can write to the database; compare with a backup from before (docs/how-to/audit.md)."
+        return Finding("audit trail", "; ".join(broken), remedy)
+    return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")
+
+
+def _providers() -> Finding:
+    """Whether the providers of single sign-on may be asked: this installation may not go where they are."""
+    refused = []
+    for agency in models.Agency.objects.all():
+        for one in agency.sign_on:
+            why = outside.why_not(sign_on_file.issuer(one)) if one["kind"] == "oidc" else ""
+            refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
+    if refused:
+        remedy = (
+            "Name its network in MUSTER_OUTSIDE_NETWORKS, its host in MUSTER_OUTSIDE_HOSTS, or correct its address."
+        )
+        return Finding("single sign-on", " ".join(refused), remedy)
+    return Finding("single sign-on", "this installation may ask each provider")
+
+
+def _guards() -> Finding:
+    lacking = triggers.lacking()
+    if lacking:
+        told = f"nothing refuses changes of {', '.join(lacking)}"
+        return Finding("audit guards", told, "Find out who removed the triggers, then run: muster migrate")
+    also = ", and Musterbook's role cannot change that"
+    if triggers.own():
+        also = "; Musterbook's role owns it (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
+    return Finding("audit guards", f"the database refuses changes of the audit trail{also}")
+
+
+def _anchors() -> Finding:
+    late = anchors.unwritten(datetime.now(UTC))
+    if late:
+        told = f"none was written for two days, or lines were removed, for {', '.join(late)}"
+        return Finding("audit anchors", told, "Run `muster serve`, or `muster worker` beside it.")
+    return Finding("audit anchors", f"up to date, in {settings.MUSTER_HOME / anchors.FILE}")
+
+
+def _searches() -> Finding:
+    mended = 0
+    for agency in models.Agency.objects.all():
+        with transaction.atomic():
+            locks.row(agency)
+            mended += search_index.mend(agency)
+    found = f"{mended:,} users could not be found by their names; they can now" if mended else "every user can be found"
+    return Finding("search", found)
+
+
+def _keys() -> Finding:
+    ring = keys.ring()
+    for name in (home.KEY_FILE, keys.OLD_FILE):
+        path = settings.MUSTER_HOME / name
+        if path.exists() and path.stat().st_mode & 0o077:
+            return Finding("secret keys", f"others can read {path}", f"Run: chmod 600 {path}; then: muster keys rotate")
+    uses, known = sealed_values.uses(), {key.name for key in ring}
+    lost = sum(use.values for use in uses if use.key not in known)
+    if lost:
+        names = ", ".join(sorted({use.key or "unknown" for use in uses} - known))
+        remedy = "Put that key into MUSTER_OLD_SECRET_KEYS. Without it, these secrets must be set up again."
+        return Finding("secret keys", f"{lost:,} sealed values cannot be read, for the key is missing: {names}", remedy)
+    behind = sum(use.values for use in uses if use.key != ring[0].name and use.about != sealed_values.TRAILS)
+    told = f"{ring[0].name} is current, {len(ring) - 1} old"
+    if behind:
+        return Finding("secret keys", f"{told}, {behind:,} values are sealed with old ones", "Run: muster keys reseal")
+    older = sealed_values.older()
+    if older:
+        told += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"
+    return Finding("secret keys", told, notice=bool(older))

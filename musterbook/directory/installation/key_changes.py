@@ -1,0 +1,52 @@
+"""Secret keys replaced and retired, with all that depends on them."""
+
+import logging
+from datetime import datetime
+
+from musterbook import keys, rotation
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.installation import sealed_values
+
+_LOG = logging.getLogger("musterbook.security")
+
+
+class InUse(Exception):
+    """The key is needed still; the message says what for, and what to do."""
+
+
+def rotate(act: Act, *, compromised: bool) -> tuple[keys.Key, int]:
+    """Make a new current key and seal everything with it; give the key, and how many values were sealed again.
+
+    All sessions end. Raises rotation.KeptElsewhere.
+    """
+    made = rotation.replace(act.at, compromised=compromised)
+    _LOG.warning("The secret key was replaced; the new one is %s (compromised: %s)", made.name, compromised)
+    return made, sealed_values.reseal(act)
+
+
+def retire(name: str, at: datetime, *, force: bool) -> None:
+    """Remove an old key. Raises InUse, rotation.UnknownKey and rotation.KeptElsewhere, with nothing changed.
+
+    `force`: also if something needs it, which cannot be read or verified from then on.
+    """
+    key = next((key for key in keys.ring()[1:] if key.name == name), None)
+    if key is None:
+        raise rotation.UnknownKey(name)
+    needed = needs(key, at)
+    if needed and not force:
+        raise InUse(
+            f"Key {name} is still needed by {', '.join(needed)}. `muster keys reseal` seals values with the current key. "
+            "With --force the key goes all the same: what needs it can then be neither read nor verified."
+        )
+    if key.source == "MUSTER_OLD_SECRET_KEYS":
+        raise rotation.KeptElsewhere(f"Nothing needs key {name}. Remove it from MUSTER_OLD_SECRET_KEYS.")
+    rotation.forget(name)
+    _LOG.warning("The old secret key %s was removed (forced: %s)", name, bool(needed))
+
+
+def needs(key: keys.Key, at: datetime) -> list[str]:
+    """Say what needs the key."""
+    told = [f"{use.about} ({use.values:,})" for use in sealed_values.uses() if use.key == key.name]
+    if key.signs_until and key.signs_until > at:
+        told.append(f"links in mails (accepted until {key.signs_until:%Y-%m-%d})")
+    return told

@@ -1,0 +1,168 @@
+"""Everything that is kept sealed (`secrecy`): by which keys, and sealed again with the current one."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.signing import BadSignature, TimestampSigner
+from django.db import transaction
+from django.db.models import Count, Model, QuerySet
+
+from musterbook import keys, secrecy
+from musterbook.directory import models
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+
+CHANGED = "agency.secret-key-changed"
+"""The event by which each agency's trail tells that the installation has another secret key."""
+
+_BATCH, _PASSES = 500, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A JSON column with sealed values: an object or a list of objects, each with such values under the names."""
+
+    about: str
+    model: type[Model]
+    field: str
+    names: tuple[str, ...]
+
+    def rows(self) -> "QuerySet[Model]":
+        """Give all rows of the table, by their key."""
+        found: QuerySet[Model] = self.model.objects.order_by("pk")  # type: ignore[attr-defined]  # each has one
+        return found
+
+
+COLUMNS = (
+    Column("sign-on providers", models.Agency, "sign_on", ("secret",)),
+    Column("second factors", Authenticator, "data", ("secret", "seed")),
+)
+"""All columns of the database that hold sealed values. Sessions hold some as well: they end with their key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How many values of one place need one key. `key`: its name, "" for values that no key of the ring reads."""
+
+    key: str
+    about: str
+    values: int
+
+
+def uses() -> list[Use]:
+    """Count what needs each key: sealed values, and links of audit trails."""
+    found = Counter((secrecy.sealed_by(value), column.about) for column in COLUMNS for value in _kept(column))
+    found.update(_trails())
+    return [Use(key, about, number) for (key, about), number in sorted(found.items())]
+
+
+def older() -> int:
+    """Count the values that an algorithm of older versions sealed, whatever the key."""
+    return sum(secrecy.is_older(value) for column in COLUMNS for value in _kept(column))
+
+
+TRAILS = "links of audit trails"
+
+
+def _trails() -> dict[tuple[str, str], int]:
+    named = models.TrailLink.objects.exclude(key="").order_by().values_list("key")
+    return {(key, TRAILS): number for key, number in named.annotate(number=Count("pk"))}
+
+
+def _kept(column: Column) -> Iterator[str]:
+    for told in column.rows().values_list(column.field, flat=True).iterator(_BATCH):
+        for entry in _entries(told):
+            yield from (entry[name] for name in column.names if _is_sealed(entry.get(name)))
+
+
+def _entries(told: Any) -> list[dict[str, Any]]:
+    return [entry for entry in (told if isinstance(told, list) else [told]) if isinstance(entry, dict)]
+
+
+def _is_sealed(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def reseal(act: Act) -> int:
+    """Seal everything with the current key, and end sessions that an old one signed; give how many values were changed.
+
+    It can be run at any time and ended at any time: each batch is a transaction of its own, and what is done stays done.
+    """
+    _tell(act)
+    _end_sessions()
+    total = 0
+    # Another process may write a value back that it had read before: pass again until there is nothing to do.
+    for _ in range(_PASSES):
+        passed = sum(_reseal(column) for column in COLUMNS)
+        total += passed
+        if not passed:
+            break
+    return total
+
+
+def _reseal(column: Column) -> int:
+    last, done = 0, 0
+    while True:
+        with transaction.atomic():
+            rows = list(column.rows().select_for_update(no_key=True).filter(pk__gt=last)[:_BATCH])
+            changed = [row for row in rows if _changed(row, column)]
+            for row in changed:
+                row.save(update_fields=[column.field])
+        if not rows:
+            return done
+        last, done = rows[-1].pk, done + len(changed)
+
+
+def _changed(row: Model, column: Column) -> bool:
+    changed = False
+    for entry in _entries(getattr(row, column.field)):
+        for name in column.names:
+            again = _again(entry.get(name))
+            if again:
+                entry[name], changed = again, True
+    return changed
+
+
+def _again(value: object) -> str:
+    """The value sealed with the current key, "" where it is already, or cannot be read."""
+    if not isinstance(value, str) or value.startswith(secrecy.beginning()):
+        return ""
+    try:
+        return secrecy.seal(secrecy.unseal(value)) if value else ""
+    except InvalidToken:
+        return ""
+
+
+def _end_sessions() -> None:
+    """Delete sessions that an old key signed: they are over, for they hold a hash by that key, and may hold sealed values."""
+    salt = import_module(settings.SESSION_ENGINE).SessionStore().key_salt
+    signer = TimestampSigner(key=keys.current(), fallback_keys=[], salt=salt)
+    for key, data in Session.objects.values_list("pk", "session_data").iterator(_BATCH):
+        try:
+            signer.unsign(data)
+        except BadSignature:
+            Session.objects.filter(pk=key, session_data=data).delete()
+
+
+def _tell(act: Act) -> None:
+    """Tell each agency's trail once that the key is another, also when a rotation was killed before it could."""
+    ring = keys.ring()
+    if len(ring) == 1:
+        return
+    changes = {"secret key": (ring[1].name, ring[0].name), "old signatures": ("", _accepted(ring[1].signs_until))}
+    for agency in models.Agency.objects.order_by("pk"):
+        told = models.Event.objects.filter(agency=agency, kind=CHANGED).order_by("-pk")
+        if not any(ring[0].name in changes for changes in told.values_list("changes", flat=True)[:1]):
+            trail.tell(agency, act, CHANGED, changes=changes)
+
+
+def _accepted(until: datetime | None) -> str:
+    return f"accepted until {until:%Y-%m-%d}" if until else "refused"

@@ -1,0 +1,1 @@
+"""How bytes and frames reach the disk and the database. There are no rules here."""

@@ -1,0 +1,107 @@
+"""Why an import could not be carried out, in a sentence for a person: each cause that can be foreseen, by what it raises."""
+
+import errno
+import sqlite3
+
+from musterbook.directory.storage.import_files import FileGone
+
+NOTHING = "Nothing was changed."
+CANCELLED = f"It was cancelled. {NOTHING}"
+DIED = f"Its process ended before it was done. {NOTHING}"
+DIED_OFTEN = (
+    "Its worker ended before it was done, again and again. There may be too little memory: give the machine more of it, or"
+    f" split the file, then import again. {NOTHING}"
+)
+
+_BUSY = "Another program kept the database busy. Import again when it is done."
+_FULL = "The disk is full. Free some space, then import again."
+_READ_ONLY = (
+    "The database cannot be written to. See that its folder and files belong to Musterbook and are not read-only."
+)
+_LOST = "The connection to the database was lost. See that the database runs, then import again."
+_DAMAGED = "The database file is damaged. Restore its latest backup."
+_MEMORY = "There was not enough memory. Give the machine more of it, or split the file, then import again."
+_CROSSED = "Something else wrote the same to the directory at the same time. Import again."
+_CLOSED = "Musterbook may not write to {}. See that its folder belongs to it and is not read-only, then import again."
+_GONE = "Its file is not kept any more, or not where the worker runs. Import the file once more."
+_OURS = "Musterbook met an error of its own ({}); its log tells more. Please report it."
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR: _FULL,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_NOMEM: _MEMORY,
+    sqlite3.SQLITE_CONSTRAINT: _CROSSED,
+}
+_POSTGRES = {
+    "08": _LOST,
+    "23": _CROSSED,
+    "25006": _READ_ONLY,
+    "40": _BUSY,
+    "53": _FULL,
+    "53200": _MEMORY,
+    "55P03": _BUSY,
+    "57": _LOST,
+}
+"""By SQLSTATE, or else by its class, the first two characters."""
+
+
+def message(error: BaseException) -> str:
+    """What the record of an import says of the error that ended it: the cause and the remedy, and that nothing was changed."""
+    return f"{foreseen(error) or _OURS.format(type(error).__name__)} {NOTHING}"
+
+
+def foreseen(error: BaseException) -> str:
+    """The sentence for a cause that can be foreseen; "" for a bug."""
+    # Django wraps what the database's driver raises.
+    cause = error.__cause__ or error
+    return _sqlite(cause) or _postgres(cause) or _system(error)
+
+
+def cancelled(by: str) -> str:
+    """What the record says of an import that somebody stopped; `by`: an external id, "" for the system."""
+    return f"It was cancelled by {by}. {NOTHING}" if by else CANCELLED
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection to the database was lost: what was begun is rolled back, and may be tried again."""
+    return _postgres(error.__cause__ or error) == _LOST
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether SQLite's one writer was busy for longer than was waited for it."""
+    return _sqlite(error.__cause__ or error) == _BUSY
+
+
+def _sqlite(cause: BaseException) -> str:
+    # The low byte of an extended code is the plain one.
+    return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, "") if isinstance(cause, sqlite3.Error) else ""
+
+
+def _postgres(cause: BaseException) -> str:
+    if not type(cause).__module__.startswith("psycopg"):
+        return ""
+    state = getattr(cause, "sqlstate", None)
+    if state is None:
+        # Not the server said it: the driver found the server gone.
+        return _LOST if type(cause).__name__ in ("OperationalError", "InterfaceError") else ""
+    return _POSTGRES.get(state) or _POSTGRES.get(state[:2], "")
+
+
+def _system(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    if isinstance(error, FileGone):
+        return _GONE
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _FULL
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return _CLOSED.format(error.filename or "its folder")
+    return ""

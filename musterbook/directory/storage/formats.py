@@ -1,0 +1,80 @@
+"""Frames of text as files: CSV, JSON and workbooks, in parts, so that none is held in memory whole."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import polars as pl
+
+from musterbook.core.values import text
+
+_MARK = "\ufeff".encode()
+_PART = 50_000
+MOST_IN_A_SHEET = 1_048_575
+"""A sheet of a workbook has so many rows below its headings."""
+
+
+class TooLong(Exception):
+    """More rows than a sheet of a workbook holds."""
+
+
+def guarded(frame: pl.DataFrame, but: tuple[str, ...] = ()) -> pl.DataFrame:
+    """The frame with every cell that a spreadsheet would run behind an apostrophe, `but` for these columns."""
+    return frame.with_columns(text.guard(frame[name]) for name in frame.columns if name not in but)
+
+
+def csv(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
+    """CSV: UTF-8 with a byte order mark, CRLF; blank cells are empty, without quotation marks."""
+    yield _MARK
+    for number, frame in enumerate(frames):
+        blank = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
+        for place, part in enumerate(blank.iter_slices(_PART) if blank.height else [blank]):
+            yield part.write_csv(include_header=number == place == 0, line_terminator="\r\n").encode()
+
+
+def as_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
+    """JSON: one list of objects, one to a line."""
+    before = "[\n"
+    for frame in frames:
+        for part in frame.iter_slices(_PART):
+            yield (before + part.write_ndjson().rstrip("\n").replace("\n", ",\n")).encode()
+            before = ",\n"
+    yield b"\n]\n" if before == ",\n" else b"[]\n"
+
+
+def workbook(frame: pl.DataFrame, name: str) -> Iterator[bytes]:
+    """An Excel workbook of one sheet whose cells are all text. Raises TooLong."""
+    if frame.height > MOST_IN_A_SHEET:
+        raise TooLong(f"{frame.height:,}")
+    with tempfile.TemporaryFile() as file:
+        _fill(frame, name, file)
+        file.seek(0)
+        yield from iter(lambda: file.read(1 << 20), b"")
+
+
+def _fill(frame: pl.DataFrame, name: str, file: IO[bytes]) -> None:
+    import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here, since it is slow to load
+
+    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+        sheet = book.add_worksheet(name)
+        form = book.add_format({"num_format": "@"})
+        sheet.set_column(0, frame.width - 1, 24, form)
+        sheet.freeze_panes(1, 0)
+        for number, cells in enumerate(_rows(frame)):
+            for place, cell in enumerate(cells):
+                if cell:
+                    sheet.write_string(number, place, cell, form)
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[Iterable[str]]:
+    """The headings, then the rows."""
+    yield frame.columns
+    yield from frame.iter_rows()
+
+
+def parts(frame: pl.DataFrame, form: str, name: str, unguarded: tuple[str, ...]) -> Iterator[bytes]:
+    """The frame as csv, xlsx or json; where a spreadsheet will open it, guarded but for the columns `unguarded`."""
+    if form == "json":
+        return as_json([frame])
+    safe = guarded(frame, unguarded)
+    return workbook(safe, name) if form == "xlsx" else csv([safe])

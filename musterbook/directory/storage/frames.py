@@ -1,0 +1,188 @@
+"""Whole frames into and out of the database: COPY on PostgreSQL, batches on SQLite. Never a row at a time."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypeVar
+
+import polars as pl
+from django.db import connection
+from django.db.models import Model
+from polars._typing import SchemaDict
+
+from musterbook.directory.storage.background import ahead
+
+_WRITE_AT_ONCE = 10_000
+_READ_AT_ONCE = 2_000
+"""Rows that become columns while the processor's cache still holds them: twice as quick as many more."""
+_LONG = 200
+"""Values of a column that it takes to win time by looking whether all are the same."""
+_PART_BYTES = 8 << 20
+
+T = TypeVar("T", str, int)
+Parameters: TypeAlias = Sequence[str | int | float | bool | bytes | list[str] | list[int] | None]
+
+
+def on_postgres() -> bool:
+    """Whether the directory is on PostgreSQL (else on SQLite)."""
+    return connection.vendor == "postgresql"
+
+
+def read(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+    """The rows of a query (placeholders `%s`), as a frame of the schema, in whose order the query must select."""
+    return _read_postgres(sql, parameters, schema) if on_postgres() else _read_sqlite(sql, parameters, schema)
+
+
+def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+    texts: SchemaDict = {name: pl.String if kind == pl.Boolean else kind for name, kind in schema.items()}
+
+    def parsed(content: bytes) -> pl.DataFrame:
+        # PostgreSQL's own CSV of values without line breaks (rule C1) is the plainest there is; t and f are its booleans.
+        frame = pl.read_csv(content, has_header=False, schema=texts)
+        return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind == pl.Boolean)
+
+    with ThreadPoolExecutor(1) as beside, connection.cursor() as cursor:
+        with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
+            parts = [beside.submit(parsed, part) for part in _parts(copy)]
+        return _joined([part.result() for part in parts], schema)
+
+
+def _parts(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+    """Blocks put together to parts, each worth a look of its own."""
+    part = bytearray()
+    for block in blocks:
+        part += block
+        if len(part) > _PART_BYTES:
+            yield bytes(part)
+            part.clear()
+    if part:
+        yield bytes(part)
+
+
+def _joined(parts: Sequence[pl.DataFrame], schema: SchemaDict) -> pl.DataFrame:
+    return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=schema)
+
+
+def _read_sqlite(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return _joined([_frame(rows, schema) for rows in iter(lambda: cursor.fetchmany(_READ_AT_ONCE), [])], schema)
+
+
+def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
+    columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
+    return pl.DataFrame([
+        pl.Series(name, values, dtype=pl.Int64).cast(pl.Boolean) if kind == pl.Boolean else pl.Series(name, values, dtype=kind)
+        for (name, kind), values in columns
+    ])  # fmt: skip
+
+
+def among(column: str, values: list[T]) -> tuple[str, str | list[T]]:
+    """A condition `column is one of values`, and its one parameter; as many values as need be."""
+    if on_postgres():
+        return f"{column} = ANY(%s)", values
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(values)
+
+
+def stamp(at: datetime) -> str:
+    """A time as both databases take it, and as the trail seals it: UTC, always with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def table(model: type[Model]) -> str:
+    """The name of the model's table."""
+    return model._meta.db_table  # noqa: SLF001  (Django's documented interface in spite of its name)
+
+
+def new_ids(model: type[Model], number: int) -> pl.Series:
+    """So many ids for rows of the model that are about to be written."""
+    if not number:
+        return pl.Series("id", [], dtype=pl.Int64)
+    with connection.cursor() as cursor:
+        if on_postgres():
+            # Named first: in the query itself its name would be looked up again for each id.
+            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
+            taken = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+            return read(taken, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
+        # The writer holds SQLite's one write lock, so nobody else takes them.
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
+        last = (cursor.fetchone() or (0,))[0]
+    return pl.Series("id", range(last + 1, last + number + 1), dtype=pl.Int64)
+
+
+def insert(model: type[Model], rows: pl.DataFrame) -> None:
+    """Writes the rows into the model's table; the frame's columns are the table's."""
+    _insert(table(model), rows)
+
+
+def _insert(name: str, rows: pl.DataFrame) -> None:
+    if rows.is_empty():
+        return
+    columns = ", ".join(f'"{column}"' for column in rows.columns)
+    with connection.cursor() as cursor:
+        if on_postgres():
+            texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String)
+            options = f"FORMAT csv, FORCE_NOT_NULL ({texts})" if texts else "FORMAT csv"
+            with cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN ({options})') as copy:
+                for text in ahead(part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE)):
+                    copy.write(text)
+        else:
+            marks = ", ".join(["%s"] * rows.width)
+            cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _tuples(rows))
+
+
+def _tuples(rows: pl.DataFrame) -> Any:  # an iterator will do, whatever the stubs of Django say
+    for part in rows.iter_slices(_WRITE_AT_ONCE):
+        yield from zip(*(_values(column) for column in part.get_columns()), strict=True)
+
+
+def _values(column: pl.Series) -> Iterable[Any]:
+    """The values of a column, which is not empty, as Python has them; what is the same throughout a long one is made once."""
+    if len(column) < _LONG:
+        return column.to_list()
+    first = column.first()
+    return itertools.repeat(first, len(column)) if column.eq_missing(first).all() else column.to_list()
+
+
+@contextmanager
+def page_cache(megabytes: int) -> Iterator[None]:
+    """On SQLite, room for the pages of the indexes while much is written; elsewhere nothing."""
+    if on_postgres():
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA cache_size")
+        before = cursor.fetchone()[0]
+        cursor.execute(f"PRAGMA cache_size = -{megabytes * 1024}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA cache_size = {before}")
+
+
+def update(model: type[Model], rows: pl.DataFrame) -> None:
+    """Sets the columns of the model's rows that bear the ids in `id` to those of the frame."""
+    if rows.is_empty():
+        return
+    columns = [column for column in rows.columns if column != "id"]
+    with connection.cursor() as cursor:
+        if on_postgres():
+            listed = ", ".join(f'"{column}"' for column in rows.columns)
+            cursor.execute(
+                f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0'
+            )
+            _insert("changed", rows)
+            cursor.execute("ANALYZE changed")
+            assigned = ", ".join(f'"{column}" = changed."{column}"' for column in columns)
+            cursor.execute(
+                f'UPDATE "{table(model)}" AS stored SET {assigned} FROM changed WHERE stored.id = changed.id'
+            )
+            cursor.execute("DROP TABLE changed")
+        else:
+            assigned = ", ".join(f'"{column}" = %s' for column in columns)
+            cursor.executemany(
+                f'UPDATE "{table(model)}" SET {assigned} WHERE id = %s', _tuples(rows.select(*columns, "id"))
+            )

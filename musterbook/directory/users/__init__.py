@@ -1,0 +1,1 @@
+"""One user, the list of users, and the export."""

@@ -1,0 +1,268 @@
+"""One user added or edited by hand: a table of one row, which goes the road that a file's rows go."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import polars as pl
+from django.db import transaction
+
+from musterbook.core.domain import columns
+from musterbook.core.domain.policy import Mode, Operator, Policy
+from musterbook.core.domain.problems import Problem
+from musterbook.core.domain.table import Table
+from musterbook.core.planning import plan as planning
+from musterbook.core.planning.authority import roles_above
+from musterbook.core.planning.evaluate import STRICT_NOTES
+from musterbook.core.planning.plan import Plan
+from musterbook.core.reporting import report
+from musterbook.core.reporting.report import Rows
+from musterbook.core.values import text
+from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries, writer
+from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import Act
+from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.storage import locks
+
+PERMISSION = "users.edit"
+EXEMPT = "X_EXEMPT"
+"""Beside the thirteen columns: whether synchronize imports keep the user; "yes" or "", as the export has it."""
+EXEMPT_PERMISSION = "users.synchronize"
+ENDS_ON = "X_ENDS_ON"
+"""The last day on which the user has access, as 2026-12-31, or "" for no end."""
+MARKS = {EXEMPT: "exempt", ENDS_ON: "ends_on"}
+"""What is kept of a user in addition to the thirteen columns, and the name of its field."""
+
+_REFUSALS = ("above-your-role", "registered-address", "own-account", "last-administrator")
+_SENT_TWICE = timedelta(minutes=1)
+
+Row = Mapping[str, str]
+"""Heading → text."""
+
+
+class UnknownUser(Exception):
+    """The agency has no such user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What somebody else has written meanwhile: the heading, what it was when it was shown, and what it is now."""
+
+    heading: str
+    shown: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of it. Nothing was changed where there are problems or conflicts.
+
+    `user`: as they are now; of `add` with `there`, who has the external id already. `changes`: heading → before, after.
+    `notes`: what tells, and hinders nothing.
+    """
+
+    user: models.User | None = None
+    changes: report.Changes | None = None
+    problems: Sequence[Problem] = ()
+    notes: Sequence[Problem] = ()
+    conflicts: Sequence[Conflict] = ()
+    there: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the user is now as they should be."""
+        return not (self.problems or self.conflicts or self.there)
+
+
+def find(agency: models.Agency, number: int) -> models.User:
+    """The agency's user of that number, with all that a row of them needs. Raises UnknownUser."""
+    beside = ("agency", "role", "rank", "group", "supervisor", "account")
+    found = models.User.objects.select_related(*beside).filter(agency=agency, pk=number).first()
+    if found is None:
+        raise UnknownUser(str(number))
+    return found
+
+
+def row_of(user: models.User) -> dict[str, str]:
+    """The user as a row of a file, with EXEMPT."""
+    told = {
+        "status": "Active" if user.active else "Inactive",
+        "role": user.role.name,
+        "supervisor_email": user.supervisor.email if user.supervisor else "",
+        "rank": user.rank.name if user.rank else "",
+        "evidence_group_ext_id": user.group.external_id if user.group else "",
+    }
+    row = {
+        column.heading: told[column.field] if column.field in told else getattr(user, column.field)
+        for column in columns.COLUMNS
+    }
+    return row | {EXEMPT: "yes" if user.exempt else "", ENDS_ON: user.ends_on.isoformat() if user.ends_on else ""}
+
+
+def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
+    """Changes what was typed otherwise than it was `shown`; all else stays as it is now, also where it was not as shown.
+
+    The external id stays. What somebody else has changed meanwhile, and another way, is a conflict. Raises NotPermitted and
+    queries.UnknownOperator.
+    """
+    with _turn(user.agency):
+        operator = _operator(user.agency, act, PERMISSION)
+        now = row_of(find(user.agency, user.pk))
+        mine = {heading: value for heading, value in typed.items() if _is_mine(heading, value, shown)}
+        conflicts = [
+            Conflict(heading, shown.get(heading, ""), now[heading])
+            for heading, value in mine.items()
+            if now[heading] not in (value, shown.get(heading, ""))
+        ]
+        if conflicts:
+            return Came(user, conflicts=conflicts)
+        return _changed(user, {**now, **mine}, now, act, operator)
+
+
+def _is_mine(heading: str, value: str, shown: Row) -> bool:
+    return heading != columns.EXTERNAL_ID.heading and value != shown.get(heading, "")
+
+
+def deactivate(user: models.User, act: Act) -> Came:
+    """Makes the user Inactive: what they have signed in with, and every link of theirs, is void. Raises what `edit` does."""
+    return _with_status(user, "Inactive", act)
+
+
+def reactivate(user: models.User, act: Act) -> Came:
+    """Makes the user Active; whoever never registered is invited anew. Raises what `edit` does."""
+    return _with_status(user, "Active", act)
+
+
+def _with_status(user: models.User, status: str, act: Act) -> Came:
+    with _turn(user.agency):
+        operator = _operator(user.agency, act, PERMISSION)
+        now = row_of(find(user.agency, user.pk))
+        # Reactivated after the last day, the user would lose access again the next day.
+        ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < act.at.date() else {}
+        return _changed(user, {**now, **ends, columns.STATUS.heading: status}, now, act, operator)
+
+
+def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None) -> Came:
+    """Adds the user of that row, unless somebody has its external id; the same row sent twice adds once.
+
+    `mails` None: as the agency has it. Raises what `edit` does.
+    """
+    with _turn(agency):
+        operator = _operator(agency, act, PERMISSION)
+        wanted = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]))[0]
+        there = models.User.objects.filter(agency=agency, external_id=wanted).first() if wanted else None
+        came, plan = _planned(agency, row, operator)
+        if there:
+            again = plan.counts["unchanged"] == 1 and there.created_at > act.at - _SENT_TWICE
+            return Came(find(agency, there.pk), there=not again)
+        marks = {ENDS_ON: ("", row[ENDS_ON])} if row.get(ENDS_ON) else {}
+        came = _with_marks(came, marks, act)
+        if came.problems:
+            return _refused(agency, None, came, act)
+        _write(plan, agency, act, mails)
+        added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
+        _mark(added, marks, act)
+        return Came(find(agency, added.pk), came.changes, notes=came.notes)
+
+
+def _changed(user: models.User, row: Row, now: Row, act: Act, operator: Operator | None) -> Came:
+    """Writes the row of a user there is; `now`: the row as the user is now."""
+    came, plan = _planned(user.agency, row, operator)
+    marks = {mark: (now[mark], row[mark]) for mark in MARKS if row[mark] != now[mark]}
+    if EXEMPT in marks:
+        _operator(user.agency, act, EXEMPT_PERMISSION)
+    if marks:
+        came = _below(user, came, operator)
+    if ENDS_ON in marks and operator and operator.id == user.pk and not came.problems:
+        came = Came(problems=[Problem("own-account", column=ENDS_ON, detail="set a last day for")])
+    came = _with_marks(came, marks, act)
+    if came.problems:
+        return _refused(user.agency, user, came, act)
+    changes = dict(came.changes or {})
+    if changes or not plan.updated.is_empty():
+        _write(plan, user.agency, act)
+    _mark(user, marks, act)
+    changes |= marks
+    return Came(find(user.agency, user.pk), changes, notes=came.notes if changes else ())
+
+
+def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
+    """Add to what came of the row that the operator may not change marks of this user, if they may not."""
+    above = user.role_id in roles_above(operator, snapshot_queries.vocabulary(user.agency))
+    if not above or came.problems:
+        return came
+    sentence = "The user's role has permissions that yours has not, so you may not change them."
+    return Came(problems=[Problem("above-your-role", column=columns.ROLE.heading, detail=sentence)])
+
+
+def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], act: Act) -> Came:
+    """Add to what came of the row what is wrong with the marks: a last day must be a day, and not be over."""
+    ends_on = marks.get(ENDS_ON, ("", ""))[1]
+    if not ends_on or (_day(ends_on) or date.min) >= act.at.date():
+        return came
+    return replace(came, problems=[*came.problems, Problem("invalid-last-day", column=ENDS_ON, value=ends_on)])
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], act: Act) -> None:
+    """Writes the marks, which are good, and one event of them."""
+    if not marks:
+        return
+    written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
+    models.User.objects.filter(pk=user.pk).update(**written)
+    trail.tell(user.agency, act, "user.updated", user, marks)
+
+
+def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:
+    """The plan of the row, and what it says. A supervisor who cannot be is a problem here: who typed it is there to mend it."""
+    table = Table.of([{column.heading: row[column.heading] for column in columns.COLUMNS}])
+    cells = table.cells.with_columns(
+        text.guard(table.cells[column.field]) for column in columns.COLUMNS if column is not columns.PHONE
+    )
+    policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.limit(agency))
+    snapshot = snapshot_queries.snapshot(agency, Table(cells=cells), policy.mode)
+    plan = planning.make(Table(cells=cells), snapshot, policy)
+    told = report.rows(plan, Rows.ALL)[0]
+    wrong = [note for note in told.notes if note.code in STRICT_NOTES]
+    notes = [note for note in told.notes if note.code not in STRICT_NOTES]
+    return Came(changes=told.changes, problems=[*told.problems, *wrong], notes=notes), plan
+
+
+def _refused(agency: models.Agency, user: models.User | None, came: Came, act: Act) -> Came:
+    """Tells the trail of what was asked for and is not allowed; other problems are nobody's business but the typist's."""
+    codes = ", ".join(problem.code for problem in came.problems if problem.code in _REFUSALS)
+    if codes:
+        asked = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
+        trail.tell(agency, act, trail.REFUSED, user, asked, outcome=trail.FORBIDDEN)
+    return Came(user, problems=came.problems)
+
+
+def _write(plan: Plan, agency: models.Agency, act: Act, mails: bool | None = None) -> None:
+    sends = agency.sends_mail if mails is None else mails
+    writer.apply(plan, agency, act, of=None, mails=sends, written=lambda _: None)
+
+
+def _operator(agency: models.Agency, act: Act, permission: str) -> Operator | None:
+    """Who acts, None for the system. Raises UnknownOperator and NotPermitted."""
+    if not act.actor:
+        return None
+    operator = snapshot_queries.operator(agency, act.actor)
+    if permission not in operator.permissions:
+        raise NotPermitted(permission)
+    return operator
+
+
+@contextmanager
+def _turn(agency: models.Agency) -> Iterator[None]:
+    """One transaction, in which nobody else writes the agency's users."""
+    with transaction.atomic():
+        locks.row(agency)
+        yield

@@ -1,0 +1,160 @@
+"""What a list of users can be sorted by, each order as sections that follow each other; and the place of a user in an order."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from musterbook.directory import models
+from musterbook.directory.storage import frames
+from musterbook.directory.users import filters, states
+from musterbook.directory.users.filters import USERS, Condition, Wanted
+
+_UNIQUE = {
+    "username": "username_key",
+    "email": "email_key",
+    "badge_number": "badge_number_key",
+    "external_id": "external_id",
+}
+_VOCABULARIES = {
+    "role": (models.Role, "v.name_key, v.id"),
+    "rank": (models.Rank, "v.position, v.id"),
+    "group": (models.Group, "v.name, v.id"),
+}
+SORTS = ("name", *_UNIQUE, "status", *_VOCABULARIES, "last_sign_in")
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?(\+00)?")
+
+
+class UnknownSort(Exception):
+    """A list cannot be sorted by that."""
+
+
+class UnknownPlace(Exception):
+    """That is no place in this list: it is of another one, or nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of an order: users of one role, say, by name. `mark`: what tells it from the others.
+
+    Within it users stand by `column`, then by id if that is not unique. `index`: one that has them in that order, ""
+    for that of a unique column, which SQLite does not let one name.
+    """
+
+    mark: str | int | None
+    condition: Condition | None
+    column: str = "name_key"
+    index: str = "user_by_name"
+
+    @property
+    def keys(self) -> list[str]:
+        """What users are sorted by, as SQL."""
+        return [f"u.{self.column}"] if self.column in _UNIQUE.values() else [f"u.{self.column}", "u.id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a user stands: in which section, by what, and who."""
+
+    mark: str | int | None
+    key: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of users. `mark`: the SQL that tells a user's section, with its parameters; "" if nothing need tell it."""
+
+    sections: tuple[Section, ...]
+    mark: str = ""
+    parameters: tuple[str, ...] = ()
+
+    def number(self, place: Place) -> int:
+        """Which of the sections the place is in, counted from 0. Raises UnknownPlace."""
+        for number, section in enumerate(self.sections):
+            if section.mark == place.mark:
+                return number
+        raise UnknownPlace
+
+
+def order(agency: models.Agency, sort: str, at: datetime, wanted: Wanted, place: Place | None) -> Order:
+    """The order by the name of it, so far as it may have wanted users; the section of the place is in it in any case.
+
+    Raises UnknownSort.
+    """
+    if sort == "name":
+        return Order((Section(None, None),))
+    if sort in _UNIQUE:
+        return Order((Section(None, None, _UNIQUE[sort], ""),))
+    if sort == "last_sign_in" and wanted.status in (states.INVITED, states.EXPIRED):
+        # Who has not registered has not signed in: all by name, and no look for them among those who have.
+        return Order((Section("never", None),))
+    if sort == "last_sign_in":
+        never = Section("never", filters.never())
+        ever = Section("ever", filters.ever(), "last_sign_in_at", "user_signed_in")
+        ranged = wanted.signed_in_from or wanted.signed_in_before
+        return Order((never,) if wanted.never_signed_in else (ever,) if ranged else (never, ever))
+    if sort == "status":
+        mark, parameters = states.state("u.", at)
+        names = (wanted.status,) if wanted.status else states.STATES
+        return Order(tuple(Section(name, filters.status(name, at)) for name in names), mark, tuple(parameters))
+    if sort in _VOCABULARIES:
+        only = getattr(wanted, sort)
+        marks = _marks(agency, sort, place.mark if place else None) if only is None else [only]
+        return Order(tuple(Section(mark, filters.equals(sort, mark)) for mark in marks), f"u.{sort}_id")
+    raise UnknownSort(sort)
+
+
+def _marks(agency: models.Agency, sort: str, needed: str | int | None) -> list[int | None]:
+    """The ids of the roles, ranks or groups that users have, in their order; who has none comes last."""
+    model, by = _VOCABULARIES[sort]
+    users = f"SELECT u.{sort}_id FROM {USERS} u WHERE u.agency_id = %s"
+    next_one = f"ORDER BY u.{sort}_id LIMIT 1"
+    # From each one to the next by the index, for there are few of them and many users.
+    sql = (
+        f"WITH RECURSIVE used(id) AS (SELECT * FROM ({users} AND u.{sort}_id IS NOT NULL {next_one}) f UNION ALL"
+        f" SELECT ({users} AND u.{sort}_id > used.id {next_one}) FROM used WHERE used.id IS NOT NULL)"
+        f" SELECT v.id FROM {frames.table(model)} v"
+        f" WHERE v.agency_id = %s AND (v.id IN (SELECT id FROM used) OR v.id = %s) ORDER BY {by}"
+    )
+    place = needed if isinstance(needed, int) else 0
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [agency.pk, agency.pk, agency.pk, place])
+        return [*(row[0] for row in cursor.fetchall()), *([] if sort == "role" else [None])]
+
+
+def written(place: Place, *about: str | bool) -> str:
+    """The place as text that tells nobody anything, and can stand in an address; `about`: the list that it is a place of."""
+    told = json.dumps([*about, place.mark, place.key, place.id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
+
+
+def read(text: str, *about: str | bool) -> Place:
+    """The place that was written so. Raises UnknownPlace if it was not, or is one of another list."""
+    try:
+        told = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        raise UnknownPlace from None
+    if not isinstance(told, list) or told[:-3] != list(about) or not _sound(*told[-3:]):
+        raise UnknownPlace
+    return Place(*told[-3:])
+
+
+def _sound(mark: object, key: object, user: object) -> bool:
+    """Whether a database can be asked for such a place."""
+    numbers = [user, *([] if mark is None or isinstance(mark, str) else [mark])]
+    if not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):
+        return False
+    if not isinstance(key, str) or "\0" in key or (mark == "ever" and not _TIME.fullmatch(key)):
+        return False
+    try:
+        key.encode()
+        return mark != "ever" or bool(datetime.fromisoformat(key))
+    except ValueError:
+        return False
