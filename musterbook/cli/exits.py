@@ -49,6 +49,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
 
     from musterbook import rotation
     from musterbook.accounts import credentials, registration
+    from musterbook.directory import permissions
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
     from musterbook.directory.imports import file_import, quotas, undo
@@ -69,7 +70,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
             f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
         ),
         file_import.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
-        file_import.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
+        permissions.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
         migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         backup_encryption.CannotUse: str,
         rotation.KeptElsewhere: str,

@@ -24,6 +24,10 @@ PERMISSIONS: dict[str, str] = {
 ALL = frozenset(PERMISSIONS)
 
 
+class NotPermitted(Exception):
+    """The operator's role lacks a permission; the message names it."""
+
+
 def of(role: "Role") -> frozenset[str]:
     """The permissions that a role grants."""
     return ALL if role.administrator else frozenset(role.permissions)

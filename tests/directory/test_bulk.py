@@ -11,7 +11,7 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import bulk, file_import, plan_pages, queue, selection, undo
 from musterbook.directory.imports.bulk import Change
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.users.filters import Wanted
 from tests.directory.cast import NOW, agency, applied, everything, mails, people, person, register, run, user, whole

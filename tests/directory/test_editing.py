@@ -8,7 +8,7 @@ import pytest
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users import editing
 from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Came
 from tests.directory import cast

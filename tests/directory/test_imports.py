@@ -13,7 +13,8 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import cancellation, file_import, records, runner
-from musterbook.directory.imports.file_import import Failed, KeyTaken, NotPermitted, NotShown, Options
+from musterbook.directory.imports.file_import import Failed, KeyTaken, NotShown, Options
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from tests.directory.cast import (
     NOW,

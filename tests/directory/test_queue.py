@@ -14,9 +14,10 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
-from musterbook.directory.imports.file_import import KeyTaken, NotPermitted, NotShown, Options, Upload
+from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options, Upload
 from musterbook.directory.imports.heartbeats import Sign
 from musterbook.directory.imports.queue import Ahead, Standing
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from tests.directory.cast import NOW, Row, agency, applied, everything, file, people, user, whole
 from tests.directory.test_locks import elsewhere

@@ -25,7 +25,8 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import runner, selection
 from musterbook.directory.imports.heartbeats import Progress
-from musterbook.directory.imports.runner import Attempt, NotPermitted
+from musterbook.directory.imports.runner import Attempt
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames
 
 

@@ -26,12 +26,13 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import cancellation, quotas, runner, sandbox, virus_scan
 from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.records import COUNTS, SentBefore, new_number, settle_dead
-from musterbook.directory.imports.runner import Attempt, Done, Failed, NotPermitted, carry_out
+from musterbook.directory.imports.runner import Attempt, Done, Failed, carry_out
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.storage.background import Beside
 
 __all__ = [
-    "COUNTS", "Done", "Failed", "KeyTaken", "NotPermitted", "NotShown", "Options", "Progress", "UnknownImport", "Upload",
+    "COUNTS", "Done", "Failed", "KeyTaken", "NotShown", "Options", "Progress", "UnknownImport", "Upload",
     "apply_previewed", "cancel", "find", "permitted", "run", "settle_dead", "silent",
 ]  # fmt: skip
 """The words of an import, wherever they are said."""

@@ -15,6 +15,7 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import cancellation, heartbeats, plan_files, records
 from musterbook.directory.imports.heartbeats import Progress, silent
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from musterbook.directory.storage.background import Beside
 
@@ -27,10 +28,6 @@ class Failed(Exception):
     def __init__(self, record: models.Import) -> None:
         super().__init__(record.message)
         self.record = record
-
-
-class NotPermitted(Exception):
-    """The operator's role lacks the permission to import in this mode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import bulk, cancellation, file_import, heartbeats, records, runner, undo
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.heartbeats import Progress
-from musterbook.directory.imports.runner import Attempt, Failed, NotPermitted
+from musterbook.directory.imports.runner import Attempt, Failed
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames, import_files, locks
 
 _LOG = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import locks
 
 PERMISSION = "users.edit"

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import requests
 from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.reading import corrections
-from musterbook.directory import models
+from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import bulk, file_import, plan_files, queue, quotas, undo
@@ -51,7 +51,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
     """Does it, and leads to the import that it made; or says why the user may not."""
     try:
         record = queue.wait(work(), PATIENCE)
-    except file_import.NotPermitted as lacking:
+    except permissions.NotPermitted as lacking:
         return refuse(request, *str(lacking).split(", "))
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())

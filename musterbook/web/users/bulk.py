@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from musterbook.accounts import requests
-from musterbook.directory import models
+from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import bulk, file_import, queue
 from musterbook.directory.imports.bulk import ACTS, Change
@@ -118,7 +118,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpRespons
     """Does it, and leads to its page; or says why the user may not."""
     try:
         record = queue.wait(work(), PATIENCE)
-    except file_import.NotPermitted as lacking:
+    except permissions.NotPermitted as lacking:
         return refuse(request, str(lacking))
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())

@@ -15,7 +15,7 @@ from musterbook.accounts import again, credentials, requests
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports.runner import NotPermitted
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing, user_list
 from musterbook.directory.users.editing import EXEMPT, Came
