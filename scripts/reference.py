@@ -1,5 +1,6 @@
-"""Writes the reference from the code: commands, columns, problems, settings and permissions. `python -m scripts.reference`."""
+"""Write the reference from the code: `python -m scripts.reference`."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from musterbook.directory.permissions import PERMISSIONS
 from musterbook.environment import VARIABLES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+PACKAGE = Path(__file__).parents[1] / "musterbook"
 _GENERATED = "<!-- Written from the code by scripts/reference.py; change it there. -->"
 
 
@@ -31,6 +33,7 @@ def pages() -> dict[str, str]:
         "problems.md": _problems(),
         "settings.md": _settings(),
         "permissions.md": _permissions(),
+        "modules.md": _modules(),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 
@@ -138,6 +141,33 @@ def _permissions() -> Iterator[str]:
         "How to grant them: [roles, ranks and groups](../how-to/roles-ranks-groups.md). A token of a program has",
     )
     yield "some of its maker's: [let programs in](../how-to/api-access.md)."
+
+
+def _modules() -> Iterator[str]:
+    yield from ("# Modules", "", _GENERATED, "")
+    yield "Every module of `musterbook` by package, with the first sentence of its docstring. How they depend on each other:"
+    yield "[architecture](../explanation/architecture.md)."
+    for package in _packages(PACKAGE):
+        name = ".".join(package.relative_to(PACKAGE.parent).parts)
+        yield from ("", f"## `{name}`", "", _summary(package / "__init__.py"), "")
+        files = [path for path in sorted(package.glob("*.py")) if path.stem != "__init__"]
+        if files:
+            yield from ("| module | |", "|---|---|")
+            yield from (f"| `{path.stem}` | {_cell(_summary(path))} |" for path in files)
+
+
+def _packages(folder: Path) -> Iterator[Path]:
+    """Yield the folder and all packages below it, except migrations, whose files say what they are by their names."""
+    yield folder
+    for inner in sorted(path.parent for path in folder.glob("*/__init__.py")):
+        if inner.name != "migrations":
+            yield from _packages(inner)
+
+
+def _summary(path: Path) -> str:
+    """Return the first paragraph of the module's docstring in one line."""
+    documented = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(documented.partition("\n\n")[0].split())
 
 
 if __name__ == "__main__":
