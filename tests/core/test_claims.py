@@ -221,3 +221,16 @@ def test_a_name_that_rests_is_refused_to_others_and_open_to_who_had_it() -> None
     assert told(made.problems) == [(2, "resting-name", "USERNAME")]
     swapped = planned(row(CY, USERNAME="dee"), row(DEE, USERNAME="cy"), of=replace(agency(), resting=resting.clear()))
     assert codes(swapped.problems) == ["taken", "taken"]
+
+
+def test_two_identical_rows_that_equal_the_stored_user_are_duplicates_and_not_unchanged() -> None:
+    made = planned(row(CY), row(CY), row(DEE))
+    assert outcomes(made) == ["errored", "errored", "unchanged"]
+    assert {code for _, code, _ in told(made.problems)} == {"duplicate-in-file"}
+
+
+@pytest.mark.parametrize(("guarded", "meant"), [('="North"', "North"), ("'=5", "=5")])
+def test_a_guarded_cell_means_its_text_also_where_the_stored_text_looks_guarded(guarded: str, meant: str) -> None:
+    made = planned(row(CY, LOCATION=guarded), of=agency(C={"location": guarded}))
+    assert outcomes(made) == ["updated"]
+    assert made.updated["location"].to_list() == [meant]

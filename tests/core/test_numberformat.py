@@ -35,6 +35,7 @@ from musterbook.core.reading.workbook.number_format import format_of, general, i
         ("# ?/?", "0.5", "0.5"),
         ("##0.0E+0", "12345678", "12345678"),
         ("d.m.yy", "1", "1900-01-01"),
+        ("d.m.yy", "59", "1900-02-28"),
         ("d.m.yy", "61", "1900-03-01"),
         ("mmm-yy", "45352", "2024-03-01"),
         ("h:mm", "0.5", "12:00:00"),

@@ -172,3 +172,9 @@ def test_a_supervisor_who_leaves_is_noted_as_inactive() -> None:
     made = synchronized(ALL[0], ALL[2], ALL[3], row("E", SUPERVISOR_EMAIL="ben@a.example"))
     assert ids(made.leavers.deactivated) == [BEN]
     assert codes(made.notes) == ["inactive-supervisor"] * 3
+
+
+def test_the_last_administrator_stays_although_the_file_names_one_who_has_not_registered() -> None:
+    made = synchronized(row(BEN), row(CY, ROLE="Admin"), row(DEE))
+    assert ids(made.leavers.protected) == [ADA]
+    assert made.leavers.deactivated.is_empty()

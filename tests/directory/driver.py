@@ -17,6 +17,7 @@ django.setup()
 
 from musterbook import jobs
 from musterbook.core.domain.policy import Mode
+from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
@@ -54,6 +55,14 @@ def main(command: str, *arguments: str) -> None:
 
 def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:
     options = Options(mode=Mode(mode), preview=bool(os.environ.get("PREVIEW")))
+    usual = runner._planned
+
+    def planned(attempt: runner.Attempt) -> Plan:
+        made = usual(attempt)
+        progress("planned")
+        return made
+
+    runner._planned = planned
     try:
         done = cast.run(agency, Path(file).read_bytes(), options, key=key or None, progress=progress)
     except Failed as failed:

@@ -422,3 +422,12 @@ def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch:
         run(made, people(1))
     assert "memory" in failed.value.record.message
     assert models.Import.objects.get(number=failed.value.record.number).state == "failed"
+
+
+def test_of_three_administrators_a_small_file_may_retire_two_in_a_large_agency() -> None:
+    made = agency()
+    applied(made, [*people(1, 2, 3, ROLE="Admin"), *people(*range(10, 40))])
+    register(made, 1, 2, 3)
+    assert not snapshot_queries.whole(made, 2, Mode.UPDATE)
+    done = applied(made, people(1, 2, ROLE="Admin", STATUS="Inactive"))
+    assert done.record.counts["updated"] == 2

@@ -1,6 +1,9 @@
 """Imports and edits at the same time: each agency one at a time, nothing lost, nobody left waiting for ever (rules D5, D6)."""
 
+import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,3 +123,20 @@ def test_an_interrupted_process_says_that_it_was_cancelled(site: Site) -> None:
     process.send_signal(signal.SIGINT)
     assert end(process) == "failed It was cancelled. Nothing was changed."
     assert (site.tables(), site.states()) == (before, ["applied", "failed"])
+
+
+def test_an_edit_between_the_early_plan_and_the_writing_is_not_lost(site: Site, tmp_path: Path) -> None:
+    if site.home.database_url:
+        pytest.skip("on PostgreSQL the plan is made within the transaction")
+    go = tmp_path / "go"
+    rows = [person(1, LAST_NAME="New"), person(2)]
+    running = site.start("import", "springfield", site.file("2.csv", file(rows)), PAUSE="planned", GO=str(go))
+    until(running, "planned")
+    with closing(sqlite3.connect(site.home.folder / "muster.sqlite3")) as other:
+        other.execute("UPDATE directory_user SET last_name = 'Edited'")
+        other.commit()
+    go.touch()
+    assert end(running).startswith("applied")
+    assert [name for _, name, _ in site.names().values()] == ["New", "Last 2"]
+    changes = [text for (text,) in site.select("SELECT changes FROM directory_event ORDER BY id")][-2:]
+    assert [json.loads(text)["LAST_NAME"] for text in changes] == [["Edited", "New"], ["Edited", "Last 2"]]
