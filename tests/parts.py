@@ -14,7 +14,7 @@ from scripts.testing import PARTS
 COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
 _NOT_COVERED = (
-    "tests/laws", "tests/cases", "tests/bench", "tests/directory/test_query_plans.py", "tests/attacks/test_uploads.py",
+    "tests/laws", "tests/cases", "tests/bench", "tests/directory/test_query_plans.py",
     "tests/attacks/test_reader_fuzz.py", "tests/attacks/test_pages_fuzz.py",
 )  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
