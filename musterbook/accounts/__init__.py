@@ -1,1 +1,1 @@
-"""Who may come in: invitation, registration, sign-in, second factors, sessions, and the mails that tell of them."""
+"""Access: invitation, registration, sign-in, second factors, sessions, and the emails about them."""

@@ -1,4 +1,4 @@
-"""What the library of accounts (django-allauth) asks the directory: who is meant, who may, and what to tell whom."""
+"""The adapter of the account library (django-allauth): users, permissions, and notifications."""
 
 import re
 from functools import partial
@@ -38,10 +38,13 @@ from musterbook.directory.audit import trail
 
 
 class Backend(BaseBackend):
-    """Finds the account of a session, as long as its user may come in. Passwords are checked by `signing_in`."""
+    """The backend that finds the account of a session, as long as its user may sign in.
+
+    `signing_in` checks passwords.
+    """
 
     def get_user(self, user_id: int) -> Account | None:
-        """The account, unless its user is Inactive."""
+        """Return the account, unless its user is Inactive."""
         accounts = Account.objects.select_related("user__agency", "user__role")
         return accounts.filter(pk=user_id, user__active=True).first()
 
@@ -50,7 +53,7 @@ _NO = (
     "The name or the password is wrong, or this account cannot sign in now. Several wrong passwords lock an account:"
     " then choose a new one by “Forgotten your password?”, or ask your administrator."
 )
-"""Whatever the reason."""
+"""The same message for every reason."""
 
 
 _OLD_CODES = (
@@ -59,7 +62,7 @@ _OLD_CODES = (
 
 
 class Adapter(DefaultAccountAdapter):
-    """How the library's flows go here."""
+    """The adapter of the library's flows."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "username_password_mismatch": _NO,
@@ -68,11 +71,14 @@ class Adapter(DefaultAccountAdapter):
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  (the library's signature)
-        """Never: users come by import, and register by invitation."""
+        """Return False, because users are imported, and register by invitation."""
         return False
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Account | None:
-        """The account with that name and password, of the agency whose page this is; failures are limited by address."""
+        """Return the account with that name and password, of the agency whose page this is.
+
+        Failures are limited by address.
+        """
         agency, act = requests.agency(request), requests.act(request)
         name, password = credentials.get("username", ""), credentials["password"]
         try:
@@ -82,17 +88,18 @@ class Adapter(DefaultAccountAdapter):
             raise self.validation_error("too_many_login_attempts") from None
 
     def reauthenticate(self, user: Account, password: str) -> bool:
-        """Whether the password is the account's own; a wrong one counts as a failed sign-in."""
+        """Return whether the password is the account's own. A wrong one counts as a failed sign-in."""
         request: HttpRequest = self.request
         return self.authenticate(request, username=user.user.username, password=password) == user
 
     def is_reauthentication_required(self, *, app: str = "") -> bool:
-        """Whether to ask to sign in again. The library itself would let pass who has nothing but a provider to sign in by.
+        """Return whether the user must re-authenticate.
 
-        Who has a second factor shows it before factors are added or removed: a password alone must not lead to another factor.
+        The library itself would let a user pass who can sign in only by a provider. A user who has a second factor must
+        show it before factors are added or removed: a password alone must not lead to another factor.
         """
         if app == "allauth.mfa" and not again.is_strong(self.request):
-            # Raised here: the library takes a sign-in again by any way as enough.
+            # Raised here, because the library accepts a re-authentication by any method.
             raise again.StrongRequired
         if again.is_recent(self.request):
             return False
@@ -101,11 +108,14 @@ class Adapter(DefaultAccountAdapter):
         return True
 
     def set_password(self, user: Account, password: str) -> None:
-        """Gives the account a new password."""
+        """Set a new password for the account."""
         registration.change(user, password, requests.act(self.request))
 
     def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
-        """Lets only users of the agency whose page it is go on: a passkey or a provider may name another's."""
+        """Let only users of the agency whose page this is continue.
+
+        A passkey or a provider may name a user of another agency.
+        """
         if user.user.agency_id != requests.agency(request).pk or not user.is_active:
             clear_login(request)
             act = requests.act(request)
@@ -115,7 +125,10 @@ class Adapter(DefaultAccountAdapter):
         return super().pre_login(request, user, **about)
 
     def login(self, request: HttpRequest, user: Account) -> None:
-        """Signs the user in, if all is still as it was when the sign-in began. Each way in comes through here."""
+        """Sign the user in, if nothing has changed since the sign-in began.
+
+        Every sign-in method calls this.
+        """
         now = pending.granted(request, user)
         if now is None:
             messages.info(request, pending.ENDED)
@@ -123,7 +136,7 @@ class Adapter(DefaultAccountAdapter):
         super().login(request, now)
 
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
-        """Records the sign-in, with the factors that it took."""
+        """Record the sign-in, with the factors that it took."""
         sessions.begin(request)
         sessions.end_most(user, request.session.session_key or "", requests.act(request))
         if recovery.are_old(user):
@@ -140,33 +153,37 @@ class Adapter(DefaultAccountAdapter):
     def add_message(
         self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
     ) -> None:
-        """Shows the user a sentence on the next page. For the first recovery codes it is all that the library says.
+        """Show the user a message on the next page.
 
-        A client that is not signed in and has no session gets none for a sentence.
+        For the first recovery codes, this message is the library's only notice. A client that is not signed in and has
+        no session gets no session for a message.
         """
         if not request.user.is_authenticated and not request.session.session_key:
             return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
-            act, user = requests.act(request), request.user.user  # type: ignore[union-attr]  # nobody else gets here
+            act, user = requests.act(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
             trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
         super().add_message(request, level, message_template, *args, **more)
 
     def logout(self, request: HttpRequest) -> None:
-        """Signs out whoever is signed in, and tells of it."""
-        user, act = request.user.user, requests.act(request)  # type: ignore[union-attr]  # nobody else signs out
+        """Sign out the current user, and record the event."""
+        user, act = request.user.user, requests.act(request)  # type: ignore[union-attr]  # only signed-in users sign out
         trail.tell(user.agency, act, kinds.SIGNED_OUT, user)
         super().logout(request)
 
     def is_safe_url(self, url: str) -> bool:
-        """Whether a page may lead on to there: to pages of the same agency alone, named by their path."""
+        """Return whether a page may lead to that URL.
+
+        Only pages of the same agency are allowed, named by their path.
+        """
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None) and _is_below(get_script_prefix(), url)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002  (the library's signature)
-        """Where a new password leads."""
+        """Return the page that follows a new password."""
         return reverse("my_account")
 
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
-        """Tells the user of a change of how they sign in, and the trail of what changed."""
+        """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
         notice, act = template_prefix.removeprefix("mfa/email/"), requests.act(self.request)
         if notice == "totp_activated":
             once.use_up(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP))
@@ -178,7 +195,10 @@ class Adapter(DefaultAccountAdapter):
 
 
 def _is_below(prefix: str, url: str) -> bool:
-    """Whether a browser that opens the URL stays below the prefix: it drops control characters and resolves “..” itself."""
+    """Return whether a browser that opens the URL stays below the prefix.
+
+    The browser drops control characters and resolves “..” itself.
+    """
     if any(character.isspace() or not character.isprintable() for character in url):
         return False
     path = urlsplit(url).path
@@ -190,7 +210,7 @@ def _is_below(prefix: str, url: str) -> bool:
 
 
 _DECODED = 5
-"""A path may be encoded so often, one within the other."""
+"""The most encodings of a path, one within the other."""
 _DOTS = re.compile(r"\\|(^|/)\.{1,2}(/|;|$)|[\x00-\x1f\x7f]")
 _CHANGES = {
     "totp_activated": (kinds.SECOND_FACTOR_ADDED, "", "one-time codes"),
@@ -198,4 +218,4 @@ _CHANGES = {
     "webauthn_added": (kinds.SECOND_FACTOR_ADDED, "", "passkey"),
     "webauthn_removed": (kinds.SECOND_FACTOR_REMOVED, "passkey", ""),
 }
-"""The library's notices of a change, what the trail calls it, and the factor before and after."""
+"""The library's notices of a change: the event kind in the audit trail, and the factor before and after."""

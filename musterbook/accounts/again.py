@@ -1,4 +1,4 @@
-"""Signing in again: what is grave is done only by who has signed in within the last quarter of an hour."""
+"""Re-authentication: sensitive actions require a sign-in within the last 15 minutes."""
 
 import json
 import time
@@ -22,17 +22,20 @@ from musterbook.accounts.models import Account
 
 
 def is_recent(request: HttpRequest) -> bool:
-    """Whether the user has signed in, in any way, or signed in again, recently enough."""
+    """Return whether the user has signed in or re-authenticated recently enough, by any method."""
     latest = max((record["at"] for record in requests.records(request)), default=0)
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
 class StrongRequired(ReauthenticationRequired):
-    """The user has to sign in again with a second factor."""
+    """The error for a user who must re-authenticate with a second factor."""
 
 
 def is_strong(request: HttpRequest) -> bool:
-    """Whether the user has no second factor, or has shown one recently (or a provider that answers for it has)."""
+    """Return whether the user has no second factor, or has shown one recently.
+
+    A recent sign-in by a provider that is trusted for the second factor counts too.
+    """
     if not isinstance(request.user, Account) or not factors.has(request.user):
         return True
     since, vouches = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT, sign_on.by_provider(request)
@@ -41,11 +44,11 @@ def is_strong(request: HttpRequest) -> bool:
 
 
 def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
-    """Leads to where the user signs in again, and from there to the address `back`, or else to what was asked for.
+    """Redirect to the page where the user re-authenticates, and from there to `back`.
 
-    A form that was sent is kept meanwhile, sealed, and then taken as sent; its files are not. Who has nothing but a provider
-    signs in again there. Who has no way at all is signed out, and signs in as usual.
-    `strong`: a password is not enough.
+    Without `back`, the user returns to the requested page. A submitted form is sealed and stored meanwhile, and then
+    processed as sent; its files are not stored. A user who has only a provider re-authenticates there. A user who has
+    no method at all is signed out, and signs in as usual. `strong`: a password is not enough.
     """
     here = back or request.get_full_path()
     request.session.pop(STATE_SESSION_KEY, None)
@@ -59,7 +62,8 @@ def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpRe
         sessions.end_own(request, sessions.AGAIN)
         return redirect_to_login(here)
     if request.method == "POST" and not back:
-        # Not as the library keeps it: with all that was sent it would keep the signed cookie, readable in the database.
+        # Not in the library's format: with everything that was sent, it would store the signed cookie, readable in the
+        # database.
         told = json.dumps([request.user.pk, here, request.path_info, request.GET.urlencode(), request.POST.urlencode()])
         state = {"sealed": secrecy.seal(told)}
         request.session[STATE_SESSION_KEY] = {"state": state, "callback": f"{__name__}.resume"}
@@ -67,13 +71,16 @@ def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpRe
 
 
 def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
-    """Takes the form that was kept as sent, if it is this user's, and what they were about to go back to."""
+    """Process the stored form as sent.
+
+    The form must belong to this user, and to the page that the user is about to return to.
+    """
     to = get_next_redirect_url(request) or reverse("home")
     whose, address, path, query, sent = json.loads(secrecy.unseal(state["sealed"]))
-    # What the middleware asks of each page it asks of the page that signs in again as well, but lets that one pass.
+    # The middleware checks each page for this, but lets the re-authentication page pass. So it is checked here.
     if (whose, address) != (request.user.pk, to) or is_held_back(request):
         return redirect(to)
-    # Coming back from a provider is a GET. What is kept was a POST of this session, whose token was checked then.
+    # The return from a provider is a GET. The stored form was a POST of this session, and its token was checked then.
     request.method, request.GET, request.POST = "POST", QueryDict(query), QueryDict(sent)
     request.path_info, request.path = path, f"{get_script_prefix()}{path.removeprefix('/')}"
     found = request.resolver_match = resolve(path)
@@ -82,18 +89,21 @@ def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
 
 
 def is_held_back(request: HttpRequest) -> bool:
-    """Whether the user has to set up a second factor, or choose a new password, before anything else."""
+    """Return whether the user must set up a second factor or choose a new password first."""
     return lacks_factor(request) or has_old_password(request)
 
 
 def lacks_factor(request: HttpRequest) -> bool:
-    """Whether the user must have a second factor, has none, and was signed in by no provider that answers for it."""
+    """Return whether the user must have a second factor but has none.
+
+    Return False if the user signed in by a provider that is trusted for the second factor.
+    """
     user = request.user
     return isinstance(user, Account) and factors.lacks(user) and not sign_on.by_provider(request)
 
 
 def has_old_password(request: HttpRequest) -> bool:
-    """Whether the user has signed in with a password that is older than the agency allows."""
+    """Return whether the user signed in with a password that is older than the agency allows."""
     user, now = request.user, datetime.now(UTC)
     return (
         isinstance(user, Account) and passwords.is_old(user, now) and "password" in requests.factors(request).split("+")
@@ -101,14 +111,14 @@ def has_old_password(request: HttpRequest) -> bool:
 
 
 def ask_for(request: HttpRequest, back: str, form: QueryDict) -> HttpResponseBase:
-    """Does what `ask` does, for a form that is then taken as if it had been sent to the address `back`."""
+    """Do what `ask` does, for a form that is then processed as if it had been sent to `back`."""
     request.POST, request.GET = form, QueryDict()  # type: ignore[assignment]  # in place of what was sent
     request.path_info, request.path = f"/{back.removeprefix(get_script_prefix())}", back
     return ask(request)
 
 
 def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
-    """Hears of each step by which somebody signs in; tells of those by which they do so again."""
+    """Handle the library's signal for each sign-in step, and record re-authentications."""
     if request.user == user:
         sessions.renew(request)
         factor, where = requests.factor(requests.records(request)[-1]), browsers.place(request, user)

@@ -1,4 +1,4 @@
-"""Anchors leave the machine: heads of audit trails are written daily, into the log, and by mail to who keeps them."""
+"""Anchors outside the machine: chain heads of audit trails, sent daily to the log, and by email to their keeper."""
 
 import logging
 import smtplib
@@ -13,7 +13,7 @@ from musterbook.directory.audit import anchors
 
 _LOG = logging.getLogger("musterbook.audit")
 _PACE = 15 * 60
-"""Seconds between two mails: so many lines may wait that they take several, and a mail server may be out of order for long."""
+"""Seconds between two emails. Many waiting lines can take several emails, and a mail server can be down for long."""
 _TEXT = """These are the heads of the audit trails of {url}, as they were at that time.
 
 Keep this mail where nobody can change it who can write to the database. To check a trail by it:
@@ -25,7 +25,10 @@ Keep this mail where nobody can change it who can write to the database. To chec
 
 
 def anchor(at: datetime) -> None:
-    """Writes the heads that have moved, if it is time, and sends what was not sent yet; if that fails, again some time later."""
+    """Write the heads that have moved, if it is time, and send unsent ones.
+
+    If sending fails, it is tried again some time later.
+    """
     if anchors.due(at):
         for line in anchors.write(at):
             _LOG.info("Anchor of an audit trail: %s", line)

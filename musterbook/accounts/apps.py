@@ -1,17 +1,17 @@
-"""Names the accounts to Django."""
+"""The Django configuration of the accounts."""
 
 from django.apps import AppConfig
 
 
 class Accounts(AppConfig):
-    """What users sign in with."""
+    """The app with the credentials of users."""
 
     name = "musterbook.accounts"
     label = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Has the library tell of each step of a sign-in, and a check of the trail look at tokens too."""
+        """Connect to the library's signal for sign-in steps, and add tokens to the checks of the audit trail."""
         from allauth.account.signals import authentication_step_completed
 
         from musterbook.accounts import again, tokens

@@ -1,6 +1,7 @@
-"""Sign-ins at a provider that a browser has begun, kept in that browser in a sealed cookie: no stranger writes to the database.
+"""Sign-ins at a provider that a browser has begun, stored in that browser in a sealed cookie.
 
-Each is good for ten minutes, in this browser, for this agency and provider. `spend` makes sure that it is used once.
+So an unauthenticated client writes nothing to the database. Each sign-in is valid for ten minutes, in this browser, for
+this agency and provider. `spend` ensures that it is used once.
 """
 
 import json
@@ -20,19 +21,19 @@ from musterbook.accounts import limits, requests
 LASTS = 600
 """Seconds that a user may take at the provider."""
 _ANSWER_LASTS = 120
-"""Seconds within which the browser brings on what the provider has signed."""
+"""Seconds within which the browser must present the signed answer of the provider."""
 _MOST = 4
-"""So many sign-ins a browser may have begun at once, in several tabs."""
+"""The most sign-ins that a browser may have begun at once, in several tabs."""
 _LONGEST = 3_600
-"""Characters of a cookie: browsers keep no more than 4,096 with its name."""
+"""The most characters of a cookie: browsers keep no more than 4,096 with its name."""
 _LONGEST_NEXT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A sign-in that was begun: at which provider, when, and what the answer must name.
+    """A sign-in that was begun: its provider, its time, and the values that the answer must contain.
 
-    `again`: the account that signs in again; 0 if it is a new sign-in.
+    `again`: the account that re-authenticates, or 0 for a new sign-in.
     """
 
     state: str
@@ -45,7 +46,7 @@ class Asked:
 
 
 def new(slug: str, at: datetime, following: str, again: int = 0, state: str = "") -> Asked:
-    """A sign-in that begins now: with a state, a nonce and a proof key that nobody can guess."""
+    """Return a sign-in that begins now, with an unguessable state, nonce and proof key."""
     kept = following if len(following) <= _LONGEST_NEXT else ""
     return Asked(
         state or secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), slug,
@@ -54,7 +55,7 @@ def new(slug: str, at: datetime, following: str, again: int = 0, state: str = ""
 
 
 def keep(request: HttpRequest, response: HttpResponseBase, asked: Asked) -> None:
-    """Lets the browser keep the sign-in that it begins."""
+    """Store the sign-in that begins in the browser."""
     kept = [*_all(request), asked][-_MOST:]
     while len(sealed := _sealed(request, "asked", [asdict(one) for one in kept])) > _LONGEST and len(kept) > 1:
         kept = kept[1:]
@@ -62,17 +63,23 @@ def keep(request: HttpRequest, response: HttpResponseBase, asked: Asked) -> None
 
 
 def find(request: HttpRequest, slug: str, state: str) -> Asked | None:
-    """The sign-in with that state which this browser has begun at the provider; None if there is none, or it is too old."""
+    """Return the sign-in with that state that this browser has begun at the provider.
+
+    Return None if there is none, or if it is too old.
+    """
     return next((one for one in _all(request) if one.slug == slug and one.state == state), None)
 
 
 def spend(asked: Asked, at: datetime) -> bool:
-    """Marks the sign-in as used; tells whether it was not before. Not within a transaction."""
+    """Mark the sign-in as used, and return whether it was unused before.
+
+    Call this outside a transaction.
+    """
     return limits.take("sign-on answer", asked.state, at)
 
 
 def drop(request: HttpRequest, response: HttpResponseBase, state: str) -> None:
-    """Lets the browser forget the sign-in with that state."""
+    """Delete the sign-in with that state from the browser."""
     kept = [one for one in _all(request) if one.state != state]
     if kept:
         _set(response, settings.SIGN_ON_COOKIE_NAME, _sealed(request, "asked", [asdict(one) for one in kept]), LASTS)
@@ -81,13 +88,19 @@ def drop(request: HttpRequest, response: HttpResponseBase, state: str) -> None:
 
 
 def keep_answer(request: HttpRequest, response: HttpResponseBase, slug: str, answer: Any) -> None:
-    """Lets the browser bring on what a provider has signed: its other cookies do not come with a form of another site."""
+    """Store in the browser what a provider has signed, so that the browser presents it again.
+
+    Browsers do not send the other cookies with a form from another site.
+    """
     told = [slug, requests.act(request).at.timestamp(), answer]
     _set(response, settings.SIGN_ON_ANSWER_COOKIE_NAME, _sealed(request, "answer", told), _ANSWER_LASTS)
 
 
 def answer(request: HttpRequest, slug: str) -> Any:
-    """What the provider has signed and the browser brings on; None if there is nothing, or it is too old."""
+    """Return the signed answer of the provider that the browser presents.
+
+    Return None if there is none, or if it is too old.
+    """
     told = _opened(request, "answer", settings.SIGN_ON_ANSWER_COOKIE_NAME)
     if not told or told[0] != slug or not _is_young(request, told[1], _ANSWER_LASTS):
         return None
@@ -95,7 +108,7 @@ def answer(request: HttpRequest, slug: str) -> Any:
 
 
 def drop_answer(response: HttpResponseBase) -> None:
-    """Lets the browser forget it."""
+    """Delete the answer from the browser."""
     _forget(response, settings.SIGN_ON_ANSWER_COOKIE_NAME)
 
 

@@ -1,8 +1,9 @@
-"""Browsers that are known: those in which a user has signed in before.
+"""Known browsers: those in which a user has signed in before.
 
-A known browser carries a signed cookie, for one agency. Failures elsewhere do not lock a user out of it, and its own failures
-lock it alone (`lockout`). It names no user: beside its own random id it holds a mark for each of the last users who signed in
-there, which nobody can make without the secret key, and which is worthless after a new password or once access has ended.
+A known browser holds a signed cookie for one agency. Failures elsewhere do not lock a user out of it, and its own
+failures lock only this browser (`lockout`). The cookie names no user. It holds the random id of the browser, and a mark
+for each of the last users who signed in there. A mark cannot be forged without the secret key. It is worthless after a
+new password, or once access has ended.
 """
 
 import secrets
@@ -18,11 +19,11 @@ from musterbook.accounts.models import Account
 LASTS = 180 * 24 * 60 * 60
 """Seconds for which a browser stays known after a sign-in."""
 _USERS = 20
-"""How many users one browser is known for: a shift shares a computer."""
+"""The number of users for which one browser is known: a shift shares a computer."""
 
 
 def known(request: HttpRequest, account: Account | None) -> str:
-    """Return the id of the browser if the account has signed in there before; "" if not."""
+    """Return the id of the browser if the account has signed in there before, or ""."""
     browser, marks = _read(request)
     mark = _mark(account, browser)
     found = [constant_time_compare(mark, one) for one in marks]
@@ -30,7 +31,7 @@ def known(request: HttpRequest, account: Account | None) -> str:
 
 
 def any_known(request: HttpRequest) -> str:
-    """Return the id of the browser if any user of the agency has signed in there before; "" if not."""
+    """Return the id of the browser if any user of the agency has signed in there before, or ""."""
     return _read(request)[0] if getattr(request, "agency", None) else ""
 
 
@@ -52,7 +53,10 @@ def remember(request: HttpRequest, response: HttpResponseBase, account: Account)
 
 
 def _read(request: HttpRequest) -> tuple[str, list[str]]:
-    """The id of the browser and its marks; none where the cookie is not ours, or too old."""
+    """Return the id of the browser and its marks.
+
+    Return an empty id and no marks if the cookie is not ours, or too old.
+    """
     try:
         told = _signer(request).unsign(request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""), max_age=LASTS)
     except BadSignature:

@@ -1,7 +1,7 @@
-"""What a provider says of a person: each claim is read as one type by one function, and anything else is refused.
+"""The claims of a provider about a person. One function reads each claim as one type, and anything else is refused.
 
-The reasons below are all that a page or the audit trail says of a refusal. Details, which the provider or a stranger wrote, go to
-the log.
+A page and the audit trail show only the reasons below for a refusal. The log has the details, which the provider or an
+outsider wrote.
 """
 
 import re
@@ -32,7 +32,10 @@ _HIGHEST = 253_402_300_799
 
 
 class Untrusted(Exception):
-    """An answer of a provider is not used. `reason` is one of the sentences above; the message is for the log."""
+    """The error for an answer of a provider that is not used.
+
+    `reason` is one of the sentences above; the message is for the log.
+    """
 
     def __init__(self, reason: str, detail: object = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -41,7 +44,7 @@ class Untrusted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An e-mail address as a provider says it, and whether the provider has verified it."""
+    """An email address from a provider, and whether the provider has verified it."""
 
     email: str
     verified: bool
@@ -49,10 +52,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a provider says of a person, once its answer was found genuine.
+    """The statements of a provider about a person, once its answer was found genuine.
 
-    `subject`: what the provider calls this person for good; "" if it says no such thing. `at`: when the person last signed in
-    there, as seconds since 1970; `contexts` and `methods`: how (`acr` or AuthnContext, and `amr`).
+    `subject`: the provider's permanent identifier of this person, or "" if it has none. `at`: when the person last
+    signed in there, as seconds since 1970. `contexts` and `methods`: how the person signed in (`acr` or AuthnContext,
+    and `amr`).
     """
 
     subject: str
@@ -64,9 +68,10 @@ class Told:
 
 
 def read(claims: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
-    """The claim as a value of that type; None if there is none. Raises Untrusted for a claim of another type.
+    """Return the claim as a value of that type, or None if there is none.
 
-    A flag that is neither a boolean nor the text “true” or “false” is false: nothing else says that something is verified.
+    Raise Untrusted for a claim of another type. A flag that is neither a boolean nor the text “true” or “false” is
+    false: nothing else states that something is verified.
     """
     value = claims.get(name)
     return None if value is None else _READS[kind](name, value)
@@ -99,7 +104,7 @@ _READS: dict[Any, Callable[[str, object], Any]] = {str: _text, bool: _flag, int:
 
 
 def subject(claims: Mapping[str, Any], name: str) -> str:
-    """What the provider calls the person for good. Raises Untrusted if it is missing or too long."""
+    """Return the provider's permanent identifier of the person. Raise Untrusted if it is missing or too long."""
     found = read(claims, name, str)
     if not found or len(found) > _LONGEST_SUBJECT:
         raise Untrusted(CLAIM, f"{name} is missing or too long")
@@ -107,13 +112,19 @@ def subject(claims: Mapping[str, Any], name: str) -> str:
 
 
 def address(claims: Mapping[str, Any], email: str, verified: str) -> tuple[Address, ...]:
-    """The address that these claims tell, with the word of the same claims on whether it is verified; none if they tell none."""
+    """Return the address in these claims, and whether the same claims state that it is verified.
+
+    Return an empty tuple if they have none.
+    """
     found = (read(claims, email, str) or "").strip()
     return (Address(found, bool(read(claims, verified, bool))),) if found else ()
 
 
 def identifier(claims: Mapping[str, Any], name: str) -> str:
-    """The claim as an external id: a text, a whole number, or a list with one of these; "" for anything that is not clear."""
+    """Return the claim as an external id: a text, a whole number, or a list with one of these.
+
+    Return "" for anything that is ambiguous.
+    """
     value = claims.get(name) if name else None
     entries = value if isinstance(value, list) else [value]
     found = {

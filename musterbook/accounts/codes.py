@@ -1,4 +1,4 @@
-"""Codes as a second factor: setting them up, asking for them, and what a wrong one costs."""
+"""Codes as a second factor: setup, requests for a code, and the cost of a wrong one."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
 
 _LONGEST = 64
-"""The most characters of a code: a recovery code has 39 with its hyphens, and somebody may type blanks as well."""
+"""The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
 
 
 def _field(label: str, **more: Any) -> forms.CharField:
@@ -30,7 +30,10 @@ def _field(label: str, **more: Any) -> forms.CharField:
 
 
 class SetUp(ActivateTOTPForm):
-    """Shows the secret of one-time codes, and takes the first code. Until then the session keeps the secret, sealed."""
+    """The form that shows the secret of one-time codes, and takes the first code.
+
+    Until then the session keeps the secret, sealed.
+    """
 
     code = _field("The code that the app shows now", inputmode="numeric")
 
@@ -42,7 +45,10 @@ class SetUp(ActivateTOTPForm):
         session[SECRET_SESSION_KEY] = secrecy.seal(self.secret)
 
     def clean_code(self) -> str:
-        """The code, if it is right; tries are limited as those of a code that is set up already."""
+        """Return the code, if it is right.
+
+        Attempts are limited like those of a code that is set up already.
+        """
         key = f"set-up {context.request.user.pk}"
         if not limits.take("code", key, requests.act(context.request).at):
             raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
@@ -52,13 +58,13 @@ class SetUp(ActivateTOTPForm):
 
 
 class _Counted(forms.Form):
-    """A form for codes: a wrong one counts as a failed sign-in, and a locked account takes none."""
+    """A form for codes. A wrong code counts as a failed sign-in, and a locked account accepts none."""
 
     user: Account
     authenticator: Authenticator
 
     def clean_code(self) -> str:
-        """The code, if it is right."""
+        """Return the code, if it is right."""
         act, key = requests.act(context.request), str(self.user.pk)
         where = browsers.place(context.request, self.user)
         if lockout.is_locked_at(self.user.user, where, act.at) or not limits.take("code", key, act.at):
@@ -71,7 +77,10 @@ class _Counted(forms.Form):
         return code
 
     def _right(self, code: str) -> Authenticator:
-        """What the code is of. Each code is used once, which the library does not see to if many come at once."""
+        """Return the authenticator of the code.
+
+        Each code is used once. The library does not ensure this if many requests arrive at once.
+        """
         for one in Authenticator.objects.filter(user=self.user).exclude(type=Authenticator.Type.WEBAUTHN):
             totp = one.type == Authenticator.Type.TOTP
             if once.use_code(one, code) if totp else one.wrap().validate_code(code):
@@ -94,12 +103,12 @@ class _Counted(forms.Form):
 
 
 class Code(_Counted, AuthenticateForm):
-    """The second step of a sign-in."""
+    """The form for the second step of a sign-in."""
 
     code = _field("Code from your app, or a recovery code")
 
 
 class CodeAgain(_Counted, ReauthenticateForm):
-    """Signing in again with a code."""
+    """The form for re-authentication with a code."""
 
     code = _field("Code from your app, or a recovery code")

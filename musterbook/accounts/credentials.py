@@ -1,4 +1,7 @@
-"""What administrators do for others: invite, reset, unlock, end sessions; judged by the operator's role, told in the trail."""
+"""Actions of administrators on other users: invite, reset, unlock, end sessions.
+
+The operator's role decides whether they are permitted. The audit trail records them.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,23 +20,23 @@ from musterbook.directory.storage import locks
 
 PERMISSION = "credentials.manage"
 _SENT_TWICE = timedelta(minutes=1)
-"""What is asked for again so soon was asked for once: a button pressed twice."""
+"""A repeated request within this time counts as one request: a button was pressed twice."""
 _PRESSED_TWICE = timedelta(seconds=10)
-"""Shorter for links that are handed over: whoever asks for another soon after may well want the first to be void."""
+"""A shorter time for links that are handed over: a later request may be meant to invalidate the first link."""
 _LINKED = ("active", "registered_at", "invited_at", "invitation_expires_at", "reset_at", "access_ended_at")
-"""What links hang on."""
+"""The fields that links depend on."""
 
 
 class UnknownUser(Exception):
-    """The agency has no user with that external id."""
+    """The error for an external id that no user of the agency has."""
 
 
 class NotAllowed(Exception):
-    """The operator's role does not allow it; the message says why."""
+    """The error for an action that the operator's role does not allow; the message contains the reason."""
 
 
 def user(agency: Agency, external_id: str) -> User:
-    """The user of the agency. Raises UnknownUser."""
+    """Return the user of the agency. Raise UnknownUser if there is none."""
     found = (
         User.objects.filter(agency=agency, external_id=external_id).select_related("agency", "role", "account").first()
     )
@@ -43,14 +46,18 @@ def user(agency: Agency, external_id: str) -> User:
 
 
 def operator(agency: Agency, external_id: str) -> Operator | None:
-    """Who acts: the active user with that external id, or the system for "". Raises queries.UnknownOperator."""
+    """Return the operator: the active user with that external id, or the system (None) for "".
+
+    Raise snapshot_queries.UnknownOperator if there is no such user.
+    """
     return snapshot_queries.operator(agency, external_id) if external_id else None
 
 
 def check(by: Operator | None, about: User, act: Act, what: str) -> None:
-    """Lets the system, and whoever manages credentials and has each permission of the user's role. Raises NotAllowed.
+    """Raise NotAllowed, and record the refusal, unless the operator may act on the user.
 
-    `what`: what was asked for, for the trail.
+    The system may. An operator needs the permission to manage credentials, and each permission of the user's role.
+    `what`: the requested action, for the audit trail.
     """
     why = _why_not(by, about)
     if why:
@@ -70,7 +77,7 @@ def _why_not(by: Operator | None, about: User) -> str:
 
 
 def invite(about: User, act: Act, by: Operator | None) -> None:
-    """Puts an invitation into the outbox. Raises NotAllowed and registration.CannotInvite."""
+    """Add an invitation to the outbox. Raise NotAllowed or registration.CannotInvite."""
     check(by, about, act, "invite")
     with _turn(about):
         if not _just_posted(about, "invitation", act):
@@ -79,7 +86,10 @@ def invite(about: User, act: Act, by: Operator | None) -> None:
 
 
 def invitation(about: User, act: Act, by: Operator | None) -> str:
-    """Makes an invitation, and gives its address; the same for a button pressed twice. Raises what `invite` does."""
+    """Create an invitation, and return its URL. Raise the same errors as `invite`.
+
+    Return the same URL if a button was pressed twice.
+    """
     check(by, about, act, "invite")
     with _turn(about):
         about.refresh_from_db(fields=_LINKED)
@@ -89,7 +99,7 @@ def invitation(about: User, act: Act, by: Operator | None) -> str:
 
 
 def reset(about: User, act: Act, by: Operator | None) -> None:
-    """Puts a link to choose a new password into the outbox. Raises NotAllowed and registration.CannotReset."""
+    """Add a link to choose a new password to the outbox. Raise NotAllowed or registration.CannotReset."""
     check(by, about, act, "reset")
     registration.may_reset(about)
     with _turn(about):
@@ -99,7 +109,10 @@ def reset(about: User, act: Act, by: Operator | None) -> None:
 
 
 def reset_link(about: User, act: Act, by: Operator | None) -> str:
-    """Makes a link for a new password, and gives its address; the same for a button pressed twice. Raises what `reset` does."""
+    """Create a link to choose a new password, and return its URL. Raise the same errors as `reset`.
+
+    Return the same URL if a button was pressed twice.
+    """
     check(by, about, act, "reset")
     with _turn(about):
         about.refresh_from_db(fields=_LINKED)
@@ -114,7 +127,7 @@ def reset_link(about: User, act: Act, by: Operator | None) -> str:
 
 @contextmanager
 def _turn(about: User) -> Iterator[None]:
-    """One transaction, in which nobody else does the same."""
+    """Open a transaction in which no one else does the same in the agency."""
     with transaction.atomic():
         locks.row(about.agency)
         yield
@@ -122,7 +135,10 @@ def _turn(about: User) -> Iterator[None]:
 
 @contextmanager
 def _alone(about: User) -> Iterator[None]:
-    """One transaction, in which nobody else does the same to that user; it does not wait for an import of others."""
+    """Open a transaction in which no one else does the same to that user.
+
+    It does not wait for an import of other users.
+    """
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=about.pk)
         yield
@@ -134,41 +150,56 @@ def _just_posted(about: User, kind: str, act: Act) -> bool:
 
 
 def _just_made(about: User, kind: str, act: Act, by: Operator | None) -> bool:
-    """Whether the same operator has just made the link: what the trail tells nothing of, nobody may be handed."""
+    """Return whether the same operator has just created the link.
+
+    A link that the audit trail does not record must not be handed over.
+    """
     made = Event.objects.filter(agency=about.agency_id, subject=about, kind=kind, at__gt=act.at - _PRESSED_TWICE)
     return by is not None and made.filter(actor=act.actor).exists()
 
 
 def unlock(about: User, act: Act, by: Operator | None) -> bool:
-    """Ends the user's lock; tells whether there was one. Raises NotAllowed."""
+    """End the user's lock, and return whether there was one. Raise NotAllowed."""
     check(by, about, act, "unlock")
     with transaction.atomic():
         return lockout.unlock(about, act)
 
 
 def remove_factors(about: User, act: Act, by: Operator | None, reason: str = "") -> bool:
-    """Removes all second factors of a user who has lost them, for that reason; says whether there were any. Raises NotAllowed."""
+    """Remove all second factors of a user who has lost them, and return whether there were any.
+
+    `reason`: the reason for the removal. Raise NotAllowed.
+    """
     check(by, about, act, "remove second factors")
     with _alone(about):
         return factors.remove_all(about, act, reason)
 
 
 def release_sign_on(about: User, act: Act, by: Operator | None) -> bool:
-    """Releases the user from the person of a provider that they were; tells whether they were one. Raises NotAllowed."""
+    """Release the user from their identity at a provider. Raise NotAllowed.
+
+    Return whether the user was bound to one.
+    """
     check(by, about, act, "release single sign-on")
     with _alone(about):
         return identities.release(about, act)
 
 
 def end_session(about: User, number: int, current: str, act: Act, by: Operator | None) -> None:
-    """Ends a session of the user, but not the one with the key `current`. Raises NotAllowed and sessions.UnknownSession."""
+    """End a session of the user, but not the one with the key `current`.
+
+    Raise NotAllowed or sessions.UnknownSession.
+    """
     check(by, about, act, "end session")
     with _alone(about):
         sessions.end(about.account, number, current, act, sessions.BY_ADMINISTRATOR)
 
 
 def end_sessions(about: User, current: str, act: Act, by: Operator | None) -> int:
-    """Ends all sessions of the user, but the one with that key; tells how many there were. Raises NotAllowed."""
+    """End all sessions of the user except the one with that key, and return their number.
+
+    Raise NotAllowed.
+    """
     check(by, about, act, "end sessions")
     with _alone(about):
         return sessions.end_others(about.account, current, act, sessions.BY_ADMINISTRATOR)

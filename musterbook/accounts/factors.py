@@ -1,4 +1,4 @@
-"""Second factors: who needs one, who has one, and how the library of accounts keeps them."""
+"""Second factors: the users who need one, the users who have one, and their storage in the account library."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,33 +17,36 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import User
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-"""What is a factor by itself; recovery codes only stand in for one."""
+"""The types that are factors by themselves. Recovery codes only replace one."""
 
 WORDS = {
     Authenticator.Type.TOTP: "one-time codes",
     Authenticator.Type.WEBAUTHN: "passkey",
     Authenticator.Type.RECOVERY_CODES: "recovery codes",
 }
-"""What the trail calls each kind of factor."""
+"""The name of each type of factor in the audit trail."""
 
 
 def required(user: User) -> bool:
-    """Whether the user's agency, or their role, asks for a second factor."""
+    """Return whether the user's agency or role requires a second factor."""
     return user.agency.second_factor or user.role.second_factor
 
 
 def has(account: Account) -> bool:
-    """Whether the account has a second factor."""
+    """Return whether the account has a second factor."""
     return bool(_of(account).exists())
 
 
 def lacks(account: Account) -> bool:
-    """Whether the user must have a second factor, or had some that were removed, and the account has none."""
+    """Return whether the user must have a second factor, but the account has none.
+
+    A user whose factors were removed must also have one.
+    """
     return (account.factor_due or required(account.user)) and not has(account)
 
 
 def added(account: Account) -> None:
-    """Notes that the user has set up a second factor."""
+    """Record that the user has set up a second factor."""
     Account.objects.filter(pk=account.pk, factor_due=True).update(factor_due=False)
 
 
@@ -53,16 +56,19 @@ def _of(account: Account) -> "QuerySet[Authenticator]":
 
 
 def without(users: "QuerySet[User]", most: int = 10_000) -> int:
-    """How many of these users are active and have no second factor; `most` + 1 if they are more than that."""
+    """Return how many of these users are active and have no second factor.
+
+    Return `most` + 1 if there are more than `most`.
+    """
     theirs = Authenticator.objects.filter(user__user=OuterRef("pk"), type__in=_FACTORS)
     return users.filter(~Exists(theirs), active=True).order_by()[: most + 1].count()
 
 
 def remove_all(user: User, act: Act, reason: str = "") -> bool:
-    """Removes all second factors of a user who has lost them; says whether there were any.
+    """Remove all second factors of a user who has lost them, and return whether there were any.
 
-    `reason`: how the administrator knows that it is the user who asks; it is in the event. The user has to set up a new
-    factor before anything else, whether or not one is required of them.
+    `reason`: how the administrator knows that the request is the user's own; the event contains it. The user must set
+    up a new factor before anything else, whether or not one is required.
     """
     with transaction.atomic():
         theirs = Authenticator.objects.filter(user__user=user)
@@ -77,7 +83,7 @@ def remove_all(user: User, act: Act, reason: str = "") -> bool:
 
 
 class Adapter(DefaultMFAAdapter):
-    """How the library keeps second factors here."""
+    """The adapter of the library's second factors."""
 
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "This code is not right, or has been used already. Wait for the next one, and type that.",
@@ -88,42 +94,48 @@ class Adapter(DefaultMFAAdapter):
     }
 
     def encrypt(self, text: str) -> str:
-        """A secret as it is kept."""
+        """Return the secret as it is stored."""
         return secrecy.seal(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """A kept secret; of recovery codes only digests are kept, each of which equals its code."""
+        """Return a stored secret.
+
+        Of recovery codes only digests are stored, each of which equals its code.
+        """
         if encrypted_text.startswith(recovery.MARK):
             return recovery.Kept(encrypted_text)
         return secrecy.unseal(encrypted_text)
 
     def get_totp_label(self, user: Account) -> str:
-        """What an app calls the account."""
+        """Return the name of the account in an authenticator app."""
         return user.user.username
 
     def get_totp_issuer(self) -> str:
-        """What an app calls us."""
+        """Return our name in an authenticator app."""
         return f"Musterbook {requests.agency(self.request).name}"
 
     def build_totp_svg(self, url: str) -> str:
-        """The QR code, on white: on a dark page no camera could read it otherwise."""
+        """Return the QR code on white, because a camera could not read it on a dark page otherwise."""
         drawn: str = super().build_totp_svg(url)
         return drawn.replace("<path", '<rect width="100%" height="100%" fill="#fff"/><path', 1)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """Whether what is demanded of the user is met without it too."""
+        """Return whether the user meets the requirements without this authenticator too."""
         account = authenticator.user
         return not required(account.user) or _of(account).exclude(pk=authenticator.pk).exists()
 
     def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:  # noqa: A002  (the library's)
-        """What to call a passkey that its user does not name."""
+        """Return the name for a passkey that its user does not name."""
         return f"Passkey {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Whom passkeys are for: the public address, whatever a request says of its host."""
+        """Return the relying party of passkeys: the public address, regardless of the request's host."""
         return {"id": urlsplit(settings.MUSTER_URL).hostname or "", "name": "Musterbook"}
 
     def get_public_key_credential_user_entity(self, user: Account) -> dict[str, Any]:
-        """Whose passkey it is: a handle that says nothing, and names for the user to tell passkeys by."""
+        """Return the user of a passkey.
+
+        The handle reveals nothing. The names let the user identify the passkey.
+        """
         name = f"{user.user.username} ({user.user.agency.name})"
         return {"id": bytes.fromhex(user.handle), "display_name": str(user), "name": name}

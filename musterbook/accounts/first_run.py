@@ -1,6 +1,7 @@
-"""The first agency and its first administrator, made on a page by whoever can read what `muster serve` prints: a setup code.
+"""The setup of the first agency and its first administrator, on a page that requires a setup code.
 
-The code is kept as a hash, in a file of the installation, and is void once used, once another is printed, and after a day.
+Anyone who can read the output of `muster serve` can use the code. It is stored as a hash, in a file of the
+installation. It becomes invalid once it is used, once another is printed, and after a day.
 """
 
 import os
@@ -30,22 +31,22 @@ from musterbook.directory.users import editing
 
 LASTS = timedelta(hours=24)
 ASKED = tuple(c for c in columns.REQUIRED if c not in (columns.STATUS, columns.ROLE))
-"""The columns of the administrator's row that somebody has to say."""
+"""The columns of the administrator's row that must be entered."""
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _BLOCKS, _OF = 7, 4
-"""A code has so many blocks of so many letters: 140 bits."""
+"""The number of blocks of a code, and of letters in each block: 140 bits."""
 
 
 class WrongCode(Exception):
-    """It is not the code that was printed last, or that is void."""
+    """The error for a code that is not the last one printed, or that is invalid."""
 
 
 class NotNew(Exception):
-    """There are users already."""
+    """The error for an installation that already has users."""
 
 
 class Problems(Exception):
-    """The administrator cannot be added so; `found` says everything that is wrong."""
+    """The error for an administrator who cannot be added; `found` contains every problem."""
 
     def __init__(self, found: Sequence[Problem]) -> None:
         super().__init__(found)
@@ -54,7 +55,10 @@ class Problems(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is said of the first agency, and of its administrator: heading → text, of the columns ASKED."""
+    """The data of the first agency and of its administrator.
+
+    `administrator`: heading → text, of the columns ASKED.
+    """
 
     slug: str
     name: str
@@ -65,7 +69,10 @@ class Told:
 
 
 def new_code(at: datetime) -> str:
-    """A new setup code, which voids the one before; "" where there are users already."""
+    """Return a new setup code, which invalidates the previous one.
+
+    Return "" if there are users already.
+    """
     if not migration.is_new():
         _path().unlink(missing_ok=True)
         return ""
@@ -89,7 +96,7 @@ def _hash(code: str) -> str:
 
 
 def check(code: str, at: datetime) -> None:
-    """Raises WrongCode unless it is the code that was printed last, and good still."""
+    """Raise WrongCode unless the code is the last one printed, and is still valid."""
     try:
         until, _, kept = _path().read_text(encoding="ascii").partition(" ")
     except OSError:
@@ -99,9 +106,9 @@ def check(code: str, at: datetime) -> None:
 
 
 def begin(code: str, told: Told, act: Act) -> str:
-    """Makes the agency and its administrator, all or nothing; gives the path by which the administrator registers.
+    """Create the agency and its administrator, all or nothing, and return the path of the registration page.
 
-    Raises WrongCode and NotNew; Unfit for what is said of the agency, and Problems for what of the administrator.
+    Raise WrongCode or NotNew, Unfit for the data of the agency, or Problems for the data of the administrator.
     """
     check(code, act.at)
     with _claimed(), transaction.atomic():
@@ -115,7 +122,10 @@ def begin(code: str, told: Told, act: Act) -> str:
 
 @contextmanager
 def _claimed() -> Iterator[None]:
-    """Takes the code, so that of two who send it at once one is told that it is void; gives it back if nothing comes of it."""
+    """Claim the code, so that only one of two concurrent requests succeeds.
+
+    The other request gets WrongCode. The code is restored if the setup fails.
+    """
     taken = _path().with_suffix(".taken")
     try:
         _path().rename(taken)
@@ -145,7 +155,7 @@ def _agency(told: Told, act: Act) -> models.Agency:
 def _administrator(agency: models.Agency, said: Mapping[str, str], act: Act) -> models.User:
     row = dict.fromkeys(columns.BY_HEADING, "") | {column.heading: said[column.heading] for column in ASKED}
     row |= {columns.STATUS.heading: "Active", columns.ROLE.heading: ADMINISTRATOR}
-    # No mail: one with another invitation would void that which the page leads to.
+    # No email: another invitation would invalidate the one that the page leads to.
     came = editing.add(agency, row, act, mails=False)
     if came.user is None:
         raise Problems(came.problems)

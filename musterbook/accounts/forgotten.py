@@ -1,6 +1,6 @@
-"""Requests for a new password: the page only writes down what was asked, and the worker looks for who that is.
+"""Requests for a new password: the page only stores the request, and the worker finds the user.
 
-So the page does the same work for a name that exists and for one that does not, and nobody learns from its time which it was.
+So the page does the same work whether or not the name exists, and its response time does not reveal which it was.
 """
 
 from musterbook.accounts import registration
@@ -10,12 +10,12 @@ from musterbook.directory.models import Agency
 
 
 def ask(agency: Agency, name: str, act: Act) -> None:
-    """Write down that somebody asks for a new password, for whoever has that username or address."""
+    """Store a request for a new password, for the user with that username or address."""
     ResetRequest.objects.create(agency=agency, name=name, at=act.at, address=act.address, agent=act.agent[:255])
 
 
 def answer() -> int:
-    """Answer what was asked, each request once; return how many were."""
+    """Answer each stored request once, and return how many there were."""
     waiting = ResetRequest.objects.select_related("agency").order_by("pk")
     return sum(_answer(asked) for asked in waiting.iterator())
 

@@ -1,7 +1,8 @@
-"""Hashing passwords: costly for who guesses, and bounded for the machine, however many sign in at once.
+"""Password hashing: costly for attackers, and bounded for the machine, however many users sign in at once.
 
-Each hash takes 19 MiB and some hundredths of a second (argon2id with m=19456, t=2, p=1, as the OWASP Password Storage Cheat
-Sheet advises). Only a few are computed at once in each process; who waits too long for a turn is asked to come back.
+Each hash takes 19 MiB and some hundredths of a second (argon2id with m=19456, t=2, p=1, as the OWASP Password Storage
+Cheat Sheet advises). Each process computes only a few at once. A user whose request waits too long is asked to come
+back.
 """
 
 import base64
@@ -14,30 +15,34 @@ from threading import BoundedSemaphore
 from django.contrib.auth import hashers
 
 AT_ONCE = max(2, os.cpu_count() or 1)
-"""How many hashes one process computes at once: more would only share the processors, and take more memory."""
+"""The number of hashes that one process computes at once. More would only share the processors, and take more
+memory."""
 PATIENCE = 10.0
-"""Seconds to wait for a turn."""
+"""Seconds to wait for a free slot."""
 _TURNS = BoundedSemaphore(AT_ONCE)
 
 
 class Busy(Exception):
-    """Too many passwords are being checked at the moment."""
+    """The error for too many password checks at the moment."""
 
 
 class Argon2(hashers.Argon2PasswordHasher):
-    """Argon2id, a few at once. Hashes of other parameters are still read; a sign-in replaces them."""
+    """Argon2id with few hashes at once.
+
+    Hashes with other parameters are still read; a sign-in replaces them.
+    """
 
     time_cost = 2
     memory_cost = 19 * 1024
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        """Hash the password. Raises Busy."""
+        """Return the hash of the password. Raise Busy if no slot becomes free."""
         with _turn():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        """Tell whether the hash is of the password. Raises Busy."""
+        """Return whether the hash matches the password. Raise Busy if no slot becomes free."""
         with _turn():
             return super().verify(password, encoded)
 
@@ -53,7 +58,7 @@ def _turn() -> Iterator[None]:
 
 
 def is_outdated(encoded: str) -> bool:
-    """Tell whether the hash is one that would be computed otherwise today."""
+    """Return whether the hash would be computed differently today."""
     try:
         hasher = hashers.identify_hasher(encoded)
     except ValueError:
@@ -63,7 +68,10 @@ def is_outdated(encoded: str) -> bool:
 
 
 def decoy(encoded: str) -> str:
-    """Return a hash that no password has, and that takes as long to check as the given one; "" for one of another kind."""
+    """Return a hash that no password has, and that takes as long to check as the given one.
+
+    Return "" for a hash of another kind.
+    """
     algorithm, _, rest = encoded.partition("$")
     if algorithm != Argon2.algorithm or rest.count("$") != 4:
         return ""
@@ -72,6 +80,6 @@ def decoy(encoded: str) -> str:
 
 
 def _random(like: str) -> str:
-    """Random bytes, as many as the text stands for."""
+    """Return random bytes in Base64, as many as the text represents."""
     number = len(like) * 3 // 4
     return base64.b64encode(secrets.token_bytes(number)).decode("ascii").rstrip("=")

@@ -1,7 +1,8 @@
-"""Which person of a provider a user is: bound at the first sign-in by it, and from then on no other person is this user.
+"""The binding of users to their identities at identity providers.
 
-So an address that a provider gives to somebody else, or that another provider of the agency vouches for, does not let anybody
-in as this user.
+The first sign-in by a provider binds the user, and from then on no other identity can sign in as this user. So no one
+else can sign in as this user with an address that a provider reassigns, or that another provider of the agency vouches
+for.
 """
 
 import hashlib
@@ -19,11 +20,11 @@ from musterbook.directory.models import Agency, User
 
 
 class BoundToAnother(Exception):
-    """The user is bound to another person of a provider."""
+    """The error for a user who is bound to another identity of a provider."""
 
 
 def user_of(agency: Agency, provider: Provider, subject: str) -> User | None:
-    """The user who is this person of the provider; None if nobody is yet."""
+    """Return the user who is bound to this identity of the provider, or None."""
     found = Identity.objects.filter(agency=agency, key=_key(provider, subject)).select_related(
         "user__agency", "user__role", "user__account"
     )
@@ -32,9 +33,9 @@ def user_of(agency: Agency, provider: Provider, subject: str) -> User | None:
 
 
 def bind(user: User, provider: Provider, subject: str, act: Act) -> None:
-    """Binds the user to this person of the provider, unless they are already. In a transaction. Raises BoundToAnother.
+    """Bind the user to this identity of the provider, unless that is done already. Raise BoundToAnother.
 
-    Whoever was bound by a provider that the agency has no more is not bound.
+    Call this in a transaction. A binding by a provider that the agency no longer has does not count.
     """
     key = _key(provider, subject)
     bound = Identity.objects.filter(user=user).first()
@@ -52,21 +53,30 @@ def bind(user: User, provider: Provider, subject: str, act: Act) -> None:
 
 
 def bound(user: User) -> tuple[str, datetime] | None:
-    """By which provider the user is bound, and since when; None if they are not, or the agency has it no more."""
+    """Return the provider that the user is bound by, and the time of the binding.
+
+    Return None if the user is not bound, or if the agency no longer has the provider.
+    """
     identity = Identity.objects.filter(user=user).first()
     provider = provider_of(user) if identity else None
     return (str(provider["name"]), identity.bound_at) if identity and provider else None
 
 
 def provider_of(user: User) -> Provider | None:
-    """The provider by which the user is bound; None if they are not, or the agency has it no more."""
+    """Return the provider that the user is bound by.
+
+    Return None if the user is not bound, or if the agency no longer has the provider.
+    """
     identity = Identity.objects.filter(user=user).first()
     ours: list[Provider] = user.agency.sign_on
     return next((one for one in ours if identity and _digest(authority(one)) == identity.authority), None)
 
 
 def release(user: User, act: Act) -> bool:
-    """Lets the next sign-in by a provider bind the user anew; tells whether they were bound."""
+    """Delete the user's binding, and return whether there was one.
+
+    The next sign-in by a provider binds the user again.
+    """
     with transaction.atomic():
         identity = Identity.objects.filter(user=user).first()
         if identity is None:

@@ -1,4 +1,4 @@
-"""The kinds of events that accounts bring about: each fact of the trail has one name."""
+"""The event kinds of accounts: each kind of fact in the audit trail has one name."""
 
 from musterbook.directory.audit import trail
 
@@ -27,4 +27,4 @@ REFUSED = trail.REFUSED
 REQUEST_REFUSED = "request.refused"
 
 FAILED, FORBIDDEN = "failed", trail.FORBIDDEN
-"""Outcomes of what was not done: it went wrong, or it was not allowed."""
+"""Outcomes of actions that were not done: they failed, or they were not permitted."""

@@ -1,4 +1,4 @@
-"""Pages that are limited by the address, or the known browser, that asks: beyond the limit the answer is 429, and an event."""
+"""Page limits by address or known browser: beyond the limit the answer is 429, and an event is recorded."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,11 +13,14 @@ from musterbook.accounts import browsers, limits, requests, strangers
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 WHY = "too many attempts"
-"""What the log and the trail say."""
+"""The reason in the log and in the audit trail."""
 
 
 def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
-    """Limit the view by address. `methods`: those that count, all if none is named; the others are not limited."""
+    """Limit the view by address.
+
+    `methods`: the HTTP methods that count, or all if none is named. Other methods are not limited.
+    """
 
     def limit(view: View[P]) -> View[P]:
         @wraps(view)
@@ -34,23 +37,26 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 
 def take(request: HttpRequest, rate: str) -> bool:
-    """Count the request against a limit by address; tell whether it is allowed."""
+    """Count the request against a limit by address, and return whether it is allowed."""
     return limits.take(rate, _place(request, rate), requests.act(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
-    """Take back what `take` counted for the request: it succeeded, and only failures count."""
+    """Take back what `take` counted for the request, because it succeeded and only failures count."""
     limits.give_back(rate, _place(request, rate))
 
 
 def _place(request: HttpRequest, rate: str) -> str:
-    """What the limit counts for: the browser, if the limit is by it and somebody has signed in there before, or the address."""
+    """Return the place that the limit counts: the browser or the address.
+
+    It is the browser if the limit is by browser, and a user has signed in there before.
+    """
     browser = browsers.any_known(request) if limits.RATES[rate].per == limits.BROWSER else ""
     return f"browser {browser}" if browser else limits.place(requests.act(request).address)
 
 
 def refused(request: HttpRequest, rate: str) -> HttpResponseBase:
-    """Return the page that asks to wait; the log and the trail have the refusal."""
+    """Return the page that asks the user to wait, and record the refusal in the log and the audit trail."""
     strangers.refuse(request, WHY)
     seconds = limits.wait(rate)
     response = render(request, "429.html", {"minutes": seconds // 60}, status=HTTPStatus.TOO_MANY_REQUESTS)

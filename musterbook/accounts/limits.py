@@ -1,8 +1,8 @@
-"""Limits: how often something may be asked for, by one address or for one account, counted in a table of its own.
+"""Limits: how often one address or one account may do something, counted in a table of their own.
 
-`RATES` declares every limit. `take` counts one attempt and says whether it is allowed: one statement, so no count is lost when
-many arrive at once. Call it outside any transaction: what is rolled back has not been counted. `limited` applies limits to
-pages, and `strangers` writes to the trail what people do who are not signed in.
+`RATES` declares every limit. `take` counts one attempt and returns whether it is allowed. It is one statement, so no
+count is lost when many attempts arrive at once. Call it outside any transaction, because a rollback discards the count.
+`limited` applies limits to pages, and `strangers` records in the audit trail what unauthenticated clients do.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,15 @@ from musterbook.accounts.models import Attempts
 from musterbook.directory.storage import frames
 
 _PREFIX = 64
-"""A subscriber to IPv6 has at least so many bits to choose addresses from, so all of them count as one."""
+"""An IPv6 subscriber has at least this many bits to choose addresses from, so all of these addresses count as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A limit: so many attempts at most within a span that the first one begins. `about`: what it is for, as the docs say it."""
+    """A limit: the most attempts within a span that begins with the first attempt.
+
+    `about`: the purpose of the limit, for the documentation.
+    """
 
     most: int
     span: timedelta
@@ -35,7 +38,8 @@ def _rate(most: int, minutes: int, per: str, about: str) -> Rate:
 
 
 BROWSER = "known browser, else address"
-"""An agency often has one address for all: a stranger there must not use up the limit of those who sign in each day."""
+"""An agency often has one address for all. An outsider there must not use up the limit of users who sign in each
+day."""
 _ADDRESS, _ACCOUNT, _AGENCY = "address", "account", "agency"
 
 RATES: Mapping[str, Rate] = {
@@ -61,7 +65,7 @@ ON CONFLICT (rate, key) DO UPDATE SET
 WHERE {_TABLE}.ends <= %s OR {_TABLE}.count < %s
 RETURNING count
 """
-"""Writes nothing, and returns nothing, when the limit is reached."""
+"""The statement writes nothing, and returns nothing, when the limit is reached."""
 
 
 def table() -> list[str]:
@@ -73,13 +77,16 @@ def table() -> list[str]:
 
 
 def take(rate: str, key: str, at: datetime) -> bool:
-    """Count an attempt; tell whether it is allowed. `key`: whose it is (`place` of an address, an account's or agency's id)."""
+    """Count an attempt, and return whether it is allowed.
+
+    `key`: the owner of the attempt (`place` of an address, or the id of an account or agency).
+    """
     limit = RATES[rate]
     return _counted(rate, key, at, limit.most, int(limit.span.total_seconds()))
 
 
 def once(what: str, key: str, at: datetime, seconds: int) -> bool:
-    """Tell whether it is the first time in so many seconds, of all who ask at once."""
+    """Return whether this is the first call within that many seconds, among all concurrent callers."""
     return _counted(f"once {what}", key, at, 1, seconds)
 
 
@@ -91,7 +98,7 @@ def _counted(rate: str, key: str, at: datetime, most: int, seconds: int) -> bool
 
 
 def give_back(rate: str, key: str) -> None:
-    """Take back one attempt that `take` counted: it succeeded, and only failures count."""
+    """Take back one attempt that `take` counted, because it succeeded and only failures count."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {_TABLE} SET count = count - 1 WHERE rate = %s AND key = %s AND count > 0",
@@ -100,7 +107,7 @@ def give_back(rate: str, key: str) -> None:
 
 
 def wait(rate: str) -> int:
-    """Return the seconds after which an attempt that was refused is allowed again, at the latest."""
+    """Return the seconds after which a refused attempt is allowed again, at the latest."""
     return int(RATES[rate].span.total_seconds())
 
 
@@ -110,7 +117,7 @@ def forget_old(at: datetime) -> None:
 
 
 def place(address: str) -> str:
-    """Return what an address counts as: an IPv4 address as itself, an IPv6 address as its /64."""
+    """Return the place that an address counts as: an IPv4 address as itself, an IPv6 address as its /64."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -126,5 +133,5 @@ def _seconds(at: datetime) -> int:
 
 
 def _hidden(rate: str, key: str) -> str:
-    """The key as it is kept: nobody reads addresses from the table."""
+    """Return the key as it is stored, so that the table reveals no addresses."""
     return salted_hmac("musterbook.accounts.limits", f"{rate}\x1f{key}", algorithm="sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Links that let somebody in once: to register, or to choose a new password.
+"""Single-use links to register or to choose a new password.
 
-A link bears the user's number and a signature over all that it hangs on: once used, sent again, or past its time, after a
-deactivation or a change of address, the signature is another, so nothing need be kept of links that were sent.
+A link contains the user's number, and a signature over everything that it depends on. It becomes invalid once it is
+used, sent again or expired, and after a deactivation or a change of address. So no record of sent links is needed.
 """
 
 from datetime import datetime, timedelta
@@ -21,21 +21,21 @@ PATHS = {"invitation": "register", "reset": "reset"}
 
 
 class Void(Exception):
-    """The link is none of ours, or is good no longer; which of these is nobody's business."""
+    """The error for a link that is not ours or is no longer valid. It does not reveal which."""
 
 
 def url(user: User, kind: Kind) -> str:
-    """The whole address of the user's link, as the public address of this installation begins."""
+    """Return the full URL of the user's link, which begins with the public address of this installation."""
     return f"{settings.MUSTER_URL}/{user.agency.slug}/{PATHS[kind]}/{token(user, kind)}"
 
 
 def token(user: User, kind: Kind) -> str:
-    """What the user's link of that kind ends in, as the user is now."""
+    """Return the end of the user's link of that kind, for the present state of the user."""
     return f"{int_to_base36(user.pk)}-{_signature(user, kind)}"
 
 
 def _signature(user: User, kind: Kind, key: str | None = None) -> str:
-    """The signature by the current key, or by that one."""
+    """Return the signature by the current key, or by the given one."""
     facts = [user.agency_id, user.pk, emails.mailbox(user.email), user.access_ended_at]
     if kind == "invitation":
         facts += [user.invited_at, user.invitation_expires_at]
@@ -47,7 +47,7 @@ def _signature(user: User, kind: Kind, key: str | None = None) -> str:
 
 
 def read(agency: Agency, kind: Kind, told: str, at: datetime) -> User:
-    """The user of the agency whose link this is. Raises Void."""
+    """Return the user of the agency that the link belongs to. Raise Void."""
     number, _, signature = told.partition("-")
     try:
         key = base36_to_int(number)
@@ -60,7 +60,7 @@ def read(agency: Agency, kind: Kind, told: str, at: datetime) -> User:
 
 
 def _is_signed(signature: str, user: User, kind: Kind) -> bool:
-    """Whether the current key signed the link, or an old one whose links are still accepted (`keys.Fallbacks`)."""
+    """Return whether the current key signed the link, or an old key that is still accepted (`keys.Fallbacks`)."""
     signed = [_signature(user, kind, key) for key in (None, *settings.SECRET_KEY_FALLBACKS)]
     return any(constant_time_compare(signature, one) for one in signed)
 

@@ -1,15 +1,17 @@
-"""Locks: after five failed sign-ins in a quarter of an hour, a user is locked out of where they failed.
+"""Locks: five failed sign-ins within 15 minutes lock a user out of the place where they failed.
 
-What is locked is a place: a known browser (`browsers`), or else an address. So whoever guesses from elsewhere locks
-themselves out, and not the user. An agency may choose to lock all places at once but known browsers. Without that, very many
-failures from many places do the same, for a quarter of an hour. Wrong codes lock every place: to be asked for one takes the
-password.
+A place is a known browser (`browsers`), or else an address. So an attacker who guesses from elsewhere is locked out,
+and not the user. An agency can choose to lock all places at once except known browsers. Without that setting, very many
+failures from many places do the same for 15 minutes. Wrong codes lock every place, because a code is requested only
+after the password.
 
-Each try is reserved before the password is checked, and counts until it is known to be right: so of many at once no more than
-five are checked. Nobody is locked who has not registered, for there is no password to guess.
+Each attempt is reserved before the password is checked, and counts until the password is known to be right. So at most
+five of many concurrent attempts are checked. A user who has not registered is never locked, because there is no
+password to guess.
 
-An administrator's lock ends by itself after a quarter of an hour at the latest: otherwise anybody who knows a name could keep
-every administrator out. A passkey, a provider and a reset by email get past a lock, for whoever has those is no guesser.
+An administrator's lock ends by itself after 15 minutes at the latest. Otherwise anyone who knows a name could keep
+every administrator out. A passkey, a provider and a reset by email bypass a lock, because a user who has one of them is
+not guessing.
 """
 
 from datetime import datetime, timedelta
@@ -25,27 +27,31 @@ from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
 
 SPAN = timedelta(minutes=15)
-"""Failures count together for so long; so long at most are administrators locked."""
+"""The span within which failures count together, and the longest time for which administrators are locked."""
 MOST_ELSEWHERE = 50
-"""So many failures of one user within the span, from whatever unknown places, lock all of these, in every agency."""
+"""The number of failures of one user within the span, from any unknown places, that lock all unknown places, in every
+agency."""
 UNKNOWN, EVERYWHERE = "", "*"
-"""All places but known browsers; really all."""
+"""All places except known browsers; and all places without exception."""
 _OLD = "before"
-"""The same as UNKNOWN, by a version that knew no places."""
+"""The same as UNKNOWN, written by a version without places."""
 _BROWSER = "browser "
 _NOTICE_EVERY = timedelta(days=1)
-"""So often at most a user is told by email of a lock."""
+"""The shortest time between two emails to a user about a lock."""
 
 
 def place(address: str, browser: str = "") -> str:
-    """Return the place that a try comes from: the known browser with that id, or the address."""
+    """Return the place of an attempt: the known browser with that id, or the address."""
     if browser:
         return f"{_BROWSER}{browser}"
     return salted_hmac("musterbook.accounts.lockout", limits.place(address), algorithm="sha256").hexdigest()[:40]
 
 
 def ends(user: User) -> datetime | None:
-    """When the user's locks end by themselves; None if one does not, or there is none."""
+    """Return when the user's locks end by themselves.
+
+    Return None if one of them does not, or if there is none.
+    """
     if user.locked_at is None:
         return None
     found = [_ends(user, lock) for lock in _locks(user)]
@@ -66,12 +72,12 @@ def _ends(user: User, lock: Lock) -> datetime | None:
 
 
 def is_locked(user: User, at: datetime) -> bool:
-    """Whether the user takes no password at that time, wherever it comes from."""
+    """Return whether any lock of the user is in effect at that time, at any place."""
     return user.locked_at is not None and ((end := ends(user)) is None or end > at)
 
 
 def is_locked_at(user: User, where: str, at: datetime) -> bool:
-    """Whether the user takes no password at that time from that place."""
+    """Return whether the user cannot sign in with a password at that time from that place."""
     if user.locked_at is None:
         return False
     holding = {where, EVERYWHERE} | (set() if where.startswith(_BROWSER) else {UNKNOWN, _OLD})
@@ -80,9 +86,10 @@ def is_locked_at(user: User, where: str, at: datetime) -> bool:
 
 
 def reserve(user: User | None, where: str, at: datetime) -> tuple[Failure, bool]:
-    """Count a try before it is known to be right; tell whether the password may be checked. In no transaction.
+    """Reserve an attempt; return it, and whether the password may be checked.
 
-    For nobody that we know it does the same work.
+    The attempt counts before its password is known to be right. Call this outside a transaction. It does the same work
+    for an unknown user.
     """
     number = user.pk if user else 0
     with transaction.atomic():
@@ -96,12 +103,15 @@ def reserve(user: User | None, where: str, at: datetime) -> tuple[Failure, bool]
 
 
 def release(tried: Failure) -> None:
-    """Take back a try that was reserved: it was right, or nobody knows."""
+    """Take back a reserved attempt: the password was right, or the result is unknown."""
     tried.delete()
 
 
 def settle(tried: Failure, user: User | None, act: Act) -> None:
-    """Count a try that was wrong; lock its place if it is one too many. In a transaction that holds the agency's row."""
+    """Count a wrong attempt, and lock its place if there are too many.
+
+    Call this in a transaction that holds the agency's row.
+    """
     Failure.objects.filter(pk=tried.pk).update(pending=False)
     recent = Failure.objects.filter(user=user.pk if user else 0, at__gt=act.at - SPAN, pending=False)
     here = recent.filter(place=tried.place).count()
@@ -122,7 +132,10 @@ def _can_be_guessed(user: User) -> bool:
 
 
 def count_wrong_code(user: User, act: Act) -> None:
-    """Count a wrong code of who has shown their password; lock the user everywhere if it is one too many. In a transaction."""
+    """Count a wrong code, and lock the user everywhere if there are too many.
+
+    The user has already shown the password. Call this in a transaction.
+    """
     Failure.objects.create(user=user, at=act.at, place=EVERYWHERE)
     recent = Failure.objects.filter(user=user, at__gt=act.at - SPAN, place=EVERYWHERE).count()
     if recent >= user.agency.lock_failures:
@@ -141,7 +154,10 @@ def _lock(user: User, where: str, act: Act) -> None:
 
 
 def unlock(user: User, act: Act) -> bool:
-    """Ends the user's locks, and forgets the failures that led to them; tells whether there were any. In a transaction."""
+    """End the user's locks, and return whether there were any.
+
+    This also deletes the failures that led to them. Call it in a transaction.
+    """
     Failure.objects.filter(user=user).delete()
     Lock.objects.filter(user=user).delete()
     if not User.objects.filter(pk=user.pk, locked_at__isnull=False).update(locked_at=None):
@@ -152,7 +168,10 @@ def unlock(user: User, act: Act) -> bool:
 
 
 def end_due(user: User, act: Act) -> bool:
-    """Ends those of the user's locks whose time is over; tells whether those were all. In no transaction."""
+    """End the user's locks that have expired, and return whether those were all.
+
+    Call this outside a transaction.
+    """
     if not is_locked(user, act.at):
         with transaction.atomic():
             locks.row(user.agency)
@@ -166,12 +185,15 @@ def end_due(user: User, act: Act) -> bool:
 
 
 def unlock_due(at: datetime) -> int:
-    """Ends all locks whose time is over, in all agencies, and forgets old failures; gives how many users are locked no more."""
+    """End all expired locks in all agencies, and return how many users are no longer locked.
+
+    This also deletes old failures.
+    """
     Failure.objects.filter(at__lt=at - SPAN).delete()
     locked = User.objects.filter(locked_at__isnull=False).select_related("agency", "role")
     return sum(end_due(user, Act(at, "", "system")) for user in locked.iterator())
 
 
 def forget(user: User, where: str) -> None:
-    """Forgets the user's failures at that place, and wrong codes: they have signed in."""
+    """Delete the user's failures at that place, and wrong codes, because the user has signed in."""
     Failure.objects.filter(user=user, place__in=(where, EVERYWHERE)).delete()

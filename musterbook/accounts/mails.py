@@ -1,4 +1,4 @@
-"""What each mail says: one text a kind, its first line the subject; the HTML says the same."""
+"""The content of each email: one text per kind, with the subject in its first line. The HTML has the same content."""
 
 import re
 import unicodedata
@@ -19,17 +19,20 @@ KINDS = (
     "invitation", "welcome", "reset", "reactivated", "deactivated", "email-changed", "password-changed", "second-factor",
     "locked",
 )  # fmt: skip
-"""All kinds of mails; each has a text in templates/mail."""
+"""All kinds of emails; each has a text in templates/mail."""
 _IN_NAMES = frozenset(" .'’,&()-")
-"""What a name may have in a mail, besides letters and digits; a dot only at the end of a word."""
+"""The characters that a name in an email may have besides letters and digits; a dot only at the end of a word."""
 _IN_USERNAMES = frozenset("._'-")
 _DOMAIN = re.compile(r"\.[^.]*[^\W\d]|^[\d.]+$")
-"""What mail programs may take for a domain, whichever top-level domains there are, or for an IP address."""
+"""Text that mail programs may take for a domain, under any top-level domain, or for an IP address."""
 _LINKED: dict[str, links.Kind] = {"invitation": "invitation", "reset": "reset"}
 
 
 def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
-    """The mail as it leaves at that time; `user` is as the directory has them now, with agency, role and account."""
+    """Return the email as it leaves at that time.
+
+    `user`: the user as the directory has them now, with agency, role and account.
+    """
     template: Any = get_template(f"mail/{mail.kind}.txt")
     about = _about(mail, user)
     written = template.template.render(Context(about, autoescape=False))
@@ -67,12 +70,12 @@ def _about(mail: Mail, user: User) -> dict[str, Any]:
 
 
 def is_plain_name(name: str) -> bool:
-    """Say whether no mail program can make a link of a name that someone outside has written."""
+    """Return whether no mail program can make a link of a name that an outsider has written."""
     return _has_only(name, _IN_NAMES) and all("." not in word.rstrip(".,)") for word in name.split())
 
 
 def is_plain_username(username: str) -> bool:
-    """Say the same of a username: `jane.doe` could be a domain, if not today then tomorrow."""
+    """Return the same for a username: `jane.doe` could be a domain, if not today then tomorrow."""
     return _has_only(username, _IN_USERNAMES) and not _DOMAIN.search(username)
 
 
@@ -81,7 +84,10 @@ def _has_only(text: str, more: frozenset[str]) -> bool:
 
 
 def _headers(mail: Mail, at: datetime) -> dict[str, str]:
-    """The same identity for each attempt, so that whoever gets it twice can tell; and no answers by machines."""
+    """Return the headers: the same identity for each attempt, and no automatic answers.
+
+    A recipient of two copies can recognize them by the identity.
+    """
     host = urlsplit(settings.MUSTER_URL).hostname
     return {
         "Message-ID": f"<mail-{mail.pk}.{mail.created_at:%Y%m%d%H%M%S}@{host}>",

@@ -1,4 +1,4 @@
-"""What users sign in with: columns and constraints, and what Django asks an account for."""
+"""Accounts and credentials: columns, constraints, and the methods that Django requires of an account."""
 
 import secrets
 
@@ -11,43 +11,49 @@ from musterbook.directory.models import Agency, User
 
 
 def new_handle() -> str:
-    """A name for an account that says nothing of its user."""
+    """Return a random account name that reveals nothing about its user."""
     return secrets.token_hex(16)
 
 
 class Account(AbstractBaseUser):
-    """What a user of the directory signs in with. Made at registration, or by the first single sign-on."""
+    """The credentials of a user of the directory.
+
+    Registration, or the first single sign-on, creates the account.
+    """
 
     user = models.OneToOneField(User, CASCADE, related_name="account")
     handle = models.CharField(max_length=32, unique=True, default=new_handle)
     password_at = models.DateTimeField(null=True)
-    """When the password was chosen."""
+    """The time when the password was chosen."""
     time_zone = models.CharField(max_length=64, default="", blank=True)
     factor_due = models.BooleanField(default=False, db_default=False)
-    """Whether a second factor has to be set up first: an administrator removed those there were."""
+    """Whether the user must set up a second factor first, because an administrator removed the previous ones."""
 
     USERNAME_FIELD = "handle"
 
     def __str__(self) -> str:
-        """What other parts of a page call the user."""
+        """Return the name that other parts of a page show for the user."""
         return f"{self.user.first_name} {self.user.last_name}"
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]  # Django has a constant
-        """Whether the user may come in: the directory says it, and nothing else."""
+        """Return whether the user may sign in. Only the directory decides this."""
         return self.user.active
 
     @property
     def email(self) -> str:
-        """The address of the directory."""
+        """Return the address from the directory."""
         return self.user.email
 
     def get_session_auth_hash(self) -> str:
-        """What a session must bear to be good: another after a new password, and after access was taken away once."""
+        """Return the hash that a valid session must contain.
+
+        It changes with a new password, and when the user's access ends, even if access is restored later.
+        """
         return self._session_hash()
 
     def get_session_auth_fallback_hash(self) -> list[str]:
-        """None: a secret key that has been changed ends all sessions."""
+        """Return no hashes: a changed secret key ends all sessions."""
         return []
 
     def _session_hash(self) -> str:
@@ -57,7 +63,7 @@ class Account(AbstractBaseUser):
 
 
 class PastPassword(models.Model):
-    """The hash of a password that an account had, so that it is not chosen again."""
+    """The hash of a previous password of an account, kept to prevent its reuse."""
 
     account = models.ForeignKey(Account, CASCADE, related_name="past_passwords")
     password = models.CharField(max_length=128)
@@ -65,18 +71,21 @@ class PastPassword(models.Model):
 
 
 class Failure(models.Model):
-    """A failed sign-in; enough of them in a quarter of an hour lock a place (`lockout`). No user: it counts for nobody."""
+    """A failed sign-in. Enough of them within 15 minutes lock a place (`lockout`).
+
+    Without a user, it counts toward no user's lock.
+    """
 
     user = models.ForeignKey(User, CASCADE, null=True, related_name="+")
     at = models.DateTimeField()
     place = models.CharField(max_length=64, default="")
-    """Where it came from: a known browser, or a keyed hash of an address."""
+    """The source of the attempt: a known browser, or a keyed hash of an address."""
     pending = models.BooleanField(default=False)
     """The password has not been checked yet."""
 
 
 class Lock(models.Model):
-    """A place from which a user takes no password (`lockout`)."""
+    """A place from which a user cannot sign in with a password (`lockout`)."""
 
     user = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
     place = models.CharField(max_length=64)
@@ -87,7 +96,7 @@ class Lock(models.Model):
 
 
 class ResetRequest(models.Model):
-    """Somebody has asked for a new password, for whoever has that name; the worker looks for who that is."""
+    """A request for a new password for the user with that name; the worker finds the user."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=255)
@@ -97,11 +106,11 @@ class ResetRequest(models.Model):
 
 
 class Attempts(models.Model):
-    """How often something was asked for within a span, and when that ends (`limits`)."""
+    """The number of attempts at an action within a time span, and the end of the span (`limits`)."""
 
     rate = models.CharField(max_length=40)
     key = models.CharField(max_length=64)
-    """A keyed hash of whose attempts they are, so that no address can be read here."""
+    """A keyed hash of the source of the attempts, so that no address is readable here."""
     count = models.PositiveIntegerField()
     ends = models.BigIntegerField(db_index=True)
     """Seconds since 1970."""
@@ -111,17 +120,20 @@ class Attempts(models.Model):
 
 
 class UsedCode(models.Model):
-    """The last one-time code of a device that was used, as its time step; it and those before it open nothing (`once`)."""
+    """The time step of the last one-time code that was used on a device.
+
+    That code and the codes before it are rejected (`once`).
+    """
 
     authenticator = models.OneToOneField("mfa.Authenticator", CASCADE, primary_key=True, related_name="+")
     step = models.BigIntegerField()
 
 
 class Repeated(models.Model):
-    """An event of people who are not signed in, and how often it happened within a minute (`strangers`)."""
+    """An event of an unauthenticated client, and how often it happened within a minute (`strangers`)."""
 
     key = models.CharField(max_length=64, unique=True)
-    """A hash of the columns that distinguish it."""
+    """A hash of the columns that distinguish the event."""
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     kind = models.CharField(max_length=40)
     outcome = models.CharField(max_length=10)
@@ -131,20 +143,21 @@ class Repeated(models.Model):
     why = models.CharField(max_length=255)
     count = models.PositiveIntegerField()
     since = models.BigIntegerField(db_index=True)
-    """The minute in which it happened, as seconds since 1970."""
+    """The minute of the event, as seconds since 1970."""
 
 
 class Identity(models.Model):
-    """Which person of a provider of single sign-on a user is (`identities`)."""
+    """The identity at an identity provider that a user is bound to (`identities`)."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     user = models.OneToOneField(User, CASCADE, related_name="+")
     provider = models.CharField(max_length=63)
-    """The short name that the provider had."""
+    """The short name of the provider when the user was bound."""
     authority = models.CharField(max_length=64)
-    """A hash of who vouches: the issuer and our name there. Another short name is the same authority."""
+    """A hash of the authority: the issuer, and our name there. A provider with a new short name is the same
+    authority."""
     key = models.CharField(max_length=64)
-    """A hash of the authority and of what it calls the person."""
+    """A hash of the authority and of its identifier for the person."""
     bound_at = models.DateTimeField()
 
     class Meta:
@@ -152,16 +165,19 @@ class Identity(models.Model):
 
 
 class Token(models.Model):
-    """What a program of an agency signs in with: its secret is not here, only what that is found by."""
+    """The credential of a program of an agency.
+
+    The table does not contain the secret, only the digest that finds the token.
+    """
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+")
     name = models.CharField(max_length=255)
     digest = models.CharField(max_length=64, unique=True)
-    """SHA-256 of the secret, which is 256 bits of chance: nothing slower is needed."""
+    """SHA-256 of the secret. The secret has 256 random bits, so no slower hash is needed."""
     ending = models.CharField(max_length=4)
-    """The last characters of the secret, by which people tell one that they find."""
+    """The last characters of the secret, so that people can identify a token that they find."""
     permissions = models.JSONField()
-    """What it was made to do; no more of it than its maker may do now."""
+    """The permissions at creation. The token never has more of them than its creator has now."""
     maker = models.ForeignKey(User, CASCADE, related_name="+", db_index=False)
     made_at = models.DateTimeField()
     expires_at = models.DateTimeField()

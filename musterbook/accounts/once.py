@@ -1,4 +1,4 @@
-"""What must happen only once: a secret that was used is remembered in the database until it is worthless anyway."""
+"""One-time use: the database remembers a used secret until the secret is worthless anyway."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,11 +21,14 @@ ON CONFLICT (authenticator_id) DO UPDATE SET step = excluded.step WHERE {_TABLE}
 RETURNING step
 """
 _LONGEST = 12 * 60 * 60
-"""Seconds that the cache of a library remembers something for which it names no time."""
+"""Seconds for which the cache remembers an entry if the library names no time."""
 
 
 def use_code(authenticator: Authenticator, code: str) -> bool:
-    """Use a one-time code; tell whether it is right, and later than every code of that device that was used before."""
+    """Use a one-time code, and return whether it is accepted.
+
+    It must be right, and later than every code of that device that was used before.
+    """
     step = _step(authenticator, code)
     if step is None:
         return False
@@ -35,7 +38,7 @@ def use_code(authenticator: Authenticator, code: str) -> bool:
 
 
 def _step(authenticator: Authenticator, code: str) -> int | None:
-    """The time step that the code belongs to; None if it is wrong."""
+    """Return the time step of the code, or None if the code is wrong."""
     secret = decrypt(authenticator.data["secret"])
     values = {
         step: auth.format_hotp_value(auth.hotp_value(secret, step)) for step in auth.yield_hotp_counters_from_time()
@@ -45,23 +48,23 @@ def _step(authenticator: Authenticator, code: str) -> int | None:
 
 
 def use_up(authenticator: Authenticator) -> None:
-    """Use up the codes of this moment: the one that set the device up does not sign in as well."""
+    """Use up the current codes, so that the code that set up the device cannot also sign in."""
     latest = max(auth.yield_hotp_counters_from_time())
     with connection.cursor() as cursor:
         cursor.execute(_USE, [authenticator.pk, latest])
 
 
 class Cache(BaseCache):
-    """The cache of libraries: it remembers what is used once, in the database, and refuses everything else.
+    """The cache for libraries. It remembers in the database what was used once, and refuses everything else.
 
-    So nothing that security depends on is ever in a cache that forgets, and nothing is unpickled. django-allauth would use it
-    for one-time codes, answers of providers (`jti`) and limits; ours of codes and limits are `use_code` and `limits`.
+    So security never depends on a cache that forgets, and nothing is unpickled. django-allauth would use the cache for
+    one-time codes, answers of providers (`jti`) and limits. Our codes and limits use `use_code` and `limits` instead.
     """
 
     def __init__(self, _location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
 
     def add(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:  # noqa: ARG002  (Django's signature)
-        """Tell whether the key is new."""
+        """Add the key, and return whether it is new."""
         seconds = _LONGEST if timeout in (DEFAULT_TIMEOUT, None) else int(timeout) + 1
         return limits.once("cache", key, datetime.now(UTC), seconds)

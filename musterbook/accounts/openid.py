@@ -1,8 +1,8 @@
-"""OpenID Connect: what we ask a provider, and what of its answers is genuine (PyJWT checks signatures).
+"""OpenID Connect: requests to a provider, and the verification of its answers (PyJWT checks signatures).
 
-The authorization code flow with proof key (PKCE), state and nonce. The provider's metadata, keys, token and user information come
-by `outside.fetch` alone; metadata and keys are kept for ten minutes in each process, so no visitor can have the provider asked
-again and again.
+This is the authorization code flow with proof key (PKCE), state and nonce. Only `outside.fetch` gets the provider's
+metadata, keys, token and user information. Each process keeps metadata and keys for ten minutes, so no visitor can
+cause repeated requests to the provider.
 """
 
 import base64
@@ -29,7 +29,8 @@ from musterbook.directory.agency.sign_on_file import Provider, issuer
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
-"""How an ID token may be signed: by a key of which we have the public half only. Never `none`, never with a shared secret."""
+"""The signature algorithms of an ID token: by a key of which we have only the public half. Never `none`, never with a
+shared secret."""
 _KEY_KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 LEEWAY = 60
 """Seconds by which the provider's clock may differ from ours."""
@@ -41,7 +42,7 @@ _BESIDE = {
     "login.microsoftonline.us": ("graph.microsoft.us",),
     "login.partner.microsoftonline.cn": ("microsoftgraph.chinacloudapi.cn",),
 }
-"""Hosts of well-known providers that have their endpoints elsewhere, as their documents say."""
+"""Hosts of well-known providers that have their endpoints elsewhere, as their documents state."""
 _KEPT_FOR, _FAILURE_KEPT_FOR, _KEYS_KEPT_FOR_SURE = 600.0, 15.0, 60.0
 _MOST_KEPT = 200
 _LONGEST_TOKEN = 65_536
@@ -49,7 +50,7 @@ _LONGEST_TOKEN = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Where a provider is asked for what, as its metadata say."""
+    """The endpoints of a provider, from its metadata."""
 
     issuer: str
     authorization: str
@@ -61,7 +62,7 @@ class Metadata:
 
 
 def begin(provider: Provider, asked: Asked, redirect: str) -> str:
-    """The address at the provider that the browser goes to. Raises Untrusted."""
+    """Return the URL at the provider that the browser goes to. Raise Untrusted."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(asked.verifier.encode()).digest()).rstrip(b"=").decode()
     told = {
         "response_type": "code", "client_id": provider["client_id"], "redirect_uri": redirect,
@@ -73,7 +74,7 @@ def begin(provider: Provider, asked: Asked, redirect: str) -> str:
 
 
 def _how(provider: Provider, asked: Asked) -> dict[str, str]:
-    """How the user shall sign in at the provider."""
+    """Return the parameters for how the user must sign in at the provider."""
     how = {"acr_values": provider["acr"]} if provider.get("acr") else {}
     if asked.again:
         return how | {"prompt": "login", "max_age": "0"}
@@ -82,7 +83,7 @@ def _how(provider: Provider, asked: Asked) -> dict[str, str]:
 
 
 def finish(provider: Provider, asked: Asked, sent: QueryDict, redirect: str) -> Told:
-    """Who it is, as the provider says for the code that the browser brings. Raises Untrusted."""
+    """Return the person that the provider names for the code that the browser presents. Raise Untrusted."""
     about = metadata(provider)
     code = _code(about, sent)
     tokens = _exchange(provider, about, {"code": code, "redirect_uri": redirect, "code_verifier": asked.verifier})
@@ -101,7 +102,10 @@ def finish(provider: Provider, asked: Asked, sent: QueryDict, redirect: str) -> 
 
 
 def _code(about: Metadata, sent: QueryDict) -> str:
-    """The code that the provider sends along. Raises Untrusted for a refusal, and for another provider's answer (RFC 9207)."""
+    """Return the code that the provider sends.
+
+    Raise Untrusted for a refusal, and for another provider's answer (RFC 9207).
+    """
     once = {name: values[0] for name, values in sent.lists() if len(values) == 1}
     if (about.names_itself or "iss" in sent) and once.get("iss") != about.issuer:
         raise Untrusted(claims.TOKEN, "iss of the callback is another provider's")
@@ -114,7 +118,10 @@ def _code(about: Metadata, sent: QueryDict) -> str:
 
 
 def metadata(provider: Provider) -> Metadata:
-    """What the provider says of itself. Raises Untrusted, also for metadata of another issuer, or with hosts of others."""
+    """Return the provider's metadata. Raise Untrusted.
+
+    Also raise it for metadata of another issuer, or with hosts that are not the provider's.
+    """
     wanted = issuer(provider)
     told = _document(f"{wanted}{_WELL_KNOWN}")
     named = read(told, "issuer", str) or ""
@@ -148,20 +155,23 @@ def _usual(to: outside.Place) -> int:
 
 
 _kept: dict[str, tuple[float, dict[str, Any] | Untrusted]] = {}
-"""Address → when it was asked, and the document there or why there is none."""
+"""Address → the time of the request, and the document there or the error."""
 _turns: dict[str, Lock] = {}
 _changing = Lock()
 
 
 def forget() -> None:
-    """Forgets all documents that are kept."""
+    """Delete all documents that are kept."""
     with _changing:
         _kept.clear()
         _turns.clear()
 
 
 def _document(address: str, kept_for: float = _KEPT_FOR) -> dict[str, Any]:
-    """The document at the address, asked for at most once in `kept_for` seconds, by one thread. Raises Untrusted."""
+    """Return the document at the address. Raise Untrusted.
+
+    One thread requests it, at most once in `kept_for` seconds.
+    """
     with _changing:
         while len(_turns) > _MOST_KEPT:
             first = next(iter(_turns))
@@ -189,7 +199,7 @@ def _asked(address: str) -> dict[str, Any] | Untrusted:
 
 
 def _json(answer: outside.Answer, reason: str) -> dict[str, Any]:
-    """The object that a server answers. Raises Untrusted for another answer."""
+    """Return the object in a server's answer. Raise Untrusted for any other answer."""
     if answer.status not in (200, 201):
         raise Untrusted(reason, f"answered with {answer.status}")
     try:
@@ -205,7 +215,7 @@ def _json(answer: outside.Answer, reason: str) -> dict[str, Any]:
 
 
 def _exchange(provider: Provider, about: Metadata, told: Mapping[str, str]) -> dict[str, Any]:
-    """What the provider gives for the code."""
+    """Return what the provider returns for the code."""
     form = {"grant_type": "authorization_code", "client_id": provider["client_id"], **told}
     headers = {}
     secret = _secret(provider)
@@ -239,7 +249,10 @@ def _token(tokens: Mapping[str, Any], name: str) -> str:
 
 
 def _verified(provider: Provider, about: Metadata, asked: Asked, token: str) -> dict[str, Any]:
-    """The claims of an ID token that this provider has signed, for us, in answer to this question. Raises Untrusted."""
+    """Return the claims of an ID token. Raise Untrusted.
+
+    This provider must have signed the token, for us, in answer to this request.
+    """
     try:
         header = jwt.get_unverified_header(token)
         key = _key(about.keys, header)
@@ -254,7 +267,7 @@ def _verified(provider: Provider, about: Metadata, asked: Asked, token: str) -> 
 
 
 def _check(provider: Provider, asked: Asked, told: Mapping[str, Any]) -> None:
-    """What PyJWT does not look at."""
+    """Check what PyJWT does not check."""
     if not hmac.compare_digest((read(told, "nonce", str) or "").encode(), asked.nonce.encode()):
         raise Untrusted(claims.TOKEN, "the nonce is another one")
     party, audience = read(told, "azp", str), told["aud"]
@@ -268,7 +281,7 @@ def _check(provider: Provider, asked: Asked, told: Mapping[str, Any]) -> None:
 
 
 def _key(address: str, header: Mapping[str, Any]) -> jwt.PyJWK:
-    """The provider's key that the token says to be signed with. Raises Untrusted."""
+    """Return the provider's key that signed the token, according to the token. Raise Untrusted."""
     algorithm = header.get("alg")
     if algorithm not in ALGORITHMS:
         raise Untrusted(claims.TOKEN, f"it is signed by “{str(algorithm)[:20]}”")
@@ -302,7 +315,10 @@ def _usable(key: jwt.PyJWK) -> jwt.PyJWK:
 
 
 def _userinfo(about: Metadata, access: str, subject: str) -> dict[str, Any]:
-    """What the provider says beyond the ID token, of the same person; nothing if it has no such page. Raises Untrusted."""
+    """Return what the provider states about the same person beyond the ID token. Raise Untrusted.
+
+    Return an empty dict if the provider has no such page.
+    """
     if not about.userinfo:
         return {}
     told = _json(_fetch(about.userinfo, headers={"Authorization": f"Bearer {access}"}), claims.USERINFO)

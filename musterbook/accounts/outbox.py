@@ -1,7 +1,8 @@
-"""The outbox: mails that wait are sent, at a set pace, each agency in its turn; tried again on failure, and never twice.
+"""The outbox: waiting emails are sent at a set pace, each agency in turn, retried on failure, and never sent twice.
 
-A mail is claimed for some minutes, so whatever becomes of its worker, another takes it up. Before it is handed to the server that
-is written down: if its worker ends just then, nobody can tell whether it left, and it is not sent again.
+A worker claims an email for some minutes, so another worker can claim it if the first one fails. The handover to the
+server is recorded before it happens. If the worker exits just then, it is unknown whether the email left, and it is not
+sent again.
 """
 
 import logging
@@ -31,7 +32,7 @@ _LEASE = timedelta(minutes=5)
 _MINUTE = timedelta(minutes=1)
 _BATCH, _FORGOTTEN_AT_ONCE = 50, 1_000
 ATTEMPTS = 8
-"""So often a mail is tried: at once, and after 1, 4, 16 and 64 minutes, then every six hours."""
+"""The most attempts for an email: at once, and after 1, 4, 16 and 64 minutes, then every six hours."""
 _LONGEST_WAIT = timedelta(hours=6)
 
 Now = Callable[[], datetime]
@@ -39,9 +40,9 @@ Hand = Callable[[EmailMultiAlternatives], None]
 
 
 def send_due(worker: str, now: Now) -> int:
-    """Sends some of the mails that are due, as many as the pace allows; gives how many it looked after.
+    """Send some of the emails that are due, as many as the pace allows; return how many were handled.
 
-    `worker`: a name that no other worker has; `now`: the clock.
+    `worker`: a name that no other worker has. `now`: the clock.
     """
     _settle_lost(now())
     claimed = _claim(worker, now())
@@ -65,7 +66,7 @@ _UNKNOWN = "The connection or the worker ended while the mail was handed over: i
 
 
 def _claim(worker: str, at: datetime) -> list[Mail]:
-    """Takes mails that are due for this worker: those that single acts brought about first, then some of each agency."""
+    """Claim due emails for this worker: those of single actions first, then some of each agency."""
     with transaction.atomic():
         room = min(_BATCH, settings.MUSTER_MAILS_PER_MINUTE - _lately(at))
         chosen = list(_due(at).filter(of=None).order_by("id")[: max(room, 0)])
@@ -76,7 +77,7 @@ def _claim(worker: str, at: datetime) -> list[Mail]:
 
 
 def _lately(at: datetime) -> int:
-    """How many mails left within the last minute, or are about to."""
+    """Return how many emails left within the last minute, or are about to."""
     return (
         Mail.objects.filter(handed_at__gt=at - _MINUTE).count()
         + Mail.objects.filter(ended_at=None, handed_at=None, lease_until__gt=at).count()
@@ -92,7 +93,10 @@ def _due(at: datetime) -> "QuerySet[Mail]":
 
 
 def _of_imports(at: datetime, room: int) -> list[Mail]:
-    """Mails of imports, the oldest of each agency, so that one agency's many do not keep another's waiting."""
+    """Return emails of imports, the oldest of each agency.
+
+    So the many emails of one agency do not delay those of another.
+    """
     if room <= 0:
         return []
     agencies = list(Mail.objects.filter(ended_at=None, of__isnull=False).values_list("agency", flat=True).distinct())
@@ -106,12 +110,12 @@ def _of_imports(at: datetime, room: int) -> list[Mail]:
 
 
 def _send_or_tell(mail: Mail, hand: Hand, now: Now) -> None:
-    """Sends the mail; an error of our own in one is logged, and keeps no other waiting."""
+    """Send the email. An error of our own in one email is logged, and delays no other."""
     try:
         _send(mail, hand, now)
     except (OSError, smtplib.SMTPException, Error):
         raise
-    except Exception as error:  # noqa: BLE001  (it is logged whole, and the mail says it)
+    except Exception as error:  # noqa: BLE001  (it is logged in full, and stored with the email)
         _LOG.exception("A mail could not be made: %s", mail.kind)
         _put_back([mail], now(), f"It could not be made: {error}")
 
@@ -135,7 +139,10 @@ def _send(mail: Mail, hand: Hand, now: Now) -> None:
 
 
 def _made(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
-    """The mail, marked as being handed over; None if it is not ours any more, or not true any more."""
+    """Return the email, marked as being handed over.
+
+    Return None if this worker no longer holds the email, or if it is no longer true.
+    """
     with transaction.atomic():
         locks.row(mail.agency)
         user = User.objects.select_related("agency", "role", "account").get(pk=mail.user_id)
@@ -154,7 +161,7 @@ def _made(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
 
 
 def _untrue(mail: Mail, user: User) -> str:
-    """Why the mail is not to be sent any more, "" if it is."""
+    """Return why the email must not be sent any more, or ""."""
     if mail.kind in ("invitation", "reset") and not user.active:
         return "Not sent: the user is Inactive by now."
     if mail.kind == "invitation" and user.registered_at:
@@ -174,7 +181,7 @@ def _sent(mail: Mail, at: datetime) -> None:
 
 
 def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:
-    """What the server refuses for good is not tried again; what it refuses for now is."""
+    """Handle a refusal: a permanent one ends the email, and a temporary one is retried."""
     told = said.decode(errors="replace") if isinstance(said, bytes) else said
     reason = f"The mail server refused it ({status}): {told}"
     if status >= 500:
@@ -198,7 +205,7 @@ def _end(mail: Mail, at: datetime, problem: str) -> None:
 
 
 def _mine(mail: Mail) -> "QuerySet[Mail]":
-    """The mail, as long as its worker is who claimed it."""
+    """Return the query for the email, as long as the worker that claimed it still holds it."""
     return Mail.objects.filter(pk=mail.pk, worker=mail.worker, ended_at=None)
 
 
@@ -209,7 +216,7 @@ def _said(error: Exception) -> str:
 
 @contextmanager
 def opened() -> Iterator[Hand]:
-    """What hands mails over: to the mail server, by one connection; or without one, to files in MUSTER_HOME."""
+    """Open a way to hand emails over: one connection to the mail server, or else files in MUSTER_HOME."""
     server: Server | None = settings.MAIL_SERVER
     if server is None:
         yield _to_file
@@ -227,12 +234,15 @@ def _by(backend: EmailBackend, message: EmailMultiAlternatives) -> None:
 
 
 def folder() -> Path:
-    """Where mails are kept as files when there is no mail server."""
+    """Return the folder for emails if there is no mail server."""
     return Path(settings.MUSTER_HOME) / "mail"
 
 
 def forget_old(at: datetime) -> None:
-    """Deletes what mails held of a person MUSTER_KEEP_MAILS_DAYS after they ended: files, addresses, answers of servers."""
+    """Delete the personal data of emails MUSTER_KEEP_MAILS_DAYS after they ended.
+
+    These are files, addresses and answers of servers.
+    """
     before = at - timedelta(days=settings.MUSTER_KEEP_MAILS_DAYS)
     past = Mail.objects.filter(ended_at__lt=before).exclude(to="").order_by("ended_at").values_list("pk", flat=True)
     Mail.objects.filter(pk__in=list(past[:_FORGOTTEN_AT_ONCE])).update(to="", problem="")

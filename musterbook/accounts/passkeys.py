@@ -1,4 +1,4 @@
-"""Passkeys: how they are added, and how they let users in, beside a password or alone."""
+"""Passkeys: how users add them, and sign in with them, in addition to a password or alone."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ _LONGEST = 100
 _LONGEST_CREDENTIAL = 1 << 16
 """Characters. Those of real devices have a few thousand."""
 _COUNTER = "counter"
-"""Where a passkey's data has its device's counter."""
+"""The key of the device's counter in a passkey's data."""
 
 
 def _not_accepted() -> ValidationError:
@@ -45,7 +45,7 @@ def _not_accepted() -> ValidationError:
 
 @contextmanager
 def _checked() -> Iterator[None]:
-    """Says one sentence of whatever is wrong with what a browser sent."""
+    """Raise one error message for anything wrong with what a browser sent."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
@@ -56,7 +56,10 @@ def _checked() -> Iterator[None]:
 
 @contextmanager
 def _told(user: User | None) -> Iterator[None]:
-    """Says likewise, and tells the trail. Nobody guesses a passkey, so none is counted towards a lock."""
+    """Raise the same error, and record the failed sign-in.
+
+    A passkey cannot be guessed, so failures do not count toward a lock.
+    """
     try:
         with _checked():
             yield
@@ -67,7 +70,10 @@ def _told(user: User | None) -> Iterator[None]:
 
 
 def _check_origin(client: CollectedClientData) -> None:
-    """Takes a passkey only of the public address. The library takes any origin over http, and any subdomain over https."""
+    """Accept a passkey only from the public address.
+
+    The library accepts any origin over http, and any subdomain over https.
+    """
     origin, own = urlsplit(client.origin), urlsplit(settings.MUSTER_URL)
     whole = own.scheme == "https"
     # Over http (a trial on this machine) ports differ.
@@ -78,7 +84,10 @@ def _check_origin(client: CollectedClientData) -> None:
 
 
 def _completed(sent: Any, complete: Callable[[], Authenticator]) -> Authenticator:
-    """The passkey that was shown, if all is right with it, its origin and its counter as well. The challenge is used up."""
+    """Return the passkey that was shown, if it, its origin and its counter are right.
+
+    The challenge is used up.
+    """
     response = auth.parse_authentication_response(sent).response
     _check_origin(response.client_data)
     try:
@@ -90,7 +99,10 @@ def _completed(sent: Any, complete: Callable[[], Authenticator]) -> Authenticato
 
 
 def _count(passkey: Authenticator, counter: int) -> None:
-    """Keeps the device's counter. One that does not go on belongs to a copy of the passkey (WebAuthn level 2, 7.2, step 21)."""
+    """Store the device's counter, and reject one that does not increase.
+
+    Such a counter belongs to a copy of the passkey (WebAuthn level 2, 7.2, step 21).
+    """
     with transaction.atomic():
         kept = Authenticator.objects.select_for_update().get(pk=passkey.pk)
         before = kept.data.get(_COUNTER, kept.wrap().authenticator_data.counter)
@@ -102,7 +114,7 @@ def _count(passkey: Authenticator, counter: int) -> None:
 
 
 def _check_new(sent: Any) -> None:
-    """Takes a passkey only if it names itself truly, and no account has it yet (WebAuthn level 2, 7.1, step 22)."""
+    """Accept a new passkey only if its id is true, and no account has it yet (WebAuthn level 2, 7.1, step 22)."""
     response = auth.parse_registration_response(sent).response
     _check_origin(response.client_data)
     data = response.attestation_object.auth_data.credential_data
@@ -113,13 +125,13 @@ def _check_new(sent: Any) -> None:
 
 
 class Credential(forms.Field):
-    """What a browser says of a passkey, in JSON. It is bounded before it is read, and never put back into a page."""
+    """A browser's data about a passkey, in JSON. It is bounded before it is read, and never put back into a page."""
 
     def __init__(self) -> None:
         super().__init__(widget=forms.HiddenInput)
 
     def to_python(self, value: Any) -> Any:
-        """Return the parsed JSON; raise the same ValidationError whatever is wrong with it."""
+        """Return the parsed JSON. Raise the same ValidationError for anything that is wrong with it."""
         text = str(value or "null")
         with _checked():
             if len(text) > _LONGEST_CREDENTIAL:
@@ -129,12 +141,12 @@ class Credential(forms.Field):
             return parsed
 
     def prepare_value(self, value: Any) -> str:  # noqa: ARG002  (Django's signature)
-        """Return what the page shows: nothing."""
+        """Return the value for the page, which is empty."""
         return ""
 
 
 class New(AddWebAuthnForm):
-    """Adds a passkey."""
+    """The form that adds a passkey."""
 
     credential = Credential()
     name = forms.CharField(
@@ -151,7 +163,7 @@ class New(AddWebAuthnForm):
     )
 
     def clean(self) -> dict[str, Any]:
-        """What was typed, if the passkey is one."""
+        """Return the typed data, if the passkey is valid."""
         with _checked():
             if self.cleaned_data.get("credential"):
                 _check_new(self.cleaned_data["credential"])
@@ -159,47 +171,47 @@ class New(AddWebAuthnForm):
 
 
 class Renamed(EditWebAuthnForm):
-    """Gives a passkey another name."""
+    """The form that renames a passkey."""
 
     name = forms.CharField(label="Name", max_length=_LONGEST)
 
 
 class Beside(AuthenticateWebAuthnForm):
-    """The second step of a sign-in."""
+    """The form for the second step of a sign-in, with a passkey."""
 
     credential = Credential()
 
     def clean_credential(self) -> Authenticator:
-        """The passkey, if it is one of the user's."""
+        """Return the passkey, if it is one of the user's."""
         with _told(self.user.user):
             return _completed(self.cleaned_data["credential"], super().clean_credential)
 
 
 class Again(ReauthenticateWebAuthnForm):
-    """Signing in again with a passkey."""
+    """The form for re-authentication with a passkey."""
 
     credential = Credential()
 
     def clean_credential(self) -> Authenticator:
-        """The passkey, if it is one of the user's."""
+        """Return the passkey, if it is one of the user's."""
         with _told(self.user.user):
             return _completed(self.cleaned_data["credential"], super().clean_credential)
 
 
 class Alone(LoginWebAuthnForm):
-    """Signing in with a passkey and nothing else."""
+    """The form for a sign-in with a passkey and nothing else."""
 
     credential = Credential()
 
     def clean_credential(self) -> Authenticator:
-        """The passkey, if it is one of a user of this agency, and has verified who holds it."""
+        """Return the passkey, if it belongs to a user of this agency, and has verified its holder."""
         with _told(None):
             sent = self.cleaned_data["credential"]
             response = auth.parse_authentication_response(sent).response
             account = _whose(response.user_handle)
             passkey = _completed(sent, lambda: auth.complete_authentication(account, sent))
-            # The library does not look: what was asked of the browser may have been asked for a second step, where
-            # whoever holds a key need not show who they are.
+            # The library does not check this. The browser's challenge may have been for a second step, where the holder
+            # of a key need not prove who they are.
             if not response.authenticator_data.is_user_verified():
                 raise ValidationError(_NOT_ALONE, code="passkey")
             return passkey

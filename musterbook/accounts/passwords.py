@@ -1,9 +1,9 @@
-"""What makes a password good: long enough for the agency, hard to guess, on no list of refused ones, and none of the last ten.
+"""Password rules: long enough for the agency, hard to guess, on no list of refused ones, and none of the last ten.
 
-Django asks these validators (`AUTH_PASSWORD_VALIDATORS`) wherever a password is set. How hard a password is to guess is
-estimated by zxcvbn, which knows the 30,000 most common passwords, names, words, keyboard patterns, dates and repetitions. It
-gets the words of the user and of the agency as well. Source of the rules: NIST SP 800-63B-4, section 3.1.1.2 (length, no rules
-of composition, a list of refused ones, normalization).
+Django calls these validators (`AUTH_PASSWORD_VALIDATORS`) wherever a password is set. zxcvbn estimates how hard a
+password is to guess. It knows the 30,000 most common passwords, names, words, keyboard patterns, dates and repetitions.
+It also gets the words of the user and of the agency. Source of the rules: NIST SP 800-63B-4, section 3.1.1.2 (length,
+no rules of composition, a list of refused passwords, normalization).
 """
 
 import re
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from musterbook.accounts.models import Account
 
 SHORTEST, LONGEST = 8, 128
-"""The lowest that an agency can ask for, and the most characters that anybody may choose."""
+"""The lowest minimum that an agency can set, and the most characters of any password."""
 KEPT = 10
-"""So many passwords, the present one among them, are not chosen again."""
+"""The number of passwords that cannot be chosen again, including the present one."""
 _READ = 64
-"""So many characters are estimated. The estimate takes longer than linear time, and what is weak so far is weak."""
+"""The number of characters that are estimated. The estimate takes longer than linear time, and a password whose
+beginning is weak is weak."""
 _GOOD, _BARELY, _LITTLE = 8.0, 6.0, 4.0
-"""Powers of ten of guesses: what zxcvbn calls a score of 3; what has to be left without symbols, repetitions or own words; and
-what other words than known ones have to be worth."""
+"""Powers of ten of guesses: a zxcvbn score of 3; the minimum for what remains without symbols, repetitions or own
+words; and the minimum for words other than known ones."""
 _ADVICE = "Choose at least four words at random, or let a password manager make one."
 _KNOWN = (
     "password", "passwort", "passw0rd", "welcome", "letmein", "login", "signin", "secret", "admin", "administrator", "changeme",
@@ -38,35 +39,42 @@ _KNOWN = (
     "january", "february", "march", "april", "june", "july", "august", "september", "october", "november", "december",
     "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
     "spring", "summer", "autumn", "winter", "thisismy", "mypassword", "thinblueline", "protectandserve", "lawandorder",
-    # What people write in place of “password” and “welcome” in other languages, and seasons and months in Spanish.
+    # Substitutes for “password” and “welcome” in other languages, and seasons and months in Spanish.
     "contrasena", "clave", "senha", "passord", "losenord", "adgangskode", "wachtwoord", "haslo", "parola", "sifre", "salasana",
     "пароль", "motdepasse", "kennwort", "willkommen", "bienvenue", "bienvenido", "bienvenidos", "bemvindo", "benvenuto",
     "verano", "invierno", "otono", "primavera", "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto",
     "septiembre", "octubre", "noviembre", "diciembre",
 )  # fmt: skip
-"""Words that people here build passwords from. They may be in one, but what is left without them has to be good."""
+"""Words that people here build passwords from. A password may contain one, but the rest must be good without it."""
 _LOOK_ALIKE = str.maketrans("аеорсхукмтніјѕԁοαρνικτ", "aeopcxykmthijsdoapvikt")
 """Cyrillic and Greek letters that look like Latin ones."""
 _SAME_KEYS = str.maketrans("йцукенгшщзхъфывапролджэячсмитьбю", "qwertyuiop[]asdfghjkl;'zxcvbnm,.")
-"""The letters of a Russian keyboard, and what the same keys give on a US keyboard."""
+"""The letters of a Russian keyboard, and the characters of the same keys on a US keyboard."""
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 _SHIFTED = str.maketrans('!@#$%^&*()_+{}|:"<>?', "1234567890-=[]\\;',./")
-"""The symbols of a US keyboard, and what the same keys give without shift: `!QAZ2wsx` is a walk over the keys."""
+"""The symbols of a US keyboard, and the characters of the same keys without Shift: `!QAZ2wsx` is a walk over the
+keys."""
 
 
 def normalized(password: str) -> str:
-    """The password as it is hashed: one that is typed on another keyboard or system is the same (Unicode NFC)."""
+    """Return the password as it is hashed.
+
+    The same password typed on another keyboard or system has the same result (Unicode NFC).
+    """
     return unicodedata.normalize("NFC", password)
 
 
 def is_right(typed: str, stored: str) -> bool:
-    """Whether it is the stored password. Those from before normalization are tried as they were typed as well."""
+    """Return whether it is the stored password.
+
+    Passwords from before normalization are also tried as they were typed.
+    """
     normal = normalized(typed)
     return check_password(normal, stored) or (normal != typed and check_password(typed, stored))
 
 
 def is_old(account: "Account", at: datetime) -> bool:
-    """Whether the account's password was chosen longer ago than the agency allows."""
+    """Return whether the account's password is older than the agency allows."""
     days = account.user.agency.password_days
     if not days or not account.has_usable_password():
         return False
@@ -74,32 +82,33 @@ def is_old(account: "Account", at: datetime) -> bool:
 
 
 def _least(user: "Account | None") -> int:
-    """The fewest characters that the agency of this user allows."""
+    """Return the fewest characters that the agency of this user allows."""
     return max(user.user.agency.password_length, SHORTEST) if user else SHORTEST
 
 
 class Length:
-    """Asks for as many characters as the agency does, and for 128 at most."""
+    """The rule for the length: as many characters as the agency requires, and at most 128."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
-        """Raises ValidationError if it is too short or too long."""
+        """Raise ValidationError if the password is too short or too long."""
         least = _least(user)
         if not least <= len(password) <= LONGEST:
             message = f"Choose a password of {least} to {LONGEST} characters; this one has {len(password)}."
             raise ValidationError(message, code="password_length")
 
     def get_help_text(self) -> str:
-        """What to say of it beforehand."""
+        """Return the hint that the user sees beforehand."""
         return "Any characters will do; a few words that nobody would guess are easy to remember."
 
 
 class Guessable:
-    """Refuses a password that others would guess, also by what they know of the user and the agency."""
+    """The rule against passwords that others would guess, also by what they know of the user and the agency."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
-        """Raise ValidationError if it is. Read a bounded part of it, so that nobody can make this slow.
+        """Raise ValidationError if the password is guessable.
 
-        Of a password that is too short, `Length` says all there is to say.
+        Only a bounded part of it is read, so that no one can make this slow. `Length` reports a password that is too
+        short.
         """
         if len(password) < _least(user):
             return
@@ -114,13 +123,15 @@ class Guessable:
             raise ValidationError(message, code="password_guessable")
 
     def get_help_text(self) -> str:
-        """What to say of it beforehand."""
+        """Return the hint that the user sees beforehand."""
         return "Hard to guess: not a common password, a pattern, a date, or your name, numbers or agency."
 
 
 def _forms(text: str) -> set[str]:
-    """The text as it is typed, and as an attacker sees through it: without accents and wide letters, with the Latin letters
-    that others look like, and by the keys of another keyboard.
+    """Return the text as it is typed, and as an attacker reads it.
+
+    The attacker's forms are: without accents and wide letters; with the Latin letters that others look like; and by the
+    keys of another keyboard.
     """
     bare = "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
     return {
@@ -132,7 +143,7 @@ def _forms(text: str) -> set[str]:
 
 
 def _log10(text: str, words: tuple[str, ...] = ()) -> float:
-    """How many guesses it takes, as a power of ten."""
+    """Return how many guesses it takes, as a power of ten."""
     return zxcvbn(text, list(words)).guesses_log10 if text else 0.0
 
 
@@ -142,7 +153,10 @@ def _is_made_of(text: str, words: tuple[str, ...]) -> bool:
 
 
 def _is_decorated(text: str) -> bool:
-    """Whether little is left of it without what adds little: symbols, repeated parts, known words, and the key of shift."""
+    """Return whether little is left without what adds little.
+
+    That is symbols, repeated parts, known words, and the Shift key.
+    """
     if min(_log10(_plain(text)), _log10(text.translate(_SHIFTED).casefold())) < _BARELY:
         return True
     left = _plain(_without(text, _KNOWN))
@@ -157,12 +171,15 @@ def _without(text: str, words: tuple[str, ...]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Its letters and digits, each run of them once."""
+    """Return the letters and digits of the text, each run of them once."""
     return "".join(dict.fromkeys(_RUNS.findall(text.casefold())))
 
 
 def _words(account: "Account") -> tuple[str, ...]:
-    """What others know of the user and of the agency: whole, and word by word; nothing shorter than three characters."""
+    """Return what others know of the user and of the agency: whole, and word by word.
+
+    Nothing in it is shorter than three characters.
+    """
     user = account.user
     known = [
         user.username, user.email, user.badge_number, user.external_id, user.first_name, user.last_name, user.phone,
@@ -175,24 +192,24 @@ def _words(account: "Account") -> tuple[str, ...]:
 
 
 class Refused:
-    """Refuses a password that is on the list that whoever runs Musterbook names, such as one of breached passwords."""
+    """The rule against passwords on the list that the installation names, such as a list of breached passwords."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:  # noqa: ARG002  (Django's signature)
-        """Raises ValidationError if it is there."""
+        """Raise ValidationError if the password is on the list."""
         if settings.MUSTER_REFUSED_PASSWORDS and refused.contains(settings.MUSTER_REFUSED_PASSWORDS, password):
             message = f"This password has become known in a breach somewhere, so attackers try it first. {_ADVICE}"
             raise ValidationError(message, code="password_refused")
 
     def get_help_text(self) -> str:
-        """What to say of it beforehand."""
+        """Return the hint that the user sees beforehand."""
         return "Not on the list of refused passwords."
 
 
 class Another:
-    """Refuses the last ten passwords."""
+    """The rule against the last ten passwords."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
-        """Raises ValidationError if it is one of them."""
+        """Raise ValidationError if the password is one of them."""
         if user is None or user.pk is None:
             return
         past = user.past_passwords.order_by("-chosen_at").values_list("password", flat=True)[: KEPT - 1]
@@ -201,5 +218,5 @@ class Another:
             raise ValidationError(message, code="password_again")
 
     def get_help_text(self) -> str:
-        """What to say of it beforehand."""
+        """Return the hint that the user sees beforehand."""
         return f"None of your last {KEPT} passwords."

@@ -1,9 +1,9 @@
-"""Sign-ins that wait for another step, such as a code: what each depends on, and whether that is still as it was.
+"""Sign-ins that wait for another step, such as a code, and the facts that each depends on.
 
-The library of accounts keeps a pending sign-in in the session, and keeps nothing of what it depends on. So that is kept
-beside it, as a digest, and compared with each request and once more when the session is granted: after a new password, a
-deactivation (even one that has been taken back), a change of the email address, the role, the factors, the provider or the
-agency's demand for a factor, the user starts again.
+The account library keeps a pending sign-in in the session, but not the facts that it depends on. So a digest of them is
+stored next to it. The digest is compared with each request, and once more when the session is granted. The user must
+start again after a new password, a deactivation (even one that was reverted), or a change of the email address, the
+role, the factors, the provider or the agency's requirement of a factor.
 """
 
 import json
@@ -19,20 +19,20 @@ from musterbook.core.values import emails
 from musterbook.directory.audit import trail
 
 _BASIS = "pending_basis"
-"""Where the session keeps the digest of what its pending sign-in depends on."""
+"""The session key of the digest of the facts that the pending sign-in depends on."""
 ENDED = "This sign-in was stopped because the account or the agency's settings changed in the meantime. Sign in again."
 
 
 def begin(request: HttpRequest, account: Account) -> None:
-    """Keeps what the sign-in depends on, as it was when the user showed the first factor."""
+    """Store the facts that the sign-in depends on, as they were when the user showed the first factor."""
     request.session[_BASIS] = _digest(request, account)
 
 
 def end_changed(request: HttpRequest) -> bool:
-    """Ends the pending sign-in of the session if anything that it depends on has changed; says whether it did."""
+    """End the pending sign-in of the session if its facts have changed, and return whether it ended."""
     if LOGIN_SESSION_KEY not in request.session:
         return False
-    # The library's own way to read what it keeps: it knows the format, and ends what is too old.
+    # The library's own reader knows the format, and ends a sign-in that is too old.
     login = unstash_login(request, peek=True)
     if login is None:
         return False
@@ -44,7 +44,10 @@ def end_changed(request: HttpRequest) -> bool:
 
 
 def granted(request: HttpRequest, account: Account) -> Account | None:
-    """The account as it is now, if it may be signed in; None if anything has changed since the sign-in began, or it is locked."""
+    """Return the account as it is now, if it may be signed in.
+
+    Return None if anything has changed since the sign-in began, or if the account is locked.
+    """
     now = _now(account)
     if now and _is_unchanged(request, now) and not _is_locked_out(request, now):
         request.session.pop(_BASIS, None)
@@ -64,7 +67,10 @@ def _is_unchanged(request: HttpRequest, account: Account) -> bool:
 
 
 def _is_locked_out(request: HttpRequest, account: Account) -> bool:
-    """A lock stops whoever typed a password. A passkey alone and a provider get past it, as they do everywhere."""
+    """Return whether a lock stops this sign-in, as it does after a typed password.
+
+    A passkey alone and a provider bypass a lock, as they do everywhere.
+    """
     by_password = any(record["method"] == "password" for record in requests.records(request, account))
     at = requests.act(request).at
     return by_password and lockout.is_locked_at(account.user, browsers.place(request, account), at)

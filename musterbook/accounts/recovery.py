@@ -1,8 +1,8 @@
-"""Recovery codes: 160 random bits each, of which only a digest is kept, so nobody who reads the database can use one.
+"""Recovery codes of 160 random bits each. Only digests are stored, so a reader of the database cannot use one.
 
-The library of accounts would keep them encrypted, eight digits each. It can hold codes that came from elsewhere
-(`migrated_codes`), and takes one of them by comparing: so the digests are kept there, and `factors.Adapter.decrypt` gives each
-as something that equals its code.
+The account library would store them encrypted, with eight digits each. It can hold codes from elsewhere
+(`migrated_codes`), and accepts one of them by comparison. So the digests are stored there, and
+`factors.Adapter.decrypt` returns each as an object that equals its code.
 """
 
 import base64
@@ -17,16 +17,16 @@ from musterbook.accounts.models import Account
 
 NUMBER, _BYTES, _GROUP = 10, 20, 4
 MARK = "sha256$"
-"""What a digest begins with, where the library would keep a sealed code."""
+"""The prefix of a digest, where the library would store a sealed code."""
 
 
 class Kept(str):
-    """The digest of a code. It equals the code, however that is typed."""
+    """The digest of a code. It equals the code, however the code is typed."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        """Whether `other` is the code that this is the digest of."""
+        """Return whether `other` is the code of this digest."""
         return isinstance(other, str) and secrets.compare_digest(str(self), _digest(other))
 
     __hash__ = str.__hash__
@@ -38,7 +38,10 @@ def _digest(code: str) -> str:
 
 
 def make(account: Account) -> list[str]:
-    """New codes in place of the old ones; what is given here can be shown once, and is kept nowhere."""
+    """Create new codes in place of the old ones, and return them.
+
+    They can be shown once, and are stored nowhere.
+    """
     codes = [_code() for _ in range(NUMBER)]
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
@@ -54,11 +57,14 @@ def _code() -> str:
 
 
 def exist(account: Account) -> bool:
-    """Whether the account has any, used up or not."""
+    """Return whether the account has any codes, used up or not."""
     return bool(Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES).exists())
 
 
 def are_old(account: Account) -> bool:
-    """Whether they are the library's own, of eight digits. They work until the user makes new ones, as each sign-in asks."""
+    """Return whether the codes are the library's own, of eight digits.
+
+    They work until the user makes new ones, as each sign-in asks.
+    """
     old = Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES, data__has_key="seed")
     return bool(old.exists())

@@ -19,27 +19,29 @@ from musterbook.directory.models import Agency, Mail, User
 from musterbook.directory.storage import locks
 
 ADDRESS_SETTLES = timedelta(days=1)
-"""A reset that a user asks for goes to no address that is younger: who changed it could use it to get in."""
+"""The lowest age of an address for a reset that a user requests. A person who changed the address could use the reset
+to sign in."""
 _AGAIN_AFTER = timedelta(minutes=5)
-"""Who asks for a reset again so soon gets no second mail."""
+"""The time within which a repeated request for a reset sends no second email."""
 _MANY = 5
-"""After so many within a day, another is sent only when the last one's link has expired: nobody's mailbox is filled."""
+"""After this many emails within a day, another is sent only when the link of the last one has expired. So no mailbox
+is filled."""
 
 
 class CannotInvite(Exception):
-    """The user is Inactive, or has registered; the message says which."""
+    """The error for inviting a user who is Inactive or has registered; the message states which."""
 
 
 class CannotReset(Exception):
-    """The user is Inactive, or has never registered; the message says which."""
+    """The error for a reset of a user who is Inactive or has never registered; the message states which."""
 
 
 def named(agency: Agency, name: str) -> User | None:
-    """Find the user of the agency with that email address, or else with that username.
+    """Return the user of the agency with that email address, or else with that username.
 
-    No import gives one user the address of another as a username (M4). Where an older version did, the address decides.
+    No import gives one user the address of another as a username (M4). If an older version did, the address decides.
     """
-    # No database holds the character NUL, and PostgreSQL cannot be asked for it.
+    # No database holds the character NUL, and PostgreSQL does not accept it in a query.
     key = keys.key(name.strip().replace("\0", "\1"))
     found = User.objects.filter(agency=agency).filter(Q(username_key=key) | Q(email_key=key))
     users = sorted(found.select_related("agency", "role", "account")[:2], key=lambda user: user.email_key != key)
@@ -47,13 +49,19 @@ def named(agency: Agency, name: str) -> User | None:
 
 
 def invite(user: User, act: Act) -> None:
-    """Puts a new invitation into the outbox; what was sent before is void when it leaves. Raises CannotInvite."""
+    """Add a new invitation to the outbox. Raise CannotInvite.
+
+    Earlier invitations become invalid when it leaves.
+    """
     _may_register(user)
     post(user, "invitation", act.at)
 
 
 def issue(user: User, act: Act) -> str:
-    """Makes the user's invitation, which voids those before it; gives its address. Raises CannotInvite. In a transaction."""
+    """Create the user's invitation, and return its URL. Raise CannotInvite.
+
+    This invalidates earlier invitations. Call it in a transaction.
+    """
     _may_register(user)
     stamp(user, act.at)
     trail.tell(user.agency, act, kinds.INVITED, user)
@@ -68,7 +76,7 @@ def _may_register(user: User) -> None:
 
 
 def may_reset(user: User) -> None:
-    """Lets whoever may choose a new password. Raises CannotReset."""
+    """Raise CannotReset unless the user may choose a new password."""
     if not user.active:
         raise CannotReset(f"{user.external_id} is Inactive. Reactivate them first.")
     if not user.registered_at:
@@ -76,29 +84,32 @@ def may_reset(user: User) -> None:
 
 
 def stamp(user: User, at: datetime) -> None:
-    """Marks the user as invited at that time."""
+    """Mark the user as invited at that time."""
     user.invited_at, user.invitation_expires_at = at, at + timedelta(days=user.agency.invitation_days)
     user.save(update_fields=["invited_at", "invitation_expires_at"])
 
 
 def post(user: User, kind: str, at: datetime) -> None:
-    """Puts a mail to the user into the outbox."""
+    """Add an email to the user to the outbox."""
     Mail.objects.create(agency=user.agency, user=user, kind=kind, to=user.email, created_at=at)
 
 
 def register(agency: Agency, token: str, password: str, act: Act) -> Account:
-    """Makes the account of the user whose invitation this is. Raises links.Void, and ValidationError for the password."""
+    """Create the account of the user whose invitation this is.
+
+    Raise links.Void, or ValidationError for the password.
+    """
     account = Account(user=links.read(agency, "invitation", token, act.at))
     _choose(account, password, act.at)
     with _still(agency, "invitation", token, act) as user:
-        # Who has come in by single sign-on before has an account already.
+        # A user who has signed in by single sign-on before has an account already.
         Account.objects.filter(user=user).delete()
         account.user = user
         account.save()
         user.registered_at, user.invitation_expires_at = act.at, None
         user.save(update_fields=["registered_at", "invitation_expires_at"])
         trail.tell(agency, by(user, act), kinds.REGISTERED, user)
-        # Strangers may have guessed at the name before: who has the link from the email is no guesser.
+        # Attackers may have guessed at the name before. A user who has the link from the email is not guessing.
         lockout.unlock(user, by(user, act))
         if "welcome" not in agency.mails_off:
             post(user, "welcome", act.at)
@@ -106,9 +117,9 @@ def register(agency: Agency, token: str, password: str, act: Act) -> Account:
 
 
 def ask_reset(agency: Agency, name: str, act: Act) -> None:
-    """Sends whoever has that username or address a link to choose a new password, or a new invitation if they never registered.
+    """Send a link to choose a new password to the user with that username or address.
 
-    In no transaction.
+    A user who never registered gets a new invitation instead. Call this outside a transaction.
     """
     user = named(agency, name)
     can = user is not None and _may_ask(user, act.at)
@@ -123,20 +134,26 @@ def ask_reset(agency: Agency, name: str, act: Act) -> None:
 
 
 def _has_enough(user: User, kind: str, at: datetime) -> bool:
-    """Whether a mail of that kind was sent just now; or many were within a day, and the last one still lets the user in."""
+    """Return whether an email of that kind was sent just now.
+
+    Also return True if many were sent within a day, and the link of the last one is still valid.
+    """
     mails = Mail.objects.filter(user=user, kind=kind)
     many = mails.filter(created_at__gt=at - timedelta(days=1)).count() >= _MANY
     return mails.filter(created_at__gt=at - (links.RESET_LASTS if many else _AGAIN_AFTER)).exists()
 
 
 def _may_ask(user: User, at: datetime) -> bool:
-    """Say whether a reset may go to the user's address because somebody at the sign-in page asked for it."""
+    """Return whether a reset that was requested at the sign-in page may go to the user's address."""
     changed = user.email_changed_at
     return user.active and not (user.registered_at and changed and changed + ADDRESS_SETTLES > at)
 
 
 def reset(agency: Agency, token: str, password: str, act: Act) -> Account:
-    """Gives the account of the user whose link this is its new password. Raises links.Void and ValidationError."""
+    """Set a new password for the user whose link this is, and return the account.
+
+    Raise links.Void or ValidationError.
+    """
     account = Account.objects.get_or_create(user=links.read(agency, "reset", token, act.at))[0]
     before = account.password
     _choose(account, password, act.at)
@@ -149,7 +166,7 @@ def reset(agency: Agency, token: str, password: str, act: Act) -> Account:
 
 
 def change(account: Account, password: str, act: Act) -> None:
-    """Gives the account a new password; its other sessions end. Raises ValidationError."""
+    """Set a new password for the account; its other sessions end. Raise ValidationError."""
     before = account.password
     _choose(account, password, act.at)
     with transaction.atomic():
@@ -158,7 +175,10 @@ def change(account: Account, password: str, act: Act) -> None:
 
 
 def _choose(account: Account, password: str, at: datetime) -> None:
-    """Sets the password if it is good. Raises ValidationError. Slow, as it must be: not in a transaction."""
+    """Set the password if it is good. Raise ValidationError.
+
+    This is slow by design, so call it outside a transaction.
+    """
     password = normalized(password)
     validate_password(password, account)
     account.set_password(password)
@@ -177,12 +197,15 @@ def _keep(account: Account, before: str, act: Act) -> None:
 
 @contextmanager
 def _still(agency: Agency, kind: links.Kind, token: str, act: Act) -> Iterator[User]:
-    """One transaction, in which nobody else uses the link. Raises links.Void if somebody has."""
+    """Open a transaction in which no one else uses the link.
+
+    Raise links.Void if the link was used already.
+    """
     with transaction.atomic():
         locks.row(agency)
         yield links.read(agency, kind, token, act.at)
 
 
 def by(user: User, act: Act) -> Act:
-    """The act as one of the user's own."""
+    """Return the act as one of the user's own."""
     return replace(act, actor=user.external_id)

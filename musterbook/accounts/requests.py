@@ -1,4 +1,4 @@
-"""What a request tells the accounts: the agency whose page it asks for, who acts, from where, and with what."""
+"""The facts that accounts take from a request: agency, actor, address, program, and factors."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,24 +13,27 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
 
 SESSION = "session"
-"""Under which name a session keeps what the trail calls it by: made by chance, it leads to no session."""
+"""The session key of the name that the trail uses for the session. The name is random and leads to no session."""
 
 
 def agency(request: HttpRequest) -> Agency:
-    """The agency whose page it is, as the middleware found it."""
+    """Return the agency whose page is requested, as the middleware found it."""
     found: Agency = vars(request)["agency"]
     return found
 
 
 def act(request: HttpRequest) -> Act:
-    """Who does what the request asks for, now, through a page."""
+    """Return the actor and the context of what the request asks for, now, through a page."""
     user = getattr(request, "user", None)
     actor = user.user.external_id if isinstance(user, Account) else ""
     return _act(request, actor, "page", _program(request))
 
 
 def api_act(request: HttpRequest, token: Token | None) -> Act:
-    """The same of a program: it acts for who made its token, which is named beside it; None: we know none yet."""
+    """Return the same for a program, which acts for the user who created its token.
+
+    The token is named next to the program. `token` is None while no token is known.
+    """
     program = _program(request)
     if token is None:
         return _act(request, "", "api", program)
@@ -48,16 +51,19 @@ def _program(request: HttpRequest) -> str:
 
 
 def records(request: HttpRequest, account: Account | None = None) -> list[dict[str, Any]]:
-    """What the user has signed in with in this session, as the library keeps it; `account`: who is not signed in yet."""
+    """Return the authentication records of this session, as the library keeps them.
+
+    `account`: the account of a user who is not signed in yet.
+    """
     kept: list[dict[str, Any]] = get_authentication_records(request, account or request.user)
     return kept
 
 
 def factors(request: HttpRequest) -> str:
-    """What the user has shown in this session so far, such as `password+totp`."""
+    """Return the factors that the user has shown in this session so far, such as `password+totp`."""
     return "+".join(dict.fromkeys(factor(record) for record in records(request)))
 
 
 def factor(record: dict[str, Any]) -> str:
-    """What the user has shown by one record of the session: a password, a code, a provider."""
+    """Return the factor of one record of the session: a password, a code, or a provider."""
     return str(record.get("type") or record.get("provider") or record["method"])

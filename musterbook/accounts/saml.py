@@ -1,7 +1,7 @@
-"""SAML 2.0: what we ask a provider, and what of its responses is genuine (python3-saml checks signatures and most of the rest).
+"""SAML 2.0: requests to a provider, and the verification of its responses.
 
-We check more strictly than the library: the audience and the recipient must be named and exact, and the assertion itself, which
-is signed, must name the question that it answers.
+python3-saml checks signatures and most of the rest. We check more strictly than the library: the audience and the
+recipient must be named and exact, and the assertion itself, which is signed, must name the request that it answers.
 """
 
 from html import escape, unescape
@@ -22,7 +22,7 @@ from musterbook.accounts.claims import Told, Untrusted
 from musterbook.directory.agency.sign_on_file import Provider
 
 LARGEST = 200_000
-"""The most characters of a response, as a browser brings it."""
+"""The most characters of a response, as a browser presents it."""
 _EMAIL = ("urn:oid:0.9.2342.19200300.100.1.3", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress")
 _SUBJECT = "urn:oasis:names:tc:SAML:attribute:subject-id"
 _LIBRARY = (
@@ -34,19 +34,22 @@ _LIBRARY = (
     KeyError,
     TypeError,
 )
-"""What the library raises for a response that is none, or forged."""
+"""The library's errors for a response that is invalid or forged."""
 
 
 class _Asking(OneLogin_Saml2_Auth):
-    """The library puts the provider's address into XML as it is; so it gets it escaped, and gives it back as it was."""
+    """A request to the provider, with the provider's address escaped.
+
+    The library puts the address into XML as it is. So it gets the address escaped, and this class returns it as it was.
+    """
 
     def get_sso_url(self) -> str:
-        """Give the address that the browser goes to."""
+        """Return the address that the browser goes to."""
         return unescape(super().get_sso_url())
 
 
 def begin(provider: Provider, start: str, *, again: bool) -> tuple[str, str]:
-    """The address at the provider that the browser goes to, and the number of the question. Raises Untrusted."""
+    """Return the URL at the provider that the browser goes to, and the number of the request. Raise Untrusted."""
     try:
         asking = _Asking(_request(start), _settings(provider, start))
         address: str = asking.login(return_to="", force_authn=again)
@@ -57,14 +60,17 @@ def begin(provider: Provider, start: str, *, again: bool) -> tuple[str, str]:
 
 
 def metadata(provider: Provider, start: str) -> bytes:
-    """What the provider must know of us, as XML."""
+    """Return what the provider must know of us, as XML."""
     settings = OneLogin_Saml2_Settings(_settings(provider, start), sp_validation_only=True)
     told: bytes | str = settings.get_sp_metadata()
     return told.encode() if isinstance(told, str) else told
 
 
 def finish(provider: Provider, sent: str, start: str) -> tuple[str, Told]:
-    """The number of the question that a response answers, and who it is. Raises Untrusted for one that is not genuine."""
+    """Return the number of the request that a response answers, and the person.
+
+    Raise Untrusted for a response that is not genuine.
+    """
     try:
         response = _Response(OneLogin_Saml2_Settings(_settings(provider, start)), sent)
         response.is_valid(_request(f"{start}/acs/"), raise_exceptions=True)
@@ -75,15 +81,18 @@ def finish(provider: Provider, sent: str, start: str) -> tuple[str, Told]:
 
 
 class _Response(OneLogin_Saml2_Response):
-    """A response, of which we read more than the library does."""
+    """A response of which we read more than the library does."""
 
     def signed(self, path: str) -> Any:
-        """The elements of the signed assertion at that path."""
+        """Return the elements of the signed assertion at that path."""
         return self._query_assertion(path)
 
 
 def _number(response: Any, start: str) -> str:
-    """The question that the signed assertion answers, for us, at this address, until then. Raises ValueError."""
+    """Return the number of the request that the signed assertion answers.
+
+    Raise ValueError unless the assertion is for us, at this address, and not expired.
+    """
     number = response.get_in_response_to()
     if f"{start}/metadata/" not in response.get_audiences():
         raise ValueError("the assertion does not name us as its audience")
@@ -104,7 +113,7 @@ def _number(response: Any, start: str) -> str:
 
 
 def _told(provider: Provider, response: Any) -> Told:
-    """What the assertion says of the person."""
+    """Return the statements of the assertion about the person."""
     found = {
         name: [one for one in values if isinstance(one, str)] for name, values in response.get_attributes().items()
     }
@@ -125,18 +134,21 @@ def _first(found: dict[str, list[str]], *names: str) -> str:
 
 
 def _subject(found: dict[str, list[str]], response: Any) -> str:
-    """What the provider calls the person for good: an attribute, or a NameID that is not transient; "" if there is neither."""
+    """Return the provider's permanent identifier of the person: an attribute, or a NameID that is not transient.
+
+    Return "" if there is neither.
+    """
     told = _first(found, _SUBJECT) or ("" if _named(response, Names.NAMEID_TRANSIENT) else response.get_nameid())
     return claims.subject({"subject": told}, "subject") if told else ""
 
 
 def _named(response: Any, form: str) -> str:
-    """The NameID, if it is of that form."""
+    """Return the NameID if it has that format, or ""."""
     return (response.get_nameid() or "") if response.get_nameid_format() == form else ""
 
 
 def _request(address: str) -> dict[str, Any]:
-    """What the library takes for the request: always our public address, whatever the request says of its host."""
+    """Return the request for the library: always our public address, regardless of the request's host."""
     to = urlsplit(address)
     return {
         "https": "on" if to.scheme == "https" else "off", "http_host": to.netloc, "script_name": to.path,
@@ -145,7 +157,7 @@ def _request(address: str) -> dict[str, Any]:
 
 
 def _settings(provider: Provider, start: str) -> dict[str, Any]:
-    # Names of one label are common within an agency's own network.
+    # Host names of one label are common within an agency's own network.
     return {
         "strict": True,
         "security": {

@@ -1,4 +1,4 @@
-"""Sessions: when one began and was last used, when it is over, which of them a user has, and how they end."""
+"""Sessions: when one began and was last used, when it expires, how it ends, and the list of a user's sessions."""
 
 import re
 import secrets
@@ -24,24 +24,24 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
 
 BEGAN, SEEN = "began", "seen"
-"""What a session keeps of time: seconds since 1970."""
+"""The session keys of times, in seconds since 1970."""
 IDLE, TOO_OLD, AGAIN, BY_USER = "out of use", "too old", "to sign in again", "by the user"
 BY_ADMINISTRATOR, TOO_MANY = "by an administrator", "more sessions than are allowed"
-"""Why a session ended."""
+"""The reasons why a session ended."""
 _LEFT = "left"
-"""What the session that follows one that ended by time keeps: whose it was."""
+"""The key for the user of an expired session, in the session that follows it."""
 LEFT_LASTS = 30 * 60
 _NOTES = 30
-"""How often in the time allowed without use it is noted, at most, that a session is in use."""
+"""The most times that the use of a session is recorded within the idle time allowed."""
 
 
 class UnknownSession(Exception):
-    """The user has no other session of that number."""
+    """The error for a number that no other session of the user has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """A session that is in use: its number, since when, when it was last used, from where and by which program."""
+    """A session in use: its number, its beginning, its last use, and its address and program."""
 
     number: int
     began: datetime
@@ -53,7 +53,7 @@ class Living:
 
 
 def begin(request: HttpRequest) -> None:
-    """Notes that the session of who has just signed in begins."""
+    """Record the beginning of the session of the user who has just signed in."""
     request.session.pop(_LEFT, None)
     request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     request.session[BEGAN] = request.session[SEEN] = time.time()
@@ -61,14 +61,14 @@ def begin(request: HttpRequest) -> None:
 
 
 def why_over(session: Mapping[str, Any], agency: Agency, now: float) -> str:
-    """Why the session is over by that time; "" if it is not."""
+    """Return why the session has expired by that time, or ""."""
     if now - session.get(BEGAN, now) > settings.SESSION_COOKIE_AGE:
         return TOO_OLD
     return IDLE if now - session.get(SEEN, now) > agency.idle_minutes * 60 else ""
 
 
 def use(request: HttpRequest) -> str:
-    """Notes that the session is in use, unless it is over; gives why it is."""
+    """Record that the session is in use, unless it has expired; return why it has, or ""."""
     now, agency = time.time(), requests.agency(request)
     over = why_over(request.session, agency, now)
     if over:
@@ -83,7 +83,7 @@ def use(request: HttpRequest) -> str:
 
 
 def end_own(request: HttpRequest, why: str) -> None:
-    """Ends the session of who asks, without their having signed out."""
+    """End the session of the requesting user, who has not signed out."""
     account: Account = request.user  # type: ignore[assignment]  # signed in
     _tell(account, requests.act(request), why)
     clear_login(request)
@@ -91,18 +91,25 @@ def end_own(request: HttpRequest, why: str) -> None:
 
 
 FORGET = '"cache", "storage"'
-"""What a browser forgets when a session ends (`Clear-Site-Data`). Cookies stay: those of other agencies are among them."""
+"""The data that a browser deletes when a session ends (`Clear-Site-Data`). Cookies stay, because those of other
+agencies are among them."""
 
 
 def end_by_time(request: HttpRequest, why: str) -> None:
-    """Ends the session of who asks because its time is over. Their browser may still leave a file, for some minutes."""
+    """End the session of the requesting user because it has expired.
+
+    The user's browser may still upload a file for some minutes.
+    """
     account: Account = request.user  # type: ignore[assignment]  # signed in
     end_own(request, why)
     request.session[_LEFT] = {"account": account.pk, "hash": account.get_session_auth_hash(), "at": time.time()}
 
 
 def left_by(request: HttpRequest) -> Account | None:
-    """Whose session in this browser ended by time, not long ago; None once their password or access has changed since."""
+    """Return the account whose session in this browser expired not long ago.
+
+    Return None once the password or the access of its user has changed since.
+    """
     left = request.session.get(_LEFT)
     if not left or time.time() - left["at"] > LEFT_LASTS:
         return None
@@ -113,14 +120,17 @@ def left_by(request: HttpRequest) -> Account | None:
 
 
 def renew(request: HttpRequest) -> None:
-    """Gives the session another key: whoever knew the old one has nothing once its user has signed in again."""
+    """Give the session a new key.
+
+    Anyone who knew the old key has no access once the user has re-authenticated.
+    """
     before = request.session.session_key
     request.session.cycle_key()
     UserSession.objects.filter(session_key=before).update(session_key=request.session.session_key)
 
 
 def forget_old(at: datetime) -> None:
-    """Deletes sessions that are over, and from where and by which program they were used."""
+    """Delete expired sessions, and their addresses and programs."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     store.get_model_class().objects.filter(expire_date__lt=at).delete()
     begun = at - timedelta(seconds=settings.SESSION_COOKIE_AGE)
@@ -128,13 +138,16 @@ def forget_old(at: datetime) -> None:
 
 
 def leave(request: HttpRequest) -> None:
-    """Signs out whoever is signed in, for somebody is about to sign in anew."""
+    """Sign out the current user, because another sign-in is about to begin."""
     if request.user.is_authenticated:
         sign_out(request, show_message=False)
 
 
 def living(account: Account, current: str, now: float) -> list[Living]:
-    """The account's sessions that are in use, the latest first; forgets the others. `current`: the key of who asks."""
+    """Return the account's sessions in use, the latest first, and end the others.
+
+    `current`: the session key of the request.
+    """
     kept = []
     for session in UserSession.objects.purge_and_list(account):
         stored = _stored(session.session_key)
@@ -174,13 +187,13 @@ _SYSTEMS = (
 
 
 def program(agent: str) -> str:
-    """What a person calls the program that calls itself so: “Firefox on Windows”."""
+    """Return the usual name of the program with that user agent: “Firefox on Windows”."""
     named = [next((name for name, sign in kind if re.search(sign, agent)), "") for kind in (_PROGRAMS, _SYSTEMS)]
     return " on ".join(filter(None, named)) or agent[:60] or "unknown"
 
 
 def end(account: Account, number: int, current: str, act: Act, why: str = BY_USER) -> None:
-    """Ends another session of the account. Raises UnknownSession."""
+    """End another session of the account. Raise UnknownSession."""
     found = UserSession.objects.filter(user=account, pk=number).exclude(session_key=current).first()
     if found is None:
         raise UnknownSession(number)
@@ -188,7 +201,7 @@ def end(account: Account, number: int, current: str, act: Act, why: str = BY_USE
 
 
 def end_others(account: Account, current: str, act: Act, why: str = BY_USER) -> int:
-    """Ends all sessions of the account but that one; gives how many were in use."""
+    """End all sessions of the account except that one, and return how many were in use."""
     others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
     for one in others:
         end(account, one.number, current, act, why)
@@ -196,7 +209,7 @@ def end_others(account: Account, current: str, act: Act, why: str = BY_USER) -> 
 
 
 def end_most(account: Account, current: str, act: Act) -> None:
-    """Ends the sessions that are more than the agency allows, those first that were not used for the longest time."""
+    """End the sessions that exceed the agency's limit, the least recently used first."""
     others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
     for one in others[account.user.agency.sessions_most - 1 :]:
         end(account, one.number, current, act, TOO_MANY)

@@ -1,7 +1,7 @@
-"""Single sign-on: which of the agency's users a person of a provider is, and whether they may sign in.
+"""Single sign-on: the user of the agency who has an identity at a provider, and whether they may sign in.
 
-The first sign-in finds the user by the external id that the provider tells, or by the e-mail address that it vouches for, and
-binds the user to this person of the provider. From then on the person decides (`identities`).
+The first sign-in finds the user by the external id that the provider states, or by the email address that it vouches
+for. It binds the user to this identity. From then on the identity decides (`identities`).
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import locks
 
 METHOD = "socialaccount"
-"""What a session's record calls a sign-in by a provider."""
+"""The method of a sign-in by a provider in a session's record."""
 LEEWAY = 60
 """Seconds by which the provider's clock may differ from ours."""
 
@@ -41,7 +41,10 @@ OTHER = "somebody else signed in than the user who was asked to sign in again"
 
 
 class Refused(Exception):
-    """A genuine answer of a provider lets nobody in. `reason` is one of the sentences above."""
+    """The error for a genuine answer of a provider that lets no user sign in.
+
+    `reason` is one of the sentences above.
+    """
 
     def __init__(self, reason: str, user: User | None = None) -> None:
         super().__init__(reason)
@@ -49,31 +52,37 @@ class Refused(Exception):
 
 
 def provider(agency: Agency, kind: str, slug: str) -> Provider | None:
-    """The agency's provider of that kind and short name; those of other agencies do not exist here."""
+    """Return the agency's provider of that kind and short name, or None.
+
+    Providers of other agencies do not exist here.
+    """
     return next((one for one in agency.sign_on if one["kind"] == kind and one["slug"] == slug), None)
 
 
 def address(agency: Agency, provider: Provider) -> str:
-    """What our addresses for the provider begin with: our public one, whatever a request says of its host."""
+    """Return the beginning of our URLs for the provider: our public address, regardless of the request's host."""
     return f"{settings.MUSTER_URL}/{agency.slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
 
 
 def origins(agency: Agency) -> tuple[str, ...]:
-    """The origins to which the sign-in form leads on. They go into a header, so only what is plainly an address counts."""
+    """Return the origins that the sign-in form leads to.
+
+    They go into a header, so only what is plainly an address counts.
+    """
     addresses = [provider.get("server") or provider.get("sso_url") or "" for provider in agency.sign_on]
     addresses += [f"https://{host}" for one in agency.sign_on for host in one.get("hosts", "").split()]
     return tuple(place.origin for place in map(outside.place, addresses) if place)
 
 
 def by_provider(request: HttpRequest) -> bool:
-    """Whether the user has signed in by a provider that answers for the second factor as well."""
+    """Return whether the user has signed in by a provider that is trusted for the second factor as well."""
     records = requests.records(request)
     used = {record.get("provider") for record in records if record["method"] == METHOD}
     return any(p["slug"] in used and not p["second_factor"] for p in requests.agency(request).sign_on)
 
 
 def enter(request: HttpRequest, provider: Provider, asked: Asked, told: Told) -> HttpResponseBase:
-    """Signs in the user who is meant, or signs them in again. Raises Refused."""
+    """Sign in the user that the answer means, or re-authenticate them. Raise Refused."""
     agency, act = requests.agency(request), requests.act(request)
     check(provider, asked, told, act)
     account = _account(agency, provider, told, act)
@@ -88,7 +97,7 @@ def enter(request: HttpRequest, provider: Provider, asked: Asked, told: Told) ->
 
 
 def check(provider: Provider, asked: Asked, told: Told, act: Act) -> None:
-    """Checks that the user has signed in at the provider as strongly and as recently as is asked for. Raises Refused."""
+    """Check that the user has signed in at the provider as strongly and as recently as required. Raise Refused."""
     contexts, methods = provider.get("acr", "").split(), provider.get("amr", "").split()
     if (contexts and not set(contexts) & set(told.contexts)) or not set(methods) <= set(told.methods):
         raise Refused(WEAK)
@@ -99,7 +108,10 @@ def check(provider: Provider, asked: Asked, told: Told, act: Act) -> None:
 
 
 def _again(request: HttpRequest, provider: Provider, asked: Asked, account: Account, told: Told) -> HttpResponseBase:
-    """Takes the user who is signed in, and has signed in at the provider just now, back to what they were doing."""
+    """Return the user to what they were doing, after a re-authentication at the provider.
+
+    The user must be the one who is signed in. Raise Refused otherwise.
+    """
     if not isinstance(request.user, Account) or request.user != account or account.pk != asked.again:
         raise Refused(OTHER, account.user)
     _record(request, account, provider, told)
@@ -109,24 +121,30 @@ def _again(request: HttpRequest, provider: Provider, asked: Asked, account: Acco
 
 
 def _record(request: HttpRequest, account: Account, provider: Provider, told: Told) -> None:
-    """Notes in the session by which provider the user has signed in: at the time at which they did so there, if it says when."""
+    """Record in the session the provider by which the user has signed in.
+
+    The time is that of the sign-in at the provider, if the provider states it.
+    """
     at = {} if told.at is None else {"at": min(told.at, requests.act(request).at.timestamp())}
     also: dict[str, Any] = {"provider": provider["slug"], "uid": told.subject, **at}
     record_authentication(request, account, METHOD, **also)
 
 
 def again_by(request: HttpRequest) -> Provider | None:
-    """The provider by which the user can sign in again; None if it has to be in another way."""
+    """Return the provider by which the user can re-authenticate, or None if another method is needed."""
     return identities.provider_of(request.user.user) if isinstance(request.user, Account) else None
 
 
 def again_at(request: HttpRequest, back: str) -> str | None:
-    """The address of the page at which the user signs in again by their provider; None if they have none."""
+    """Return the URL of the page for re-authentication by the user's provider, or None if there is none."""
     return f"{reverse('sign_on_again')}?{urlencode({'next': back})}" if again_by(request) else None
 
 
 def _account(agency: Agency, provider: Provider, told: Told, act: Act) -> Account:
-    """The account of the user who is meant, made by the first sign-in, which is the registration. Raises Refused."""
+    """Return the account of the user that the answer means. Raise Refused.
+
+    The first sign-in creates the account, and is the registration.
+    """
     with transaction.atomic():
         locks.row(agency)
         user, subject = _meant(agency, provider, told)
@@ -141,7 +159,10 @@ def _account(agency: Agency, provider: Provider, told: Told, act: Act) -> Accoun
 
 
 def _meant(agency: Agency, provider: Provider, told: Told) -> tuple[User, str]:
-    """The user who is bound to the person, or else the one that the provider's words fit; and what the person is called there."""
+    """Return the user who is bound to the identity, or else the user who fits the provider's answer.
+
+    Also return the provider's identifier of the person.
+    """
     fits = _fitting(agency, provider, told)
     subject = told.subject or (f"{provider['match']} {_said(provider, fits)}" if fits else "")
     bound = identities.user_of(agency, provider, subject) if subject else None
@@ -154,19 +175,19 @@ def _meant(agency: Agency, provider: Provider, told: Told) -> tuple[User, str]:
 
 
 def _said(provider: Provider, user: User) -> str:
-    """By what a provider knows the user that calls people by no name of its own."""
+    """Return the identifier of the user at a provider that has no identifiers of its own."""
     return user.external_id if provider["match"] == "external_id" else user.email_key
 
 
 def _fitting(agency: Agency, provider: Provider, told: Told) -> User | None:
-    """The user of the agency with the external id that the provider tells, or with the address that it vouches for."""
+    """Return the user with the external id that the provider states, or with the address that it vouches for."""
     users = User.objects.filter(agency=agency).select_related("agency", "role", "account")
     if provider["match"] == "external_id":
         return users.filter(external_id=told.external_id).first() if told.external_id else None
     vouched = provider["kind"] == "saml" or provider["trust_email"]
     addresses = [address.email for address in told.addresses if address.verified or vouched]
     found = users.filter(email_key=keys.key(addresses[0])).first() if addresses else None
-    # Addresses with one key may be two mailboxes, and another person's at the provider.
+    # Two addresses with one key may be different mailboxes, and belong to different people at the provider.
     return found if found and emails.mailbox(addresses[0]) == emails.mailbox(found.email) else None
 
 

@@ -1,4 +1,4 @@
-"""Signing in with a name and a password: the same answer, and the same work, whatever is wrong."""
+"""Sign-in with a name and a password: the same answer and the same work for every error."""
 
 import time
 from collections.abc import Callable
@@ -21,12 +21,12 @@ _Where = Callable[[Account | None], str]
 
 
 class TooMany(Exception):
-    """Too many sign-ins have failed there; nothing was checked."""
+    """The error for too many failed sign-ins at a place; nothing was checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """A try to sign in: who is meant, if anybody, from where, by whom and when."""
+    """An attempt to sign in: the user, if there is one, the place, the actor, and the time."""
 
     agency: Agency
     user: User | None
@@ -35,10 +35,10 @@ class _Try:
 
 
 def account_of(agency: Agency, name: str, password: str, act: Act, where: _Where | None = None) -> Account | None:
-    """The account with that username or e-mail address and password, if it may sign in now; None if anything is wrong.
+    """Return the account with that username or email address and password, if it may sign in now.
 
-    What is wrong is in the trail, and nowhere else. `where`: the place that it comes from, by the account that is meant; without
-    it, the address. Raises TooMany, and hashing.Busy.
+    Return None if anything is wrong. Only the audit trail contains the reason. `where`: returns the place of the
+    attempt for an account; without it, the place is the address. Raise TooMany or hashing.Busy.
     """
     user = registration.named(agency, name)
     account: Account | None = getattr(user, "account", None)
@@ -54,7 +54,7 @@ def account_of(agency: Agency, name: str, password: str, act: Act, where: _Where
 
 
 def _is_right(tried: _Try, account: Account | None, password: str, like: str) -> bool:
-    """Whether the account may come in by that password; the same work if there is none."""
+    """Return whether the account may sign in with that password. The work is the same if there is no account."""
     failure, allowed = lockout.reserve(tried.user, tried.where, tried.act.at)
     stored = account.password if account and account.password else _nobodys(_decoy(tried.agency, like))
     try:
@@ -73,7 +73,7 @@ def _is_right(tried: _Try, account: Account | None, password: str, like: str) ->
 
 
 def _granted(tried: _Try, account: Account, failure: Failure) -> bool:
-    """Whether all is still as it was when the password was checked, and no lock has come about meanwhile."""
+    """Return whether nothing has changed since the password was checked, and no lock was set meanwhile."""
     with transaction.atomic():
         locks.row(tried.agency)
         same = Account.objects.select_related("user__agency", "user__role").filter(
@@ -87,7 +87,10 @@ def _granted(tried: _Try, account: Account, failure: Failure) -> bool:
 
 
 def _rehash(account: Account, password: str, stored: str) -> None:
-    """Replaces a hash that would be computed otherwise today. Other sessions of the user end by it, as by a new password."""
+    """Replace a hash that would be computed differently today.
+
+    This ends the user's other sessions, as a new password does.
+    """
     if not hashing.is_outdated(stored):
         return
     account.set_password(passwords.normalized(password))
@@ -96,7 +99,7 @@ def _rehash(account: Account, password: str, stored: str) -> None:
 
 @cache
 def _nobodys(like: str = "") -> str:
-    """What the password of nobody is held against, so that it takes as long."""
+    """Return the hash for the check if there is no user, so that it takes as long."""
     return like or make_password(get_random_string(32))
 
 
@@ -107,9 +110,10 @@ _samples: dict[int, tuple[float, list[str]]] = {}
 
 
 def _decoy(agency: Agency, name: str) -> str:
-    """A hash that takes as long to check as that of one of the agency's users, always the same one for a name.
+    """Return a hash that takes as long to check as that of one of the agency's users.
 
-    Hashes of earlier versions take longer. If nobody's were all of one kind, how long an answer takes would tell who exists.
+    It is always the same for a name. Hashes of earlier versions take longer. If all decoys had one kind, the response
+    time would reveal the users that exist.
     """
     known = _sample(agency)
     if not known:
@@ -130,7 +134,7 @@ def _sample(agency: Agency) -> list[str]:
 
 
 def signed_in(account: Account, act: Act, factors: str, where: str = "") -> None:
-    """Records that the user has signed in, by these factors (`password`, `password+totp`, `webauthn`, a provider).
+    """Record that the user has signed in by these factors (`password`, `password+totp`, `webauthn`, a provider).
 
     `where`: the place, as `lockout` counts it; without it, the address.
     """
@@ -142,7 +146,7 @@ def signed_in(account: Account, act: Act, factors: str, where: str = "") -> None
 
 
 def signed_in_again(account: Account, act: Act, factor: str, where: str = "") -> None:
-    """Records that the user, who is signed in, has done so again, by that factor."""
+    """Record that the user, who is signed in, has re-authenticated by that factor."""
     user = account.user
     with transaction.atomic():
         trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN_AGAIN, user, {"factors": ("", factor)})

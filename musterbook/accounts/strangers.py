@@ -1,8 +1,8 @@
-"""Events of strangers: what people do who are not signed in, written so that nobody can flood the audit trail.
+"""Events of unauthenticated clients, recorded so that they cannot flood the audit trail.
 
-The first event of a kind, from one address within one minute, is written at once. The same again within that minute is only
-counted, and one more event tells the number when the minute is over. If many addresses together cause too many events of one
-agency, all of them count as one address. Nothing that a signed-in user does is counted together.
+The first event of a kind, from one address within one minute, is recorded at once. Repetitions within that minute are
+only counted, and one more event records their number when the minute is over. If many addresses together cause too many
+events of one agency, all of them count as one address. Actions of a signed-in user are never counted together.
 """
 
 import hashlib
@@ -23,11 +23,12 @@ from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import frames
 
 SECURITY = logging.getLogger("musterbook.security")
-"""Where refused requests are logged, one line each."""
+"""The logger of refused requests, one line each."""
 MANY = "many addresses"
-"""What the event says of where they came from, if they were too many to tell apart."""
+"""The place in the event, if it came from too many addresses to distinguish."""
 _MINUTE, _LATE = 60, 5
-"""Seconds in which events count together, and after which a count does not grow any more: clocks of machines differ."""
+"""Seconds within which events count together, and after which a count no longer grows, because machine clocks
+differ."""
 
 _TABLE = frames.table(Repeated)
 _COLUMNS = ("key", "agency_id", "kind", "outcome", "subject_id", "through", "place", "why", "since")
@@ -47,9 +48,10 @@ def tell(
     *,
     outcome: str = kinds.FAILED,
 ) -> None:
-    """Append an event as `trail.tell` does; of a stranger, only the first of its kind, address, user and minute.
+    """Record an event as `trail.tell` does, but count repetitions of unauthenticated clients.
 
-    `changes`: its `why`, if there is one, distinguishes events too, so it must be a constant of the program.
+    For them, only the first event of its kind, address, user and minute is recorded. `changes`: the `why` in it, if
+    there is one, also distinguishes events, so it must be a constant of the program.
     """
     why = (changes or {}).get("why", ("", ""))[1]
     with transaction.atomic():
@@ -60,9 +62,10 @@ def tell(
 def tell_each(
     agency: Agency, act: Act, kind: str, about: User | None, changes: Mapping[str, tuple[str, str]] | None = None
 ) -> None:
-    """Append an event of a stranger as it is, for what is limited by address already; count it if there are too many.
+    """Record an event of an unauthenticated client as it is; only count it if there are too many.
 
-    It takes the same time whether there is such a user or not, so that nobody learns it from that. In no transaction.
+    Use this for actions that are already limited by address. It takes the same time whether or not the user exists, so
+    the time does not reveal it. Call it outside a transaction.
     """
     if act.actor or limits.take("event", str(agency.pk), act.at):
         trail.tell(agency, act, kind, about, changes, outcome=kinds.FAILED)
@@ -90,7 +93,7 @@ def _row(agency: Agency, act: Act, what: dict[str, str], about: User | None, pla
 
 
 def _run(sql: str, values: list[str | int | None]) -> int:
-    """The count that the statement returns; 0 if it found no row."""
+    """Return the count from the statement, or 0 if it found no row."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         found = cursor.fetchone()
@@ -98,10 +101,11 @@ def _run(sql: str, values: list[str | int | None]) -> int:
 
 
 def refuse(request: HttpRequest, why: str) -> None:
-    """Log that a request was refused, and write it to the trail of the agency whose page it asked for.
+    """Log a refused request, and record it in the audit trail of the requested agency.
 
-    `why`: a constant of the program, in plain words, such as `too many attempts`. Repeated ones are counted together for
-    signed-in users too, who are the subject: another site can have their browser send as many as it likes.
+    `why`: a constant of the program, in plain words, such as `too many attempts`. Repetitions are counted together for
+    signed-in users too, who are the subject of the event. Another site can make their browser send as many requests as
+    it likes.
     """
     asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
     act = requests.act(request)
@@ -118,7 +122,7 @@ def _signed_in(request: HttpRequest) -> User | None:
 
 
 def tell_repeated(at: datetime) -> int:
-    """Append the events that tell how often something was repeated, for each minute that is over; return how many."""
+    """Record how often events were repeated, for each minute that is over; return the number of these records."""
     over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE)
     return sum(_settle(repeated, at) for repeated in over.select_related("agency", "subject").iterator())
 

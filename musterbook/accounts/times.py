@@ -1,4 +1,4 @@
-"""Times as a reader has them: in their zone, with the exact time behind it."""
+"""Times as a reader sees them: in the reader's time zone, with the exact time on hover."""
 
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
@@ -10,12 +10,15 @@ from musterbook.accounts.models import Account
 
 
 def zones() -> list[str]:
-    """The names of the zones that one can choose from."""
+    """Return the names of the time zones that a user can choose."""
     return sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
 
 
 def zone(account: Account) -> tzinfo:
-    """The zone of the account; UTC where none was chosen, or this machine does not know it."""
+    """Return the time zone of the account.
+
+    Return UTC if no zone was chosen, or if this machine does not know it.
+    """
     try:
         return ZoneInfo(account.time_zone) if account.time_zone else UTC
     except (OSError, ValueError, KeyError):
@@ -23,7 +26,10 @@ def zone(account: Account) -> tzinfo:
 
 
 def element(at: datetime, where: tzinfo) -> SafeString:
-    """The time as an element of a page: to the minute, as it is there; the exact time, with its distance to UTC, on hover."""
+    """Return the time as an HTML element, in local time and to the minute.
+
+    The exact time, with its offset from UTC, appears on hover.
+    """
     local = at.astimezone(where)
     name = local.tzname() or ""
     shown = f"{local.day} {local:%B %Y, %H:%M}{' UTC' if name == 'UTC' else ''}"

@@ -1,4 +1,7 @@
-"""Tokens: what programs of an agency sign in with. Each may do what it was made for, as far as its maker may do it now."""
+"""Tokens: the credentials of an agency's programs.
+
+Each token may do what it was created for, as far as its creator may do it now.
+"""
 
 import hashlib
 import json
@@ -24,21 +27,24 @@ from musterbook.directory.storage import locks
 
 PERMISSION = "api.manage"
 DAYS = (7, 30, 90, 180, 365)
-"""How long a token may be good."""
+"""The days for which a token can be valid."""
 USUAL_DAYS = 90
 MOST = 100
-"""So many tokens of one agency are good at once; then it is time to revoke some."""
+"""The most valid tokens of one agency at once. Then some must be revoked."""
 _PREFIX = "muster_"
 _SECRET = re.compile(r"muster_[0-9a-f]{64}")
 _ENDED_SHOWN = 50
 
 
 class UnknownToken(Exception):
-    """The agency has no such token."""
+    """The error for a token that the agency does not have."""
 
 
 class Refused(Exception):
-    """The token opens nothing; the message says why, to whoever holds it. `token`: which it is, None if it is none of ours."""
+    """The error for a token that gives no access; the message states the reason to its holder.
+
+    `token`: the token, or None if it is not ours.
+    """
 
     def __init__(self, why: str, token: Token | None) -> None:
         super().__init__(why)
@@ -47,7 +53,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What somebody says of a new token: its name, what it may do, and for how many days."""
+    """The data of a new token: its name, its permissions, and the days for which it is valid."""
 
     name: str
     permissions: frozenset[str]
@@ -56,7 +62,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A token in the list of all: what it may do now, what it was made for besides, and why it opens nothing ("": it does)."""
+    """A token in the list: its present permissions, those that it lacks by now, and why it gives no access.
+
+    `why_not` is "" if the token gives access.
+    """
 
     token: Token
     granted: tuple[str, ...]
@@ -65,7 +74,10 @@ class Listed:
 
 
 def make(agency: Agency, told: Told, act: Act, by: Operator) -> tuple[Token, str]:
-    """A new token of who makes it, and its secret, which is nowhere else. Raises Unfit and NotAllowed."""
+    """Create a token of the operator; return it, and its secret, which is stored nowhere.
+
+    Raise Unfit or NotAllowed.
+    """
     lacking = sorted({PERMISSION, *told.permissions} - by.permissions)
     if lacking:
         raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so no token of yours can have that.")
@@ -86,7 +98,10 @@ def make(agency: Agency, told: Told, act: Act, by: Operator) -> tuple[Token, str
 
 
 def _named(agency: Agency, told: Told, at: datetime) -> str:
-    """The name, if no token that is good has it: so a form that is sent twice makes one token. Raises Unfit."""
+    """Return the name, if no valid token has it. Raise Unfit.
+
+    So a form that is sent twice creates one token.
+    """
     name = vocabularies.cleaned(told.name, "name")
     if not told.permissions:
         raise Unfit("permissions", "Choose at least one.")
@@ -111,7 +126,7 @@ def _called(token: Token) -> str:
 
 
 def find(agency: Agency, number: int) -> Token:
-    """The token of that number. Raises UnknownToken."""
+    """Return the token with that number. Raise UnknownToken."""
     found = Token.objects.filter(agency=agency, pk=number).select_related("agency", "maker__role").first()
     if found is None:
         raise UnknownToken(number)
@@ -119,7 +134,7 @@ def find(agency: Agency, number: int) -> Token:
 
 
 def revoke(token: Token, act: Act) -> bool:
-    """Ends the token for ever; tells whether it was not revoked before."""
+    """Revoke the token permanently, and return whether it was not revoked before."""
     with transaction.atomic():
         if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=act.at):
             return False
@@ -128,7 +143,7 @@ def revoke(token: Token, act: Act) -> bool:
 
 
 def listed(agency: Agency, at: datetime) -> tuple[list[Listed], list[Listed]]:
-    """The agency's tokens that are neither revoked nor expired, and the latest of those that are; the newest first."""
+    """Return the agency's valid tokens, and the latest of the revoked or expired ones; the newest first."""
     every = Token.objects.filter(agency=agency).select_related("maker__role").order_by("-made_at", "-pk")
     good = every.filter(revoked_at=None, expires_at__gt=at)
     ended = every.exclude(pk__in=good.values("pk"))[:_ENDED_SHOWN]
@@ -145,12 +160,12 @@ def _ordered(names: Collection[str]) -> tuple[str, ...]:
 
 
 def may(token: Token) -> frozenset[str]:
-    """What the token may do: what it was made for, and its maker may do now."""
+    """Return the permissions of the token: those at its creation that its creator has now."""
     return frozenset(token.permissions) & permissions.of(token.maker.role)
 
 
 def why_not(token: Token, at: datetime) -> str:
-    """Why the token opens nothing; "" if it does."""
+    """Return why the token gives no access, or "" if it does."""
     if token.revoked_at is not None:
         return "It was revoked."
     if token.expires_at <= at:
@@ -163,10 +178,10 @@ def _has_access(maker: User, since: datetime) -> bool:
 
 
 def check(agency: Agency, secret: str, at: datetime) -> Token:
-    """The token with that secret, if it opens something in the agency. Raises Refused."""
+    """Return the token with that secret, if it gives access to the agency. Raise Refused."""
     if not _SECRET.fullmatch(secret):
         raise Refused("This is not a token.", None)
-    # Found by its hash, so how long it takes says nothing of any secret.
+    # The lookup is by hash, so its time reveals nothing about any secret.
     found = Token.objects.filter(agency=agency, digest=_digest(secret)).select_related("agency", "maker__role").first()
     if found is None:
         raise Refused("This agency has no such token.", None)
@@ -177,22 +192,28 @@ def check(agency: Agency, secret: str, at: datetime) -> Token:
 
 
 def used(token: Token, act: Act) -> None:
-    """Notes the day on which the token was used last, and from which address: written once a day, unless the address changes."""
+    """Record the day and the address of the token's last use.
+
+    They are written once a day, unless the address changes.
+    """
     today = act.at.date()
     if (token.used_on, token.used_from) != (today, act.address):
         Token.objects.filter(pk=token.pk).update(used_on=today, used_from=act.address)
 
 
 def refused(agency: Agency, token: Token | None, act: Act, why: str) -> None:
-    """Tells the trail that a program was refused."""
+    """Record in the audit trail that a program was refused."""
     told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
     strangers.tell_each(agency, act, kinds.TOKEN_REFUSED, token.maker if token else None, told)
 
 
 def untold(agency: Agency) -> str:
-    """What is wrong with the tokens by the trail (`plausible`): made, widened or made good again past it; "" for nothing."""
+    """Return how the tokens differ from the audit trail (`cross_checks`), or "".
+
+    A token differs if it was created, widened or made valid again without an event.
+    """
     made, revoked = set[tuple[object, ...]](), set[tuple[int | None, str]]()
-    # Each is told alone, so its passage has one event; passages are found by their kind.
+    # Each event is recorded alone, so its run has one event. Runs are found by their kind.
     told_of = Passage.objects.filter(agency=agency, kind__in=(kinds.TOKEN_MADE, kinds.TOKEN_REVOKED))
     events = Event.objects.filter(agency=agency, pk__in=told_of.values("first"))
     for kind, at, maker, changes in events.values_list("kind", "at", "subject", "changes").iterator():
@@ -211,6 +232,6 @@ def untold(agency: Agency) -> str:
 
 
 def _as_told(token: Token) -> tuple[object, ...]:
-    """What the event tells with which the token was made."""
+    """Return the facts that the event of the token's creation records."""
     expires = token.expires_at.isoformat(timespec="seconds")
     return token.made_at, token.maker_id, _called(token), ", ".join(token.permissions), expires

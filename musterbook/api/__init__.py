@@ -1,1 +1,1 @@
-"""The API: what programs ask for, with a token; it translates between JSON and what can be done, and nothing else."""
+"""The API for programs with a token. It only translates between JSON and the actions of Musterbook."""

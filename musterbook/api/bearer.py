@@ -1,4 +1,7 @@
-"""Who asks: a program with a token (RFC 6750). Cookies mean nothing here, so no page of a stranger can ask in a user's name."""
+"""The authentication of programs by token (RFC 6750).
+
+Cookies are ignored here, so no page of another site can send a request in a user's name.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,7 +23,10 @@ Guarded = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
-    """Gives the view the token of who asks, if it has the permission ("": none is needed), by one of these methods."""
+    """Pass the token of the request to the view, if the token has the permission.
+
+    `permission`: "" if none is needed. `methods`: the HTTP methods that the view accepts.
+    """
 
     def guard(view: View[P]) -> Guarded[P]:
         @wraps(view)
@@ -35,7 +41,7 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
                 return _lacks(request, token, permission)
             return view(request, token, *args, **kwargs)
 
-        guarded.csrf_exempt = True  # type: ignore[attr-defined]  # no cookie lets anybody in here
+        guarded.csrf_exempt = True  # type: ignore[attr-defined]  # no cookie gives access here
         guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack every address
         return guarded
 
@@ -43,7 +49,10 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
 
 
 def _token(request: HttpRequest) -> Token | HttpResponseBase:
-    """The token that the request bears; or the answer to one that bears none, or one that opens nothing."""
+    """Return the token of the request.
+
+    Return an error response if the request has no token, or one that gives no access.
+    """
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         said = (
@@ -57,7 +66,7 @@ def _token(request: HttpRequest) -> Token | HttpResponseBase:
 
 
 def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
-    # Only wrong tokens count: nobody keeps a good one out by sending wrong ones from beside it.
+    # Only wrong tokens count: no one can block a valid token by sending wrong ones from the same address.
     if not limited.take(request, "refused token"):
         strangers.refuse(request, limited.WHY)
         said = "Too many wrong tokens came from this address. Wait five minutes."

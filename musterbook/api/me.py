@@ -1,4 +1,4 @@
-"""What a token is, told to whoever holds it: the first thing that a new program asks."""
+"""The description of a token for its holder. It is the first request of a new program."""
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
@@ -9,7 +9,7 @@ from musterbook.api.bearer import needs
 
 @needs("", "GET", "HEAD")
 def me(_request: HttpRequest, token: Token) -> HttpResponseBase:
-    """The agency, the token, who made it, and what it may do."""
+    """Return the agency, the token, its creator, and its permissions."""
     maker = token.maker
     told = {
         "agency": {"slug": token.agency.slug, "name": token.agency.name},

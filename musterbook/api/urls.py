@@ -1,4 +1,4 @@
-"""The addresses of an agency's API, each below /<agency>/api/ (`settings.AGENCY_URLCONFS`)."""
+"""The URLs of an agency's API, each below /<agency>/api/ (`settings.AGENCY_URLCONFS`)."""
 
 from django.urls import path
 

@@ -1,4 +1,7 @@
-"""What must not be forgotten moves out of Django's cache, whose table held pickles, and the table is removed."""
+"""The move of state that must not be forgotten out of Django's cache.
+
+The cache's table, which held pickles, is removed.
+"""
 
 import django.db.models.deletion
 from django.db import migrations, models

@@ -1,6 +1,7 @@
-"""Remove the tables of the library's own accounts at providers, and the record of its changes: Identity is in their place.
+"""The removal of the tables of the library's own provider accounts, and of the record of its changes.
 
-Nothing was ever kept there but by versions before Identity. `muster doctor` took the record for one of a newer Musterbook.
+Identity replaces them. Only versions before Identity stored anything there. `muster doctor` took the record for one of
+a newer Musterbook.
 """
 
 from django.db import migrations
