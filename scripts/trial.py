@@ -1,5 +1,7 @@
-"""Tries Musterbook out in the checkout: an agency, its first import, and the night after, previewed and waiting on a page."""
+"""The sample of `./run`: an agency, its first import, and the night after, previewed and waiting on a page."""
 
+import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -39,30 +41,80 @@ class StepFailed(Exception):
         self.status = status
 
 
-def main() -> int:
-    """Start with an empty folder each time; gives the status of the first step that fails, or 0 when the server is ended."""
-    shutil.rmtree(HOME, ignore_errors=True)
+def main(arguments: list[str]) -> int:
+    """Serve the sample, made first if it is not there yet. Return the status of the step that fails, or 0."""
+    options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with waiting(HOME) as link:
-            print(
-                "\nThe plan of the second night waits for you to apply it. Open this link, choose a password, and you are signed"
-                f" in as the agency's administrator, and see it:\n\n  {link}\n\nCtrl-C ends the server.",
-                flush=True,
-            )
-            while True:
-                time.sleep(3600)
+        with _alone() as running:
+            if running:
+                print(f"It is running already, at {running}. End that one with Ctrl-C first, or use it.")
+                return 0
+            if options.fresh and HOME.exists() and not _may_delete(HOME):
+                return 1
+            with waiting(HOME) as link:
+                print(f"\n{_explain(link)}\n\n  {link}\n\nCtrl-C ends the server.", flush=True)
+                while True:
+                    time.sleep(3600)
     except StepFailed as step:
         return step.status
     except KeyboardInterrupt:
         return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./run",
+        description="Set Musterbook up and serve a sample agency on this machine. Run again, it serves what is there.",
+    )
+    parser.add_argument("--fresh", action="store_true", help="delete the sample and make it again, after asking")
+    return parser
+
+
+@contextmanager
+def _alone() -> Iterator[str]:
+    """Hold the lock of the sample while it is served. Yield the address of the one that runs already, or ""."""
+    with HOME.with_name(".muster.lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            yield file.read().strip() or "another port"
+            return
+        file.truncate(0)
+        file.write(_address(_port()))
+        file.flush()
+        yield ""
+
+
+def _may_delete(folder: Path) -> bool:
+    """Ask, and delete the folder if the answer is yes."""
+    try:
+        answer = input(f"This deletes {folder} with everything in it. Type yes to go on: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
+        print("Nothing was deleted.")
+        return False
+    shutil.rmtree(folder)
+    return True
+
+
+def _explain(link: str) -> str:
+    if "?next=" in link:
+        return (
+            "The plan of the second night waits for you to apply it. Open this link and choose a password: you are signed in"
+            " as the agency's administrator, and see it:"
+        )
+    return "The sample is as you left it. Sign in here:"
+
+
 @contextmanager
 def waiting(home: Path) -> Iterator[str]:
-    """A server whose second night waits on a page: gives the link by which its administrator gets there; ends the server."""
-    trial = _Trial(home, next(filter(_is_free, _PORTS), _PORTS[0]))
-    trial.import_nights()
+    """Serve the sample, made first if it is not there yet; yield the link to its plan, or to its pages."""
+    trial = _Trial(home, _port())
+    if not home.exists():
+        _make(home, trial.port)
     serve = [*trial.muster("serve", "--port", str(trial.port))]
     with subprocess.Popen(serve, cwd=setup.ROOT, env=trial.environment()) as server:
         try:
@@ -70,6 +122,22 @@ def waiting(home: Path) -> Iterator[str]:
             yield trial.link()
         finally:
             server.terminate()
+
+
+def _make(home: Path, port: int) -> None:
+    """Make the sample in a folder of its own first: what is cut short is not taken for a sample."""
+    draft = home.with_name(f"{home.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    _Trial(draft, port).import_nights()
+    draft.rename(home)
+
+
+def _port() -> int:
+    return next(filter(_is_free, _PORTS), _PORTS[0])
+
+
+def _address(port: int) -> str:
+    return f"http://localhost:{port}"
 
 
 def _is_free(port: int) -> bool:
@@ -95,15 +163,19 @@ class _Trial:
                 raise StepFailed(done.returncode)
 
     def link(self) -> str:
-        """The administrator's invitation, which leads to the plan of the second night."""
+        """Return the administrator's invitation, which leads to the newest import; or the pages, once they have registered."""
+        invited = self._asked("invite", *_OF, ADMINISTRATOR, "--print-link")
+        if invited is None:
+            return f"{_address(self.port)}/{AGENCY}/"
         plan = self._asked("imports", *_OF, "--limit", "1")[0]["import"]
-        link = self._asked("invite", *_OF, ADMINISTRATOR, "--print-link")["link"]
-        return f"{link}?next=/{AGENCY}/imports/{plan}"
+        return f"{invited['link']}?next=/{AGENCY}/imports/{plan}"
 
     def _asked(self, *arguments: str):  # type: ignore[no-untyped-def]
+        """Return what a command says in JSON, or None if it refuses."""
         command = self.muster(*arguments, "--output", "json")
-        done = subprocess.run(command, cwd=setup.ROOT, env=self.environment(), check=True, stdout=subprocess.PIPE)
-        return json.loads(done.stdout)
+        pipe = subprocess.PIPE
+        done = subprocess.run(command, cwd=setup.ROOT, env=self.environment(), check=False, stdout=pipe, stderr=pipe)
+        return json.loads(done.stdout) if done.returncode == 0 else None
 
     def wait_for(self, server: "subprocess.Popen[bytes]") -> None:
         """Waits until the pages are there; raises StepFailed if the server ends instead, or takes too long."""
@@ -121,7 +193,4 @@ class _Trial:
     def environment(self) -> dict[str, str]:
         ours = ("DATABASE_URL", "DJANGO_", "MUSTER_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return {**inherited, "MUSTER_HOME": str(self.home), "MUSTER_URL": self._address()}
-
-    def _address(self) -> str:
-        return f"http://localhost:{self.port}"
+        return {**inherited, "MUSTER_HOME": str(self.home), "MUSTER_URL": _address(self.port)}

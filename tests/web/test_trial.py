@@ -12,7 +12,7 @@ pytestmark = pytest.mark.any_database
 
 
 def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(browser: Browser, tmp_path: Path) -> None:
-    with trial.waiting(tmp_path) as link:
+    with trial.waiting(tmp_path / "home") as link:
         page = browser.new_context().new_page()
         page.goto(link)
         for label in ("Password", "The same password again"):
@@ -24,10 +24,60 @@ def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(bro
         expect(page.get_by_role("heading", name="Applied")).to_be_visible()
         assert page.locator("#show-deactivated strong").inner_text() == "8"
         page.context.close()
+    with trial.waiting(tmp_path / "home") as again:
+        assert again.endswith(f"/{trial.AGENCY}/"), "the administrator has a password now"
+        page = browser.new_context().new_page()
+        page.goto(again)
+        page.get_by_label("Username or e-mail address").fill("nkealamakia")
+        expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
+        page.context.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sample that is there already, as far as the questions go."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setattr(trial, "HOME", folder)
+    return folder
+
+
+def test_a_second_run_disturbs_nothing_and_says_where_the_first_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with trial._alone() as running:
+        assert running == ""
+        assert trial.main(["--fresh"]) == 0
+    assert home.exists()
+    assert "It is running already, at http://localhost:80" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", ["", "no", "y"])
+def test_nothing_is_deleted_without_a_yes(home: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert trial.main(["--fresh"]) == 1
+    assert home.exists()
+
+
+def test_fresh_starts_over_after_a_yes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    monkeypatch.setattr(trial, "_STEPS", (("Nothing", ["import", "nowhere.csv", "--agency", "nobody"]),))
+    (home / "old").touch()
+    assert trial.main(["--fresh"]) == 2
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["--frehs"], 2)])
+def test_help_starts_nothing(home: Path, arguments: list[str], status: int) -> None:
+    with pytest.raises(SystemExit) as ended:
+        trial.main(arguments)
+    assert ended.value.code == status
+    assert list(home.iterdir()) == []
 
 
 def test_a_step_that_fails_ends_it_with_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "_STEPS", (("Nothing", ["import", "nowhere.csv", "--agency", "nobody"]),))
-    with pytest.raises(trial.StepFailed) as failed, trial.waiting(tmp_path):
+    with pytest.raises(trial.StepFailed) as failed, trial.waiting(tmp_path / "home"):
         raise AssertionError
     assert failed.value.status == 2
+    assert not (tmp_path / "home").exists(), "what is cut short is not taken for a sample"
