@@ -1,4 +1,4 @@
-"""The response while the machine is too busy: a page that explains it, and the time after which to retry."""
+"""The response while the machine is too busy: a page with the reason, and the time after which to retry."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -39,7 +39,7 @@ class Busy:
             return self._respond(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """Return the page that asks to retry if the error is such a timeout, and None for any other error."""
+        """Return the page that asks to retry if the error is such a timeout, else None."""
         if isinstance(error, hashing.Busy):
             return _page(request, _HASHING)
         return _page(request, _WRITING) if _waited(error) else None

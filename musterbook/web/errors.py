@@ -23,8 +23,8 @@ _SECONDS = 30
 def failed(_request: HttpRequest) -> HttpResponse:
     """Render the error page, with the number under which the log has the error.
 
-    The status is 500, or 503 while the database is not available. The page says that the reader is not at fault. The
-    view needs no database and no session. Django calls it while it handles the error.
+    The status is 500, or 503 while the database is not available. The page explains that the reader is not at fault.
+    The view needs no database and no session. Django calls it while it handles the error.
     """
     error = sys.exc_info()[1]
     away = isinstance(error, Error) and database_errors.is_lost(error)
@@ -35,6 +35,6 @@ def failed(_request: HttpRequest) -> HttpResponse:
 
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes a reason, and logs it)
-    """Render the page that says that the form was not accepted. Log the refusal and record it in the audit trail."""
+    """Explain that the form was not accepted. Log the refusal and record it in the audit trail."""
     strangers.refuse(request, FORGED)
     return render(request, "403_csrf.html", status=HTTPStatus.FORBIDDEN)

@@ -1,4 +1,4 @@
-"""The first page while there are no users yet: the first steps, and a form that requires the setup code."""
+"""The first page while there are no users: the first steps, and a form that requires the setup code."""
 
 from typing import Any
 

@@ -78,7 +78,10 @@ def _is_secure(request: HttpRequest) -> bool:
 
 
 def _proxy_header() -> str:
-    """Return the header in which a trusted proxy states the scheme of the request, or "" if there is no proxy."""
+    """Return the header in which a trusted proxy states the scheme of the request.
+
+    It is "" if there is no proxy.
+    """
     found: tuple[str, str] | None = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
     return found[0] if found else ""
 

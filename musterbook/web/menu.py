@@ -11,7 +11,7 @@ from musterbook.directory.models import User
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One page of a menu: its label, the name of its address, its description, and the permission that it requires."""
+    """One page of a menu: its label, the name of its address, its description, and the required permission."""
 
     label: str
     view: str

@@ -70,10 +70,10 @@ _HEALTH = "/health"
 
 
 def agencies(respond: Respond) -> Respond:
-    """Find the agency in the first part of the path, and route the rest with `web.urls` or with the URLs of the API.
+    """Find the agency in the first part of the path, and route the rest of the path.
 
-    The agency's slug becomes the WSGI script name. So `reverse` returns addresses of this agency, including those of
-    the library, and cookies are limited to this agency.
+    The rest is routed with `web.urls`, or with the URLs of the API. The agency's slug becomes the WSGI script name. So
+    `reverse` returns addresses of this agency, including those of the library, and cookies are limited to this agency.
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
@@ -161,10 +161,10 @@ _ENDED = {
 
 
 def limits(respond: Respond) -> Respond:
-    """End sessions that have lost their user, that were idle for longer than the agency allows, or that are 12 hours
-    old.
+    """End sessions that have lost their user, are idle for too long, or are 12 hours old.
 
-    Also end a pending sign-in that waits for another step if what it depends on has changed.
+    The agency sets how long a session may be idle. Also end a pending sign-in that waits for another step if what it
+    depends on has changed.
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
@@ -255,7 +255,10 @@ def password_age(respond: Respond) -> Respond:
 
 
 _WITHOUT_FACTOR = ("mfa_", "account_", "sign_on_", "oidc_", "saml_")
-"""The prefixes of the names of the pages that a user may open before they set up a required second factor."""
+"""The prefixes of the names of the pages that remain open.
+
+A user who has yet to set up a required second factor may open them.
+"""
 
 
 def second_factor(respond: Respond) -> Respond:

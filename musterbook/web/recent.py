@@ -1,6 +1,7 @@
-"""The acts that require a recent sign-in: one list of all pages that accept a form, and of those that export data.
+"""The acts that require a recent sign-in.
 
-`permission` enforces the list. A test visits every page and reports those that are in no list.
+One list has all pages that accept a form, and those that export data. `permission` enforces the list. A test visits
+every page and reports those that are in no list.
 """
 
 from collections.abc import Mapping

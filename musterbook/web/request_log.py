@@ -1,4 +1,4 @@
-"""The id of each request, with which users find it in the log, and the log entries of refused requests."""
+"""The id of each request, and the log entries of refused requests. Users find a request in the log by its id."""
 
 import logging
 import secrets

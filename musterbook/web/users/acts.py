@@ -138,7 +138,10 @@ def link(request: HttpRequest, pk: int) -> HttpResponseBase:
 @never_cache
 @needs(credentials.PERMISSION)
 def reset(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Let a user choose a new password: by mail, or by a link to hand over if no mail server is configured."""
+    """Let a user choose a new password.
+
+    The link is sent by mail, or shown to hand over if no mail server is configured.
+    """
     user, by_mail = found(request, pk), settings.MAIL_SERVER is not None
     hours = int(links.RESET_LASTS.total_seconds() // 3600)
     way = (
@@ -204,7 +207,10 @@ def _remove(user: models.User, act: Act, by: Operator | None, reason: str) -> st
 
 @needs(credentials.PERMISSION)
 def release_sign_on(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Release the link of a user to a person at an identity provider, after the page has explained the consequences."""
+    """Release the link of a user to a person at an identity provider.
+
+    The page explains the consequences first.
+    """
     user = found(request, pk)
     points = (
         "The next person whom a provider takes for this user is linked to them, and signs in as them.",

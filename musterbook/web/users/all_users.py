@@ -131,7 +131,10 @@ def _address(query: QueryDict, **changes: str) -> str:
 
 
 def _head(query: QueryDict, name: str, label: str, sort: str, descending: bool) -> dict[str, Any]:
-    """Return one heading: a link that sorts by it, or reverses the order if the list is already sorted by it."""
+    """Return one heading with a link that sorts by it.
+
+    If the list is already sorted by it, the link reverses the order.
+    """
     is_on = name == sort
     turned = "1" if is_on and not descending else ""
     return {

@@ -1,7 +1,7 @@
-"""The users who are chosen in All Users: ticked on this page and on others, all on the page, or all that match.
+"""The users who are chosen in All Users.
 
-The choice is part of the address. It survives pagination, sorting, and searching, with and without scripts, and ends
-with the tab.
+They are ticked on this page and on others, or are all on the page, or all that match. The choice is part of the
+address. It survives pagination, sorting, and searching, with and without scripts, and ends with the tab.
 """
 
 from collections.abc import Iterable, Mapping
@@ -64,9 +64,9 @@ def _ids(texts: Iterable[str]) -> frozenset[int]:
 
 
 def users(agency: models.Agency, sent: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:
-    """Return the ids of the agency's users who are chosen: in `sent`, or all that match the search in the address.
+    """Return the ids of the agency's users who are chosen.
 
-    Raise TooMany and WrongSearch.
+    They are chosen in `sent`, or are all that match the search in the address. Raise TooMany and WrongSearch.
     """
     if sent.get("all") == "page":
         return selection.of_agency(agency, shown(sent))

@@ -37,7 +37,7 @@ def found(request: HttpRequest, pk: int) -> models.User:
 
 
 def back(request: HttpRequest, user: models.User) -> HttpResponseBase:
-    """Redirect to the page of the user, or to the home page if the signed-in user may not view users."""
+    """Redirect to the page of the user, or to the home page if the signed-in user may not see it."""
     return redirect("user", user.pk) if may(request, "users.view") else redirect("home")
 
 
