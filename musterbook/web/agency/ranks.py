@@ -52,7 +52,7 @@ def _rank(request: HttpRequest, pk: int) -> models.Rank:
 
 @needs("ranks.manage")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Rename one rank."""
+    """Edit one rank."""
     rank = _rank(request, pk)
     form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
     if form.is_bound and form.is_valid():

@@ -137,7 +137,7 @@ def _stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> l
 
 @reauthentication_required
 def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> HttpResponseBase:
-    """Save the roles.
+    """Save which roles, or everyone, must have a second factor.
 
     Before a new requirement is saved, ask for confirmation. The page shows how many users cannot continue until they
     set up a second factor.
