@@ -1,1 +1,1 @@
-"""The pages: they translate between browsers and what can be done, and nothing else."""
+"""The web pages. They translate between browsers and the use cases, and do nothing else."""

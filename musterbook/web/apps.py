@@ -1,10 +1,10 @@
-"""Names the pages to Django."""
+"""The Django app configuration of the pages."""
 
 from django.apps import AppConfig
 
 
 class Web(AppConfig):
-    """Pages, their templates and assets."""
+    """The pages, their templates, and their assets."""
 
     name = "musterbook.web"
     label = "web"

@@ -1,4 +1,7 @@
-"""Numbers, ids, days and times that an address or a form asks for, read in one place: none is beyond what can be looked for."""
+"""Parsers for the numbers, ids, days, and times in addresses and forms.
+
+They accept only values that can be looked up.
+"""
 
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -6,15 +9,21 @@ from typing import Any, TypeVar
 from django import forms
 
 MOST = 2**63 - 1
-"""No id is larger."""
+"""The largest id."""
 FIRST_YEAR, LAST_YEAR = 1900, 2999
-"""Days outside these years overflow in one time zone or another, and nothing of ours happened then."""
+"""The range of years that is accepted.
+
+A day outside it overflows in some time zone, and nothing in the directory happened then.
+"""
 _Moment = TypeVar("_Moment", date, datetime)
 _NO_YEAR = f"Choose a year from {FIRST_YEAR} to {LAST_YEAR}."
 
 
 def number(text: object, most: int = MOST) -> int | None:
-    """The whole number that the text is, in plain digits, from 0 to `most`; None for any other text."""
+    """Return the whole number that the text contains, or None if the text is anything else.
+
+    A number consists of ASCII digits and is from 0 to `most`.
+    """
     told = str(text)
     if not (told.isascii() and told.isdigit() and len(told) <= len(str(most))):
         return None
@@ -23,18 +32,18 @@ def number(text: object, most: int = MOST) -> int | None:
 
 
 class Day(forms.DateField):
-    """A day within the years that can be looked for."""
+    """A day within the accepted years."""
 
     def to_python(self, value: Any) -> date | None:
-        """The day. Raises ValidationError."""
+        """Return the day. Raise ValidationError if it is outside the accepted years or not a day."""
         return _within(super().to_python(value))
 
 
 class Time(forms.DateTimeField):
-    """A time within the years that can be looked for."""
+    """A time within the accepted years."""
 
     def to_python(self, value: Any) -> datetime | None:
-        """The time. Raises ValidationError."""
+        """Return the time. Raise ValidationError if it is outside the accepted years or not a time."""
         return _within(super().to_python(value))
 
 

@@ -1,4 +1,4 @@
-"""Where styles, scripts and fonts are found: at an address that changes when they do, so that browsers keep them for ever."""
+"""The address of styles, scripts, and fonts. It changes when they change, so browsers can cache them forever."""
 
 import hashlib
 from importlib.metadata import version
@@ -7,11 +7,14 @@ from pathlib import Path
 from musterbook import __version__
 
 FOLDER = Path(__file__).parent / "static"
-"""Ours, and the design system's, which scripts/assets.py puts there."""
+"""Our own assets, and those of the design system, which scripts/assets.py puts there."""
 
 
 def address() -> str:
-    """The address below which all of them are: it bears a digest of ours, and of the versions of who else brings some."""
+    """Return the address under which all assets are served.
+
+    It contains a digest of our own assets and of the versions of the packages that provide others.
+    """
     digest = hashlib.sha256(f"{__version__} {version('django-allauth')} {version('django-htmx')}".encode())
     for path in sorted(path for path in FOLDER.rglob("*") if path.is_file()):
         digest.update(f"\0{path.relative_to(FOLDER).as_posix()}\0".encode())
@@ -20,5 +23,5 @@ def address() -> str:
 
 
 def never_change(*_: str) -> bool:
-    """Whether what is found there stays as it is: always, for what changes is found elsewhere."""
+    """Return whether the file at an address is immutable. This is always true: a changed file gets a new address."""
     return True

@@ -1,4 +1,4 @@
-"""What to answer while the machine is too busy: a page that says so, and when to come back."""
+"""The response while the machine is too busy: a page with the reason, and the time after which to retry."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,36 +11,42 @@ from musterbook.accounts import hashing
 from musterbook.directory.storage import database_errors, locks
 
 _SECONDS = 30
-"""After how long to come back."""
+"""The value of Retry-After, in seconds."""
 _PATIENCE = 5_000
-"""Milliseconds for which somebody who is not signed in waits for another writer: they must not hold threads for longer."""
+"""The time that a request without a signed-in user waits for another writer, in milliseconds.
+
+Such requests must not hold threads for longer.
+"""
 _LOCK_NOT_AVAILABLE = "55P03"
 _HASHING = "Too many people are signing in at this moment. Nothing was changed."
 _WRITING = "An import is being written at this moment, and others have to wait. Nothing was changed."
 
 
 class Busy:
-    """Answers 503 instead of 500 where passwords, or SQLite's one writer, took longer than was waited for them."""
+    """The middleware that answers 503 instead of 500 after a timeout.
+
+    A request can time out while it waits for password hashing or for SQLite's one writer.
+    """
 
     def __init__(self, respond: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._respond = respond
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The answer of the page."""
+        """Return the response of the page."""
         if request.method != "POST" or request.user.is_authenticated:
             return self._respond(request)
         with locks.briefly(_PATIENCE):
             return self._respond(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """The page that asks to come back, if that is what went wrong."""
+        """Return the page that asks to retry if the error is such a timeout, else None."""
         if isinstance(error, hashing.Busy):
             return _page(request, _HASHING)
         return _page(request, _WRITING) if _waited(error) else None
 
 
 def _waited(error: Exception) -> bool:
-    """Whether it took too long to wait for another writer."""
+    """Return whether the error is a timeout while waiting for another writer."""
     busy = database_errors.is_busy(error) or getattr(error.__cause__, "sqlstate", "") == _LOCK_NOT_AVAILABLE
     return isinstance(error, Error) and busy
 

@@ -1,4 +1,4 @@
-"""What every template may say: whose pages these are, who reads them, and where the menus lead."""
+"""The context of every template: the agency, the signed-in user, and the menus."""
 
 from functools import partial
 from typing import Any
@@ -10,7 +10,11 @@ from musterbook.web import menu
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """The agency (None on pages of the installation itself), and for who is signed in: the user, what they lack, the menus."""
+    """Return the agency, and the context of the signed-in user.
+
+    The agency is None on pages of the installation itself. The context of the user has the user, whether they lack a
+    second factor, and the menus.
+    """
     account = getattr(request, "user", None)
     agency = getattr(request, "agency", None)
     if agency is None or account is None or not account.is_authenticated:

@@ -1,4 +1,4 @@
-"""The pages of an error of our own, and of a form that was forged."""
+"""The pages for internal errors and for forged forms."""
 
 import sys
 from http import HTTPStatus
@@ -13,17 +13,18 @@ from musterbook.accounts import strangers
 from musterbook.directory.storage import database_errors
 
 FORGED = "the form was not made for this session (CSRF)"
-"""What the log and the audit trail say of it."""
+"""The reason in the log and in the audit trail."""
 
 
 _SECONDS = 30
-"""After how long to come back when the database was away."""
+"""The value of Retry-After, in seconds, when the database is not available."""
 
 
 def failed(_request: HttpRequest) -> HttpResponse:
-    """Say that it is not the reader's fault, and by which number the log has it: 500, or 503 while the database is away.
+    """Render the error page, with the number under which the log has the error.
 
-    Needs no database and no session. Django calls it while it handles the error.
+    The status is 500, or 503 while the database is not available. The page explains that the reader is not at fault.
+    The view needs no database and no session. Django calls it while it handles the error.
     """
     error = sys.exc_info()[1]
     away = isinstance(error, Error) and database_errors.is_lost(error)
@@ -33,7 +34,7 @@ def failed(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(_SECONDS)})
 
 
-def forged(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django gives a reason; it logs it)
-    """Says that the form was not accepted; the log and the audit trail have it."""
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes a reason, and logs it)
+    """Explain that the form was not accepted. Log the refusal and record it in the audit trail."""
     strangers.refuse(request, FORGED)
     return render(request, "403_csrf.html", status=HTTPStatus.FORBIDDEN)

@@ -1,4 +1,4 @@
-"""The first page while there is nobody yet: what to do first, and a form for whoever has the setup code."""
+"""The first page while there are no users: the first steps, and a form that requires the setup code."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ _LABELS = {
     "BADGE_NUMBER": ("Badge number", "off", ""),
     "EXTERNAL_ID": ("External id", "off", "As your personnel system knows you: files will mean you by it."),
 }
-"""Heading → what the page calls it, how browsers fill it in, and what to say of it."""
+"""The label, the autocomplete value, and the hint of each heading."""
 
 
 class SetUp(forms.Form):
-    """The setup code, the agency, and who is its administrator."""
+    """The setup code, the agency, and its administrator."""
 
     code = forms.CharField(
         label="Setup code", max_length=255, widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
@@ -54,21 +54,21 @@ class SetUp(forms.Form):
 
     @property
     def agency(self) -> list[forms.BoundField]:
-        """The fields that are of the agency."""
+        """Return the fields of the agency."""
         return [self[name] for name in ("name", "slug", "country")]
 
     @property
     def administrator(self) -> list[forms.BoundField]:
-        """The fields that are of the administrator."""
+        """Return the fields of the administrator."""
         return [self[heading.lower()] for heading in _LABELS]
 
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
-        """The fields with what is wrong with each, as a summary of errors lists them."""
+        """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
     def told(self) -> Told:
-        """What was said."""
+        """Return the values that were entered."""
         said = self.cleaned_data
         row = {heading: said[heading.lower()] for heading in _LABELS}
         return Told(said["slug"], said["name"], said["country"], row, said["second_factor"])
@@ -77,20 +77,23 @@ class SetUp(forms.Form):
 @sensitive_post_parameters("code")
 @limited.by_address("set-up", "POST")
 def begin(request: HttpRequest) -> HttpResponseBase:
-    """Says what to do first; makes the first agency and its administrator, who is led to choose a password."""
+    """Show the first steps, or create the first agency and its administrator.
+
+    The administrator is redirected to the page on which they choose a password.
+    """
     form = SetUp(request.POST) if request.method == "POST" else SetUp()
     if form.is_bound and form.is_valid():
         path = _begun(request, form)
         if path:
             answer = redirect(f"/{path}")
-            # From here on cookies are those of the agency's pages.
+            # From here on, the cookies of the agency's pages are used.
             answer.delete_cookie(settings.CSRF_COOKIE_NAME, samesite="Lax")
             return answer
     return render(request, "first_run.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
 def _begun(request: HttpRequest, form: SetUp) -> str:
-    """The path on which the administrator registers; "" where the form says why not."""
+    """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
         return first_run.begin(form.cleaned_data["code"], form.told(), requests.act(request))
     except (WrongCode, NotNew):

@@ -1,4 +1,4 @@
-"""How a form of Django's becomes a page's markup: label, hint and error beside each field, and a summary of errors on top."""
+"""The markup of Django forms: label, hint, and error at each field, and an error summary at the top."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,20 +13,26 @@ _SELECT = "django/forms/widgets/select.html"
 
 
 class Renderer(DjangoTemplates):
-    """Renders forms and fields by our templates, lists of choices by `choices`, and what else is inside a field by Django's."""
+    """A renderer that uses our templates for forms and fields, and `choices` for select lists.
+
+    Django's templates render all other widgets.
+    """
 
     form_template_name = "forms/form.html"
     field_template_name = "forms/field.html"
 
     def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
-        """The markup of a form, a field or what is inside one."""
+        """Return the markup of a form, a field, or a widget."""
         if template_name == _SELECT:
             return choices(context["widget"])
         return super().render(template_name, context, request)
 
 
 def choices(widget: Mapping[str, Any]) -> SafeString:
-    """A list of choices. Django's has two templates for each choice: they took longer than all else of a page of 50 users."""
+    """Return the markup of a select list.
+
+    Django's own renders two templates for each choice. That took longer than the rest of a page of 50 users.
+    """
     parts = ((name, _options(options)) for name, options, _ in widget["optgroups"])
     listed = [format_html('<optgroup label="{}">{}</optgroup>', name, some) if name else some for name, some in parts]
     return format_html(

@@ -1,9 +1,9 @@
-"""Parts of pages, which htmx asks for."""
+"""Fragments of pages, which htmx requests."""
 
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
 
 def is_part(request: HttpRequest) -> bool:
-    """Whether a part of the page is asked for, and not all of it."""
+    """Return whether the request asks for a fragment and not for the whole page."""
     return bool(HtmxDetails(request))

@@ -1,4 +1,4 @@
-"""What a user sees first."""
+"""The first page after sign-in."""
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
@@ -10,7 +10,10 @@ from musterbook.web.permission import account, signed_in
 
 @signed_in
 def home(request: HttpRequest) -> HttpResponseBase:
-    """Who is signed in, and where to go from here; where there is nobody else yet, what to do first."""
+    """Show the signed-in user and where to go from here.
+
+    An administrator who is the only user sees the first steps.
+    """
     administrator = account(request).user.role.administrator
     return render(request, "home.html", {"first_steps": administrator and _is_alone(request)})
 

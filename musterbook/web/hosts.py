@@ -1,4 +1,7 @@
-"""Under which address pages are answered: MUSTER_URL, by https where it says so. `/health` answers under any."""
+"""The check of the address of each request: MUSTER_URL, and HTTPS if it says so.
+
+`/health` is served under any address.
+"""
 
 import logging
 from collections.abc import Callable
@@ -15,16 +18,22 @@ from musterbook import environment
 
 _LOG = logging.getLogger("musterbook.security")
 _HEALTH = "/health"
-"""Probes ask for it by number and without encryption. It says nothing about anybody."""
+"""The address of health checks.
+
+Probes request it by IP address and without encryption. It reveals nothing about any user.
+"""
 _NEVER = ("TRACE", "TRACK", "CONNECT")
-"""Methods that no page answers: they say back what was sent, or lead on."""
+"""The methods that no page serves. They echo the request or open a tunnel."""
 _PORTS = {"http": "80", "https": "443"}
 _ABSOLUTE = ("sign-in/", "my-account/second-factors/")
-"""Pages whose library makes absolute addresses: of providers' answers, and of passkeys."""
+"""The pages whose library builds absolute addresses: for responses of identity providers, and for passkeys."""
 
 
 def check(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Refuses every host but our own (400), and http where MUSTER_URL says https (403, or the same page by https)."""
+    """Refuse requests for other hosts, and HTTP requests if MUSTER_URL is an HTTPS address.
+
+    Another host gets 400. An HTTP request gets 403, or a redirect to the same page over HTTPS.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         if request.method in _NEVER:
@@ -43,7 +52,7 @@ def check(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
 
 
 def _check_host(request: HttpRequest, public: SplitResult) -> None:
-    """Raises DisallowedHost for another host, or for ours with a port that is not."""
+    """Raise DisallowedHost for another host, or for our own host with another port."""
     host, port = split_domain_port(request.get_host())
     usual = _PORTS[public.scheme]
     if (
@@ -55,26 +64,32 @@ def _check_host(request: HttpRequest, public: SplitResult) -> None:
 
 
 _LOCAL = {"localhost", "127.0.0.1", "[::1]"}
-"""Names of this machine, under which any port may lead here: those of a container, or of a test."""
+"""The names of this machine. Any port is accepted under them, for containers and tests."""
 
 
 def _is_secure(request: HttpRequest) -> bool:
-    """Whether the request came by https: so says the server, or, where there is a proxy, each part of its header."""
+    """Return whether the request came over HTTPS.
+
+    The server must say so. If a proxy is configured, each part of its header must say so too.
+    """
     header = _proxy_header()
     said = request.META.get(header, "") if header else ""
     return request.is_secure() and all(part.strip() == "https" for part in said.split(",") if said)
 
 
 def _proxy_header() -> str:
-    """The header by which a trusted proxy says how it was asked; "" without one."""
+    """Return the header in which a trusted proxy states the scheme of the request.
+
+    It is "" if there is no proxy.
+    """
     found: tuple[str, str] | None = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
     return found[0] if found else ""
 
 
 def _insecure(request: HttpRequest) -> HttpResponseBase:
-    """Lead a browser to the same page by https, if a proxy that is trusted says that it came by http; refuse all else.
+    """Redirect a browser to the same page over HTTPS if a trusted proxy states plain HTTP. Refuse all other requests.
 
-    A program is refused: a redirect would hide that it has sent its token without encryption, each time it asks.
+    API requests are refused: a redirect would hide that the client sends its token without encryption on every request.
     """
     header = _proxy_header()
     by_http = bool(header) and request.META.get(header) == "http"
@@ -91,22 +106,25 @@ def _insecure(request: HttpRequest) -> HttpResponseBase:
 
 
 def _is_for_programs(path: str) -> bool:
-    """Whether the second part of the path is of addresses for programs. The agency may be one that there is not."""
+    """Return whether the second part of the path belongs to the API. The agency in the path need not exist."""
     return path.removeprefix("/").partition("/")[2].partition("/")[0] in settings.AGENCY_URLCONFS
 
 
 class Public:
-    """Makes absolute addresses begin with MUSTER_URL, after the request's Origin was compared with its own host."""
+    """The middleware that makes absolute addresses begin with MUSTER_URL.
+
+    It runs after the Origin of the request was compared with the request's own host.
+    """
 
     def __init__(self, respond: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._respond = respond
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The answer of the page."""
+        """Return the response of the page."""
         return self._respond(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> None:
-        """Presents the request to pages that make absolute addresses as one to MUSTER_URL."""
+        """Present the request as one to MUSTER_URL to pages that build absolute addresses."""
         if request.resolver_match and request.resolver_match.route.startswith(_ABSOLUTE):
             _present(request, urlsplit(settings.MUSTER_URL))
 

@@ -1,4 +1,4 @@
-"""The page of the installation itself."""
+"""The pages of the installation itself."""
 
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -11,7 +11,10 @@ _PLAIN = "text/plain; charset=utf-8"
 
 
 def agencies(request: HttpRequest) -> HttpResponseBase:
-    """Says how to get to an agency's pages, or how to make the first; which agencies there are is nobody's business."""
+    """Explain how to get to an agency's pages, or show the first-run page if the installation is new.
+
+    The page does not reveal which agencies exist.
+    """
     if migration.is_new():
         answer: HttpResponseBase = first_run.begin(request)
         return answer
@@ -19,7 +22,7 @@ def agencies(request: HttpRequest) -> HttpResponseBase:
 
 
 def health(_: HttpRequest) -> HttpResponse:
-    """Whether pages can be answered: `ok`, or 503 where the database cannot be used."""
+    """Return `ok`, or 503 if the database cannot be used."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

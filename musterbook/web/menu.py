@@ -1,4 +1,4 @@
-"""Which pages the menus lead to: those that there are, and that the user may open."""
+"""The menus: the pages that exist and that the user may open."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from musterbook.directory.models import User
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One page of a menu: what it is called, the name of its address, what it is for, and the permission that it takes."""
+    """One page of a menu: its label, the name of its address, its description, and the required permission."""
 
     label: str
     view: str
@@ -31,7 +31,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Some pages of a menu that belong together."""
+    """A group of related pages in a menu."""
 
     label: str
     entries: tuple[Entry, ...]
@@ -39,14 +39,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A section as one user sees it on one page: current, if the page is one of its own."""
+    """A section as one user sees it on one page."""
 
     label: str
     entries: list[Shown]
 
     @property
     def current(self) -> bool:
-        """Whether the page belongs to one of its entries."""
+        """Return whether the page belongs to one of the entries."""
         return any(entry.current for entry in self.entries)
 
 
@@ -97,11 +97,11 @@ MY_ACCOUNT = (
     Entry("Second factors", "mfa_index", "Passkeys, one-time codes and recovery codes."),
     Entry("Sessions", "usersessions_list", "Where you are signed in, and how to end that."),
 )
-"""What users keep for themselves."""
+"""The pages that users manage for themselves."""
 
 
 def parts(sections: tuple[Section, ...], request: HttpRequest, user: User) -> list[Part]:
-    """The sections that have an entry for the user; on one page no more than one entry is current."""
+    """Return the sections that have an entry for the user. At most one entry is current on a page."""
     every = tuple(entry for section in sections for entry in section.entries)
     seen = {one.label: one for one in shown(every, request, user)}
     found = [Part(s.label, [seen[entry.label] for entry in s.entries if entry.label in seen]) for s in sections]
@@ -109,9 +109,9 @@ def parts(sections: tuple[Section, ...], request: HttpRequest, user: User) -> li
 
 
 def shown(entries: tuple[Entry, ...], request: HttpRequest, user: User) -> list[Shown]:
-    """The entries that the user may open, each with its address; the one that the page belongs to is current."""
+    """Return the entries that the user may open, each with its address. The entry of the page is current."""
     addresses = {entry: reverse(entry.view) for entry in entries if _may(user, entry.permission)}
-    # One address may begin with another: the longest is meant.
+    # One address can be a prefix of another: the longest match is current.
     current = max(filter(request.path.startswith, addresses.values()), key=len, default="")
     return [Shown(entry.label, address, entry.about, address == current) for entry, address in addresses.items()]
 

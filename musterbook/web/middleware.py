@@ -1,4 +1,7 @@
-"""What every request passes through: whose agency it is for, its session, and how long that lasts."""
+"""The middleware of every request: response headers, agency, session, session limits, and time zone.
+
+It also enforces re-authentication, the age of passwords, and second factors.
+"""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -32,14 +35,17 @@ _POLICY = (
 
 
 def headers(respond: Respond) -> Respond:
-    """Says to browsers what pages may load: nothing but our own. A page may name `providers` to send forms on to."""
+    """Set the security headers of responses: pages load only our own resources.
+
+    A page may set `providers` to origins to which its forms may redirect.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = respond(request)
         providers = "".join(f" {origin}" for origin in getattr(request, "providers", ()))
         response.headers.setdefault("Content-Security-Policy", _POLICY.format(providers=providers))
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        # Nobody finds a page by the button “back” whose reader has signed out.
+        # After a sign-out, the Back button must not show the page again.
         response.headers.setdefault("Cache-Control", "no-store, private")
         return response
 
@@ -47,7 +53,10 @@ def headers(respond: Respond) -> Respond:
 
 
 def addresses(respond: Respond) -> Respond:
-    """Has no page at an address with a NUL: none of ours has one, and PostgreSQL takes none to look for (404)."""
+    """Answer 404 for an address with a NUL character.
+
+    No page has such an address, and PostgreSQL cannot search for one.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         if "\0" in request.path_info or b"\0" in unquote_to_bytes(request.META.get("QUERY_STRING", "")):
@@ -61,15 +70,15 @@ _HEALTH = "/health"
 
 
 def agencies(respond: Respond) -> Respond:
-    """Finds the agency that the address begins with, and has all addresses beneath it be those of `web.urls`, or of programs.
+    """Find the agency in the first part of the path, and route the rest of the path.
 
-    The agency's name becomes what WSGI calls the script's name: so `reverse` gives addresses of this agency, the library's
-    own among them, and cookies hold for this agency alone.
+    The rest is routed with `web.urls`, or with the URLs of the API. The agency's slug becomes the WSGI script name. So
+    `reverse` returns addresses of this agency, including those of the library, and cookies are limited to this agency.
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         slug, slash, rest = request.path_info.removeprefix("/").partition("/")
-        # Whether the database can be used is for /health to find out.
+        # /health checks the database itself.
         agency = Agency.objects.filter(slug=slug).first() if slug and request.path_info != _HEALTH else None
         if agency is None:
             return respond(request)
@@ -84,7 +93,7 @@ def agencies(respond: Respond) -> Respond:
         programs = settings.AGENCY_URLCONFS.get(rest.partition("/")[0])
         request.urlconf = programs or "musterbook.web.urls"
         if programs:
-            # Programs have tokens. A browser's cookies let nobody in there, so no page can have one ask for it.
+            # API clients use tokens. Cookies give no access there, so no page can make a browser call the API.
             request.COOKIES = {}
         request.providers = sign_on.origins(agency)  # type: ignore[attr-defined]  # for `headers`
         request.path_info = f"/{rest}"
@@ -102,7 +111,7 @@ def agencies(respond: Respond) -> Respond:
 
 
 def _confine_cookies(response: HttpResponseBase, prefix: str) -> None:
-    """Has cookies hold for pages below the prefix alone."""
+    """Limit cookies to pages below the prefix."""
     for cookie in response.cookies.values():
         if not cookie["path"].startswith(prefix):
             cookie["path"] = prefix
@@ -112,7 +121,7 @@ _NOBODYS_LASTS = 30 * 60
 
 
 class Sessions(SessionMiddleware):
-    """Sessions whose cookie is signed, for one agency: what stands in the database does not let anybody in."""
+    """Sessions whose cookie is signed for one agency. The contents of the database alone give no access."""
 
     @staticmethod
     def _signer(request: HttpRequest) -> Signer:
@@ -120,7 +129,7 @@ class Sessions(SessionMiddleware):
         return Signer(salt=f"musterbook.web.session.{agency.pk if agency else ''}")
 
     def process_request(self, request: HttpRequest) -> None:
-        """Opens the session that the cookie names, or none."""
+        """Open the session that the cookie names, or none."""
         signed = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
         try:
             request.COOKIES[settings.SESSION_COOKIE_NAME] = self._signer(request).unsign(signed)
@@ -129,7 +138,7 @@ class Sessions(SessionMiddleware):
         super().process_request(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Signs the cookie, if one is set. A session of nobody is kept for minutes."""
+        """Sign the cookie, if one is set. A session without a user is kept for minutes."""
         if request.session.modified and SESSION_KEY not in request.session and not request.session.is_empty():
             request.session.set_expiry(_NOBODYS_LASTS)
         answered: HttpResponse = super().process_response(request, response)
@@ -148,13 +157,14 @@ _ENDED = {
     sessions.TOO_OLD: "You were signed out because it is more than {hours} hours since you signed in.",
     "": "You were signed out because your password or your access has changed, or you ended this session elsewhere.",
 }
-"""What to say to whom it happens."""
+"""The messages to the user, by the reason for which the session ended."""
 
 
 def limits(respond: Respond) -> Respond:
-    """Ends sessions that lost their user, those out of use for longer than the agency says, and all after twelve hours.
+    """End sessions that have lost their user, are idle for too long, or are 12 hours old.
 
-    Also ends a sign-in that waits for another step, if what it depends on has changed.
+    The agency sets how long a session may be idle. Also end a pending sign-in that waits for another step if what it
+    depends on has changed.
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
@@ -173,9 +183,9 @@ def limits(respond: Respond) -> Respond:
 
 
 def _ended(request: HttpRequest, agency: Agency) -> bool:
-    """End the session if it may not go on; tell whether it was ended."""
+    """End the session if it is no longer valid. Return whether it was ended."""
     if not isinstance(request.user, Account) or request.user.user.agency_id != agency.pk:
-        # Whoever gets their access back signs in anew.
+        # A user who gets their access back signs in again.
         logout(request)
         why = ""
     else:
@@ -190,7 +200,7 @@ def _ended(request: HttpRequest, agency: Agency) -> bool:
 
 
 def time_zone(respond: Respond) -> Respond:
-    """Has times be those of the reader's zone."""
+    """Activate the time zone of the reader."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         reader = getattr(request, "user", None)
@@ -201,17 +211,17 @@ def time_zone(respond: Respond) -> Respond:
 
 
 class SignInAgain:
-    """Leads who has to sign in again to where they do, and back to what they were doing."""
+    """The middleware that redirects users to re-authentication, and back to what they were doing."""
 
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The answer of the page."""
+        """Return the response of the page."""
         return self._respond(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """The way there, if that is what the page asks for, or if its user lost access a moment ago."""
+        """Return the redirect if the page requires re-authentication, or if its user has just lost access."""
         if isinstance(error, snapshot_queries.UnknownOperator):
             logout(request)
             return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("home"))
@@ -223,11 +233,14 @@ class SignInAgain:
 _WITH_OLD_PASSWORD = (
     "account_change_password", "account_logout", "account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn",
 )  # fmt: skip
-"""The names of pages that a user may see whose password is too old."""
+"""The names of the pages that a user with an expired password may open."""
 
 
 def password_age(respond: Respond) -> Respond:
-    """Leads who has signed in with a password that is too old to where they choose a new one, and nowhere else."""
+    """Redirect users who signed in with an expired password to the page on which they choose a new one.
+
+    They can open no other page.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         if again.has_old_password(request):
@@ -242,11 +255,17 @@ def password_age(respond: Respond) -> Respond:
 
 
 _WITHOUT_FACTOR = ("mfa_", "account_", "sign_on_", "oidc_", "saml_")
-"""The names of pages that a user may see who has yet to set up a second factor."""
+"""The prefixes of the names of the pages that remain open.
+
+A user who has yet to set up a required second factor may open them.
+"""
 
 
 def second_factor(respond: Respond) -> Respond:
-    """Leads who must have a second factor, and has none, to where it is set up, and nowhere else; refuses programs (403)."""
+    """Redirect users who lack a required second factor to the page on which they set it up.
+
+    They can open no other page. API requests are refused with 403.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         if again.lacks_factor(request):

@@ -1,4 +1,4 @@
-"""What a page needs of whoever opens it: to be signed in, and a permission. A refusal is an event."""
+"""The guards of pages: a signed-in user, and a permission. A refusal is recorded as an event."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -22,12 +22,15 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def signed_in(view: View[P]) -> View[P]:
-    """Leads who is not signed in to where they sign in, and from there back. So does a page that needs a recent sign-in."""
+    """Redirect users who are not signed in to the sign-in page, and back afterwards.
+
+    Pages that require a recent sign-in redirect to re-authentication in the same way.
+    """
     return _guarded(view, "")
 
 
 def needs(permission: str) -> Callable[[View[P]], View[P]]:
-    """Lets only users whose role has the permission pass; tells the others, and the trail, that they may not."""
+    """Admit only users whose role has the permission. Show the others a refusal, and record it in the audit trail."""
     return lambda view: _guarded(view, permission)
 
 
@@ -42,12 +45,12 @@ def _guarded(view: View[P], permission: str) -> View[P]:
             return again.ask(request)
         return view(request, *args, **kwargs)
 
-    guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack every page
+    guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack each page
     return guarded
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
-    """The way there and back; for a part of a page, of the whole page."""
+    """Return the redirect to the sign-in page and back. For a fragment, redirect the whole page."""
     htmx = HtmxDetails(request)
     if not htmx:
         return redirect_to_login(request.get_full_path())
@@ -56,18 +59,18 @@ def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
 
 
 def account(request: HttpRequest) -> Account:
-    """The account of who is signed in, on a page that nobody else gets to."""
-    found: Account = request.user  # type: ignore[assignment]  # `_guarded` has seen to it
+    """Return the account of the signed-in user. The page must be guarded."""
+    found: Account = request.user  # type: ignore[assignment]  # `_guarded` ensures it
     return found
 
 
 def may(request: HttpRequest, permission: str) -> bool:
-    """Whether the role of who is signed in has the permission."""
+    """Return whether the role of the signed-in user has the permission."""
     return permission in permissions.of(account(request).user.role)
 
 
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
-    """Says in plain words that the role does not allow it; tells the trail what was asked for."""
+    """Render the refusal in plain words, and record in the audit trail what was requested."""
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
     trail.tell(requests.agency(request), requests.act(request), kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
     told = [permissions.PERMISSIONS[name] for name in lacking]

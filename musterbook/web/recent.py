@@ -1,6 +1,7 @@
-"""Which acts need a recent sign-in: one list of all pages that take a form, and of those that give data away.
+"""The acts that require a recent sign-in.
 
-`permission` asks for it where the list says so; a test goes through every page and finds one that is in no list.
+One list has all pages that accept a form, and those that export data. `permission` enforces the list. A test visits
+every page and reports those that are in no list.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,10 @@ ALWAYS: Mapping[str, str] = {
     "user_unlock": "guessing can go on",
     "usersessions_list": "it ends the user's other sessions, also those in which they would notice an intruder",
 }  # fmt: skip
-"""Name of the page → why. They ask for a recent sign-in whenever a form is sent; those in DOWNLOADS whenever they are opened."""
+"""Page names that always require a recent sign-in, each with the reason.
+
+They require it whenever a form is sent. Those in DOWNLOADS require it whenever they are opened.
+"""
 DOWNLOADS = frozenset({"export_users", "import_errors", "import_results"})
 SOMETIMES: Mapping[str, str] = {
     "add_user": "once the form has no mistakes",
@@ -44,7 +48,7 @@ SOMETIMES: Mapping[str, str] = {
     "role": "if the form has no mistakes",
     "user_edit": "if more changes than names, badge, supervisor, location, rank, group and phone",
 }
-"""Pages that ask for themselves, and when."""
+"""Pages that enforce it themselves, each with the condition."""
 NEVER: Mapping[str, str] = {
     "agency_forget": "it only has the next file ask again",
     "agency_settings": "a name and a country let nobody in",
@@ -65,10 +69,10 @@ NEVER: Mapping[str, str] = {
     "rank_move": "ranks give no permission",
     "user_sessions": "it takes access away, and has to be quick",
 }
-"""Pages with forms that need none, and why not."""
+"""Pages with forms that do not require it, each with the reason."""
 
 
 def is_needed(request: HttpRequest) -> bool:
-    """Whether the page asks for a recent sign-in before it looks at what was sent."""
+    """Return whether the page requires a recent sign-in before it reads the form."""
     name = request.resolver_match.url_name if request.resolver_match else None
     return name in ALWAYS and (request.method == "POST" or name in DOWNLOADS)

@@ -1,4 +1,4 @@
-"""Each request's number, by which people find it in the log; and what the log says of requests that are refused."""
+"""The id of each request, and the log entries of refused requests. Users find a request in the log by its id."""
 
 import logging
 import secrets
@@ -14,12 +14,15 @@ from musterbook.accounts.models import Account
 
 HEADER = "X-Request-ID"
 _REFUSED = {400, 401, 403, 405, 411, 413, 503}
-"""The statuses of requests that were refused; 429 is logged where it is decided."""
+"""The statuses of refused requests. Status 429 is logged where it is decided."""
 _LOG = logging.getLogger(__name__)
 
 
 def numbers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Gives each request a number of its own: on each line of the log, in a header of the answer, on the page of an error."""
+    """Assign an id to each request.
+
+    It is on each line of the log, in a header of the response, and on error pages.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         number = secrets.token_hex(8)
@@ -36,7 +39,7 @@ def numbers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
 
 
 def _numbered(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
-    """What is sent after the page is done; an error in it can be seen in the log alone."""
+    """Yield the parts that are sent after the view has returned. An error in them is visible only in the log."""
     with log_lines.numbered(number):
         try:
             yield from parts
@@ -46,7 +49,7 @@ def _numbered(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
 
 
 def _about(request: HttpRequest) -> str:
-    """What was asked for, by whom and from where."""
+    """Return the request, its user, and its source address as text."""
     agency = getattr(request, "agency", None)
     match = request.resolver_match
     place = f"/{match.route}" if match else ascii(request.path_info[:200])[1:-1]

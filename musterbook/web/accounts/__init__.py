@@ -1,1 +1,1 @@
-"""Coming in, and what users keep for themselves."""
+"""Pages of sign-in, registration, and the user's own account."""

@@ -1,4 +1,4 @@
-"""How users come in for the first time, and again when a password is forgotten."""
+"""Registration, forgotten passwords, and sign-out."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ from musterbook.web.accounts.forms import what_is_asked
 
 
 class Forgotten(forms.Form):
-    """Whose password is forgotten."""
+    """The user whose password is forgotten."""
 
     name = forms.CharField(
         label="Username or e-mail address", max_length=255, widget=forms.TextInput({"autocomplete": "username"})
@@ -33,7 +33,7 @@ class Forgotten(forms.Form):
 
 
 class NewPassword(forms.Form):
-    """A password, twice."""
+    """A password, typed twice."""
 
     password1 = forms.CharField(
         label="Password",
@@ -49,7 +49,7 @@ class NewPassword(forms.Form):
     )
 
     def clean(self) -> None:
-        """Finds two that differ."""
+        """Add an error if the two passwords differ."""
         if self.cleaned_data.get("password1") != self.cleaned_data.get("password2"):
             self.add_error("password2", "This is not the same password as above. Type both again.")
 
@@ -61,7 +61,7 @@ Choose = Callable[[Agency, str, str, Act], Account]
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
-    """The page that an invitation leads to."""
+    """Show the page to which an invitation leads."""
     return _opened(request, token, "invitation", registration.register)
 
 
@@ -69,16 +69,19 @@ def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def reset(request: HttpRequest, token: str = "") -> HttpResponseBase:
-    """The page that a reset leads to."""
+    """Show the page to which a password reset leads."""
     return _opened(request, token, "reset", registration.reset)
 
 
 def _opened(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
-    """The page of a link. Its token moves from the address to a cookie at once: an address is kept in histories and logs."""
+    """Show the page of a link.
+
+    The token moves from the address to a cookie at once, because histories and logs keep addresses.
+    """
     page = reverse(f"{links.PATHS[kind]}_here")
     name = f"{settings.SESSION_COOKIE_NAME.removesuffix('session')}{links.PATHS[kind]}"
     if token and request.method in ("GET", "HEAD") and _is_good(request, token, kind):
-        # Where to go on afterwards is no secret, and stays in the address.
+        # The address of the next page is not secret, and stays in the address.
         onward = urlencode({"next": request.GET["next"]}) if "next" in request.GET else ""
         moved = redirect(f"{page}?{onward}" if onward else page)
         moved.set_cookie(
@@ -120,7 +123,7 @@ def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) 
 
 
 def _enter(request: HttpRequest, account: Account) -> HttpResponse:
-    """Signs in who has just chosen a password; who has a second factor is asked for it."""
+    """Sign in a user who has just chosen a password. A user with a second factor is asked for it."""
     sessions.leave(request)
     record_authentication(request, account, method="password")
     response: HttpResponse = perform_login(request, Login(user=account))
@@ -130,7 +133,7 @@ def _enter(request: HttpRequest, account: Account) -> HttpResponse:
 @never_cache
 @limited.by_address("reset", "POST")
 def forgotten(request: HttpRequest) -> HttpResponseBase:
-    """Sends a link to choose a new password; the answer is the same for everybody."""
+    """Send a link to choose a new password. The response is the same for every name."""
     form = Forgotten(request.POST or None)
     if form.is_valid():
         forgotten_passwords.ask(requests.agency(request), form.cleaned_data["name"], requests.act(request))
@@ -139,7 +142,7 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
 
 
 def sign_out(request: HttpRequest) -> HttpResponseBase:
-    """Signs out, and has the browser forget the pages that it has seen; what other agencies' cookies hold stays."""
+    """Sign out, and make the browser forget the pages that it has seen. Cookies of other agencies stay."""
     was = request.user.is_authenticated
     response: HttpResponseBase = account_views.logout(request)
     if was and not request.user.is_authenticated:
@@ -148,10 +151,10 @@ def sign_out(request: HttpRequest) -> HttpResponseBase:
 
 
 def not_possible(_: HttpRequest) -> HttpResponse:
-    """Where the library sends who may not sign in: back, without a word of why."""
+    """Redirect to the sign-in page without a reason. The library sends users here who may not sign in."""
     return redirect("account_login")
 
 
 def sign_on_failed(request: HttpRequest) -> HttpResponse:
-    """Where who could not be signed in by a provider tries again."""
+    """Show the page on which to try again after a failed sign-in by an identity provider."""
     return render(request, "sign_on_failed.html", status=403)

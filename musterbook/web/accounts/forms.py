@@ -1,4 +1,4 @@
-"""The library's forms of accounts, in our words."""
+"""The account forms of the library, with our own labels and hints."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class SignIn(forms.LoginForm):
 
 
 class SignInAgain(forms.ReauthenticateForm):
-    """The password of who is signed in."""
+    """The password of the signed-in user."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,6 +39,6 @@ class AnotherPassword(changing.NewPassword):
 
 
 def what_is_asked(agency: Agency) -> str:
-    """What the agency asks of a password, to be read before one is typed."""
+    """Return what the agency requires of a password, for the user to read before they type one."""
     least = max(agency.password_length, SHORTEST)
     return f"At least {least} characters. A few words that nobody would guess are easy to remember."

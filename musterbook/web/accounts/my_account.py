@@ -1,4 +1,4 @@
-"""My account: who I am, my time zone, and where I am signed in."""
+"""My account: the user's details, time zone, and sessions."""
 
 from datetime import UTC, datetime
 
@@ -19,35 +19,35 @@ _ALWAYS = (
     "a second factor of yours was added or removed, or recovery codes were made",
     "your account was locked after wrong passwords",
 )
-"""Mails that always leave."""
+"""The mails that are always sent."""
 _OF_CHANGES = {
     "email-changed": "your e-mail address was changed (this one goes to the old one)",
     "deactivated": "your account was made Inactive",
     "reactivated": "your account was made Active again",
 }
-"""Mails of what imports and edits bring about: kind → when."""
+"""The mails that imports and edits cause: the reason for each kind."""
 
 
-class TimeZone(forms.ModelForm):  # type: ignore[type-arg]  # at run time it takes none
-    """The zone in which the user reads times."""
+class TimeZone(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at run time
+    """The time zone in which the user reads times."""
 
     time_zone = forms.ChoiceField(label="Time zone", required=False)
 
     class Meta:
-        """Of an account, the zone alone."""
+        """Only the time zone of the account."""
 
         model = Account
         fields = ("time_zone",)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on unchanged
         zones = [(name, name.replace("_", " ")) for name in times.zones()]
-        self.fields["time_zone"].choices = [("", "UTC"), *zones]  # type: ignore[attr-defined]  # a field of choices
+        self.fields["time_zone"].choices = [("", "UTC"), *zones]  # type: ignore[attr-defined]  # a choice field
 
 
 @signed_in
 def me(request: HttpRequest) -> HttpResponseBase:
-    """Who the user is, as the directory has it, and their time zone."""
+    """Show the user's details as the directory has them, and edit their time zone."""
     mine = account(request)
     form = TimeZone(request.POST if request.method == "POST" else None, instance=mine)
     if form.is_bound and form.is_valid():
@@ -59,7 +59,10 @@ def me(request: HttpRequest) -> HttpResponseBase:
 
 
 def _notices(agency: Agency) -> list[str]:
-    """When users of the agency get a mail: what imports and edits bring about only as far as it wants."""
+    """Return the events that send a mail to users of the agency.
+
+    Mails for imports and edits are included only if the agency sends them.
+    """
     told = list(_ALWAYS)
     if agency.sends_mail:
         told += [about for kind, about in _OF_CHANGES.items() if kind not in agency.mails_off]
@@ -68,7 +71,7 @@ def _notices(agency: Agency) -> list[str]:
 
 @signed_in
 def no_password(request: HttpRequest) -> HttpResponseBase:
-    """How somebody gets a password who has none, because a provider signs them in."""
+    """Explain how a user who signs in by an identity provider, and has no password, gets one."""
     if account(request).has_usable_password():
         return redirect("account_change_password")
     return render(request, "no_password.html")
@@ -76,7 +79,7 @@ def no_password(request: HttpRequest) -> HttpResponseBase:
 
 @signed_in
 def sessions_(request: HttpRequest) -> HttpResponseBase:
-    """Where the user is signed in; ends one of the other sessions, or all of them."""
+    """List the user's sessions. End one or all of the others on POST."""
     mine, act, key = account(request), requests.act(request), request.session.session_key or ""
     if request.method == "POST":
         messages.success(request, _end(request.POST.get("end", ""), mine, key, act))

@@ -1,4 +1,4 @@
-"""The pages of second factors: the library's own, some of them with what it leaves open."""
+"""The pages of second factors: those of the library, some of them extended."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from musterbook.accounts import factors, limited, recovery
 from musterbook.web.permission import account
 
 _SHOWN_NEXT = "recovery_codes"
-"""Where the session keeps new codes, sealed, until the next page shows them."""
+"""The session key of new recovery codes, which are kept sealed until the next page shows them."""
 
 
 def _make_codes(request: HttpRequest) -> None:
@@ -31,16 +31,17 @@ def _make_codes(request: HttpRequest) -> None:
 
 
 def _tell_of_codes(request: HttpRequest) -> None:
-    """Says so on the next page, and in the audit trail (`adapter.Adapter.add_message`)."""
+    """Announce the codes on the next page, and record them in the audit trail (`adapter.Adapter.add_message`)."""
     template = "mfa/messages/recovery_codes_generated.txt"
     adapter = get_adapter(request)
     transaction.on_commit(lambda: adapter.add_message(request, messages.WARNING, template))
 
 
 class _WithCodes:
-    """Adds a factor; with the first, recovery codes are made, and shown on the next page. The library's own are not made then.
+    """A mixin for the views that add a factor.
 
-    Whoever adds a factor has shown it, so that they can go on to add another.
+    With the first factor, recovery codes are created and shown on the next page. The library does not create its own
+    codes then. A user who adds a factor has just used it, so they can continue to add another.
     """
 
     request: HttpRequest
@@ -48,13 +49,13 @@ class _WithCodes:
     kind: Authenticator.Type
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """What comes after the factor was added."""
+        """Add the factor, and create recovery codes if there are none."""
         user = account(self.request)
         first = not recovery.exist(user)
         with transaction.atomic():
             if first:
                 _make_codes(self.request)
-            response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view beside it
+            response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view after this mixin
             if first:
                 _tell_of_codes(self.request)
             factors.added(user)
@@ -63,22 +64,22 @@ class _WithCodes:
 
 
 class SetUpCodes(_WithCodes, ActivateTOTPView):
-    """Sets up one-time codes."""
+    """The page that sets up one-time codes."""
 
     kind = Authenticator.Type.TOTP
 
 
 class AddPasskey(_WithCodes, AddWebAuthnView):
-    """Adds a passkey."""
+    """The page that adds a passkey."""
 
     kind = Authenticator.Type.WEBAUTHN
 
 
 class NewRecoveryCodes(GenerateRecoveryCodesView):
-    """Makes new recovery codes in place of the old ones."""
+    """The page that replaces the recovery codes with new ones."""
 
     def form_valid(self, form: Any) -> HttpResponse:  # noqa: ARG002  (the library's signature)
-        """Makes them, and leads to where they are shown."""
+        """Create the codes, and redirect to the page that shows them."""
         user, adapter = account(self.request), get_adapter(self.request)
         _make_codes(self.request)
         _tell_of_codes(self.request)
@@ -87,10 +88,10 @@ class NewRecoveryCodes(GenerateRecoveryCodesView):
 
 
 class RecoveryCodes(ViewRecoveryCodesView):
-    """Shows new codes once, and later how many are left."""
+    """The page that shows new codes once, and later how many are left."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """What the page shows: the codes that were just made, if any."""
+        """Return the context of the page, with the codes that were just created, if any."""
         told: dict[str, Any] = super().get_context_data(**kwargs)
         sealed = self.request.session.pop(_SHOWN_NEXT, None)
         shown = {"unused_codes": secrecy.unseal(sealed).split("\n"), "can_view_codes": True} if sealed else {}
@@ -98,23 +99,29 @@ class RecoveryCodes(ViewRecoveryCodesView):
 
 
 class RemovePasskey(RemoveWebAuthnView):
-    """Removes a passkey, unless it is the last factor of who must have one; the library asks that of codes alone."""
+    """The page that removes a passkey, unless it is the last factor of a user who must have one.
+
+    The library has this check only for one-time codes.
+    """
 
     form_class = DeactivateTOTPForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        """What the form looks at; also before it is sent, so that the page says beforehand what cannot be."""
+        """Return the arguments of the form.
+
+        The form is bound even before it is sent, so the page shows beforehand why a passkey cannot be removed.
+        """
         kwargs: dict[str, Any] = super().get_form_kwargs()
         return {"data": {}} | kwargs | {"authenticator": self.object}
 
 
 _CHALLENGE_LASTS = 5 * 60
-"""Seconds that a session is kept of somebody who has only asked to sign in with a passkey."""
+"""The lifetime of a session that has only requested a passkey sign-in, in seconds."""
 
 
 @limited.by_address("sign-in")
 def by_passkey(request: HttpRequest) -> HttpResponseBase:
-    """Sign in with a passkey alone. Whoever merely asks to leaves nothing behind for long."""
+    """Sign in with a passkey alone. A request that does not sign in leaves only a short session."""
     response: HttpResponseBase = login_webauthn(request)
     if not request.user.is_authenticated and request.session.modified:
         request.session.set_expiry(_CHALLENGE_LASTS)

@@ -1,6 +1,7 @@
-"""The pages between the sign-in page and a provider of single sign-on, and back.
+"""The pages between the sign-in page and an identity provider, and back.
 
-These are all addresses that single sign-on has. Anything else below them, and any of them without a provider, is not found (404).
+Single sign-on has no other addresses. All other addresses below these, and these without a provider, are not found
+(404).
 """
 
 import logging
@@ -27,13 +28,19 @@ from musterbook.web import asked as queries
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_FORM = 3 * saml.LARGEST // 2 + 4_096
-"""The most bytes of a form with a response: a third more where each plus and slash is written as three characters."""
+"""The most bytes of a form with a response.
+
+A response is up to a third longer if each plus and slash is written as three characters.
+"""
 View = Callable[[HttpRequest, Provider], HttpResponseBase]
 Page = Callable[..., HttpResponseBase]
 
 
 def _with_provider(kind: str) -> Callable[[View], Page]:
-    """The page of one provider: not found unless the agency has it. A provider that is away, or lies, is no failure of ours."""
+    """Decorate the page of one identity provider. It is not found (404) unless the agency has the provider.
+
+    An unreachable or untrustworthy provider is not an internal error.
+    """
 
     def decorate(view: View) -> Page:
         def page(request: HttpRequest, slug: str) -> HttpResponseBase:
@@ -71,7 +78,7 @@ def _refused(request: HttpRequest, provider: Provider, reason: str) -> HttpRespo
 
 
 def _counted(view: View) -> View:
-    """The page, whose failures are limited by address."""
+    """Limit the failures of the page by address."""
 
     def page(request: HttpRequest, provider: Provider) -> HttpResponseBase:
         if not limited.take(request, "failed sign-on"):
@@ -87,7 +94,7 @@ def _counted(view: View) -> View:
 @never_cache
 @require_GET
 def again(request: HttpRequest) -> HttpResponseBase:
-    """Where a user who has nothing but a provider signs in again."""
+    """Show the re-authentication page of a user who has only an identity provider."""
     provider = sign_on.again_by(request)
     if provider is None:
         return redirect("account_login")
@@ -96,7 +103,7 @@ def again(request: HttpRequest) -> HttpResponseBase:
 
 
 def _begun(request: HttpRequest, provider: Provider) -> Asked:
-    """The sign-in that begins, or the one again of the user who is signed in."""
+    """Return a new sign-in, or a new re-authentication of the signed-in user."""
     user, following = request.user, get_next_redirect_url(request) or ""
     again = user.pk if isinstance(user, Account) and request.POST.get("again") else 0
     return asked.new(provider["slug"], requests.act(request).at, following, again)
@@ -109,7 +116,7 @@ def _begin(request: HttpRequest, address: str, begun: Asked) -> HttpResponseBase
 
 
 def _by_form(view: View) -> View:
-    """The page, which only a form of ours begins; who opens its address finds the form."""
+    """Begin the page only from a form of ours. A user who opens its address gets the form."""
 
     def page(request: HttpRequest, provider: Provider) -> HttpResponseBase:
         if request.method == "POST":
@@ -125,7 +132,7 @@ def _by_form(view: View) -> View:
 @limited.by_address("sign-on", "POST")
 @_by_form
 def begin(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    """Sends the browser to a provider by OpenID Connect."""
+    """Redirect the browser to an OpenID Connect provider."""
     begun = _begun(request, provider)
     return _begin(request, openid.begin(provider, begun, _back(request, provider)), begun)
 
@@ -140,7 +147,7 @@ def _back(request: HttpRequest, provider: Provider) -> str:
 @limited.by_address("sign-on")
 @_counted
 def finish(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    """Takes what a provider by OpenID Connect sends the browser back with."""
+    """Process the response with which an OpenID Connect provider redirects the browser back."""
     states = request.GET.getlist("state")
     begun = _spent(request, provider, states[0] if len(states) == 1 else "")
     told = openid.finish(provider, begun, request.GET, _back(request, provider))
@@ -148,7 +155,10 @@ def finish(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 
 
 def _spent(request: HttpRequest, provider: Provider, state: str) -> Asked:
-    """The sign-in that this browser has begun, from now on used. Raises Untrusted if there is none, or it was used before."""
+    """Return the sign-in that this browser has begun, and mark it as used.
+
+    Raise Untrusted if there is none, or if it was used before.
+    """
     begun = asked.find(request, provider["slug"], state)
     if begun is None or not asked.spend(begun, requests.act(request).at):
         raise Untrusted(claims.NOT_ASKED)
@@ -166,7 +176,7 @@ def _entered(request: HttpRequest, provider: Provider, begun: Asked, told: Told)
 @limited.by_address("sign-on", "POST")
 @_by_form
 def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    """Sends the browser to a provider by SAML."""
+    """Redirect the browser to a SAML provider."""
     begun = _begun(request, provider)
     start = sign_on.address(requests.agency(request), provider)
     address, number = saml.begin(provider, start, again=bool(begun.again))
@@ -181,9 +191,10 @@ def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 @limited.by_address("sign-on")
 @_counted
 def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    """Takes what a provider's own page has the browser send, checks it, and has the browser bring it on as a page of ours.
+    """Check the SAML response that the browser posts, and redirect to the page that finishes the sign-in.
 
-    The provider's page is another site, so the browser's cookies do not come along; the next request has them. Nothing is stored.
+    The provider's page makes the browser post it. That page is on another site, so this request has no cookies of the
+    browser. The next request has them. Nothing is stored on the server.
     """
     length = queries.number(request.META.get("CONTENT_LENGTH") or "0")
     if length is None or length > _LARGEST_FORM:
@@ -203,7 +214,7 @@ def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 @limited.by_address("sign-on")
 @_counted
 def finish_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    """Signs in the user whom a checked response means, in the browser that asked for it."""
+    """Sign in the user that a checked response identifies, in the browser that began the sign-in."""
     answer = asked.answer(request, provider["slug"])
     if answer is None:
         raise Untrusted(claims.NOT_ASKED)
@@ -215,7 +226,7 @@ def finish_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 
 
 def _told(kept: Mapping[str, Any]) -> Told:
-    """What the provider says of the person, as the browser brings it on, sealed."""
+    """Return the provider's statement about the person, from the sealed cookie."""
     addresses = tuple(Address(**one) for one in kept["addresses"])
     return Told(**{**kept, "addresses": addresses, "contexts": tuple(kept["contexts"]), "methods": ()})
 
@@ -224,6 +235,6 @@ def _told(kept: Mapping[str, Any]) -> Told:
 @require_GET
 @limited.by_address("sign-on")
 def metadata(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    """What a provider by SAML must know of us."""
+    """Return the metadata that a SAML provider must know of us."""
     told = saml.metadata(provider, sign_on.address(requests.agency(request), provider))
     return HttpResponse(told, content_type="text/xml; charset=utf-8")

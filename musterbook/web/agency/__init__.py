@@ -1,1 +1,1 @@
-"""What an agency is: its settings, roles, ranks and groups."""
+"""Pages of an agency's settings, roles, ranks, and groups."""

@@ -1,4 +1,4 @@
-"""How a role, a rank or a group is deleted: once a page has been asked, and only while no user has it."""
+"""The deletion of a role, a rank, or a group: after confirmation, and only while no user has it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,10 @@ from musterbook.web.permission import may
 
 
 def ask(request: HttpRequest, entry: Any, noun: str) -> HttpResponse:
-    """The page that asks whether it is to be deleted, or says who has it still; `noun` is role, rank or group."""
+    """Render the page that asks for confirmation, or shows how many users still have the entry.
+
+    `noun` is role, rank, or group.
+    """
     about = {
         "entry": entry, "noun": noun, "back": f"{noun}s", "fixed": getattr(entry, "administrator", False),
         "users": vocabularies.users(entry.agency, noun, entry.pk), "may_move": may(request, "users.edit"),
@@ -22,7 +25,7 @@ def ask(request: HttpRequest, entry: Any, noun: str) -> HttpResponse:
 
 
 def done(request: HttpRequest, entry: Any, noun: str, delete: Callable[[], None]) -> HttpResponse:
-    """Has it deleted, and leads to the others; or back to the page that asks, if users have come to have it."""
+    """Delete the entry and redirect to the list, or back to the confirmation if users have it by now."""
     name, pk = entry.name, entry.pk
     try:
         delete()

@@ -1,4 +1,4 @@
-"""The forms of an agency's settings, a section each: what each setting is called, and what to know before it is changed."""
+"""The forms of an agency's settings, one for each section, with the label of each setting and a hint."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from musterbook.web import asked
 
 
 class Section(forms.Form):
-    """Some settings, and the values that were shown, by which it is known what was changed here and what elsewhere."""
+    """A group of settings, with the values that were shown, to detect what was changed here and what elsewhere."""
 
     settings: tuple[str, ...] = ()
     shown = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
@@ -23,19 +23,22 @@ class Section(forms.Form):
         super().__init__(sent, initial=self.fields_of(now) | {"shown": json.dumps(now)})
 
     def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings as the fields show them."""
+        """Return the settings as the fields show them."""
         return dict(settings)
 
     def told(self) -> dict[str, Any]:
-        """The settings as they were typed or chosen."""
+        """Return the settings that were typed or chosen."""
         return {name: self.cleaned_data[name] for name in self.settings}
 
     def seen(self) -> dict[str, Any]:
-        """The settings as they were shown; none, if that is not to be known."""
+        """Return the settings that were shown, or none if they cannot be read."""
         return as_object(self.cleaned_data["shown"])
 
     def overtaken(self, by: Overtaken) -> None:
-        """Says what somebody else has changed meanwhile; sent again, what is typed here stands."""
+        """Add an error for each setting that another user has changed in the meantime.
+
+        If the form is sent again, its values are saved.
+        """
         for name, now in by.now.items():
             self.add_error(
                 name, f"Somebody has set this to {_said(now)} meanwhile. Save again to set it as it is here."
@@ -47,7 +50,7 @@ class Section(forms.Form):
 
 
 def as_object(text: str) -> dict[str, Any]:
-    """A JSON object that a page sent back; an empty one for anything else."""
+    """Return a JSON object that a page sent back, or an empty one for any other text."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):
@@ -62,7 +65,10 @@ def _said(value: object) -> str:
 
 
 def _number(name: str, label: str, about: str = "") -> forms.Field:
-    """A number within the bounds of that setting, with what to write as the one sentence for whatever is wrong."""
+    """Return a field for a number within the bounds of that setting.
+
+    All errors have the same message, which states the bounds.
+    """
     least, most = (ACCOUNTS | LIMITS)[name]
     kind = forms.FloatField if name == "limit_percent" else forms.IntegerField
     wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), bounds(name))
@@ -73,7 +79,7 @@ def _number(name: str, label: str, about: str = "") -> forms.Field:
 
 
 class Details(Section):
-    """What the agency is called, and where it is."""
+    """The name and the country of the agency."""
 
     settings = DETAILS
     name = forms.CharField(label="Name of the agency", max_length=255)
@@ -84,7 +90,7 @@ class Details(Section):
 
 
 class Limits(Section):
-    """How many users a synchronize import deactivates unasked."""
+    """The number of users that a synchronize import deactivates without confirmation."""
 
     settings = tuple(LIMITS)
     limit_users = _number("limit_users", "Users who may always be deactivated")
@@ -92,12 +98,12 @@ class Limits(Section):
     limit_most = _number("limit_most", "But never more users than")
 
     def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The percentage without a point where it is a whole number."""
+        """Return the settings with a whole percentage shown without a decimal point."""
         return {**settings, "limit_percent": f"{settings['limit_percent']:g}"}
 
 
 class Accounts(Section):
-    """Invitations, passwords, locks and sessions."""
+    """The rules for invitations, passwords, locks, and sessions."""
 
     settings = (*ACCOUNTS, *ACCOUNT_FLAGS, "sign_in_notice")
     invitation_days = _number(
@@ -155,7 +161,7 @@ _MAILS = {
 
 
 class Mails(Section):
-    """Which mails leave."""
+    """The mails that are sent."""
 
     settings = MAIL
     sends_mail = forms.BooleanField(
@@ -169,24 +175,24 @@ class Mails(Section):
     )  # fmt: skip
 
     def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The kinds that leave are ticked."""
+        """Return the settings with the kinds that are sent ticked."""
         return {
             "sends_mail": settings["sends_mail"],
             "kinds": [kind for kind in MAILS if kind not in settings["mails_off"]],
         }
 
     def told(self) -> dict[str, Any]:
-        """The kinds that are not ticked are off."""
+        """Return the settings with the kinds that are not ticked turned off."""
         off = [kind for kind in MAILS if kind not in self.cleaned_data["kinds"]]
         return {"sends_mail": self.cleaned_data["sends_mail"], "mails_off": off}
 
     def add_error(self, field: str | None, error: Any) -> None:
-        """The setting is not called as its field is."""
+        """Add an error. The setting `mails_off` has the field `kinds`."""
         super().add_error("kinds" if field == "mails_off" else field, error)
 
 
 class SecondFactors(forms.Form):
-    """Roles whose users must have a second factor."""
+    """The roles whose users must have a second factor."""
 
     shown = forms.CharField(widget=forms.HiddenInput, required=False)
     everyone = forms.BooleanField(
@@ -199,19 +205,19 @@ class SecondFactors(forms.Form):
     )  # fmt: skip
 
     def __init__(self, agency: models.Agency, roles: Iterable[models.Role], sent: Any = None, *, all_: bool) -> None:
-        """`all_`: there are no other roles, so that the user may decide about everyone."""
+        """Offer the roles. `all_` means that these are all roles, so the user may decide about everyone."""
         self._asked = [role.pk for role in roles if role.second_factor]
         shown = {"roles": self._asked, "shown": " ".join(map(str, self._asked)), "everyone": agency.second_factor}
         super().__init__(sent, initial=shown)
         self.fields["everyone"].disabled = not all_
-        self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice
+        self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice field
 
     def told(self) -> frozenset[int]:
-        """The roles that were chosen."""
+        """Return the roles that were chosen."""
         return frozenset(map(int, self.cleaned_data["roles"]))
 
     def seen(self) -> frozenset[int]:
-        """Those that were when the page was shown."""
+        """Return the roles that were chosen when the page was shown."""
         numbers = self.cleaned_data["shown"].split()
         return frozenset(number for number in map(asked.number, numbers) if number is not None)
 
@@ -220,7 +226,7 @@ _MATCHES = [("email", "by their e-mail address"), ("external_id", "by their exte
 
 
 class Provider(forms.Form):
-    """What both kinds of providers have."""
+    """The fields that both kinds of identity providers have."""
 
     kind = ""
     shown = forms.CharField(widget=forms.HiddenInput, required=False)
@@ -258,7 +264,7 @@ class Provider(forms.Form):
     )  # fmt: skip
 
     def __init__(self, *args: Any, there: bool, **more: Any) -> None:
-        """`there`: it has been added before."""
+        """Build the fields. `there` means that the provider already exists."""
         super().__init__(*args, **more)
         if there:
             del self.fields["slug"]
@@ -268,13 +274,13 @@ class Provider(forms.Form):
         self.order_fields([name for name in self.fields if name not in last])
 
     def told(self, slug: str = "") -> dict[str, Any]:
-        """The provider as an agency file would tell it; a blank secret is left out."""
+        """Return the provider as an agency file has it. A blank client secret means that none was entered."""
         said = {name: value for name, value in self.cleaned_data.items() if name != "shown"}
         return said | {"kind": self.kind, "slug": slug or said["slug"]}
 
 
 class Oidc(Provider):
-    """A provider that speaks OpenID Connect."""
+    """An identity provider that uses OpenID Connect."""
 
     kind = "oidc"
     server = forms.CharField(
@@ -301,7 +307,7 @@ class Oidc(Provider):
 
 
 class Saml(Provider):
-    """A provider that speaks SAML."""
+    """An identity provider that uses SAML."""
 
     kind = "saml"
     entity_id = forms.CharField(label="Entity id", max_length=2000)
@@ -313,4 +319,4 @@ class Saml(Provider):
 
 
 PROVIDERS = {"oidc": Oidc, "saml": Saml}
-"""Kind → its form."""
+"""The form of each kind."""

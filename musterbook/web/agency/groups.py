@@ -1,4 +1,4 @@
-"""Groups: who is in them, and who monitors them."""
+"""Groups: pages of their members and their monitors."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ _MEMBERS = 50
 
 
 class NewGroup(forms.Form):
-    """What a group is known by."""
+    """The external id and the name of a group."""
 
     external_id = forms.CharField(
         label="External id", max_length=255, help_text="What files call it, in the column EVIDENCE_GROUP_EXT_ID."
@@ -32,7 +32,7 @@ class NewGroup(forms.Form):
 
 
 class GroupForm(NewGroup):
-    """The same of a group that there is, and whether it is active."""
+    """The fields of an existing group, including whether it is active."""
 
     active = forms.BooleanField(
         label="Active: files may put users into it", required=False,
@@ -42,7 +42,7 @@ class GroupForm(NewGroup):
 
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """The groups, found by a text, with how many users are in each."""
+    """List the groups that match a text, with the number of users in each."""
     agency, text = requests.agency(request), request.GET.get("q", "").replace("\0", "").strip()
     found = models.Group.objects.filter(agency=agency).order_by("name", "pk")
     if text:
@@ -62,7 +62,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
 
 @needs("groups.manage")
 def add(request: HttpRequest) -> HttpResponseBase:
-    """A new group."""
+    """Add a group."""
     form = NewGroup(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
@@ -82,7 +82,7 @@ def _group(request: HttpRequest, pk: int) -> models.Group:
 
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """One group: its first members, and its monitors."""
+    """Show one group: its first members, and its monitors."""
     group = _group(request, pk)
     members = models.User.objects.filter(agency=group.agency, group=group)
     about = {
@@ -100,7 +100,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @needs("groups.manage")
 def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """One group, to be changed."""
+    """Edit one group."""
     group = _group(request, pk)
     told = {"external_id": group.external_id, "name": group.name, "active": group.active}
     form = GroupForm(request.POST or None, initial=told)
@@ -117,7 +117,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @needs("groups.manage")
 def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Asks whether the group is to be deleted, or says who is in it still; deletes it."""
+    """Ask for confirmation, or show how many users are still in the group. Delete it on POST."""
     group = _group(request, pk)
     if request.method == "POST":
         return deletion.done(request, group, "group", partial(groups.delete, group, requests.act(request)))
@@ -127,7 +127,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("groups.manage")
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Adds a monitor, by e-mail address or external id; or removes one."""
+    """Add a monitor by e-mail address or external id, or remove one."""
     group = _group(request, pk)
     users = models.User.objects.filter(agency=group.agency)
     removed = asked.number(request.POST.get("remove", ""))

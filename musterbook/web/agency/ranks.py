@@ -1,4 +1,4 @@
-"""Ranks: in an order that can be changed."""
+"""Ranks: pages that list, edit, order, and delete them."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ from musterbook.web.permission import needs
 
 
 class RankForm(forms.Form):
-    """A name, and how it is abbreviated."""
+    """The name and the abbreviation of a rank."""
 
     name = forms.CharField(label="Name", max_length=255)
     abbreviation = forms.CharField(
@@ -28,7 +28,7 @@ class RankForm(forms.Form):
 
 @needs("ranks.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """All ranks, the highest first, and a form for another."""
+    """List all ranks, the highest first, with a form that adds another."""
     form = RankForm(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
@@ -52,7 +52,7 @@ def _rank(request: HttpRequest, pk: int) -> models.Rank:
 
 @needs("ranks.manage")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """One rank, to be renamed."""
+    """Edit one rank."""
     rank = _rank(request, pk)
     form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
     if form.is_bound and form.is_valid():
@@ -69,7 +69,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("ranks.manage")
 def move(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Moves a rank up or down by one."""
+    """Move a rank up or down by one."""
     rank = _rank(request, pk)
     ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", requests.act(request))
     return redirect("ranks")
@@ -77,7 +77,7 @@ def move(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @needs("ranks.manage")
 def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Asks whether the rank is to be deleted, or says who has it still; deletes it."""
+    """Ask for confirmation, or show how many users still have the rank. Delete it on POST."""
     rank = _rank(request, pk)
     if request.method == "POST":
         return deletion.done(request, rank, "rank", partial(ranks.delete, rank, requests.act(request)))

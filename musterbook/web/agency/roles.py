@@ -1,4 +1,4 @@
-"""Roles: a table of permissions, and a page for each role."""
+"""Roles: a table of their permissions, and a page for each role."""
 
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from musterbook.web.permission import account, needs
 
 
 class RoleForm(forms.Form):
-    """A name, and what the role may do."""
+    """The name and the permissions of a role."""
 
     name = forms.CharField(label="Name", max_length=255)
     permissions = forms.MultipleChoiceField(
@@ -32,20 +32,20 @@ class RoleForm(forms.Form):
     second_factor = forms.BooleanField(label="Must sign in with a second factor", required=False)
 
     def __init__(self, *args: Any, fixed: bool = False, **more: Any) -> None:
-        """`fixed`: nothing but the second factor can be chosen."""
+        """Build the fields. `fixed` means that only the second factor can be chosen."""
         super().__init__(*args, **more)
         for name in ("name", "permissions") if fixed else ():
             del self.fields[name]
 
     def told(self) -> Told:
-        """What was chosen."""
+        """Return the values that were chosen."""
         told = self.cleaned_data
         return Told(told.get("name", ""), frozenset(told.get("permissions", ())), told["second_factor"])
 
 
 @needs("roles.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """All roles, and what each may do."""
+    """List all roles with their permissions."""
     found = models.Role.objects.filter(agency=requests.agency(request)).order_by("-administrator", "name_key")
     told = [(role, permissions.of(role)) for role in found]
     table = [(about, [name in granted for _, granted in told]) for name, about in PERMISSIONS.items()]
@@ -54,7 +54,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
 
 @needs("roles.manage")
 def add(request: HttpRequest) -> HttpResponseBase:
-    """A new role."""
+    """Add a role."""
     if request.method == "POST":
         answer: HttpResponseBase = _save(request, RoleForm(request.POST), None)
         return answer
@@ -63,7 +63,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
 
 @needs("roles.manage")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """One role, to be changed."""
+    """Edit one role."""
     role = _role(request, pk)
     if request.method == "POST":
         answer: HttpResponseBase = _save(request, RoleForm(request.POST, fixed=role.administrator), role)
@@ -108,7 +108,7 @@ def _page(request: HttpRequest, form: RoleForm, role: models.Role | None) -> Htt
 
 @needs("roles.manage")
 def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Asks whether the role is to be deleted, or says who has it still; deletes it."""
+    """Ask for confirmation, or show how many users still have the role. Delete it on POST."""
     role = _role(request, pk)
     if request.method == "POST":
         answer: HttpResponseBase = _delete(request, role)

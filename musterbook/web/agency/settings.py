@@ -1,4 +1,4 @@
-"""Agency settings: a page for each section, which saves by itself."""
+"""Agency settings: a page for each section, each saved separately."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ PERMISSION = "agency.configure"
 
 @needs(PERMISSION)
 def details(request: HttpRequest) -> HttpResponseBase:
-    """What the agency is called, and its country."""
+    """Edit the agency's name and country."""
     return _section(request, Details, "agency_settings", "The details are saved.", title="Agency settings")
 
 
 @needs(PERMISSION)
 def imports(request: HttpRequest) -> HttpResponseBase:
-    """How many a synchronize import deactivates unasked; what imports remember of headings."""
+    """Edit the limit of deactivations without confirmation, and show the remembered mapping of headings."""
     mapping = sorted(requests.agency(request).mapping.items())
     intro = (
         "A synchronize import that would deactivate more users than this waits until somebody types their number. "
@@ -45,7 +45,7 @@ def imports(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @needs(PERMISSION)
 def forget(request: HttpRequest) -> HttpResponseBase:
-    """Forgets which column a heading was mapped to."""
+    """Forget the column to which a heading was mapped."""
     heading = request.POST.get("heading", "")
     if agency_settings.forget_heading(requests.agency(request), heading, requests.act(request)):
         messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
@@ -54,7 +54,7 @@ def forget(request: HttpRequest) -> HttpResponseBase:
 
 @needs(PERMISSION)
 def accounts(request: HttpRequest) -> HttpResponseBase:
-    """Rules for invitations, passwords, locks and sessions."""
+    """Edit the rules for invitations, passwords, locks, and sessions."""
     answer: Any = _secure_section if request.method == "POST" else _section
     found: HttpResponseBase = answer(
         request, Accounts, "agency_accounts", "The rules are saved.", title="Sign-in and passwords"
@@ -64,7 +64,7 @@ def accounts(request: HttpRequest) -> HttpResponseBase:
 
 @needs(PERMISSION)
 def mails(request: HttpRequest) -> HttpResponseBase:
-    """Which mails leave."""
+    """Edit the kinds of mails that are sent."""
     intro = "What tells users of their account's safety (a new password, a new address, a lock, second factors) always leaves."
     return _section(
         request, Mails, "agency_mails", "What mails leave is saved.", title="Mails", intro=intro,
@@ -73,7 +73,7 @@ def mails(request: HttpRequest) -> HttpResponseBase:
 
 
 def _section(request: HttpRequest, kind: type[Section], name: str, saved: str, **about: Any) -> HttpResponseBase:
-    """One section's page; `saved`: what to say when it was saved."""
+    """Show or save one section. `saved` is the message after it was saved."""
     agency = requests.agency(request)
     form = kind(agency, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid() and _saved(request, agency, form):
@@ -98,7 +98,7 @@ def _saved(request: HttpRequest, agency: models.Agency, form: Section) -> bool:
 
 
 def page(request: HttpRequest, template: str, **about: Any) -> HttpResponseBase:
-    """A page of the settings, beside their menu."""
+    """Render a page of the settings, with their menu."""
     side = menu.shown(menu.SETTINGS, request, account(request).user)
     form = about.get("form")
     status = 422 if form is not None and form.is_bound and form.errors else 200
@@ -106,13 +106,13 @@ def page(request: HttpRequest, template: str, **about: Any) -> HttpResponseBase:
 
 
 def operator(request: HttpRequest) -> Operator:
-    """Who is signed in, as the one who acts."""
+    """Return the signed-in user as the operator."""
     return snapshot_queries.operator(requests.agency(request), account(request).user.external_id)
 
 
 @needs(PERMISSION)
 def second_factors(request: HttpRequest) -> HttpResponseBase:
-    """The roles whose users must have a second factor."""
+    """Edit the roles whose users must have a second factor."""
     every = models.Role.objects.filter(agency=requests.agency(request)).order_by("-administrator", "name_key")
     mine = operator(request).permissions
     may = [role for role in every if permissions.of(role) <= mine]
@@ -126,7 +126,10 @@ def second_factors(request: HttpRequest) -> HttpResponseBase:
 
 
 def _stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> list[tuple[str, int]]:
-    """Each role that is newly asked, and everyone, with the number of users who have no second factor."""
+    """Return each role that newly requires a second factor, with the number of its users who have none.
+
+    If everyone is to have one, the list includes everyone.
+    """
     users = models.User.objects.filter(agency=agency)
     told = [(role.name, factors.without(users.filter(role=role))) for role in new]
     return [*told, ("Everyone", factors.without(users))] if everyone else told
@@ -134,7 +137,11 @@ def _stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> l
 
 @reauthentication_required
 def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> HttpResponseBase:
-    """Saves it; before a role is newly asked for, says how many it stops until they have set one up."""
+    """Save which roles, or everyone, must have a second factor.
+
+    Before a new requirement is saved, ask for confirmation. The page shows how many users cannot continue until they
+    set up a second factor.
+    """
     agency, act, everyone = requests.agency(request), requests.act(request), form.cleaned_data["everyone"]
     new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
     all_new = everyone and not agency.second_factor

@@ -1,4 +1,4 @@
-"""Agency settings, single sign-on: the providers, each on a page of its own; what is secret is never shown again."""
+"""Agency settings for single sign-on: a page for each identity provider. Secrets are never shown again."""
 
 from typing import Any
 
@@ -23,19 +23,22 @@ _KINDS = {"oidc": "OpenID Connect", "saml": "SAML"}
 
 @needs(PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """The providers that there are."""
+    """List the identity providers of the agency."""
     providers = [(one, _KINDS[one["kind"]]) for one in requests.agency(request).sign_on]
     return page(request, "agency_sign_on.html", providers=providers, may=not _lacking(request))
 
 
 def _lacking(request: HttpRequest) -> list[str]:
-    """What the operator's role lacks: a provider says who somebody is, so whoever sets one needs every permission."""
+    """Return the permissions that the operator's role lacks.
+
+    A provider states the identity of users, so an operator needs every permission to configure one.
+    """
     return sorted(ALL - operator(request).permissions)
 
 
 @needs(PERMISSION)
 def add(request: HttpRequest, kind: str) -> HttpResponseBase:
-    """A new provider."""
+    """Add an identity provider."""
     if kind not in PROVIDERS:
         raise Http404
     if _lacking(request):
@@ -61,7 +64,7 @@ def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
 
 @needs(PERMISSION)
 def one(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """One provider, to be changed."""
+    """Edit one identity provider."""
     provider = _find(request, slug)
     if _lacking(request):
         return refuse(request, *_lacking(request))
@@ -90,7 +93,7 @@ def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
 
 @needs(PERMISSION)
 def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """Asks whether the provider is to be removed; removes it."""
+    """Ask for confirmation, or remove the identity provider."""
     provider = _find(request, slug)
     if _lacking(request):
         return refuse(request, *_lacking(request))
@@ -137,7 +140,7 @@ def _page(request: HttpRequest, form: Any, provider: Provider | None = None) -> 
 
 
 def _addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
-    """What the provider must know of us."""
+    """Return our addresses that the provider must know, each with its label."""
     start = f"{settings.MUSTER_URL}/{requests.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
     if provider["kind"] == "oidc":
         return [("Redirect address", f"{start}/login/callback/")]

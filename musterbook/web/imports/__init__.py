@@ -1,1 +1,1 @@
-"""Import Users, and what came of it."""
+"""Pages of Import Users and of the import history."""

@@ -1,4 +1,4 @@
-"""What is done about imports on their pages: handed to the worker, applied, mended, read in another way, stopped, taken back."""
+"""The acts on imports: submit, apply, correct cells, read the file differently, cancel, and undo."""
 
 import hashlib
 import json
@@ -28,17 +28,17 @@ from musterbook.web.imports.forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
 
 PATIENCE = 3.0
-"""Seconds that a page waits for an import to end; after that it shows how far it is."""
+"""The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
 
 
 def key_of(request: HttpRequest, *facts: object) -> str:
-    """Names an act of whoever is signed in, so that it is done once. The same act of another user has another key."""
+    """Return the idempotency key of an act of the signed-in user. The same act of another user has another key."""
     told = json.dumps([account(request).user.pk, *map(str, facts)])
     return f"page {hashlib.sha256(told.encode()).hexdigest()[:40]}"
 
 
 def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> HttpResponseBase:
-    """Hands a file to the worker, once for each key; leads to the import's page."""
+    """Submit a file to the queue, once for each key. Redirect to the page of the import."""
     user = account(request).user
 
     def work() -> models.Import:
@@ -48,7 +48,10 @@ def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> 
 
 
 def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "") -> HttpResponseBase:
-    """Does it, and leads to the import that it made; or says why the user may not."""
+    """Do the work and redirect to the import that it created, or report why it failed.
+
+    It fails if the user may not do it, if a quota is exceeded, or if the disk is full.
+    """
     try:
         record = queue.wait(work(), PATIENCE)
     except permissions.NotPermitted as lacking:
@@ -69,7 +72,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
 
 
 def find(request: HttpRequest, number: str) -> models.Import:
-    """The import of the agency with that number. Raises Http404."""
+    """Return the import of the agency with that number. Raise Http404."""
     try:
         return file_import.find(requests.agency(request), number)
     except file_import.UnknownImport:
@@ -78,7 +81,7 @@ def find(request: HttpRequest, number: str) -> models.Import:
 
 @needs("users.import")
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
-    """One import: its progress, its plan to be applied, or what it came to."""
+    """Show one import: its progress, its plan to apply, or its result. A POST applies the plan."""
     record = find(request, number)
     if bulk.change_of(record):
         return redirect("bulk_plan", number)
@@ -111,7 +114,7 @@ _GONE = "The file of this import is kept no longer. Import it once more. Nothing
 @require_POST
 @needs("users.import")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Asks an import that waits or runs to stop."""
+    """Request that a waiting or running import stop."""
     queue.cancel(find(request, number), requests.act(request))
     messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("import", number)
@@ -121,7 +124,7 @@ def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
 @needs("users.import")
 @reauthentication_required
 def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Plans an import's undo, to be looked at before it is applied."""
+    """Plan the undo of an import, for review before it is applied."""
     record = find(request, number)
 
     def work() -> models.Import:
@@ -138,7 +141,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 @require_POST
 @needs("users.import")
 def mend(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Plans the file again, with the cells that were mended on the page in place of those that it has (A3)."""
+    """Plan the file again with the cells that were corrected on the page (A3). They replace the cells of the file."""
     record = find(request, number)
     before = Options.of_json(record.options).mended
     now = mended(request.POST)
@@ -149,7 +152,7 @@ def mend(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 def mended(sent: Any) -> dict[str, dict[str, str]]:
-    """The cells of a form that differ from what was shown: row → heading → text."""
+    """Return the cells of a form that differ from those shown, as row → heading → text."""
     found: dict[str, dict[str, str]] = {}
     for name, text in sent.items():
         kind, _, place = name.partition("-")
@@ -163,7 +166,7 @@ def mended(sent: Any) -> dict[str, dict[str, str]]:
 @require_POST
 @needs("users.import")
 def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Plans the file again, read in another way: with headings mapped by hand, another encoding, delimiter or sheet."""
+    """Plan the file again with another reading: headings mapped by hand, another encoding, delimiter, or sheet."""
     record = find(request, number)
     options = Options.of_json(record.options)
     changes: dict[str, Any] = {}
@@ -185,7 +188,7 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 def _again(request: HttpRequest, record: models.Import, shown: str, **changes: Any) -> HttpResponseBase:
-    """A new preview of the import's file; the same changes sent twice are one."""
+    """Create a new preview of the import's file. The same changes sent twice create one preview."""
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
     if record.undoes_id:
         raise Http404

@@ -1,4 +1,7 @@
-"""Import Users: a file is chosen and sent, waits if its sender has to sign in first, and is handed on to be planned or done."""
+"""Import Users: the pages that receive a file and submit it to be planned or applied.
+
+The file is kept meanwhile if its sender must sign in first.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +26,10 @@ from musterbook.web.permission import account, may, needs, refuse
 
 
 def choose(request: HttpRequest) -> HttpResponseBase:
-    """The page to choose a file on, and where it is sent to. Who was signed out by time signs in first, and goes on."""
+    """Show the page on which a file is chosen, and receive the file.
+
+    A user whose session has expired signs in first, and continues with the file.
+    """
     if request.method == "POST" and not request.user.is_authenticated:
         return redirect_to_login(_left(request) or reverse("import_users"))
     return _choose(request)
@@ -48,14 +54,17 @@ def _choose(request: HttpRequest) -> HttpResponseBase:
 
 
 def _tell_refused(request: HttpRequest, form: Choose) -> None:
-    """Tells in the audit trail of a file that was sent and not taken. Where the disk is full, that could not be written."""
+    """Record in the audit trail that a file was sent and refused.
+
+    If the disk is full, nothing is recorded, because the event could not be written.
+    """
     why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
         trail.tell_refused_file(requests.agency(request), requests.act(request), "", why)
 
 
 def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
-    """Hands the file on, or has it wait while its sender signs in again; None if it could not be kept."""
+    """Submit the file, or keep it while its sender re-authenticates. Return None if it could not be kept."""
     token = _kept(request, account(request).user, form, "")
     if not token:
         return None
@@ -66,7 +75,10 @@ def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
 
 
 def _left(request: HttpRequest) -> str:
-    """The address at which the file waits of somebody whose session has ended by time; "" for anybody else's."""
+    """Return the address of the kept file if the session of its sender has expired.
+
+    It is "" for any other sender, and if the file could not be kept.
+    """
     user, form = uploads.sender(request), Choose(request)
     if user is None or not form.is_valid():
         return ""
@@ -75,9 +87,9 @@ def _left(request: HttpRequest) -> str:
 
 
 def _kept(request: HttpRequest, user: models.User, form: Choose, address: str) -> str:
-    """The token under which the file waits; "" if it could not be kept, which the form then says."""
+    """Return the token of the kept file. If it could not be kept, return "" and add an error to the form."""
     file: UploadedFile[bytes] = form.cleaned_data["file"]
-    # What was left by somebody who was not signed in is never done at once.
+    # A file from a sender who was not signed in is always previewed first.
     options = form.options(preview=bool(address) or request.POST.get("do") != "upload")
     now = datetime.now(UTC)
     try:
@@ -92,7 +104,10 @@ def _kept(request: HttpRequest, user: models.User, form: Choose, address: str) -
 @require_http_methods(["GET", "POST"])
 @needs("users.import")
 def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Shows a file that waits, and where it came from; hands it on when its sender says so, and leads to what comes of it."""
+    """Show a kept file and where it came from.
+
+    A POST of its sender submits it and redirects to the import.
+    """
     if request.method == "POST" and again.is_recent(request):
         return _hand_on(request, token, request.POST.get("do", ""))
     try:
@@ -110,14 +125,14 @@ def _hand_on(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
         file = pending_uploads.read(user, token, datetime.now(UTC))
         options = replace(file.options, preview=bool(file.address) or do != "upload")
         answer = acts.submit(request, file.file, options, acts.key_of(request, "file", token))
-    except (pending_uploads.Gone, FileNotFoundError):  # the same was asked for before, or at the same time
+    except (pending_uploads.Gone, FileNotFoundError):  # the same request came before, or at the same time
         return _handed_on(request, token)
     pending_uploads.forget(user, token)
     return answer
 
 
 def _handed_on(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Leads to what came of a file that waits no longer, if it was handed on."""
+    """Redirect to the import of a file that is no longer kept, if it was submitted."""
     user, key = account(request).user, acts.key_of(request, "file", token)
     found = models.Import.objects.filter(agency=user.agency, actor=user.external_id, idempotency_key=key).first()
     if found:

@@ -1,4 +1,4 @@
-"""Files that an import gives out: the example file, the results file and the errors file."""
+"""The downloads of an import: the example file, the results file, and the errors file."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _KINDS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlform
 @require_GET
 @needs("users.import")
 def example(_: HttpRequest, form: Literal["csv", "xlsx"]) -> HttpResponseBase:
-    """The example file."""
+    """Return the example file."""
     if form not in _KINDS:
         raise Http404
     return _file(examples.example(form), f"example.{form}", _KINDS[form])
@@ -32,14 +32,14 @@ def example(_: HttpRequest, form: Literal["csv", "xlsx"]) -> HttpResponseBase:
 @require_GET
 @needs("users.import")
 def results_file(request: HttpRequest, number: str) -> HttpResponseBase:
-    """All rows of the file with what became of them."""
+    """Return all rows of the file, each with its result."""
     return _of_rows(request, number, "results")
 
 
 @require_GET
 @needs("users.import")
 def errors_file(request: HttpRequest, number: str) -> HttpResponseBase:
-    """The rows with problems alone."""
+    """Return only the rows that have problems."""
     return _of_rows(request, number, "errors")
 
 
@@ -62,12 +62,12 @@ _NOT_MADE: dict[type[Exception], str] = {
     sandbox.Stopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
     sandbox.Failed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
 }
-"""Why there is no file → what to say of it."""
+"""The message for each error that prevents a file."""
 _PART = 1 << 16
 
 
 def _at_once(made: IO[bytes]) -> bytes:
-    """A file of one part, whole; of a larger one nothing."""
+    """Return the content of a file that fits in one part, or b"" for a larger file."""
     if os.fstat(made.fileno()).st_size > _PART:
         return b""
     with made:

@@ -1,4 +1,4 @@
-"""The forms of an import: a file and what to do with it, how to read it, and the number of deactivations agreed to."""
+"""The forms of an import: the file, how to read it, and the confirmed number of deactivations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _MODES = [
 
 
 class Choose(forms.Form):
-    """A mode, a file, and what else to say of how it is to be done."""
+    """The mode, the file, and the other options of an import."""
 
     mode = forms.ChoiceField(label="Import option", choices=_MODES, widget=forms.RadioSelect, initial=Mode.UPDATE.value)
     file = forms.FileField(label="Select file", allow_empty_file=True, max_length=None)
@@ -39,18 +39,18 @@ class Choose(forms.Form):
 
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
-        """The fields with what is wrong with each, as a summary of errors lists them."""
+        """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
     def options(self, preview: bool) -> Options:
-        """What was chosen."""
+        """Return the options that were chosen."""
         chosen = self.cleaned_data
         mails = False if chosen["quiet"] else None
         return Options(Mode(chosen["mode"]), preview=preview, strict=chosen["strict"], mails=mails)
 
 
 class Agree(forms.Form):
-    """The number of deactivations, typed by whoever agrees to them."""
+    """The number of deactivations, typed by the user who confirms them."""
 
     number = forms.CharField(label="Number of users to deactivate", widget=forms.TextInput({"inputmode": "numeric"}))
 
@@ -62,7 +62,7 @@ class Agree(forms.Form):
         self.fields["number"].widget.attrs["autocomplete"] = "off"
 
     def clean_number(self) -> int:
-        """The number, if it is the one that the plan comes to."""
+        """Return the number if it is the number of deactivations in the plan."""
         typed = "".join(self.cleaned_data["number"].replace(",", "").split())
         if typed != str(self._deactivations):
             raise forms.ValidationError(self._wanted)
@@ -82,19 +82,19 @@ _DELIMITERS = [
 
 
 class Reading(forms.Form):
-    """How the file is to be read, where telling it from the file came out wrong."""
+    """The options for reading the file, for when automatic detection was wrong."""
 
     encoding = forms.ChoiceField(label="Encoding", choices=_ENCODINGS, required=False)
     delimiter = forms.ChoiceField(label="Delimiter", choices=_DELIMITERS, required=False)
     sheet = forms.CharField(label="Sheet of the workbook", max_length=255, required=False)
 
     def said(self) -> dict[str, str | None]:
-        """What was chosen, as options of an import."""
+        """Return the choices as options of an import."""
         return {name: value or None for name, value in self.cleaned_data.items()}
 
 
-class Mapping_(forms.Form):  # noqa: N801  (`Mapping` is a type that this module needs)
-    """A column for each heading that is none."""
+class Mapping_(forms.Form):  # noqa: N801  (this module needs the type `Mapping`)
+    """A choice of column for each heading that is not the name of a column."""
 
     def __init__(self, file: File, given: Mapping[str, str], data: Any = None) -> None:
         super().__init__(data, prefix="map")
@@ -111,12 +111,15 @@ class Mapping_(forms.Form):  # noqa: N801  (`Mapping` is a type that this module
             )  # fmt: skip
 
     def said(self) -> dict[str, str]:
-        """Heading → column, "" for a heading that is not to be read."""
+        """Return the column of each heading, or "" for a heading that is not read."""
         return {heading: self.cleaned_data[str(place)] for place, (heading, _) in enumerate(self.lines)}
 
 
 def _asked(heading: str, mapped: Mapping[str, str]) -> bool:
-    """Whether somebody has to say what the heading means: it is no column's name, and none of ours."""
+    """Return whether the heading needs a mapping.
+
+    It does if it is neither the name of a column nor one of our own headings, or if it was mapped by hand.
+    """
     name = headings.normal(heading)
     is_strange = bool(name) and name not in BY_HEADING and not name.startswith(headings.OURS)
     return is_strange or heading in _by_hand(mapped)
@@ -127,6 +130,6 @@ def _by_hand(mapped: Mapping[str, str]) -> set[str]:
 
 
 def _free(mapped: Mapping[str, str], given: Mapping[str, str]) -> Sequence[str]:
-    """The columns that no heading of the file bears by its own name."""
+    """Return the columns that no heading of the file has as its own name."""
     taken = {column for heading, column in mapped.items() if heading not in _by_hand(mapped) and heading not in given}
     return [column.heading for column in COLUMNS if column.heading not in taken]

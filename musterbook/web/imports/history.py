@@ -1,4 +1,4 @@
-"""Import history: who imported when, through what, and what came of it (rule A4)."""
+"""The import history: who imported, when, through which channel, and with which result (rule A4)."""
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
@@ -12,7 +12,7 @@ _FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}
 
 @needs("users.import")
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """The agency's imports, the latest first, page by page."""
+    """List the agency's imports page by page, the latest first."""
     which = request.GET.get("which", "done")
     which = which if which in _FILTERS else "done"
     page = history.page(requests.agency(request), which, request.GET.get("before", ""))

@@ -1,4 +1,4 @@
-"""The page of one import: how far it is, or its plan, row by row, with what can be done about it."""
+"""The page of one import: its progress, or its plan row by row, with the acts that are possible."""
 
 import secrets
 from typing import Any
@@ -20,9 +20,9 @@ _TILES = (
     ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),
     ("protected", "protected"), ("unchanged", "unchanged"), ("noted", "with notes"),
 )  # fmt: skip
-"""What the rows are counted by, and can be filtered by."""
+"""The counts of rows. Each is also a filter."""
 _LISTED = 200
-"""So many names are offered for a cell."""
+"""The most names that are offered for a cell."""
 _MOST_PAGES = 10**8
 _TITLES = {
     "waiting": "Waiting for its turn",
@@ -34,7 +34,7 @@ _TITLES = {
     "failed": "Failed: nothing was changed",
 }
 THROUGH = {"page": "on the page", "cli": "by the command line", "api": "by the API", "folder": "from a folder"}
-"""Where from an import was asked for, in words."""
+"""The channel through which an import was requested, in words."""
 _ABOUT = {
     "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
     "added": "These users are new.",
@@ -47,7 +47,7 @@ _ABOUT = {
 
 
 def agreement(record: models.Import, *sent: Any) -> Agree | None:
-    """The form in which the number of deactivations is agreed to, if the import waits for that."""
+    """Return the form that confirms the number of deactivations, or None if the import is not held."""
     return Agree(record.held["deactivations"], *sent) if record.held else None
 
 
@@ -58,7 +58,7 @@ def shown(
     mapping: Mapping_ | None = None,
     reading: Reading | None = None,
 ) -> HttpResponseBase:
-    """The page; with a form that was filled in wrongly, as 422."""
+    """Render the page of the import. The status is 422 if a form has errors."""
     file_import.settle_dead(record.agency)
     record.refresh_from_db()
     if record.state in {"waiting", "running"}:
@@ -74,14 +74,17 @@ def shown(
 
 
 def progress(request: HttpRequest, record: models.Import, template: str, about: dict[str, Any]) -> HttpResponse:
-    """How far it is, on a page made of the template and what it needs; of that the part alone, if it is asked for."""
+    """Render the progress on a page with the template and its context.
+
+    If only the fragment is requested, render only the fragment.
+    """
     standing = queue.progress_of(record)
     told = about | {"record": record, "standing": standing, "said": _said(standing)}
     return render(request, "import_progress.html" if is_part(request) else template, told)
 
 
 def _said(standing: queue.Standing) -> str:
-    """Where an import stands, in a sentence."""
+    """Return the progress of an import as a sentence."""
     if standing.stopping:
         return "It was asked to stop, and does unless it is done first."
     if standing.no_worker:
@@ -99,9 +102,10 @@ def _said(standing: queue.Standing) -> str:
 def rows(
     request: HttpRequest, record: models.Import, labels: dict[str, str], sentences: dict[str, str]
 ) -> dict[str, Any]:
-    """The tiles (`labels`: of each), and the page of rows that is asked for; at first of those that ask for a look first.
+    """Return the tiles, and the page of rows that is requested.
 
-    `sentences`: what is said of the rows of each tile.
+    `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
+    tile that has rows, so rows that need attention come first.
     """
     counts = {name: number for name, number in _counts(record).items() if name in labels}
     show = request.GET.get("show", "")
@@ -135,7 +139,7 @@ def _counts(record: models.Import) -> dict[str, int]:
 
 
 def _vocabulary(agency: models.Agency) -> dict[str, list[str]]:
-    """Heading → what may be written there, for cells that are mended."""
+    """Return the values that each heading accepts, for cells that are corrected."""
     words = snapshot_queries.vocabulary(agency)
     return {
         "STATUS": ["Active", "Inactive"],

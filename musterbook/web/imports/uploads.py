@@ -1,4 +1,7 @@
-"""Files that browsers send: taken from who may send one, on the page that asks for one, onto the disk and up to the limit."""
+"""Uploads from browsers. Only the import page accepts a file, only from users who may import, and only up to the limit.
+
+Files are written to disk.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,15 +23,15 @@ from musterbook.directory.models import User
 from musterbook.web import asked
 
 PAGE = "import_users"
-"""The name of the page that takes a file."""
+"""The name of the page that accepts a file."""
 NO_ROOM = "There is no room for this file now. Tell whoever runs Musterbook here."
 _CHECKED_EVERY = 16 * 1024 * 1024
 
 
 class Handler(TemporaryFileUploadHandler):
-    """Writes one file into a temporary one, if `sender` says whose it is; lets all others pass, and what is too much.
+    """An upload handler that writes one file to a temporary file, if `sender` returns a user.
 
-    Why a file was not taken, `refusal` says afterwards.
+    It skips all other files, and refuses a file over the limit. `refusal` returns afterwards why a file was refused.
     """
 
     _left = 0
@@ -38,14 +41,14 @@ class Handler(TemporaryFileUploadHandler):
     _open: "IO[bytes] | None" = None
 
     def handle_raw_input(self, *about: Any, **more: Any) -> None:
-        """Looks at who sends, and to which page, before anything is read."""
-        request: HttpRequest = self.request  # type: ignore[assignment]  # there is one when something is read
+        """Check the sender and the page before anything is read."""
+        request: HttpRequest = self.request  # type: ignore[assignment]  # always set while something is read
         self._left = settings.MUSTER_MAX_FILE_MB * 1024 * 1024
         self._user = sender(request) if _takes_files(request) else None
         super().handle_raw_input(*about, **more)
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """Begins with a file."""
+        """Begin a file."""
         self._taking, user = self._user is not None, self._user
         self._user = None
         if not self._taking or user is None:
@@ -57,7 +60,7 @@ class Handler(TemporaryFileUploadHandler):
             self.file = _Arriving(self._open, self.file_name or "file", self.content_type, self.charset)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Takes a part of the file, unless that would be too much."""
+        """Accept a part of the file, unless it exceeds the limit."""
         if not self._taking:
             return
         self._left -= len(raw_data)
@@ -69,7 +72,7 @@ class Handler(TemporaryFileUploadHandler):
                 super().receive_data_chunk(raw_data, start)
 
     def _check(self, more: int) -> None:
-        """Looks now and then whether there is still room for what the user, and the agency, send."""
+        """Check from time to time that the quotas of the user and of the agency still have room."""
         self._unchecked += more
         if self._unchecked > _CHECKED_EVERY:
             self._unchecked = 0
@@ -92,17 +95,17 @@ class Handler(TemporaryFileUploadHandler):
         self.request.file_refused = why or _too_large()  # type: ignore[union-attr]  # as above
 
     def let_go(self) -> None:
-        """Deletes what has arrived: its view has taken it by now, or its sender has gone or was too slow."""
+        """Delete the uploaded data. The view has already taken it, or the sender has disconnected or was too slow."""
         if self._open:
             self._open.close()
 
     def file_complete(self, file_size: int) -> "UploadedFile[bytes] | None":
-        """The file, if it was taken."""
+        """Return the file, if it was accepted."""
         return super().file_complete(file_size) if self._taking else None
 
 
 class _Arriving(TemporaryUploadedFile):
-    """What a user sends, in the folder of what they have sent: it counts there at once."""
+    """A file that a user is sending, in the folder of their pending uploads. It counts against the quotas at once."""
 
     def __init__(self, file: Any, name: str, content_type: str | None, charset: str | None) -> None:
         UploadedFile.__init__(self, file, name, content_type, 0, charset)
@@ -118,7 +121,10 @@ def _takes_files(request: HttpRequest) -> bool:
 
 
 def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Refuses a body that is as large as a file (413) before it is read, unless who sends it may send one."""
+    """Refuse large bodies with 413 before they are read, unless the sender may send a file.
+
+    A body is large if it can only be a file.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         length = asked.number(request.META.get("CONTENT_LENGTH") or "0")
@@ -136,11 +142,14 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
 
 
 def refusal(request: HttpRequest) -> str:
-    """Why a file that was sent was not taken; "" if it was, or none was sent."""
+    """Return why the uploaded file was refused, or "" if it was accepted or none was sent."""
     return getattr(request, "file_refused", "")
 
 
 def sender(request: HttpRequest) -> User | None:
-    """Whose file it is: of who is signed in, or was until a moment ago in this browser; None unless they may import."""
+    """Return the user who sends the file, or None if they may not import.
+
+    This is the signed-in user, or the user whose session in this browser expired not long ago.
+    """
     account = request.user if isinstance(request.user, Account) else sessions.left_by(request)
     return account.user if account and "users.import" in permissions.of(account.user.role) else None

@@ -1,1 +1,1 @@
-"""What is kept of what was done, and who may ask by program."""
+"""Pages of the audit trail and of API access."""

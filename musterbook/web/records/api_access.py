@@ -1,4 +1,4 @@
-"""API access: the tokens by which programs come in; made, shown once, revoked."""
+"""API access: pages that list, create, and revoke API tokens. The secret of a token is shown once."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from musterbook.web.permission import account, needs, refuse
 
 
 class TokenForm(forms.Form):
-    """What a new token is called, what it may do, and for how long."""
+    """The name, the permissions, and the lifetime of a new token."""
 
     name = forms.CharField(
         label="Name", max_length=255, help_text="What will use it, such as “Personnel system, each night”.",
@@ -40,17 +40,17 @@ class TokenForm(forms.Form):
     )  # fmt: skip
 
     def __init__(self, *args: Any, mine: frozenset[str]) -> None:
-        """`mine`: the permissions of who makes it."""
+        """Offer only the permissions in `mine`: those of the user who creates the token."""
         super().__init__(*args)
         choices: dict[str, Any] = {
             "permissions": [(name, about) for name, about in PERMISSIONS.items() if name in mine],
             "days": [(days, _until(days)) for days in tokens.DAYS],
         }
         for name, found in choices.items():
-            self.fields[name].choices = found  # type: ignore[attr-defined]  # a field of choices
+            self.fields[name].choices = found  # type: ignore[attr-defined]  # a choice field
 
     def told(self) -> Told:
-        """What was chosen."""
+        """Return the values that were chosen."""
         told = self.cleaned_data
         return Told(told["name"], frozenset(told["permissions"]), told["days"])
 
@@ -62,7 +62,7 @@ def _until(days: int) -> str:
 
 @needs(tokens.PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """All tokens of the agency, those that are good first."""
+    """List the tokens of the agency, the valid ones first."""
     good, ended = tokens.listed(requests.agency(request), datetime.now(UTC))
     about = {
         "good": [_shown(one) for one in good],
@@ -78,14 +78,14 @@ def _shown(one: Listed) -> dict[str, Any]:
 
 
 def _example(request: HttpRequest) -> str:
-    """A command that asks the API whose token it is."""
+    """Return a command that asks the API to identify its token."""
     where = f"{settings.MUSTER_URL}/{requests.agency(request).slug}/api/me"
     return f'curl --header "Authorization: Bearer $TOKEN" {where}'
 
 
 @needs(tokens.PERMISSION)
 def add(request: HttpRequest) -> HttpResponseBase:
-    """A new token; its secret is on the page that answers, and never again."""
+    """Create a token. The response shows its secret, which is never shown again."""
     mine = permissions.of(account(request).user.role)
     if request.method == "POST":
         lacking = sorted({*request.POST.getlist("permissions")} & permissions.ALL - mine)
@@ -116,7 +116,7 @@ def _make(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
 
 @needs(tokens.PERMISSION)
 def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Asks whether the token is to be revoked; revokes it."""
+    """Ask for confirmation, or revoke the token."""
     token = _token(request, pk)
     if request.method == "POST":
         if tokens.revoke(token, requests.act(request)):

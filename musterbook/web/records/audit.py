@@ -1,4 +1,4 @@
-"""The audit trail: looked through, given out, and checked. Each of these is an event of the trail itself."""
+"""The audit trail: pages to browse, export, and check it. Each of these acts is itself an event of the trail."""
 
 import time
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from musterbook.web.records import audit_pdf, audit_words
 from musterbook.web.records.audit_form import Filters
 
 _OPENED = "audit_opened"
-"""What the session keeps: the filters under which the trail was opened last."""
+"""The session key of the filters with which the trail was last opened."""
 
 
 @require_GET
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
-    """A page of the events that the filters let through, the newest first."""
+    """Show a page of the events that match the filters, the newest first."""
     form = Filters(requests.agency(request), request.GET, requests.act(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
@@ -54,7 +54,10 @@ def events(request: HttpRequest) -> HttpResponseBase:
 
 
 def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
-    """Tells the trail that it is viewed: once when it is opened under these filters, not for each page that is turned."""
+    """Record that the trail was viewed.
+
+    Opening it with these filters is one event. Turning its pages records no more events.
+    """
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
@@ -68,7 +71,7 @@ def _filters(query: str) -> dict[str, tuple[str, str]]:
 @require_http_methods(["GET", "POST"])
 @needs("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
-    """All events that the filters let through, up to now, as a file."""
+    """Export all events up to now that match the filters."""
     agency, act = requests.agency(request), requests.act(request)
     form = Filters(agency, request.GET, act.at)
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
@@ -101,14 +104,14 @@ def _file(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse
 
 
 _AT_ONCE = 2.0
-"""For so many seconds a request checks; what is left is for the next."""
+"""The time that one request spends on the check, in seconds. The next request continues."""
 _SALT = "musterbook.web.records.audit.check"
 
 
 @require_http_methods(["GET", "POST"])
 @needs("audit.view")
 def check(request: HttpRequest) -> HttpResponseBase:
-    """Reads the whole trail, in steps, and says whether anything in it was altered."""
+    """Check the whole trail in steps, and report whether anything in it was altered."""
     agency = requests.agency(request)
     about: dict[str, Any] = {"links": hash_chain.end(agency)[0]}
     if request.method == "POST":
@@ -123,7 +126,7 @@ def check(request: HttpRequest) -> HttpResponseBase:
 
 
 def _signed(request: HttpRequest, so_far: Progress) -> str:
-    """How far the check has come, as the page takes it along."""
+    """Return the progress of the check, signed, for the page to send back."""
     facts = [
         request.user.pk,
         requests.agency(request).pk,
@@ -137,7 +140,7 @@ def _signed(request: HttpRequest, so_far: Progress) -> str:
 
 
 def _so_far(request: HttpRequest) -> Progress:
-    """How far the check has come; the beginning, if what was sent is none of ours."""
+    """Return the progress of the check, or a new check if what was sent is not valid."""
     try:
         user, agency, links, events, last, digest, keys = signing.loads(
             request.POST.get("so_far", ""), salt=_SALT, max_age=24 * 60 * 60

@@ -1,4 +1,4 @@
-"""What the audit trail is looked through by, as a form: everything that is filled in stands in the page's address."""
+"""The filters of the audit trail as a form. All values are in the address of the page."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +13,13 @@ from musterbook.directory.users import user_list
 from musterbook.web import asked
 
 _MOST = 20
-"""A name may mean so many users."""
+"""The most users that a name may match."""
 SYSTEM = "system"
 _GROUP = "all of "
 
 
 def _kinds() -> list[tuple[str, Any]]:
-    """All kinds, by group."""
+    """Return all kinds of events, by group."""
     groups = [
         (group, [(_GROUP + group, f"{group}: all"), *((kind.name, kind.title) for kind in of)])
         for group, of in event_kinds.GROUPS.items()
@@ -34,7 +34,7 @@ def _time(label: str) -> asked.Time:
 
 
 class Filters(forms.Form):
-    """The filters. Their fields are no longer than an address can be."""
+    """The filters. Their fields are limited to what fits in an address."""
 
     by = forms.CharField(label="Done by", required=False, max_length=255)
     about = forms.CharField(label="Done to", required=False, max_length=255)
@@ -52,14 +52,17 @@ class Filters(forms.Form):
         self._agency, self._now = agency, now
 
     def clean_by(self) -> tuple[str, ...] | None:
-        """The external ids of those who are meant; None if nobody is named."""
+        """Return the external ids of the users who match, or None if the field is empty.
+
+        The system has the external id "".
+        """
         text: str = self.cleaned_data["by"]
         if text.lower() == SYSTEM:
             return ("",)
         return tuple(external_id for _, external_id in self._meant(text)) if text else None
 
     def clean_about(self) -> tuple[int, ...] | None:
-        """The ids of the users who are meant; None if nobody is named."""
+        """Return the ids of the users who match, or None if the field is empty."""
         text: str = self.cleaned_data["about"]
         return tuple(number for number, _ in self._meant(text)) if text else None
 
@@ -74,7 +77,7 @@ class Filters(forms.Form):
         return found
 
     def clean_of(self) -> int | None:
-        """The id of the import; None if none is named."""
+        """Return the id of the import, or None if the field is empty."""
         number: str = self.cleaned_data["of"]
         if not number:
             return None
@@ -84,13 +87,13 @@ class Filters(forms.Form):
         return found
 
     def clean_until(self) -> datetime | None:
-        """The end of the minute or the day that is meant."""
+        """Return the end of the minute or of the day that was entered."""
         until: datetime | None = self.cleaned_data["until"]
         whole_day = ":" not in self.data.get("until", "")
         return until + (timedelta(days=1) if whole_day else timedelta(minutes=1)) if until else None
 
     def wanted(self) -> Wanted:
-        """The filters, if they are valid."""
+        """Return the filters. The form must be valid."""
         told = self.cleaned_data
         kind: str = told["kind"]
         group = event_kinds.GROUPS.get(kind.removeprefix(_GROUP), ())
@@ -106,23 +109,23 @@ class Filters(forms.Form):
         )
 
     def filled(self) -> dict[str, str]:
-        """Name → what was typed or chosen, of the filters that are filled in."""
+        """Return the name and the text of each filter that is set."""
         return {name: text for name in self.fields if (text := str(self.data.get(name, "")).strip())}
 
     def said(self) -> list[tuple[str, str]]:
-        """Label and text of each filter that is filled in, in words."""
+        """Return the label and the text in words of each filter that is set."""
         return [(str(self.fields[name].label), _said(self.fields[name], text)) for name, text in self.filled().items()]
 
 
 def _said(field: forms.Field, text: str) -> str:
-    """What was typed or chosen, in words."""
+    """Return what was typed or chosen, in words."""
     if isinstance(field, forms.DateTimeField):
         return text.replace("T", " ")
     return _labels(field.choices).get(text, text) if isinstance(field, forms.ChoiceField) else text
 
 
 def _labels(choices: Any) -> dict[str, str]:
-    """Value → label of choices, those in groups too."""
+    """Return the label of each value of the choices, including those in groups."""
     flat: dict[str, str] = {}
     for value, label in choices:
         flat |= _labels(label) if isinstance(label, list) else {value: label}

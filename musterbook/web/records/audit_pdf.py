@@ -1,6 +1,7 @@
-"""The trail as a PDF, for a file that is read in court: what was asked for, by whom, when, and every event in words.
+"""The audit trail as a PDF, for a file that is read in court.
 
-Its face is that of the pages, embedded. What the face has no sign for stands as its number in Unicode, so nothing is lost.
+It has the filters, the user who requested it, the time, and every event in words. Its font is the one of the pages,
+embedded. Characters that the font lacks are written as their Unicode code points, so nothing is lost.
 """
 
 import io
@@ -24,7 +25,7 @@ from musterbook.directory.audit.filters import Wanted
 from musterbook.web.records import audit_words
 
 MOST = 5_000
-"""So many events at most: more is for programs to read, as CSV."""
+"""The most events in a PDF. A longer trail is for programs to read, as CSV."""
 _PLAIN, _BOLD = "SourceSansPro", "SourceSansProBold"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 20 * mm, A4[0] - 20 * mm, A4[1] - 22 * mm, 20 * mm
 _LEADING = 1.35
@@ -33,7 +34,10 @@ _LEADING = 1.35
 def made(
     agency: models.Agency, wanted: Wanted, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
 ) -> bytes:
-    """The wanted events, the oldest first, as a PDF; `filters`: label and text of each, `by`: who asks for it."""
+    """Return the matching events as a PDF, the oldest first.
+
+    `filters` is the label and the text of each filter. `by` is the user who requests the PDF.
+    """
     links, digest = hash_chain.end(agency)
     title = f"Audit trail: {agency.name}"
     sheet = _Sheet(title)
@@ -80,7 +84,7 @@ class _Sheet:
         self._y = _TOP
 
     def event(self, event: audit_words.Shown) -> None:
-        """An event: when and what, then who and from where, then each field before and after."""
+        """Write an event: time and act, then the actor and the source, then each field before and after."""
         outcome = f" [{event.outcome}]" if event.told.outcome else ""
         self._room(3 * 10 * _LEADING)
         self.line(f"{_moment(event.told.at)}   {audit_words.plain(event.what)}{outcome}", bold=True)
@@ -97,7 +101,7 @@ class _Sheet:
         self._y -= 6
 
     def line(self, text: str, *, size: float = 9.5, bold: bool = False, indent: float = 0, after: float = 0) -> None:
-        """A text, over as many lines and pages as it takes."""
+        """Write a text over as many lines and pages as it needs."""
         font = _BOLD if bold else _PLAIN
         for piece in _wrapped(_drawable(text), font, size, _RIGHT - _LEFT - indent):
             self._room(size * _LEADING)
@@ -107,7 +111,7 @@ class _Sheet:
         self._y -= after
 
     def _room(self, height: float) -> None:
-        """Begins another page where there is no room left on this one."""
+        """Begin another page if this one does not have the room."""
         if self._y - height < _BOTTOM:
             self._end_page()
             self._y, self._page = _TOP, self._page + 1
@@ -119,7 +123,7 @@ class _Sheet:
         self._canvas.showPage()
 
     def whole(self) -> bytes:
-        """The document."""
+        """Return the document."""
         self._end_page()
         self._canvas.save()
         return self._file.getvalue()
@@ -127,7 +131,7 @@ class _Sheet:
 
 @cache
 def _register() -> frozenset[int]:
-    """Has the face be known; gives the signs that it has."""
+    """Register the fonts, and return the code points of the characters that all of them have."""
     faces = [TTFont(name, font_files_ttf[name]) for name in (_PLAIN, _BOLD)]
     for face in faces:
         pdfmetrics.registerFont(face)
@@ -135,7 +139,7 @@ def _register() -> frozenset[int]:
 
 
 def _drawable(text: str) -> str:
-    """The text with what the face has no sign for, or what is none, as ‹U+4E2D›."""
+    """Return the text with each missing or unprintable character as its code point, such as ‹U+4E2D›."""
     known = _register()
     return "".join(
         sign if ord(sign) in known and sign.isprintable() else f"‹U+{ord(sign):04X}›"
@@ -144,8 +148,8 @@ def _drawable(text: str) -> str:
 
 
 def _wrapped(text: str, font: str, size: float, width: float) -> Iterator[str]:
-    """The text in lines of that width: broken at blanks, and words that are too long wherever they must be."""
-    most, line = int(width / size), ""  # no sign is wider than the face is high
+    """Yield the text in lines of that width. Lines break at spaces, and words that are too long break anywhere."""
+    most, line = int(width / size), ""  # no character is wider than the font size
     for word in re.findall(r"\S*\s*", text):
         long = pdfmetrics.stringWidth(word, font, size) > width
         for piece in [word[i : i + most] for i in range(0, len(word), most)] if long else [word]:

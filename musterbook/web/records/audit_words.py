@@ -1,4 +1,4 @@
-"""Events of the trail in plain words, as the pages and the PDF have them."""
+"""Events of the audit trail in plain words, as the pages and the PDF show them."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from musterbook.directory.audit.browse import Told
 
 _BEGIN, _END = "\u2068", "\u2069"
 _FEW = 4
-"""So many fields of an event are shown at once; more are folded away."""
+"""The most fields of an event that are shown unfolded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A field of an event, before and after; `before` is empty where there was nothing."""
+    """A field of an event, before and after. `before` is empty if there was no value."""
 
     field: str
     before: str
@@ -34,19 +34,19 @@ class Shown:
 
     @property
     def many(self) -> bool:
-        """Whether its fields are folded away."""
+        """Return whether the fields are folded."""
         return len(self.changes) > _FEW
 
     @property
     def by(self) -> str:
-        """Who has done it: their name as it is now, or what else is known."""
+        """Return the actor: their name as it is now, or what else is known."""
         if not self.told.actor:
             return "Nobody signed in" if self.told.through == "page" else "Musterbook itself"
         return f"{self.told.actor_name} ({self.told.actor})" if self.told.actor_name else self.told.actor
 
 
 def shown(told: Told) -> Shown:
-    """The event in words."""
+    """Return the event in words."""
     name = isolated(told.subject_name)
     whom = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
     return Shown(
@@ -60,11 +60,14 @@ def shown(told: Told) -> Shown:
 
 
 def isolated(name: str) -> str:
-    """A name as it can stand within a sentence: one that is written from right to left does not turn what stands beside it."""
+    """Return a name that can be placed within a sentence.
+
+    A right-to-left name is isolated, so that it does not reverse the text next to it.
+    """
     turns = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in name)
     return f"{_BEGIN}{name}{_END}" if turns else name
 
 
 def plain(text: str) -> str:
-    """The text without the marks of `isolated`."""
+    """Return the text without the marks of `isolated`."""
     return text.replace(_BEGIN, "").replace(_END, "")

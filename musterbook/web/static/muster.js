@@ -1,7 +1,7 @@
-// What makes pages more convenient; without scripts nothing is missing.
+// Conveniences of the pages. Without scripts, no function is missing.
 "use strict";
 
-// The menu closes by Escape, and when the reader goes elsewhere.
+// The menu closes on Escape, and when the focus or a click is outside it.
 for (const menu of document.querySelectorAll(".m-admin")) {
   const close = () => { menu.open = false; };
   menu.addEventListener("keydown", (event) => {
@@ -14,7 +14,7 @@ for (const menu of document.querySelectorAll(".m-admin")) {
   document.addEventListener("click", (event) => { if (!menu.contains(event.target)) { close(); } });
 }
 
-// People can see the passwords that they type.
+// A button shows the passwords that the user types.
 
 for (const form of document.forms) {
   const fields = [...form.querySelectorAll("input[type=password]")];
@@ -38,7 +38,7 @@ function switchOf(form, fields) {
   return button;
 }
 
-// A file can be dropped where it is chosen.
+// A file can be dropped on the file field.
 for (const place of document.querySelectorAll(".m-drop")) {
   const file = place.querySelector("input[type=file]");
   const over = (is) => place.classList.toggle("m-drop--over", is);
@@ -53,7 +53,7 @@ for (const place of document.querySelectorAll(".m-drop")) {
   });
 }
 
-// Cells that were mended and not checked yet are not lost unasked.
+// The browser asks before the user leaves corrected cells that are not checked yet.
 document.addEventListener("input", (event) => {
   const form = event.target.form;
   if (form && form.id === "mend" && !form.dataset.mended) {
@@ -64,8 +64,8 @@ document.addEventListener("input", (event) => {
   }
 });
 
-// Parts of a page are replaced by htmx, for what is listed here alone. <body hx-disable> makes htmx ignore every attribute,
-// so that nothing a page shows can send a request. Each request goes to the page's own address, with a new query.
+// htmx replaces parts of a page, but only those that are listed here. <body hx-disable> makes htmx ignore every attribute,
+// so that no content of a page can send a request. Each request goes to the page's own address, with a new query.
 const byId = (id) => document.getElementById(id);
 const isHere = (link) => link.origin === location.origin && link.pathname === location.pathname;
 
@@ -77,7 +77,7 @@ function ask(method, address, how) {
   htmx.ajax(method, address, how).catch(() => {});  // the page stays as it is
 }
 
-// What was ticked goes along when All Users is searched, sorted or turned.
+// All Users keeps the ticked users when it is searched, sorted, or paged.
 function ticks(part) {
   const found = new FormData();
   for (const box of part.querySelectorAll("#selection .m-choices:checked")) {
@@ -101,7 +101,7 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// A search is sent when its form is, and soon after what it asks for has changed.
+// A search is sent when its form is submitted, and soon after one of its fields has changed.
 const waiting = new WeakMap();
 
 function soon(element, delay, act) {
@@ -144,13 +144,13 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// Supervisors are suggested while their name is typed.
+// The supervisor field suggests supervisors while the user types.
 function suggest(field) {
   const values = { [field.name]: field.value };
   ask("GET", field.dataset.suggest, { target: "#supervisors", source: field, values, swap: "innerHTML" });
 }
 
-// The progress of an import is asked for each second; a check of the audit trail goes on until it is done.
+// The progress of an import is requested each second. A check of the audit trail continues until it is done.
 if (byId("progress")) {
   setInterval(() => {
     if (byId("progress")) {

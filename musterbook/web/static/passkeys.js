@@ -1,4 +1,5 @@
-// Asks the browser to make or use a passkey, and sends its answer. The server decides; here bytes become text and back.
+// Ask the browser to create or use a passkey, and send its response. The server decides. This script only converts bytes to
+// text and back.
 "use strict";
 
 const problem = document.querySelector("[data-problem]");

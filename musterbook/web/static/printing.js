@@ -1,4 +1,4 @@
-// Shows the buttons that print a page; without scripts they would do nothing, and are not there.
+// Show the buttons that print a page. They need scripts, so they are hidden without them.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-print]")) {

@@ -1,1 +1,1 @@
-"""What our templates may say beyond what Django's can."""
+"""Our own template tags and filters."""

@@ -1,4 +1,4 @@
-"""What our templates may say beyond what Django's can: the control of a field, and which version this is."""
+"""Template tags and filters for the control of a field and for the version."""
 
 from django import forms, template
 from django.forms.boundfield import BoundField
@@ -21,7 +21,10 @@ _CLASSES: tuple[tuple[type[forms.Widget], str], ...] = (
 
 @register.filter
 def control(field: BoundField) -> SafeString:
-    """What of a field is typed into or chosen from, dressed for what it is. Its label is the label alone: no placeholder."""
+    """Return the control of a field, with the class for its kind.
+
+    It has no placeholder: the label is the only label.
+    """
     widget = field.field.widget
     dress = next(name for kind, name in _CLASSES if isinstance(widget, kind))
     wrong = f"{dress} usa-input--error" if field.errors and dress.startswith("usa-") else dress
@@ -30,12 +33,12 @@ def control(field: BoundField) -> SafeString:
 
 @register.filter
 def looks_like(field: BoundField, kind: str) -> bool:
-    """Whether a field is one “checkbox”, or several “choices”."""
+    """Return whether a field is one “checkbox”, or several “choices”."""
     kinds = {"checkbox": forms.CheckboxInput, "choices": (forms.RadioSelect, forms.CheckboxSelectMultiple)}
     return isinstance(field.field.widget, kinds[kind])  # type: ignore[arg-type]
 
 
 @register.simple_tag
 def version() -> str:
-    """The version of Musterbook that made the page."""
+    """Return the version of Musterbook that rendered the page."""
     return __version__

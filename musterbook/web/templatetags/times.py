@@ -1,4 +1,4 @@
-"""Times on pages."""
+"""Template filters for times."""
 
 from datetime import datetime
 
@@ -13,5 +13,5 @@ register = template.Library()
 
 @register.filter
 def moment(at: datetime | None) -> SafeString | str:
-    """A time in the reader's zone, the exact one on hover; “never” for none."""
+    """Return a time in the reader's zone, with the exact time on hover, or “never” for None."""
     return times.element(at, timezone.get_current_timezone()) if at else "never"

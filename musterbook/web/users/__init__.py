@@ -1,1 +1,1 @@
-"""All Users, one user, and what is done to many."""
+"""Pages of All Users, of one user, and of bulk actions."""

@@ -1,4 +1,8 @@
-"""What is done about one user: deactivated, reactivated, invited, reset, unlocked, their second factors and sessions ended."""
+"""The acts on one user: deactivate, reactivate, invite, reset credentials, unlock, remove second factors, and end
+sessions.
+
+Another act releases the link to an identity provider.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,14 +30,17 @@ Manage = Callable[[models.User, Act, Operator | None], str]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a page asks before it is done: its title, what will happen, and the button; whether it takes something away."""
+    """The confirmation that a page asks for: its title, what will happen, and the button.
+
+    `takes` is set if the act takes something away.
+    """
 
     title: str
     points: Sequence[str]
     button: str
     takes: bool = False
     reason: str = ""
-    """What to ask as the reason, which is then in the audit trail; "" to ask for none."""
+    """The label of the reason, which is recorded in the audit trail, or "" to ask for none."""
 
 
 def _name(user: models.User) -> str:
@@ -42,7 +49,7 @@ def _name(user: models.User) -> str:
 
 @needs("users.edit")
 def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Makes a user Inactive, once it was said what that does."""
+    """Make a user Inactive, after the page has explained the consequences."""
     user = found(request, pk)
     question = Question(
         f"Deactivate {_name(user)}?",
@@ -61,7 +68,7 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @needs("users.edit")
 def reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Makes a user Active again, once it was said what that does."""
+    """Make a user Active again, after the page has explained the consequences."""
     user = found(request, pk)
     question = Question(
         f"Reactivate {_name(user)}?",
@@ -72,7 +79,7 @@ def reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _comes_in(user: models.User) -> str:
-    """How the user comes in once they are Active again."""
+    """Return how the user signs in once they are Active again."""
     if user.registered_at:
         told = "A mail tells them so." if is_told(user, "reactivated") else "No mail tells them so: do it yourself."
         return f"They sign in anew with the password and second factors that they had. {told}"
@@ -88,7 +95,7 @@ def _with_status(
     do: Callable[[models.User, Act], editing.Came],
     done: str,
 ) -> HttpResponseBase:
-    """Asks, then does it; what hinders it is said on the page that asked."""
+    """Ask for confirmation, then change the status. Problems are shown on the page that asked."""
     if request.method != "POST":
         return _asked(request, user, question)
     if not again.is_recent(request):
@@ -110,7 +117,7 @@ def _asked(request: HttpRequest, user: models.User, question: Question, wrong: S
 @require_POST
 @needs(credentials.PERMISSION)
 def invite(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Sends another invitation."""
+    """Send another invitation."""
     return _managed(request, found(request, pk), _invite)
 
 
@@ -123,7 +130,7 @@ def _invite(user: models.User, act: Act, by: Operator | None) -> str:
 @require_POST
 @needs(credentials.PERMISSION)
 def link(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Makes an invitation to hand over, and shows it once."""
+    """Create an invitation to hand over, and show it once."""
     user = found(request, pk)
     return _managed(request, user, credentials.invitation, days=user.agency.invitation_days)
 
@@ -131,7 +138,10 @@ def link(request: HttpRequest, pk: int) -> HttpResponseBase:
 @never_cache
 @needs(credentials.PERMISSION)
 def reset(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Lets a user choose a new password: by a mail, or by a link to hand over where no mail leaves."""
+    """Let a user choose a new password.
+
+    The link is sent by mail, or shown to hand over if no mail server is configured.
+    """
     user, by_mail = found(request, pk), settings.MAIL_SERVER is not None
     hours = int(links.RESET_LASTS.total_seconds() // 3600)
     way = (
@@ -159,7 +169,7 @@ def _reset(user: models.User, act: Act, by: Operator | None) -> str:
 @require_POST
 @needs(credentials.PERMISSION)
 def unlock(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Ends a user's lock."""
+    """End the lock of a user."""
     return _managed(request, found(request, pk), _unlock)
 
 
@@ -170,7 +180,7 @@ def _unlock(user: models.User, act: Act, by: Operator | None) -> str:
 
 @needs(credentials.PERMISSION)
 def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Removes all second factors of a user who has lost them, once it was said what that does."""
+    """Remove all second factors of a user who has lost them, after the page has explained the consequences."""
     user = found(request, pk)
     points = (
         "Their one-time codes, passkeys and recovery codes are removed, and a mail tells them so.",
@@ -197,7 +207,10 @@ def _remove(user: models.User, act: Act, by: Operator | None, reason: str) -> st
 
 @needs(credentials.PERMISSION)
 def release_sign_on(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Releases a user from the person of a provider that they are linked to, once it was said what that does."""
+    """Release the link of a user to a person at an identity provider.
+
+    The page explains the consequences first.
+    """
     user = found(request, pk)
     points = (
         "The next person whom a provider takes for this user is linked to them, and signs in as them.",
@@ -218,7 +231,7 @@ def _release(user: models.User, act: Act, by: Operator | None) -> str:
 @require_POST
 @needs(credentials.PERMISSION)
 def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Ends one session of a user, or all of them."""
+    """End one session of a user, or all of them."""
     user, which, current = found(request, pk), request.POST.get("end", ""), request.session.session_key or ""
 
     def end(_: models.User, act: Act, by: Operator | None) -> str:
@@ -244,7 +257,11 @@ _WRONG = {
 def _managed(
     request: HttpRequest, user: models.User, do: Manage, *, grave: bool = True, **lasts: int
 ) -> HttpResponseBase:
-    """Does it for who has signed in recently, and says what came of it; with `lasts`, that is a link, which is shown."""
+    """Run an act on credentials, and show its result.
+
+    If `grave` is true, the act is sensitive and requires a recent sign-in. With `lasts`, the result is a link, which is
+    shown.
+    """
     if grave and not again.is_recent(request):
         return again.ask(request)
     act = requests.act(request)

@@ -1,4 +1,4 @@
-"""All Users: found by words and filters, sorted, page by page, and exported."""
+"""All Users: search, filters, sorting, pagination, and export."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,16 +31,19 @@ COLUMNS = (
     (("group", "Group"),),
     (("last_sign_in", "Last sign-in"),),
 )
-"""What a row shows; one column may show two things, and be sorted by either."""
+"""The columns of a row. A column may show two values, and can be sorted by either."""
 _MOST, _MOST_OF_SEVERAL = 10_000, 1_000
-"""So many are counted at most; of those found by several of words and filters fewer, for each must be looked at."""
+"""The most users that are counted, and the most with more than one condition.
+
+With more than one condition, each user must be examined, so that limit is lower.
+"""
 _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
 @require_GET
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
-    """The page of users whom the address asks for."""
+    """Show the page of users that the address asks for."""
     agency, now = requests.agency(request), datetime.now(UTC)
     query = request.GET.copy()
     ticked, is_all = chosen.borne(request.GET)
@@ -75,13 +78,13 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     if not is_part(request):
         return render(request, "all_users.html", about)
     answer = render(request, "all_users_found.html", about)
-    # The address without what was left blank; the form would put all of it there.
+    # The address without blank fields. The form alone would put all fields into it.
     answer.headers["HX-Push-Url"] = f"{reverse('all_users')}?{_query(query, 'place').urlencode()}"
     return answer
 
 
 def _selection(request: HttpRequest, query: QueryDict, ticked: frozenset[int], shown: list[int]) -> dict[str, Any]:
-    """What the page needs for users to be chosen, and acted on, if who is signed in may do that."""
+    """Return the context for choosing users and acting on them. It depends on the permissions of the signed-in user."""
     acts = bulk.offered(request)
     return {
         "may_act": bool(acts),
@@ -101,21 +104,24 @@ def _order(query: QueryDict) -> tuple[str, bool]:
 
 
 def _searched(query: QueryDict) -> QueryDict:
-    """What is searched for, as an address bears it."""
+    """Return the search, as it is in an address."""
     searched = QueryDict(mutable=True)
     searched.update({name: str(query[name]) for name in FIELDS if query.get(name)})
     return searched
 
 
 def _query(query: QueryDict, *more: str) -> QueryDict:
-    """The search, the order and who is ticked, and what else is named."""
+    """Return the search, the order, and the ticked users, and the other parameters that are named."""
     found = _searched(query)
     found.update({name: str(query[name]) for name in ("sort", "desc", "chosen", *more) if query.get(name)})
     return found
 
 
 def _address(query: QueryDict, **changes: str) -> str:
-    """The same search with these things changed ("" takes one out), from its first page on unless a place is given."""
+    """Return the address of the same search with these changes.
+
+    An empty value removes a parameter. The address leads to the first page unless a place is given.
+    """
     found = _query(query)
     for name, value in changes.items():
         found.pop(name, None)
@@ -125,7 +131,10 @@ def _address(query: QueryDict, **changes: str) -> str:
 
 
 def _head(query: QueryDict, name: str, label: str, sort: str, descending: bool) -> dict[str, Any]:
-    """One heading: a link that sorts by it, the other way round if it does already."""
+    """Return one heading with a link that sorts by it.
+
+    If the list is already sorted by it, the link reverses the order.
+    """
     is_on = name == sort
     turned = "1" if is_on and not descending else ""
     return {
@@ -139,7 +148,7 @@ def _head(query: QueryDict, name: str, label: str, sort: str, descending: bool) 
 @require_GET
 @needs("users.export")
 def exported(request: HttpRequest, form: str) -> HttpResponseBase:
-    """All users whom the address asks for, as a file that can be imported again."""
+    """Export all users that the address asks for, as a file that can be imported again."""
     if form not in _FORMS:
         raise Http404
     agency, act = requests.agency(request), requests.act(request)
@@ -155,7 +164,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
             status=422,
         )
     searched = {name: ("", value) for name, value in _searched(request.GET).items()}
-    trail.tell(agency, act, export.KIND, None, {"format": ("", form), "users": ("", f"{made.users}"), **searched})  # type: ignore[dict-item]  # one value each
+    trail.tell(agency, act, export.KIND, None, {"format": ("", form), "users": ("", f"{made.users}"), **searched})  # type: ignore[dict-item]  # each has one value
     answer = StreamingHttpResponse((part for some in parts for part in some), content_type=_FORMS[form])
     name = f"{agency.slug}-users-{act.at:%Y-%m-%d}.{form}"
     answer.headers["Content-Disposition"] = content_disposition_header(True, name) or ""

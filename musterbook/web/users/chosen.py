@@ -1,6 +1,7 @@
-"""Whom somebody chose in All Users: ticked on this page and on others, all on the page, or all that match.
+"""The users who are chosen in All Users.
 
-The choice travels in the address, so it survives paging, sorting and searching, with scripts and without, and ends with the tab.
+They are ticked on this page and on others, or are all on the page, or all that match. The choice is part of the
+address. It survives pagination, sorting, and searching, with and without scripts, and ends with the tab.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,19 +16,25 @@ from musterbook.web import asked
 from musterbook.web.users.search import Search
 
 MOST = 500
-"""So many are chosen one by one at most: an address can be no longer. Who wants more chooses all that match."""
+"""The most users that can be ticked one by one, because the length of an address is limited.
+
+To act on more, a user chooses all that match.
+"""
 
 
 class TooMany(Exception):
-    """More were ticked, on all pages together, than an address can bear."""
+    """More users are ticked, on all pages together, than fit in an address."""
 
 
 class WrongSearch(Exception):
-    """A filter means nothing, so nobody can say who all that match are."""
+    """A filter is not valid, so the set of all that match is not defined."""
 
 
 def read(sent: QueryDict) -> frozenset[int]:
-    """The ids ticked before, less those that this page showed, and those ticked on it. Raises TooMany."""
+    """Return the ids of all ticked users. Raise TooMany.
+
+    These are the ids that were ticked before, without those that this page showed, and those that are ticked on it.
+    """
     ids = (_ids(sent.get("chosen", "").split(".")) - shown(sent)) | _ids(sent.getlist("user"))
     if len(ids) > MOST:
         raise TooMany
@@ -35,7 +42,7 @@ def read(sent: QueryDict) -> frozenset[int]:
 
 
 def borne(sent: QueryDict) -> tuple[frozenset[int], bool]:
-    """The same as far as an address can bear it, and whether that is all of it."""
+    """Return the ticked ids as far as they fit in an address, and whether they all do."""
     try:
         return read(sent), True
     except TooMany:
@@ -43,12 +50,12 @@ def borne(sent: QueryDict) -> tuple[frozenset[int], bool]:
 
 
 def shown(sent: QueryDict) -> frozenset[int]:
-    """The ids of the users on the page that was sent."""
+    """Return the ids of the users on the page that was sent."""
     return _ids(sent.get("shown", "").split("."))
 
 
 def written(ids: Iterable[int]) -> str:
-    """The ids as an address bears them."""
+    """Return the ids as an address has them."""
     return ".".join(map(str, sorted(ids)))
 
 
@@ -57,9 +64,9 @@ def _ids(texts: Iterable[str]) -> frozenset[int]:
 
 
 def users(agency: models.Agency, sent: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:
-    """The ids of the agency's users who are chosen: by `sent`, or of all by the search of the address.
+    """Return the ids of the agency's users who are chosen.
 
-    Raises TooMany and WrongSearch.
+    They are chosen in `sent`, or are all that match the search in the address. Raise TooMany and WrongSearch.
     """
     if sent.get("all") == "page":
         return selection.of_agency(agency, shown(sent))

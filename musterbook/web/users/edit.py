@@ -1,4 +1,4 @@
-"""Adding a user, and editing one."""
+"""The pages that add and edit a user."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def found(request: HttpRequest, pk: int) -> models.User:
-    """The agency's user of that number. Raises Http404."""
+    """Return the agency's user with that id. Raise Http404."""
     try:
         return editing.find(requests.agency(request), pk)
     except editing.UnknownUser:
@@ -37,13 +37,16 @@ def found(request: HttpRequest, pk: int) -> models.User:
 
 
 def back(request: HttpRequest, user: models.User) -> HttpResponseBase:
-    """Leads to the user's page, if who asks may see it."""
+    """Redirect to the page of the user, or to the home page if the signed-in user may not see it."""
     return redirect("user", user.pk) if may(request, "users.view") else redirect("home")
 
 
 @needs("users.edit")
 def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """A user's row as a form; what somebody else has changed meanwhile is neither lost nor overwritten unseen."""
+    """Edit a user's row as a form.
+
+    Concurrent changes of another user are neither lost nor overwritten unseen.
+    """
     user = found(request, pk)
     left_out = {"EXTERNAL_ID", "STATUS"} | (set() if may(request, editing.EXEMPT_PERMISSION) else {EXEMPT})
     form = _form(request, editing.row_of(user), left_out, _sent(request))
@@ -63,7 +66,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 @never_cache
 @needs("users.edit")
 def add(request: HttpRequest) -> HttpResponseBase:
-    """A new user's row as a form."""
+    """Add a user from a form."""
     form = _form(request, {}, {EXEMPT}, _sent(request))
     if not form.is_bound or not form.is_valid():
         return _shown(request, "user_add.html", form)
@@ -85,7 +88,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
 
 
 def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpResponseBase:
-    """Says how the new user comes in: by mail, or by a link that somebody hands over."""
+    """Report how the new user signs in: by an invitation mail, or by a link to hand over."""
     name = f"{user.first_name} {user.last_name}"
     for note in came.notes:
         messages.info(request, said(note))
@@ -104,13 +107,13 @@ def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpRespon
 
 
 def is_told(user: models.User, kind: str) -> bool:
-    """Whether an edit sends the user a mail of that kind, and it leaves."""
+    """Return whether an edit sends the user a mail of that kind, and a mail server is configured."""
     agency = user.agency
     return bool(settings.MAIL_SERVER) and agency.sends_mail and kind not in agency.mails_off
 
 
 def handed_over(request: HttpRequest, user: models.User, link: str, **about: Any) -> HttpResponseBase:
-    """Shows a link, this once, to whoever brings it to the user."""
+    """Show a link once, for the signed-in user to hand over."""
     return render(request, "user_link.html", {"about": user, "link": link, **about})
 
 
@@ -129,7 +132,7 @@ def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: Quer
 
 
 def _again(request: HttpRequest, form: UserForm, came: Came, now: editing.Row, left_out: set[str]) -> UserForm:
-    """The form once more, with what is wrong; after a conflict, with what others have written."""
+    """Return the form with its errors. After a conflict, it has the values that others have saved."""
     if came.conflicts:
         form = _form(request, now, left_out, _mixed(request, now, left_out))
         form.is_valid()
@@ -138,7 +141,7 @@ def _again(request: HttpRequest, form: UserForm, came: Came, now: editing.Row, l
 
 
 def _mixed(request: HttpRequest, now: editing.Row, left_out: set[str]) -> QueryDict:
-    """What was sent, with what others have written."""
+    """Return what was sent, combined with what others have saved."""
     fresh = _form(request, now, left_out, request.POST)
     fresh.is_valid()
     return fresh.with_theirs(request.POST)
@@ -161,7 +164,7 @@ BUSY = "An import is being written just now. Nothing was changed here: try again
 
 
 def tried(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResponseBase:
-    """What came of it; or what to answer where it could not be done at all."""
+    """Return the result of the work, or a response if it could not be done."""
     try:
         return work()
     except NotPermitted as lacking:
@@ -175,7 +178,10 @@ def tried(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResp
 @require_GET
 @needs("users.view")
 def supervisors(request: HttpRequest) -> HttpResponseBase:
-    """Whom a field for a supervisor suggests: some Active users whose name or address has what was typed so far."""
+    """Suggest Active users for the supervisor field: those whose name or address has what was typed so far.
+
+    The number of suggestions is limited.
+    """
     if not is_part(request):
         raise Http404
     typed = request.GET.get("supervisor_email", "").strip()[:100]

@@ -1,4 +1,4 @@
-"""The forms of one user: the columns of a file's row as fields, each problem beside the field that it is of."""
+"""The forms of one user: the columns of a file's row as fields, with each problem at its field."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -34,12 +34,15 @@ LABELS = {
     ENDS_ON: "Last day of access",
     EXEMPT: "Exempt from synchronize",
 }
-"""Heading → what pages call it, in the order in which they show it."""
+"""The label of each heading, in the order in which pages show them."""
 
 HARMLESS = frozenset({
     "FIRST_NAME", "LAST_NAME", "BADGE_NUMBER", "SUPERVISOR_EMAIL", "LOCATION", "RANK", "EVIDENCE_GROUP_EXT_ID", "PHONE",
 })  # fmt: skip
-"""The only columns that change without a recent sign-in: none says who signs in, with what, until when, or what they may do."""
+"""The only columns that change without a recent sign-in.
+
+None of them affects who signs in, with what, until when, or what they may do.
+"""
 
 _HINTS = {
     "EXTERNAL_ID": "As your organisation assigns it. It cannot be changed later.",
@@ -55,14 +58,14 @@ _EXEMPT = "Exempt from synchronize: stays Active when a synchronize file does no
 
 
 class Cell(forms.CharField):
-    """The text of one cell, whatever it is: what it may be is for the plan to say, all at once."""
+    """The text of one cell, not validated. The plan checks all cells together."""
 
     def validate(self, value: Any) -> None:
-        """Lets it pass."""
+        """Accept any text."""
 
 
 class UserForm(forms.Form):
-    """All columns of a row, and the values that were shown, by which it is known what was typed."""
+    """All columns of a row, and the values that were shown, to detect what was edited."""
 
     shown = forms.CharField(widget=forms.HiddenInput, required=False, strip=False)
 
@@ -83,7 +86,7 @@ class UserForm(forms.Form):
             return forms.BooleanField(label=_EXEMPT, required=False)
         if heading == ENDS_ON:
             about = "For a temporary account. After this day the user becomes Inactive. Leave it blank for no end."
-            # By its type, a browser shows a calendar and sends the day as it is kept.
+            # With this type, a browser shows a calendar, and sends the day in the format that is stored.
             return Cell(label=label, widget=forms.TextInput({"type": "date"}), help_text=about, required=False)
         column = columns.BY_HEADING[heading]
         widget = self._widget(column, suggests=suggests)
@@ -106,13 +109,13 @@ class UserForm(forms.Form):
 
     @property
     def row(self) -> dict[str, str]:
-        """What was typed, as a row; fields that the form has not are not in it."""
+        """Return what was typed, as a row. Fields that the form lacks are not in it."""
         told = {heading: self.cleaned_data[heading.lower()] for heading in LABELS if heading.lower() in self.fields}
         return told | ({EXEMPT: "yes" if told[EXEMPT] else ""} if EXEMPT in told else {})
 
     @property
     def base(self) -> dict[str, str]:
-        """The values that were shown; what cannot be read was not."""
+        """Return the values that were shown, or an empty row if they cannot be read."""
         try:
             told = json.loads(self.cleaned_data["shown"])
         except (ValueError, RecursionError):
@@ -121,11 +124,11 @@ class UserForm(forms.Form):
 
     @property
     def is_grave(self) -> bool:
-        """Whether a column changes that is not harmless."""
+        """Return whether a sensitive column changes, that is, one that is not in HARMLESS."""
         return any(value != self.base.get(name, "") for name, value in self.row.items() if name not in HARMLESS)
 
     def tell(self, came: Came) -> None:
-        """Says of each field what is wrong with it."""
+        """Add each problem and conflict to its field."""
         for problem in came.problems:
             self._say(problem.column, said(problem))
         for conflict in came.conflicts:
@@ -135,7 +138,10 @@ class UserForm(forms.Form):
         self.add_error(heading.lower() if heading.lower() in self.fields else None, sentence)
 
     def with_theirs(self, sent: QueryDict) -> QueryDict:
-        """What was sent, with what others have written meanwhile: as shown, and in the fields that were left as they were."""
+        """Return what was sent, combined with what others have saved in the meantime.
+
+        The values of others become the values shown, and replace the fields that were left unchanged.
+        """
         mixed = sent.copy()
         mixed["shown"] = json.dumps(dict(self._now))
         for heading, value in self.row.items():
@@ -145,14 +151,14 @@ class UserForm(forms.Form):
 
 
 def _suggesting() -> dict[str, str]:
-    """What has a field suggest supervisors while one types."""
+    """Return the attributes that make a field suggest supervisors while the user types."""
     return {"list": "supervisors", "data-suggest": reverse("supervisors")}
 
 
 def _choices(
     now: Row, words: Vocabulary, groups: Iterable[models.Group], operator: Operator | None
 ) -> Mapping[str, list[tuple[str, str]]]:
-    """Heading → what can be chosen; also what the user has, where nobody could choose it now."""
+    """Return the choices of each heading. They include the user's present value, even if it can no longer be chosen."""
     roles = [role.name for role in words.roles if operator is None or role.permissions <= operator.permissions]
     active = [(group.external_id, f"{group.name} ({group.external_id})") for group in groups if group.active]
     choices = {
@@ -170,7 +176,7 @@ def _choices(
 
 
 def said(problem: Problem) -> str:
-    """A problem or a note as a form says it: there is no file, and no row."""
+    """Return a problem or a note as a form shows it, without mention of a file or a row."""
     if problem.code == "required":
         return "This is blank. Every user needs one."
     named = replace(problem, column=LABELS.get(problem.column, problem.column))

@@ -1,4 +1,4 @@
-"""One user: who they are, how they stand, who reports to them, and what was done to them."""
+"""The page of one user: identity, state, direct reports, and history."""
 
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ _MAILS = {
 @require_GET
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Everything about a user that whoever asks may see, and what they may do about it."""
+    """Show everything about a user that the signed-in user may see, and the acts that they may do."""
     user, at = found(request, pk), requests.act(request).at
     above = not permissions.of(user.role) <= permissions.of(account(request).user.role)
     reports, reports_in_all = profile.reports(user, at)
@@ -55,7 +55,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
-    """The user's trail and imports, each as far as whoever asks may see it."""
+    """Return the user's events and imports, each only if the signed-in user may see them."""
     return {
         "events": _events(user) if may(request, "audit.view") else None,
         "sees_imports": may(request, "users.import"),
@@ -64,13 +64,13 @@ def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
 
 
 def _events(user: models.User) -> list[audit_words.Shown]:
-    """The latest events about the user."""
+    """Return the latest events about the user."""
     latest = browse.page(user.agency, Wanted(subjects=(user.pk,))).events
     return [audit_words.shown(told) for told in latest[:_MOST_EVENTS]]
 
 
 def _locked(user: models.User, at: datetime) -> dict[str, Any]:
-    """When a lock ends by itself, and how long a link for a new password is good."""
+    """Return when a lock ends by itself, and how long a reset link is valid."""
     return {
         "lock_ends": lockout.ends(user) if lockout.is_locked(user, at) else None,
         "reset_until": user.reset_at + links.RESET_LASTS if user.reset_at else None,
@@ -79,7 +79,7 @@ def _locked(user: models.User, at: datetime) -> dict[str, Any]:
 
 
 def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
-    """What the user signs in with, and where they are signed in."""
+    """Return the second factors of the user, and their sessions."""
     theirs = getattr(user, "account", None)
     if theirs is None:
         return {"factors": [], "sessions": [], "has_account": False}
@@ -91,11 +91,11 @@ def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
 
 
 def _sees(request: HttpRequest) -> bool:
-    """Whether who asks may know where others are signed in."""
+    """Return whether the signed-in user may see the sessions of others."""
     return may(request, credentials.PERMISSION)
 
 
 def _mail(user: models.User) -> dict[str, Any] | None:
-    """The latest mail to the user, and what became of it."""
+    """Return the latest mail to the user and its state, or None if there is none."""
     mail = models.Mail.objects.filter(user=user).order_by("-pk").first()
     return {"title": _MAILS.get(mail.kind, mail.kind), "is": mail} if mail else None

@@ -1,4 +1,4 @@
-"""What All Users is asked for: words and filters, as they stand in an address."""
+"""The search of All Users: words and filters, as an address has them."""
 
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from musterbook.web import asked
 FIELDS = (
     "q", "status", "role", "rank", "group", "supervisor", "signed_in_from", "signed_in_before", "never", "import",
 )  # fmt: skip
-"""The names by which an address bears them."""
+"""The names of the parameters in an address."""
 _LONGEST = 255
 
 
@@ -53,11 +53,11 @@ class Search(forms.Form):
         self._choose("group", _named(models.Group, agency, "name"))
 
     def _choose(self, name: str, choices: list[tuple[Any, str]]) -> None:
-        self.fields[name].choices = [("", "Any"), *choices]  # type: ignore[attr-defined]  # a field of choices
+        self.fields[name].choices = [("", "Any"), *choices]  # type: ignore[attr-defined]  # a choice field
         self.fields[name].error_messages["invalid_choice"] = "There is no such one any more. Choose another."
 
     def clean_supervisor(self) -> int | None:
-        """The id of the user who is named."""
+        """Return the id of the user who is named, or None if the field is empty."""
         named = self.cleaned_data["supervisor"].strip()
         if not named:
             return None
@@ -71,7 +71,7 @@ class Search(forms.Form):
         return int(found.pk)
 
     def clean_import(self) -> int | None:
-        """The id of the import that is named."""
+        """Return the id of the import that is named, or None if the field is empty."""
         number = self.cleaned_data["import"].strip().upper()
         if not number:
             return None
@@ -82,11 +82,11 @@ class Search(forms.Form):
 
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
-        """The fields with what is wrong with each, as a summary of errors lists them."""
+        """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
     def wanted(self) -> Wanted:
-        """Which users are wanted; what was filled in wrongly does not count."""
+        """Return the filters. Fields that are not valid are ignored."""
         said = self.cleaned_data if self.is_bound and self.is_valid() else getattr(self, "cleaned_data", {})
         before = said.get("signed_in_before")
         return Wanted(
@@ -103,7 +103,7 @@ class Search(forms.Form):
         )
 
     def chips(self) -> list[tuple[str, str, str]]:
-        """The filters that are on: name, what it is called, and what it is set to."""
+        """Return the filters that are set: name, label, and value."""
         told = []
         for name in FIELDS[1:]:
             value = self.data.get(name, "") if name not in self.errors else ""
@@ -116,7 +116,7 @@ class Search(forms.Form):
 
 
 def wanted_of(agency: models.Agency, query: Any) -> Wanted:
-    """Which users an address asks for."""
+    """Return the filters in an address."""
     return Search(agency, query).wanted()
 
 
@@ -129,5 +129,5 @@ def _id(value: Any) -> int | None:
 
 
 def _midnight(day: Any) -> datetime | None:
-    """When a day begins, where its reader is."""
+    """Return when a day begins in the reader's time zone."""
     return timezone.make_aware(datetime.combine(day, time())) if day else None
