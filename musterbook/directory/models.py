@@ -239,7 +239,7 @@ class Import(models.Model):
     digest = models.CharField(max_length=64, default="")
     undoes = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255, null=True)
-    """What the sender calls it, so that it is done once (D6); given up by an import that fails."""
+    """The client's name for the import, so that it is done once (D6); an import that fails releases it."""
     stop = models.BooleanField(default=False)
     """Whether a user has asked to cancel it (D7)."""
     stopped_by = models.CharField(max_length=255, default="", db_default="")
