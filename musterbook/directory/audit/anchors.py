@@ -44,7 +44,7 @@ _SENT_AT_ONCE = 1_000_000
 """The bytes of lines that are sent at once: mail servers refuse a mail of many megabytes."""
 
 _NEWEST, _LONGEST = 1 << 20, 1 << 12
-"""The bytes of the newest lines, about 4,500 of them, and more bytes than any two lines have."""
+"""The bytes of the newest lines, about 4,500 of them, and more bytes than a few lines have."""
 
 _LOG = logging.getLogger("musterbook.audit")
 _PURPOSE = "audit anchors"

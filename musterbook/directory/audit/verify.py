@@ -19,9 +19,9 @@ BEFORE_ALL = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check of an agency's trail came to: its links and events, and what is wrong ("" for nothing).
+    """The result of a check of an agency's trail: its links and events, and an error ("" for none).
 
-    `digest` covers all that was checked: noted elsewhere, it shows later whether that still is so (`--expect`).
+    `digest` covers all that was checked. Noted elsewhere, it shows later whether that is still unchanged (`--expect`).
     """
 
     agency: str
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a check has come: so many links and events, the last event, the digest there, and the names of the keys so far."""
+    """The progress of a check: the number of links and events, the last event, the digest there, and the key names."""
 
     links: int = 0
     events: int = 0
