@@ -25,7 +25,7 @@ class UnknownAgency(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One agency in the list of all."""
+    """An agency in the list of all agencies."""
 
     slug: str
     name: str
@@ -203,7 +203,7 @@ def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str)
 
 
 def _settings(agency: models.Agency) -> dict[str, str]:
-    """Return all settings of an agency that an agency file can set, and those that imports remember, each by name."""
+    """Return the agency file settings of an agency, and those that imports remember, each by a name of its own."""
     limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
     told = {
         "name": agency.name,

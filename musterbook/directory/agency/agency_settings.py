@@ -112,9 +112,9 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
 def ask_second_factors(
     agency: models.Agency, told: AbstractSet[int], shown: AbstractSet[int], act: Act, by: Operator
 ) -> None:
-    """Require a second factor of the roles `told`, by their ids; a role that is as it was `shown` keeps its current state.
+    """Require a second factor of the roles `told`, by their ids.
 
-    Raise NotAllowed, with nothing changed, for a role that has more permissions than the operator's.
+    A role that is as it was `shown` keeps its current state. Raise NotAllowed, with nothing changed, for a role that has more permissions than the operator's.
     """
     with transaction.atomic():
         locks.row(agency)

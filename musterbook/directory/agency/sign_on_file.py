@@ -171,7 +171,7 @@ def _kept(told: Provider) -> Provider:
 
 
 def shown(provider: Provider) -> str:
-    """Return the provider as the trail and users see it: all but its secret and the text of its certificate."""
+    """Return the provider as the trail and users see it, with short marks for its secret and certificate."""
     # Use an order of our own: PostgreSQL keeps none.
     told = [f"{name} {provider[name]}" for name in _SHOWN if provider.get(name)]
     if provider["secret"]:
