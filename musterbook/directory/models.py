@@ -37,10 +37,10 @@ class Agency(models.Model):
     lock_minutes = models.PositiveIntegerField(default=0)
     """The number of minutes after which a lock ends by itself; 0: it ends only when a user ends it."""
     lock_all_places = models.BooleanField(default=False)
-    """Whether a lock holds for sign-ins from everywhere except known browsers; else only from where the sign-ins failed."""
+    """Whether a lock holds everywhere except in known browsers; else only where the sign-ins failed."""
     idle_minutes = models.PositiveSmallIntegerField(default=30)
     second_factor = models.BooleanField(default=False, db_default=False)
-    """Whether every user must sign in with a second factor, whatever their role."""
+    """Whether every user must sign in with a second factor, regardless of their role."""
     sessions_most = models.PositiveSmallIntegerField(default=10, db_default=10)
     """The most sessions that a user may have at once; one more ends the oldest."""
     sign_in_notice = models.TextField(default="", blank=True)
@@ -48,11 +48,11 @@ class Agency(models.Model):
     unused_days = models.PositiveSmallIntegerField(default=0)
     """The number of days without a sign-in after which a registered user is deactivated (CJIS AC-2(3)); 0: never."""
     reuse_days = models.PositiveSmallIntegerField(default=0)
-    """The number of days for which no other user gets a released username or address (CJIS IA-4); 0: it is free at once."""
+    """For this many days no other user gets a released username or address (CJIS IA-4); 0: it is free at once."""
     looked_on = models.DateField(null=True)
     """The last day on which `imports.expiry` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)
-    """The identity providers with which users sign in, as `agency.sign_on_file` reads them; secrets are sealed (`secrecy`)."""
+    """The identity providers, as `agency.sign_on_file` reads them; secrets are sealed (`secrecy`)."""
 
 
 class Role(models.Model):
@@ -201,7 +201,10 @@ class Monitor(models.Model):
 
 
 class SearchChunk(models.Model):
-    """A part of the search index: the folded texts of some users, whose ids follow from the slot (`apply.search_index`)."""
+    """A part of the search index: the folded texts of the users of one slot (`apply.search_index`).
+
+    The ids of the users follow from the slot.
+    """
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     slot = models.PositiveBigIntegerField()
@@ -322,7 +325,7 @@ class Event(models.Model):
 
 
 class TrailLink(models.Model):
-    """A link of an agency's hash chain: the events `first` to `last`, with a digest that also covers the link before."""
+    """A link of an agency's hash chain: the events `first` to `last`; its digest also covers the link before."""
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
     number = models.PositiveBigIntegerField()
@@ -340,7 +343,7 @@ class TrailLink(models.Model):
 
 
 class Passage(models.Model):
-    """Consecutive events of one link, from `first` to `last`, that differ only in the user they are about (`audit.runs`).
+    """Consecutive events of one link that differ only in the user they are about (`audit.runs`): `first` to `last`.
 
     The indexes for browsing the trail are here: an index on events would slow every import.
     """
@@ -403,7 +406,7 @@ class Mail(models.Model):
     handed_at = models.DateTimeField(null=True)
     """When the last attempt began to hand it over. If the result is unknown, the mail is not sent again."""
     ended_at = models.DateTimeField(null=True)
-    """When the mail reached its final state: it was sent, or `problem` says why not."""
+    """When the mail reached its final state: it was sent, or `problem` holds the reason why not."""
 
     class Meta:
         indexes = [

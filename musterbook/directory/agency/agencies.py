@@ -128,7 +128,7 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
 def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
     """Add the roles and update them to match the file.
 
-    Admin always exists, whatever the file says, and stays as it is.
+    Admin always exists, regardless of the file, and stays as it is.
     """
     models.Role.objects.get_or_create(
         agency=agency, administrator=True, defaults={"name": ADMINISTRATOR, "name_key": fold(ADMINISTRATOR)}

@@ -27,7 +27,7 @@ from musterbook.directory.storage import locks
 
 DETAILS = ("name", "default_country")
 LIMITS = {"limit_users": (0, MOST), "limit_percent": (0, 100), "limit_most": (0, MOST)}
-"""How many users a synchronize import deactivates without confirmation: each limit with its minimum and maximum."""
+"""The limits of deactivations without confirmation in a synchronize import, each with its minimum and maximum."""
 MAIL = ("sends_mail", "mails_off")
 
 
@@ -114,7 +114,8 @@ def ask_second_factors(
 ) -> None:
     """Require a second factor of the roles `told`, by their ids.
 
-    A role that is as it was `shown` keeps its current state. Raise NotAllowed, with nothing changed, for a role that has more permissions than the operator's.
+    A role that is as it was `shown` keeps its current state. Raise NotAllowed, with nothing changed, for a
+    role that has more permissions than the operator's.
     """
     with transaction.atomic():
         locks.row(agency)

@@ -1,4 +1,4 @@
-"""An agency's identity providers for single sign-on: add, change and remove them one by one, and never show a secret."""
+"""An agency's single sign-on providers: add, change and remove them one by one, and never show a secret."""
 
 from collections.abc import Mapping
 from typing import Any

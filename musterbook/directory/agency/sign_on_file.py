@@ -120,7 +120,10 @@ def _demands(told: Provider, also: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _address(name: str, told: Provider) -> list[str]:
-    """Return the errors in an address. It goes into requests, redirects and a header, so only plain ones are accepted."""
+    """Return the errors in an address.
+
+    It goes into requests, redirects and a header, so only plain addresses are accepted.
+    """
     place = outside.place(told[name])
     if place is None or (
         place.scheme == "http" and not (outside.may_be_plain() and place.host in outside.THIS_MACHINE)

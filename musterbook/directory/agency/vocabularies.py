@@ -1,4 +1,4 @@
-"""The common parts of changing roles, ranks and groups one by one: valid names, and the check for users who have them."""
+"""The common parts of changing roles, ranks and groups one by one: valid names, and the users who have them."""
 
 import unicodedata
 from typing import Any

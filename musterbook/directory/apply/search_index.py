@@ -102,7 +102,7 @@ def found(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] 
 
 @contextmanager
 def _scan(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
-    """Yield the chunks that hold a selective part of each word, as slot and text, in the order in which they are found."""
+    """Yield the chunks that hold a selective part of each word, as slot and text, as the database finds them."""
     conditions, parts = zip(*(_holds(_telling(word)) for word in wanted), strict=True)
     sql = (
         f"SELECT slot, {_text()} FROM {frames.table(models.SearchChunk)}"

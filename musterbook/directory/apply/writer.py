@@ -39,7 +39,7 @@ class Written(Protocol):
 
 
 def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails: bool, written: Written) -> None:
-    """Write what the plan says, one event for each changed user, and the mails to send if `mails`.
+    """Write the changes of the plan, one event for each changed user, and the mails to send if `mails`.
 
     The caller holds the agency's lock and has made the plan under it. `of` is the import's id, or None for a change
     made by hand.

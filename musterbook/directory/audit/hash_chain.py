@@ -59,7 +59,7 @@ def end(agency: models.Agency) -> tuple[int, str]:
 
 
 def ring() -> dict[str, bytes]:
-    """Return the keys that seal trails, by name: the current one first, then those that only verify what they sealed."""
+    """Return the keys of trails by name: the current one first, then those that only verify what they sealed."""
     return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
 
 

@@ -1,4 +1,4 @@
-"""The triggers that keep the audit trail append-only: they refuse any statement that changes or removes its rows.
+"""The triggers that keep the audit trail append-only: they refuse every statement that changes or removes its rows.
 
 `muster migrate` installs them, and `muster doctor` finds one that is missing or was changed. The owner of the tables
 can remove them. So they stop mistakes and programs, not the owner; against the owner there are keys

@@ -19,7 +19,7 @@ class TooLong(Exception):
 
 
 def guarded(frame: pl.DataFrame, but: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return the frame with an apostrophe before every cell that a spreadsheet would run, except in the columns `but`."""
+    """Return the frame with an apostrophe before each cell that a spreadsheet would run, except in `but`."""
     return frame.with_columns(text.guard(frame[name]) for name in frame.columns if name not in but)
 
 

@@ -48,7 +48,7 @@ class UnknownUser(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What somebody else has written meanwhile: the heading, what it was when it was shown, and what it is now."""
+    """A value that another user has written meanwhile: the heading, the value that was shown, and the current value."""
 
     heading: str
     shown: str
@@ -57,10 +57,10 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of it. Nothing was changed where there are problems or conflicts.
+    """The result of an edit. Nothing was changed if there are problems or conflicts.
 
-    `user`: as they are now; of `add` with `there`, who has the external id already. `changes`: heading → before, after.
-    `notes`: what tells, and hinders nothing.
+    `user`: the current user; for `add` with `there`, the user who already has the external id. `changes`: heading →
+    before, after. `notes`: information that prevents nothing.
     """
 
     user: models.User | None = None
@@ -72,7 +72,7 @@ class Came:
 
     @property
     def done(self) -> bool:
-        """Whether the user is now as they should be."""
+        """Return whether the user is now as requested."""
         return not (self.problems or self.conflicts or self.there)
 
 
@@ -102,10 +102,10 @@ def row_of(user: models.User) -> dict[str, str]:
 
 
 def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
-    """Change the values that differ from those `shown`; all other values stay as they are now, even if they were not shown.
+    """Change the values that differ from those `shown`; all others stay as they are now.
 
-    The external id stays. A value that another user has meanwhile changed to something else is a conflict. Raise
-    NotPermitted and snapshot_queries.UnknownOperator.
+    They stay even if they differ from what was shown. The external id stays too. A value that another user has
+    meanwhile changed to something else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
     """
     with _turn(user.agency):
         operator = _operator(user.agency, act, PERMISSION)

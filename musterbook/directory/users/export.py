@@ -1,4 +1,4 @@
-"""The export: all or some users of an agency, in the columns of the import and then ours, so that it can be re-imported."""
+"""The export: all or some users of an agency, in the columns of the import, then ours, so that it can be re-imported."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -45,11 +45,11 @@ class UnknownFilter(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which users are wanted; "" for all.
+    """The criteria for users; "" for all.
 
-    `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active holds the invited and
-    locked too; `query`: words that must all occur in the name, e-mail address, username, badge or external
-    id, in any case, with accents or without.
+    `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active includes invited and
+    locked users; `query`: words that must all occur in the name, e-mail address, username, badge or external id, in any
+    case, with or without accents.
     """
 
     status: str = ""
@@ -59,7 +59,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export: how many users are in it, and its bytes in parts."""
+    """An export: the number of users in it, and its bytes in parts."""
 
     users: int
     parts: Iterator[bytes]
@@ -84,7 +84,10 @@ def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
 
 
 def export_found(agency: models.Agency, wanted: Wanted, form: str, *, at: datetime) -> Exported:
-    """Return the users that a search of the list finds, as csv, xlsx or json. Raise UnknownStatus and formats.TooLong."""
+    """Return the users that a search of the list finds, as csv, xlsx or json.
+
+    Raise UnknownStatus, and formats.TooLong for more users than a workbook holds.
+    """
     read = _read(agency, tuple(filters.conditions(wanted, at)))
     found = search_index.holding(read, search_index.words(wanted.text))
     told = _headed(_with_supervisors(found, _bosses(agency, found)), snapshot_queries.vocabulary(agency))

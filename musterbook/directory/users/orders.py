@@ -41,10 +41,10 @@ class UnknownPlace(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of an order: users of one role, say, by name. `mark`: what tells it from the others.
+    """A part of an order, such as the users of one role, by name. `mark`: the value that identifies the section.
 
-    Within it users stand by `column`, then by id if that is not unique. `index`: one that has them in that order, ""
-    for that of a unique column, which SQLite does not let one name.
+    Within it, users are sorted by `column`, then by id if that is not unique. `index`: one that has them in that order,
+    or "" for the index of a unique column, which SQLite does not let a query name.
     """
 
     mark: str | int | None
@@ -60,7 +60,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a user stands: in which section, by what, and who."""
+    """The position of a user in an order: the section, the sort key, and the user's id."""
 
     mark: str | int | None
     key: str
@@ -137,7 +137,7 @@ def written(place: Place, *about: str | bool) -> str:
 
 
 def read(text: str, *about: str | bool) -> Place:
-    """Return the place that `written` encoded. Raise UnknownPlace if the text is no place, or is one of another list."""
+    """Return the place that `written` encoded. Raise UnknownPlace if the text is no place of this list."""
     try:
         told = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):

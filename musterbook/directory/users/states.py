@@ -34,5 +34,8 @@ def timeless(prefix: str) -> str:
 
 
 def bound(at: datetime) -> str:
-    """Return a time as a parameter to compare with stored times. On SQLite no stored form of it is less than this one."""
+    """Return a time as a parameter to compare with stored times.
+
+    On SQLite no stored form of the time is less than this one.
+    """
     return str(connection.ops.adapt_datetimefield_value(at))

@@ -42,9 +42,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of users, and the places of the pages before and after it, "" where there is none.
+    """A page of users, and the places of the pages before and after it ("" for none).
 
-    `number`: how many are wanted in all, where that was asked for.
+    `number`: the number of all matching users, if the caller asked for it.
     """
 
     users: list[Listed]
