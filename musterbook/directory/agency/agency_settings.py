@@ -76,7 +76,7 @@ def _number(name: str, value: object) -> float:
 
 
 def bounds(name: str) -> str:
-    """Return what a user can write as the number of this setting."""
+    """Return the sentence that states the valid numbers of this setting."""
     least, most = (ACCOUNTS | LIMITS)[name]
     return f"Write a {'' if name == 'limit_percent' else 'whole '}number from {least} to {most:,}."
 

@@ -1,4 +1,4 @@
-"""The export: all or some users of an agency, in the columns of the import, then ours, so that it can be re-imported."""
+"""The export: all or some users of an agency, in the columns of the import and then ours, ready to re-import."""
 
 import difflib
 from collections.abc import Iterable, Iterator
