@@ -1,4 +1,4 @@
-"""Kinds of columns that the databases call by different names."""
+"""Field types for columns that the databases name differently."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,16 @@ else:
 
 
 class Bytewise(_Text):
-    """Text that is sorted by its characters' numbers, whatever language the database speaks."""
+    """Text that is sorted by the numbers of its characters, in any locale of the database."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        """The collation C on PostgreSQL; SQLite sorts so by itself."""
+        """Return the collation C on PostgreSQL; SQLite sorts this way by default."""
         return {**super().db_parameters(connection), "collation": "C" if connection.vendor == "postgresql" else None}
 
 
 class Packed(_Text):
-    """Text that is scanned for parts of it: as bytes on PostgreSQL, which finds them there in half the time."""
+    """Text that is searched for substrings: stored as bytes on PostgreSQL, which searches them in half the time."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        """Bytes on PostgreSQL, text elsewhere."""
+        """Return bytea on PostgreSQL, and the type of text elsewhere."""
         return "bytea" if connection.vendor == "postgresql" else super().db_type(connection)

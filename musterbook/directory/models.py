@@ -1,6 +1,6 @@
-"""The directory's tables: columns and constraints only. Nobody writes a user but `apply`.
+"""The directory's tables: columns and constraints only. Only `apply.writer` writes users.
 
-Foreign keys are guarded by the database, and indexed only where somebody looks by them: an index costs each import.
+The database enforces foreign keys, and has an index on one only if a query uses it: each index slows every import.
 """
 
 from django.db import models
@@ -13,7 +13,7 @@ STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "fail
 
 
 class Agency(models.Model):
-    """One agency: everything else belongs to one, and nothing of it is seen from another."""
+    """An agency: every other record belongs to one agency, and no other agency can see it."""
 
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=255)
@@ -23,40 +23,43 @@ class Agency(models.Model):
     limit_most = models.PositiveIntegerField(default=500)
     sends_mail = models.BooleanField(default=True)
     mails_off = models.JSONField(default=list)
-    """The kinds of mails that do not leave, of those that an agency can do without."""
+    """The kinds of optional mails that the agency does not send."""
     mapping = models.JSONField(default=dict)
     """Heading → column, as the operator mapped it last (rule F5)."""
     created_at = models.DateTimeField()
     invitation_days = models.PositiveSmallIntegerField(default=7)
     password_length = models.PositiveSmallIntegerField(default=12)
-    """The fewest characters of a password."""
+    """The minimum number of characters in a password."""
     password_days = models.PositiveSmallIntegerField(default=0)
-    """After so many days a password must be changed; 0: never."""
+    """The number of days after which a password must be changed; 0: never."""
     lock_failures = models.PositiveSmallIntegerField(default=5)
-    """So many failed sign-ins in a quarter of an hour lock an account."""
+    """The number of failed sign-ins within 15 minutes that locks an account."""
     lock_minutes = models.PositiveIntegerField(default=0)
-    """After so many minutes a lock ends by itself; 0: when somebody ends it."""
+    """The number of minutes after which a lock ends by itself; 0: it ends only when a user ends it."""
     lock_all_places = models.BooleanField(default=False)
-    """Whether a lock holds wherever somebody signs in from, but in known browsers; else only where they failed."""
+    """Whether a lock holds everywhere except in known browsers; else only where the sign-ins failed."""
     idle_minutes = models.PositiveSmallIntegerField(default=30)
     second_factor = models.BooleanField(default=False, db_default=False)
-    """Whether every user must sign in with a second factor, whatever their role."""
+    """Whether every user must sign in with a second factor, regardless of their role."""
     sessions_most = models.PositiveSmallIntegerField(default=10, db_default=10)
-    """So many sessions a user may have at once; the oldest ends when there would be more."""
+    """The most sessions that a user may have at once; one more ends the oldest."""
     sign_in_notice = models.TextField(default="", blank=True)
-    """What everybody reads before they sign in (CJIS AC-8); "" for nothing."""
+    """The notice that every user reads before they sign in (CJIS AC-8); "" for none."""
     unused_days = models.PositiveSmallIntegerField(default=0)
-    """After so many days without a sign-in a registered user is deactivated (CJIS AC-2(3)); 0: never."""
+    """The number of days without a sign-in after which a registered user is deactivated (CJIS AC-2(3)); 0: never."""
     reuse_days = models.PositiveSmallIntegerField(default=0)
-    """For so many days nobody else gets a username or address that a user had (CJIS IA-4); 0: it is free at once."""
+    """For this many days no other user gets a released username or address (CJIS IA-4); 0: it is free at once."""
     looked_on = models.DateField(null=True)
-    """The last day on which `ending` looked for users whose access ends."""
+    """The last day on which `imports.expiry` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)
-    """The providers by which users sign in, as `sign_on_file` reads them; secrets are sealed (`secrecy`)."""
+    """The identity providers, as `agency.sign_on_file` reads them; secrets are sealed (`secrecy`)."""
 
 
 class Role(models.Model):
-    """A role: a name and a set of permissions; `administrator` marks the one that is always there and has all."""
+    """A role: a name and a set of permissions.
+
+    `administrator` marks the one that always exists and has all permissions.
+    """
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=255)
@@ -64,7 +67,7 @@ class Role(models.Model):
     permissions = models.JSONField(default=list)
     administrator = models.BooleanField(default=False)
     second_factor = models.BooleanField(default=False)
-    """Whether who has the role must sign in with two factors."""
+    """Whether users who have the role must sign in with a second factor."""
 
     class Meta:
         constraints = [
@@ -74,7 +77,7 @@ class Role(models.Model):
 
 
 class Rank(models.Model):
-    """A rank; lower positions stand first."""
+    """A rank; lower positions come first."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=255)
@@ -99,7 +102,7 @@ class Group(models.Model):
 
 
 class User(models.Model):
-    """One user of an agency. The keys are what values are compared by (rule M4)."""
+    """A user of an agency. The `_key` columns hold the values that comparisons use (rule M4)."""
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
     external_id = models.CharField(max_length=255)
@@ -110,7 +113,7 @@ class User(models.Model):
     first_name = models.CharField(max_length=255)
     last_name = models.CharField(max_length=255)
     name_key = Bytewise()
-    """What a list by name is sorted by (`search.name_keys`)."""
+    """The sort key of a list by name (`apply.search_index.name_keys`)."""
     active = models.BooleanField()
     username = models.CharField(max_length=255)
     username_key = models.CharField(max_length=1020)
@@ -121,7 +124,7 @@ class User(models.Model):
     group = models.ForeignKey(Group, DO_NOTHING, null=True, related_name="+", db_index=False)
     phone = models.CharField(max_length=64, default="", blank=True)
     exempt = models.BooleanField(default=False)
-    """Kept by a synchronize import that does not mention them (rule S5)."""
+    """Whether a synchronize import keeps the user when the file does not mention them (rule S5)."""
     managed_by = models.CharField(max_length=32, default="", blank=True)
     ends_on = models.DateField(null=True)
     """The last day on which the user has access (CJIS AC-2(2)); null for no end."""
@@ -132,11 +135,11 @@ class User(models.Model):
     last_sign_in_at = models.DateTimeField(null=True)
     locked_at = models.DateTimeField(null=True)
     reset_at = models.DateTimeField(null=True)
-    """When a reset of the password was asked for that is not done yet."""
+    """When a password reset that is not yet done was requested."""
     email_changed_at = models.DateTimeField(null=True)
     """When the address last changed while the user was registered. A reset goes to no address younger than a day."""
     access_ended_at = models.DateTimeField(null=True)
-    """When the user last lost access: sessions, links and tokens from before it are void."""
+    """When the user last lost access: sessions, links and tokens from before it are invalid."""
 
     class Meta:
         constraints = [
@@ -145,7 +148,7 @@ class User(models.Model):
             models.UniqueConstraint(fields=["agency", "badge_number_key"], name="user_badge_number_once"),
             models.UniqueConstraint(fields=["agency", "username_key"], name="user_username_once"),
         ]
-        # Who matches a filter of the list, and the order by name. Most conditions keep out users who are new.
+        # For the filters of the list, and the order by name. Most conditions leave out new users.
         indexes = [
             models.Index(fields=["agency", "name_key", "id"], name="user_by_name"),
             models.Index(fields=["agency", "role"], name="user_by_role"),
@@ -157,7 +160,7 @@ class User(models.Model):
                 name="user_signed_in",
             ),
             models.Index(fields=["agency"], condition=Q(last_sign_in_at__isnull=True), name="user_never_signed_in"),
-            # Exactly those who are Active, or invited (`states`): neither has to be tried once it is found here.
+            # Exactly the users who are Active, or invited (`users.states`): a user found here needs no further test.
             models.Index(
                 fields=["agency"],
                 condition=Q(active=True, registered_at__isnull=False, locked_at__isnull=True, reset_at__isnull=True),
@@ -176,7 +179,7 @@ class User(models.Model):
 
 
 class ReleasedName(models.Model):
-    """A username or address that a user had, and when they gave it up: nobody else gets it for a while (`reuse_days`)."""
+    """A username or address that a user had, and when they released it: no other user gets it for `reuse_days`."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=1020)
@@ -188,7 +191,7 @@ class ReleasedName(models.Model):
 
 
 class Monitor(models.Model):
-    """A user who monitors a group: sees what it does, whether they are in it or not."""
+    """A user who monitors a group: they see what it does, whether or not they are a member."""
 
     group = models.ForeignKey(Group, CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(User, DO_NOTHING, related_name="+")
@@ -198,7 +201,10 @@ class Monitor(models.Model):
 
 
 class SearchChunk(models.Model):
-    """What a search looks through: the folded texts of some users, whose ids follow from the slot (`search`)."""
+    """A part of the search index: the folded texts of the users of one slot (`apply.search_index`).
+
+    The ids of the users follow from the slot.
+    """
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     slot = models.PositiveBigIntegerField()
@@ -209,7 +215,7 @@ class SearchChunk(models.Model):
 
 
 class Import(models.Model):
-    """One import: who, when, how, of what, and what came of it (rule A4)."""
+    """An import: its operator, time, mode, file and result (rule A4)."""
 
     number = models.CharField(max_length=26, unique=True)
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
@@ -217,13 +223,13 @@ class Import(models.Model):
     state = models.CharField(max_length=10)
     """One of STATES."""
     message = models.TextField(default="")
-    """What to say of an import that failed."""
+    """The message shown for a failed import."""
     actor = models.CharField(max_length=255)
     """The operator's external id; "" for the system."""
     through = models.CharField(max_length=10)
     options = models.JSONField(default=dict)
     started_at = models.DateTimeField()
-    """When it was asked for; of one that waited in the queue, when it was taken up."""
+    """When it was requested, or for an import that waited in the queue, when a worker claimed it."""
     finished_at = models.DateTimeField(null=True)
     file_name = models.CharField(max_length=255, default="")
     file_size = models.BigIntegerField(default=0)
@@ -232,24 +238,24 @@ class Import(models.Model):
     counts = models.JSONField(default=dict)
     held = models.JSONField(null=True)
     leavers = models.JSONField(default=dict)
-    """The external ids of the deactivated, and the protected with their codes."""
+    """The external ids of the deactivated users, and of the protected users with their codes."""
     digest = models.CharField(max_length=64, default="")
     undoes = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255, null=True)
-    """What the sender calls it, so that it is done once (D6); given up by an import that fails."""
+    """The client's name for the import, so that it is done once (D6); an import that fails releases it."""
     stop = models.BooleanField(default=False)
-    """Whether somebody has asked it to stop (D7)."""
+    """Whether a user has asked to cancel it (D7)."""
     stopped_by = models.CharField(max_length=255, default="", db_default="")
-    """Who asked: an external id."""
+    """The external id of the user who asked."""
     address = models.CharField(max_length=64, default="", db_default="")
     agent = models.CharField(max_length=255, default="", db_default="")
-    """From where it was asked for, and by which program, where a worker carries it out."""
+    """The address and the program of the request, if a worker runs the import."""
     expected = models.CharField(max_length=64, default="", db_default="")
-    """The digest of the plan that it is to do, as it was seen (D2)."""
+    """The digest of the plan that the user saw and the import must carry out (D2)."""
     worker = models.CharField(max_length=64, default="", db_default="")
-    """Who carries it out; "" for a process that began it itself."""
+    """The worker that runs it; "" if the process that began it runs it itself."""
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
-    """So often a worker has taken it up."""
+    """The number of times that a worker has claimed it."""
 
     class Meta:
         constraints = [
@@ -265,19 +271,19 @@ class Import(models.Model):
 
 
 class Worker(models.Model):
-    """A process that carries imports out, on PostgreSQL: when it was last seen, and how far it has come (`progressing`)."""
+    """A process that runs imports on PostgreSQL: its last heartbeat, and its progress (`imports.heartbeats`)."""
 
     name = models.CharField(max_length=64, unique=True)
     seen_at = models.DateTimeField()
     number = models.CharField(max_length=26, default="")
-    """The import that it carries out; "" while it looks for one."""
+    """The import that it runs; "" while it looks for one."""
     stage = models.CharField(max_length=255, default="")
     done = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(default=0)
 
 
 class ImportProblem(models.Model):
-    """One problem or note of an import's file (row 0) or of one of its rows."""
+    """A problem or note of an import's file (row 0) or of one of its rows."""
 
     of = models.ForeignKey(Import, CASCADE, related_name="+")
     row = models.PositiveIntegerField()
@@ -291,10 +297,10 @@ class ImportProblem(models.Model):
 
 
 class Event(models.Model):
-    """One fact of the audit trail. Append-only; `changes` is JSON text, field → [before, after] (rule A6).
+    """An event of the audit trail. Append-only; `changes` is JSON text, field → [before, after] (rule A6).
 
-    What it refers to is guarded by its link's seal, not by the database: nothing of it is ever deleted, and to look it up
-    for each event cost PostgreSQL more than to write the events.
+    Its link's seal guards its references, not the database. No row that it refers to is ever deleted, and on PostgreSQL
+    a foreign key check for each event took longer than writing the events.
     """
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
@@ -309,17 +315,17 @@ class Event(models.Model):
     row = models.PositiveIntegerField(null=True)
     changes = models.TextField(default="{}")
     agent = models.CharField(max_length=255, default="", db_default="")
-    """The program that the actor used, as it calls itself."""
+    """The program that the actor used, as it names itself."""
     outcome = models.CharField(max_length=10, default="", db_default="")
-    """ "" for what was done, else `refused` or `failed`."""
+    """ "" for an act that was done, else `refused` or `failed`."""
     session = models.CharField(max_length=16, default="", db_default="")
-    """The session on a page in which it was done, by a name made by chance: the same for all events of one session (AU-3)."""
+    """The page session of the event, as a random name: the same for all events of one session (AU-3)."""
     request = models.CharField(max_length=40, default="", db_default="")
-    """The number of the request, as the log has it."""
+    """The number of the request, as in the log."""
 
 
 class TrailLink(models.Model):
-    """One link of an agency's trail: the events `first` to `last`, sealed by a digest that covers the link before."""
+    """A link of an agency's hash chain: the events `first` to `last`; its digest also covers the link before."""
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
     number = models.PositiveBigIntegerField()
@@ -327,7 +333,7 @@ class TrailLink(models.Model):
     last = models.PositiveBigIntegerField()
     digest = models.CharField(max_length=64)
     key = models.CharField(max_length=16, default="", db_default="")
-    """The name of the secret key that sealed it (`seals`); "" for a link from before trails had keys."""
+    """The name of the secret key that sealed it (`audit.hash_chain`); "" for a link from before trails had keys."""
 
     class Meta:
         constraints = [
@@ -337,9 +343,9 @@ class TrailLink(models.Model):
 
 
 class Passage(models.Model):
-    """Events of one link, from `first` to `last`, that are alike but for whom they are about (`passages`).
+    """Consecutive events of one link that differ only in the user they are about (`audit.runs`): `first` to `last`.
 
-    What the trail is looked through by has its index here: one on events would cost every import.
+    The indexes for browsing the trail are here: an index on events would slow every import.
     """
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False, db_constraint=False)
@@ -367,9 +373,9 @@ class Passage(models.Model):
 
 
 class TrailEnd(models.Model):
-    """A head of an agency's trail: how many links it had, and the digest of the last.
+    """A chain head of an agency's trail: the number of links at the time, and the digest of the last.
 
-    Each link adds one, so the end is the one with the most links, and no row of the trail is ever changed.
+    Each link adds one, so the current head is the one with the most links, and no row of the trail is ever changed.
     """
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
@@ -381,12 +387,12 @@ class TrailEnd(models.Model):
 
 
 class Mail(models.Model):
-    """One mail to send: written with what it tells of, sent after it (rule D8)."""
+    """A mail to send: written in the transaction of the change that it reports, and sent after it (rule D8)."""
 
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(User, DO_NOTHING, related_name="+")
     kind = models.CharField(max_length=20)
-    """What it tells: one of the kinds that `accounts.mails` has texts for."""
+    """The kind of mail: one of those that `accounts.mails` has texts for."""
     to = models.CharField(max_length=254)
     of = models.ForeignKey(Import, SET_NULL, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField()
@@ -395,12 +401,12 @@ class Mail(models.Model):
     next_attempt_at = models.DateTimeField(null=True)
     problem = models.TextField(default="")
     worker = models.CharField(max_length=64, default="", db_default="")
-    """Who is sending it, until `lease_until`."""
+    """The worker that is sending it, until `lease_until`."""
     lease_until = models.DateTimeField(null=True)
     handed_at = models.DateTimeField(null=True)
-    """When the last attempt began to hand it over: if nobody can tell what came of that, it is not sent again."""
+    """When the last attempt began to hand it over. If the result is unknown, the mail is not sent again."""
     ended_at = models.DateTimeField(null=True)
-    """When nothing was left to do: it was sent, or `problem` says why not."""
+    """When the mail reached its final state: it was sent, or `problem` holds the reason why not."""
 
     class Meta:
         indexes = [

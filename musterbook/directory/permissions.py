@@ -29,11 +29,11 @@ class NotPermitted(Exception):
 
 
 def of(role: "Role") -> frozenset[str]:
-    """The permissions that a role grants."""
+    """Return the permissions that a role grants."""
     return ALL if role.administrator else frozenset(role.permissions)
 
 
 def shown(role: "Role") -> str:
-    """Say what a role grants, as the trail does."""
+    """Return what a role grants, in the words of the trail."""
     granted = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
     return f"{role.name}: {granted}{'; second factor' if role.second_factor else ''}"

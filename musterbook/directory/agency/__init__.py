@@ -1,1 +1,1 @@
-"""What an agency configures."""
+"""The configuration of an agency."""

@@ -1,4 +1,4 @@
-"""Agencies: found, listed, and brought to what an agency file says, with one event in the trail for what that changed."""
+"""Agencies: find and list them, and apply an agency file, with one event in the trail for the changes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ from musterbook.directory.storage import locks
 
 
 class UnknownAgency(Exception):
-    """No agency has that slug."""
+    """No agency has this slug."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One agency in the list of all."""
+    """An agency in the list of all agencies."""
 
     slug: str
     name: str
@@ -35,16 +35,16 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What an agency file came to: whether the agency is new, each setting before and after, and what had to be kept."""
+    """The result of an agency file: whether the agency is new, each setting before and after, and the entries kept."""
 
     created: bool
     changes: Mapping[str, tuple[str, str]]
     kept: tuple[str, ...]
-    """Roles, ranks and groups that the file does not name and that users have."""
+    """The roles, ranks and groups that the file does not name but users have."""
 
 
 def find(slug: str) -> models.Agency:
-    """The agency with that slug. Raises UnknownAgency."""
+    """Return the agency with this slug. Raise UnknownAgency."""
     try:
         return models.Agency.objects.get(slug=slug)
     except models.Agency.DoesNotExist:
@@ -52,7 +52,7 @@ def find(slug: str) -> models.Agency:
 
 
 def listed() -> list[Listed]:
-    """All agencies, by slug."""
+    """Return all agencies, by slug."""
     users = dict(_counted(models.User.objects.all()))
     active = dict(_counted(models.User.objects.filter(active=True)))
     return [
@@ -66,9 +66,9 @@ def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
 
 
 def apply(told: AgencyFile, act: Act) -> Brought:
-    """Creates the agency or brings it to what the file says; what the file is silent about stays as it is.
+    """Create the agency, or update it to match the file. Settings that the file does not mention stay as they are.
 
-    Raises agency_file.Faulty, with nothing changed, if it names a role that there is not.
+    Raise agency_file.Faulty, with nothing changed, if the file names a role that does not exist.
     """
     with transaction.atomic():
         agency, created = models.Agency.objects.get_or_create(
@@ -88,7 +88,10 @@ def apply(told: AgencyFile, act: Act) -> Brought:
 
 @contextmanager
 def changing(agency: models.Agency, act: Act) -> Iterator[None]:
-    """Within it settings of the agency are changed, in one transaction and by nobody else; in the end one event tells which."""
+    """Allow changes to the agency's settings, in one transaction and under its lock.
+
+    At the end, record the changes in one event.
+    """
     with transaction.atomic():
         locks.row(agency)
         agency.refresh_from_db()
@@ -123,7 +126,10 @@ def _set(agency: models.Agency, told: AgencyFile) -> None:
 
 
 def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
-    """Adds the roles and brings them to the file's state; Admin is there whatever the file says, and stays as it is."""
+    """Add the roles and update them to match the file.
+
+    Admin always exists, regardless of the file, and stays as it is.
+    """
     models.Role.objects.get_or_create(
         agency=agency, administrator=True, defaults={"name": ADMINISTRATOR, "name_key": fold(ADMINISTRATOR)}
     )
@@ -136,7 +142,10 @@ def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
 
 
 def _second_factors(agency: models.Agency, told: AgencyFile) -> None:
-    """Has the roles that the file names, and no others, ask for a second factor. Raises Faulty if there is no such role."""
+    """Require a second factor of the roles that the file names, and of no others.
+
+    Raise Faulty if a role does not exist.
+    """
     if told.second_factor_roles is None:
         return
     roles = models.Role.objects.filter(agency=agency)
@@ -186,7 +195,7 @@ def _groups(agency: models.Agency, told: AgencyFile) -> list[str]:
 
 
 def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str) -> list[str]:
-    """Deletes those that no user has; says of the others that they are kept."""
+    """Delete the entries that no user has; return a description of each entry that is kept."""
     used = dict(models.User.objects.filter(agency=agency).values_list(noun).annotate(number=Count("id")).order_by())
     left = [entry for entry in unnamed.order_by("pk") if entry.pk in used]
     unnamed.exclude(pk__in=[pk for pk in used if pk]).delete()
@@ -194,7 +203,7 @@ def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str)
 
 
 def _settings(agency: models.Agency) -> dict[str, str]:
-    """All that an agency file can say of an agency, and what imports remember, each under a name of its own."""
+    """Return the agency file settings of an agency, and those that imports remember, each by a name of its own."""
     limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
     told = {
         "name": agency.name,

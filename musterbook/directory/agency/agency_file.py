@@ -1,4 +1,4 @@
-"""The agency file (TOML): what an agency is called, its limits, roles, ranks and groups; or all that is wrong with it."""
+"""The agency file (TOML): an agency's name, limits, roles, ranks and groups, or all errors in the file."""
 
 import difflib
 import re
@@ -15,7 +15,7 @@ from musterbook.directory.agency import sign_on_file
 from musterbook.directory.permissions import ALL, PERMISSIONS
 
 ADMINISTRATOR = "Admin"
-"""The one role that is always there, has every permission, and cannot be changed."""
+"""The one role that always exists, has every permission, and cannot be changed."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 SETTINGS = (
@@ -32,9 +32,9 @@ SETTINGS = (
     "ranks",
     "groups",
 )
-"""All that a file can say."""
+"""All settings that a file can have."""
 RESERVED = ("health", "static")
-"""Addresses that are no agency's."""
+"""Addresses that no agency can have."""
 ACCOUNTS = {
     "invitation_days": (1, 365),
     "password_length": (8, 64),
@@ -46,19 +46,19 @@ ACCOUNTS = {
     "unused_days": (0, 3650),
     "reuse_days": (0, 3650),
 }
-"""What can be set about accounts, and from what to what; each is a column of the agency."""
+"""The numeric settings of accounts, each with its minimum and maximum; each is a column of the agency."""
 ACCOUNT_FLAGS = ("lock_all_places",)
-"""What can be set about accounts to true or false; each is a column of the agency."""
+"""The settings of accounts that are true or false; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
-"""The kinds of mails that an agency can do without; what tells of an account's safety always leaves."""
+"""The kinds of mails that an agency can switch off. Mails about the security of an account are always sent."""
 MOST = 2**31 - 1
 _LONGEST_SLUG, _LONGEST = 63, 255
 ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What no name may hold."""
+"""The characters that no name may contain."""
 
 
 class Faulty(Exception):
-    """The file cannot be followed; `problems` says everything that is wrong with it."""
+    """The file cannot be applied; `problems` lists all errors in it."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -69,14 +69,14 @@ Meant = TypeVar("Meant")
 
 
 def unfit_slug(slug: object) -> str:
-    """Why that can be no agency's slug; "" if it can."""
+    """Return why this cannot be an agency's slug, or "" if it can."""
     if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
         return f"Write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
     return "It is the address of something else: choose another." if slug in RESERVED else ""
 
 
 def read_country(text: str) -> str | None:
-    """The country as it is kept, two capital letters or "" for none; None if there is no such country."""
+    """Return the country as it is stored: two capital letters, or "" for none. Return None if it does not exist."""
     import phonenumbers
 
     country = text.strip().upper()
@@ -88,7 +88,10 @@ NOTICE = f"Write plain text of at most {NOTICE_LONGEST:,} characters. Leave it b
 
 
 def read_notice(text: str) -> str | None:
-    """Read a notice of several lines as it is kept; None if it is too long or holds a character that no text needs."""
+    """Return a notice of several lines as it is stored.
+
+    Return None if it is too long or contains a character that no text needs.
+    """
     lines = [line.rstrip() for line in unicodedata.normalize("NFC", text).strip().splitlines()]
     fit = sum(map(len, lines)) + len(lines) <= NOTICE_LONGEST and not any(ILLEGAL.search(line) for line in lines)
     return "\n".join(lines) if fit else None
@@ -96,9 +99,11 @@ def read_notice(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AgencyFile:
-    """What an agency file says. Of roles, ranks and groups None means that it says nothing; ids in them are 0.
+    """The content of an agency file.
 
-    `limit`, `mail`, `mails_off` None: likewise.
+    Roles, ranks and groups are None if the file does not mention them; their ids are 0.
+
+    The same holds for `limit`, `mail` and `mails_off`.
     """
 
     slug: str
@@ -107,17 +112,17 @@ class AgencyFile:
     limit: DeactivationLimit | None = None
     mail: bool | None = None
     notice: str | None = None
-    """What everybody reads before they sign in."""
+    """The notice that every user reads before they sign in."""
     mails_off: tuple[str, ...] | None = None
-    """Those of MAILS that do not leave."""
+    """The kinds in MAILS that are not sent."""
     accounts: Mapping[str, int] = field(default_factory=dict)
-    """Those of ACCOUNTS and ACCOUNT_FLAGS that the file names."""
+    """The settings in ACCOUNTS and ACCOUNT_FLAGS that the file names."""
     second_factor: bool | None = None
-    """Whether every user must sign in with two factors."""
+    """Whether every user must sign in with a second factor."""
     second_factor_roles: frozenset[str] | None = None
-    """The folded names of the roles that must sign in with two factors."""
+    """The folded names of the roles that must sign in with a second factor."""
     sign_on: tuple[sign_on_file.Provider, ...] | None = None
-    """The providers by which users sign in."""
+    """The identity providers with which users sign in."""
     roles: tuple[Role, ...] | None = None
     ranks: tuple[Rank, ...] | None = None
     groups: tuple[tuple[Group, str], ...] | None = None
@@ -125,7 +130,7 @@ class AgencyFile:
 
 
 def read(content: bytes) -> AgencyFile:
-    """The file's meaning. Raises Faulty with everything that is wrong."""
+    """Return the content of the file. Raise Faulty with all errors."""
     try:
         told = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -141,7 +146,7 @@ def read(content: bytes) -> AgencyFile:
 
 @dataclass
 class _Reading:
-    """One file being read, and the problems found on the way."""
+    """The state of reading one file, with the problems found so far."""
 
     problems: list[str] = field(default_factory=list)
 
@@ -229,7 +234,7 @@ class _Reading:
     def _each(
         self, told: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], tuple[str, Meant]]
     ) -> tuple[Meant, ...] | None:
-        """The entries of a list of tables, as `read` reads each: what it is told apart by, and what it means."""
+        """Return the entries of a list of tables; `read` returns the key that must be unique, and the value of each."""
         if name not in told:
             return None
         if not isinstance(told[name], list) or not all(isinstance(entry, dict) for entry in told[name]):

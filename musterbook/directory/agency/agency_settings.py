@@ -1,4 +1,7 @@
-"""An agency's settings, changed by section on pages: the facts and bounds of an agency file, and nobody's change is lost."""
+"""Changes to an agency's settings on pages, section by section.
+
+The settings and bounds are those of an agency file, and no user's change is lost.
+"""
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -24,12 +27,12 @@ from musterbook.directory.storage import locks
 
 DETAILS = ("name", "default_country")
 LIMITS = {"limit_users": (0, MOST), "limit_percent": (0, 100), "limit_most": (0, MOST)}
-"""How many a synchronize import deactivates unasked, and from what to what each can be set."""
+"""The limits of deactivations without confirmation in a synchronize import, each with its minimum and maximum."""
 MAIL = ("sends_mail", "mails_off")
 
 
 class Overtaken(Exception):
-    """Somebody else has changed the same meanwhile; `now` says what each such setting is by now. Nothing was changed."""
+    """Another user has changed the same settings meanwhile; `now` holds their current values. Nothing was changed."""
 
     def __init__(self, now: Mapping[str, object]) -> None:
         super().__init__(*now)
@@ -37,9 +40,9 @@ class Overtaken(Exception):
 
 
 def change(agency: models.Agency, told: Mapping[str, object], shown: Mapping[str, object], act: Act) -> None:
-    """Changes those settings that are told otherwise than they were `shown`; the others stay as they are now.
+    """Change the settings that differ from those `shown`; the others keep their current values.
 
-    Raises Unfit, and Overtaken.
+    Raise Unfit and Overtaken.
     """
     fit = {name: _CHECKS[name](name, value) for name, value in told.items()}
     with agencies.changing(agency, act):
@@ -73,7 +76,7 @@ def _number(name: str, value: object) -> float:
 
 
 def bounds(name: str) -> str:
-    """What to write as the number of that setting."""
+    """Return the sentence that states the valid numbers of this setting."""
     least, most = (ACCOUNTS | LIMITS)[name]
     return f"Write a {'' if name == 'limit_percent' else 'whole '}number from {least} to {most:,}."
 
@@ -109,9 +112,10 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
 def ask_second_factors(
     agency: models.Agency, told: AbstractSet[int], shown: AbstractSet[int], act: Act, by: Operator
 ) -> None:
-    """Has the roles `told`, by their ids, ask for a second factor; those that are told as they were `shown` stay as they are now.
+    """Require a second factor of the roles `told`, by their ids.
 
-    Raises NotAllowed, with nothing changed, for a role that may do more than the operator's.
+    A role that is as it was `shown` keeps its current state. Raise NotAllowed, with nothing changed, for a
+    role that has more permissions than the operator's.
     """
     with transaction.atomic():
         locks.row(agency)
@@ -122,7 +126,7 @@ def ask_second_factors(
 
 
 def forget_heading(agency: models.Agency, heading: str, act: Act) -> bool:
-    """Forgets which column the heading was mapped to (F5); tells whether it was remembered."""
+    """Forget which column the heading was mapped to (F5); return whether it was remembered."""
     with agencies.changing(agency, act):
         if heading not in agency.mapping:
             return False

@@ -1,4 +1,4 @@
-"""Groups: added, changed, ended and deleted one by one; their members are users' own, their monitors stand here."""
+"""Groups: add, change, end and delete them one by one. Users hold their membership; monitors are handled here."""
 
 from django.db import transaction
 
@@ -13,14 +13,14 @@ MONITOR_ADDED, MONITOR_REMOVED = "group.monitor-added", "group.monitor-removed"
 
 
 def add(agency: models.Agency, external_id: str, name: str, act: Act) -> models.Group:
-    """A new, active group. Raises Unfit."""
+    """Add a new, active group, and return it. Raise Unfit."""
     with agencies.changing(agency, act):
         told = _told(agency, external_id, name)
         return models.Group.objects.create(agency=agency, **told)
 
 
 def change(group: models.Group, external_id: str, name: str, active: bool, act: Act) -> None:
-    """Renames a group, ends it or has it be active again; who is in it stays in it. Raises Unfit."""
+    """Rename a group, end it or make it active again; its members stay in it. Raise Unfit."""
     with agencies.changing(group.agency, act):
         told = _told(group.agency, external_id, name, group.pk)
         models.Group.objects.filter(pk=group.pk).update(active=active, **told)
@@ -34,13 +34,13 @@ def _told(agency: models.Agency, external_id: str, name: str, but: int = 0) -> d
 
 
 def delete(group: models.Group, act: Act) -> None:
-    """Deletes a group that nobody is in. Raises InUse."""
+    """Delete a group that has no members. Raise InUse."""
     with agencies.changing(group.agency, act):
         vocabularies.delete(group, "group")
 
 
 def add_monitor(group: models.Group, user: models.User, act: Act) -> bool:
-    """Has a user of the same agency monitor the group; tells whether they did not already."""
+    """Make a user of the same agency a monitor of the group; return whether they were not one already."""
     with transaction.atomic():
         locks.row(group.agency)
         _, added = models.Monitor.objects.get_or_create(group=group, user=user)
@@ -50,7 +50,7 @@ def add_monitor(group: models.Group, user: models.User, act: Act) -> bool:
 
 
 def remove_monitor(group: models.Group, user: models.User, act: Act) -> bool:
-    """Has a user no longer monitor the group; tells whether they did."""
+    """Remove a user as a monitor of the group; return whether they were one."""
     with transaction.atomic():
         locks.row(group.agency)
         removed, _ = models.Monitor.objects.filter(group=group, user=user).delete()

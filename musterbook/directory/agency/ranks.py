@@ -1,4 +1,4 @@
-"""Ranks: added, changed, moved up and down, and deleted one by one."""
+"""Ranks: add, change, move up and down, and delete them one by one."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from musterbook.directory.audit.trail import Act
 
 
 def add(agency: models.Agency, name: str, abbreviation: str, act: Act) -> models.Rank:
-    """A new rank, below all others. Raises Unfit."""
+    """Add a new rank, below all others, and return it. Raise Unfit."""
     with agencies.changing(agency, act):
         told = _told(agency, name, abbreviation)
         last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
@@ -20,7 +20,7 @@ def add(agency: models.Agency, name: str, abbreviation: str, act: Act) -> models
 
 
 def change(rank: models.Rank, name: str, abbreviation: str, act: Act) -> None:
-    """Renames a rank. Raises Unfit."""
+    """Rename a rank. Raise Unfit."""
     with agencies.changing(rank.agency, act):
         models.Rank.objects.filter(pk=rank.pk).update(**_told(rank.agency, name, abbreviation, rank.pk))
 
@@ -28,7 +28,7 @@ def change(rank: models.Rank, name: str, abbreviation: str, act: Act) -> None:
 def _told(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> dict[str, str]:
     name, key = vocabularies.named(name, models.Rank, agency, but)
     short = vocabularies.cleaned(abbreviation, "abbreviation", required=False)
-    # Files name a rank by either (rule C6).
+    # Files name a rank by its name or its abbreviation (rule C6).
     for other in models.Rank.objects.filter(agency=agency).exclude(pk=but):
         taken = {other.name_key, fold(other.abbreviation)} - {""}
         for field, value in (("name", key), ("abbreviation", fold(short))):
@@ -38,7 +38,7 @@ def _told(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> 
 
 
 def move(rank: models.Rank, way: Literal["up", "down"], act: Act) -> None:
-    """Has a rank change places with the next one above or below it, if there is one."""
+    """Swap a rank with the next one above or below it, if there is one."""
     with agencies.changing(rank.agency, act):
         ranks = list(models.Rank.objects.filter(agency=rank.agency).order_by("position", "pk"))
         place = next(number for number, one in enumerate(ranks) if one.pk == rank.pk)
@@ -51,6 +51,6 @@ def move(rank: models.Rank, way: Literal["up", "down"], act: Act) -> None:
 
 
 def delete(rank: models.Rank, act: Act) -> None:
-    """Deletes a rank that nobody has. Raises InUse."""
+    """Delete a rank that no user has. Raise InUse."""
     with agencies.changing(rank.agency, act):
         vocabularies.delete(rank, "rank")

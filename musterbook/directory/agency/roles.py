@@ -1,4 +1,4 @@
-"""Roles: added, changed and deleted one by one; nobody gives away, or takes, a permission that they lack."""
+"""Roles: add, change and delete them one by one. No user can grant, or remove, a permission that they lack."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from musterbook.directory.audit.trail import Act
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What somebody says of a role: its name, its permissions, and whether its users must have a second factor."""
+    """The requested state of a role: its name, its permissions, and whether its users must have a second factor."""
 
     name: str
     permissions: frozenset[str]
@@ -20,14 +20,14 @@ class Told:
 
 
 def add(agency: models.Agency, told: Told, act: Act, by: Operator) -> models.Role:
-    """A new role. Raises Unfit and NotAllowed."""
+    """Add a new role, and return it. Raise Unfit and NotAllowed."""
     _check(by, told.permissions)
     with agencies.changing(agency, act):
         return _write(models.Role(agency=agency), told)
 
 
 def change(role: models.Role, told: Told, act: Act, by: Operator) -> None:
-    """Brings a role to what is told of it; of Admin only its second factor changes. Raises Unfit and NotAllowed."""
+    """Change a role to the requested state; of Admin only the second factor changes. Raise Unfit and NotAllowed."""
     with agencies.changing(role.agency, act):
         role.refresh_from_db()
         before = permissions.of(role)
@@ -48,7 +48,7 @@ def _write(role: models.Role, told: Told) -> models.Role:
 
 
 def delete(role: models.Role, act: Act, by: Operator) -> None:
-    """Deletes a role that nobody has. Raises InUse and NotAllowed."""
+    """Delete a role that no user has. Raise InUse and NotAllowed."""
     with agencies.changing(role.agency, act):
         if role.administrator:
             raise NotAllowed(f"{role.name} is always there.")

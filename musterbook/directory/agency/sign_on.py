@@ -1,4 +1,4 @@
-"""An agency's providers of single sign-on, one by one: added, changed and removed, and never shown with their secrets."""
+"""An agency's single sign-on providers: add, change and remove them one by one, and never show a secret."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +14,15 @@ from musterbook.directory.permissions import ALL
 
 
 class UnknownProvider(Exception):
-    """The agency has no provider of that slug."""
+    """The agency has no provider with this slug."""
 
 
 class Overtaken(Exception):
-    """Somebody else has changed the provider since it was shown. Nothing was changed."""
+    """Another user has changed the provider since it was shown. Nothing was changed."""
 
 
 def find(agency: models.Agency, slug: str) -> Provider:
-    """The agency's provider of that slug. Raises UnknownProvider."""
+    """Return the agency's provider with this slug. Raise UnknownProvider."""
     for provider in agency.sign_on:
         if provider["slug"] == slug:
             return dict(provider)
@@ -30,12 +30,12 @@ def find(agency: models.Agency, slug: str) -> Provider:
 
 
 def mark(provider: Provider) -> str:
-    """By which it is known whether a provider is still as it was shown."""
+    """Return a mark that shows whether a provider is still as it was shown."""
     return secrecy.mark(sign_on_file.shown(provider))
 
 
 def add(agency: models.Agency, told: Mapping[str, Any], act: Act, by: Operator) -> None:
-    """Adds a provider, told as an agency file tells it. Raises Unfit and NotAllowed."""
+    """Add a provider, in the form of an agency file. Raise Unfit and NotAllowed."""
     _check(by)
     provider = _fit(told)
     with agencies.changing(agency, act):
@@ -45,9 +45,9 @@ def add(agency: models.Agency, told: Mapping[str, Any], act: Act, by: Operator) 
 
 
 def change(agency: models.Agency, told: Mapping[str, Any], shown: str, act: Act, by: Operator) -> None:
-    """Changes the provider of that slug; a secret that is left out stays. `shown`: its mark as it was shown.
+    """Change the provider with this slug; a secret that is left out stays. `shown`: its mark when it was shown.
 
-    Raises Unfit, NotAllowed, UnknownProvider and Overtaken.
+    Raise Unfit, NotAllowed, UnknownProvider and Overtaken.
     """
     _check(by)
     provider = _fit(told)
@@ -58,7 +58,7 @@ def change(agency: models.Agency, told: Mapping[str, Any], shown: str, act: Act,
 
 
 def remove(agency: models.Agency, slug: str, shown: str, act: Act, by: Operator) -> None:
-    """Removes the provider. Raises NotAllowed, UnknownProvider and Overtaken."""
+    """Remove the provider. Raise NotAllowed, UnknownProvider and Overtaken."""
     _check(by)
     with agencies.changing(agency, act):
         _unchanged(agency, slug, shown)
@@ -66,7 +66,10 @@ def remove(agency: models.Agency, slug: str, shown: str, act: Act, by: Operator)
 
 
 def _check(by: Operator) -> None:
-    """A provider says who somebody is: whoever sets one can come in as anybody."""
+    """Raise NotAllowed unless the operator has every permission.
+
+    A provider asserts the identity of users, so an operator who sets one can sign in as any user.
+    """
     if by.permissions < ALL:
         raise NotAllowed("A provider can let anybody in as anybody. Whoever changes one needs every permission.")
 

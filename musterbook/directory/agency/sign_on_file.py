@@ -1,4 +1,4 @@
-"""The providers of single sign-on in an agency file: what each needs, or all that is wrong with it."""
+"""The single sign-on providers in an agency file: their settings, or all errors in them."""
 
 import base64
 import os
@@ -36,7 +36,7 @@ Provider = dict[str, Any]
 
 
 def read(told: object, problems: list[str]) -> tuple[Provider, ...]:
-    """The providers, as they are kept: secrets sealed. Says in `problems` all that is wrong."""
+    """Return the providers as they are stored, with sealed secrets. Add all errors to `problems`."""
     if not isinstance(told, list) or not all(isinstance(entry, dict) for entry in told):
         problems.append("sign_on is no list of tables: write [[sign_on]] before each provider.")
         return ()
@@ -71,7 +71,10 @@ def _provider(told: Mapping[str, Any], place: str, problems: list[str]) -> Provi
 
 
 def provider(told: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
-    """A provider as it is kept, of texts and flags; and what is wrong with it: each setting, and what to say after its name."""
+    """Return a provider of texts and flags as it is stored, and its errors.
+
+    Each error is a setting, and the text that follows its name.
+    """
     known = (*_COMMON, *_OF_KIND[told["kind"]])
     texts = {name: told.get(name, "").strip() for name in known if name not in _FLAGS + _NUMBERS}
     texts["match"] = texts["match"] or "email"
@@ -80,7 +83,7 @@ def provider(told: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
 
 
 def _wrong(told: Provider) -> list[tuple[str, str]]:
-    """What is wrong with a provider's texts."""
+    """Return the errors in a provider's texts."""
     wrong = []
     if not _SLUG.fullmatch(told["slug"]):
         wrong.append(("slug", f"is “{told['slug']}”: write lower-case letters, digits and single hyphens, like entra."))
@@ -100,7 +103,7 @@ def _wrong(told: Provider) -> list[tuple[str, str]]:
 
 
 def _demands(told: Provider, also: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with what a provider must say of a sign-in, and with the hosts that it has beside its own."""
+    """Return the errors in what a provider must state about a sign-in, and in its additional hosts."""
     wrong = [
         (name, f"is “{told[name]}”: write the values as the provider does, with blanks between them.")
         for name in ("acr", "amr") if told.get(name) and not _VALUES.fullmatch(told[name])
@@ -117,7 +120,10 @@ def _demands(told: Provider, also: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _address(name: str, told: Provider) -> list[str]:
-    """What is wrong with an address: it goes into requests, redirects and a header, so only plain ones are taken."""
+    """Return the errors in an address.
+
+    It goes into requests, redirects and a header, so only plain addresses are accepted.
+    """
     place = outside.place(told[name])
     if place is None or (
         place.scheme == "http" and not (outside.may_be_plain() and place.host in outside.THIS_MACHINE)
@@ -131,7 +137,7 @@ def _address(name: str, told: Provider) -> list[str]:
 
 
 def _certificate(text: str) -> list[str]:
-    """What is wrong with a certificate."""
+    """Return the errors in a certificate."""
     inner = "".join(line for line in text.splitlines() if not line.startswith("-----"))
     try:
         found = x509.load_der_x509_certificate(base64.b64decode("".join(inner.split()), validate=True))
@@ -146,13 +152,16 @@ def _certificate(text: str) -> list[str]:
 
 
 def issuer(provider: Provider) -> str:
-    """The issuer of a provider that speaks OpenID Connect, without a slash at its end."""
+    """Return the issuer of an OpenID Connect provider, without a slash at its end."""
     server: str = provider["server"]
     return server.partition(_WELL_KNOWN)[0].rstrip("/")
 
 
 def authority(provider: Provider) -> str:
-    """Who vouches for the people of a provider: the issuer, and what we are called there, for it may call people by that."""
+    """Return the authority that identifies a provider's users: the issuer, and our client id there.
+
+    The client id is part of it because the provider may identify users by it.
+    """
     if provider["kind"] == "saml":
         return f"saml {provider['entity_id']}"
     return f"oidc {issuer(provider)} {provider['client_id']}"
@@ -165,8 +174,8 @@ def _kept(told: Provider) -> Provider:
 
 
 def shown(provider: Provider) -> str:
-    """The provider as the trail and people see it: all but its secret and the length of its certificate."""
-    # In an order of our own: PostgreSQL keeps none.
+    """Return the provider as the trail and users see it, with short marks for its secret and certificate."""
+    # Use an order of our own: PostgreSQL keeps none.
     told = [f"{name} {provider[name]}" for name in _SHOWN if provider.get(name)]
     if provider["secret"]:
         told.append(f"secret {secrecy.mark(secrecy.unseal(provider['secret']))}")

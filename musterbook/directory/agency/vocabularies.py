@@ -1,4 +1,4 @@
-"""What roles, ranks and groups have in common where they are changed one by one: what may be a name, and who has them still."""
+"""The common parts of changing roles, ranks and groups one by one: valid names, and the users who have them."""
 
 import unicodedata
 from typing import Any
@@ -11,7 +11,7 @@ _LONGEST = 255
 
 
 class Unfit(Exception):
-    """A value cannot be taken; `field` says which, `sentence` why."""
+    """A value cannot be accepted; `field` names the field, `sentence` the reason."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -19,7 +19,7 @@ class Unfit(Exception):
 
 
 class InUse(Exception):
-    """It cannot be deleted, for so many users have it."""
+    """It cannot be deleted, because this number of users have it."""
 
     def __init__(self, users: int) -> None:
         super().__init__(users)
@@ -27,11 +27,11 @@ class InUse(Exception):
 
 
 class NotAllowed(Exception):
-    """The operator's role does not allow it, or nobody's does; the message says why."""
+    """The operator's role does not allow it, or no role does; the message gives the reason."""
 
 
 def cleaned(text: str, field: str, *, required: bool = True) -> str:
-    """The text as it is kept. Raises Unfit."""
+    """Return the text as it is stored. Raise Unfit."""
     value = unicodedata.normalize("NFC", text).strip()
     if required and not value:
         raise Unfit(field, "This is blank. Write something.")
@@ -43,7 +43,7 @@ def cleaned(text: str, field: str, *, required: bool = True) -> str:
 
 
 def named(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[str, str]:
-    """A name as it is kept, and what it is compared by. Raises Unfit if another than `but` has it."""
+    """Return a name as it is stored, and its key for comparisons. Raise Unfit if an entry other than `but` has it."""
     name = cleaned(text, "name")
     key = fold(name)
     if model.objects.filter(agency=agency, name_key=key).exclude(pk=but).exists():
@@ -52,12 +52,12 @@ def named(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[s
 
 
 def users(agency: models.Agency, noun: str, number: int) -> int:
-    """How many users have that role, rank or group (`noun`), active or not."""
+    """Return how many users have this role, rank or group (`noun`), active or not."""
     return models.User.objects.filter(agency=agency, **{noun: number}).count()
 
 
 def delete(entry: Any, noun: str) -> None:
-    """Deletes what no user has; the caller holds the agency's lock. Raises InUse."""
+    """Delete an entry that no user has; the caller holds the agency's lock. Raise InUse."""
     number = users(entry.agency, noun, entry.pk)
     if number:
         raise InUse(number)

@@ -1,7 +1,8 @@
-"""The search: which users have every word of a text in their name, e-mail address, username, badge or external id.
+"""The search: finds the users who have every word of a text in one of their searched fields.
 
-An index of parts of words would make an import much dearer. So the folded texts of users are packed into chunks, and a
-search scans the agency's chunks in the database: of users whose ids are neighbours one chunk, a line for each of them.
+The fields are the name, e-mail address, username, badge and external id. An index of parts of words would make an
+import much slower. So the folded texts of users are packed into chunks, and a search scans the agency's chunks in the
+database. Users with neighboring ids share one chunk, with one line for each user.
 """
 
 import itertools
@@ -20,15 +21,15 @@ from musterbook.directory.storage import frames
 SEARCHED = ("email", "first_name", "last_name", "username", "badge_number", "external_id")
 
 _WIDTH = 24
-"""So many ids share a chunk: its 2 kB stay whole within a row of PostgreSQL's."""
+"""The number of ids that share a chunk: its 2 kB stay whole within a row of PostgreSQL's."""
 
 _SLOT = pl.col("id") // _WIDTH
 
-# No text holds a control character (rule C1), and no word that is looked for.
+# No text holds a control character (rule C1), and no word of a search does.
 _LINE, _FIELD = "\x1e", "\x1f"
 _LONGEST_KEY = 200
 _LONGEST_WORD = 5_000
-"""No field, folded, is longer, nor may a pattern be much longer on SQLite."""
+"""No folded field is longer, and a pattern on SQLite may not be much longer."""
 
 _FREQUENT = "eanirtosldhcumgybkpfwvjzxq"
 _SURE, _LET_GO = 3, 5
@@ -39,18 +40,24 @@ _FETCHED = 300
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words to look for, folded, the longest first."""
+    """Return the words to search for, folded, the longest first."""
     return tuple(sorted(set(folded(text).split()), key=len, reverse=True))
 
 
 def name_keys(users: pl.DataFrame) -> pl.Series:
-    """What each user is sorted by in a list by name: last name, then first name, folded; cut for an index to hold it."""
+    """Return the key that sorts each user in a list by name.
+
+    It is the last name, then the first name, folded, and cut so that an index can hold it.
+    """
     last, first = (folded_all(users[name]) for name in ("last_name", "first_name"))
     return (last + _FIELD + first).str.slice(0, _LONGEST_KEY).alias("name_key")
 
 
 def lines(users: pl.DataFrame) -> pl.Series:
-    """What is searched of each user, as one line; a field that is part of the e-mail address adds nothing, and is left out."""
+    """Return the searched text of each user as one line.
+
+    A field that is part of the e-mail address adds nothing, and is left out.
+    """
     email, *others = (folded_all(users[name]).alias(name) for name in SEARCHED)
     fields = pl.DataFrame([email, *others])
     said = [
@@ -63,7 +70,7 @@ def lines(users: pl.DataFrame) -> pl.Series:
 
 
 def holding(users: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
-    """Those of the users (SEARCHED) who have all the words."""
+    """Return the users (SEARCHED) who have all the words."""
     if not wanted:
         return users
     if not all(map(_possible, wanted)):
@@ -76,12 +83,12 @@ def holding(users: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
 
 
 def _possible(word: str) -> bool:
-    """Whether any text can hold the word; what cannot be written as UTF-8 is a surrogate (Cs)."""
+    """Return whether any text can hold the word. A surrogate (Cs) cannot be written as UTF-8."""
     return len(word) <= _LONGEST_WORD and not any(unicodedata.category(c) in ("Cc", "Cs") for c in word)
 
 
 def found(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] | None:
-    """The ids of the agency's users who have all the words, None if they are more than `most`."""
+    """Return the ids of the agency's users who have all the words, or None if there are more than `most`."""
     if not all(map(_possible, wanted)):
         return []
     ids: list[int] = []
@@ -95,34 +102,37 @@ def found(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] 
 
 @contextmanager
 def _scan(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
-    """The chunks that hold a telling part of each of the words: slot and text, as they are come upon."""
+    """Yield the chunks that hold a selective part of each word, as slot and text, as the database finds them."""
     conditions, parts = zip(*(_holds(_telling(word)) for word in wanted), strict=True)
     sql = (
         f"SELECT slot, {_text()} FROM {frames.table(models.SearchChunk)}"
         f" WHERE agency_id = %s AND {' AND '.join(conditions)}"
     )
-    # PostgreSQL keeps a cursor within a transaction, and would give out all at once without one.
+    # PostgreSQL keeps a cursor only within a transaction; without one, it would return all rows at once.
     with transaction.atomic(savepoint=False), connection.chunked_cursor() as cursor:
         cursor.execute(sql, [agency.pk, *parts])
         yield itertools.chain.from_iterable(iter(lambda: cursor.fetchmany(_FETCHED), []))
 
 
 def _telling(word: str) -> str:
-    """The end of the word that begins with its rarest letter: databases look for the first letter, then for the rest."""
-    # Only its beginning may go: the end of an address is that of many.
+    """Return the end of the word from its rarest letter on.
+
+    Databases look for the first letter, then for the rest.
+    """
+    # Cut only the beginning of the word: many addresses have the same end.
     starts = range(max(1, min(_LET_GO, len(word) - _SURE) + 1))
     return word[max(starts, key=lambda start: (_rarity(word[start]), -start)) :]
 
 
 def _rarity(character: str) -> int:
-    """How rare a letter is; SQLite finds quickly only those of ASCII."""
+    """Return how rare a letter is. SQLite finds only ASCII letters quickly."""
     if not character.isascii():
         return -1
     return _FREQUENT.index(character) if character in _FREQUENT else 12 * (not character.isdigit())
 
 
 def _holds(part: str) -> tuple[str, str | bytes]:
-    """The condition that a chunk holds the text, in the quickest way of the database, and its parameter."""
+    """Return the fastest condition in this database that a chunk holds the text, and its parameter."""
     if frames.on_postgres():
         return "text LIKE %s", f"%{_ESCAPED_LIKE.sub(_BACKSLASHED, part)}%".encode()
     if part[0].isascii():
@@ -135,7 +145,7 @@ def _text() -> str:
 
 
 def _matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
-    """The ids of those in the chunk who have all the words."""
+    """Yield the ids of the users in the chunk who have all the words."""
     first, *others = wanted
     at = text.find(first)
     while at >= 0:
@@ -148,7 +158,7 @@ def _matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
 
 
 def follow(agency: models.Agency, written: pl.DataFrame) -> None:
-    """Has the search find the users as they have been written: `id`, and SEARCHED. In the writer's transaction."""
+    """Update the search for the users as they have been written (`id` and SEARCHED), in the writer's transaction."""
     if written.is_empty():
         return
     new = written.select("id", line=lines(written))
@@ -163,7 +173,7 @@ def follow(agency: models.Agency, written: pl.DataFrame) -> None:
 
 
 def _stored(agency: models.Agency, slots: list[int] | None = None) -> pl.DataFrame:
-    """The chunks of the slots, as far as there are any; all of them, if none are named."""
+    """Return the stored chunks of the slots, or all chunks if no slots are given."""
     condition, *parameter = ("TRUE",) if slots is None else frames.among("slot", slots)
     return frames.read(
         f"SELECT id, slot, {_text()} FROM {frames.table(models.SearchChunk)} WHERE agency_id = %s AND {condition}",
@@ -173,27 +183,33 @@ def _stored(agency: models.Agency, slots: list[int] | None = None) -> pl.DataFra
 
 
 def _unpacked(chunks: pl.DataFrame) -> pl.DataFrame:
-    """The chunks' users: `id`, `line`."""
+    """Return the users of the chunks: `id`, `line`."""
     split = chunks.select("slot", line=pl.col("text").str.split(_LINE)).explode("line")
     placed = split.select(id=pl.col("slot") * _WIDTH + pl.int_range(pl.len()).over("slot"), line="line")
     return placed.filter(pl.col("line") != "")
 
 
 def _packed(users: pl.DataFrame) -> pl.DataFrame:
-    """The chunks of the users (`id`, `line`): `slot`, `text`. A user's place in the text is that of their id in the slot."""
+    """Return the chunks of the users (`id`, `line`): `slot`, `text`.
+
+    A user's place in the text is the place of their id in the slot.
+    """
     gaps = pl.Series([_LINE * gap for gap in range(_WIDTH)])
     ordered = users.sort("id").with_columns(slot=_SLOT, place=pl.col("id") % _WIDTH)
     neighbour = pl.col("slot") == pl.col("slot").shift(1)
     gap = pl.col("place") - pl.when(neighbour).then(pl.col("place").shift(1)).otherwise(0)
     placed = ordered.select("slot", text=pl.lit(gaps).gather(gap) + pl.col("line"))
     chunks = placed.group_by("slot", maintain_order=True).agg(pl.col("text").str.join(""))
-    # What PostgreSQL reads as bytes has a backslash for an escape.
+    # PostgreSQL treats a backslash in a bytea literal as an escape.
     slashes = pl.col("text").str.replace_all("\\", "\\\\", literal=True)
     return chunks.with_columns(slashes) if frames.on_postgres() else chunks
 
 
 def mend(agency: models.Agency) -> int:
-    """Makes chunks and name keys say what the users are; gives how many users they told wrongly. In a transaction."""
+    """Correct the chunks and name keys that differ from the users, in a transaction.
+
+    Return the number of users whose entries were wrong.
+    """
     users = _users(agency)
     keys = users.select("id", was="name_key", name_key=name_keys(users)).filter(pl.col("was") != pl.col("name_key"))
     frames.update(models.User, keys.select("id", "name_key"))

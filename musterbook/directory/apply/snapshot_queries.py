@@ -15,7 +15,7 @@ from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import frames
 
 _WHOLE_FROM = 8
-"""A snapshot takes the whole agency if it has fewer users than so many times the file's rows."""
+"""A snapshot takes the whole agency if it has fewer users than this many times the rows of the file."""
 
 
 class UnknownOperator(Exception):
@@ -23,7 +23,7 @@ class UnknownOperator(Exception):
 
 
 def vocabulary(agency: models.Agency) -> Vocabulary:
-    """The agency's roles, ranks in their order, and groups."""
+    """Return the agency's roles, its ranks in their order, and its groups."""
     roles = models.Role.objects.filter(agency=agency).order_by("id")
     ranks = models.Rank.objects.filter(agency=agency).order_by("position", "id")
     groups = models.Group.objects.filter(agency=agency).order_by("id")
@@ -37,12 +37,12 @@ def vocabulary(agency: models.Agency) -> Vocabulary:
 
 
 def limit(agency: models.Agency) -> DeactivationLimit:
-    """How many users a synchronize import of the agency may deactivate unasked."""
+    """Return how many users a synchronize import of the agency may deactivate without confirmation."""
     return DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
 
 
 def operator(agency: models.Agency, external_id: str) -> Operator:
-    """The user who acts. Raises UnknownOperator unless they are an active user of the agency."""
+    """Return the user who acts. Raise UnknownOperator unless they are an active user of the agency."""
     user = (
         models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
     )
@@ -53,9 +53,10 @@ def operator(agency: models.Agency, external_id: str) -> Operator:
 
 
 def snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None) -> Snapshot:
-    """What the plan of this table must know of the agency: no more than its rows name, where they are few.
+    """Return what the plan of this table must know of the agency.
 
-    `users`: everybody, where they have been read already.
+    If the file has few rows, the snapshot holds no more than the rows name. `users`: all users, if they have been read
+    already.
     """
     words, resting = vocabulary(agency), _resting(agency)
     if users is not None:
@@ -67,7 +68,10 @@ def snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFram
 
 
 def _resting(agency: models.Agency) -> pl.DataFrame | None:
-    """The sign-in names that users of the agency gave up within its `reuse_days`; None where names do not rest."""
+    """Return the sign-in names that users of the agency gave up within its `reuse_days`.
+
+    Return None if the agency does not reserve released names.
+    """
     if not agency.reuse_days:
         return None
     since = datetime.now(UTC) - timedelta(days=agency.reuse_days)
@@ -76,14 +80,15 @@ def _resting(agency: models.Agency) -> pl.DataFrame | None:
 
 
 def whole(agency: models.Agency, rows: int, mode: Mode) -> bool:
-    """Whether the plan of so many rows takes the whole agency."""
+    """Return whether the plan of this number of rows takes the whole agency."""
     return mode is Mode.SYNC or not _far_larger(agency, rows * _WHOLE_FROM)
 
 
 def columns_of_users(prefix: str = "") -> str:
-    """The columns of a snapshot as SQL selects them from users; `prefix`: the table's name in the query, with its dot.
+    """Return the columns of a snapshot, as SQL selects them from users.
 
-    Whom an identity provider manages is exempt from synchronize (S5).
+    `prefix`: the table's name in the query, with its dot. A user that an identity provider manages is exempt from
+    synchronize (S5).
     """
     special = {
         "registered": f"{prefix}registered_at IS NOT NULL",
@@ -93,7 +98,7 @@ def columns_of_users(prefix: str = "") -> str:
 
 
 def everybody(agency: models.Agency) -> pl.DataFrame:
-    """All users of the agency, in the columns of a snapshot."""
+    """Return all users of the agency, in the columns of a snapshot."""
     users = frames.table(models.User)
     return frames.read(
         f"SELECT {columns_of_users()} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA
@@ -105,13 +110,13 @@ def _far_larger(agency: models.Agency, number: int) -> bool:
 
 
 def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
-    """The users whom the rows name or collide with, administrators to spare, and everybody above them."""
+    """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them."""
     users = frames.table(models.User)
     cells = table.cells
     asked = {"external_id": [text.clean(cells["external_id"])]}
     for column in columns.KEYED:
         asked[column.key] = [keys.keys(text.clean(cells[column.field]))]
-    # People sign in with either, so it must be known who has one as the other (M4); few usernames can be an address.
+    # Users sign in with either, so the plan must see who has one as the other (M4); few usernames can be an address.
     emails, usernames = asked[columns.EMAIL.key][0], asked[columns.USERNAME.key][0]
     asked[columns.USERNAME.key].append(emails)
     asked[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
@@ -130,7 +135,7 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
     parameters.append(agency.pk)
     sql = (
         f"WITH RECURSIVE named(id) AS ({' UNION '.join(seeds)}), above(id) AS (SELECT id FROM named UNION"
-        # Not as a join: for one of those SQLite may first look at everybody (a Bloom filter).
+        # Not as a join: for a join SQLite may scan all users first (a Bloom filter).
         f" SELECT (SELECT u.supervisor_id FROM {users} u WHERE u.id = a.id) FROM above a)"
         f" SELECT {columns_of_users()} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
     )

@@ -1,4 +1,4 @@
-"""Step 4, apply: the one writer of users, and of the events and mails that tell of it. All in the caller's transaction."""
+"""Step 4, apply: the one writer of users, and of their events and mails. All runs in the caller's transaction."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -19,29 +19,30 @@ from musterbook.directory.storage import frames
 
 _KEYS = tuple(column.key for column in columns.KEYED)
 _CACHE_MB = 256
-"""Holds the unique keys of a million users; SQLite takes only what it needs."""
+"""Enough for the unique keys of a million users; SQLite takes only what it needs."""
 
 _KEYED = ("email", "badge_number", "first_name", "last_name", "username")
-"""What is unique, sorted by or searched, beside the external id."""
+"""The fields, besides the external id, that are unique, sorted by or searched."""
 _UNKEYED = ("active", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id")
 _WRITTEN = (*_KEYED, *_KEYS, "name_key", *_UNKEYED)
 
 
 _PART = 50_000
-"""So many rows are written at once; between such parts it is told how far writing has come."""
+"""The number of rows written at once; progress is reported between these parts."""
 
 
 class Written(Protocol):
-    """Told of the number of users written so far; what it raises ends the writing."""
+    """A callback that receives the number of users written so far; an error that it raises ends the writing."""
 
     def __call__(self, done: int) -> None:
-        """Hears it."""
+        """Receive the number."""
 
 
 def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails: bool, written: Written) -> None:
-    """Writes what the plan says, one event for each changed user, and the mails to send if `mails`.
+    """Write the changes of the plan, one event for each changed user, and the mails to send if `mails`.
 
-    The caller holds the agency's lock and has made the plan under it; `of` is the import's id, None for what was done by hand.
+    The caller holds the agency's lock and has made the plan under it. `of` is the import's id, or None for a change
+    made by hand.
     """
     added, order = _numbered(plan.added)
     bosses = added.select(supervisor_row="row", boss="id")
@@ -72,9 +73,10 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails:
 
 
 def _numbered(added: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-    """The added users with their ids and name keys, and the places of their rows in the order in which to write them.
+    """Return the added users with their ids and name keys, and the places of their rows in writing order.
 
-    That is by name: what is near in one index is near in most then, for addresses and usernames are made of names.
+    The writing order is by name. Addresses and usernames are made of names, so rows that are close in one index are
+    then close in most.
     """
     keyed = added.with_columns(search_index.name_keys(added))
     order = keyed["name_key"].arg_sort()
@@ -82,7 +84,7 @@ def _numbered(added: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
 
 
 def _parts(users: pl.DataFrame, order: pl.Series | None = None) -> Iterator[pl.DataFrame]:
-    """The users part by part; `order`: the places of their rows, else as they stand."""
+    """Yield the users in parts; `order`: the places of their rows, else the order of the frame."""
     if order is None:
         yield from users.iter_slices(_PART)
         return
@@ -91,7 +93,7 @@ def _parts(users: pl.DataFrame, order: pl.Series | None = None) -> Iterator[pl.D
 
 
 def _vacate(updated: pl.DataFrame) -> None:
-    """Gives up the unique values that others take, so that no order of writing can collide.
+    """Release the unique values that other users take, so that no order of writing can conflict.
 
     No real key begins with a control character (rule C1).
     """
@@ -100,9 +102,10 @@ def _vacate(updated: pl.DataFrame) -> None:
 
 
 def _updates(updated: pl.DataFrame) -> list[pl.DataFrame]:
-    """What is to be written of the updated users: of those whose keys stay, the columns that change for any of them.
+    """Return the columns to write of the updated users, in two frames.
 
-    To write an indexed column costs SQLite as much as to change it.
+    Users whose keys change are written whole. For the others, only the columns that change for any of them are written.
+    SQLite takes as long to write an indexed column as to change it.
     """
     moves = updated.select(_otherwise(_KEYED) | pl.col("vacates")).to_series()
     changing = [name for name in _UNKEYED if (updated.select(_otherwise([name])).to_series() & ~moves).any()]
@@ -110,12 +113,15 @@ def _updates(updated: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def _otherwise(names: Iterable[str]) -> pl.Expr:
-    """Whether any of these values of an updated user is another than it was."""
+    """Return whether any of these values of an updated user has changed."""
     return pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"was_{name}")) for name in names)
 
 
 def _linked(rows: pl.DataFrame, bosses: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the ids of supervisors who are added beside them: the foreign key waits for them until the end."""
+    """Return the rows with the ids of supervisors who are added in the same import.
+
+    The foreign key is checked only at the end.
+    """
     links = rows.select("supervisor_row", "supervisor_id")
     joined = links.join(bosses, on="supervisor_row", how="left", maintain_order="left")
     return rows.with_columns(joined.select(pl.coalesce("boss", "supervisor_id").alias("supervisor_id")))
@@ -141,7 +147,7 @@ def _note_new_addresses(updated: pl.DataFrame, at: datetime) -> None:
 
 
 def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datetime) -> None:
-    """Keep the sign-in names that users gave up, and when, where the agency lets names rest (`reuse_days`)."""
+    """Keep the sign-in names that users gave up, and when, if the agency reserves released names (`reuse_days`)."""
     if not agency.reuse_days:
         return
     for field in ("email", "username"):
@@ -153,7 +159,7 @@ def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datet
 
 
 def _end_access(plan: Plan, at: datetime) -> None:
-    """Ends the sessions, open invitations and resets of all who become Inactive (S7)."""
+    """End the sessions, open invitations and resets of all users who become Inactive (S7)."""
     off = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
     gone = pl.concat([off.select("id"), plan.leavers.deactivated.select("id")])
     nothing = pl.lit(None, pl.Datetime)
@@ -164,7 +170,10 @@ def _end_access(plan: Plan, at: datetime) -> None:
 
 
 def _events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator[pl.DataFrame]:
-    """One event for each user whom the plan changes; those who leave come last (rule A6). In parts, for they are long."""
+    """Yield one event for each user that the plan changes; deactivations come last (rule A6).
+
+    The events are long, so they come in parts.
+    """
     for kind, parts in (("user.added", _parts(added, order)), ("user.updated", _parts(plan.updated))):
         for part in parts:
             yield _event(plan.told(part), kind)
@@ -185,7 +194,10 @@ def _event(users: pl.DataFrame, kind: str) -> pl.DataFrame:
 
 
 def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: int | None) -> None:
-    """Puts the mails into the outbox (rule D8): an invitation to who may register, a notice to who has registered."""
+    """Put the mails into the outbox (rule D8).
+
+    A user who may register gets an invitation; a user who has registered gets a notice.
+    """
     mails = [
         _mail(added.filter("active"), "invitation", "email"),
         *_tidings(plan.updated),
@@ -206,7 +218,11 @@ def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: 
 
 
 def _tidings(updated: pl.DataFrame) -> list[pl.DataFrame]:
-    """To users who have not registered: a new invitation, if they may now or their address has changed; to others: notices."""
+    """Return the mails to updated users.
+
+    A user who has not registered gets a new invitation if they may register now or their address has changed. Others
+    get notices.
+    """
     moved = pl.col("email") != pl.col("was_email")
     registered = pl.col("was_registered")
     off = pl.col("was_active") & ~pl.col("active")

@@ -1,8 +1,10 @@
-"""Anchors: what is known of each trail outside the database, so that a trail that was cut off or replaced whole is found.
+"""Anchors: the known heads of each trail, kept outside the database.
 
-There are two: a file for each agency with its newest head, written after each link; and one file with a line for each head that
-has moved since the last time, at least daily, which can be sent elsewhere line by line. All are sealed by a key that is not in
-the database, and each line covers the line before. What is no whole line is skipped: a full disk or a power cut leaves such text.
+They reveal a trail that was cut off or replaced whole. There are two kinds. One is a file for each agency with its
+newest chain head, written after each link. The other is one file with a line for each head that has moved since the
+last time, at least daily, which can be sent elsewhere line by line. All are sealed by a key that is not in the
+database, and each line covers the line before. Text that is no whole line is skipped: a full disk or a power cut leaves
+such text.
 
 The file of lines grows for years, so it is read line by line, and mailed in parts.
 """
@@ -30,19 +32,19 @@ from musterbook.directory.audit import hash_chain
 from musterbook.directory.storage import frames
 
 FILE, HEADS = "audit-anchors.log", "audit-heads"
-"""The file of all lines, and the folder of newest heads, both in MUSTER_HOME beside the log."""
+"""The file of all lines, and the folder of newest heads, both in MUSTER_HOME next to the log."""
 
 SENT = "audit-anchors.sent"
-"""How much of the file was sent elsewhere, in bytes."""
+"""The file that records how much of FILE was sent elsewhere, in bytes."""
 
 EVERY = timedelta(days=1)
-"""A head that has moved is anchored after so long at the latest."""
+"""The longest time after which a head that has moved is anchored."""
 
 _SENT_AT_ONCE = 1_000_000
-"""So many bytes of lines are sent at once: mail servers refuse a mail of many megabytes."""
+"""The bytes of lines that are sent at once: mail servers refuse a mail of many megabytes."""
 
 _NEWEST, _LONGEST = 1 << 20, 1 << 12
-"""Bytes of the newest lines, about 4,500, and more than some lines have."""
+"""The bytes of the newest lines, about 4,500 of them, and more bytes than a few lines have."""
 
 _LOG = logging.getLogger("musterbook.audit")
 _PURPOSE = "audit anchors"
@@ -54,7 +56,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One head of a trail as it was known outside the database; `at`: when, "" for one that somebody names."""
+    """A chain head as it was known outside the database; `at`: when, or "" for a head that a user names."""
 
     agency: int
     slug: str
@@ -66,24 +68,25 @@ class Anchor:
 
     @property
     def said(self) -> str:
-        """What the anchor is called in a sentence."""
+        """Return the name of the anchor in a sentence."""
         return f"the anchor of {self.at}" if self.at else "the expected head"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The newest anchors, at most two of an agency, by its id; and what is wrong with the files ("" for nothing)."""
+    """The newest anchors by agency id, at most two for each, and an error in the files ("" for none)."""
 
     anchors: dict[int, tuple[Anchor, ...]]
     wrong: str = ""
     headless: frozenset[int] = frozenset()
-    """The agencies of which a line is known and no newest head, though one is written with each link."""
+    """The agencies that have a line but no newest head, although one is written with each link."""
 
 
 def note(agency: models.Agency, links: int, before: str, head: str) -> None:
-    """Notes an agency's newest head, after the commit of its link. A head that the trail has lost is kept, as evidence.
+    """Record an agency's newest head, after the commit of its link.
 
-    Where it cannot be written that is logged, for the act itself is done.
+    A head that the trail has lost is kept as evidence. If the file cannot be written, only log it: the act itself is
+    done.
     """
     try:
         path = _head_path(agency.pk)
@@ -97,7 +100,7 @@ def note(agency: models.Agency, links: int, before: str, head: str) -> None:
 
 
 def _follows(agency: models.Agency, old: Anchor, links: int, before: str) -> bool:
-    """Whether the trail still has the head that was noted last, so that the new one may take its place."""
+    """Return whether the trail still has the head recorded last, so that the new one may replace it."""
     still = old.head == before if old.links == links - 1 else has(agency.pk, old)
     if not still:
         _LOG.critical("The audit trail of %s has lost link %s, which %s knows", agency.slug, old.links, old.said)
@@ -105,7 +108,10 @@ def _follows(agency: models.Agency, old: Anchor, links: int, before: str) -> boo
 
 
 def has(agency: int, anchor: Anchor) -> bool:
-    """Whether the agency's trail has the link that the anchor knows. `links` 0: that digest, wherever it is."""
+    """Return whether the agency's trail has the link that the anchor knows.
+
+    With `links` 0, look for that digest at any number.
+    """
     if anchor.head == hash_chain.START:
         return True
     links = models.TrailLink.objects.filter(agency=agency, digest=anchor.head)
@@ -113,7 +119,10 @@ def has(agency: int, anchor: Anchor) -> bool:
 
 
 def write(at: datetime) -> list[str]:
-    """Appends a line for each head that has moved; gives the new lines. A trail that lost what was anchored gets none."""
+    """Append a line for each head that has moved, and return the new lines.
+
+    A trail that has lost an anchored link gets no line.
+    """
     with _alone() as file:
         last, end = _newest(file)
         moved = [head for head in _heads(at) if _moved(head, last.get(head.agency))]
@@ -121,7 +130,7 @@ def write(at: datetime) -> list[str]:
 
 
 def restored(at: datetime) -> list[str]:
-    """Notes, after a backup was restored, the heads that there are now: older anchors may know more links."""
+    """Record the current heads after a restore of a backup: older anchors may know more links."""
     heads = {head.agency: head for head in _heads(at)}
     with _alone() as file:
         last, end = _newest(file)
@@ -147,7 +156,7 @@ def _moved(head: Anchor, last: Anchor | None) -> bool:
 
 
 def _heads(at: datetime) -> Iterator[Anchor]:
-    """The heads of all agencies that have a trail."""
+    """Yield the heads of all agencies that have a trail."""
     ends = frames.table(models.TrailEnd)
     sql = (
         f"SELECT a.id, a.slug, e.links, e.digest FROM {frames.table(models.Agency)} a JOIN {ends} e ON e.agency_id = a.id"
@@ -160,7 +169,10 @@ def _heads(at: datetime) -> Iterator[Anchor]:
 
 
 def known(agency: models.Agency | None = None) -> Known:
-    """Reads the anchors of one agency, or of all. For all, every line of the file is checked; for one, see `_of`."""
+    """Return the anchors of one agency, or of all.
+
+    For all agencies, check every line of the file. For one, see `_of`.
+    """
     if agency is None:
         heads, (newest, wrong) = list(_noted()), _checked(_parsed(_lines()))
     else:
@@ -174,7 +186,10 @@ def known(agency: models.Agency | None = None) -> Known:
 
 
 def _of(agency: int) -> tuple[dict[int, Anchor], str]:
-    """The newest lines of the file, and the agency's own newest: a page asks for them, whatever the size of the file."""
+    """Return the newest lines of the file, and the agency's own newest line.
+
+    It reads only parts of the file, because pages call it and the file may have any size.
+    """
     try:
         with (settings.MUSTER_HOME / FILE).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -190,7 +205,10 @@ def _of(agency: int) -> tuple[dict[int, Anchor], str]:
 
 
 def _within(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
-    """The lines between two places of the file. The first is only what the second covers, unless it begins the file."""
+    """Return the lines between two positions of the file.
+
+    The first line serves only as the line that the second covers, unless it begins the file.
+    """
     begin = content.find(b"\n", begin) + 1 if begin > 0 else 0
     number = sum(content[at : min(at + _NEWEST, begin)].count(b"\n") for at in range(0, begin, _NEWEST))
     lines = content[begin:end].decode(errors="replace").split("\n")[:-1]
@@ -198,7 +216,7 @@ def _within(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
 
 
 def _checked(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
-    """The newest anchor of each agency, and what is wrong with the lines."""
+    """Return the newest anchor of each agency, and an error in the lines."""
     newest: dict[int, Anchor] = {}
     wrong = ""
     for number, anchor, _ in parsed:
@@ -210,7 +228,10 @@ def _checked(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
 
 
 def unsent() -> tuple[list[str], int]:
-    """The next lines to send elsewhere, about a megabyte at most, and what to call `sent` with once they are."""
+    """Return the next lines to send elsewhere, at most about a megabyte.
+
+    Also return the position to pass to `sent` once they are sent.
+    """
     try:
         with (settings.MUSTER_HOME / FILE).open("rb") as file:
             file.seek(_begin(os.fstat(file.fileno()).st_size))
@@ -225,7 +246,10 @@ def unsent() -> tuple[list[str], int]:
 
 
 def _begin(size: int) -> int:
-    """Where the lines begin that were not sent; at the beginning, if we do not know or the file is another by now."""
+    """Return the position of the first line that was not sent.
+
+    Return 0, the beginning, if it is unknown or the file has been replaced.
+    """
     try:
         begin = int((settings.MUSTER_HOME / SENT).read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
@@ -234,12 +258,12 @@ def _begin(size: int) -> int:
 
 
 def sent(end: int) -> None:
-    """Notes that all lines up to there were sent."""
+    """Record that all lines up to this position were sent."""
     _replace(settings.MUSTER_HOME / SENT, str(end))
 
 
 def due(at: datetime) -> bool:
-    """Whether it is time to write anchors."""
+    """Return whether it is time to write anchors."""
     try:
         return at.timestamp() - (settings.MUSTER_HOME / FILE).stat().st_mtime >= EVERY.total_seconds()
     except FileNotFoundError:
@@ -247,14 +271,14 @@ def due(at: datetime) -> bool:
 
 
 def unwritten(at: datetime) -> list[str]:
-    """The agencies whose head has moved and was not anchored for two days, though a worker should have done it."""
+    """Return the agencies whose moved head was not anchored for two days, although a worker should have done it."""
     last = {anchor.agency: anchor.links for _, anchor, _ in _parsed(_lines()) if anchor}
     heads = [(head, last.get(head.agency, 0)) for head in _heads(at)]
     return sorted(h.slug for h, links in heads if h.links > links and _since(h.agency, links) < at - 2 * EVERY)
 
 
 def _since(agency: int, links: int) -> datetime:
-    """When the first link after that one was made."""
+    """Return when the first link after this number was made."""
     link = models.TrailLink.objects.filter(agency=agency, number__gt=links).order_by("number").first()
     event = link and models.Event.objects.filter(pk=link.first).first()
     return event.at if event else datetime.max.replace(tzinfo=UTC)
@@ -269,7 +293,7 @@ def _lines() -> Iterator[str]:
 
 
 def _newest(file: Iterable[str]) -> tuple[dict[int, Anchor], str]:
-    """The newest anchor of each agency in the file of lines, and the last line, which the next one covers."""
+    """Return the newest anchor of each agency in the file of lines, and the last line, which the next one covers."""
     last: dict[int, Anchor] = {}
     end = ""
     for _, anchor, line in _parsed(file):
@@ -283,9 +307,9 @@ _Parsed: TypeAlias = tuple[int, Anchor | None, str]
 
 
 def _parsed(lines: Iterable[str], after: int = 0, *, whole: bool = True) -> Iterator[_Parsed]:
-    """Each line, by number, with its anchor: None for one that no key of ours has sealed in that place.
+    """Yield each line, by number, with its anchor, or None if none of our keys sealed it in that place.
 
-    `after`: so many lines come before; `whole`: the first line is the file's first.
+    `after`: the number of lines before these; `whole`: the first line is the file's first.
     """
     ring, before = _ring(), "" if whole else None
     for number, text in enumerate(lines, after + 1):
@@ -312,7 +336,7 @@ def _ring() -> dict[str, bytes]:
 
 
 def _current() -> tuple[str, bytes]:
-    """The key that seals now, with its name."""
+    """Return the current sealing key, with its name."""
     return next(iter(_ring().items()))
 
 
@@ -330,7 +354,10 @@ def _line(anchor: Anchor, before: str, current: tuple[str, bytes]) -> str:
 
 
 def _append(file: IO[str], before: str, anchors: list[Anchor]) -> list[str]:
-    """Appends a line for each anchor, onto the disk itself; without any, only the file's time says that we looked."""
+    """Append a line for each anchor and flush it to the disk. Without any, only update the file's time.
+
+    That time records the last check.
+    """
     made, current = [], _current()
     for anchor in anchors:
         before = _line(anchor, before, current)
@@ -345,7 +372,10 @@ def _append(file: IO[str], before: str, anchors: list[Anchor]) -> list[str]:
 
 @contextmanager
 def _alone() -> Iterator[IO[str]]:
-    """The file of lines, to read from its beginning and to append to: one process at a time. A line that was cut off ends."""
+    """Open the file of lines, to read from its beginning and to append to, for one process at a time.
+
+    Complete a line that was cut off with a line feed.
+    """
     path = home.prepare(settings.MUSTER_HOME) / FILE
     with os.fdopen(
         os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+", encoding="utf-8", errors="replace"
@@ -363,7 +393,7 @@ def _head_path(agency: int) -> Path:
 
 
 def _head(path: Path, ring: dict[str, bytes]) -> Anchor | None:
-    """The head that a file notes; None if there is none, or no key of ours has sealed it."""
+    """Return the head that a file records, or None if there is none or none of our keys sealed it."""
     try:
         line = path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
     except FileNotFoundError:
@@ -380,7 +410,7 @@ def _noted() -> Iterator[Anchor]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes a small file of our own; it appears whole or not at all."""
+    """Write a small file of our own atomically: it appears whole or not at all."""
     draft = home.prepare(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""The audit trail looked at: the events that are wanted, page by page, each with the names of its users (rule A6)."""
+"""Browsing of the audit trail: the matching events, page by page, each with the names of its users (rule A6)."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ _EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
 
 
 class UnknownPlace(Exception):
-    """The place is none of a list of events."""
+    """The text is no place in a list of events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event, with the names that its users have at present ("" where there is none); `changes`: field → before, after."""
+    """An event, with the current names of its users ("" for none); `changes`: field → before, after."""
 
     id: int
     at: datetime
@@ -40,7 +40,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of events, the newest first, and the places of the newer and the older page, "" where there is none."""
+    """A page of events, the newest first, with the places of the newer and the older page ("" for none)."""
 
     events: list[Told]
     newer: str
@@ -48,7 +48,7 @@ class Page:
 
 
 def page(agency: models.Agency, wanted: Wanted, place: str = "") -> Page:
-    """The page of wanted events at the place ("": the newest). Raises UnknownPlace."""
+    """Return the page of matching events at the place ("": the newest). Raise UnknownPlace."""
     start = _place(place.removeprefix(_BACK)) if place else None
     back = place.startswith(_BACK)
     ids = _next(agency, wanted, start, PAGE + 1, back=back)
@@ -72,7 +72,7 @@ def _written(event: Told) -> str:
 
 
 def _place(text: str) -> tuple[str, int]:
-    """The time and the id that a place says."""
+    """Return the time and the id that a place holds."""
     at, _, number = text.partition("-")
     try:
         event = int(number)
@@ -87,7 +87,7 @@ def _place(text: str) -> tuple[str, int]:
 def _next(
     agency: models.Agency, wanted: Wanted, start: tuple[str, int] | None, number: int, *, back: bool
 ) -> list[int]:
-    """The ids of the next so many events after the place, downwards, or `back` upwards."""
+    """Return the ids of the next `number` events after the place, downwards, or upwards with `back`."""
     sign, way = (">", "ASC") if back else ("<", "DESC")
     if wanted.subjects is not None:
         told, given = conditions(agency, wanted, "e")
@@ -111,7 +111,7 @@ def _next(
 
 
 def _beyond(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bool) -> tuple[int, int]:
-    """From where to where a passage goes beyond the place."""
+    """Return the first and the last id of the part of a passage that lies beyond the place."""
     first, last = passage
     if start is None or not first <= start[1] <= last:
         return passage
@@ -119,7 +119,10 @@ def _beyond(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bo
 
 
 def _there(agency: models.Agency, ids: list[int]) -> list[int]:
-    """Those of the ids that are events of the agency: others may have told of something between two of an import."""
+    """Return the ids that are events of the agency.
+
+    Events of other agencies may lie between two events of an import.
+    """
     own = set(models.Event.objects.filter(agency=agency, pk__in=ids).values_list("pk", flat=True)) if ids else ()
     return [number for number in ids if number in own]
 
@@ -127,9 +130,10 @@ def _there(agency: models.Agency, ids: list[int]) -> list[int]:
 def _passages(
     agency: models.Agency, wanted: Wanted, start: tuple[str, int] | None, number: int, *, back: bool
 ) -> list[tuple[int, int]]:
-    """From where to where the next passages go that have the next so many events.
+    """Return the first and last ids of the next passages, enough for the next `number` events.
 
-    Each actor, or each kind, is asked after by itself: so each finds its own next ones by an index, and sorts nothing.
+    Each actor, or each kind, has a query of its own. So each query finds its next passages by an index, and sorts
+    nothing.
     """
     end, sign, way = ("last", ">", "ASC") if back else ("first", "<", "DESC")
     beyond = f'(p.at, p."{end}") {sign} (%s, %s)' if start else "TRUE"
@@ -150,7 +154,7 @@ def _passages(
 
 
 def events_told(agency: models.Agency, ids: Sequence[int]) -> Iterator[Told]:
-    """The agency's events of these ids, in the order of the ids."""
+    """Yield the agency's events with these ids, in the order of the ids."""
     events = models.Event.objects.filter(agency=agency).select_related("subject", "of").in_bulk(list(ids))
     names = _names(agency, {event.actor for event in events.values()} - {""})
     for number in ids:

@@ -1,6 +1,6 @@
-"""What the directory says and its trail does not tell of: users, changes, imports, sign-ins and tokens without their events.
+"""Cross-checks: users, changes, imports, sign-ins and tokens in the directory that have no events in its trail.
 
-Whoever writes to the database past Musterbook leaves such traces, however whole the trail itself is.
+Writes to the database that bypass Musterbook leave such traces, even if the trail itself is whole.
 """
 
 import json
@@ -17,21 +17,21 @@ from musterbook.directory.storage import frames
 _EVENTS, _USERS = frames.table(models.Event), frames.table(models.User)
 _PART = 100_000
 _MOST = 3
-"""So many are named; the others are counted."""
+"""The number of names that a message lists; it counts the others."""
 
 Check = Callable[[models.Agency], str]
 ALSO: list[Check] = []
-"""Checks of what the directory does not know: accounts add theirs. Each gives what is wrong, "" for nothing."""
+"""Checks of facts outside the directory: `accounts` adds its own. Each returns an error, "" for none."""
 
 
 def wrong(agency: models.Agency) -> str:
-    """What the directory has and the agency's trail does not tell of, "" for nothing."""
+    """Return the first fact of the directory that is missing from the agency's trail, "" for none."""
     checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, _keys, _roles, *ALSO)
     return next(filter(None, (check(agency) for check in checks)), "")
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of these names, and how many there are beside them."""
+    """Return the first of these names, and the number of the others."""
     more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
     return ", ".join(names[:_MOST]) + more
 
@@ -48,7 +48,7 @@ def _sign_ins(agency: models.Agency) -> str:
 
 
 def _without(agency: models.Agency, condition: str, told: str) -> list[str]:
-    """The external ids of such users who have no such event."""
+    """Return the external ids of the matching users who have no matching event."""
     sql = (
         f"SELECT u.external_id FROM {_USERS} u WHERE u.agency_id = %s AND {condition} AND NOT EXISTS"
         f" (SELECT 1 FROM {_EVENTS} e WHERE e.subject_id = u.id AND e.agency_id = u.agency_id AND {told}) ORDER BY u.id"
@@ -57,7 +57,7 @@ def _without(agency: models.Agency, condition: str, told: str) -> list[str]:
 
 
 def _imports(agency: models.Agency) -> str:
-    """Compares what each import did by its record with its events, and asks for those whose record is gone."""
+    """Compare the changes in each import's record with its events, and find events whose record is gone."""
     sql = f"SELECT of_id, count(*) FROM {_EVENTS} WHERE agency_id = %s AND of_id IS NOT NULL GROUP BY of_id"
     told = dict(_rows(sql, agency.pk))
     done = models.Import.objects.filter(agency=agency).values_list("pk", "number", "state", "counts")
@@ -70,11 +70,11 @@ def _imports(agency: models.Agency) -> str:
 
 
 _FIELDS = ("EMAIL", "STATUS", "USERNAME", "ROLE")
-"""What decides who may sign in, and as what."""
+"""The fields that decide which users may sign in, and with which role."""
 
 
 def _values(agency: models.Agency) -> str:
-    """Compares what users have now with what their last events say they were given."""
+    """Compare the current values of users with those in their last events."""
     last = _last(agency)
     have = frames.read(
         f"SELECT u.id, u.external_id, u.email, CASE WHEN u.active THEN 'Active' ELSE 'Inactive' END, u.username, r.name"
@@ -97,7 +97,7 @@ _KEYED = ("EMAIL", "BADGE_NUMBER", "USERNAME")
 
 
 def _keys(agency: models.Agency) -> str:
-    """Compare the keys by which users are found, and sign in, with the values that they are the keys of."""
+    """Compare the keys for lookup and sign-in with the values that they are made from."""
     columns = [f"{name.lower()}{end}" for name in _KEYED for end in ("", "_key")]
     have = frames.read(
         f"SELECT id, external_id, {', '.join(columns)} FROM {_USERS} WHERE agency_id = %s",
@@ -112,7 +112,7 @@ def _keys(agency: models.Agency) -> str:
 
 
 def _roles(agency: models.Agency) -> str:
-    """Compare what each role may do with what the last event of it says."""
+    """Compare what each role may do with the last event of it."""
     now = {f"role {role.name_key}": permissions.shown(role) for role in models.Role.objects.filter(agency=agency)}
     events = models.Event.objects.filter(agency=agency, kind__in=("agency.added", "agency.changed"))
     last = dict[str, str]()
@@ -123,7 +123,7 @@ def _roles(agency: models.Agency) -> str:
 
 
 def _last(agency: models.Agency) -> pl.DataFrame:
-    """What the last events say that each user was given: a row for each, null where no event says it."""
+    """Return the values that the last events gave each user: one row for each, null for a value in no event."""
     found = [pl.DataFrame(schema={"subject_id": pl.Int64, **dict.fromkeys(_FIELDS, pl.String)})]
     for part in _changes(agency):
         given = [pl.col("changes").str.json_path_match(f"$.{name}[1]").alias(name) for name in _FIELDS]
@@ -136,7 +136,7 @@ def _latest(told: pl.DataFrame) -> pl.DataFrame:
 
 
 def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
-    """The changes of users that events tell of, in their order."""
+    """Yield the changes of users in the events, in their order."""
     after = -(2**63)
     sql = (
         f"SELECT id, subject_id, changes FROM {_EVENTS} WHERE agency_id = %s AND id > %s AND subject_id IS NOT NULL"
@@ -151,7 +151,7 @@ def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
 
 
 def _renamed(agency: models.Agency, names: pl.Series) -> list[str]:
-    """Those of the names of roles that have been changed, and so may be another's today."""
+    """Return those role names that have been changed, and so may be another role's today."""
     events = models.Event.objects.filter(agency=agency, kind="agency.changed").values_list("changes", flat=True)
     changed = {key for changes in events for key in json.loads(changes)}
     return [name for name in names.unique() if f"role {fold(name)}" in changed]

@@ -1,4 +1,4 @@
-"""The kinds of events: each fact of the trail has one name, one group, and one sentence in plain words."""
+"""The kinds of events: each has one name, one group, and one sentence in plain words."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ VIEWED, EXPORTED, CHECKED, KEYED = "audit.viewed", "audit.exported", "audit.chec
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an event tells. `title`: what a list of kinds calls it; `sentence`: what happened, `{whom}` whom it is about."""
+    """A kind of event. `title`: its name in a list of kinds; `sentence`: what happened, with `{whom}` for the user."""
 
     name: str
     group: str
@@ -92,7 +92,10 @@ GROUPS: dict[str, tuple[Kind, ...]] = {
 
 
 def sentence(name: str, whom: str) -> str:
-    """What an event of that kind tells of that user ("": nobody that we know). A kind of a later version says its name."""
+    """Return the sentence for an event of this kind about this user ("": an unknown user).
+
+    For a kind of a later version, use its name.
+    """
     kind = KINDS.get(name)
     template = kind.sentence if kind else f"{name}: {{whom}}"
     told = template.replace("{whom}", whom or "somebody unknown")
@@ -107,13 +110,13 @@ THROUGH = {
     "folder": "A watched folder",
     "system": "Musterbook itself",
 }
-"""What something was done through → that in words."""
+"""The channel of an act → its name in words."""
 
 OUTCOMES = {"done": "Done", "refused": "Refused", "failed": "Failed"}
-"""Outcome → that in words."""
+"""Outcome → its name in words."""
 
 
 def field(name: str) -> str:
-    """A field of an event's changes in words: `LAST_NAME` is “Last name”."""
+    """Return the name of a field of an event's changes in words: `LAST_NAME` is “Last name”."""
     words = name.removeprefix("X_").replace("_", " ")
     return words.capitalize() if name.isupper() else words[:1].upper() + words[1:]

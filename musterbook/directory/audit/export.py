@@ -1,4 +1,4 @@
-"""The audit trail given out: the events that are wanted, the oldest first, in parts, however many they are (rule A6)."""
+"""The export of the audit trail: the matching events, the oldest first, in parts, for any number of them (rule A6)."""
 
 from collections.abc import Iterator
 
@@ -12,23 +12,23 @@ from musterbook.directory.storage import formats, frames
 _PART = 50_000
 _BATCH = 5_000
 _FEW = 2_000
-"""Passages of so few events are read together."""
+"""Passages with no more events than this are read together."""
 _EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
 HEADINGS = (
     "AT", "KIND", "EXTERNAL_ID", "ACTOR", "THROUGH", "ADDRESS", "PROGRAM", "IMPORT", "ROW", "OUTCOME", "CHANGES",
     "SESSION", "REQUEST",
 )  # fmt: skip
-"""The columns of the trail as it is given out; ACTOR is "" for the system, CHANGES is JSON text."""
+"""The columns of an exported trail; ACTOR is "" for the system, CHANGES is JSON text."""
 
 
 def parts(agency: models.Agency, wanted: Wanted, form: str) -> Iterator[bytes]:
-    """The wanted events as csv or json, the oldest first."""
+    """Return the matching events as csv or json, the oldest first, in parts."""
     told = (part.select(HEADINGS) for part in events(agency, wanted))
     return formats.as_json(told) if form == "json" else formats.csv(formats.guarded(part) for part in told)
 
 
 def more_than(agency: models.Agency, wanted: Wanted, most: int) -> bool:
-    """Whether there are more such events than that; looks at no more of them."""
+    """Return whether more than `most` events match; count no further than that."""
     if wanted.subjects is None:
         told, given = conditions(agency, wanted, "p")
         of = f'{_PASSAGES} p JOIN {_EVENTS} e ON e.agency_id = p.agency_id AND e.id >= p."first" AND e.id <= p."last"'
@@ -40,7 +40,10 @@ def more_than(agency: models.Agency, wanted: Wanted, most: int) -> bool:
 
 
 def events(agency: models.Agency, wanted: Wanted) -> Iterator[pl.DataFrame]:
-    """The wanted events, the oldest first, in frames of `id` and HEADINGS, which are all text; at least one frame."""
+    """Yield the matching events, the oldest first, in frames of `id` and HEADINGS, all text.
+
+    Yield at least one frame.
+    """
     yield _part("FALSE", [], 0)
     if wanted.subjects is None:
         for batch in _all_passages(agency, wanted):
@@ -58,7 +61,7 @@ def events(agency: models.Agency, wanted: Wanted) -> Iterator[pl.DataFrame]:
 
 
 def _all_passages(agency: models.Agency, wanted: Wanted) -> Iterator[list[tuple[int, int]]]:
-    """From where to where all passages go that have such events, in batches."""
+    """Yield the first and last ids of all matching passages, in batches."""
     told, given = conditions(agency, wanted, "p")
     beyond, last = "TRUE", Values()
     while True:
@@ -74,7 +77,7 @@ def _all_passages(agency: models.Agency, wanted: Wanted) -> Iterator[list[tuple[
 
 
 def _of_passages(agency: models.Agency, batch: list[tuple[int, int]]) -> Iterator[pl.DataFrame]:
-    """The events of these passages: short ones together, long ones in parts."""
+    """Yield the events of these passages: short ones together, long ones in parts."""
     few: list[int] = []
     for first, last in batch:
         if last - first < _FEW:

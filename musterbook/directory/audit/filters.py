@@ -1,4 +1,4 @@
-"""What the trail can be looked through by: each filter as a condition on passages, or on events."""
+"""The filters of the trail, each as a condition on passages, or on events."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.storage import frames
 
 DONE = "done"
-"""The outcome of what was neither refused nor failed."""
+"""The outcome of an act that was neither refused nor failed."""
 
 Values: TypeAlias = list[str | int | list[str] | list[int]]
 """Parameters of a query."""
@@ -19,9 +19,9 @@ Values: TypeAlias = list[str | int | list[str] | list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events are wanted: those whom every filter given lets through.
+    """The criteria for events: an event matches if it passes every filter given.
 
-    `actors`: external ids of who has done it, "" for the system; `subjects`: ids of the users to whom it was done; `of`: the
+    `actors`: external ids of the users who acted, "" for the system; `subjects`: ids of the users acted on; `of`: the
     import's id; `kinds`; `through`; `outcome`: DONE, refused or failed; `since` that time, and before `until`.
     """
 
@@ -36,13 +36,13 @@ class Wanted:
 
 
 def conditions(agency: models.Agency, wanted: Wanted, of: str, but: str = "") -> tuple[str, Values]:
-    """The conditions of the filters, `but` one, on an event `e` or a passage `p`, and their parameters."""
+    """Return the conditions of all filters except `but`, on an event `e` or a passage `p`, and their parameters."""
     told = [test for name, test in _each(wanted, of) if name != but]
     return " AND ".join([f"{of}.agency_id = %s", *(sql for sql, _ in told)]), [agency.pk, *(value for _, value in told)]
 
 
 def _each(wanted: Wanted, of: str) -> Iterator[tuple[str, tuple[str, str | int | list[str] | list[int]]]]:
-    """The name of each filter that is given, its condition and its parameter."""
+    """Yield the name of each filter that is given, with its condition and its parameter."""
     if wanted.actors is not None:
         yield "actor", frames.among(f"{of}.actor", list(wanted.actors))
     if wanted.subjects is not None:
@@ -63,17 +63,17 @@ def _each(wanted: Wanted, of: str) -> Iterator[tuple[str, tuple[str, str | int |
 
 
 def stamp(at: datetime) -> str:
-    """A time as a parameter that stored ones are compared with."""
+    """Return a time as a parameter to compare with stored times."""
     return bound(frames.stamp(at))
 
 
 def bound(at: str) -> str:
-    """A time that is text already, likewise."""
+    """Return a time that is already text as a parameter to compare with stored times."""
     return at + ("+00" if frames.on_postgres() else "")
 
 
 def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """What a query finds."""
+    """Return the rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())

@@ -1,7 +1,8 @@
-"""How the trail is sealed: the text of an event, and the digest of a link that covers its events and all links before.
+"""The hash chain: the text of an event, and the digest of a link that covers its events and all links before.
 
-Digests are HMAC-SHA256 by a key that is not in the database (`musterbook.keys`), so nobody who can write to the database alone
-can make one. Links from before trails had keys have plain SHA-256; the first keyed link covers the last of them.
+Digests are HMAC-SHA256 by a key that is not in the database (`musterbook.keys`), so write access to the database alone
+is not enough to make one. Links from before trails had keys have plain SHA-256; the first keyed link covers the last of
+them.
 """
 
 import hashlib
@@ -30,47 +31,53 @@ SEALED = {
 """The columns of an event, all of which its link seals."""
 
 ALSO = {"agent": pl.String, "outcome": pl.String}
-"""Columns that most events leave empty: sealed where they are not."""
+"""Columns that most events leave empty: sealed if one of them, or of LATER, is not empty."""
 
 LATER = {"session": pl.String, "request": pl.String}
-"""Columns that older events lack: sealed, after ALSO, where they are not empty."""
+"""Columns that older events lack: sealed, after ALSO, if they are not empty."""
 
 START = "0" * 64
-"""What replaces the digest before the first link."""
+"""The value that replaces the digest before the first link."""
 
 _PURPOSE = "audit trail"
 
 
 class Digest(Protocol):
-    """What computes the digest of a link."""
+    """An object that computes the digest of a link."""
 
     def update(self, data: bytes, /) -> None:
-        """Adds bytes that the digest covers."""
+        """Add bytes that the digest covers."""
 
     def hexdigest(self) -> str:
-        """Gives the digest of all that was added."""
+        """Return the digest of all bytes added."""
 
 
 def end(agency: models.Agency) -> tuple[int, str]:
-    """How many links the agency's trail has, by its end, and the digest of the last."""
+    """Return the number of links in the agency's trail, by its chain head, and the digest of the last."""
     ends = models.TrailEnd.objects.filter(agency=agency).order_by("-links")
     return ends.values_list("links", "digest").first() or (0, START)
 
 
 def ring() -> dict[str, bytes]:
-    """The keys that seal trails, by name: the current one first, then those that only verify what they sealed."""
+    """Return the keys of trails by name: the current one first, then those that only verify what they sealed."""
     return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
 
 
 def begin(before: str, key: bytes | None) -> Digest:
-    """Begins the digest of the link after that digest. `key`: None for a link from before trails had keys."""
+    """Begin the digest of the link after the one with the digest `before`.
+
+    `key`: None for a link from before trails had keys.
+    """
     if key is None:
         return hashlib.sha256(before.encode())
     return hmac.new(key, f"{before}\n".encode(), "sha256")
 
 
 def finish(digest: Digest, link: models.TrailLink) -> str:
-    """Completes the digest of a link whose events were added; if a key seals it, it covers the link's own columns too."""
+    """Complete the digest of a link whose events were added.
+
+    If a key seals the link, the digest also covers the link's own columns.
+    """
     if link.key:
         facts = (link.key, link.agency_id, link.number, link.first, link.last)
         digest.update("\x1f".join(map(str, facts)).encode())
@@ -78,9 +85,9 @@ def finish(digest: Digest, link: models.TrailLink) -> str:
 
 
 def lines(events: pl.DataFrame) -> pl.Series:
-    """The text of each event that its link seals: fields separated by U+001F.
+    """Return the text of each event that its link seals: fields separated by U+001F.
 
-    No field holds that character or a line feed (rule C1), so no two different trails have one text.
+    No field holds that character or a line feed (rule C1), so two different trails never have the same text.
     """
     fields = [pl.col(name).cast(pl.String).fill_null("") for name in SEALED]
     line = pl.concat_str(fields, separator="\x1f")
@@ -103,6 +110,6 @@ def _more(columns: dict[str, type[pl.String]]) -> pl.Expr:
 
 
 def add(digest: Digest, events: pl.DataFrame) -> None:
-    """Adds events to a link's digest, each ended by a line feed."""
+    """Add events to a link's digest, each ended by a line feed."""
     for text in (lines(events).str.join("\n").item(), "\n"):
         digest.update(text.encode())

@@ -1,7 +1,7 @@
-"""Passages: events of one link that follow each other and differ only in whom they are about.
+"""Passages: consecutive events of one link that differ only in the user they are about.
 
-The million events of an import are two or three passages. So whatever the trail is looked through by has its index here, and
-costs an import nothing.
+The million events of an import are two or three passages. The indexes for browsing the trail are on passages, so they
+cost an import nothing.
 """
 
 from collections.abc import Iterable
@@ -19,21 +19,24 @@ ALIKE: dict[str, type[pl.DataType]] = {
     "outcome": pl.String,
     "of_id": pl.Int64,
 }
-"""What the events of a passage have in common."""
+"""The columns that the events of a passage have in common."""
 
 PLACE: dict[str, type[pl.DataType]] = {"first": pl.Int64, "last": pl.Int64}
-"""From which event to which it goes."""
+"""The first and the last event of a passage."""
 
 
 def runs(events: pl.DataFrame, *also: str) -> pl.DataFrame:
-    """The passages of events that stand in their order, as a frame of ALIKE, PLACE and `also`, in which they are alike too."""
+    """Return the passages of ordered events, as a frame of ALIKE, PLACE and `also`.
+
+    The events of a passage have the same values in `also` too.
+    """
     if "outcome" not in events.columns:
         events = events.with_columns(outcome=pl.lit(""))
     return _grouped(events.with_columns(first="id", last="id"), *also)
 
 
 def joined(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
-    """The passages of events that came in parts: where a part goes on with the passage before, they are one."""
+    """Return the passages of events that were read in parts; join passages that continue from one part to the next."""
     return _grouped(pl.concat(parts), *also).select(*ALIKE, *PLACE)
 
 
@@ -44,14 +47,14 @@ def _grouped(told: pl.DataFrame, *also: str) -> pl.DataFrame:
 
 
 def write(agency: models.Agency, parts: Iterable[pl.DataFrame]) -> None:
-    """Writes the passages of a link. In the transaction of its events."""
+    """Write the passages of a link, in the transaction of its events."""
     told = joined(parts)
     ids = frames.new_ids(models.Passage, told.height)
     frames.insert(models.Passage, told.with_columns(id=ids, agency_id=pl.lit(agency.pk, pl.Int64)))
 
 
 def stored(agency: models.Agency, after: int, until: int) -> pl.DataFrame:
-    """The passages that begin after that event and not after the other, as a frame of ALIKE and PLACE."""
+    """Return the passages that begin after one event and not after the other, as a frame of ALIKE and PLACE."""
     listed = ", ".join(at() if name == "at" else f'"{name}"' for name in (ALIKE | PLACE))
     sql = (
         f"SELECT {listed} FROM {frames.table(models.Passage)}"
@@ -61,7 +64,7 @@ def stored(agency: models.Agency, after: int, until: int) -> pl.DataFrame:
 
 
 def at(prefix: str = "") -> str:
-    """The time of an event or a passage as SQL for text, as the trail seals it."""
+    """Return the SQL for the time of an event or a passage as text, as the trail seals it."""
     if frames.on_postgres():
         return f"to_char({prefix}at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
     return f"CAST({prefix}at AS text)"

@@ -1,4 +1,4 @@
-"""The audit trail: events, appended in links that seal each other, so that a change or a removal is found."""
+"""The audit trail: events appended in links that form a hash chain, so that a change or a removal is detected."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from django.db import transaction
 
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, event_kinds, hash_chain, runs
-from musterbook.directory.audit.verify import Finding as Finding  # noqa: PLC0414  (who tells the trail also asks after it)
+from musterbook.directory.audit.verify import Finding as Finding  # noqa: PLC0414  (callers that record events also use it)
 from musterbook.directory.audit.verify import verify as verify  # noqa: PLC0414  (the same)
 from musterbook.directory.storage import frames, locks
 from musterbook.directory.storage.background import Beside, ahead
@@ -20,14 +20,14 @@ from musterbook.directory.storage.background import Beside, ahead
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_AGENT = 255
 REFUSED, FORBIDDEN = "act.refused", "refused"
-"""The kind and the outcome of what somebody asked for and was not allowed to do."""
+"""The kind and the outcome of an act that a user requested and was not permitted to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, when, through what (cli, page, api, scim, folder, system), from which address, by which program.
+    """An act: its time, actor, channel (cli, page, api, scim, folder, system), address and program.
 
-    `session`: what the trail calls the session of a page; `request`: the request's number in the log.
+    `session`: the name of the page session in the trail; `request`: the request's number in the log.
     """
 
     at: datetime
@@ -48,7 +48,10 @@ def tell(
     *,
     outcome: str = "",
 ) -> None:
-    """Appends one event by itself: what happened, to whom, and each field before and after; `outcome`: "", refused or failed."""
+    """Append one event by itself: what happened, to which user, and each field before and after.
+
+    `outcome`: "", refused or failed.
+    """
     happened = {
         "kind": kind, "subject_id": about.pk if about else None,
         "subject_external_id": about.external_id if about else "", "row": None,
@@ -60,14 +63,15 @@ def tell(
 
 
 def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> None:
-    """Appends the event of a file that was refused, and may be made to do harm."""
+    """Record the event of a file that was refused and may be malicious."""
     tell(agency, act, "import.file-refused", changes={"file": ("", name), "reason": ("", why)}, outcome=FORBIDDEN)
 
 
 def key_old(at: datetime) -> None:
-    """Begins to seal by a key each trail from before trails had keys: by an event, whose link covers all of the old trail.
+    """Begin to seal each unkeyed trail with a key, by an event whose link covers all of the old trail.
 
-    A trail that an anchor knows had a key before: what lacks one now was put in its place, and is left to be found.
+    A trail that an anchor knows had a key before. If it lacks one now, it was replaced, and is left for the check to
+    find.
     """
     known = anchors.known().anchors
     for agency in models.Agency.objects.exclude(pk__in=known):
@@ -77,9 +81,10 @@ def key_old(at: datetime) -> None:
 
 
 def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
-    """Appends one link of events, in parts. The caller holds the agency's lock, in the transaction of what the events tell.
+    """Append one link of events, in parts.
 
-    `happened`: `kind`, `subject_id`, `subject_external_id`, `row`, `changes` (JSON text); `of`: the import's id.
+    The caller holds the agency's lock, in the transaction of the changes that the events record. `happened`: `kind`,
+    `subject_id`, `subject_external_id`, `row`, `changes` (JSON text); `of`: the import's id.
     """
     links, before = hash_chain.end(agency)
     name, key = next(iter(hash_chain.ring().items()))

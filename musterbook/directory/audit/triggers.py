@@ -1,7 +1,8 @@
-"""The triggers that keep the audit trail append-only: they refuse whatever would change or remove its rows.
+"""The triggers that keep the audit trail append-only: they refuse every statement that changes or removes its rows.
 
-`muster migrate` installs them, and `muster doctor` finds one that is missing or was changed. Whoever owns the tables can remove
-them, so they stop mistakes and programs, not the owner: for that there are keys (`seals`) and anchors (`anchors`).
+`muster migrate` installs them, and `muster doctor` finds one that is missing or was changed. The owner of the tables
+can remove them. So they stop mistakes and programs, not the owner; against the owner there are keys
+(`audit.hash_chain`) and anchors (`audit.anchors`).
 """
 
 from django.db import connection
@@ -15,7 +16,7 @@ TRAIL = {
     frames.table(models.TrailEnd): '"links"',
     frames.table(models.Passage): '"first"',
 }
-"""The tables of the trail, each with the column that is unique within an agency, beside the id."""
+"""The tables of the trail, each with the column, besides the id, that is unique within an agency."""
 
 _FUNCTION = "muster_refuse_change"
 _SAID = "The audit trail is append-only"
@@ -31,7 +32,7 @@ class UnknownRole(Exception):
 
 
 def install() -> None:
-    """Installs the triggers on all tables of the trail that there are, and replaces those that were changed."""
+    """Install the triggers on all existing tables of the trail, and replace those that were changed."""
     tables = set(connection.introspection.table_names())
     there = {table: unique for table, unique in TRAIL.items() if table in tables}
     with connection.cursor() as cursor:
@@ -40,7 +41,7 @@ def install() -> None:
 
 
 def remove() -> None:
-    """Removes the triggers, for a migration that must change rows of the trail. `muster migrate` installs them again."""
+    """Remove the triggers, for a migration that must change rows of the trail. `muster migrate` installs them again."""
     with connection.cursor() as cursor:
         for table, name in _names():
             on = f" ON {table}" if frames.on_postgres() else ""
@@ -48,9 +49,9 @@ def remove() -> None:
 
 
 def grant(role: str) -> None:
-    """Lets a role of PostgreSQL run Musterbook, and of the trail only read and add rows. Raises UnknownRole.
+    """Let a PostgreSQL role run Musterbook, and only read and add rows of the trail. Raise UnknownRole.
 
-    For the owner of the tables to call, after each change of them.
+    The owner of the tables calls it, after each change of them.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
@@ -68,7 +69,7 @@ def grant(role: str) -> None:
 
 
 def own() -> bool:
-    """Whether the database's user that we are may remove the triggers: always on SQLite."""
+    """Return whether our database user may remove the triggers: always true on SQLite."""
     if not frames.on_postgres():
         return True
     with connection.cursor() as cursor:
@@ -80,12 +81,12 @@ def own() -> bool:
 
 
 def lacking() -> list[str]:
-    """The tables of the trail that nothing guards, or whose triggers were switched off or changed."""
+    """Return the tables of the trail that have no triggers, or whose triggers were switched off or changed."""
     return _lacking_postgres() if frames.on_postgres() else _lacking_sqlite()
 
 
 def _names() -> list[tuple[str, str]]:
-    """Each table with the names of its triggers."""
+    """Return each table with the names of its triggers."""
     acts = ("change",) if frames.on_postgres() else ("update", "delete", "insert")
     return [(table, f"{table}_{act}") for table in TRAIL for act in acts]
 
@@ -99,13 +100,13 @@ def _postgres(tables: dict[str, str]) -> list[str]:
             f"CREATE OR REPLACE TRIGGER {table}_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION {_FUNCTION}()"
         )
-        # So that `session_replication_role` does not switch it off.
+        # `session_replication_role` must not switch it off.
         made.append(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_change")
     return made
 
 
 _STATEMENT = 2 + 8 + 16 + 32
-"""What `tgtype` says of a trigger before UPDATE, DELETE and TRUNCATE, for each statement."""
+"""The `tgtype` of a trigger before UPDATE, DELETE and TRUNCATE, for each statement."""
 
 
 def _lacking_postgres() -> list[str]:
@@ -129,7 +130,10 @@ def _sqlite(tables: dict[str, str]) -> list[str]:
 
 
 def _triggers(table: str, unique: str) -> dict[str, str]:
-    """The triggers of a table on SQLite, by name. The one before INSERT is for REPLACE, which fires no other."""
+    """Return the triggers of a table on SQLite, by name.
+
+    REPLACE fires only the trigger before INSERT.
+    """
     same = "id = NEW.id" + (f" OR (agency_id = NEW.agency_id AND {unique} = NEW.{unique})" if unique else "")
     refuse = f"BEGIN SELECT RAISE(ABORT, '{_SAID}.'); END"
     return {

@@ -1,4 +1,4 @@
-"""Whether a trail still is what was sealed: read from its beginning to its end, in one go or in steps."""
+"""The check that a trail is still as it was sealed: it reads the trail from beginning to end, at once or in steps."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ BEFORE_ALL = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check of an agency's trail came to: its links and events, and what is wrong ("" for nothing).
+    """The result of a check of an agency's trail: its links and events, and an error ("" for none).
 
-    `digest` covers all that was checked: noted elsewhere, it shows later whether that still is so (`--expect`).
+    `digest` covers all that was checked. Noted elsewhere, it shows later whether that is still unchanged (`--expect`).
     """
 
     agency: str
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a check has come: so many links and events, the last event, the digest there, and the names of the keys so far."""
+    """The progress of a check: the number of links and events, the last event, the digest there, and the key names."""
 
     links: int = 0
     events: int = 0
@@ -43,9 +43,9 @@ class Progress:
 
 
 def verify(agency: models.Agency, known: Known | None = None) -> Finding:
-    """Reads the agency's whole trail and compares it with its seals, its end, the anchors and what it should tell of.
+    """Read the agency's whole trail, and compare it with its seals, its chain head, the anchors and the directory.
 
-    `known`: the anchors; None: reads them. `docs/explanation/security.md` lists what is found, and what is not.
+    `known`: the anchors, or None to read them. `docs/explanation/security.md` lists what is found, and what is not.
     """
     found: Progress | Finding = Progress()
     while isinstance(found, Progress):
@@ -56,7 +56,7 @@ def verify(agency: models.Agency, known: Known | None = None) -> Finding:
 def step(
     agency: models.Agency, so_far: Progress, enough: Callable[[], bool], known: Known | None = None
 ) -> Progress | Finding:
-    """Goes on with a check until it is done, or `enough` says so, which is asked every now and then."""
+    """Continue a check until it is done, or until `enough`, which is called regularly, returns true."""
     while True:
         end = hash_chain.end(agency)
         for links in _batches(agency, so_far.links):
@@ -66,13 +66,13 @@ def step(
             if enough():
                 return so_far
         wrong = _wrong_end(agency, end, so_far) or _wrong_outside(agency, so_far, known) or cross_checks.wrong(agency)
-        # What was appended meanwhile is not wrong: look again.
+        # An event appended meanwhile is no error: check again.
         if not wrong or end == hash_chain.end(agency):
             return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
 
 
 def _wrong_outside(agency: models.Agency, found: Progress, known: Known | None) -> str:
-    """What the anchors know that the trail has not."""
+    """Return what the anchors know that the trail lacks."""
     known = anchors.known(agency) if known is None else known
     for anchor in known.anchors.get(agency.pk, ()):
         if anchor.links > found.links:
@@ -113,7 +113,10 @@ def _wrong_end(agency: models.Agency, end: tuple[int, str], found: Progress) -> 
 
 
 def _wrong_heads(agency: models.Agency) -> str:
-    """What is wrong with the heads that came before the end: each is a link, and each link that a key seals has one."""
+    """Return an error in the heads before the current one.
+
+    Each head must match a link, and each link that a key seals must have a head.
+    """
     heads = models.TrailEnd.objects.filter(agency=agency, links=OuterRef("number"), digest=OuterRef("digest"))
     links = models.TrailLink.objects.filter(agency=agency, number=OuterRef("links"), digest=OuterRef("digest"))
     headless = models.TrailLink.objects.filter(~Exists(heads), agency=agency).exclude(key="")
@@ -130,7 +133,7 @@ def _named(key: str) -> str:
 
 
 class _Check:
-    """Some links that follow each other, their events and their passages."""
+    """A check of some consecutive links, their events and their passages."""
 
     def __init__(self, agency: models.Agency, so_far: Progress) -> None:
         self._agency, self._so_far, self._ring = agency, so_far, hash_chain.ring()
@@ -140,7 +143,7 @@ class _Check:
         self._at = 0
 
     def checked(self, links: list[models.TrailLink]) -> tuple[Progress, str]:
-        """How far the check has come with these links, and what is wrong with the next."""
+        """Return the progress of the check after these links, and an error in the next link."""
         so_far, until = self._so_far, links[-1].last
         self._parts = self._read(so_far.last, until)
         self._starts = pl.Series([link.first for link in links], dtype=pl.Int64)
@@ -155,7 +158,10 @@ class _Check:
         return so_far, self._wrong_passages(links, until)
 
     def _wrong_key(self, link: models.TrailLink, so_far: Progress) -> str:
-        """What is wrong with the key that a link names: a key takes over from another once, and never gives way to none."""
+        """Return an error in the key that a link names.
+
+        A key replaces another only once, and no key is ever replaced by none.
+        """
         if so_far.keys[-1:] == (link.key,):
             return ""
         if link.key not in self._ring and link.key:
@@ -167,7 +173,7 @@ class _Check:
         return ""
 
     def _begins_keys(self, link: models.TrailLink) -> bool:
-        """Whether the link is the one event with which `trail.key_old` begins to seal a trail by a key."""
+        """Return whether the link is the one event with which `trail.key_old` begins to seal a trail with a key."""
         return self._following() == link.last and f"\x1f{event_kinds.KEYED}\x1f" in self._lines[self._at]
 
     def _wrong_start(self, link: models.TrailLink) -> str:
@@ -177,7 +183,10 @@ class _Check:
         return ""
 
     def _sealed(self, so_far: Progress, link: models.TrailLink) -> Progress | None:
-        """How far the check is after this link; None if its events, or its own columns, are not as they were sealed."""
+        """Return the progress of the check after this link.
+
+        Return None if its events, or its own columns, are not as they were sealed.
+        """
         digest = hash_chain.begin(so_far.digest, self._ring[link.key] if link.key else None)
         first = self._following()
         events, last = self._add(digest, link.last)
@@ -187,7 +196,7 @@ class _Check:
         return Progress(link.number, so_far.events + events, link.last, link.digest, keys)
 
     def _following(self) -> int | None:
-        """The id of the next event that has not been looked at."""
+        """Return the id of the next event that has not been checked."""
         while self._at == len(self._ids):
             part = next(self._parts, None)
             if part is None:
@@ -198,7 +207,7 @@ class _Check:
         return self._ids[self._at]
 
     def _add(self, digest: hash_chain.Digest, last: int) -> tuple[int, int | None]:
-        """Adds the events up to that one; gives how many there are, and the last of them."""
+        """Add the events up to this one; return how many there are, and the last of them."""
         events, found = 0, None
         while (following := self._following()) is not None and following <= last:
             end = bisect_right(self._ids, last, self._at)
@@ -208,7 +217,7 @@ class _Check:
         return events, found
 
     def _wrong_passages(self, links: list[models.TrailLink], until: int) -> str:
-        """What is wrong with the passages of these links, whose events are as they were sealed."""
+        """Return an error in the passages of these links, whose events are as they were sealed."""
         stored = runs.stored(self._agency, self._so_far.last, until)
         if runs.joined(self._runs, "link").equals(stored):
             return ""

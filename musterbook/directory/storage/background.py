@@ -1,4 +1,4 @@
-"""Work that is done beside other work, in a thread of its own; it may not use the database."""
+"""Work that runs in a thread of its own, in the background; it may not use the database."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +11,9 @@ _LOOK_EVERY = 0.1
 
 
 class Beside(Generic[_T]):
-    """Work that begins at once, and what comes of it.
+    """A piece of work that starts at once in a background thread, and its result.
 
-    It must leave nothing half done that matters: where the process ends, nobody waits for it.
+    It must leave nothing important half done: when the process ends, nothing waits for it.
     """
 
     def __init__(self, work: Callable[[], _T]) -> None:
@@ -24,11 +24,14 @@ class Beside(Generic[_T]):
     def _run(self) -> None:
         try:
             self._future.set_result(self._work())
-        except BaseException as error:  # noqa: BLE001  (told to whoever asks for the result)
+        except BaseException as error:  # noqa: BLE001  (`result` raises it)
             self._future.set_exception(error)
 
     def result(self, heed: Callable[[], None] | None = None) -> _T:
-        """What came of it, once it is done. Raises what it raised, or what `heed` raises, which is asked meanwhile."""
+        """Return the result of the work once it is done.
+
+        Raise what the work raised. `heed` is called repeatedly meanwhile; raise what it raises.
+        """
         while heed and not self._future.done():
             heed()
             wait([self._future], _LOOK_EVERY)
@@ -36,7 +39,7 @@ class Beside(Generic[_T]):
 
 
 def ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """The items, each made while whoever asks for them works on the one before."""
+    """Yield the items; each is made while the caller works on the one before."""
     source = iter(items)
     with ThreadPoolExecutor(1, "ahead") as beside:
         coming = beside.submit(next, source, _END)

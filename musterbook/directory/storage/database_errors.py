@@ -1,4 +1,4 @@
-"""Why an import could not be carried out, in a sentence for a person: each cause that can be foreseen, by what it raises."""
+"""Why an import failed, as a sentence for the user: one for each foreseeable cause, found by the error raised."""
 
 import errno
 import sqlite3
@@ -49,38 +49,44 @@ _POSTGRES = {
     "55P03": _BUSY,
     "57": _LOST,
 }
-"""By SQLSTATE, or else by its class, the first two characters."""
+"""Messages by SQLSTATE, or else by its class, the first two characters."""
 
 
 def message(error: BaseException) -> str:
-    """What the record of an import says of the error that ended it: the cause and the remedy, and that nothing was changed."""
+    """Return the message that an import's record keeps for the error that ended it.
+
+    It names the cause and the remedy, and states that nothing was changed.
+    """
     return f"{foreseen(error) or _OURS.format(type(error).__name__)} {NOTHING}"
 
 
 def foreseen(error: BaseException) -> str:
-    """The sentence for a cause that can be foreseen; "" for a bug."""
-    # Django wraps what the database's driver raises.
+    """Return the sentence for a foreseeable cause, or "" for a bug."""
+    # Django wraps the errors that the database driver raises.
     cause = error.__cause__ or error
     return _sqlite(cause) or _postgres(cause) or _system(error)
 
 
 def cancelled(by: str) -> str:
-    """What the record says of an import that somebody stopped; `by`: an external id, "" for the system."""
+    """Return the message of an import's record after a user cancelled it; `by`: an external id, "" for the system."""
     return f"It was cancelled by {by}. {NOTHING}" if by else CANCELLED
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection to the database was lost: what was begun is rolled back, and may be tried again."""
+    """Return whether the connection to the database was lost.
+
+    The work that was begun is then rolled back, and may be retried.
+    """
     return _postgres(error.__cause__ or error) == _LOST
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether SQLite's one writer was busy for longer than was waited for it."""
+    """Return whether SQLite's one writer was busy for longer than the wait allows."""
     return _sqlite(error.__cause__ or error) == _BUSY
 
 
 def _sqlite(cause: BaseException) -> str:
-    # The low byte of an extended code is the plain one.
+    # The low byte of an extended code is the plain code.
     return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, "") if isinstance(cause, sqlite3.Error) else ""
 
 
@@ -89,7 +95,7 @@ def _postgres(cause: BaseException) -> str:
         return ""
     state = getattr(cause, "sqlstate", None)
     if state is None:
-        # Not the server said it: the driver found the server gone.
+        # The error did not come from the server: the driver found the server gone.
         return _LOST if type(cause).__name__ in ("OperationalError", "InterfaceError") else ""
     return _POSTGRES.get(state) or _POSTGRES.get(state[:2], "")
 

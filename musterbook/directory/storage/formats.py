@@ -1,4 +1,4 @@
-"""Frames of text as files: CSV, JSON and workbooks, in parts, so that none is held in memory whole."""
+"""Frames of text as files: CSV, JSON and workbooks, written in parts, so that no file is held in memory whole."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,20 +11,20 @@ from musterbook.core.values import text
 _MARK = "\ufeff".encode()
 _PART = 50_000
 MOST_IN_A_SHEET = 1_048_575
-"""A sheet of a workbook has so many rows below its headings."""
+"""The most rows that a sheet of a workbook holds below its headings."""
 
 
 class TooLong(Exception):
-    """More rows than a sheet of a workbook holds."""
+    """The frame has more rows than a sheet of a workbook holds."""
 
 
 def guarded(frame: pl.DataFrame, but: tuple[str, ...] = ()) -> pl.DataFrame:
-    """The frame with every cell that a spreadsheet would run behind an apostrophe, `but` for these columns."""
+    """Return the frame with an apostrophe before each cell that a spreadsheet would run, except in `but`."""
     return frame.with_columns(text.guard(frame[name]) for name in frame.columns if name not in but)
 
 
 def csv(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
-    """CSV: UTF-8 with a byte order mark, CRLF; blank cells are empty, without quotation marks."""
+    """Yield the frames as CSV: UTF-8 with a byte order mark, CRLF. Blank cells are empty, without quotation marks."""
     yield _MARK
     for number, frame in enumerate(frames):
         blank = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
@@ -33,7 +33,7 @@ def csv(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
 
 
 def as_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
-    """JSON: one list of objects, one to a line."""
+    """Yield the frames as JSON: one list of objects, one object on each line."""
     before = "[\n"
     for frame in frames:
         for part in frame.iter_slices(_PART):
@@ -43,7 +43,7 @@ def as_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
 
 
 def workbook(frame: pl.DataFrame, name: str) -> Iterator[bytes]:
-    """An Excel workbook of one sheet whose cells are all text. Raises TooLong."""
+    """Yield an Excel workbook of one sheet whose cells are all text. Raise TooLong."""
     if frame.height > MOST_IN_A_SHEET:
         raise TooLong(f"{frame.height:,}")
     with tempfile.TemporaryFile() as file:
@@ -67,13 +67,16 @@ def _fill(frame: pl.DataFrame, name: str, file: IO[bytes]) -> None:
 
 
 def _rows(frame: pl.DataFrame) -> Iterator[Iterable[str]]:
-    """The headings, then the rows."""
+    """Yield the headings, then the rows."""
     yield frame.columns
     yield from frame.iter_rows()
 
 
 def parts(frame: pl.DataFrame, form: str, name: str, unguarded: tuple[str, ...]) -> Iterator[bytes]:
-    """The frame as csv, xlsx or json; where a spreadsheet will open it, guarded but for the columns `unguarded`."""
+    """Return the frame as csv, xlsx or json, in parts.
+
+    Formats that a spreadsheet opens (csv and xlsx) are guarded, except in the columns `unguarded`.
+    """
     if form == "json":
         return as_json([frame])
     safe = guarded(frame, unguarded)

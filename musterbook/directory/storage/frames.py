@@ -17,9 +17,9 @@ from musterbook.directory.storage.background import ahead
 
 _WRITE_AT_ONCE = 10_000
 _READ_AT_ONCE = 2_000
-"""Rows that become columns while the processor's cache still holds them: twice as quick as many more."""
+"""Rows that become columns at once, while the processor's cache still holds them: twice as fast as with many more."""
 _LONG = 200
-"""Values of a column that it takes to win time by looking whether all are the same."""
+"""The fewest values in a column for which it saves time to check whether all are the same."""
 _PART_BYTES = 8 << 20
 
 T = TypeVar("T", str, int)
@@ -27,12 +27,15 @@ Parameters: TypeAlias = Sequence[str | int | float | bool | bytes | list[str] | 
 
 
 def on_postgres() -> bool:
-    """Whether the directory is on PostgreSQL (else on SQLite)."""
+    """Return whether the directory is on PostgreSQL (else it is on SQLite)."""
     return connection.vendor == "postgresql"
 
 
 def read(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
-    """The rows of a query (placeholders `%s`), as a frame of the schema, in whose order the query must select."""
+    """Return the rows of a query (placeholders `%s`) as a frame of the schema.
+
+    The query must select its columns in the order of the schema.
+    """
     return _read_postgres(sql, parameters, schema) if on_postgres() else _read_sqlite(sql, parameters, schema)
 
 
@@ -40,7 +43,7 @@ def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.D
     texts: SchemaDict = {name: pl.String if kind == pl.Boolean else kind for name, kind in schema.items()}
 
     def parsed(content: bytes) -> pl.DataFrame:
-        # PostgreSQL's own CSV of values without line breaks (rule C1) is the plainest there is; t and f are its booleans.
+        # Values have no line breaks (rule C1), so PostgreSQL's CSV is as plain as CSV can be; t and f are its booleans.
         frame = pl.read_csv(content, has_header=False, schema=texts)
         return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind == pl.Boolean)
 
@@ -51,7 +54,7 @@ def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.D
 
 
 def _parts(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
-    """Blocks put together to parts, each worth a look of its own."""
+    """Join blocks into parts, each large enough to parse on its own."""
     part = bytearray()
     for block in blocks:
         part += block
@@ -81,40 +84,40 @@ def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
 
 
 def among(column: str, values: list[T]) -> tuple[str, str | list[T]]:
-    """A condition `column is one of values`, and its one parameter; as many values as need be."""
+    """Return a condition `column is one of values` and its one parameter. It takes any number of values."""
     if on_postgres():
         return f"{column} = ANY(%s)", values
     return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(values)
 
 
 def stamp(at: datetime) -> str:
-    """A time as both databases take it, and as the trail seals it: UTC, always with microseconds."""
+    """Return a time as both databases accept it, and as the trail seals it: UTC, always with microseconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def table(model: type[Model]) -> str:
-    """The name of the model's table."""
-    return model._meta.db_table  # noqa: SLF001  (Django's documented interface in spite of its name)
+    """Return the name of the model's table."""
+    return model._meta.db_table  # noqa: SLF001  (Django documents it in spite of its name)
 
 
 def new_ids(model: type[Model], number: int) -> pl.Series:
-    """So many ids for rows of the model that are about to be written."""
+    """Return this number of ids for rows of the model that are about to be written."""
     if not number:
         return pl.Series("id", [], dtype=pl.Int64)
     with connection.cursor() as cursor:
         if on_postgres():
-            # Named first: in the query itself its name would be looked up again for each id.
+            # Find the sequence's name first: within the query, it would be looked up again for each id.
             cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
             taken = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
             return read(taken, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
-        # The writer holds SQLite's one write lock, so nobody else takes them.
+        # The writer holds SQLite's one write lock, so no other connection takes these ids.
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
         last = (cursor.fetchone() or (0,))[0]
     return pl.Series("id", range(last + 1, last + number + 1), dtype=pl.Int64)
 
 
 def insert(model: type[Model], rows: pl.DataFrame) -> None:
-    """Writes the rows into the model's table; the frame's columns are the table's."""
+    """Insert the rows into the model's table. The frame's columns are the table's."""
     _insert(table(model), rows)
 
 
@@ -134,13 +137,16 @@ def _insert(name: str, rows: pl.DataFrame) -> None:
             cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _tuples(rows))
 
 
-def _tuples(rows: pl.DataFrame) -> Any:  # an iterator will do, whatever the stubs of Django say
+def _tuples(rows: pl.DataFrame) -> Any:  # an iterator is enough, although Django's type stubs disagree
     for part in rows.iter_slices(_WRITE_AT_ONCE):
         yield from zip(*(_values(column) for column in part.get_columns()), strict=True)
 
 
 def _values(column: pl.Series) -> Iterable[Any]:
-    """The values of a column, which is not empty, as Python has them; what is the same throughout a long one is made once."""
+    """Return the values of a non-empty column as Python objects.
+
+    If all values of a long column are the same, the object is made once.
+    """
     if len(column) < _LONG:
         return column.to_list()
     first = column.first()
@@ -149,7 +155,7 @@ def _values(column: pl.Series) -> Iterable[Any]:
 
 @contextmanager
 def page_cache(megabytes: int) -> Iterator[None]:
-    """On SQLite, room for the pages of the indexes while much is written; elsewhere nothing."""
+    """Make room on SQLite for the pages of the indexes during large writes. Do nothing on PostgreSQL."""
     if on_postgres():
         yield
         return
@@ -164,7 +170,7 @@ def page_cache(megabytes: int) -> Iterator[None]:
 
 
 def update(model: type[Model], rows: pl.DataFrame) -> None:
-    """Sets the columns of the model's rows that bear the ids in `id` to those of the frame."""
+    """Update the model's rows that have the ids in `id` with the other columns of the frame."""
     if rows.is_empty():
         return
     columns = [column for column in rows.columns if column != "id"]

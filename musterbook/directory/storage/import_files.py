@@ -1,4 +1,4 @@
-"""The files of imports, kept for a while beside the database, and after that only by their hash (rule A4)."""
+"""The files of imports, kept for a limited time next to the database, and after that only by their hash (rule A4)."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,12 +9,12 @@ from pathlib import Path
 from django.conf import settings
 
 DAY = 86_400
-"""Seconds of a day."""
+"""The seconds in a day."""
 _PART = 1 << 20
 
 
 class FileGone(Exception):
-    """The import's file is kept no longer."""
+    """The file of the import is no longer kept."""
 
 
 def _folder() -> Path:
@@ -24,9 +24,9 @@ def _folder() -> Path:
 
 
 def keep(number: str, content: bytes | Iterable[bytes]) -> None:
-    """Keeps an import's file whole, readable by the owner of the installation alone; and lets go of those past their time.
+    """Store an import's file whole, readable only by the owner of the installation, and delete expired files.
 
-    `content`: all of it, or its parts. Raises OSError, with nothing kept, where the folder is full or may not be written to.
+    `content`: all of it, or its parts. Raise OSError, with nothing kept, if the folder is full or cannot be written to.
     """
     path = _folder() / number
     try:
@@ -44,28 +44,28 @@ def keep(number: str, content: bytes | Iterable[bytes]) -> None:
 
 
 def keep_copy(number: str, of: str) -> None:
-    """Keeps for an import the file of another, part by part. Raises FileGone, and what `keep` raises."""
+    """Copy the file of another import for this one, part by part. Raise FileGone, and what `keep` raises."""
     with path(of).open("rb") as file:
         keep(number, iter(partial(file.read, _PART), b""))
 
 
 def let_go(number: str) -> None:
-    """Lets go of the file of an import that came to nothing."""
+    """Delete the file of an import that did not take place."""
     (_folder() / number).unlink(missing_ok=True)
 
 
 def forget_old(at: datetime) -> None:
-    """Deletes the files that are kept for longer than MUSTER_KEEP_FILES_DAYS."""
+    """Delete the files that are older than MUSTER_KEEP_FILES_DAYS."""
     before = at.timestamp() - settings.MUSTER_KEEP_FILES_DAYS * DAY
     for path in _folder().iterdir():
-        # Another import may have let it go, or somebody else owns it: no reason to fail this one.
+        # Another import may have deleted the file, or another user may own it: this import does not fail for that.
         with suppress(OSError):
             if path.stat().st_mtime < before:
                 path.unlink()
 
 
 def path(number: str) -> Path:
-    """Where the file of an import is. Raises FileGone if it is kept no longer."""
+    """Return the path of an import's file. Raise FileGone if it is no longer kept."""
     found = _folder() / number
     if not found.exists():
         raise FileGone(number)
@@ -73,7 +73,10 @@ def path(number: str) -> Path:
 
 
 def content(number: str) -> bytes:
-    """The file of an import, whole: not for a process that answers requests. Raises FileGone if it is kept no longer."""
+    """Return the whole file of an import. Raise FileGone if it is no longer kept.
+
+    Do not call it in a process that answers requests.
+    """
     try:
         return (_folder() / number).read_bytes()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""One writer for one agency at a time (D5).
+"""The import lock: one writer for each agency at a time (D5).
 
-The turn to import is a lock that ends with the process that holds it, however that ends: a session's advisory lock on
-PostgreSQL (so a pooler between must pool by session), a locked file beside the embedded database.
+The import lock is released when the process that holds it exits, for any reason. On PostgreSQL it is a session-level
+advisory lock (so a connection pooler must pool by session). On SQLite it is a locked file next to the database.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from musterbook.directory import models
 from musterbook.directory.storage import database_errors, frames
 
 _CLASS = 0x6D75
-"""What sets our advisory locks apart from others in the same database ("mu")."""
+"""The class that separates our advisory locks from others in the same database ("mu")."""
 
 _POLL_SECONDS = 0.1
 _BUSY_MILLISECONDS = 200
@@ -27,7 +27,7 @@ _BUSY_MILLISECONDS = 200
 
 @contextmanager
 def import_of(agency: models.Agency, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds the agency's turn to import; while another holds it, calls `waiting` again and again."""
+    """Hold the agency's import lock. While another process holds it, call `waiting` repeatedly."""
     with _turn(agency) as attempt:
         while not attempt():
             waiting()
@@ -37,14 +37,14 @@ def import_of(agency: models.Agency, waiting: Callable[[], None]) -> Iterator[No
 
 @contextmanager
 def if_free(agency: models.Agency) -> Iterator[bool]:
-    """Holds the agency's turn to import if nobody does, and tells whether."""
+    """Hold the agency's import lock if it is free, and yield whether it was."""
     with _turn(agency) as attempt:
         yield attempt()
 
 
 @contextmanager
 def _turn(agency: models.Agency) -> Iterator[Callable[[], bool]]:
-    """Gives what tries to take the turn; lets go of it at the end."""
+    """Yield a function that tries to take the lock; release the lock at the end."""
     with _advisory(agency) if frames.on_postgres() else _file(agency) as attempt:
         yield attempt
 
@@ -64,7 +64,7 @@ def _advisory(agency: models.Agency) -> Iterator[Callable[[], bool]]:
         yield attempt
     finally:
         if locked:
-            # A connection that is lost has given its lock back already.
+            # A lost connection has released its lock already.
             with suppress(Error), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_CLASS, agency.pk])
 
@@ -77,7 +77,10 @@ def _file(agency: models.Agency) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def alone_in(name: str, seconds: float) -> Iterator[bool]:
-    """Is the only one on this machine that does something of that name; tells whether, after waiting for so long at most."""
+    """Hold the lock of this name on this machine; yield whether it was free.
+
+    Wait for it for at most this number of seconds.
+    """
     until = time.monotonic() + seconds
     with (_folder() / name).open("w") as file:
         while not (free := _taken(file)) and time.monotonic() < until:
@@ -101,7 +104,7 @@ def _folder() -> Path:
 
 @contextmanager
 def writing(waiting: Callable[[], None]) -> Iterator[None]:
-    """One transaction, within no other. SQLite has one writer: while that is another, calls `waiting` again and again."""
+    """Run one transaction, which is never nested. While SQLite has another writer, call `waiting` repeatedly."""
     with ExitStack() as stack:
         with _impatient():
             while not _begun(stack):
@@ -121,7 +124,7 @@ def _begun(stack: ExitStack) -> bool:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """Has SQLite wait for a moment at a time, so that whoever waits is told, and can be stopped."""
+    """Make SQLite wait only briefly at a time, so that the caller learns of the wait and can stop."""
     if frames.on_postgres():
         yield
         return
@@ -131,7 +134,7 @@ def _impatient() -> Iterator[None]:
 
 @contextmanager
 def briefly(milliseconds: int) -> Iterator[None]:
-    """Has each wait for another writer fail after so long, with an OperationalError, outside a transaction."""
+    """Let each wait for another writer fail with an OperationalError after this time, outside a transaction."""
     with connection.cursor() as cursor:
         show, set_to = ("SHOW", "SET") if frames.on_postgres() else ("PRAGMA", "PRAGMA")
         name = "lock_timeout" if frames.on_postgres() else "busy_timeout"
@@ -146,15 +149,19 @@ def briefly(milliseconds: int) -> Iterator[None]:
 
 
 def row(agency: models.Agency) -> None:
-    """Within a transaction: no other writes the agency's users until its end (SQLite has one writer anyway).
+    """Lock the agency's row, so that no other transaction writes its users until this one ends.
 
-    Rows that merely refer to the agency can be written meanwhile.
+    Call it within a transaction. SQLite has one writer anyway. Rows that only refer to the agency can be written
+    meanwhile.
     """
     models.Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
 
 
 def version() -> int | None:
-    """On SQLite, a number that changes when another connection has written anything; on PostgreSQL None, for there is none."""
+    """Return a number that changes when another connection has written to SQLite.
+
+    Return None on PostgreSQL, which has no such number.
+    """
     if frames.on_postgres():
         return None
     with connection.cursor() as cursor:
@@ -163,10 +170,10 @@ def version() -> int | None:
 
 
 def end_holder(agency: models.Agency) -> None:
-    """On PostgreSQL, ends the session that holds the agency's turn, and with it what it has not committed.
+    """End the PostgreSQL session that holds the agency's import lock, and discard its uncommitted work.
 
-    For a worker that has not been heard of for long: its machine may be gone, and its session does not know. On SQLite
-    whoever holds the turn is a process of this machine, and if it is dead the turn is free.
+    It is for a worker that has sent no heartbeat for long: its machine may be gone without its session noticing. On
+    SQLite the holder is a process of this machine; if that is dead, the lock is free.
     """
     if not frames.on_postgres():
         return

@@ -1,4 +1,7 @@
-"""Whom the conditions and words of a list let through, if they are few: looked for by the narrowest index, and once."""
+"""The candidate set of a list: the users who pass its conditions and words, if they are few.
+
+They are found by the narrowest index, and looked up once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,14 +17,14 @@ from musterbook.directory.users import filters
 from musterbook.directory.users.filters import USERS, Condition
 
 _MANY, _SOON_TRIED = 50_000, 5_000
-"""More are not looked for; so many have their texts read sooner than all are searched."""
+"""The most candidates that are looked up, and the most whose texts are read before all users are searched."""
 TEXTS = {"id": pl.Int64, **dict.fromkeys(search_index.SEARCHED, pl.String)}
-"""What is read of users, to see whether they have the words."""
+"""The columns that are read of users to check whether they have the words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Users among whom the wanted ones are: their ids, and the conditions by which they are still to be tried."""
+    """A candidate set that includes all matching users: their ids, and the conditions that are still to be checked."""
 
     ids: list[int]
     untried: tuple[Condition, ...] = ()
@@ -29,7 +32,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """Finds users who meet conditions and have words; keeps what it has looked up, for a page and its count."""
+    """A lookup of users who meet conditions and have words; it keeps its results, for a page and its count."""
 
     agency: models.Agency
     words: tuple[str, ...]
@@ -38,22 +41,24 @@ class Narrowing:
     _many: dict[tuple[Condition, ...], Found | None] = field(default_factory=dict)
 
     def few(self, conditions: tuple[Condition, ...], most: int, found: int) -> Found | None:
-        """All who have the words and may meet the conditions; None if there are more than `most` for each condition, and
-        more than `found` with the words.
+        """Return all users who have the words and may meet the conditions.
+
+        Return None if each condition lets more than `most` through, and more than `found` have the words.
         """
         narrow = {one: ids for one in conditions if (ids := self.ids(one, most)) is not None}
         ids = sorted(set.intersection(*map(set, narrow.values()))) if narrow else None
         untried = tuple(one for one in conditions if one not in narrow or not one.exact)
         if not self.words or (ids is not None and len(ids) <= _SOON_TRIED):
             return None if ids is None else Found(self.tried(ids), untried)
-        # Where a condition lets many through as well, the few who have both stand far apart: no walk meets them soon.
+        # If a condition lets many through as well, the few users who have both are far apart, and no walk meets them
+        # soon.
         have = self.having(max(found, _MANY) if conditions else found)
         if have is not None:
             return Found(have, conditions)
         return None if ids is None else Found(self.tried(ids), untried)
 
     def ids(self, condition: Condition, most: int) -> list[int] | None:
-        """The ids of all whom the condition lets through; None if they are more than `most`."""
+        """Return the ids of all users who pass the condition, or None if there are more than `most`."""
         asked, ids = self._met.get(condition, (0, None))
         if ids is None and asked < most:
             ids = filters.few(self.agency, condition, most)
@@ -61,20 +66,23 @@ class Narrowing:
         return ids if ids is not None and len(ids) <= most else None
 
     def having(self, most: int) -> list[int] | None:
-        """The ids of all who have the words; None if they are more than `most`."""
+        """Return the ids of all users who have the words, or None if there are more than `most`."""
         if most not in self._having:
             self._having[most] = search_index.found(self.agency, self.words, most)
         return self._having[most]
 
     def many(self, conditions: tuple[Condition, ...]) -> Found | None:
-        """The same as `few`, for a walk that is slow to meet them."""
+        """Return the same as `few`, with higher limits, for a walk that is slow to meet the users."""
         if conditions not in self._many:
             joined = frames.on_postgres() and not self.words
             self._many[conditions] = self._joined(conditions) if joined else _tried(self.few(conditions, _MANY, _MANY))
         return self._many[conditions]
 
     def _joined(self, conditions: tuple[Condition, ...]) -> Found | None:
-        """All who meet the conditions, unless they are many: PostgreSQL joins indexes better than it gives out their ids."""
+        """Return all users who meet the conditions, unless they are many.
+
+        PostgreSQL joins indexes faster than it returns their ids.
+        """
         tests = " AND ".join(f"({condition.hint}) AND {condition.sql}" for condition in conditions)
         given = [value for c in conditions for value in (*c.hints, *c.parameters)]
         sql = f"SELECT u.id FROM {USERS} u WHERE u.agency_id = %s AND {tests} LIMIT %s"
@@ -82,7 +90,7 @@ class Narrowing:
         return None if len(ids) > _MANY else Found(ids)
 
     def tried(self, ids: list[int]) -> list[int]:
-        """Those of the ids who have the words."""
+        """Return the ids of those users who have the words."""
         if not self.words:
             return ids
         source, parameter = among(ids)
@@ -91,12 +99,12 @@ class Narrowing:
         return search_index.holding(users, self.words)["id"].to_list()
 
     def known(self, conditions: tuple[Condition, ...]) -> Found | None:
-        """What `many` has found before, if it has been asked."""
+        """Return what `many` has found before, if it has been called."""
         return self._many.get(conditions)
 
 
 def _tried(found: Found | None) -> Found | None:
-    """Those who meet the conditions: they are sorted and counted, and tried but once."""
+    """Return the users who meet the conditions, so that sorting and counting them checks them only once."""
     if found is None or not found.untried:
         return found
     source, parameter = among(found.ids)
@@ -106,13 +114,16 @@ def _tried(found: Found | None) -> Found | None:
 
 
 def counted(found: Found) -> int:
-    """How many of them meet the conditions."""
+    """Return how many of them meet the conditions."""
     tried = _tried(found)
     return len(tried.ids) if tried else 0
 
 
 def among(ids: list[int]) -> tuple[str, Any]:
-    """The users of the ids, as what follows FROM, and its parameter; found by their ids, whatever else is asked."""
+    """Return the users of the ids as a FROM clause, and its parameter.
+
+    They are found by their ids, regardless of the other conditions.
+    """
     condition, parameter = frames.among("u.id", ids)
     if frames.on_postgres():
         return f"{USERS} u WHERE {condition}", parameter
@@ -120,7 +131,7 @@ def among(ids: list[int]) -> tuple[str, Any]:
 
 
 def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of a query."""
+    """Return the rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())

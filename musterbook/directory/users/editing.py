@@ -1,4 +1,4 @@
-"""One user added or edited by hand: a table of one row, which goes the road that a file's rows go."""
+"""One user added or edited by hand: a table of one row, processed in the same way as the rows of a file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,12 +28,12 @@ from musterbook.directory.storage import locks
 
 PERMISSION = "users.edit"
 EXEMPT = "X_EXEMPT"
-"""Beside the thirteen columns: whether synchronize imports keep the user; "yes" or "", as the export has it."""
+"""Not one of the thirteen columns: whether synchronize imports keep the user; "yes" or "", as the export has it."""
 EXEMPT_PERMISSION = "users.synchronize"
 ENDS_ON = "X_ENDS_ON"
 """The last day on which the user has access, as 2026-12-31, or "" for no end."""
 MARKS = {EXEMPT: "exempt", ENDS_ON: "ends_on"}
-"""What is kept of a user in addition to the thirteen columns, and the name of its field."""
+"""The values of a user outside the thirteen columns, each with the name of its field."""
 
 _REFUSALS = ("above-your-role", "registered-address", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
@@ -48,7 +48,7 @@ class UnknownUser(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What somebody else has written meanwhile: the heading, what it was when it was shown, and what it is now."""
+    """A value that another user has written meanwhile: the heading, the value that was shown, and the current value."""
 
     heading: str
     shown: str
@@ -57,10 +57,10 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of it. Nothing was changed where there are problems or conflicts.
+    """The result of an edit. Nothing was changed if there are problems or conflicts.
 
-    `user`: as they are now; of `add` with `there`, who has the external id already. `changes`: heading → before, after.
-    `notes`: what tells, and hinders nothing.
+    `user`: the current user; for `add` with `there`, the user who already has the external id. `changes`: heading →
+    before, after. `notes`: information that prevents nothing.
     """
 
     user: models.User | None = None
@@ -72,12 +72,12 @@ class Came:
 
     @property
     def done(self) -> bool:
-        """Whether the user is now as they should be."""
+        """Return whether the user is now as requested."""
         return not (self.problems or self.conflicts or self.there)
 
 
 def find(agency: models.Agency, number: int) -> models.User:
-    """The agency's user of that number, with all that a row of them needs. Raises UnknownUser."""
+    """Return the agency's user with this number, and all that a row of them needs. Raise UnknownUser."""
     beside = ("agency", "role", "rank", "group", "supervisor", "account")
     found = models.User.objects.select_related(*beside).filter(agency=agency, pk=number).first()
     if found is None:
@@ -86,7 +86,7 @@ def find(agency: models.Agency, number: int) -> models.User:
 
 
 def row_of(user: models.User) -> dict[str, str]:
-    """The user as a row of a file, with EXEMPT."""
+    """Return the user as a row of a file, with EXEMPT and ENDS_ON."""
     told = {
         "status": "Active" if user.active else "Inactive",
         "role": user.role.name,
@@ -102,10 +102,10 @@ def row_of(user: models.User) -> dict[str, str]:
 
 
 def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
-    """Changes what was typed otherwise than it was `shown`; all else stays as it is now, also where it was not as shown.
+    """Change the values that differ from those `shown`; all others stay as they are now.
 
-    The external id stays. What somebody else has changed meanwhile, and another way, is a conflict. Raises NotPermitted and
-    queries.UnknownOperator.
+    They stay even if they differ from what was shown. The external id stays too. A value that another user has
+    meanwhile changed to something else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
     """
     with _turn(user.agency):
         operator = _operator(user.agency, act, PERMISSION)
@@ -126,12 +126,12 @@ def _is_mine(heading: str, value: str, shown: Row) -> bool:
 
 
 def deactivate(user: models.User, act: Act) -> Came:
-    """Makes the user Inactive: what they have signed in with, and every link of theirs, is void. Raises what `edit` does."""
+    """Make the user Inactive: their sessions and links become invalid. Raise what `edit` raises."""
     return _with_status(user, "Inactive", act)
 
 
 def reactivate(user: models.User, act: Act) -> Came:
-    """Makes the user Active; whoever never registered is invited anew. Raises what `edit` does."""
+    """Make the user Active; a user who never registered is invited again. Raise what `edit` raises."""
     return _with_status(user, "Active", act)
 
 
@@ -139,15 +139,15 @@ def _with_status(user: models.User, status: str, act: Act) -> Came:
     with _turn(user.agency):
         operator = _operator(user.agency, act, PERMISSION)
         now = row_of(find(user.agency, user.pk))
-        # Reactivated after the last day, the user would lose access again the next day.
+        # If the last day is over, the user would lose access again the next day.
         ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < act.at.date() else {}
         return _changed(user, {**now, **ends, columns.STATUS.heading: status}, now, act, operator)
 
 
 def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None) -> Came:
-    """Adds the user of that row, unless somebody has its external id; the same row sent twice adds once.
+    """Add the user of this row, unless a user has its external id; the same row sent twice adds one user.
 
-    `mails` None: as the agency has it. Raises what `edit` does.
+    `mails` None: use the agency's setting. Raise what `edit` raises.
     """
     with _turn(agency):
         operator = _operator(agency, act, PERMISSION)
@@ -168,7 +168,7 @@ def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None)
 
 
 def _changed(user: models.User, row: Row, now: Row, act: Act, operator: Operator | None) -> Came:
-    """Writes the row of a user there is; `now`: the row as the user is now."""
+    """Write the row of an existing user; `now`: the row as the user is now."""
     came, plan = _planned(user.agency, row, operator)
     marks = {mark: (now[mark], row[mark]) for mark in MARKS if row[mark] != now[mark]}
     if EXEMPT in marks:
@@ -189,7 +189,7 @@ def _changed(user: models.User, row: Row, now: Row, act: Act, operator: Operator
 
 
 def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
-    """Add to what came of the row that the operator may not change marks of this user, if they may not."""
+    """Add to the result of the row a problem if the operator may not change this user's marks."""
     above = user.role_id in roles_above(operator, snapshot_queries.vocabulary(user.agency))
     if not above or came.problems:
         return came
@@ -198,7 +198,7 @@ def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
 
 
 def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], act: Act) -> Came:
-    """Add to what came of the row what is wrong with the marks: a last day must be a day, and not be over."""
+    """Add to the result of the row any problem with the marks: a last day must be a date that is not past."""
     ends_on = marks.get(ENDS_ON, ("", ""))[1]
     if not ends_on or (_day(ends_on) or date.min) >= act.at.date():
         return came
@@ -213,7 +213,7 @@ def _day(text: str) -> date | None:
 
 
 def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], act: Act) -> None:
-    """Writes the marks, which are good, and one event of them."""
+    """Write the marks, which are valid, and record one event for them."""
     if not marks:
         return
     written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
@@ -222,7 +222,10 @@ def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], act: Act) -> 
 
 
 def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:
-    """The plan of the row, and what it says. A supervisor who cannot be is a problem here: who typed it is there to mend it."""
+    """Return the plan of the row, and its result.
+
+    An invalid supervisor is a problem here, because the user who typed it is present to correct it.
+    """
     table = Table.of([{column.heading: row[column.heading] for column in columns.COLUMNS}])
     cells = table.cells.with_columns(
         text.guard(table.cells[column.field]) for column in columns.COLUMNS if column is not columns.PHONE
@@ -237,7 +240,7 @@ def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tupl
 
 
 def _refused(agency: models.Agency, user: models.User | None, came: Came, act: Act) -> Came:
-    """Tells the trail of what was asked for and is not allowed; other problems are nobody's business but the typist's."""
+    """Record in the audit trail a request that is not permitted. Other problems concern only the user who typed."""
     codes = ", ".join(problem.code for problem in came.problems if problem.code in _REFUSALS)
     if codes:
         asked = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
@@ -251,7 +254,7 @@ def _write(plan: Plan, agency: models.Agency, act: Act, mails: bool | None = Non
 
 
 def _operator(agency: models.Agency, act: Act, permission: str) -> Operator | None:
-    """Who acts, None for the system. Raises UnknownOperator and NotPermitted."""
+    """Return the user who acts, or None for the system. Raise UnknownOperator and NotPermitted."""
     if not act.actor:
         return None
     operator = snapshot_queries.operator(agency, act.actor)
@@ -262,7 +265,7 @@ def _operator(agency: models.Agency, act: Act, permission: str) -> Operator | No
 
 @contextmanager
 def _turn(agency: models.Agency) -> Iterator[None]:
-    """One transaction, in which nobody else writes the agency's users."""
+    """Run one transaction in which no other writes the agency's users."""
     with transaction.atomic():
         locks.row(agency)
         yield

@@ -1,4 +1,4 @@
-"""The export: all users of an agency, or some, in the columns of the import and then ours, so that it can be imported again."""
+"""The export: all or some users of an agency, in the columns of the import and then ours, ready to re-import."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from musterbook.directory.users import filters, states
 from musterbook.directory.users.filters import USERS, Condition, Wanted
 
 STATES = tuple(state for state in states.STATES if state != states.EXPIRED)
-"""The states of a user, as `X_STATE` has them: who is invited is, whether the invitation has expired or not."""
+"""The states of a user, as in `X_STATE`: an invited user is Invited, whether or not the invitation has expired."""
 
 _TIMES = {
     "last_sign_in_at": "X_LAST_SIGN_IN",
@@ -28,11 +28,11 @@ _TIMES = {
     "created_at": "X_CREATED_AT",
 }
 OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT")
-"""Our own columns, behind the thirteen; an import ignores them."""
+"""Our own columns, after the thirteen; an import ignores them."""
 
 HEADINGS = (*(column.heading for column in columns.COLUMNS), *OURS)
 UNGUARDED = (columns.PHONE.heading,)
-"""Columns that need no guard against being run: they hold digits alone."""
+"""Columns that need no guard against being run as formulas: they contain only digits."""
 
 
 KIND = "users.exported"
@@ -40,16 +40,16 @@ KIND = "users.exported"
 
 
 class UnknownFilter(Exception):
-    """A filter names what there is not; the message says what there is."""
+    """A filter names a value that does not exist; the message lists those that do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which users are wanted; "" for all.
+    """The criteria for users; "" for all.
 
-    `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active holds the invited and
-    locked too; `query`: words that must all occur in the name, e-mail address, username, badge or external
-    id, in any case, with accents or without.
+    `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active includes invited and
+    locked users; `query`: words that must all occur in the name, e-mail address, username, badge or external id, in any
+    case, with or without accents.
     """
 
     status: str = ""
@@ -59,20 +59,23 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export: how many users are in it, and its bytes in parts."""
+    """An export: the number of users in it, and its bytes in parts."""
 
     users: int
     parts: Iterator[bytes]
 
 
 def export(agency: models.Agency, wanted: Filter, form: str) -> Exported:
-    """The wanted users as csv, xlsx or json. Raises UnknownFilter, and written.TooLong for more than a workbook holds."""
+    """Return the matching users as csv, xlsx or json.
+
+    Raise UnknownFilter, and formats.TooLong for more users than a workbook holds.
+    """
     told = users(agency, wanted)
     return Exported(told.height, formats.parts(told, form, "Users", UNGUARDED))
 
 
 def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
-    """The wanted users as text, in the columns of HEADINGS, by external id. Raises UnknownFilter."""
+    """Return the matching users as text, in the columns of HEADINGS, by external id. Raise UnknownFilter."""
     wanted = wanted or Filter()
     words = snapshot_queries.vocabulary(agency)
     read = _with_supervisors(_read(agency))
@@ -81,7 +84,10 @@ def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
 
 
 def export_found(agency: models.Agency, wanted: Wanted, form: str, *, at: datetime) -> Exported:
-    """The users whom a search of the list finds, as csv, xlsx or json. Raises UnknownStatus, and written.TooLong."""
+    """Return the users that a search of the list finds, as csv, xlsx or json.
+
+    Raise UnknownStatus, and formats.TooLong for more users than a workbook holds.
+    """
     read = _read(agency, tuple(filters.conditions(wanted, at)))
     found = search_index.holding(read, search_index.words(wanted.text))
     told = _headed(_with_supervisors(found, _bosses(agency, found)), snapshot_queries.vocabulary(agency))
@@ -89,21 +95,21 @@ def export_found(agency: models.Agency, wanted: Wanted, form: str, *, at: dateti
 
 
 def _headed(told: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
-    """The users as text, in the columns of HEADINGS, by external id."""
+    """Return the users as text, in the columns of HEADINGS, by external id."""
     texts = told.select(*changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id")
     named = texts.rename({column.field: column.heading for column in columns.COLUMNS})
     return named.select(HEADINGS).sort(columns.EXTERNAL_ID.heading)
 
 
 def _bosses(agency: models.Agency, told: pl.DataFrame) -> pl.DataFrame:
-    """The supervisors of these users: `supervisor_id`, `supervisor_email`."""
+    """Return the supervisors of these users: `supervisor_id`, `supervisor_email`."""
     condition, parameter = frames.among("id", told["supervisor_id"].drop_nulls().unique().to_list())
     sql = f"SELECT id, email FROM {USERS} WHERE agency_id = %s AND {condition}"
     return frames.read(sql, [agency.pk, parameter], {"supervisor_id": pl.Int64, "supervisor_email": pl.String})
 
 
 def _read(agency: models.Agency, conditions: tuple[Condition, ...] = ()) -> pl.DataFrame:
-    """All users, or those who meet the conditions, with their times as text, "" for none."""
+    """Return all users, or those who meet the conditions, with their times as text, "" for none."""
     listed = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
     listed += [*(_time(name) for name in _TIMES), "managed_by", _ENDS_ON, states.timeless("")]
     schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "ends_on", "state"), pl.String)}
@@ -114,14 +120,17 @@ def _read(agency: models.Agency, conditions: tuple[Condition, ...] = ()) -> pl.D
 
 
 def _with_supervisors(told: pl.DataFrame, bosses: pl.DataFrame | None = None) -> pl.DataFrame:
-    """The users with `supervisor_email`, null where there is none; `bosses`: the supervisors, if they are not among the users."""
+    """Return the users with `supervisor_email`, null for none.
+
+    `bosses`: the supervisors, if they are not among the users.
+    """
     if bosses is None:
         bosses = told.select(supervisor_id="id", supervisor_email="email")
     return told.join(bosses, on="supervisor_id", how="left", maintain_order="left")
 
 
 def _time(name: str) -> str:
-    """A time as ISO 8601 in UTC, "" for none."""
+    """Return a time as ISO 8601 in UTC, "" for none."""
     if frames.on_postgres():
         return f"coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '')"
     return f"coalesce(strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', {name}), '')"

@@ -1,4 +1,4 @@
-"""What a list of users can be filtered by: each filter as a condition in SQL, and how to find quickly whom it lets through."""
+"""The filters of a list of users: each as a condition in SQL, with a fast way to find the users who pass it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from musterbook.directory.users import states
 Parameters: TypeAlias = tuple[str | int, ...]
 EVENTS, USERS = frames.table(models.Event), frames.table(models.User)
 _BY_SUPERVISOR = "directory_user_supervisor_id_65824492"
-"""As Django names the index of the foreign key."""
+"""The name that Django gives the index of the foreign key."""
 
 
 class UnknownStatus(Exception):
@@ -23,7 +23,7 @@ class UnknownStatus(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which users are wanted: those whom every filter given lets through.
+    """The criteria for users: a user matches if they pass every filter given.
 
     `text`: every word of it occurs in the user's name, e-mail address, username, badge or external id; `status`: one of
     states.STATES; `role`, `rank`, `group`, `supervisor`: ids; `signed_in_from`, `signed_in_before`: the last sign-in;
@@ -44,10 +44,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A condition whose users an index gives at once.
+    """A condition whose users an index finds directly.
 
-    `index`: its name, which SQLite is told; `order`: what the index is sorted by, from which PostgreSQL tells that it is
-    the way to the first of many; `ids`: the query of the ids, if the index is another table's.
+    `index`: its name, given to SQLite as a hint; `order`: the sort order of the index, which shows PostgreSQL that the
+    index leads to the first of many; `ids`: the query of the ids, if the index belongs to another table.
     """
 
     sql: str
@@ -57,14 +57,17 @@ class Way:
     ids: str = ""
 
     def query(self) -> str:
-        """The query of the users' ids, whose first parameter is the agency's."""
+        """Return the query of the users' ids; its first parameter is the agency's id."""
         if self.ids:
             return self.ids
         hint = "" if frames.on_postgres() else f" INDEXED BY {self.index}"
         return f"SELECT u.id FROM {USERS} u{hint} WHERE u.agency_id = %s AND {self.sql}"
 
     def first(self, most: int) -> str:
-        """The query of no more than so many ids: without an order, PostgreSQL looks at all users in the hope of meeting them."""
+        """Return the query of at most this number of ids.
+
+        Without an order, PostgreSQL would scan all users and expect to meet the ids soon.
+        """
         order = f" ORDER BY {self.order}" if self.order and frames.on_postgres() else ""
         return f"{self.query()}{order} LIMIT {most}"
 
@@ -73,7 +76,7 @@ class Way:
 class Condition:
     """A condition on the users `u`.
 
-    `ways`: conditions that let through, together, the same users, and unless it is `exact` some more.
+    `ways`: conditions that together match the same users, and, unless the condition is `exact`, some more.
     """
 
     sql: str
@@ -83,17 +86,20 @@ class Condition:
 
     @property
     def hint(self) -> str:
-        """What is true of all users who meet it, and is easily found."""
+        """Return a condition that all matching users meet, and that an index finds easily."""
         return " OR ".join(f"({way.sql})" for way in self.ways)
 
     @property
     def hints(self) -> Parameters:
-        """The parameters of `hint`."""
+        """Return the parameters of `hint`."""
         return tuple(value for way in self.ways for value in way.parameters)
 
 
 def conditions(wanted: Wanted, at: datetime) -> Iterator[Condition]:
-    """All conditions but the text's, as they are at that time; those first that few meet, as a rule. Raises UnknownStatus."""
+    """Yield all conditions except the text's, as of that time. Raise UnknownStatus.
+
+    Conditions that usually match few users come first.
+    """
     if wanted.supervisor is not None:
         yield _plain(Way("u.supervisor_id = %s", (wanted.supervisor,), _BY_SUPERVISOR))
     if wanted.signed_in_from or wanted.signed_in_before:
@@ -119,14 +125,14 @@ def _plain(way: Way) -> Condition:
 
 
 def equals(column: str, value: int | None) -> Condition:
-    """The role, rank or group is that one; None: there is none."""
+    """Return the condition that the role, rank or group has this id, or with None, that there is none."""
     if value is None:
         return _plain(Way(f"u.{column}_id IS NULL", (), f"user_by_{column}"))
     return _plain(Way(f"u.{column}_id = %s", (value,), f"user_by_{column}"))
 
 
 def status(name: str, at: datetime) -> Condition:
-    """The state is that one at that time. Raises UnknownStatus."""
+    """Return the condition that the user has this state at that time. Raise UnknownStatus."""
     if name not in states.STATES:
         raise UnknownStatus(name)
     sql, parameters = states.state("u.", at)
@@ -151,12 +157,12 @@ def _ways_to_status(name: str, at: str) -> tuple[Way, ...]:
 
 
 def never() -> Condition:
-    """There has been no sign-in."""
+    """Return the condition that the user has never signed in."""
     return _plain(Way("u.last_sign_in_at IS NULL", (), "user_never_signed_in"))
 
 
 def ever() -> Condition:
-    """There has been a sign-in."""
+    """Return the condition that the user has signed in."""
     return _signed_in(None, None)
 
 
@@ -168,14 +174,17 @@ def _signed_in(since: datetime | None, before: datetime | None) -> Condition:
 
 
 def _touched(number: int) -> Condition:
-    """The import has left an event of the user. The plus sign keeps a planner from reading all that the import has left."""
+    """Return the condition that the import has recorded an event of the user.
+
+    The plus sign keeps a planner from reading all events of the import.
+    """
     sql = f"(SELECT 1 FROM {EVENTS} e WHERE e.subject_id = u.id AND +e.of_id = %s LIMIT 1) IS NOT NULL"
     ids = f"SELECT e.subject_id AS id FROM {EVENTS} e WHERE +e.agency_id = %s AND e.of_id = %s AND e.subject_id IS NOT NULL"
     return Condition(sql, (number,), (Way(sql, (number,), ids=ids),))
 
 
 def few(agency: models.Agency, condition: Condition, most: int) -> list[int] | None:
-    """The ids of all whom the condition lets through, and maybe of some more; None if they are more than `most`."""
+    """Return the ids of all users who pass the condition, and perhaps of some more, or None for more than `most`."""
     ways = [f"SELECT * FROM ({way.first(most + 1)}) w{n}" for n, way in enumerate(condition.ways)]
     given = [value for way in condition.ways for value in (agency.pk, *way.parameters)]
     with connection.cursor() as cursor:

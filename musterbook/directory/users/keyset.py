@@ -1,7 +1,8 @@
-"""How a list of users finds its next ones: by the narrowest index if they are few, along the order's index if they are many.
+"""Keyset pagination of a list of users: few users are sorted, and many are found along the order's index.
 
-Whom a filter lets through is looked for by an index of its own. If they are few, they are sorted. If they are many, the
-index of the order is walked, and each user tried, until there are enough; if that is slow, the many are sorted after all.
+The users who pass a filter are found by an index of its own. If they are few, they are sorted. If they are many, the
+index of the order is walked, and each user checked, until there are enough. If that is slow, the many are sorted after
+all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +19,14 @@ from musterbook.directory.users.filters import USERS, Condition
 from musterbook.directory.users.orders import Order, Place, Section
 
 _FEW, _FOUND = 4_000, 10_000
-"""So many whom a filter lets through, or a search finds, are sorted at once."""
+"""The most users that are sorted at once: those who pass a filter, and those that a search finds."""
 _STEP, _READ_STEP, _LONGEST_STEP = 5_000, 500, 50_000
-"""A walk's first step in users, the same if their texts must be read, and the longest of its later steps."""
+"""A walk's first step in users, its first step if their texts must be read, and its longest later step."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Users who meet the conditions and have the words, in an order; all ways lead downwards if `descending`."""
+    """The users who meet the conditions and have the words, in an order; all methods go downwards if `descending`."""
 
     narrowing: Narrowing
     conditions: tuple[Condition, ...]
@@ -33,7 +34,7 @@ class Listing:
     descending: bool
 
     def following(self, start: Place | None, number: int) -> list[Place]:
-        """The places of the next users after the start, no more than so many."""
+        """Return the places of the next users after the start, no more than `number`."""
         few = self.narrowing.few(self.conditions, _FEW, _FOUND)
         if few is not None:
             return self._picked(few, start, number)
@@ -52,14 +53,14 @@ class Listing:
         return places
 
     def _sections(self, start: Place | None) -> Iterable[Section]:
-        """The sections from the start's on."""
+        """Return the sections from that of the start on."""
         sections = self.order.sections
         if self.descending:
             return reversed(sections[: self.order.number(start) + 1] if start else sections)
         return sections[self.order.number(start) :] if start else sections
 
     def _picked(self, found: Found, start: Place | None, number: int) -> list[Place]:
-        """The next places of these users, sorted."""
+        """Return the next places of these users, sorted."""
         if self.order.mark:
             return replace(self, conditions=found.untried).sorted_by_marks(found.ids, start, number)
         places: list[Place] = []
@@ -70,10 +71,10 @@ class Listing:
         return places
 
     def sorted_in(self, section: Section, ids: list[int], after: Place | None, number: int) -> list[Place]:
-        """The next places of these users in one section."""
+        """Return the next places of these users in one section."""
         source, parameter = among(ids)
         beyond, given = self._beyond(section, after)
-        # Apart, so that no planner walks an order in the hope of them.
+        # Materialized, so that no planner walks an order and expects to meet them.
         sql = (
             f"WITH found AS MATERIALIZED (SELECT u.id, u.{section.column} AS k FROM {source} AND {self._tests} AND {beyond})"
             f" SELECT CAST(k AS text), id FROM found ORDER BY k {self._way}, id {self._way} LIMIT %s"
@@ -81,7 +82,10 @@ class Listing:
         return self._places(section, sql, [parameter, *self._given, *given, number])
 
     def sorted_by_marks(self, ids: list[int], start: Place | None, number: int) -> list[Place]:
-        """The next places of these users in all sections, which are all by name; that is sorted here as there."""
+        """Return the next places of these users in all sections.
+
+        All sections are sorted by name, and the order here is the same as there.
+        """
         source, parameter = among(ids)
         sql = f"SELECT {self.order.mark}, u.name_key, u.id FROM {source} AND {self._tests}"
         numbers = {section.mark: number for number, section in enumerate(self.order.sections)}
@@ -94,7 +98,7 @@ class Listing:
         return [Place(self.order.sections[section].mark, key, user) for section, key, user in places[:number]]
 
     def walked(self, section: Section, after: Place | None, number: int) -> list[Place]:
-        """The next places in one section, step by step along its index."""
+        """Return the next places in one section, step by step along its index."""
         if not self.conditions and not self.narrowing.words:
             return self._between(section, after, None, number)
         places: list[Place] = []
@@ -113,16 +117,16 @@ class Listing:
                 return places + part.sorted_in(section, few.ids, after, number - len(places))
 
     def _ahead(self, section: Section, after: Place | None, step: int) -> Place | None:
-        """The place so many users ahead, whoever they are; None beyond the end."""
+        """Return the place `step` users ahead, matching or not, or None beyond the end."""
         beyond, given = self._beyond(section, after)
         sql = f"{self._along(section)} AND {beyond} {self._by(section)} LIMIT 1 OFFSET %s"
         return next(iter(self._places(section, sql, [self.narrowing.agency.pk, *given, step])), None)
 
     def _between(self, section: Section, after: Place | None, end: Place | None, number: int) -> list[Place]:
-        """The places after the one, and no further than the other, of users who meet the conditions and have the words."""
+        """Return the places after `after`, and up to `end`, of users who meet the conditions and have the words."""
         beyond, given = self._beyond(section, after)
         until, given_end = self._beyond(section, end, until=True)
-        # Hidden from the planner, which would look for them by another index, and sort.
+        # Hidden from the planner, which would find them by another index, and sort.
         tests = f"CASE WHEN {self._tests} THEN TRUE ELSE FALSE END"
         rest = f" AND {beyond} AND {until} AND {tests} {self._by(section)}"
         parameters = [self.narrowing.agency.pk, *given, *given_end, *self._given]
@@ -137,7 +141,7 @@ class Listing:
         ]
 
     def _along(self, section: Section, more: str = "") -> str:
-        """The query of the section's users along its index; SQLite is told to take it."""
+        """Return the query of the section's users along its index, which SQLite gets as a hint."""
         hint = f" INDEXED BY {section.index}" if section.index and not frames.on_postgres() else ""
         listed = f"CAST(u.{section.column} AS text), u.id" + (f", {more}" if more else "")
         sure = " AND u.last_sign_in_at IS NOT NULL" if section.index == "user_signed_in" else ""
@@ -147,7 +151,7 @@ class Listing:
         return "ORDER BY " + ", ".join(f"{key} {self._way}" for key in section.keys)
 
     def _beyond(self, section: Section, place: Place | None, *, until: bool = False) -> tuple[str, list[Any]]:
-        """The condition that a user stands after the place, or with `until` no further, and its parameters."""
+        """Return the condition that a user is after the place, or with `until` no further, and its parameters."""
         if place is None:
             return "TRUE", []
         sign = ("<" if self.descending != until else ">") + ("=" if until else "")
@@ -171,7 +175,7 @@ class Listing:
         return [Place(section.mark, key, user) for key, user in rows(sql, parameters)]
 
     def count(self, most: int) -> int:
-        """How many there are; `most` + 1 if there are more."""
+        """Return how many there are; `most` + 1 if there are more."""
         few = self.narrowing.few(self.conditions, max(most, _FEW), most) or self.narrowing.known(self.conditions)
         if few is not None:
             return min(counted(few), most + 1)

@@ -1,4 +1,4 @@
-"""What a list of users can be sorted by, each order as sections that follow each other; and the place of a user in an order."""
+"""The orders of a list of users, each as consecutive sections, and the place of a user in an order."""
 
 import base64
 import binascii
@@ -32,19 +32,19 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?(\+00)?")
 
 
 class UnknownSort(Exception):
-    """A list cannot be sorted by that."""
+    """A list cannot be sorted by this."""
 
 
 class UnknownPlace(Exception):
-    """That is no place in this list: it is of another one, or nobody's."""
+    """The text is no place in this list: it belongs to another list, or to none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of an order: users of one role, say, by name. `mark`: what tells it from the others.
+    """A part of an order, such as the users of one role, by name. `mark`: the value that identifies the section.
 
-    Within it users stand by `column`, then by id if that is not unique. `index`: one that has them in that order, ""
-    for that of a unique column, which SQLite does not let one name.
+    Within it, users are sorted by `column`, then by id if that is not unique. `index`: one that has them in that order,
+    or "" for the index of a unique column, which SQLite does not let a query name.
     """
 
     mark: str | int | None
@@ -54,13 +54,13 @@ class Section:
 
     @property
     def keys(self) -> list[str]:
-        """What users are sorted by, as SQL."""
+        """Return the sort keys of users, as SQL."""
         return [f"u.{self.column}"] if self.column in _UNIQUE.values() else [f"u.{self.column}", "u.id"]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a user stands: in which section, by what, and who."""
+    """The position of a user in an order: the section, the sort key, and the user's id."""
 
     mark: str | int | None
     key: str
@@ -69,14 +69,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order of users. `mark`: the SQL that tells a user's section, with its parameters; "" if nothing need tell it."""
+    """An order of users. `mark`: the SQL for a user's section, with its parameters; "" if it is not needed."""
 
     sections: tuple[Section, ...]
     mark: str = ""
     parameters: tuple[str, ...] = ()
 
     def number(self, place: Place) -> int:
-        """Which of the sections the place is in, counted from 0. Raises UnknownPlace."""
+        """Return the number of the section that the place is in, counted from 0. Raise UnknownPlace."""
         for number, section in enumerate(self.sections):
             if section.mark == place.mark:
                 return number
@@ -84,16 +84,17 @@ class Order:
 
 
 def order(agency: models.Agency, sort: str, at: datetime, wanted: Wanted, place: Place | None) -> Order:
-    """The order by the name of it, so far as it may have wanted users; the section of the place is in it in any case.
+    """Return the order of this name, limited to the sections that may have matching users.
 
-    Raises UnknownSort.
+    The section of the place is always in it. Raise UnknownSort.
     """
     if sort == "name":
         return Order((Section(None, None),))
     if sort in _UNIQUE:
         return Order((Section(None, None, _UNIQUE[sort], ""),))
     if sort == "last_sign_in" and wanted.status in (states.INVITED, states.EXPIRED):
-        # Who has not registered has not signed in: all by name, and no look for them among those who have.
+        # A user who has not registered has not signed in. So all are in one section by name, with no lookup among the
+        # others.
         return Order((Section("never", None),))
     if sort == "last_sign_in":
         never = Section("never", filters.never())
@@ -112,11 +113,11 @@ def order(agency: models.Agency, sort: str, at: datetime, wanted: Wanted, place:
 
 
 def _marks(agency: models.Agency, sort: str, needed: str | int | None) -> list[int | None]:
-    """The ids of the roles, ranks or groups that users have, in their order; who has none comes last."""
+    """Return the ids of the roles, ranks or groups that users have, in their order; users with none come last."""
     model, by = _VOCABULARIES[sort]
     users = f"SELECT u.{sort}_id FROM {USERS} u WHERE u.agency_id = %s"
     next_one = f"ORDER BY u.{sort}_id LIMIT 1"
-    # From each one to the next by the index, for there are few of them and many users.
+    # Step from each one to the next by the index, because there are few of them and many users.
     sql = (
         f"WITH RECURSIVE used(id) AS (SELECT * FROM ({users} AND u.{sort}_id IS NOT NULL {next_one}) f UNION ALL"
         f" SELECT ({users} AND u.{sort}_id > used.id {next_one}) FROM used WHERE used.id IS NOT NULL)"
@@ -130,13 +131,13 @@ def _marks(agency: models.Agency, sort: str, needed: str | int | None) -> list[i
 
 
 def written(place: Place, *about: str | bool) -> str:
-    """The place as text that tells nobody anything, and can stand in an address; `about`: the list that it is a place of."""
+    """Return the place as an opaque cursor that can be part of an address; `about`: the list that it belongs to."""
     told = json.dumps([*about, place.mark, place.key, place.id], separators=(",", ":"))
     return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
 
 
 def read(text: str, *about: str | bool) -> Place:
-    """The place that was written so. Raises UnknownPlace if it was not, or is one of another list."""
+    """Return the place that `written` encoded. Raise UnknownPlace if the text is no place of this list."""
     try:
         told = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
@@ -147,7 +148,7 @@ def read(text: str, *about: str | bool) -> Place:
 
 
 def _sound(mark: object, key: object, user: object) -> bool:
-    """Whether a database can be asked for such a place."""
+    """Return whether such a place is safe to use in a database query."""
     numbers = [user, *([] if mark is None or isinstance(mark, str) else [mark])]
     if not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):
         return False

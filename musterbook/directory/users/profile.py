@@ -1,4 +1,4 @@
-"""What there is to tell of one user: their state, who reports to them, what was done to them, and by which imports."""
+"""The facts about one user: their state, direct reports, monitored groups, and the imports that changed them."""
 
 from datetime import datetime
 
@@ -12,26 +12,26 @@ MOST_REPORTS, MOST_EVENTS, MOST_IMPORTS = user_list.PAGE, 20, 10
 
 
 def state(user: models.User, at: datetime) -> str:
-    """The user's state at that time, one of states.STATES."""
-    of = RawSQL(*states.state(f"{USERS}.", at))  # noqa: S611  (nothing in it comes from outside)
+    """Return the user's state at that time, one of states.STATES."""
+    of = RawSQL(*states.state(f"{USERS}.", at))  # noqa: S611  (no part of it comes from outside)
     return str(models.User.objects.filter(pk=user.pk).values_list(of, flat=True).get())
 
 
 def reports(user: models.User, at: datetime) -> tuple[list[user_list.Listed], int]:
-    """Whose supervisor the user is, the first of them by name, and how many in all (10,001: more than 10,000)."""
+    """Return the first users who report to the user, by name, and the number of all (10,001: more than 10,000)."""
     wanted = Wanted(supervisor=user.pk)
     first = user_list.page(user.agency, wanted, at=at).users
     return first, len(first) if len(first) < MOST_REPORTS else user_list.count(user.agency, wanted, at=at)
 
 
 def monitors(user: models.User) -> list[models.Group]:
-    """The groups that the user monitors, by name."""
+    """Return the groups that the user monitors, by name."""
     watched = models.Monitor.objects.filter(user=user).values("group")
     return list(models.Group.objects.filter(agency=user.agency_id, pk__in=watched).order_by("name", "pk"))
 
 
 def imports(user: models.User) -> list[models.Import]:
-    """The imports that have changed the user, the latest first."""
+    """Return the imports that have changed the user, the latest first."""
     touched = models.Event.objects.filter(subject=user, agency=user.agency_id, of__isnull=False)
     ids = touched.order_by("-of_id").values_list("of_id", flat=True).distinct()[:MOST_IMPORTS]
     return list(models.Import.objects.filter(pk__in=list(ids)).order_by("-number"))

@@ -1,4 +1,4 @@
-"""The states of a user: the one place that says who is Active, Invited, Locked and so on."""
+"""The states of a user: the one place that defines who is Active, Invited, Locked and so on."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from django.db import connection
 
 INVITED, EXPIRED = "Invited", "Invitation expired"
 STATES = ("Active", INVITED, EXPIRED, "Locked", "Password reset", "Inactive")
-"""All states, as lists show them; who is in none of the others is Active."""
+"""All states, as lists show them; a user in none of the others is Active."""
 
 _TESTS = (
     ("Inactive", "NOT {u}active"),
@@ -15,21 +15,27 @@ _TESTS = (
     (INVITED, "{u}registered_at IS NULL"),
     ("Password reset", "{u}reset_at IS NOT NULL"),
 )
-"""The first that is true tells the state."""
+"""The first test that is true decides the state."""
 
 
 def state(prefix: str, at: datetime) -> tuple[str, list[str]]:
-    """The state at that time as SQL, and its parameters; `prefix`: the users' table in the query, with its dot."""
+    """Return the state at that time as SQL, and its parameters.
+
+    `prefix`: the users' table in the query, with its dot.
+    """
     tests = " ".join(f"WHEN {test.format(u=prefix)} THEN '{name}'" for name, test in _TESTS)
     return f"CASE {tests} ELSE 'Active' END", [bound(at)]
 
 
 def timeless(prefix: str) -> str:
-    """The state as SQL, where it matters not whether an invitation has expired: Invited either way."""
+    """Return the state as SQL, ignoring whether an invitation has expired: Invited either way."""
     tests = " ".join(f"WHEN {test.format(u=prefix)} THEN '{name}'" for name, test in _TESTS if name != EXPIRED)
     return f"CASE {tests} ELSE 'Active' END"
 
 
 def bound(at: datetime) -> str:
-    """A time as a parameter that stored ones are compared with; on SQLite no stored form of it is less than this one."""
+    """Return a time as a parameter to compare with stored times.
+
+    On SQLite no stored form of the time is less than this one.
+    """
     return str(connection.ops.adapt_datetimefield_value(at))

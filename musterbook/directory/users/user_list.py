@@ -1,4 +1,7 @@
-"""All users of an agency, or some: page by page in any order, and how many there are; as quick in a million as in a hundred."""
+"""The list of users of an agency, all or some: page by page in any order, and their number.
+
+It is as fast with a million users as with a hundred.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,9 +42,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of users, and the places of the pages before and after it, "" where there is none.
+    """A page of users, and the places of the pages before and after it ("" for none).
 
-    `number`: how many are wanted in all, where that was asked for.
+    `number`: the number of all matching users, if the caller asked for it.
     """
 
     users: list[Listed]
@@ -60,12 +63,12 @@ def page(
     place: str = "",
     counted: int = 0,
 ) -> Page:
-    """The page of wanted users at the place ("": the first), in the order (one of orders.SORTS).
+    """Return the page of matching users at the place ("": the first), in the order `sort` (one of orders.SORTS).
 
-    `counted`: they are counted as well, up to so many; the number is one more if there are more.
+    `counted`: count them as well, up to this number; the count is one more if there are more.
 
-    A user whom nobody adds or edits meanwhile is on one page, whoever else is. Raises UnknownSort, UnknownStatus and
-    UnknownPlace.
+    A user who is not added or edited meanwhile is on one page, regardless of changes to others. Raise UnknownSort,
+    UnknownStatus and UnknownPlace.
     """
     about = (sort, descending)
     backward = bool(place) and place.startswith(_BACK)
@@ -90,8 +93,8 @@ _BACK = "~"
 
 
 def _told(ids: Sequence[int], at: datetime) -> list[Listed]:
-    """The users of these ids, in the order of the ids."""
-    state = RawSQL(*states.state(f"{USERS}.", at))  # noqa: S611  (nothing in it comes from outside)
+    """Return the users of these ids, in the order of the ids."""
+    state = RawSQL(*states.state(f"{USERS}.", at))  # noqa: S611  (no part of it comes from outside)
     users = models.User.objects.filter(pk__in=ids).values_list(
         "pk", "external_id", "first_name", "last_name", "username", "email", "badge_number", state, "role__name",
         "rank__name", "group__name", "last_sign_in_at",
@@ -101,20 +104,20 @@ def _told(ids: Sequence[int], at: datetime) -> list[Listed]:
 
 
 def count(agency: models.Agency, wanted: Wanted = _EVERYBODY, *, at: datetime, most: int = 10_000) -> int:
-    """How many users are wanted; `most` + 1 if they are more than that. Raises UnknownStatus."""
+    """Return how many users match; `most` + 1 if there are more. Raise UnknownStatus."""
     order = orders.order(agency, "name", at, wanted, None)
     narrowing = Narrowing(agency, search_index.words(wanted.text))
     return Listing(narrowing, tuple(filters.conditions(wanted, at)), order, descending=False).count(most)
 
 
 class TooMany(Exception):
-    """More users than that are meant."""
+    """The text may mean more users than the limit."""
 
 
 def meant(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
-    """Id and external id of each user whom the text may mean: by external id, address or username, else all who have its words.
+    """Return the id and external id of each user that the text may mean.
 
-    Raises TooMany.
+    Match it by external id, address or username; if no user has that, return all who have its words. Raise TooMany.
     """
     key = keys.key(text)
     exact = Q(external_id=text) | Q(email_key=key) | Q(username_key=key)
@@ -128,5 +131,5 @@ def meant(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -
 
 
 def of(agency: models.Agency, external_id: str) -> list[int]:
-    """The id of the user with that external id, or nothing."""
+    """Return the id of the user with this external id, or nothing."""
     return list(models.User.objects.filter(agency=agency, external_id=external_id).values_list("pk", flat=True))
