@@ -1,1 +1,1 @@
-"""The rules of the import, pure: values in, values out; no database, no web, no clock."""
+"""The rules of the import, as pure functions without a database, the web or a clock."""

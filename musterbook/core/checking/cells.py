@@ -1,4 +1,4 @@
-"""The distinct cells of one column → their values, and everything that is wrong with them (rules C1–C10)."""
+"""The distinct cells of one column → their values and all their problems (rules C1–C10)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.values import emails, keys, names, phones, text
 
 _STATUS = {"active": True, "invited": True, "locked": True, "password reset": True, "inactive": False}
-"""Status as a file writes it → whether the user is Active; the states that the export shows read as Active (C5)."""
+"""Status as written in a file → whether the user is Active. The states that the export shows are read as Active (C5)."""
 
 _ERROR_VALUE = (
     r"^#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|GETTING_DATA|#+)$"
@@ -28,10 +28,10 @@ Said = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the cells come to.
+    """The result of reading the cells.
 
-    `values`: beside each cell, the value columns that `CheckedTable` names; `faults`: `cell`, `code`, `value`, `detail`,
-    `hint` of every problem.
+    - `values`: the value columns that `CheckedTable` names, for each cell.
+    - `faults`: `cell`, `code`, `value`, `detail`, `hint` of every problem.
     """
 
     values: pl.DataFrame
@@ -39,7 +39,7 @@ class Reading:
 
 
 def read(column: Column, cells: pl.Series, words: Vocabulary) -> Reading:
-    """The reading of a column's cells as they stand in the file, each given once."""
+    """Return the reading of a column's cells as they are in the file, each given once."""
     reader = _Reader(column, cells, words)
     reader.legible()
     _MEANINGS.get(column.heading, _Reader.as_text)(reader)
@@ -47,7 +47,7 @@ def read(column: Column, cells: pl.Series, words: Vocabulary) -> Reading:
 
 
 class _Reader:
-    """One reading in the making: the text of the cells, which of them are sound so far, and the faults so far."""
+    """A reading in progress: the text of the cells, those still valid, and the faults so far."""
 
     def __init__(self, column: Column, cells: pl.Series, words: Vocabulary) -> None:
         self.column, self.words = column, words
@@ -58,7 +58,7 @@ class _Reader:
         self.found: list[pl.DataFrame] = []
 
     def _say(self, wrong: pl.Series, code: str, detail: Said | str = "", hint: Said | str = "") -> None:
-        """Notes a fault of every cell that is wrong; such a cell is not sound any more."""
+        """Record a fault for every wrong cell. These cells are no longer valid."""
         if not wrong.any():
             return
         self.sound &= ~wrong
@@ -68,7 +68,10 @@ class _Reader:
         self.found.append(faults.select(cells, pl.lit(code).alias("code"), "value", "detail", "hint"))
 
     def legible(self) -> None:
-        """What any column's cell may have wrong: characters, damage by a spreadsheet, length, nothing there (C1–C3, C10)."""
+        """Check for faults that any column can have (C1–C3, C10).
+
+        These are illegal characters, damage by a spreadsheet, excessive length, and blank required cells.
+        """
         self._illegal()
         self._damaged()
         long = self.text.str.len_chars() > self.column.longest
@@ -96,39 +99,39 @@ class _Reader:
         self.values[name] = values.set(~self.sound, None).alias(name)
 
     def as_text(self) -> None:
-        """The text itself, and its key where the column is compared by one."""
+        """Keep the text itself, and its key where the column is compared by one."""
         self._keep(self.column.field, self.text)
         if self.column in columns.KEYED or self.column is columns.SUPERVISOR_EMAIL:
             self._keep(self.column.key, keys.keys(self.text))
 
     def as_email(self) -> None:
-        """An address (C4)."""
+        """Check the cells as email addresses (C4)."""
         faults = emails.faults(self.text.filter(self.sound))
         self._say(self.sound & self.text.is_in(list(faults)), "invalid-email", faults.__getitem__)
         self.as_text()
 
     def as_status(self) -> None:
-        """Whether Active (C5)."""
+        """Read whether the user is Active (C5)."""
         meant = pl.Series([_STATUS.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
         self._say(self.sound & meant.is_null(), "invalid-status")
         self._keep("status", meant)
 
     def as_role(self) -> None:
-        """The role's id (C6)."""
+        """Read the id of the role (C6)."""
         ids = names.resolved(self.text, names.roles(self.words.roles))
         known = {role.name: role.name for role in self.words.roles}
         self._say(self.sound & ids.is_null(), "unknown-role", hint=lambda value: names.suggestion(value, known))
         self._keep("role_id", ids)
 
     def as_rank(self) -> None:
-        """The rank's id, and whether it is blank (C6)."""
+        """Read the id of the rank, and whether the cell is blank (C6)."""
         ids = names.resolved(self.text, names.ranks(self.words.ranks))
         short = {rank.abbreviation: rank.name for rank in self.words.ranks if rank.abbreviation}
         known = short | {rank.name: rank.name for rank in self.words.ranks}
         self._optional("rank", ids, "unknown-rank", known)
 
     def as_group(self) -> None:
-        """The group's id, whether it is blank, and whether the group is inactive (C7)."""
+        """Read the id of the group, whether the cell is blank, and whether the group is inactive (C7)."""
         groups = {group.external_id: group.id for group in self.words.groups}
         ids = names.resolved(self.text, groups, exact=True)
         self._optional("group", ids, "unknown-group", {name: name for name in groups})
@@ -142,7 +145,7 @@ class _Reader:
         self.values[f"{name}_blank"] = blank & self.sound
 
     def as_phone(self) -> None:
-        """The number as E.164 (C8)."""
+        """Read the number as E.164 (C8)."""
         read = phones.numbers(self.text.set(~self.sound, ""), self.words.country)
         self._say(self.sound & read.is_null(), "invalid-phone", phones.reason)
         self._keep("phone", read)

@@ -1,6 +1,7 @@
-"""Step 2, check: cells as text → values, normalised and resolved, and every problem of every row (rules C1–C11).
+"""Step 2, check: cells as text → normalized and resolved values, and every problem of every row (rules C1–C11).
 
-What a quick look at a whole column settles is done; of the rest each distinct cell is read once, and spread to its rows.
+A quick check of each whole column handles most cells. Each distinct cell of the rest is read once, and its value is
+copied to its rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,14 +21,17 @@ from musterbook.core.values import emails, phones
 
 _PLAIN_ID = "^[0-9A-Za-z][0-9A-Za-z_-]*$"
 _PLAIN_NAME = "^[0-9A-Za-z][0-9A-Za-z._@-]*$"
-"""Cells that mean themselves, and of which no rule says anything but how long they may be."""
+"""Cells that are their own value. The only rule that applies to them is the maximum length."""
 
 
 _EXAMPLES = 3
 
 
 class TooMany(Exception):
-    """The rows have so many problems that they would take memory out of proportion to the file; `problem` says so."""
+    """An excessive number of problems in the rows.
+
+    They would take memory out of proportion to the file. `problem` describes this.
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -36,16 +40,20 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one column comes to: its value columns, a row for each of the table's, and its problems."""
+    """The result for one column: its value columns and its problems.
+
+    The value columns have a row for each row of the table.
+    """
 
     values: pl.DataFrame
     found: pl.DataFrame
 
 
 def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
-    """The table's cells as values. A row whose cells may stand in the wrong columns has no problem but that.
+    """Return the cells of the table as values.
 
-    Raises TooMany as soon as the columns so far have too many problems.
+    A row whose cells may be in the wrong columns has no other problem. Raise TooMany as soon as the columns checked so
+    far have too many problems.
     """
     of_count = pl.col("code") == "cell-count"
     others = ~pl.col("row").is_in(table.faults.filter(of_count)["row"].implode())
@@ -59,7 +67,7 @@ def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
 
 
 def refuse_many(found: pl.DataFrame, file: FileFacts) -> None:
-    """Raises TooMany if the rows have more problems than those of a file of its size may have."""
+    """Raise TooMany if the rows have more problems than a file of this size may have."""
     most = budget.most_problems(file.size)
     if found.height > most:
         raise TooMany(Problem("too-many-problems", value=f"{most:,}", detail=_examples(found)))
@@ -71,7 +79,10 @@ def _examples(found: pl.DataFrame) -> str:
 
 
 def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
-    """One column; a cell with a problem is null in its values. Of a cell that could not be read whole nothing more is said."""
+    """Check one column. A cell with a problem is null in the values.
+
+    A cell that could not be read completely gets no further problems.
+    """
     cells = table.cells.select("row", cell=column.field)
     unread = table.faults.filter(pl.col("column") == column.heading)["row"]
     if unread.is_empty():
@@ -97,7 +108,7 @@ def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary) -> _Part:
 
 
 def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.Series | None) -> pl.Series:
-    """The value of each cell: as found quickly, else as its distinct cell was read."""
+    """Return the value of each cell: from the quick check, or else from its distinct cell."""
     if quick is None and values.dtype == pl.String and values.equals(distinct):
         return cells.alias(values.name)
     spread = cells.replace_strict(distinct, values, default=None, return_dtype=values.dtype).alias(values.name)
@@ -105,7 +116,7 @@ def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.
 
 
 def _at_rows(rows: pl.DataFrame, column: Column, faults: pl.DataFrame) -> pl.DataFrame:
-    """The faults of distinct cells as problems of every row that has one."""
+    """Return the faults of distinct cells as problems of every row that has such a cell."""
     if faults.is_empty():
         return problems.frame()
     found = rows.join(faults, on="cell", maintain_order="left_right")
@@ -134,7 +145,7 @@ def _quick_phone(column: Column, cells: pl.Series, words: Vocabulary) -> dict[st
     return {column.field: phones.quick(cells, words.country).alias(column.field)}
 
 
-# The columns of which nearly every cell is another; in the others few distinct ones stand again and again.
+# In these columns nearly every cell is different. In the others, a few distinct cells repeat.
 _QUICK: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
     "EXTERNAL_ID": _quick_id,
     "BADGE_NUMBER": _quick_id,
@@ -142,4 +153,4 @@ _QUICK: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Seri
     "EMAIL": _quick_email,
     "PHONE": _quick_phone,
 }
-"""Column → how its value columns are found at one look, null where a cell needs a closer one."""
+"""Column → the quick check that finds its value columns. They are null where a cell needs a closer look."""

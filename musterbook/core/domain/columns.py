@@ -1,4 +1,4 @@
-"""The thirteen columns: what each is called, whether a file must bear it, and what its cells may hold."""
+"""The thirteen columns: their names, which are required, and what their cells may hold."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 class Column:
     """One column of the import file.
 
-    `heading` is its name in the file; `required` says that every file must bear it and no cell of it may be blank;
-    `unique` that no two users of an agency share its value; `longest` is the most characters a cell may hold.
+    - `heading`: its name in the file.
+    - `required`: every file must have the column, and none of its cells may be blank.
+    - `unique`: no two users of an agency may share a value.
+    - `longest`: the maximum number of characters in a cell.
     """
 
     heading: str
@@ -19,12 +21,12 @@ class Column:
 
     @property
     def field(self) -> str:
-        """The column's name in tables and frames: `BADGE_NUMBER` is `badge_number`."""
+        """Return the name of the column in tables and frames: `badge_number` for `BADGE_NUMBER`."""
         return self.heading.lower()
 
     @property
     def key(self) -> str:
-        """The name of the column that holds this one's comparison key (for unique columns but EXTERNAL_ID)."""
+        """Return the name of the column that holds the comparison key (unique columns except EXTERNAL_ID)."""
         return f"{self.field}_key"
 
 
@@ -72,7 +74,7 @@ BY_HEADING = {column.heading: column for column in COLUMNS}
 REQUIRED = tuple(column for column in COLUMNS if column.required)
 OPTIONAL = tuple(column for column in COLUMNS if not column.required)
 KEYED = (EMAIL, BADGE_NUMBER, USERNAME)
-"""The unique columns that are compared by a key (rule M4); EXTERNAL_ID is compared exactly."""
+"""The unique columns that are compared by a key (rule M4). EXTERNAL_ID is compared exactly."""
 
 EXAMPLES: tuple[tuple[str, ...], ...] = (
     ("EXAMPLE-1", "alma.reyes@example.invalid", "9001", "Alma", "Reyes", "Active", "alma.reyes", "Admin",

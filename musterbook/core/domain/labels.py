@@ -1,4 +1,4 @@
-"""Codes of a plan in words, as every face says them."""
+"""The texts that every interface shows for the codes of a plan."""
 
 PROTECTIONS = {
     "exempt": "exempt from synchronize",
@@ -6,10 +6,10 @@ PROTECTIONS = {
     "above-your-role": "above the operator's role",
     "last-administrator": "the last registered administrator",
 }
-"""Why a user is protected, in words."""
+"""The reason for each protection of a user, as text."""
 
 HELD = {
     "deactivation-limit": "More users would become Inactive than the agency allows unasked.",
     "unreadable-rows": "Some rows cannot be read well enough to tell whom they mean.",
 }
-"""Why an import is held, in words."""
+"""The reason why an import is held, as text."""

@@ -1,21 +1,21 @@
-"""Under which rules a plan is made: the mode, strictness, who acts, and how many may be deactivated unasked."""
+"""The rules of a plan: mode, strictness, operator, and the limit on deactivations without confirmation."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """What an import does with users whom its file does not mention."""
+    """The treatment of users that the file does not mention."""
 
     UPDATE = "update"
-    """Add or update user accounts: the others are not affected."""
+    """Add or update user accounts. Other users are not affected."""
     SYNC = "sync"
-    """Synchronize all user accounts: the others become Inactive."""
+    """Synchronize all user accounts. Other users become Inactive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The user who acts, whose permissions bound what the import may do (rule M10)."""
+    """The user who acts. Their permissions limit what the import may do (rule M10)."""
 
     id: int
     external_id: str
@@ -24,22 +24,23 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class DeactivationLimit:
-    """How many users a synchronize import may deactivate without being asked (rule S4)."""
+    """The number of users that a sync import may deactivate without confirmation (rule S4)."""
 
     users: int = 5
     percent: float = 10
     most: int = 500
 
     def allowed(self, active: int) -> int:
-        """The number of deactivations allowed in an agency of so many active users."""
+        """Return the number of deactivations allowed in an agency with `active` active users."""
         return min(max(self.users, int(active * self.percent / 100)), self.most)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one plan. `operator` None is the system, bound by nobody's role.
+    """The rules of one plan.
 
-    `confirmed` is the number of deactivations that the operator has confirmed, if any.
+    `operator` None is the system, which no role restricts. `confirmed` is the number of deactivations that the operator
+    has confirmed, or None.
     """
 
     mode: Mode = Mode.UPDATE

@@ -1,4 +1,4 @@
-"""Problems and notes: what a file got wrong, and the catalogue of every code with its sentence and its remedy."""
+"""Problems and notes, and the catalogue of every code with its sentence and its remedy."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -8,19 +8,22 @@ import polars as pl
 
 
 class About(StrEnum):
-    """What a code is said of."""
+    """The subject of a code."""
 
     FILE = "file"
-    """A problem of the whole file: it is refused."""
+    """A problem of the whole file: the file is refused."""
     ROW = "row"
     """A problem of one row: the row changes nothing."""
     NOTE = "note"
-    """A note: it tells, and hinders nothing."""
+    """A note: it informs, and prevents nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One entry of the catalogue: `{column}`, `{value}`, `{detail}` and `{hint}` are filled in from the problem."""
+    """One entry of the catalogue.
+
+    The problem fills in `{column}`, `{value}`, `{detail}` and `{hint}`.
+    """
 
     code: str
     about: About
@@ -32,8 +35,8 @@ class Kind:
 class Problem:
     """One problem or note of a file or row.
 
-    `row` is the row's number as a spreadsheet shows it (0: the file as a whole); `detail` and `hint` are what the
-    catalogue's sentence and remedy need beyond column and value.
+    `row` is the row number that a spreadsheet shows (0: the whole file). `detail` and `hint` hold what the sentence and
+    the remedy of the catalogue need in addition to column and value.
     """
 
     code: str
@@ -45,16 +48,16 @@ class Problem:
 
     @property
     def message(self) -> str:
-        """The sentence that says what is wrong."""
+        """Return the sentence that describes the problem."""
         return _filled(CATALOGUE[self.code].sentence, self)
 
     @property
     def remedy(self) -> str:
-        """The sentence that says how to mend it ("" where there is nothing to mend)."""
+        """Return the sentence that explains how to correct the problem ("" if there is nothing to correct)."""
         return _filled(CATALOGUE[self.code].remedy, self)
 
     def as_json(self) -> dict[str, str]:
-        """The problem as the faces give it out: code, column, value, message, remedy."""
+        """Return the problem as the interfaces output it: code, column, value, message, remedy."""
         return {
             "code": self.code,
             "column": self.column,
@@ -72,16 +75,16 @@ SCHEMA = {
     "detail": pl.String,
     "hint": pl.String,
 }
-"""The columns of a frame of problems: one row each, in the shape of `Problem`, without nulls."""
+"""The columns of a frame of problems: one row for each `Problem`, without nulls."""
 
 
 def frame(problems: Iterable[Problem] = ()) -> pl.DataFrame:
-    """A frame of problems, in the columns of SCHEMA."""
+    """Return a frame of problems, with the columns of SCHEMA."""
     return pl.DataFrame([asdict(problem) for problem in problems], schema=SCHEMA)
 
 
 def of(found: pl.DataFrame) -> list[Problem]:
-    """The problems that a frame of SCHEMA holds, in its order."""
+    """Return the problems in a frame of SCHEMA, in its order."""
     return [Problem(**entry) for entry in found.select(list(SCHEMA)).iter_rows(named=True)]
 
 
@@ -243,6 +246,6 @@ _KINDS = (
 
 INFECTED = "infected-file"
 SUSPECT = frozenset({"expands-too-far", "reading-stopped", "workbook-too-large", INFECTED, "not-scanned"})
-"""What a file is refused for that may be made to do harm: the refusal is told in the audit trail."""
+"""The refusal codes of files that may be malicious. The audit trail records these refusals."""
 
 CATALOGUE: dict[str, Kind] = {kind.code: kind for kind in _KINDS}

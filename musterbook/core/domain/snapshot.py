@@ -1,4 +1,7 @@
-"""What a plan needs to know of the directory: the users that the rows name or collide with, and the vocabulary."""
+"""The part of the directory that a plan needs.
+
+It consists of the users that the rows name or conflict with, and the vocabulary.
+"""
 
 from dataclasses import dataclass, field
 
@@ -24,7 +27,7 @@ SCHEMA = {
     "registered": pl.Boolean,
     "exempt": pl.Boolean,
 }
-"""The columns of a snapshot's users: one row each, text without nulls, ids null where there is none."""
+"""The columns of a snapshot's users: one row each, text without nulls, null for a missing id."""
 
 RESTING = {"key": pl.String, "user_id": pl.Int64}
 """The columns of a snapshot's resting names: the key, and the user who had it."""
@@ -32,14 +35,21 @@ RESTING = {"key": pl.String, "user_id": pl.Int64}
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The directory as one agency's plan sees it.
+    """The directory as the plan of one agency sees it.
 
-    `users` (SCHEMA) holds at least: the users whose external id, e-mail, badge, username the rows bear or name as a
-    supervisor; everybody above those in the chain of supervisors; registered active administrators, more of them than
-    the file has rows (or all); and, to synchronize, every user.
+    `users` (SCHEMA) holds at least:
+
+    - the users whose external id, email address, badge number or username occurs in the rows, and the supervisors that
+      the rows name;
+    - everyone above those users in the chain of supervisors;
+    - registered active administrators, more of them than the file has rows (or all of them);
+    - for a sync, every user.
     """
 
     users: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     resting: pl.DataFrame | None = None
-    """The sign-in names that users gave up not long ago (RESTING), which nobody else may have yet; None: any may at once."""
+    """The sign-in names that users gave up recently (RESTING), which no other user may take yet.
+
+    None: any user may take a name at once.
+    """

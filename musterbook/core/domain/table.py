@@ -1,4 +1,4 @@
-"""What reading a file gives: its cells as text, by column and by the row that a spreadsheet shows."""
+"""The result of reading a file: its cells as text, by column and spreadsheet row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from musterbook.core.domain.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What the reader learned of the file itself."""
+    """The facts that the reader found out about the file itself."""
 
     format: str = ""
     """`csv`, `xlsx` or `ods`; "" where there is no file (a form, an undo)."""
@@ -19,29 +19,31 @@ class FileFacts:
     delimiter: str = ""
     sheet: str = ""
     size: int = 0
-    """The bytes of the file; 0 where there is none."""
+    """The size of the file in bytes; 0 where there is no file."""
     headings: tuple[str, ...] = ()
-    """The header row as it stands in the file."""
+    """The header row exactly as in the file."""
     mapped: Mapping[str, str] = field(default_factory=dict)
-    """Heading as it stands in the file → column (`EXTERNAL_ID`), for every column read."""
+    """Heading exactly as in the file → column (`EXTERNAL_ID`), for every column read."""
     ignored: tuple[str, ...] = ()
     """The headings that were ignored with a note."""
     samples: tuple[tuple[str, ...], ...] = ()
-    """Under each heading, a few values that stand there."""
+    """A few values from the column under each heading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file as read. Either `problems` is empty, or the file is refused and the frames are empty.
+    """A file as read.
 
-    `cells`: `row` (UInt32, as a spreadsheet shows it, rising) and one String column for each known column that the
-    file bears, named by its field (`external_id`), text as it stood in the cell (not yet trimmed), "" where blank or
-    missing, no nulls. Skipped rows (blank, examples) are not in it; rows with faults are.
-    `faults`: problems (problems.SCHEMA) that reading itself found in rows.
-    `skipped`: `row` (UInt32) of the skipped rows.
-    `original`: `row`, then every column of the file as strings "0", "1", … in its order, null where a short row has
-    no such cell, for all rows, skipped ones too: what the results file gives back (rule A2).
-    `surplus`: the cells beyond the header of rows that have more, by row.
+    If `problems` is not empty, the file is refused and the frames are empty.
+
+    - `cells`: `row` (UInt32, as a spreadsheet shows it, ascending) and one String column for each known column of the
+      file, named by its field (`external_id`). Text is exactly as in the cell (not yet trimmed), "" where blank or
+      missing, without nulls. Skipped rows (blank rows, examples) are not included; rows with faults are.
+    - `faults`: the problems (problems.SCHEMA) that reading itself found in rows.
+    - `skipped`: `row` (UInt32) of the skipped rows.
+    - `original`: `row`, then every column of the file as strings "0", "1", … in file order, null where a short row has
+      no such cell. It holds all rows, including skipped ones. The results file returns these cells (rule A2).
+    - `surplus`: the cells beyond the header, by row, of rows that have more cells than the header.
     """
 
     cells: pl.DataFrame
@@ -55,9 +57,10 @@ class Table:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, str]], *, first_row: int = 2) -> "Table":
-        """The table of a form, a JSON body or a list of such: each a mapping of headings (`EMAIL`) to text.
+        """Return the table of a form, a JSON body or a list of these.
 
-        The columns are those that the first mapping bears; a heading that is none of the thirteen raises KeyError.
+        Each row is a mapping of headings (`EMAIL`) to text. The columns are those of the first mapping. A heading that
+        is not one of the thirteen raises KeyError.
         """
         fields = [columns.BY_HEADING[heading] for heading in (rows[0] if rows else ())]
         data: dict[str, pl.Series] = {
@@ -68,16 +71,16 @@ class Table:
 
     @classmethod
     def refused(cls, found: Sequence[Problem], file: FileFacts | None = None, notes: Sequence[Problem] = ()) -> "Table":
-        """The table of a file that is refused, with everything that is wrong with the file itself."""
+        """Return the table of a file that is refused, with every problem of the file itself."""
         empty = pl.DataFrame(schema={"row": pl.UInt32})
         return cls(cells=empty, file=file or FileFacts(), problems=tuple(found), notes=tuple(notes))
 
     @property
     def present(self) -> tuple[columns.Column, ...]:
-        """The known columns that the file bears."""
+        """Return the known columns that the file has."""
         return tuple(column for column in columns.COLUMNS if column.field in self.cells.columns)
 
     @property
     def rows(self) -> int:
-        """How many rows of data the file has, skipped ones too."""
+        """Return the number of data rows in the file, including skipped ones."""
         return self.cells.height + self.skipped.height

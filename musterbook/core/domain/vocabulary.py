@@ -1,4 +1,4 @@
-"""The names that an agency's files may use: its roles, ranks and groups, and the country of its phones."""
+"""The names that an agency's files may use (roles, ranks, groups), and the country of its phone numbers."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Role:
     name: str
     permissions: frozenset[str] = frozenset()
     administrator: bool = False
-    """True of the one role Admin, which has every permission and cannot be changed."""
+    """True for the single role Admin, which has every permission and cannot be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """All that a cell of a file may name, and `country`: the ISO code that phones without a country code are of.
+    """Everything that a cell of a file may name.
 
-    `matched_by_email`: whether users sign in by a provider that knows them by their e-mail address.
+    - `country`: the ISO code of the country of phone numbers that have no country code.
+    - `matched_by_email`: whether users sign in with an identity provider that identifies them by email address.
     """
 
     roles: tuple[Role, ...] = ()

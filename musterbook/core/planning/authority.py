@@ -1,4 +1,4 @@
-"""What the operator may not do by a file (M10), and the administrator whom an agency may not lose (M11)."""
+"""The limits of the operator's authority (M10), and the protection of the last administrator (M11)."""
 
 import polars as pl
 
@@ -9,21 +9,24 @@ from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.values import emails
 
 CREDENTIALS = "credentials.manage"
-"""The permission to decide how another user signs in. A reset goes to a user's address, so a new address decides it too."""
+"""The permission to decide how another user signs in.
+
+A reset goes to the user's address, so a new address also decides how they sign in.
+"""
 
 
 def roles_above(operator: Operator | None, vocabulary: Vocabulary) -> list[int]:
-    """The ids of the roles that have a permission which the operator lacks."""
+    """Return the ids of the roles that have a permission which the operator lacks."""
     if operator is None:
         return []
     return [role.id for role in vocabulary.roles if not role.permissions <= operator.permissions]
 
 
 def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The problems of rows that do what the operator may not.
+    """Return the problems of rows that do something the operator may not do.
 
-    `rows`: the checked rows with what their users have (`id`, `was_…`) and `differs`, true where the row would change
-    the user in anything but the supervisor.
+    `rows`: the checked rows with the stored values of their users (`id`, `was_…`) and `differs`, true where the row
+    would change anything about the user other than the supervisor.
     """
     if operator is None:
         return problems.frame()
@@ -42,12 +45,15 @@ def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabul
 
 
 def above_role(rows: pl.DataFrame, sentence: str) -> pl.DataFrame:
-    """The problem `above-your-role` for each of the rows."""
+    """Return the problem `above-your-role` for each of the rows."""
     return _said(rows, "above-your-role", ROLE.heading, sentence)
 
 
 def _registered_address(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
-    """The rows that change the address of a user who has registered, if the operator may not manage credentials."""
+    """Return the problems of rows that change the address of a registered user.
+
+    There are none if the operator may manage credentials.
+    """
     may = pl.lit(CREDENTIALS in operator.permissions)
     written = pl.col("email").is_not_null() & pl.col("email").ne_missing(pl.col("was_email"))
     changed = rows.filter(~may & pl.col("was_registered").fill_null(False) & written)
@@ -75,13 +81,16 @@ def _said(rows: pl.DataFrame, code: str, column: str, detail: str) -> pl.DataFra
 
 
 def administrators(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The users (`id`) who are registered, active administrators."""
+    """Return the users (`id`) who are registered, active administrators."""
     roles = [role.id for role in vocabulary.roles if role.administrator]
     return users.filter("registered", "active", pl.col("role_id").is_in(roles)).select("id")
 
 
 def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
-    """The rows that take the last registered, active administrators from the agency; none while one remains."""
+    """Return the rows that take the last registered, active administrators from the agency.
+
+    Return none while one administrator remains.
+    """
     roles = [role.id for role in vocabulary.roles if role.administrator]
     now = administrators(users, vocabulary)
     losing = rows.join(now, on="id", how="semi")["row"]
@@ -91,5 +100,5 @@ def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Voc
 
 
 def last_administrator_problems(rows: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
-    """The problem `last-administrator` for each row of `failed`."""
+    """Return the problem `last-administrator` for each row of `failed`."""
     return _said(rows.filter(pl.col("row").is_in(failed.implode())), "last-administrator", STATUS.heading, "")

@@ -1,4 +1,7 @@
-"""What a row changes, field by field, as text before and after: for the report, the trail and the undo."""
+"""The changes of a row, field by field, as text before and after.
+
+The report, the audit trail and the undo use them.
+"""
 
 import polars as pl
 
@@ -7,18 +10,24 @@ from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning.unchanged import named
 
 LINK = "X_SUPERVISOR_EXTERNAL_ID"
-"""Beside SUPERVISOR_EMAIL in a user's changes: the supervisors' external ids, which no later change of address alters."""
+"""An entry next to SUPERVISOR_EMAIL in a user's changes.
+
+It holds the supervisors' external ids, which do not change when an address changes later.
+"""
 
 NAMES = {column.heading: column.field for column in columns.COLUMNS if column is not columns.EXTERNAL_ID} | {
     LINK: "supervisor_external_id"
 }
-"""Heading → the name under which `texts` gives the column's text."""
+"""Heading → the name under which `texts` returns the text of the column."""
 
 DEACTIVATED = '{"STATUS":["Active","Inactive"]}'
 
 
 def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
-    """Every column of a user as text, named by its field with the prefix, from the users' columns with that prefix."""
+    """Return every column of a user as text, named by its field with the prefix.
+
+    The source is the users' columns with that prefix.
+    """
     active = pl.when(pl.col(f"{prefix}active")).then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
     special = {
         "status": active,
@@ -32,19 +41,25 @@ def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
 
 
 def of_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
-    """The changes of added users, as JSON text: every column that is not blank, from ""."""
+    """Return the changes of added users, as JSON text: every column that is not blank, from ""."""
     after = _escaped(rows.select(texts(vocabulary)))
     return _json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items()})
 
 
 def of_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
-    """The changes of users, as JSON text `{"RANK": ["Officer", "Sergeant"]}`: the columns that differ; "{}" for none."""
+    """Return the changes of users, as JSON text `{"RANK": ["Officer", "Sergeant"]}`.
+
+    It holds the columns that differ; "{}" for none.
+    """
     both = _escaped(rows.select(*texts(vocabulary), *texts(vocabulary, "was_")))
     return _json(both, {heading: (pl.col(f"was_{name}"), pl.col(name)) for heading, name in NAMES.items()})
 
 
 def _escaped(told: pl.DataFrame) -> pl.DataFrame:
-    """Texts as they stand inside a JSON string; control characters, the only others to escape, are never stored (C1)."""
+    """Return the texts escaped for a JSON string.
+
+    Control characters, the only others that need an escape, are never stored (C1).
+    """
     odd = [name for name in told.columns if told[name].str.contains(r'["\\]').any()]
     slashes = pl.col(odd).str.replace_all("\\", "\\\\", literal=True)
     return told.with_columns(slashes.str.replace_all('"', '\\"', literal=True)) if odd else told

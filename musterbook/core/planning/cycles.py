@@ -1,6 +1,7 @@
-"""Circles among supervisors: which links that a file asks for must stay as they were, so that none is left (M9).
+"""Cycles among supervisors: the requested links that must stay as they were, so that no cycle is left (M9).
 
-People are numbers here, and a graph is a series: the supervisor's number at the place of each person, null for none.
+People are numbers here, and a graph is a series: it holds the supervisor's number at the position of each person, null
+for none.
 """
 
 from collections.abc import Iterator
@@ -9,16 +10,19 @@ from dataclasses import dataclass, field
 import polars as pl
 
 _STEPS = 6
-"""A circle is told to a person for so many steps."""
+"""The maximum number of steps of a cycle that a note shows to a person."""
 
 _NOBODY = -1
-"""Above whoever is at the top."""
+"""The supervisor of people at the top."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circles:
-    """What became of circles: `back`, the people whose link stays as it was; and of everybody who stood on a circle the
-    people upwards from them: all of the circle, themselves at its end again, or the first few.
+    """The result of breaking cycles.
+
+    - `back`: the people whose link stays as it was.
+    - `around`: for everyone who was on a cycle, the people above them: the whole cycle up to and including themselves,
+      or the first few.
     """
 
     back: list[int] = field(default_factory=list)
@@ -26,25 +30,26 @@ class Circles:
 
 
 def broken(stored: pl.Series, asked: pl.Series) -> Circles:
-    """Puts links of `asked` back to `stored` where they close a circle, until there is none.
+    """Put links of `asked` back to `stored` where they close a cycle, until there is none.
 
-    All changed links of a circle go back; that may close another circle. A circle keeps until a link of it goes back,
-    and no person stands on two at once, so the order in which they are found does not matter.
+    All changed links of a cycle go back, and this may close another cycle. A cycle exists until one of its links goes
+    back, and no person is on two cycles at once. So the order in which cycles are found does not matter.
     """
     changed = asked.ne_missing(stored) & asked.is_not_null()
     around = _on_circles(asked)
     beginnings = around.filter(changed.gather(around))
     if beginnings.is_empty():
         return Circles()
-    # Whoever is cleared is at the top; and a circle in the directory, which no import makes, must not hang one.
+    # A person whose link is cleared is at the top. A cycle in the directory, which no import makes, must not hang an
+    # import.
     fixed = stored.set(asked.is_null(), None).fill_null(_NOBODY).scatter(_on_circles(stored), _NOBODY)
     return _Search(fixed.to_list(), asked.fill_null(_NOBODY).to_list(), changed.to_list()).run(beginnings.to_list())
 
 
 def _on_circles(graph: pl.Series) -> pl.Series:
-    """Everybody on a circle, by doubling: n log n.
+    """Return everyone on a cycle, by doubling in n log n.
 
-    After 2^k ≥ n steps upwards whoever is not past the top is on a circle, and everybody of a circle is reached.
+    After 2^k ≥ n steps up, a person who is not past the top is on a cycle, and everyone on the cycle is reached.
     """
     jump, steps = graph, 1
     while steps < len(graph) and jump.null_count() < len(jump):
@@ -53,9 +58,10 @@ def _on_circles(graph: pl.Series) -> pl.Series:
 
 
 class _Search:
-    """One search: upwards from people on circles, each link followed about once.
+    """A search upward from people on cycles, which follows each link about once.
 
-    `open` are the people whose link may go back. Between them links are fixed, and are jumped over once they are known.
+    `open` marks the people whose link may go back. The links between them are fixed, and are skipped once they are
+    known.
     """
 
     def __init__(self, stored: list[int], asked: list[int], changed: list[bool]) -> None:
@@ -65,14 +71,17 @@ class _Search:
         self.found = Circles()
 
     def run(self, beginnings: list[int]) -> Circles:
-        """Walks up from the beginnings, and again from everybody whose link goes back."""
+        """Walk up from the beginnings, and again from everyone whose link goes back."""
         waiting = beginnings[::-1]
         while waiting:
             waiting += self._walk(waiting.pop())
         return self.found
 
     def _walk(self, start: int) -> list[int]:
-        """Walks up to the top or to who has been passed, breaking circles; gives who was on them."""
+        """Walk up to the top or to a person already passed, and break cycles on the way.
+
+        Return the people who were on the cycles.
+        """
         path: list[int] = []
         place: dict[int, int] = {}
         freed: list[int] = []
@@ -109,7 +118,10 @@ class _Search:
         self.found.back.extend(circle)
 
     def _fixed_after(self, first: int) -> Iterator[int]:
-        """Whoever stands between an open person and the next, without those who have been told of a circle already."""
+        """Yield the people between an open person and the next one.
+
+        People whose cycle has been recorded already are left out.
+        """
         node = self._untold(self.asked[first])
         while not self.open[node]:
             yield node

@@ -1,4 +1,4 @@
-"""Synchronize: whom the file mentions, who becomes Inactive, who is protected, and when the import is held (S1–S6)."""
+"""Sync: the users that the file mentions, deactivations, protected users, and held imports (S1–S6)."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,10 @@ _NOBODY = {"id": pl.Int64, "external_id": pl.String, "email": pl.String, "regist
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why an import waits for the operator: too many deactivations, or rows that cannot be tied to anybody (S3, S4)."""
+    """The reason why an import waits for the operator.
+
+    There are too many deactivations, or rows that cannot be matched to any user (S3, S4).
+    """
 
     code: str
     deactivations: int
@@ -24,9 +27,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Leavers:
-    """The users whom the file does not mention: those who become Inactive, and those who are kept, with the reason.
+    """The users that the file does not mention.
 
-    `deactivated`: `id`, `external_id`, `email`, `registered`; `protected`: also `code`. Both by external id.
+    - `deactivated`: those who become Inactive: `id`, `external_id`, `email`, `registered`.
+    - `protected`: those who are kept: the same, and the reason, `code`.
+
+    Both are sorted by external id.
     """
 
     deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_NOBODY))
@@ -37,10 +43,12 @@ class Leavers:
 def leavers(
     users: pl.DataFrame, settled: pl.DataFrame, rows: pl.DataFrame, policy: Policy, vocabulary: Vocabulary
 ) -> Leavers:
-    """Who leaves, judged on the final state of the rows.
+    """Return the users who leave, based on the final state of the rows.
 
-    `settled`: `id`; `rows`: the checked rows with `id`, `ok`, `shifted` (cells may stand in the wrong columns) and
-    what they make of their users; `users`: all users of the agency, with keys.
+    - `settled`: `id` of the users on the unchanged fast path.
+    - `rows`: the checked rows with `id`, `ok`, `shifted` (cells may be in the wrong columns) and the final values of
+      their users.
+    - `users`: all users of the agency, with keys.
     """
     mentioned = _mentioned(users, settled, rows)
     gone = users.select("id").filter(users["active"]).join(mentioned, on="id", how="anti")
@@ -66,7 +74,7 @@ def _keys(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 def _protections(
     users: pl.DataFrame, missing: pl.DataFrame, rows: pl.DataFrame, policy: Policy, vocabulary: Vocabulary
 ) -> pl.DataFrame:
-    """`id`, `code` of the missing users who are kept; each by the first reason that holds."""
+    """Return `id`, `code` of the missing users who are kept, each with the first reason that applies."""
     above = authority.roles_above(policy.operator, vocabulary)
     own = policy.operator.id if policy.operator else None
     kept = missing.select(
@@ -92,7 +100,10 @@ def _last_administrators(
 
 
 def _held(users: pl.DataFrame, rows: pl.DataFrame, deactivations: int, policy: Policy) -> Held | None:
-    """Why the import waits. A number that was confirmed, and is not the number, is no word to go on (S4)."""
+    """Return why the import waits, or None.
+
+    A confirmed number that differs from the actual number does not count as confirmation (S4).
+    """
     active = int(users["active"].sum())
     allowed = policy.limit.allowed(active)
     if policy.confirmed == deactivations:
@@ -105,7 +116,7 @@ def _held(users: pl.DataFrame, rows: pl.DataFrame, deactivations: int, policy: P
 
 
 def _unreadable(users: pl.DataFrame, rows: pl.DataFrame) -> bool:
-    """Whether some errored row is neither somebody's nor clearly a new user's (S3)."""
+    """Return whether some errored row belongs neither to an existing user nor clearly to a new user (S3)."""
     unread = pl.col("external_id").is_null() | (pl.col("external_id") == "") | pl.col("shifted")
     lost = rows.filter(~pl.col("ok"), pl.col("id").is_null(), unread)
     for column in KEYED:

@@ -1,4 +1,4 @@
-"""The judgement of all rows on the final state: each alone, then against each other, then who leaves, then the supervisors."""
+"""The evaluation of all rows in the final state: each row alone, rows together, deactivations, supervisors."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,15 @@ STRICT_NOTES = ("unknown-supervisor", "own-supervisor", "supervisor-circle")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was judged.
+    """The result of the evaluation.
 
-    `rows`: the matched rows (but the settled ones) with `ok`, `vacates`, and their supervisor: `supervisor_id`, or
-    `supervisor_row` if added by this file, `supervisor_external_id`, `supervisor_email`, the same as they were
-    (`was_…`), and `linked`: whether the link changes.
+    `rows`: the matched rows (except those of the unchanged fast path) with these columns:
+
+    - `ok` and `vacates`.
+    - the supervisor: `supervisor_id`, or `supervisor_row` if this file adds the supervisor, `supervisor_external_id`,
+      `supervisor_email`.
+    - the stored values of the supervisor (`was_…`).
+    - `linked`: whether the link changes.
     """
 
     rows: pl.DataFrame
@@ -33,13 +37,13 @@ class Judgement:
 
 
 def judge(table: Table, matched: Matched, vocabulary: Vocabulary, policy: Policy) -> Judgement:
-    """Judges the rows of a table, beside the users whom they mean, under the policy."""
+    """Evaluate the rows of a table, matched to their users, under the policy."""
     return _Bench(table, matched, vocabulary, policy).judgement()
 
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What stays the same throughout."""
+    """The values that are the same throughout the evaluation."""
 
     table: Table
     matched: Matched
@@ -61,8 +65,9 @@ class _Bench:
         return Judgement(rows.with_columns(ok=pl.col("ok") & ok), leavers, found.sort(by_row), notes.sort(by_row))
 
     def _alone(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """The rows with `ok` and `shifted` (cells may stand in the wrong columns), judged each for itself, their problems,
-        and notes.
+        """Evaluate each row alone.
+
+        Return the rows with `ok` and `shifted` (cells may be in the wrong columns), their problems, and notes.
         """
         rows = self.matched.rows
         inactive, notes = groups.inactive(rows, self.matched.same, self.vocabulary)
@@ -76,7 +81,10 @@ class _Bench:
         return judged, found, notes if columns.EVIDENCE_GROUP_EXT_ID in self.table.present else notes.clear()
 
     def _together(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The rows judged on the final state (M5–M8, M11) to the fixed point: `ok`, `vacates`; and the problems found."""
+        """Evaluate the rows in the final state (M5–M8, M11) up to the fixed point.
+
+        Return the rows with `ok` and `vacates`, and the problems found.
+        """
         users = self.matched.users
         asked = uniqueness.of(rows, users)
         if self.matched.resting is not None:
@@ -97,7 +105,7 @@ class _Bench:
         return deactivations.leavers(self.matched.users, self.matched.same, rows, self.policy, self.vocabulary)
 
     def _linked(self, rows: pl.DataFrame, leavers: Leavers) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """The rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
+        """Return the rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
         ends = Ends(self.matched.users, rows.filter("ok"), leavers.deactivated)
         if columns.SUPERVISOR_EMAIL in self.table.present:
             kept = self.matched.same.filter(pl.col("supervisor_id").is_not_null())
@@ -112,9 +120,10 @@ class _Bench:
 
 
 def _with_supervisors(rows: pl.DataFrame, ends: Ends, links: Links) -> pl.DataFrame:
-    """The rows with their supervisors; who is not among the chosen keeps theirs.
+    """Return the rows with their supervisors. A user whose row is not in `chosen` keeps theirs.
 
-    A supervisor's own change of address is no change of the report's, who bears the old one before and after.
+    If a supervisor's own address changes, the people under them do not change: their rows have the old address before
+    and after.
     """
     chosen = links.chosen.filter(pl.col("boss").ne_missing(pl.col("was"))).select("row", "boss", linked=pl.lit(True))
     now = ends.people(chosen["boss"]).select(

@@ -1,4 +1,4 @@
-"""Groups that are no longer active: nobody may be put into one, and who is in one already stays, with a note (C7)."""
+"""Inactive groups (C7): no user may join one, and a member stays, with a note."""
 
 import polars as pl
 
@@ -8,9 +8,10 @@ from musterbook.core.planning import unchanged
 
 
 def inactive(rows: pl.DataFrame, same: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The problems of rows that name an inactive group, and the notes of those whose user is in it already.
+    """Return the problems of rows that name an inactive group, and the notes of users who stay in one.
 
-    `rows`: the checked rows with `group_id`, `group_inactive` and `was_group_id`; `same`: the settled ones.
+    `rows`: the checked rows with `group_id`, `group_inactive` and `was_group_id`. `same`: the rows of the unchanged
+    fast path.
     """
     off = [group.id for group in vocabulary.groups if not group.active]
     named = rows.filter("group_inactive")

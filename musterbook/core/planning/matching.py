@@ -1,4 +1,4 @@
-"""The rows beside the users whom they mean (M1), and every value of theirs as it would be in the end (M2)."""
+"""The rows matched to the users that they mean (M1), with every value of the final state (M2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,19 +27,22 @@ VALUES = {
     columns.EVIDENCE_GROUP_EXT_ID: "group_id",
     columns.PHONE: "phone",
 }
-"""Column → the name of its value in a user's row; the supervisor is a link, judged apart."""
+"""Column → the name of its value in a user's row. The supervisor is a link, and is evaluated separately."""
 
 _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A table beside a directory.
+    """A table matched to a directory.
 
-    `users`: the snapshot's, with the keys that some row asks for; `same`: the settled rows (settled.SCHEMA); `rows`: all
-    others, as checked (`status` as `active`) and with every value as it would be in the end, the user whom each means (`id`
-    and what they are, `was_…`; null for a new one), and `differs`: whether any value but the supervisor changes; `problems`:
-    what checking found; `resting`: the snapshot's.
+    - `users`: the users of the snapshot, with the keys that some row asks for.
+    - `same`: the rows of the unchanged fast path (unchanged.SCHEMA).
+    - `rows`: all other rows, as checked (`status` as `active`), with every value of the final state, the user that each
+      row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value other than
+      the supervisor changes.
+    - `problems`: the problems that checking found.
+    - `resting`: the resting names of the snapshot.
     """
 
     users: pl.DataFrame
@@ -50,10 +53,10 @@ class Matched:
 
 
 def match(table: Table, snapshot: Snapshot) -> Matched:
-    """Reads the table beside the directory.
+    """Match the table to the directory.
 
-    A settled row is judged with the others after all if one of them has its external id, or changes the address of its
-    supervisor: the address that it repeats may mean somebody else now.
+    A row of the unchanged fast path is evaluated with the others if one of them has its external id, or changes the
+    address of its supervisor. In the second case the address that the row repeats may now mean another user.
     """
     same, rest = unchanged.split(table, snapshot)
     checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
@@ -77,7 +80,10 @@ def _both(one: CheckedTable, other: CheckedTable) -> CheckedTable:
 
 
 def _with_keys(users: pl.DataFrame, wanted: Sequence[Column]) -> pl.DataFrame:
-    """The users with the keys by which their e-mails, badges and usernames are compared (M4); null where none is wanted."""
+    """Return the users with the keys that compare their emails, badges and usernames (M4).
+
+    A key is null where no key is wanted.
+    """
     none = pl.lit(None, pl.String)
     return users.with_columns(
         keys.keys(users[column.field]).alias(column.key) if column in wanted else none.alias(column.key)
@@ -86,10 +92,13 @@ def _with_keys(users: pl.DataFrame, wanted: Sequence[Column]) -> pl.DataFrame:
 
 
 def _asked(rows: pl.DataFrame, column: Column) -> bool:
-    """Whether some row names a key that is not its own user's: of no other must it be known whose it is."""
+    """Return whether some row names a key that is not its own user's.
+
+    Only for such a column must the owner of the keys be known.
+    """
     if column is columns.EMAIL and "supervisor_email" in rows.columns and not rows.is_empty():
         return True
-    # People sign in with either, so a new one of one column may be what somebody has in the other (M4).
+    # People sign in with either. So a new value of one column may be another user's value in the other (M4).
     names = (columns.EMAIL, columns.USERNAME)
     return any(_moves(rows, other) for other in (names if column in names else (column,)))
 
@@ -104,14 +113,17 @@ def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     meant = _with_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
     stored = meant.rename({name: f"was_{name}" for name in meant.columns if name not in ("external_id", "id")})
     if stored.is_empty():
-        # As the join would give it, but that nulls of a million rows take no memory.
+        # The same as the result of the join, but the nulls of a million rows take no memory.
         nothing = [pl.lit(None, kind).alias(name) for name, kind in stored.schema.items() if name != "external_id"]
         return rows.with_columns(nothing)
     return rows.join(stored, on="external_id", how="left", maintain_order="left")
 
 
 def _with_finals(rows: pl.DataFrame, checked: CheckedTable) -> pl.DataFrame:
-    """The rows with the values of absent columns as they are, "" for new users' texts, and `differs`."""
+    """Return the rows with the values of the final state and `differs`.
+
+    Columns that are absent keep their values. The texts of new users are "".
+    """
     fields = [name for column, name in VALUES.items() if column in checked.present]
     kept = [_kept(rows, name).alias(name) for name in VALUES.values() if name not in fields]
     missing = [pl.lit(False).alias(name) for name in (*_BLANK.values(), "group_inactive") if name not in rows.columns]
@@ -124,6 +136,9 @@ def _kept(rows: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _differs(name: str) -> pl.Expr:
-    """Whether a value changes: one that could not be read, and is null, does not; one that is cleared does."""
+    """Return whether a value changes.
+
+    A value that could not be read is null, and does not change. A value that is cleared does.
+    """
     given = pl.col(name).is_not_null() | pl.col(_BLANK[name]) if name in _BLANK else pl.col(name).is_not_null()
     return given & pl.col(name).ne_missing(pl.col(f"was_{name}"))

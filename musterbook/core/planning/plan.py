@@ -1,4 +1,4 @@
-"""Step 3, plan: what a table would do to the directory, judged on the final state. Nothing is written here."""
+"""Step 3, plan: the effect of a table on the directory, based on the final state. Nothing is written here."""
 
 import hashlib
 import io
@@ -23,10 +23,10 @@ from musterbook.core.planning.evaluate import Judgement
 OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
 
 _AT_ONCE = 100_000
-"""As many rows are made into text at once for the digest."""
+"""The number of rows that are converted to text at once for the digest."""
 
 OUTCOME = pl.Enum(OUTCOMES)
-"""The kind of the column that says what becomes of a row."""
+"""The type of the column that holds the outcome of a row."""
 _ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": OUTCOME}
 _KEYS = tuple(column.key for column in columns.KEYED)
 _LINK = ("supervisor_id", "supervisor_row", "supervisor_external_id", "supervisor_email")
@@ -36,12 +36,13 @@ _WAS = tuple(f"was_{name}" for name in (*_VALUES, "registered") if name != "supe
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an import would do. Its frames are for `apply` and `report` alone.
+    """The effect of an import. Only `apply` and `report` use its frames.
 
-    `rows`: `row`, `external_id`, `outcome`, of every row but the skipped ones, by row.
-    `added`, `updated`: the users to write, by row: all values with keys, `supervisor_id` or, where the supervisor is
-    added by this plan, `supervisor_row`, and the supervisor's external id and address; and of updated ones `id`, what they
-    were (`was_…`), `reactivated`, and `vacates` (somebody else takes a unique value that they give up).
+    - `rows`: `row`, `external_id`, `outcome` of every row except the skipped ones, by row.
+    - `added`, `updated`: the users to write, by row. Both have all values with keys, `supervisor_id` or, where this
+      plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated` also has `id`,
+      the stored values (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that this user gives
+      up).
     """
 
     mode: Mode
@@ -57,12 +58,12 @@ class Plan:
 
     @property
     def held(self) -> Held | None:
-        """Why the import waits for the operator's word, if it does."""
+        """Return why the import waits for confirmation by the operator, or None."""
         return self.leavers.held
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """The counts of rule A1."""
+        """Return the counts of rule A1."""
         tally = dict(self.rows["outcome"].value_counts().iter_rows())
         reactivated = int(self.updated["reactivated"].sum()) if self.updated.width else 0
         return {
@@ -79,9 +80,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What the plan would do and find, as a SHA-256: two plans of one file with one digest do the same (D2).
+        """Return the SHA-256 of what the plan would do and find.
 
-        Whether the plan is held is no part of it: that changes with the operator's word alone.
+        Two plans of one file with the same digest do the same (D2). The digest does not include whether the plan is
+        held: that depends only on the operator's confirmation.
         """
         parts = [
             (self.added, ("row", "external_id", *_VALUES)),
@@ -92,13 +94,16 @@ class Plan:
         digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
         for users, told in parts:
             if users.width:
-                # No cell of these holds a control character (rule C1), so none needs quotes.
+                # No cell of these contains a control character (rule C1), so none needs quotes.
                 _digested(digest, users.select(told), "never")
         _digested(digest, self.problems, "necessary")
         return digest.hexdigest()
 
     def told(self, users: pl.DataFrame) -> pl.DataFrame:
-        """Some of `added` or `updated`, with `changes`: JSON text, several times as long as what it tells of."""
+        """Return some rows of `added` or `updated`, with `changes`.
+
+        `changes` is JSON text, several times as long as the values that it describes.
+        """
         of = changes.of_updated if "was_email" in users.columns else changes.of_added
         return users.with_columns(changes=of(users, self.vocabulary))
 
@@ -112,7 +117,10 @@ def _digested(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["neve
 
 
 def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
-    """The plan of a table: a pure function of the file, the directory and the rules. A refused file makes a refused plan."""
+    """Return the plan of a table.
+
+    It is a pure function of the file, the directory and the rules. A refused file makes a refused plan.
+    """
     if table.problems:
         return Plan(policy.mode, table, refusals=table.problems)
     if policy.mode is Mode.SYNC and table.cells.is_empty():
@@ -129,7 +137,7 @@ def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
 
 def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, mode: Mode) -> Plan:
     rows = judged.rows.with_columns(outcome=_outcome()).sort("row")
-    # A settled row can err in strict mode alone: the link that it repeats would be one of a circle.
+    # A row of the fast path has an error only in strict mode, if the link that it repeats would be part of a cycle.
     errs = pl.col("row").is_in(judged.problems["row"].implode())
     outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("unchanged")).cast(OUTCOME)
     settled = same.select("row", "external_id", outcome=outcome)
@@ -162,7 +170,10 @@ def _updated(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
-    """Why nothing may be written although the file could be read: strict mode (D4), or nobody is named (S6)."""
+    """Return why nothing may be written although the file could be read.
+
+    The reason is strict mode (D4), or that the file names no user (S6).
+    """
     errored = plan.counts["errored"]
     if policy.strict and errored:
         return (Problem("not-strict", detail=f"{errored} of {plan.table.rows}"),)

@@ -1,4 +1,4 @@
-"""Who signs in by a provider that knows them by their e-mail address, and is given another: their row says so."""
+"""Notes for users whose identity provider identifies them by email address, and whose address changes."""
 
 import polars as pl
 
@@ -9,7 +9,10 @@ from musterbook.core.values import emails
 
 
 def moved(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The notes of rows that change the address of a registered user, where the agency's provider matches by it."""
+    """Return the notes of rows that change the address of a registered user.
+
+    There are none unless the identity provider of the agency matches users by address.
+    """
     if not vocabulary.matched_by_email:
         return none_found()
     changed = rows.filter("ok", "was_registered", "active", pl.col("email") != pl.col("was_email"))

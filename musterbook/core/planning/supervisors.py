@@ -1,6 +1,7 @@
-"""Supervisors on the final state: whom an address means, and circles (M9). A link that cannot be made stays, with a note.
+"""Supervisors in the final state: the user that each address means, and cycles (M9).
 
-A person is a number: the id of a user, or, of one whom this file adds, the row with a minus sign.
+A link that cannot be made stays as it was, with a note. A person is a number: the id of a user, or, for a user that
+this file adds, the negated row number.
 """
 
 from dataclasses import dataclass, field
@@ -13,18 +14,19 @@ from musterbook.core.planning import cycles
 from musterbook.core.planning.cycles import Circles
 
 PERSON = pl.coalesce(pl.col("id"), -pl.col("row").cast(pl.Int64))
-"""Whom a row means or adds."""
+"""The person that a row means or adds."""
 
 _CHOSEN = {"row": pl.UInt32, "was": pl.Int64, "boss": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The directory as it will be.
+    """The directory in its final state.
 
-    `users`: the snapshot's, with keys; `sound`: the rows without problems, with `id` (null: an added user),
-    `external_id`, `email`, `email_key`, `active`, `was_email_key` and `was_supervisor_id`; `leaving`: `id` of the
-    users who are deactivated.
+    - `users`: the users of the snapshot, with keys.
+    - `sound`: the rows without problems, with `id` (null: an added user), `external_id`, `email`, `email_key`,
+      `active`, `was_email_key` and `was_supervisor_id`.
+    - `leaving`: `id` of the users who are deactivated.
     """
 
     users: pl.DataFrame
@@ -32,20 +34,22 @@ class Ends:
     leaving: pl.DataFrame
 
     def people(self, persons: pl.Series) -> pl.DataFrame:
-        """`person`, `external_id`, `email` of some people."""
+        """Return `person`, `external_id`, `email` of the given people."""
         wanted = pl.DataFrame({"person": persons.drop_nulls().unique()})
         told = self.sound.select("external_id", "email", person=PERSON).join(wanted, on="person", how="semi")
         kept = self.users.select("external_id", "email", person="id").join(wanted, on="person", how="semi")
         return pl.concat([told, kept.join(told, on="person", how="anti")]).select("person", "external_id", "email")
 
     def inactive(self) -> pl.DataFrame:
-        """Everybody who is Inactive in the end, as `person`."""
+        """Return everyone who is Inactive in the final state, as `person`."""
         rows = self.sound.select("active", person=PERSON)
         off = self.users.filter(~pl.col("active")).select(person="id").join(rows, on="person", how="anti")
         return pl.concat([off, self.leaving.select(person="id"), rows.filter(~pl.col("active")).select("person")])
 
     def bearing(self, keys: pl.Series) -> pl.DataFrame:
-        """Whom each of the e-mail keys means: `key`, `by_final` (the person who has it in the end) or `by_old` (whose
+        """Return the person that each email key means.
+
+        The columns are `key`, `by_final` (the person who has the key in the final state) and `by_old` (the person whose
         address this file replaces).
         """
         wanted = pl.DataFrame({"key": keys.unique()})
@@ -61,8 +65,10 @@ class Ends:
 class Links:
     """The supervisors of the final state.
 
-    `chosen`: `row`, `was` and `boss` (the supervisor now and in the end, null for none), for every asking row; `notes`
-    (problems.SCHEMA); `overstepping`: the rows that ask for another supervisor of a user whom the operator may not change.
+    - `chosen`: `row`, `was` and `boss` (the supervisor now and in the final state, null for none), for every row that
+      asks for a supervisor.
+    - `notes`: notes (problems.SCHEMA).
+    - `overstepping`: the rows that ask for another supervisor of a user that the operator may not change.
     """
 
     chosen: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_CHOSEN))
@@ -71,10 +77,12 @@ class Links:
 
 
 def links(ends: Ends, kept: pl.DataFrame, above: list[int]) -> Links:
-    """Whom each sound row ends up under; the sound rows bear `supervisor_email` and its key ("" to clear).
+    """Return the supervisor that each valid row gets in the final state.
 
-    `kept`: `row`, `id`, `supervisor_id` of the rows that repeat the link which is stored; `above`: the roles whose users
-    the operator may not change.
+    The valid rows have `supervisor_email` and its key ("" to clear).
+
+    - `kept`: `row`, `id`, `supervisor_id` of the rows that repeat the stored link.
+    - `above`: the roles whose users the operator may not change.
     """
     read = _read(ends)
     other = ~pl.col("stays") & pl.col("target").ne_missing(pl.col("was"))
@@ -95,11 +103,14 @@ def links(ends: Ends, kept: pl.DataFrame, above: list[int]) -> Links:
 
 
 _ASKED = ("row", "person", "was", "target", "supervisor_email")
-"""A row that asks for a link: its person, the supervisor they have, the one asked for, and the cell."""
+"""A row that asks for a link: its person, their current supervisor, the requested supervisor, and the cell."""
 
 
 def _read(ends: Ends) -> pl.DataFrame:
-    """The sound rows with `person`, `target` (a person), `was`, `stays`, `code` (of the note, null for none)."""
+    """Return the valid rows with `person`, `target`, `was`, `stays` and `code`.
+
+    `target` is a person. `code` is the code of the note, null for none.
+    """
     target = pl.coalesce("by_final", "by_old")
     return (
         ends.sound.select(
@@ -118,7 +129,7 @@ def _read(ends: Ends) -> pl.DataFrame:
 
 
 def _circles(ends: Ends, wanted: pl.DataFrame) -> tuple[Circles, pl.Series]:
-    """The circles that the wanted links would close, and the person behind each number in them."""
+    """Return the cycles that the requested links would close, and the person behind each number in them."""
     if wanted.filter(pl.col("boss").is_not_null(), pl.col("boss").ne_missing(pl.col("was"))).is_empty():
         return Circles(), pl.Series([], dtype=pl.Int64)
     added = ends.sound.filter(pl.col("id").is_null()).select(person=PERSON, supervisor_id=pl.lit(None, pl.Int64))
@@ -135,16 +146,16 @@ def _circles(ends: Ends, wanted: pl.DataFrame) -> tuple[Circles, pl.Series]:
 
 
 def _repeated(ends: Ends, kept: pl.DataFrame, found: Circles, numbers: pl.Series) -> pl.DataFrame:
-    """The rows that repeat the stored link (_ASKED), as far as there is something to say of them."""
+    """Return the rows that repeat the stored link (_ASKED) and need a note."""
     around = pl.col("id").is_in(numbers.gather(list(found.around)).implode())
     off = pl.col("supervisor_id").is_in(ends.inactive()["person"].implode())
     rows = kept.filter(around | off).select("row", person="id", was="supervisor_id", target="supervisor_id")
-    # What is stored now is what their cells say.
+    # Their cells contain the address that is stored now.
     return rows.join(ends.users.select("email", was="id"), on="was", how="left").rename({"email": "supervisor_email"})
 
 
 def _emails(ends: Ends, persons: pl.Series, name: str) -> pl.DataFrame:
-    """`name`, `name_email`: the addresses of people in the end."""
+    """Return `name`, `name_email`: the addresses of people in the final state."""
     return ends.people(persons).select(pl.col("person").alias(name), pl.col("email").alias(f"{name}_email"))
 
 
@@ -159,7 +170,7 @@ def _notes(ends: Ends, read: pl.DataFrame) -> pl.DataFrame:
 
 
 def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Expr | None = None) -> pl.DataFrame:
-    """Notes on SUPERVISOR_EMAIL for rows that bear `row` and `supervisor_email`."""
+    """Return notes on SUPERVISOR_EMAIL for rows that have `row` and `supervisor_email`."""
     return rows.select(
         "row",
         code=code,
@@ -171,7 +182,10 @@ def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Exp
 
 
 def _circle_notes(ends: Ends, found: Circles, numbers: pl.Series, asked: pl.DataFrame) -> pl.DataFrame:
-    """A note for every row that asks for a link of a circle: the circle, and whom the user stays under."""
+    """Return a note for every row that asks for a link of a cycle.
+
+    The note has the cycle, and the supervisor that the user keeps.
+    """
     if not found.around:
         return problems.frame()
     path = _paths(ends, found, numbers)
@@ -180,7 +194,10 @@ def _circle_notes(ends: Ends, found: Circles, numbers: pl.Series, asked: pl.Data
 
 
 def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
-    """`person`, `path`: the circle as it is said to a person: "E-1 → E-2 → E-1", long ones cut."""
+    """Return `person`, `path`: the cycle as text for each person.
+
+    Example: "E-1 → E-2 → E-1". Long ones are cut.
+    """
     people = pl.DataFrame({"number": list(found.around), "person": numbers.gather(list(found.around))})
     steps = people.with_columns(ahead=pl.Series(list(found.around.values()), dtype=pl.List(pl.Int64))).explode("ahead")
     names = ends.people(people["person"]).join(people, on="person").select("external_id", ahead="number")
@@ -193,6 +210,6 @@ def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
 
 
 def _inactive(ends: Ends, asked: pl.DataFrame) -> pl.DataFrame:
-    """A note for every row that names a supervisor who is Inactive in the end."""
+    """Return a note for every row that names a supervisor who is Inactive in the final state."""
     off = asked.join(ends.inactive(), left_on="target", right_on="person", how="semi")
     return _said(off, pl.lit("inactive-supervisor"), pl.lit(""))

@@ -1,4 +1,7 @@
-"""Rows that equal what is stored in every column: they are valid and unchanged, and need no further look (speed)."""
+"""The unchanged fast path: rows that equal the stored values in every column.
+
+They are valid and unchanged, and skip all further checks (speed).
+"""
 
 import polars as pl
 
@@ -8,16 +11,17 @@ from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 
 SCHEMA = {"row": pl.UInt32, "id": pl.Int64, "external_id": pl.String, "supervisor_id": pl.Int64, "group_id": pl.Int64}
-"""The columns of settled rows."""
+"""The columns of the rows on the fast path."""
 
 _NEVER_GUARDED = (columns.STATUS, columns.PHONE)
 
 
 def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The settled rows (SCHEMA), and the cells of the others.
+    """Return the rows on the fast path (SCHEMA), and the cells of the others.
 
-    A row is settled if the user with its external id has exactly its text in all its columns; what is stored has
-    passed every check of one row. An external id that stands twice in the file, or a row with a fault, is not settled.
+    A row is on the fast path if the user with its external id has exactly its text in all its columns: stored values
+    have passed every check of a single row. A row is not on it if its external id occurs twice in the file, or if it
+    has a fault.
     """
     cells, users = table.cells, snapshot.users
     if users.is_empty() or cells.is_empty():
@@ -26,7 +30,8 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     judged = [_equal(column, snapshot, place) for column in table.present if column is not columns.EXTERNAL_ID]
     plain = [~_guarded(column) for column in table.present if column not in _NEVER_GUARDED]
     named = [pl.lit(place.is_not_null() & ~place.is_duplicated()), ~pl.col("row").is_in(table.faults["row"].implode())]
-    # Each is a column of its own first: so they are made side by side, and no column of text outlives its comparison.
+    # Each result is a separate column first. So they are computed in parallel, and no text column outlives its
+    # comparison.
     found = cells.select(each.alias(str(number)) for number, each in enumerate([*judged, *plain, *named]))
     same = found.select(pl.all_horizontal(pl.all().fill_null(False))).to_series()
     at = place.filter(same)
@@ -35,19 +40,22 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
 
 
 def _places(wanted: pl.Series, ids: pl.Series) -> pl.Series:
-    """The place of each wanted external id among the ids, null where it is none of them."""
+    """Return the position of each wanted external id among the ids, null where it is not one of them."""
     places = pl.DataFrame({"id": ids}).with_row_index("place")
     return pl.DataFrame({"id": wanted}).join(places, on="id", how="left", maintain_order="left")["place"]
 
 
 def _guarded(column: Column) -> pl.Expr:
-    """Whether a cell may mean another text than it bears (C1): it is read as a whole file's cells are read."""
+    """Return whether the value of a cell may differ from its text (C1).
+
+    Such a cell is read in the normal way.
+    """
     cell = pl.col(column.field)
     return cell.str.starts_with("'") | cell.str.starts_with("=")
 
 
 def _equal(column: Column, snapshot: Snapshot, place: pl.Series) -> pl.Expr:
-    """Whether a cell is what a file would bear of the user at its place."""
+    """Return whether a cell equals what a file would contain for the user at its position."""
     users, words = snapshot.users, snapshot.vocabulary
     cell = pl.col(column.field)
     if column is columns.SUPERVISOR_EMAIL:
@@ -64,11 +72,11 @@ def _equal(column: Column, snapshot: Snapshot, place: pl.Series) -> pl.Expr:
 
 
 def _bosses(users: pl.DataFrame) -> pl.Series:
-    """The place of each user's supervisor, null where there is none."""
+    """Return the position of each user's supervisor, null where there is none."""
     places = users.select(supervisor_id="id").with_row_index("place")
     return users.select("supervisor_id").join(places, on="supervisor_id", how="left", maintain_order="left")["place"]
 
 
 def named(ids: str, names: dict[int, str]) -> pl.Expr:
-    """The names behind a column of ids, "" where there is none."""
+    """Return the names for a column of ids, "" where there is none."""
     return pl.col(ids).replace_strict(names, default="", return_dtype=pl.String) if names else pl.lit("")

@@ -1,4 +1,7 @@
-"""Uniqueness, judged on the final state of the directory: who asks for a value, who has it, and who gives it up (M4–M8)."""
+"""Uniqueness in the final state of the directory (M4–M8).
+
+It depends on who asks for a value, who has it, and who gives it up.
+"""
 
 import polars as pl
 
@@ -7,12 +10,12 @@ from musterbook.core.domain.columns import EMAIL, EXTERNAL_ID, KEYED, USERNAME, 
 
 _OTHERS_NAMED = 5
 _SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
-"""A user signs in with either, so what one user has in one column no other may have in the other (M4)."""
+"""A user signs in with either one. So a value of one user in one column may not be another user's in the other (M4)."""
 _SPACE = "sign-in"
 
 
 def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """The problem of every row whose external id stands in another row too (M6).
+    """Return the problem of every row whose external id is in another row too (M6).
 
     `rows`: `row`, `external_id` (null where it cannot be read).
     """
@@ -25,13 +28,19 @@ def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-    """Every value that a row would newly take.
+    """Return every value that a row would newly take.
 
-    `rows`: the checked rows with `ok` and what their users have (`id`, `was_…`); `users`: the snapshot's, with keys.
-    Gives `column`, `space` (within which the value is unique), `row`, `ok`, `value`, `key`, `shared` (whether another row
-    asks for it too), `holder` (id of the user who has it now, null for none), `held_as` (the column in which they have it)
-    and `released_by` (the row by which that user would give it up, null if they keep it). A value that a user holds both as
-    EMAIL and as USERNAME gives two claims.
+    `rows`: the checked rows with `ok` and the stored values of their users (`id`, `was_…`). `users`: the users of the
+    snapshot, with keys. The result has these columns:
+
+    - `column`, `row`, `ok`, `value`, `key`.
+    - `space`: the space within which the value is unique.
+    - `shared`: whether another row asks for the value too.
+    - `holder`: the id of the user who has the value now, null for none.
+    - `held_as`: the column in which the holder has it.
+    - `released_by`: the row with which the holder would give it up, null if they keep it.
+
+    A value that a user holds both as EMAIL and as USERNAME produces two claims.
     """
     moving = {column: _moving(rows, column) for column in KEYED}
     crossing = _crossing(moving[EMAIL], moving[USERNAME])
@@ -45,14 +54,20 @@ def _moving(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
 
 
 def _crossing(emails: pl.DataFrame, usernames: pl.DataFrame) -> pl.Series:
-    """The rows that newly ask as EMAIL for what another row newly asks for as USERNAME, and those others."""
+    """Return the rows that conflict across EMAIL and USERNAME.
+
+    These are the rows that newly ask as EMAIL for what another row newly asks for as USERNAME, and those other rows.
+    """
     addresses = _like_addresses(usernames, USERNAME).select("row", key=USERNAME.key)
     both = emails.select(other="row", key=EMAIL.key).join(addresses, on="key").filter(pl.col("row") != pl.col("other"))
     return pl.concat([both["row"], both["other"]]).unique()
 
 
 def _like_addresses(frame: pl.DataFrame, column: Column) -> pl.DataFrame:
-    """Those that can equal an e-mail address: few usernames can, so few are compared."""
+    """Return the rows whose value can equal an email address.
+
+    Few usernames can, so few are compared.
+    """
     return frame.filter(pl.col(column.key).str.contains("@", literal=True))
 
 
@@ -80,7 +95,10 @@ def _releases(moving: pl.DataFrame) -> pl.DataFrame:
 
 
 def _across(moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Column, held_as: Column) -> pl.DataFrame:
-    """The claims of one column to what another user has in the other; whether rows share it is said where they ask."""
+    """Return the claims of one column to values that another user has in the other column.
+
+    `shared` is false here: it is set on the claims to the column itself.
+    """
     asking, having = moving[column].with_columns(own="id"), users.select(holder="id", key=held_as.key)
     if column is USERNAME:
         asking = _like_addresses(asking, USERNAME)
@@ -92,15 +110,18 @@ def _across(moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Col
 
 
 def never_handed_over(claims: pl.DataFrame) -> pl.DataFrame:
-    """The claims of an agency in which a sign-in name rests before another user has it: giving it up frees it for nobody."""
+    """Return the claims of an agency in which sign-in names rest.
+
+    A name that one row gives up does not become free for another row.
+    """
     released_by = pl.when(pl.col("space") != _SPACE).then("released_by")
     return claims.with_columns(released_by=released_by)
 
 
 def resting(rows: pl.DataFrame, names: pl.DataFrame | None) -> pl.DataFrame:
-    """The problem of every row that newly takes a sign-in name which another user gave up not long ago.
+    """Return the problem of every row that newly takes a sign-in name which another user gave up recently.
 
-    Source: CJIS Security Policy, IA-4 (identifiers are not used again for a year). `names`: snapshot.RESTING.
+    Source: CJIS Security Policy, IA-4 (identifiers are not reused for a year). `names`: snapshot.RESTING.
     """
     if names is None or names.is_empty():
         return problems.frame()
@@ -115,7 +136,10 @@ def _taking(moving: pl.DataFrame, names: pl.DataFrame, column: Column) -> pl.Dat
 
 
 def refused(claims: pl.DataFrame) -> pl.Series:
-    """The rows whose claims fail whatever becomes of the others: the holder keeps the value, or several ask for it."""
+    """Return the rows whose claims fail regardless of the other rows.
+
+    Either the holder keeps the value, or several rows ask for it.
+    """
     sound = claims.filter("ok")
     kept = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
     contested = sound.filter("shared").filter(pl.col("row").n_unique().over("space", "key") > 1)
@@ -123,7 +147,10 @@ def refused(claims: pl.DataFrame) -> pl.Series:
 
 
 def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
-    """The rows that fail because a row of `seeds` fails, and does not give up what they ask for; and so on; with `seeds`."""
+    """Return the rows that fail because a row of `seeds` fails, transitively, with `seeds`.
+
+    A failed row does not give up the value that another row asks for.
+    """
     edges = claims.filter("ok", pl.col("released_by").is_not_null()).select("released_by", "row")
     if seeds.is_empty() or edges.is_empty():
         return seeds
@@ -138,14 +165,18 @@ def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
 
 
 def found(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
+    """Return the problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
     unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(failed.implode())
     taken = claims.filter(pl.col("holder").is_not_null(), unreleased)
     return pl.concat([_duplicates(claims), _taken(taken, users, rows)])
 
 
 def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
-    """A row that is sound clashes with sound ones alone; one that has problems anyway is told of every clash."""
+    """Return the problems of rows that ask for the same value.
+
+    A row without problems conflicts only with other rows without problems. A row that has problems anyway gets every
+    conflict.
+    """
     clashing = claims.filter("shared")
     if clashing.is_empty():
         return problems.frame()
@@ -195,13 +226,16 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
 
 
 def _across_columns() -> pl.Expr:
-    """What to say if the holder has the value in the other column of sign-in names."""
+    """Return the hint for a value that the holder has in the other column of sign-in names."""
     said = pl.format("It is their {}, and people sign in with either, so no two users may share one.", "held_as")
     return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(said)
 
 
 def _same_person() -> pl.Expr:
-    """What to say if the holder looks like the very person whom a row would add under another external id (M7)."""
+    """Return the hint for a holder who may be the person that the row adds (M7).
+
+    The row adds that person under another external id.
+    """
     fixed = "An external id cannot be changed by an import"
     near_id = _bare(pl.col("asked_id")) == _bare(pl.col("has_id"))
     same_name = (_folded("asked_first") == _folded("has_first")) & (_folded("asked_last") == _folded("has_last"))

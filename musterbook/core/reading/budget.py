@@ -1,7 +1,8 @@
-"""What a file may ask for while it is read, by its size: everything that is kept of it is counted before it is copied.
+"""The memory that a file may use while it is read, by its size.
 
-A few bytes of a workbook can ask for gigabytes: a cell that repeats, a text that a thousand cells share, a cell in the last
-row. The budget bounds the sum, whatever it is made of.
+Everything that is kept of the file is counted before it is copied. A few bytes of a workbook can ask for gigabytes: a
+cell that repeats, a text that a thousand cells share, a cell in the last row. The budget limits the sum, regardless of
+its source.
 """
 
 import sys
@@ -12,19 +13,25 @@ from musterbook.core.reading.grid import Refusal
 
 AT_LEAST = 64 * 1024 * 1024
 TIMES = 16
-"""A file may ask for AT_LEAST bytes and so many times its size. A CSV file cannot ask for more: each cell is a byte of it."""
+"""A file may ask for AT_LEAST bytes plus TIMES its size.
+
+A CSV file cannot ask for more, because each cell takes at least one byte of it.
+"""
 FAULT = 160
 OBJECT = 200
-"""The bytes that a fault takes, and what is kept of a sheet, a style or a reference beside its texts."""
+"""The bytes that one fault takes, and that one object takes in addition to its texts.
+
+An object is a sheet, a style or a reference.
+"""
 PROBLEMS, BYTES_OF_PROBLEM = 200_000, 80
-"""A file may have so many problems of rows, or one for each so many bytes of it if that is more."""
+"""The limit on row problems: PROBLEMS, or one per BYTES_OF_PROBLEM bytes of the file if that is more."""
 LONGEST_CELL = 32_767
-"""The most characters that a cell of a spreadsheet holds."""
+"""The maximum number of characters in a spreadsheet cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a file may hold (rule F9)."""
+    """The maximum contents of a file (rule F9)."""
 
     bytes: int = 512 * 1024 * 1024
     rows: int = 5_000_000
@@ -32,12 +39,18 @@ class Limits:
 
 
 def most_problems(size: int) -> int:
-    """The most problems that the rows of a file of that size may have; what is no file (size 0) may have any number."""
+    """Return the maximum number of row problems for a file of that size.
+
+    Input that is not a file (size 0) may have any number.
+    """
     return max(PROBLEMS, size // BYTES_OF_PROBLEM) if size else sys.maxsize
 
 
 class Budget:
-    """The bytes that a file of that size may still ask for; `cell`: where reading stops in one cell."""
+    """The bytes that a file of that size may still ask for.
+
+    `cell` is the number of characters after which reading stops within one cell.
+    """
 
     def __init__(self, size: int, cell: int = LONGEST_CELL) -> None:
         self.most = AT_LEAST + TIMES * size
@@ -45,11 +58,14 @@ class Budget:
         self.cell = max(cell, LONGEST_CELL) + 1
 
     def take(self, amount: int, of: str) -> None:
-        """Count bytes that are about to be kept; `of` says where the file asks for them. Raises Refusal."""
+        """Count bytes that are about to be kept.
+
+        `of` names the part of the file that asks for them. Raise Refusal if the budget is exceeded.
+        """
         self.left -= amount
         if self.left < 0:
             raise Refusal(Problem("expands-too-far", value=f"{self.most / 1024**2:,.0f} MB", detail=of))
 
     def keep(self, of: str, *texts: str) -> None:
-        """Count one thing that is kept, with its texts."""
+        """Count one item that is kept, with its texts."""
         self.take(OBJECT + sum(map(sys.getsizeof, texts)), of)

@@ -1,4 +1,7 @@
-"""Cells mended on the page: what a person writes in place of what the file has, before it is checked again (rule A3)."""
+"""Cells corrected on the page.
+
+A user enters a replacement for what the file contains, before it is checked again (rule A3).
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,20 +14,21 @@ from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.domain.table import Table
 
 Mended: TypeAlias = Mapping[str, Mapping[str, str]]
-"""Row, as a number written out → heading (`EMAIL`) → the text of the cell from now on."""
+"""Row, as a number in text form → heading (`EMAIL`) → the new text of the cell."""
 
 _SHIFTED = "cell-count"
 
 
 def joined(before: Mended, now: Mended) -> dict[str, dict[str, str]]:
-    """Both as one; of a cell that both name, what is written now."""
+    """Return both merged. Where both name a cell, the newer text wins."""
     return {row: {**before.get(row, {}), **now.get(row, {})} for row in {**before, **now}}
 
 
 def mend(table: Table, mended: Mended) -> Table:
-    """The table with these cells for those of the file, and without what was wrong with them; rows it has not are passed over.
+    """Return the table with the corrected cells in place of the file's, and without their faults.
 
-    A row of too few or too many cells has as many as the header row from here on: whoever mended one saw them all.
+    Rows that the table does not have are ignored. A row with too few or too many cells now has as many cells as the
+    header row, because the user who corrected it saw all of them.
     """
     by_field: dict[str, dict[int, str]] = defaultdict(dict)
     for row, cells in mended.items():
@@ -45,14 +49,14 @@ def mend(table: Table, mended: Mended) -> Table:
 
 
 def _put(column: str, cells: Mapping[int, str], name: str) -> pl.Expr:
-    """The column, with these cells in their rows."""
+    """Return the column with these cells in their rows."""
     rows = pl.Series(cells.keys(), dtype=pl.UInt32)
     kept = pl.col(column)
     return pl.col("row").replace_strict(rows, [*cells.values()], default=kept, return_dtype=pl.String).alias(name)
 
 
 def _left(faults: pl.DataFrame, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
-    """The faults of all other cells."""
+    """Return the faults of all other cells."""
     pairs = [(row, name.upper()) for name, cells in by_field.items() for row in cells]
     mended = pl.DataFrame(pairs, schema={"row": pl.UInt32, "column": pl.String}, orient="row")
     whole = (pl.col("code") == _SHIFTED) & pl.col("row").is_in(shifted.implode())
@@ -60,7 +64,7 @@ def _left(faults: pl.DataFrame, by_field: Mapping[str, Mapping[int, str]], shift
 
 
 def _original(table: Table, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
-    """The rows as they came, with the mended cells: what the results file and the errors file give back."""
+    """Return the uploaded rows with the corrected cells, for the results file and the errors file."""
     places = {column: str(table.file.headings.index(heading)) for heading, column in table.file.mapped.items()}
     made_whole = pl.when(pl.col("row").is_in(shifted.implode())).then(pl.all().exclude("row").fill_null(""))
     rows = table.original.with_columns(made_whole.otherwise(pl.all().exclude("row")))

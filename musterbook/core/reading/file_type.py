@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, told by their content and never by a name."""
+"""The file type of some bytes, detected from their content and never from a name."""
 
 import io
 import re
@@ -37,7 +37,10 @@ _ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 def kind(content: bytes) -> str:
-    """`csv`, `xlsx` or `ods`; anything else is refused by its name, such as “a PDF” (rule F1)."""
+    """Return `csv`, `xlsx` or `ods`. Raise Refusal for any other type.
+
+    The refusal names the type, such as “a PDF” (rule F1).
+    """
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _of_zip(content)
     if content.startswith(_OLE):
@@ -61,7 +64,7 @@ def _of_zip(content: bytes) -> str:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.namelist()
             mimetype = _mimetype(archive)
-    except Exception as error:  # zipfile raises a dozen kinds on damaged input, and each means the same here
+    except Exception as error:  # zipfile raises a dozen types on damaged input, and all mean the same here
         if b"xl/" in content or b"opendocument.spreadsheet" in content[:200]:
             raise Refusal(Problem("damaged-workbook", detail="its archive is cut off or broken")) from error
         raise _no_table("a damaged zip archive") from error
@@ -76,7 +79,10 @@ def _of_zip(content: bytes) -> str:
 
 
 def _mimetype(archive: zipfile.ZipFile) -> str:
-    """The type that an OpenDocument file says it has. No more than that is unpacked, whatever the archive says of its size."""
+    """Return the type that an OpenDocument file declares.
+
+    No more than that is unpacked, regardless of the size that the archive declares.
+    """
     if "mimetype" not in archive.namelist():
         return ""
     with archive.open("mimetype") as part:

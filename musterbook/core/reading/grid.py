@@ -1,4 +1,4 @@
-"""A grid: the cells of a file as text, row by row, before anybody asks what its columns mean."""
+"""A grid: the cells of a file as text, row by row, before its columns have a meaning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,26 +16,33 @@ BLANKS = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
 )
-"""White space, no-break and zero-width characters: what is trimmed off a cell, and what a blank cell may hold."""
+"""White space, no-break and zero-width characters.
+
+They are trimmed from a cell, and a blank cell may contain them.
+"""
 
 
 _CELL = 16
-"""The bytes that a cell takes beside its text."""
+"""The bytes that a cell takes in addition to its text."""
 MOST_COLUMNS = 1_000
 MOST_CELLS = 200_000_000
 MOST_IN_ROW = 20_000
-"""What no file of users comes near: a few bytes of rows under a header row of that width would fill the memory."""
+"""Limits that no file of users approaches.
+
+Without them, a few bytes of rows under a header row of that width would fill the memory.
+"""
 
 
 def too_wide(row: int, most: int) -> "Refusal":
-    """The refusal of a file for a row of more than `most` cells."""
+    """Return the refusal of a file for a row of more than `most` cells."""
     return Refusal(Problem("too-many-columns", detail=str(row), value=f"{most:,}"))
 
 
 class Refusal(Exception):
-    """The file cannot be read. Raised within reading, and caught by `intake.read` alone.
+    """A refusal of a file that cannot be read.
 
-    `problems` says why; `headings` is the header row, if that could be read, so that its faults are told as well.
+    It is raised within reading, and only `intake.read` catches it. `problems` holds the reasons. `headings` is the
+    header row, if it could be read, so that its faults are reported as well.
     """
 
     def __init__(self, *problems: Problem, headings: Sequence[str] = ()) -> None:
@@ -46,7 +53,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CellFault:
-    """A fault that a reader found in one cell: of row `row`, in the grid's column `index`."""
+    """A fault that a reader found in one cell: in row `row`, in the grid's column `index`."""
 
     row: int
     index: int
@@ -59,9 +66,11 @@ class CellFault:
 class Grid:
     """The cells of a file or sheet.
 
-    `headings`: the cells of row 1. `rows`: `row` (UInt32, rising), then one String column "0", "1", … for each heading,
-    null where a short row ends before it. `surplus`: the cells beyond the headings, of rows where one is not blank.
-    `blank_to`: how many cells row 1 has, with blank ones at its end, which are not among the headings.
+    - `headings`: the cells of row 1.
+    - `rows`: `row` (UInt32, ascending), then one String column "0", "1", … for each heading, null where a short row
+      ends before it.
+    - `surplus`: the cells beyond the headings, of rows where one of these is not blank.
+    - `blank_to`: the number of cells in row 1, including blank ones at its end, which are not among the headings.
     """
 
     headings: tuple[str, ...]
@@ -74,17 +83,20 @@ class Grid:
 
 
 def names(width: int) -> list[str]:
-    """The names of a grid's columns."""
+    """Return the names of a grid's columns."""
     return [str(index) for index in range(width)]
 
 
 def blank(text: str) -> bool:
-    """True of a cell that holds nothing but white space."""
+    """Return whether a cell holds only white space."""
     return not text.strip(BLANKS)
 
 
 class GridBuilder:
-    """Gathers rows one by one into whole columns, a few thousand rows at a time, so that memory stays small."""
+    """A collector that turns single rows into whole columns.
+
+    It converts a few thousand rows at a time, so that memory use stays small.
+    """
 
     CHUNK = 20_000
     CHUNK_OF_CELLS = 1_000_000
@@ -102,7 +114,10 @@ class GridBuilder:
         self._frames: list[pl.DataFrame] = []
 
     def add(self, number: int, cells: Sequence[str], asked_by: str = "") -> None:
-        """Add the row `number`; it may have fewer or more cells than the grid has columns. `asked_by`: why it is there."""
+        """Add the row `number`.
+
+        It may have fewer or more cells than the grid has columns. `asked_by` is the reason why the row exists.
+        """
         self.count += 1
         if self.count > self.most_rows:
             raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,}"))
@@ -115,7 +130,7 @@ class GridBuilder:
             self._flush()
 
     def rows(self) -> pl.DataFrame:
-        """All rows added, as `Grid.rows`."""
+        """Return all rows added, as `Grid.rows`."""
         self._flush()
         return pl.concat(self._frames)
 
@@ -134,7 +149,7 @@ class GridBuilder:
             name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names(self.width), columns, strict=True)
         }
         self._frames.append(pl.DataFrame(data))
-        # Letters beyond ASCII take more bytes than they are counted as.
+        # Letters beyond ASCII take more bytes than counted so far.
         more = int(self._frames[-1].estimated_size()) - self._counted
         self._budget.take(max(more, 0), f"its rows down to row {self._numbers[-1]}" if self._numbers else "")
         self._numbers, self._rows, self._counted = [], [], 0

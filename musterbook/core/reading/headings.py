@@ -1,4 +1,4 @@
-"""Which heading of a file means which column, and what is wrong with a header row."""
+"""The column that each heading of a file means, and the problems of a header row."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +17,13 @@ _LIKE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Headings:
-    """What a header row says: `columns` by their place, the places of `ours` (`X_…`), `ignored` and `blank` headings.
+    """The contents of a header row.
 
-    `problems` is everything that is wrong with it; the places count from 0.
+    - `columns`: the columns by their position.
+    - `ours`, `ignored`, `blank`: the positions of our own (`X_…`), ignored and blank headings.
+    - `problems`: everything that is wrong with the header row.
+
+    Positions count from 0.
     """
 
     columns: Mapping[int, Column]
@@ -30,12 +34,12 @@ class Headings:
 
     @property
     def complete(self) -> bool:
-        """True if every required column is there."""
+        """Return whether every required column is present."""
         return set(REQUIRED) <= set(self.columns.values())
 
 
 def normal(heading: str) -> str:
-    """A heading as it is compared (rule F4): ` Badge-number ` is `BADGE_NUMBER`."""
+    """Return a heading in the form that is compared (rule F4): ` Badge-number ` is `BADGE_NUMBER`."""
     text = heading.strip(BLANKS)
     if text[:2] in ("'=", "'+", "'-", "'@"):
         text = text[1:]
@@ -43,13 +47,13 @@ def normal(heading: str) -> str:
 
 
 def known(cells: Iterable[str], mapping: Mapping[str, str]) -> int:
-    """How many of the cells name a column."""
+    """Return how many of the cells name a column."""
     mapped = {normal(heading) for heading in mapping}
     return len({name for cell in cells if (name := normal(cell)) in BY_HEADING or name in mapped})
 
 
 def place(index: int) -> str:
-    """The place of a column as a person finds it: `14 (N)`."""
+    """Return the position of a column in a form that people can find: `14 (N)`."""
     letters, rest = "", index + 1
     while rest:
         rest, letter = divmod(rest - 1, 26)
@@ -58,13 +62,16 @@ def place(index: int) -> str:
 
 
 def shown(heading: str) -> str:
-    """A heading in quotation marks, cut to a length that a sentence bears."""
+    """Return a heading in quotation marks, cut to a length that fits into a sentence."""
     text = heading.strip(BLANKS)
     return f"“{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}”"
 
 
 def joined(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Two mappings as one: what is given now goes before what is remembered of the same heading or column."""
+    """Return two mappings as one.
+
+    A given entry takes precedence over a remembered one with the same heading or column.
+    """
     headings, columns = ({normal(name) for name in names} - {""} for names in (given, given.values()))
     kept = {
         heading: column
@@ -77,8 +84,9 @@ def joined(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str,
 def resolve(cells: Sequence[str], given: Mapping[str, str], remembered: Mapping[str, str]) -> Headings:
     """Find the columns of a header row.
 
-    Both mappings are heading → column, "" for a heading to be ignored. What is `given` for this file must hold of it; what
-    is `remembered` of another is passed over where this file has no such heading, or does without.
+    Both mappings are heading → column, "" for a heading to be ignored. Mappings in `given` are for this file and must
+    match it. Mappings in `remembered` are from another file, and are skipped where this file has no such heading or
+    does not need it.
     """
     names = [normal(cell) for cell in cells]
     wanted = {normal(heading): normal(column) for heading, column in joined(remembered, given).items()}
@@ -97,7 +105,10 @@ def resolve(cells: Sequence[str], given: Mapping[str, str], remembered: Mapping[
 
 
 def _meaning(name: str, names: Sequence[str], wanted: Mapping[str, str], strict: bool) -> str:
-    """The column that a heading means, "" for one to be ignored, the heading's own name for any other."""
+    """Return the column that a heading means.
+
+    Return "" for a heading to be ignored, and the heading's own name for any other.
+    """
     column = wanted.get(name, name)
     if column != name and column in names and column not in wanted and not strict:
         return name
@@ -123,7 +134,7 @@ def _missing(cells: Sequence[str], columns: Mapping[int, Column], unknown: Seque
 
 
 def _nearest(column: Column, headings: Sequence[str]) -> str:
-    """The heading most like a column's name, "" if none is."""
+    """Return the heading most similar to a column's name, "" if none is similar."""
     alike = [(_likeness(column.heading, normal(heading)), heading) for heading in headings]
     best = max(alike, default=(0.0, ""))
     return best[1] if best[0] >= _LIKE else ""
@@ -158,7 +169,10 @@ def _misspelt(
 
 
 def distance(one: str, other: str) -> int:
-    """How many letters to add, drop or change to make one word of the other (more than 2 is told as 3)."""
+    """Return how many letters to add, drop or change to turn one word into the other.
+
+    Any number above 2 is returned as 3.
+    """
     if abs(len(one) - len(other)) > _NEAR:
         return _NEAR + 1
     row = list(range(len(other) + 1))

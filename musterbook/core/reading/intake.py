@@ -22,7 +22,7 @@ _NOTHING = b"\xef\xbb\xbf \t\r\n\x1a"
 _HEAD = 4096
 _LOOKED_AT = 50
 _ENOUGH = 4
-"""So many column names in one row make it the header row that somebody meant."""
+"""The number of column names in one row that identify it as the intended header row."""
 _LISTED = 20
 _SHOWN = 100
 _SAMPLES = 3
@@ -31,10 +31,11 @@ _NEVER_DATES = (EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What the operator says of a file beforehand.
+    """The options that the operator sets for a file.
 
-    Mappings are heading → column ("" to ignore the heading): `mapping` is given for this file, so that a heading which it
-    has not refuses it; `remembered` is of earlier files, and holds as far as it fits this one and what is given.
+    Mappings are heading → column ("" to ignore the heading). `mapping` is given for this file, so the file is refused
+    if it does not have one of the headings. `remembered` is from earlier files, and applies where it fits this file and
+    the given mapping.
     """
 
     encoding: str | None = None
@@ -46,12 +47,15 @@ class ReadOptions:
 
     @property
     def mappings(self) -> Mapping[str, str]:
-        """What is given, and what is remembered beside it."""
+        """Return the given mapping combined with the remembered one."""
         return headings.joined(self.remembered, self.mapping)
 
 
 def read(content: bytes, options: ReadOptions | None = None) -> Table:
-    """The table of a file, or, for a file that is refused, a table with all its problems; never raises."""
+    """Return the table of a file. Never raise.
+
+    For a file that is refused, return a table with all its problems.
+    """
     options = options or ReadOptions()
     try:
         return _table(_grid(content, options), options, len(content))
@@ -106,14 +110,14 @@ def _table(grid: Grid, options: ReadOptions, size: int) -> Table:
 
 
 def _samples(cells: pl.Series) -> tuple[str, ...]:
-    """A few of the values of a column, as far as its first rows have some."""
+    """Return a few values of a column, from its first rows, if they have any."""
     seen = cells.head(_LOOKED_AT)
     values = seen.filter(~_is_blank(seen)).unique(maintain_order=True)
     return tuple(value[:_SHOWN] for value in values.head(_SAMPLES))
 
 
 def _no_header(grid: Grid) -> Problem:
-    """The problem of a file whose first row names no column, with a guess where the headings are."""
+    """Return the problem of a file whose first row names no column, with a guess of the heading row."""
     if not grid.rows.height and all(blank(heading) for heading in grid.headings):
         return Problem("empty-file")
     begins = next((heading for heading in grid.headings if not blank(heading)), "")
@@ -136,7 +140,10 @@ def _enough_beyond(grid: Grid, row: int) -> bool:
 
 
 def _blank_headings(grid: Grid, found: Headings) -> Iterator[Problem]:
-    """The columns that have data and no heading, those at the end of the header row among them."""
+    """Yield the problem of each column that has data and no heading.
+
+    This includes columns at the end of the header row.
+    """
     for index in found.blank:
         if not _is_blank(grid.rows[str(index)]).all():
             yield Problem("blank-heading", detail=headings.place(index))
@@ -152,10 +159,10 @@ def _is_blank(cells: pl.Series) -> pl.Series:
 
 
 def _blank_rows(grid: Grid, found: Headings) -> pl.Series:
-    """The rows whose cells are all blank, whatever our own columns hold."""
+    """Return the rows whose cells are all blank, not counting our own columns."""
     others = [name for name in names(len(grid.headings)) if int(name) not in found.ours]
     rows = grid.rows
-    # Column by column: after the first, only the rows that are blank so far are looked at.
+    # Check column by column: after the first column, only rows that are blank so far are checked.
     for name in others:
         rows = rows.filter(_is_blank(rows[name]))
     faulty = pl.Series([*grid.surplus, *(fault.row for fault in grid.faults)], dtype=pl.UInt32)
@@ -163,7 +170,7 @@ def _blank_rows(grid: Grid, found: Headings) -> pl.Series:
 
 
 def _example_rows(grid: Grid, found: Headings) -> pl.Series:
-    """The rows of our own example file (rule F6)."""
+    """Return the rows of our own example file (rule F6)."""
     place = {column: str(index) for index, column in found.columns.items()}
     ids = grid.rows[place[EXTERNAL_ID]].str.strip_chars(BLANKS)
     likely = grid.rows.filter(ids.is_in([row[0] for row in EXAMPLES]))
@@ -177,7 +184,10 @@ def _faults(grid: Grid, found: Headings, kept: pl.DataFrame, limits: Limits) -> 
 
 
 def _cell_counts(grid: Grid, kept: pl.DataFrame) -> pl.DataFrame:
-    """The rows with fewer cells than the header row, and those with more of which one is not blank (rule F7)."""
+    """Return the rows with the wrong number of cells (rule F7).
+
+    These are rows with fewer cells than the header row, and rows with more cells where an extra one is not blank.
+    """
     width = len(grid.headings)
     more = {"row": list(grid.surplus), "count": [width + len(cells) for cells in grid.surplus.values()]}
     short = kept.filter(kept[str(width - 1)].is_null())
@@ -190,7 +200,7 @@ def _cell_counts(grid: Grid, kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cell_faults(grid: Grid, found: Headings, kept: pl.DataFrame) -> Iterator[Problem]:
-    """What the reader found in single cells of known columns."""
+    """Yield the faults that the reader found in single cells of known columns."""
     rows = set(kept["row"].to_list()) if grid.faults else set()
     for fault in grid.faults:
         column = found.columns.get(fault.index)
@@ -201,11 +211,11 @@ def _cell_faults(grid: Grid, found: Headings, kept: pl.DataFrame) -> Iterator[Pr
 def _long_cells(found: Headings, kept: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
     for index, column in found.columns.items():
         cells = kept[str(index)]
-        if (cells.str.len_bytes().max() or 0) <= limits.characters_in_cell:  # type: ignore[operator]  # a number, or None
+        if (cells.str.len_bytes().max() or 0) <= limits.characters_in_cell:  # type: ignore[operator]  # a number or None
             continue
         over = kept.filter(cells.str.len_chars() > limits.characters_in_cell)
         for row, cell in over.select("row", str(index)).iter_rows():
-            # Reading a workbook stops in the cell there (budget).
+            # Reading a workbook stops at this length of a cell (reading/budget).
             stopped = len(cell) > max(LONGEST_CELL, limits.characters_in_cell)
             length = f"{'more than ' if stopped else ''}{len(cell) - stopped:,}"
             yield Problem("cell-too-long", row, column.heading, value=cell[:_SHOWN], detail=length)

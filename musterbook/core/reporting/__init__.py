@@ -1,1 +1,1 @@
-"""Step 5: what a Plan looks like to people and programs."""
+"""Step 5: a Plan as people and programs see it."""

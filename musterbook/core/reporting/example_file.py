@@ -1,4 +1,4 @@
-"""The example file: the thirteen headings and four rows that an import recognises and skips (rule F6)."""
+"""The example file: the thirteen headings and four rows that an import recognizes and skips (rule F6)."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from musterbook.core.domain.columns import COLUMNS, EXAMPLES
 
 
 def example(form: Literal["csv", "xlsx"]) -> bytes:
-    """The example file as CSV (UTF-8 with a byte order mark) or as a workbook whose cells are text."""
+    """Return the example file as CSV (UTF-8 with a byte order mark) or as a workbook of text cells."""
     rows = [tuple(column.heading for column in COLUMNS), *EXAMPLES]
     return _workbook(rows) if form == "xlsx" else _csv(rows)
 
@@ -20,7 +20,7 @@ def _csv(rows: list[tuple[str, ...]]) -> bytes:
 
 
 def _workbook(rows: list[tuple[str, ...]]) -> bytes:
-    import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here, since it is slow to load
+    import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here because it is slow to load
 
     target = io.BytesIO()
     with xlsxwriter.Workbook(target, {"in_memory": True}) as workbook:

@@ -1,4 +1,4 @@
-"""Step 5, report: what an import came to, as every face tells it: counts, rows with their problems, and why."""
+"""Step 5, report: the result of an import for every interface: counts, rows with their problems, and reasons."""
 
 import json
 from collections import defaultdict
@@ -16,7 +16,7 @@ from musterbook.core.planning.plan import Plan
 
 
 class Rows(StrEnum):
-    """Which rows a report lists."""
+    """The rows that a report lists."""
 
     ERRORED = "errored"
     CHANGED = "changed"
@@ -35,7 +35,7 @@ Changes: TypeAlias = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a report; `changes` is heading → [before, after]."""
+    """One row of a report. `changes` is heading → [before, after]."""
 
     row: int
     external_id: str
@@ -45,7 +45,7 @@ class Row:
     notes: Sequence[Problem] = ()
 
     def as_json(self) -> dict[str, object]:
-        """The row as the command line's contract has it."""
+        """Return the row in the format of the command line's contract."""
         told: dict[str, object] = {"row": self.row, "external_id": self.external_id, "outcome": self.outcome}
         if self.changes:
             told["changes"] = {heading: list(pair) for heading, pair in self.changes.items()}
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an import came to. `problems` and `notes` are those of the file as a whole."""
+    """The result of an import. `problems` and `notes` are those of the whole file."""
 
     number: str
     agency: str
@@ -72,10 +72,10 @@ class Report:
     deactivated: Sequence[str] = ()
     protected: Sequence[Mapping[str, str]] = ()
     message: str = ""
-    """What to say of an import that failed."""
+    """The message for an import that failed."""
 
     def as_json(self) -> dict[str, object]:
-        """The object of the command line's contract."""
+        """Return the object of the command line's contract."""
         told: dict[str, object] = {
             "import": self.number,
             "agency": self.agency,
@@ -94,7 +94,7 @@ class Report:
 
 
 def rows(plan: Plan, which: Rows) -> list[Row]:
-    """The rows of a plan that a listing holds, by row."""
+    """Return the rows of a plan that belong to a listing, by row."""
     listed = plan.rows.filter(pl.col("outcome").cast(pl.String).is_in(LISTED[which]))
     found, notes = by_row(_of(plan.problems, listed)), by_row(_of(plan.notes, listed))
     changed = dict(_changes(plan, listed))
@@ -105,18 +105,18 @@ def rows(plan: Plan, which: Rows) -> list[Row]:
 
 
 def noted(plan: Plan) -> list[tuple[str, Problem]]:
-    """The notes of a plan's rows, each with the external id of its row."""
+    """Return the notes of a plan's rows, each with the external id of its row."""
     named = plan.notes.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
     return list(zip(named["external_id"].fill_null(""), problems.of(plan.notes), strict=True))
 
 
 def parsed(text: str) -> Changes:
-    """The changes of one user, from the JSON text that the trail keeps."""
+    """Return the changes of one user, from the JSON text in the audit trail."""
     return {heading: pair for heading, pair in json.loads(text).items() if heading != changes.LINK}
 
 
 def by_row(found: Sequence[Problem]) -> Mapping[int, list[Problem]]:
-    """The problems by the row that they are of."""
+    """Return the problems grouped by row."""
     grouped: dict[int, list[Problem]] = defaultdict(list)
     for problem in found:
         grouped[problem.row].append(problem)
@@ -137,12 +137,12 @@ def _changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
 
 
 def outcomes(plan: Plan) -> pl.DataFrame:
-    """What became of each row, for the results file: `row`, `outcome`, `problems` (ready text)."""
+    """Return the outcome of each row, for the results file: `row`, `outcome`, `problems` (finished text)."""
     return told_rows(plan.rows, problems.of(plan.problems))
 
 
 def told_rows(rows: pl.DataFrame, found: Sequence[Problem]) -> pl.DataFrame:
-    """The same of rows (`row`, `outcome`) and the problems that they have."""
+    """Return the same for rows (`row`, `outcome`) and their problems."""
     told = by_row(found)
     texts = [(row, "; ".join(f"{p.message} {p.remedy}".strip() for p in of)) for row, of in told.items()]
     ready = pl.DataFrame(texts, schema={"row": pl.UInt32, "problems": pl.String}, orient="row")

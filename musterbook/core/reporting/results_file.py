@@ -1,8 +1,8 @@
-"""The results file and the errors file: the rows of an upload as they came, with what became of them (rule A2).
+"""The results file and the errors file: the uploaded rows with their outcomes (rule A2).
 
-Our three columns stand in front, so that a short row stays short and the cells beyond the headings stay where they
-were: mended, the file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets the apostrophe
-that reading takes off again.
+Our three columns come first. So a short row stays short, and cells beyond the headings keep their position: the
+corrected file can be uploaded as it is. A cell that a spreadsheet would run as a formula gets an apostrophe, which
+reading removes again.
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ COLUMNS = ("X_ROW", "X_RESULT", "X_PROBLEMS")
 _LOST = ("no-result", "number-too-long", "spreadsheet-damage")
 _MARK = "\ufeff".encode()
 _PART = 50_000
-"""So many rows are written at once."""
+"""The number of rows that are written at once."""
 
 
 def results_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
-    """All rows of an upload as CSV (UTF-8 with a byte order mark, CRLF).
+    """Return all rows of an upload as CSV (UTF-8 with a byte order mark, CRLF).
 
     `outcomes` holds `row` (UInt32), `outcome` (`added`, `updated`, `unchanged`, `errored`, `skipped`) and `problems`
-    (ready text); a row that it does not name is shown as skipped if reading skipped it, else without a result.
+    (finished text). A row that is not in it is shown as skipped if reading skipped it, and otherwise without a result.
     """
     known = outcomes.select("row", "outcome", "problems")
     skipped = table.skipped.join(known, on="row", how="anti")
@@ -40,9 +40,10 @@ def results_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> 
 
 
 def in_parts(table: Table, rows: pl.DataFrame, found: pl.DataFrame, which: Which) -> Iterator[bytes]:
-    """The results file, or the errors file, part by part, so that none of it is in memory whole.
+    """Yield the results file or the errors file in parts, never holding all of it in memory.
 
-    `rows`: `row`, `outcome` of each row of the plan; `found`: the problems (problems.SCHEMA) of all rows.
+    - `rows`: `row`, `outcome` of each row of the plan.
+    - `found`: the problems (problems.SCHEMA) of all rows.
     """
     made = results_file if which == "results" else errors_file
     parts = table.original.iter_slices(_PART) if table.original.height else [table.original]
@@ -56,20 +57,20 @@ def in_parts(table: Table, rows: pl.DataFrame, found: pl.DataFrame, which: Which
 
 
 def errors_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
-    """The errored rows alone, in the form of the results file."""
+    """Return only the errored rows, in the format of the results file."""
     errored = outcomes.filter(pl.col("outcome") == "errored").select("row", "outcome", "problems")
     return _file(table, table.original.join(errored, on="row", how="inner", maintain_order="left"), head)
 
 
 def _file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
-    """The rows as lines; `head`: after the byte order mark and the header row."""
+    """Return the rows as lines, with `head` after the byte order mark and the header row."""
     kept = [str(i) for i, heading in enumerate(table.file.headings) if headings.normal(heading) not in COLUMNS]
     rows = _unread_marked(table, rows)
     header = [*COLUMNS, *(table.file.headings[int(name)] for name in kept)]
     first = pl.DataFrame([header], orient="row", schema=dict.fromkeys(map(str, range(len(header))), pl.String))
     ours = [pl.col("row").cast(pl.String), pl.col("outcome").fill_null(""), _cell("problems").fill_null("")]
     surplus = _surplus(table)
-    # A cell that a short row does not have is null, and leaves no delimiter behind.
+    # A cell that a short row does not have is null, and produces no delimiter.
     line = pl.concat_str(
         [*ours, *(_cell(name) if _odd(rows[name]) else name for name in kept), "surplus"],
         separator=",",
@@ -82,7 +83,10 @@ def _file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
 
 
 def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Cells that a workbook kept no true value of, as `#N/A`: unmended, they must be an error again, not a value."""
+    """Return the rows with `#N/A` in cells for which a workbook stored no true value.
+
+    If such a cell is not corrected, it must be an error again, not a value.
+    """
     place = {column: index for index, column in enumerate(table.file.headings)}
     columns = {column: str(place[heading]) for heading, column in table.file.mapped.items()}
     lost = table.faults.filter(pl.col("code").is_in(_LOST))
@@ -94,7 +98,7 @@ def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _surplus(table: Table) -> pl.DataFrame:
-    """The cells beyond the headings, written out, by row."""
+    """Return the cells beyond the headings, as CSV text, by row."""
     schema = pl.Schema({"row": pl.UInt32(), "cell": pl.List(pl.String())})
     cells = pl.DataFrame({"row": list(table.surplus), "cell": list(table.surplus.values())}, schema).explode("cell")
     return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
@@ -104,12 +108,12 @@ _ODD = f'[",\\r\\n]|^[{BLANKS}]*[=+@-]|^[ \\t]|[ \\t]$'
 
 
 def _odd(cells: pl.Series) -> bool:
-    """True if some cell of a column cannot be written as it stands; of most columns none is."""
+    """Return whether some cell of a column cannot be written as it is. Most columns have no such cell."""
     return bool(cells.str.contains(_ODD).any())
 
 
 def _cell(name: str) -> pl.Expr:
-    """A cell as CSV writes it, guarded against being run."""
+    """Return a cell as CSV writes it, guarded so that no spreadsheet runs it."""
     cell = pl.col(name)
     bare = cell.str.strip_chars_start(BLANKS)
     # ="00123" is text that a spreadsheet keeps as it is, and so does reading: it needs no guard.

@@ -1,1 +1,1 @@
-"""One value at a time, or one column of them."""
+"""Functions for one value, or for one column of values."""

@@ -1,4 +1,4 @@
-"""E-mail addresses: which are mailboxes that HTML and SMTP accept (rule C4)."""
+"""Email addresses: the mailboxes that HTML and SMTP accept (rule C4)."""
 
 import re
 
@@ -7,21 +7,22 @@ import polars as pl
 from musterbook.core.values.text import is_ascii
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-# No hyphen in a label's third and fourth place: those are punycode, which the library reads.
+# A label has no hyphen in its third place. Labels with hyphens in the third and fourth place are punycode, which the
+# library reads.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9]?|[A-Za-z0-9-][A-Za-z0-9]|[A-Za-z0-9-][A-Za-z0-9][A-Za-z0-9-]{0,59}[A-Za-z0-9])"
-# It begins with a letter or digit, so it is no guarded cell, and reads as it stands (rule C1).
+# It begins with a letter or digit. So it is never a guarded cell, and its text is its value (rule C1).
 _PLAIN = rf"^[A-Za-z0-9](?:{_ATOM})?(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,63}}$"
 _LONGEST_LOCAL, _LONGEST_DOMAIN, _LONGEST = 64, 253, 254
 
 
 def faults(values: pl.Series) -> dict[str, str]:
-    """Value → what is wrong with it, for every value that is not a mailbox."""
+    """Return value → what is wrong with it, for every value that is not a mailbox."""
     odd = values.filter(~plain(values)).unique()
     return {value: fault for value in odd if (fault := fault_of(value))}
 
 
 def plain(values: pl.Series) -> pl.Series:
-    """Whether each value is of the common form, which the library accepts without exception (tested)."""
+    """Return whether each value has the common form, which the library always accepts (tested)."""
     longest = values.str.len_bytes().max()
     common = values.str.contains(_PLAIN)
     if isinstance(longest, int) and longest <= _LONGEST_LOCAL:
@@ -32,7 +33,7 @@ def plain(values: pl.Series) -> pl.Series:
 
 
 def mailboxes(values: pl.Series) -> pl.Series:
-    """Give the mailbox of each address (`mailbox`); null stays null."""
+    """Return the mailbox of each address (`mailbox`). Null stays null."""
     odd = values.filter(~is_ascii(values)).unique()
     lower = values.str.to_lowercase()
     if odd.is_empty():
@@ -42,15 +43,16 @@ def mailboxes(values: pl.Series) -> pl.Series:
 
 
 def mailbox(value: str) -> str:
-    """Give what tells whether two addresses are one mailbox: with one key (M4) they may be two.
+    """Return the form that decides whether two addresses are the same mailbox.
 
-    `ß` and `ss` have one key, and are two domains by the rules that registries follow today (IDNA 2008).
+    Two addresses with the same key (M4) may be two mailboxes: `ß` and `ss` have the same key, but they are two domains
+    under the rules that registries follow today (IDNA 2008).
     """
     return in_ascii(value).lower()
 
 
 def in_ascii(value: str) -> str:
-    """Give the address as mail servers are given it: its domain in ASCII, by IDNA 2008."""
+    """Return the address as mail servers receive it: its domain in ASCII, by IDNA 2008."""
     if value.isascii():
         return value
     from email_validator import EmailNotValidError, validate_email
@@ -58,7 +60,7 @@ def in_ascii(value: str) -> str:
     try:
         found = validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
     except EmailNotValidError:
-        return value  # from before rule C4
+        return value  # stored before rule C4
     return str(found.ascii_email)
 
 
@@ -69,21 +71,24 @@ _SEEN = (
     (r"\s", "It holds a space."),
     (r"@[^.]*$", "Its domain, the part after the @, has no dot."),
 )
-"""What is wrong with most addresses, each in words; the library finds the rest."""
+"""The most common faults of addresses, as text. The library finds the others."""
 
 
 _SPECIAL_USE = "special-use or reserved name"
 
 
 def fault_of(value: str) -> str:
-    """What is wrong with one address, as a sentence; "" for a mailbox. Whether it can be delivered to is not asked."""
-    # Heavy, and most files never need it.
+    """Return what is wrong with one address, as a sentence; "" for a mailbox.
+
+    Deliverability is not checked.
+    """
+    # The import is slow, and most files do not need it.
     from email_validator import EmailNotValidError, validate_email
 
     try:
         validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False, strict=True)
     except EmailNotValidError as error:
-        # An agency's own network may well be named .local; what can be delivered to from elsewhere is not asked.
+        # An agency's own network may be named .local. Delivery from outside is not checked.
         return _seen(value) or ("" if _SPECIAL_USE in str(error) else str(error))
     return _seen(value)
 

@@ -1,4 +1,7 @@
-"""What values are compared by: without regard to case, and to different ways of writing one character (rule M4)."""
+"""The keys that values are compared by.
+
+They ignore case and the different encodings of one character (rule M4).
+"""
 
 import hashlib
 import unicodedata
@@ -8,11 +11,11 @@ import polars as pl
 from musterbook.core.values.text import is_ascii
 
 _LONGEST = 1000
-"""A key of more bytes is kept as its hash, for an index of the database holds no longer ones."""
+"""A key of more bytes is stored as its hash, because a database index cannot hold longer keys."""
 
 
 def keys(values: pl.Series) -> pl.Series:
-    """The key of each value; null stays null."""
+    """Return the key of each value. Null stays null."""
     lower = values.str.to_lowercase()
     plain = is_ascii(values) & (values.str.len_bytes() <= _LONGEST)
     if plain.all():
@@ -26,7 +29,7 @@ def keys(values: pl.Series) -> pl.Series:
 
 
 def key(value: str) -> str:
-    """The key of one value: NFKC and case folding, until neither changes it."""
+    """Return the key of one value: NFKC and case folding, until neither changes it."""
     folded = unicodedata.normalize("NFKC", value).casefold()
     while (again := unicodedata.normalize("NFKC", folded).casefold()) != folded:
         folded = again
@@ -34,5 +37,5 @@ def key(value: str) -> str:
 
 
 def fold(name: str) -> str:
-    """The key of the name of a role or rank: also without regard to runs of white space (rule C6)."""
+    """Return the key of the name of a role or rank. It also ignores runs of white space (rule C6)."""
     return " ".join(key(name).split())

@@ -1,6 +1,7 @@
-"""The numbering plans of the world as expressions over whole columns: which numbers are possible, and which are in use.
+"""The numbering plans of the world as expressions over whole columns.
 
-They are made of the phone library's own tables, and settle only what the library would settle alike (tested).
+They find which numbers are possible, and which are in use. They are built from the phone library's own tables, and
+decide only the cases where the library decides the same (tested).
 """
 
 from collections.abc import Iterable
@@ -22,10 +23,11 @@ _NEVER = "[^0-9]"
 
 
 def settled(full: pl.Series, *, in_use: bool) -> pl.Series:
-    """Whether each number, all digits with the calling code first, is surely stored as it stands.
+    """Return whether each number can certainly be stored as it is.
 
-    That is: possible, or even in use; and not beginning, after the calling code, with what may be a national prefix.
-    A number that is not settled may be one all the same. Null is not settled.
+    `full` is all digits, with the calling code first. A settled number is possible (with `in_use`: in use), and its
+    digits after the calling code do not begin with what may be a national prefix. A number that is not settled may
+    still be valid. Null is not settled.
     """
     codes = _codes_of(full)
     if not codes:
@@ -36,30 +38,33 @@ def settled(full: pl.Series, *, in_use: bool) -> pl.Series:
 
 
 def calling_code(country: str) -> str:
-    """The calling code of a country's ISO code."""
+    """Return the calling code of a country, given its ISO code."""
     import phonenumbers
 
     return str(phonenumbers.country_code_for_region(country))
 
 
 def dialling_out(country: str) -> str:
-    """The pattern of what is dialled in the country before a calling code."""
+    """Return the pattern of the prefix that is dialed in the country before a calling code."""
     return f"^(?:{_main(calling_code(country)).international_prefix})"
 
 
 def national_prefix(country: str) -> str:
-    """The pattern of what may be a national prefix in the country."""
+    """Return the pattern of what may be a national prefix in the country."""
     data = _main(calling_code(country))
     return f"^(?:{data.national_prefix_for_parsing or _NEVER})"
 
 
 def lengths(country: str) -> list[int]:
-    """How many digits the numbers of the country can have, without calling code."""
+    """Return the possible numbers of digits in the country's numbers, without calling code."""
     return list(_general(_main(calling_code(country))).possible_length)
 
 
 def _codes_of(full: pl.Series) -> tuple[str, ...]:
-    """The calling codes that some of the numbers begin with: a table of the library's is slow to load."""
+    """Return the calling codes that some of the numbers begin with.
+
+    Each table of the library is slow to load.
+    """
     begun = full.str.slice(0, _LONGEST_CODE).unique().drop_nulls()
     starts = {start[:length] for start in begun for length in range(1, _LONGEST_CODE + 1)}
     return tuple(code for code in _codes() if code in starts)
@@ -74,7 +79,7 @@ def _codes() -> tuple[str, ...]:
 
 @cache
 def _main(code: str) -> "PhoneMetadata":
-    """The plan that the library reads a calling code's numbers by."""
+    """Return the numbering plan that the library uses for the numbers of a calling code."""
     import phonenumbers
 
     region = phonenumbers.region_code_for_country_code(int(code))
@@ -88,7 +93,10 @@ def _general(data: "PhoneMetadata") -> "PhoneNumberDesc":
 
 @cache
 def _patterns(codes: tuple[str, ...]) -> tuple[str, str]:
-    """The patterns of possible numbers of the calling codes, and of those that may bear a national prefix."""
+    """Return the patterns of possible numbers, and of numbers that may have a national prefix.
+
+    Both are for the given calling codes.
+    """
     possible, prefixed = [], [_NEVER]
     for code in codes:
         data = _main(code)
@@ -107,7 +115,7 @@ def _in_use(full: pl.Series) -> pl.Series:
 
 @cache
 def _used(code: str) -> pl.Expr:
-    """Whether numbers of the calling code are in use in one of its regions."""
+    """Return whether numbers of the calling code are in use in one of its regions."""
     import phonenumbers
 
     national = pl.col("full").str.slice(len(code))
@@ -115,7 +123,7 @@ def _used(code: str) -> pl.Expr:
     if len(regions) == 1:
         return _used_by(_main(code), national)
     plans = [cast("PhoneMetadata", phonenumbers.PhoneMetadata.metadata_for_region(region)) for region in regions]
-    # Leading digits alone assign a number to a region, whether it is in use there or not: for the library to judge.
+    # Leading digits alone assign a number to a region, whether or not it is in use there. The library decides these.
     assigned = _either(data.leading_digits for data in plans if data.leading_digits)
     used = pl.any_horizontal(pl.lit(False), *(_used_by(data, national) for data in plans if not data.leading_digits))
     return used & ~national.str.contains(f"^(?:{assigned})") if assigned else used

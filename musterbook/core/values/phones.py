@@ -1,4 +1,4 @@
-"""Phone numbers: with leading country code, possible ones, stored as E.164 (rule C8)."""
+"""Phone numbers: possible numbers with a leading country code, stored as E.164 (rule C8)."""
 
 import re
 
@@ -14,9 +14,9 @@ _WRITTEN = re.compile(
 
 
 def numbers(values: pl.Series, country: str = "") -> pl.Series:
-    """Each value as E.164 (`;ext=` kept), "" for blank, null for what is no possible number.
+    """Return each value as E.164 (`;ext=` kept), "" for blank, null for an impossible number.
 
-    `country`: the ISO code that numbers without a country code are of, "" for none.
+    `country`: the ISO code of the country of numbers without a country code, "" for none.
     """
     quickly = quick(values, country)
     left = values.filter(quickly.is_null()).unique()
@@ -27,7 +27,10 @@ def numbers(values: pl.Series, country: str = "") -> pl.Series:
 
 
 def quick(values: pl.Series, country: str = "") -> pl.Series:
-    """The values whose reading whole columns can settle, as `number` would read them (tested); "" for blank, else null."""
+    """Return the values that can be read as whole columns.
+
+    The result is what `number` returns (tested), "" for blank. It is null where `number` must decide.
+    """
     digits, marked = _digits(values)
     settled = phone_plans.settled(digits.set(~marked, None), in_use=False)
     read = pl.select(pl.when(values == "").then(pl.lit("")).when(settled).then("+" + digits)).to_series()
@@ -36,17 +39,23 @@ def quick(values: pl.Series, country: str = "") -> pl.Series:
 
 
 def _digits(values: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The digits of each value that is digits and separators alone, null for others; and whether `+` or `00` marked them."""
+    """Return the digits of each value, and whether `+` or `00` marked them.
+
+    The digits are null for a value that holds anything other than digits and separators.
+    """
     marked = values.str.contains(r"^(?:\+|00)")
     begun = values.set(~marked & ~values.str.contains("^[(1-9]"), None)
     bare = begun.str.replace_all(_SEPARATORS, "") if values.str.contains("[^+0-9]").any() else begun
-    # A mark behind a bracket is for `number` to judge.
+    # `number` decides about a mark behind a bracket.
     misplaced = ~marked & bare.str.contains("^[+0]")
     return bare.set(misplaced, None).str.extract(r"^(?:\+|00)?([1-9][0-9]+)$"), marked
 
 
 def _bare(values: pl.Series, digits: pl.Series, country: str) -> pl.Series:
-    """The E.164 of digits without `+` or `00` that are in use, of the country or else of abroad."""
+    """Return the E.164 form of digits without `+` or `00` that are in use.
+
+    They are numbers of the country, or else of another one.
+    """
     abroad = digits.set(values.str.starts_with("("), None)
     if not country:
         return _in_use(abroad)
@@ -55,7 +64,7 @@ def _bare(values: pl.Series, digits: pl.Series, country: str) -> pl.Series:
     dialled = digits.str.contains(phone_plans.dialling_out(country))
     prefixed = digits.str.contains(phone_plans.national_prefix(country))
     here = _in_use(code + digits.set(dialled | own | prefixed, None))
-    # Of another length than the country's own, it cannot be read as one of those.
+    # A number with another length than the country's own numbers cannot be one of them.
     national = dialled | prefixed | digits.str.len_bytes().is_in(phone_plans.lengths(country))
     return here.fill_null(_in_use(abroad.set(national & ~own, None)))
 
@@ -65,11 +74,13 @@ def _in_use(full: pl.Series) -> pl.Series:
 
 
 def number(value: str, country: str = "") -> str | None:
-    """One phone number as E.164 (`+12025550143;ext=12`), or None if it has no country code or is impossible.
+    """Return one phone number as E.164 (`+12025550143;ext=12`).
 
-    Written without `+` or `00` it must be a number that is in use, lest a national one pass for one of abroad; and no
-    country code stands in brackets alone. If `country` is given, its own calling code comes first, then its national
-    numbers in use, then those of abroad, then its possible ones.
+    Return None if it has no country code or is impossible.
+
+    A number without `+` or `00` must be in use, so that a national number is not read as a foreign one. A country code
+    without `+` or `00` cannot be alone in brackets. If `country` is given, the order is: numbers with its own calling
+    code, its national numbers in use, foreign numbers in use, its possible national numbers.
     """
     written = value.removeprefix("tel:")
     if not _WRITTEN.fullmatch(written):
@@ -84,7 +95,7 @@ def number(value: str, country: str = "") -> str | None:
 
 
 def reason(value: str) -> str:
-    """Why one value is no phone number, as a sentence where it can be told; else ""."""
+    """Return why one value is not a phone number, as a sentence; "" if the reason is not known."""
     written = value.removeprefix("tel:")
     if not _WRITTEN.fullmatch(written):
         return "It holds letters or signs that no phone number has."
@@ -94,7 +105,7 @@ def reason(value: str) -> str:
 
 
 def _read(value: str, country: str | None = None, *, in_use: bool = False) -> str | None:
-    # Heavy, and files without phones do not need it.
+    # The import is slow, and files without phone numbers do not need it.
     import phonenumbers
 
     try:

@@ -1,4 +1,7 @@
-"""Text as a search and a sorted list see it: without regard to case, accents, and ways of writing one character."""
+"""Text for searching and sorting.
+
+It ignores case, accents and the different encodings of one character.
+"""
 
 import unicodedata
 from functools import cache
@@ -8,16 +11,19 @@ import polars as pl
 from musterbook.core.values.text import is_ascii
 
 _PLAIN = {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
-"""Letters that are written with a plain one where there is none of them, though Unicode takes them for no accent."""
+"""Letters that are commonly replaced by plain ones, although Unicode does not treat them as accented."""
 
 
 def folded(value: str) -> str:
-    """The text folded: each character by itself, so that a part of a text, folded, is a part of the folded text."""
+    """Return the folded text.
+
+    Each character is folded by itself. So the folded form of any part of a text is a part of the folded text.
+    """
     return value.lower() if value.isascii() else "".join(map(_letter, value))
 
 
 def folded_all(values: pl.Series) -> pl.Series:
-    """Each value folded."""
+    """Return each value folded."""
     lower = values.str.to_lowercase()
     plain = is_ascii(values)
     if plain.all():
@@ -32,7 +38,7 @@ def folded_all(values: pl.Series) -> pl.Series:
 
 @cache
 def _letter(character: str) -> str:
-    """One character folded, until folding changes nothing."""
+    """Return one folded character. Folding repeats until it changes nothing."""
     before, after = "", character
     while after != before:
         before = after
@@ -42,5 +48,8 @@ def _letter(character: str) -> str:
 
 
 def _ignored(character: str) -> bool:
-    """Whether it is an accent, or is not seen; vowels of scripts that write them as marks are neither."""
+    """Return whether a character is an accent or invisible.
+
+    The vowels of scripts that write vowels as marks are neither.
+    """
     return bool(unicodedata.combining(character)) or unicodedata.category(character) == "Cf"

@@ -1,4 +1,4 @@
-"""The text of cells: trimmed, in one normal form, without a spreadsheet's guards; and what no cell may hold (rule C1)."""
+"""The text of cells: trimmed, normalized, without a spreadsheet's guards; and illegal characters (rule C1)."""
 
 import unicodedata
 
@@ -10,11 +10,11 @@ _WHITE = (
 )
 _ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 TRIMMED = _WHITE + _ZERO_WIDTH
-"""The characters that are trimmed off both ends of a cell."""
+"""The characters that are trimmed from both ends of a cell."""
 
 _GUARDED = r"^'+[=+\-@]"
 _TO_GUARD = r"^'*[=+\-@]"
-# One quoted text alone: `="a"&"b"` is a formula, and stays as it stands.
+# A single quoted text: `="a"&"b"` is a formula, and stays as it is.
 _AS_FORMULA = r'^="((?:[^"]|"")*)"$'
 
 _ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
@@ -26,9 +26,10 @@ _HIDDEN = (
 
 
 def clean(values: pl.Series) -> pl.Series:
-    """The values as text: trimmed of white space, zero-width too, in NFC, and taken out of a spreadsheet's guards.
+    """Return the values as text: trimmed, in NFC, and without a spreadsheet's guards.
 
-    `="00123"` is `00123`; of apostrophes that lead to `=`, `+`, `-` or `@` the first is taken off: the inverse of `guard`.
+    Trimming includes zero-width white space. `="00123"` becomes `00123`. If apostrophes precede `=`, `+`, `-` or `@`,
+    the first one is removed: the inverse of `guard`.
     """
     trimmed = _trimmed(values)
     guarded = trimmed.str.contains("^['=]")
@@ -50,12 +51,15 @@ def _trimmed(values: pl.Series) -> pl.Series:
 
 
 def is_ascii(values: pl.Series) -> pl.Series:
-    """Whether each value is ASCII alone."""
+    """Return whether each value is entirely ASCII."""
     return values.str.len_bytes() == values.str.len_chars()
 
 
 def guard(values: pl.Series) -> pl.Series:
-    """The values as cells that no spreadsheet runs: one apostrophe before `=`, `+`, `-`, `@`; `clean` takes it off."""
+    """Return the values as cells that no spreadsheet runs as formulas.
+
+    One apostrophe is added before `=`, `+`, `-`, `@`. `clean` removes it.
+    """
     runs = values.str.contains(_TO_GUARD)
     if not runs.any():
         return values
@@ -66,22 +70,25 @@ def guard(values: pl.Series) -> pl.Series:
 
 
 def illegal(values: pl.Series) -> pl.Series:
-    """Whether each value holds a control character, a line break inside it, or an override of the writing direction."""
+    """Return whether each value holds an illegal character.
+
+    These are control characters, line breaks inside the value, and overrides of the writing direction.
+    """
     return values.str.contains(_ILLEGAL)
 
 
 def hidden(values: pl.Series) -> pl.Series:
-    """Whether each value holds a character that nobody sees, which makes two addresses look like one."""
+    """Return whether each value holds an invisible character, which can make two addresses look the same."""
     return values.str.contains(_HIDDEN)
 
 
 def named_illegal(value: str) -> str:
-    """The first character of the value that no cell may hold, in words: "a line break, after “Ann”"."""
+    """Return the first illegal character of the value, as text: "a line break, after “Ann”"."""
     return _named(value, _ILLEGAL)
 
 
 def named_character(value: str) -> str:
-    """The same where hidden characters are not allowed either."""
+    """Return the same where hidden characters are not allowed either."""
     return _named(value, f"{_ILLEGAL}|{_HIDDEN}")
 
 

@@ -1,1 +1,1 @@
-"""Reading CSV files."""
+"""CSV file readers."""

@@ -1,11 +1,13 @@
-"""Which characters a CSV file's bytes are: UTF-8, UTF-16, Windows-1252 or an encoding that the operator names.
+"""The encoding of a CSV file: UTF-8, UTF-16, Windows-1252 or an encoding that the operator names.
 
-A byte order mark settles it, even against a named encoding. A file that is valid UTF-8 is UTF-8. A file that is not
-is damaged UTF-8, and refused, if it holds any character that UTF-8 writes with several bytes beside the bad one, or
-if all that is wrong is a character cut off at its end. What remains is read as Windows-1252 if it reads like that: no
-byte that Windows-1252 leaves undefined, and no spot where no Western language puts such a character (a symbol inside
-a word, a capital after a small letter, three accented letters running). One doubtful spot refuses the file, for
-letters read wrong would be stored in silence; the operator who names the encoding has the last word.
+A byte order mark decides, even against a named encoding. A file that is valid UTF-8 is UTF-8. Any other file is damaged
+UTF-8, and is refused, in two cases: it holds any character that UTF-8 writes with several bytes in addition to the bad
+one, or its only fault is a character cut off at its end.
+
+The remaining files are read as Windows-1252 if their text is plausible. No byte may be undefined in Windows-1252, and
+no spot may have a character where no Western language puts it: a symbol inside a word, a capital after a small letter,
+three accented letters in a row. A single doubtful spot refuses the file, because letters read wrongly would be stored
+without notice. The operator can always decide by naming the encoding.
 """
 
 import codecs
@@ -30,7 +32,7 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A file's text, as UTF-8 without a byte order mark, and the encoding that it was in."""
+    """The text of a file, as UTF-8 without a byte order mark, and its original encoding."""
 
     body: bytes
     encoding: str
@@ -38,9 +40,10 @@ class Decoded:
 
 
 class Unreadable(Exception):
-    """A spot that cannot be read in `encoding`: `before` is the text that stands before it.
+    """A spot that cannot be read in `encoding`.
 
-    `doubtful` is what Windows-1252 would make of the spot, "" where a byte is plainly not valid.
+    `before` is the text before the spot. `doubtful` is the Windows-1252 reading of the spot, "" where a byte is simply
+    not valid.
     """
 
     def __init__(self, encoding: str, before: str, doubtful: str = "") -> None:
@@ -51,7 +54,10 @@ class Unreadable(Exception):
 
 
 def decoded(content: bytes, named: str | None) -> Decoded:
-    """The text of `content`; raises Unreadable for bytes that cannot be read, Refusal for a name that is none."""
+    """Return the text of `content`.
+
+    Raise Unreadable for bytes that cannot be read, and Refusal for an unknown encoding name.
+    """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _as(content, encoding)
@@ -82,12 +88,15 @@ def _as(content: bytes, encoding: str) -> Decoded:
         return Decoded(content.decode(encoding).removeprefix("\ufeff").encode(), encoding)
     except UnicodeDecodeError as error:
         raise Unreadable(encoding, content[: error.start].decode(encoding, "ignore")) from error
-    except (UnicodeError, ValueError) as error:  # a lone surrogate, or a codec with faults of its own
+    except (UnicodeError, ValueError) as error:  # a lone surrogate, or a codec with bugs
         raise Unreadable(encoding, "") from error
 
 
 def _check_utf8(content: bytes) -> None:
-    """Looks at the bytes piece by piece, and keeps nothing: a text of Python's may take four times the bytes of the file."""
+    """Check the bytes piece by piece, and keep nothing.
+
+    A Python string may take four times the bytes of the file.
+    """
     if content.isascii():
         return
     start = 0
@@ -123,7 +132,7 @@ def _as_windows(content: bytes, error: Unreadable) -> Decoded:
 
 
 def _starts_a_character(content: bytes, error: Unreadable) -> bool:
-    """True if the file's last bytes are the beginning of a character that UTF-8 writes with more."""
+    """Return whether the last bytes of the file begin a character that UTF-8 writes with more bytes."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         return decoder.decode(content[len(error.before.encode()) :]) == ""
@@ -135,18 +144,18 @@ _LETTER = "A-Za-zŠŒŽšœžŸÀ-ÖØ-öø-ÿ"
 _DOUBTFUL = re.compile(
     "|".join(
         (
-            # A symbol between two letters; an apostrophe, a middle dot and a soft hyphen may be there.
+            # A symbol between two letters. An apostrophe, a middle dot and a soft hyphen are allowed there.
             f"(?<=[{_LETTER}])[€‚ƒ„…†‡ˆ‰‹‘“”•˜™›¡¢£¤¥¦¨©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷](?=[{_LETTER}])",
             "(?<=[A-Za-z])[–—](?=[a-z])|(?<=[A-Za-z])\xa0(?=[a-z])",
-            # A symbol that opens a word, and one that ends it.
+            # A symbol at the start of a word, and one at the end of a word.
             f"(?<![0-9])[ƒ…†‡ˆ‰›˜™¢¥¦¨¬®¯°±²³µ¶¸¹»×÷](?=[{_LETTER}])",
             f"(?<=[{_LETTER}])[€‚ƒ„†‡ˆ‰‹‘˜¡¢£¤¥¦§¨«¬¯±¶¸¼½¾¿×÷](?![0-9 ])",
-            # Small letters among capitals, a capital after a small letter, or three accented letters running.
+            # Small letters among capitals, a capital after a small letter, or three accented letters in a row.
             "(?<=[A-Z])[š-žà-öø-ÿ](?=[A-Z])",
             "(?<=[a-z])[ŠŒŽŸÀ-ÖØ-Þ]",
             "(?<=[A-Z])[ŠŒŽŸÀ-ÖØ-Þ](?=[a-z])",
             "[ŠŒŽšœžŸÀ-ÖØ-öø-ÿ]{3}",
-            # Signs that stand together are bytes of some other encoding.
+            # Adjacent signs are bytes of another encoding.
             "[^\x00-\x7f’´ ][•†‡ˆ‰˜¤¦¨¬¯¸]|[•†‡ˆ‰˜¤¦¨¬¯¸][^\x00-\x7f ]",
         )
     )

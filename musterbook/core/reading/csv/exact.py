@@ -1,8 +1,8 @@
-"""The exact CSV reader: RFC 4180 line by line, for files that the quick reader does not take.
+"""The exact CSV reader: RFC 4180 line by line, for files that the fast reader does not accept.
 
-A quotation mark opens a quoted cell if it is the first sign of the cell; blanks may stand before it if the cell is
-closed on the same line. Blanks may stand after the closing mark; anything else there refuses the file, since nobody
-can say what was meant, and so does a cell that is never closed. A quotation mark elsewhere is part of the value.
+A quotation mark opens a quoted cell if it is the first character of the cell. Blanks may precede it if the cell is
+closed on the same line. Blanks may follow the closing mark. Anything else there refuses the file, because its meaning
+is ambiguous, and so does a cell that is never closed. A quotation mark elsewhere is part of the value.
 """
 
 import io
@@ -14,7 +14,10 @@ from musterbook.core.reading.grid import MOST_IN_ROW, too_wide
 
 
 class BrokenQuote(Exception):
-    """The quoted cell `index` of row `row` is not closed rightly; `code` says how, `text` is how the cell begins."""
+    """A quoted cell `index` of row `row` that is not closed correctly.
+
+    `code` is the kind of fault. `text` is the beginning of the cell.
+    """
 
     def __init__(self, code: str, row: int, index: int, text: str) -> None:
         super().__init__(code)
@@ -22,7 +25,7 @@ class BrokenQuote(Exception):
 
 
 class Scanner:
-    """Takes the lines of a file one by one and puts the records together."""
+    """A scanner that takes the lines of a file one by one and assembles the records."""
 
     def __init__(self, delimiter: str) -> None:
         self.delimiter = delimiter
@@ -36,7 +39,10 @@ class Scanner:
         self._inside = re.compile(r'[^"]*+(?:""[^"]*+)*+')
 
     def take(self, line: str) -> list[str] | None:
-        """The record that `line` (with its line end) completes, None while a quoted cell goes on in the next line."""
+        """Return the record that `line` (with its line end) completes.
+
+        Return None while a quoted cell continues in the next line.
+        """
         bare = line.rstrip("\r\n")
         if self._open is None and '"' not in line:
             if len(bare) > MOST_IN_ROW and bare.count(self.delimiter) >= MOST_IN_ROW:
@@ -50,12 +56,12 @@ class Scanner:
         return record
 
     def finish(self) -> None:
-        """Call it after the last line: a cell that is still open raises BrokenQuote."""
+        """Finish after the last line. Raise BrokenQuote if a cell is still open."""
         if self._open is not None:
             raise BrokenQuote("unclosed-quote", self.row, len(self.cells), "".join(self._open)[:40])
 
     def _quoted(self, line: str, bare: str) -> bool:
-        """Read the cells of a line that has quotation marks; False if its last cell goes on."""
+        """Read the cells of a line that has quotation marks. Return False if its last cell continues."""
         at = 0
         while True:
             at = self._go_on(line, bare, at) if self._open is not None else self._cell(line, bare, at)
@@ -71,7 +77,7 @@ class Scanner:
                 return True
 
     def _cell(self, line: str, bare: str, at: int) -> int:
-        """Read the cell that starts at `at`; gives where it ends."""
+        """Read the cell that starts at `at`. Return where it ends."""
         closed = self._closed_cell.match(bare, at)
         if closed:
             self.cells.append(closed[1].replace('""', '"'))
@@ -85,10 +91,13 @@ class Scanner:
         return end
 
     def _go_on(self, line: str, bare: str, at: int) -> int:
-        """Read on in an open quoted cell from `at`; gives where it ends, or stays open at the end of the line."""
-        assert self._open is not None  # noqa: S101  (told to the type checker; the one caller has just asked)
+        """Continue reading an open quoted cell from `at`.
+
+        Return where it ends. The cell may stay open at the end of the line.
+        """
+        assert self._open is not None  # noqa: S101  (for the type checker; the only caller has just checked it)
         text = self._inside.match(line, at)
-        assert text is not None  # noqa: S101  (the pattern matches nothing, too)
+        assert text is not None  # noqa: S101  (the pattern also matches the empty string)
         self._open.append(text[0].replace('""', '"'))
         if text.end() == len(line):
             return len(bare)
@@ -101,14 +110,14 @@ class Scanner:
 
 
 def lines(body: bytes) -> Iterator[str]:
-    """The lines of UTF-8 text with their ends, which may be CRLF, LF or CR."""
+    """Return the lines of UTF-8 text with their ends, which may be CRLF, LF or CR."""
     return iter(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""))
 
 
 def records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """The records of UTF-8 text after the first `skip` lines, numbered from 1; a blank line is a record without cells.
+    """Yield the records of UTF-8 text after the first `skip` lines, numbered from 1.
 
-    Raises BrokenQuote where a quoted cell is not closed rightly.
+    A blank line is a record without cells. Raise BrokenQuote where a quoted cell is not closed correctly.
     """
     scanner = Scanner(delimiter)
     number = scanner.row
@@ -121,7 +130,10 @@ def records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tuple[int
 
 
 def spot(text: str, delimiter: str, *, skip: int = 0) -> tuple[int, int]:
-    """The row (from 1, after `skip` lines) and the cell (from 0) in which `text`, the beginning of a file, ends."""
+    """Return the row and the cell in which `text`, the beginning of a file, ends.
+
+    Rows count from 1, after `skip` lines. Cells count from 0.
+    """
     scanner = Scanner(delimiter)
     ended = True
     record: list[str] | None = None

@@ -1,9 +1,9 @@
-"""The quick CSV reader, for files proven plain; anything odd is left to the exact reader.
+"""The fast CSV reader, for files proven plain. The exact reader handles all others.
 
-The proof. Before: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell that opens after a
-delimiter or line end, closes before one, and holds no line break. After: there are as many rows as lines, and the
-bytes of all cells, of the delimiters that so many rows of so many cells need, of line ends and quotation marks together
-are those of the file: nothing is lost, and nothing merged.
+The proof has two parts. Before reading: line ends are LF or CRLF, and every quotation mark belongs to a quoted cell
+that opens after a delimiter or line end, closes before one, and holds no line break. After reading: there are as many
+rows as lines, and the bytes of all cells, of the delimiters needed for these rows and cells, of line ends and of
+quotation marks add up to the bytes of the file. So nothing is lost, and nothing is merged.
 """
 
 import re
@@ -15,9 +15,9 @@ from musterbook.core.reading.grid import names
 
 
 def rows(body: bytes, delimiter: str, headings: Sequence[str]) -> pl.DataFrame | None:
-    """The rows below the header line as columns "0", "1", … without nulls; None if the file is not proven plain.
+    """Return the rows below the header line, or None if the file is not proven plain.
 
-    `body` is UTF-8 text without NUL, whose first record is `headings`.
+    The columns are "0", "1", … without nulls. `body` is UTF-8 text without NUL, whose first record is `headings`.
     """
     if len(headings) < 2 or any("\n" in heading for heading in headings):
         return None
@@ -56,7 +56,7 @@ def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
 
 
 def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes) -> bool:
-    """True if the cells, with what stands between them, are the whole file."""
+    """Return whether the cells and the characters between them are the whole file."""
     header = pl.DataFrame([headings], schema=frame.schema, orient="row")
     breaks, quotes = body.count(b"\n"), body.count(b'"')
     lines = breaks + (not body.endswith(b"\n"))
@@ -67,12 +67,12 @@ def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes) -> bool:
 
 
 def _size(frame: pl.DataFrame) -> int:
-    """The bytes of all cells."""
+    """Return the bytes of all cells."""
     return _total(frame, pl.all().str.len_bytes())
 
 
 def _inner_quotes(frame: pl.DataFrame) -> int:
-    """The quotation marks inside of cells, counted where a column has any."""
+    """Return the number of quotation marks inside cells, counted only in columns that have any."""
     found = frame.select(pl.all().str.contains('"', literal=True).any()).row(0, named=True)
     return _total(
         frame.select(name for name, has in found.items() if has), pl.all().str.count_matches('"', literal=True)

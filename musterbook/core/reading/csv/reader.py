@@ -1,4 +1,4 @@
-"""Reads a CSV file into a grid: encoding, delimiter, header row, then the quick reader, or the exact one."""
+"""The CSV reader: encoding, delimiter and header row, then the fast reader or the exact one."""
 
 import itertools
 import re
@@ -29,9 +29,10 @@ class _Dialect:
 def grid(
     content: bytes, limits: Limits, mapping: Mapping[str, str], named_encoding: str | None, named_delimiter: str | None
 ) -> Grid:
-    """The grid of a CSV file; raises Refusal for one that cannot be read.
+    """Return the grid of a CSV file. Raise Refusal if it cannot be read.
 
-    `mapping` (heading → column) helps to tell the delimiter; the two `named_` ones settle what they name.
+    `mapping` (heading → column) helps to detect the delimiter. `named_encoding` and `named_delimiter` set the values
+    that they name.
     """
     delimiter = _delimiter_named(named_delimiter) if named_delimiter else ""
     try:
@@ -56,7 +57,10 @@ def _delimiter_named(name: str) -> str:
 
 
 def _dialect(head: str, named: str, mapping: Mapping[str, str]) -> _Dialect:
-    """What the beginning of a text says: its delimiter (unless `named`), lines before the header row, that row."""
+    """Return the dialect that the beginning of a text shows.
+
+    It consists of the delimiter (unless `named`), the number of lines before the header row, and that row.
+    """
     sep = _SEP.match(head)
     if sep:
         named = named or _delimiter_named(sep[1])
@@ -68,7 +72,10 @@ def _dialect(head: str, named: str, mapping: Mapping[str, str]) -> _Dialect:
 
 
 def _first_record(head: str, delimiter: str) -> list[str]:
-    """The first record of a text; of one whose quotation marks are broken, the first line cut at each delimiter."""
+    """Return the first record of a text.
+
+    If its quotation marks are broken, return the first line split at each delimiter.
+    """
     try:
         for _, record in exact.records(head.encode(), delimiter):
             return record
@@ -78,7 +85,7 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 
 
 def _width(header: Sequence[str]) -> int:
-    """How many columns the header row names; blank headings at its end count for nothing."""
+    """Return how many columns the header row names. Blank headings at its end do not count."""
     width = max((index for index, cell in enumerate(header, 1) if not blank(cell)), default=0)
     if width > MOST_COLUMNS:
         raise too_wide(1, MOST_COLUMNS)
@@ -135,7 +142,7 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
 
 
 def _sample(rows: pl.DataFrame) -> str:
-    """Up to three cells with letters beyond ASCII, as a sentence."""
+    """Return up to three cells with letters beyond ASCII, as a sentence."""
     found: list[str] = []
     for column in rows.drop("row").get_columns():
         found += column.filter(column.str.contains(r"[^\x00-\x7F]")).head(3).to_list()

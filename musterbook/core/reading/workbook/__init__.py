@@ -1,1 +1,1 @@
-"""Reading workbooks."""
+"""Workbook readers."""

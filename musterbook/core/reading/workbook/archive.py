@@ -1,8 +1,10 @@
-"""The archive that a workbook is: opened only if it unpacks to a sane size, its parts read piece by piece as XML.
+"""The archive of a workbook, whose parts are read in pieces as XML.
 
-Nothing in a workbook is trusted: what the archive says of its sizes is checked before anything is unpacked, and holds
-while it is (a part that unpacks to another size, or whose checksum is wrong, is damage); a document type, and so any
-entity of one, is refused.
+It is opened only if it unpacks to a reasonable size.
+
+Nothing in a workbook is trusted. The sizes that the archive declares are checked before anything is unpacked, and
+enforced while it is unpacked: a part that unpacks to another size, or whose checksum is wrong, is damage. A document
+type, and therefore any entity of one, is refused.
 """
 
 import io
@@ -22,10 +24,16 @@ LARGE = 256 * 1024 * 1024
 MOST_PARTS = 10_000
 _CHUNK = 1 << 18
 _LONGEST_TAG = 3 << 20
-"""Older versions of expat look at the beginning of a tag again with each piece: a long one would take its length squared."""
+"""The maximum length of a tag.
+
+Older versions of expat scan the beginning of a tag again with each piece, so a long tag would take quadratic time.
+"""
 _MOST_NAMES = 10_000
 _DEEPEST = 1_000
-"""Names that differ and elements that are open take memory within expat, many times what they take in the file."""
+"""The maximum number of distinct names, and of open elements.
+
+Both take memory within expat, many times their size in the file.
+"""
 _ENTRY = b"PK\x01\x02"
 _FAULTS = (
     zipfile.BadZipFile,
@@ -40,35 +48,38 @@ _FAULTS = (
     RuntimeError,
     ValueError,
 )
-"""What zipfile, zlib and expat raise on damaged input."""
+"""The exceptions that zipfile, zlib and expat raise on damaged input."""
 
 
 class Handler(Protocol):
-    """What is told the elements of a part: names come without their prefix."""
+    """A receiver of the elements of a part. Names come without their prefix."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
 
     def text(self, text: str) -> None:
-        """Some text, perhaps not the whole of an element's."""
+        """Handle text, which may be only a part of an element's text."""
 
 
 def damaged(detail: str) -> Refusal:
-    """The refusal of a workbook that cannot be read whole."""
+    """Return the refusal of a workbook that cannot be read completely."""
     return Refusal(Problem("damaged-workbook", detail=detail))
 
 
 def refuse_many_parts(content: bytes) -> None:
-    """Raises Refusal for an archive of more parts than any workbook has; looks at the bytes, before anything is opened."""
+    """Raise Refusal for an archive with more parts than any workbook has.
+
+    It examines the bytes before anything is opened.
+    """
     if content.count(_ENTRY) > MOST_PARTS:
         raise damaged(f"its archive has more than {MOST_PARTS:,} parts")
 
 
 class Archive:
-    """A workbook's parts, by name."""
+    """The parts of a workbook, by name."""
 
     def __init__(self, content: bytes) -> None:
         refuse_many_parts(content)
@@ -85,16 +96,16 @@ class Archive:
         self._names = {member.filename.lower(): member.filename for member in members}
 
     def has(self, part: str) -> bool:
-        """True if there is such a part; case counts for nothing, as in Office."""
+        """Return whether the part exists. Case is ignored, as in Office."""
         return part.lower() in self._names
 
     def parse(self, part: str, handler: Handler) -> None:
-        """Tell `handler` every element of a part."""
+        """Pass every element of a part to `handler`."""
         for _ in self.parsing(part, handler):
             pass
 
     def parsing(self, part: str, handler: Handler) -> Iterator[None]:
-        """Tell `handler` the elements of a part, and stop between one piece of it and the next."""
+        """Pass the elements of a part to `handler`, and yield between its pieces."""
         with _as_damage(part):
             names: dict[str, str] = {}
             parser, fed = _parser(handler, names), 0
@@ -109,7 +120,7 @@ class Archive:
 
 
 def _refuse_odd(part: str, unread: int, names: int) -> None:
-    """Raises Refusal for what no workbook has, and what would take time or memory out of proportion."""
+    """Raise Refusal for contents that no workbook has, and that would take excessive time or memory."""
     if unread > _LONGEST_TAG:
         raise damaged(f"an element of {part} is longer than any may be")
     if names > _MOST_NAMES:
@@ -138,7 +149,10 @@ _End: TypeAlias = Callable[[str], None]
 
 
 def _without_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
-    """What expat is to call: with the names that a handler knows, and as far as elements may stand within each other."""
+    """Return the callbacks for expat.
+
+    They use the names that a handler knows, and limit how deeply elements may be nested.
+    """
     depth = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
-"""What a person sees of a number in a spreadsheet cell: `123` in a cell of format `00000` is `00123`.
+"""The text that a spreadsheet cell shows for a number: `123` in a cell of format `00000` is `00123`.
 
-Two things are told otherwise than a spreadsheet shows them: a number in scientific form is written out, since nothing
-of it is lost in the file, and a date is written as ISO 8601 has it, since its own form depends on who looks.
+Two kinds of values differ from what a spreadsheet shows. A number in scientific form is written out, because the file
+has all its digits. A date is written as ISO 8601, because its displayed form depends on the viewer.
 """
 
 import re
@@ -18,7 +18,7 @@ BUILT_IN = {
     **dict.fromkeys((14, 15, 16, 17, *range(27, 32), 34, 35, 36, *range(50, 59)), "yyyy-mm-dd"),
     **dict.fromkeys((18, 19, 20, 21, 32, 33, 45, 46, 47), "h:mm:ss"), 22: "yyyy-mm-dd h:mm",
 }  # fmt: skip
-"""The formats that a workbook names by number alone; all others are General."""
+"""The formats that a workbook names only by number. All others are General."""
 
 _DIGITS = Context(prec=15, rounding=ROUND_HALF_UP)
 _TOKEN = re.compile(r'"[^"]*"?|\\.|_.|\*.|\[[^\]]*\]?|general|am/pm|a/p|e[+-]|[ymdhs]+|.', re.IGNORECASE | re.DOTALL)
@@ -28,7 +28,7 @@ _MOST_PLACES = 30
 
 
 def number(text: str) -> Decimal | None:
-    """The number that a cell's text stands for, None if it is none that a spreadsheet holds."""
+    """Return the number that a cell's text represents, None if no spreadsheet holds such a number."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -37,7 +37,7 @@ def number(text: str) -> Decimal | None:
 
 
 def general(value: Decimal) -> str:
-    """A number as a cell without format shows it: at most 15 digits, whole numbers without `.0`."""
+    """Return a number as a cell without format shows it: at most 15 digits, whole numbers without `.0`."""
     value = _DIGITS.plus(value)
     if value and value.adjusted() < -10:
         return f"{value.normalize():E}"
@@ -46,12 +46,12 @@ def general(value: Decimal) -> str:
 
 
 def is_date(code: str) -> bool:
-    """True of a format that shows a date or a time of day."""
+    """Return whether a format shows a date or a time of day."""
     return bool(_date_letters(_sections(code)[0]))
 
 
 def format_of(code: str, *, from_1904: bool = False) -> Format:
-    """How numbers of the format `code` are shown; one that is not understood shows them as General does."""
+    """Return how the format `code` shows numbers. An unknown format shows them as General does."""
     sections = _sections(code)
     letters = _date_letters(sections[0])
     if letters:
@@ -73,7 +73,10 @@ def _sections(code: str) -> list[list[str]]:
 
 
 def _date_letters(tokens: list[str]) -> str:
-    """The letters of a date format, minutes told from months: `ymdhs`, or "" for a number."""
+    """Return the letters of a date format, with minutes distinguished from months.
+
+    The letters are from `ymdhs`; "" for a number format.
+    """
     letters = "".join(token[0].lower() for token in tokens if token[0].lower() in "ymdhs")
     if any(re.fullmatch(r"\[[hms]+\]", token, re.IGNORECASE) for token in tokens):
         return ""
@@ -86,7 +89,7 @@ def _date(value: Decimal, letters: str, from_1904: bool) -> str:
     days = float(value) + (1462 if from_1904 else 0)
     if not value >= 0 or days >= _LAST_DAY:
         return general(value)
-    # The spreadsheet's calendar has a 29 February 1900, which there never was.
+    # The spreadsheet's calendar has a 29 February 1900, which did not exist.
     start = datetime(1899, 12, 30) if days >= 60 else datetime(1899, 12, 31)
     moment = start + timedelta(seconds=round(days * 86_400))
     has_date, has_time = bool(set(letters) & set("ymd")), bool(set(letters) & set("hs"))
@@ -97,20 +100,23 @@ def _date(value: Decimal, letters: str, from_1904: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One sign of a section: a `mark` with a meaning (`0 # ? . , %`, or `unknown`), or only `text` to be shown."""
+    """One symbol of a section.
+
+    It has a `mark` with a meaning (`0 # ? . , %`, or `unknown`), or only `text` to be shown.
+    """
 
     mark: str = ""
     text: str = ""
 
     @property
     def place(self) -> bool:
-        """True of a place for a digit."""
+        """Return whether the piece is a place for a digit."""
         return self.mark in _PLACES if self.mark else False
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One section of a number format: the pieces up to the decimal point and from it on."""
+    """One section of a number format: the pieces before the decimal point, and those from it on."""
 
     whole: list[_Piece]
     decimals: list[_Piece]
@@ -118,14 +124,17 @@ class _Pattern:
     grouped: bool
 
     def text(self, value: Decimal) -> str:
-        """The absolute of a number, as this section shows it."""
+        """Return the absolute value of a number, as this section shows it."""
         places = sum(piece.place for piece in self.decimals)
         value = abs(value).scaleb(self.scale, _LONG).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _LONG)
         whole, _, decimals = f"{value:f}".partition(".")
         return self._whole("" if whole == "0" else whole) + self._decimals(decimals)
 
     def _whole(self, digits: str) -> str:
-        """The digits before the point, filled in from the right; the leftmost place takes all that are left."""
+        """Return the digits before the point, filled in from the right.
+
+        The leftmost place takes all remaining digits.
+        """
         shown: list[str] = []
         first = next((i for i, piece in enumerate(self.whole) if piece.place), -1)
         count = 0
@@ -154,7 +163,10 @@ _LONG = Context(prec=900)
 
 
 def _pattern(tokens: list[str]) -> _Pattern | None:
-    """The pattern of a section, None for one that is General, scientific, a fraction, conditional or without digits."""
+    """Return the pattern of a section, or None if it has none.
+
+    A section without a pattern is General, scientific, a fraction, conditional or without digits.
+    """
     pieces = [piece for token in tokens if (piece := _piece(token))]
     marks = {piece.mark for piece in pieces}
     if not marks & _PLACES or "unknown" in marks:
@@ -174,7 +186,7 @@ _UNKNOWN = frozenset(("general", "@", "e+", "e-", "/"))
 
 
 def _piece(token: str) -> _Piece | None:
-    """What a token means; None if it shows nothing."""
+    """Return the piece that a token means, None if it shows nothing."""
     if token in _PLACES or token in ".,%":
         return _Piece(token, "" if token in _PLACES else token)
     if token.startswith("*"):
@@ -199,5 +211,5 @@ def _shown(value: Decimal, patterns: list[_Pattern]) -> str:
     negative = value < 0
     index = 2 if value == 0 and len(patterns) == 3 else 1 if negative and len(patterns) > 1 else 0
     text = patterns[index].text(value)
-    # A format that hides a number must not clear what it stands for.
+    # A format that hides a number must not clear its value.
     return f"{'-' if negative and index == 0 else ''}{text}" if text.strip() else general(value)

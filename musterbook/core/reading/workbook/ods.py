@@ -1,4 +1,4 @@
-"""Opens an .ods workbook and reads the rows of its sheets in order: a cell's text is the text that it shows."""
+"""The .ods reader: the rows of each sheet in order, with the text that each cell shows."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS
 Attributes = dict[str, str]
 _CONTENT = "content.xml"
 _MOST_REPEATED = 5_000_000
-"""So many cells may a sheet hold by repeating others: a few bytes could ask for billions."""
+"""The number of cells that a sheet may hold by repeating others. A few bytes could ask for billions."""
 
 
 class OdsBook:
@@ -36,15 +36,15 @@ class OdsBook:
 
     @property
     def sheets(self) -> list[str]:
-        """The names of its visible sheets, in their order."""
+        """Return the names of the visible sheets, in workbook order."""
         return list(self._places)
 
     def first(self, sheet: str) -> Row | None:
-        """The first row of a sheet that holds anything."""
+        """Return the first row of a sheet that is not empty."""
         return self._first.get(self._places[sheet])
 
     def rows(self, sheet: str) -> Iterator[Row]:
-        """The rows of a sheet that hold anything, rising."""
+        """Yield the rows of a sheet that are not empty, in ascending order."""
         reader = _SheetReader(self._places[sheet], self._budget)
         for _ in self._archive.parsing(_CONTENT, reader):
             ready, reader.ready = reader.ready, []
@@ -55,7 +55,7 @@ class OdsBook:
 
 
 def _repeated(row: Row, times: int) -> Iterator[Row]:
-    """The row and those that repeat it, one by one: a few bytes may ask for a million."""
+    """Yield the row and its repetitions one by one. A few bytes may ask for a million."""
     yield row
     for number in range(row.number + 1, row.number + times):
         faults = [CellFault(number, f.index, f.code, f.value, f.detail) for f in row.faults]
@@ -63,7 +63,7 @@ def _repeated(row: Row, times: int) -> Iterator[Row]:
 
 
 def _of(attributes: Attributes, name: str, default: str = "") -> str:
-    """An attribute by its name without prefix."""
+    """Return an attribute by its name without prefix."""
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), default)
 
 
@@ -71,8 +71,8 @@ class _Manifest(Silent):
     def __init__(self) -> None:
         self.encrypted = False
 
-    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
-        """An element begins."""
+    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the signature of a handler)
+        """Handle the start of an element."""
         self.encrypted = self.encrypted or name == "encryption-data"
 
 
@@ -89,7 +89,7 @@ class _Outline(Silent):
         self._depth = 0
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         if name == "table":
             self._depth += 1
             if self._depth == 1:
@@ -108,7 +108,7 @@ class _Outline(Silent):
         self._reader = _SheetReader(0, self._budget)
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         self._depth -= name == "table"
         if self._reader:
             self._reader.end(name)
@@ -118,18 +118,21 @@ class _Outline(Silent):
                 self._reader = None
 
     def text(self, text: str) -> None:
-        """Some text."""
+        """Handle text."""
         if self._reader:
             self._reader.text(text)
 
 
 _ASIDE = frozenset(("annotation", "ruby-text", "shapes", "frame", "custom-shape"))
-"""What hangs upon a cell and is no part of its text."""
+"""Elements that are attached to a cell and are not part of its text."""
 _SCIENTIFIC = re.compile(r"[-+]?\d+([.,]\d+)?[eE][-+]?\d+")
 
 
 class _SheetReader(Silent):
-    """Puts the cells of the sheet in place `wanted` together; `ready`: the rows that are done, each with how often it stands."""
+    """A handler that assembles the cells of the sheet at position `wanted`.
+
+    `ready` holds the finished rows, each with its number of repetitions.
+    """
 
     def __init__(self, wanted: int, budget: Budget) -> None:
         self.ready: list[tuple[Row, int]] = []
@@ -149,7 +152,7 @@ class _SheetReader(Silent):
         self._repeated = 0
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         if name == "table":
             self._depth += 1
         elif self._tables_to_come or self.done or self._depth != 1:
@@ -164,7 +167,7 @@ class _SheetReader(Silent):
             self._begin_text(name, attributes)
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         if name == "table":
             self._depth -= 1
             if not self._depth:
@@ -182,7 +185,7 @@ class _SheetReader(Silent):
             self._in_text -= 1
 
     def text(self, text: str) -> None:
-        """Some text."""
+        """Handle text."""
         if self._in_text and not self._aside and self._lines:
             self._write(text)
 
@@ -197,7 +200,7 @@ class _SheetReader(Silent):
             self._write({"s": " ", "tab": "\t", "line-break": "\n"}[name] * times)
 
     def _write(self, text: str) -> None:
-        """Text of the cell, as far as one has room for it: what is longer than that, is a problem in any case."""
+        """Add text to the cell, as far as it has room. Longer text is a problem in any case."""
         if self._room > 0:
             self._lines[-1].append(text[: self._room])
             self._room -= len(text)
@@ -232,7 +235,7 @@ class _SheetReader(Silent):
             raise damaged("it repeats its cells over and over")
 
     def _value(self, shown: str) -> str:
-        """The text of the cell that ends, and its faults."""
+        """Return the text of the cell that ends, and record its faults."""
         kind = _of(self._cell, "value-type")
         if not kind and not shown and _of(self._cell, "formula"):
             self._fault("no-result")

@@ -1,4 +1,4 @@
-"""A row of a workbook's sheet, as both kinds of workbook give it out."""
+"""A row of a workbook's sheet, in the form that both workbook types return."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from musterbook.core.reading.grid import CellFault
 
 MOST_ROWS = 1_048_576
 MOST_COLUMNS = 16_384
-"""The bounds of a spreadsheet: a cell outside them is damage."""
+"""The bounds of a spreadsheet. A cell outside them is damage."""
 
 MOST_DIGITS = 15
 DATE = "a date, which no id or number is: the spreadsheet has taken it for one"
@@ -16,7 +16,7 @@ DATE = "a date, which no id or number is: the spreadsheet has taken it for one"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its number, its cells that are not blank by their column (from 0), and what is wrong with some."""
+    """One row: its number, its nonblank cells by column (from 0), and the faults of some cells."""
 
     number: int
     cells: dict[int, str] = field(default_factory=dict)
@@ -24,25 +24,25 @@ class Row:
 
 
 class Silent:
-    """A handler of XML that lets everything pass."""
+    """An XML handler that ignores everything."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
 
     def text(self, text: str) -> None:
-        """Some text."""
+        """Handle text."""
 
 
 def too_long(value: Decimal) -> bool:
-    """True of a whole number of which a spreadsheet has lost digits."""
+    """Return whether this is a whole number of which a spreadsheet has lost digits."""
     return bool(value) and value.adjusted() >= MOST_DIGITS
 
 
 def unescaped(text: str) -> str:
-    """Text with the `_x000D_` of Office read as the characters they stand for."""
+    """Return text with Office escapes such as `_x000D_` replaced by their characters."""
     return _ESCAPE.sub(_character, text) if "_x" in text else text
 
 

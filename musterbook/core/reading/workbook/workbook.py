@@ -1,4 +1,4 @@
-"""Reads a workbook into a grid: chooses the sheet, then takes its rows as the text that a person sees."""
+"""The workbook reader: it selects the sheet, then takes its rows as the text that a person sees."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,30 +17,30 @@ from musterbook.core.reading.workbook.xlsx import XlsxBook
 
 
 class Book(Protocol):
-    """A workbook that is open."""
+    """An open workbook."""
 
     @property
     def sheets(self) -> Sequence[str]:
-        """The names of its visible sheets, in their order."""
+        """Return the names of the visible sheets, in workbook order."""
 
     def first(self, sheet: str) -> Row | None:
-        """The first row of a sheet that holds anything."""
+        """Return the first row of a sheet that is not empty."""
 
     def rows(self, sheet: str) -> Iterator[Row]:
-        """The rows of a sheet that hold anything, rising."""
+        """Yield the rows of a sheet that are not empty, in ascending order."""
 
 
 _BOOKS: Mapping[str, Callable[[Archive, Budget], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
 _LISTED = 20
 _LOOKED_AT = 50
-"""So many sheets are looked at; one beyond them has to be named."""
+"""The number of sheets that are examined. A sheet beyond them must be named."""
 
 
 def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
-    """The grid of a workbook of the form `xlsx` or `ods`; raises Refusal for one that cannot be read.
+    """Return the grid of a workbook of the form `xlsx` or `ods`. Raise Refusal if it cannot be read.
 
-    The sheet is the one named, or the only visible one whose first row bears the required headings (`mapping`: heading
-    → column), or else the one that comes nearest to that, so that its faults can be told.
+    The sheet is the named one, or the only visible one whose first row has the required headings (`mapping`: heading →
+    column). Otherwise it is the sheet that comes closest, so that its faults can be reported.
     """
     budget = Budget(len(content), limits.characters_in_cell)
     book = _BOOKS[form](Archive(content), budget)
@@ -54,7 +54,7 @@ def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], 
 
 
 def _first_row(book: Book, sheet: str) -> list[str] | None:
-    """The cells of row 1, empty if that is blank; None for a sheet without anything in it."""
+    """Return the cells of row 1, empty if that is blank, or None for a sheet without contents."""
     first = book.first(sheet)
     if first is None:
         return None
@@ -87,7 +87,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(slots=True)
 class _Gathering:
-    """The rows of a sheet on their way into a grid; `last` is the number of the last one."""
+    """The rows of a sheet on their way into a grid. `last` is the number of the last row."""
 
     builder: GridBuilder
     faults: list[CellFault] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Opens an .xlsx workbook, transitional or strict, and reads the rows of its sheets one after the other."""
+"""The .xlsx reader, transitional or strict: it reads the rows of each sheet one after the other."""
 
 import posixpath
 import re
@@ -15,7 +15,7 @@ from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS
 
 Attributes = dict[str, str]
 _LONGEST_FORMAT = 255
-"""The most characters that a number format has: a longer one would be written out for every cell."""
+"""The maximum length of a number format. A longer one would be written out for every cell."""
 
 
 class XlsxBook:
@@ -40,18 +40,21 @@ class XlsxBook:
 
     @property
     def sheets(self) -> list[str]:
-        """The names of its visible sheets, in their order."""
+        """Return the names of the visible sheets, in workbook order."""
         return list(self._parts)
 
     def first(self, sheet: str) -> Row | None:
-        """The first row of a sheet that holds anything; looked for once in a part, however many sheets say they are it."""
+        """Return the first row of a sheet that is not empty.
+
+        Each part is searched once, regardless of how many sheets refer to it.
+        """
         part = self._parts[sheet]
         if part not in self._first:
             self._first[part] = next(self.rows(sheet), None)
         return self._first[part]
 
     def rows(self, sheet: str) -> Iterator[Row]:
-        """The rows of a sheet that hold anything, rising."""
+        """Yield the rows of a sheet that are not empty, in ascending order."""
         reader = _SheetReader(self._strings, self._formats, self._budget)
         for _ in self._archive.parsing(self._parts[sheet], reader):
             ready, reader.ready = reader.ready, []
@@ -86,7 +89,7 @@ class _Relation:
 
 
 def _relations(archive: Archive, part: str, budget: Budget) -> dict[str, _Relation]:
-    """What a part of the archive (or "": the archive) refers to, by the ids that it uses for that."""
+    """Return what a part of the archive (or "": the archive) refers to, by the ids that it uses."""
     folder, name = posixpath.split(part)
     listing = posixpath.join(folder, "_rels", f"{name}.rels")
     reader = _Relations(folder, budget)
@@ -102,7 +105,7 @@ class _Relations(Silent):
         self.found: dict[str, _Relation] = {}
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         if name == "Relationship" and attributes.get("TargetMode") != "External":
             target = attributes["Target"]
             part = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(self.folder, target))
@@ -119,7 +122,7 @@ class _Outline(Silent):
         self.from_1904 = False
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         if name == "workbookPr":
             self.from_1904 = attributes.get("date1904") in ("1", "true")
         elif name == "sheet" and attributes.get("state", "visible") == "visible":
@@ -139,8 +142,8 @@ class _Strings(Silent):
         self._reading = False
         self._in_guide = False
 
-    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the handler's form)
-        """An element begins."""
+    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002  (the signature of a handler)
+        """Handle the start of an element."""
         if name == "si":
             self._pieces, self._room = [], self._budget.cell
         elif name == "rPh":
@@ -148,7 +151,7 @@ class _Strings(Silent):
         self._reading = name == "t" and not self._in_guide
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         self._reading = False
         if name == "rPh":
             self._in_guide = False
@@ -158,14 +161,14 @@ class _Strings(Silent):
             self.strings.append(text)
 
     def text(self, text: str) -> None:
-        """Some text, as far as a cell has room for it."""
+        """Handle text, as far as a cell has room for it."""
         if self._reading and self._room > 0:
             self._pieces.append(text[: self._room])
             self._room -= len(text)
 
 
 class _Styles(Silent):
-    """The number format of each cell style, and the formats' codes."""
+    """The number format of each cell style, and the codes of the formats."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -174,7 +177,7 @@ class _Styles(Silent):
         self._in_cells = False
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         if name == "numFmt":
             code = attributes["formatCode"]
             self._budget.keep("its number formats", code)
@@ -186,7 +189,7 @@ class _Styles(Silent):
             self.cells.append(int(attributes.get("numFmtId", "0")))
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         if name == "cellXfs":
             self._in_cells = False
 
@@ -207,7 +210,7 @@ _PLAIN = _style("General", from_1904=False)
 
 
 class _SheetReader(Silent):
-    """Puts the cells of a sheet together; `ready` are the rows that are done."""
+    """A handler that assembles the cells of a sheet. `ready` holds the finished rows."""
 
     def __init__(self, strings: list[str], formats: list[_Style], budget: Budget) -> None:
         self.ready: list[Row] = []
@@ -226,7 +229,7 @@ class _SheetReader(Silent):
         self._pieces: list[str] | None = None
 
     def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         if self._done:
             return
         if name == "c":
@@ -245,7 +248,7 @@ class _SheetReader(Silent):
             self._in_guide = True
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
         if self._done:
             return
         if name in {"v", "t"}:
@@ -260,7 +263,7 @@ class _SheetReader(Silent):
             self._done = True
 
     def text(self, text: str) -> None:
-        """Some text, as far as a cell has room for it."""
+        """Handle text, as far as a cell has room for it."""
         if self._reading and self._pieces is not None and self._room > 0:
             self._pieces.append(text[: self._room])
             self._room -= len(text)
@@ -273,7 +276,7 @@ class _SheetReader(Silent):
         self._column = -1
 
     def _place(self, reference: str | None) -> int:
-        """The column of a cell, from its reference or else beside the last one."""
+        """Return the column of a cell, from its reference or else next to the last cell."""
         if not self._row.number:
             raise damaged("a cell of a sheet stands in no row")
         letters = reference.rstrip("0123456789") if reference else ""
@@ -288,7 +291,7 @@ class _SheetReader(Silent):
 
     def _end_cell(self) -> None:
         kind, value = self._cell.get("t", "n"), "".join(self._pieces or ())
-        # An empty text is a result; an element for it that is empty beside a number, or not there, is none.
+        # An empty text is a result. A missing element, or an empty one for a number, is not.
         if self._formula and not value and (self._pieces is None or kind != "str"):
             self._fault("no-result")
             return
