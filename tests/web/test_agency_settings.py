@@ -13,6 +13,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in
+from tests.accounts.test_factors import set_up
 from tests.certificates import CERTIFICATE
 from tests.directory import cast
 from tests.directory.cast import person
@@ -176,6 +177,17 @@ def test_who_signed_in_long_ago_signs_in_again_before_what_is_about_safety_chang
     assert "/sign-in/again" in admin.post(at(section), sent).headers["Location"]
     assert [one["slug"] for one in agency().sign_on] == ["entra"]
     assert admin.post(at(""), fields(said(admin, ""))).headers["Location"] == at("")
+
+
+def test_a_page_that_was_loaded_before_does_not_take_the_second_factor_of_everyone_away(admin: Client) -> None:
+    set_up(admin)
+    before = fields(said(admin, "second-factors"))
+    models.Agency.objects.update(second_factor=True)
+    assert "saved." in admin.post(at("second-factors"), before, follow=True).content.decode()
+    assert agency().second_factor
+    now = fields(said(admin, "second-factors"))
+    assert "saved." in admin.post(at("second-factors"), {**now, "everyone": []}, follow=True).content.decode()
+    assert not agency().second_factor
 
 
 def test_before_a_role_must_have_a_second_factor_the_page_says_whom_that_stops(admin: Client) -> None:

@@ -191,6 +191,9 @@ class Mails(Section):
         super().add_error("kinds" if field == "mails_off" else field, error)
 
 
+_EVERYONE = "everyone"
+
+
 class SecondFactors(forms.Form):
     """The roles whose users must have a second factor."""
 
@@ -207,7 +210,8 @@ class SecondFactors(forms.Form):
     def __init__(self, agency: models.Agency, roles: Iterable[models.Role], sent: Any = None, *, all_: bool) -> None:
         """Offer the roles. `all_` means that these are all roles, so the user may decide about everyone."""
         self._asked = [role.pk for role in roles if role.second_factor]
-        shown = {"roles": self._asked, "shown": " ".join(map(str, self._asked)), "everyone": agency.second_factor}
+        seen = [*map(str, self._asked), *([_EVERYONE] if agency.second_factor else [])]
+        shown = {"roles": self._asked, "shown": " ".join(seen), "everyone": agency.second_factor}
         super().__init__(sent, initial=shown)
         self.fields["everyone"].disabled = not all_
         self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice field
@@ -215,6 +219,10 @@ class SecondFactors(forms.Form):
     def told(self) -> frozenset[int]:
         """Return the roles that were chosen."""
         return frozenset(map(int, self.cleaned_data["roles"]))
+
+    def seen_everyone(self) -> bool:
+        """Return whether everyone had to have one when the page was shown."""
+        return _EVERYONE in self.cleaned_data["shown"].split()
 
     def seen(self) -> frozenset[int]:
         """Return the roles that were chosen when the page was shown."""

@@ -144,13 +144,14 @@ def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> H
     """
     agency, act, everyone = requests.agency(request), requests.act(request), form.cleaned_data["everyone"]
     new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
-    all_new = everyone and not agency.second_factor
+    seen = form.seen_everyone()
+    all_new = everyone and not seen and not agency.second_factor
     agreed = " ".join([*(str(role.pk) for role in new), *(["everyone"] if all_new else [])])
     if agreed and request.POST.get("agreed") != agreed:
         about = {"stopped": _stopped(agency, new, all_new), "agreed": agreed, "everyone": everyone}
         own = (all_new or account(request).user.role in new) and not factors.has(account(request))
         return page(request, "agency_second_factors_agree.html", form=form, own=own, **about)
     agency_settings.ask_second_factors(agency, form.told(), form.seen(), act, operator(request))
-    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": agency.second_factor}, act)
+    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": seen}, act)
     messages.success(request, "Who must have a second factor is saved.")
     return redirect("agency_second_factors")
