@@ -105,7 +105,7 @@ def _holds(name: str, text: str) -> pl.Expr:
 
 
 def _noted(record: models.Import) -> pl.LazyFrame:
-    """Return the rows with notes from all rows of the plan, except notes that are shown with problems."""
+    """Return the rows with notes, with any outcome. A row with problems is shown with these as well."""
     noted = plan_files.part(record.number, "problems").filter("note").select("row").unique()
     return plan_files.part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
 
