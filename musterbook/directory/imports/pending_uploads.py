@@ -48,7 +48,10 @@ class Waiting:
     at: datetime
     """The time when it was sent."""
     address: str = ""
-    """The client address if the sender was no longer signed in; "" if the user sent the file while signed in."""
+    """The client address if the sender was no longer signed in.
+
+    It is "" if the user sent the file while signed in.
+    """
 
     @property
     def name(self) -> str:

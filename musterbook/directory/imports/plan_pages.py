@@ -79,7 +79,10 @@ class Page:
 
 
 def page(record: models.Import, shown: str, text: str = "", number: int = 1) -> Page:
-    """Return page `number` of the rows of one kind (one of SHOWN) with the text in an id, a name or an address."""
+    """Return one page of the rows of one kind (one of SHOWN).
+
+    `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
+    """
     try:
         rows, total, number = _rows(record, shown, text.strip(), number)
     except plan_files.PlanGone:

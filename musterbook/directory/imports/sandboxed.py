@@ -1,4 +1,4 @@
-"""The process that reads a file alone. Its memory and time are limited, and it loads only the core rules of Musterbook.
+"""The process that reads one file. Its memory and time are limited, and it loads only the core rules of Musterbook.
 
 `imports/sandbox` starts it. Its task is a line of JSON before the file. Its results go into files that are open when it
 starts. It has no access to settings, the database or secrets.
