@@ -1,7 +1,8 @@
-"""Alerts: those who run the installation are notified by email of errors that the log has, and of a log that cannot be written.
+"""Alerts: operators are notified by email of errors in the log, and of a log that cannot be written.
 
-The worker looks at the log every minute and sends at most one email in a while, so it takes no more than minutes. The email says
-when and where, never what: that is in the log. A log that cannot be written is reported by the process that finds out.
+The worker checks the log every minute and limits the rate of emails, so an alert takes only minutes. The email states
+when and where an error occurred, but never its content, which is in the log. The process that cannot write the log
+reports this itself.
 """
 
 import logging
@@ -19,22 +20,22 @@ from musterbook import logfile, mailserver
 from musterbook.home import prepare
 
 EVERY = timedelta(minutes=15)
-"""At most one email in that time."""
+"""The minimum time between two emails."""
 MOST = 20
-"""The errors that one email lists."""
+"""The most errors that one email lists."""
 _LOG = logging.getLogger(__name__)
 _MARK = ".alerted"
 
 
 def possible() -> bool:
-    """Whether anybody can be notified: MUSTER_ALERTS_TO names somebody, and there is a mail server."""
+    """Return whether an alert can be sent: MUSTER_ALERTS_TO has an address, and there is a mail server."""
     return bool(settings.MUSTER_ALERTS_TO) and settings.MAIL_SERVER is not None
 
 
 def send_due(at: datetime) -> bool:
-    """Notifies of the errors since the last alert, unless that was a moment ago; tells whether there were any to send.
+    """Notify of the errors since the last alert, at most once in EVERY. Return whether an alert was sent.
 
-    Raises OSError, smtplib's exceptions among them, where it cannot be sent: then the next call tries again.
+    Raise OSError, which includes the exceptions of smtplib, if it cannot be sent. The next call then tries again.
     """
     last = _last_alert(at)
     if not possible() or at - last < EVERY:
@@ -58,7 +59,7 @@ def _about(errors: list[str]) -> str:
 
 
 def _last_alert(at: datetime) -> datetime:
-    """When the last alert was sent. Where none ever was, errors of the last day count."""
+    """Return when the last alert was sent. If there was none, errors of the last day count."""
     with suppress(FileNotFoundError):
         return datetime.fromtimestamp(_mark_file().stat().st_mtime, UTC)
     return at - timedelta(days=1)
@@ -75,19 +76,22 @@ def _mark_file() -> Path:
 
 
 def _send(subject: str, text: str) -> None:
-    server: mailserver.Server = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `possible` has seen to it
+    server: mailserver.Server = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `possible` has checked it
     with mailserver.connection(server) as connection:
         connection.send_messages([EmailMessage(subject, text, settings.MUSTER_MAIL_FROM, settings.MUSTER_ALERTS_TO)])
 
 
 class _LogFailure:
-    """When this process last said that the log cannot be written."""
+    """The time when this process last reported that the log cannot be written."""
 
     at = float("-inf")
 
 
 def log_failed(error: OSError) -> None:
-    """Notifies that the log cannot be written, at most once in a while for each process; does not wait for the mail server."""
+    """Notify that the log cannot be written, at most once in EVERY for each process.
+
+    Do not wait for the mail server.
+    """
     now = time.monotonic()
     if not settings.configured or not possible() or now - _LogFailure.at < EVERY.total_seconds():
         return

@@ -1,4 +1,4 @@
-"""Answers: handed over whole, or piece by piece as fast as the client reads."""
+"""Responses, sent whole, or part by part as fast as the client reads."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Any
 from musterbook.paces import Late, Pace
 
 IN_ONE_PIECE = 1_048_576
-"""The bytes of an answer that is handed over whole."""
+"""The most bytes of a response that is sent whole."""
 _REFUSAL = (
     ("Content-Type", "text/plain; charset=utf-8"),
     ("X-Content-Type-Options", "nosniff"),
@@ -19,11 +19,11 @@ _REFUSAL = (
     ("Connection", "close"),
 )
 _BY_HTTPS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-"""As Django's SecurityMiddleware sends it with each page (`settings.SECURE_HSTS_SECONDS`)."""
+"""The header as Django's SecurityMiddleware sends it with each page (`settings.SECURE_HSTS_SECONDS`)."""
 
 
 class Answer:
-    """What is sent for one request."""
+    """The response to one request."""
 
     def __init__(self, send: Any, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
         self.begun = False
@@ -31,14 +31,14 @@ class Answer:
         self._status, self._headers = 500, list[tuple[bytes, bytes]]()
 
     def start(self, status: str, headers: Iterable[tuple[str, str]], *_: Any) -> None:
-        """Notes status and headers, as WSGI's `start_response`."""
+        """Set the status and headers, like WSGI's `start_response`."""
         self._status = int(status.partition(" ")[0])
         self._headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
     def take(self, parts: Iterable[bytes], *, alone: bool) -> bytes:
-        """The answer, or its end if it is long: then all before has been sent, by this thread.
+        """Return the response, or its end if it is long. This thread has then sent everything before the end.
 
-        With `alone`, nothing but status and headers is sent of a long one.
+        With `alone`, only the status and headers of a long response are sent.
         """
         taken = bytearray()
         for part in parts:
@@ -51,7 +51,7 @@ class Answer:
         return bytes(taken)
 
     async def put(self, part: bytes, *, more: bool = False) -> None:
-        """Sends a part. Raises Late if the client does not read it, ConnectionError if it is gone."""
+        """Send a part. Raise Late if the client does not read it, ConnectionError if the client is gone."""
         try:
             if not self.begun:
                 self.begun = True
@@ -64,7 +64,10 @@ class Answer:
         self._pace.counted(part)
 
     async def refuse(self, status: HTTPStatus, *, https: bool) -> None:
-        """Answer instead of the application, if it has not begun. `https`: whether pages are found by https alone."""
+        """Respond instead of the application, if the response has not begun.
+
+        `https`: whether the pages use only https.
+        """
         if self.begun:
             return
         said = f"{status.value} {status.phrase}\n"

@@ -1,4 +1,7 @@
-"""The pages as `muster serve` runs them: Django's WSGI application, in turn, behind an ASGI server."""
+"""The ASGI application that `muster serve` runs.
+
+It is Django's WSGI application with a limit on concurrent requests (`turns`).
+"""
 
 from django.conf import settings
 

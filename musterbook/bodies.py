@@ -1,4 +1,4 @@
-"""Bodies of requests: read by the event loop, or by a thread that asks the event loop for each part."""
+"""Request bodies, read by the event loop, or by a thread that asks the event loop for each part."""
 
 import asyncio
 import io
@@ -8,14 +8,14 @@ from musterbook.paces import Pace
 
 
 class Body:
-    """A body on its way."""
+    """A request body that is still arriving."""
 
     def __init__(self, receive: Any, length: int) -> None:
         self.length, self.left = length, length
         self._receive = receive
 
     async def part(self) -> bytes:
-        """The next part. Raises ConnectionError if the client is gone."""
+        """Return the next part. Raise ConnectionError if the client is gone."""
         message = await self._receive()
         found: bytes = message.get("body", b"")
         if message["type"] != "http.request" or not (found or message.get("more_body")):
@@ -25,18 +25,18 @@ class Body:
 
 
 class Arriving(io.RawIOBase):
-    """A body as a file for a thread. Raises Late if the client does not keep the pace."""
+    """A request body as a file for a thread. Reading raises Late if the client does not keep the pace."""
 
     def __init__(self, body: Body, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
         self._body, self._pace, self._loop = body, pace, loop
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, into: Any) -> int:
-        """Fills as much of it as has arrived, and waits if nothing has."""
+        """Fill the buffer with the bytes that have arrived. Wait if there are none."""
         while not self._rest and self._body.left:
             self._rest = memoryview(asyncio.run_coroutine_threadsafe(self._next(), self._loop).result())
         count = min(len(into), len(self._rest))

@@ -1,4 +1,4 @@
-"""Which database to use: the embedded SQLite, or the PostgreSQL that a DATABASE_URL names."""
+"""The choice of the database: the embedded SQLite, or the PostgreSQL database of a DATABASE_URL."""
 
 from pathlib import Path
 from typing import Any
@@ -7,22 +7,23 @@ from django.core.exceptions import ImproperlyConfigured
 
 SQLITE_FILE = "muster.sqlite3"
 BUSY_SECONDS = 20
-"""How long a writer waits for another on SQLite before it gives up."""
+"""The time in seconds that a writer waits for another one on SQLite before it gives up."""
 
 _EXPECTED = "Write it as postgres://user:password@host:5432/name, or as postgres:///name?host=/folder/of/the/socket."
 _SETTINGS = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
 
 
 def configured(url: str, folder: Path) -> dict[str, Any]:
-    """Django's settings for the database of `url`, or where that is "" for SQLite in the folder.
+    """Return Django's settings for the database of `url`, or for SQLite in the folder if that is "".
 
-    Raises ImproperlyConfigured, with a sentence for a person (and no password in it), if the URL cannot be used.
+    Raise ImproperlyConfigured if the URL cannot be used. Its message is readable for an operator and has no
+    password in it.
     """
     return postgres(url) if url else sqlite(folder / SQLITE_FILE)
 
 
 def sqlite(path: Path) -> dict[str, Any]:
-    """Django's settings for SQLite in a file; Django itself turns foreign keys on."""
+    """Return Django's settings for SQLite in a file. Django itself turns foreign keys on."""
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
@@ -35,7 +36,7 @@ def sqlite(path: Path) -> dict[str, Any]:
 
 
 def postgres(url: str) -> dict[str, Any]:
-    """Django's settings for a PostgreSQL URL, read by libpq itself, so that all it knows may stand in one."""
+    """Return Django's settings for a PostgreSQL URL. libpq parses it, so any option of libpq is accepted."""
     parts = _parts(url)
     named = {setting: parts.pop(key, "") for key, setting in _SETTINGS.items()}
     if not named["NAME"]:
@@ -45,7 +46,7 @@ def postgres(url: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.postgresql",
         **named,
-        # Each request closes its connection: one that is kept is lost with the thread that it belongs to (docs: decisions).
+        # Each request closes its connection: a kept connection is lost with its thread (docs: decisions).
         "CONN_MAX_AGE": 0,
         "OPTIONS": parts,
     }
@@ -55,11 +56,11 @@ def _parts(url: str) -> dict[str, str]:
     scheme, colon, _ = url.partition("://")
     if scheme not in ("postgres", "postgresql") or not colon:
         raise ImproperlyConfigured(f"DATABASE_URL is not the address of a PostgreSQL database. {_EXPECTED}")
-    import psycopg  # a tenth of a second that SQLite need not pay
+    import psycopg  # imported only here: it takes a tenth of a second, which SQLite does not need
     from psycopg.conninfo import conninfo_to_dict
 
     try:
         return {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     except (psycopg.Error, UnicodeError):
-        # Not chained: libpq's message quotes the URL, password and all.
+        # Do not chain the error: libpq's message quotes the URL with its password.
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read. {_EXPECTED}") from None

@@ -1,4 +1,4 @@
-"""What WSGI says of a request (PEP 3333), from what ASGI says of it."""
+"""The conversion of an ASGI scope to a WSGI environment (PEP 3333)."""
 
 import io
 import sys
@@ -13,7 +13,10 @@ _NEVER = {"PROXY"}
 
 
 def environ(scope: Any) -> Environ:
-    """The request. Headers with `_` in their names are left out: they would read like those with `-`."""
+    """Return the environment of the request.
+
+    Headers with `_` in their names are left out, because they could not be distinguished from those with `-`.
+    """
     about = {
         "REQUEST_METHOD": scope["method"], "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
@@ -38,6 +41,6 @@ def _headers(sent: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
 
 
 def length_of(about: Environ) -> int:
-    """The bytes of the body, as the request says; 0 where it says nothing."""
+    """Return the length of the body in bytes, as the request states it; 0 if it states none."""
     said = str(about.get("CONTENT_LENGTH") or "0")
     return int(said) if said.isascii() and said.isdigit() else 0

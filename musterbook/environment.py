@@ -1,4 +1,4 @@
-"""What may be set from outside: every environment variable, its default, and what it means."""
+"""The settings from outside: every environment variable, its default, and its meaning."""
 
 import os
 import re
@@ -15,7 +15,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable: its name, the default as a person would write it, and what it is for."""
+    """One environment variable: its name, its default as an operator would write it, and its purpose."""
 
     name: str
     default: str
@@ -55,18 +55,21 @@ VARIABLES = (
     Variable("MUSTER_CLIENT_SECONDS", "30", "Seconds that a client has to send a form, or to go on; a slower one is cut off."),
     Variable("MUSTER_SCAN_COMMAND", "", "A virus scanner that has each file on its standard input before the file is read."),
 )  # fmt: skip
-"""Every variable that Musterbook reads, in the order in which the reference shows them."""
+"""Every variable that Musterbook reads, in the order of the reference."""
 
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
 
 
 def text(name: str) -> str:
-    """The value of one of VARIABLES, or its default where it is unset or blank."""
+    """Return the value of one of VARIABLES, or its default if it is unset or blank."""
     return os.environ.get(name, "").strip() or _DEFAULTS[name]
 
 
 def number(name: str) -> int:
-    """The value of one of VARIABLES that is a whole number above zero; raises ImproperlyConfigured for another."""
+    """Return the value of one of VARIABLES as a whole number above zero.
+
+    Raise ImproperlyConfigured for any other value.
+    """
     value = text(name)
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         message = f"{name} is “{value}”, which is not a whole number above zero. Write it in digits, or leave it unset."
@@ -75,12 +78,18 @@ def number(name: str) -> int:
 
 
 def count(name: str) -> int:
-    """The value of one of VARIABLES that is a whole number from zero on; raises ImproperlyConfigured for another."""
+    """Return the value of one of VARIABLES as a whole number of at least zero.
+
+    Raise ImproperlyConfigured for any other value.
+    """
     return 0 if text(name) == "0" else number(name)
 
 
 def mailboxes(name: str) -> list[str]:
-    """The value of one of VARIABLES that is a list of email addresses; raises ImproperlyConfigured for anything else."""
+    """Return the value of one of VARIABLES as a list of email addresses.
+
+    Raise ImproperlyConfigured for any other value.
+    """
     named = [mailbox.strip() for mailbox in text(name).split(",") if mailbox.strip()]
     for mailbox in named:
         if not _MAILBOX.fullmatch(mailbox):
@@ -94,7 +103,10 @@ _MAILBOX = re.compile(r"[^@\s,]+@[^@\s,]+")
 
 
 def address(name: str) -> str:
-    """The value of one of VARIABLES that is the beginning of a web address, without a slash at its end."""
+    """Return the value of one of VARIABLES as the beginning of a URL, without a slash at its end.
+
+    Raise ImproperlyConfigured for any other value.
+    """
     value = text(name).rstrip("/")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.fragment:
@@ -106,19 +118,22 @@ def address(name: str) -> str:
 
 
 def host(url: str) -> str:
-    """Give the host of a web address as a request names it: an IPv6 address in brackets."""
+    """Return the host of a URL as a request names it: an IPv6 address has brackets."""
     named = urlsplit(url).hostname or ""
     return f"[{named}]" if ":" in named else named
 
 
 def file(name: str) -> Path | None:
-    """The file that one of VARIABLES names; None where it is unset."""
+    """Return the path of the file that one of VARIABLES names, or None if it is unset."""
     value = text(name)
     return Path(value).expanduser().absolute() if value else None
 
 
 def hosts(name: str) -> tuple[str, ...]:
-    """The value of one of VARIABLES that lists names of hosts, or of all below one (*.example.org)."""
+    """Return the value of one of VARIABLES as host names, or as patterns for all hosts of a domain (*.example.org).
+
+    Raise ImproperlyConfigured for any other value.
+    """
     found = tuple(text(name).lower().replace(",", " ").split())
     for host in found:
         if not re.fullmatch(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", host):
@@ -127,7 +142,10 @@ def hosts(name: str) -> tuple[str, ...]:
 
 
 def networks(name: str) -> tuple[Network, ...]:
-    """The value of one of VARIABLES that lists networks, such as 10.20.0.0/16 or 127.0.0.1."""
+    """Return the value of one of VARIABLES as networks, such as 10.20.0.0/16 or 127.0.0.1.
+
+    Raise ImproperlyConfigured for any other value.
+    """
     try:
         return tuple(ip_network(network) for network in text(name).replace(",", " ").split())
     except ValueError as error:
@@ -135,7 +153,10 @@ def networks(name: str) -> tuple[Network, ...]:
 
 
 def home() -> Path:
-    """The folder that MUSTER_HOME names, or else the user's data folder as the platform has it; it need not exist."""
+    """Return the folder of MUSTER_HOME, or else one in the user's data folder of the platform.
+
+    The folder need not exist.
+    """
     named = text("MUSTER_HOME")
     return Path(named).expanduser().absolute() if named else _data_folder() / "musterbook"
 
@@ -145,6 +166,6 @@ def _data_folder() -> Path:
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support"
-    # A relative XDG_DATA_HOME is to be ignored, says the XDG base directory specification.
+    # The XDG base directory specification requires that a relative XDG_DATA_HOME is ignored.
     named = os.environ.get("XDG_DATA_HOME", "")
     return Path(named) if named.startswith("/") else Path.home() / ".local" / "share"

@@ -1,4 +1,4 @@
-"""Processes that end when the one that started them does, however that ends."""
+"""Processes that end when their parent process ends, for any reason."""
 
 import ctypes
 import os
@@ -7,14 +7,14 @@ import sys
 from contextlib import suppress
 
 PARENT = "MUSTER_PARENT"
-"""The environment variable by which `muster serve` tells those that it starts who it is."""
+"""The environment variable that passes the process id of `muster serve` to its child processes."""
 _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(by: signal.Signals) -> None:
-    """Has this process end, by that signal, when its parent does; where the system cannot, it goes on alone.
+    """Have the system end this process with that signal when its parent ends.
 
-    Does nothing unless the parent is who PARENT names.
+    If the system does not support this, the process goes on alone. Do nothing unless PARENT names the parent.
     """
     parent = os.environ.get(PARENT)
     if not parent:

@@ -1,6 +1,7 @@
-"""The worker, until it is told to stop: imports that wait; beside them mails, locks whose time is over, and old sessions.
+"""The worker, which runs until it is asked to stop.
 
-Two threads, so that mails do not hold imports up, nor imports mails.
+It runs queued imports, and also handles mails, expired locks and old sessions. It has two threads, so that mails do not
+delay imports, and imports do not delay mails.
 """
 
 import logging
@@ -26,22 +27,25 @@ _LOG = logging.getLogger(__name__)
 _PAUSE, _PAUSE_AFTER_ERROR = 2.0, 10.0
 """Seconds between rounds that found no mail, and after one that failed."""
 _LOOK_EVERY = 0.2
-"""Seconds between looks for an import: somebody sits before a page and waits for it."""
+"""Seconds between checks for an import. They are frequent, because a user may be waiting for it in front of a page."""
 _TIDY_EVERY = timedelta(minutes=1)
 
 
 def now() -> datetime:
-    """The clock."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 def name() -> str:
-    """A name that no other worker has, and that tells a person where it runs."""
+    """Return a name that no other worker has, and that shows an operator where it runs."""
     return f"{socket.gethostname()[:30]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def work(stop: threading.Event) -> None:
-    """Works until `stop` is set. The mail in hand is sent first; the import in hand waits for another worker, or the next."""
+    """Work until `stop` is set.
+
+    The current mail is sent first. The current import is requeued for another worker, or for the next one.
+    """
     worker = name()
     posting = threading.Thread(target=_until, args=(stop, _Post(worker).round), name="posting")
     posting.start()
@@ -54,12 +58,15 @@ def work(stop: threading.Event) -> None:
 
 
 def _until(stop: threading.Event, work: Callable[[], float]) -> None:
-    """Round after round; each gives the seconds until the next. What fails is logged, and tried again."""
+    """Run round after round. Each returns the seconds until the next.
+
+    A database error is logged, and the round is retried.
+    """
     try:
         while not stop.is_set():
             stop.wait(_round(work))
     finally:
-        # If one of the two ends by an error of our own, so does the other, and the worker is started again.
+        # If one of the two threads ends with an error of our own, so does the other, and the worker is restarted.
         stop.set()
         connection.close()
 
@@ -74,7 +81,7 @@ def _round(work: Callable[[], float]) -> float:
 
 
 class _Imports:
-    """Carries out what waits, one import after the other, and lets it be known that it looks."""
+    """The thread that runs queued imports, one after the other, and sends heartbeats while it looks for one."""
 
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
@@ -94,7 +101,7 @@ class _Imports:
 
 
 class _Post:
-    """Sends mails that are due, and every minute tidies."""
+    """The thread that sends due mails, and tidies every minute."""
 
     def __init__(self, worker: str) -> None:
         self._worker, self._tidied = worker, now() - _TIDY_EVERY
@@ -109,7 +116,7 @@ class _Post:
 
 
 def once() -> tuple[int, int]:
-    """Does all that is due now; gives the number of imports carried out, and of mails looked after."""
+    """Do all work that is due now. Return the number of imports run and of mails processed."""
     tidy()
     worker, imports, mails = name(), 0, 0
     while queue.carry_out_next(worker, now):
@@ -121,14 +128,14 @@ def once() -> tuple[int, int]:
 
 
 def tidy() -> None:
-    """Does what is due by the clock: alerts, ends of locks, and the deletion of what is past its time.
+    """Do the work that is due by the clock: alerts, expired locks, and the deletion of expired data.
 
-    One that fails is logged, and keeps no other from being done.
+    A task that fails is logged, and does not stop the others.
     """
     for act in _BY_THE_CLOCK:
         try:
             act(now())
-        except Exception:  # noqa: BLE001  (it is logged whole, and tried again in a minute)
+        except Exception:  # noqa: BLE001  (it is logged in full, and retried in a minute)
             _LOG.warning("The worker could not do %s.%s", act.__module__, act.__qualname__, exc_info=True)
 
 
@@ -149,7 +156,7 @@ _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
 
 
 def stopped_by_signals() -> threading.Event:
-    """What is set when this process is asked to end."""
+    """Return an event that is set when this process is asked to end."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,7 +1,7 @@
-"""How a record of the log is written: its lines, the number that ties them to a request, and what is left out.
+"""The format of a log record: its lines, the number that links them to a request, and the redacted parts.
 
-The first line of a record begins with a time, a level, a logger, a process and a number ("-": none). Every further line begins
-with a bar, so no value that is logged can pass for a record of its own.
+The first line of a record begins with a time, a level, a logger, a process and a number ("-": none). Every further line
+begins with a bar, so no logged value can look like a record of its own.
 """
 
 import logging
@@ -12,21 +12,21 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 LONGEST_MESSAGE, LONGEST_TRACE = 2_000, 20_000
-"""The characters that are kept of a message, and of the end of a trace."""
+"""The most characters that are kept of a message, and of the end of a trace."""
 STAMP = 27
-"""The characters of the time."""
+"""The length of the time in characters."""
 
 _number: ContextVar[str] = ContextVar("number", default="-")
 
 
 def number() -> str:
-    """The number of the request that is answered, or of the import that is carried out; "-" for neither."""
+    """Return the number of the current request or import; "-" for neither."""
     return _number.get()
 
 
 @contextmanager
 def numbered(name: str) -> Iterator[None]:
-    """Puts that number on all lines meanwhile."""
+    """Put that number on all lines logged within the context."""
     token = _number.set(name)
     try:
         yield
@@ -35,15 +35,15 @@ def numbered(name: str) -> Iterator[None]:
 
 
 def stamp(at: datetime) -> str:
-    """The time as a line begins with it; two stamps compare as their times do."""
+    """Return the time as a line begins with it. Two stamps sort as their times do."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Lines(logging.Formatter):
-    """A record as lines, of which only the first looks like the first of a record."""
+    """A formatter that writes a record as lines, of which only the first looks like the first of a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's lines, without the end of the last."""
+        """Return the record's lines, without the end of the last one."""
         at = stamp(datetime.fromtimestamp(record.created, UTC))
         head = f"{at} {record.levelname} {record.name} {record.process} {plain(number())}"
         message = plain(redact(record.getMessage()[:LONGEST_MESSAGE]))
@@ -59,20 +59,24 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def plain(text: str) -> str:
-    """The text in one line: control characters are escaped."""
+    """Return the text in one line, with control characters escaped."""
     return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 _LEFT_OUT = (
     (re.compile(r"(?<=://)[^\s/@]{1,200}@"), "…@"),  # a user and a password in a URL
-    (re.compile(r"(?<=/)[\w.:=-]{30,}(?=[/\s?'\"),]|$)"), "…"),  # a link that signs somebody in
+    (re.compile(r"(?<=/)[\w.:=-]{30,}(?=[/\s?'\"),]|$)"), "…"),  # a link that signs a user in
     (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}(?=@[\w-]+\.)"), "…"),  # a mailbox
     (re.compile(r"^(DETAIL:).*$", re.MULTILINE), r"\1 …"),  # PostgreSQL quotes the row
 )
 
 
 def redact(text: str) -> str:
-    """The text without what nobody need know who reads it: passwords in URLs, links that sign somebody in, mailboxes."""
+    """Return the text without details that its readers do not need.
+
+    These are passwords in URLs, links that sign a user in, and mailboxes. The rows that PostgreSQL quotes in DETAIL
+    lines are also left out.
+    """
     for secret, instead in _LEFT_OUT:
         text = secret.sub(instead, text)
     return text

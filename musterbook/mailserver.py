@@ -1,4 +1,4 @@
-"""Which server mails leave by: the one that a URL names, or none."""
+"""The mail server that sends mails: the one that a URL names, or none."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from django.core.mail.backends.smtp import EmailBackend
 
 SECONDS = 30
-"""How long we wait for a mail server's answer."""
+"""The time in seconds that we wait for a mail server's response."""
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _EXPECTED = "Write it as smtp+starttls://user:password@host:587, smtps://… or smtp://…."
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A mail server; `secure`: "" for no encryption, `starttls`, or `tls` from the start."""
+    """A mail server. `secure`: "" for no encryption, `starttls`, or `tls` from the start."""
 
     host: str
     port: int
@@ -27,7 +27,10 @@ class Server:
 
 
 def configured(url: str) -> Server | None:
-    """The server of the URL, None for "". Raises ImproperlyConfigured, without the password in its sentence."""
+    """Return the server of the URL, or None for "".
+
+    Raise ImproperlyConfigured, without the password in its message.
+    """
     if not url:
         return None
     try:
@@ -44,7 +47,10 @@ def configured(url: str) -> Server | None:
 
 
 def connection(server: Server) -> "EmailBackend":
-    """A connection to the server, not opened yet. With encryption, the server's certificate is verified."""
+    """Return a connection to the server that is not opened yet.
+
+    With encryption, the server's certificate is verified.
+    """
     from django.core.mail.backends.smtp import EmailBackend
 
     return EmailBackend(

@@ -1,10 +1,10 @@
-"""Memory that is not needed any more, given back to the system: the C library keeps what was freed, for a next time."""
+"""The release of unused memory to the system. The C library keeps freed memory for later use."""
 
 import ctypes
 from contextlib import suppress
 
 
 def give_back() -> None:
-    """Gives back what is free, where the C library can (glibc); the allocator of the table engine does so by itself."""
+    """Release free memory if the C library supports it (glibc). The table engine's allocator does this by itself."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

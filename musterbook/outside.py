@@ -1,8 +1,8 @@
-"""Requests to other servers: the only way out, to public addresses (or named ones), within bounds of time and size.
+"""Requests to other servers, limited in time and size. Only this module sends them.
 
-An agency's administrator or a provider's own metadata may name an address. So the name is resolved first, each address is
-checked, and the connection goes to the address that was checked: a name that resolves to another address a moment later
-changes nothing.
+They go only to public addresses, or to those that the configuration names. An agency's administrator or a provider's
+own metadata may name an address. So the name is resolved first, each address is checked, and the connection uses the
+address that was checked. A name that resolves to another address a moment later has no effect.
 """
 
 import http.client
@@ -22,11 +22,11 @@ import certifi
 from django.conf import settings
 
 LARGEST = 512 * 1024
-"""The most bytes of an answer."""
+"""The maximum size of a response, in bytes."""
 SECONDS = 10.0
-"""The most time for one request, from the look-up of the name to the last byte."""
+"""The time limit for one request in seconds, from the lookup of the name to the last byte."""
 _MOST_ADDRESSES = 3
-"""So many addresses of one name are tried."""
+"""The most addresses of one name that are tried."""
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[a-z0-9._~!$&*+,=:@%/-]*)?(?P<query>\?[a-z0-9._~!$&*+,=:@%/?-]*)?",
@@ -34,27 +34,33 @@ _URL = re.compile(
 )
 _HIGHEST_PORT = 65_535
 _NEVER = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.88.99.0/24", "3fff::/20")))
-"""Public by their number, and yet not: the service that Azure gives its machines, old 6to4 relays, numbers for documents."""
+"""Addresses that are public by number, but must not be reached.
+
+They are the service that Azure gives its machines, old 6to4 relays, and addresses reserved for documentation.
+"""
 _WITHIN_V6 = ipaddress.ip_network("64:ff9b::/96")
 """IPv6 addresses that a gateway translates to IPv4."""
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
-"""What this machine is called in an address."""
+"""The names of this machine in a URL."""
 _RESOLVING = ThreadPoolExecutor(max_workers=8, thread_name_prefix="outside")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class OutsideError(Exception):
-    """The request was not answered: the server is away, too slow, or answers too much."""
+    """The request was not answered: the server is unreachable, too slow, or its response is too large."""
 
 
 class Refused(OutsideError):
-    """The request was not sent: this installation does not go there. The message says why, and what would allow it."""
+    """The request was not sent, because this installation does not allow it.
+
+    The message has the reason, and the setting that would allow it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a request goes: the parts of a web address that is written as it must be."""
+    """The target of a request: the parts of a valid URL."""
 
     scheme: str
     host: str
@@ -63,14 +69,14 @@ class Place:
 
     @property
     def origin(self) -> str:
-        """The address up to its path, as a browser's rules name it."""
+        """Return the URL up to its path, as the content security policy of a browser names it."""
         usual = self.port == _port(self.scheme)
         return f"{self.scheme}://{self.host}" if usual else f"{self.scheme}://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered."""
+    """The response of a server."""
 
     status: int
     kind: str
@@ -78,7 +84,10 @@ class Answer:
 
 
 def place(url: str) -> Place | None:
-    """The parts of a web address; None for one with a user, a fragment, blanks, quotes, semicolons or anything else unusual."""
+    """Return the parts of a URL. Return None for an unusual one.
+
+    Unusual are a user, a fragment, blanks, quotes, semicolons and any other unexpected part.
+    """
     found = _URL.fullmatch(url)
     if found is None:
         return None
@@ -102,12 +111,15 @@ def _is_v6(text: str) -> bool:
 
 
 def may_be_plain() -> bool:
-    """Whether http:// is allowed, to this machine alone: only where MUSTER_OUTSIDE_NETWORKS names its loopback addresses."""
+    """Return whether http:// is allowed. It is allowed only to this machine.
+
+    MUSTER_OUTSIDE_NETWORKS must name its loopback addresses.
+    """
     return any(network.is_loopback for network in settings.MUSTER_OUTSIDE_NETWORKS)
 
 
 def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """Asks another server: GET, or POST of a form. Follows no redirect. Raises Refused and OutsideError."""
+    """Send a request to another server: GET, or POST of a form. Follow no redirect. Raise Refused and OutsideError."""
     to = place(url)
     if to is None:
         raise Refused(f"“{url[:200]}” is not a web address that this installation uses.")
@@ -124,7 +136,10 @@ def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[s
 
 
 def why_not(url: str) -> str:
-    """Why this installation does not ask the server at the address; "" if it does, or if the name cannot be looked up now."""
+    """Return the reason why this installation does not send requests to the URL.
+
+    Return "" if it does, or if the name cannot be resolved now.
+    """
     to = place(url)
     try:
         if to is None:
@@ -140,7 +155,7 @@ def why_not(url: str) -> str:
 
 
 def is_named(host: str) -> bool:
-    """Whether the installation lets the host be asked: one of MUSTER_OUTSIDE_HOSTS, or any if that names none."""
+    """Return whether requests to the host are allowed: one of MUSTER_OUTSIDE_HOSTS, or any host if that is empty."""
     allowed = settings.MUSTER_OUTSIDE_HOSTS
     return not allowed or any(_is_of(host, name) for name in allowed)
 
@@ -157,14 +172,14 @@ def _is_of(host: str, name: str) -> bool:
 
 
 def _connect(to: Place, ends: float) -> socket.socket:
-    """A connection to the server: encrypted, and the certificate checked, unless it is plain."""
+    """Return a connection to the server. It is encrypted with a verified certificate, unless it is plain."""
     proxy = settings.MUSTER_OUTSIDE_PROXY
     plain = _through(place(proxy), to, ends) if proxy else _direct(to, ends)
     return plain if to.scheme == "http" else _encrypted(plain, to.host, ends)
 
 
 def _direct(to: Place, ends: float) -> socket.socket:
-    """A connection to one of the addresses of the name that are allowed."""
+    """Return a connection to one of the name's allowed addresses."""
     wrong: OSError = OSError("no address")
     for address in _allowed(to, _resolve(to, ends))[:_MOST_ADDRESSES]:
         try:
@@ -175,7 +190,7 @@ def _direct(to: Place, ends: float) -> socket.socket:
 
 
 def _through(proxy: Place | None, to: Place, ends: float) -> socket.socket:
-    """A connection through the proxy, which resolves the name: so only hosts that are named are reached."""
+    """Return a connection through the proxy. The proxy resolves the name, so only named hosts are allowed."""
     if proxy is None or to.scheme == "http" or not settings.MUSTER_OUTSIDE_HOSTS:
         raise Refused("MUSTER_OUTSIDE_PROXY needs MUSTER_OUTSIDE_HOSTS, and takes https:// alone.")
     connection = socket.create_connection((proxy.host.strip("[]"), proxy.port), timeout=_left(ends))
@@ -183,7 +198,7 @@ def _through(proxy: Place | None, to: Place, ends: float) -> socket.socket:
         bounded = _Bounded(connection, ends)
         name = f"{to.host}:{to.port}"
         bounded.sendall(f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode("ascii"))
-        answer = http.client.HTTPResponse(bounded, method="CONNECT")  # type: ignore[arg-type]  # all that it asks of one
+        answer = http.client.HTTPResponse(bounded, method="CONNECT")  # type: ignore[arg-type]  # it has all methods used here
         answer.begin()
         if answer.status != http.client.OK:
             raise OSError(f"the proxy answered {answer.status}")
@@ -194,14 +209,17 @@ def _through(proxy: Place | None, to: Place, ends: float) -> socket.socket:
 
 
 def _resolve(to: Place, ends: float) -> list[Address]:
-    """The addresses of the name. In a thread: the system's own look-up knows no limit of time."""
+    """Return the addresses of the name.
+
+    This runs in a thread, because the lookup of the system has no time limit.
+    """
     looking = _RESOLVING.submit(socket.getaddrinfo, to.host.strip("[]"), to.port, 0, socket.SOCK_STREAM)
     found = looking.result(timeout=_left(ends))
     return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 
 
 def _allowed(to: Place, addresses: Iterable[Address]) -> list[Address]:
-    """Those of the addresses that may be connected to. Raises Refused if there are none."""
+    """Return the addresses that connections are allowed to. Raise Refused if there are none."""
     found = [address for address in addresses if is_allowed(address) and (to.scheme == "https" or address.is_loopback)]
     if not found:
         raise Refused(
@@ -211,7 +229,7 @@ def _allowed(to: Place, addresses: Iterable[Address]) -> list[Address]:
 
 
 def is_allowed(address: Address) -> bool:
-    """Whether a connection may go to the address: a public one, or one of MUSTER_OUTSIDE_NETWORKS."""
+    """Return whether a connection may go to the address: a public one, or one of MUSTER_OUTSIDE_NETWORKS."""
     if any(address in network for network in settings.MUSTER_OUTSIDE_NETWORKS):
         return True
     if isinstance(address, ipaddress.IPv6Address):
@@ -225,7 +243,7 @@ def is_allowed(address: Address) -> bool:
 
 
 def _within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address is another form of."""
+    """Return the IPv4 address that the IPv6 address represents, or None."""
     if address in _WITHIN_V6:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped
@@ -233,7 +251,7 @@ def _within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The authorities of this machine (SSL_CERT_FILE names others), and those that come with certifi."""
+    """Return a context with the certificate authorities of this machine (SSL_CERT_FILE names others) and of certifi."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -250,7 +268,7 @@ def _encrypted(plain: socket.socket, host: str, ends: float) -> socket.socket:
 
 
 def _left(ends: float) -> float:
-    """The seconds that are left. Raises TimeoutError if there are none."""
+    """Return the remaining seconds. Raise TimeoutError if there are none."""
     left = ends - time.monotonic()
     if left <= 0:
         raise TimeoutError(f"no whole answer within {SECONDS:g} seconds")
@@ -258,7 +276,7 @@ def _left(ends: float) -> float:
 
 
 class _Reading(io.RawIOBase):
-    """What a connection sends, as long as there is time."""
+    """The incoming data of a connection, readable until the time limit."""
 
     def __init__(self, connection: socket.socket, ends: float) -> None:
         self._connection, self._ends = connection, ends
@@ -272,7 +290,7 @@ class _Reading(io.RawIOBase):
 
 
 class _Bounded:
-    """A connection that http.client reads and writes, as long as there is time."""
+    """A connection that http.client reads and writes until the time limit."""
 
     def __init__(self, connection: socket.socket, ends: float) -> None:
         self._connection, self._ends = connection, ends
@@ -285,7 +303,7 @@ class _Bounded:
         self._connection.sendall(sent)
 
     def close(self) -> None:
-        """Leave it to `fetch`: http.client closes a connection while it still reads."""
+        """Leave the connection open for `fetch` to close: http.client closes it while it still reads."""
 
 
 def _ask(

@@ -1,4 +1,4 @@
-"""The pace that a client must keep while it sends a body or reads an answer."""
+"""The minimum pace of a client that sends a body or reads a response."""
 
 import asyncio
 import time
@@ -6,23 +6,27 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 SLOWEST = 8 * 1024
-"""Bytes a second that a client must send or read, when its first seconds are over."""
+"""The bytes per second that a client must send or read after its first seconds."""
 Part = TypeVar("Part")
 
 
 class Late(OSError):
-    """A client that did not keep the pace."""
+    """A client did not keep the pace."""
 
 
 class Pace:
-    """How long a client may still take: so many seconds for each part, and in all so many and those at SLOWEST bytes a second."""
+    """The time that a client may still take.
+
+    Each part may take that many seconds. All parts together may take the same number of seconds plus the time for
+    their bytes at SLOWEST.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.late = False
         self._seconds, self._waited, self._moved = seconds, 0.0, 0
 
     async def keep(self, part: Awaitable[Part]) -> Part:
-        """Waits for a part; raises Late if it takes too long. Only time in which the client is waited for counts."""
+        """Wait for a part. Raise Late if it takes too long. Only the time spent waiting for the client counts."""
         left = self._seconds + self._moved / SLOWEST - self._waited
         began = time.monotonic()
         try:
@@ -35,6 +39,6 @@ class Pace:
             self._waited += time.monotonic() - began
 
     def counted(self, part: bytes) -> bytes:
-        """The part, which has moved."""
+        """Count the bytes of a part that was sent or received. Return the part."""
         self._moved += len(part)
         return part

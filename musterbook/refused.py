@@ -1,7 +1,8 @@
-"""A list of refused passwords in a file, such as the breached ones of Have I Been Pwned, searched without reading it whole.
+"""A file of refused passwords, such as the breached ones of Have I Been Pwned.
 
-The file is sorted by bytes (`LC_ALL=C sort -u`). Each line is a password, or the SHA-1 of one in capital hexadecimal digits,
-with or without `:count` after it. Fifty gigabytes take some 36 short reads.
+It is searched without reading all of it. The file is sorted by bytes (`LC_ALL=C sort -u`). Each line is a password, or
+the SHA-1 of one in uppercase hexadecimal digits, with or without `:count` after it. A search in fifty gigabytes takes
+about 36 short reads.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ _SMALL = 1_000_000
 
 
 def contains(path: Path, password: str) -> bool:
-    """Whether the password is in the file, as it is or in lower case. Logs a file that cannot be read."""
+    """Return whether the file has the password, as it is or in lower case. Log a file that cannot be read."""
     try:
         with path.open("rb") as file:
             return any(_has(file, sought) for sought in _sought(file, password))
@@ -31,7 +32,7 @@ def _sought(file: BinaryIO, password: str) -> list[bytes]:
     forms = {password.encode(), password.casefold().encode()}
     if not _hashes(file):
         return list(forms)
-    return [hashlib.sha1(form).hexdigest().upper().encode() for form in forms]  # noqa: S324  (as such lists have them)
+    return [hashlib.sha1(form).hexdigest().upper().encode() for form in forms]  # noqa: S324  (such lists use SHA-1)
 
 
 def _hashes(file: BinaryIO) -> bool:
@@ -40,7 +41,10 @@ def _hashes(file: BinaryIO) -> bool:
 
 
 def _has(file: BinaryIO, sought: bytes) -> bool:
-    """Looks for a line by halving: `low` is the beginning of a line, and what is sought is before `high`."""
+    """Search for a line by bisection.
+
+    `low` is the beginning of a line, and the sought line is before `high`.
+    """
     low, high = 0, file.seek(0, 2)
     while low < high:
         middle = (low + high) // 2
@@ -52,7 +56,7 @@ def _has(file: BinaryIO, sought: bytes) -> bool:
 
 
 def _line(file: BinaryIO, low: int, middle: int) -> tuple[bytes, int, int]:
-    """The line that holds the byte at `middle`: without its count, and where it begins and ends."""
+    """Return the line that contains the byte at `middle`, without its count, and its beginning and end."""
     start = max(low, middle - _LONGEST)
     file.seek(start)
     begins = start + file.read(middle - start).rfind(b"\n") + 1
@@ -62,13 +66,16 @@ def _line(file: BinaryIO, low: int, middle: int) -> tuple[bytes, int, int]:
 
 
 def _told(line: bytes) -> bytes:
-    """What a line says: a password, or a hash without its count."""
+    """Return the content of a line: a password, or a hash without its count."""
     told = line.rstrip(b"\r\n")
     return told.upper().partition(b":")[0] if _SHA1.match(told) else told
 
 
 def fault(path: Path) -> str:
-    """What is wrong with the file; "" if nothing is. Reads a small file whole, and of a large one a thousand lines."""
+    """Return the fault of the file, or "" if there is none.
+
+    Read all of a small file, and a thousand lines of a large one.
+    """
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

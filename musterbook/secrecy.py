@@ -1,8 +1,9 @@
-"""Secrets that must be read again, and so cannot be hashed: sealed in the database with a key that is not in it.
+"""Encryption of secrets that must be read again, and therefore cannot be hashed. The key is not in the database.
 
-A sealed value reads `aesgcm:NAME:TOKEN`: the algorithm, the name of the key (`keys.Key.name`), and what the algorithm made, in
-base64 for URLs: 12 random bytes, then the ciphertext of AES-256-GCM with its tag. Older versions sealed with Fernet:
-`fernet:NAME:TOKEN`, and before that the token alone, of any key of the ring. Both are read.
+A sealed value has the form `aesgcm:NAME:TOKEN`: the algorithm, the name of the key (`keys.Key.name`), and the output of
+the algorithm in URL-safe base64: 12 random bytes, then the ciphertext of AES-256-GCM with its tag. Older versions
+sealed with Fernet: `fernet:NAME:TOKEN`, and before that only the token, with any key of the ring. Both forms can be
+read.
 """
 
 import base64
@@ -22,11 +23,11 @@ from musterbook import keys
 from musterbook.keys import Key
 
 _ALGORITHM, _BEFORE = "aesgcm", "fernet"
-"""What seals now, and what sealed before. `unseal` reads both."""
+"""The current algorithm, and the older one. `unseal` reads both."""
 _PURPOSE = "secrecy-aesgcm"
-"""What the keys of AES-GCM are derived for: no key serves two algorithms."""
+"""The purpose from which the keys of AES-GCM are derived, so that no key is used for two algorithms."""
 _NONCE = 12
-"""Bytes. With a random one for each value, a key may seal 2^32 values (NIST SP 800-38D)."""
+"""The length of the nonce in bytes. A key may seal 2^32 values with random nonces (NIST SP 800-38D)."""
 
 
 def seal(text: str) -> str:
@@ -37,7 +38,7 @@ def seal(text: str) -> str:
 
 
 def beginning() -> str:
-    """Give what every value begins with that is sealed now: the algorithm and the name of the current key."""
+    """Return the prefix of every value that is sealed now: the algorithm and the name of the current key."""
     return _beginning(keys.ring()[0])
 
 
@@ -46,21 +47,25 @@ def _beginning(key: Key) -> str:
 
 
 def unseal(sealed: str, *, stored: bool = True) -> str:
-    """Give the text that was sealed. Raises cryptography.fernet.InvalidToken for what no key of this installation sealed.
+    """Return the text that was sealed.
 
-    `stored`: False for a value that comes back from outside, such as a cookie: an old key whose signatures are refused, for
-    somebody may know it, does not open such a value.
+    Raise cryptography.fernet.InvalidToken for a value that no key of this installation sealed. `stored`: False for
+    a value that comes back from outside, such as a cookie. An old key whose signatures are refused does not open
+    such a value, because another person may know that key.
     """
     return _opened(sealed, keys.ring() if stored else keys.accepted())[1]
 
 
 def is_older(sealed: str) -> bool:
-    """Whether an algorithm sealed the value that seals no more."""
+    """Return whether the value was sealed with an algorithm that is no longer used for sealing."""
     return _parts(sealed)[0] == _BEFORE
 
 
 def sealed_by(sealed: str) -> str:
-    """Give the name of the key that sealed the value, "" if it does not say, and no key of the ring reads it."""
+    """Return the name of the key that sealed the value.
+
+    Return "" if the value has no name and no key of the ring can read it.
+    """
     name = _parts(sealed)[1]
     try:
         return name or _opened(sealed, keys.ring())[0].name
@@ -81,7 +86,7 @@ def _opened(sealed: str, ring: Iterable[Key]) -> tuple[Key, str]:
 
 def _open(key: Key, token: str) -> bytes:
     try:
-        # Strictly: letters that are not base64 are refused, not skipped.
+        # Decode strictly: characters that are not base64 are refused, not skipped.
         told = base64.b64decode(token, altchars=b"-_", validate=True)
         return _box(key.derive(_PURPOSE)).decrypt(told[:_NONCE], told[_NONCE:], None)
     except (binascii.Error, ValueError, InvalidTag):
@@ -114,5 +119,5 @@ def _older_box(derived: bytes) -> Fernet:
 
 
 def mark(text: str) -> str:
-    """Give a short mark that tells two secrets apart and reveals nothing else about them."""
+    """Return a short mark that distinguishes two secrets and reveals nothing else about them."""
     return hmac.new(str(settings.SECRET_KEY).encode(), text.encode(), "sha256").hexdigest()[:8]

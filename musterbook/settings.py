@@ -1,16 +1,19 @@
-"""Django's settings. Importing them touches no disk: folder, database and secret key are made when first needed."""
+"""Django's settings. Importing them does not access the disk.
+
+The folder, the database and the secret key are created when they are first needed.
+"""
 
 from django.utils.functional import SimpleLazyObject, lazy
 
 from musterbook import databases, environment, keys, logs, mailserver
 from musterbook.web import assets
 
-# Where things are
+# Paths and the database
 MUSTER_HOME = environment.home()
 DATABASES = {"default": databases.configured(environment.text("DATABASE_URL"), MUSTER_HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# What there is
+# Applications and middleware
 INSTALLED_APPS = [
     "musterbook.directory",
     "musterbook.accounts",
@@ -53,7 +56,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "musterbook.urls"
 AGENCY_URLCONFS = {"api": "musterbook.api.urls"}
-"""How an address below /<agency>/ begins → whose it is; all others are pages."""
+"""The first part of a path below /<agency>/ → its URLconf. All other paths are pages."""
 WSGI_APPLICATION = "musterbook.wsgi.application"
 TEMPLATES = [
     {
@@ -71,7 +74,7 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "musterbook.web.forms.Renderer"
 
-# Styles, scripts and fonts come from where they are installed; nobody has to collect them (web/assets.py).
+# Styles, scripts and fonts are served from their installed location, without collectstatic (web/assets.py).
 STATIC_URL = SimpleLazyObject(assets.address)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -79,7 +82,7 @@ WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
 WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
 CACHES = {"default": {"BACKEND": "musterbook.accounts.once.Cache"}}
 
-# Where we are found: every absolute address begins so, whatever a request says of its host (web/hosts.py).
+# The URL of the installation. Every absolute URL begins with it, regardless of the host in a request (web/hosts.py).
 MUSTER_URL = environment.address("MUSTER_URL")
 ALLOWED_HOSTS = [environment.host(MUSTER_URL), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [MUSTER_URL]
@@ -88,7 +91,7 @@ _SECURE = MUSTER_URL.startswith("https:")
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# Where requests of ours may go (outside.py)
+# The servers that our own requests may go to (outside.py)
 MUSTER_OUTSIDE_HOSTS = environment.hosts("MUSTER_OUTSIDE_HOSTS")
 MUSTER_OUTSIDE_NETWORKS = environment.networks("MUSTER_OUTSIDE_NETWORKS")
 MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")
@@ -99,15 +102,16 @@ MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
 MUSTER_ANCHOR_MAIL = environment.text("MUSTER_ANCHOR_MAIL")
 MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 
-# The log, and who is notified of what it has
+# The log, and the recipients of alerts about its errors
 LOGGING = logs.configuration()
 LOGGING_CONFIG = "musterbook.logs.begin"
 MUSTER_ALERTS_TO = environment.mailboxes("MUSTER_ALERTS_TO")
 MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
 
-# Sessions: a cookie that no script reads, for the pages of one agency alone (middleware.Sessions). How long one lasts
-# without use is the agency's to say.
-# Browsers take a cookie named __Secure- over https alone. The name __Host- needs the path /, and ours are of one agency each.
+# Sessions use a cookie that no script can read, only for the pages of one agency (middleware.Sessions). The agency sets how
+# long a session lasts without use.
+# Browsers accept a cookie named __Secure- only over https. The name __Host- requires the path /, but each of our cookies has
+# the path of one agency.
 _PREFIX = "__Secure-" if _SECURE else ""
 SESSION_COOKIE_NAME = f"{_PREFIX}muster_session"
 CSRF_COOKIE_NAME = f"{_PREFIX}csrftoken"
@@ -120,11 +124,11 @@ CSRF_COOKIE_SAMESITE = SESSION_COOKIE_SAMESITE = "Lax"
 BROWSER_COOKIE_NAME = f"{_PREFIX}muster_browser"
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
-# What pages say next is kept in the session: it names people, and cookies lie on disks.
+# Messages for the next page are kept in the session: they contain names of people, and cookies are stored on disks.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 
-# Who signs in, and how
+# Accounts and sign-in
 AUTH_USER_MODEL = "accounts.Account"
 AUTHENTICATION_BACKENDS = ["musterbook.accounts.adapter.Backend"]
 PASSWORD_HASHERS = ["musterbook.accounts.hashing.Argon2"]
@@ -139,7 +143,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "musterbook.accounts.adapter.Adapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = "handle"
-ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has it (Account.email)
+ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has the email address (Account.email)
 ACCOUNT_USER_DISPLAY = str
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_FORMS = {
@@ -173,20 +177,20 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _SECURE
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 USERSESSIONS_TRACK_ACTIVITY = False
 
-# Files that browsers send: onto the disk, from who may send one.
+# Uploads go to the disk, and only from users who may upload.
 FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]
 
-# Secrets: read each time they are used, so that a running process has a new key at once (keys.ring).
+# Secrets are read at each use, so that a running process has a new key at once (keys.ring).
 SECRET_KEY = lazy(keys.current, str)()
 SECRET_KEY_FALLBACKS = keys.Fallbacks()
 DEBUG = False
 
-# Times are UTC inside; faces show them as the person wants. Sentences are English alone so far.
+# Times are UTC internally, and the user interfaces show them in the user's time zone. All texts are in English so far.
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 
-# Limits of what an import reads (rule F9), and how long it is kept (rule A4); environment.py says what each means.
+# Limits of an import's file (rule F9), and retention times (rule A4). environment.py describes each.
 MUSTER_MAX_FILE_MB = environment.number("MUSTER_MAX_FILE_MB")
 MUSTER_MAX_ROWS = environment.number("MUSTER_MAX_ROWS")
 MUSTER_MAX_CELL_CHARACTERS = environment.number("MUSTER_MAX_CELL_CHARACTERS")

@@ -1,4 +1,4 @@
-"""The end of connections whose clients are too slow, which the server itself would hold until they go."""
+"""The closing of connections of slow clients. The server itself would keep them until the clients leave."""
 
 import asyncio
 import os
@@ -8,24 +8,27 @@ from contextlib import suppress
 from typing import Any
 
 SOON = 1.0
-"""Seconds from the end of an answer until its connection is ended, so that the answer leaves before."""
+"""Seconds from the end of a response until its connection is closed, so that the response is sent first."""
 
 
 class Sweep:
-    """Ends connections of this process by the address of the client: all that are found at the same time in one pass."""
+    """A closer of this process's connections, by client address. One pass closes all that are due at the same time."""
 
     def __init__(self) -> None:
         self._wanted: set[tuple[str, int]] = set()
 
     def end(self, scope: Any) -> None:
-        """Have the connection of a request end SOON. Its answer must have been handed over, or there is none."""
+        """Close the connection of a request after SOON. Its response must already be handed over, or there is none."""
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._find)
         host, port = scope["client"]
         self._wanted.add((host, int(port)))
 
     def _find(self) -> None:
-        """Take hold of the connections themselves: by the time they end, others may have the same addresses."""
+        """Find the connections and hold them.
+
+        Other connections may have the same addresses when they are closed.
+        """
         wanted, self._wanted = self._wanted, set()
         found = []
         for name in os.listdir("/dev/fd"):  # noqa: PTH208  (these are numbers, not paths)
@@ -41,7 +44,7 @@ class Sweep:
 
 
 def _client(connection: socket.socket) -> tuple[str, int] | None:
-    """The address of who is connected; None for what is no connection."""
+    """Return the address of the client, or None if the socket is not a connection."""
     try:
         host, port, *_ = connection.getpeername()
     except (OSError, ValueError):

@@ -1,9 +1,10 @@
-"""Turns: how many requests one process answers at a time, so that slow clients and bursts hold up nobody else.
+"""Turns: the limit on the number of requests that one process answers at a time.
 
-A request costs a thread and a connection to the database, so only TURNS of them are answered at once. It gets its turn when its
-body has arrived: a client that sends slowly costs no thread. A body that is too large to wait for is read within the turn, only
-a few at a time. An answer up to IN_ONE_PIECE is handed over whole, so a client that reads slowly keeps no turn either. Clients
-that do not keep the pace are disconnected.
+It keeps slow clients and bursts from delaying others. A request uses a thread and a database connection, so only TURNS
+requests are answered at the same time. A request gets its turn when its body has arrived, so a client that sends slowly
+uses no thread. A body that is too large to wait for is read within the turn, and only a few at a time. A response of up
+to IN_ONE_PIECE bytes is handed over whole, so a client that reads slowly does not hold a turn either. Clients that do
+not keep the pace are disconnected.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from musterbook.paces import Late, Pace
 from musterbook.sweeping import Sweep
 
 TURNS = 16
-"""Requests that one process answers at the same time; each holds one thread and one connection to the database at most."""
+"""The requests that one process answers at the same time. Each uses at most one thread and one database connection."""
 UPLOADS = 4
-"""Bodies larger than WAITED_FOR that one process reads at the same time."""
+"""The bodies larger than WAITED_FOR that one process reads at the same time."""
 WAITED_FOR = 1_048_576
-"""The bytes of a body that is waited for; a larger one is a file."""
+"""The maximum size in bytes of a body that is waited for. A larger one is a file."""
 HELD = 128 * 1_048_576
-"""The bytes of bodies that one process holds for requests that are not answered yet."""
+"""The maximum size in bytes of all bodies that one process holds for requests that are not yet answered."""
 PATIENCE = 20.0
 """Seconds that a request waits for a turn before it is answered with 503."""
 Application = Callable[[Environ, Callable[..., Any]], Any]
@@ -37,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Refused(Exception):
-    """A request that the application does not answer; `status` says why."""
+    """The application does not answer the request. `status` has the reason."""
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status.phrase)
@@ -45,9 +46,9 @@ class Refused(Exception):
 
 
 class InTurn:
-    """A WSGI application as an ASGI one, which answers TURNS requests at a time and waits for clients for so many seconds.
+    """An ASGI application that runs a WSGI application, TURNS requests at a time. It waits for clients for `seconds`.
 
-    `https`: whether pages are found by https alone; refusals say so as well.
+    `https`: whether the pages use only https. Refusals then state this as well.
     """
 
     def __init__(self, application: Application, seconds: float, *, https: bool) -> None:
@@ -57,7 +58,7 @@ class InTurn:
         self._sweep, self._held = Sweep(), 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answers one request."""
+        """Answer one request."""
         answer = Answer(send, Pace(self._seconds), asyncio.get_running_loop())
         about = environ(scope)
         refused = None
@@ -70,14 +71,17 @@ class InTurn:
             refused = why.status
         except ConnectionError:
             self._sweep.end(scope)
-        except Exception:  # noqa: BLE001  (whatever it is, it is logged and answered)
+        except Exception:  # noqa: BLE001  (any error is logged and answered)
             _LOG.exception("A request failed outside of the application")
             refused = HTTPStatus.INTERNAL_SERVER_ERROR
         if refused:
             await self._refuse(refused, scope, answer)
 
     async def _refuse(self, status: HTTPStatus, scope: Any, answer: Answer) -> None:
-        """Says no, or ends the connection where an answer has begun: half of one must not look whole."""
+        """Refuse the request, or close the connection if a response has begun.
+
+        Half a response must not look complete.
+        """
         logs.SECURITY.warning("Refused with %d: %s from %s", status, scope["method"], scope["client"][0])
         ends = answer.begun or status is HTTPStatus.REQUEST_TIMEOUT
         await answer.refuse(status, https=self._https)
@@ -98,7 +102,10 @@ class InTurn:
         await answer.put(end)
 
     def _in_thread(self, about: Environ, answer: Answer, pace: Pace) -> bytes:
-        """The answer, or its end. What the application opens belongs to this thread, so it is closed here too."""
+        """Return the response, or its end.
+
+        Resources that the application opens belong to this thread, so it also closes them.
+        """
         response = self._application(about, answer.start)
         try:
             if pace.late:
@@ -108,7 +115,7 @@ class InTurn:
             response.close()
 
     async def _whole(self, body: Body, held: AsyncExitStack) -> io.BytesIO:
-        """The body, when all of it has arrived."""
+        """Return the body when all of it has arrived."""
         taken = io.BytesIO()
         held.callback(lambda: self._hold(-taken.getbuffer().nbytes))
         try:
@@ -127,7 +134,7 @@ class InTurn:
 
 
 async def _take(some: asyncio.Semaphore, held: AsyncExitStack, seconds: float) -> None:
-    """Takes one of some, until `held` is released; raises Refused if there is none within so many seconds."""
+    """Acquire the semaphore until `held` is closed. Raise Refused if that takes longer than that many seconds."""
     try:
         async with asyncio.timeout(seconds if some.locked() else None):
             await some.acquire()

@@ -1,4 +1,4 @@
-"""Every address: those of the installation itself. Those of an agency, under /<agency>/, are in `web.urls`."""
+"""The URLs of the installation itself. Those of an agency, under /<agency>/, are in `web.urls`."""
 
 from django.urls import path
 
@@ -9,6 +9,6 @@ handler500 = "musterbook.web.errors.failed"
 urlpatterns = [
     path("", installation.agencies, name="agencies"),
     path("health", installation.health, name="health"),
-    # Of an agency that there is not.
+    # The API of an agency that does not exist.
     path("<str:agency>/api/<path:rest>", problems.not_found),
 ]

@@ -1,4 +1,4 @@
-"""The pages as a WSGI application; `muster serve` runs them by `musterbook.asgi`."""
+"""The pages as a WSGI application. `muster serve` runs them through `musterbook.asgi`."""
 
 import os
 import signal
@@ -10,5 +10,5 @@ from musterbook import family, keys, logs
 logs.speak()
 family.die_with_parent(signal.SIGKILL)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
-keys.ring()  # whatever server this is: a weak key serves no page
+keys.ring()  # with any server: refuse to serve pages with a weak key
 application = get_wsgi_application()

@@ -1,7 +1,8 @@
-"""One act on many users: which acts there are, and the plan of one, which goes the road that a file's plan goes.
+"""Bulk actions: one action on many users. This module defines the actions, and plans them like a file import.
 
-Its record is an import's, without a file: so it is previewed, held to what was seen, carried out by a worker, told in the trail,
-and taken back as an import is. Invitations and resets change no column; their plan says who gets a mail.
+The record of a bulk action is an import record without a file. It is therefore previewed, checked against the plan as
+it was shown, run by a worker, recorded in the audit trail, and undone like an import. Invitations and resets change no
+column; their plan lists the users who get a mail.
 """
 
 from collections.abc import Mapping
@@ -31,18 +32,19 @@ from musterbook.directory.storage import frames
 
 
 class NotAgreed(Exception):
-    """So many would be deactivated that whoever applies it must agree to their number."""
+    """The action deactivates more users than the limit allows, and the operator has not confirmed their number."""
 
 
 OPTION = "bulk"
-"""Where the options of an import say what is done to the chosen users."""
+"""The key of the action in the options of an import."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of act: its label, what is said of users to whom it was done, and the permission that it takes.
+    """One kind of action: its label, the description of the users it was done to, and the permission that it needs.
 
-    `column`: the column that it sets, always to `value` if there is one; None: it sends the mail `mail`, told as `event`.
+    `column`: the column that it sets, always to `value` if that is not empty. None: it sends the mail `mail`,
+    recorded as `event`.
     """
 
     label: str
@@ -63,40 +65,43 @@ ACTS = {
     "rank": Kind("Set rank", "changed", "users.edit", columns.RANK),
     "group": Kind("Set group", "changed", "users.edit", columns.EVIDENCE_GROUP_EXT_ID),
 }
-"""Every kind of act by its name, in the order in which they are offered."""
+"""Every kind of action by its name, in the order in which they are offered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is done: the name of the act, and of a role, rank or group to set, the cell that names it ("" for none)."""
+    """The action: its name, and the cell that names the role, rank or group to set ("" for none)."""
 
     act: str
     value: str = ""
 
     @property
     def kind(self) -> Kind:
-        """Its kind."""
+        """Return the kind of the action."""
         return ACTS[self.act]
 
     @property
     def label(self) -> str:
-        """What is done, in a few words."""
+        """Return a short description of the action."""
         kind = self.kind
         return f"{kind.label}: {self.value or 'none'}" if kind.column and not kind.value else kind.label
 
     def as_json(self) -> dict[str, str]:
-        """As it is kept with the record."""
+        """Return the action as it is stored with the record."""
         return asdict(self)
 
 
 def change_of(record: models.Import) -> Change | None:
-    """What was done to chosen users, if the record is of that, and not of a file or an undo."""
+    """Return the bulk action of the record, or None for a file import or an undo."""
     kept: Mapping[str, str] | None = record.options.get(OPTION)
     return Change(**kept) if kept else None
 
 
 def choices(agency: models.Agency, act: str, operator: Operator | None) -> list[tuple[str, str]]:
-    """What the act can set, each as its cell and in words; of roles, those that the operator may assign."""
+    """Return the values that the action can set, each as a pair of its cell and its label.
+
+    Of the roles, only those that the operator may assign are returned.
+    """
     words = snapshot_queries.vocabulary(agency)
     if act == "role":
         above = roles_above(operator, words)
@@ -108,7 +113,7 @@ def choices(agency: models.Agency, act: str, operator: Operator | None) -> list[
 
 
 def permitted(agency: models.Agency, by: str, change: Change) -> Operator | None:
-    """Who acts, None for the system. Raises UnknownOperator, NotPermitted."""
+    """Return the operator, or None for the system. Raise UnknownOperator, NotPermitted."""
     if not by:
         return None
     operator = snapshot_queries.operator(agency, by)
@@ -118,7 +123,10 @@ def permitted(agency: models.Agency, by: str, change: Change) -> Operator | None
 
 
 def to_agree(record: models.Import) -> int | None:
-    """The number of deactivations that whoever applies this plan must agree to; None if so many need no word (S4)."""
+    """Return the number of deactivations that must be confirmed to apply this plan.
+
+    Return None if that number needs no confirmation (S4).
+    """
     change, number = change_of(record), record.counts.get("updated", 0)
     if change is None or change.act != "deactivate" or record.state == "applied":
         return None
@@ -128,7 +136,7 @@ def to_agree(record: models.Import) -> int | None:
 
 
 def attempt(record: models.Import, act: Act, expected: str | None, progress: Progress) -> Attempt:
-    """What is to be carried out of the record of an act on many. Raises Failed if it is kept no longer who was chosen."""
+    """Return the attempt for the record of a bulk action. Raise Failed if its selection of users is no longer kept."""
     change = Change(**record.options[OPTION])
     with runner.told(record):
         ids = selection.kept(record.number)
@@ -160,12 +168,15 @@ _REGISTERED = "registered_at IS NOT NULL"
 
 
 def _table(cells: pl.DataFrame) -> Table:
-    """The cells as a file would bear them, so that each is read as it stands."""
+    """Return the cells as a file would contain them, so that each is read unchanged."""
     return Table(cells=cells.with_columns(text.guard(cells[name]) for name in cells.columns if name != "row"))
 
 
 def _cells(users: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
-    """The users as rows of a file with the required columns alone: what a file does not bear stays as it is (M2)."""
+    """Return the users as rows of a file with only the required columns.
+
+    Columns that are not in a file stay unchanged (M2).
+    """
     told = {
         columns.STATUS: pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive")),
         columns.ROLE: named("role_id", {role.id: role.name for role in words.roles}),
@@ -174,7 +185,7 @@ def _cells(users: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
 
 
 def _of_mails(users: pl.DataFrame, change: Change, policy: Policy, words: Vocabulary) -> Plan:
-    """The plan of a mail to each of the users to whom it can be sent: those are its updated rows."""
+    """Return the plan of a mail to each user that can get it. Those users are its updated rows."""
     above = users.filter(pl.col("role_id").is_in(roles_above(policy.operator, words)))
     wrong = [
         above_role(above, "The user's role has permissions that yours has not."),
@@ -196,7 +207,7 @@ def _told(users: pl.DataFrame, code: str) -> pl.DataFrame:
 
 
 def _post(record: models.Import, users: pl.DataFrame, plan: Plan, kind: Kind, act: Act) -> None:
-    """Puts a mail into the outbox for each user whom the plan updates, and tells of each."""
+    """Add a mail to the outbox for each user that the plan updates, and record an event for each."""
     rows = plan.rows.filter(pl.col("outcome") == "updated").select("row", "external_id")
     to = users.join(rows, on="external_id", maintain_order="left")
     mails = to.select(

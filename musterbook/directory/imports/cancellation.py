@@ -1,4 +1,8 @@
-"""How a running import is asked to stop (D7): by its record, or on SQLite, whose one writer it may be, by a file beside it."""
+"""The cancellation of a running import (D7).
+
+The request is a flag in the import's record. On SQLite the import itself may hold the only write lock, so the request
+is a file next to the database.
+"""
 
 from pathlib import Path
 
@@ -9,7 +13,7 @@ from musterbook.directory.storage import frames
 
 
 class Stopped(Exception):
-    """Somebody asked the import to stop: who, by their external id; "" for the system."""
+    """A user asked the import to stop. `by`: the external id of that user, or "" for the system."""
 
     def __init__(self, by: str) -> None:
         super().__init__(by)
@@ -17,15 +21,18 @@ class Stopped(Exception):
 
 
 class Interrupted(Exception):
-    """The import is not to go on here and now, and waits again for a worker."""
+    """The import must not continue in this worker. It is requeued for another one."""
 
 
 class Lost(Exception):
-    """The connection under an import is lost, and with it all that it did: it is to be taken up again."""
+    """The connection of an import is lost, and so are all its changes. The import must be claimed again."""
 
 
 def ask(record: models.Import, by: str = "") -> None:
-    """Asks the import to stop; it heeds that until it commits, between its stages and batches."""
+    """Ask the import to stop.
+
+    The import checks for the request between its stages and batches, until it commits.
+    """
     if frames.on_postgres():
         models.Import.objects.filter(pk=record.pk, finished_at=None).update(stop=True, stopped_by=by)
     else:
@@ -34,14 +41,14 @@ def ask(record: models.Import, by: str = "") -> None:
 
 
 def heed(record: models.Import) -> None:
-    """Raises Stopped if the import has been asked to stop."""
+    """Raise Stopped if the import has been asked to stop."""
     by = _asked_by_row(record) if frames.on_postgres() else _asked_by_file(record)
     if by is not None:
         raise Stopped(by)
 
 
 def is_asked(record: models.Import) -> bool:
-    """Whether the import has been asked to stop."""
+    """Return whether the import has been asked to stop."""
     return (_asked_by_row(record) if frames.on_postgres() else _asked_by_file(record)) is not None
 
 
@@ -55,7 +62,7 @@ def _asked_by_file(record: models.Import) -> str | None:
 
 
 def forget(record: models.Import) -> None:
-    """The import has ended, stopped or not."""
+    """Delete the request to stop, after the import has ended for any reason."""
     if not frames.on_postgres():
         _file(record).unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
-"""Access that ends by itself: users whose last day is over, and users who have not signed in for a long time.
+"""Access that expires: users whose last day is over, and users who have not signed in for a long time.
 
-Sources: CJIS Security Policy AC-2(2) (temporary accounts end automatically) and AC-2(3) (accounts without use are disabled). Both
-are deactivations of chosen users by the system: recorded, told in the audit trail, held to the limit of deactivations, undone.
+Sources: CJIS Security Policy AC-2(2) (temporary accounts end automatically) and AC-2(3) (accounts without use are
+disabled). Both are bulk deactivations by the system. They are recorded in the audit trail, subject to the limit of
+deactivations, and can be undone.
 """
 
 from collections.abc import Iterable
@@ -19,12 +20,18 @@ from musterbook.directory.imports.bulk import Change
 from musterbook.directory.storage import frames
 
 _OVER_EVERYWHERE = timedelta(hours=12)
-"""A day is over in every time zone 12 hours after it is over in UTC. Nobody loses access in the middle of their last shift."""
+"""A day is over in every time zone 12 hours after it is over in UTC.
+
+No user loses access in the middle of their last shift.
+"""
 _REACTIVATED = '"STATUS":["Inactive","Active"]'
 
 
 def submit_due(at: datetime) -> int:
-    """Have a worker deactivate the users whose access has ended, in every agency, once a day; give how many are concerned."""
+    """Submit the deactivations of users whose access has ended, in every agency, once a day.
+
+    A worker carries them out. Return the number of users concerned.
+    """
     day = (at - _OVER_EVERYWHERE).date()
     agencies = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
     return sum(_submit(agency, day, at) for agency in agencies.iterator())
@@ -33,7 +40,7 @@ def submit_due(at: datetime) -> int:
 def _submit(agency: models.Agency, day: date, at: datetime) -> int:
     ended = _ended(agency, day)
     unused = sorted(set(find_unused(agency, agency.unused_days, at)) - set(ended))
-    # A last day was set by a person, so it needs no more consent. For the others the limit of deactivations decides.
+    # A person set the last day, so it needs no further confirmation. The limit of deactivations applies to the others.
     _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, preview=False)
     active = models.User.objects.filter(agency=agency, active=True).count()
     many = len(unused) > snapshot_queries.limit(agency).allowed(active)
@@ -50,15 +57,16 @@ def _deactivate(agency: models.Agency, users: list[int], reason: str, key: str, 
 
 
 def _ended(agency: models.Agency, day: date) -> list[int]:
-    """The Active users whose last day is before that day."""
+    """Return the ids of the Active users whose last day is before that day."""
     over = models.User.objects.filter(agency=agency, active=True, ends_on__lt=day)
     return list(over.order_by("pk").values_list("pk", flat=True))
 
 
 def find_unused(agency: models.Agency, days: int, at: datetime) -> list[int]:
-    """The Active, registered users who have neither signed in nor been reactivated for so many days; none for 0 days.
+    """Return the ids of the Active, registered users without a sign-in or reactivation for that many days.
 
-    Users who are exempt from synchronize are exempt here too: shared and service accounts that a person has to keep.
+    Return none for 0 days. Users who are exempt from synchronize are also exempt here: shared and service accounts,
+    which a person has to maintain.
     """
     if not days:
         return []

@@ -1,4 +1,4 @@
-"""The import as a use case: a file read, planned, and done or shown (rules D1, D2, D6)."""
+"""The use case of an import: a file is read and planned, then applied or shown (rules D1, D2, D6)."""
 
 import hashlib
 import time
@@ -35,7 +35,7 @@ __all__ = [
     "COUNTS", "Done", "Failed", "KeyTaken", "NotShown", "Options", "Progress", "UnknownImport", "Upload",
     "apply_previewed", "cancel", "find", "permitted", "run", "settle_dead", "silent",
 ]  # fmt: skip
-"""The words of an import, wherever they are said."""
+"""The names that other modules use for an import."""
 
 
 _LONG_BYTES = 1 << 22
@@ -44,7 +44,7 @@ _PART = 1 << 20
 
 
 class KeyTaken(Exception):
-    """The idempotency key belongs to an import of another file or of other options."""
+    """The idempotency key belongs to an import of another file or with other options."""
 
 
 class UnknownImport(Exception):
@@ -52,15 +52,15 @@ class UnknownImport(Exception):
 
 
 class NotShown(Exception):
-    """The import is no preview, nor held for the operator's word: it cannot be applied as it was seen."""
+    """The import is neither a preview nor held for confirmation, so it cannot be applied as it was shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an import is to be done.
+    """The options of an import.
 
-    `mails` None: as the agency has it; `confirmed`: the deactivations agreed to (S4); `mended`: cells that stand in place of
-    the file's (A3).
+    `mails`: None for the agency's setting. `confirmed`: the number of deactivations that the operator confirmed
+    (S4). `mended`: cells that replace cells of the file (A3).
     """
 
     mode: Mode = Mode.UPDATE
@@ -75,7 +75,7 @@ class Options:
     mended: Mended = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
-        """The options as they are kept with the import."""
+        """Return the options as they are stored with the import."""
         kept: dict[str, object] = {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
         if not self.mended:
             del kept["mended"]
@@ -83,35 +83,35 @@ class Options:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, object]) -> "Options":
-        """The options as `as_json` gave them; what else stands there is not the file's."""
+        """Return the options from the JSON of `as_json`. Keys that are not options of a file import are ignored."""
         known = {name: value for name, value in kept.items() if name in cls.__dataclass_fields__}
         return cls(**{**known, "mode": Mode(str(kept["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file: its bytes and the name it came under."""
+    """A file: its bytes and its name as uploaded."""
 
     content: bytes
     name: str
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Return its size in bytes."""
         return len(self.content)
 
     def parts(self) -> bytes:
-        """Its bytes, in one part."""
+        """Return its bytes, in one part."""
         return self.content
 
     def digest(self) -> str:
-        """Its SHA-256."""
+        """Return its SHA-256."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """A file that waits on the disk, behind `start` bytes of something else, and is not taken into memory whole."""
+    """A file that waits on the disk, after `start` bytes of other data. It is never loaded into memory whole."""
 
     path: Path
     start: int
@@ -119,24 +119,24 @@ class OnDisk:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Return its size in bytes."""
         return self.path.stat().st_size - self.start
 
     def parts(self) -> Iterator[bytes]:
-        """Its bytes, part by part."""
+        """Yield its bytes, part by part."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             yield from iter(partial(file.read, _PART), b"")
 
     def digest(self) -> str:
-        """Its SHA-256."""
+        """Return its SHA-256."""
         found = hashlib.sha256()
         for part in self.parts():
             found.update(part)
         return found.hexdigest()
 
 
-def run(  # noqa: PLR0913  (each names one thing of an import; all but three by keyword)
+def run(  # noqa: PLR0913  (each is one property of an import; all but three are keyword-only)
     agency: models.Agency,
     upload: Upload,
     options: Options,
@@ -150,11 +150,11 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
     expected: str | None = None,
     progress: Progress = silent,
 ) -> Done:
-    """Imports a file, or previews it.
+    """Import a file, or preview it.
 
-    `by`: the operator's external id, "" for the system; `address`, `agent`: from where, and by which program; `key`: the
-    idempotency key (D6); `expected`: the digest of the plan as it was seen, without which nothing is written (D2). Raises
-    UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
+    `by`: the operator's external id, "" for the system. `address`, `agent`: the client's address and program.
+    `key`: the idempotency key (D6). `expected`: the digest of the plan as it was shown; nothing is written if the
+    plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
     """
     permitted(agency, by, options.mode)
     record, act = (
@@ -170,7 +170,8 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but three by 
         try:
             return carry_out(attempt(record, upload, act, expected, progress))
         except SentBefore:
-            # It came while this one waited for its turn: it is there now, waits for a worker, or has failed and left the key.
+            # The other import arrived while this one waited for the lock. It is done, it
+            # is queued, or it has failed and released the key.
             progress("waiting for the same import, sent before")
             time.sleep(_PAUSE)
 
@@ -186,13 +187,13 @@ def _record(
 
 
 def _earlier(record: models.Import) -> models.Import | None:
-    """The import that was sent with this key before, and has ended (D6). Raises KeyTaken if it was of something else."""
+    """Return the earlier import with this key, if it has ended (D6). Raise KeyTaken if its request was different."""
     earlier = with_key_of(record)
     return earlier if earlier and earlier.finished_at else None
 
 
 def with_key_of(record: models.Import) -> models.Import | None:
-    """The import that was sent with this one's key before (D6). Raises KeyTaken if it was of something else."""
+    """Return the earlier import with the key of this one (D6). Raise KeyTaken if its request was different."""
     key = record.idempotency_key
     earlier = models.Import.objects.filter(agency=record.agency, idempotency_key=key).first() if key else None
     if earlier is None:
@@ -203,12 +204,12 @@ def with_key_of(record: models.Import) -> models.Import | None:
 
 
 def _of(record: models.Import) -> tuple[object, ...]:
-    """What is asked for: of two requests with one key this must be the same."""
+    """Return the content of the request. It must be the same in two requests with one key."""
     return record.file_sha256, record.options, record.undoes_id
 
 
 def attempt(record: models.Import, upload: Upload, act: Act, expected: str | None, progress: Progress) -> Attempt:
-    """What is to be carried out of the record of an import and its file. Raises Failed for a file that cannot be read."""
+    """Return the attempt for the record of an import and its file. Raise Failed for a file that cannot be read."""
     options = Options.of_json(record.options)
     with runner.told(record):
         reading = _reading(record, upload, options, progress)
@@ -225,7 +226,10 @@ def attempt(record: models.Import, upload: Upload, act: Act, expected: str | Non
 
 
 def _reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
-    """Begins to read the file; what it gives waits for the end of that. Raises Stopped where somebody asks for that meanwhile."""
+    """Begin to read the file. Return a function that waits for the table.
+
+    Raise Stopped if a user cancels the import in the meantime.
+    """
 
     def heed() -> None:
         progress("reading")
@@ -243,26 +247,26 @@ def _reading(record: models.Import, upload: Upload, options: Options, progress: 
 
 
 def _long(upload: Upload) -> bool:
-    """Whether there is time to win by reading the file beside the directory.
+    """Return whether it saves time to read the file in parallel with the directory.
 
-    Workbooks are read by Python itself, which does one thing at a time.
+    Python itself reads workbooks, and it does only one thing at a time.
     """
     if len(upload.content) <= _LONG_BYTES:
         return False
     try:
         return kind(upload.content) == "csv"
-    except Refusal:  # reading says why
+    except Refusal:  # reading the file reports the reason
         return False
 
 
 def _everybody(agency: models.Agency, upload: Upload, mode: Mode) -> pl.DataFrame | None:
-    """The agency's users, where it is clear before the file is read that its plan takes all of them."""
+    """Return the agency's users, if it is clear before the file is read that the plan needs all of them."""
     lines = upload.content.count(b"\n")
     return snapshot_queries.everybody(agency) if _long(upload) and snapshot_queries.whole(agency, lines, mode) else None
 
 
 def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
-    """The operator of an import in this mode, None for the system. Raises UnknownOperator, NotPermitted."""
+    """Return the operator of an import in this mode, or None for the system. Raise UnknownOperator, NotPermitted."""
     if not by:
         return None
     operator = snapshot_queries.operator(agency, by)
@@ -273,12 +277,12 @@ def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
 
 
 def read(agency: models.Agency, upload: Upload, options: Options, *, heed: sandbox.Heed = sandbox.never) -> Table:
-    """The table of a file, mended as the options say; `heed` raises what is to stop it."""
+    """Return the table of a file, with the corrections of the options. `heed` raises an error to stop the reading."""
     return sandbox.read(upload.content, asked(options, agency.mapping), options.mended, heed)
 
 
 def asked(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions:
-    """How a file is to be read, by the mapping that is remembered."""
+    """Return how to read a file, with the remembered mapping."""
     limits = Limits(
         settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
@@ -301,7 +305,7 @@ def _facts(table: Table) -> dict[str, object]:
 
 
 def find(agency: models.Agency, number: str) -> models.Import:
-    """The agency's import of that number. Raises UnknownImport, also for another agency's."""
+    """Return the agency's import of that number. Raise UnknownImport, also for an import of another agency."""
     record = models.Import.objects.select_related("agency").filter(agency=agency, number=number).first()
     if record is None:
         raise UnknownImport(number)
@@ -309,7 +313,7 @@ def find(agency: models.Agency, number: str) -> models.Import:
 
 
 def _check_quota(agency: models.Agency, act: Act, upload: Upload) -> None:
-    """Raises OverQuota for a file that is one too many; the audit trail has that."""
+    """Raise OverQuota for a file that exceeds a quota, and record this in the audit trail."""
     try:
         quotas.check(agency, act, upload.size)
     except quotas.OverQuota as over:
@@ -317,7 +321,7 @@ def _check_quota(agency: models.Agency, act: Act, upload: Upload) -> None:
         raise
 
 
-def apply_previewed(  # noqa: PLR0913  (the same)
+def apply_previewed(  # noqa: PLR0913  (same as for `run`)
     agency: models.Agency,
     number: str,
     *,
@@ -330,10 +334,10 @@ def apply_previewed(  # noqa: PLR0913  (the same)
     key: str | None = None,
     progress: Progress = silent,
 ) -> Done:
-    """Does what a preview, or an import that is held, showed; if the plan is another by now, nothing (D2).
+    """Apply the plan of a preview, or of a held import. If the plan has changed since, apply nothing (D2).
 
-    `confirmed`: the number of deactivations that the operator agrees to, where it is held (S4). Raises UnknownImport,
-    NotShown, FileGone if the file is kept no longer, and what `run` raises.
+    `confirmed`: the number of deactivations that the operator confirms, if the import is held (S4). Raise
+    UnknownImport, NotShown, FileGone if the file is no longer kept, and the errors of `run`.
     """
     seen = shown(agency, number)
     upload = Upload(import_files.content(number), seen.file_name)
@@ -345,7 +349,10 @@ def apply_previewed(  # noqa: PLR0913  (the same)
 
 
 def shown(agency: models.Agency, number: str) -> models.Import:
-    """The agency's import of that number, whose plan can be applied as it was seen. Raises UnknownImport, NotShown."""
+    """Return the agency's import of that number, if its plan can be applied as it was shown.
+
+    Raise UnknownImport, NotShown.
+    """
     seen = find(agency, number)
     if not seen.digest or seen.state not in ("previewed", "held", "refused"):
         raise NotShown(number)
@@ -353,5 +360,5 @@ def shown(agency: models.Agency, number: str) -> models.Import:
 
 
 def cancel(agency: models.Agency, number: str) -> None:
-    """Asks a running import to stop; it does unless it commits first (D7). Raises UnknownImport."""
+    """Ask a running import to stop. It stops unless it commits first (D7). Raise UnknownImport."""
     cancellation.ask(find(agency, number))

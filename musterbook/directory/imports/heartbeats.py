@@ -1,8 +1,8 @@
-"""Signs of life of workers, and how far each has come (D7).
+"""Heartbeats of workers, and the progress of their imports (D7).
 
-They are rows on PostgreSQL; on SQLite, whose one writer may be the very import that they tell of, files. A worker gives one
-at least every few seconds, whether it carries an import out or looks for one. While it carries one out, a thread of its own
-gives it, so that what works only says how far it is.
+They are rows on PostgreSQL. On SQLite they are files, because the import that they describe may hold the only write
+lock. A worker sends a heartbeat at least every few seconds, both while it runs an import and while it looks for one.
+During an import, a separate thread sends the heartbeats, so the import itself only sets its progress.
 """
 
 import json
@@ -24,32 +24,35 @@ from musterbook.directory.storage import frames
 from musterbook.home import prepare
 
 EVERY = 5.0
-"""Seconds between signs of life."""
+"""Seconds between heartbeats."""
 LASTS = 15.0
-"""After so many seconds without one, a worker counts as gone."""
+"""A worker counts as gone after this many seconds without a heartbeat."""
 _TOLD_EVERY = 0.25
-"""Seconds between looks at how far an import has come; one that is shorter is not told of at all."""
+"""Seconds between checks of an import's progress. A shorter import is not reported at all."""
 _FORGOTTEN = timedelta(days=1)
 
 
 ALONE = ""
-"""The worker of an import that a process carries out which looks for no other: it bears the import's number instead."""
+"""The worker name for a process that runs one import itself and looks for no other.
+
+The heartbeat has the import's number as its worker name instead.
+"""
 
 
 class Progress(Protocol):
-    """Told of each stage of an import, with rows done and rows in all (0: not known)."""
+    """A callback for each stage of an import, with the rows done and the total (0: not known)."""
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Hears it."""
+        """Receive the stage."""
 
 
 def silent(stage: str, done: int = 0, total: int = 0) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A worker's sign of life: its name, the import that it carries out ("" for none), and how far that is."""
+    """A worker's heartbeat: its name, its current import ("" for none), and the progress of that import."""
 
     worker: str
     number: str = ""
@@ -59,7 +62,7 @@ class Sign:
 
 
 def give(sign: Sign) -> None:
-    """Gives a sign of life, in place of the worker's last."""
+    """Send a heartbeat. It replaces the worker's last one."""
     if frames.on_postgres():
         told = {name: value for name, value in asdict(sign).items() if name != "worker"} | {"seen_at": Now()}
         models.Worker.objects.update_or_create(name=sign.worker, defaults=told)
@@ -71,12 +74,12 @@ def give(sign: Sign) -> None:
 
 
 def anybody() -> bool:
-    """Whether any worker is alive that would take an import up."""
+    """Return whether any worker is alive that can claim an import."""
     return any(sign.worker != sign.number for sign in seen())
 
 
 def seen() -> list[Sign]:
-    """The last sign of each worker that is alive, and of each process that carries out an import by itself."""
+    """Return the last heartbeat of each live worker, and of each process that runs an import by itself."""
     return _of_rows() if frames.on_postgres() else _of_files()
 
 
@@ -88,7 +91,7 @@ def _of_rows() -> list[Sign]:
 def _of_files() -> list[Sign]:
     found = []
     for path in _folder().glob("[!.]*"):
-        # It may end, and its sign with it, while we look.
+        # The worker may end, and delete its heartbeat, while we look.
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime < LASTS:
                 found.append(Sign(**json.loads(path.read_text(encoding="utf-8"))))
@@ -100,7 +103,10 @@ def _folder() -> Path:
 
 
 def end(worker: str) -> None:
-    """The worker has ended; signs of those that could not say so are forgotten as well, after a day."""
+    """Delete the heartbeat of a worker that has ended.
+
+    Heartbeats of workers that could not delete theirs are deleted after a day.
+    """
     if frames.on_postgres():
         models.Worker.objects.filter(name=worker).delete()
         models.Worker.objects.filter(seen_at__lt=Now() - _FORGOTTEN).delete()
@@ -113,7 +119,7 @@ def end(worker: str) -> None:
 
 @contextmanager
 def told(worker: str, number: str) -> Iterator[Progress]:
-    """While the worker, or ALONE, carries out that import: gives what is to be told of its stages, and gives signs of life."""
+    """Send heartbeats while the worker, or ALONE, runs that import. Yield the callback for its progress."""
     telling = _Telling(worker or number, number)
     telling.thread.start()
     try:
@@ -124,7 +130,7 @@ def told(worker: str, number: str) -> Iterator[Progress]:
 
 
 class _Telling:
-    """The stage that an import has reached, and the thread that tells of it."""
+    """The current stage of an import, and the thread that reports it."""
 
     def __init__(self, worker: str, number: str) -> None:
         self._sign = Sign(worker, number)
@@ -132,7 +138,7 @@ class _Telling:
         self.thread = threading.Thread(target=self._tell, name="telling", daemon=True)
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Hears of a stage."""
+        """Set the current stage."""
         self._sign = Sign(self._sign.worker, self._sign.number, stage, done, total)
 
     def _tell(self) -> None:
@@ -140,7 +146,7 @@ class _Telling:
         while not self.ended.wait(_TOLD_EVERY):
             sign = self._sign
             if sign != given or time.monotonic() - at > EVERY:
-                # Where it cannot be given, whoever looks will think that we are gone, and end our session.
+                # Without heartbeats, other workers consider this one gone, and end its session.
                 with suppress(Error, OSError):
                     give(sign)
                     given, at = sign, time.monotonic()

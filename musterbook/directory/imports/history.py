@@ -1,4 +1,4 @@
-"""Imports looked at afterwards: the list, and the report of one, from what was kept of it (rule A4)."""
+"""The history of imports: the list, and the report of one import, from its stored data (rule A4)."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,7 +18,7 @@ from musterbook.directory.imports.runner import Failed
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One import in the list of an agency's."""
+    """One import in the list of an agency's imports."""
 
     number: str
     at: datetime
@@ -32,7 +32,7 @@ class Entry:
 
 
 def entries(agency: models.Agency) -> list[Entry]:
-    """The agency's imports, the latest first; those whose process died are reported as failed from here on."""
+    """Return the agency's imports, the latest first. Imports whose process died are recorded as failed."""
     file_import.settle_dead(agency)
     kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
     return [
@@ -53,9 +53,10 @@ def entries(agency: models.Agency) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One import as the history shows it: `by` is the operator's name, `outcome` what it did, with how many users or rows.
+    """One import as the history shows it.
 
-    `of_chosen`: it was done to users chosen in a list, and `file_name` says what.
+    `by`: the operator's name. `outcome`: the effects of the import, each with the number of users or rows.
+    `of_chosen`: the import changed users chosen in a list, and `file_name` describes the change.
     """
 
     number: str
@@ -73,7 +74,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the history, and the number of the import that the next one comes before ("" at the end)."""
+    """A page of the history.
+
+    `before`: the cursor, which is the number of the import that the next page comes before ("" at the end).
+    """
 
     entries: list[Listed]
     before: str
@@ -85,12 +89,15 @@ WHICH = {
     "previews": ("previewed", "held", "refused"),
     "all": models.STATES,
 }
-"""What the history can be filtered by → the states."""
+"""The filters of the history → the states of each."""
 _TOLD = {"added": "added", "updated": "updated", "deactivated": "deactivated", "errored": "with problems"}
 
 
 def page(agency: models.Agency, which: str, before: str = "") -> Page:
-    """The agency's imports of some states (one of WHICH), the latest first, that began before that one."""
+    """Return one page of the agency's imports in some states (one of WHICH), the latest first.
+
+    `before`: only imports that began before the import of that number ("": from the latest).
+    """
     file_import.settle_dead(agency)
     kept = models.Import.objects.filter(agency=agency, state__in=WHICH[which]).select_related("undoes")
     if before:
@@ -118,7 +125,7 @@ def _listed(r: models.Import, by: str, undone: bool) -> Listed:
 
 
 def find(number: str) -> models.Import:
-    """The import with that number, in either case. Raises UnknownImport."""
+    """Return the import with that number, in upper or lower case. Raise UnknownImport."""
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
     if record is None:
         raise file_import.UnknownImport(number)
@@ -128,15 +135,15 @@ def find(number: str) -> models.Import:
 
 
 def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
-    """The report of an import: its rows from the plan just made, or else as far as they were kept.
+    """Return the report of an import, with rows from the plan just made, or else from the stored data.
 
-    Kept are the rows that changed somebody, and those with problems or notes; not those that found nothing to change.
+    Rows that changed a user, and rows with problems or notes, are stored. Unchanged rows are not.
     """
     return replace(about(record), rows=report.rows(plan, which) if plan else _kept_rows(record, which))
 
 
 def about(record: models.Import) -> Report:
-    """The report of an import without its rows."""
+    """Return the report of an import without its rows."""
     told = _problems(record, row=0)
     return Report(
         number=record.number,
@@ -177,7 +184,7 @@ def _errored(record: models.Import) -> Iterable[Row]:
 
 
 _OUTCOMES = {"user.added": "added"}
-"""Whatever else happened to the user of a row, it updated them."""
+"""The outcome by kind of event. Any other kind of event means that the row updated its user."""
 
 
 def _changed(record: models.Import) -> Iterable[Row]:
@@ -196,7 +203,7 @@ def _changed(record: models.Import) -> Iterable[Row]:
 
 
 def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]:
-    """The notes of the import's rows, each with the external id of its row."""
+    """Return the notes of the import's rows, each with the external id of its row."""
     if plan:
         return report.noted(plan)
     kept = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).order_by("row", "pk")
@@ -204,7 +211,10 @@ def noted(record: models.Import, plan: Plan | None) -> list[tuple[str, Problem]]
 
 
 def names(record: models.Import, most: int) -> dict[str, str]:
-    """External id → name of the first so many whom the import deactivates, and of those whom it protects."""
+    """Return a map from external id to name for the first `most` users that the import deactivates or protects.
+
+    `most` applies to the deactivated and to the protected users separately.
+    """
     gone = record.leavers.get("deactivated", [])[:most]
     kept = [one["external_id"] for one in record.leavers.get("protected", [])[:most]]
     users = models.User.objects.filter(agency=record.agency, external_id__in=[*gone, *kept])
@@ -213,7 +223,7 @@ def names(record: models.Import, most: int) -> dict[str, str]:
 
 
 def failure(failed: Failed) -> Report:
-    """The report of an import that failed, also where the database itself is what failed."""
+    """Return the report of an import that failed, even if the database itself failed."""
     record = failed.record
     none = dict.fromkeys(file_import.COUNTS, 0)
     told = Report(record.number, record.agency.slug, record.mode, "failed", none, {}, message=record.message)

@@ -1,6 +1,6 @@
-"""Files that were sent for an import and wait for their sender to sign in: for an hour, and for that user alone.
+"""Uploaded files that wait until their sender signs in: for an hour, and only for that user.
 
-Each is a file below the installation's folder, its agency and its user: a line of JSON, then the content.
+Each is a file in the installation's folder, in a folder for its agency and its user: a line of JSON, then the content.
 """
 
 import json
@@ -22,17 +22,17 @@ from musterbook.directory.models import User
 
 LASTS = timedelta(hours=1)
 MOST = 3
-"""So many wait for one user at most; the oldest gives way."""
+"""The most files that wait for one user. The oldest is deleted to make room."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _FOLDER = "waiting"
 _ARRIVING = "arriving-"
 MOST_ARRIVING = 2
-"""So many files of one user may be on their way at a time."""
+"""The most files that one user can send at the same time."""
 _MB = 1024 * 1024
 
 
 class Gone(Exception):
-    """No such file waits for the user: its hour is over, it was planned already, or it is somebody else's."""
+    """No such file waits for the user: its hour is over, it is already planned, or it belongs to another user."""
 
 
 class TooLarge(Exception):
@@ -41,26 +41,29 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A file that waits, and what is to be done with it."""
+    """A waiting file, and the options of its import."""
 
     file: OnDisk
     options: Options
     at: datetime
-    """When it was sent."""
+    """The time when it was sent."""
     address: str = ""
-    """From where, if nobody was signed in there any more; "" for a file that its user sent while signed in."""
+    """The client address if the sender was no longer signed in.
+
+    It is "" if the user sent the file while signed in.
+    """
 
     @property
     def name(self) -> str:
-        """The name that it came under."""
+        """Return the file name that the sender gave."""
         return self.file.name
 
 
 def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime, *, address: str = "") -> str:
-    """Keeps the file for the user; gives the name that it is asked for by, which opens nothing to anybody else.
+    """Keep the file for the user. Return its token, which gives no access to other users.
 
-    `address`: from where it was sent by somebody who was no longer signed in. Raises TooLarge, OverQuota, and OSError if there
-    is no room on the disk.
+    `address`: the client address if the sender was no longer signed in. Raise TooLarge, OverQuota, and OSError if
+    the disk is full.
     """
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,7 +89,10 @@ def _folder(user: User) -> Path:
 
 
 def arriving(user: User) -> "tempfile._TemporaryFileWrapper[bytes]":
-    """A new file for what the user sends, gone when it is closed. Raises OverQuota, and OSError if there is no room."""
+    """Return a new file for an upload of the user, which is deleted when it is closed.
+
+    Raise OverQuota, and OSError if the disk is full.
+    """
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _forget(folder.iterdir(), datetime.now(UTC))
@@ -97,7 +103,7 @@ def arriving(user: User) -> "tempfile._TemporaryFileWrapper[bytes]":
 
 
 def check_room(user: User) -> None:
-    """Raises OverQuota if what arrives and waits is more than the user, or the agency, may have so."""
+    """Raise OverQuota if the arriving and waiting files exceed the limit of the user or of the agency."""
     _refuse_over("this user", _folder(user).glob("*"), "MUSTER_USER_WAITING_MB")
     _refuse_over("this agency", _folder(user).parent.glob("*/*"), "MUSTER_AGENCY_WAITING_MB")
 
@@ -131,7 +137,7 @@ def _make_room(folder: Path, at: datetime) -> None:
 
 
 def read(user: User, token: str, at: datetime) -> Waiting:
-    """The file that waits for the user under that token. Raises Gone."""
+    """Return the file that waits for the user under that token. Raise Gone."""
     path = _folder(user) / token
     if not _TOKEN.fullmatch(token) or not path.is_file() or _is_old(path, at):
         raise Gone
@@ -142,18 +148,18 @@ def read(user: User, token: str, at: datetime) -> Waiting:
         raise Gone from None
     told = json.loads(head)
     sent = datetime.fromtimestamp(told["at"], UTC)
-    # Files that waited during an upgrade say no address: they are taken as sent by nobody who was signed in.
+    # Files that waited during an upgrade have no address: treat their sender as not signed in.
     address = told.get("address", "unknown")
     return Waiting(OnDisk(path, len(head), told["name"]), Options.of_json(told["options"]), sent, address)
 
 
 def forget(user: User, token: str) -> None:
-    """Lets go of a file that was read under that token."""
+    """Delete the file that was read under that token."""
     _remove(_folder(user) / token)
 
 
 def forget_old(at: datetime) -> int:
-    """Lets go of all files whose hour is over, of all agencies; gives how many."""
+    """Delete all files whose hour is over, for all agencies. Return their number."""
     return _forget((settings.MUSTER_HOME / _FOLDER).glob("*/*/*"), at)
 
 
@@ -169,10 +175,13 @@ def _is_old(path: Path, at: datetime) -> bool:
 
 
 def _since(path: Path) -> float:
-    """When the file came, as its first line says; of one that arrives, or cannot be read, as the folder says."""
+    """Return when the file was sent, as its first line states.
+
+    For a file that is arriving, or that cannot be read, use the modification time from the file system.
+    """
     try:
         if path.name.startswith(_ARRIVING):
-            # Its first line is the sender's.
+            # The sender controls its first line.
             return path.stat().st_mtime
         with path.open("rb") as file:
             return float(json.loads(file.readline())["at"])
@@ -183,6 +192,6 @@ def _since(path: Path) -> float:
 
 
 def _remove(path: Path) -> None:
-    # Another process may have been quicker.
+    # Another process may have deleted it already.
     with suppress(OSError):
         path.unlink()

@@ -1,4 +1,7 @@
-"""What the plan of an import was, row by row, kept beside its file for as long: so that any page of it is found at once."""
+"""The plans of imports, row by row, stored as long as the files of the imports.
+
+Any page of a plan can be read quickly.
+"""
 
 import json
 import secrets
@@ -20,18 +23,21 @@ from musterbook.directory.storage.import_files import DAY
 from musterbook.home import prepare
 
 _ROWS_AT_ONCE = 20_000
-"""Rows that are read together: a page of a plan of a million reads no more than these."""
+"""The rows in one row group: reading a page of a plan of a million rows reads no more than these."""
 _MOST_HEADINGS = 200
 _FILE, _DRAFT = "file.json", "."
 
 
 class PlanGone(Exception):
-    """The plan is kept no longer."""
+    """The plan is no longer kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What the header row of an import's file was: its headings, under each a few values, and heading → column as read."""
+    """The header row of an import's file.
+
+    It has the headings, some sample values for each, and the mapping from heading to column as the file was read.
+    """
 
     headings: Sequence[str]
     samples: Sequence[Sequence[str]]
@@ -45,10 +51,10 @@ def _root() -> Path:
 
 @contextmanager
 def keeping(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
-    """Keeps a plan, readable by the owner of the installation alone, if what this gives is called before the end.
+    """Keep a plan, readable only by the owner of the installation, if the yielded function is called before the end.
 
-    The plan is written beside other work. What this gives waits for that, puts it in its place, and lets go of plans past
-    their time. Raises OSError there.
+    The plan is written as a draft in the background. The yielded function waits for that, moves the draft into
+    place, and deletes plans past their retention time. It raises OSError.
     """
     place, draft = _root() / number, _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
     writing = Beside(partial(_write, draft, plan))
@@ -85,7 +91,7 @@ def _write(folder: Path, plan: Plan) -> None:
 
 
 def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
-    """The plan's rows by what becomes of them, with all that a page shows of them."""
+    """Return the plan's rows by outcome, with all columns that a page shows."""
     now, was = changes.texts(plan.vocabulary), changes.texts(plan.vocabulary, "was_")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
     return {
@@ -113,22 +119,23 @@ def _none() -> pl.DataFrame:
 
 
 def forget_old(at: datetime) -> None:
-    """Deletes the plans that are kept for longer than MUSTER_KEEP_FILES_DAYS, and drafts after a day."""
+    """Delete plans that are older than MUSTER_KEEP_FILES_DAYS, and drafts after one day."""
     now, lasts = at.timestamp(), settings.MUSTER_KEEP_FILES_DAYS * DAY
     for folder in prepare(_root()).iterdir():
-        # Another import may have let it go: no reason to fail this one. A draft is another's work, unless that has died.
+        # Another import may have deleted it already, which must not fail this one. A draft belongs to another process,
+        # unless that process has died.
         with suppress(OSError):
             if now - folder.stat().st_mtime > (DAY if folder.name.startswith(_DRAFT) else lasts):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def part(number: str, name: str) -> pl.LazyFrame:
-    """One part of a plan, not read yet. Raises PlanGone."""
+    """Return one part of a plan as a lazy frame. Raise PlanGone."""
     return pl.scan_parquet(path(number, name))
 
 
 def path(number: str, name: str) -> Path:
-    """Where one part of a plan is kept. Raises PlanGone."""
+    """Return the path of one part of a plan. Raise PlanGone."""
     kept = _root() / number / f"{name}.parquet"
     if not kept.exists():
         raise PlanGone(number)
@@ -136,12 +143,12 @@ def path(number: str, name: str) -> Path:
 
 
 def forget(number: str) -> None:
-    """Lets go of a plan."""
+    """Delete a plan."""
     shutil.rmtree(_root() / number, ignore_errors=True)
 
 
 def file(number: str) -> File:
-    """What the header row of the import's file was. Raises PlanGone."""
+    """Return the header row of the import's file. Raise PlanGone."""
     try:
         told = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:

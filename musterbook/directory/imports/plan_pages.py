@@ -1,4 +1,7 @@
-"""The rows of an import, page by page, by what becomes of them: of its plan while that is kept, later of what the trail has."""
+"""The rows of an import, page by page, by outcome.
+
+They come from its plan while that is kept, and later from the audit trail.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,14 +20,14 @@ from musterbook.directory.imports import plan_files
 
 PAGE = 50
 SHOWN = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted")
-"""What the rows can be filtered by, in the order of what asks for a look first."""
+"""The filters of the rows, ordered by how much they need attention."""
 _TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number")
-"""The columns that a search looks through, as far as a part of a plan has them."""
+"""The columns that a search covers, as far as a part of a plan has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one column was, and what it becomes."""
+    """A changed column with its old and new value."""
 
     heading: str
     before: str
@@ -33,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a row that has problems: the problems that are of this cell."""
+    """One cell of a row that has problems, with the problems of this cell."""
 
     heading: str
     text: str
@@ -42,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the file, or one user whom the file does not mention (row None). `why`: what protects a user."""
+    """One row of the file, or one user who is not in the file (row None). `why`: the reason why a user is protected."""
 
     row: int | None
     external_id: str
@@ -50,30 +53,36 @@ class Line:
     changes: Sequence[Change] = ()
     cells: Sequence[Cell] = ()
     problems: Sequence[Problem] = ()
-    """The problems that are of no cell."""
+    """The problems that belong to no cell."""
     notes: Sequence[Problem] = ()
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of rows: how many there are in all, which page this is of how many, and `gone` if they are kept no longer."""
+    """One page of rows.
+
+    It has the total number of rows, the number of this page, and `gone` if the rows are no longer kept.
+    """
 
     lines: Sequence[Line] = ()
     total: int = 0
     number: int = 1
     gone: bool = False
     columns: Sequence[str] = field(default=())
-    """The headings of the cells, where rows have problems."""
+    """The headings of the cells, if the rows have problems."""
 
     @property
     def pages(self) -> int:
-        """How many pages there are."""
+        """Return the number of pages."""
         return max(1, -(-self.total // PAGE))
 
 
 def page(record: models.Import, shown: str, text: str = "", number: int = 1) -> Page:
-    """So many rows of one kind (one of SHOWN), those with the text in an id, a name or an address, from that page on."""
+    """Return one page of the rows of one kind (one of SHOWN).
+
+    `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
+    """
     try:
         rows, total, number = _rows(record, shown, text.strip(), number)
     except plan_files.PlanGone:
@@ -99,7 +108,7 @@ def _holds(name: str, text: str) -> pl.Expr:
 
 
 def _noted(record: models.Import) -> pl.LazyFrame:
-    """The rows with notes that change something, or nothing; those with problems are told with them."""
+    """Return the rows with notes, with any outcome. A row with problems is shown with these as well."""
     noted = plan_files.part(record.number, "problems").filter("note").select("row").unique()
     return plan_files.part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
 
@@ -110,7 +119,10 @@ _KINDS = {"added": "user.added", "updated": "user.updated", "deactivated": "user
 def _rows_of_trail(
     record: models.Import, shown: str, text: str, number: int
 ) -> tuple[list[dict[str, str | int]], int, int]:
-    """The same of an import whose plan is kept no longer: what it changed is in the trail, what was wrong with its record."""
+    """Return the same for an import whose plan is no longer kept.
+
+    Its changes come from the audit trail, and its problems from its record.
+    """
     if shown in _KINDS:
         kept = models.Event.objects.filter(of=record, kind=_KINDS[shown], subject_external_id__icontains=text)
         rows = kept.order_by("row", "subject_external_id")
@@ -129,7 +141,7 @@ def _rows_of_trail(
 
 
 def _lines(record: models.Import, shown: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[Line]:
-    """The rows as they are shown, with names, problems and notes."""
+    """Yield the rows for display, with names, problems and notes."""
     numbers = [int(row["row"]) for row in rows if row.get("row")]
     told = _told(record, numbers)
     found = report.by_row([problem for note, problem in told if not note])
@@ -148,7 +160,7 @@ def _lines(record: models.Import, shown: str, rows: Sequence[Mapping[str, str | 
 
 
 def _told(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Problem]]:
-    """The problems and notes of these rows, each with whether it is a note."""
+    """Return the problems and notes of these rows, each with a flag that is true for a note."""
     try:
         kept = plan_files.part(record.number, "problems").filter(pl.col("row").is_in(rows)).collect()
     except plan_files.PlanGone:
@@ -158,7 +170,7 @@ def _told(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Proble
 
 
 def _names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
-    """External id → the name that the row gives, or else that the user has."""
+    """Return a map from external id to the name in the row, or else the name of the user."""
     ids = [str(row["external_id"]) for row in rows]
     users = models.User.objects.filter(agency=record.agency_id, external_id__in=ids)
     names = {of: f"{first} {last}" for of, first, last in users.values_list("external_id", "first_name", "last_name")}
@@ -184,7 +196,7 @@ def _changes(shown: str, row: Mapping[str, str | int]) -> list[Change]:
 
 
 def _cells(row: Mapping[str, str | int], found: Sequence[Problem]) -> list[Cell]:
-    """The cells of a row as the file has them, with the problems of each."""
+    """Return the cells of a row as they are in the file, with the problems of each."""
     names = {column.heading: column.field for column in COLUMNS} | {"EXTERNAL_ID": "cell_external_id"}
     present = {heading: str(row[name] or "") for heading, name in names.items() if name in row}
     return [

@@ -1,4 +1,4 @@
-"""The queue of imports: asked for here, carried out by a worker (`taking_up`), looked at while they wait and run (D5, D6, D7)."""
+"""The queue of imports: submission and progress (D5, D6, D7). A worker runs the imports (`imports/worker`)."""
 
 import hashlib
 import time
@@ -35,10 +35,10 @@ _LOOK_EVERY = 0.05
 def submit(
     agency: models.Agency, upload: Upload | OnDisk, options: Options, *, act: Act, key: str | None = None
 ) -> models.Import:
-    """Has a worker import the file, or preview it; the record and the file are kept when this returns.
+    """Submit a file for a worker to import or preview. The record and the file are stored when this returns.
 
-    `key`: the idempotency key (D6): sent again, it gives the import that was asked for before. Raises UnknownOperator,
-    NotPermitted, KeyTaken, OverQuota, and OSError where the file cannot be kept.
+    `key`: the idempotency key (D6); a repeated request returns the import of the first one. Raise UnknownOperator,
+    NotPermitted, KeyTaken, OverQuota, and OSError if the file cannot be kept.
     """
     file_import.permitted(agency, act.actor, options.mode)
     asked = _asked(agency, options, act, key)
@@ -52,7 +52,7 @@ def submit(
 
 
 def submit_again(record: models.Import, options: Options, *, act: Act, key: str | None = None) -> models.Import:
-    """Has a worker preview the file of an import again, in another way. Raises FileGone, and what `submit` raises."""
+    """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
     file_import.permitted(record.agency, act.actor, options.mode)
     import_files.path(record.number)
     asked = _asked(record.agency, options, act, key)
@@ -68,10 +68,10 @@ def submit_again(record: models.Import, options: Options, *, act: Act, key: str 
 def submit_apply(
     agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
 ) -> models.Import:
-    """Has a worker do what a preview, of an undo as well, or an import that is held, showed; another plan is not done (D2).
+    """Submit the plan that a preview (also of an undo) or a held import showed.
 
-    `confirmed`: the number of deactivations that the operator agrees to (S4). Raises UnknownImport, NotShown, FileGone, and
-    what `submit` raises.
+    A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms
+    (S4). Raise UnknownImport, NotShown, FileGone, and the errors of `submit`.
     """
     seen = file_import.shown(agency, number)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
@@ -85,7 +85,7 @@ def submit_apply(
 
 
 def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | None = None) -> models.Import:
-    """Has a worker take an applied import back, or preview that. Raises NotApplied, and what `submit` raises."""
+    """Submit the undo of an applied import, or a preview of it. Raise NotApplied, and the errors of `submit`."""
     undo.check(record)
     options = Options(preview=preview)
     file_import.permitted(record.agency, act.actor, options.mode)
@@ -98,10 +98,10 @@ def submit_bulk(
     agency: models.Agency, users: list[int], change: bulk.Change, *,
     act: Act, preview: bool, key: str | None = None, name: str = "",
 ) -> models.Import:  # fmt: skip
-    """Has a worker do something to these users of the agency (their ids), or preview that.
+    """Submit a bulk action on these users of the agency (their ids), or a preview of it.
 
-    `name`: what the history calls it; by default what is done. Raises UnknownOperator, NotPermitted, KeyTaken, and OSError
-    where it cannot be kept who they are.
+    `name`: its name in the history, by default the label of the action. Raise UnknownOperator, NotPermitted,
+    KeyTaken, and OSError if the selection of users cannot be kept.
     """
     bulk.permitted(agency, act.actor, change)
     asked = _asked(agency, Options(preview=preview), act, key)
@@ -114,10 +114,10 @@ def submit_bulk(
 def submit_bulk_apply(
     agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
 ) -> models.Import:
-    """Has a worker do to the users who were chosen what a preview of it showed; another plan is not done (D2).
+    """Submit the bulk action that a preview showed, for the same users.
 
-    `confirmed`: the number of deactivations that the operator agrees to, where they are many. Raises UnknownImport,
-    NotShown, NotAgreed, FileGone, and what `submit_bulk` raises.
+    A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
+    confirms, if they are many. Raise UnknownImport, NotShown, NotAgreed, FileGone, and the errors of `submit_bulk`.
     """
     seen = file_import.shown(agency, number)
     change = bulk.change_of(seen)
@@ -142,7 +142,7 @@ def _asked(agency: models.Agency, options: Options, act: Act, key: str | None) -
 
 
 def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:
-    """Writes the record of what is asked for, its file first; gives the one of before if it was asked for with that key."""
+    """Keep the file, then write the record. Return the earlier record if there is one with the same key."""
     while True:
         earlier = file_import.with_key_of(asked)
         if earlier:
@@ -159,8 +159,8 @@ def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:
 
 
 def cancel(record: models.Import, act: Act) -> None:
-    """Ends an import that waits, and asks one that runs to stop, which it does unless it commits first (D7)."""
-    # First, so that it is heeded also by a worker that takes the import up at this very moment.
+    """End a queued import, or ask a running one to stop. A running import stops unless it commits first (D7)."""
+    # This comes first, so that a worker that claims the import at this moment also sees it.
     cancellation.ask(record, act.actor)
     try:
         with locks.writing(_rather_not):
@@ -172,7 +172,7 @@ def cancel(record: models.Import, act: Act) -> None:
 
 
 class _Busy(Exception):
-    """Another import is being written: the one that was cancelled ends when it would begin."""
+    """Another import is being written. The cancelled import ends when it would begin."""
 
 
 def _rather_not() -> None:
@@ -180,7 +180,10 @@ def _rather_not() -> None:
 
 
 def wait(record: models.Import, seconds: float) -> models.Import:
-    """The record as it is when the import has ended, or after so long; at once if no worker seems to run."""
+    """Return the record when the import has ended, or after that many seconds.
+
+    Return at once if the import is queued and no worker seems to run.
+    """
     until = time.monotonic() + seconds
     while True:
         now = models.Import.objects.select_related("agency").get(pk=record.pk)
@@ -191,7 +194,7 @@ def wait(record: models.Import, seconds: float) -> models.Import:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The import of the same agency for which another waits: its number, and its operator ("" for the system)."""
+    """The import of the same agency that another one waits for: its number, and its operator ("" for the system)."""
 
     number: str
     actor: str
@@ -199,10 +202,10 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an import stands: its state; while it runs its stage, the rows done and in all (0: not known).
+    """The state of an import. While it runs: its stage, the rows done and the total (0: not known).
 
-    While it waits: `ahead`, for whom (None: for a worker that is free), and whether no worker seems to run. `stopping`: somebody
-    has asked it to stop.
+    While it waits: `ahead`, the import that it waits for (None: it waits for a free worker), and whether no worker
+    seems to run. `stopping`: a user has asked it to stop.
     """
 
     state: str
@@ -215,7 +218,7 @@ class Standing:
 
 
 def progress_of(record: models.Import) -> Standing:
-    """Where the import stands now."""
+    """Return the current state and progress of the import."""
     now = models.Import.objects.get(pk=record.pk)
     if now.finished_at:
         return Standing(now.state)

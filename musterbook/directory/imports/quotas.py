@@ -1,4 +1,7 @@
-"""How many files, and how many bytes of them, are kept for one user and for one agency; what goes beyond is refused."""
+"""Quotas for the number and total size of the files kept for one user and for one agency.
+
+Files beyond a quota are refused.
+"""
 
 from datetime import timedelta
 
@@ -13,7 +16,7 @@ _MB = 1024 * 1024
 
 
 class OverQuota(Exception):
-    """The file is one too many; `problem` says why, and what can be done."""
+    """The file exceeds a quota. `problem` states the reason and the remedy."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.message} {problem.remedy} Nothing was changed.")
@@ -21,10 +24,11 @@ class OverQuota(Exception):
 
 
 def check(agency: models.Agency, act: Act, size: int) -> None:
-    """Raises OverQuota if a file of that size is more than may be kept for the actor, or for the agency.
+    """Raise OverQuota if a file of that size exceeds the quota of the actor or of the agency.
 
-    What is kept is what was imported or previewed within the time for which files are kept. A program that acts for nobody
-    counts for the agency alone. Files that are sent at the same time do not know of each other yet.
+    The quotas count the files that were imported or previewed within the retention time for files. A program that
+    acts for no user counts only toward the agency's quota. Files that are sent at the same time do not count each
+    other yet.
     """
     since = act.at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
     mine = Q(actor=act.actor) & ~Q(actor="")

@@ -1,4 +1,4 @@
-"""The record of an import, from its first moment to its last word (rule A4)."""
+"""The record of an import, from its creation to its final state (rule A4)."""
 
 import secrets
 from dataclasses import asdict
@@ -18,7 +18,7 @@ COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "sk
 """The counts of rule A1, in their order."""
 
 ATTEMPTS = 3
-"""So often an import is taken up whose workers die."""
+"""The number of times that workers attempt an import if each of them dies."""
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -28,17 +28,17 @@ class SentBefore(Exception):
 
 
 class Superseded(Exception):
-    """Another worker has taken the import up meanwhile: nothing of what was done here counts."""
+    """Another worker has claimed the import in the meantime: the work of this one does not count."""
 
 
 def new_number(at: datetime) -> str:
-    """A new import's number: a ULID, 26 characters that sort by time (https://github.com/ulid/spec)."""
+    """Return a new import number: a ULID, 26 characters that sort by time (https://github.com/ulid/spec)."""
     value = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
 def begin(record: models.Import) -> None:
-    """Writes a new record. Raises SentBefore if its idempotency key is in use."""
+    """Write a new record. Raise SentBefore if its idempotency key is in use."""
     try:
         with transaction.atomic():
             record.save(force_insert=True)
@@ -54,7 +54,10 @@ def _with_key_of(record: models.Import) -> bool:
 
 
 def conclude(record: models.Import, plan: Plan, expected: str | None) -> None:
-    """Sets what came of the import by its plan: state, counts, who leaves. `expected`: the digest of the plan as seen (D2)."""
+    """Set the result of the import from its plan: the state, the counts and the deactivations.
+
+    `expected`: the digest of the plan as the operator saw it (D2).
+    """
     record.digest = plan.digest
     record.counts = dict(plan.counts)
     record.held = asdict(plan.held) if plan.held else None
@@ -71,7 +74,10 @@ def conclude(record: models.Import, plan: Plan, expected: str | None) -> None:
 
 
 def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
-    """Writes the concluded record with its problems and notes, in the transaction of what it tells of."""
+    """Write the concluded record with its problems and notes, in the transaction of the changes that it describes.
+
+    Raise Superseded if another worker has claimed the import in the meantime.
+    """
     if expected not in (None, plan.digest):
         _keep(record, [Problem("plan-changed")], note=False)
     _keep(record, plan.refusals, note=False)
@@ -87,7 +93,7 @@ _CONCLUDED = ("state", "digest", "counts", "held", "leavers", "file_facts", "fin
 
 
 def _mine(record: models.Import) -> "QuerySet[models.Import]":
-    """The record, as long as it is carried out by who has it here: nobody else has taken it up since."""
+    """Return the record as a query set. It is empty if another worker has claimed the import since."""
     return models.Import.objects.filter(
         pk=record.pk, worker=record.worker, attempts=record.attempts, finished_at=None
     ).exclude(state="waiting")
@@ -109,14 +115,15 @@ def _keep_of_rows(record: models.Import, plan: Plan, found: pl.DataFrame, *, not
 
 
 def fail(record: models.Import, message: str) -> bool:
-    """Records that the import failed; its transaction has been rolled back. Gives False if it was committed after all.
+    """Record that the import failed, after its transaction has been rolled back.
 
-    Where the database itself is what failed, the record stays as it is until the next look (`settle_dead`).
+    Return False if it was committed after all. If the database itself fails, the record stays as it is until the
+    next check (`settle_dead`).
     """
     try:
         return _fail(record, message)
     except Error:
-        # The connection may be what is broken: once more on a new one.
+        # The connection may be broken: try once more on a new one.
         connection.close()
     try:
         return _fail(record, message)
@@ -137,12 +144,15 @@ def _fail(record: models.Import, message: str) -> bool:
 
 
 def _failed(message: str) -> dict[str, Any]:
-    """What is to be written of an import that failed; its key can be used again."""
+    """Return the fields to write for a failed import. They release its idempotency key, so it can be used again."""
     return {"state": "failed", "message": message, "finished_at": datetime.now(UTC), "idempotency_key": None}
 
 
 def take_up(record: models.Import, worker: str, at: datetime) -> bool:
-    """Has the worker carry out an import that waits; the caller holds the agency's turn. False if it waits no more."""
+    """Claim a queued import for the worker. The caller holds the agency's lock.
+
+    Return False if the import is no longer in the queue.
+    """
     attempts = record.attempts + 1
     waiting = models.Import.objects.filter(pk=record.pk, state="waiting", attempts=record.attempts)
     if not waiting.update(state="running", worker=worker, attempts=attempts, started_at=at):
@@ -152,18 +162,21 @@ def take_up(record: models.Import, worker: str, at: datetime) -> bool:
 
 
 def put_back(record: models.Import) -> None:
-    """Has an import wait again that its worker was asked to let go of: that is no failed attempt."""
+    """Requeue an import that its worker was asked to release. This does not count as a failed attempt."""
     _mine(record).update(state="waiting", worker="", attempts=record.attempts - 1)
 
 
 def cancel_waiting(record: models.Import, message: str) -> bool:
-    """Ends an import that waits; gives False if it has been taken up."""
+    """End a queued import. Return False if a worker has claimed it."""
     waiting = models.Import.objects.filter(pk=record.pk, state="waiting")
     return bool(waiting.update(**_failed(message)))
 
 
 def settle_dead(agency: models.Agency) -> None:
-    """Reports as failed the imports whose process ended before they were done, or has them wait for another worker (D3)."""
+    """Reap the agency's imports whose process ended before they were done (D3).
+
+    They are recorded as failed, or requeued for another worker.
+    """
     if models.Import.objects.filter(agency=agency, state="running").exists():
         with locks.if_free(agency) as free:
             if free:
@@ -171,9 +184,10 @@ def settle_dead(agency: models.Agency) -> None:
 
 
 def bury(agency: models.Agency) -> None:
-    """The caller holds the agency's turn, so whatever still says that it is running has died.
+    """Reap the agency's imports that still have the state "running".
 
-    What a worker had taken up waits for another, unless that has been tried often enough.
+    The caller holds the agency's lock, so the process of any such import has died. An import that a worker had
+    claimed is requeued, unless it has been attempted ATTEMPTS times.
     """
     died = models.Import.objects.filter(agency=agency, state="running")
     died.filter(worker="").update(**_failed(database_errors.DIED))

@@ -1,4 +1,4 @@
-"""The results file and the errors file of an import that was made before, from its file and its plan as they are kept (A2)."""
+"""The results file and the errors file of an earlier import, made from its stored file and plan (A2)."""
 
 from typing import IO
 
@@ -9,18 +9,18 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.storage import import_files, locks
 
 PATIENCE = 20.0
-"""Seconds that one waits for another such file to be made."""
+"""Seconds that a request waits for another such file to be finished."""
 
 
 class Busy(Exception):
-    """Another such file is being made: one at a time, since each takes memory."""
+    """Another such file is being made. Only one is made at a time, because each takes memory."""
 
 
 def file(record: models.Import, which: Which) -> IO[bytes]:
-    """The rows of the file with what became of each, or those with problems alone; to be read in parts, and closed.
+    """Return the file's rows with the outcome of each, or only the rows with problems.
 
-    They are made in a process of their own, never whole in this one. Raises FileGone, PlanGone, Busy, and what
-    `reading.results` raises.
+    The caller reads the result in parts, and closes it. It is made in a process of its own, and is never whole in
+    the memory of this one. Raise FileGone, PlanGone, Busy, and the errors of `sandbox.results`.
     """
     number, options = record.number, Options.of_json(record.options)
     asked = file_import.asked(options, plan_files.file(number).mapped)

@@ -1,4 +1,7 @@
-"""Carrying out an import: its turn, its plan, its one transaction, and an end that is told, whatever that is (D3, D5, D7)."""
+"""The execution of an import: its lock, its plan, its one transaction, and its recorded end (D3, D5, D7).
+
+The end is recorded however the import ends.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -23,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Failed(Exception):
-    """The import could not be carried out, and nothing was changed; the record says why."""
+    """The import could not be carried out, and nothing was changed. The record has the reason."""
 
     def __init__(self, record: models.Import) -> None:
         super().__init__(record.message)
@@ -32,7 +35,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An import that was carried out or looked at: its record, and its plan (None where it was done before)."""
+    """An import that was applied or previewed: its record, and its plan (None if it was done before)."""
 
     record: models.Import
     plan: Plan | None
@@ -40,12 +43,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is to be carried out.
+    """The work of one import.
 
-    `record`: the import's, not yet written; `make`: gives the plan from the agency's directory as it is then, and may be
-    asked twice; `content`: the file to keep; `expected`: the digest of the plan as it was seen, without which nothing is
-    written; `progress` is told of each stage, and so is `telling`, for those who look from elsewhere; `instead` writes what is to
-    be written of a plan that changes no user.
+    `record`: the record of the import, not yet written. `make`: returns the plan from the agency's current
+    directory, and may be called twice. `content`: the file to keep. `expected`: the digest of the plan as it was
+    shown; nothing is written if the plan has another one. `progress`: is called for each stage, and so is
+    `telling`, which reports to other processes. `instead`: writes the result of a plan that changes no user.
     """
 
     record: models.Import
@@ -58,13 +61,13 @@ class Attempt:
     instead: Callable[[Plan], None] | None = None
 
     def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Tells of the stage, and goes on unless it has been asked to stop."""
+        """Report the stage. Raise Stopped if the import has been asked to stop."""
         self.telling(stage, done, total)
         self.progress(stage, done, total)
         cancellation.heed(self.record)
 
     def wait(self) -> None:
-        """Tells for whom the import waits (D5)."""
+        """Report which import this one waits for (D5)."""
         agency = self.record.agency
         ahead = models.Import.objects.filter(agency=agency, state="running").exclude(pk=self.record.pk).first()
         whose = f" by {ahead.actor or 'the system'}, import {ahead.number}" if ahead else ""
@@ -72,15 +75,16 @@ class Attempt:
 
 
 def carry_out(attempt: Attempt) -> Done:
-    """Plans and writes, or not, in one transaction; the record says how it ended.
+    """Plan the import and write it, or only preview it, in one transaction. The record has the final state.
 
-    Raises SentBefore if the idempotency key is in use, and Failed, with nothing changed, if it cannot be done.
+    Raise SentBefore if the idempotency key is in use. Raise Failed, with nothing changed, if the import cannot be
+    done.
     """
     return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
 
 
 def _preview(attempt: Attempt) -> Done:
-    """Waits for no import: what it shows is planned again when it is done (D2)."""
+    """Preview the import without waiting for other imports: its plan is made again when it is applied (D2)."""
     record = attempt.record
     with told(record):
         kept = _keeping(attempt)
@@ -102,7 +106,7 @@ def _import(attempt: Attempt) -> Done:
             records.bury(record.agency)
             records.begin(record)
         plan = None
-        # Told while it has its turn still, so that nobody buries it before.
+        # Record its end while it still has the lock, so that no other process reaps it first.
         with told(record), heartbeats.told(heartbeats.ALONE, record.number) as tell:
             plan = _done(replace(attempt, telling=tell), _keeping(attempt))
         cancellation.forget(record)
@@ -110,9 +114,9 @@ def _import(attempt: Attempt) -> Done:
 
 
 def carry_out_taken(attempt: Attempt) -> None:
-    """Carries out an import that was taken from the queue; the caller holds the agency's turn, and its file is kept.
+    """Run an import that was claimed from the queue. The caller holds the agency's lock, and the file is already kept.
 
-    Raises Interrupted and Lost if it is to be taken up again, Superseded if it has been, and Failed.
+    Raise Interrupted and Lost if it must be claimed again, Superseded if another worker has claimed it, and Failed.
     """
     record = attempt.record
     with told(record):
@@ -132,7 +136,7 @@ def _previewed(attempt: Attempt) -> None:
 
 
 def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
-    """Tells in the audit trail of a file that was refused and may be made to do harm; an infected one is not kept."""
+    """Record an event in the audit trail for a refused file that may be harmful. Delete an infected file."""
     for problem in plan.refusals:
         if problem.code == INFECTED:
             import_files.let_go(attempt.record.number)
@@ -141,17 +145,17 @@ def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
 
 
 def _keeping(attempt: Attempt) -> Callable[[], None]:
-    """Begins to keep the file; what it gives waits until that is done."""
+    """Begin to keep the file. Return a function that waits until that is done."""
     if attempt.content is None:
         return lambda: None
     return Beside(partial(import_files.keep, attempt.record.number, attempt.content)).result
 
 
 def _done(attempt: Attempt, kept: Callable[[], None]) -> Plan:
-    """Plans and writes in one transaction, which ends when the file is kept.
+    """Plan the import and write it in one transaction, which ends when the file is kept.
 
-    SQLite's one writer is the writer of all agencies: there the plan is made before, and again only if somebody has
-    written in between.
+    On SQLite all agencies share one writer. The plan is therefore made before the transaction, and made again only
+    if another connection has written in the meantime.
     """
     record = attempt.record
     seen = locks.version()
@@ -198,7 +202,11 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
 
 @contextmanager
 def told(record: models.Import) -> Iterator[None]:
-    """Whatever ends an import before its time is told by its record, and raised as Failed; who may not import, as it is."""
+    """Record any error that ends an import early, and raise it as Failed.
+
+    NotPermitted and UnknownOperator are recorded, and raised unchanged. A lost connection raises Lost if the import
+    can be attempted again.
+    """
     try:
         yield
     except (Failed, records.SentBefore, records.Superseded, cancellation.Interrupted, cancellation.Lost):

@@ -1,8 +1,9 @@
-"""Reads a file in a process of its own, whose memory and time are bounded by the file's size (`alone` is what it does).
+"""The reading of a file in a process of its own, `imports/sandboxed`.
 
-A workbook is an archive of XML, made by anybody: what it asks for while it is read is bounded by rules (core/budget), and
-where one is missing, by the system. Files are passed as open files without a name, so nothing is left behind, whatever ends.
-Where the system has no such limits, the process is one of its own all the same; on Windows it is not.
+The file's size bounds the memory and time of that process. A workbook is an archive of XML that anyone may have made.
+Rules bound its use of resources (`reading/budget`), and the operating system bounds it where a rule is missing. Files
+are passed as open files without a name, so nothing is left behind, however the process ends. Where the operating system
+has no such limits, the file is still read in a process of its own, except on Windows.
 """
 
 import json
@@ -34,11 +35,11 @@ from musterbook.home import prepare
 _LOG = logging.getLogger(__name__)
 _MB = 1024 * 1024
 MEMORY, MEMORY_TIMES = 224 * _MB, 17
-"""The process may take so many bytes more than it begins with, and so many times the file's size."""
+"""The additional bytes that the process may use: a constant part, and a multiple of the file's size."""
 SECONDS, SECONDS_PER_MB = 9, 9
-"""It may use the processor for so many seconds, or so many for each megabyte if that is more."""
+"""The processor time that it may use: this many seconds, or this many for each megabyte if that is more."""
 _WAITS = 30
-"""It may take so many times as long by the clock: others use the processor as well."""
+"""It may take this many times as long in real time, because other processes use the processor as well."""
 _LOOK_EVERY = 0.05
 _NEEDED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
 _WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
@@ -47,7 +48,10 @@ Heed = Callable[[], None]
 
 
 class Stopped(Exception):
-    """The process was ended, by its limits or by the system: `what` it took too much of, memory or time."""
+    """The process was ended by its limits or by the system.
+
+    `what`: the resource that it used too much of, memory or time.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -55,17 +59,18 @@ class Stopped(Exception):
 
 
 class Failed(Exception):
-    """The process failed by an error of its own; the log tells more."""
+    """The process failed with an error of its own. The log has more details."""
 
 
 def never() -> None:
-    """Nobody asks for the reading to stop."""
+    """Do nothing: no one asks the reading to stop."""
 
 
 def read(content: bytes, options: ReadOptions, mended: Mended, heed: Heed = never) -> Table:
-    """The table of a file, with the cells that were mended: a workbook's is read in a process of its own, a CSV file's here.
+    """Return the table of a file with its corrections.
 
-    `heed` is called again and again while that process works; what it raises ends it.
+    A workbook is read in a process of its own, a CSV file in this one. `heed` is called repeatedly while that
+    process works. An error that it raises ends the process.
     """
     if not content.startswith(_WORKBOOK) or not _apart():
         return corrections.mend(intake.read(content, options), mended)
@@ -81,9 +86,10 @@ def read(content: bytes, options: ReadOptions, mended: Mended, heed: Heed = neve
 
 
 def results(path: Path, options: ReadOptions, mended: Mended, rows: Path, problems: Path, which: Which) -> IO[bytes]:
-    """The results file or the errors file of the file at `path`, made in a process of its own; it is gone once it is closed.
+    """Return the results file or the errors file of the file at `path`. It is deleted when it is closed.
 
-    `rows`, `problems`: what became of them, as it is kept (`kept_plans`). Raises Stopped, Failed.
+    It is made in a process of its own. `rows`, `problems`: the kept outcomes and problems of the rows
+    (`imports/plan_files`). Raise Stopped, Failed.
     """
     told = {"path": str(path), "which": which, "rows": str(rows), "problems": str(problems)}
     size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
@@ -104,7 +110,7 @@ def _asked(options: ReadOptions, mended: Mended) -> dict[str, Any]:
 
 
 def _ask(size: int, asked: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], heed: Heed) -> None:
-    """Has the process write its answers. Raises Stopped, Failed, and what `heed` raises."""
+    """Run the process, which writes its answers. Raise Stopped, Failed, and the errors of `heed`."""
     with _nameless() as source, _nameless() as trace:
         source.write(json.dumps(asked).encode() + b"\n")
         source.write(content)
@@ -137,14 +143,14 @@ def _run(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[by
 
 
 def _surroundings() -> dict[str, str]:
-    """The environment of the process: what it needs to start, and no secret."""
+    """Return the environment of the process: only what it needs to start, and no secret."""
     needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
     here = os.pathsep.join(path for path in sys.path if path)
     return needed | {"PYTHONPATH": here, "POLARS_MAX_THREADS": "2", family.PARENT: str(os.getpid())}
 
 
 def _ended(process: "subprocess.Popen[bytes]", until: float, heed: Heed) -> int:
-    """The status with which the process ends by itself. Raises Stopped if it takes too long."""
+    """Return the exit status of the process when it ends by itself. Raise Stopped if it takes too long."""
     while True:
         try:
             return process.wait(_LOOK_EVERY)

@@ -1,7 +1,7 @@
-"""What the process does that reads a file alone: it has a memory and a time that end, and nothing of Musterbook but the rules.
+"""The process that reads one file. Its memory and time are limited, and it loads only the core rules of Musterbook.
 
-`reading` starts it. What it is to do comes as a line of JSON before the file; what it found goes into files that are open when
-it starts. It knows no settings, no database and no secret.
+`imports/sandbox` starts it. Its task is a line of JSON before the file. Its results go into files that are open when it
+starts. It has no access to settings, the database or secrets.
 """
 
 import json
@@ -25,13 +25,13 @@ from musterbook.core.reading import corrections, intake
 from musterbook.core.reading.budget import Limits
 
 NO_MEMORY = 77
-"""The status with which the process ends if it gets no more memory."""
+"""The exit status of the process if it gets no more memory."""
 FRAMES = ("original", "faults", "skipped")
-"""What is handed over as a frame each; all else of a table is JSON."""
+"""The parts of a table that are passed as one frame each. The rest of a table is JSON."""
 
 
-def main() -> None:  # pragma: no cover  (only within the process: what it does is below, and tested there)
-    """The process: the files that it writes to are named by their numbers, the limits before them."""
+def main() -> None:  # pragma: no cover  (runs only in the process: its parts are below, and tested there)
+    """Run the process. Its arguments are the limits, then the file descriptors that it writes to."""
     family.die_with_parent(SIGKILL)
     memory, seconds, *numbers = map(int, sys.argv[1:])
     confine(memory, seconds)
@@ -39,18 +39,18 @@ def main() -> None:  # pragma: no cover  (only within the process: what it does 
         work(sys.stdin.buffer, [os.fdopen(number, "wb") for number in numbers])
     except MemoryError:
         os._exit(NO_MEMORY)
-    except BaseException:  # noqa: BLE001  (whoever started it reads this, and logs it)
+    except BaseException:  # noqa: BLE001  (the parent process reads this, and logs it)
         traceback.print_exc()
         status = 1
     else:
         status = 0
     sys.stderr.flush()
-    # Not by the usual way: what is left is of no use, and to take it down takes time.
+    # Skip the usual cleanup: the remaining objects are not needed, and freeing them takes time.
     os._exit(status)
 
 
-def confine(memory: int, seconds: int) -> None:  # pragma: no cover  (it would confine the tests)
-    """Limits this process to so many more bytes and seconds of the processor, where the system can."""
+def confine(memory: int, seconds: int) -> None:  # pragma: no cover  (it would limit the tests)
+    """Limit this process to that many more bytes and seconds of processor time, if the system supports it."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -60,12 +60,12 @@ def confine(memory: int, seconds: int) -> None:  # pragma: no cover  (it would c
         resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
         most = pages * resource.getpagesize() + memory
-        # Not the whole address space: the table engine reserves half a gigabyte of that, and uses none of it.
+        # Do not limit the whole address space: the table engine reserves half a gigabyte of it without using it.
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def work(source: IO[bytes], answers: Sequence[IO[bytes]]) -> None:
-    """Does what the first line asks for with the file that follows it, or with the one that it names."""
+    """Perform the task in the first line on the file that follows it, or on the file that it names."""
     asked = json.loads(source.readline())
     path = asked.get("path")
     content = Path(path).read_bytes() if path else source.read()
@@ -81,14 +81,14 @@ def work(source: IO[bytes], answers: Sequence[IO[bytes]]) -> None:
 
 
 def _write_results(table: Table, asked: Mapping[str, Any], answer: IO[bytes]) -> None:
-    from musterbook.core.reporting import results_file  # it knows of plans, and takes a moment to load
+    from musterbook.core.reporting import results_file  # it imports the plans, and takes a moment to load
 
     rows, found = pl.read_parquet(asked["rows"]), pl.scan_parquet(asked["problems"]).filter(~pl.col("note")).collect()
     answer.writelines(results_file.in_parts(table, rows, found, asked["which"]))
 
 
 def give(table: Table, answers: Sequence[IO[bytes]]) -> None:
-    """Hands a table over: its frames, then the rest."""
+    """Write a table to the answers: its frames, then the rest."""
     for name, answer in zip(FRAMES, answers, strict=False):
         getattr(table, name).write_ipc(answer)
     told = {
@@ -101,7 +101,7 @@ def give(table: Table, answers: Sequence[IO[bytes]]) -> None:
 
 
 def take(answers: Sequence[IO[bytes]]) -> Table:
-    """The table that `give` has handed over."""
+    """Return the table that `give` has written."""
     told = json.loads(answers[len(FRAMES)].read())
     frames = {name: pl.read_ipc(answer) for name, answer in zip(FRAMES, answers, strict=False)}
     facts = told["file"] | {name: tuple(told["file"][name]) for name in ("headings", "ignored")}
@@ -117,7 +117,7 @@ def take(answers: Sequence[IO[bytes]]) -> Table:
 
 
 def _cells(original: pl.DataFrame, skipped: pl.DataFrame, file: FileFacts) -> pl.DataFrame:
-    """The cells of the known columns, which are among all: they need not be handed over twice."""
+    """Return the cells of the known columns. They are part of `original`, so they are not passed twice."""
     kept = original.filter(~pl.col("row").is_in(skipped["row"].implode())) if skipped.height else original
     places = {str(file.headings.index(heading)): BY_HEADING[column].field for heading, column in file.mapped.items()}
     read = places if original.width > 1 else {}

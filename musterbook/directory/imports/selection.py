@@ -1,4 +1,7 @@
-"""Users who were chosen to be acted on together: all whom a search finds, or those ticked; kept as they were chosen."""
+"""Selections of users for a bulk action: all that match a search, or the ones checked in a list.
+
+A selection is kept as it was made.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,7 +19,7 @@ _ANY = 1 << 62
 
 
 def matching(agency: models.Agency, wanted: Wanted, at: datetime) -> list[int]:
-    """The ids of all wanted users, whatever their number. Raises UnknownStatus."""
+    """Return the ids of all users that match the filters, without a limit. Raise UnknownStatus."""
     conditions = list(filters.conditions(wanted, at))
     words = search_index.words(wanted.text)
     among = ["u.agency_id = %s", *(f"({condition.sql})" for condition in conditions)]
@@ -29,7 +32,7 @@ def matching(agency: models.Agency, wanted: Wanted, at: datetime) -> list[int]:
 
 
 def of_agency(agency: models.Agency, ids: Iterable[int]) -> list[int]:
-    """Those of the ids that are users of the agency."""
+    """Return the ids that belong to users of the agency."""
     condition, parameter = frames.among("u.id", sorted(set(ids)))
     return _ids(
         f"SELECT u.id FROM {USERS} u WHERE u.agency_id = %s AND {condition} ORDER BY u.id", [agency.pk, parameter]
@@ -43,24 +46,24 @@ def _ids(sql: str, given: list[str | int | list[int]]) -> list[int]:
 
 
 def users(agency: models.Agency, ids: list[int], schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
-    """These users of the agency by name, in the columns of the schema."""
+    """Return these users of the agency, ordered by name, in the columns of the schema."""
     condition, parameter = frames.among("id", ids)
     sql = f"SELECT {', '.join(schema)} FROM {USERS} WHERE agency_id = %s AND {condition} ORDER BY name_key, id"
     return frames.read(sql, [agency.pk, parameter], schema)
 
 
 def keep(number: str, ids: list[int]) -> None:
-    """Keeps the ids for an import of that number, for as long as files are kept. Raises OSError."""
+    """Keep the ids for the import of that number, for as long as files are kept. Raise OSError."""
     import_files.keep(_name(number), "\n".join(map(str, ids)).encode())
 
 
 def kept(number: str) -> list[int]:
-    """The ids that were kept for it. Raises FileGone."""
+    """Return the ids that were kept for the import. Raise FileGone."""
     return [int(line) for line in import_files.content(_name(number)).split()]
 
 
 def let_go(number: str) -> None:
-    """Lets go of the ids of an import that came to nothing."""
+    """Delete the ids of an import that was not created."""
     import_files.let_go(_name(number))
 
 

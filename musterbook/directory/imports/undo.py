@@ -1,4 +1,4 @@
-"""Undo: an applied import's inverse, planned, shown and recorded like any other import (rule A5)."""
+"""Undo: the inverse of an applied import, planned, shown and recorded like any other import (rule A5)."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -32,7 +32,7 @@ class NotApplied(Exception):
     """The import changed nothing, so there is nothing to undo."""
 
 
-def run(  # noqa: PLR0913  (each names one thing of an import; all but one by keyword)
+def run(  # noqa: PLR0913  (each is one property of an import; all but one are keyword-only)
     record: models.Import,
     *,
     at: datetime,
@@ -43,11 +43,11 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but one by ke
     preview: bool = False,
     progress: Progress = silent,
 ) -> Done:
-    """Takes an applied import back: values return where nobody has changed them since, added users become Inactive.
+    """Undo an applied import. Values that were not changed since are restored, and added users become Inactive.
 
-    What has changed since stays, with a problem where nothing of the user can go back, else with a note; so does a unique
-    value that an added user has taken, for added users stay, Inactive, with all they have. Raises
-    NotApplied, and what `imports.run` raises.
+    Values that were changed since stay. They get a problem if no value of the user can be restored, else a note.
+    The same holds for a unique value that an added user has taken, because added users stay, Inactive, with all
+    their data. Raise NotApplied, and the errors of `file_import.run`.
     """
     check(record)
     agency = record.agency
@@ -61,7 +61,7 @@ def run(  # noqa: PLR0913  (each names one thing of an import; all but one by ke
 
 
 def check(record: models.Import) -> None:
-    """Raises NotApplied if there is nothing to undo: mails that were sent do not come back."""
+    """Raise NotApplied if there is nothing to undo. Sent mails cannot be undone."""
     change = bulk.change_of(record)
     if record.state != "applied" or (change and change.kind.mail):
         raise NotApplied(record.number)
@@ -70,7 +70,7 @@ def check(record: models.Import) -> None:
 def attempt(
     undoing: models.Import, record: models.Import, act: Act, expected: str | None, progress: Progress
 ) -> Attempt:
-    """What is to be carried out of the record of an undo, which takes the other back."""
+    """Return the attempt for the record of an undo, `undoing`, which reverts the import `record`."""
     mode = Mode(undoing.mode)
 
     def plan(agency: models.Agency) -> Plan:
@@ -81,8 +81,10 @@ def attempt(
 
 
 def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
-    """The inverse. Supervisors are named by the addresses that they have in the end, so whoever turns out not to get
-    theirs back is named, in another try, by the one that they keep.
+    """Return the plan of the inverse.
+
+    Rows name supervisors by their addresses after the undo. A supervisor whose row fails keeps the current address,
+    so the plan is made again with that address.
     """
     words = snapshot_queries.vocabulary(agency)
     found = _changed(record, words)
@@ -99,8 +101,10 @@ def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
 
 
 def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
-    """The users whom the import changed: `row`, `kind`, what they are now as text, `was` and `became` of each column,
-    and for each column its way: `back`, `stays` (changed since) or null (nothing to do).
+    """Return the users that the import changed.
+
+    The columns are `row`, `kind`, the current values as text, and for each column a pair of its values before and
+    after the import, and its direction: `back`, `stays` (changed since) or null (nothing to undo).
     """
     events, users = frames.table(models.Event), frames.table(models.User)
     listed = snapshot_queries.columns_of_users("u.")
@@ -123,10 +127,10 @@ def _changed(record: models.Import, words: Vocabulary) -> pl.DataFrame:
 
 
 def _with_supervisors(changed: pl.DataFrame, agency: models.Agency, keeping: set[str]) -> pl.DataFrame:
-    """The changed users with `supervisor_back`: the address, once all is undone, of the supervisor they then have.
+    """Return the changed users with `supervisor_back`, the address that their supervisor has after the undo.
 
-    Also of one who stays: the address that they have now may be somebody else's then. `keeping`: the external ids of
-    those whose row fails, so that they keep the address of now.
+    It is set for supervisors that stay as well, because their current address may belong to another user after the
+    undo. `keeping`: the external ids of users whose row fails, so they keep their current address.
     """
     back = pl.col(f"way_{columns.SUPERVISOR_EMAIL.field}") == "back"
     before = pl.col(changes.LINK).list.get(0, null_on_oob=True)
@@ -155,9 +159,9 @@ def _with_ways(changed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _way(column: columns.Column) -> pl.Expr:
-    """Whether the column goes `back`, `stays` because it was changed since, or has nothing to undo (null).
+    """Return whether the column goes `back`, `stays` because it was changed since, or has nothing to undo (null).
 
-    Of added users only the status goes back: to Inactive, for nobody is ever deleted.
+    For added users only the status goes back, to Inactive, because users are never deleted.
     """
     heading, name = column.heading, column.field
     if column is columns.SUPERVISOR_EMAIL:
@@ -177,7 +181,10 @@ def _way(column: columns.Column) -> pl.Expr:
 
 
 def _cells(changed: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the inverse import: every column as it is now, but what goes back as it was."""
+    """Return the rows of the inverse import.
+
+    Each column has its current value, or its old value where that is restored.
+    """
     cells = [pl.col("external_id")]
     for column in _UNDOABLE:
         if column is columns.SUPERVISOR_EMAIL:
@@ -193,12 +200,12 @@ def _cells(changed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stuck(changed: pl.DataFrame) -> pl.DataFrame:
-    """A problem for each changed column of the users of whom nothing can go back."""
+    """Return a problem for each changed column of the users for which nothing can be restored."""
     return _told(changed.filter(~_goes_back()), "changed-since")
 
 
 def _left(changed: pl.DataFrame) -> pl.DataFrame:
-    """A note for each changed column of the users of whom something goes back."""
+    """Return a note for each changed column of the users for which something is restored."""
     return _told(changed.filter(_goes_back()), "changes-left")
 
 

@@ -1,7 +1,8 @@
-"""Has each file scanned for viruses before it is read, by the program that MUSTER_SCAN_COMMAND names; without one, by none.
+"""The virus scan of each file before it is read, by the program in MUSTER_SCAN_COMMAND.
 
-The file is on the program's standard input. Exit status 0: it is clean; 1: something was found; anything else, and no end in
-time: it could not be scanned, and is refused as well.
+Without such a program, files are not scanned. The program has the file on its standard input. Exit status 0: the file
+is clean. 1: something was found. Any other status, or no exit in time: the file could not be scanned, and is refused as
+well.
 """
 
 import os
@@ -20,18 +21,21 @@ from musterbook.core.domain.problems import Problem
 from musterbook.home import prepare
 
 SECONDS, SECONDS_PER_MB = 60, 1
-"""The program may take so long, and so much longer for each megabyte."""
+"""The time limit of the program in seconds, and the additional seconds for each megabyte."""
 _LOOK_EVERY = 0.05
 _FOUND = 1
 _MB = 1024 * 1024
 
 
 class _NotScanned(Exception):
-    """The program did not say whether the file is clean; the message says why."""
+    """The program did not report whether the file is clean. The message has the reason."""
 
 
 def refusal(content: bytes, heed: Callable[[], None]) -> Problem | None:
-    """The problem of a file that is not clean, or could not be scanned; what `heed` raises meanwhile ends the scan."""
+    """Return the problem of a file that is not clean or could not be scanned, or None.
+
+    An error that `heed` raises in the meantime ends the scan.
+    """
     command = shlex.split(settings.MUSTER_SCAN_COMMAND)
     if not command:
         return None
@@ -43,7 +47,7 @@ def refusal(content: bytes, heed: Callable[[], None]) -> Problem | None:
 
 
 def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str | None:
-    """What the program says it has found; None if the file is clean. Raises _NotScanned, OSError."""
+    """Return what the program reports as found, or None if the file is clean. Raise _NotScanned, OSError."""
     folder = prepare(prepare(settings.MUSTER_HOME) / "reading")
     with tempfile.TemporaryFile(dir=folder) as file, tempfile.TemporaryFile(dir=folder) as said:
         file.write(content)
@@ -54,7 +58,7 @@ def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str 
         try:
             status = _ended(scanner, time.monotonic() + SECONDS + SECONDS_PER_MB * len(content) / _MB, heed)
         finally:
-            # With all that it has started; none of it may be there any more.
+            # This also kills all processes that it started. They may have ended already.
             with suppress(OSError):
                 os.killpg(scanner.pid, signal.SIGKILL)
             scanner.wait()
@@ -66,7 +70,7 @@ def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str 
 
 
 def _surroundings() -> dict[str, str]:
-    """The environment of the program: without our own settings, secrets among them."""
+    """Return the environment of the program, without Musterbook's own settings, because they include secrets."""
     ours = {variable.name for variable in environment.VARIABLES}
     return {name: value for name, value in os.environ.items() if name not in ours}
 

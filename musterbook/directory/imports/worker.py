@@ -1,8 +1,9 @@
-"""Imports that wait are taken up by a worker, each agency's in their turn; those of a worker that died are taken up again (D3).
+"""The claiming of queued imports by workers, in order for each agency (D3).
 
-An import is carried out under its agency's turn (`locks`), which ends with the process or connection that holds it. So whoever
-gets the turn knows that whatever still says it is running has died. Only a session that does not know of its end (a machine
-that is gone) can keep a turn: if its worker has given no sign of life for long, the session is ended.
+Imports of a worker that died are claimed again. An import runs under its agency's lock (`storage.locks`), which is
+released when the process or connection that holds it ends. So a process that gets the lock knows that any import still
+marked as running has died. Only a session that does not notice its own end (its machine is gone) can keep a lock. That
+session is ended if its worker has sent no heartbeat for a long time.
 """
 
 import logging
@@ -32,15 +33,15 @@ Asked = Callable[[], bool]
 
 
 def never() -> bool:
-    """Nobody asks the worker to end."""
+    """Return False: no one asks the worker to end."""
     return False
 
 
 def carry_out_next(worker: str, now: Now, ending: Asked = never) -> bool:
-    """Carries out the import whose turn it is; gives False where there is none.
+    """Run the next import in the queue. Return False if there is none.
 
-    `worker`: a name that no other worker has; `now`: the clock; `ending`: whether the worker is asked to end: then the import
-    in hand waits again, for another.
+    `worker`: a name that no other worker has. `now`: the clock. `ending`: return whether the worker is asked to
+    end; in that case, the current import is requeued for another worker.
     """
     if not _anything():
         return False
@@ -57,14 +58,14 @@ def carry_out_next(worker: str, now: Now, ending: Asked = never) -> bool:
 
 
 def _anything() -> bool:
-    """Whether anything waits or runs: asked several times a second, so by the shortest way."""
+    """Return whether any import is queued or running. This runs several times a second, so it uses one short query."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT 1 FROM {frames.table(models.Import)} WHERE finished_at IS NULL LIMIT 1")
         return cursor.fetchone() is not None
 
 
 def _in_turn() -> Iterator[models.Agency]:
-    """The agencies that have something to do, first the one whose last import began the longest ago."""
+    """Yield the agencies that have work, first the one whose last import began the longest ago."""
     to_do = models.Import.objects.filter(Q(state="waiting") | Q(state="running"), finished_at=None)
     first = dict(to_do.order_by().values_list("agency").annotate(Min("pk")))
     begun = models.Import.objects.filter(agency__in=first).exclude(state="waiting").order_by()
@@ -74,7 +75,7 @@ def _in_turn() -> Iterator[models.Agency]:
 
 
 def _taken(agency: models.Agency, worker: str, now: Now) -> models.Import | None:
-    """The agency's next import, from here on this worker's; the caller holds the agency's turn."""
+    """Claim the agency's next import for this worker. The caller holds the agency's lock."""
     with locks.writing(lambda: None):
         records.bury(agency)
         waiting = models.Import.objects.select_related("agency", "undoes").filter(
@@ -102,14 +103,14 @@ def _carry_out(record: models.Import, now: Now, ending: Asked) -> None:
         try:
             runner.carry_out_taken(_attempt(record, now(), progress))
         except (Failed, NotPermitted, snapshot_queries.UnknownOperator):
-            pass  # its record says so
+            pass  # the record has the error
         except records.Superseded:
             _LOG.warning("Import %s was taken up by another worker", record.number)
         except cancellation.Interrupted:
             records.put_back(record)
             return
         except cancellation.Lost:
-            # The turn went with it: whoever looks next has the import wait again.
+            # The lock was lost with the connection: the next process that looks requeues the import.
             connection.close()
             return
     cancellation.forget(record)

@@ -1,7 +1,8 @@
-"""Encrypted backups, in the format of age (age-encryption.org/v1), written and read as a stream.
+"""Encrypted backups in the format of age (age-encryption.org/v1), written and read as a stream.
 
-For recipients a backup is one age file. For a passphrase it is a tar file of two: `key.age`, a key that the passphrase
-encrypts, and `backup.age`, which that key encrypts. Both can be opened without Musterbook, by `tar` and `age`.
+For recipients, a backup is one age file. For a passphrase, it is a tar file with two members: `key.age`, a key that the
+passphrase encrypts, and `backup.age`, which that key encrypts. Both kinds can be opened without Musterbook, with `tar`
+and `age`.
 """
 
 import errno
@@ -18,7 +19,7 @@ import pyrage
 from pyrage import passphrase, x25519
 
 SHORTEST = 16
-"""The fewest characters of a passphrase."""
+"""The minimum length of a passphrase, in characters."""
 
 _AGE = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _KEY, _BACKUP = "key.age", "backup.age"
@@ -27,16 +28,16 @@ _MOST_KEY = 1 << 16
 
 
 class CannotUse(Exception):
-    """A recipient, an identity or a passphrase is of no use; the message says why, and never shows a secret."""
+    """A recipient, an identity or a passphrase cannot be used. The message has the reason, and never shows a secret."""
 
 
 class CannotOpen(Exception):
-    """The backup cannot be decrypted; the message says why."""
+    """The backup cannot be decrypted. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Who can open a backup: the holders of the recipients' identities, or who knows the passphrase."""
+    """The encryption of a backup: the holders of the recipients' identities, or of the passphrase, can open it."""
 
     recipients: tuple[Any, ...] = ()
     passphrase: str = field(default="", repr=False)
@@ -44,16 +45,16 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """What opens a backup: identities, or the passphrase."""
+    """The secret that opens a backup: identities, or the passphrase."""
 
     identities: tuple[Any, ...] = field(default=(), repr=False)
     passphrase: str = field(default="", repr=False)
 
 
 def recipient(text: str) -> Any:
-    """Read a recipient, as `age-keygen` prints it. Raises CannotUse."""
+    """Return a recipient from its text, as `age-keygen` prints it. Raise CannotUse."""
     if not text.strip().lower().startswith("age1"):
-        # It may be the identity, given by mistake: it is not repeated.
+        # The text may be the identity, given by mistake, so the message does not repeat it.
         raise CannotUse(
             "A recipient begins with age1. `age-keygen -o FILE` makes an identity and prints its recipient."
         )
@@ -64,7 +65,7 @@ def recipient(text: str) -> Any:
 
 
 def identities(text: str) -> tuple[Any, ...]:
-    """Read the identities of a file that `age-keygen` wrote. Raises CannotUse."""
+    """Return the identities from the text of a file that `age-keygen` wrote. Raise CannotUse."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
         found = tuple(x25519.Identity.from_str(line) for line in lines)
@@ -78,7 +79,7 @@ def identities(text: str) -> tuple[Any, ...]:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Tell whether the file is an encrypted backup."""
+    """Return whether the file is an encrypted backup."""
     beginning = _beginning(path)
     return beginning.startswith(_AGE) or _has_passphrase(beginning)
 
@@ -94,7 +95,7 @@ def _has_passphrase(beginning: bytes) -> bool:
 
 @contextmanager
 def encrypting(file: BinaryIO, lock: Lock) -> Iterator[BinaryIO]:
-    """Give a file to write to; what is written arrives encrypted in `file`. Raises OSError if that cannot be written."""
+    """Yield a file whose content is written encrypted to `file`. Raise OSError if that cannot be written."""
     if lock.recipients:
         with _stream(file, lock.recipients) as into:
             yield into
@@ -120,7 +121,10 @@ def _header(name: str, size: int) -> bytes:
 
 @contextmanager
 def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
-    """The library reads what it encrypts, and a tar file is written: a pipe between, and a thread."""
+    """Yield a file that encrypts to the recipients.
+
+    The library reads its input, but a tar file is written. So a pipe and a thread connect them.
+    """
     source, sink = os.pipe()
     failed: list[Exception] = []
 
@@ -137,7 +141,7 @@ def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
         with os.fdopen(sink, "wb", _BUFFER) as writing:
             yield writing
     except BrokenPipeError:
-        pass  # the thread has ended, and says why
+        pass  # the thread has ended, and recorded the error
     finally:
         thread.join()
     if failed:
@@ -145,7 +149,7 @@ def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
 
 
 class _Sink:
-    """A file that remembers when it could not be written: the library says nothing if that is so for the last bytes."""
+    """A file that remembers a failed write, because the library does not report one for the last bytes."""
 
     def __init__(self, file: BinaryIO, failed: list[Exception]) -> None:
         self._file, self._failed = file, failed
@@ -159,12 +163,15 @@ class _Sink:
             raise
 
     def flush(self) -> None:
-        """Write what is left."""
+        """Write the remaining bytes."""
         self._file.flush()
 
 
 def decrypt(path: Path, target: BinaryIO, opener: Opener) -> None:
-    """Write the backup into `target`, decrypted. What was changed or cut off raises CannotOpen, as does a wrong key."""
+    """Decrypt the backup into `target`.
+
+    Raise CannotOpen for a backup that was changed or cut off, and for a wrong key.
+    """
     beginning = _beginning(path)
     with path.open("rb", _BUFFER) as file:
         try:
@@ -200,7 +207,7 @@ def _decrypt_by_passphrase(file: BinaryIO, target: BinaryIO, secret: str) -> Non
 
 
 def _size(file: BinaryIO, name: str, most: int | None = None) -> int:
-    """Read the header of the member of that name, and give its size."""
+    """Read the header of the member of that name. Return its size."""
     entry = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "strict")
     if entry.name != name or entry.size < 1 or (most and entry.size > most):
         raise tarfile.ReadError(f"it does not hold {name}")
@@ -208,13 +215,13 @@ def _size(file: BinaryIO, name: str, most: int | None = None) -> int:
 
 
 class _Part:
-    """The next so many bytes of a file, for reading."""
+    """The next bytes of a file, up to a size, for reading."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size
 
     def read(self, size: int) -> bytes:
-        """Read at most so many bytes."""
+        """Read at most that many bytes."""
         found = self._file.read(min(size, self._left))
         self._left -= len(found)
         return found

@@ -1,6 +1,6 @@
-"""The tar file of a backup, and the seal at its end, by which it is known who wrote it and that nothing was changed.
+"""The tar file of a backup, and the seal at its end, which proves its writer and that nothing was changed.
 
-The seal is an HMAC-SHA256 of the name, size, time and content of every member, by a key derived from the secret key.
+The seal is an HMAC-SHA256 of the name, size, time and content of every member, with a key derived from the secret key.
 """
 
 import errno
@@ -26,11 +26,11 @@ _PLAIN_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
 
 
 class NotPlain(Exception):
-    """What is to be packed is a link, a folder or a device."""
+    """The path to pack is a link, a folder or a device."""
 
 
 class Packing:
-    """A tar file that is written, and its seal."""
+    """A tar file that is being written, and its seal."""
 
     def __init__(self, tar: tarfile.TarFile, key: Key) -> None:
         self._tar, self._key, self._seal = tar, key, _Seal()
@@ -40,9 +40,12 @@ class Packing:
         self._add(name, len(content), 0, io.BytesIO(content))
 
     def add_file(self, name: str, path: Path) -> None:
-        """Add a file as a member. Raises NotPlain for anything but a plain file, FileNotFoundError if it is gone."""
+        """Add a file as a member.
+
+        Raise NotPlain for anything but a plain file, and FileNotFoundError if it is gone.
+        """
         try:
-            # Neither does a link lead anywhere, nor does a pipe make this wait.
+            # Do not follow a link, and do not wait for a pipe.
             number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):
@@ -67,7 +70,7 @@ class Packing:
 
 
 class _Seal:
-    """The digest of what was read so far, and its HMAC: which key that needs is known only at the end."""
+    """The digest of the content read so far, and its HMAC. The key of the HMAC is known only at the end."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -96,7 +99,10 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a backup's seal says. `key`: the name of the key, "" without a seal; `strange`: members that no backup has."""
+    """The seal of a backup as read.
+
+    `key`: the name of the key, "" without a seal. `strange`: the number of members that no backup has.
+    """
 
     key: str
     mac: str
@@ -104,15 +110,16 @@ class Found:
     _seal: _Seal = field(repr=False)
 
     def is_by(self, key: Key) -> bool:
-        """Tell whether that key sealed exactly what was unpacked."""
+        """Return whether that key sealed exactly the unpacked content."""
         return hmac.compare_digest(self.mac, self._seal.by(key))
 
 
 def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> Found:
-    """Write the members of those names, and those of the folder, into `into`, readable by their owner alone.
+    """Write the members of those names, and those of the folder, into `into`, readable only by their owner.
 
-    Nothing else is written, whatever the tar file says: no link, device, path, owner or mode of it. Memory is bounded, and so is
-    the room on the disk, by the size of the file. Raises tarfile.TarError, OSError and ValueError.
+    Nothing else is written, regardless of the tar file's content: none of its links, devices, paths, owners or
+    modes. Memory is bounded, and the size of the file bounds the disk space. Raise tarfile.TarError, OSError and
+    ValueError.
     """
     seal, strange, sealed = _Seal(), 0, ""
     for tar, entry in _members(file):
@@ -133,16 +140,16 @@ def _is_known(name: str, names: Collection[str], folder: str) -> bool:
 
 
 def _members(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    with tarfile.open(fileobj=_Careful(file), mode="r:") as tar:  # type: ignore[call-overload]  # all it does is read
+    with tarfile.open(fileobj=_Careful(file), mode="r:") as tar:  # type: ignore[call-overload]  # tarfile only reads it
         while (entry := tar.next()) is not None:
             if entry.size < 0:
                 raise tarfile.ReadError("a member has a negative size")
             yield tar, entry
-            tar.members.clear()  # of millions of members, none is remembered
+            tar.members.clear()  # keep no members in memory: there may be millions
 
 
 class _Careful:
-    """A file that is read forwards and in small pieces, whatever sizes its headers claim."""
+    """A file that is read only forward and in small pieces, regardless of the sizes in its headers."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -170,7 +177,7 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, seal: _Seal) -> None:
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    # It is a plain file, so it has content; if that was cut off, reading it raises ReadError.
+    # It is a plain file, so it has content. If that was cut off, reading it raises ReadError.
     source = cast("IO[bytes]", tar.extractfile(entry))
     number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with source, os.fdopen(number, "wb") as out:

@@ -1,4 +1,4 @@
-"""Secret keys replaced and retired, with all that depends on them."""
+"""The replacement and removal of secret keys, with all that depends on them."""
 
 import logging
 from datetime import datetime
@@ -11,13 +11,13 @@ _LOG = logging.getLogger("musterbook.security")
 
 
 class InUse(Exception):
-    """The key is needed still; the message says what for, and what to do."""
+    """The key is still needed. The message states its uses and the remedy."""
 
 
 def rotate(act: Act, *, compromised: bool) -> tuple[keys.Key, int]:
-    """Make a new current key and seal everything with it; give the key, and how many values were sealed again.
+    """Make a new current key and seal all values with it. Return the key, and the number of resealed values.
 
-    All sessions end. Raises rotation.KeptElsewhere.
+    All sessions end. Raise rotation.KeptElsewhere.
     """
     made = rotation.replace(act.at, compromised=compromised)
     _LOG.warning("The secret key was replaced; the new one is %s (compromised: %s)", made.name, compromised)
@@ -25,9 +25,9 @@ def rotate(act: Act, *, compromised: bool) -> tuple[keys.Key, int]:
 
 
 def retire(name: str, at: datetime, *, force: bool) -> None:
-    """Remove an old key. Raises InUse, rotation.UnknownKey and rotation.KeptElsewhere, with nothing changed.
+    """Remove an old key. Raise InUse, rotation.UnknownKey and rotation.KeptElsewhere, with nothing changed.
 
-    `force`: also if something needs it, which cannot be read or verified from then on.
+    `force`: remove it even if values need it; they can then be neither read nor verified.
     """
     key = next((key for key in keys.ring()[1:] if key.name == name), None)
     if key is None:
@@ -45,7 +45,7 @@ def retire(name: str, at: datetime, *, force: bool) -> None:
 
 
 def needs(key: keys.Key, at: datetime) -> list[str]:
-    """Say what needs the key."""
+    """Return the uses that still need the key, each as a phrase with its count or date."""
     told = [f"{use.about} ({use.values:,})" for use in sealed_values.uses() if use.key == key.name]
     if key.signs_until and key.signs_until > at:
         told.append(f"links in mails (accepted until {key.signs_until:%Y-%m-%d})")

@@ -1,4 +1,4 @@
-"""The installation's database: made and brought up to date, and whether it is, found out in a moment."""
+"""The migration of the installation's database, and a quick check of whether it is up to date."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,11 +18,11 @@ from musterbook.directory.storage import frames
 
 
 class NotMigrated(Exception):
-    """The PostgreSQL database lacks changes that this version needs; the message counts them."""
+    """The PostgreSQL database lacks migrations that this version needs. The message has their number."""
 
 
 def ready() -> None:
-    """The embedded database made and brought up to date; one on PostgreSQL looked at. Raises NotMigrated."""
+    """Create the embedded database or bring it up to date; only check a PostgreSQL one. Raise NotMigrated."""
     if frames.on_postgres():
         _refuse_old()
     elif not _path().exists() or _stamp() != _newest():
@@ -30,7 +30,7 @@ def ready() -> None:
 
 
 def migrate() -> list[str]:
-    """Brings the database up to date; gives the names of the changes made."""
+    """Bring the database up to date. Return the names of the applied migrations."""
     home.prepare(settings.MUSTER_HOME)
     with _alone():
         before = set(recorded())
@@ -43,13 +43,13 @@ def migrate() -> list[str]:
 
 
 def pending() -> list[str]:
-    """The changes that the database lacks."""
+    """Return the migrations that the database lacks."""
     have = set(recorded())
     return [name for name in wanted() if name not in have]
 
 
 def wanted() -> list[str]:
-    """The changes that this version knows, as `application.name`, without loading them."""
+    """Return the migrations of this version, as `application.name`, without loading them."""
     return [
         f"{app.label}.{path.stem}"
         for app in apps.get_app_configs()
@@ -58,17 +58,20 @@ def wanted() -> list[str]:
 
 
 def newer(changes: Iterable[str]) -> list[str]:
-    """Give those changes that only a newer version can have made: this one neither knows nor ever knew them."""
+    """Return the migrations that only a newer version can have made.
+
+    This version does not know them, and no older version had them.
+    """
     known = set(wanted())
     return [name for name in changes if name not in known and name.partition(".")[0] not in _FORMER]
 
 
 _FORMER = ("socialaccount",)
-"""Applications of Django that an older version had, and this one does without."""
+"""Django applications of an older version that this version no longer uses."""
 
 
 def recorded() -> list[str]:
-    """The changes that the database has, as `application.name`; none where it is empty."""
+    """Return the migrations of the database, as `application.name`. Return none if it is empty."""
     if "django_migrations" not in connection.introspection.table_names():
         return []
     with connection.cursor() as cursor:
@@ -87,7 +90,7 @@ def _path() -> Path:
 
 
 def _newest() -> int:
-    """A number that stands for the changes that this version knows, kept in the embedded database."""
+    """Return a number that identifies the migrations of this version. It is kept in the embedded database."""
     return zlib.crc32("\n".join(wanted()).encode()) >> 1 or 1
 
 
@@ -99,7 +102,7 @@ def _stamp() -> int:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Of several processes that would make the database, one does it, and the others wait."""
+    """Hold a lock, so that only one process at a time creates the database. Other processes wait."""
     import fcntl
 
     lock = settings.MUSTER_HOME / ".migrating"
@@ -111,19 +114,20 @@ def _alone() -> Iterator[None]:
 
 
 def is_empty() -> bool:
-    """Whether there is nothing in the installation that could be lost: no tables, or no agency."""
+    """Return whether the installation has no data that could be lost: no tables, or no agency."""
     return not recorded() or not Agency.objects.exists()
 
 
 def is_new() -> bool:
-    """Whether there is nobody yet who could sign in: no agency has a user."""
+    """Return whether no user can sign in yet: no agency has a user."""
     return not User.objects.exists()
 
 
 def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[trail.Finding]:
-    """What reading every agency's audit trail whole comes to, by agency, or that of one.
+    """Return the findings of a complete check of every agency's audit trail, or of that of one agency.
 
-    `expected`: heads that somebody noted, each as a number of links (0: any) and a digest; the one agency must have them.
+    `expected`: chain heads that an operator has noted, each as a number of links (0: any) and a digest. The one
+    agency must have them.
     """
     known = anchors.known()
     agencies = Agency.objects.order_by("slug")
@@ -136,7 +140,7 @@ def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[tra
 
 
 def _gone(known: anchors.Known, there: set[int]) -> list[trail.Finding]:
-    """The agencies that anchors know, and that are not there any more."""
+    """Return a finding for each agency that anchors know, but that no longer exists."""
     return [
         trail.Finding(anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it")
         for agency, (anchor, *_) in sorted(known.anchors.items())

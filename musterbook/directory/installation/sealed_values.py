@@ -1,4 +1,4 @@
-"""Everything that is kept sealed (`secrecy`): by which keys, and sealed again with the current one."""
+"""The encrypted values in the database (`secrecy`): which keys they need, and their re-encryption with the current key."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 
 CHANGED = "agency.secret-key-changed"
-"""The event by which each agency's trail tells that the installation has another secret key."""
+"""The event that records in each agency's audit trail that the installation has another secret key."""
 
 _BATCH, _PASSES = 500, 5
 
@@ -36,7 +36,7 @@ class Column:
     names: tuple[str, ...]
 
     def rows(self) -> "QuerySet[Model]":
-        """Give all rows of the table, by their key."""
+        """Return all rows of the table, ordered by primary key."""
         found: QuerySet[Model] = self.model.objects.order_by("pk")  # type: ignore[attr-defined]  # each has one
         return found
 
@@ -45,12 +45,18 @@ COLUMNS = (
     Column("sign-on providers", models.Agency, "sign_on", ("secret",)),
     Column("second factors", Authenticator, "data", ("secret", "seed")),
 )
-"""All columns of the database that hold sealed values. Sessions hold some as well: they end with their key."""
+"""All columns of the database that hold sealed values.
+
+Sessions hold some as well, but they end with their key.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How many values of one place need one key. `key`: its name, "" for values that no key of the ring reads."""
+    """The number of values in one place that need one key.
+
+    `key`: its name, "" for values that no key of the ring reads.
+    """
 
     key: str
     about: str
@@ -58,14 +64,14 @@ class Use:
 
 
 def uses() -> list[Use]:
-    """Count what needs each key: sealed values, and links of audit trails."""
+    """Count the values that need each key: sealed values, and links of audit trails."""
     found = Counter((secrecy.sealed_by(value), column.about) for column in COLUMNS for value in _kept(column))
     found.update(_trails())
     return [Use(key, about, number) for (key, about), number in sorted(found.items())]
 
 
 def older() -> int:
-    """Count the values that an algorithm of older versions sealed, whatever the key."""
+    """Count the values that an algorithm of older versions sealed, with any key."""
     return sum(secrecy.is_older(value) for column in COLUMNS for value in _kept(column))
 
 
@@ -92,14 +98,15 @@ def _is_sealed(value: object) -> bool:
 
 
 def reseal(act: Act) -> int:
-    """Seal everything with the current key, and end sessions that an old one signed; give how many values were changed.
+    """Seal all values with the current key, and end sessions that an old key signed.
 
-    It can be run at any time and ended at any time: each batch is a transaction of its own, and what is done stays done.
+    Return the number of changed values. This can run at any time and be stopped at any time: each batch is a
+    transaction of its own, and completed batches stay.
     """
     _tell(act)
     _end_sessions()
     total = 0
-    # Another process may write a value back that it had read before: pass again until there is nothing to do.
+    # Another process may write back a value that it read before, so repeat until there is nothing to do.
     for _ in range(_PASSES):
         passed = sum(_reseal(column) for column in COLUMNS)
         total += passed
@@ -132,7 +139,7 @@ def _changed(row: Model, column: Column) -> bool:
 
 
 def _again(value: object) -> str:
-    """The value sealed with the current key, "" where it is already, or cannot be read."""
+    """Return the value sealed with the current key, or "" if it already is, or cannot be read."""
     if not isinstance(value, str) or value.startswith(secrecy.beginning()):
         return ""
     try:
@@ -142,7 +149,10 @@ def _again(value: object) -> str:
 
 
 def _end_sessions() -> None:
-    """Delete sessions that an old key signed: they are over, for they hold a hash by that key, and may hold sealed values."""
+    """Delete the sessions that an old key signed.
+
+    They are no longer valid, because they hold a hash made with that key. They may also hold sealed values.
+    """
     salt = import_module(settings.SESSION_ENGINE).SessionStore().key_salt
     signer = TimestampSigner(key=keys.current(), fallback_keys=[], salt=salt)
     for key, data in Session.objects.values_list("pk", "session_data").iterator(_BATCH):
@@ -153,7 +163,10 @@ def _end_sessions() -> None:
 
 
 def _tell(act: Act) -> None:
-    """Tell each agency's trail once that the key is another, also when a rotation was killed before it could."""
+    """Record once in each agency's audit trail that the key has changed.
+
+    This also records a change whose rotation was killed before it could.
+    """
     ring = keys.ring()
     if len(ring) == 1:
         return
