@@ -15,7 +15,7 @@ class Assets(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Fetches them, but not for a checkout that is worked in: there ./run and ./test do it."""
+        """Fetch them, but not for a checkout that is worked in: there ./run and ./test do it."""
         if version == "editable":
             return
         sys.path.insert(0, str(Path(self.root)))

@@ -19,7 +19,7 @@ _CUT = 46
 
 
 def main() -> None:
-    """Imports the two nights of the examples and draws what the second one prints."""
+    """Import the two nights of the examples and draw what the second one prints."""
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "MUSTER_HOME": home, "COLUMNS": str(_WIDTH), "FORCE_COLOR": "1"}
         environment.pop("DATABASE_URL", None)

@@ -178,7 +178,7 @@ class _Trial:
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def wait_for(self, server: "subprocess.Popen[bytes]") -> None:
-        """Waits until the pages are there; raises StepFailed if the server ends instead, or takes too long."""
+        """Wait until the pages are there; raise StepFailed if the server ends instead, or takes too long."""
         until = time.monotonic() + _READY_WITHIN
         while time.monotonic() < until and server.poll() is None:
             with suppress(OSError):

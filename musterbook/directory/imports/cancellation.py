@@ -57,8 +57,10 @@ def _asked_by_row(record: models.Import) -> str | None:
 
 
 def _asked_by_file(record: models.Import) -> str | None:
-    path = _file(record)
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    try:
+        return _file(record).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def forget(record: models.Import) -> None:
