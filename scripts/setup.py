@@ -26,8 +26,14 @@ SETUP_LOCK, RUN_LOCK, DEV_LOCK, POSTGRES_LOCK, ASSETS_LOCK = (
 _STAMP = VENV / "made-from"
 
 
-def enter(*, dev: bool) -> None:
-    """Make the environment ready, and go on in its Python from the beginning of the command that called."""
+def enter(*, dev: bool, about: str | None = None) -> None:
+    """Make the environment ready, and go on in its Python from the beginning of the command that called.
+
+    `about`: what the command's --help prints; None if it has a parser of its own.
+    """
+    if about and len(sys.argv) == 2 and sys.argv[1] in ("-h", "--help"):
+        print(about.strip())
+        raise SystemExit(0)
     ready(dev=dev)
     if Path(sys.prefix).resolve() != VENV.resolve():
         os.execv(PYTHON, [str(PYTHON), *sys.argv])

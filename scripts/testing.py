@@ -14,6 +14,7 @@ COVERED_WHOLLY = "musterbook/core/*,musterbook/directory/*"
 COVERED_AT_LEAST = 95
 ATTACKS = "tests/attacks"
 PARTS = ("covered", "others")
+FAST = "fast"
 _SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadfile", "--no-loadscope-reorder")
 """A file of tests at a time on each processor."""
 _PYTHON = str(setup.PYTHON)
@@ -22,10 +23,14 @@ _PYTHON = str(setup.PYTHON)
 def main(arguments: list[str]) -> int:
     """Test everything; or, with arguments for pytest, those tests alone.
 
-    They run on SQLite (`--postgres`: on PostgreSQL); all attacks, `tests/attacks`, run on both.
+    They run on SQLite (`--postgres`: on PostgreSQL); all attacks, `tests/attacks`, run on both. `--fast`: on SQLite, without a
+    browser and what takes longest, and with a fifth of the generated examples.
     """
     if not arguments:
         return _all()
+    if arguments == ["--fast"]:
+        os.environ["HYPOTHESIS_PROFILE"] = "dev"
+        return _some([*_SIDE_BY_SIDE, f"--part={FAST}", "-q"])
     if [argument.rstrip("/") for argument in arguments] == [ATTACKS]:
         return max(_some([ATTACKS, *_SIDE_BY_SIDE, *database]) for database in ([], ["--postgres"]))
     return _some(arguments)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import coverage
-import hypothesis
 import pytest
 from allauth.mfa.totp.internal import auth
 from django.conf import settings
@@ -21,15 +20,14 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
-from scripts.testing import PARTS
+from scripts.testing import FAST, PARTS
 from tests import databases, parts
+from tests.examples import load_profile
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("ours", deadline=None)
-hypothesis.settings.load_profile("ours")
+load_profile()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url", "database_server"}
 
@@ -47,7 +45,7 @@ def pytest_sessionfinish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--only-database", action="store_true", help="leave out the tests that need no database")
-    parser.addoption("--part", choices=PARTS, help="run one part of the tests, in the order that ./test uses")
+    parser.addoption("--part", choices=(*PARTS, FAST), help="run one part of the tests, in the order that ./test uses")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -56,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item
         for item in items
         if (not config.getoption("--only-database") or _needs_database(item))
-        and (part is None or parts.part_of(item) == part)
+        and (part is None or parts.is_in(item, part))
     ]
     config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
     items[:] = parts.order(chosen) if part else chosen

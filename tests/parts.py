@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing import PARTS
+from scripts.testing import FAST, PARTS
 
 COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
@@ -26,12 +26,34 @@ _COVERED_ON_POSTGRESQL = (
 """Tests that reach what is for PostgreSQL alone."""
 
 
+_NOT_FAST = (
+    "tests/bench", "tests/directory/test_query_plans.py", "tests/directory/test_killed.py", "tests/directory/test_workers.py",
+    "tests/directory/test_side_by_side.py", "tests/attacks", "tests/test_scripts.py", "tests/cli/test_installation.py",
+)  # fmt: skip
+"""Tests that start many processes, or measure."""
+
+
+def is_in(item: pytest.Item, part: str) -> bool:
+    """Return whether a test belongs to the part, on the database of DATABASE_URL."""
+    if part == FAST:
+        return not (_path(item).startswith(_NOT_FAST) or _needs_browser(item))
+    return part_of(item) == part
+
+
 def part_of(item: pytest.Item) -> str:
     """Return the part to which a test belongs, on the database of DATABASE_URL."""
-    path = item.path.relative_to(_ROOT).as_posix()
-    costly = path.startswith(_NOT_COVERED) or "browser" in getattr(item, "fixturenames", ())
+    path = _path(item)
+    costly = path.startswith(_NOT_COVERED) or _needs_browser(item)
     elsewhere = bool(os.environ.get("DATABASE_URL")) and not path.startswith(_COVERED_ON_POSTGRESQL)
     return OTHERS if costly or elsewhere else COVERED
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(_ROOT).as_posix()
+
+
+def _needs_browser(item: pytest.Item) -> bool:
+    return "browser" in getattr(item, "fixturenames", ())
 
 
 def order(items: list[pytest.Item]) -> list[pytest.Item]:

@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from scripts import postgres, testing
+from scripts.setup import ROOT
+from tests import parts
 
 needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is no PostgreSQL on this machine")
 _USE = "from scripts import postgres\nwith postgres.server() as url: print(url, flush=True); input()"
@@ -60,3 +62,20 @@ def test_a_run_that_broke_off_is_a_failure(tmp_path: Path) -> None:
 def test_skipped_tests_are_named_in_the_closing_line_if_there_are_any() -> None:
     assert testing.closing(Counter(passed=812)) == "812 passed, 0 failed"
     assert testing.closing(Counter(passed=1, failed=2, skipped=3)) == "1 passed, 2 failed, 3 skipped"
+
+
+@pytest.mark.parametrize("command", ["test", "check", "lock", "screenshots", "run", "bench"])
+def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> None:
+    done = subprocess.run([ROOT / command, "--help"], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"./{command}" in done.stdout or command == "screenshots"
+
+
+def test_each_test_belongs_to_one_part_and_the_longest_files_come_first(request: pytest.FixtureRequest) -> None:
+    items = request.session.items
+    assert {parts.part_of(item) for item in items} <= set(testing.PARTS)
+    ordered = parts.order(items)
+    assert sorted(map(id, ordered)) == sorted(map(id, items))
+    tests = Counter(item.path for item in ordered)
+    counts = [tests[item.path] for item in ordered]
+    assert counts == sorted(counts)

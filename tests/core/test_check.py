@@ -14,6 +14,7 @@ from musterbook.core.domain.columns import COLUMNS, OPTIONAL, REQUIRED
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
+from tests.examples import examples
 
 WORDS = Vocabulary(
     roles=(Role(1, "Officer"), Role(2, "Evidence Technician")),
@@ -312,7 +313,7 @@ ODD = st.sampled_from(["", " ", "Ann", "'=x", '="1"', "é", "e\u0301", "a\nb", "
                        "+12025550143", "Sgt", "GRP-OLD", "inactive", "ann\u200b@x.example", "x" * 256, "K"])  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(st.lists(st.fixed_dictionaries({column.heading: ODD for column in COLUMNS}), min_size=1, max_size=6))
 def test_a_row_comes_to_the_same_in_any_company(rows: list[dict[str, str]]) -> None:
     together = of(*rows)
@@ -323,7 +324,7 @@ def test_a_row_comes_to_the_same_in_any_company(rows: list[dict[str, str]]) -> N
         assert ours.equals(alone.problems.drop("row"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.fixed_dictionaries({column.heading: ODD for column in COLUMNS}))
 def test_a_value_is_null_exactly_where_its_cell_has_a_problem(row: dict[str, str]) -> None:
     checked = of(row)

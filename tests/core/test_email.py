@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.values import emails, text
+from tests.examples import examples
 
 NEAR = st.text(st.sampled_from("aZ0.-_+'=@xn ,\u00e9"), max_size=10)
 LABELS = st.text(st.sampled_from("aB0-xn"), max_size=8) | st.sampled_from(
@@ -54,7 +55,7 @@ def accepted(address: str) -> bool:
     return "." in address.rpartition("@")[2]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(address: str) -> None:
     if emails.plain(pl.Series([address])).item():
@@ -63,7 +64,7 @@ def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(a
         assert len(address) <= 254
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_an_address_has_a_fault_exactly_if_the_library_does_not_accept_it(address: str) -> None:
     assert (emails.faults(pl.Series([address])) == {}) == accepted(address)

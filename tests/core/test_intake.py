@@ -13,6 +13,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.budget import Limits
 from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reporting.example_file import example
+from tests.examples import examples
 
 REQUIRED_NAMES = [column.heading for column in REQUIRED]
 HEADER = ",".join(REQUIRED_NAMES)
@@ -239,7 +240,7 @@ def said(table: Table) -> None:
         assert not table.cells.null_count().sum_horizontal().sum()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     st.binary(max_size=200),
     st.sampled_from([b"", b"PK\x03\x04", b"\xff\xfe", b"\xef\xbb\xbf", HEADER.encode() + b"\n"]),
@@ -248,14 +249,14 @@ def test_no_bytes_whatever_raise(content: bytes, start: bytes) -> None:
     said(read(start + content))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(_LINES, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["utf-8", "utf-16", "cp1252", "cp850"]))
 def test_no_text_raises(lines: list[str], end: str, encoding: str) -> None:
     said(read(end.join([HEADER, *lines]).encode(encoding, "replace")))
     said(read(end.join(lines).encode(encoding, "replace")))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.text(max_size=12), st.text(max_size=3), st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
 def test_no_option_raises(encoding: str, delimiter: str, mapping: dict[str, str]) -> None:
     said(read(text(ROW), ReadOptions(encoding, delimiter, encoding, mapping)))

@@ -12,6 +12,7 @@ from musterbook.core.reading.csv import exact as exact_reader
 from musterbook.core.reading.csv import fast
 from musterbook.core.reading.csv.exact import BrokenQuote
 from musterbook.core.reading.intake import ReadOptions, read
+from tests.examples import examples
 
 HEADER = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
 ROW = "1,a@agency.example,7,Ann,Lee,Active,alee,Officer"
@@ -161,7 +162,7 @@ _CELL = st.one_of(
 _FILE = st.lists(st.lists(_CELL, min_size=1, max_size=4).map(",".join), min_size=1, max_size=6)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600))
 @given(_FILE, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
 @example(["a,b", '1,"x",y', "2"], "\n", True)
 def test_the_quick_reader_agrees_with_the_exact_one_on_all_that_it_takes(
@@ -177,7 +178,7 @@ def test_the_quick_reader_agrees_with_the_exact_one_on_all_that_it_takes(
     assert taken is None or taken == exact[1:]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=6), min_size=2, max_size=4),
@@ -201,7 +202,7 @@ def test_what_a_csv_writer_writes_is_read_as_it_was(
     assert taken is None or taken == rows[1:]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.tuples(st.sampled_from(["x", '"x,y"', '""']), st.sampled_from(["", "é", '"q"""'])), min_size=1))
 def test_a_file_that_is_long_enough_for_several_threads_is_read_in_order(pattern: list[tuple[str, str]]) -> None:
     lines = [f"{i},{one},{other}" for i in range(600) for one, other in pattern]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from musterbook.core.reading.csv import encoding
 from musterbook.core.reading.intake import ReadOptions, read
+from tests.examples import examples
 
 HEADER = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
 NAMES = ["Björn", "Chloé", "García-López", "Muñoz", "Jürgen", "Søren", "François", "Ann"]
@@ -113,7 +114,7 @@ def test_a_heading_that_cannot_be_read_is_told_with_its_place() -> None:
     assert "row 1, column 9 (I)" in table.problems[0].message
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(st.binary(max_size=8) | st.text(max_size=6).map(str.encode)).map(b"\n".join), st.integers(1, 12))
 def test_bytes_are_looked_at_piece_by_piece_as_they_would_be_at_once(content: bytes, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.budget import Limits
 from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reading.workbook import archive
+from tests.examples import examples
 
 NAMES = [column.heading for column in REQUIRED]
 ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]
@@ -358,7 +359,7 @@ GOOD = xlsx(NAMES, ROW, [*ROW[:2], number("9", "00000"), *ROW[3:]], styles=STYLE
 GOOD_ODS = ods(ods_table(ods_row(NAMES), ods_row(ROW)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.sampled_from([GOOD, GOOD_ODS]), st.integers(0, 5000), st.integers(0, 5000), st.binary(max_size=4))
 def test_no_damage_to_the_bytes_of_a_workbook_raises(good: bytes, start: int, length: int, other: bytes) -> None:
     start %= len(good)
@@ -371,7 +372,7 @@ def test_no_damage_to_the_bytes_of_a_workbook_raises(good: bytes, start: int, le
 _XML = "".join(c for c in xml_row(ROW, 2))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     st.integers(0, len(_XML)),
     st.integers(0, 30),

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from musterbook.core.values.keys import fold, key, keys
@@ -30,7 +30,6 @@ def test_m4_other_values_have_other_keys(one: str, other: str) -> None:
     assert key(one) != key(other)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 @example("\uab9b\u1fa5\u0306")  # folding brings forth what composes anew
 @example("ﷺ" * 255)
@@ -40,7 +39,6 @@ def test_the_key_of_a_key_is_itself_and_fits_an_index(value: str) -> None:
     assert len(key(value).encode()) <= 1000
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | TEXTS | st.sampled_from(["Ann", "É", "a" * 1001, "é" * 600]), max_size=6))
 def test_a_column_has_the_keys_of_its_values(values: list[str | None]) -> None:
     expected = [None if value is None else key(value) for value in values]

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.values import phones
+from tests.examples import examples
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 SEPARATORS = " .()-/\u00a0\u2010"
 
 
-def examples(region: str) -> list[str]:
+def numbers_of(region: str) -> list[str]:
     """The library's examples of each kind of number, all digits with the calling code first."""
     found = [phonenumbers.example_number_for_type(region, kind) for kind in range(11)]
     return [phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:] for number in found if number]
@@ -23,7 +24,7 @@ def examples(region: str) -> list[str]:
 
 def full_numbers(code: int, chance: Random) -> list[str]:
     """Numbers of a calling code: examples, some with a slip, and any others."""
-    known = [number for region in phonenumbers.region_codes_for_country_code(code) for number in examples(region)]
+    known = [number for region in phonenumbers.region_codes_for_country_code(code) for number in numbers_of(region)]
     free = [f"{code}{''.join(chance.choices('0123456789', k=chance.randint(1, 14)))}" for _ in range(10)]
     slips = []
     for number in known[:40]:
@@ -67,7 +68,7 @@ def test_numbers_of_every_region_are_read_alike_where_it_is_the_default(region: 
     agree([as_written(full, code, chance) for full in full_numbers(code, chance)[-40:]], region)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.text(st.sampled_from("0123456789+() -x;e"), max_size=14), max_size=8), st.sampled_from(["", "US", "GB"])
 )

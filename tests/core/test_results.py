@@ -13,6 +13,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.grid import BLANKS
 from musterbook.core.reading.intake import read
 from musterbook.core.reporting.results_file import errors_file, results_file
+from tests.examples import examples
 
 HEADER = [column.heading for column in REQUIRED]
 ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]
@@ -98,7 +99,7 @@ def meaning(cell: str) -> str:
     return text[1:] if text[:2] in ("'=", "'+", "'-", "'@") else text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(st.lists(st.one_of(_CELL, _PLAIN), max_size=11), min_size=1, max_size=5))
 def test_what_is_uploaded_again_means_what_it_meant(rows: list[list[str]]) -> None:
     table = read(upload(HEADER, *rows))

@@ -3,7 +3,7 @@
 import unicodedata
 
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from musterbook.core.values import text
@@ -27,7 +27,6 @@ def trimmed(value: str) -> str:
     return value
 
 
-@settings(deadline=None)
 @given(TEXTS.map(trimmed))
 @example("=1+1")
 @example("'=1")
@@ -38,26 +37,22 @@ def test_cleaning_takes_off_what_guarding_put_on(value: str) -> None:
     assert clean(guard(value)) == value
 
 
-@settings(deadline=None)
 @given(TEXTS.map(trimmed))
 def test_a_guarded_value_is_none_that_a_spreadsheet_runs(value: str) -> None:
     assert not guard(value).startswith(("=", "+", "-", "@"))
 
 
-@settings(deadline=None)
 @given(TEXTS.map(trimmed))
 def test_cleaning_leaves_text_without_guards_as_it_is(value: str) -> None:
     if not value.startswith(("'", "=")):
         assert clean(value) == value
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_clean_text_is_trimmed_and_composed(value: str) -> None:
     assert clean(value) == trimmed(clean(value))
 
 
-@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=5))
 def test_a_column_is_cleaned_and_guarded_as_its_cells_are(values: list[str]) -> None:
     series = pl.Series(values, dtype=pl.String)

@@ -30,6 +30,7 @@ from tests.directory.cast import (
     user,
     whole,
 )
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -75,8 +76,7 @@ def assert_written(done: Done, made: models.Agency) -> None:
 
 
 SOME = settings(
-    max_examples=15,
-    deadline=None,
+    max_examples=examples(15),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )

@@ -7,7 +7,7 @@ from musterbook.accounts import kinds as of_accounts
 from musterbook.directory import permissions
 from musterbook.directory.audit import event_kinds
 
-PACKAGE = Path(event_kinds.__file__).parents[1]
+PACKAGE = Path(event_kinds.__file__).parents[2]
 _NAME = re.compile(
     r"""["']((?:user|agency|act|api|audit|role|rank|group|export|import|setting)\.(?!html)[a-z]+(?:-[a-z]+)*)["']"""
 )

@@ -20,6 +20,7 @@ from musterbook.directory.users.export import Filter
 from tests.databases import Home
 from tests.directory.cast import NOW, Row, agency, applied, people, person
 from tests.directory.cast import file as written
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -138,7 +139,7 @@ def _texts(draw: st.DrawFn) -> str:
     st.lists(st.lists(_texts(), min_size=1, max_size=5), min_size=1, max_size=4),
     st.lists(_texts() | st.text(max_size=3)),
 )
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
 def test_after_any_imports_a_search_finds_what_a_plain_look_finds(imports: list[list[str]], asked: list[str]) -> None:
     made = agency(f"a{models.Agency.objects.count()}")
     for names in imports:

@@ -19,9 +19,10 @@ from musterbook.directory.users.filters import UnknownStatus, Wanted
 from musterbook.directory.users.orders import UnknownPlace, UnknownSort
 from musterbook.directory.users.user_list import Listed
 from tests.directory.cast import NOW, agency, applied, people, person
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
-_generated = settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+_generated = settings(max_examples=examples(15), suppress_health_check=list(HealthCheck))
 
 NAMES = ("Özil", "ozil", "De", "De Ann", "O'Neil", "O’Neil", "Zoë", "zoe", "Łoś", "Дмитрий", "山田", "Àb", "ab", "aB-c")
 HOUR = timedelta(hours=1)

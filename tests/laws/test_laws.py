@@ -18,13 +18,14 @@ from musterbook.directory.audit import trail
 from musterbook.directory.imports import undo
 from musterbook.directory.users import export
 from musterbook.directory.users.export import Filter
+from tests.examples import examples
 from tests.laws import directory, model, world
 from tests.laws.world import Case, File, Person, Row
 
 pytestmark = pytest.mark.django_db
 """Every example has an agency of its own, in the one transaction of its test."""
 
-_law = settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
+_law = settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
 _NEVER_SAID = ("inactive-group-kept", "inactive-supervisor")
 
 

@@ -14,11 +14,12 @@ from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import changes, plan, unchanged
 from musterbook.core.planning.plan import Plan
+from tests.examples import examples
 from tests.laws import model, world
 from tests.laws.world import HEADINGS, WORDS, Case, Person, Row
 
 _thorough = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
