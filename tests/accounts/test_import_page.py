@@ -118,7 +118,7 @@ def held(springfield: Springfield, client: Client) -> str:
 def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
     plan = held(springfield, chief)
     told = text(chief.get(plan))
-    assert "It would deactivate 1 of 3 active users; 0 are allowed unasked." in told
+    assert "It would deactivate 1 of 3 active users; 0 are allowed without asking." in told
     assert "First 2 Last 2" in told and "<strong>1</strong> <span>protected</span>" in told
     assert "above the operator&#x27;s role" in text(chief.get(f"{plan}?show=protected"))
     for wrong in ("", "2", "one"):

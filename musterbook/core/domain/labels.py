@@ -9,7 +9,7 @@ PROTECTIONS = {
 """The reason for each protection of a user, as text."""
 
 HELD = {
-    "deactivation-limit": "More users would become Inactive than the agency allows unasked.",
+    "deactivation-limit": "More users would become Inactive than the agency allows without asking.",
     "unreadable-rows": "Some rows cannot be read well enough to tell whom they mean.",
 }
 """The reason why an import is held, as text."""

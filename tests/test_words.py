@@ -1,0 +1,78 @@
+"""The dictionary holds: words that it rules out stay out of docstrings, comments, documents and templates."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DICTIONARY = ROOT / "docs/reference/words.md"
+_SECTION = DICTIONARY.read_text(encoding="utf-8").partition("## Words that are used nowhere")[2]
+WORDS = dict(re.findall(r"^\| ([a-z ]+) \| ([^|]+) \|$", _SECTION, re.MULTILINE))
+WORDS.pop("do not write", None)
+_RULED_OUT = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
+
+_OLD = {
+    *(f"docs/explanation/{name}.md" for name in ("decisions", "security", "speed", "dependencies", "cjis", "asvs")),
+    *(f"docs/reference/{name}.md" for name in ("agency-settings", "problems", "commands", "columns", "settings")),
+    *(f"docs/how-to/{name}.md" for name in ("backups", "second-factors", "secret-keys")),
+}
+"""Documents that still have such words; those of the reference are written from messages of the code. The list only gets shorter."""
+
+_DOCUMENTS = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if path not in (DICTIONARY, ROOT / "CHANGELOG.md")
+)
+_MODULES = sorted(path for path in (ROOT / "musterbook").rglob("*.py") if path.parent.name != "migrations")
+_TEMPLATES = sorted((ROOT / "musterbook").rglob("templates/**/*.*"))
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_the_dictionary_rules_words_out() -> None:
+    assert {"whom", "told", "what becomes of"} <= set(WORDS)
+    assert _RULED_OUT.search("the users Whom it concerns") and not _RULED_OUT.search("besides")
+
+
+@pytest.mark.parametrize("path", _MODULES, ids=_name)
+def test_docstrings_and_comments_use_no_word_that_is_ruled_out(path: Path) -> None:
+    assert [f"{found}: write {WORDS[found]}" for text in _prose(path) for found in _found(text)] == []
+
+
+@pytest.mark.parametrize("path", [path for path in _DOCUMENTS if _name(path) not in _OLD], ids=_name)
+def test_documents_use_no_word_that_is_ruled_out(path: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`|\*[^*\n]*\*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [f"{found}: write {WORDS[found]}" for found in _found(text)] == []
+
+
+@pytest.mark.parametrize("path", _TEMPLATES, ids=_name)
+def test_templates_use_no_word_that_is_ruled_out(path: Path) -> None:
+    text = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>", "", path.read_text(encoding="utf-8"))
+    assert [f"{found}: write {WORDS[found]}" for found in _found(text)] == []
+
+
+@pytest.mark.parametrize("name", sorted(_OLD))
+def test_a_document_leaves_the_list_of_old_ones_when_it_is_rewritten(name: str) -> None:
+    assert list(_found((ROOT / name).read_text(encoding="utf-8"))) != []
+
+
+def _found(text: str) -> Iterator[str]:
+    yield from (match.lower() for match in _RULED_OUT.findall(text))
+
+
+def _prose(path: Path) -> Iterator[str]:
+    """Yield the docstrings and comments of a module, without code in backticks."""
+    source = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield re.sub(r"`[^`]*`|{[^}]*}", "", node.value.value)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield re.sub(r"`[^`]*`", "", token.string)
