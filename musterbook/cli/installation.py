@@ -166,6 +166,10 @@ def restore(
         bool,
         typer.Option("--without-key", help="Although the backup's secret key is lost, and with it what it sealed."),
     ] = False,
+    unsealed: Annotated[
+        bool,
+        typer.Option("--unsealed", help="Although it is of an old version, and nothing shows who wrote it."),
+    ] = False,
 ) -> None:
     """Bring a backup back, in place of what is there now. Stop the other processes first.
 
@@ -177,7 +181,7 @@ def restore(
         from musterbook.directory import backups
 
         opener = _opener(identity, passphrase_file)
-        restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key)
+        restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
         say(f"Restored what Musterbook {restored.version} wrote on {restored.at}.")
         if restored.format == 1:
             say(
