@@ -173,7 +173,7 @@ def restore(
 ) -> None:
     """Bring a backup back, in place of what is there now. Stop the other processes first.
 
-    It needs the secret key that the installation had, and says which by its name.
+    It needs the secret key that the installation had, and says which by its name. All sessions end.
 
     Example: muster restore /srv/backups/muster.age --identity backup-key.txt
     """
@@ -183,6 +183,7 @@ def restore(
         opener = _opener(identity, passphrase_file)
         restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
         say(f"Restored what Musterbook {restored.version} wrote on {restored.at}.")
+        say("Everyone signs in again. Users, links in mails and API tokens are those of that time: look through them.")
         if restored.format == 1:
             say(
                 "It is of an older version, so nothing shows that it was not changed, and it holds a secret key: delete it."

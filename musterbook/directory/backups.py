@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import connection
 
 from musterbook import __version__, home, keys
@@ -126,7 +128,7 @@ def restore(
     """Bring a backup back in place of what is there, which must be nothing unless `replace`. Raises CannotRestore.
 
     `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
-    sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups.
+    sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups. All sessions end.
     """
     with _work() as work:
         unpacked = _unpacked(path, work, opener or Opener())
@@ -137,6 +139,7 @@ def restore(
         else:
             _check(unpacked, without_key=without_key)
         _load(work / manifest.database)
+        _end_sessions()
         _put_files_back(work)
     installation.migrate()
     now = datetime.now(UTC)
@@ -291,6 +294,14 @@ def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
         raise CannotRestore(
             "The backup was changed after it was written: it is not what its seal says. Use another one."
         )
+
+
+def _end_sessions() -> None:
+    """Delete all sessions, with the sign-ins that wait in them: some had ended since the backup, and would be back."""
+    there = set(connection.introspection.table_names())  # of an older version, before any migration
+    with connection.cursor() as cursor:
+        for table in sorted(there & {frames.table(Session), frames.table(UserSession)}):
+            cursor.execute(f"DELETE FROM {table}")
 
 
 def _put_files_back(work: Path) -> None:

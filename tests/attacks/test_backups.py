@@ -23,7 +23,7 @@ from musterbook.directory import backup_encryption, backups, frames, installatio
 from musterbook.directory.backup_encryption import CannotUse, Lock, Opener
 from musterbook.directory.backups import CannotRestore
 from tests.attacks.before_keys import dumped, seal_as_before
-from tests.attacks.test_keys import filled, keyed, listed, secret, sound
+from tests.attacks.test_keys import DUMP, filled, keyed, listed, secret, sound
 from tests.databases import Home
 
 IDENTITY = x25519.Identity.generate()
@@ -538,6 +538,7 @@ def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_in
         assert [key["state"] for key in listed(fresh_home)] == ["current"]
         read = fresh_home.run(sys.executable, "-c", SECRETS)
         assert read.stdout.split() == ["named", "nameless"], read.stderr
+        assert "django_session " not in fresh_home.run(sys.executable, "-c", DUMP).stdout
         verified = fresh_home.muster("audit", "verify")
         assert verified.stdout == "springfield: whole (events: 7, links: 3)\n", verified.stdout
     assert (fresh_home.folder / "files" / "01OLD").read_bytes() == b"EXTERNAL_ID\n"
@@ -551,6 +552,19 @@ for provider in Agency.objects.get().sign_on:
     assert provider["secret"].startswith(secrecy.beginning())
     print(secrecy.unseal(provider["secret"]))
 """
+
+
+def test_a_restore_ends_every_session_that_the_backup_holds(fresh_home: Home, tmp_path: Path) -> None:
+    _pg_dump(fresh_home)
+    filled(fresh_home, 2)
+    rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
+    assert "django_session " in rows and "usersessions_usersession " in rows
+    assert fresh_home.muster("backup", str(tmp_path / "muster.tar")).returncode == 0
+    done = fresh_home.muster("restore", str(tmp_path / "muster.tar"), "--yes")
+    assert (done.returncode, "Everyone signs in again" in done.stderr) == (0, True), done.stderr
+    rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
+    assert "django_session " not in rows and "usersessions_usersession " not in rows
+    assert "accounts_account " in rows
 
 
 def test_a_large_backup_is_encrypted_and_decrypted_in_little_memory(fresh_home: Home, tmp_path: Path) -> None:
