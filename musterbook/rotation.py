@@ -47,14 +47,6 @@ def _elsewhere() -> str:
     )
 
 
-def keep_old(secret: str) -> None:
-    """Keep a key for reading alone, unless the ring has it."""
-    folder = environment.home()
-    with _alone(folder):
-        if all(key.secret != secret for key in keys.ring()):
-            home.write(folder / keys.OLD_FILE, "".join(f"{line}\n" for line in [*_lines(), secret]))
-
-
 def forget(name: str) -> None:
     """Remove an old key from the file. Raises UnknownKey."""
     folder = environment.home()

@@ -56,6 +56,13 @@ def unseal(sealed: str, *, stored: bool = True) -> str:
     return _opened(sealed, keys.ring() if stored else keys.accepted())[1]
 
 
+def unseal_older(sealed: str, key: Key) -> str:
+    """Give the text that an older version sealed with that key, of the ring or not. Raises cryptography.fernet.InvalidToken."""
+    if not is_older(sealed):
+        raise InvalidToken
+    return _opened(sealed, (key,))[1]
+
+
 def is_older(sealed: str) -> bool:
     """Return whether the value was sealed with an algorithm that is no longer used for sealing."""
     return _parts(sealed)[0] == _BEFORE

@@ -21,7 +21,7 @@ _OLD = {
     *(f"docs/reference/{name}.md" for name in ("agency-settings", "problems", "commands", "columns", "settings")),
     *(f"docs/how-to/{name}.md" for name in ("backups", "second-factors", "secret-keys")),
 }
-"""Documents that still have such words; those of the reference are written from messages of the code. The list only gets shorter."""
+"""Documents that still have such words. The list only gets shorter."""
 
 _DOCUMENTS = sorted(
     path

@@ -168,10 +168,14 @@ def restore(
         bool,
         typer.Option("--without-key", help="Although the backup's secret key is lost, and with it what it sealed."),
     ] = False,
+    unsealed: Annotated[
+        bool,
+        typer.Option("--unsealed", help="Although it is of an old version, and nothing shows who wrote it."),
+    ] = False,
 ) -> None:
     """Bring a backup back, in place of what is there now. Stop the other processes first.
 
-    It needs the secret key that the installation had, and says which by its name.
+    It needs the secret key that the installation had, and says which by its name. All sessions end.
 
     Example: muster restore /srv/backups/muster.age --identity backup-key.txt
     """
@@ -179,8 +183,9 @@ def restore(
         from musterbook.directory.installation import backups
 
         opener = _opener(identity, passphrase_file)
-        restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key)
+        restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
         say(f"Restored what Musterbook {restored.version} wrote on {restored.at}.")
+        say("Everyone signs in again. Users, links in mails and API tokens are those of that time: look through them.")
         if restored.format == 1:
             say(
                 "It is of an older version, so nothing shows that it was not changed, and it holds a secret key: delete it."

@@ -1,6 +1,7 @@
-"""An installation as the version before keys of trails left it."""
+"""Installations as older versions left them: before trails had keys, and before backups had seals."""
 
 import hashlib
+import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from musterbook import keys, secrecy
 from tests import databases
 from tests.databases import Home
 
@@ -30,6 +32,56 @@ def old_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
         assert done.returncode == 0, done.stderr
         execute(home, _old_trail)
         yield home
+
+
+_UNSEALED = """
+import django; django.setup()
+from django.core.management import call_command
+for told in (["directory", "0011_people"], ["accounts", "0004_factor_due"], ["sessions"], ["mfa"], ["usersessions"]):
+    call_command("migrate", *told, verbosity=0)
+"""
+"""Makes the tables of the last version whose backups had no seal."""
+
+_DUMP = """
+import json, sys; from pathlib import Path; import django; django.setup()
+from musterbook.directory.installation import backups, migration
+print(json.dumps({"database": backups._dump(Path(sys.argv[1])).name, "changes": migration.recorded()}))
+"""
+
+
+@pytest.fixture
+def unsealed_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
+    """An installation as the last version left it whose backups had no seal, with a trail of two links."""
+    with databases.empty(database_server) as url:
+        home = Home(tmp_path / "unsealed", url)
+        home.folder.mkdir()
+        done = home.run(sys.executable, "-c", _UNSEALED, timeout=300)
+        assert done.returncode == 0, done.stderr
+        execute(home, _old_trail)
+        yield home
+
+
+def seal_as_before(home: Home, secret: str) -> None:
+    """Gives the agency two providers with sealed secrets, one without the name of its key, and signs somebody in."""
+    key = keys.Key(secret, "")
+    box = secrecy._older_box(key.derive("secrecy"))
+    named, nameless = (box.encrypt(text).decode() for text in (b"named", b"nameless"))
+    providers = [{"slug": "a", "secret": f"fernet:{key.name}:{named}"}, {"slug": "b", "secret": nameless}]
+
+    def write(run: Callable[..., Any]) -> None:
+        run("UPDATE directory_agency SET sign_on = ?", json.dumps(providers))
+        run("INSERT INTO django_session (session_key, session_data, expire_date) VALUES ('a', 'b', '2099-01-01')")
+
+    execute(home, write)
+
+
+def dumped(home: Home, folder: Path) -> dict[str, object]:
+    """Dumps the database into the folder; gives what a manifest says of it."""
+    done = home.run(sys.executable, "-c", _DUMP, str(folder))
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    # An older version had a library that is no longer used.
+    return found | {"changes": [*found["changes"], "socialaccount.0001_initial"]}  # type: ignore[misc]
 
 
 def execute(home: Home, work: Callable[[Callable[..., Any]], None]) -> None:

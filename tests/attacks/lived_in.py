@@ -10,6 +10,7 @@ import django
 django.setup()
 
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib.sessions.backends.db import SessionStore
 
 from musterbook import keys, secrecy
@@ -52,6 +53,8 @@ def fill(number: int) -> None:
     session = SessionStore()
     session["kept"] = secrecy.seal("a form")
     session.save()
+    address = {"ip": "192.0.2.1", "user_agent": "Firefox", "session_key": session.session_key}
+    UserSession.objects.create(user=accounts[0], **address)
 
 
 def check() -> int:

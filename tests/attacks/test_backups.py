@@ -23,7 +23,8 @@ from musterbook.directory.installation import backup_encryption, backups, migrat
 from musterbook.directory.installation.backup_encryption import CannotUse, Lock, Opener
 from musterbook.directory.installation.backups import CannotRestore
 from musterbook.directory.storage import frames
-from tests.attacks.test_keys import filled, keyed, secret, sound
+from tests.attacks.before_keys import dumped, seal_as_before
+from tests.attacks.test_keys import DUMP, filled, keyed, listed, secret, sound
 from tests.databases import Home
 
 IDENTITY = x25519.Identity.generate()
@@ -79,9 +80,9 @@ def member(
     return entry, content
 
 
-def refusal(path: Path, opener: Opener | None = None) -> str:
+def refusal(path: Path, opener: Opener | None = None, *, unsealed: bool = False) -> str:
     with pytest.raises(CannotRestore) as refused:
-        backups.restore(path, replace=True, opener=opener)
+        backups.restore(path, replace=True, opener=opener, unsealed=unsealed)
     assert not list(settings.MUSTER_HOME.glob(".backup-*"))
     return str(refused.value)
 
@@ -129,6 +130,11 @@ def _as_an_older_version(of: Members) -> Members:
     return [(of[0][0], json.dumps(manifest).encode()), *of[1:]]
 
 
+def _without_format(of: Members) -> Members:
+    manifest = {name: value for name, value in json.loads(of[0][1]).items() if name != "format"}
+    return [(of[0][0], json.dumps(manifest).encode()), *of[1:]]
+
+
 def _key_beside(of: Members) -> Members:
     return [*of[:-1], member("secret-key", secrets.token_urlsafe(48).encode()), of[-1]]
 
@@ -140,7 +146,7 @@ def _later(of: Members) -> Members:
 
 CHANGES = [
     _other_content, _without_seal, _one_more, _after_the_seal, _renamed, _one_less, _reordered, _moved_between_members,
-    _as_an_older_version, _key_beside, _later,
+    _as_an_older_version, _without_format, _key_beside, _later,
 ]  # fmt: skip
 
 
@@ -411,31 +417,155 @@ def test_age_s_own_file_is_restored(good: Path) -> None:
         backups.restore(path, replace=True, opener=Opener((IDENTITY,)))
 
 
-def test_a_backup_of_an_older_version_is_restored_with_the_key_in_it(fresh_home: Home, tmp_path: Path) -> None:
+FIRST_SEALED = ("directory.0012_mails_to_forget", "accounts.0005_identities")
+"""The first changes of the versions that seal backups."""
+
+
+def unsealed(of: Members, key: str, *more: str) -> Members:
+    """What an old version could have written: no format, no names of keys, no seal, but the key itself."""
+    manifest = json.loads(of[0][1])
+    old = [name for name in manifest["changes"] if not _is_sealed_since(name)]
+    told = {"version": "0.1.0", "at": manifest["at"], "database": manifest["database"], "changes": [*old, *more]}
+    return [(of[0][0], json.dumps(told).encode()), member("secret-key", key.encode()), *of[1:-1]]
+
+
+def _is_sealed_since(change: str) -> bool:
+    return any(change.partition(".")[0] == first.partition(".")[0] and change >= first for first in FIRST_SEALED)
+
+
+def test_what_calls_itself_an_old_backup_is_refused_unless_the_operator_says_that_it_is_one(good: Path) -> None:
+    forged = packed(good, unsealed(members(good), secrets.token_urlsafe(48)))
+    found = refusal(forged)
+    assert str(forged) in found and "has no seal" in found and "--unsealed" in found
+    with pytest.raises(CannotRestore):
+        backups.restore(forged, replace=True, without_key=True)
+    with pytest.raises(Loaded):
+        backups.restore(forged, replace=True, unsealed=True)
+
+
+def test_an_unsealed_backup_of_a_version_that_seals_is_refused_whatever_the_operator_says(good: Path) -> None:
+    there, key = members(good), secrets.token_urlsafe(48)
+    later = [name for name in migration.wanted() if _is_sealed_since(name)]
+    assert set(FIRST_SEALED) < set(later)
+    for change in later:
+        assert "seals its backups" in refusal(packed(good, unsealed(there, key, change)), unsealed=True), change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _as_an_older_version, lambda of: [*of, member("seal", b"0123456789:" + b"0" * 64)],
+        lambda of: [(of[0][0], of[0][1].replace(b"{", b'{"keys": [], ', 1)), *of[1:]], lambda of: [of[0], *of[2:]],
+    ],
+    ids=["format", "seal", "keys", "no key"],
+)  # fmt: skip
+def test_an_unsealed_backup_with_what_no_old_version_wrote_is_refused(
+    good: Path, change: Callable[[Members], Members]
+) -> None:
+    old = unsealed(members(good), secrets.token_urlsafe(48))
+    assert "changed" in refusal(packed(good, change(old)), unsealed=True)
+
+
+def test_the_option_for_unsealed_backups_lets_no_changed_seal_pass(good: Path) -> None:
+    assert "changed" in refusal(packed(good, _other_content(members(good))), unsealed=True)
+
+
+def test_a_key_in_an_old_backup_cannot_be_more_than_a_key(good: Path) -> None:
+    for text in ("key\nsecond\t2026-01-01T00:00:00+00:00\tsigns", "a\tb\tsigns", "\udcff", "a\0b"):
+        there = unsealed(members(good), "")
+        there[1] = member("secret-key", text.encode(errors="surrogateescape"))
+        assert "cannot be read" in refusal(packed(good.with_name("old.tar"), there), unsealed=True)
+
+
+@pytest.mark.parametrize("opener", [Opener((IDENTITY,)), Opener((), "a quiet brown heron")])
+def test_an_unencrypted_file_in_place_of_an_encrypted_backup_is_refused(good: Path, opener: Opener) -> None:
+    found = refusal(good, opener)
+    assert f"{good} is not encrypted" in found and "--identity" in found and "MUSTER_BACKUP_PASSPHRASE" in found
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_the_key_in_a_forged_old_backup_is_trusted_for_nothing(fresh_home: Home, tmp_path: Path, empty: bool) -> None:
     _pg_dump(fresh_home)
-    number, path = filled(fresh_home, 3), tmp_path / "muster.tar"
-    assert fresh_home.muster("backup", str(path), "--unencrypted").returncode == 0
-    key = secret(fresh_home)
-    there = _as_an_older_version(members(path))[:-1]
-    manifest = {name: value for name, value in json.loads(there[0][1]).items() if name not in ("format", "keys")}
-    manifest["changes"].append("socialaccount.0001_initial")  # of a library that is no longer used
-    packed(path, [(there[0][0], json.dumps(manifest).encode()), member("secret-key", key.encode()), *there[1:]])
-    (fresh_home.folder / home.KEY_FILE).unlink()
-    done = fresh_home.muster("restore", str(path), "--yes")
-    assert (done.returncode, "holds a secret key: delete it" in done.stderr) == (0, True), done.stderr
-    assert secret(fresh_home) == key
-    assert sound(fresh_home) == number
-    other = secrets.token_urlsafe(48)
-    (fresh_home.folder / home.KEY_FILE).write_text(other)
-    assert fresh_home.muster("restore", str(path), "--yes").returncode == 0
-    assert secret(fresh_home) == other, "a file does not replace the installation's key"
-    assert sound(fresh_home) == number
+    theirs, path, forged = secrets.token_urlsafe(48), tmp_path / "theirs.tar", tmp_path / "forged.tar"
+    attacker = keyed(fresh_home, MUSTER_SECRET_KEY=theirs)
+    filled(attacker, 2)
+    assert attacker.muster("backup", str(path), "--unencrypted").returncode == 0
+    packed(forged, unsealed(members(path), theirs))
+    shutil.rmtree(fresh_home.folder / "audit-heads", ignore_errors=True)
+    (fresh_home.folder / home.KEY_FILE).unlink(missing_ok=True)
+    if not empty:
+        (fresh_home.folder / home.KEY_FILE).write_text(secrets.token_urlsafe(48))
+    refused = fresh_home.muster("restore", str(forged), "--yes")
+    assert (refused.returncode, "--unsealed" in refused.stderr) == (3, True), refused.stderr
+    done = fresh_home.muster("restore", str(forged), "--yes", "--unsealed")
+    assert done.returncode == 0, done.stderr
+    name = keys.Key(theirs, "").name
+    assert [(key["name"] == name, key["state"]) for key in listed(fresh_home)] in (
+        [(False, "current"), (True, "missing")], [(False, "current")],
+    )  # fmt: skip
+    for kept in fresh_home.folder.iterdir():
+        assert kept.suffix or kept.is_dir() or theirs.encode() not in kept.read_bytes(), kept
+    verified = fresh_home.muster("audit", "verify")
+    assert (verified.returncode, f"names the key {name}, which" in verified.stdout) == (1, True), verified.stdout
+    again = fresh_home.muster("restore", str(path), "--yes")
+    assert (again.returncode, f"secret key {name}, which is not here" in again.stderr) == (3, True)
 
 
-def test_a_key_in_an_old_backup_cannot_add_lines_to_the_old_keys(good: Path) -> None:
-    there = _as_an_older_version(members(good))[:-1]
-    for text in (b"key\nsecond\t2026-01-01T00:00:00+00:00\tsigns", b"a\tb\tsigns", b"\xff", b"a\0b"):
-        assert "cannot be read" in refusal(packed(good, [*there, member("secret-key", text)]))
+def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_installation_s_key(
+    unsealed_home: Home, fresh_home: Home, tmp_path: Path
+) -> None:
+    _pg_dump(fresh_home)
+    path, theirs = tmp_path / "old.tar", secrets.token_urlsafe(48)
+    seal_as_before(unsealed_home, theirs)
+    told = {"version": "0.1.0", "at": "2026-01-03T00:00:00+00:00"} | dumped(unsealed_home, tmp_path)
+    database = str(told["database"])
+    packed(
+        path,
+        [
+            member("manifest.json", json.dumps(told).encode()), member("secret-key", theirs.encode()),
+            member(database, (tmp_path / database).read_bytes()), member("files/01OLD", b"EXTERNAL_ID\n"),
+        ],
+    )  # fmt: skip
+    assert fresh_home.muster("keys", "list").returncode == 0
+    mine = secret(fresh_home)
+    refused = fresh_home.muster("restore", str(path))
+    assert (refused.returncode, "--unsealed" in refused.stderr) == (3, True), refused.stderr
+    for _ in range(2):
+        done = fresh_home.muster("restore", str(path), "--unsealed", "--yes")
+        assert (done.returncode, "holds a secret key: delete it" in done.stderr) == (0, True), done.stderr
+        assert "which is not here" not in done.stderr
+        assert secret(fresh_home) == mine
+        assert not (fresh_home.folder / keys.OLD_FILE).exists()
+        assert [key["state"] for key in listed(fresh_home)] == ["current"]
+        read = fresh_home.run(sys.executable, "-c", SECRETS)
+        assert read.stdout.split() == ["named", "nameless"], read.stderr
+        assert "django_session " not in fresh_home.run(sys.executable, "-c", DUMP).stdout
+        verified = fresh_home.muster("audit", "verify")
+        assert verified.stdout == "springfield: whole (events: 7, links: 3)\n", verified.stdout
+    assert (fresh_home.folder / "files" / "01OLD").read_bytes() == b"EXTERNAL_ID\n"
+
+
+SECRETS = """
+import django; django.setup()
+from musterbook import secrecy
+from musterbook.directory.models import Agency
+for provider in Agency.objects.get().sign_on:
+    assert provider["secret"].startswith(secrecy.beginning())
+    print(secrecy.unseal(provider["secret"]))
+"""
+
+
+def test_a_restore_ends_every_session_that_the_backup_holds(fresh_home: Home, tmp_path: Path) -> None:
+    _pg_dump(fresh_home)
+    filled(fresh_home, 2)
+    rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
+    assert "django_session " in rows and "usersessions_usersession " in rows
+    assert fresh_home.muster("backup", str(tmp_path / "muster.tar")).returncode == 0
+    done = fresh_home.muster("restore", str(tmp_path / "muster.tar"), "--yes")
+    assert (done.returncode, "Everyone signs in again" in done.stderr) == (0, True), done.stderr
+    rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
+    assert "django_session " not in rows and "usersessions_usersession " not in rows
+    assert "accounts_account " in rows
 
 
 def test_a_large_backup_is_encrypted_and_decrypted_in_little_memory(fresh_home: Home, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_backup_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_damaged_database_is_not_loaded(whole: bool, tmp_path: Path) -> None:
     content = b"no database at all" if whole else _damaged(tmp_path / "damaged.sqlite3")
     with pytest.raises(CannotRestore, match=r"pg_restore failed|The database in the backup is damaged"):
-        backups.restore(packed(tmp_path, here(), content=content), replace=True)
+        backups.restore(packed(tmp_path, here(), content=content), replace=True, unsealed=True)
 
 
 def _damaged(path: Path) -> bytes:

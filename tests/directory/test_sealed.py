@@ -119,13 +119,27 @@ def test_a_key_of_the_environment_is_not_replaced(folder: Path, monkeypatch: pyt
         rotation.replace(NOW, compromised=False)
 
 
-def test_an_old_key_is_kept_once(folder: Path) -> None:
-    for _ in range(2):
-        rotation.keep_old("an old one")
-        rotation.keep_old(keys.current())
+def test_an_old_key_without_a_time_stays_one_that_only_reads(folder: Path) -> None:
+    home.write(folder / keys.OLD_FILE, "an old one\n")
     assert [key.secret for key in keys.ring()[1:]] == ["an old one"]
     rotation.replace(NOW, compromised=True)
     assert (folder / keys.OLD_FILE).read_text().splitlines()[1:] == ["an old one"]
+
+
+def test_a_key_that_is_not_ours_reads_only_what_an_older_version_sealed(folder: Path) -> None:
+    theirs = keys.Key(secrets.token_urlsafe(48), "a backup")
+    token = secrecy._older_box(theirs.derive("secrecy")).encrypt(b"hush").decode()
+    for older in (token, f"fernet:{theirs.name}:{token}"):
+        models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
+        assert sealed_values.take_over(theirs) == 1
+        assert secrecy.unseal(_secret()) == "hush"
+    newer = (folder / home.KEY_FILE).read_text()
+    (folder / home.KEY_FILE).write_text(theirs.secret)
+    value = secrecy.seal("hush")
+    (folder / home.KEY_FILE).write_text(newer)
+    models.Agency.objects.update(sign_on=[{"slug": "county", "secret": value}])
+    assert (sealed_values.take_over(theirs), _secret()) == (0, value)
+    assert [key.name for key in keys.ring()] == [keys.ring()[0].name]
 
 
 def test_a_disk_without_room_is_named_before_anything_is_unpacked(

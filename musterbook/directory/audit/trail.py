@@ -67,13 +67,13 @@ def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> N
     tell(agency, act, "import.file-refused", changes={"file": ("", name), "reason": ("", why)}, outcome=FORBIDDEN)
 
 
-def key_old(at: datetime) -> None:
+def key_old(at: datetime, *, restored: bool = False) -> None:
     """Begin to seal each unkeyed trail with a key, by an event whose link covers all of the old trail.
 
     A trail that an anchor knows had a key before. If it lacks one now, it was replaced, and is left for the check to
-    find.
+    find, unless the operator has `restored` a backup of a version whose trails had no keys.
     """
-    known = anchors.known().anchors
+    known = {} if restored else anchors.known().anchors
     for agency in models.Agency.objects.exclude(pk__in=known):
         last = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
         if last is not None and not last.key:

@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import connection
 
-from musterbook import __version__, home, keys, rotation
-from musterbook.directory.audit import anchors
-from musterbook.directory.installation import backup_encryption, backup_seal, migration
+from musterbook import __version__, home, keys
+from musterbook.directory.audit import anchors, trail
+from musterbook.directory.installation import backup_encryption, backup_seal, migration, sealed_values
 from musterbook.directory.installation.backup_encryption import Lock, Opener
 from musterbook.directory.storage import frames
 
@@ -28,6 +30,8 @@ _MANIFEST, _SQLITE, _POSTGRES = "manifest.json", "database.sqlite3", "database.d
 _FILES = "files"
 _LONGEST_MANIFEST, _LONGEST_KEY = 1 << 20, 1000
 _STALE_SECONDS = 24 * 60 * 60
+_LAST_UNSEALED = {"directory": "0011_people", "accounts": "0004_factor_due"}
+"""The last changes of the last version whose backups had no seal."""
 
 
 class CannotBackUp(Exception):
@@ -47,7 +51,7 @@ class Manifest:
     database: str
     changes: list[str]
     format: int = 1
-    """1: of a version that put the secret key into backups; 2: sealed with the key, which is not in it."""
+    """1: of a version that put the secret key into backups, and told no format; 2: sealed with the key, which is not in it."""
     keys: list[str] = field(default_factory=list)
     """The names of the secret keys that the installation had, the current one first."""
 
@@ -115,23 +119,36 @@ def _new(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
 
 
-def restore(path: Path, *, replace: bool = False, opener: Opener | None = None, without_key: bool = False) -> Manifest:
+def restore(
+    path: Path,
+    *,
+    replace: bool = False,
+    opener: Opener | None = None,
+    without_key: bool = False,
+    unsealed: bool = False,
+) -> Manifest:
     """Bring a backup back in place of what is there, which must be nothing unless `replace`. Raises CannotRestore.
 
     `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
-    sealed values in it be read.
+    sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups. All sessions end.
     """
     with _work() as work:
         unpacked = _unpacked(path, work, opener or Opener())
         manifest = unpacked.manifest
         _refuse(manifest, replace=replace)
-        _check(unpacked, without_key=without_key)
-        _load(work / manifest.database)
         if manifest.format == 1:
-            _take_over(unpacked.secret)
+            _check_unsealed(path, unpacked, wanted=unsealed)
+        else:
+            _check(unpacked, without_key=without_key)
+        _load(work / manifest.database)
+        _end_sessions()
         _put_files_back(work)
     migration.migrate()
-    anchors.restored(datetime.now(UTC))
+    now = datetime.now(UTC)
+    anchors.restored(now)
+    if unpacked.secret:
+        sealed_values.take_over(keys.Key(unpacked.secret, "the backup"))
+        trail.key_old(now, restored=True)
     return manifest
 
 
@@ -140,7 +157,7 @@ class _Unpacked:
     manifest: Manifest
     seal: backup_seal.Found
     secret: str
-    """The secret key that a backup of an older version holds."""
+    """The secret key that a backup of an older version holds. Whoever wrote the file chose it, so it never enters the ring."""
 
 
 def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
@@ -166,6 +183,12 @@ def _plain(path: Path, work: Path, opener: Opener) -> Path:
     if needed > free:
         raise CannotRestore(f"It needs {needed / 1e9:,.1f} GB free in {work.parent}, and there are {free / 1e9:,.1f}.")
     if not encrypted:
+        if opener.identities or opener.passphrase:
+            raise CannotRestore(
+                f"{path} is not encrypted, although an identity or a passphrase was given: another file may be in its place. "
+                "Restore the encrypted backup. If this file is meant, leave out --identity and --passphrase-file, and unset "
+                "MUSTER_BACKUP_PASSPHRASE."
+            )
         return path
     plain = work / "decrypted.tar"
     with _new(plain) as file:
@@ -182,6 +205,8 @@ def _manifest(work: Path) -> Manifest:
     written = told.get("format", 1) if isinstance(told, dict) else 0
     if type(written) is not int or written not in (1, 2):
         raise ValueError("it is of a newer Musterbook, or its manifest is not one")
+    if written == 1 and not told.keys().isdisjoint(("format", "keys")):
+        raise ValueError("its manifest was changed")
     texts = [told["version"], told["at"], told["database"], *told["changes"], *told.get("keys", [])]
     if not all(isinstance(text, str) for text in texts) or not isinstance(told["changes"], list):
         raise TypeError("its manifest is not one")
@@ -237,13 +262,27 @@ def _damage(database: sqlite3.Connection) -> str:
     return "" if found == "ok" else found
 
 
+def _check_unsealed(path: Path, unpacked: _Unpacked, *, wanted: bool) -> None:
+    """Refuse a backup without a seal unless the operator wants it, and in any case what no version has written."""
+    if unpacked.seal.key or not unpacked.secret:
+        raise CannotRestore(
+            f"{path} was changed: it claims to be of an older version, but is not what one wrote. Use another backup."
+        )
+    changes = (change.partition(".") for change in unpacked.manifest.changes)
+    if any(app in _LAST_UNSEALED and name > _LAST_UNSEALED[app] for app, _, name in changes):
+        raise CannotRestore(
+            f"{path} has no seal, but its database is of a version that seals its backups: it was changed. Use another backup."
+        )
+    if not wanted:
+        raise CannotRestore(
+            f"{path} has no seal: an older version wrote it, or somebody who wants it to be restored. Restore a newer backup. "
+            "If there is none, and nobody could change this one since it was written, add --unsealed."
+        )
+
+
 def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
-    """Refuse what no key of ours has sealed. Backups of older versions have no seal."""
-    manifest, seal = unpacked.manifest, unpacked.seal
-    if manifest.format == 1:
-        if not unpacked.secret:
-            raise CannotRestore("The backup is of an older version, but holds no secret key. It was changed.")
-        return
+    """Refuse what no key of ours has sealed."""
+    seal = unpacked.seal
     if seal.strange or unpacked.secret or not seal.key:
         raise CannotRestore("The backup was changed or cut off: it is not what its seal says. Use another one.")
     key = next((key for key in keys.ring() if key.name == seal.key), None)
@@ -259,12 +298,12 @@ def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
         )
 
 
-def _take_over(secret: str) -> None:
-    """Has the key become the installation's, if it has none yet, or else one that reads what it sealed."""
-    place = keys.place()
-    if place is not None and not place.exists() and not keys.weakness(secret):
-        home.write(place, secret)
-    rotation.keep_old(secret)
+def _end_sessions() -> None:
+    """Delete all sessions, with the sign-ins that wait in them: some had ended since the backup, and would be back."""
+    there = set(connection.introspection.table_names())  # of an older version, before any migration
+    with connection.cursor() as cursor:
+        for table in sorted(there & {frames.table(Session), frames.table(UserSession)}):
+            cursor.execute(f"DELETE FROM {table}")
 
 
 def _put_files_back(work: Path) -> None:

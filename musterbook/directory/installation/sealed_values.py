@@ -1,11 +1,12 @@
 """The encrypted values in the database (`secrecy`): which keys they need, and their re-encryption with the current key."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 from allauth.mfa.models import Authenticator
 from cryptography.fernet import InvalidToken
@@ -24,6 +25,7 @@ CHANGED = "agency.secret-key-changed"
 """The event that records in each agency's audit trail that the installation has another secret key."""
 
 _BATCH, _PASSES = 500, 5
+_Unseal: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,17 @@ def reseal(act: Act) -> int:
     return total
 
 
-def _reseal(column: Column) -> int:
+def take_over(key: keys.Key) -> int:
+    """Seal with the current key what an older version sealed with that key, which the ring need not have; give how many rows."""
+    return sum(_reseal(column, partial(secrecy.unseal_older, key=key)) for column in COLUMNS)
+
+
+def _reseal(column: Column, unseal: _Unseal = secrecy.unseal) -> int:
     last, done = 0, 0
     while True:
         with transaction.atomic():
             rows = list(column.rows().select_for_update(no_key=True).filter(pk__gt=last)[:_BATCH])
-            changed = [row for row in rows if _changed(row, column)]
+            changed = [row for row in rows if _changed(row, column, unseal)]
             for row in changed:
                 row.save(update_fields=[column.field])
         if not rows:
@@ -128,22 +135,22 @@ def _reseal(column: Column) -> int:
         last, done = rows[-1].pk, done + len(changed)
 
 
-def _changed(row: Model, column: Column) -> bool:
+def _changed(row: Model, column: Column, unseal: _Unseal) -> bool:
     changed = False
     for entry in _entries(getattr(row, column.field)):
         for name in column.names:
-            again = _again(entry.get(name))
+            again = _again(entry.get(name), unseal)
             if again:
                 entry[name], changed = again, True
     return changed
 
 
-def _again(value: object) -> str:
+def _again(value: object, unseal: _Unseal) -> str:
     """Return the value sealed with the current key, or "" if it already is, or cannot be read."""
     if not isinstance(value, str) or value.startswith(secrecy.beginning()):
         return ""
     try:
-        return secrecy.seal(secrecy.unseal(value)) if value else ""
+        return secrecy.seal(unseal(value)) if value else ""
     except InvalidToken:
         return ""
 
