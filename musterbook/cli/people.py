@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from musterbook.cli import options
+from musterbook.cli.exits import WrongCall
 from musterbook.cli.output import console, say, shown, write_json
 from musterbook.cli.session import opened
 
@@ -67,7 +68,10 @@ def unlock(
         bool, typer.Option("--second-factors", help="Also remove all second factors, of somebody who has lost them.")
     ] = False,
     reason: Annotated[
-        str, typer.Option(help="With --second-factors: how you checked who asks; it is kept in the audit trail.")
+        str,
+        typer.Option(
+            help="Required with --second-factors: how you checked who asks; it is kept in the audit trail.",
+        ),
     ] = "",
     as_: options.As = "",
     output: options.Output = "text",
@@ -76,14 +80,16 @@ def unlock(
 
     Example: muster unlock --agency springfield-pd E-1007
     """
+    reason = reason.strip()[:255]
     with opened():
+        _check_reason(reason, second_factors=second_factors)
         from musterbook.accounts import credentials
         from musterbook.directory.agency import agencies
 
         of = agencies.find(agency)
         by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
         ended = credentials.unlock(user, act, by)
-        removed = second_factors and credentials.remove_factors(user, act, by, reason.strip()[:255])
+        removed = second_factors and credentials.remove_factors(user, act, by, reason)
         if output == "json":
             told = {"agency": of.slug, "external_id": user.external_id, "unlocked": ended}
             write_json(told | ({"second_factors_removed": removed} if second_factors else {}))
@@ -91,6 +97,17 @@ def unlock(
         say(f"{shown(external_id)} is unlocked." if ended else f"{shown(external_id)} was not locked.")
         if second_factors:
             say("The second factors are removed." if removed else "There were no second factors.")
+
+
+def _check_reason(reason: str, *, second_factors: bool) -> None:
+    """Raise WrongCall unless a reason comes with the removal of second factors, and with nothing else."""
+    if second_factors and not reason:
+        raise WrongCall(
+            "--second-factors needs --reason: say how you checked who asks, such as --reason “Met in person”."
+            " It is kept in the audit trail. Nothing was changed."
+        )
+    if reason and not second_factors:
+        raise WrongCall("--reason goes with --second-factors: add that, or leave --reason out. Nothing was changed.")
 
 
 def _act(actor: str) -> "Act":

@@ -94,13 +94,35 @@ def test_a_locked_user_is_unlocked(staffed: Muster) -> None:
 def test_lost_second_factors_are_removed_by_who_may(staffed: Muster) -> None:
     account = Account.objects.create(user=models.User.objects.get(external_id="E-otto"))
     Authenticator.objects.create(user=account, type="totp", data={})
-    assert "E-cy" not in staffed("unlock", *OF, "E-otto", "--second-factors", "--as", "E-cy").text
+    remove = ("unlock", *OF, "E-otto", "--second-factors", "--reason", "Called back on the known number")
+    assert "E-cy" not in staffed(*remove, "--as", "E-cy").text
     assert Authenticator.objects.exists()
-    assert "The second factors are removed." in staffed("unlock", *OF, "E-otto", "--second-factors").err
-    assert "There were no second factors." in staffed("unlock", *OF, "E-otto", "--second-factors").err
-    told = staffed("unlock", *OF, "E-otto", "--second-factors", "--output", "json").json
+    assert "The second factors are removed." in staffed(*remove).err
+    assert "There were no second factors." in staffed(*remove).err
+    told = staffed(*remove, "--output", "json").json
     assert told["second_factors_removed"] is False
     assert models.Mail.objects.get().kind == "second-factor"
+    assert "Called back" in models.Event.objects.get(kind="user.second-factors-removed").changes
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--second-factors"], "--second-factors needs --reason"),
+        (["--second-factors", "--reason", "  "], "--second-factors needs --reason"),
+        (["--reason", "Met in person"], "--reason goes with --second-factors"),
+    ],
+)
+def test_second_factors_and_their_reason_come_together_or_nothing_is_done(
+    staffed: Muster, options: list[str], said: str
+) -> None:
+    user = models.User.objects.get(external_id="E-otto")
+    models.User.objects.filter(pk=user.pk).update(locked_at=user.created_at)
+    Authenticator.objects.create(user=Account.objects.create(user=user), type="totp", data={})
+    done = staffed("unlock", *OF, "E-otto", *options)
+    assert (done.status, done.text, said in done.err) == (2, "", True), done.err
+    user.refresh_from_db()
+    assert (user.locked_at is not None, Authenticator.objects.exists()) == (True, True)
 
 
 def test_the_worker_does_what_is_due_and_ends(staffed: Muster) -> None:
