@@ -1,6 +1,7 @@
 """The folder that Musterbook keeps its things in, made when first needed, and the secret key within it."""
 
 import os
+import pwd
 import secrets
 from pathlib import Path
 
@@ -13,6 +14,33 @@ def prepare(folder: Path) -> Path:
     """Make the folder, if it is not there, and readable by its owner alone; gives it back."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def explain(error: OSError) -> tuple[str, str]:
+    """Return what is wrong with a file or folder that cannot be used, and how to fix it; ("", "") if it is none of ours."""
+    folder = environment.home()
+    path = Path(os.fsdecode(error.filename)) if error.filename else None
+    if path is None or not (path == folder or folder in path.parents or path in folder.parents):
+        return "", ""
+    found = f"{path} cannot be used: {error.strerror}"
+    me, owner = _user(os.geteuid()), _owner(path)
+    if owner in ("", me):
+        return found, f"See that {folder} is a folder that {me} can read and write, or set MUSTER_HOME to another one."
+    return found, f"It belongs to {owner}, and this runs as {me}. Run as root: chown -R {me} {folder}"
+
+
+def _owner(path: Path) -> str:
+    try:
+        return _user(path.stat().st_uid)
+    except OSError:
+        return ""
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def secret_key() -> str:

@@ -35,6 +35,10 @@ def of(error: Exception) -> tuple[Exit, str] | None:
     """The status and the sentence of a named exception, None for one that nobody expected."""
     from django.core.exceptions import ImproperlyConfigured
 
+    from musterbook import home
+
+    if isinstance(error, OSError) and all(explained := home.explain(error)):
+        return Exit.FAILED, ". ".join(explained)
     # Without settings that can be used, there is no directory whose exceptions could be named.
     if isinstance(error, ImproperlyConfigured | WrongCall):
         return Exit.WRONG_CALL, str(error)
@@ -52,7 +56,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory import permissions
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
-    from musterbook.directory.imports import file_import, quotas, undo
+    from musterbook.directory.imports import bulk, file_import, quotas, undo
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
     from musterbook.directory.users import export
@@ -82,6 +86,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         formats.TooLong: lambda e: (
             f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
         ),
+        bulk.NotAgreed: lambda e: f"The number of deactivations of {e} has changed. See `muster imports show {e}`.",
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {

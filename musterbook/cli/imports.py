@@ -15,6 +15,7 @@ from musterbook.cli.output import save, say, writable, write_json
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
+    from musterbook.cli.printed import About
     from musterbook.core.planning.plan import Plan
     from musterbook.directory import models
     from musterbook.directory.imports.file_import import Done, Progress, Upload
@@ -144,7 +145,8 @@ def apply(
     """
     wanted = Wanted(output, rows, results, errors)
     with opened():
-        from musterbook.directory.imports import file_import, history
+        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.imports import bulk, file_import, history, queue
 
         wanted.check()
         record = history.find(number)
@@ -152,13 +154,17 @@ def apply(
             raise WrongCall(
                 f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
             )
-        if record.held and confirm_deactivations != record.held["deactivations"]:
-            say(
-                f"Confirm what it does: add --confirm-deactivations {record.held['deactivations']}. Nothing was changed."
-            )
+        needed = record.held["deactivations"] if record.held else bulk.to_agree(record)
+        if needed is not None and confirm_deactivations != needed:
+            say(f"Confirm what it does: add --confirm-deactivations {needed}. Nothing was changed.")
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
+            if bulk.change_of(record):
+                act = Act(at, act_as, "cli")
+                return queue.apply_bulk(
+                    record.agency, record.number, act=act, confirmed=confirm_deactivations, progress=progress
+                )
             return file_import.apply_previewed(
                 record.agency,
                 record.number,
@@ -272,8 +278,24 @@ def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None
     if wanted.output == "json":
         write_json(told.as_json())
     else:
-        printed.report(told, history.noted(record, plan), history.names(record, printed.LISTED), wanted.errors)
+        printed.report(
+            told, history.noted(record, plan), history.names(record, printed.LISTED), wanted.errors, _about(record)
+        )
     raise typer.Exit(exits.of_import(told.state, told.counts["errored"]))
+
+
+def _about(record: "models.Import") -> "About":
+    """Return what the report of an import does not say of it."""
+    from musterbook.cli.printed import About
+    from musterbook.directory.imports import bulk
+
+    change = bulk.change_of(record)
+    if record.undoes:
+        return About(f"muster undo {record.undoes.number}")
+    number = record.held["deactivations"] if record.held else bulk.to_agree(record)
+    confirm = "" if number is None else f" --confirm-deactivations {number}"
+    command = f"muster apply {record.number}{confirm}"
+    return About(command, record.file_name, change.kind.done) if change else About(command)
 
 
 def _save_files(plan: "Plan | None", wanted: Wanted) -> None:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,20 +33,34 @@ _STYLES = {
 _FAILED = "bold red"
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the report of an import does not say of it."""
+
+    command: str
+    """The command that applies its plan."""
+    name: str = ""
+    """What a bulk action is called in the history, such as the reason for which the system made it."""
+    done: str = ""
+    """What a bulk action does to its users, in place of “updated”."""
+
+
 def report(
-    told: "Report", noted: "Sequence[tuple[str, Problem]]", names: Mapping[str, str], errors: Path | None
+    told: "Report", noted: "Sequence[tuple[str, Problem]]", names: Mapping[str, str], errors: Path | None, about: About
 ) -> None:
-    """Prints the report; `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for."""
+    """Print the report. `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for."""
     out = console()
     _headline(out, told)
+    if about.name:
+        out.print(_plain(about.name))
     if told.state not in ("failed", "running", "waiting"):
-        _counts(out, told)
+        _counts(out, told, about.done or "updated")
     _of_file(out, told)
     _errored(out, told, errors)
     _listed(out, told)
     _noted(out, noted)
     _leavers(out, told, names)
-    _next(out, told)
+    _next(out, told, about.command)
 
 
 def _headline(out: Console, told: "Report") -> None:
@@ -71,15 +86,14 @@ def _headline(out: Console, told: "Report") -> None:
         ))  # fmt: skip
 
 
-def _counts(out: Console, told: "Report") -> None:
-    """The counts that are not 0, and always the rows."""
+def _counts(out: Console, told: "Report", updated: str) -> None:
+    """Print the counts that are not 0, and always the rows. `updated`: what updated users are called."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     table.add_column(justify="right")
-    counts = told.counts
-    labels = dict(counts) | ({"updated": counts["updated"]})
-    for name, number in labels.items():
+    labels = {"reactivated": "of them reactivated", "updated": updated}
+    for name, number in told.counts.items():
         if number or name == "rows":
-            label = "of them reactivated" if name == "reactivated" else name
+            label = labels.get(name, name)
             style = "red" if name == "errored" else "yellow" if name == "deactivated" else ""
             table.add_row(f"{number:,}", label, style=style)
     out.print(table)
@@ -156,18 +170,17 @@ def _leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
             out.print(_plain(f"… and {len(told.protected) - LISTED:,} more; --output json lists them all."))
 
 
-def _next(out: Console, told: "Report") -> None:
-    """What to do next, where there is something to do."""
-    number = told.held["deactivations"] if told.held else None
-    confirm = f" --confirm-deactivations {number}" if told.held else ""
-    if told.state == "previewed" and told.file.get("format"):
-        _command(out, "To do it", f"muster apply {told.number}{confirm}")
-    elif told.state == "previewed":
-        _command(out, "To do it", shlex.join(["muster", *(a for a in sys.argv[1:] if a != "--preview")]))
-    elif told.state == "held":
-        _command(out, "If that is right", f"{_again()}{confirm}")
+def _next(out: Console, told: "Report", command: str) -> None:
+    """Print what to do next, where there is something to do. `command`: the one that applies the plan."""
+    looks = sys.argv[1:3] == ["imports", "show"]
+    if told.state == "previewed":
+        _command(out, "To do it", command)
+    elif told.state == "held" and looks:
+        _command(out, "If that is right", command)
+    elif told.state == "held" and told.held:
+        _command(out, "If that is right", f"{_again()} --confirm-deactivations {told.held['deactivations']}")
     elif told.state == "applied" and told.counts["errored"]:
-        out.print(_plain("\nMend the errored rows and import them again; all other rows are done."))
+        out.print(_plain("\nCorrect the errored rows and import them again; all other rows are done."))
 
 
 def _again() -> str:

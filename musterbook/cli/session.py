@@ -57,7 +57,8 @@ def _clear_end() -> Iterator[None]:
 def _foreseen(error: Exception) -> tuple[Exit, str] | None:
     """The end of an error that has a name; of what the machine or the database lacks, the log keeps a line."""
     named = exits.of(error)
-    if named and named[0] is Exit.FAILED:
+    # Where a file of ours cannot be used, the log may be that file.
+    if named and named[0] is Exit.FAILED and not isinstance(error, OSError):
         _LOG.warning("The command failed: %s", named[1])
     return named
 

@@ -122,3 +122,35 @@ def test_help_and_version_load_neither_django_nor_polars(arguments: list[str]) -
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "cut off"])
+@pytest.mark.any_database
+def test_a_backup_is_restored_over_a_damaged_database_which_is_kept_aside(
+    lived_in: Home, tmp_path: Path, damage: str
+) -> None:
+    backup, file = str(tmp_path / "muster.tar"), lived_in.folder / "muster.sqlite3"
+    assert lived_in.muster("backup", backup, "--unencrypted").returncode == 0
+    whole = file.read_bytes()
+    file.write_bytes(b"x" * len(whole) if damage == "overwritten" else whole[: len(whole) // 3])
+    for part in ("-wal", "-shm"):
+        file.with_name(f"{file.name}{part}").unlink(missing_ok=True)
+    told = lived_in.muster("doctor").stdout
+    assert "muster restore" in told and "DATABASE_URL" not in told
+    assert lived_in.muster("restore", backup).returncode == 3
+    done = lived_in.muster("restore", backup, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "springfield-pd" in lived_in.muster("agency", "list").stdout
+    assert damage == "cut off" or [path for path in lived_in.folder.iterdir() if ".damaged-" in path.name]
+
+
+@pytest.mark.any_database
+def test_a_folder_that_cannot_be_used_is_named_with_the_remedy_and_without_a_trace(
+    fresh_home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", Path("/proc/muster")):
+        done = replace(fresh_home, folder=folder).muster("keys", "list")
+        assert done.returncode == 5
+        assert "Traceback" not in done.stderr and "The log tells more" not in done.stderr
+        assert str(folder) in done.stderr and "MUSTER_HOME" in done.stderr

@@ -102,7 +102,7 @@ def test_lost_second_factors_are_removed_by_who_may(staffed: Muster) -> None:
     told = staffed(*remove, "--output", "json").json
     assert told["second_factors_removed"] is False
     assert models.Mail.objects.get().kind == "second-factor"
-    assert "Called back" in models.Event.objects.get(kind="user.second-factors-removed").changes
+    assert models.Event.objects.filter(changes__contains="Called back on the known number").count() == 1
 
 
 @pytest.mark.parametrize(

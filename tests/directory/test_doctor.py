@@ -13,7 +13,7 @@ from django.conf import settings as configured
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from musterbook import databases, log_lines, mailserver
+from musterbook import databases, keys, log_lines, mailserver
 from musterbook.cli import installation as commands
 from musterbook.directory import models
 from musterbook.directory.imports import heartbeats
@@ -235,3 +235,32 @@ def test_connections_that_do_not_suffice_are_found(monkeypatch: pytest.MonkeyPat
     assert f"so {fit} processes fit" in found.found
     assert (not found.remedy) == enough
     assert enough or "`muster serve --workers 1`" in found.remedy
+
+
+@pytest.mark.parametrize("owner", ["us", "another"])
+def test_a_key_that_cannot_be_read_is_one_finding_among_the_others(
+    home: Path, monkeypatch: pytest.MonkeyPatch, owner: str
+) -> None:
+    home.mkdir()
+    (home / "secret-key").touch()
+    if owner == "another":
+        monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    monkeypatch.setattr(keys, "ring", _refusing(home / "secret-key"))
+    found = {finding.about: finding for finding in doctor.findings()}
+    assert found["keys"].found == f"{home / 'secret-key'} cannot be used: Permission denied"
+    remedy = found["keys"].remedy
+    assert f"chown -R 4000000 {home}" in remedy if owner == "another" else "MUSTER_HOME" in remedy
+    assert list(found)[-1] != "keys", "the checks after it are made as well"
+
+
+def test_a_file_of_others_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "ring", _refusing(Path("/nowhere/else")))
+    with pytest.raises(PermissionError):
+        list(doctor.findings())
+
+
+def _refusing(path: Path) -> Any:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    return refuse

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from musterbook import __version__, home, keys
 from musterbook.directory.audit import anchors, trail
@@ -233,7 +233,7 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
         raise CannotRestore(f"The backup is of {other}; here is {kinds[mine]}. See DATABASE_URL.")
     if migration.newer(manifest.changes):
         raise CannotRestore(f"The backup is of a newer Musterbook ({manifest.version}). Install that version first.")
-    if not replace and not migration.is_empty():
+    if not replace and not _is_empty():
         raise CannotRestore("There are agencies here already, which would be replaced. If that is meant, add --yes.")
 
 
@@ -247,10 +247,45 @@ def _load(database: Path) -> None:
         found = _damage(copy)
         if found:
             raise CannotRestore(f"The database in the backup is damaged: {found}.")
-        connection.ensure_connection()
-        # Written through SQLite, not put in its place: a process that has the old file open sees the new state.
-        copy.backup(connection.connection)
+        try:
+            _copy_from(copy)
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            if not _is_of_damage(error):
+                raise
+            connection.close()
+            _set_aside(Path(connection.settings_dict["NAME"]))
+            _copy_from(copy)
     connection.close()
+
+
+def _copy_from(copy: sqlite3.Connection) -> None:
+    """Write through SQLite, and do not replace the file: a process that has it open sees the new state."""
+    connection.ensure_connection()
+    copy.backup(connection.connection)
+
+
+def _is_empty() -> bool:
+    """Return whether there is no agency. A database that is damaged may have had some."""
+    try:
+        return migration.is_empty()
+    except DatabaseError as error:
+        if _is_of_damage(error):
+            return False
+        raise
+
+
+def _is_of_damage(error: BaseException) -> bool:
+    """Return whether SQLite cannot read its file, in whole or in part."""
+    code = getattr(error.__cause__ or error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _set_aside(file: Path) -> None:
+    """Rename a damaged database: what can be saved from it is for people to judge."""
+    damaged = f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    for part in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            file.with_name(f"{file.name}{part}").replace(file.with_name(f"{damaged}{part}"))
 
 
 def _damage(database: sqlite3.Connection) -> str:

@@ -54,7 +54,7 @@ def findings() -> Iterator[Finding]:
             _connections, _migrations, _imports, _trails, _guards, _anchors, _searches, _keys, _providers,
         )  # fmt: skip
         for look in looked:
-            found = look()
+            found = _looked(look)
             yield found
             if look is _migrations and (found.remedy or migration.pending()):
                 return
@@ -125,10 +125,17 @@ def _database() -> Finding:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         told = str(error).strip().splitlines()[0]
-        return Finding(
-            "database", f"it cannot be used: {told}", "Look at DATABASE_URL, and whether the server lets you in."
-        )
+        return Finding("database", f"it cannot be used: {told}", _remedy_of_database())
     return _version() if frames.on_postgres() else _whole()
+
+
+def _remedy_of_database() -> str:
+    if frames.on_postgres():
+        return "Look at DATABASE_URL, and whether the server lets you in."
+    file = connection.settings_dict["NAME"]
+    return (
+        f"Move {file} to another folder, and bring back a backup: muster restore FILE. Without a backup, keep the file."
+    )
 
 
 def _version() -> Finding:
@@ -162,6 +169,17 @@ def _connections() -> Finding:
         f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
     )
     return Finding("connections", found, "" if fit >= _PROCESSES else remedy)
+
+
+def _looked(look: Callable[[], Finding]) -> Finding:
+    """Return the finding, also if a file that it needs cannot be used: the others are still worth knowing."""
+    try:
+        return look()
+    except OSError as error:
+        found, remedy = home.explain(error)
+        if not found:
+            raise
+        return Finding(look.__name__.strip("_").replace("_", " "), found, remedy)
 
 
 def _log() -> Finding:
