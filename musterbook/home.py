@@ -44,13 +44,13 @@ def _user(number: int) -> str:
 
 
 def secret_key() -> str:
-    """The key of MUSTER_SECRET_KEY, or else the one kept in MUSTER_HOME, which is made on first use."""
+    """Return the key of MUSTER_SECRET_KEY, or the one kept in MUSTER_HOME, which is made on first use."""
     named = environment.text("MUSTER_SECRET_KEY")
     return named or kept_key(environment.home())
 
 
 def kept_key(folder: Path) -> str:
-    """The key that the folder keeps, made if there is none; of several processes that make one, the first wins."""
+    """Return the key that the folder keeps, made if there is none; of several processes that make one, the first wins."""
     path = folder / KEY_FILE
     if not path.exists():
         _write_new(path, secrets.token_urlsafe(48))

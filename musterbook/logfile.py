@@ -23,7 +23,7 @@ NEW_FILE_AFTER, KEPT = timedelta(days=30), timedelta(days=90)
 
 
 def path() -> Path:
-    """The file that is written to."""
+    """Return the file that is written to."""
     return environment.home() / NAME
 
 
@@ -35,7 +35,7 @@ class File(logging.Handler):
         self.setFormatter(Lines())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record. Where that fails, standard error gets it, and those who run the installation are notified."""
+        """Write the record. Where that fails, standard error gets it, and those who run the installation are notified."""
         try:
             _write(self.format(record))
         except Exception:  # noqa: BLE001  (whatever is wrong with a record, the process goes on; logging says what it is)
@@ -43,7 +43,7 @@ class File(logging.Handler):
 
 
 def say(text: str) -> None:
-    """Writes to standard error what can be written nowhere else."""
+    """Write to standard error what can be written nowhere else."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{text}\n")
 
@@ -75,7 +75,7 @@ def _locked() -> Iterator[None]:
 
 
 def _private(file: Path) -> IO[str]:
-    """The file, opened to append, and readable by its owner alone, also where an older version made it readable by all."""
+    """Return the file, opened to append and readable only by its owner, also if an older version made it readable by all."""
     opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if os.fstat(opened).st_mode & 0o077:
         os.fchmod(opened, 0o600)
@@ -94,7 +94,7 @@ def _older(age: int) -> Path:
 
 
 def tidy(at: datetime) -> None:
-    """Closes a file that is open for long, and deletes those that are old."""
+    """Close a file that has been open for long, and delete old ones."""
     with _locked():
         begun = _first_line(path())[:STAMP]
         if begun and begun < stamp(at - NEW_FILE_AFTER):
@@ -112,7 +112,7 @@ def _first_line(file: Path) -> str:
 
 
 def check() -> None:
-    """Raises OSError unless the log can be written."""
+    """Raise OSError unless the log can be written."""
     with _locked(), _private(path()):
         pass
 
@@ -121,7 +121,7 @@ _ERROR = re.compile(rf"[0-9TZ:.-]{{{STAMP}}} (?:ERROR|CRITICAL) ")
 
 
 def errors_since(at: datetime) -> list[str]:
-    """The heads of all errors from that time on, without their messages: time, level, logger, process, number.
+    """Return the heads of all errors from that time on, without their messages: time, level, logger, process, number.
 
     Raises OSError where the log cannot be read.
     """

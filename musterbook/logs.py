@@ -71,7 +71,7 @@ class Aloud(logging.StreamHandler):  # type: ignore[type-arg]  # standard error,
         self.setFormatter(Lines())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record, if the process speaks."""
+        """Write the record, if the process speaks."""
         if _aloud:
             super().emit(record)
 
@@ -86,7 +86,7 @@ class Syslog(logging.Handler):
         self._server: logging.handlers.SysLogHandler | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends the record; where that fails, standard error says so."""
+        """Send the record; where that fails, standard error says so."""
         line = self.format(record).replace("\n", " ")[: 2 * LONGEST_MESSAGE]
         sent = logging.makeLogRecord({"msg": f"musterbook: {line}", "levelname": record.levelname})
         try:
@@ -97,7 +97,7 @@ class Syslog(logging.Handler):
         self._server.handle(sent)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         if self._server:
             self._server.close()
         super().close()

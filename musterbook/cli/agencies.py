@@ -73,7 +73,7 @@ def _print(slug: str, brought: "Brought") -> None:
 
 @app.command("list")
 def list_(output: options.Output = "text") -> None:
-    """The agencies, and how many users each has.
+    """List the agencies, with the number of users of each.
 
     Example: muster agency list
     """

@@ -24,7 +24,7 @@ def audit(
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="Until then; a day is meant whole.")] = "",
     form: Annotated[Literal["csv", "json"], typer.Option("--format", help="CSV, or a list of JSON objects.")] = "csv",
 ) -> None:
-    """The events of an agency's audit trail, the oldest first.
+    """List the events of an agency's audit trail, the oldest first.
 
     Example: muster audit --agency springfield-pd --user E-1007 --since 2026-05-01
     """
@@ -109,7 +109,7 @@ def head(agency: _AGENCY = "") -> None:
 
 
 def _the_agency(slug: str, *, needed: bool) -> str:
-    """The slug, of an agency that there is; "" for all. `needed`: where there is only one, that one."""
+    """Return the slug of an existing agency, or "" for all. `needed`: if there is only one agency, return that one."""
     from musterbook.directory import models
     from musterbook.directory.agency import agencies
 
@@ -122,7 +122,7 @@ def _the_agency(slug: str, *, needed: bool) -> str:
 
 
 def _expected(text: str) -> tuple[int, str]:
-    """The number of links, 0 for any, and the digest of an expected head."""
+    """Return the number of links (0 for any) and the digest of an expected head."""
     given = text.strip().lower()
     found = re.fullmatch(r"(?:[a-z0-9-]+ )?(?:([1-9][0-9]{0,17}):)?([0-9a-f]{64})", given)
     found = found or re.search(r"\blinks=([1-9][0-9]{0,17}) head=([0-9a-f]{64})\b", given)

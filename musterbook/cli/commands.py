@@ -49,7 +49,7 @@ def _muster(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """An agency's users, kept true by bulk import."""
+    """Keep the directory of an agency's users true by bulk import."""
 
 
 def run() -> None:

@@ -16,7 +16,7 @@ def example(
 ) -> None:
     """Write the example file, to be filled in.
 
-    It has the thirteen headings and four example users, whom an import skips.
+    It has the thirteen headings and four example users, which an import skips.
 
     Example: muster example --format xlsx --to users.xlsx
     """

@@ -24,7 +24,7 @@ _STATES = {"refused": Exit.REFUSED, "held": Exit.HELD, "failed": Exit.FAILED}
 
 
 def of_import(state: str, errored: int) -> Exit:
-    """The status of an import that ended in the state, with so many errored rows."""
+    """Return the status of an import that ended in this state, with this number of errored rows."""
     return _STATES.get(state, Exit.SOME_ERRORED if errored else Exit.DONE)
 
 
@@ -32,7 +32,7 @@ Sentence: TypeAlias = Callable[[Any], str]
 
 
 def of(error: Exception) -> tuple[Exit, str] | None:
-    """The status and the sentence of a named exception, None for one that nobody expected."""
+    """Return the status and the sentence of a named exception, or None for an unexpected one."""
     from django.core.exceptions import ImproperlyConfigured
 
     from musterbook import home

@@ -25,7 +25,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be told of an import, and into which files."""
+    """What to print of an import, and which files to write."""
 
     output: str
     rows: str
@@ -33,7 +33,7 @@ class Wanted:
     errors: Path | None = None
 
     def check(self) -> None:
-        """Raises WrongCall for a file that cannot be written, before anything is done."""
+        """Raise WrongCall for a file that cannot be written, before anything is done."""
         writable(self.results)
         writable(self.errors)
 
@@ -46,7 +46,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     mode: Annotated[
         Literal["update", "sync"],
         typer.Option(
-            "--mode", help="update: add or update; sync: and whom the file does not mention becomes Inactive."
+            "--mode", help="update: add or update users; sync: also make active users Inactive who are not in the file."
         ),
     ] = "update",
     preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
@@ -59,10 +59,11 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable."),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option("--encoding", help="Such as windows-1252; else told from the file.")
+        str | None, typer.Option("--encoding", help="Such as windows-1252; otherwise detected.")
     ] = None,
     delimiter: Annotated[
-        str | None, typer.Option("--delimiter", help="comma, semicolon, tab or pipe; else told from the header row.")
+        str | None,
+        typer.Option("--delimiter", help="comma, semicolon, tab or pipe; otherwise detected from the header row."),
     ] = None,
     sheet: Annotated[
         str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")
@@ -187,7 +188,7 @@ def undo(
 ) -> None:
     """Take an applied import back, by an import of its own.
 
-    Values go back where nobody has changed them since; users whom it added become Inactive, for nobody is ever deleted.
+    Values that have not changed since are restored. Users that it added become Inactive: no user is ever deleted.
 
     Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """
@@ -210,7 +211,7 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The latest so many.")] = 50,
     output: options.Output = "text",
 ) -> None:
-    """The imports of an agency so far, the latest first.
+    """List the imports of an agency, the latest first.
 
     Example: muster imports --agency springfield-pd
     """
@@ -238,7 +239,7 @@ def show(
     output: options.Output = "text",
     rows: options.Rows = "errored",
 ) -> None:
-    """What an import came to, as far as it is kept.
+    """Show the result of an import, as far as it is kept.
 
     Kept are the rows that changed somebody, and those with problems or notes.
 
@@ -251,7 +252,7 @@ def show(
 
 
 def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> None:
-    """Does it, tells what it came to, and ends with the status of that."""
+    """Run it, print the result, and end with its status."""
     from musterbook.cli.progress import told
     from musterbook.directory.imports import file_import, history
 
@@ -268,7 +269,7 @@ def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> 
 
 
 def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
-    """Tells what an import came to, as it is wanted, and ends the command with its status."""
+    """Print the result of an import, and end the command with its status."""
     from musterbook.cli import printed
     from musterbook.core.reporting.report import Rows
     from musterbook.directory.imports import history
@@ -299,7 +300,7 @@ def _about(record: "models.Import") -> "About":
 
 
 def _save_files(plan: "Plan | None", wanted: Wanted) -> None:
-    """Writes the results file and the errors file; the import is done, whatever becomes of them."""
+    """Write the results file and the errors file. The import is done, even if they cannot be written."""
     from musterbook.core.reporting import report, results_file
 
     for path, made in ((wanted.results, results_file.results_file), (wanted.errors, results_file.errors_file)):

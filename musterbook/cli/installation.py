@@ -148,7 +148,7 @@ def _passphrase(file: Path | None) -> str:
 
 
 def _line(file: Path) -> str:
-    """The first line of a file that holds a secret, or of standard input."""
+    """Return the first line of a file that holds a secret, or of standard input."""
     try:
         with open(0, encoding="utf-8", closefd=False) if str(file) == "-" else file.open(encoding="utf-8") as lines:
             return lines.readline(_LONGEST).strip("\r\n")

@@ -20,7 +20,7 @@ _EXPOSED = (
 
 @app.command("list")
 def list_(output: options.Output = "text") -> None:
-    """The keys by their names: where each comes from, and what needs it. A key itself is never shown.
+    """List the keys by their names: where each comes from, and what needs it. A key itself is never shown.
 
     Example: muster keys list
     """

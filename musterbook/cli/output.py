@@ -25,14 +25,14 @@ def shown(text: str) -> str:
 
 
 def say(sentence: str) -> None:
-    """A note or an error, on standard error."""
+    """Print a note or an error on standard error."""
     with suppress(BrokenPipeError):
         sys.stderr.write(f"{shown(sentence)}\n")
         sys.stderr.flush()
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console for people: colours only on a terminal, and never with NO_COLOR."""
+    """Return a console for people: colors only on a terminal, and never with NO_COLOR."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -52,7 +52,7 @@ def write(parts: Iterable[bytes]) -> None:
 
 
 def write_json(value: object) -> None:
-    """A value as JSON, on standard output."""
+    """Print a value as JSON on standard output."""
     text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
     write([f"{text}\n".encode(errors="replace")])
 
@@ -69,7 +69,7 @@ def save(parts: Iterable[bytes], path: Path) -> None:
 
 
 def writable(path: Path | None) -> None:
-    """Raises WrongCall unless a file can be written there; asked before anything is done."""
+    """Raise WrongCall unless a file can be written there; asked before anything is done."""
     if path is None:
         return
     folder = path.parent
@@ -83,7 +83,7 @@ def writable(path: Path | None) -> None:
 
 @contextmanager
 def quiet_when_nobody_reads() -> Iterator[None]:
-    """Ends quietly when who reads the output has gone; and writes what the terminal's encoding lacks as a question mark."""
+    """End quietly when the reader of the output has gone; write a question mark for what the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a stream that is not text has it not

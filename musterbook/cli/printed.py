@@ -1,4 +1,4 @@
-"""What an import came to, as a person likes to read it: what happened, the counts, what to mend, and what to do next."""
+"""The result of an import for people: what happened, the counts, what to correct, and what to do next."""
 
 import shlex
 import sys
@@ -122,7 +122,7 @@ def _errored(out: Console, told: "Report", errors: Path | None) -> None:
 
 
 def _listed(out: Console, told: "Report") -> None:
-    """The other rows, where --rows asks for them."""
+    """Print the other rows, if --rows asks for them."""
     rows = [row for row in told.rows if row.outcome != "errored"]
     if not rows:
         return
@@ -184,7 +184,7 @@ def _next(out: Console, told: "Report", command: str) -> None:
 
 
 def _again() -> str:
-    """The command as it was called, without a number confirmed before and without the key of what is held now."""
+    """Return the command as it was called, without a number confirmed before and without an idempotency key."""
     kept, skip = [], False
     for argument in sys.argv[1:]:
         if not skip and not argument.startswith(("--confirm-deactivations", "--idempotency-key")):
@@ -231,7 +231,7 @@ def _plain(text: str) -> Text:
 
 
 def imports(entries: "Sequence[Entry]") -> None:
-    """Prints the list of an agency's imports."""
+    """Print the list of an agency's imports."""
     out = console()
     if not entries:
         out.print("No import so far.")

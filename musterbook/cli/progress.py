@@ -15,7 +15,7 @@ _WAITING = "waiting"
 
 @contextmanager
 def told() -> Iterator["Progress"]:
-    """Gives what is to be told of each stage."""
+    """Return what to print of each stage."""
     if sys.stderr.isatty():
         with _bar() as progress:
             yield progress
@@ -24,7 +24,7 @@ def told() -> Iterator["Progress"]:
 
 
 class _Waiting:
-    """Says once that the import waits, and for whom."""
+    """Print once that the import waits, and for which other one."""
 
     def __init__(self) -> None:
         self._said = False

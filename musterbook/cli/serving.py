@@ -41,7 +41,7 @@ def serve(
         bool, typer.Option("--no-worker", help="Pages alone; run `muster worker` beside them.")
     ] = False,
 ) -> None:
-    """Serve the pages, and do what pages need not wait for (imports, mails, locks whose time is over) in a process beside them.
+    """Serve the pages. Another process does what pages need not wait for: imports, emails, locks whose time is over.
 
     Example: muster serve --port 8000
     """
@@ -79,7 +79,7 @@ def serve(
 
 
 def _named(host: str, port: int) -> str:
-    """The address to open: this machine by its name, because browsers take no passkey at an IP address.
+    """Return the address to open: this machine by its name, because browsers take no passkey at an IP address.
 
     Where MUSTER_URL is not set, links in emails of this server and its worker lead there as well.
     """
@@ -94,7 +94,7 @@ def _named(host: str, port: int) -> str:
 
 
 def _see_that_it_is_free(host: str, port: int) -> None:
-    """Ends the command if nobody can listen there; the server itself would share a port with another."""
+    """End the command if nobody can listen there; the server itself would share a port with another."""
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
@@ -111,7 +111,7 @@ def _ready() -> None:
 
 
 def _say_how_to_begin() -> None:
-    """Where there is nobody yet, prints the code that lets whoever reads it here, and nobody else, make the first agency."""
+    """If there is no user yet, print the setup code: only a person who can read it here can make the first agency."""
     from musterbook.accounts import first_run
 
     code = first_run.new_code(datetime.now(UTC))
@@ -138,7 +138,7 @@ class _Beside:
                 _LOG.error("The worker ended (status %s); it is started again", self._process.exitcode)
 
     def end(self) -> None:
-        """Ends it, the mail in hand first."""
+        """End it, the mail in hand first."""
         self._ended.set()
         if self._process and self._process.is_alive():
             self._process.terminate()

@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 @contextmanager
 def opened(*, migrated: bool = True) -> Iterator[None]:
-    """Makes the installation ready (unless `migrated` is False: its settings alone), and ends the command clearly."""
+    """Make the installation ready (with `migrated` False, only its settings), and end the command clearly."""
     with _clear_end():
         import django
         from django.core.exceptions import ImproperlyConfigured
@@ -55,7 +55,7 @@ def _clear_end() -> Iterator[None]:
 
 
 def _foreseen(error: Exception) -> tuple[Exit, str] | None:
-    """The end of an error that has a name; of what the machine or the database lacks, the log keeps a line."""
+    """Return how a named error ends the command. Failures of the machine or the database leave a line in the log."""
     named = exits.of(error)
     # Where a file of ours cannot be used, the log may be that file.
     if named and named[0] is Exit.FAILED and not isinstance(error, OSError):
@@ -64,7 +64,7 @@ def _foreseen(error: Exception) -> tuple[Exit, str] | None:
 
 
 def unexpected(error: Exception) -> str:
-    """What to say of an error that nobody expected; its trace goes into the log, for whoever will look into it."""
+    """Return the message of an unexpected error. Its trace goes into the log."""
     from musterbook import logfile
 
     _LOG.error("The command failed", exc_info=error)

@@ -51,7 +51,7 @@ class Manifest:
     database: str
     changes: list[str]
     format: int = 1
-    """1: of a version that put the secret key into backups, and told no format; 2: sealed with the key, which is not in it."""
+    """1: of a version that put the secret key into backups, and named no format; 2: sealed with the key, which is not in it."""
     keys: list[str] = field(default_factory=list)
     """The names of the secret keys that the installation had, the current one first."""
 
@@ -76,7 +76,7 @@ def backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> 
 
 @contextmanager
 def _work() -> Iterator[Path]:
-    """A folder for half-done things, on the disk of the installation."""
+    """Yield a folder for half-done things, on the disk of the installation."""
     folder = home.prepare(settings.MUSTER_HOME)
     for left in folder.glob(".backup-*"):
         # What a process left that was killed holds everything, unencrypted.
@@ -115,7 +115,7 @@ def _pack(into: BinaryIO, database: Path) -> None:
 
 
 def _new(path: Path) -> BinaryIO:
-    """A new file that its owner alone can read."""
+    """Return a new file that only its owner can read."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
 
 
@@ -177,7 +177,7 @@ def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
 
 
 def _plain(path: Path, work: Path, opener: Opener) -> Path:
-    """The backup itself, decrypted into the folder if it is encrypted. The folder will have to hold all that is in it."""
+    """Return the backup itself, decrypted into the folder if it is encrypted. The folder must have room for all of it."""
     size, encrypted = path.stat().st_size, backup_encryption.is_encrypted(path)
     free, needed = shutil.disk_usage(work).free, size * (2 if encrypted else 1)
     if needed > free:
@@ -197,7 +197,7 @@ def _plain(path: Path, work: Path, opener: Opener) -> Path:
 
 
 def _manifest(work: Path) -> Manifest:
-    """The manifest, whose every field is what it must be: it may have been written to do harm."""
+    """Return the manifest, with every field checked: it may have been written to do harm."""
     path = work / _MANIFEST
     if path.stat().st_size > _LONGEST_MANIFEST:
         raise ValueError("its manifest is too long")
@@ -289,7 +289,7 @@ def _set_aside(file: Path) -> None:
 
 
 def _damage(database: sqlite3.Connection) -> str:
-    """What is wrong with a database, "" for one that is whole."""
+    """Return what is wrong with a database, or "" if it is whole."""
     try:
         found = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
@@ -351,7 +351,7 @@ def _put_files_back(work: Path) -> None:
 
 
 def _postgres(program: str, *arguments: str, error: type[Exception]) -> None:
-    """Runs one of PostgreSQL's own programs on our database; the password goes by the environment, which others cannot see."""
+    """Run one of PostgreSQL's own programs on our database; the password goes by the environment, which others cannot see."""
     command = _program(program)
     if command is None:
         raise error(
@@ -372,7 +372,7 @@ def _postgres(program: str, *arguments: str, error: type[Exception]) -> None:
 
 
 def _program(name: str) -> str | None:
-    """The program on the path, or the newest among Debian's."""
+    """Return the program on the path, or the newest of Debian's."""
     debian = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3].partition(".")[0])
     )

@@ -1,4 +1,4 @@
-"""The doctor: what is wrong with this installation, and how to mend it."""
+"""The doctor: what is wrong with this installation, and how to fix it."""
 
 import os
 import pyexpat
@@ -30,7 +30,7 @@ _OLDEST_POSTGRES = 150_000
 class Finding:
     """One thing looked at: what was found, and the remedy ("" where all is well).
 
-    `notice`: nothing is wrong, but whoever runs Musterbook should know it. A notice has no remedy.
+    `notice`: nothing is wrong, but the system administrator should know it. A notice has no remedy.
     """
 
     about: str
@@ -40,7 +40,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything looked at, one by one; without a database, only what needs none."""
+    """Yield every finding; without a database, only those that need none."""
     yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_engine()}")
     yield _xml()
     yield _folder()
@@ -68,7 +68,7 @@ _SAFE_EXPAT = (2, 6, 4)
 
 
 def _xml() -> Finding:
-    """The reader of XML that Python has, which reads workbooks.
+    """Look at Python's reader of XML, which reads workbooks.
 
     An old version is no fault of the installation: systems correct its known faults without a new number, and the limits of
     reading hold with any.

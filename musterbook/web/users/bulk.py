@@ -45,13 +45,13 @@ class Value(forms.Form):
 
 
 def offered(request: HttpRequest) -> list[tuple[str, str]]:
-    """The acts that the role of who is signed in allows, each with its label."""
+    """Return the actions that the signed-in user's role allows, each with its label."""
     return [(name, kind.label) for name, kind in ACTS.items() if may(request, kind.permission)]
 
 
 @needs("users.view")
 def choose(request: HttpRequest) -> HttpResponseBase:
-    """Takes whom All Users has chosen, asks what to set if that is to be chosen, and plans it."""
+    """Take the users chosen in All Users, ask for the value to set if there is one, and plan the action."""
     act = request.POST.get("act", "")
     if request.method != "POST" or "keep" in request.POST:
         return _back(request)
@@ -83,7 +83,7 @@ def _back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
 
 
 def _list(request: HttpRequest) -> tuple[str, bool]:
-    """The address of the list with those ticked who are, and whether it bears all of them."""
+    """Return the address of the list with the ticked users, and whether it can hold all of them."""
     query = request.GET.copy()
     ticked, is_all = chosen.borne(request.POST or request.GET)
     query["chosen"] = chosen.written(ticked)
@@ -115,7 +115,7 @@ def _asked(request: HttpRequest, act: str, form: Value, number: int) -> HttpResp
 
 
 def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpResponseBase:
-    """Does it, and leads to its page; or says why the user may not."""
+    """Submit it and redirect to its page, or say why the user may not."""
     try:
         record = queue.wait(work(), PATIENCE)
     except permissions.NotPermitted as lacking:

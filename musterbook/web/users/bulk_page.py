@@ -1,4 +1,4 @@
-"""The page of an act on many users: how far it is, or whom it changes and who is left out, and what can be done about it."""
+"""The page of a bulk action: its progress, or the users that it changes or leaves out, and what can be done about it."""
 
 import secrets
 from typing import Any
@@ -41,13 +41,13 @@ _WILL = {
 
 
 def agreement(record: models.Import, *sent: Any) -> Agree | None:
-    """The form in which the number of deactivations is agreed to, if they are many."""
+    """Return the form that confirms the number of deactivations, if they are many."""
     number = bulk.to_agree(record)
     return Agree(number, *sent) if number else None
 
 
 def shown(request: HttpRequest, record: models.Import, change: Change, form: Agree | None = None) -> HttpResponseBase:
-    """The page; with a form that was filled in wrongly, as 422."""
+    """Return the page; with an invalid form, as 422."""
     file_import.settle_dead(record.agency)
     record.refresh_from_db()
     about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
