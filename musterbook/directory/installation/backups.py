@@ -157,7 +157,7 @@ class _Unpacked:
     manifest: Manifest
     seal: backup_seal.Found
     secret: str
-    """The secret key that a backup of an older version holds. Whoever wrote the file chose it, so it never enters the ring."""
+    """The secret key that a backup of an older version holds. The writer of the file chose it, so it never enters the ring."""
 
 
 def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
