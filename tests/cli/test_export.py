@@ -79,6 +79,12 @@ def test_states_and_times_are_told(awkward: Muster) -> None:
     )
 
 
+def test_the_last_day_of_access_is_exported(awkward: Muster) -> None:
+    models.User.objects.filter(external_id="123").update(ends_on="2026-12-31")
+    rows = exported(awkward)
+    assert (rows["123"]["X_ENDS_ON"], rows["00123"]["X_ENDS_ON"]) == ("2026-12-31", "")
+
+
 def test_json_bears_the_values_as_they_are(awkward: Muster) -> None:
     told = awkward("export", "--agency", "springfield-pd", "--format", "json").json
     assert [user["EXTERNAL_ID"] for user in told] == ["+E-2", "00123", "123", "=E-1"]

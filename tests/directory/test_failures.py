@@ -33,6 +33,8 @@ def wrapped(cause: BaseException) -> Error:
         (wrapped(sqlite(sqlite3.SQLITE_BUSY)), "Another program kept the database busy"),
         (wrapped(sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)), "Another program kept the database busy"),
         (wrapped(sqlite(sqlite3.SQLITE_FULL)), "The disk is full"),
+        (wrapped(sqlite(sqlite3.SQLITE_IOERR_READ)), "The disk could not be read or written"),
+        (wrapped(errors.QueryCanceled()), "The database canceled a statement that took too long"),
         (wrapped(sqlite(sqlite3.SQLITE_READONLY)), "The database cannot be written to"),
         (wrapped(sqlite(sqlite3.SQLITE_CORRUPT)), "The database file is damaged"),
         (wrapped(psycopg.OperationalError("gone")), "The connection to the database was lost"),
@@ -56,6 +58,11 @@ def test_a_foreseen_cause_has_its_sentence(error: BaseException, told: str) -> N
     assert message.startswith(told)
     assert message.endswith(" Nothing was changed.")
     assert "Error" not in message
+
+
+def test_a_statement_that_took_too_long_is_no_lost_connection_after_which_the_import_would_be_tried_again() -> None:
+    assert database_errors.is_lost(wrapped(errors.AdminShutdown()))
+    assert not database_errors.is_lost(wrapped(errors.QueryCanceled()))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ _READ_ONLY = (
 )
 _LOST = "The connection to the database was lost. See that the database runs, then import again."
 _DAMAGED = "The database file is damaged. Restore its latest backup."
+_DISK = "The disk could not be read or written. See that it is in order and has room, then import again."
+_TOO_LONG = "The database canceled a statement that took too long. See its statement_timeout, then import again."
 _MEMORY = "There was not enough memory. Give the machine more of it, or split the file, then import again."
 _CROSSED = "Something else wrote the same to the directory at the same time. Import again."
 _CLOSED = "Musterbook may not write to {}. See that its folder belongs to it and is not read-only, then import again."
@@ -30,7 +32,7 @@ _SQLITE = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
     sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_IOERR: _FULL,
+    sqlite3.SQLITE_IOERR: _DISK,
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,
@@ -48,6 +50,7 @@ _POSTGRES = {
     "53200": _MEMORY,
     "55P03": _BUSY,
     "57": _LOST,
+    "57014": _TOO_LONG,
 }
 """Messages by SQLSTATE, or else by its class, the first two characters."""
 

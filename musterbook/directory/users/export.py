@@ -27,7 +27,7 @@ _TIMES = {
     "invitation_expires_at": "X_INVITATION_EXPIRES",
     "created_at": "X_CREATED_AT",
 }
-OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT")
+OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT", "X_ENDS_ON")
 """Our own columns, after the thirteen; an import ignores them."""
 
 HEADINGS = (*(column.heading for column in columns.COLUMNS), *OURS)
