@@ -260,3 +260,11 @@ def test_no_text_raises(lines: list[str], end: str, encoding: str) -> None:
 @given(st.text(max_size=12), st.text(max_size=3), st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
 def test_no_option_raises(encoding: str, delimiter: str, mapping: dict[str, str]) -> None:
     said(read(text(ROW), ReadOptions(encoding, delimiter, encoding, mapping)))
+
+
+@pytest.mark.parametrize("blank", ["\u200e", "\u200f", "\u200b", "\xa0", " \u200e\t"])
+def test_a_row_of_characters_that_are_trimmed_is_a_blank_row(blank: str) -> None:
+    headings = [column.heading for column in REQUIRED]
+    rows = [["1"] * len(headings), [blank] * len(headings), ["2"] * len(headings)]
+    table = taken("\n".join(",".join(row) for row in (headings, *rows)).encode())
+    assert (table.cells["row"].to_list(), table.skipped["row"].to_list()) == ([2, 4], [3])

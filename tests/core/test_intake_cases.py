@@ -8,8 +8,8 @@ import pytest
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.table import Table
-from musterbook.core.reading.grid import BLANKS
 from musterbook.core.reading.intake import read
+from musterbook.core.values.text import TRIMMED
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "csv"
 BY_THE_SPECIFICATION = {
@@ -47,7 +47,7 @@ def cells(table: Table) -> list[dict[str, str]]:
 
 
 def _plain(name: str, value: str) -> str:
-    value = value.strip(BLANKS)
+    value = value.strip(TRIMMED)
     return value.lstrip("+").replace(" ", "") if name.upper() == "PHONE" else value
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.table import Table
-from musterbook.core.reading.grid import BLANKS
 from musterbook.core.reading.intake import read
 from musterbook.core.reporting.results_file import errors_file, results_file
+from musterbook.core.values.text import TRIMMED
 from tests.examples import examples
 
 HEADER = [column.heading for column in REQUIRED]
@@ -95,7 +95,7 @@ _PLAIN = st.text("ab,\"\n ;=-+@'é", max_size=6)
 
 def meaning(cell: str) -> str:
     """A cell as rule C1 reads it: trimmed, without the apostrophe before a sign."""
-    text = cell.strip(BLANKS)
+    text = cell.strip(TRIMMED)
     return text[1:] if text[:2] in ("'=", "'+", "'-", "'@") else text
 
 

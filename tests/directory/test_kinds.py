@@ -9,7 +9,7 @@ from musterbook.directory.audit import event_kinds
 
 PACKAGE = Path(event_kinds.__file__).parents[2]
 _NAME = re.compile(
-    r"""["']((?:user|agency|act|api|audit|role|rank|group|export|import|setting)\.(?!html)[a-z]+(?:-[a-z]+)*)["']"""
+    r"""["']((?:users?|agency|act|api|audit|role|rank|group|export|import|setting)\.(?!html)[a-z]+(?:-[a-z]+)*)["']"""
 )
 """What looks like the name of a kind. Permissions look alike, and are none."""
 

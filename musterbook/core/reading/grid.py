@@ -8,19 +8,10 @@ import polars as pl
 
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
+from musterbook.core.values.text import TRIMMED
 
 if TYPE_CHECKING:
     from musterbook.core.reading.budget import Budget
-
-BLANKS = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
-)
-"""White space, no-break and zero-width characters.
-
-They are trimmed from a cell, and a blank cell may contain them.
-"""
-
 
 _CELL = 16
 """The bytes that a cell takes in addition to its text."""
@@ -89,7 +80,7 @@ def names(width: int) -> list[str]:
 
 def blank(text: str) -> bool:
     """Return whether a cell holds only white space."""
-    return not text.strip(BLANKS)
+    return not text.strip(TRIMMED)
 
 
 class GridBuilder:

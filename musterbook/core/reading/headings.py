@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 from musterbook.core.domain.columns import BY_HEADING, OPTIONAL, REQUIRED, Column
 from musterbook.core.domain.problems import Problem
-from musterbook.core.reading.grid import BLANKS
+from musterbook.core.values.text import TRIMMED
 
 OURS = "X_"
 _NEAR = 2
@@ -40,7 +40,7 @@ class Headings:
 
 def normal(heading: str) -> str:
     """Return a heading in the form that is compared (rule F4): ` Badge-number ` is `BADGE_NUMBER`."""
-    text = heading.strip(BLANKS)
+    text = heading.strip(TRIMMED)
     if text[:2] in ("'=", "'+", "'-", "'@"):
         text = text[1:]
     return re.sub(r"[\s_-]+", "_", text).casefold().upper()
@@ -63,7 +63,7 @@ def place(index: int) -> str:
 
 def shown(heading: str) -> str:
     """Return a heading in quotation marks, cut to a length that fits into a sentence."""
-    text = heading.strip(BLANKS)
+    text = heading.strip(TRIMMED)
     return f"“{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}”"
 
 
@@ -164,7 +164,7 @@ def _misspelt(
     for index in unknown:
         for column in absent:
             if distance(normal(cells[index]), column.heading) <= _NEAR:
-                yield index, Problem("misspelt-column", column=column.heading, value=cells[index].strip(BLANKS))
+                yield index, Problem("misspelt-column", column=column.heading, value=cells[index].strip(TRIMMED))
                 break
 
 

@@ -14,9 +14,10 @@ from musterbook.core.reading import headings
 from musterbook.core.reading.budget import LONGEST_CELL, Limits
 from musterbook.core.reading.csv import reader
 from musterbook.core.reading.file_type import kind
-from musterbook.core.reading.grid import BLANKS, Grid, Refusal, blank, names
+from musterbook.core.reading.grid import Grid, Refusal, blank, names
 from musterbook.core.reading.headings import Headings
 from musterbook.core.reading.workbook import workbook
+from musterbook.core.values.text import TRIMMED
 
 _NOTHING = b"\xef\xbb\xbf \t\r\n\x1a"
 _HEAD = 4096
@@ -155,7 +156,7 @@ def _blank_headings(grid: Grid, found: Headings) -> Iterator[Problem]:
 
 
 def _is_blank(cells: pl.Series) -> pl.Series:
-    return cells.is_null() | (cells.str.strip_chars(BLANKS) == "")
+    return cells.is_null() | (cells.str.strip_chars(TRIMMED) == "")
 
 
 def _blank_rows(grid: Grid, found: Headings) -> pl.Series:
@@ -172,9 +173,9 @@ def _blank_rows(grid: Grid, found: Headings) -> pl.Series:
 def _example_rows(grid: Grid, found: Headings) -> pl.Series:
     """Return the rows of our own example file (rule F6)."""
     place = {column: str(index) for index, column in found.columns.items()}
-    ids = grid.rows[place[EXTERNAL_ID]].str.strip_chars(BLANKS)
+    ids = grid.rows[place[EXTERNAL_ID]].str.strip_chars(TRIMMED)
     likely = grid.rows.filter(ids.is_in([row[0] for row in EXAMPLES]))
-    emails = likely[place[EMAIL]].str.strip_chars(BLANKS).str.to_lowercase()
+    emails = likely[place[EMAIL]].str.strip_chars(TRIMMED).str.to_lowercase()
     return likely["row"].filter(emails.str.ends_with("@example.invalid").fill_null(False))
 
 

@@ -14,8 +14,8 @@ import polars as pl
 from musterbook.core.domain import problems
 from musterbook.core.domain.table import Table
 from musterbook.core.reading import headings
-from musterbook.core.reading.grid import BLANKS
 from musterbook.core.reporting.report import told_rows
+from musterbook.core.values.text import TRIMMED
 
 Which: TypeAlias = Literal["results", "errors"]
 
@@ -104,7 +104,7 @@ def _surplus(table: Table) -> pl.DataFrame:
     return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
 
 
-_ODD = f'[",\\r\\n]|^[{BLANKS}]*[=+@-]|^[ \\t]|[ \\t]$'
+_ODD = f'[",\\r\\n]|^[{TRIMMED}]*[=+@-]|^[ \\t]|[ \\t]$'
 
 
 def _odd(cells: pl.Series) -> bool:
@@ -115,7 +115,7 @@ def _odd(cells: pl.Series) -> bool:
 def _cell(name: str) -> pl.Expr:
     """Return a cell as CSV writes it, guarded so that no spreadsheet runs it."""
     cell = pl.col(name)
-    bare = cell.str.strip_chars_start(BLANKS)
+    bare = cell.str.strip_chars_start(TRIMMED)
     # ="00123" is text that a spreadsheet keeps as it is, and so does reading: it needs no guard.
     runs = bare.str.contains("^[=+@-]") & ~bare.str.contains('^="[^"]*"$')
     guarded = pl.when(runs).then("'" + bare).otherwise(cell)

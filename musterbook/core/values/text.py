@@ -10,14 +10,16 @@ _WHITE = (
 )
 _ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 TRIMMED = _WHITE + _ZERO_WIDTH
-"""The characters that are trimmed from both ends of a cell."""
+"""White space, no-break and zero-width characters. They are trimmed from a cell, and a blank cell may contain them."""
 
 _GUARDED = r"^'+[=+\-@]"
 _TO_GUARD = r"^'*[=+\-@]"
 # A single quoted text: `="a"&"b"` is a formula, and stays as it is.
 _AS_FORMULA = r'^="((?:[^"]|"")*)"$'
 
-_ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+"""The characters that no text may contain: controls, line separators, and marks that turn the direction of text."""
+
 # Unicode's Default_Ignorable_Code_Point.
 _HIDDEN = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -74,7 +76,7 @@ def illegal(values: pl.Series) -> pl.Series:
 
     These are control characters, line breaks inside the value, and overrides of the writing direction.
     """
-    return values.str.contains(_ILLEGAL)
+    return values.str.contains(ILLEGAL)
 
 
 def hidden(values: pl.Series) -> pl.Series:
@@ -84,12 +86,12 @@ def hidden(values: pl.Series) -> pl.Series:
 
 def named_illegal(value: str) -> str:
     """Return the first illegal character of the value, as text: "a line break, after “Ann”"."""
-    return _named(value, _ILLEGAL)
+    return _named(value, ILLEGAL)
 
 
 def named_character(value: str) -> str:
     """Return the same where hidden characters are not allowed either."""
-    return _named(value, f"{_ILLEGAL}|{_HIDDEN}")
+    return _named(value, f"{ILLEGAL}|{_HIDDEN}")
 
 
 def _named(value: str, pattern: str) -> str:

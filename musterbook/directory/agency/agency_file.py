@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from musterbook.core.domain.policy import DeactivationLimit
 from musterbook.core.domain.vocabulary import Group, Rank, Role
+from musterbook.core.values import text as text_rules
 from musterbook.core.values.keys import fold
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.permissions import ALL, PERMISSIONS
@@ -53,7 +54,7 @@ MAILS = ("invitation", "welcome", "reactivated", "deactivated")
 """The kinds of mails that an agency can switch off. Mails about the security of an account are always sent."""
 MOST = 2**31 - 1
 _LONGEST_SLUG, _LONGEST = 63, 255
-ILLEGAL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+ILLEGAL = re.compile(text_rules.ILLEGAL)
 """The characters that no name may contain."""
 
 

@@ -28,6 +28,7 @@ KINDS: dict[str, Kind] = {
             ("user.added", "Added", "Added {whom}"),
             ("user.updated", "Updated", "Updated {whom}"),
             ("user.deactivated", "Deactivated by a synchronize import", "Deactivated {whom}: the file does not mention them"),
+            ("users.exported", "Users exported", "Users were exported"),
         ),
         *_group(
             "Signing in",
