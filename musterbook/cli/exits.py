@@ -28,6 +28,11 @@ def of_import(state: str, errored: int) -> Exit:
     return _STATES.get(state, Exit.SOME_ERRORED if errored else Exit.DONE)
 
 
+def confirm(deactivations: int) -> str:
+    """Return the sentence that asks for the number of deactivations to be confirmed."""
+    return f"Confirm what it does: add --confirm-deactivations {deactivations}. Nothing was changed."
+
+
 Sentence: TypeAlias = Callable[[Any], str]
 
 
@@ -56,7 +61,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory import permissions
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
-    from musterbook.directory.imports import bulk, file_import, quotas, undo
+    from musterbook.directory.imports import bulk, file_import, quotas, selection, undo
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
     from musterbook.directory.users import export
@@ -81,12 +86,14 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         rotation.UnknownKey: lambda e: (
             f"There is no old key “{e}” to remove. `muster keys list` shows those there are."
         ),
+        selection.UsersGone: lambda e: (
+            f"Nothing keeps any longer which users were chosen for {e}. Choose them again on the page All Users."
+        ),
         import_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
         snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
         formats.TooLong: lambda e: (
             f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
         ),
-        bulk.NotAgreed: lambda e: f"The number of deactivations of {e} has changed. See `muster imports show {e}`.",
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {
@@ -96,6 +103,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
+        bulk.NotAgreed: (Exit.HELD, lambda e: confirm(int(str(e)))),
         quotas.OverQuota: (Exit.REFUSED, str),
         key_changes.InUse: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},

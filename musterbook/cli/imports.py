@@ -15,7 +15,6 @@ from musterbook.cli.output import save, say, writable, write_json
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.cli.printed import About
     from musterbook.core.planning.plan import Plan
     from musterbook.directory import models
     from musterbook.directory.imports.file_import import Done, Progress, Upload
@@ -137,7 +136,7 @@ def apply(
     results: options.Results = None,
     errors: options.Errors = None,
 ) -> None:
-    """Do what a preview showed, as it was seen.
+    """Do what a preview showed, of a file or of chosen users, as it was seen.
 
     If the directory has moved so that the plan differs, the new plan is shown and nothing is done.
     A plan that deactivates more users than the agency allows needs their exact number.
@@ -151,17 +150,19 @@ def apply(
 
         wanted.check()
         record = history.find(number)
+        of_chosen = bulk.change_of(record) is not None
+        if of_chosen and (results or errors):
+            raise WrongCall("--results and --errors are for files. Use --rows all: it lists the chosen users.")
         if record.undoes:
             raise WrongCall(
                 f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
             )
-        needed = record.held["deactivations"] if record.held else bulk.to_agree(record)
-        if needed is not None and confirm_deactivations != needed:
-            say(f"Confirm what it does: add --confirm-deactivations {needed}. Nothing was changed.")
+        if record.held and confirm_deactivations != record.held["deactivations"]:
+            say(exits.confirm(record.held["deactivations"]))
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
-            if bulk.change_of(record):
+            if of_chosen:
                 act = Act(at, act_as, "cli")
                 return queue.apply_bulk(
                     record.agency, record.number, act=act, confirmed=confirm_deactivations, progress=progress
@@ -241,7 +242,7 @@ def show(
 ) -> None:
     """Show the result of an import, as far as it is kept.
 
-    Kept are the rows that changed somebody, and those with problems or notes.
+    Rows that changed a user, and rows with problems or notes, are kept; of a preview all rows, as long as it is kept.
 
     Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
     """
@@ -272,31 +273,38 @@ def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None
     """Print the result of an import, and end the command with its status."""
     from musterbook.cli import printed
     from musterbook.core.reporting.report import Rows
-    from musterbook.directory.imports import history
+    from musterbook.directory.imports import bulk, history
 
     told = history.report_of(record, plan, Rows(wanted.rows))
     _save_files(plan, wanted)
     if wanted.output == "json":
         write_json(told.as_json())
     else:
-        printed.report(
-            told, history.noted(record, plan), history.names(record, printed.LISTED), wanted.errors, _about(record)
+        change = bulk.change_of(record)
+        around = printed.Around(
+            noted=history.noted(record, plan),
+            names=history.names(record, printed.LISTED),
+            errors=wanted.errors,
+            change=change,
+            reason=bulk.reason(record, change) if change else "",
+            apply=_apply_command(record, called=plan is not None),
         )
+        printed.report(told, around)
     raise typer.Exit(exits.of_import(told.state, told.counts["errored"]))
 
 
-def _about(record: "models.Import") -> "About":
-    """Return what the report of an import does not say of it."""
-    from musterbook.cli.printed import About
+def _apply_command(record: "models.Import", *, called: bool) -> str:
+    """Return the command that applies a preview or a held import. `called`: the command that runs now has made it."""
+    from musterbook.cli import printed
     from musterbook.directory.imports import bulk
 
-    change = bulk.change_of(record)
-    if record.undoes:
-        return About(f"muster undo {record.undoes.number}")
     number = record.held["deactivations"] if record.held else bulk.to_agree(record)
     confirm = "" if number is None else f" --confirm-deactivations {number}"
-    command = f"muster apply {record.number}{confirm}"
-    return About(command, record.file_name, change.kind.done) if change else About(command)
+    if called and record.state == "held":
+        return f"{printed.again()}{confirm}"
+    if record.undoes:
+        return printed.without_preview() if called else f"muster undo {record.undoes.number}"
+    return f"muster apply {record.number}{confirm}"
 
 
 def _save_files(plan: "Plan | None", wanted: Wanted) -> None:

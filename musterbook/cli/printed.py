@@ -17,6 +17,7 @@ from musterbook.core.domain.labels import HELD, PROTECTIONS
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
     from musterbook.core.reporting.report import Report, Row
+    from musterbook.directory.imports.bulk import Change
     from musterbook.directory.imports.history import Entry
 
 LISTED = 50
@@ -34,36 +35,41 @@ _FAILED = "bold red"
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What the report of an import does not say of it."""
+class Around:
+    """What is known of an import beyond its report.
 
-    command: str
-    """The command that applies its plan."""
-    name: str = ""
-    """What a bulk action is called in the history, such as the reason for which the system made it."""
-    done: str = ""
-    """What a bulk action does to its users, in place of “updated”."""
+    `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for; `apply`: the command that
+    does what a preview showed. `change`: what is done to chosen users, None for a file; `reason`: why, "" if nobody said so.
+    """
+
+    noted: "Sequence[tuple[str, Problem]]"
+    names: Mapping[str, str]
+    errors: Path | None
+    apply: str
+    change: "Change | None" = None
+    reason: str = ""
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """What the outcomes are called, where that is not their name."""
+        return self.change.words | {"rows": "chosen users"} if self.change else {"reactivated": "of them reactivated"}
 
 
-def report(
-    told: "Report", noted: "Sequence[tuple[str, Problem]]", names: Mapping[str, str], errors: Path | None, about: About
-) -> None:
-    """Print the report. `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for."""
+def report(told: "Report", around: Around) -> None:
+    """Print the report."""
     out = console()
-    _headline(out, told)
-    if about.name:
-        out.print(_plain(about.name))
+    _headline(out, told, around)
     if told.state not in ("failed", "running", "waiting"):
-        _counts(out, told, about.done or "updated")
+        _counts(out, told, around)
     _of_file(out, told)
-    _errored(out, told, errors)
-    _listed(out, told)
-    _noted(out, noted)
-    _leavers(out, told, names)
-    _next(out, told, about.command)
+    _errored(out, told, around)
+    _listed(out, told, around)
+    _noted(out, around.noted)
+    _leavers(out, told, around.names)
+    _next(out, told, around)
 
 
-def _headline(out: Console, told: "Report") -> None:
+def _headline(out: Console, told: "Report", around: Around) -> None:
     done = {
         "applied": "Applied",
         "previewed": "Preview, nothing was changed",
@@ -74,7 +80,9 @@ def _headline(out: Console, told: "Report") -> None:
         "running": "Running, nothing was changed yet",
     }.get(told.state, told.state)
     line = Text(done, style=_STYLES.get(told.state, _FAILED))
-    line.append(f": {told.agency}, {_MODES[told.mode]}, import {told.number}", style="not bold default")
+    does = around.change.label if around.change else _MODES[told.mode]
+    does += f" ({around.reason})" if around.reason else ""
+    line.append(f": {told.agency}, {shown(does)}, import {told.number}", style="not bold default")
     out.print(line, soft_wrap=True)
     if told.message:
         out.print(_plain(told.message))
@@ -86,15 +94,14 @@ def _headline(out: Console, told: "Report") -> None:
         ))  # fmt: skip
 
 
-def _counts(out: Console, told: "Report", updated: str) -> None:
-    """Print the counts that are not 0, and always the rows. `updated`: what updated users are called."""
+def _counts(out: Console, told: "Report", around: Around) -> None:
+    """Print the counts that are not 0, and always the rows."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     table.add_column(justify="right")
-    labels = {"reactivated": "of them reactivated", "updated": updated}
     for name, number in told.counts.items():
-        if number or name == "rows":
-            label = labels.get(name, name)
-            style = "red" if name == "errored" else "yellow" if name == "deactivated" else ""
+        label = around.words.get(name, name)
+        if name == "rows" or (number and not (around.change and name == "reactivated")):
+            style = "red" if name == "errored" else "yellow" if label == "deactivated" else ""
             table.add_row(f"{number:,}", label, style=style)
     out.print(table)
 
@@ -110,18 +117,19 @@ def _of_file(out: Console, told: "Report") -> None:
             out.print(_sentence(note), soft_wrap=True)
 
 
-def _errored(out: Console, told: "Report", errors: Path | None) -> None:
+def _errored(out: Console, told: "Report", around: Around) -> None:
     rows = [row for row in told.rows if row.outcome == "errored"]
     if not rows:
         return
-    _heading(out, "Errors: these rows change nothing")
+    _heading(out, "Left out: these users do not change" if around.change else "Errors: these rows change nothing")
     _table(out, [(str(row.row), row.external_id, problem) for row in rows[:LISTED] for problem in row.problems])
     if len(rows) > LISTED:
-        there = f"all are in {errors}" if errors else "--errors PATH writes them all into a file"
+        there = f"all are in {around.errors}" if around.errors else "--errors PATH writes them all into a file"
+        there = "--output json lists them all" if around.change else there
         out.print(_plain(f"… and {len(rows) - LISTED:,} more rows; {there}."))
 
 
-def _listed(out: Console, told: "Report") -> None:
+def _listed(out: Console, told: "Report", around: Around) -> None:
     """Print the other rows, if --rows asks for them."""
     rows = [row for row in told.rows if row.outcome != "errored"]
     if not rows:
@@ -129,8 +137,12 @@ def _listed(out: Console, told: "Report") -> None:
     _heading(out, "Rows")
     table = _grid("row", "external id", "outcome", "changes")
     for row in rows:
-        table.add_row(str(row.row), shown(row.external_id), row.outcome, _changes(row))
+        table.add_row(str(row.row), shown(row.external_id), _outcome(row, around), _changes(row))
     out.print(table)
+
+
+def _outcome(row: "Row", around: Around) -> str:
+    return around.words.get(row.outcome, row.outcome)
 
 
 def _changes(row: "Row") -> Text:
@@ -170,20 +182,33 @@ def _leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
             out.print(_plain(f"… and {len(told.protected) - LISTED:,} more; --output json lists them all."))
 
 
-def _next(out: Console, told: "Report", command: str) -> None:
-    """Print what to do next, where there is something to do. `command`: the one that applies the plan."""
-    looks = sys.argv[1:3] == ["imports", "show"]
-    if told.state == "previewed":
-        _command(out, "To do it", command)
-    elif told.state == "held" and looks:
-        _command(out, "If that is right", command)
-    elif told.state == "held" and told.held:
-        _command(out, "If that is right", f"{_again()} --confirm-deactivations {told.held['deactivations']}")
-    elif told.state == "applied" and told.counts["errored"]:
+def _next(out: Console, told: "Report", around: Around) -> None:
+    """Print what to do next, if there is something to do."""
+    if told.state == "previewed" and around.change:
+        _next_of_chosen(out, told, around)
+    elif told.state == "previewed":
+        _command(out, "To do it", around.apply)
+    elif told.state == "held":
+        _command(out, "If that is right", around.apply)
+    elif told.state == "applied" and told.counts["errored"] and not around.change:
         out.print(_plain("\nCorrect the errored rows and import them again; all other rows are done."))
 
 
-def _again() -> str:
+def _next_of_chosen(out: Console, told: "Report", around: Around) -> None:
+    if not told.counts["updated"]:
+        out.print(_plain("\nThere is nobody to do it to."))
+        return
+    if not any(row.outcome == "updated" for row in told.rows):
+        _command(out, "To see the users", f"muster imports show {told.number} --rows changed")
+    _command(out, "To do it", around.apply)
+
+
+def without_preview() -> str:
+    """Return the command as it was called, without --preview."""
+    return shlex.join(["muster", *(argument for argument in sys.argv[1:] if argument != "--preview")])
+
+
+def again() -> str:
     """Return the command as it was called, without a number confirmed before and without an idempotency key."""
     kept, skip = [], False
     for argument in sys.argv[1:]:
@@ -238,7 +263,10 @@ def imports(entries: "Sequence[Entry]") -> None:
         return
     table = _grid("import", "when (UTC)", "mode", "state", "by", "file", "added", "updated", "errored", "deactivated")
     for entry in entries:
-        numbers = [f"{entry.counts.get(name, 0):,}" for name in ("added", "updated", "errored", "deactivated")]
+        counts = dict(entry.counts)
+        if entry.act == "deactivate":
+            counts |= {"updated": 0, "deactivated": counts.get("updated", 0)}
+        numbers = [f"{counts.get(name, 0):,}" for name in ("added", "updated", "errored", "deactivated")]
         file = f"undo of {entry.undoes}" if entry.undoes else shown(entry.file_name)
         when = f"{entry.at:%Y-%m-%d %H:%M}"
         table.add_row(entry.number, when, entry.mode, entry.state, shown(entry.actor) or "system", file, *numbers)

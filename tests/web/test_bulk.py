@@ -1,6 +1,7 @@
 """Users chosen in All Users and acted on together: through the pages, as a person does and as one who means ill."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from musterbook.directory import models
-from musterbook.directory.imports import selection
+from musterbook.directory.imports import expiry, queue, selection
 from musterbook.web.users import chosen
 from tests import worker
 from tests.accounts.conftest import Springfield, age
@@ -258,7 +259,7 @@ def test_rows_are_shown_by_what_becomes_of_them(agency: Springfield, boss: Clien
     address = plan(boss, act="reset", user=ids(agency, 1, 3))
     left = boss.get(f"{address}?show=errored", headers={"HX-Request": "true"}).content.decode()
     assert "has not registered yet" in left and "<h1" not in left
-    assert "1 updated, 1 left out" in text(boss.get("/springfield/imports/?which=all"))
+    assert "1 sent a reset, 1 left out" in text(boss.get("/springfield/imports/?which=all"))
     assert "a link to choose a new password" in boss.get(f"{address}?show=updated").content.decode()
     ended = boss.get(f"{address}?progress", headers={"HX-Request": "true"})
     assert ended.headers["HX-Refresh"] == "true"
@@ -339,3 +340,16 @@ def test_without_scripts_ticks_are_kept_by_a_button(
     page.get_by_role("button", name="Invite again").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Done")
     context.close()
+
+
+def test_a_plan_that_nobody_chose_says_why_it_was_made(agency: Springfield, boss: Client) -> None:
+    models.Agency.objects.update(unused_days=90, limit_users=0, limit_percent=0, limit_most=0)
+    at = datetime.now(UTC)
+    models.User.objects.filter(external_id="E-2").update(registered_at=at - timedelta(days=100), last_sign_in_at=None)
+    expiry.submit_due(at)
+    record = queue.wait(models.Import.objects.latest("pk"), 0)
+    seen = text(boss.get(f"{BULK}/{record.number}"))
+    assert "Deactivate, 1 user. Reason: No sign-in for 90 days." in seen
+    assert "chosen in All Users" not in seen
+    chosen_here = text(boss.get(plan(boss, act="rank", user=ids(agency, 3), value="=Captain")))
+    assert "Set rank: Captain, 1 user chosen in All Users." in chosen_here

@@ -32,7 +32,7 @@ from musterbook.directory.storage import frames
 
 
 class NotAgreed(Exception):
-    """The action deactivates more users than the limit allows, and the operator has not confirmed their number."""
+    """More users would be deactivated than the limit allows; the message is the number that must be confirmed."""
 
 
 OPTION = "bulk"
@@ -86,6 +86,12 @@ class Change:
         kind = self.kind
         return f"{kind.label}: {self.value or 'none'}" if kind.column and not kind.value else kind.label
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What is said of the users of each outcome."""
+        done = "changed" if self.kind.column and not self.kind.value else self.kind.done
+        return {"errored": "left out", "updated": done, "unchanged": "already so", "noted": "with notes"}
+
     def as_json(self) -> dict[str, str]:
         """Return the action as it is stored with the record."""
         return asdict(self)
@@ -95,6 +101,11 @@ def change_of(record: models.Import) -> Change | None:
     """Return the bulk action of the record, or None for a file import or an undo."""
     kept: Mapping[str, str] | None = record.options.get(OPTION)
     return Change(**kept) if kept else None
+
+
+def reason(record: models.Import, change: Change) -> str:
+    """Return the reason for a bulk action, if it was given one; "" if its name is just the action."""
+    return "" if record.file_name == change.label[:255] else record.file_name
 
 
 def choices(agency: models.Agency, act: str, operator: Operator | None) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import LISTED, Report, Row, Rows
 from musterbook.directory import models
-from musterbook.directory.imports import bulk, file_import
+from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages
 from musterbook.directory.imports.runner import Failed
 
 
@@ -29,6 +29,8 @@ class Entry:
     file_name: str
     counts: dict[str, int]
     undoes: str
+    act: str
+    """The act on chosen users (of bulk.ACTS) that it is; "" for an import of a file, and for an undo."""
 
 
 def entries(agency: models.Agency) -> list[Entry]:
@@ -46,9 +48,15 @@ def entries(agency: models.Agency) -> list[Entry]:
             r.file_name,
             r.counts,
             getattr(r.undoes, "number", ""),
+            _act(r),
         )
         for r in kept
     ]
+
+
+def _act(record: models.Import) -> str:
+    change = bulk.change_of(record)
+    return change.act if change else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +123,12 @@ def page(agency: models.Agency, which: str, before: str = "") -> Page:
 
 
 def _listed(r: models.Import, by: str, undone: bool) -> Listed:
-    of_chosen = bulk.change_of(r) is not None
-    told = _TOLD | ({"errored": "left out"} if of_chosen else {})
-    outcome = [(label, r.counts[name]) for name, label in told.items() if r.counts.get(name)]
+    change = bulk.change_of(r)
+    words = change.words if change else {}
+    outcome = [(words.get(name, label), r.counts[name]) for name, label in _TOLD.items() if r.counts.get(name)]
     undoes = getattr(r.undoes, "number", "")
     return Listed(
-        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, of_chosen
+        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, change is not None
     )  # fmt: skip
 
 
@@ -137,7 +145,8 @@ def find(number: str) -> models.Import:
 def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:
     """Return the report of an import, with rows from the plan just made, or else from the stored data.
 
-    Rows that changed a user, and rows with problems or notes, are stored. Unchanged rows are not.
+    Rows that changed a user, and rows with problems or notes, are stored. Unchanged rows are not. Of an import that
+    was not applied, all rows are stored as long as its plan is.
     """
     return replace(about(record), rows=report.rows(plan, which) if plan else _kept_rows(record, which))
 
@@ -171,7 +180,8 @@ def _problem(entry: models.ImportProblem) -> Problem:
 
 
 def _kept_rows(record: models.Import, which: Rows) -> list[Row]:
-    rows = [*_errored(record), *_changed(record)]
+    without_problems = _changed(record) if record.state == "applied" else _planned(record, which)
+    rows = [*_errored(record), *without_problems]
     return sorted((row for row in rows if row.outcome in LISTED[which]), key=lambda row: row.row)
 
 
@@ -181,6 +191,12 @@ def _errored(record: models.Import) -> Iterable[Row]:
     notes = report.by_row([_problem(entry) for entry in kept if entry.note])
     ids = {entry.row: entry.external_id for entry in kept}
     return [Row(row, ids[row], "errored", {}, of, notes.get(row, ())) for row, of in found.items()]
+
+
+def _planned(record: models.Import, which: Rows) -> list[Row]:
+    with suppress(plan_files.PlanGone):
+        return list(plan_pages.rows(record, (shown for shown in LISTED[which] if shown != "errored")))
+    return []
 
 
 _OUTCOMES = {"user.added": "added"}

@@ -4,7 +4,7 @@ They come from its plan while that is kept, and later from the audit trail.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -15,6 +15,7 @@ from musterbook.core.domain.labels import PROTECTIONS
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
 from musterbook.core.reporting import report
+from musterbook.core.reporting.report import Row
 from musterbook.directory import models
 from musterbook.directory.imports import plan_files
 
@@ -176,6 +177,16 @@ def _names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> di
     names = {of: f"{first} {last}" for of, first, last in users.values_list("external_id", "first_name", "last_name")}
     given = {str(row["external_id"]): f"{row['first_name']} {row['last_name']}" for row in rows if "first_name" in row}
     return names | given
+
+
+def rows(record: models.Import, shown: Iterable[str]) -> Iterator[Row]:
+    """Give the rows of some kinds (of SHOWN, without problems) as the kept plan has them. Raises PlanGone."""
+    kept = plan_files.part(record.number, "problems").filter("note").collect()
+    notes = report.by_row(problems.of(kept))
+    for kind in shown:
+        for row in plan_files.part(record.number, kind).collect().to_dicts():
+            told = {change.heading: [change.before, change.after] for change in _changes(kind, row)}
+            yield Row(row["row"], row["external_id"], kind, told, (), notes.get(row["row"], ()))
 
 
 _CHANGED = ("added", "updated")

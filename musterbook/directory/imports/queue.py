@@ -8,16 +8,28 @@ from functools import partial
 
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports import bulk, cancellation, file_import, heartbeats, quotas, records, selection, undo
+from musterbook.directory.imports import (
+    bulk,
+    cancellation,
+    file_import,
+    heartbeats,
+    quotas,
+    records,
+    runner,
+    selection,
+    undo,
+)
 from musterbook.directory.imports.file_import import OnDisk, Options, Upload
+from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.records import SentBefore
-from musterbook.directory.imports.runner import Done, carry_out
+from musterbook.directory.imports.runner import Done
 from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.storage import database_errors, import_files, locks
 
 __all__ = [
     "Ahead",
     "Standing",
+    "apply_bulk",
     "cancel",
     "carry_out_next",
     "progress_of",
@@ -120,34 +132,36 @@ def submit_bulk_apply(
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
     confirms, if they are many. Raise UnknownImport, NotShown, NotAgreed, FileGone, and the errors of `submit_bulk`.
     """
-    asked = _bulk_again(agency, number, act, confirmed, key)
-    users = selection.kept(number)
+    asked, users = _bulk_as_seen(agency, number, act, confirmed, key)
     return _put(asked, lambda: selection.keep(asked.number, users))
 
 
 def apply_bulk(
-    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, progress: file_import.Progress
+    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, progress: Progress = silent
 ) -> Done:
-    """Do at once, without a worker, what `submit_bulk_apply` submits. Raise the same errors, and Failed."""
-    asked = _bulk_again(agency, number, act, confirmed, None)
+    """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and Failed."""
+    asked, users = _bulk_as_seen(agency, number, act, confirmed, None)
     asked.state = "running"
-    selection.keep(asked.number, selection.kept(number))
-    return carry_out(bulk.attempt(asked, act, asked.expected, progress))
+    selection.keep(asked.number, users)
+    return runner.carry_out(bulk.attempt(asked, act, asked.expected, progress))
 
 
-def _bulk_again(agency: models.Agency, number: str, act: Act, confirmed: int | None, key: str | None) -> models.Import:
-    """Return a new record of the bulk action that a preview showed."""
+def _bulk_as_seen(
+    agency: models.Agency, number: str, act: Act, confirmed: int | None, key: str | None
+) -> tuple[models.Import, list[int]]:
+    """Give the record of what is to be done as it was previewed, and the users who were chosen."""
     seen = file_import.shown(agency, number)
     change = bulk.change_of(seen)
     if change is None:
         raise file_import.NotShown(number)
-    if bulk.to_agree(seen) not in (None, confirmed):
-        raise bulk.NotAgreed(number)
+    to_agree = bulk.to_agree(seen)
+    if to_agree not in (None, confirmed):
+        raise bulk.NotAgreed(to_agree)
     bulk.permitted(agency, act.actor, change)
     asked = _asked(agency, Options(), act, key)
     asked.options[bulk.OPTION] = change.as_json()
     asked.expected, asked.file_name, asked.file_sha256 = seen.digest, seen.file_name, seen.file_sha256
-    return asked
+    return asked, selection.kept(number)
 
 
 def _asked(agency: models.Agency, options: Options, act: Act, key: str | None) -> models.Import:

@@ -18,6 +18,10 @@ from musterbook.directory.users.filters import USERS, Wanted
 _ANY = 1 << 62
 
 
+class UsersGone(import_files.FileGone):
+    """It is kept no longer which users were chosen."""
+
+
 def matching(agency: models.Agency, wanted: Wanted, at: datetime) -> list[int]:
     """Return the ids of all users that match the filters, without a limit. Raise UnknownStatus."""
     conditions = list(filters.conditions(wanted, at))
@@ -58,8 +62,11 @@ def keep(number: str, ids: list[int]) -> None:
 
 
 def kept(number: str) -> list[int]:
-    """Return the ids that were kept for the import. Raise FileGone."""
-    return [int(line) for line in import_files.content(_name(number)).split()]
+    """Return the ids that were kept for the import. Raise UsersGone."""
+    try:
+        return [int(line) for line in import_files.content(_name(number)).split()]
+    except import_files.FileGone:
+        raise UsersGone(number) from None
 
 
 def let_go(number: str) -> None:

@@ -51,20 +51,16 @@ def shown(request: HttpRequest, record: models.Import, change: Change, form: Agr
     file_import.settle_dead(record.agency)
     record.refresh_from_db()
     about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
+    about["reason"] = bulk.reason(record, change)
     if record.state in {"waiting", "running"}:
         about["in_history"] = may(request, "users.import")
         return page.progress(request, record, "bulk_running.html", about)
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    rows = page.rows(request, record, _labels(change), _ABOUT | _said(change)) | about | {"of_chosen": True}
+    rows = page.rows(request, record, change.words, _ABOUT | _said(change)) | about | {"of_chosen": True}
     if is_part(request):
         return render(request, "import_rows.html", rows)
     return render(request, "bulk.html", rows | _whole(request, record, change, form), status=422 if form else 200)
-
-
-def _labels(change: Change) -> dict[str, str]:
-    done = "changed" if change.kind.column and not change.kind.value else change.kind.done
-    return {"errored": "left out", "updated": done, "unchanged": "already so", "noted": "with notes"}
 
 
 def _said(change: Change) -> dict[str, str]:
