@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 
 from musterbook.directory.installation import backups, migration
 from musterbook.directory.installation.backups import CannotBackUp, CannotRestore
@@ -84,3 +85,21 @@ def test_a_program_of_postgresql_that_is_missing_or_fails_is_told(
     monkeypatch.setattr(backups, "_program", lambda name: program)
     with pytest.raises(CannotBackUp, match=said):
         backups._postgres("pg_dump", error=CannotBackUp)
+
+
+def test_a_database_that_is_busy_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if frames.on_postgres():
+        pytest.skip("PostgreSQL has no file to be damaged")
+
+    def busy(*_: object) -> None:
+        raise OperationalError("database is locked")
+
+    sqlite3.connect(tmp_path / "copy.sqlite3").close()
+    monkeypatch.setattr(backups, "_copy_from", busy)
+    monkeypatch.setattr(migration, "is_empty", busy)
+    with pytest.raises(OperationalError, match="locked"):
+        backups._load(tmp_path / "copy.sqlite3")
+    with pytest.raises(OperationalError, match="locked"):
+        backups._is_empty()
