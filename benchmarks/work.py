@@ -61,10 +61,10 @@ def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> 
     agency = _agency()
     stages = Stages(profile=profile)
     watched = (
-        ("directory.queries", "snapshot"),
-        ("core.settled", "split"),
-        ("core.check", "check"),
-        ("core.intake", "read"),
+        ("directory.apply.snapshot_queries", "snapshot"),
+        ("core.planning.unchanged", "split"),
+        ("core.checking.check", "check"),
+        ("core.reading.intake", "read"),
     )
     for module, name in watched:
         stages.watch(f"musterbook.{module}", name, lambda *_, label=name: label)
