@@ -46,13 +46,14 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _alone() as running:
+        port = _port()
+        with _alone(port) as running:
             if running:
                 print(f"It is running already, at {running}. End that one with Ctrl-C first, or use it.")
                 return 0
             if options.fresh and HOME.exists() and not _may_delete(HOME):
                 return 1
-            with waiting(HOME) as link:
+            with waiting(HOME, port) as link:
                 print(f"\n{_explain(link)}\n\n  {link}\n\nCtrl-C ends the server.", flush=True)
                 while True:
                     time.sleep(3600)
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _alone() -> Iterator[str]:
+def _alone(port: int) -> Iterator[str]:
     """Hold the lock of the sample while it is served. Yield the address of the one that runs already, or ""."""
     with HOME.with_name(".muster.lock").open("a+", encoding="utf-8") as file:
         try:
@@ -82,7 +83,7 @@ def _alone() -> Iterator[str]:
             yield file.read().strip() or "another port"
             return
         file.truncate(0)
-        file.write(_address(_port()))
+        file.write(_address(port))
         file.flush()
         yield ""
 
@@ -110,9 +111,9 @@ def _explain(link: str) -> str:
 
 
 @contextmanager
-def waiting(home: Path) -> Iterator[str]:
+def waiting(home: Path, port: int | None = None) -> Iterator[str]:
     """Serve the sample, made first if it is not there yet; yield the link to its plan, or to its pages."""
-    trial = _Trial(home, _port())
+    trial = _Trial(home, port or _port())
     if not home.exists():
         _make(home, trial.port)
     serve = [*trial.muster("serve", "--port", str(trial.port))]

@@ -45,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_second_run_disturbs_nothing_and_says_where_the_first_is(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with trial._alone() as running:
+    with trial._alone(8000) as running:
         assert running == ""
         assert trial.main(["--fresh"]) == 0
     assert home.exists()
