@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from musterbook import databases
+from musterbook.config import databases
 
 USERS, EVENTS, IMPORTS = "directory_user", "directory_event", "directory_import"
 

@@ -5,7 +5,7 @@ It is Django's WSGI application with a limit on concurrent requests (`turns`).
 
 from django.conf import settings
 
-from musterbook import turns
+from musterbook.server import turns
 from musterbook.wsgi import application as pages
 
 application = turns.InTurn(pages, settings.MUSTER_CLIENT_SECONDS, https=settings.MUSTER_URL.startswith("https:"))

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import Error, close_old_connections, connection
 
-from musterbook import alerts, logfile, memory
 from musterbook.accounts import anchoring, forgotten, limits, lockout, outbox, sessions, strangers
+from musterbook.config import alerts, log_file, process
 from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_files, queue
 from musterbook.directory.imports.heartbeats import Sign
 from musterbook.directory.storage import import_files
@@ -91,7 +91,7 @@ class _Imports:
         if time.monotonic() - self._seen >= heartbeats.EVERY:
             self._seen = time.monotonic()
             close_old_connections()
-            memory.give_back()
+            process.give_back()
             heartbeats.give(Sign(self._worker))
         return 0 if queue.carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
 
@@ -141,7 +141,7 @@ def tidy() -> None:
 
 _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
     alerts.send_due,
-    logfile.tidy,
+    log_file.tidy,
     pending_uploads.forget_old,
     import_files.forget_old,
     plan_files.forget_old,

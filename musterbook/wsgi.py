@@ -5,10 +5,10 @@ import signal
 
 from django.core.wsgi import get_wsgi_application
 
-from musterbook import family, keys, logs
+from musterbook.config import logs, process, secret_keys
 
 logs.speak()
-family.die_with_parent(signal.SIGKILL)
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
-keys.ring()  # with any server: refuse to serve pages with a weak key
+process.die_with_parent(signal.SIGKILL)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
+secret_keys.ring()  # with any server: refuse to serve pages with a weak key
 application = get_wsgi_application()

@@ -8,10 +8,10 @@ import click
 from typer.main import get_command
 
 from musterbook.cli import commands
+from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.domain.problems import CATALOGUE, About
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.environment import VARIABLES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGE = Path(__file__).parents[1] / "musterbook"

@@ -29,7 +29,11 @@ class Home:
         """The environment with which a process works on this installation."""
         inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "MUSTER_HOME")}
         named = {"DATABASE_URL": self.database_url} if self.database_url else {}
-        return inherited | named | {"MUSTER_HOME": str(self.folder), "DJANGO_SETTINGS_MODULE": "musterbook.settings"}
+        return (
+            inherited
+            | named
+            | {"MUSTER_HOME": str(self.folder), "DJANGO_SETTINGS_MODULE": "musterbook.config.settings"}
+        )
 
     def muster(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `muster` with its arguments to its end, on this installation."""

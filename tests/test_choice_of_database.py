@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from musterbook import databases
+from musterbook.config import databases
 
 
 def parts(url: str) -> dict[str, object]:
@@ -63,7 +63,7 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_the_password(url: 
 
 def test_importing_the_settings_makes_nothing_and_reads_no_driver(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    script = "import sys, musterbook.settings; sys.exit('psycopg' in sys.modules or 'polars' in sys.modules)"
+    script = "import sys, musterbook.config.settings; sys.exit('psycopg' in sys.modules or 'polars' in sys.modules)"
     environment = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"} | {
         "MUSTER_HOME": str(home)
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from musterbook import home, settings
+from musterbook.config import home, settings
 
 
 def test_the_folder_and_the_key_are_their_owners_alone(tmp_path: Path) -> None:

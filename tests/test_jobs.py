@@ -14,9 +14,10 @@ from django.db import OperationalError, connections
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook import jobs, memory
+from musterbook import jobs
 from musterbook.accounts import outbox
 from musterbook.accounts.models import Account
+from musterbook.config import process
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import heartbeats, pending_uploads, queue
@@ -115,7 +116,7 @@ def test_a_system_that_takes_no_memory_back_is_none_the_worse(monkeypatch: pytes
             pass
 
     monkeypatch.setattr("ctypes.CDLL", Without)
-    memory.give_back()
+    process.give_back()
 
 
 def test_what_is_past_its_time_is_deleted_by_the_clock_alone(

@@ -16,9 +16,9 @@ from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, reverse
 from django.utils.http import urlencode
 
-from musterbook import secrecy
 from musterbook.accounts import browsers, factors, passwords, requests, sessions, sign_on, signing_in
 from musterbook.accounts.models import Account
+from musterbook.config import encryption
 
 
 def is_recent(request: HttpRequest) -> bool:
@@ -65,7 +65,7 @@ def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpRe
         # Not in the library's format: with everything that was sent, it would store the signed cookie, readable in the
         # database.
         told = json.dumps([request.user.pk, here, request.path_info, request.GET.urlencode(), request.POST.urlencode()])
-        state = {"sealed": secrecy.seal(told)}
+        state = {"sealed": encryption.seal(told)}
         request.session[STATE_SESSION_KEY] = {"state": state, "callback": f"{__name__}.resume"}
     return redirect(to)
 
@@ -76,7 +76,7 @@ def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
     The form must belong to this user, and to the page that the user is about to return to.
     """
     to = get_next_redirect_url(request) or reverse("home")
-    whose, address, path, query, sent = json.loads(secrecy.unseal(state["sealed"]))
+    whose, address, path, query, sent = json.loads(encryption.unseal(state["sealed"]))
     # The middleware checks each page for this, but lets the re-authentication page pass. So it is checked here.
     if (whose, address) != (request.user.pk, to) or is_held_back(request):
         return redirect(to)

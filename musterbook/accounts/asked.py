@@ -15,8 +15,8 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from musterbook import secrecy
 from musterbook.accounts import limits, requests
+from musterbook.config import encryption
 
 LASTS = 600
 """Seconds that a user may take at the provider."""
@@ -125,12 +125,12 @@ def _is_young(request: HttpRequest, at: float, lasts: int) -> bool:
 
 def _sealed(request: HttpRequest, purpose: str, told: Sequence[Any]) -> str:
     whose = [f"sign-on {purpose}", requests.agency(request).pk]
-    return secrecy.seal(json.dumps([*whose, told], separators=(",", ":")))
+    return encryption.seal(json.dumps([*whose, told], separators=(",", ":")))
 
 
 def _opened(request: HttpRequest, purpose: str, name: str) -> Any:
     try:
-        kept, agency, told = json.loads(secrecy.unseal(request.COOKIES.get(name, ""), stored=False))
+        kept, agency, told = json.loads(encryption.unseal(request.COOKIES.get(name, ""), stored=False))
     except (InvalidToken, ValueError, TypeError):
         return None
     return told if (kept, agency) == (f"sign-on {purpose}", requests.agency(request).pk) else None

@@ -12,9 +12,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from musterbook import secrecy
 from musterbook.accounts import browsers, kinds, limits, lockout, once, registration, requests
 from musterbook.accounts.models import Account
+from musterbook.config import encryption
 from musterbook.directory.audit import trail
 
 _LONGEST = 64
@@ -40,9 +40,9 @@ class SetUp(ActivateTOTPForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         session = context.request.session
         if sealed := session.get(SECRET_SESSION_KEY):
-            session[SECRET_SESSION_KEY] = secrecy.unseal(sealed)
+            session[SECRET_SESSION_KEY] = encryption.unseal(sealed)
         super().__init__(*args, **kwargs)
-        session[SECRET_SESSION_KEY] = secrecy.seal(self.secret)
+        session[SECRET_SESSION_KEY] = encryption.seal(self.secret)
 
     def clean_code(self) -> str:
         """Return the code, if it is right.

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from musterbook import secrecy
 from musterbook.accounts import kinds, recovery, registration, requests
 from musterbook.accounts.models import Account
+from musterbook.config import encryption
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import User
@@ -95,7 +95,7 @@ class Adapter(DefaultMFAAdapter):
 
     def encrypt(self, text: str) -> str:
         """Return the secret as it is stored."""
-        return secrecy.seal(text)
+        return encryption.seal(text)
 
     def decrypt(self, encrypted_text: str) -> str:
         """Return a stored secret.
@@ -104,7 +104,7 @@ class Adapter(DefaultMFAAdapter):
         """
         if encrypted_text.startswith(recovery.MARK):
             return recovery.Kept(encrypted_text)
-        return secrecy.unseal(encrypted_text)
+        return encryption.unseal(encrypted_text)
 
     def get_totp_label(self, user: Account) -> str:
         """Return the name of the account in an authenticator app."""

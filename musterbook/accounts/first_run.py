@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook import home
 from musterbook.accounts import links, registration
+from musterbook.config import home
 from musterbook.core.domain import columns
 from musterbook.core.domain.problems import Problem
 from musterbook.core.values import keys

@@ -1,6 +1,6 @@
 """OpenID Connect: requests to a provider, and the verification of its answers (PyJWT checks signatures).
 
-This is the authorization code flow with proof key (PKCE), state and nonce. Only `outside.fetch` gets the provider's
+This is the authorization code flow with proof key (PKCE), state and nonce. Only `outbound.fetch` gets the provider's
 metadata, keys, token and user information. Each process keeps metadata and keys for ten minutes, so no visitor can
 cause repeated requests to the provider.
 """
@@ -20,10 +20,10 @@ import jwt
 from cryptography.fernet import InvalidToken
 from django.http import QueryDict
 
-from musterbook import outside, secrecy
 from musterbook.accounts import claims
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told, Untrusted, read
+from musterbook.config import encryption, outbound
 from musterbook.directory.agency.sign_on_file import Provider, issuer
 
 ALGORITHMS = (
@@ -141,7 +141,7 @@ def metadata(provider: Provider) -> Metadata:
 
 def _endpoint(provider: Provider, told: Mapping[str, Any], name: str) -> str:
     address = read(told, name, str) or ""
-    own, there = outside.place(issuer(provider)), outside.place(address)
+    own, there = outbound.place(issuer(provider)), outbound.place(address)
     if own is None or there is None or there.scheme != own.scheme:
         raise Untrusted(claims.METADATA, f"{name} is “{address[:200]}”")
     hosts = {*_BESIDE.get(own.host, ()), *provider.get("hosts", "").split()}
@@ -150,7 +150,7 @@ def _endpoint(provider: Provider, told: Mapping[str, Any], name: str) -> str:
     return address
 
 
-def _usual(to: outside.Place) -> int:
+def _usual(to: outbound.Place) -> int:
     return 443 if to.scheme == "https" else 80
 
 
@@ -191,14 +191,14 @@ def _document(address: str, kept_for: float = _KEPT_FOR) -> dict[str, Any]:
 
 def _asked(address: str) -> dict[str, Any] | Untrusted:
     try:
-        return _json(outside.fetch(address), claims.METADATA)
-    except outside.OutsideError as error:
+        return _json(outbound.fetch(address), claims.METADATA)
+    except outbound.OutsideError as error:
         return Untrusted(claims.AWAY, error)
     except Untrusted as error:
         return error
 
 
-def _json(answer: outside.Answer, reason: str) -> dict[str, Any]:
+def _json(answer: outbound.Answer, reason: str) -> dict[str, Any]:
     """Return the object in a server's answer. Raise Untrusted for any other answer."""
     if answer.status not in (200, 201):
         raise Untrusted(reason, f"answered with {answer.status}")
@@ -229,15 +229,15 @@ def _exchange(provider: Provider, about: Metadata, told: Mapping[str, str]) -> d
 
 def _secret(provider: Provider) -> str:
     try:
-        return secrecy.unseal(provider["secret"]) if provider["secret"] else ""
+        return encryption.unseal(provider["secret"]) if provider["secret"] else ""
     except InvalidToken as error:
         raise Untrusted(claims.CODE, "our secret was sealed by a key that is gone: enter it again") from error
 
 
-def _fetch(address: str, **more: Any) -> outside.Answer:
+def _fetch(address: str, **more: Any) -> outbound.Answer:
     try:
-        return outside.fetch(address, **more)
-    except outside.OutsideError as error:
+        return outbound.fetch(address, **more)
+    except outbound.OutsideError as error:
         raise Untrusted(claims.AWAY, error) from error
 
 

@@ -18,14 +18,14 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.db import Error, connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from musterbook import mailserver
 from musterbook.accounts import kinds, mails, registration
+from musterbook.config import mail_server
+from musterbook.config.home import prepare
+from musterbook.config.mail_server import Server
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
-from musterbook.home import prepare
-from musterbook.mailserver import Server
 
 _LOG = logging.getLogger(__name__)
 _LEASE = timedelta(minutes=5)
@@ -221,7 +221,7 @@ def opened() -> Iterator[Hand]:
     if server is None:
         yield _to_file
         return
-    backend = mailserver.connection(server)
+    backend = mail_server.connection(server)
     try:
         backend.open()
         yield lambda message: _by(backend, message)

@@ -16,7 +16,7 @@ from django.contrib.auth.hashers import check_password
 from django.core.exceptions import ValidationError
 from zxcvbn_rs_py import zxcvbn
 
-from musterbook import refused
+from musterbook.config import refused_passwords
 
 if TYPE_CHECKING:
     from musterbook.accounts.models import Account
@@ -196,7 +196,9 @@ class Refused:
 
     def validate(self, password: str, user: "Account | None" = None) -> None:  # noqa: ARG002  (Django's signature)
         """Raise ValidationError if the password is on the list."""
-        if settings.MUSTER_REFUSED_PASSWORDS and refused.contains(settings.MUSTER_REFUSED_PASSWORDS, password):
+        if settings.MUSTER_REFUSED_PASSWORDS and refused_passwords.contains(
+            settings.MUSTER_REFUSED_PASSWORDS, password
+        ):
             message = f"This password has become known in a breach somewhere, so attackers try it first. {_ADVICE}"
             raise ValidationError(message, code="password_refused")
 

@@ -7,8 +7,8 @@ from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
 from django.http import HttpRequest
 
-from musterbook import log_lines
 from musterbook.accounts.models import Account, Token
+from musterbook.config import log_lines
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
 

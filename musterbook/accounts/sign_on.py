@@ -16,11 +16,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from musterbook import outside
 from musterbook.accounts import identities, kinds, registration, requests, sessions
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
+from musterbook.config import outbound
 from musterbook.core.values import emails, keys
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.audit import trail
@@ -71,7 +71,7 @@ def origins(agency: Agency) -> tuple[str, ...]:
     """
     addresses = [provider.get("server") or provider.get("sso_url") or "" for provider in agency.sign_on]
     addresses += [f"https://{host}" for one in agency.sign_on for host in one.get("hosts", "").split()]
-    return tuple(place.origin for place in map(outside.place, addresses) if place)
+    return tuple(place.origin for place in map(outbound.place, addresses) if place)
 
 
 def by_provider(request: HttpRequest) -> bool:

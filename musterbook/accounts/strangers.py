@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 from django.http import HttpRequest
 
-from musterbook import log_lines
 from musterbook.accounts import kinds, limits, requests
 from musterbook.accounts.models import Account, Repeated
+from musterbook.config import log_lines
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User

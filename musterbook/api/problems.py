@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 
-from musterbook import log_lines
+from musterbook.config import log_lines
 
 
 def answer(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JsonResponse:

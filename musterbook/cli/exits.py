@@ -40,7 +40,7 @@ def of(error: Exception) -> tuple[Exit, str] | None:
     """Return the status and the sentence of a named exception, or None for an unexpected one."""
     from django.core.exceptions import ImproperlyConfigured
 
-    from musterbook import home
+    from musterbook.config import home
 
     if isinstance(error, OSError) and all(explained := home.explain(error)):
         return Exit.FAILED, ". ".join(explained)
@@ -56,8 +56,8 @@ def of(error: Exception) -> tuple[Exit, str] | None:
 def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.db import OperationalError
 
-    from musterbook import rotation
     from musterbook.accounts import credentials, registration
+    from musterbook.config import key_rotation
     from musterbook.directory import permissions
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
@@ -82,8 +82,8 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         permissions.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
         migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         backup_encryption.CannotUse: str,
-        rotation.KeptElsewhere: str,
-        rotation.UnknownKey: lambda e: (
+        key_rotation.KeptElsewhere: str,
+        key_rotation.UnknownKey: lambda e: (
             f"There is no old key “{e}” to remove. `muster keys list` shows those there are."
         ),
         selection.UsersGone: lambda e: (

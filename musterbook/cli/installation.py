@@ -107,7 +107,7 @@ def backup(
     Example: muster backup /srv/backups/muster.age --recipient age1…
     """
     with opened():
-        from musterbook import keys
+        from musterbook.config import secret_keys
         from musterbook.directory.installation import backups
 
         lock = _lock(recipient or [], passphrase_file, unencrypted=unencrypted)
@@ -117,7 +117,7 @@ def backup(
             say(
                 "It is not encrypted: whoever has it can read the directory. Encrypt it with --recipient or --passphrase-file."
             )
-        say(f"The secret key {keys.ring()[0].name} is not in it. A restore needs it: keep a copy elsewhere.")
+        say(f"The secret key {secret_keys.ring()[0].name} is not in it. A restore needs it: keep a copy elsewhere.")
 
 
 def _lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool) -> "Lock | None":
@@ -138,7 +138,7 @@ def _lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: b
 
 def _passphrase(file: Path | None) -> str:
     if file is None:
-        from musterbook import environment
+        from musterbook.config import environment
 
         return environment.text("MUSTER_BACKUP_PASSPHRASE")
     told = _line(file)
@@ -207,10 +207,10 @@ def _opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
 
 
 def _say_what_is_lost() -> None:
-    from musterbook import keys
+    from musterbook.config import secret_keys
     from musterbook.directory.installation import sealed_values
 
-    known = {key.name for key in keys.ring()}
+    known = {key.name for key in secret_keys.ring()}
     for use in sealed_values.uses():
         if use.key not in known:
             say(

@@ -25,10 +25,10 @@ def list_(output: options.Output = "text") -> None:
     Example: muster keys list
     """
     with opened():
-        from musterbook import keys
+        from musterbook.config import secret_keys
         from musterbook.directory.installation import sealed_values
 
-        ring, uses = keys.ring(), sealed_values.uses()
+        ring, uses = secret_keys.ring(), sealed_values.uses()
         names = dict.fromkeys([*(key.name for key in ring), *(use.key for use in uses)])
         of = {key.name: key for key in ring}
         listed = [
@@ -94,12 +94,14 @@ def reseal() -> None:
     Example: muster keys reseal
     """
     with opened():
-        from musterbook import keys
+        from musterbook.config import secret_keys
         from musterbook.directory.audit.trail import Act
         from musterbook.directory.installation import sealed_values
 
         values = sealed_values.reseal(Act(datetime.now(UTC), "", "cli"))
-        say(f"Values sealed again: {values:,}. Everything that can be read is sealed with {keys.ring()[0].name}.")
+        say(
+            f"Values sealed again: {values:,}. Everything that can be read is sealed with {secret_keys.ring()[0].name}."
+        )
 
 
 @app.command()

@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from musterbook import family
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
 from musterbook.cli.session import opened
+from musterbook.config import process
 
 _LOG = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
@@ -50,7 +50,7 @@ def serve(
     from granian.log import LogLevels
     from granian.server import Server
 
-    from musterbook import logs
+    from musterbook.config import logs
 
     logs.speak()
     _see_that_it_is_free(host, port)
@@ -67,7 +67,7 @@ def serve(
         http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_WITHIN),
         log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
     )  # fmt: skip
-    os.environ[family.PARENT] = str(os.getpid())
+    os.environ[process.PARENT] = str(os.getpid())
     at = _named(host, port)
     beside = None if no_worker else _Beside()
     server.on_startup(lambda: say(f"The pages are at {at}/ (Ctrl-C ends this)."))
@@ -83,7 +83,7 @@ def _named(host: str, port: int) -> str:
 
     Where MUSTER_URL is not set, links in emails of this server and its worker lead there as well.
     """
-    from musterbook import environment
+    from musterbook.config import environment
 
     at = f"http://{'localhost' if host in _THIS_MACHINE else host}:{port}"
     usual = environment.address("MUSTER_URL")
@@ -148,7 +148,7 @@ class _Beside:
 
 
 def _worker() -> None:
-    family.die_with_parent(signal.SIGTERM)
+    process.die_with_parent(signal.SIGTERM)
     os.nice(_LESS_URGENT)
     with suppress(typer.Exit):
         _work()
@@ -174,7 +174,7 @@ def worker(
 
 
 def _work() -> None:
-    from musterbook import logs
+    from musterbook.config import logs
 
     logs.speak()
     with opened():

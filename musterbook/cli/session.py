@@ -22,19 +22,19 @@ def opened(*, migrated: bool = True) -> Iterator[None]:
         import django
         from django.core.exceptions import ImproperlyConfigured
 
-        from musterbook import logs
+        from musterbook.config import logs
 
         # Where the environment is wrong, the settings say so in a moment, and the command ends clearly.
         with suppress(ImproperlyConfigured):
             logs.begin()
 
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.settings")
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
         django.setup()
         if migrated:
-            from musterbook import keys
+            from musterbook.config import secret_keys
             from musterbook.directory.installation import migration
 
-            keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
+            secret_keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
             migration.ready()
         yield
 
@@ -65,11 +65,11 @@ def _foreseen(error: Exception) -> tuple[Exit, str] | None:
 
 def unexpected(error: Exception) -> str:
     """Return the message of an unexpected error. Its trace goes into the log."""
-    from musterbook import logfile
+    from musterbook.config import log_file
 
     _LOG.error("The command failed", exc_info=error)
     told = f"It failed: {type(error).__name__}: {error}".strip()
-    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {logfile.path()}."
+    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {log_file.path()}."
 
 
 def take_process() -> None:

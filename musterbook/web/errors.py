@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 
-from musterbook import log_lines
 from musterbook.accounts import strangers
+from musterbook.config import log_lines
 from musterbook.directory.storage import database_errors
 
 FORGED = "the form was not made for this session (CSRF)"

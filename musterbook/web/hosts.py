@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 
-from musterbook import environment
+from musterbook.config import environment
 
 _LOG = logging.getLogger("musterbook.security")
 _HEALTH = "/health"

@@ -9,8 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from musterbook import log_lines, logs
 from musterbook.accounts.models import Account
+from musterbook.config import log_lines, logs
 
 HEADER = "X-Request-ID"
 _REFUSED = {400, 401, 403, 405, 411, 413, 503}

@@ -14,9 +14,9 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from musterbook import secrecy
 from musterbook.accounts import factors
 from musterbook.accounts.models import UsedCode
+from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from tests.accounts.conftest import GOOD, Springfield, act, age
@@ -141,9 +141,9 @@ def test_no_secret_stands_in_the_database(springfield: Springfield, secret: str)
     assert secret not in kept
     for unused in CODES:
         assert unused not in kept
-    assert secrecy.unseal(Authenticator.objects.get(type="totp").data["secret"]) == secret
+    assert encryption.unseal(Authenticator.objects.get(type="totp").data["secret"]) == secret
     with pytest.raises(InvalidToken):
-        secrecy.unseal(secrecy.seal("x")[:-4] + "AAA=")
+        encryption.unseal(encryption.seal("x")[:-4] + "AAA=")
 
 
 def test_setting_up_asks_to_sign_in_again_and_is_told(

@@ -15,10 +15,11 @@ from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from musterbook import jobs, mailserver
+from musterbook import jobs
 from musterbook.accounts import outbox, registration
+from musterbook.config import mail_server
+from musterbook.config.mail_server import Server
 from musterbook.directory.models import Mail
-from musterbook.mailserver import Server
 from tests.accounts.conftest import Springfield, act
 from tests.accounts.test_outbox import Clock, Kept, free_port
 
@@ -111,12 +112,12 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
 
 
 def test_the_address_of_a_mail_server_is_read() -> None:
-    assert mailserver.configured("") is None
-    assert mailserver.configured("smtp://mail.example") == Server("mail.example", 25, "", "", "")
-    assert mailserver.configured("smtps://a%40b:p%40ss@mail.example/") == Server(
+    assert mail_server.configured("") is None
+    assert mail_server.configured("smtp://mail.example") == Server("mail.example", 25, "", "", "")
+    assert mail_server.configured("smtps://a%40b:p%40ss@mail.example/") == Server(
         "mail.example", 465, "a@b", "p@ss", "tls"
     )
-    told = mailserver.configured("smtp+starttls://u:p@mail.example:2525")
+    told = mail_server.configured("smtp+starttls://u:p@mail.example:2525")
     assert told == Server("mail.example", 2525, "u", "p", "starttls")
 
 
@@ -125,5 +126,5 @@ def test_the_address_of_a_mail_server_is_read() -> None:
 )
 def test_a_wrong_address_of_a_mail_server_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="MUSTER_SMTP_URL") as caught:
-        mailserver.configured(url)
+        mail_server.configured(url)
     assert "secret" not in str(caught.value)

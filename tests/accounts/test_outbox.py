@@ -18,9 +18,9 @@ from pytest_django import Settings
 from musterbook import jobs
 from musterbook.accounts import forgotten, lockout, outbox, registration
 from musterbook.accounts.mails import KINDS
+from musterbook.config.mail_server import Server
 from musterbook.directory import models
 from musterbook.directory.models import Mail
-from musterbook.mailserver import Server
 from tests.accounts.conftest import GOOD, Springfield, act
 from tests.directory.cast import NOW, person
 

@@ -11,8 +11,9 @@ import requests
 from django.http import HttpResponse
 from django.test import Client
 
-from musterbook import jobs, secrecy
+from musterbook import jobs
 from musterbook.accounts.models import Account
+from musterbook.config import encryption
 from musterbook.core.reporting.report import Rows
 from musterbook.directory import models
 from musterbook.directory.agency import agency_file
@@ -70,7 +71,10 @@ def has(made: Springfield, **settings: Any) -> None:
 
 def oidc_by(made: Springfield, server: str, **more: Any) -> None:
     """Gives the agency the provider at that address."""
-    has(made, **({"kind": "oidc", "server": server, "client_id": "musterbook", "secret": secrecy.seal("hush")} | more))
+    has(
+        made,
+        **({"kind": "oidc", "server": server, "client_id": "musterbook", "secret": encryption.seal("hush")} | more),
+    )
 
 
 @pytest.fixture
@@ -282,6 +286,6 @@ def test_an_agency_file_names_providers_and_keeps_their_secrets(monkeypatch: pyt
     monkeypatch.setenv("COUNTY_SECRET", "hush")
     told = agency_file.read(FILE.encode()).sign_on
     assert told
-    assert secrecy.unseal(told[0]["secret"]) == "hush"
+    assert encryption.unseal(told[0]["secret"]) == "hush"
     assert "hush" not in str(told)
     assert told[0]["match"] == "email"

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from musterbook import keys, secrecy
+from musterbook.config import encryption, secret_keys
 from tests import databases
 from tests.databases import Home
 
@@ -63,8 +63,8 @@ def unsealed_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
 
 def seal_as_before(home: Home, secret: str) -> None:
     """Gives the agency two providers with sealed secrets, one without the name of its key, and signs somebody in."""
-    key = keys.Key(secret, "")
-    box = secrecy._older_box(key.derive("secrecy"))
+    key = secret_keys.Key(secret, "")
+    box = encryption._older_box(key.derive("secrecy"))
     named, nameless = (box.encrypt(text).decode() for text in (b"named", b"nameless"))
     providers = [{"slug": "a", "secret": f"fernet:{key.name}:{named}"}, {"slug": "b", "secret": nameless}]
 

@@ -3,8 +3,8 @@
 import shutil
 from typing import NoReturn
 
-from musterbook import memory
-from musterbook.settings import *  # noqa: F403  (all of them, as they are)
+from musterbook.config import process
+from musterbook.config.settings import *  # noqa: F403  (all of them, as they are)
 
 
 def fail(*_: object) -> NoReturn:
@@ -13,5 +13,5 @@ def fail(*_: object) -> NoReturn:
 
 
 shutil.disk_usage = fail  # type: ignore[assignment]  # `muster doctor` asks it
-memory.give_back = fail  # the worker asks it
+process.give_back = fail  # the worker asks it
 ROOT_URLCONF = "tests.attacks.broken_pages"

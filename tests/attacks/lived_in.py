@@ -13,8 +13,8 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.backends.db import SessionStore
 
-from musterbook import keys, secrecy
 from musterbook.accounts.models import Account
+from musterbook.config import encryption, secret_keys
 from musterbook.directory import models
 from tests.directory import cast
 
@@ -26,20 +26,20 @@ PROVIDER = {
 
 def older(text: str, *, named: bool) -> str:
     """Seal the text as older versions did: by Fernet, with the name of the key or without."""
-    key = keys.ring()[0]
-    token = secrecy._older_box(key.derive("secrecy")).encrypt(text.encode()).decode()
+    key = secret_keys.ring()[0]
+    token = encryption._older_box(key.derive("secrecy")).encrypt(text.encode()).decode()
     return f"fernet:{key.name}:{token}" if named else token
 
 
 def fill(number: int) -> None:
     """Two agencies with a provider each, users with one-time codes and recovery codes, and a session that holds a form."""
     for slug in ("alpha-pd", "beta-fd"):
-        cast.agency(slug, sign_on=[PROVIDER | {"secret": secrecy.seal("hush hush")}])
+        cast.agency(slug, sign_on=[PROVIDER | {"secret": encryption.seal("hush hush")}])
     cast.applied(models.Agency.objects.get(slug="alpha-pd"), cast.people(*range(number)))
     users = models.User.objects.order_by("pk")
     accounts = Account.objects.bulk_create([Account(user=user) for user in users])
     codes = [
-        Authenticator(user=account, type="totp", data={"secret": secrecy.seal(f"totp {account.user.external_id}")})
+        Authenticator(user=account, type="totp", data={"secret": encryption.seal(f"totp {account.user.external_id}")})
         for account in accounts
     ]
     before = [
@@ -51,7 +51,7 @@ def fill(number: int) -> None:
     ]  # fmt: skip
     Authenticator.objects.bulk_create([*codes, *before])
     session = SessionStore()
-    session["kept"] = secrecy.seal("a form")
+    session["kept"] = encryption.seal("a form")
     session.save()
     address = {"ip": "192.0.2.1", "user_agent": "Firefox", "session_key": session.session_key}
     UserSession.objects.create(user=accounts[0], **address)
@@ -60,11 +60,11 @@ def fill(number: int) -> None:
 def check() -> int:
     """Read every sealed value; fails for one that is lost or another than it was."""
     found = [provider["secret"] for agency in models.Agency.objects.all() for provider in agency.sign_on]
-    assert [secrecy.unseal(secret) for secret in found] == ["hush hush"] * 2
+    assert [encryption.unseal(secret) for secret in found] == ["hush hush"] * 2
     rows = Authenticator.objects.select_related("user__user")
     for row in rows:
         name, word = ("secret", "totp") if row.type == "totp" else ("seed", "seed")
-        assert secrecy.unseal(row.data[name]) == f"{word} {row.user.user.external_id}"
+        assert encryption.unseal(row.data[name]) == f"{word} {row.user.user.external_id}"
     return len(found) + len(rows)
 
 

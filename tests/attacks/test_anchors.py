@@ -11,8 +11,9 @@ import pytest
 from django.test import Client, TestCase
 from pytest_django import Settings
 
-from musterbook import jobs, mailserver
+from musterbook import jobs
 from musterbook.accounts import anchoring, outbox
+from musterbook.config import mail_server
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, trail
 from musterbook.directory.audit.trail import Act
@@ -99,7 +100,7 @@ def test_a_mail_server_out_of_order_is_tried_again_after_a_while_and_no_line_is_
 ) -> None:
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     right = settings.MAIL_SERVER
-    settings.MAIL_SERVER = mailserver.configured(f"smtp://127.0.0.1:{free_port()}")
+    settings.MAIL_SERVER = mail_server.configured(f"smtp://127.0.0.1:{free_port()}")
     now = jobs.now()
     for minute in range(14):
         anchoring.anchor(now + timedelta(minutes=minute))

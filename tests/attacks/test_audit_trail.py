@@ -16,9 +16,9 @@ from django.conf import settings as configured
 from django.db import DatabaseError, connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from musterbook import keys
 from musterbook.accounts import kinds, tokens
 from musterbook.accounts.models import Token
+from musterbook.config import secret_keys
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies
@@ -259,11 +259,11 @@ def test_a_link_that_names_a_key_that_there_is_not_is_found(made: models.Agency)
 
 @OWNER
 def test_a_key_that_was_replaced_seals_no_more(made: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = keys.ring()[0], keys.Key(secrets.token_urlsafe(48), "a test")
-    monkeypatch.setattr(keys, "ring", lambda: (new, old))
+    old, new = secret_keys.ring()[0], secret_keys.Key(secrets.token_urlsafe(48), "a test")
+    monkeypatch.setattr(secret_keys, "ring", lambda: (new, old))
     signs_in(made, 2)
     assert wrong(made) == ""
-    monkeypatch.setattr(keys, "ring", lambda: (old, new))
+    monkeypatch.setattr(secret_keys, "ring", lambda: (old, new))
     signs_in(made, 3)
     assert wrong(made) == f"link 5 is sealed by the key {old.name}, which another key had replaced before"
 

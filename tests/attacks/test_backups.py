@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from pyrage import x25519
 
-from musterbook import home, keys
+from musterbook.config import home, secret_keys
 from musterbook.directory.installation import backup_encryption, backups, migration
 from musterbook.directory.installation.backup_encryption import CannotUse, Lock, Opener
 from musterbook.directory.installation.backups import CannotRestore
@@ -159,7 +159,7 @@ def test_a_backup_that_was_changed_is_refused(good: Path, change: Callable[[Memb
 def test_a_backup_that_another_installation_sealed_names_its_key_and_is_refused(
     good: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = keys.ring()[0].name
+    name = secret_keys.ring()[0].name
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
     assert f"sealed with the secret key {name}, which is not here" in refusal(good)
     with pytest.raises(Loaded):
@@ -168,7 +168,7 @@ def test_a_backup_that_another_installation_sealed_names_its_key_and_is_refused(
 
 def test_a_seal_that_claims_a_key_of_ours_does_not_pass(good: Path) -> None:
     forged = members(good)[:-1]
-    seal = f"{keys.ring()[0].name}:{'0' * 64}".encode()
+    seal = f"{secret_keys.ring()[0].name}:{'0' * 64}".encode()
     assert "changed" in refusal(packed(good, [*_other_content(forged), member("seal", seal)]))
     assert "seal is not one" in refusal(packed(good, [*forged, member("seal", b"0" * 5000)]))
 
@@ -246,7 +246,7 @@ def test_a_manifest_that_is_none_is_refused(good: Path, manifest: bytes) -> None
 
 def test_cut_off_anywhere_it_is_refused(good: Path) -> None:
     whole = good.read_bytes()
-    end = whole.rindex(keys.ring()[0].name.encode())
+    end = whole.rindex(secret_keys.ring()[0].name.encode())
     chance = random.Random(1)
     for length in [0, 1, 511, 512, end, end + 20, *(chance.randrange(end) for _ in range(60))]:
         good.write_bytes(whole[:length])
@@ -365,7 +365,7 @@ def test_the_secret_key_is_in_no_backup_and_a_restore_names_the_key_that_it_need
     number, path = filled(fresh_home, 3), tmp_path / "muster.tar"
     key = secret(fresh_home)
     done = fresh_home.muster("backup", str(path))
-    name = keys.Key(key, "").name
+    name = secret_keys.Key(key, "").name
     assert (done.returncode, "not encrypted" in done.stderr, f"{name} is not in it" in done.stderr) == (0, True, True)
     assert key.encode() not in path.read_bytes()
     elsewhere = keyed(fresh_home, MUSTER_SECRET_KEY=secrets.token_urlsafe(48))
@@ -500,7 +500,7 @@ def test_the_key_in_a_forged_old_backup_is_trusted_for_nothing(fresh_home: Home,
     assert (refused.returncode, "--unsealed" in refused.stderr) == (3, True), refused.stderr
     done = fresh_home.muster("restore", str(forged), "--yes", "--unsealed")
     assert done.returncode == 0, done.stderr
-    name = keys.Key(theirs, "").name
+    name = secret_keys.Key(theirs, "").name
     assert [(key["name"] == name, key["state"]) for key in listed(fresh_home)] in (
         [(False, "current"), (True, "missing")], [(False, "current")],
     )  # fmt: skip
@@ -540,7 +540,7 @@ def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_in
             assert (done.returncode, "holds a secret key: delete it" in done.stderr) == (0, True), done.stderr
             assert "which is not here" not in done.stderr
             assert secret(empty) == mine
-            assert not (empty.folder / keys.OLD_FILE).exists()
+            assert not (empty.folder / secret_keys.OLD_FILE).exists()
             assert [key["state"] for key in listed(empty)] == ["current"]
             read = empty.run(sys.executable, "-c", SECRETS)
             assert read.stdout.split() == ["named", "nameless"], read.stderr
@@ -552,11 +552,11 @@ def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_in
 
 SECRETS = """
 import django; django.setup()
-from musterbook import secrecy
+from musterbook.config import encryption
 from musterbook.directory.models import Agency
 for provider in Agency.objects.get().sign_on:
-    assert provider["secret"].startswith(secrecy.beginning())
-    print(secrecy.unseal(provider["secret"]))
+    assert provider["secret"].startswith(encryption.beginning())
+    print(encryption.unseal(provider["secret"]))
 """
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from musterbook import turns
+from musterbook.server import turns
 from tests.attacks.serving import Server, log, served, wait_until
 from tests.databases import Home
 

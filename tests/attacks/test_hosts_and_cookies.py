@@ -17,9 +17,9 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook import environment
 from musterbook.accounts import tokens
 from musterbook.accounts.tokens import Told
+from musterbook.config import environment
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from tests.accounts.conftest import GOOD, Springfield, act, age
@@ -152,7 +152,7 @@ def test_signing_in_works_by_https(springfield: Springfield, https: None) -> Non
 
 def test_cookies_and_headers_of_an_installation_with_https() -> None:
     told = (
-        "from musterbook import settings as s; print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE,"
+        "from musterbook.config import settings as s; print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE,"
         " s.CSRF_COOKIE_SECURE, s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS)"
     )
     found = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from musterbook import home, keys
+from musterbook.config import home, secret_keys
 from tests.cli.test_people import serving
 from tests.databases import Home
 
@@ -85,21 +85,21 @@ def test_no_command_works_with_a_weak_key(fresh_home: Home) -> None:
 def test_a_rotation_leaves_nothing_sealed_with_the_old_key(fresh_home: Home) -> None:
     number = filled(fresh_home, 20)
     old = secret(fresh_home)
-    name = keys.Key(old, "").name
+    name = secret_keys.Key(old, "").name
     done = fresh_home.muster("keys", "rotate")
     assert done.returncode == 0, done.stderr
     assert f"Values sealed again: {number}." in done.stderr
     assert secret(fresh_home) != old
     assert sound(fresh_home) == number
     rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
-    assert f"aesgcm:{keys.Key(secret(fresh_home), '').name}:" in rows
+    assert f"aesgcm:{secret_keys.Key(secret(fresh_home), '').name}:" in rows
     assert f"aesgcm:{name}" not in rows
     # Nothing of older versions is left either.
     assert "fernet:" not in rows and "gAAAA" not in rows
     assert told(rows) == 2  # one for each agency
     assert "django_session " not in rows
     assert fresh_home.muster("audit", "verify").returncode == 0
-    for kept in (home.KEY_FILE, keys.OLD_FILE):
+    for kept in (home.KEY_FILE, secret_keys.OLD_FILE):
         assert (fresh_home.folder / kept).stat().st_mode & 0o777 == 0o600
 
 
@@ -183,7 +183,7 @@ def test_a_key_of_the_environment_is_changed_there_and_old_values_are_read_with_
     assert sound(after) == number
     assert "Run: muster keys reseal" in after.muster("doctor").stdout
     assert after.muster("keys", "reseal").returncode == 0
-    name = keys.Key(old, "").name
+    name = secret_keys.Key(old, "").name
     trails = after.muster("keys", "retire", name)
     assert trails.returncode in (2, 3)  # nothing but the audit trail can need it now
     assert sound(lost) == number
@@ -191,15 +191,15 @@ def test_a_key_of_the_environment_is_changed_there_and_old_values_are_read_with_
 
 def test_a_key_that_is_needed_is_not_retired_unless_forced(fresh_home: Home) -> None:
     filled(fresh_home, 5)
-    name = keys.Key(secret(fresh_home), "").name
+    name = secret_keys.Key(secret(fresh_home), "").name
     assert fresh_home.muster("keys", "rotate").returncode == 0
     refused = fresh_home.muster("keys", "retire", name)
     assert (refused.returncode, "links in mails (accepted until" in refused.stderr) == (3, True)
     assert fresh_home.muster("keys", "retire", "0123456789").returncode == 2
-    current = keys.Key(secret(fresh_home), "").name
+    current = secret_keys.Key(secret(fresh_home), "").name
     assert fresh_home.muster("keys", "retire", current, "--force").returncode == 2
     assert fresh_home.muster("keys", "retire", name, "--force").returncode == 0
-    assert name not in (fresh_home.folder / keys.OLD_FILE).read_text()
+    assert name not in (fresh_home.folder / secret_keys.OLD_FILE).read_text()
     states = {str(key["name"]): key["state"] for key in listed(fresh_home)}
     assert states[current] == "current"
     assert states.get(name, "missing") == "missing"
@@ -218,7 +218,7 @@ def test_the_key_is_shown_nowhere(fresh_home: Home) -> None:
         done = fresh_home.muster(*command)
         told += done.stdout + done.stderr
         shown.append(secret(fresh_home))
-    (fresh_home.folder / keys.OLD_FILE).write_text(f"{shown[0]}\tyesterday\tsigns\n")
+    (fresh_home.folder / secret_keys.OLD_FILE).write_text(f"{shown[0]}\tyesterday\tsigns\n")
     told += fresh_home.muster("keys", "list").stderr
     for path in fresh_home.folder.rglob("*.log*"):
         told += path.read_text()
@@ -242,7 +242,7 @@ def test_the_key_is_in_no_process_list_and_no_child_of_ours_inherits_it(fresh_ho
 def test_a_lost_old_keys_file_stops_every_command_instead_of_losing_more(fresh_home: Home) -> None:
     filled(fresh_home, 2)
     assert fresh_home.muster("keys", "rotate").returncode == 0
-    (fresh_home.folder / keys.OLD_FILE).write_bytes(os.urandom(64) + b"\xff")
+    (fresh_home.folder / secret_keys.OLD_FILE).write_bytes(os.urandom(64) + b"\xff")
     done = fresh_home.muster("keys", "rotate")
     assert (done.returncode, "of old keys cannot be read" in done.stderr) == (2, True)
-    assert (fresh_home.folder / keys.OLD_FILE).read_bytes().endswith(b"\xff")
+    assert (fresh_home.folder / secret_keys.OLD_FILE).read_bytes().endswith(b"\xff")

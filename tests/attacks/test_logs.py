@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook import alerts, log_lines, logfile, logs, mailserver
+from musterbook.config import alerts, log_file, log_lines, logs, mail_server
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
 from tests.attacks.serving import HEAD, Server, free_port, log, mode, served, wait_until
@@ -32,7 +32,7 @@ def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def written(message: str, *args: object, name: str = "musterbook.test", level: int = logging.ERROR) -> None:
-    logfile.File().handle(logging.LogRecord(name, level, __file__, 1, message, args, None))
+    logs.File().handle(logging.LogRecord(name, level, __file__, 1, message, args, None))
 
 
 def heads(text: str) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_worker_that_raises_leaves_a_line_and_is_started_again(fresh_home: Hom
 
 def test_a_thread_of_a_process_that_raises_leaves_a_line(fresh_home: Home) -> None:
     program = (
-        "import threading; from musterbook import logs; logs.begin();"
+        "import threading; from musterbook.config import logs; logs.begin();"
         "t = threading.Thread(target=lambda: 1 / 0, name='posting'); t.start(); t.join(); int('no number')"
     )
     done = fresh_home.run(sys.executable, "-c", program)
@@ -118,7 +118,7 @@ def test_a_value_forges_no_line(own_log: Path, value: str) -> None:
     try:
         raise ValueError(value + "\n2026-01-01T00:00:00.000000Z ERROR forged 1 - a line")
     except ValueError:
-        logfile.File().handle(logging.LogRecord("musterbook", logging.ERROR, "", 1, "It failed", (), sys.exc_info()))
+        logs.File().handle(logging.LogRecord("musterbook", logging.ERROR, "", 1, "It failed", (), sys.exc_info()))
     assert len(heads(own_log.read_text())) == 2
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", own_log.read_text())
 
@@ -155,7 +155,7 @@ def test_the_log_is_its_owners_alone_also_where_it_was_not(own_log: Path) -> Non
 def test_the_log_is_bounded_and_no_line_is_lost_by_many_who_write(
     own_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logfile, "LARGEST", 2_000)
+    monkeypatch.setattr(log_file, "LARGEST", 2_000)
 
     def write(one: int) -> None:
         for line in range(20):
@@ -168,22 +168,22 @@ def test_the_log_is_bounded_and_no_line_is_lost_by_many_who_write(
         thread.join()
     files = sorted(own_log.parent.glob("muster.log*"))
     lines = [line for file in files for line in heads(file.read_text())]
-    assert 2 < len(files) <= logfile.FILES
+    assert 2 < len(files) <= log_file.FILES
     assert len({line.partition(" - ")[2] for line in lines}) == 100
     assert all(file.stat().st_size < 2_200 and mode(file) == 0o600 for file in files)
     for _ in range(10):
         write(9)
-    assert len(list(own_log.parent.glob("muster.log*"))) == logfile.FILES
+    assert len(list(own_log.parent.glob("muster.log*"))) == log_file.FILES
 
 
 def test_old_lines_are_deleted_by_the_clock(own_log: Path) -> None:
     now = datetime.now(UTC)
     written("something")
-    logfile.tidy(now)
+    log_file.tidy(now)
     assert own_log.exists()
-    logfile.tidy(now + logfile.NEW_FILE_AFTER + timedelta(days=1))
+    log_file.tidy(now + log_file.NEW_FILE_AFTER + timedelta(days=1))
     assert [path.name for path in own_log.parent.glob("muster.log*")] == ["muster.log.1"]
-    logfile.tidy(now + logfile.KEPT + timedelta(days=1))
+    log_file.tidy(now + log_file.KEPT + timedelta(days=1))
     assert list(own_log.parent.glob("muster.log*")) == []
 
 
@@ -259,7 +259,7 @@ def inbox(settings: Settings, tmp_path: Path) -> Iterator["Inbox"]:
     controller = Controller(inbox, hostname="127.0.0.1", port=free_port())
     controller.start()
     port = controller.port
-    settings.MAIL_SERVER = mailserver.configured(f"smtp://127.0.0.1:{port}")
+    settings.MAIL_SERVER = mail_server.configured(f"smtp://127.0.0.1:{port}")
     settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
     settings.MUSTER_HOME = tmp_path
     yield inbox
@@ -285,7 +285,7 @@ def test_errors_are_mailed_to_those_who_run_it_once_and_without_what_they_say(ow
 def test_an_alert_that_could_not_be_sent_is_sent_later(own_log: Path, inbox: Inbox, settings: Settings) -> None:
     now, server = datetime.now(UTC), settings.MAIL_SERVER
     written("It failed")
-    settings.MAIL_SERVER = mailserver.configured("smtp://127.0.0.1:1")
+    settings.MAIL_SERVER = mail_server.configured("smtp://127.0.0.1:1")
     with pytest.raises(OSError, match="refused"):
         alerts.send_due(now)
     settings.MAIL_SERVER = server
@@ -310,7 +310,7 @@ def test_a_mail_server_that_is_away_too_leaves_standard_error(
     own_log: Path, inbox: Inbox, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts._LogFailure, "at", float("-inf"))
-    settings.MAIL_SERVER = mailserver.configured("smtp://127.0.0.1:1")
+    settings.MAIL_SERVER = mail_server.configured("smtp://127.0.0.1:1")
     own_log.mkdir()
     written("It failed")
     said = ""

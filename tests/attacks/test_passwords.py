@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from pytest_django import Settings
 
-from musterbook import refused
 from musterbook.accounts.models import Account
+from musterbook.config import refused_passwords
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, text, who
@@ -177,10 +177,10 @@ def _list(path: Path, passwords: list[str], *, hashed: bool) -> Path:
 def test_a_list_of_breached_passwords_is_searched_to_its_ends(tmp_path: Path, hashed: bool) -> None:
     passwords = [f"breached {number}" for number in range(500)]
     listed = _list(tmp_path / "list", passwords, hashed=hashed)
-    assert all(refused.contains(listed, one) for one in passwords)
-    assert not any(refused.contains(listed, f"breached {number}x") for number in range(500))
-    assert refused.contains(listed, "BREACHED 7")
-    assert refused.fault(listed) == ""
+    assert all(refused_passwords.contains(listed, one) for one in passwords)
+    assert not any(refused_passwords.contains(listed, f"breached {number}x") for number in range(500))
+    assert refused_passwords.contains(listed, "BREACHED 7")
+    assert refused_passwords.fault(listed) == ""
 
 
 def test_a_listed_password_is_refused(riverton: Springfield, tmp_path: Path, settings: Settings) -> None:
@@ -191,22 +191,22 @@ def test_a_listed_password_is_refused(riverton: Springfield, tmp_path: Path, set
 
 
 def test_a_list_that_is_of_no_use_is_found_by_the_doctor(tmp_path: Path) -> None:
-    assert "cannot be read" in refused.fault(tmp_path / "nowhere")
-    assert not refused.contains(tmp_path / "nowhere", "x")
+    assert "cannot be read" in refused_passwords.fault(tmp_path / "nowhere")
+    assert not refused_passwords.contains(tmp_path / "nowhere", "x")
     (tmp_path / "list").write_bytes(b"")
-    assert refused.fault(tmp_path / "list") == "It is empty."
-    assert not refused.contains(tmp_path / "list", "x")
+    assert refused_passwords.fault(tmp_path / "list") == "It is empty."
+    assert not refused_passwords.contains(tmp_path / "list", "x")
     (tmp_path / "list").write_bytes(b"b\na\n")
-    assert "not sorted" in refused.fault(tmp_path / "list")
+    assert "not sorted" in refused_passwords.fault(tmp_path / "list")
     (tmp_path / "list").write_bytes(b"".join(b"%07d\n" % (number * 7919 % 1_000_003) for number in range(200_000)))
-    assert "not sorted" in refused.fault(tmp_path / "list")
+    assert "not sorted" in refused_passwords.fault(tmp_path / "list")
 
 
 def test_a_large_list_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_bytes(b"".join(b"%040X:1\n" % (number << 100) for number in range(400_000)))
     before = time.process_time()
-    assert refused.fault(path) == ""
+    assert refused_passwords.fault(path) == ""
     for number in range(100):
-        refused.contains(path, f"some password {number}")
+        refused_passwords.contains(path, f"some password {number}")
     assert time.process_time() - before < 2

@@ -8,10 +8,10 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from musterbook import keys
 from musterbook.accounts import saml
 from musterbook.accounts.limits import RATES
 from musterbook.accounts.models import Account, Attempts, Identity
+from musterbook.config import secret_keys
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import who
@@ -155,9 +155,9 @@ def test_whoever_knows_an_old_key_does_not_make_answers_of_providers(
 ) -> None:
     number = request_of(client)
     step = client.post(f"{SAML}acs/", {"SAMLResponse": response(number, idp.signed(assertion(number)))})
-    current, *_ = keys.ring()
-    newer = keys.Key("another key, of which nobody knows anything yet", "a test")
-    monkeypatch.setattr(keys, "ring", lambda: (newer, current))
+    current, *_ = secret_keys.ring()
+    newer = secret_keys.Key("another key, of which nobody knows anything yet", "a test")
+    monkeypatch.setattr(secret_keys, "ring", lambda: (newer, current))
     assert client.get(step.headers["Location"]).headers["Location"] == FAILED
     assert who(client) == ""
 

@@ -17,10 +17,10 @@ from django.http import HttpResponse
 from django.test import Client
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from musterbook import secrecy
 from musterbook.accounts import claims, openid
 from musterbook.accounts.limits import RATES
 from musterbook.accounts.models import Account, Identity
+from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.agency import agency_file, sign_on_file
 from tests.accounts.conftest import Springfield, age
@@ -128,7 +128,7 @@ def forger(_forger: Forger, springfield: Springfield) -> Forger:
 
 
 def by(made: Springfield, forger: Forger, **more: Any) -> None:
-    usual = {"kind": "oidc", "server": forger.here, "client_id": "musterbook", "secret": secrecy.seal("hush")}
+    usual = {"kind": "oidc", "server": forger.here, "client_id": "musterbook", "secret": encryption.seal("hush")}
     has(made, **(usual | more))
 
 

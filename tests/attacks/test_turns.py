@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from musterbook.answers import Answer
-from musterbook.paces import Pace
+from musterbook.server.answers import Answer
+from musterbook.server.paces import Pace
 from tests.attacks import toy
 from tests.attacks.serving import free_port, wait_until
 

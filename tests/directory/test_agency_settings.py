@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from musterbook import secrecy
 from musterbook.accounts import mails, registration
+from musterbook.config import encryption
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file, agency_settings, sign_on
@@ -189,10 +189,10 @@ def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_now
     sign_on.add(made, OIDC, ACT, by(made))
     provider = sign_on.find(made, "county")
     sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), ACT, by(made))
-    assert secrecy.unseal(sign_on.find(made, "county")["secret"]) == "hush"
+    assert encryption.unseal(sign_on.find(made, "county")["secret"]) == "hush"
     assert sign_on.mark(provider) != mark(made)
     sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), ACT, by(made))
-    assert secrecy.unseal(sign_on.find(made, "county")["secret"]) == "quiet"
+    assert encryption.unseal(sign_on.find(made, "county")["secret"]) == "quiet"
     sign_on.remove(made, "county", mark(made), ACT, by(made))
     assert models.Agency.objects.get().sign_on == []
     assert [list(changes) for changes in told(made)] == [["sign_on county"]] * 4

@@ -13,8 +13,8 @@ from django.conf import settings as configured
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from musterbook import databases, keys, log_lines, mailserver
 from musterbook.cli import installation as commands
+from musterbook.config import databases, log_lines, mail_server, secret_keys
 from musterbook.directory import models
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.heartbeats import Sign
@@ -166,7 +166,7 @@ def test_whether_anybody_is_notified_is_said(settings: Settings) -> None:
     assert doctor._alerts().notice
     settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
     assert said()[1] == "Set MUSTER_SMTP_URL."
-    settings.MAIL_SERVER = mailserver.configured("smtps://mail.agency.example")
+    settings.MAIL_SERVER = mail_server.configured("smtps://mail.agency.example")
     assert said() == ("errors are mailed to ops@agency.example", "")
     assert not doctor._alerts().notice
 
@@ -213,7 +213,7 @@ def test_a_notice_has_a_sign_of_its_own_and_leaves_the_exit_status(
 def test_what_crosses_the_network_unprotected_is_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, mail: str, database: str, found: list[str]
 ) -> None:
-    settings.MAIL_SERVER = mailserver.configured(mail)
+    settings.MAIL_SERVER = mail_server.configured(mail)
     if database:
         monkeypatch.setattr("musterbook.directory.storage.frames.on_postgres", lambda: True)
         monkeypatch.setitem(configured.DATABASES, "default", databases.postgres(database))
@@ -230,7 +230,7 @@ def test_connections_that_do_not_suffice_are_found(monkeypatch: pytest.MonkeyPat
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
         )
         allowed = cursor.fetchone()[0]
-    monkeypatch.setattr("musterbook.turns.TURNS", (allowed - 10) // fit)
+    monkeypatch.setattr("musterbook.server.turns.TURNS", (allowed - 10) // fit)
     found = doctor._connections()
     assert f"so {fit} processes fit" in found.found
     assert (not found.remedy) == enough
@@ -245,7 +245,7 @@ def test_a_key_that_cannot_be_read_is_one_finding_among_the_others(
     (home / "secret-key").touch()
     if owner == "another":
         monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
-    monkeypatch.setattr(keys, "ring", _refusing(home / "secret-key"))
+    monkeypatch.setattr(secret_keys, "ring", _refusing(home / "secret-key"))
     found = {finding.about: finding for finding in doctor.findings()}
     assert found["keys"].found == f"{home / 'secret-key'} cannot be used: Permission denied"
     remedy = found["keys"].remedy
@@ -254,7 +254,7 @@ def test_a_key_that_cannot_be_read_is_one_finding_among_the_others(
 
 
 def test_a_file_of_others_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "ring", _refusing(Path("/nowhere/else")))
+    monkeypatch.setattr(secret_keys, "ring", _refusing(Path("/nowhere/else")))
     with pytest.raises(PermissionError):
         list(doctor.findings())
 

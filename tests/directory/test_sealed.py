@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyrage import x25519
 
-from musterbook import home, keys, rotation, secrecy
+from musterbook.config import encryption, home, key_rotation, secret_keys
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.installation import backup_encryption, backups, doctor, key_changes, sealed_values
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None, settings: 
     """A home of its own, whose key is made, and an agency whose provider has a secret."""
     monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
     settings.MUSTER_HOME = tmp_path  # type: ignore[attr-defined]
-    cast.agency(sign_on=[{"slug": "county", "secret": secrecy.seal("hush")}, {"slug": "state", "secret": ""}])
+    cast.agency(sign_on=[{"slug": "county", "secret": encryption.seal("hush")}, {"slug": "state", "secret": ""}])
     return tmp_path
 
 
@@ -40,10 +40,10 @@ def _uses() -> dict[str, int]:
 
 
 def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(folder: Path) -> None:
-    old = keys.ring()[0]
+    old = secret_keys.ring()[0]
     made, number = key_changes.rotate(ACT, compromised=False)
     assert (number, _uses(), sealed_values.reseal(ACT)) == (1, {made.name: 1}, 0)
-    assert secrecy.unseal(_secret()) == "hush"
+    assert encryption.unseal(_secret()) == "hush"
     told = models.Event.objects.filter(kind=sealed_values.CHANGED)
     assert [
         old.name in changes and "accepted until" in changes for changes in told.values_list("changes", flat=True)
@@ -51,23 +51,23 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
     key_changes.rotate(ACT, compromised=True)
     assert told.count() == 2
     assert "refused" in told.latest("pk").changes
-    assert not any(key.signs_until for key in keys.ring())
+    assert not any(key.signs_until for key in secret_keys.ring())
 
 
 def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folder: Path) -> None:
-    key = keys.ring()[0]
-    token = secrecy._older_box(key.derive("secrecy")).encrypt(b"hush").decode()
+    key = secret_keys.ring()[0]
+    token = encryption._older_box(key.derive("secrecy")).encrypt(b"hush").decode()
     for older in (token, f"fernet:{key.name}:{token}"):
         models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
         assert (_uses(), sealed_values.older()) == ({key.name: 1}, 1)
         assert doctor._keys().notice and "sealed by an older version: 1." in doctor._keys().found
         assert (sealed_values.reseal(ACT), sealed_values.older(), doctor._keys().notice) == (1, 0, False)
-        assert _secret().startswith(f"aesgcm:{key.name}:") and secrecy.unseal(_secret()) == "hush"
+        assert _secret().startswith(f"aesgcm:{key.name}:") and encryption.unseal(_secret()) == "hush"
 
 
 def test_a_value_that_no_key_reads_is_counted_and_left_as_it_is(folder: Path) -> None:
     lost = _secret()
-    name = keys.ring()[0].name
+    name = secret_keys.ring()[0].name
     (folder / home.KEY_FILE).write_text(secrets.token_urlsafe(48))
     assert (sealed_values.reseal(ACT), _secret(), _uses()) == (0, lost, {name: 1})
     assert f"the key is missing: {name}" in doctor._keys().found
@@ -85,17 +85,17 @@ def test_a_value_that_another_process_writes_back_again_and_again_does_not_hold_
 
 def test_doctor_says_what_to_do_about_keys(folder: Path) -> None:
     assert doctor._keys().remedy == ""
-    rotation.replace(NOW, compromised=False)
+    key_rotation.replace(NOW, compromised=False)
     assert doctor._keys().remedy == "Run: muster keys reseal"
-    (folder / keys.OLD_FILE).chmod(0o644)
-    assert doctor._keys().remedy.startswith(f"Run: chmod 600 {folder / keys.OLD_FILE}")
+    (folder / secret_keys.OLD_FILE).chmod(0o644)
+    assert doctor._keys().remedy.startswith(f"Run: chmod 600 {folder / secret_keys.OLD_FILE}")
 
 
 def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = keys.ring()[0]
-    rotation.replace(NOW, compromised=False)
-    for name in (keys.ring()[0].name, "0123456789"):
-        with pytest.raises(rotation.UnknownKey):
+    old = secret_keys.ring()[0]
+    key_rotation.replace(NOW, compromised=False)
+    for name in (secret_keys.ring()[0].name, "0123456789"):
+        with pytest.raises(key_rotation.UnknownKey):
             key_changes.retire(name, NOW, force=True)
     with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in mails"):
         key_changes.retire(old.name, NOW, force=False)
@@ -105,41 +105,41 @@ def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, mon
         key_changes.retire(old.name, later, force=False)
     else:  # the audit trail needs it
         key_changes.retire(old.name, later, force=True)
-    assert [key.name for key in keys.ring()] == [keys.ring()[0].name]
-    with pytest.raises(rotation.UnknownKey):
-        rotation.forget(old.name)
+    assert [key.name for key in secret_keys.ring()] == [secret_keys.ring()[0].name]
+    with pytest.raises(key_rotation.UnknownKey):
+        key_rotation.forget(old.name)
     monkeypatch.setenv("MUSTER_OLD_SECRET_KEYS", "another old one")
-    with pytest.raises(rotation.KeptElsewhere, match="Remove it from MUSTER_OLD_SECRET_KEYS"):
-        key_changes.retire(keys.ring()[1].name, NOW, force=False)
+    with pytest.raises(key_rotation.KeptElsewhere, match="Remove it from MUSTER_OLD_SECRET_KEYS"):
+        key_changes.retire(secret_keys.ring()[1].name, NOW, force=False)
 
 
 def test_a_key_of_the_environment_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
-    with pytest.raises(rotation.KeptElsewhere, match="comes from MUSTER_SECRET_KEY"):
-        rotation.replace(NOW, compromised=False)
+    with pytest.raises(key_rotation.KeptElsewhere, match="comes from MUSTER_SECRET_KEY"):
+        key_rotation.replace(NOW, compromised=False)
 
 
 def test_an_old_key_without_a_time_stays_one_that_only_reads(folder: Path) -> None:
-    home.write(folder / keys.OLD_FILE, "an old one\n")
-    assert [key.secret for key in keys.ring()[1:]] == ["an old one"]
-    rotation.replace(NOW, compromised=True)
-    assert (folder / keys.OLD_FILE).read_text().splitlines()[1:] == ["an old one"]
+    home.write(folder / secret_keys.OLD_FILE, "an old one\n")
+    assert [key.secret for key in secret_keys.ring()[1:]] == ["an old one"]
+    key_rotation.replace(NOW, compromised=True)
+    assert (folder / secret_keys.OLD_FILE).read_text().splitlines()[1:] == ["an old one"]
 
 
 def test_a_key_that_is_not_ours_reads_only_what_an_older_version_sealed(folder: Path) -> None:
-    theirs = keys.Key(secrets.token_urlsafe(48), "a backup")
-    token = secrecy._older_box(theirs.derive("secrecy")).encrypt(b"hush").decode()
+    theirs = secret_keys.Key(secrets.token_urlsafe(48), "a backup")
+    token = encryption._older_box(theirs.derive("secrecy")).encrypt(b"hush").decode()
     for older in (token, f"fernet:{theirs.name}:{token}"):
         models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
         assert sealed_values.take_over(theirs) == 1
-        assert secrecy.unseal(_secret()) == "hush"
+        assert encryption.unseal(_secret()) == "hush"
     newer = (folder / home.KEY_FILE).read_text()
     (folder / home.KEY_FILE).write_text(theirs.secret)
-    value = secrecy.seal("hush")
+    value = encryption.seal("hush")
     (folder / home.KEY_FILE).write_text(newer)
     models.Agency.objects.update(sign_on=[{"slug": "county", "secret": value}])
     assert (sealed_values.take_over(theirs), _secret()) == (0, value)
-    assert [key.name for key in keys.ring()] == [keys.ring()[0].name]
+    assert [key.name for key in secret_keys.ring()] == [secret_keys.ring()[0].name]
 
 
 def test_a_disk_without_room_is_named_before_anything_is_unpacked(

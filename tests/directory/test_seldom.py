@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings as configured
 from pytest_django import Settings
 
-from musterbook import keys
+from musterbook.config import secret_keys
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.audit import anchors, hash_chain, triggers
 from musterbook.directory.audit.anchors import Anchor
@@ -37,7 +37,7 @@ def test_a_disk_that_cannot_be_read_is_named_and_a_member_of_another_name_refuse
 
 def test_a_file_that_is_gone_meanwhile_is_no_link(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar, pytest.raises(FileNotFoundError):
-        backup_seal.Packing(tar, keys.ring()[0]).add_file("files/01", tmp_path / "gone")
+        backup_seal.Packing(tar, secret_keys.ring()[0]).add_file("files/01", tmp_path / "gone")
 
 
 def test_a_header_that_leads_backwards_is_refused() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from musterbook import secrecy
+from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file, sign_on_file
 from musterbook.directory.audit.trail import Act
@@ -49,7 +49,7 @@ def test_providers_are_kept_and_shown_without_their_secrets() -> None:
     told = brought(OIDC + SAML)
     made = models.Agency.objects.get()
     assert [provider["slug"] for provider in made.sign_on] == ["county", "state"]
-    assert secrecy.unseal(made.sign_on[0]["secret"]) == "hush"
+    assert encryption.unseal(made.sign_on[0]["secret"]) == "hush"
     assert "hush" not in str(made.sign_on) + str(told)
     assert "secret " in told["sign_on county"][1]
     assert "match external_id, claim employee" in told["sign_on state"][1]
@@ -70,7 +70,7 @@ def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COUNTY", "from elsewhere")
     told = agency_file.read((HEAD + OIDC.replace('client_secret = "hush"', 'client_secret_env = "COUNTY"')).encode())
     assert told.sign_on
-    assert secrecy.unseal(told.sign_on[0]["secret"]) == "from elsewhere"
+    assert encryption.unseal(told.sign_on[0]["secret"]) == "from elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_a_mark_says_nothing_of_a_secret_to_another_installation(settings: Setti
     told = agency_file.read((HEAD + OIDC).encode()).sign_on
     assert told
     here = sign_on_file.shown(told[0])
-    assert secrecy.mark("hush") in here
+    assert encryption.mark("hush") in here
     settings.SECRET_KEY = "another"
-    assert secrecy.mark("hush") not in here
+    assert encryption.mark("hush") not in here

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.urls import URLPattern, get_resolver
 
-from musterbook import secrecy
 from musterbook.accounts.models import Token
+from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import pending_uploads, queue
@@ -90,7 +90,7 @@ def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:
 def _provider(agency: models.Agency) -> Mapping[str, Any]:
     provider = {
         "slug": "county", "kind": "oidc", "name": f"County {EVIL}", "server": "https://county.example", "client_id": EVIL,
-        "match": "email", "claim": "", "trust_email": False, "second_factor": False, "secret": secrecy.seal("hush"),
+        "match": "email", "claim": "", "trust_email": False, "second_factor": False, "secret": encryption.seal("hush"),
     }  # fmt: skip
     models.Agency.objects.filter(pk=agency.pk).update(sign_on=[provider])
     return {"slug": "county"}

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page
 
-from musterbook import secrecy
 from musterbook.accounts.models import Account
+from musterbook.config import encryption
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in
@@ -248,7 +248,7 @@ def test_a_provider_is_added_changed_and_removed(admin: Client, kind: str, told:
 
 def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
     admin.post(at("sign-on/add-oidc"), OIDC)
-    assert secrecy.unseal(agency().sign_on[0]["secret"]) == "hush"
+    assert encryption.unseal(agency().sign_on[0]["secret"]) == "hush"
     sealed = agency().sign_on[0]["secret"]
     for section in ("sign-on/", "sign-on/entra/", "sign-on/entra/remove"):
         assert "hush" not in said(admin, section) and sealed not in said(admin, section)

@@ -13,10 +13,10 @@ from django.http import HttpResponse
 from django.test import Client
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from musterbook.web import assets as addresses
+from musterbook.config import assets as addresses
 from scripts import assets, setup
 
-WEB = Path(addresses.__file__).parent
+WEB = addresses.FOLDER.parent
 fetched = pytest.mark.skipif(not assets.INTO.exists(), reason="there are no styles: ./test fetches them")
 
 

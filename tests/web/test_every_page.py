@@ -11,13 +11,13 @@ from django.db import OperationalError, connection
 from django.test import Client
 from playwright.sync_api import Page
 
-from musterbook import turns
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.file_import import Options
+from musterbook.server import turns
 from tests.accounts.conftest import Springfield, act
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in

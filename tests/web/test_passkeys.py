@@ -8,9 +8,9 @@ from allauth.mfa.models import Authenticator
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from musterbook import secrecy
 from musterbook.accounts import factors
 from musterbook.accounts.models import Account
+from musterbook.config import encryption
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, act
 from tests.directory import cast
@@ -371,7 +371,7 @@ def test_the_pages_of_second_factors_have_no_barriers(page: Page, officer: Accou
     for path in paths:
         page.goto(f"{PAGES}{path}")
         assert (path, barriers(page)) == (path, [])
-    Authenticator.objects.create(user=officer, type="totp", data={"secret": secrecy.seal("A" * 32)})
+    Authenticator.objects.create(user=officer, type="totp", data={"secret": encryption.seal("A" * 32)})
     page.goto(f"{PAGES}totp/deactivate/")
     assert barriers(page) == []
     sign_out(page)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from musterbook import secrecy
+from musterbook.config import encryption
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, sign_on_file
@@ -31,7 +31,7 @@ def find(agency: models.Agency, slug: str) -> Provider:
 
 def mark(provider: Provider) -> str:
     """Return a mark that shows whether a provider is still as it was shown."""
-    return secrecy.mark(sign_on_file.shown(provider))
+    return encryption.mark(sign_on_file.shown(provider))
 
 
 def add(agency: models.Agency, told: Mapping[str, Any], act: Act, by: Operator) -> None:

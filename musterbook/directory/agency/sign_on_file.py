@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from musterbook import outside, secrecy
+from musterbook.config import encryption, outbound
 
 KINDS = ("oidc", "saml")
 MATCHES = ("email", "external_id")
@@ -124,14 +124,14 @@ def _address(name: str, told: Provider) -> list[str]:
 
     It goes into requests, redirects and a header, so only plain addresses are accepted.
     """
-    place = outside.place(told[name])
+    place = outbound.place(told[name])
     if place is None or (
-        place.scheme == "http" and not (outside.may_be_plain() and place.host in outside.THIS_MACHINE)
+        place.scheme == "http" and not (outbound.may_be_plain() and place.host in outbound.THIS_MACHINE)
     ):
         return [f"is “{told[name]}”, which is no address that begins with https://."]
     if name == "server" and "?" in place.path:
         return [f"is “{told[name]}”. Write the issuer without a question mark and what follows it."]
-    if name == "server" and not outside.is_named(place.host):
+    if name == "server" and not outbound.is_named(place.host):
         return [f"is on {place.host}, which MUSTER_OUTSIDE_HOSTS does not name."]
     return []
 
@@ -170,7 +170,7 @@ def authority(provider: Provider) -> str:
 def _kept(told: Provider) -> Provider:
     secret = told.get("client_secret", "") or os.environ.get(told.get("client_secret_env", ""), "")
     kept = {name: text for name, text in told.items() if not name.startswith("client_secret")}
-    return kept | {"secret": secrecy.seal(secret) if secret else ""}
+    return kept | {"secret": encryption.seal(secret) if secret else ""}
 
 
 def shown(provider: Provider) -> str:
@@ -178,7 +178,7 @@ def shown(provider: Provider) -> str:
     # Use an order of our own: PostgreSQL keeps none.
     told = [f"{name} {provider[name]}" for name in _SHOWN if provider.get(name)]
     if provider["secret"]:
-        told.append(f"secret {secrecy.mark(secrecy.unseal(provider['secret']))}")
+        told.append(f"secret {encryption.mark(encryption.unseal(provider['secret']))}")
     if provider.get("certificate"):
-        told.append(f"certificate {secrecy.mark(provider['certificate'])}")
+        told.append(f"certificate {encryption.mark(provider['certificate'])}")
     return ", ".join(told)

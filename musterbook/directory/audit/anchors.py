@@ -26,7 +26,7 @@ from typing import IO, TypeAlias
 from django.conf import settings
 from django.db import Error, connection
 
-from musterbook import home, keys
+from musterbook.config import home, secret_keys
 from musterbook.directory import models
 from musterbook.directory.audit import hash_chain
 from musterbook.directory.storage import frames
@@ -332,7 +332,7 @@ def _anchor(found: re.Match[str], before: str, ring: dict[str, bytes]) -> Anchor
 
 
 def _ring() -> dict[str, bytes]:
-    return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
+    return {key.name: key.derive(_PURPOSE) for key in secret_keys.ring()}
 
 
 def _current() -> tuple[str, bytes]:

@@ -1,7 +1,7 @@
 """The hash chain: the text of an event, and the digest of a link that covers its events and all links before.
 
-Digests are HMAC-SHA256 by a key that is not in the database (`musterbook.keys`), so write access to the database alone
-is not enough to make one. Links from before trails had keys have plain SHA-256; the first keyed link covers the last of
+Digests are HMAC-SHA256 by a key that is not in the database (`config.secret_keys`), so write access to the database
+alone is not enough to make one. Links from before trails had keys have plain SHA-256; the first keyed link covers the last of
 them.
 """
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import polars as pl
 
-from musterbook import keys
+from musterbook.config import secret_keys
 from musterbook.directory import models
 
 SEALED = {
@@ -60,7 +60,7 @@ def end(agency: models.Agency) -> tuple[int, str]:
 
 def ring() -> dict[str, bytes]:
     """Return the keys of trails by name: the current one first, then those that only verify what they sealed."""
-    return {key.name: key.derive(_PURPOSE) for key in keys.ring()}
+    return {key.name: key.derive(_PURPOSE) for key in secret_keys.ring()}
 
 
 def begin(before: str, key: bytes | None) -> Digest:

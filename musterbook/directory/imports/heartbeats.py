@@ -19,9 +19,9 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models.functions import Now
 
+from musterbook.config.home import prepare
 from musterbook.directory import models
 from musterbook.directory.storage import frames
-from musterbook.home import prepare
 
 EVERY = 5.0
 """Seconds between heartbeats."""

@@ -16,11 +16,11 @@ from pathlib import Path
 import polars as pl
 from django.conf import settings
 
+from musterbook.config.home import prepare
 from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
 from musterbook.directory.storage.background import Beside
 from musterbook.directory.storage.import_files import DAY
-from musterbook.home import prepare
 
 _ROWS_AT_ONCE = 20_000
 """The rows in one row group: reading a page of a plan of a million rows reads no more than these."""

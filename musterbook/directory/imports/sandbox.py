@@ -22,7 +22,8 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from musterbook import family
+from musterbook.config.home import prepare
+from musterbook.config.process import PARENT
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.reading import corrections, intake
@@ -30,7 +31,6 @@ from musterbook.core.reading.corrections import Mended
 from musterbook.core.reading.intake import ReadOptions
 from musterbook.core.reporting.results_file import Which
 from musterbook.directory.imports import sandboxed
-from musterbook.home import prepare
 
 _LOG = logging.getLogger(__name__)
 _MB = 1024 * 1024
@@ -146,7 +146,7 @@ def _surroundings() -> dict[str, str]:
     """Return the environment of the process: only what it needs to start, and no secret."""
     needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
     here = os.pathsep.join(path for path in sys.path if path)
-    return needed | {"PYTHONPATH": here, "POLARS_MAX_THREADS": "2", family.PARENT: str(os.getpid())}
+    return needed | {"PYTHONPATH": here, "POLARS_MAX_THREADS": "2", PARENT: str(os.getpid())}
 
 
 def _ended(process: "subprocess.Popen[bytes]", until: float, heed: Heed) -> int:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import polars as pl
 
-from musterbook import family
+from musterbook.config import process
 from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts, Table
@@ -32,7 +32,7 @@ FRAMES = ("original", "faults", "skipped")
 
 def main() -> None:  # pragma: no cover  (runs only in the process: its parts are below, and tested there)
     """Run the process. Its arguments are the limits, then the file descriptors that it writes to."""
-    family.die_with_parent(SIGKILL)
+    process.die_with_parent(SIGKILL)
     memory, seconds, *numbers = map(int, sys.argv[1:])
     confine(memory, seconds)
     try:

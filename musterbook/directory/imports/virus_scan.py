@@ -16,9 +16,9 @@ from contextlib import suppress
 
 from django.conf import settings
 
-from musterbook import environment
+from musterbook.config import environment
+from musterbook.config.home import prepare
 from musterbook.core.domain.problems import Problem
-from musterbook.home import prepare
 
 SECONDS, SECONDS_PER_MB = 60, 1
 """The time limit of the program in seconds, and the additional seconds for each megabyte."""

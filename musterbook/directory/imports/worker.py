@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from django.db import connection
 from django.db.models import Max, Min, Q
 
-from musterbook import log_lines
+from musterbook.config import log_lines
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import Act

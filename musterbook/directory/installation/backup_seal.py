@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from musterbook.keys import Key
+from musterbook.config.secret_keys import Key
 
 _SEAL = "seal"
 _LONGEST_SEAL = 100

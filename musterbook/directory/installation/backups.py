@@ -20,7 +20,8 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection
 
-from musterbook import __version__, home, keys
+from musterbook import __version__
+from musterbook.config import home, secret_keys
 from musterbook.directory.audit import anchors, trail
 from musterbook.directory.installation import backup_encryption, backup_seal, migration, sealed_values
 from musterbook.directory.installation.backup_encryption import Lock, Opener
@@ -101,10 +102,10 @@ def _dump(work: Path) -> Path:
 def _pack(into: BinaryIO, database: Path) -> None:
     manifest = Manifest(
         __version__, datetime.now(UTC).isoformat(timespec="seconds"), database.name, migration.recorded(),
-        2, [key.name for key in keys.ring()],
+        2, [key.name for key in secret_keys.ring()],
     )  # fmt: skip
     with tarfile.open(fileobj=into, mode="w|", format=tarfile.GNU_FORMAT) as tar:
-        packed = backup_seal.Packing(tar, keys.ring()[0])
+        packed = backup_seal.Packing(tar, secret_keys.ring()[0])
         packed.add(_MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
         packed.add_file(database.name, database)
         for kept in sorted((settings.MUSTER_HOME / _FILES).glob("*")):
@@ -147,7 +148,7 @@ def restore(
     now = datetime.now(UTC)
     anchors.restored(now)
     if unpacked.secret:
-        sealed_values.take_over(keys.Key(unpacked.secret, "the backup"))
+        sealed_values.take_over(secret_keys.Key(unpacked.secret, "the backup"))
         trail.key_old(now, restored=True)
     return manifest
 
@@ -320,7 +321,7 @@ def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
     seal = unpacked.seal
     if seal.strange or unpacked.secret or not seal.key:
         raise CannotRestore("The backup was changed or cut off: it is not what its seal says. Use another one.")
-    key = next((key for key in keys.ring() if key.name == seal.key), None)
+    key = next((key for key in secret_keys.ring() if key.name == seal.key), None)
     if key is None and not without_key:
         raise CannotRestore(
             f"The backup was sealed with the secret key {seal.key}, which is not here. Copy that key to "

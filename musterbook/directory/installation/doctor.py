@@ -13,7 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from musterbook import __version__, alerts, home, keys, logfile, outside, refused, turns
+from musterbook import __version__
+from musterbook.config import alerts, home, log_file, outbound, refused_passwords, secret_keys
 from musterbook.directory import models
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.apply import search_index
@@ -21,6 +22,7 @@ from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import file_import, heartbeats
 from musterbook.directory.installation import migration, sealed_values
 from musterbook.directory.storage import frames, locks
+from musterbook.server import turns
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -113,7 +115,7 @@ def _refused_passwords() -> Finding:
     path = settings.MUSTER_REFUSED_PASSWORDS
     if path is None:
         return Finding("refused passwords", "No list is named; the estimate of how hard a password is to guess applies")
-    fault = refused.fault(path)
+    fault = refused_passwords.fault(path)
     if fault:
         return Finding("refused passwords", f"{path}: {fault}", "Fix the file, or unset MUSTER_REFUSED_PASSWORDS.")
     return Finding("refused passwords", f"{path} is sorted")
@@ -184,16 +186,16 @@ def _looked(look: Callable[[], Finding]) -> Finding:
 
 def _log() -> Finding:
     try:
-        errors = logfile.errors_since(datetime.now(UTC) - timedelta(days=1))
-        logfile.check()
+        errors = log_file.errors_since(datetime.now(UTC) - timedelta(days=1))
+        log_file.check()
     except OSError as error:
         return Finding(
-            "log", f"{logfile.path()} cannot be used: {error.strerror}", "See that it belongs to Musterbook."
+            "log", f"{log_file.path()} cannot be used: {error.strerror}", "See that it belongs to Musterbook."
         )
     if errors:
         last = errors[-1].split()
         found = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
-        return Finding("log", found, f"Read {logfile.path()}.")
+        return Finding("log", found, f"Read {log_file.path()}.")
     return Finding("log", "no errors in the last day")
 
 
@@ -285,7 +287,7 @@ def _providers() -> Finding:
     refused = []
     for agency in models.Agency.objects.all():
         for one in agency.sign_on:
-            why = outside.why_not(sign_on_file.issuer(one)) if one["kind"] == "oidc" else ""
+            why = outbound.why_not(sign_on_file.issuer(one)) if one["kind"] == "oidc" else ""
             refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
     if refused:
         remedy = (
@@ -325,8 +327,8 @@ def _searches() -> Finding:
 
 
 def _keys() -> Finding:
-    ring = keys.ring()
-    for name in (home.KEY_FILE, keys.OLD_FILE):
+    ring = secret_keys.ring()
+    for name in (home.KEY_FILE, secret_keys.OLD_FILE):
         path = settings.MUSTER_HOME / name
         if path.exists() and path.stat().st_mode & 0o077:
             return Finding("secret keys", f"others can read {path}", f"Run: chmod 600 {path}; then: muster keys rotate")

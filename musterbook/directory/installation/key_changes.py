@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from musterbook import keys, rotation
+from musterbook.config import key_rotation, secret_keys
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.installation import sealed_values
 
@@ -14,12 +14,12 @@ class InUse(Exception):
     """The key is still needed. The message states its uses and the remedy."""
 
 
-def rotate(act: Act, *, compromised: bool) -> tuple[keys.Key, int]:
+def rotate(act: Act, *, compromised: bool) -> tuple[secret_keys.Key, int]:
     """Make a new current key and seal all values with it. Return the key, and the number of resealed values.
 
     All sessions end. Raise rotation.KeptElsewhere.
     """
-    made = rotation.replace(act.at, compromised=compromised)
+    made = key_rotation.replace(act.at, compromised=compromised)
     _LOG.warning("The secret key was replaced; the new one is %s (compromised: %s)", made.name, compromised)
     return made, sealed_values.reseal(act)
 
@@ -29,9 +29,9 @@ def retire(name: str, at: datetime, *, force: bool) -> None:
 
     `force`: remove it even if values need it; they can then be neither read nor verified.
     """
-    key = next((key for key in keys.ring()[1:] if key.name == name), None)
+    key = next((key for key in secret_keys.ring()[1:] if key.name == name), None)
     if key is None:
-        raise rotation.UnknownKey(name)
+        raise key_rotation.UnknownKey(name)
     needed = needs(key, at)
     if needed and not force:
         raise InUse(
@@ -39,12 +39,12 @@ def retire(name: str, at: datetime, *, force: bool) -> None:
             "With --force the key goes all the same: what needs it can then be neither read nor verified."
         )
     if key.source == "MUSTER_OLD_SECRET_KEYS":
-        raise rotation.KeptElsewhere(f"Nothing needs key {name}. Remove it from MUSTER_OLD_SECRET_KEYS.")
-    rotation.forget(name)
+        raise key_rotation.KeptElsewhere(f"Nothing needs key {name}. Remove it from MUSTER_OLD_SECRET_KEYS.")
+    key_rotation.forget(name)
     _LOG.warning("The old secret key %s was removed (forced: %s)", name, bool(needed))
 
 
-def needs(key: keys.Key, at: datetime) -> list[str]:
+def needs(key: secret_keys.Key, at: datetime) -> list[str]:
     """Return the uses that still need the key, each as a phrase with its count or date."""
     told = [f"{use.about} ({use.values:,})" for use in sealed_values.uses() if use.key == key.name]
     if key.signs_until and key.signs_until > at:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from musterbook import home
+from musterbook.config import home
 from musterbook.directory.audit import anchors, trail
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import frames

@@ -1,4 +1,4 @@
-"""The encrypted values in the database (`secrecy`): which keys they need, and their re-encryption with the current key."""
+"""The encrypted values in the database: which keys they need, and their re-encryption with the current key."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from django.core.signing import BadSignature, TimestampSigner
 from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 
-from musterbook import keys, secrecy
+from musterbook.config import encryption, secret_keys
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
@@ -67,14 +67,14 @@ class Use:
 
 def uses() -> list[Use]:
     """Count the values that need each key: sealed values, and links of audit trails."""
-    found = Counter((secrecy.sealed_by(value), column.about) for column in COLUMNS for value in _kept(column))
+    found = Counter((encryption.sealed_by(value), column.about) for column in COLUMNS for value in _kept(column))
     found.update(_trails())
     return [Use(key, about, number) for (key, about), number in sorted(found.items())]
 
 
 def older() -> int:
     """Count the values that an algorithm of older versions sealed, with any key."""
-    return sum(secrecy.is_older(value) for column in COLUMNS for value in _kept(column))
+    return sum(encryption.is_older(value) for column in COLUMNS for value in _kept(column))
 
 
 TRAILS = "links of audit trails"
@@ -117,12 +117,12 @@ def reseal(act: Act) -> int:
     return total
 
 
-def take_over(key: keys.Key) -> int:
+def take_over(key: secret_keys.Key) -> int:
     """Seal with the current key what an older version sealed with that key, which the ring need not have; give how many rows."""
-    return sum(_reseal(column, partial(secrecy.unseal_older, key=key)) for column in COLUMNS)
+    return sum(_reseal(column, partial(encryption.unseal_older, key=key)) for column in COLUMNS)
 
 
-def _reseal(column: Column, unseal: _Unseal = secrecy.unseal) -> int:
+def _reseal(column: Column, unseal: _Unseal = encryption.unseal) -> int:
     last, done = 0, 0
     while True:
         with transaction.atomic():
@@ -147,10 +147,10 @@ def _changed(row: Model, column: Column, unseal: _Unseal) -> bool:
 
 def _again(value: object, unseal: _Unseal) -> str:
     """Return the value sealed with the current key, or "" if it already is, or cannot be read."""
-    if not isinstance(value, str) or value.startswith(secrecy.beginning()):
+    if not isinstance(value, str) or value.startswith(encryption.beginning()):
         return ""
     try:
-        return secrecy.seal(unseal(value)) if value else ""
+        return encryption.seal(unseal(value)) if value else ""
     except InvalidToken:
         return ""
 
@@ -161,7 +161,7 @@ def _end_sessions() -> None:
     They are no longer valid, because they hold a hash made with that key. They may also hold sealed values.
     """
     salt = import_module(settings.SESSION_ENGINE).SessionStore().key_salt
-    signer = TimestampSigner(key=keys.current(), fallback_keys=[], salt=salt)
+    signer = TimestampSigner(key=secret_keys.current(), fallback_keys=[], salt=salt)
     for key, data in Session.objects.values_list("pk", "session_data").iterator(_BATCH):
         try:
             signer.unsign(data)
@@ -174,7 +174,7 @@ def _tell(act: Act) -> None:
 
     This also records a change whose rotation was killed before it could.
     """
-    ring = keys.ring()
+    ring = secret_keys.ring()
     if len(ring) == 1:
         return
     changes = {"secret key": (ring[1].name, ring[0].name), "old signatures": ("", _accepted(ring[1].signs_until))}

@@ -17,8 +17,8 @@ from django.shortcuts import redirect
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
 
-from musterbook import secrecy
 from musterbook.accounts import factors, limited, recovery
+from musterbook.config import encryption
 from musterbook.web.permission import account
 
 _SHOWN_NEXT = "recovery_codes"
@@ -27,7 +27,7 @@ _SHOWN_NEXT = "recovery_codes"
 
 def _make_codes(request: HttpRequest) -> None:
     codes = recovery.make(account(request))
-    request.session[_SHOWN_NEXT] = secrecy.seal("\n".join(codes))
+    request.session[_SHOWN_NEXT] = encryption.seal("\n".join(codes))
 
 
 def _tell_of_codes(request: HttpRequest) -> None:
@@ -94,7 +94,7 @@ class RecoveryCodes(ViewRecoveryCodesView):
         """Return the context of the page, with the codes that were just created, if any."""
         told: dict[str, Any] = super().get_context_data(**kwargs)
         sealed = self.request.session.pop(_SHOWN_NEXT, None)
-        shown = {"unused_codes": secrecy.unseal(sealed).split("\n"), "can_view_codes": True} if sealed else {}
+        shown = {"unused_codes": encryption.unseal(sealed).split("\n"), "can_view_codes": True} if sealed else {}
         return told | shown
 
 

@@ -13,13 +13,13 @@ from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUplo
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from musterbook import turns
 from musterbook.accounts import sessions
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.imports import pending_uploads
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
+from musterbook.server import turns
 from musterbook.web import asked
 
 PAGE = "import_users"

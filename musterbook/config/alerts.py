@@ -16,8 +16,8 @@ from pathlib import Path
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from musterbook import logfile, mailserver
-from musterbook.home import prepare
+from musterbook.config import log_file, mail_server
+from musterbook.config.home import prepare
 
 EVERY = timedelta(minutes=15)
 """The minimum time between two emails."""
@@ -40,7 +40,7 @@ def send_due(at: datetime) -> bool:
     last = _last_alert(at)
     if not possible() or at - last < EVERY:
         return False
-    errors = logfile.errors_since(last)
+    errors = log_file.errors_since(last)
     if not errors:
         return False
     _send(f"Musterbook: {len(errors)} errors", _about(errors))
@@ -53,7 +53,7 @@ def _about(errors: list[str]) -> str:
     lines = "\n".join(errors[:MOST])
     return (
         f"Musterbook at {settings.MUSTER_URL} logged errors that nobody expected:\n\n{lines}\n{more}\n"
-        f"Each line ends with a number. Find it in {logfile.path()} to read what happened.\n"
+        f"Each line ends with a number. Find it in {log_file.path()} to read what happened.\n"
         "`muster doctor` says whether something is wrong now.\n"
     )
 
@@ -76,8 +76,8 @@ def _mark_file() -> Path:
 
 
 def _send(subject: str, text: str) -> None:
-    server: mailserver.Server = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `possible` has checked it
-    with mailserver.connection(server) as connection:
+    server: mail_server.Server = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `possible` has checked it
+    with mail_server.connection(server) as connection:
         connection.send_messages([EmailMessage(subject, text, settings.MUSTER_MAIL_FROM, settings.MUSTER_ALERTS_TO)])
 
 
@@ -97,7 +97,7 @@ def log_failed(error: OSError) -> None:
         return
     _LogFailure.at = now
     text = (
-        f"Musterbook at {settings.MUSTER_URL} cannot write its log {logfile.path()}: {error.strerror}.\n"
+        f"Musterbook at {settings.MUSTER_URL} cannot write its log {log_file.path()}: {error.strerror}.\n"
         "What it would have written is on standard error. Free some space, or see that the file belongs to Musterbook.\n"
     )
     threading.Thread(target=_try, args=("Musterbook: the log cannot be written", text), name="alert").start()
@@ -107,4 +107,4 @@ def _try(subject: str, text: str) -> None:
     try:
         _send(subject, text)
     except OSError as error:
-        logfile.say(f"The alert could not be sent: {error}")
+        log_file.say(f"The alert could not be sent: {error}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from musterbook import environment, home, keys
+from musterbook.config import environment, home, secret_keys
 
 
 class KeptElsewhere(Exception):
@@ -19,29 +19,31 @@ class UnknownKey(Exception):
     """No old key of the file has that name."""
 
 
-def replace(at: datetime, *, compromised: bool) -> keys.Key:
+def replace(at: datetime, *, compromised: bool) -> secret_keys.Key:
     """Make a new current key and keep the one before for reading. Raises KeptElsewhere.
 
     `compromised`: no signature of any old key is accepted from now on.
     """
-    path = keys.place()
+    path = secret_keys.place()
     if path is None:
         raise KeptElsewhere(_elsewhere())
     with _alone(path.parent):
         # The old key is safe in its file before the new one takes its place: a process that ends in between loses none.
-        use = keys.READS if compromised else keys.SIGNS
-        lines = [f"{keys.current()}\t{at.isoformat()}\t{use}"]
-        lines += [_demoted(line) if compromised else line for line in _lines() if _secret(line) != keys.current()]
-        home.write(path.with_name(keys.OLD_FILE), "".join(f"{line}\n" for line in lines))
+        use = secret_keys.READS if compromised else secret_keys.SIGNS
+        lines = [f"{secret_keys.current()}\t{at.isoformat()}\t{use}"]
+        lines += [
+            _demoted(line) if compromised else line for line in _lines() if _secret(line) != secret_keys.current()
+        ]
+        home.write(path.with_name(secret_keys.OLD_FILE), "".join(f"{line}\n" for line in lines))
         home.write(path, secrets.token_urlsafe(48))
-    return keys.ring()[0]
+    return secret_keys.ring()[0]
 
 
 def _elsewhere() -> str:
-    source = keys.ring()[0].source
+    source = secret_keys.ring()[0].source
     return (
         f"The secret key comes from {source}, so change it there:\n"
-        f"1. Make a new key: {keys.NEW_KEY}\n"
+        f"1. Make a new key: {secret_keys.NEW_KEY}\n"
         "2. Stop all processes. Put the old key into MUSTER_OLD_SECRET_KEYS and the new one in its place.\n"
         "3. Start them again, and run `muster keys reseal`."
     )
@@ -52,15 +54,15 @@ def forget(name: str) -> None:
     folder = environment.home()
     with _alone(folder):
         lines = _lines()
-        kept = [line for line in lines if keys.Key(_secret(line), "").name != name]
+        kept = [line for line in lines if secret_keys.Key(_secret(line), "").name != name]
         if kept == lines:
             raise UnknownKey(name)
-        home.write(folder / keys.OLD_FILE, "".join(f"{line}\n" for line in kept))
+        home.write(folder / secret_keys.OLD_FILE, "".join(f"{line}\n" for line in kept))
 
 
 def _lines() -> list[str]:
-    keys.kept_old()  # raises for a file that cannot be read, which must not be written over
-    path = environment.home() / keys.OLD_FILE
+    secret_keys.kept_old()  # raises for a file that cannot be read, which must not be written over
+    path = environment.home() / secret_keys.OLD_FILE
     return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else []
 
 
@@ -70,7 +72,7 @@ def _secret(line: str) -> str:
 
 def _demoted(line: str) -> str:
     secret, *told = line.strip().split("\t")
-    return "\t".join([secret, *told[:1], keys.READS] if told else [secret])
+    return "\t".join([secret, *told[:1], secret_keys.READS] if told else [secret])
 
 
 @contextmanager

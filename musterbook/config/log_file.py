@@ -1,7 +1,6 @@
 """The file of the log, `muster.log`: written by many processes, readable by its owner alone, bounded, and read by `doctor`."""
 
 import fcntl
-import logging
 import os
 import re
 import sys
@@ -11,9 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from musterbook import environment
-from musterbook.home import prepare
-from musterbook.log_lines import STAMP, Lines, stamp
+from musterbook.config import environment
+from musterbook.config.home import prepare
+from musterbook.config.log_lines import STAMP, stamp
 
 NAME = "muster.log"
 LARGEST, FILES = 10_000_000, 10
@@ -27,38 +26,14 @@ def path() -> Path:
     return environment.home() / NAME
 
 
-class File(logging.Handler):
-    """Appends to `muster.log`; begins another file when it is large."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(Lines())
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record. Where that fails, standard error gets it, and those who run the installation are notified."""
-        try:
-            _write(self.format(record))
-        except Exception:  # noqa: BLE001  (whatever is wrong with a record, the process goes on; logging says what it is)
-            self.handleError(record)
-
-
 def say(text: str) -> None:
     """Write to standard error what can be written nowhere else."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{text}\n")
 
 
-def _write(text: str) -> None:
-    try:
-        _append(text)
-    except OSError as error:
-        say(f"The log cannot be written ({error.strerror}): {text}")
-        from musterbook import alerts
-
-        alerts.log_failed(error)
-
-
-def _append(text: str) -> None:
+def append(text: str) -> None:
+    """Append a line, and begin another file when this one is large. Raise OSError if it cannot be written."""
     with _locked():
         if path().exists() and path().stat().st_size >= LARGEST:
             _turn_over()

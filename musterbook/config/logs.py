@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from musterbook import environment
-from musterbook.log_lines import LONGEST_MESSAGE, Lines
-from musterbook.logfile import say
+from musterbook.config import environment, log_file
+from musterbook.config.log_file import say
+from musterbook.config.log_lines import LONGEST_MESSAGE, Lines
 
 SECURITY = logging.getLogger("musterbook.security")
 """What was refused, and why: a permission, a forged form, another host, a limit."""
@@ -26,19 +26,19 @@ _aloud = False
 def configuration() -> dict[str, Any]:
     """Django's LOGGING. All goes to the root's handlers: the file, standard error (`speak`), syslog if it is named."""
     handlers: dict[str, dict[str, Any]] = {
-        "file": {"()": "musterbook.logfile.File"},
-        "aloud": {"()": "musterbook.logs.Aloud"},
+        "file": {"()": "musterbook.config.logs.File"},
+        "aloud": {"()": "musterbook.config.logs.Aloud"},
     }
     if environment.text("MUSTER_SYSLOG"):
-        handlers["syslog"] = {"()": "musterbook.logs.Syslog", "address": syslog_address()}
+        handlers["syslog"] = {"()": "musterbook.config.logs.Syslog", "address": syslog_address()}
     levels = {
         "musterbook": "INFO", "django": "WARNING", "django.request": "ERROR", "allauth": "WARNING", "_granian": "WARNING",
     }  # fmt: skip
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"flood": {"()": "musterbook.logs.Flood"}},
-        "handlers": {**handlers, "refused": {"()": "musterbook.logs.Refused"}},
+        "filters": {"flood": {"()": "musterbook.config.logs.Flood"}},
+        "handlers": {**handlers, "refused": {"()": "musterbook.config.logs.Refused"}},
         "root": {"level": "WARNING", "handlers": list(handlers)},
         "loggers": {
             **{name: {"level": level, "handlers": [], "propagate": True} for name, level in levels.items()},
@@ -61,6 +61,30 @@ def speak() -> None:
     """Has this process, a server's or a worker's, write its log to standard error too."""
     global _aloud  # noqa: PLW0603  (a process speaks or it does not)
     _aloud = True
+
+
+class File(logging.Handler):
+    """The handler that writes `muster.log`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(Lines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record. If that fails, write it to standard error, and notify the operators."""
+        try:
+            self._write(self.format(record))
+        except Exception:  # noqa: BLE001  (whatever is wrong with a record, the process goes on; logging says what it is)
+            self.handleError(record)
+
+    def _write(self, text: str) -> None:
+        try:
+            log_file.append(text)
+        except OSError as error:
+            say(f"The log cannot be written ({error.strerror}): {text}")
+            from musterbook.config import alerts
+
+            alerts.log_failed(error)
 
 
 class Aloud(logging.StreamHandler):  # type: ignore[type-arg]  # standard error, whatever that is

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from musterbook import __version__
 
-FOLDER = Path(__file__).parent / "static"
+FOLDER = Path(__file__).parents[1] / "web" / "static"
 """Our own assets, and those of the design system, which scripts/assets.py puts there."""
 
 

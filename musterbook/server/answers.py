@@ -6,7 +6,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from musterbook.paces import Late, Pace
+from musterbook.server.paces import Late, Pace
 
 IN_ONE_PIECE = 1_048_576
 """The most bytes of a response that is sent whole."""

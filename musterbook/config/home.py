@@ -5,7 +5,7 @@ import pwd
 import secrets
 from pathlib import Path
 
-from musterbook import environment
+from musterbook.config import environment
 
 KEY_FILE = "secret-key"
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.exceptions import ImproperlyConfigured
 
-from musterbook import environment, home
+from musterbook.config import environment, home
 
 OLD_FILE = "old-secret-keys"
 """The file in MUSTER_HOME that holds old keys, one a line: the key, a tab, when it was replaced, a tab, SIGNS or READS."""

@@ -4,7 +4,7 @@ import asyncio
 import io
 from typing import Any
 
-from musterbook.paces import Pace
+from musterbook.server.paces import Pace
 
 
 class Body:

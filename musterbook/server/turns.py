@@ -16,12 +16,12 @@ from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any
 
-from musterbook import logs
-from musterbook.answers import Answer
-from musterbook.bodies import Arriving, Body
-from musterbook.environ import Environ, environ, length_of
-from musterbook.paces import Late, Pace
-from musterbook.sweeping import Sweep
+from musterbook.config import logs
+from musterbook.server.answers import Answer
+from musterbook.server.bodies import Arriving, Body
+from musterbook.server.environ import Environ, environ, length_of
+from musterbook.server.paces import Late, Pace
+from musterbook.server.sweeping import Sweep
 
 TURNS = 16
 """The requests that one process answers at the same time. Each uses at most one thread and one database connection."""

@@ -5,8 +5,7 @@ The folder, the database and the secret key are created when they are first need
 
 from django.utils.functional import SimpleLazyObject, lazy
 
-from musterbook import databases, environment, keys, logs, mailserver
-from musterbook.web import assets
+from musterbook.config import assets, databases, environment, logs, mail_server, secret_keys
 
 # Paths and the database
 MUSTER_HOME = environment.home()
@@ -74,7 +73,7 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "musterbook.web.forms.Renderer"
 
-# Styles, scripts and fonts are served from their installed location, without collectstatic (web/assets.py).
+# Styles, scripts and fonts are served from their installed location, without collectstatic (config/assets.py).
 STATIC_URL = SimpleLazyObject(assets.address)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -91,20 +90,20 @@ _SECURE = MUSTER_URL.startswith("https:")
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# The servers that our own requests may go to (outside.py)
+# The servers that our own requests may go to (config/outbound.py)
 MUSTER_OUTSIDE_HOSTS = environment.hosts("MUSTER_OUTSIDE_HOSTS")
 MUSTER_OUTSIDE_NETWORKS = environment.networks("MUSTER_OUTSIDE_NETWORKS")
 MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")
 
 # Mails
-MAIL_SERVER = mailserver.configured(environment.text("MUSTER_SMTP_URL"))
+MAIL_SERVER = mail_server.configured(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
 MUSTER_ANCHOR_MAIL = environment.text("MUSTER_ANCHOR_MAIL")
 MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 
 # The log, and the recipients of alerts about its errors
 LOGGING = logs.configuration()
-LOGGING_CONFIG = "musterbook.logs.begin"
+LOGGING_CONFIG = "musterbook.config.logs.begin"
 MUSTER_ALERTS_TO = environment.mailboxes("MUSTER_ALERTS_TO")
 MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
 
@@ -181,8 +180,8 @@ USERSESSIONS_TRACK_ACTIVITY = False
 FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]
 
 # Secrets are read at each use, so that a running process has a new key at once (keys.ring).
-SECRET_KEY = lazy(keys.current, str)()
-SECRET_KEY_FALLBACKS = keys.Fallbacks()
+SECRET_KEY = lazy(secret_keys.current, str)()
+SECRET_KEY_FALLBACKS = secret_keys.Fallbacks()
 DEBUG = False
 
 # Times are UTC internally, and the user interfaces show them in the user's time zone. All texts are in English so far.
@@ -190,7 +189,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 
-# Limits of an import's file (rule F9), and retention times (rule A4). environment.py describes each.
+# Limits of an import's file (rule F9), and retention times (rule A4). config/environment.py describes each.
 MUSTER_MAX_FILE_MB = environment.number("MUSTER_MAX_FILE_MB")
 MUSTER_MAX_ROWS = environment.number("MUSTER_MAX_ROWS")
 MUSTER_MAX_CELL_CHARACTERS = environment.number("MUSTER_MAX_CELL_CHARACTERS")

@@ -1,4 +1,4 @@
-"""Processes that end when their parent process ends, for any reason."""
+"""A process of Musterbook: it ends when its parent process ends, and gives unused memory back to the system."""
 
 import ctypes
 import os
@@ -23,3 +23,9 @@ def die_with_parent(by: signal.Signals) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, by)
     if str(os.getppid()) != parent:
         sys.exit()
+
+
+def give_back() -> None:
+    """Release free memory if the C library supports it (glibc), which otherwise keeps it for later use."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -19,8 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-from musterbook import keys
-from musterbook.keys import Key
+from musterbook.config import secret_keys
+from musterbook.config.secret_keys import Key
 
 _ALGORITHM, _BEFORE = "aesgcm", "fernet"
 """The current algorithm, and the older one. `unseal` reads both."""
@@ -32,14 +32,14 @@ _NONCE = 12
 
 def seal(text: str) -> str:
     """Seal the text so that only this installation can read it."""
-    key, nonce = keys.ring()[0], secrets.token_bytes(_NONCE)
+    key, nonce = secret_keys.ring()[0], secrets.token_bytes(_NONCE)
     token = nonce + _box(key.derive(_PURPOSE)).encrypt(nonce, text.encode(), None)
     return f"{_beginning(key)}{base64.urlsafe_b64encode(token).decode('ascii')}"
 
 
 def beginning() -> str:
     """Return the prefix of every value that is sealed now: the algorithm and the name of the current key."""
-    return _beginning(keys.ring()[0])
+    return _beginning(secret_keys.ring()[0])
 
 
 def _beginning(key: Key) -> str:
@@ -53,7 +53,7 @@ def unseal(sealed: str, *, stored: bool = True) -> str:
     a value that comes back from outside, such as a cookie. An old key whose signatures are refused does not open
     such a value, because another person may know that key.
     """
-    return _opened(sealed, keys.ring() if stored else keys.accepted())[1]
+    return _opened(sealed, secret_keys.ring() if stored else secret_keys.accepted())[1]
 
 
 def unseal_older(sealed: str, key: Key) -> str:
@@ -75,7 +75,7 @@ def sealed_by(sealed: str) -> str:
     """
     name = _parts(sealed)[1]
     try:
-        return name or _opened(sealed, keys.ring())[0].name
+        return name or _opened(sealed, secret_keys.ring())[0].name
     except InvalidToken:
         return ""
 
