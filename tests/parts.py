@@ -14,14 +14,13 @@ from scripts.testing import FAST, PARTS
 COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
 _NOT_COVERED = (
-    "tests/laws", "tests/cases", "tests/bench", "tests/directory/test_query_plans.py",
-    "tests/attacks/test_reader_fuzz.py", "tests/attacks/test_pages_fuzz.py",
+    "tests/laws", "tests/cases", "tests/bench", "tests/attacks", "tests/test_scripts.py", "tests/cli/test_installation.py",
+    "tests/directory/test_killed.py", "tests/directory/test_query_plans.py", "tests/directory/test_side_by_side.py",
+    "tests/directory/test_workers.py",
 )  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
 _COVERED_ON_POSTGRESQL = (
-    "tests/directory", "tests/cli", "tests/attacks/test_anchors.py", "tests/attacks/test_application_role.py",
-    "tests/attacks/test_audit_trail.py", "tests/attacks/test_backups.py", "tests/attacks/test_connections.py",
-    "tests/attacks/test_old_trails.py",
+    "tests/directory", "tests/cli",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone."""
 
