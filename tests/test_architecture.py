@@ -35,6 +35,19 @@ def test_a_module_says_what_it_is_for_and_is_not_a_drawer(path: Path) -> None:
     assert path.stem not in {"utils", "common", "helpers", "services", "managers", "types", "exceptions"}
 
 
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_one_module_alone_uses_what_is_not_public_in_the_account_library(path: Path) -> None:
+    private = {name for name in _imported(path) if name.startswith("allauth.") and ".internal" in name}
+    assert bool(private) == (path == PACKAGE / "accounts" / "allauth_internals.py")
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "accounts").glob("*.py")), ids=lambda path: path.name)
+def test_accounts_know_no_request_no_form_and_no_address_of_a_page(path: Path) -> None:
+    pages = {"django.forms", "django.http", "django.shortcuts", "django.urls", "django.utils.html"}
+    assert {name for name in _imported(path) if name in pages} == set()
+    assert "from django import forms" not in path.read_text(encoding="utf-8")
+
+
 def _imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

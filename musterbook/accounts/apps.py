@@ -11,11 +11,8 @@ class Accounts(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect to the library's signal for sign-in steps, and add tokens to the checks of the audit trail."""
-        from allauth.account.signals import authentication_step_completed
-
-        from musterbook.accounts import again, tokens
+        """Add tokens to the checks of the audit trail."""
+        from musterbook.accounts import tokens
         from musterbook.directory.audit import cross_checks
 
         cross_checks.ALSO[:] = [tokens.untold]
-        authentication_step_completed.connect(again.signed_in, dispatch_uid="musterbook.accounts.again")

@@ -3,14 +3,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from allauth.core.internal.cryptokit import compare_user_code
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal import auth
 from allauth.mfa.utils import decrypt
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.db import connection
 
 from musterbook.accounts import limits
+from musterbook.accounts.allauth_internals import compare_user_code, totp
 from musterbook.accounts.models import UsedCode
 from musterbook.directory.storage import frames
 
@@ -41,7 +40,7 @@ def _step(authenticator: Authenticator, code: str) -> int | None:
     """Return the time step of the code, or None if the code is wrong."""
     secret = decrypt(authenticator.data["secret"])
     values = {
-        step: auth.format_hotp_value(auth.hotp_value(secret, step)) for step in auth.yield_hotp_counters_from_time()
+        step: totp.format_hotp_value(totp.hotp_value(secret, step)) for step in totp.yield_hotp_counters_from_time()
     }
     right = [step for step, value in values.items() if compare_user_code(actual=code, expected=value)]
     return max(right, default=None)
@@ -49,7 +48,7 @@ def _step(authenticator: Authenticator, code: str) -> int | None:
 
 def use_up(authenticator: Authenticator) -> None:
     """Use up the current codes, so that the code that set up the device cannot also sign in."""
-    latest = max(auth.yield_hotp_counters_from_time())
+    latest = max(totp.yield_hotp_counters_from_time())
     with connection.cursor() as cursor:
         cursor.execute(_USE, [authenticator.pk, latest])
 

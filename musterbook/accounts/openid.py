@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 
 import jwt
 from cryptography.fernet import InvalidToken
-from django.http import QueryDict
 
 from musterbook.accounts import claims
 from musterbook.accounts.asked import Asked
@@ -82,8 +81,11 @@ def _how(provider: Provider, asked: Asked) -> dict[str, str]:
     return how | ({"max_age": str(minutes * 60)} if minutes else {})
 
 
-def finish(provider: Provider, asked: Asked, sent: QueryDict, redirect: str) -> Told:
-    """Return the person that the provider names for the code that the browser presents. Raise Untrusted."""
+def finish(provider: Provider, asked: Asked, sent: Mapping[str, list[str]], redirect: str) -> Told:
+    """Return the person that the provider names for the code that the browser presents. Raise Untrusted.
+
+    `sent`: the parameters of the callback, each with all its values.
+    """
     about = metadata(provider)
     code = _code(about, sent)
     tokens = _exchange(provider, about, {"code": code, "redirect_uri": redirect, "code_verifier": asked.verifier})
@@ -101,16 +103,16 @@ def finish(provider: Provider, asked: Asked, sent: QueryDict, redirect: str) -> 
     )
 
 
-def _code(about: Metadata, sent: QueryDict) -> str:
+def _code(about: Metadata, sent: Mapping[str, list[str]]) -> str:
     """Return the code that the provider sends.
 
     Raise Untrusted for a refusal, and for another provider's answer (RFC 9207).
     """
-    once = {name: values[0] for name, values in sent.lists() if len(values) == 1}
+    once = {name: values[0] for name, values in sent.items() if len(values) == 1}
     if (about.names_itself or "iss" in sent) and once.get("iss") != about.issuer:
         raise Untrusted(claims.TOKEN, "iss of the callback is another provider's")
     if "error" in sent or not once.get("code"):
-        raise Untrusted(claims.CANCELLED, sent.get("error", "no code")[:200])
+        raise Untrusted(claims.CANCELLED, sent.get("error", ["no code"])[-1][:200])
     return once["code"]
 
 

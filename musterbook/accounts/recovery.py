@@ -2,7 +2,7 @@
 
 The account library would store them encrypted, with eight digits each. It can hold codes from elsewhere
 (`migrated_codes`), and accepts one of them by comparison. So the digests are stored there, and
-`factors.Adapter.decrypt` returns each as an object that equals its code.
+`web.accounts.mfa_adapter.Adapter.decrypt` returns each as an object that equals its code.
 """
 
 import base64

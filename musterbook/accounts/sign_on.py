@@ -4,19 +4,10 @@ The first sign-in finds the user by the external id that the provider states, or
 for. It binds the user to this identity. From then on the identity decides (`identities`).
 """
 
-from typing import Any
-
-from allauth.account.internal.flows.login import perform_login, record_authentication
-from allauth.account.internal.flows.reauthentication import resume_request
-from allauth.account.models import Login
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase, QueryDict
-from django.shortcuts import redirect
-from django.urls import reverse
-from django.utils.http import urlencode
 
-from musterbook.accounts import identities, kinds, registration, requests, sessions
+from musterbook.accounts import identities, kinds, registration
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
@@ -28,8 +19,6 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import locks
 
-METHOD = "socialaccount"
-"""The method of a sign-in by a provider in a session's record."""
 LEEWAY = 60
 """Seconds by which the provider's clock may differ from ours."""
 
@@ -74,28 +63,6 @@ def origins(agency: Agency) -> tuple[str, ...]:
     return tuple(place.origin for place in map(outbound.place, addresses) if place)
 
 
-def by_provider(request: HttpRequest) -> bool:
-    """Return whether the user has signed in by a provider that is trusted for the second factor as well."""
-    records = requests.records(request)
-    used = {record.get("provider") for record in records if record["method"] == METHOD}
-    return any(p["slug"] in used and not p["second_factor"] for p in requests.agency(request).sign_on)
-
-
-def enter(request: HttpRequest, provider: Provider, asked: Asked, told: Told) -> HttpResponseBase:
-    """Sign in the user that the answer means, or re-authenticate them. Raise Refused."""
-    agency, act = requests.agency(request), requests.act(request)
-    check(provider, asked, told, act)
-    account = _account(agency, provider, told, act)
-    if asked.again:
-        return _again(request, provider, asked, account, told)
-    if request.user != account:
-        sessions.leave(request)
-    _record(request, account, provider, told)
-    following = asked.next or None
-    response: HttpResponseBase = perform_login(request, Login(user=account, redirect_url=following))
-    return response
-
-
 def check(provider: Provider, asked: Asked, told: Told, act: Act) -> None:
     """Check that the user has signed in at the provider as strongly and as recently as required. Raise Refused."""
     contexts, methods = provider.get("acr", "").split(), provider.get("amr", "").split()
@@ -107,40 +74,7 @@ def check(provider: Provider, asked: Asked, told: Told, act: Act) -> None:
         raise Refused(OLD)
 
 
-def _again(request: HttpRequest, provider: Provider, asked: Asked, account: Account, told: Told) -> HttpResponseBase:
-    """Return the user to what they were doing, after a re-authentication at the provider.
-
-    The user must be the one who is signed in. Raise Refused otherwise.
-    """
-    if not isinstance(request.user, Account) or request.user != account or account.pk != asked.again:
-        raise Refused(OTHER, account.user)
-    _record(request, account, provider, told)
-    request.GET = QueryDict(urlencode({"next": asked.next}))
-    response: HttpResponseBase = resume_request(request) or redirect("home")
-    return response
-
-
-def _record(request: HttpRequest, account: Account, provider: Provider, told: Told) -> None:
-    """Record in the session the provider by which the user has signed in.
-
-    The time is that of the sign-in at the provider, if the provider states it.
-    """
-    at = {} if told.at is None else {"at": min(told.at, requests.act(request).at.timestamp())}
-    also: dict[str, Any] = {"provider": provider["slug"], "uid": told.subject, **at}
-    record_authentication(request, account, METHOD, **also)
-
-
-def again_by(request: HttpRequest) -> Provider | None:
-    """Return the provider by which the user can re-authenticate, or None if another method is needed."""
-    return identities.provider_of(request.user.user) if isinstance(request.user, Account) else None
-
-
-def again_at(request: HttpRequest, back: str) -> str | None:
-    """Return the URL of the page for re-authentication by the user's provider, or None if there is none."""
-    return f"{reverse('sign_on_again')}?{urlencode({'next': back})}" if again_by(request) else None
-
-
-def _account(agency: Agency, provider: Provider, told: Told, act: Act) -> Account:
+def account_of(agency: Agency, provider: Provider, told: Told, act: Act) -> Account:
     """Return the account of the user that the answer means. Raise Refused.
 
     The first sign-in creates the account, and is the registration.

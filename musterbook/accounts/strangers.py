@@ -6,24 +6,18 @@ events of one agency, all of them count as one address. Actions of a signed-in u
 """
 
 import hashlib
-import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
-from django.http import HttpRequest
 
-from musterbook.accounts import kinds, limits, requests
-from musterbook.accounts.models import Account, Repeated
-from musterbook.config import log_lines
+from musterbook.accounts import kinds, limits
+from musterbook.accounts.models import Repeated
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import frames
 
-SECURITY = logging.getLogger("musterbook.security")
-"""The logger of refused requests, one line each."""
 MANY = "many addresses"
 """The place in the event, if it came from too many addresses to distinguish."""
 _MINUTE, _LATE = 60, 5
@@ -98,27 +92,6 @@ def _run(sql: str, values: list[str | int | None]) -> int:
         cursor.execute(sql, values)
         found = cursor.fetchone()
     return int(found[0]) if found else 0
-
-
-def refuse(request: HttpRequest, why: str) -> None:
-    """Log a refused request, and record it in the audit trail of the requested agency.
-
-    `why`: a constant of the program, in plain words, such as `too many attempts`. Repetitions are counted together for
-    signed-in users too, who are the subject of the event. Another site can make their browser send as many requests as
-    it likes.
-    """
-    asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
-    act = requests.act(request)
-    SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
-    agency: Agency | None = getattr(request, "agency", None)
-    if agency is not None:
-        told = {"asked": ("", asked), "why": ("", why)}
-        tell(agency, replace(act, actor=""), kinds.REQUEST_REFUSED, _signed_in(request), told, outcome=kinds.FORBIDDEN)
-
-
-def _signed_in(request: HttpRequest) -> User | None:
-    account = getattr(request, "user", None)
-    return account.user if isinstance(account, Account) else None
 
 
 def tell_repeated(at: datetime) -> int:

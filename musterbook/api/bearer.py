@@ -11,11 +11,12 @@ from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponseBase
 
-from musterbook.accounts import kinds, limited, limits, requests, strangers, tokens
+from musterbook.accounts import kinds, limits, tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Refused
 from musterbook.api import problems
 from musterbook.directory.audit import trail
+from musterbook.http import context, rate_limits, refusals
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Token, P], HttpResponseBase]
@@ -36,7 +37,7 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
             token = _token(request)
             if not isinstance(token, Token):
                 return token
-            tokens.used(token, requests.api_act(request, token))
+            tokens.used(token, context.api_act(request, token))
             if permission and permission not in tokens.may(token):
                 return _lacks(request, token, permission)
             return view(request, token, *args, **kwargs)
@@ -60,30 +61,30 @@ def _token(request: HttpRequest) -> Token | HttpResponseBase:
         )
         return _unauthorized(request, said)
     try:
-        return tokens.check(requests.agency(request), secret.strip(), datetime.now(UTC))
+        return tokens.check(context.agency(request), secret.strip(), datetime.now(UTC))
     except Refused as refused:
         return _refuse(request, refused)
 
 
 def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
     # Only wrong tokens count: no one can block a valid token by sending wrong ones from the same address.
-    if not limited.take(request, "refused token"):
-        strangers.refuse(request, limited.WHY)
+    if not rate_limits.take(request, "refused token"):
+        refusals.refuse(request, rate_limits.WHY)
         said = "Too many wrong tokens came from this address. Wait five minutes."
         return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(limits.wait("refused token"))})
-    act = requests.api_act(request, refused.token)
-    tokens.refused(requests.agency(request), refused.token, act, str(refused))
+    act = context.api_act(request, refused.token)
+    tokens.refused(context.agency(request), refused.token, act, str(refused))
     return _unauthorized(request, f"{refused} Whoever manages API access makes a new one.", "invalid_token")
 
 
 def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpResponseBase:
-    asked = f'Bearer realm="{requests.agency(request).slug}"' + (f', error="{error}"' if error else "")
+    asked = f'Bearer realm="{context.agency(request).slug}"' + (f', error="{error}"' if error else "")
     return problems.answer(HTTPStatus.UNAUTHORIZED, said, {"WWW-Authenticate": asked})
 
 
 def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
-    act = requests.api_act(request, token)
+    act = context.api_act(request, token)
     trail.tell(token.agency, act, kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
     said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
     asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'

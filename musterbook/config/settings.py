@@ -140,7 +140,7 @@ AUTH_PASSWORD_VALIDATORS = [
 MUSTER_REFUSED_PASSWORDS = environment.file("MUSTER_REFUSED_PASSWORDS")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-ACCOUNT_ADAPTER = "musterbook.accounts.adapter.Adapter"
+ACCOUNT_ADAPTER = "musterbook.web.accounts.account_adapter.Adapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = "handle"
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has the email address (Account.email)
 ACCOUNT_USER_DISPLAY = str
@@ -159,16 +159,16 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False  # ours are in accounts/limits.py
-MFA_ADAPTER = "musterbook.accounts.factors.Adapter"
+MFA_ADAPTER = "musterbook.web.accounts.mfa_adapter.Adapter"
 MFA_FORMS = {
-    "activate_totp": "musterbook.accounts.codes.SetUp",
-    "authenticate": "musterbook.accounts.codes.Code",
-    "reauthenticate": "musterbook.accounts.codes.CodeAgain",
-    "add_webauthn": "musterbook.accounts.passkeys.New",
-    "edit_webauthn": "musterbook.accounts.passkeys.Renamed",
-    "authenticate_webauthn": "musterbook.accounts.passkeys.Beside",
-    "reauthenticate_webauthn": "musterbook.accounts.passkeys.Again",
-    "login_webauthn": "musterbook.accounts.passkeys.Alone",
+    "activate_totp": "musterbook.web.accounts.one_time_codes.SetUp",
+    "authenticate": "musterbook.web.accounts.one_time_codes.Code",
+    "reauthenticate": "musterbook.web.accounts.one_time_codes.CodeAgain",
+    "add_webauthn": "musterbook.web.accounts.passkeys.New",
+    "edit_webauthn": "musterbook.web.accounts.passkeys.Renamed",
+    "authenticate_webauthn": "musterbook.web.accounts.passkeys.Beside",
+    "reauthenticate_webauthn": "musterbook.web.accounts.passkeys.Again",
+    "login_webauthn": "musterbook.web.accounts.passkeys.Alone",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True

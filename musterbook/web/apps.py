@@ -8,3 +8,11 @@ class Web(AppConfig):
 
     name = "musterbook.web"
     label = "web"
+
+    def ready(self) -> None:
+        """Connect to the account library's signal for sign-in steps."""
+        from allauth.account.signals import authentication_step_completed
+
+        from musterbook.http import reauthentication
+
+        authentication_step_completed.connect(reauthentication.signed_in, dispatch_uid=reauthentication.__name__)

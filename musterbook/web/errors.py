@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 
-from musterbook.accounts import strangers
 from musterbook.config import log_lines
 from musterbook.directory.storage import database_errors
+from musterbook.http import refusals
 
 FORGED = "the form was not made for this session (CSRF)"
 """The reason in the log and in the audit trail."""
@@ -36,5 +36,5 @@ def failed(_request: HttpRequest) -> HttpResponse:
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes a reason, and logs it)
     """Explain that the form was not accepted. Log the refusal and record it in the audit trail."""
-    strangers.refuse(request, FORGED)
+    refusals.refuse(request, FORGED)
     return render(request, "403_csrf.html", status=HTTPStatus.FORBIDDEN)

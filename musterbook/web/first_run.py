@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 
-from musterbook.accounts import first_run, limited, requests
+from musterbook.accounts import first_run
 from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
 from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.http import context, rate_limits
 
 _VOID = "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
 _LABELS = {
@@ -75,7 +76,7 @@ class SetUp(forms.Form):
 
 
 @sensitive_post_parameters("code")
-@limited.by_address("set-up", "POST")
+@rate_limits.by_address("set-up", "POST")
 def begin(request: HttpRequest) -> HttpResponseBase:
     """Show the first steps, or create the first agency and its administrator.
 
@@ -95,7 +96,7 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 def _begun(request: HttpRequest, form: SetUp) -> str:
     """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
-        return first_run.begin(form.cleaned_data["code"], form.told(), requests.act(request))
+        return first_run.begin(form.cleaned_data["code"], form.told(), context.act(request))
     except (WrongCode, NotNew):
         form.add_error("code", _VOID)
     except Unfit as unfit:

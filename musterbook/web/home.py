@@ -3,8 +3,8 @@
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
-from musterbook.accounts import requests
 from musterbook.directory.models import User
+from musterbook.http import context
 from musterbook.web.permission import account, signed_in
 
 
@@ -19,5 +19,5 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 def _is_alone(request: HttpRequest) -> bool:
-    others = User.objects.filter(agency=requests.agency(request)).exclude(pk=account(request).user.pk)
+    others = User.objects.filter(agency=context.agency(request)).exclude(pk=account(request).user.pk)
     return not others.exists()

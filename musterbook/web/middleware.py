@@ -21,10 +21,12 @@ from django.urls import get_script_prefix, resolve, reverse, set_script_prefix, 
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from musterbook.accounts import again, pending, sessions, sign_on, times
+from musterbook.accounts import sessions, sign_on
 from musterbook.accounts.models import Account
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
+from musterbook.http import current_session, pending, reauthentication
+from musterbook.web import times
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
@@ -176,7 +178,7 @@ def limits(respond: Respond) -> Respond:
             messages.info(request, pending.ENDED)
         response = respond(request)
         if ended:
-            response.headers["Clear-Site-Data"] = sessions.FORGET
+            response.headers["Clear-Site-Data"] = current_session.FORGET
         return response
 
     return answer
@@ -189,10 +191,10 @@ def _ended(request: HttpRequest, agency: Agency) -> bool:
         logout(request)
         why = ""
     else:
-        why = sessions.use(request)
+        why = current_session.use(request)
         if not why:
             return False
-        sessions.end_by_time(request, why)
+        current_session.end_by_time(request, why)
     hours = settings.SESSION_COOKIE_AGE // 3600
     told = _ENDED[why].format(idle=agency.idle_minutes, hours=hours)
     messages.info(request, f"{told} Sign in to go on where you were.")
@@ -227,7 +229,7 @@ class SignInAgain:
             return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("home"))
         if not isinstance(error, ReauthenticationRequired):
             return None
-        return again.ask(request, strong=isinstance(error, again.StrongRequired))
+        return reauthentication.ask(request, strong=isinstance(error, reauthentication.StrongRequired))
 
 
 _WITH_OLD_PASSWORD = (
@@ -243,7 +245,7 @@ def password_age(respond: Respond) -> Respond:
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if again.has_old_password(request):
+        if reauthentication.has_old_password(request):
             name = resolve(request.path_info).url_name
             if name not in _WITH_OLD_PASSWORD:
                 messages.info(request, "Your password is too old. Choose a new one to go on.")
@@ -268,7 +270,7 @@ def second_factor(respond: Respond) -> Respond:
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if again.lacks_factor(request):
+        if reauthentication.lacks_factor(request):
             name = resolve(request.path_info).url_name or ""
             if not name.startswith(_WITHOUT_FACTOR):
                 return redirect("mfa_index") if request.accepts("text/html") else _set_up_first()

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from musterbook.accounts import again, kinds, requests
+from musterbook.accounts import kinds
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.audit import trail
+from musterbook.http import context, reauthentication
 from musterbook.web import recent
 
 P = ParamSpec("P")
@@ -41,8 +42,8 @@ def _guarded(view: View[P], permission: str) -> View[P]:
             return _to_sign_in(request)
         if permission and not may(request, permission):
             return refuse(request, permission)
-        if recent.is_needed(request) and not again.is_recent(request):
-            return again.ask(request)
+        if recent.is_needed(request) and not reauthentication.is_recent(request):
+            return reauthentication.ask(request)
         return view(request, *args, **kwargs)
 
     guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack each page
@@ -72,6 +73,6 @@ def may(request: HttpRequest, permission: str) -> bool:
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
-    trail.tell(requests.agency(request), requests.act(request), kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
+    trail.tell(context.agency(request), context.act(request), kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
     told = [permissions.PERMISSIONS[name] for name in lacking]
     return render(request, "403.html", {"lacking": told}, status=403)

@@ -3,7 +3,7 @@
 from allauth.account import views as account
 from django.urls import include, path
 
-from musterbook.accounts import limited
+from musterbook.http import rate_limits
 from musterbook.web import home
 from musterbook.web.accounts import entrance, my_account, second_factors, sign_on
 from musterbook.web.agency import groups, ranks, roles
@@ -23,7 +23,7 @@ handler500 = "musterbook.web.errors.failed"
 
 urlpatterns = [
     path("", home.home, name="home"),
-    path("sign-in", limited.by_address("sign-in", "POST")(account.login), name="account_login"),
+    path("sign-in", rate_limits.by_address("sign-in", "POST")(account.login), name="account_login"),
     path("sign-in/again", account.reauthenticate, name="account_reauthenticate"),
     path("sign-in/not-possible", entrance.not_possible, name="account_inactive"),
     path("sign-in/failed", entrance.sign_on_failed, name="sign_on_failed"),

@@ -11,13 +11,15 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client, RequestFactory, override_settings
 
-from musterbook.accounts import again, kinds, passwords, sessions, times
+from musterbook.accounts import kinds, passwords, sessions
 from musterbook.accounts.models import Account
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
+from musterbook.http import reauthentication as again
+from musterbook.web import times
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.accounts.test_factors import PAGES, code, set_up

@@ -423,7 +423,7 @@ def test_no_text_in_place_of_a_passkey_is_an_error_of_ours(
 def test_every_form_reads_passkeys_by_our_field() -> None:
     modules = {path.rpartition(".")[0] for path in settings.MFA_FORMS.values()}
     forms = {path: import_string(path) for path in settings.MFA_FORMS.values()}
-    assert modules == {"musterbook.accounts.codes", "musterbook.accounts.passkeys"}
+    assert modules == {"musterbook.web.accounts.one_time_codes", "musterbook.web.accounts.passkeys"}
     fields = {path: type(form.base_fields.get("credential")).__name__ for path, form in forms.items()}
     assert {kind for path, kind in fields.items() if "passkeys" in path} == {"Credential", "NoneType"}
     assert [path for path, kind in fields.items() if kind == "JSONField"] == []

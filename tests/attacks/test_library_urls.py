@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from tests.accounts.conftest import Springfield
 
 FROM_LIBRARIES = {
-    # Signing in and out; their forms, limits and answers are ours (accounts.adapter, web.accounts.forms).
+    # Signing in and out; their forms, limits and answers are ours (web.accounts.account_adapter, web.accounts.forms).
     "account_login", "account_reauthenticate", "account_change_password",
     # Second factors, each named in web.accounts.second_factors.
     "mfa_index", "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "mfa_activate_totp",

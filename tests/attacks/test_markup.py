@@ -32,10 +32,10 @@ RAW = re.compile(r"\|\s*(safe|safeseq)\b|autoescape\s+off|filter\s+(safe|safeseq
 UNQUOTED = re.compile(r"\s[\w-]+=\{[{%]")
 ALLOWED_PYTHON = {
     "musterbook/accounts/mails.py: autoescape=False",  # a mail is plain text
-    "musterbook/accounts/times.py: format_html",
+    "musterbook/web/times.py: format_html",
     "musterbook/web/forms.py: format_html",
     "musterbook/web/forms.py: format_html_join",
-    "musterbook/accounts/adapter.py: format_html",
+    "musterbook/web/accounts/account_adapter.py: format_html",
 }
 """Where our Python makes markup: by `format_html` with a literal pattern, which escapes all that it puts in."""
 _MARKUP = {

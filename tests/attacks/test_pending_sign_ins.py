@@ -14,10 +14,11 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.test import Client
 
-from musterbook.accounts import factors, lockout, pending, registration
+from musterbook.accounts import factors, lockout, registration
 from musterbook.accounts.models import UsedCode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
+from musterbook.http import pending
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who
 from tests.accounts.test_factors import PAGES, STEP, code, fresh, set_up

@@ -16,6 +16,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.imports import pending_uploads
 from musterbook.directory.imports.file_import import Options
+from musterbook.http import current_session
 from tests import worker
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in, text
@@ -112,7 +113,7 @@ def test_some_minutes_after_the_end_of_a_session_its_browser_leaves_no_file(
 ) -> None:
     age(chief, 45)
     chief.get(PAGE)
-    later = time.time() + sessions.LEFT_LASTS + 1
+    later = time.time() + current_session.LEFT_LASTS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert send(chief) == f"/springfield/sign-in?next={PAGE}"
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from allauth.account import views as account_views
-from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
 from django import forms
 from django.conf import settings
@@ -16,11 +15,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from musterbook.accounts import forgotten as forgotten_passwords
-from musterbook.accounts import limited, links, registration, requests, sessions
+from musterbook.accounts import links, registration
+from musterbook.accounts.allauth_internals import perform_login, record_authentication
 from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
+from musterbook.http import context, current_session, rate_limits
 from musterbook.web.accounts.forms import what_is_asked
 
 
@@ -57,7 +58,7 @@ class NewPassword(forms.Form):
 Choose = Callable[[Agency, str, str, Act], Account]
 
 
-@limited.by_address("sign-in", "POST")
+@rate_limits.by_address("sign-in", "POST")
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
@@ -65,7 +66,7 @@ def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
     return _opened(request, token, "invitation", registration.register)
 
 
-@limited.by_address("sign-in", "POST")
+@rate_limits.by_address("sign-in", "POST")
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def reset(request: HttpRequest, token: str = "") -> HttpResponseBase:
@@ -100,14 +101,14 @@ _COOKIE_LASTS = 60 * 60
 
 def _is_good(request: HttpRequest, token: str, kind: links.Kind) -> bool:
     try:
-        links.read(requests.agency(request), kind, token, requests.act(request).at)
+        links.read(context.agency(request), kind, token, context.act(request).at)
     except links.Void:
         return False
     return True
 
 
 def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
-    agency, act = requests.agency(request), requests.act(request)
+    agency, act = context.agency(request), context.act(request)
     form = NewPassword(request.POST or None)
     form.fields["password1"].help_text = what_is_asked(agency)
     try:
@@ -124,19 +125,19 @@ def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) 
 
 def _enter(request: HttpRequest, account: Account) -> HttpResponse:
     """Sign in a user who has just chosen a password. A user with a second factor is asked for it."""
-    sessions.leave(request)
+    current_session.leave(request)
     record_authentication(request, account, method="password")
     response: HttpResponse = perform_login(request, Login(user=account))
     return response
 
 
 @never_cache
-@limited.by_address("reset", "POST")
+@rate_limits.by_address("reset", "POST")
 def forgotten(request: HttpRequest) -> HttpResponseBase:
     """Send a link to choose a new password. The response is the same for every name."""
     form = Forgotten(request.POST or None)
     if form.is_valid():
-        forgotten_passwords.ask(requests.agency(request), form.cleaned_data["name"], requests.act(request))
+        forgotten_passwords.ask(context.agency(request), form.cleaned_data["name"], context.act(request))
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})
 
@@ -146,7 +147,7 @@ def sign_out(request: HttpRequest) -> HttpResponseBase:
     was = request.user.is_authenticated
     response: HttpResponseBase = account_views.logout(request)
     if was and not request.user.is_authenticated:
-        response.headers["Clear-Site-Data"] = sessions.FORGET
+        response.headers["Clear-Site-Data"] = current_session.FORGET
     return response
 
 

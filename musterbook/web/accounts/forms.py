@@ -3,8 +3,8 @@
 from typing import Any
 
 from allauth.account import forms
+from allauth.account.adapter import get_adapter
 
-from musterbook.accounts import changing
 from musterbook.accounts.passwords import SHORTEST
 from musterbook.directory.models import Agency
 
@@ -27,7 +27,7 @@ class SignInAgain(forms.ReauthenticateForm):
         self.fields["password"].help_text = ""
 
 
-class AnotherPassword(changing.NewPassword):
+class AnotherPassword(forms.ChangePasswordForm):
     """The present password, and a new one twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -36,6 +36,16 @@ class AnotherPassword(changing.NewPassword):
         present.label, present.help_text = "Present password", ""
         new.label, new.help_text = "New password", what_is_asked(self.user.user.agency)
         again.label = "The new password again"
+
+    def clean_oldpassword(self) -> str:
+        """Return the present password if it is correct.
+
+        A wrong one counts as a failed sign-in. Otherwise a session could be used to guess the password.
+        """
+        password: str = self.cleaned_data["oldpassword"]
+        if not get_adapter().reauthenticate(self.user, password):
+            raise get_adapter().validation_error("enter_current_password")
+        return password
 
 
 def what_is_asked(agency: Agency) -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.base.views import authenticate
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
@@ -17,8 +16,10 @@ from django.shortcuts import redirect
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
 
-from musterbook.accounts import factors, limited, recovery
+from musterbook.accounts import factors, recovery
+from musterbook.accounts.allauth_internals import record_authentication
 from musterbook.config import encryption
+from musterbook.http import rate_limits
 from musterbook.web.permission import account
 
 _SHOWN_NEXT = "recovery_codes"
@@ -119,7 +120,7 @@ _CHALLENGE_LASTS = 5 * 60
 """The lifetime of a session that has only requested a passkey sign-in, in seconds."""
 
 
-@limited.by_address("sign-in")
+@rate_limits.by_address("sign-in")
 def by_passkey(request: HttpRequest) -> HttpResponseBase:
     """Sign in with a passkey alone. A request that does not sign in leaves only a short session."""
     response: HttpResponseBase = login_webauthn(request)
@@ -129,7 +130,7 @@ def by_passkey(request: HttpRequest) -> HttpResponseBase:
 
 
 urlpatterns = [
-    path("authenticate/", limited.by_address("sign-in")(authenticate), name="mfa_authenticate"),
+    path("authenticate/", rate_limits.by_address("sign-in")(authenticate), name="mfa_authenticate"),
     path("webauthn/login/", by_passkey, name="mfa_login_webauthn"),
     path("webauthn/keys/<int:pk>/remove/", RemovePasskey.as_view(), name="mfa_remove_webauthn"),
     path("webauthn/add/", AddPasskey.as_view(), name="mfa_add_webauthn"),

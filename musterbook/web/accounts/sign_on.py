@@ -17,13 +17,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from musterbook.accounts import asked, claims, kinds, limited, openid, requests, saml, sign_on, strangers
+from musterbook.accounts import asked, claims, kinds, openid, saml, sign_on, strangers
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Address, Told, Untrusted
 from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import Refused
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.models import User
+from musterbook.http import context, provider_sign_in, rate_limits, sign_on_cookies
 from musterbook.web import asked as queries
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
     def decorate(view: View) -> Page:
         def page(request: HttpRequest, slug: str) -> HttpResponseBase:
-            provider = sign_on.provider(requests.agency(request), kind, slug)
+            provider = sign_on.provider(context.agency(request), kind, slug)
             if provider is None:
                 raise Http404
             try:
@@ -65,7 +66,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
 def _tell(request: HttpRequest, provider: Provider, reason: str, user: User | None) -> None:
     told = {"factors": ("", provider["slug"]), "why": ("", reason)}
-    agency, act = requests.agency(request), requests.act(request)
+    agency, act = context.agency(request), context.act(request)
     strangers.tell(agency, act, kinds.SIGN_IN_FAILED, user, told, outcome=kinds.FAILED)
 
 
@@ -81,10 +82,10 @@ def _counted(view: View) -> View:
     """Limit the failures of the page by address."""
 
     def page(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-        if not limited.take(request, "failed sign-on"):
-            return limited.refused(request, "failed sign-on")
+        if not rate_limits.take(request, "failed sign-on"):
+            return rate_limits.refused(request, "failed sign-on")
         response = view(request, provider)
-        limited.give_back(request, "failed sign-on")
+        rate_limits.give_back(request, "failed sign-on")
         return response
 
     page.__name__, page.__doc__ = view.__name__, view.__doc__
@@ -95,7 +96,7 @@ def _counted(view: View) -> View:
 @require_GET
 def again(request: HttpRequest) -> HttpResponseBase:
     """Show the re-authentication page of a user who has only an identity provider."""
-    provider = sign_on.again_by(request)
+    provider = provider_sign_in.again_by(request)
     if provider is None:
         return redirect("account_login")
     following = get_next_redirect_url(request) or ""
@@ -106,12 +107,12 @@ def _begun(request: HttpRequest, provider: Provider) -> Asked:
     """Return a new sign-in, or a new re-authentication of the signed-in user."""
     user, following = request.user, get_next_redirect_url(request) or ""
     again = user.pk if isinstance(user, Account) and request.POST.get("again") else 0
-    return asked.new(provider["slug"], requests.act(request).at, following, again)
+    return asked.new(provider["slug"], context.act(request).at, following, again)
 
 
 def _begin(request: HttpRequest, address: str, begun: Asked) -> HttpResponseBase:
     response = HttpResponse(status=HTTPStatus.FOUND, headers={"Location": address})
-    asked.keep(request, response, begun)
+    sign_on_cookies.keep(request, response, begun)
     return response
 
 
@@ -129,7 +130,7 @@ def _by_form(view: View) -> View:
 
 @never_cache
 @_with_provider("oidc")
-@limited.by_address("sign-on", "POST")
+@rate_limits.by_address("sign-on", "POST")
 @_by_form
 def begin(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Redirect the browser to an OpenID Connect provider."""
@@ -138,19 +139,19 @@ def begin(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 
 
 def _back(request: HttpRequest, provider: Provider) -> str:
-    return f"{sign_on.address(requests.agency(request), provider)}/login/callback/"
+    return f"{sign_on.address(context.agency(request), provider)}/login/callback/"
 
 
 @never_cache
 @_with_provider("oidc")
 @require_GET
-@limited.by_address("sign-on")
+@rate_limits.by_address("sign-on")
 @_counted
 def finish(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Process the response with which an OpenID Connect provider redirects the browser back."""
     states = request.GET.getlist("state")
     begun = _spent(request, provider, states[0] if len(states) == 1 else "")
-    told = openid.finish(provider, begun, request.GET, _back(request, provider))
+    told = openid.finish(provider, begun, dict(request.GET.lists()), _back(request, provider))
     return _entered(request, provider, begun, told)
 
 
@@ -159,28 +160,28 @@ def _spent(request: HttpRequest, provider: Provider, state: str) -> Asked:
 
     Raise Untrusted if there is none, or if it was used before.
     """
-    begun = asked.find(request, provider["slug"], state)
-    if begun is None or not asked.spend(begun, requests.act(request).at):
+    begun = sign_on_cookies.find(request, provider["slug"], state)
+    if begun is None or not asked.spend(begun, context.act(request).at):
         raise Untrusted(claims.NOT_ASKED)
     return begun
 
 
 def _entered(request: HttpRequest, provider: Provider, begun: Asked, told: Told) -> HttpResponseBase:
-    response = sign_on.enter(request, provider, begun, told)
-    asked.drop(request, response, begun.state)
+    response = provider_sign_in.enter(request, provider, begun, told)
+    sign_on_cookies.drop(request, response, begun.state)
     return response
 
 
 @never_cache
 @_with_provider("saml")
-@limited.by_address("sign-on", "POST")
+@rate_limits.by_address("sign-on", "POST")
 @_by_form
 def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Redirect the browser to a SAML provider."""
     begun = _begun(request, provider)
-    start = sign_on.address(requests.agency(request), provider)
+    start = sign_on.address(context.agency(request), provider)
     address, number = saml.begin(provider, start, again=bool(begun.again))
-    named = asked.new(begun.slug, requests.act(request).at, begun.next, begun.again, number)
+    named = asked.new(begun.slug, context.act(request).at, begun.next, begun.again, number)
     return _begin(request, address, named)
 
 
@@ -188,7 +189,7 @@ def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 @never_cache
 @_with_provider("saml")
 @require_POST
-@limited.by_address("sign-on")
+@rate_limits.by_address("sign-on")
 @_counted
 def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Check the SAML response that the browser posts, and redirect to the page that finishes the sign-in.
@@ -202,26 +203,26 @@ def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     sent = request.POST.get("SAMLResponse", "")
     if not sent or len(sent) > saml.LARGEST:
         raise Untrusted(claims.RESPONSE, "there is none, or it is too large")
-    number, told = saml.finish(provider, sent, sign_on.address(requests.agency(request), provider))
+    number, told = saml.finish(provider, sent, sign_on.address(context.agency(request), provider))
     response = redirect("saml_finish_acs", provider["slug"])
-    asked.keep_answer(request, response, provider["slug"], [number, asdict(told)])
+    sign_on_cookies.keep_answer(request, response, provider["slug"], [number, asdict(told)])
     return response
 
 
 @never_cache
 @_with_provider("saml")
 @require_GET
-@limited.by_address("sign-on")
+@rate_limits.by_address("sign-on")
 @_counted
 def finish_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Sign in the user that a checked response identifies, in the browser that began the sign-in."""
-    answer = asked.answer(request, provider["slug"])
+    answer = sign_on_cookies.answer(request, provider["slug"])
     if answer is None:
         raise Untrusted(claims.NOT_ASKED)
     number, told = answer
     begun = _spent(request, provider, number)
     response = _entered(request, provider, begun, _told(told))
-    asked.drop_answer(response)
+    sign_on_cookies.drop_answer(response)
     return response
 
 
@@ -233,8 +234,8 @@ def _told(kept: Mapping[str, Any]) -> Told:
 
 @_with_provider("saml")
 @require_GET
-@limited.by_address("sign-on")
+@rate_limits.by_address("sign-on")
 def metadata(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Return the metadata that a SAML provider must know of us."""
-    told = saml.metadata(provider, sign_on.address(requests.agency(request), provider))
+    told = saml.metadata(provider, sign_on.address(context.agency(request), provider))
     return HttpResponse(told, content_type="text/xml; charset=utf-8")

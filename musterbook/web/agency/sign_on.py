@@ -8,12 +8,12 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 
-from musterbook.accounts import requests
 from musterbook.directory.agency import sign_on
 from musterbook.directory.agency.sign_on import Overtaken, UnknownProvider
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.permissions import ALL
+from musterbook.http import context
 from musterbook.web.agency.forms import PROVIDERS
 from musterbook.web.agency.settings import PERMISSION, operator, page
 from musterbook.web.permission import account, needs, refuse
@@ -24,7 +24,7 @@ _KINDS = {"oidc": "OpenID Connect", "saml": "SAML"}
 @needs(PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the identity providers of the agency."""
-    providers = [(one, _KINDS[one["kind"]]) for one in requests.agency(request).sign_on]
+    providers = [(one, _KINDS[one["kind"]]) for one in context.agency(request).sign_on]
     return page(request, "agency_sign_on.html", providers=providers, may=not _lacking(request))
 
 
@@ -54,7 +54,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
     told = form.told()
     try:
-        sign_on.add(requests.agency(request), told, requests.act(request), operator(request))
+        sign_on.add(context.agency(request), told, context.act(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form)
@@ -79,9 +79,9 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
-    agency, told = requests.agency(request), form.told(slug)
+    agency, told = context.agency(request), form.told(slug)
     try:
-        sign_on.change(agency, told, form.cleaned_data["shown"], requests.act(request), operator(request))
+        sign_on.change(agency, told, form.cleaned_data["shown"], context.act(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form, _find(request, slug))
@@ -109,9 +109,9 @@ def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    agency, shown = requests.agency(request), request.POST.get("shown", "")
+    agency, shown = context.agency(request), request.POST.get("shown", "")
     try:
-        sign_on.remove(agency, provider["slug"], shown, requests.act(request), operator(request))
+        sign_on.remove(agency, provider["slug"], shown, context.act(request), operator(request))
     except (Overtaken, UnknownProvider):
         return _overtaken(request)
     messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
@@ -127,7 +127,7 @@ def _overtaken(request: HttpRequest) -> HttpResponseBase:
 
 def _find(request: HttpRequest, slug: str) -> Provider:
     try:
-        return sign_on.find(requests.agency(request), slug)
+        return sign_on.find(context.agency(request), slug)
     except UnknownProvider:
         raise Http404 from None
 
@@ -141,7 +141,7 @@ def _page(request: HttpRequest, form: Any, provider: Provider | None = None) -> 
 
 def _addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
     """Return our addresses that the provider must know, each with its label."""
-    start = f"{settings.MUSTER_URL}/{requests.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
+    start = f"{settings.MUSTER_URL}/{context.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
     if provider["kind"] == "oidc":
         return [("Redirect address", f"{start}/login/callback/")]
     return [("Assertion consumer", f"{start}/acs/"), ("Audience (our entity id and metadata)", f"{start}/metadata/")]

@@ -14,7 +14,6 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from musterbook.accounts import requests
 from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
@@ -23,6 +22,7 @@ from musterbook.directory.audit import trail
 from musterbook.directory.imports import bulk, file_import, plan_files, queue, quotas, undo
 from musterbook.directory.imports.file_import import OnDisk, Options
 from musterbook.directory.storage import import_files
+from musterbook.http import context
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
@@ -42,7 +42,7 @@ def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> 
     user = account(request).user
 
     def work() -> models.Import:
-        return queue.submit(user.agency, upload, options, act=requests.act(request), key=key)
+        return queue.submit(user.agency, upload, options, act=context.act(request), key=key)
 
     return _led(request, work)
 
@@ -59,7 +59,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
-        trail.tell_refused_file(requests.agency(request), requests.act(request), "", over.problem.message)
+        trail.tell_refused_file(context.agency(request), context.act(request), "", over.problem.message)
         messages.error(request, str(over))
         return redirect("import_users")
     except FileNotFoundError:
@@ -74,7 +74,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
 def find(request: HttpRequest, number: str) -> models.Import:
     """Return the import of the agency with that number. Raise Http404."""
     try:
-        return file_import.find(requests.agency(request), number)
+        return file_import.find(context.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
 
@@ -97,7 +97,7 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     key = key_of(request, "apply", record.number)
 
     def work() -> models.Import:
-        return queue.submit_apply(record.agency, record.number, act=requests.act(request), confirmed=confirmed, key=key)
+        return queue.submit_apply(record.agency, record.number, act=context.act(request), confirmed=confirmed, key=key)
 
     try:
         return _led(request, work)
@@ -115,7 +115,7 @@ _GONE = "The file of this import is kept no longer. Import it once more. Nothing
 @needs("users.import")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
-    queue.cancel(find(request, number), requests.act(request))
+    queue.cancel(find(request, number), context.act(request))
     messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("import", number)
 
@@ -129,7 +129,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 
     def work() -> models.Import:
         key = key_of(request, "undo", number, request.POST.get("once", ""))
-        return queue.submit_undo(record, act=requests.act(request), preview=True, key=key)
+        return queue.submit_undo(record, act=context.act(request), preview=True, key=key)
 
     try:
         return _led(request, work)
@@ -195,7 +195,7 @@ def _again(request: HttpRequest, record: models.Import, shown: str, **changes: A
     key = key_of(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 
     def work() -> models.Import:
-        return queue.submit_again(record, options, act=requests.act(request), key=key)
+        return queue.submit_again(record, options, act=context.act(request), key=key)
 
     try:
         return _led(request, work, shown)

@@ -13,13 +13,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from musterbook.accounts import again, requests
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import pending_uploads
 from musterbook.directory.imports.quotas import OverQuota
+from musterbook.http import context, reauthentication
 from musterbook.web.imports import acts, uploads
 from musterbook.web.imports.forms import Choose
 from musterbook.web.permission import account, may, needs, refuse
@@ -60,7 +60,7 @@ def _tell_refused(request: HttpRequest, form: Choose) -> None:
     """
     why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
-        trail.tell_refused_file(requests.agency(request), requests.act(request), "", why)
+        trail.tell_refused_file(context.agency(request), context.act(request), "", why)
 
 
 def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
@@ -68,10 +68,10 @@ def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
     token = _kept(request, account(request).user, form, "")
     if not token:
         return None
-    if again.is_recent(request):
+    if reauthentication.is_recent(request):
         return _hand_on(request, token, request.POST.get("do", ""))
     sent = QueryDict("do=upload" if request.POST.get("do") == "upload" else "do=preview")
-    return again.ask_for(request, reverse("import_waiting", args=[token]), sent)
+    return reauthentication.ask_for(request, reverse("import_waiting", args=[token]), sent)
 
 
 def _left(request: HttpRequest) -> str:
@@ -82,7 +82,7 @@ def _left(request: HttpRequest) -> str:
     user, form = uploads.sender(request), Choose(request)
     if user is None or not form.is_valid():
         return ""
-    token = _kept(request, user, form, requests.act(request).address or "unknown")
+    token = _kept(request, user, form, context.act(request).address or "unknown")
     return reverse("import_waiting", args=[token]) if token else ""
 
 
@@ -108,14 +108,14 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
 
     A POST of its sender submits it and redirects to the import.
     """
-    if request.method == "POST" and again.is_recent(request):
+    if request.method == "POST" and reauthentication.is_recent(request):
         return _hand_on(request, token, request.POST.get("do", ""))
     try:
         file = pending_uploads.read(account(request).user, token, datetime.now(UTC))
     except pending_uploads.Gone:
         return _handed_on(request, token)
     if request.method == "POST":
-        return again.ask(request)
+        return reauthentication.ask(request)
     return render(request, "import_waiting.html", {"file": file, "sync": file.options.mode is Mode.SYNC})
 
 

@@ -13,12 +13,12 @@ from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUplo
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from musterbook.accounts import sessions
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.imports import pending_uploads
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
+from musterbook.http import current_session
 from musterbook.server import turns
 from musterbook.web import asked
 
@@ -151,5 +151,5 @@ def sender(request: HttpRequest) -> User | None:
 
     This is the signed-in user, or the user whose session in this browser expired not long ago.
     """
-    account = request.user if isinstance(request.user, Account) else sessions.left_by(request)
+    account = request.user if isinstance(request.user, Account) else current_session.left_by(request)
     return account.user if account and "users.import" in permissions.of(account.user.role) else None

@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
-from musterbook.accounts import requests
 from musterbook.directory.audit import browse, event_kinds, hash_chain, trail, verify
 from musterbook.directory.audit import export as audit_export
 from musterbook.directory.audit.verify import Finding, Progress
+from musterbook.http import context
 from musterbook.web import fragments
 from musterbook.web.permission import account, may, needs
 from musterbook.web.records import audit_pdf, audit_words
@@ -32,13 +32,13 @@ _OPENED = "audit_opened"
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
     """Show a page of the events that match the filters, the newest first."""
-    form = Filters(requests.agency(request), request.GET, requests.act(request).at)
+    form = Filters(context.agency(request), request.GET, context.act(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     place = request.GET.get("place", "")
     _tell_opened(request, urlencode(form.filled()), turning=bool(place))
     try:
-        page = browse.page(requests.agency(request), form.wanted(), place)
+        page = browse.page(context.agency(request), form.wanted(), place)
     except browse.UnknownPlace as unknown:
         raise Http404 from unknown
     about = {
@@ -61,7 +61,7 @@ def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
-    trail.tell(requests.agency(request), requests.act(request), event_kinds.VIEWED, None, _filters(query))
+    trail.tell(context.agency(request), context.act(request), event_kinds.VIEWED, None, _filters(query))
 
 
 def _filters(query: str) -> dict[str, tuple[str, str]]:
@@ -72,7 +72,7 @@ def _filters(query: str) -> dict[str, tuple[str, str]]:
 @needs("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
     """Export all events up to now that match the filters."""
-    agency, act = requests.agency(request), requests.act(request)
+    agency, act = context.agency(request), context.act(request)
     form = Filters(agency, request.GET, act.at)
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
     if request.method == "GET" or not form.is_valid():
@@ -95,7 +95,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 
 def _name(request: HttpRequest, form: str, at: datetime) -> str:
-    return f"{requests.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
+    return f"{context.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
 
 
 def _file(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
@@ -112,7 +112,7 @@ _SALT = "musterbook.web.records.audit.check"
 @needs("audit.view")
 def check(request: HttpRequest) -> HttpResponseBase:
     """Check the whole trail in steps, and report whether anything in it was altered."""
-    agency = requests.agency(request)
+    agency = context.agency(request)
     about: dict[str, Any] = {"links": hash_chain.end(agency)[0]}
     if request.method == "POST":
         end = time.monotonic() + _AT_ONCE
@@ -129,7 +129,7 @@ def _signed(request: HttpRequest, so_far: Progress) -> str:
     """Return the progress of the check, signed, for the page to send back."""
     facts = [
         request.user.pk,
-        requests.agency(request).pk,
+        context.agency(request).pk,
         so_far.links,
         so_far.events,
         so_far.last,
@@ -147,7 +147,7 @@ def _so_far(request: HttpRequest) -> Progress:
         )
     except signing.BadSignature:
         return Progress()
-    mine = (user, agency) == (request.user.pk, requests.agency(request).pk)
+    mine = (user, agency) == (request.user.pk, context.agency(request).pk)
     return Progress(links, events, last, digest, tuple(keys)) if mine else Progress()
 
 
@@ -157,4 +157,4 @@ def _tell_checked(request: HttpRequest, found: Finding) -> None:
         "events": ("", str(found.events)),
         "digest": ("", found.digest),
     }
-    trail.tell(requests.agency(request), requests.act(request), event_kinds.CHECKED, None, told)
+    trail.tell(context.agency(request), context.act(request), event_kinds.CHECKED, None, told)

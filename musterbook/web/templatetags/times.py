@@ -6,7 +6,7 @@ from django import template
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from musterbook.accounts import times
+from musterbook.web import times
 
 register = template.Library()
 

@@ -14,11 +14,12 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from musterbook.accounts import again, credentials, links, registration, requests, sessions
+from musterbook.accounts import credentials, links, registration, sessions
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.users import editing
+from musterbook.http import context, reauthentication
 from musterbook.web import asked
 from musterbook.web.permission import needs
 from musterbook.web.users.edit import back, found, handed_over, is_told, tried
@@ -98,9 +99,9 @@ def _with_status(
     """Ask for confirmation, then change the status. Problems are shown on the page that asked."""
     if request.method != "POST":
         return _asked(request, user, question)
-    if not again.is_recent(request):
-        return again.ask(request)
-    came = tried(request, lambda: do(user, requests.act(request)))
+    if not reauthentication.is_recent(request):
+        return reauthentication.ask(request)
+    came = tried(request, lambda: do(user, context.act(request)))
     if not isinstance(came, editing.Came):
         return came
     if came.problems:
@@ -262,9 +263,9 @@ def _managed(
     If `grave` is true, the act is sensitive and requires a recent sign-in. With `lasts`, the result is a link, which is
     shown.
     """
-    if grave and not again.is_recent(request):
-        return again.ask(request)
-    act = requests.act(request)
+    if grave and not reauthentication.is_recent(request):
+        return reauthentication.ask(request)
+    act = context.act(request)
     try:
         told = tried(request, lambda: do(user, act, credentials.operator(user.agency, act.actor)))
     except tuple(_WRONG) as error:

@@ -10,12 +10,12 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
-from musterbook.accounts import requests
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.storage import formats
 from musterbook.directory.users import export, orders, user_list
 from musterbook.directory.users.orders import UnknownPlace
+from musterbook.http import context
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
 from musterbook.web.users import bulk, chosen
@@ -44,7 +44,7 @@ _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlform
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """Show the page of users that the address asks for."""
-    agency, now = requests.agency(request), datetime.now(UTC)
+    agency, now = context.agency(request), datetime.now(UTC)
     query = request.GET.copy()
     ticked, is_all = chosen.borne(request.GET)
     query["chosen"] = chosen.written(ticked)
@@ -151,7 +151,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     """Export all users that the address asks for, as a file that can be imported again."""
     if form not in _FORMS:
         raise Http404
-    agency, act = requests.agency(request), requests.act(request)
+    agency, act = context.agency(request), context.act(request)
     wanted = Search(agency, request.GET).wanted()
     try:
         made = export.export_found(agency, wanted, form, at=act.at)

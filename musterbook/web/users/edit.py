@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from musterbook.accounts import again, credentials, requests
+from musterbook.accounts import credentials
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
@@ -20,6 +20,7 @@ from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing, user_list
 from musterbook.directory.users.editing import EXEMPT, Came
 from musterbook.directory.users.filters import Wanted
+from musterbook.http import context, reauthentication
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.users.form import LABELS, UserForm, said
@@ -31,7 +32,7 @@ Result = TypeVar("Result")
 def found(request: HttpRequest, pk: int) -> models.User:
     """Return the agency's user with that id. Raise Http404."""
     try:
-        return editing.find(requests.agency(request), pk)
+        return editing.find(context.agency(request), pk)
     except editing.UnknownUser:
         raise Http404 from None
 
@@ -51,9 +52,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     left_out = {"EXTERNAL_ID", "STATUS"} | (set() if may(request, editing.EXEMPT_PERMISSION) else {EXEMPT})
     form = _form(request, editing.row_of(user), left_out, _sent(request))
     if form.is_bound and form.is_valid():
-        if form.is_grave and not again.is_recent(request):
-            return again.ask(request)
-        came = tried(request, lambda: editing.edit(user, form.row, form.base, requests.act(request)))
+        if form.is_grave and not reauthentication.is_recent(request):
+            return reauthentication.ask(request)
+        came = tried(request, lambda: editing.edit(user, form.row, form.base, context.act(request)))
         if not isinstance(came, Came):
             return came
         if came.done:
@@ -70,10 +71,10 @@ def add(request: HttpRequest) -> HttpResponseBase:
     form = _form(request, {}, {EXEMPT}, _sent(request))
     if not form.is_bound or not form.is_valid():
         return _shown(request, "user_add.html", form)
-    if not again.is_recent(request):
-        return again.ask(request)
-    agency = requests.agency(request)
-    came = tried(request, lambda: editing.add(agency, form.row, requests.act(request)))
+    if not reauthentication.is_recent(request):
+        return reauthentication.ask(request)
+    agency = context.agency(request)
+    came = tried(request, lambda: editing.add(agency, form.row, context.act(request)))
     if not isinstance(came, Came):
         return came
     if came.done and came.user:
@@ -97,7 +98,7 @@ def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpRespon
     elif is_told(user, "invitation"):
         messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
     elif may(request, credentials.PERMISSION):
-        act = requests.act(request)
+        act = context.act(request)
         link = credentials.invitation(user, act, credentials.operator(user.agency, act.actor))
         return handed_over(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
     else:
@@ -122,7 +123,7 @@ def _sent(request: HttpRequest) -> QueryDict | None:
 
 
 def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: QueryDict | None) -> UserForm:
-    agency, me = requests.agency(request), account(request).user
+    agency, me = context.agency(request), account(request).user
     operator = Operator(me.pk, me.external_id, permissions.of(me.role))
     groups = models.Group.objects.filter(agency=agency).order_by("name", "external_id")
     suggests = may(request, "users.view")
@@ -187,6 +188,6 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
     typed = request.GET.get("supervisor_email", "").strip()[:100]
     if len(typed) < 2:
         return render(request, "supervisors.html", {"users": []})
-    act = requests.act(request)
-    listed = user_list.page(requests.agency(request), Wanted(text=typed), at=act.at).users
+    act = context.act(request)
+    listed = user_list.page(context.agency(request), Wanted(text=typed), at=act.at).users
     return render(request, "supervisors.html", {"users": [u for u in listed if u.status != "Inactive"][:_SUGGESTED]})

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from allauth.core import context
+from allauth.core import context as allauth_context
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
@@ -15,7 +15,6 @@ from allauth.mfa.webauthn.forms import (
     LoginWebAuthnForm,
     ReauthenticateWebAuthnForm,
 )
-from allauth.mfa.webauthn.internal import auth
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -23,9 +22,11 @@ from django.db import transaction
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
-from musterbook.accounts import kinds, requests, strangers
+from musterbook.accounts import kinds, strangers
+from musterbook.accounts.allauth_internals import webauthn
 from musterbook.accounts.models import Account
 from musterbook.directory.models import User
+from musterbook.http import context
 
 _NOT_ACCEPTED = "This passkey was not accepted. Try once more, or use another way."
 _NOT_ALONE = (
@@ -64,7 +65,7 @@ def _told(user: User | None) -> Iterator[None]:
         with _checked():
             yield
     except ValidationError:
-        agency, act = requests.agency(context.request), requests.act(context.request)
+        agency, act = context.agency(allauth_context.request), context.act(allauth_context.request)
         strangers.tell(agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
         raise
 
@@ -88,12 +89,12 @@ def _completed(sent: Any, complete: Callable[[], Authenticator]) -> Authenticato
 
     The challenge is used up.
     """
-    response = auth.parse_authentication_response(sent).response
+    response = webauthn.parse_authentication_response(sent).response
     _check_origin(response.client_data)
     try:
         passkey = complete()
     finally:
-        auth.clear_state()  # one challenge is for one answer, right or wrong
+        webauthn.clear_state()  # one challenge is for one answer, right or wrong
     _count(passkey, response.authenticator_data.counter)
     return passkey
 
@@ -115,7 +116,7 @@ def _count(passkey: Authenticator, counter: int) -> None:
 
 def _check_new(sent: Any) -> None:
     """Accept a new passkey only if its id is true, and no account has it yet (WebAuthn level 2, 7.1, step 22)."""
-    response = auth.parse_registration_response(sent).response
+    response = webauthn.parse_registration_response(sent).response
     _check_origin(response.client_data)
     data = response.attestation_object.auth_data.credential_data
     name = websafe_encode(data.credential_id) if data else ""
@@ -207,9 +208,9 @@ class Alone(LoginWebAuthnForm):
         """Return the passkey, if it belongs to a user of this agency, and has verified its holder."""
         with _told(None):
             sent = self.cleaned_data["credential"]
-            response = auth.parse_authentication_response(sent).response
+            response = webauthn.parse_authentication_response(sent).response
             account = _whose(response.user_handle)
-            passkey = _completed(sent, lambda: auth.complete_authentication(account, sent))
+            passkey = _completed(sent, lambda: webauthn.complete_authentication(account, sent))
             # The library does not check this. The browser's challenge may have been for a second step, where the holder
             # of a key need not prove who they are.
             if not response.authenticator_data.is_user_verified():
@@ -219,7 +220,7 @@ class Alone(LoginWebAuthnForm):
 
 def _whose(handle: bytes | None) -> Account:
     account = Account.objects.filter(
-        user__agency=requests.agency(context.request), handle=(handle or b"").hex()
+        user__agency=context.agency(allauth_context.request), handle=(handle or b"").hex()
     ).first()
     if account is None:
         raise _not_accepted()

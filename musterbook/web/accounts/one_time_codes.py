@@ -2,20 +2,21 @@
 
 from typing import Any
 
-from allauth.core import context
+from allauth.core import context as allauth_context
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
-from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from musterbook.accounts import browsers, kinds, limits, lockout, once, registration, requests
+from musterbook.accounts import kinds, limits, lockout, once, registration
+from musterbook.accounts.allauth_internals import totp
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory.audit import trail
+from musterbook.http import browsers, context
 
 _LONGEST = 64
 """The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
@@ -38,19 +39,19 @@ class SetUp(ActivateTOTPForm):
     code = _field("The code that the app shows now", inputmode="numeric")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        session = context.request.session
-        if sealed := session.get(SECRET_SESSION_KEY):
-            session[SECRET_SESSION_KEY] = encryption.unseal(sealed)
+        session = allauth_context.request.session
+        if sealed := session.get(totp.SECRET_SESSION_KEY):
+            session[totp.SECRET_SESSION_KEY] = encryption.unseal(sealed)
         super().__init__(*args, **kwargs)
-        session[SECRET_SESSION_KEY] = encryption.seal(self.secret)
+        session[totp.SECRET_SESSION_KEY] = encryption.seal(self.secret)
 
     def clean_code(self) -> str:
         """Return the code, if it is right.
 
         Attempts are limited like those of a code that is set up already.
         """
-        key = f"set-up {context.request.user.pk}"
-        if not limits.take("code", key, requests.act(context.request).at):
+        key = f"set-up {allauth_context.request.user.pk}"
+        if not limits.take("code", key, context.act(allauth_context.request).at):
             raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
         code: str = super().clean_code()
         limits.give_back("code", key)
@@ -65,8 +66,8 @@ class _Counted(forms.Form):
 
     def clean_code(self) -> str:
         """Return the code, if it is right."""
-        act, key = requests.act(context.request), str(self.user.pk)
-        where = browsers.place(context.request, self.user)
+        act, key = context.act(allauth_context.request), str(self.user.pk)
+        where = browsers.place(allauth_context.request, self.user)
         if lockout.is_locked_at(self.user.user, where, act.at) or not limits.take("code", key, act.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
         code: str = self.cleaned_data["code"]
@@ -82,15 +83,15 @@ class _Counted(forms.Form):
         Each code is used once. The library does not ensure this if many requests arrive at once.
         """
         for one in Authenticator.objects.filter(user=self.user).exclude(type=Authenticator.Type.WEBAUTHN):
-            totp = one.type == Authenticator.Type.TOTP
-            if once.use_code(one, code) if totp else one.wrap().validate_code(code):
+            is_totp = one.type == Authenticator.Type.TOTP
+            if once.use_code(one, code) if is_totp else one.wrap().validate_code(code):
                 one.user = self.user
                 return one
         self._count()
         raise get_adapter().validation_error("incorrect_code")
 
     def _count(self) -> None:
-        user, act = self.user.user, requests.act(context.request)
+        user, act = self.user.user, context.act(allauth_context.request)
         with transaction.atomic():
             trail.tell(user.agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=kinds.FAILED)
             lockout.count_wrong_code(user, act)
@@ -98,7 +99,7 @@ class _Counted(forms.Form):
     def _tell_of_recovery(self) -> None:
         user = self.user.user
         left = len(Authenticator.objects.get(pk=self.authenticator.pk).wrap().get_unused_codes())
-        act = registration.by(user, requests.act(context.request))
+        act = registration.by(user, context.act(allauth_context.request))
         trail.tell(user.agency, act, kinds.RECOVERY_CODE_USED, user, {"recovery codes": (str(left + 1), str(left))})
 
 

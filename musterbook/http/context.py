@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.internal.flows.login import get_authentication_records
 from django.http import HttpRequest
 
+from musterbook.accounts.allauth_internals import get_authentication_records
 from musterbook.accounts.models import Account, Token
 from musterbook.config import log_lines
 from musterbook.directory.audit.trail import Act

@@ -8,7 +8,8 @@ from typing import Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
-from musterbook.accounts import browsers, limits, requests, strangers
+from musterbook.accounts import limits
+from musterbook.http import browsers, context, refusals
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -38,7 +39,7 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 def take(request: HttpRequest, rate: str) -> bool:
     """Count the request against a limit by address, and return whether it is allowed."""
-    return limits.take(rate, _place(request, rate), requests.act(request).at)
+    return limits.take(rate, _place(request, rate), context.act(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
@@ -52,12 +53,12 @@ def _place(request: HttpRequest, rate: str) -> str:
     It is the browser if the limit is by browser, and a user has signed in there before.
     """
     browser = browsers.any_known(request) if limits.RATES[rate].per == limits.BROWSER else ""
-    return f"browser {browser}" if browser else limits.place(requests.act(request).address)
+    return f"browser {browser}" if browser else limits.place(context.act(request).address)
 
 
 def refused(request: HttpRequest, rate: str) -> HttpResponseBase:
     """Return the page that asks the user to wait, and record the refusal in the log and the audit trail."""
-    strangers.refuse(request, WHY)
+    refusals.refuse(request, WHY)
     seconds = limits.wait(rate)
     response = render(request, "429.html", {"minutes": seconds // 60}, status=HTTPStatus.TOO_MANY_REQUESTS)
     response.headers["Retry-After"] = str(seconds)

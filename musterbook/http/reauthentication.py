@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.account.utils import get_next_redirect_url
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
@@ -16,14 +15,17 @@ from django.shortcuts import redirect
 from django.urls import get_script_prefix, resolve, reverse
 from django.utils.http import urlencode
 
-from musterbook.accounts import browsers, factors, passwords, requests, sessions, sign_on, signing_in
+from musterbook.accounts import factors, passwords, signing_in
+from musterbook.accounts.allauth_internals import STATE_SESSION_KEY
 from musterbook.accounts.models import Account
+from musterbook.accounts.sessions import AGAIN
 from musterbook.config import encryption
+from musterbook.http import browsers, context, current_session, provider_sign_in
 
 
 def is_recent(request: HttpRequest) -> bool:
     """Return whether the user has signed in or re-authenticated recently enough, by any method."""
-    latest = max((record["at"] for record in requests.records(request)), default=0)
+    latest = max((record["at"] for record in context.records(request)), default=0)
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
@@ -38,9 +40,9 @@ def is_strong(request: HttpRequest) -> bool:
     """
     if not isinstance(request.user, Account) or not factors.has(request.user):
         return True
-    since, vouches = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT, sign_on.by_provider(request)
-    strong = {"mfa", sign_on.METHOD} if vouches else {"mfa"}
-    return any(record["at"] > since and record["method"] in strong for record in requests.records(request))
+    since, vouches = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT, provider_sign_in.by_provider(request)
+    strong = {"mfa", provider_sign_in.METHOD} if vouches else {"mfa"}
+    return any(record["at"] > since and record["method"] in strong for record in context.records(request))
 
 
 def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
@@ -57,9 +59,9 @@ def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpRe
     ways = get_adapter().get_reauthentication_methods(request.user)
     if strong:
         ways = [way for way in ways if way["id"] != "reauthenticate"]
-    to = f"{ways[0]['url']}?{urlencode({'next': here})}" if ways else sign_on.again_at(request, here)
+    to = f"{ways[0]['url']}?{urlencode({'next': here})}" if ways else provider_sign_in.again_at(request, here)
     if to is None:
-        sessions.end_own(request, sessions.AGAIN)
+        current_session.end_own(request, AGAIN)
         return redirect_to_login(here)
     if request.method == "POST" and not back:
         # Not in the library's format: with everything that was sent, it would store the signed cookie, readable in the
@@ -99,14 +101,14 @@ def lacks_factor(request: HttpRequest) -> bool:
     Return False if the user signed in by a provider that is trusted for the second factor.
     """
     user = request.user
-    return isinstance(user, Account) and factors.lacks(user) and not sign_on.by_provider(request)
+    return isinstance(user, Account) and factors.lacks(user) and not provider_sign_in.by_provider(request)
 
 
 def has_old_password(request: HttpRequest) -> bool:
     """Return whether the user signed in with a password that is older than the agency allows."""
     user, now = request.user, datetime.now(UTC)
     return (
-        isinstance(user, Account) and passwords.is_old(user, now) and "password" in requests.factors(request).split("+")
+        isinstance(user, Account) and passwords.is_old(user, now) and "password" in context.factors(request).split("+")
     )
 
 
@@ -120,6 +122,6 @@ def ask_for(request: HttpRequest, back: str, form: QueryDict) -> HttpResponseBas
 def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
     """Handle the library's signal for each sign-in step, and record re-authentications."""
     if request.user == user:
-        sessions.renew(request)
-        factor, where = requests.factor(requests.records(request)[-1]), browsers.place(request, user)
-        signing_in.signed_in_again(user, requests.act(request), factor, where)
+        current_session.renew(request)
+        factor, where = context.factor(context.records(request)[-1]), browsers.place(request, user)
+        signing_in.signed_in_again(user, context.act(request), factor, where)

@@ -13,8 +13,9 @@ from django.core.signing import BadSignature, TimestampSigner
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook.accounts import lockout, requests
+from musterbook.accounts import lockout
 from musterbook.accounts.models import Account
+from musterbook.http import context
 
 LASTS = 180 * 24 * 60 * 60
 """Seconds for which a browser stays known after a sign-in."""
@@ -37,7 +38,7 @@ def any_known(request: HttpRequest) -> str:
 
 def place(request: HttpRequest, account: Account | None) -> str:
     """Return the place that a request comes from, as locks count it for the account."""
-    return lockout.place(requests.act(request).address, known(request, account))
+    return lockout.place(context.act(request).address, known(request, account))
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, account: Account) -> None:
@@ -66,7 +67,7 @@ def _read(request: HttpRequest) -> tuple[str, list[str]]:
 
 
 def _signer(request: HttpRequest) -> TimestampSigner:
-    return TimestampSigner(salt=f"musterbook.accounts.browsers.{requests.agency(request).pk}")
+    return TimestampSigner(salt=f"musterbook.accounts.browsers.{context.agency(request).pk}")
 
 
 def _mark(account: Account | None, browser: str) -> str:

@@ -8,15 +8,16 @@ role, the factors, the provider or the agency's requirement of a factor.
 
 import json
 
-from allauth.account.internal.stagekit import LOGIN_SESSION_KEY, clear_login, unstash_login
 from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook.accounts import browsers, kinds, lockout, requests
+from musterbook.accounts import kinds, lockout
+from musterbook.accounts.allauth_internals import LOGIN_SESSION_KEY, clear_login, unstash_login
 from musterbook.accounts.models import Account
 from musterbook.core.values import emails
 from musterbook.directory.audit import trail
+from musterbook.http import browsers, context
 
 _BASIS = "pending_basis"
 """The session key of the digest of the facts that the pending sign-in depends on."""
@@ -71,23 +72,23 @@ def _is_locked_out(request: HttpRequest, account: Account) -> bool:
 
     A passkey alone and a provider bypass a lock, as they do everywhere.
     """
-    by_password = any(record["method"] == "password" for record in requests.records(request, account))
-    at = requests.act(request).at
+    by_password = any(record["method"] == "password" for record in context.records(request, account))
+    at = context.act(request).at
     return by_password and lockout.is_locked_at(account.user, browsers.place(request, account), at)
 
 
 def _end(request: HttpRequest, account: Account | None) -> None:
-    act, user = requests.act(request), account.user if account else None
+    act, user = context.act(request), account.user if account else None
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.tell(requests.agency(request), act, kinds.SIGN_IN_FAILED, user, why, outcome=kinds.FAILED)
+    trail.tell(context.agency(request), act, kinds.SIGN_IN_FAILED, user, why, outcome=kinds.FAILED)
 
 
 def _digest(request: HttpRequest, account: Account) -> str:
     user, agency = account.user, account.user.agency
     factors = Authenticator.objects.filter(user=account).order_by("pk").values_list("pk", flat=True)
-    used = {record.get("provider") for record in requests.records(request, account)}
+    used = {record.get("provider") for record in context.records(request, account)}
     facts = [
         account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.mailbox(user.email), user.role_id,
         user.role.second_factor, agency.second_factor, list(factors), [one for one in agency.sign_on if one["slug"] in used],

@@ -1,0 +1,98 @@
+"""The session of a request: its beginning, its use, its end by time, and the account that it left behind."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+
+from musterbook.accounts.allauth_internals import clear_login
+from musterbook.accounts.allauth_internals import logout as sign_out
+from musterbook.accounts.models import Account
+from musterbook.accounts.sessions import BEGAN, SEEN, record_end, why_over
+from musterbook.http import context
+
+_LEFT = "left"
+"""The key for the user of an expired session, in the session that follows it."""
+LEFT_LASTS = 30 * 60
+_NOTES = 30
+"""The most times that the use of a session is recorded within the idle time allowed."""
+
+FORGET = '"cache", "storage"'
+"""The data that a browser deletes when a session ends (`Clear-Site-Data`). Cookies stay, because those of other
+agencies are among them."""
+
+
+def begin(request: HttpRequest) -> None:
+    """Record the beginning of the session of the user who has just signed in."""
+    request.session.pop(_LEFT, None)
+    request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+    request.session[BEGAN] = request.session[SEEN] = time.time()
+    request.session[context.SESSION] = secrets.token_hex(8)
+
+
+def use(request: HttpRequest) -> str:
+    """Record that the session is in use, unless it has expired; return why it has, or ""."""
+    now, agency = time.time(), context.agency(request)
+    over = why_over(request.session, agency, now)
+    if over:
+        return over
+    request.session.setdefault(BEGAN, now)
+    if now - request.session.get(SEEN, 0) >= agency.idle_minutes * 60 / _NOTES:
+        request.session[SEEN] = now
+        UserSession.objects.filter(session_key=request.session.session_key).update(
+            last_seen_at=datetime.fromtimestamp(now, UTC)
+        )
+    return ""
+
+
+def end_own(request: HttpRequest, why: str) -> None:
+    """End the session of the requesting user, who has not signed out."""
+    account: Account = request.user  # type: ignore[assignment]  # signed in
+    record_end(account, context.act(request), why)
+    clear_login(request)
+    logout(request)
+
+
+def end_by_time(request: HttpRequest, why: str) -> None:
+    """End the session of the requesting user because it has expired.
+
+    The user's browser may still upload a file for some minutes.
+    """
+    account: Account = request.user  # type: ignore[assignment]  # signed in
+    end_own(request, why)
+    request.session[_LEFT] = {"account": account.pk, "hash": account.get_session_auth_hash(), "at": time.time()}
+
+
+def left_by(request: HttpRequest) -> Account | None:
+    """Return the account whose session in this browser expired not long ago.
+
+    Return None once the password or the access of its user has changed since.
+    """
+    left = request.session.get(_LEFT)
+    if not left or time.time() - left["at"] > LEFT_LASTS:
+        return None
+    accounts = Account.objects.select_related("user__agency", "user__role")
+    account = accounts.filter(pk=left["account"], user__active=True, user__agency=context.agency(request)).first()
+    same = account and constant_time_compare(account.get_session_auth_hash(), left["hash"])
+    return account if same else None
+
+
+def renew(request: HttpRequest) -> None:
+    """Give the session a new key.
+
+    Anyone who knew the old key has no access once the user has re-authenticated.
+    """
+    before = request.session.session_key
+    request.session.cycle_key()
+    UserSession.objects.filter(session_key=before).update(session_key=request.session.session_key)
+
+
+def leave(request: HttpRequest) -> None:
+    """Sign out the current user, because another sign-in is about to begin."""
+    if request.user.is_authenticated:
+        sign_out(request, show_message=False)

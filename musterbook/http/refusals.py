@@ -1,0 +1,38 @@
+"""Refused requests, recorded in the log and in the audit trail of the requested agency."""
+
+import logging
+from dataclasses import replace
+
+from django.http import HttpRequest
+
+from musterbook.accounts import kinds, strangers
+from musterbook.accounts.models import Account
+from musterbook.config import log_lines
+from musterbook.directory.models import Agency, User
+from musterbook.http import context
+
+SECURITY = logging.getLogger("musterbook.security")
+"""The logger of refused requests, one line each."""
+
+
+def refuse(request: HttpRequest, why: str) -> None:
+    """Log a refused request, and record it in the audit trail of the requested agency.
+
+    `why`: a constant of the program, in plain words, such as `too many attempts`. Repetitions are counted together for
+    signed-in users too, who are the subject of the event. Another site can make their browser send as many requests as
+    it likes.
+    """
+    asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
+    act = context.act(request)
+    SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
+    agency: Agency | None = getattr(request, "agency", None)
+    if agency is not None:
+        told = {"asked": ("", asked), "why": ("", why)}
+        strangers.tell(
+            agency, replace(act, actor=""), kinds.REQUEST_REFUSED, _signed_in(request), told, outcome=kinds.FORBIDDEN
+        )
+
+
+def _signed_in(request: HttpRequest) -> User | None:
+    account = getattr(request, "user", None)
+    return account.user if isinstance(account, Account) else None

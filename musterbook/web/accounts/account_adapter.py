@@ -1,0 +1,194 @@
+"""The adapter of the account library (django-allauth): sign-in, re-authentication, messages and notifications."""
+
+import re
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
+from allauth.mfa.models import Authenticator
+from django.contrib import messages
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.urls import get_script_prefix, reverse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from musterbook.accounts import kinds, once, recovery, registration, sessions, signing_in, strangers
+from musterbook.accounts.allauth_internals import clear_login, get_reauthentication_flows
+from musterbook.accounts.models import Account
+from musterbook.directory.audit import trail
+from musterbook.http import browsers, context, current_session, pending, rate_limits, reauthentication, refusals
+from musterbook.web import times
+
+_NO = (
+    "The name or the password is wrong, or this account cannot sign in now. Several wrong passwords lock an account:"
+    " then choose a new one by “Forgotten your password?”, or ask your administrator."
+)
+"""The same message for every reason."""
+
+
+_OLD_CODES = (
+    "Your recovery codes are of an older kind. They still work; make new ones on My account, under Second factors."
+)
+
+
+class Adapter(DefaultAccountAdapter):
+    """The adapter of the library's flows."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": _NO,
+        "email_password_mismatch": _NO,
+        "too_many_login_attempts": "There were too many failed sign-ins from where you are. Try again in five minutes.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  (the library's signature)
+        """Return False, because users are imported, and register by invitation."""
+        return False
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Account | None:
+        """Return the account with that name and password, of the agency whose page this is.
+
+        Failures are limited by address.
+        """
+        agency, act = context.agency(request), context.act(request)
+        name, password = credentials.get("username", ""), credentials["password"]
+        try:
+            return signing_in.account_of(agency, name, password, act, partial(browsers.place, request))
+        except signing_in.TooMany:
+            refusals.refuse(request, rate_limits.WHY)
+            raise self.validation_error("too_many_login_attempts") from None
+
+    def reauthenticate(self, user: Account, password: str) -> bool:
+        """Return whether the password is the account's own. A wrong one counts as a failed sign-in."""
+        request: HttpRequest = self.request
+        return self.authenticate(request, username=user.user.username, password=password) == user
+
+    def is_reauthentication_required(self, *, app: str = "") -> bool:
+        """Return whether the user must re-authenticate.
+
+        The library itself would let a user pass who can sign in only by a provider. A user who has a second factor must
+        show it before factors are added or removed: a password alone must not lead to another factor.
+        """
+        if app == "allauth.mfa" and not reauthentication.is_strong(self.request):
+            # Raised here, because the library accepts a re-authentication by any method.
+            raise reauthentication.StrongRequired
+        if reauthentication.is_recent(self.request):
+            return False
+        if not get_reauthentication_flows(self.request.user):
+            raise ReauthenticationRequired
+        return True
+
+    def set_password(self, user: Account, password: str) -> None:
+        """Set a new password for the account."""
+        registration.change(user, password, context.act(self.request))
+
+    def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
+        """Let only users of the agency whose page this is continue.
+
+        A passkey or a provider may name a user of another agency.
+        """
+        if user.user.agency_id != context.agency(request).pk or not user.is_active:
+            clear_login(request)
+            act = context.act(request)
+            strangers.tell(context.agency(request), act, kinds.SIGN_IN_FAILED)
+            return self.respond_user_inactive(request, user)
+        pending.begin(request, user)
+        return super().pre_login(request, user, **about)
+
+    def login(self, request: HttpRequest, user: Account) -> None:
+        """Sign the user in, if nothing has changed since the sign-in began.
+
+        Every sign-in method calls this.
+        """
+        now = pending.granted(request, user)
+        if now is None:
+            messages.info(request, pending.ENDED)
+            raise ImmediateHttpResponse(redirect("account_login"))
+        super().login(request, now)
+
+    def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
+        """Record the sign-in, with the factors that it took."""
+        current_session.begin(request)
+        sessions.end_most(user, request.session.session_key or "", context.act(request))
+        if recovery.are_old(user):
+            messages.info(request, _OLD_CODES)
+        before = user.user.last_sign_in_at
+        where = browsers.place(request, user)
+        signing_in.signed_in(user, context.act(request), context.factors(request), where)
+        if before:
+            messages.info(request, format_html("You last signed in on {}.", times.element(before, times.zone(user))))
+        response = super().post_login(request, user, **about)
+        browsers.remember(request, response, user)
+        return response
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **more: Any
+    ) -> None:
+        """Show the user a message on the next page.
+
+        For the first recovery codes, this message is the library's only notice. A client that is not signed in and has
+        no session gets no session for a message.
+        """
+        if not request.user.is_authenticated and not request.session.session_key:
+            return
+        if message_template == "mfa/messages/recovery_codes_generated.txt":
+            act, user = context.act(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
+            trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
+        super().add_message(request, level, message_template, *args, **more)
+
+    def logout(self, request: HttpRequest) -> None:
+        """Sign out the current user, and record the event."""
+        user, act = request.user.user, context.act(request)  # type: ignore[union-attr]  # only signed-in users sign out
+        trail.tell(user.agency, act, kinds.SIGNED_OUT, user)
+        super().logout(request)
+
+    def is_safe_url(self, url: str) -> bool:
+        """Return whether a page may lead to that URL.
+
+        Only pages of the same agency are allowed, named by their path.
+        """
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None) and _is_below(get_script_prefix(), url)
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:  # noqa: ARG002  (the library's signature)
+        """Return the page that follows a new password."""
+        return reverse("my_account")
+
+    def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
+        """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
+        notice, act = template_prefix.removeprefix("mfa/email/"), context.act(self.request)
+        if notice == "totp_activated":
+            once.use_up(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP))
+        if notice in _CHANGES:
+            kind, before, after = _CHANGES[notice]
+            trail.tell(user.user.agency, registration.by(user.user, act), kind, user.user, {"factor": (before, after)})
+        if notice in _CHANGES or notice == "recovery_codes_generated":
+            registration.post(user.user, "second-factor", act.at)
+
+
+def _is_below(prefix: str, url: str) -> bool:
+    """Return whether a browser that opens the URL stays below the prefix.
+
+    The browser drops control characters and resolves “..” itself.
+    """
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return False
+    path = urlsplit(url).path
+    for _ in range(_DECODED):
+        path, before = unquote(path), path
+        if path == before:
+            return path.startswith(prefix) and not _DOTS.search(path)
+    return False
+
+
+_DECODED = 5
+"""The most encodings of a path, one within the other."""
+_DOTS = re.compile(r"\\|(^|/)\.{1,2}(/|;|$)|[\x00-\x1f\x7f]")
+_CHANGES = {
+    "totp_activated": (kinds.SECOND_FACTOR_ADDED, "", "one-time codes"),
+    "totp_deactivated": (kinds.SECOND_FACTOR_REMOVED, "one-time codes", ""),
+    "webauthn_added": (kinds.SECOND_FACTOR_ADDED, "", "passkey"),
+    "webauthn_removed": (kinds.SECOND_FACTOR_REMOVED, "passkey", ""),
+}
+"""The library's notices of a change: the event kind in the audit trail, and the factor before and after."""
