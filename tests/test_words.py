@@ -17,7 +17,7 @@ WORDS.pop("do not write", None)
 _RULED_OUT = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 _OLD = {
-    *(f"docs/explanation/{name}.md" for name in ("security", "dependencies", "cjis", "asvs")),
+    *(f"docs/explanation/{name}.md" for name in ("security", "cjis", "asvs")),
     *(f"docs/reference/{name}.md" for name in ("agency-settings", "problems", "commands", "columns", "settings")),
     *(f"docs/how-to/{name}.md" for name in ("backups", "second-factors", "secret-keys")),
 }
