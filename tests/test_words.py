@@ -19,7 +19,6 @@ _RULED_OUT = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 _OLD = {
     *(f"docs/explanation/{name}.md" for name in ("security", "cjis", "asvs")),
     *(f"docs/reference/{name}.md" for name in ("agency-settings", "problems", "commands", "columns", "settings")),
-    *(f"docs/how-to/{name}.md" for name in ("secret-keys",)),
 }
 """Documents that still have such words. The list only gets shorter."""
 
