@@ -32,7 +32,7 @@ _LEASE = timedelta(minutes=5)
 _MINUTE = timedelta(minutes=1)
 _BATCH, _FORGOTTEN_AT_ONCE = 50, 1_000
 ATTEMPTS = 8
-"""The most attempts for an email: at once, and after 1, 4, 16 and 64 minutes, then every six hours."""
+"""The most attempts for an email: at once, after 1, 4, 16, 64 and 256 minutes, then every 360 minutes."""
 _LONGEST_WAIT = timedelta(hours=6)
 
 Now = Callable[[], datetime]
