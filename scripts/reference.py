@@ -44,9 +44,9 @@ def _commands() -> Iterator[str]:
         "",
         _GENERATED,
         "",
-        "Each has `--help`. Results go to standard output, all else to standard error.",
+        "Each command has `--help`. Results go to standard output, and everything else to standard error.",
     )
-    yield "`NO_COLOR` is honoured. What may be set from outside: [settings](settings.md)."
+    yield "Commands respect `NO_COLOR`. Environment variables: [settings](settings.md)."
     root = get_command(commands.app)
     for path, command in _walk(root, ("muster",)):
         yield from ("", f"## `{' '.join(path)}`", "")
@@ -89,23 +89,23 @@ def _columns() -> Iterator[str]:
         "",
         _GENERATED,
         "",
-        "The columns of an import file, in any order; an export bears them in this one.",
+        "The columns of an import file, in any order. An export has them in this order.",
         "",
     )
     yield from ("| column | required | unique | longest | |", "|---|---|---|---|---|")
     for column in COLUMNS:
         required, unique = ("yes" if flag else "" for flag in (column.required, column.unique))
         yield f"| `{column.heading}` | {required} | {unique} | {column.longest} | {column.about} |"
-    yield from ("", "A column that is absent changes nothing. A blank cell in an optional column clears the value.")
-    yield "Headings that begin with `X_` are ours, and ignored."
+    yield from ("", "A missing column changes nothing. A blank cell in an optional column clears the value.")
+    yield "Headings that begin with `X_` belong to Musterbook, and an import ignores them."
 
 
 def _problems() -> Iterator[str]:
     yield from ("# Problems and notes", "", _GENERATED)
     titles = {
-        About.FILE: ("Of the file", "The file is refused, and nothing is changed."),
-        About.ROW: ("Of a row", "The row changes nothing; all other rows are done."),
-        About.NOTE: ("Notes", "They tell, and hinder nothing."),
+        About.FILE: ("Problems of the file", "The file is refused, and nothing is changed."),
+        About.ROW: ("Problems of a row", "The row changes nothing. All other rows are applied."),
+        About.NOTE: ("Notes", "They inform the operator, and prevent nothing."),
     }
     for about, (title, sentence) in titles.items():
         yield from ("", f"## {title}", "", sentence, "", "| code | says | remedy |", "|---|---|---|")
@@ -122,31 +122,31 @@ def _shown(template: str) -> str:
 
 
 def _settings() -> Iterator[str]:
-    yield from ("# Settings", "", _GENERATED, "", "What may be set from outside, as environment variables.", "")
+    yield from ("# Settings", "", _GENERATED, "", "The environment variables of an installation.", "")
     yield from ("| variable | default | |", "|---|---|---|")
     for variable in VARIABLES:
         yield f"| `{variable.name}` | {f'`{variable.default}`' if variable.default else ''} | {_cell(variable.about)} |"
     yield from (
         "",
-        "What an agency can set for itself stands in its agency file: [commands](commands.md), `muster agency apply`.",
+        "For the settings of one agency, see [agency settings](agency-settings.md).",
     )
 
 
 def _permissions() -> Iterator[str]:
-    yield from ("# Permissions", "", _GENERATED, "", "What a role can grant. Administrators have every permission.", "")
+    yield from ("# Permissions", "", _GENERATED, "", "Roles grant permissions. Administrators have all of them.", "")
     yield from ("| permission | allows |", "|---|---|")
     yield from (f"| `{name}` | {_cell(about)} |" for name, about in PERMISSIONS.items())
     yield from (
         "",
-        "How to grant them: [roles, ranks and groups](../how-to/roles-ranks-groups.md). A token of a program has",
+        "To grant them, see [roles, ranks and groups](../how-to/roles-ranks-groups.md). The token of a program has some of",
     )
-    yield "some of its maker's: [let programs in](../how-to/api-access.md)."
+    yield "the permissions of the user who made it: see [API access](../how-to/api-access.md)."
 
 
 def _modules() -> Iterator[str]:
     yield from ("# Modules", "", _GENERATED, "")
-    yield "Every module of `musterbook` by package, with the first sentence of its docstring. How they depend on each other:"
-    yield "[architecture](../explanation/architecture.md)."
+    yield "Every module of `musterbook` by package, with the first paragraph of its docstring."
+    yield "[Architecture](../explanation/architecture.md) explains how they depend on each other."
     for package in _packages(PACKAGE):
         name = ".".join(package.relative_to(PACKAGE.parent).parts)
         yield from ("", f"## `{name}`", "", _summary(package / "__init__.py"), "")
