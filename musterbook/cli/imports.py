@@ -146,14 +146,15 @@ def apply(
     wanted = Wanted(output, rows, results, errors)
     with opened():
         from musterbook.directory.audit.trail import Act
-        from musterbook.directory.imports import bulk, file_import, history, queue
+        from musterbook.directory.imports import file_import, history, queue
+        from musterbook.directory.models import ImportKind
 
         wanted.check()
         record = history.find(number)
-        of_chosen = bulk.change_of(record) is not None
+        of_chosen = record.kind == ImportKind.BULK
         if of_chosen and (results or errors):
             raise WrongCall("--results and --errors are for files. Use --rows all: it lists the chosen users.")
-        if record.undoes:
+        if record.kind == ImportKind.UNDO:
             raise WrongCall(
                 f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
             )
@@ -297,13 +298,15 @@ def _apply_command(record: "models.Import", *, called: bool) -> str:
     """Return the command that applies a preview or a held import. `called`: the command that runs now has made it."""
     from musterbook.cli import printed
     from musterbook.directory.imports import bulk
+    from musterbook.directory.imports import undo as undoing
+    from musterbook.directory.models import ImportKind
 
     number = record.held["deactivations"] if record.held else bulk.to_agree(record)
     confirm = "" if number is None else f" --confirm-deactivations {number}"
     if called and record.state == "held":
         return f"{printed.again()}{confirm}"
-    if record.undoes:
-        return printed.without_preview() if called else f"muster undo {record.undoes.number}"
+    if record.kind == ImportKind.UNDO:
+        return printed.without_preview() if called else f"muster undo {undoing.undone(record).number}"
     return f"muster apply {record.number}{confirm}"
 
 

@@ -12,6 +12,14 @@ MODES = ("update", "sync")
 STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "failed")
 
 
+class ImportKind(models.TextChoices):
+    """The kinds of imports: of a file, of a bulk change of chosen users, and of the undo of another import."""
+
+    FILE = "file"
+    BULK = "bulk"
+    UNDO = "undo"
+
+
 class Agency(models.Model):
     """An agency: every other record belongs to one agency, and no other agency can see it."""
 
@@ -219,6 +227,8 @@ class Import(models.Model):
 
     number = models.CharField(max_length=26, unique=True)
     agency = models.ForeignKey(Agency, CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=4, default=ImportKind.FILE)
+    """One of ImportKind."""
     mode = models.CharField(max_length=8)
     state = models.CharField(max_length=10)
     """One of STATES."""
@@ -261,6 +271,7 @@ class Import(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["agency", "idempotency_key"], name="import_once"),
             models.UniqueConstraint(fields=["agency"], condition=Q(state="running"), name="import_one_runs"),
+            models.CheckConstraint(condition=Q(kind__in=ImportKind.values), name="import_kind"),
             models.CheckConstraint(condition=Q(mode__in=MODES), name="import_mode"),
             models.CheckConstraint(condition=Q(state__in=STATES), name="import_state"),
         ]

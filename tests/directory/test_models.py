@@ -44,8 +44,8 @@ def test_what_is_referred_to_cannot_be_deleted(model: Any) -> None:
     refused(lambda: model.objects.filter(agency=made)._raw_delete("default"))
 
 
-@pytest.mark.parametrize("change", [{"state": "stuck"}, {"mode": "replace"}])
-def test_an_import_has_a_mode_and_a_state_that_there_are(change: dict[str, str]) -> None:
+@pytest.mark.parametrize("change", [{"state": "stuck"}, {"mode": "replace"}, {"kind": "feed"}])
+def test_an_import_has_a_kind_a_mode_and_a_state_that_there_are(change: dict[str, str]) -> None:
     record = applied(agency(), people(1)).record
     refused(lambda: models.Import.objects.filter(pk=record.pk).update(**change))
 

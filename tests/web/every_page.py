@@ -62,12 +62,12 @@ def pages() -> Iterator[EveryPage]:
 
 
 def _import(agency: models.Agency) -> Mapping[str, Any]:
-    return {"number": models.Import.objects.filter(agency=agency, file_size__gt=0).latest("pk").number}
+    return {"number": models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE).latest("pk").number}
 
 
 def _bulk(agency: models.Agency) -> Mapping[str, Any]:
     """A preview of an act on all users, made once."""
-    record = models.Import.objects.filter(agency=agency, file_size=0).first()
+    record = models.Import.objects.filter(agency=agency, kind=models.ImportKind.BULK).first()
     if record is None:
         users = list(models.User.objects.filter(agency=agency).values_list("pk", flat=True))
         act = Act(datetime.now(UTC), "", "page")

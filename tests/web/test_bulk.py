@@ -119,7 +119,7 @@ def test_all_that_match_and_all_on_the_page_are_chosen(agency: Springfield, boss
 def test_what_is_not_clear_is_asked_again(boss: Client, query: str, sent: dict[str, Any], said: str) -> None:
     answer = boss.post(f"{BULK}{query}", sent, follow=True)
     assert answer.redirect_chain[0][0].startswith(USERS) and said in text(answer)
-    assert not models.Import.objects.filter(file_size=0).exists()
+    assert not models.Import.objects.filter(kind=models.ImportKind.BULK).exists()
 
 
 def test_who_is_ticked_stays_so_on_other_pages(agency: Springfield, boss: Client) -> None:

@@ -5,7 +5,6 @@ it was shown, run by a worker, recorded in the audit trail, and undone like an i
 column; their plan lists the users who get a mail.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import polars as pl
@@ -27,6 +26,7 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import runner, selection
 from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt
+from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames
 
@@ -99,8 +99,7 @@ class Change:
 
 def change_of(record: models.Import) -> Change | None:
     """Return the bulk action of the record, or None for a file import or an undo."""
-    kept: Mapping[str, str] | None = record.options.get(OPTION)
-    return Change(**kept) if kept else None
+    return Change(**record.options[OPTION]) if record.kind == ImportKind.BULK else None
 
 
 def reason(record: models.Import, change: Change) -> str:

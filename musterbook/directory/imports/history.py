@@ -64,7 +64,7 @@ class Listed:
     """One import as the history shows it.
 
     `by`: the operator's name. `outcome`: the effects of the import, each with the number of users or rows.
-    `of_chosen`: the import changed users chosen in a list, and `file_name` describes the change.
+    `kind`: one of ImportKind. For a bulk change, `file_name` describes the change.
     """
 
     number: str
@@ -77,7 +77,7 @@ class Listed:
     outcome: list[tuple[str, int]]
     undoes: str
     undone: bool
-    of_chosen: bool
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _listed(r: models.Import, by: str, undone: bool) -> Listed:
     outcome = [(words.get(name, label), r.counts[name]) for name, label in _TOLD.items() if r.counts.get(name)]
     undoes = getattr(r.undoes, "number", "")
     return Listed(
-        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, change is not None
+        r.number, r.started_at, r.mode, r.state, by, r.through, r.file_name, outcome, undoes, undone, r.kind
     )  # fmt: skip
 
 

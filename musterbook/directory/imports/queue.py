@@ -24,6 +24,7 @@ from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.records import SentBefore
 from musterbook.directory.imports.runner import Done
 from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import database_errors, import_files, locks
 
 __all__ = [
@@ -90,9 +91,9 @@ def submit_apply(
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
     file_import.permitted(agency, act.actor, options.mode)
     asked = _asked(agency, options, act, key)
-    asked.expected, asked.undoes = seen.digest, seen.undoes
+    asked.kind, asked.expected, asked.undoes = seen.kind, seen.digest, seen.undoes
     asked.file_name, asked.file_size, asked.file_sha256 = seen.file_name, seen.file_size, seen.file_sha256
-    if seen.undoes:
+    if seen.kind == ImportKind.UNDO:
         return _put(asked, lambda: None)
     return _put(asked, partial(import_files.keep_copy, asked.number, number))
 
@@ -103,7 +104,7 @@ def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | No
     options = Options(preview=preview)
     file_import.permitted(record.agency, act.actor, options.mode)
     asked = _asked(record.agency, options, act, key)
-    asked.undoes = record
+    asked.kind, asked.undoes = ImportKind.UNDO, record
     return _put(asked, lambda: None)
 
 
@@ -118,7 +119,7 @@ def submit_bulk(
     """
     bulk.permitted(agency, act.actor, change)
     asked = _asked(agency, Options(preview=preview), act, key)
-    asked.options[bulk.OPTION] = change.as_json()
+    asked.kind, asked.options[bulk.OPTION] = ImportKind.BULK, change.as_json()
     asked.file_name = (name or change.label)[:255]
     asked.file_sha256 = hashlib.sha256(repr(users).encode()).hexdigest()
     return _put(asked, lambda: selection.keep(asked.number, users))
@@ -159,7 +160,7 @@ def _bulk_as_seen(
         raise bulk.NotAgreed(to_agree)
     bulk.permitted(agency, act.actor, change)
     asked = _asked(agency, Options(), act, key)
-    asked.options[bulk.OPTION] = change.as_json()
+    asked.kind, asked.options[bulk.OPTION] = ImportKind.BULK, change.as_json()
     asked.expected, asked.file_name, asked.file_sha256 = seen.digest, seen.file_name, seen.file_sha256
     return asked, selection.kept(number)
 

@@ -32,7 +32,7 @@ def check(agency: models.Agency, act: Act, size: int) -> None:
     """
     since = act.at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
     mine = Q(actor=act.actor) & ~Q(actor="")
-    kept = models.Import.objects.filter(agency=agency, started_at__gt=since, file_size__gt=0).aggregate(
+    kept = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE, started_at__gt=since).aggregate(
         files=Count("pk"),
         bytes=Sum("file_size"),
         my_files=Count("pk", filter=mine),

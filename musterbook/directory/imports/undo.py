@@ -22,6 +22,7 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.records import new_number
 from musterbook.directory.imports.runner import Attempt, Done, carry_out
+from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import frames
 
 _UNDOABLE = tuple(column for column in columns.COLUMNS if column is not columns.EXTERNAL_ID)
@@ -54,10 +55,10 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but one are k
     options = Options(preview=preview)
     file_import.permitted(agency, by, options.mode)
     undoing = models.Import(
-        number=new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
-        options=options.as_json(), started_at=at, undoes=record,
+        number=new_number(at), agency=agency, kind=ImportKind.UNDO, mode=options.mode.value, state="running", actor=by,
+        through=through, options=options.as_json(), started_at=at, undoes=record,
     )  # fmt: skip
-    return carry_out(attempt(undoing, record, Act(at, by, through, address, agent), None, progress))
+    return carry_out(attempt(undoing, Act(at, by, through, address, agent), None, progress))
 
 
 def check(record: models.Import) -> None:
@@ -67,11 +68,15 @@ def check(record: models.Import) -> None:
         raise NotApplied(record.number)
 
 
-def attempt(
-    undoing: models.Import, record: models.Import, act: Act, expected: str | None, progress: Progress
-) -> Attempt:
-    """Return the attempt for the record of an undo, `undoing`, which reverts the import `record`."""
-    mode = Mode(undoing.mode)
+def undone(undoing: models.Import) -> models.Import:
+    """Return the import that an undo takes back."""
+    record: models.Import = undoing.undoes  # type: ignore[assignment]  # every undo has one
+    return record
+
+
+def attempt(undoing: models.Import, act: Act, expected: str | None, progress: Progress) -> Attempt:
+    """Return the attempt for the record of an undo."""
+    mode, record = Mode(undoing.mode), undone(undoing)
 
     def plan(agency: models.Agency) -> Plan:
         operator = file_import.permitted(agency, act.actor, mode)

@@ -21,6 +21,7 @@ from musterbook.directory.imports import bulk, cancellation, file_import, heartb
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt, Failed
+from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames, import_files, locks
 
@@ -119,9 +120,9 @@ def _carry_out(record: models.Import, now: Now, ending: Asked) -> None:
 def _attempt(record: models.Import, at: datetime, progress: Progress) -> Attempt:
     act = Act(at, record.actor, record.through, record.address, record.agent)
     expected = record.expected or None
-    if record.undoes:
-        return undo.attempt(record, record.undoes, act, expected, progress)
-    if bulk.change_of(record):
+    if record.kind == ImportKind.UNDO:
+        return undo.attempt(record, act, expected, progress)
+    if record.kind == ImportKind.BULK:
         return bulk.attempt(record, act, expected, progress)
     with runner.told(record):
         upload = Upload(import_files.content(record.number), record.file_name)

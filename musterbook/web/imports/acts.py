@@ -21,6 +21,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import bulk, file_import, plan_files, queue, quotas, undo
 from musterbook.directory.imports.file_import import OnDisk, Options
+from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import import_files
 from musterbook.http import context
 from musterbook.web.imports import page
@@ -190,7 +191,7 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
 def _again(request: HttpRequest, record: models.Import, shown: str, **changes: Any) -> HttpResponseBase:
     """Create a new preview of the import's file. The same changes sent twice create one preview."""
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
-    if record.undoes_id:
+    if record.kind != ImportKind.FILE:
         raise Http404
     key = key_of(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 

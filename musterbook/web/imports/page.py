@@ -12,6 +12,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import file_import, history, plan_files, plan_pages, queue
 from musterbook.directory.imports.file_import import Options
+from musterbook.directory.models import ImportKind
 from musterbook.web import asked
 from musterbook.web.fragments import is_part
 from musterbook.web.imports.forms import Agree, Mapping_, Reading
@@ -121,7 +122,7 @@ def rows(
         "page": page,
         "before": _address(chosen, text, page.number - 1) if page.number > 1 else "",
         "after": _address(chosen, text, page.number + 1) if page.number < page.pages else "",
-        "can_mend": chosen == "errored" and record.state != "failed" and not record.undoes_id,
+        "can_mend": chosen == "errored" and record.state != "failed" and record.kind == ImportKind.FILE,
         "vocabulary": _vocabulary(record.agency) if chosen == "errored" else {},
         "is_done": record.state == "applied",
     }
@@ -175,7 +176,7 @@ def _forms(
     record: models.Import, form: Agree | None, mapping: Mapping_ | None, reading: Reading | None
 ) -> dict[str, Any]:
     options = Options.of_json(record.options)
-    if record.undoes_id or record.state not in {"previewed", "held", "refused"}:
+    if record.kind != ImportKind.FILE or record.state not in {"previewed", "held", "refused"}:
         return {"form": form or agreement(record)}
     if mapping is None:
         try:
