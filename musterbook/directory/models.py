@@ -259,7 +259,7 @@ class Import(models.Model):
     """The external id of the user who asked."""
     address = models.CharField(max_length=64, default="", db_default="")
     agent = models.CharField(max_length=255, default="", db_default="")
-    """The address and the program of the request, if a worker runs the import."""
+    """The address and the program of the request."""
     expected = models.CharField(max_length=64, default="", db_default="")
     """The digest of the plan that the user saw and the import must carry out (D2)."""
     worker = models.CharField(max_length=64, default="", db_default="")

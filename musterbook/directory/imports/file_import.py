@@ -23,10 +23,11 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports import cancellation, quotas, runner, sandbox, virus_scan
+from musterbook.directory.imports import cancellation, quotas, records, runner, sandbox, virus_scan
 from musterbook.directory.imports.heartbeats import Progress, silent
-from musterbook.directory.imports.records import COUNTS, SentBefore, new_number, settle_dead
+from musterbook.directory.imports.records import COUNTS, SentBefore, settle_dead
 from musterbook.directory.imports.runner import Attempt, Done, Failed, carry_out
+from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.storage.background import Beside
@@ -157,9 +158,9 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but three are
     plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
     """
     permitted(agency, by, options.mode)
-    record, act = (
-        _record(agency, upload, options, at=at, by=by, through=through, key=key),
-        Act(at, by, through, address, agent),
+    act = Act(at, by, through, address, agent)
+    record = records.new(
+        agency, ImportKind.FILE, options.as_json(), act, state="running", key=key, **facts_of_file(upload)
     )
     while True:
         earlier = _earlier(record)
@@ -176,14 +177,9 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but three are
             time.sleep(_PAUSE)
 
 
-def _record(
-    agency: models.Agency, upload: Upload, options: Options, *, at: datetime, by: str, through: str, key: str | None
-) -> models.Import:
-    return models.Import(
-        number=new_number(at), agency=agency, mode=options.mode.value, state="running", actor=by, through=through,
-        options=options.as_json(), started_at=at, file_name=upload.name[:255], file_size=upload.size,
-        file_sha256=upload.digest(), idempotency_key=key or None,
-    )  # fmt: skip
+def facts_of_file(upload: Upload | OnDisk) -> dict[str, object]:
+    """Return the fields of an import's record that identify its file."""
+    return {"file_name": upload.name[:255], "file_size": upload.size, "file_sha256": upload.digest()}
 
 
 def _earlier(record: models.Import) -> models.Import | None:

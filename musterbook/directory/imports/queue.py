@@ -55,8 +55,8 @@ def submit(
     NotPermitted, KeyTaken, OverQuota, and OSError if the file cannot be kept.
     """
     file_import.permitted(agency, act.actor, options.mode)
-    asked = _asked(agency, options, act, key)
-    asked.file_name, asked.file_size, asked.file_sha256 = upload.name[:255], upload.size, upload.digest()
+    file = file_import.facts_of_file(upload)
+    asked = records.new(agency, ImportKind.FILE, options.as_json(), act, key=key, **file)
 
     def keep() -> None:
         quotas.check(agency, act, upload.size)
@@ -69,8 +69,7 @@ def submit_again(record: models.Import, options: Options, *, act: Act, key: str 
     """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
     file_import.permitted(record.agency, act.actor, options.mode)
     import_files.path(record.number)
-    asked = _asked(record.agency, options, act, key)
-    asked.file_name, asked.file_size, asked.file_sha256 = record.file_name, record.file_size, record.file_sha256
+    asked = records.new(record.agency, ImportKind.FILE, options.as_json(), act, key=key, **_file_of(record))
 
     def keep() -> None:
         quotas.check(record.agency, act, record.file_size)
@@ -90,9 +89,8 @@ def submit_apply(
     seen = file_import.shown(agency, number)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
     file_import.permitted(agency, act.actor, options.mode)
-    asked = _asked(agency, options, act, key)
-    asked.kind, asked.expected, asked.undoes = seen.kind, seen.digest, seen.undoes
-    asked.file_name, asked.file_size, asked.file_sha256 = seen.file_name, seen.file_size, seen.file_sha256
+    facts = {"expected": seen.digest, "undoes": seen.undoes, **_file_of(seen)}
+    asked = records.new(agency, ImportKind(seen.kind), options.as_json(), act, key=key, **facts)
     if seen.kind == ImportKind.UNDO:
         return _put(asked, lambda: None)
     return _put(asked, partial(import_files.keep_copy, asked.number, number))
@@ -103,8 +101,7 @@ def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | No
     undo.check(record)
     options = Options(preview=preview)
     file_import.permitted(record.agency, act.actor, options.mode)
-    asked = _asked(record.agency, options, act, key)
-    asked.kind, asked.undoes = ImportKind.UNDO, record
+    asked = records.new(record.agency, ImportKind.UNDO, options.as_json(), act, key=key, undoes=record)
     return _put(asked, lambda: None)
 
 
@@ -118,10 +115,9 @@ def submit_bulk(
     KeyTaken, and OSError if the selection of users cannot be kept.
     """
     bulk.permitted(agency, act.actor, change)
-    asked = _asked(agency, Options(preview=preview), act, key)
-    asked.kind, asked.options[bulk.OPTION] = ImportKind.BULK, change.as_json()
-    asked.file_name = (name or change.label)[:255]
-    asked.file_sha256 = hashlib.sha256(repr(users).encode()).hexdigest()
+    digest = hashlib.sha256(repr(users).encode()).hexdigest()
+    facts = {"file_name": (name or change.label)[:255], "file_sha256": digest}
+    asked = records.new(agency, ImportKind.BULK, _options_of(change, preview=preview), act, key=key, **facts)
     return _put(asked, lambda: selection.keep(asked.number, users))
 
 
@@ -133,7 +129,7 @@ def submit_bulk_apply(
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
     confirms, if they are many. Raise UnknownImport, NotShown, NotAgreed, FileGone, and the errors of `submit_bulk`.
     """
-    asked, users = _bulk_as_seen(agency, number, act, confirmed, key)
+    asked, users = _bulk_as_seen(agency, number, act, confirmed, key=key)
     return _put(asked, lambda: selection.keep(asked.number, users))
 
 
@@ -141,15 +137,15 @@ def apply_bulk(
     agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, progress: Progress = silent
 ) -> Done:
     """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and Failed."""
-    asked, users = _bulk_as_seen(agency, number, act, confirmed, None)
-    asked.state = "running"
+    asked, users = _bulk_as_seen(agency, number, act, confirmed, state="running")
     selection.keep(asked.number, users)
     return runner.carry_out(bulk.attempt(asked, act, asked.expected, progress))
 
 
 def _bulk_as_seen(
-    agency: models.Agency, number: str, act: Act, confirmed: int | None, key: str | None
-) -> tuple[models.Import, list[int]]:
+    agency: models.Agency, number: str, act: Act, confirmed: int | None, *,
+    key: str | None = None, state: str = "waiting",
+) -> tuple[models.Import, list[int]]:  # fmt: skip
     """Give the record of what is to be done as it was previewed, and the users who were chosen."""
     seen = file_import.shown(agency, number)
     change = bulk.change_of(seen)
@@ -159,18 +155,18 @@ def _bulk_as_seen(
     if to_agree not in (None, confirmed):
         raise bulk.NotAgreed(to_agree)
     bulk.permitted(agency, act.actor, change)
-    asked = _asked(agency, Options(), act, key)
-    asked.kind, asked.options[bulk.OPTION] = ImportKind.BULK, change.as_json()
-    asked.expected, asked.file_name, asked.file_sha256 = seen.digest, seen.file_name, seen.file_sha256
+    facts = {"expected": seen.digest, **_file_of(seen)}
+    options = _options_of(change, preview=False)
+    asked = records.new(agency, ImportKind.BULK, options, act, state=state, key=key, **facts)
     return asked, selection.kept(number)
 
 
-def _asked(agency: models.Agency, options: Options, act: Act, key: str | None) -> models.Import:
-    return models.Import(
-        number=records.new_number(act.at), agency=agency, mode=options.mode.value, state="waiting", actor=act.actor,
-        through=act.through, address=act.address[:64], agent=act.agent[:255].replace("\0", " "),
-        options=options.as_json(), started_at=act.at, idempotency_key=key or None,
-    )  # fmt: skip
+def _options_of(change: bulk.Change, *, preview: bool) -> dict[str, object]:
+    return {**Options(preview=preview).as_json(), bulk.OPTION: change.as_json()}
+
+
+def _file_of(record: models.Import) -> dict[str, object]:
+    return {name: getattr(record, name) for name in ("file_name", "file_size", "file_sha256")}
 
 
 def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:

@@ -1,6 +1,7 @@
 """The record of an import, from its creation to its final state (rule A4)."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from django.db.models import QuerySet
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
+from musterbook.directory.audit.trail import Act
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
@@ -35,6 +37,24 @@ def new_number(at: datetime) -> str:
     """Return a new import number: a ULID, 26 characters that sort by time (https://github.com/ulid/spec)."""
     value = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def new(
+    agency: models.Agency,
+    kind: models.ImportKind,
+    options: Mapping[str, object],
+    act: Act,
+    *,
+    state: str = "waiting",
+    key: str | None = None,
+    **more: Any,
+) -> models.Import:
+    """Return a new record, not yet written. `more`: fields that not every kind of import has, such as its file."""
+    return models.Import(
+        number=new_number(act.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state, actor=act.actor,
+        through=act.through, address=act.address[:64], agent=act.agent[:255].replace("\0", " "), options=dict(options),
+        started_at=act.at, idempotency_key=key or None, **more,
+    )  # fmt: skip
 
 
 def begin(record: models.Import) -> None:

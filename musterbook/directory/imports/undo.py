@@ -17,10 +17,9 @@ from musterbook.core.values import text
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports import bulk, file_import
+from musterbook.directory.imports import bulk, file_import, records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, silent
-from musterbook.directory.imports.records import new_number
 from musterbook.directory.imports.runner import Attempt, Done, carry_out
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import frames
@@ -52,13 +51,10 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but one are k
     """
     check(record)
     agency = record.agency
-    options = Options(preview=preview)
+    options, act = Options(preview=preview), Act(at, by, through, address, agent)
     file_import.permitted(agency, by, options.mode)
-    undoing = models.Import(
-        number=new_number(at), agency=agency, kind=ImportKind.UNDO, mode=options.mode.value, state="running", actor=by,
-        through=through, options=options.as_json(), started_at=at, undoes=record,
-    )  # fmt: skip
-    return carry_out(attempt(undoing, Act(at, by, through, address, agent), None, progress))
+    undoing = records.new(agency, ImportKind.UNDO, options.as_json(), act, state="running", undoes=record)
+    return carry_out(attempt(undoing, act, None, progress))
 
 
 def check(record: models.Import) -> None:
