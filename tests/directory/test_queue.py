@@ -151,6 +151,20 @@ def test_of_two_with_one_key_that_come_at_once_one_is_kept(monkeypatch: pytest.M
     assert [path.name for path in (settings.MUSTER_HOME / "files").iterdir()] == [first[0].number]
 
 
+def test_an_undo_of_a_synchronize_import_is_refused_when_asking_and_when_applying() -> None:
+    made = agency()
+    models.Role.objects.filter(agency=made, name="Officer").update(permissions=["users.import"])
+    applied(made, [*people(1, ROLE="Chief"), *people(2, 3)])
+    done = applied(made, [*people(1, ROLE="Chief"), *people(2)], Options(mode=Mode.SYNC)).record
+    with pytest.raises(NotPermitted):
+        queue.submit_undo(done, act=Act(NOW, "E-2", "page"), preview=True)
+    seen = queue.submit_undo(done, act=Act(NOW, "E-1", "page"), preview=True)
+    work()
+    with pytest.raises(NotPermitted):
+        queue.submit_apply(made, seen.number, act=Act(NOW, "E-2", "page"))
+    assert queue.submit_apply(made, seen.number, act=Act(NOW, "E-1", "page")).undoes == done
+
+
 def test_who_may_not_is_refused_when_asking_and_when_it_is_done() -> None:
     made = agency()
     applied(made, [*people(1, ROLE="Chief"), *people(2)])

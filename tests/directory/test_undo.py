@@ -178,6 +178,30 @@ def test_who_may_not_import_may_not_undo() -> None:
         undone(done, by="E-9")
 
 
+def test_the_undo_of_a_synchronize_import_needs_the_permission_to_synchronize() -> None:
+    made = agency()
+    models.Role.objects.filter(agency=made, name="Officer").update(permissions=["users.import"])
+    applied(made, [person(1, ROLE="Chief"), *people(2, 3, 4)])
+    done = applied(made, [person(1, ROLE="Chief"), *people(2, 3)], SYNC)
+    with pytest.raises(NotPermitted, match=r"^users\.synchronize$"):
+        undone(done, by="E-2")
+    assert not user(made, 4).active
+    assert not undo.is_allowed(done.record, "E-2") and undo.is_allowed(done.record, "E-1")
+    back = undone(done, by="E-1")
+    assert user(made, 4).active
+    # To undo the undo deactivates the users once more.
+    assert not undo.is_allowed(back.record, "E-2") and undo.is_allowed(back.record, "E-1")
+
+
+def test_the_undo_of_an_update_import_needs_the_permission_to_import() -> None:
+    made = agency()
+    done = applied(made, [person(1, ROLE="Chief"), person(2)])
+    assert undo.is_allowed(done.record, "E-1") and undo.is_allowed(done.record, "")
+    assert not undo.is_allowed(done.record, "E-2") and not undo.is_allowed(done.record, "E-9")
+    with pytest.raises(NotPermitted, match=r"^users\.import$"):
+        undone(done, by="E-2")
+
+
 def test_an_operator_undoes_nothing_above_their_role() -> None:
     made = agency()
     applied(made, [person(1, ROLE="Chief"), *people(2, 3)])

@@ -322,6 +322,19 @@ def test_only_what_was_applied_can_be_undone(chief: Client) -> None:
     assert "nothing to undo" in said(chief, plan)
 
 
+def test_only_who_may_synchronize_can_undo_a_synchronize_import(springfield: Springfield, chief: Client) -> None:
+    models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=["users.import"])
+    springfield.registered(2)
+    done = preview(chief, person(1, ROLE="Admin"), person(2, RANK="Captain"), mode="sync", do="upload")
+    assert ">Undo</button>" in said(chief, done) and not cast.user(springfield.agency, 3).active
+    other = Client()
+    sign_in(other, "user.2")
+    assert ">Undo</button>" not in said(other, done)
+    answer = other.post(f"{done}/undo")
+    assert answer.status_code == 403 and "synchronize all" in answer.content.decode()
+    assert models.Import.objects.filter(kind=models.ImportKind.UNDO).count() == 0
+
+
 def test_an_undo_has_no_file_to_mend_or_to_read(chief: Client) -> None:
     done = preview(chief, person(7), do="upload")
     plan = chief.post(f"{done}/undo", {"once": "\0"}).headers["Location"]

@@ -88,7 +88,10 @@ def submit_apply(
     """
     seen = file_import.shown(agency, number)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
-    file_import.permitted(agency, act.actor, options.mode)
+    if seen.kind == ImportKind.UNDO:
+        undo.may_undo(undo.undone(seen), act.actor)
+    else:
+        file_import.permitted(agency, act.actor, options.mode)
     facts = {"expected": seen.digest, "undoes": seen.undoes, **_file_of(seen)}
     asked = records.new(agency, ImportKind(seen.kind), options.as_json(), act, key=key, **facts)
     if seen.kind == ImportKind.UNDO:
@@ -97,11 +100,10 @@ def submit_apply(
 
 
 def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | None = None) -> models.Import:
-    """Submit the undo of an applied import, or a preview of it. Raise NotApplied, and the errors of `submit`."""
-    undo.check(record)
-    options = Options(preview=preview)
-    file_import.permitted(record.agency, act.actor, options.mode)
-    asked = records.new(record.agency, ImportKind.UNDO, options.as_json(), act, key=key, undoes=record)
+    """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.may_undo`, and KeyTaken."""
+    undo.may_undo(record, act.actor)
+    options = Options(preview=preview).as_json()
+    asked = records.new(record.agency, ImportKind.UNDO, options, act, key=key, undoes=record)
     return _put(asked, lambda: None)
 
 

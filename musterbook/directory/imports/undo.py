@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from musterbook.core.domain import columns, problems
-from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.snapshot import SCHEMA
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
@@ -16,12 +16,14 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.values import text
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import bulk, file_import, records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.runner import Attempt, Done, carry_out
 from musterbook.directory.models import ImportKind
+from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames
 
 _UNDOABLE = tuple(column for column in columns.COLUMNS if column is not columns.EXTERNAL_ID)
@@ -47,21 +49,41 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but one are k
 
     Values that were changed since stay. They get a problem if no value of the user can be restored, else a note.
     The same holds for a unique value that an added user has taken, because added users stay, Inactive, with all
-    their data. Raise NotApplied, and the errors of `file_import.run`.
+    their data. Raise the errors of `may_undo` and of `file_import.run`.
     """
-    check(record)
-    agency = record.agency
+    may_undo(record, by)
     options, act = Options(preview=preview), Act(at, by, through, address, agent)
-    file_import.permitted(agency, by, options.mode)
-    undoing = records.new(agency, ImportKind.UNDO, options.as_json(), act, state="running", undoes=record)
+    undoing = records.new(record.agency, ImportKind.UNDO, options.as_json(), act, state="running", undoes=record)
     return carry_out(attempt(undoing, act, None, progress))
 
 
-def check(record: models.Import) -> None:
-    """Raise NotApplied if there is nothing to undo. Sent mails cannot be undone."""
+def may_undo(record: models.Import, by: str) -> Operator | None:
+    """Return the operator of an undo of the import, or None for the system.
+
+    An undo needs the permissions of a file import, in the mode of the import that it takes back. Raise NotApplied if
+    there is nothing to undo, UnknownOperator, and NotPermitted.
+    """
     change = bulk.change_of(record)
+    # Sent mails cannot be undone.
     if record.state != "applied" or (change and change.kind.mail):
         raise NotApplied(record.number)
+    return file_import.permitted(record.agency, by, _mode(record))
+
+
+def _mode(record: models.Import) -> Mode:
+    """Return the mode of the import. An undo has that of the import that it takes back, because its undo repeats it."""
+    while record.kind == ImportKind.UNDO:
+        record = undone(record)
+    return Mode(record.mode)
+
+
+def is_allowed(record: models.Import, by: str) -> bool:
+    """Return whether the operator may undo the import."""
+    try:
+        may_undo(record, by)
+    except (NotApplied, NotPermitted, UnknownOperator):
+        return False
+    return True
 
 
 def undone(undoing: models.Import) -> models.Import:
@@ -72,11 +94,12 @@ def undone(undoing: models.Import) -> models.Import:
 
 def attempt(undoing: models.Import, act: Act, expected: str | None, progress: Progress) -> Attempt:
     """Return the attempt for the record of an undo."""
-    mode, record = Mode(undoing.mode), undone(undoing)
+    record = undone(undoing)
 
     def plan(agency: models.Agency) -> Plan:
-        operator = file_import.permitted(agency, act.actor, mode)
-        return _plan(record, agency, Policy(mode, operator=operator, limit=snapshot_queries.limit(agency)))
+        operator = may_undo(record, act.actor)
+        limit = snapshot_queries.limit(agency)
+        return _plan(record, agency, Policy(Mode(undoing.mode), operator=operator, limit=limit))
 
     return Attempt(undoing, act, plan, expected=expected, progress=progress)
 

@@ -10,12 +10,13 @@ from django_htmx.http import HttpResponseClientRefresh
 from musterbook.core.domain.labels import HELD
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import file_import, history, plan_files, plan_pages, queue
+from musterbook.directory.imports import file_import, history, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import ImportKind
 from musterbook.web import asked
 from musterbook.web.fragments import is_part
 from musterbook.web.imports.forms import Agree, Mapping_, Reading
+from musterbook.web.permission import account
 
 _TILES = (
     ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),
@@ -70,7 +71,7 @@ def shown(
     if is_part(request):
         return render(request, "import_rows.html", found)
     wrong = next((one for one in (form, mapping, reading) if one and one.is_bound), None)
-    about = found | _about(record) | _forms(record, form, mapping, reading)
+    about = found | _about(request, record) | _forms(record, form, mapping, reading)
     return render(request, "import.html", about, status=422 if wrong else 200)
 
 
@@ -150,7 +151,7 @@ def _vocabulary(agency: models.Agency) -> dict[str, list[str]]:
     }
 
 
-def _about(record: models.Import) -> dict[str, Any]:
+def _about(request: HttpRequest, record: models.Import) -> dict[str, Any]:
     told = history.about(record)
     changed = any(problem.code == "plan-changed" for problem in told.problems)
     actor = models.User.objects.filter(agency=record.agency, external_id=record.actor).first()
@@ -162,7 +163,7 @@ def _about(record: models.Import) -> dict[str, Any]:
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),
         "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
-        "can_undo": record.state == "applied" and not undone,
+        "can_undo": not undone and undo.is_allowed(record, account(request).user.external_id),
         "held": HELD.get(str(told.held["code"]), "") if told.held else "",
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
             str(told.file.get("delimiter")), ""

@@ -8,12 +8,12 @@ from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
 from musterbook.directory import models
-from musterbook.directory.imports import bulk, file_import, history
+from musterbook.directory.imports import bulk, file_import, history, undo
 from musterbook.directory.imports.bulk import Change
 from musterbook.web.fragments import is_part
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Agree
-from musterbook.web.permission import may
+from musterbook.web.permission import account, may
 
 _TITLES = {
     "waiting": "Waiting for its turn",
@@ -72,7 +72,6 @@ def _whole(request: HttpRequest, record: models.Import, change: Change, form: Ag
     changed = any(problem.code == "plan-changed" for problem in told.problems)
     undone = models.Import.objects.filter(undoes=record, state="applied").order_by("-pk").first()
     waits = (record.state == "previewed" or changed) and bool(record.digest)
-    undoable = record.state == "applied" and not undone and not change.kind.mail
     return {
         "told": told,
         "actor": models.User.objects.filter(agency=record.agency, external_id=record.actor).first(),
@@ -82,6 +81,6 @@ def _whole(request: HttpRequest, record: models.Import, change: Change, form: Ag
         "form": form or agreement(record),
         "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
         "is_done": record.state == "applied",
-        "can_undo": undoable and may(request, "users.import"),
+        "can_undo": not undone and undo.is_allowed(record, account(request).user.external_id),
         "through": page.THROUGH.get(record.through, record.through),
     }
