@@ -9,7 +9,8 @@ from django.db import transaction
 from benchmarks.chance import Chance
 from musterbook.directory import models
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Done, Options, Upload
+from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.runner import Done
 from musterbook.directory.storage import frames
 
 _STANDS = {"Active": 856, "Silent": 20, "Invited": 70, "Expired": 50, "Locked": 3, "Reset": 1}

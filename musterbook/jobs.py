@@ -19,8 +19,9 @@ from django.db import Error, close_old_connections, connection
 
 from musterbook.accounts import anchoring, forgotten, limits, lockout, outbox, sessions, strangers
 from musterbook.config import alerts, log_file, process
-from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_files, queue
+from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_files
 from musterbook.directory.imports.heartbeats import Sign
+from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.storage import import_files
 
 _LOG = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class _Imports:
             close_old_connections()
             process.give_back()
             heartbeats.give(Sign(self._worker))
-        return 0 if queue.carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
+        return 0 if carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
 
     def end(self) -> None:
         with suppress(Error, OSError):
@@ -119,7 +120,7 @@ def once() -> tuple[int, int]:
     """Do all work that is due now. Return the number of imports run and of mails processed."""
     tidy()
     worker, imports, mails = name(), 0, 0
-    while queue.carry_out_next(worker, now):
+    while carry_out_next(worker, now):
         imports += 1
     forgotten.answer()
     while done := outbox.send_due(worker, now):

@@ -22,6 +22,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import heartbeats, pending_uploads, queue
 from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.worker import carry_out_next
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,14 +83,14 @@ def test_a_database_that_fails_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = cast.agency()
-    usual, failures = queue.carry_out_next, iter([OperationalError("gone")])
+    usual, failures = carry_out_next, iter([OperationalError("gone")])
 
     def failing(*about: Any) -> bool:
         for failure in failures:
             raise failure
         return usual(*about)
 
-    monkeypatch.setattr(queue, "carry_out_next", failing)
+    monkeypatch.setattr(jobs, "carry_out_next", failing)
     record = submitted(made)
     with working():
         until(heartbeats.seen)

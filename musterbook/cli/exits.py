@@ -62,6 +62,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
     from musterbook.directory.imports import bulk, file_import, quotas, selection, undo
+    from musterbook.directory.imports.runner import Failed
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
     from musterbook.directory.users import export
@@ -98,7 +99,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
-        file_import.Failed: str,
+        Failed: str,
         OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
     }
     return {

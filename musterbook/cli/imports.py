@@ -17,7 +17,9 @@ from musterbook.cli.session import opened
 if TYPE_CHECKING:
     from musterbook.core.planning.plan import Plan
     from musterbook.directory import models
-    from musterbook.directory.imports.file_import import Done, Progress, Upload
+    from musterbook.directory.imports.file_import import Upload
+    from musterbook.directory.imports.heartbeats import Progress
+    from musterbook.directory.imports.runner import Done
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -256,12 +258,13 @@ def show(
 def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> None:
     """Run it, print the result, and end with its status."""
     from musterbook.cli.progress import told
-    from musterbook.directory.imports import file_import, history
+    from musterbook.directory.imports import history
+    from musterbook.directory.imports.runner import Failed
 
     try:
         with told() as progress:
             done = work(datetime.now(UTC), progress)
-    except file_import.Failed as failed:
+    except Failed as failed:
         if wanted.output == "json":
             write_json(history.failure(failed).as_json())
         raise

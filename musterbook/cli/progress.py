@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from musterbook.cli.output import console, say
 
 if TYPE_CHECKING:
-    from musterbook.directory.imports.file_import import Progress
+    from musterbook.directory.imports.heartbeats import Progress
 
 _WAITING = "waiting"
 

@@ -9,7 +9,8 @@ from musterbook.accounts import mails, registration
 from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports.file_import import Done, Options
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.runner import Done
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, who
 from tests.directory import cast

@@ -29,6 +29,7 @@ from musterbook.directory.imports import cancellation, file_import, pending_uplo
 from musterbook.directory.imports import results as results_files
 from musterbook.directory.imports.file_import import OnDisk, Options, Upload
 from musterbook.directory.imports.sandbox import Failed, Stopped
+from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.installation import doctor
 from musterbook.directory.storage import import_files, locks
 from tests import worker
@@ -228,7 +229,7 @@ def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Pa
         )
         assert done.record.state == "refused"
     asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), act=HERE)
-    assert queue.carry_out_next("worker", lambda: cast.NOW)
+    assert carry_out_next("worker", lambda: cast.NOW)
     asked.refresh_from_db()
     assert asked.state == "refused"
     told = models.Event.objects.filter(agency=agency, kind="import.file-refused")
@@ -258,7 +259,7 @@ def test_an_import_is_cancelled_while_its_file_is_read(
         usual(of)
 
     monkeypatch.setattr(cancellation, "heed", heed)
-    assert queue.carry_out_next("worker", lambda: cast.NOW)
+    assert carry_out_next("worker", lambda: cast.NOW)
     record.refresh_from_db()
     assert (record.state, record.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
 

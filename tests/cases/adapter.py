@@ -19,7 +19,8 @@ from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Done, Options, Upload
+from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.runner import Done
 from musterbook.directory.permissions import ALL
 from musterbook.directory.users import export
 

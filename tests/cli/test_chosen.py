@@ -9,6 +9,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import expiry, queue
 from musterbook.directory.imports.bulk import Change
+from musterbook.directory.imports.worker import carry_out_next
 from tests.cli.conftest import Muster, row
 
 NAMES = ("ann", "bob", "cat", "dan")
@@ -35,7 +36,7 @@ def planned(change: Change, *names: str, name: str = "") -> models.Import:
 
 
 def work() -> None:
-    while queue.carry_out_next("tests", lambda: datetime.now(UTC)):
+    while carry_out_next("tests", lambda: datetime.now(UTC)):
         pass
 
 

@@ -11,7 +11,8 @@ from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Done, Options, Upload
+from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.runner import Done
 
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
 HEADINGS = [column.heading for column in COLUMNS]

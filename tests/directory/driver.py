@@ -21,8 +21,11 @@ from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports import file_import, heartbeats, queue, runner
-from musterbook.directory.imports.file_import import Failed, Options, Upload
+from musterbook.directory.imports import heartbeats, queue, runner
+from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.records import settle_dead
+from musterbook.directory.imports.runner import Failed
+from musterbook.directory.imports.worker import carry_out_next
 from tests.directory import cast
 
 
@@ -49,7 +52,7 @@ def main(command: str, *arguments: str) -> None:
     elif command == "submit":
         _submit(agency, *arguments[1:])
     elif command == "look":
-        file_import.settle_dead(agency)
+        settle_dead(agency)
         print(trail.verify(agency).wrong or "whole")
 
 
@@ -88,7 +91,7 @@ def _work(times: int) -> None:
     name = jobs.name()
     while times:
         heartbeats.give(heartbeats.Sign(name))
-        times -= queue.carry_out_next(name, jobs.now)
+        times -= carry_out_next(name, jobs.now)
         time.sleep(0.02)
 
 

@@ -13,7 +13,8 @@ from musterbook.core.planning import changes
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import undo
-from musterbook.directory.imports.file_import import Done, Failed, Options
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.runner import Done, Failed
 from musterbook.directory.storage import frames
 from musterbook.directory.users import export
 from tests.directory.cast import (

@@ -11,6 +11,8 @@ from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import bulk, file_import, plan_pages, queue, selection, undo
 from musterbook.directory.imports.bulk import Change
 from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.users.filters import Wanted
@@ -41,7 +43,7 @@ def ids(made: models.Agency, *numbers: int) -> list[int]:
 
 
 def work() -> None:
-    while queue.carry_out_next("tests", lambda: datetime.now(UTC)):
+    while carry_out_next("tests", lambda: datetime.now(UTC)):
         pass
 
 
@@ -114,9 +116,9 @@ def test_deactivated_users_lose_access_and_reactivated_ones_are_invited(made: mo
     record = done(made, Change("deactivate"), 3, 4, 6)
     assert (record.counts["updated"], record.counts["unchanged"]) == (2, 1)
     assert user(made, 3).access_ended_at == user(made, 4).access_ended_at is not None
-    assert [kind for kind, _ in mails(file_import.Done(record, None))] == ["deactivated"]
+    assert [kind for kind, _ in mails(Done(record, None))] == ["deactivated"]
     back = done(made, Change("reactivate"), 3, 4)
-    assert mails(file_import.Done(back, None)) == [
+    assert mails(Done(back, None)) == [
         ("invitation", "user4@agency.example"), ("reactivated", "user3@agency.example"),
     ]  # fmt: skip
 
@@ -130,7 +132,7 @@ def test_an_invitation_goes_to_those_who_can_register_and_the_others_are_named(m
     ]  # fmt: skip
     assert wrong(preview) == [("E-1", "has-registered"), ("E-6", "inactive-user")]
     record = done(made, Change("invite"), 1, 3, 4, 6)
-    assert mails(file_import.Done(record, None)) == [(("invitation"), f"user{n}@agency.example") for n in (3, 4)]
+    assert mails(Done(record, None)) == [(("invitation"), f"user{n}@agency.example") for n in (3, 4)]
     assert kinds(record) == [("user.invitation-asked", "E-3"), ("user.invitation-asked", "E-4")]
     whole(made)
 
@@ -138,7 +140,7 @@ def test_an_invitation_goes_to_those_who_can_register_and_the_others_are_named(m
 def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
     register(made, 3)
     record = done(made, Change("reset"), 3, 4)
-    assert mails(file_import.Done(record, None)) == [("reset", "user3@agency.example")]
+    assert mails(Done(record, None)) == [("reset", "user3@agency.example")]
     assert wrong(record) == [("E-4", "not-registered")]
     assert kinds(record) == [("user.reset-asked", "E-3")]
 

@@ -8,7 +8,8 @@ from pytest_django import Settings
 
 from musterbook import jobs
 from musterbook.directory import models
-from musterbook.directory.imports import expiry, queue, undo
+from musterbook.directory.imports import expiry, undo
+from musterbook.directory.imports.worker import carry_out_next
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 
@@ -38,7 +39,7 @@ def change(agency: models.Agency, number: int, **columns: object) -> None:
 def carry_out(at: datetime) -> None:
     """Ask for what is due at that time, and do what waits."""
     expiry.submit_due(at)
-    while queue.carry_out_next("one", lambda: at):
+    while carry_out_next("one", lambda: at):
         pass
 
 

@@ -10,7 +10,7 @@ from psycopg import errors
 
 from musterbook.directory import models
 from musterbook.directory.imports import records
-from musterbook.directory.imports.file_import import Failed
+from musterbook.directory.imports.runner import Failed
 from musterbook.directory.storage import database_errors
 from tests.directory.cast import agency, people, run
 

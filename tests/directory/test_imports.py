@@ -13,7 +13,9 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import cancellation, file_import, records, runner
-from musterbook.directory.imports.file_import import Failed, KeyTaken, NotShown, Options
+from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options
+from musterbook.directory.imports.records import settle_dead
+from musterbook.directory.imports.runner import Failed
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from tests.directory.cast import (
@@ -365,11 +367,11 @@ def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> N
     made = agency()
     dead = applied(made, people(1), key="k").record
     models.Import.objects.filter(pk=dead.pk).update(state="running")
-    file_import.settle_dead(made)
+    settle_dead(made)
     dead.refresh_from_db()
     assert (dead.state, dead.message) == ("failed", "Its process ended before it was done. Nothing was changed.")
     assert dead.idempotency_key is None
-    file_import.settle_dead(made)
+    settle_dead(made)
 
 
 def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:

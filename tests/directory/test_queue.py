@@ -17,6 +17,8 @@ from musterbook.directory.imports import cancellation, file_import, heartbeats, 
 from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options, Upload
 from musterbook.directory.imports.heartbeats import Sign
 from musterbook.directory.imports.queue import Ahead, Standing
+from musterbook.directory.imports.records import settle_dead
+from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from tests.directory.cast import NOW, Row, agency, applied, everything, file, people, user, whole
@@ -40,7 +42,7 @@ def asked(made: models.Agency, rows: list[Row], options: Options | None = None, 
 
 def work(worker: str = "one") -> bool:
     """The worker's next import, three minutes later."""
-    return queue.carry_out_next(worker, lambda: LATER)
+    return carry_out_next(worker, lambda: LATER)
 
 
 def now(record: models.Import) -> models.Import:
@@ -205,7 +207,7 @@ def test_agencies_take_turns_and_one_agency_s_imports_come_in_their_order() -> N
     waiting = [asked(many, people(n)) for n in (1, 2, 3)] + [asked(few, people(1))]
     times = iter(NOW + timedelta(minutes=n) for n in range(20))
     for _ in waiting:
-        assert queue.carry_out_next("one", lambda: next(times))
+        assert carry_out_next("one", lambda: next(times))
     order = models.Import.objects.order_by("started_at").values_list("pk", flat=True)
     assert list(order) == [waiting[0].pk, waiting[3].pk, waiting[1].pk, waiting[2].pk]
 
@@ -405,7 +407,7 @@ def test_who_looks_in_between_does_not_bury_it() -> None:
     made = agency()
     record = asked(made, people(1))
     died(record)
-    file_import.settle_dead(made)
+    settle_dead(made)
     assert (now(record).state, now(record).worker) == ("waiting", "")
     applied(made, people(1))
     work()
@@ -417,7 +419,7 @@ def test_an_import_whose_workers_die_again_and_again_fails() -> None:
     record = asked(made, people(1), key="k")
     for _ in range(records.ATTEMPTS):
         died(record)
-        file_import.settle_dead(made)
+        settle_dead(made)
     ended = now(record)
     assert ended.state == "failed" and ended.message.startswith("Its worker ended before it was done, again and again.")
     assert ended.idempotency_key is None
@@ -465,7 +467,7 @@ def test_an_import_taken_by_another_between_looking_and_taking_is_left() -> None
 def test_a_worker_that_is_asked_to_end_leaves_its_import_for_the_next(options: Options) -> None:
     made = agency()
     record = asked(made, people(1), options)
-    assert queue.carry_out_next("one", lambda: NOW, lambda: True)
+    assert carry_out_next("one", lambda: NOW, lambda: True)
     assert (now(record).state, now(record).attempts) == ("waiting", 0)
     assert not models.User.objects.exists()
     assert work("two")

@@ -7,7 +7,7 @@ import pytest
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import undo
-from musterbook.directory.imports.file_import import Done
+from musterbook.directory.imports.runner import Done
 from musterbook.directory.users import editing
 from tests.directory import cast
 from tests.directory.cast import person

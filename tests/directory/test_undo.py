@@ -8,7 +8,8 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import file_import, undo
-from musterbook.directory.imports.file_import import Done, Options
+from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.runner import Done
 from musterbook.directory.permissions import NotPermitted
 from tests.directory.cast import (
     NOW,

@@ -15,7 +15,8 @@ from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import file_import
-from musterbook.directory.imports.file_import import Done, Options, Upload
+from musterbook.directory.imports.file_import import Options, Upload
+from musterbook.directory.imports.runner import Done
 from musterbook.directory.storage import frames
 from tests.laws.world import WORDS, Case, File, Person, Row, exported
 

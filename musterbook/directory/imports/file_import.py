@@ -25,19 +25,12 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import cancellation, quotas, records, runner, sandbox, virus_scan
 from musterbook.directory.imports.heartbeats import Progress, silent
-from musterbook.directory.imports.records import COUNTS, SentBefore, settle_dead
-from musterbook.directory.imports.runner import Attempt, Done, Failed, carry_out
+from musterbook.directory.imports.records import SentBefore
+from musterbook.directory.imports.runner import Attempt, Done, carry_out
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.storage.background import Beside
-
-__all__ = [
-    "COUNTS", "Done", "Failed", "KeyTaken", "NotShown", "Options", "Progress", "UnknownImport", "Upload",
-    "apply_previewed", "cancel", "find", "permitted", "run", "settle_dead", "silent",
-]  # fmt: skip
-"""The names that other modules use for an import."""
-
 
 _LONG_BYTES = 1 << 22
 _PAUSE = 0.1

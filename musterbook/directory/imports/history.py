@@ -13,6 +13,7 @@ from musterbook.core.reporting import report
 from musterbook.core.reporting.report import LISTED, Report, Row, Rows
 from musterbook.directory import models
 from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages
+from musterbook.directory.imports.records import COUNTS, settle_dead
 from musterbook.directory.imports.runner import Failed
 
 
@@ -35,7 +36,7 @@ class Entry:
 
 def entries(agency: models.Agency) -> list[Entry]:
     """Return the agency's imports, the latest first. Imports whose process died are recorded as failed."""
-    file_import.settle_dead(agency)
+    settle_dead(agency)
     kept = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
     return [
         Entry(
@@ -106,7 +107,7 @@ def page(agency: models.Agency, which: str, before: str = "") -> Page:
 
     `before`: only imports that began before the import of that number ("": from the latest).
     """
-    file_import.settle_dead(agency)
+    settle_dead(agency)
     kept = models.Import.objects.filter(agency=agency, state__in=WHICH[which]).select_related("undoes")
     if before:
         # Numbers sort by time.
@@ -137,7 +138,7 @@ def find(number: str) -> models.Import:
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
     if record is None:
         raise file_import.UnknownImport(number)
-    file_import.settle_dead(record.agency)
+    settle_dead(record.agency)
     record.refresh_from_db()
     return record
 
@@ -159,7 +160,7 @@ def about(record: models.Import) -> Report:
         agency=record.agency.slug,
         mode=record.mode,
         state=record.state,
-        counts=record.counts or dict.fromkeys(file_import.COUNTS, 0),
+        counts=record.counts or dict.fromkeys(COUNTS, 0),
         file={name: record.file_facts.get(name) for name in ("format", "encoding", "delimiter", "columns", "ignored")},
         problems=[problem for problem, note in told if not note],
         notes=[problem for problem, note in told if note],
@@ -241,7 +242,7 @@ def names(record: models.Import, most: int) -> dict[str, str]:
 def failure(failed: Failed) -> Report:
     """Return the report of an import that failed, even if the database itself failed."""
     record = failed.record
-    none = dict.fromkeys(file_import.COUNTS, 0)
+    none = dict.fromkeys(COUNTS, 0)
     told = Report(record.number, record.agency.slug, record.mode, "failed", none, {}, message=record.message)
     with suppress(DatabaseError):
         told = report_of(record, None, Rows.ERRORED)

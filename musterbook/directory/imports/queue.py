@@ -23,25 +23,8 @@ from musterbook.directory.imports.file_import import OnDisk, Options, Upload
 from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.records import SentBefore
 from musterbook.directory.imports.runner import Done
-from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import database_errors, import_files, locks
-
-__all__ = [
-    "Ahead",
-    "Standing",
-    "apply_bulk",
-    "cancel",
-    "carry_out_next",
-    "progress_of",
-    "submit",
-    "submit_again",
-    "submit_apply",
-    "submit_bulk",
-    "submit_bulk_apply",
-    "submit_undo",
-    "wait",
-]
 
 _LOOK_EVERY = 0.05
 

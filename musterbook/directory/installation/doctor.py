@@ -19,7 +19,8 @@ from musterbook.directory import models
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.apply import search_index
 from musterbook.directory.audit import anchors, triggers
-from musterbook.directory.imports import file_import, heartbeats
+from musterbook.directory.imports import heartbeats
+from musterbook.directory.imports.records import settle_dead
 from musterbook.directory.installation import migration, sealed_values
 from musterbook.directory.storage import frames, locks
 from musterbook.server import turns
@@ -254,7 +255,7 @@ def _migrations() -> Finding:
 def _imports() -> Finding:
     before = _in_state("running")
     for agency in models.Agency.objects.filter(pk__in=models.Import.objects.filter(state="running").values("agency")):
-        file_import.settle_dead(agency)
+        settle_dead(agency)
     running, waiting = _in_state("running"), _in_state("waiting")
     told = f"{len(running):,} running" if running else "none running"
     told += f", {len(waiting):,} waiting" if waiting else ""

@@ -10,8 +10,9 @@ from django_htmx.http import HttpResponseClientRefresh
 from musterbook.core.domain.labels import HELD
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.imports import file_import, history, plan_files, plan_pages, queue, undo
+from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
+from musterbook.directory.imports.records import settle_dead
 from musterbook.directory.models import ImportKind
 from musterbook.web import asked
 from musterbook.web.fragments import is_part
@@ -61,7 +62,7 @@ def shown(
     reading: Reading | None = None,
 ) -> HttpResponseBase:
     """Render the page of the import. The status is 422 if a form has errors."""
-    file_import.settle_dead(record.agency)
+    settle_dead(record.agency)
     record.refresh_from_db()
     if record.state in {"waiting", "running"}:
         return progress(request, record, "import_running.html", {"title": _TITLES[record.state]})

@@ -8,8 +8,9 @@ from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
 from musterbook.directory import models
-from musterbook.directory.imports import bulk, file_import, history, undo
+from musterbook.directory.imports import bulk, history, undo
 from musterbook.directory.imports.bulk import Change
+from musterbook.directory.imports.records import settle_dead
 from musterbook.web.fragments import is_part
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Agree
@@ -48,7 +49,7 @@ def agreement(record: models.Import, *sent: Any) -> Agree | None:
 
 def shown(request: HttpRequest, record: models.Import, change: Change, form: Agree | None = None) -> HttpResponseBase:
     """Return the page; with an invalid form, as 422."""
-    file_import.settle_dead(record.agency)
+    settle_dead(record.agency)
     record.refresh_from_db()
     about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
     about["reason"] = bulk.reason(record, change)
