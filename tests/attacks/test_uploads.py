@@ -25,8 +25,16 @@ from musterbook.core.reading.budget import Limits
 from musterbook.core.reporting import results_file
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.imports import cancellation, file_import, pending_uploads, queue, quotas, sandbox, sandboxed
-from musterbook.directory.imports import results as results_files
+from musterbook.directory.imports import (
+    cancellation,
+    file_import,
+    history,
+    pending_uploads,
+    queue,
+    quotas,
+    sandbox,
+    sandboxed,
+)
 from musterbook.directory.imports.file_import import OnDisk, Options, Upload
 from musterbook.directory.imports.sandbox import Failed, Stopped
 from musterbook.directory.imports.worker import carry_out_next
@@ -320,7 +328,7 @@ def test_no_page_takes_a_file_into_memory_whole(chief: Client, monkeypatch: pyte
 @pytest.mark.django_db(transaction=True)
 def test_a_file_that_cannot_be_given_back_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     address = sent(chief, cast.file(cast.people(9))).redirect_chain[-1][0]
-    monkeypatch.setattr(results_files, "PATIENCE", 0.1)
+    monkeypatch.setattr(history, "RESULTS_PATIENCE", 0.1)
     with locks.alone_in("results", 0) as free:
         assert free
         assert "Another results file is being made" in text(chief.get(f"{address}/results", follow=True))

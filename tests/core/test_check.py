@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from musterbook.core.checking.check import check
 from musterbook.core.domain import problems
-from musterbook.core.domain.checked import CheckedTable
 from musterbook.core.domain.columns import COLUMNS, OPTIONAL, REQUIRED
 from musterbook.core.domain.problems import Problem
-from musterbook.core.domain.table import Table
+from musterbook.core.domain.table import CheckedTable, Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 from tests.examples import examples
 

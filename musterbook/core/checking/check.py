@@ -11,10 +11,9 @@ import polars as pl
 
 from musterbook.core.checking import cells as reading
 from musterbook.core.domain import columns, problems
-from musterbook.core.domain.checked import CheckedTable
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.problems import Problem
-from musterbook.core.domain.table import FileFacts, Table
+from musterbook.core.domain.table import CheckedTable, FileFacts, Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.reading import budget
 from musterbook.core.values import emails, phones

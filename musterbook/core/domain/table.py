@@ -1,4 +1,4 @@
-"""The result of reading a file: its cells as text, by column and spreadsheet row."""
+"""The rows of a file: as read (cells as text), and as checked (cells as values)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -84,3 +84,27 @@ class Table:
     def rows(self) -> int:
         """Return the number of data rows in the file, including skipped ones."""
         return self.cells.height + self.skipped.height
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTable:
+    """Rows whose cells have been read as values.
+
+    `rows` holds `row` (UInt32) and the value columns of each column in `present`. A cell that has a problem is null in
+    its value columns:
+
+    - `external_id`, `first_name`, `last_name`, `location`, `phone` (E.164): String, normalized (rule C1), "" for blank.
+    - `email`, `badge_number`, `username`: String as typed. `email_key`, `badge_number_key`, `username_key`: String, the
+      keys that they are compared by (rule M4).
+    - `status`: Boolean, true for Active.
+    - `role_id`, `rank_id`, `group_id`: Int64. They are null also where RANK or the group is blank, so `rank_blank` and
+      `group_blank` (Boolean) distinguish a cleared value from a wrong one. `group_inactive`: Boolean.
+    - `supervisor_email`: String, normalized, "" for blank. `supervisor_email_key`: a key like that of EMAIL.
+
+    `problems` (problems.SCHEMA) holds every problem of every row, including those that reading found. It does not
+    include inactive groups: they are a problem only if the user is not in the group already (rule C7).
+    """
+
+    rows: pl.DataFrame
+    present: tuple[columns.Column, ...]
+    problems: pl.DataFrame

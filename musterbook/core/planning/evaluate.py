@@ -8,9 +8,10 @@ from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, deactivations, groups, sign_on, supervisors, uniqueness
+from musterbook.core.planning import authority, deactivations, supervisors, uniqueness
 from musterbook.core.planning.deactivations import Leavers
 from musterbook.core.planning.matching import Matched
+from musterbook.core.planning.notes import inactive_groups, sign_on_addresses
 from musterbook.core.planning.supervisors import Ends, Links
 
 STRICT_NOTES = ("unknown-supervisor", "own-supervisor", "supervisor-circle")
@@ -56,7 +57,7 @@ class _Bench:
         leavers = self._leavers(rows)
         rows, overstepping, about_links = self._linked(rows, leavers)
         found = pl.concat([alone, together, overstepping])
-        notes = pl.concat([about_groups, about_links, sign_on.moved(rows, self.vocabulary)])
+        notes = pl.concat([about_groups, about_links, sign_on_addresses(rows, self.vocabulary)])
         if self.policy.strict:
             grave = pl.col("code").is_in(STRICT_NOTES)
             found, notes = pl.concat([found, notes.filter(grave)]), notes.filter(~grave)
@@ -70,7 +71,7 @@ class _Bench:
         Return the rows with `ok` and `shifted` (cells may be in the wrong columns), their problems, and notes.
         """
         rows = self.matched.rows
-        inactive, notes = groups.inactive(rows, self.matched.same, self.vocabulary)
+        inactive, notes = inactive_groups(rows, self.matched.same, self.vocabulary)
         forbidden = authority.forbidden(rows, self.policy.operator, self.vocabulary)
         resting = uniqueness.resting(rows, self.matched.resting)
         found = pl.concat([self.matched.problems, uniqueness.repeated_ids(rows), inactive, forbidden, resting])

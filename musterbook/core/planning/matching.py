@@ -7,10 +7,9 @@ import polars as pl
 
 from musterbook.core.checking import check
 from musterbook.core.domain import columns, problems
-from musterbook.core.domain.checked import CheckedTable
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.snapshot import Snapshot
-from musterbook.core.domain.table import Table
+from musterbook.core.domain.table import CheckedTable, Table
 from musterbook.core.planning import unchanged
 from musterbook.core.values import keys
 

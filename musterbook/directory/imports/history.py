@@ -1,9 +1,10 @@
-"""The history of imports: the list, and the report of one import, from its stored data (rule A4)."""
+"""The history of imports: the list, and the report and the results file of one import, from its stored data (A2, A4)."""
 
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import IO
 
 from django.db import DatabaseError
 
@@ -11,10 +12,16 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import LISTED, Report, Row, Rows
+from musterbook.core.reporting.results_file import Which
 from musterbook.directory import models
-from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages
+from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, sandbox
+from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.records import COUNTS, settle_dead
 from musterbook.directory.imports.runner import Failed
+from musterbook.directory.storage import import_files, locks
+
+RESULTS_PATIENCE = 20.0
+"""Seconds that a request for a results file waits for another such file to be finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,3 +254,22 @@ def failure(failed: Failed) -> Report:
     with suppress(DatabaseError):
         told = report_of(record, None, Rows.ERRORED)
     return told
+
+
+class ResultsInProgress(Exception):
+    """Another results file is being made. Only one is made at a time, because each takes memory."""
+
+
+def results_file(record: models.Import, which: Which) -> IO[bytes]:
+    """Return the file's rows with the outcome of each, or only the rows with problems.
+
+    The caller reads the result in parts, and closes it. It is made in a process of its own, and is never whole in
+    the memory of this one. Raise FileGone, PlanGone, ResultsInProgress, and the errors of `sandbox.results`.
+    """
+    number, options = record.number, Options.of_json(record.options)
+    asked = file_import.asked(options, plan_files.file(number).mapped)
+    kept, rows = import_files.path(number), plan_files.path(number, "rows")
+    with locks.alone_in("results", RESULTS_PATIENCE) as free:
+        if not free:
+            raise ResultsInProgress
+        return sandbox.results(kept, asked, options.mended, rows, plan_files.path(number, "problems"), which)

@@ -12,7 +12,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
 from musterbook.core.reporting import example_file as examples
-from musterbook.directory.imports import plan_files, results, sandbox
+from musterbook.directory.imports import history, plan_files, sandbox
 from musterbook.directory.storage import import_files
 from musterbook.web.imports.acts import find
 from musterbook.web.permission import needs
@@ -46,7 +46,7 @@ def errors_file(request: HttpRequest, number: str) -> HttpResponseBase:
 def _of_rows(request: HttpRequest, number: str, which: Literal["results", "errors"]) -> HttpResponseBase:
     record = find(request, number)
     try:
-        made = results.file(record, which)
+        made = history.results_file(record, which)
     except tuple(_NOT_MADE) as error:
         messages.error(request, _NOT_MADE[type(error)])
         return redirect("import", number)
@@ -58,7 +58,7 @@ _GONE = "The file of this import is kept no longer, so it cannot be given back."
 _NOT_MADE: dict[type[Exception], str] = {
     import_files.FileGone: _GONE,
     plan_files.PlanGone: _GONE,
-    results.Busy: "Another results file is being made. Download this one again in a moment.",
+    history.ResultsInProgress: "Another results file is being made. Download this one again in a moment.",
     sandbox.Stopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
     sandbox.Failed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
 }

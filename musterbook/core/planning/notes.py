@@ -1,0 +1,51 @@
+"""Notes on rows: users who stay in an inactive group (C7), and changed addresses that an identity provider knows."""
+
+import polars as pl
+
+from musterbook.core.domain import columns
+from musterbook.core.domain.problems import frame as none_found
+from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.planning import unchanged
+from musterbook.core.values import emails
+
+
+def inactive_groups(
+    rows: pl.DataFrame, same: pl.DataFrame, vocabulary: Vocabulary
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the problems of rows that name an inactive group, and the notes of users who stay in one.
+
+    No user may join an inactive group. `rows`: the checked rows with `group_id`, `group_inactive` and `was_group_id`.
+    `same`: the rows of the unchanged fast path.
+    """
+    off = [group.id for group in vocabulary.groups if not group.active]
+    named = rows.filter("group_inactive")
+    keeps = pl.col("group_id").eq_missing(pl.col("was_group_id"))
+    repeated = same.filter(pl.col("group_id").is_in(off))
+    kept = pl.concat([named.filter(keeps).select("row", "group_id"), repeated.select("row", "group_id")])
+    joining = _of_groups(named.filter(~keeps), "inactive-group", vocabulary)
+    return joining, _of_groups(kept, "inactive-group-kept", vocabulary)
+
+
+def _of_groups(rows: pl.DataFrame, code: str, vocabulary: Vocabulary) -> pl.DataFrame:
+    return rows.select(
+        "row",
+        code=pl.lit(code),
+        column=pl.lit(columns.EVIDENCE_GROUP_EXT_ID.heading),
+        value=unchanged.named("group_id", {group.id: group.external_id for group in vocabulary.groups}),
+        detail=pl.lit(""),
+        hint=pl.lit(""),
+    )
+
+
+def sign_on_addresses(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return the notes of rows that change the address of a registered user.
+
+    There are none unless the identity provider of the agency matches users by address.
+    """
+    if not vocabulary.matched_by_email:
+        return none_found()
+    changed = rows.filter("ok", "was_registered", "active", pl.col("email") != pl.col("was_email"))
+    return changed.filter(emails.mailboxes(changed["email"]) != emails.mailboxes(changed["was_email"])).select(
+        "row", code=pl.lit("sign-on-address"), column=pl.lit(columns.EMAIL.heading), value=pl.col("email"),
+        detail=pl.col("was_email"), hint=pl.lit(""),
+    )  # fmt: skip
