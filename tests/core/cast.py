@@ -1,6 +1,6 @@
 """The cast of the tests of planning: Ada the administrator, Ben the chief under her, Cy and Dee the officers under Ben."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -82,13 +82,19 @@ def without(column: str, *rows: dict[str, str]) -> list[dict[str, str]]:
     return [{heading: cell for heading, cell in one.items() if heading != column} for one in rows]
 
 
+def table_of(rows: Sequence[Mapping[str, str]]) -> Table:
+    """The table of a file with these rows (heading → cell), the first of which is row 2."""
+    cells = pl.DataFrame([{heading.lower(): cell for heading, cell in one.items()} for one in rows])
+    return Table(cells.with_row_index("row", offset=2))
+
+
 def planned(
     *rows: dict[str, str], of: Snapshot | None = None, mode: Mode = Mode.UPDATE, strict: bool = False,
     by: Operator | None = SYSTEM, confirmed: int | None = None, limit: DeactivationLimit | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of the rows, the first of which is row 2."""
     policy = Policy(mode, strict, by, limit or DeactivationLimit(), confirmed)
-    return plan.make(Table.of(rows), of or agency(), policy)
+    return plan.make(table_of(rows), of or agency(), policy)
 
 
 def synchronized(*rows: dict[str, str], of: Snapshot | None = None, **options: Any) -> Plan:

@@ -8,8 +8,8 @@ import pytest
 
 from musterbook.core.checking.check import check
 from musterbook.core.domain import problems
-from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Role, Vocabulary
+from tests.core.cast import table_of
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 WORDS = Vocabulary(roles=(Role(1, "Officer"),))
@@ -29,7 +29,7 @@ def clear(name: str) -> list[Any]:
 
 def checked(heading: str, value: str) -> tuple[object, list[str]]:
     """What one cell comes to, and the columns that have a problem."""
-    result = check(Table.of([ANN | {heading: value}]), WORDS)
+    result = check(table_of([ANN | {heading: value}]), WORDS)
     return result.rows[heading.lower()].item(), [found.column for found in problems.of(result.problems)]
 
 

@@ -13,7 +13,7 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Rank
-from musterbook.core.planning import plan
+from musterbook.core.planning import plan, unchanged
 from musterbook.core.reading import budget, intake
 from tests.core.cast import (
     ADA,
@@ -30,6 +30,7 @@ from tests.core.cast import (
     planned,
     row,
     synchronized,
+    table_of,
     told,
     without,
     written,
@@ -61,6 +62,14 @@ def test_the_external_id_as_a_formula_or_with_a_leading_apostrophe_is_the_text_i
         of=of,
     )
     assert outcomes(made) == ["unchanged", "updated"]
+
+
+def test_a_row_of_values_that_repeats_a_stored_apostrophe_is_unchanged_at_once() -> None:
+    stored = agency(C={"location": "'=North"}, D={"location": "=South"})
+    rows = table_of([row(CY, LOCATION="'=North"), row(DEE, LOCATION="=South")]).cells
+    same, others = unchanged.split(Table.of_values(rows), stored)
+    assert (same["external_id"].to_list(), others.height) == ([CY, DEE], 0)
+    assert unchanged.split(Table(rows), stored)[1].height == 2
 
 
 def test_a_stored_apostrophe_that_the_file_writes_without_its_guard_is_a_change() -> None:
@@ -208,7 +217,7 @@ def test_a_rank_of_an_agency_without_ranks_is_unknown() -> None:
 
 
 def test_the_counts_are_those_of_the_summary() -> None:
-    cells = Table.of([row(CY), row(DEE, ROLE="Pope"), row("E")])
+    cells = table_of([row(CY), row(DEE, ROLE="Pope"), row("E")])
     table = replace(cells, skipped=pl.DataFrame({"row": [5]}, schema={"row": pl.UInt32}))
     made = plan.make(table, agency(), Policy(Mode.SYNC))
     assert made.counts == {
@@ -281,7 +290,7 @@ def test_quotes_and_backslashes_survive_in_what_is_told_of_changes() -> None:
 
 
 def test_a_fault_that_reading_found_keeps_a_row_from_being_settled() -> None:
-    table = replace(Table.of([row(CY), row(DEE)]), faults=problems.frame([Problem("cell-count", 2)]))
+    table = replace(table_of([row(CY), row(DEE)]), faults=problems.frame([Problem("cell-count", 2)]))
     assert outcomes(plan.make(table, agency(), Policy())) == ["errored", "unchanged"]
 
 

@@ -24,6 +24,7 @@ from tests.core.cast import (
     planned,
     row,
     synchronized,
+    table_of,
     user,
 )  # fmt: skip
 
@@ -86,9 +87,9 @@ def test_a_faulty_row_that_is_clearly_a_new_users_holds_nothing() -> None:
 
 
 def test_a_row_whose_cells_may_have_shifted_is_not_clearly_a_new_users() -> None:
-    table = replace(Table.of([*ALL, row("E")]), faults=problems.frame([Problem("cell-count", 6)]))
+    table = replace(table_of([*ALL, row("E")]), faults=problems.frame([Problem("cell-count", 6)]))
     assert held(plan.make(table, agency(), Policy(Mode.SYNC))) == "unreadable-rows"
-    known = replace(Table.of(ALL), faults=problems.frame([Problem("cell-count", 5)]))
+    known = replace(table_of(ALL), faults=problems.frame([Problem("cell-count", 5)]))
     assert held(plan.make(known, agency(), Policy(Mode.SYNC))) == ""
 
 
@@ -152,7 +153,7 @@ def test_protected_users_do_not_count_towards_the_limit() -> None:
 
 
 def test_a_file_without_rows_is_refused_in_synchronize_mode() -> None:
-    heading = Table(Table.of(ALL).cells.clear())
+    heading = Table(table_of(ALL).cells.clear())
     made = plan.make(heading, agency(), Policy(Mode.SYNC))
     assert [problem.code for problem in made.refusals] == ["no-rows"] and made.leavers.deactivated.is_empty()
 

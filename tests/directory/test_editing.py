@@ -104,6 +104,13 @@ def test_a_row_of_a_user_goes_back_as_it_came(agency: models.Agency) -> None:
     assert not edit(agency, 3).changes
 
 
+@pytest.mark.parametrize("typed", ["'=North", '="007"', "''", "@home", "-1"])
+def test_what_is_typed_is_the_value_even_where_a_spreadsheet_would_guard_it(agency: models.Agency, typed: str) -> None:
+    assert edit(agency, 3, LOCATION=f" {typed}").done
+    assert cast.user(agency, 3).location == typed
+    assert codes(edit(agency, 3, PHONE="'+1 202 555 0143")) == [("invalid-phone", "PHONE")]
+
+
 def test_an_external_id_stays_whatever_is_typed(agency: models.Agency) -> None:
     assert not edit(agency, 3, EXTERNAL_ID="E-99").changes
     assert cast.user(agency, 3).external_id == "E-3"

@@ -38,9 +38,9 @@ class Reading:
     faults: pl.DataFrame
 
 
-def read(column: Column, cells: pl.Series, words: Vocabulary) -> Reading:
-    """Return the reading of a column's cells as they are in the file, each given once."""
-    reader = _Reader(column, cells, words)
+def read(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: bool) -> Reading:
+    """Return the reading of a column's cells as they are in the file, each given once. They may be `guarded`."""
+    reader = _Reader(column, cells, text.clean(cells, guarded=guarded), words)
     reader.legible()
     _MEANINGS.get(column.heading, _Reader.as_text)(reader)
     return Reading(pl.DataFrame(reader.values), pl.concat([pl.DataFrame(schema=_FAULTS), *reader.found]))
@@ -49,10 +49,9 @@ def read(column: Column, cells: pl.Series, words: Vocabulary) -> Reading:
 class _Reader:
     """A reading in progress: the text of the cells, those still valid, and the faults so far."""
 
-    def __init__(self, column: Column, cells: pl.Series, words: Vocabulary) -> None:
+    def __init__(self, column: Column, cells: pl.Series, clean: pl.Series, words: Vocabulary) -> None:
         self.column, self.words = column, words
-        self.cells = cells
-        self.text = text.clean(cells)
+        self.cells, self.text = cells, clean
         self.sound = pl.repeat(True, len(cells), eager=True)
         self.values: dict[str, pl.Series] = {}
         self.found: list[pl.DataFrame] = []

@@ -85,9 +85,9 @@ def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
     cells = table.cells.select("row", cell=column.field)
     unread = table.faults.filter(pl.col("column") == column.heading)["row"]
     if unread.is_empty():
-        return _checked(cells, column, words)
+        return _checked(cells, column, words, guarded=table.guarded)
     read = cells.filter(~pl.col("row").is_in(unread.implode()))
-    part = _checked(read, column, words)
+    part = _checked(read, column, words, guarded=table.guarded)
     spread = cells.select("row").join(
         pl.concat([read.select("row"), part.values], how="horizontal"), on="row", how="left", maintain_order="left"
     )
@@ -95,13 +95,13 @@ def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
     return _Part(spread.with_columns(flags).drop("row"), part.found)
 
 
-def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary) -> _Part:
+def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary, *, guarded: bool) -> _Part:
     cells = rows["cell"]
     quick = _QUICK[column.heading](column, cells, words) if column.heading in _QUICK else {}
     left = (cells.filter(quick[column.field].is_null()) if quick else cells).unique()
     if quick and left.is_empty():
         return _Part(pl.DataFrame(quick), problems.frame())
-    read = reading.read(column, left, words)
+    read = reading.read(column, left, words, guarded=guarded)
     values = [_spread(cells, left, series, quick.get(series.name)) for series in read.values]
     return _Part(pl.DataFrame(values), _at_rows(rows, column, read.faults))
 

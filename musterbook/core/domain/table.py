@@ -54,20 +54,16 @@ class Table:
     surplus: Mapping[int, Sequence[str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    guarded: bool = True
+    """Whether a cell may be guarded, as spreadsheets and our own files do it: `'=x` for `=x`, `="00123"` for `00123`."""
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, str]], *, first_row: int = 2) -> "Table":
-        """Return the table of a form, a JSON body or a list of these.
+    def of_values(cls, rows: pl.DataFrame, faults: pl.DataFrame | None = None) -> "Table":
+        """Return the table of a form, an undo or a bulk action. Each of its cells is its value, and never guarded.
 
-        Each row is a mapping of headings (`EMAIL`) to text. The columns are those of the first mapping. A heading that
-        is not one of the thirteen raises KeyError.
+        `rows`: like `cells`.
         """
-        fields = [columns.BY_HEADING[heading] for heading in (rows[0] if rows else ())]
-        data: dict[str, pl.Series] = {
-            "row": pl.Series("row", range(first_row, first_row + len(rows)), dtype=pl.UInt32),
-            **{c.field: pl.Series([row[c.heading] for row in rows], dtype=pl.String) for c in fields},
-        }
-        return cls(cells=pl.DataFrame(data))
+        return cls(rows, faults=problems.frame() if faults is None else faults, guarded=False)
 
     @classmethod
     def refused(cls, found: Sequence[Problem], file: FileFacts | None = None, notes: Sequence[Problem] = ()) -> "Table":

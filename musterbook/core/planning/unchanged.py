@@ -28,7 +28,8 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
         return pl.DataFrame(schema=SCHEMA), cells
     place = _places(cells["external_id"], users["external_id"])
     judged = [_equal(column, snapshot, place) for column in table.present if column is not columns.EXTERNAL_ID]
-    plain = [~_guarded(column) for column in table.present if column not in _NEVER_GUARDED]
+    guarded = [column for column in table.present if table.guarded and column not in _NEVER_GUARDED]
+    plain = [~_guarded(column) for column in guarded]
     named = [pl.lit(place.is_not_null() & ~place.is_duplicated()), ~pl.col("row").is_in(table.faults["row"].implode())]
     # Each result is a separate column first. So they are computed in parallel, and no text column outlives its
     # comparison.

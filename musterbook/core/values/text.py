@@ -27,15 +27,14 @@ _HIDDEN = (
 )
 
 
-def clean(values: pl.Series) -> pl.Series:
-    """Return the values as text: trimmed, in NFC, and without a spreadsheet's guards.
+def clean(values: pl.Series, *, guarded: bool = True) -> pl.Series:
+    """Return the values as text: trimmed, in NFC, and without a spreadsheet's guards, if they may be `guarded`.
 
     Trimming includes zero-width white space. `="00123"` becomes `00123`. If apostrophes precede `=`, `+`, `-` or `@`,
     the first one is removed: the inverse of `guard`.
     """
     trimmed = _trimmed(values)
-    guarded = trimmed.str.contains("^['=]")
-    if not guarded.any():
+    if not (guarded and trimmed.str.contains("^['=]").any()):
         return trimmed
     bare = (
         pl.when(pl.col("text").str.contains(_GUARDED))

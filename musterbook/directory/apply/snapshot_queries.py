@@ -113,15 +113,15 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
     """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them."""
     users = frames.table(models.User)
     cells = table.cells
-    asked = {"external_id": [text.clean(cells["external_id"])]}
+    asked = {"external_id": [text.clean(cells["external_id"], guarded=table.guarded)]}
     for column in columns.KEYED:
-        asked[column.key] = [keys.keys(text.clean(cells[column.field]))]
+        asked[column.key] = [keys.keys(text.clean(cells[column.field], guarded=table.guarded))]
     # Users sign in with either, so the plan must see who has one as the other (M4); few usernames can be an address.
     emails, usernames = asked[columns.EMAIL.key][0], asked[columns.USERNAME.key][0]
     asked[columns.USERNAME.key].append(emails)
     asked[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
     if columns.SUPERVISOR_EMAIL in table.present:
-        asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"])))
+        asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"], guarded=table.guarded)))
     seeds, parameters = [], list[int | str | list[str]]()
     for name, values in asked.items():
         condition, parameter = frames.among(name, pl.concat(values).unique().to_list())

@@ -18,7 +18,6 @@ from musterbook.core.planning import plan as planning
 from musterbook.core.planning.authority import above_role, roles_above
 from musterbook.core.planning.plan import Plan
 from musterbook.core.planning.unchanged import named
-from musterbook.core.values import text
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
@@ -158,7 +157,7 @@ def attempt(record: models.Import, act: Act, expected: str | None, progress: Pro
         if change.kind.column is None:
             return _of_mails(users, change, policy, words)
         cell = pl.lit(change.kind.value or change.value).alias(change.kind.column.field)
-        table = _table(_cells(users, words).with_columns(cell))
+        table = Table.of_values(_cells(users, words).with_columns(cell))
         return planning.make(table, snapshot_queries.snapshot(agency, table, policy.mode), policy)
 
     def post(plan: Plan) -> None:
@@ -175,11 +174,6 @@ _READ = {
     "registered_at IS NOT NULL": pl.Boolean,
 }
 _REGISTERED = "registered_at IS NOT NULL"
-
-
-def _table(cells: pl.DataFrame) -> Table:
-    """Return the cells as a file would contain them, so that each is read unchanged."""
-    return Table(cells=cells.with_columns(text.guard(cells[name]) for name in cells.columns if name != "row"))
 
 
 def _cells(users: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
@@ -208,7 +202,7 @@ def _of_mails(users: pl.DataFrame, change: Change, policy: Policy, words: Vocabu
     errs = pl.col("row").is_in(found["row"].implode())
     outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("updated")).cast(planning.OUTCOME)
     rows = users.select("row", "external_id", outcome=outcome)
-    return Plan(Mode.UPDATE, Table(cells=_cells(users, words)), words, rows, problems=found)
+    return Plan(Mode.UPDATE, Table.of_values(_cells(users, words)), words, rows, problems=found)
 
 
 def _told(users: pl.DataFrame, code: str) -> pl.DataFrame:

@@ -13,7 +13,6 @@ from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import changes
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning.plan import Plan
-from musterbook.core.values import text
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
@@ -115,7 +114,7 @@ def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:
     keeping: set[str] = set()
     while True:
         changed = _with_supervisors(found, agency, keeping)
-        table = Table(cells=_cells(changed), faults=_stuck(changed))
+        table = Table.of_values(_cells(changed), _stuck(changed))
         snapshot = replace(snapshot_queries.snapshot(agency, table, policy.mode), vocabulary=words)
         plan = planning.make(table, snapshot, policy)
         errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
@@ -219,8 +218,7 @@ def _cells(changed: pl.DataFrame) -> pl.DataFrame:
             was = pl.when(pl.col("kind") == "user.added").then(pl.lit("Inactive")).otherwise(was)
         back = pl.col(f"way_{column.field}") == "back"
         cells.append(pl.when(back).then(was).otherwise(pl.col(column.field)).alias(column.field))
-    rows = changed.select("row", *cells)
-    return rows.with_columns(text.guard(rows[c.field]) for c in columns.COLUMNS if c is not columns.PHONE)
+    return changed.select("row", *cells)
 
 
 def _stuck(changed: pl.DataFrame) -> pl.DataFrame:

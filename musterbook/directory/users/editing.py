@@ -151,7 +151,7 @@ def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None)
     """
     with _turn(agency):
         operator = _operator(agency, act, PERMISSION)
-        wanted = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]))[0]
+        wanted = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]), guarded=False)[0]
         there = models.User.objects.filter(agency=agency, external_id=wanted).first() if wanted else None
         came, plan = _planned(agency, row, operator)
         if there:
@@ -226,13 +226,11 @@ def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tupl
 
     An invalid supervisor is a problem here, because the user who typed it is present to correct it.
     """
-    table = Table.of([{column.heading: row[column.heading] for column in columns.COLUMNS}])
-    cells = table.cells.with_columns(
-        text.guard(table.cells[column.field]) for column in columns.COLUMNS if column is not columns.PHONE
-    )
+    cells = pl.DataFrame({column.field: [row[column.heading]] for column in columns.COLUMNS})
+    table = Table.of_values(cells.with_row_index("row", offset=2))
     policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.limit(agency))
-    snapshot = snapshot_queries.snapshot(agency, Table(cells=cells), policy.mode)
-    plan = planning.make(Table(cells=cells), snapshot, policy)
+    snapshot = snapshot_queries.snapshot(agency, table, policy.mode)
+    plan = planning.make(table, snapshot, policy)
     told = report.rows(plan, Rows.ALL)[0]
     wrong = [note for note in told.notes if note.code in STRICT_NOTES]
     notes = [note for note in told.notes if note.code not in STRICT_NOTES]
