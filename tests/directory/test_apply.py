@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.domain.policy import Mode
+from musterbook.core.domain.snapshot import SCHEMA
 from musterbook.core.planning import changes
+from musterbook.core.planning.plan import ADDED, UPDATED
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.runner import Done, Failed
@@ -63,8 +65,9 @@ def assert_written(done: Done, made: models.Agency) -> None:
     """What the plan's frames say stands in the tables."""
     assert done.plan
     stored = snapshot_queries.everybody(made)
-    for frame in (done.plan.added, done.plan.updated):
+    for frame, schema in ((done.plan.added, ADDED), (done.plan.updated, UPDATED)):
         if frame.width:
+            assert dict(frame.schema) == schema
             both = frame.select("external_id", *AS_TEXT, "active", "role_id", "rank_id", "group_id")
             assert (
                 stored.join(both, on="external_id", how="semi")
@@ -74,6 +77,17 @@ def assert_written(done: Done, made: models.Agency) -> None:
             )
     gone = stored.join(done.plan.leavers.deactivated, on="external_id", how="semi")
     assert not gone["active"].any()
+
+
+def test_users_are_read_with_the_columns_of_a_snapshot_and_written_from_those_of_a_plan() -> None:
+    made = agency()
+    assert dict(snapshot_queries.everybody(made).schema) == SCHEMA
+    done = run(made, [person(1), person(2)])
+    assert_written(done, made)
+    assert dict(snapshot_queries.everybody(made).schema) == SCHEMA
+    names = {*writer._KEYED, *writer._UNKEYED}
+    assert {*names, *writer._KEYS} <= ADDED.keys()
+    assert {*names, *writer._KEYS, *(f"was_{name}" for name in names)} <= UPDATED.keys()
 
 
 SOME = settings(

@@ -8,6 +8,34 @@ import polars as pl
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.problems import Problem
 
+CELLS = {"row": pl.UInt32, **{column.field: pl.String for column in columns.COLUMNS}}
+"""The columns of `Table.cells` of a file that has all thirteen columns."""
+
+CHECKED = {
+    "row": pl.UInt32,
+    "external_id": pl.String,
+    "email": pl.String,
+    "email_key": pl.String,
+    "badge_number": pl.String,
+    "badge_number_key": pl.String,
+    "first_name": pl.String,
+    "last_name": pl.String,
+    "status": pl.Boolean,
+    "username": pl.String,
+    "username_key": pl.String,
+    "role_id": pl.Int64,
+    "supervisor_email": pl.String,
+    "supervisor_email_key": pl.String,
+    "location": pl.String,
+    "rank_id": pl.Int64,
+    "rank_blank": pl.Boolean,
+    "group_id": pl.Int64,
+    "group_blank": pl.Boolean,
+    "group_inactive": pl.Boolean,
+    "phone": pl.String,
+}
+"""The columns of `CheckedTable.rows` of a file that has all thirteen columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
@@ -36,9 +64,9 @@ class Table:
 
     If `problems` is not empty, the file is refused and the frames are empty.
 
-    - `cells`: `row` (UInt32, as a spreadsheet shows it, ascending) and one String column for each known column of the
-      file, named by its field (`external_id`). Text is exactly as in the cell (not yet trimmed), "" where blank or
-      missing, without nulls. Skipped rows (blank rows, examples) are not included; rows with faults are.
+    - `cells` (CELLS): `row` (as a spreadsheet shows it, ascending) and a column for each known column of the file, named
+      by its field (`external_id`). Text is exactly as in the cell (not yet trimmed), "" where blank or missing, without
+      nulls. Skipped rows (blank rows, examples) are not included; rows with faults are.
     - `faults`: the problems (problems.SCHEMA) that reading itself found in rows.
     - `skipped`: `row` (UInt32) of the skipped rows.
     - `original`: `row`, then every column of the file as strings "0", "1", … in file order, null where a short row has
@@ -86,16 +114,16 @@ class Table:
 class CheckedTable:
     """Rows whose cells have been read as values.
 
-    `rows` holds `row` (UInt32) and the value columns of each column in `present`. A cell that has a problem is null in
+    `rows` (CHECKED) holds `row` and the value columns of each column in `present`. A cell that has a problem is null in
     its value columns:
 
-    - `external_id`, `first_name`, `last_name`, `location`, `phone` (E.164): String, normalized (rule C1), "" for blank.
-    - `email`, `badge_number`, `username`: String as typed. `email_key`, `badge_number_key`, `username_key`: String, the
-      keys that they are compared by (rule M4).
-    - `status`: Boolean, true for Active.
-    - `role_id`, `rank_id`, `group_id`: Int64. They are null also where RANK or the group is blank, so `rank_blank` and
-      `group_blank` (Boolean) distinguish a cleared value from a wrong one. `group_inactive`: Boolean.
-    - `supervisor_email`: String, normalized, "" for blank. `supervisor_email_key`: a key like that of EMAIL.
+    - `external_id`, `first_name`, `last_name`, `location`, `phone` (E.164): normalized (rule C1), "" for blank.
+    - `email`, `badge_number`, `username`: as typed. `email_key`, `badge_number_key`, `username_key`: the keys that they
+      are compared by (rule M4).
+    - `status`: true for Active.
+    - `role_id`, `rank_id`, `group_id`: null also where RANK or the group is blank, so `rank_blank` and `group_blank`
+      distinguish a cleared value from a wrong one.
+    - `supervisor_email`: normalized, "" for blank. `supervisor_email_key`: a key like that of EMAIL.
 
     `problems` (problems.SCHEMA) holds every problem of every row, including those that reading found. It does not
     include inactive groups: they are a problem only if the user is not in the group already (rule C7).

@@ -9,7 +9,10 @@ from musterbook.core.domain.policy import Policy
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import authority
 
-_NOBODY = {"id": pl.Int64, "external_id": pl.String, "email": pl.String, "registered": pl.Boolean}
+DEACTIVATED = {"id": pl.Int64, "external_id": pl.String, "email": pl.String, "registered": pl.Boolean}
+"""The columns of `Leavers.deactivated`."""
+PROTECTED = {**DEACTIVATED, "code": pl.String}
+"""The columns of `Leavers.protected`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,14 @@ class Held:
 class Leavers:
     """The users that the file does not mention.
 
-    - `deactivated`: those who become Inactive: `id`, `external_id`, `email`, `registered`.
-    - `protected`: those who are kept: the same, and the reason, `code`.
+    - `deactivated` (DEACTIVATED): those who become Inactive.
+    - `protected` (PROTECTED): those who are kept, and the reason, `code`.
 
     Both are sorted by external id.
     """
 
-    deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_NOBODY))
-    protected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**_NOBODY, "code": pl.String}))
+    deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DEACTIVATED))
+    protected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROTECTED))
     held: Held | None = None
 
 
@@ -54,8 +57,8 @@ def leavers(
     gone = users.select("id").filter(users["active"]).join(mentioned, on="id", how="anti")
     missing = users.join(gone, on="id", how="semi", maintain_order="left")
     codes = _protections(users, missing, rows, policy, vocabulary)
-    judged = missing.select(_NOBODY.keys()).join(codes, on="id", how="left").sort("external_id")
-    deactivated = judged.filter(pl.col("code").is_null()).select(_NOBODY.keys())
+    judged = missing.select(DEACTIVATED.keys()).join(codes, on="id", how="left").sort("external_id")
+    deactivated = judged.filter(pl.col("code").is_null()).select(DEACTIVATED.keys())
     held = _held(users, rows, deactivated.height, policy)
     return Leavers(deactivated, judged.filter(pl.col("code").is_not_null()), held)
 

@@ -8,7 +8,7 @@ from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority, deactivations, supervisors, uniqueness
+from musterbook.core.planning import authority, deactivations, matching, supervisors, uniqueness
 from musterbook.core.planning.deactivations import Leavers
 from musterbook.core.planning.matching import Matched
 from musterbook.core.planning.notes import inactive_groups, sign_on_addresses
@@ -18,17 +18,35 @@ STRICT_NOTES = ("unknown-supervisor", "own-supervisor", "supervisor-circle")
 """The notes of rule M9 that are errors in strict mode (D4)."""
 
 
+_FINAL = {
+    **{name: matching.SCHEMA[name] for name in matching.VALUES.values()},
+    "supervisor_id": pl.Int64,
+    "supervisor_external_id": pl.String,
+    "supervisor_email": pl.String,
+}
+_KEPT = ("row", "id", "external_id", *(column.key for column in columns.KEYED), "was_registered", "differs")
+
+SCHEMA = {
+    **{name: matching.SCHEMA[name] for name in _KEPT},
+    **_FINAL,
+    "supervisor_row": pl.UInt32,
+    **{f"was_{name}": kind for name, kind in _FINAL.items()},
+    **dict.fromkeys(("ok", "vacates", "linked"), pl.Boolean),
+}
+"""The columns of `Judgement.rows`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The result of the evaluation.
 
-    `rows`: the matched rows (except those of the unchanged fast path) with these columns:
+    `rows` (SCHEMA) holds the matched rows, except those of the unchanged fast path:
 
-    - `ok` and `vacates`.
+    - the values of the final state with their keys, and the stored ones (`was_…`).
     - the supervisor: `supervisor_id`, or `supervisor_row` if this file adds the supervisor, `supervisor_external_id`,
-      `supervisor_email`.
-    - the stored values of the supervisor (`was_…`).
-    - `linked`: whether the link changes.
+      `supervisor_email`, and the same as stored.
+    - `ok`: the row has no problem. `differs`: a value changes. `linked`: the supervisor changes. `vacates`: another user
+      takes a unique value that this user gives up.
     """
 
     rows: pl.DataFrame
@@ -63,7 +81,8 @@ class _Bench:
             found, notes = pl.concat([found, notes.filter(grave)]), notes.filter(~grave)
         ok = ~pl.col("row").is_in(found["row"].implode())
         by_row = ("row", "code", "column")
-        return Judgement(rows.with_columns(ok=pl.col("ok") & ok), leavers, found.sort(by_row), notes.sort(by_row))
+        judged = rows.with_columns(ok=pl.col("ok") & ok).select(SCHEMA.keys())
+        return Judgement(judged, leavers, found.sort(by_row), notes.sort(by_row))
 
     def _alone(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate each row alone.

@@ -8,8 +8,9 @@ import polars as pl
 from musterbook.core.checking import check
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
+from musterbook.core.domain.snapshot import SCHEMA as STORED
 from musterbook.core.domain.snapshot import Snapshot
-from musterbook.core.domain.table import CheckedTable, Table
+from musterbook.core.domain.table import CHECKED, CheckedTable, Table
 from musterbook.core.planning import unchanged
 from musterbook.core.values import keys
 
@@ -28,6 +29,20 @@ VALUES = {
 }
 """Column → the name of its value in a user's row. The supervisor is a link, and is evaluated separately."""
 
+USERS = {**STORED, **{column.key: pl.String for column in columns.KEYED}}
+"""The columns of `Matched.users`."""
+
+SCHEMA = {
+    **{"active" if name == "status" else name: kind for name, kind in CHECKED.items()},
+    "id": pl.Int64,
+    **{f"was_{name}": kind for name, kind in USERS.items() if name not in ("id", "external_id")},
+    "differs": pl.Boolean,
+}
+"""The columns of `Matched.rows`: the checked row, its user as stored, and whether they differ.
+
+`supervisor_email` and its key are missing where the file has no such column.
+"""
+
 _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 
 
@@ -35,11 +50,11 @@ _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 class Matched:
     """A table matched to a directory.
 
-    - `users`: the users of the snapshot, with the keys that some row asks for.
+    - `users` (USERS): the users of the snapshot, with the keys that some row asks for.
     - `same`: the rows of the unchanged fast path (unchanged.SCHEMA).
-    - `rows`: all other rows, as checked (`status` as `active`), with every value of the final state, the user that each
-      row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value other than
-      the supervisor changes.
+    - `rows` (SCHEMA): all other rows, as checked (`status` as `active`), with every value of the final state, the user
+      that each row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value
+      other than the supervisor changes.
     - `problems`: the problems that checking found.
     - `resting`: the resting names of the snapshot.
     """

@@ -27,28 +27,37 @@ _AT_ONCE = 100_000
 
 OUTCOME = pl.Enum(OUTCOMES)
 """The type of the column that holds the outcome of a row."""
-_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": OUTCOME}
+ROWS: dict[str, pl.DataType | type[pl.DataType]] = {"row": pl.UInt32, "external_id": pl.String, "outcome": OUTCOME}
+"""The columns of `Plan.rows`."""
 _KEYS = tuple(column.key for column in columns.KEYED)
 _LINK = ("supervisor_id", "supervisor_row", "supervisor_external_id", "supervisor_email")
 _VALUES = (*matching.VALUES.values(), *_LINK)
 _WAS = tuple(f"was_{name}" for name in (*_VALUES, "registered") if name != "supervisor_row")
+
+ADDED = {name: evaluate.SCHEMA[name] for name in ("row", "external_id", *_KEYS, *_VALUES)}
+"""The columns of `Plan.added`."""
+UPDATED = {
+    **{name: evaluate.SCHEMA[name] for name in ("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, "vacates")},
+    "reactivated": pl.Boolean,
+}
+"""The columns of `Plan.updated`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The effect of an import. Only `apply` and `report` use its frames.
 
-    - `rows`: `row`, `external_id`, `outcome` of every row except the skipped ones, by row.
-    - `added`, `updated`: the users to write, by row. Both have all values with keys, `supervisor_id` or, where this
-      plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated` also has `id`,
-      the stored values (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that this user gives
-      up).
+    - `rows` (ROWS): every row except the skipped ones, by row.
+    - `added` (ADDED), `updated` (UPDATED): the users to write, by row. Both have all values with keys, `supervisor_id`
+      or, where this plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated`
+      also has `id`, the stored values (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that
+      this user gives up). Both have no columns in a plan that writes no users: a refused file, or mails only.
     """
 
     mode: Mode
     table: Table
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
-    rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
+    rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ROWS))
     added: pl.DataFrame = field(default_factory=pl.DataFrame)
     updated: pl.DataFrame = field(default_factory=pl.DataFrame)
     leavers: Leavers = field(default_factory=Leavers)
@@ -146,7 +155,7 @@ def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, mode: Mode) 
         mode,
         table,
         rows=outcomes.sort("row"),
-        added=rows.filter(pl.col("outcome") == "added").select("row", "external_id", *_KEYS, *_VALUES),
+        added=rows.filter(pl.col("outcome") == "added").select(ADDED.keys()),
         updated=_updated(rows.filter(pl.col("outcome") == "updated")),
         leavers=judged.leavers,
         problems=judged.problems,
@@ -165,8 +174,7 @@ def _outcome() -> pl.Expr:
 
 
 def _updated(rows: pl.DataFrame) -> pl.DataFrame:
-    reactivated = pl.col("active") & ~pl.col("was_active")
-    return rows.select("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, "vacates", reactivated=reactivated)
+    return rows.with_columns(reactivated=pl.col("active") & ~pl.col("was_active")).select(UPDATED.keys())
 
 
 def _refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:

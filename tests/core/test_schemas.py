@@ -1,0 +1,106 @@
+"""The frames between the steps of an import: each has the columns and types that its SCHEMA names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+import pytest
+
+from musterbook.core.checking.check import check
+from musterbook.core.domain import problems, snapshot, table
+from musterbook.core.domain.columns import OPTIONAL
+from musterbook.core.domain.policy import Mode, Policy
+from musterbook.core.domain.snapshot import Snapshot
+from musterbook.core.domain.table import Table
+from musterbook.core.planning import deactivations, evaluate, matching, plan, unchanged
+from musterbook.core.reading import intake
+from tests.core.cast import ADA, ADA_ACTS, BEN, CY, DEE, WORDS, agency, row, table_of
+
+CHANGES = table_of(
+    [row(ADA), row(BEN, FIRST_NAME="Benno"), row(CY, ROLE="Pope"), row("E", SUPERVISOR_EMAIL="nobody@a.example")]
+)
+REQUIRED_ONLY = Table(CHANGES.cells.drop(column.field for column in OPTIONAL))
+TABLES = {
+    "changes": CHANGES,
+    "no rows": Table(CHANGES.cells.clear()),
+    "nothing but changes of values": table_of([row(CY, LOCATION="=1"), row(DEE, RANK="", STATUS="Inactive")]),
+    "unchanged": table_of([row(who) for who in (ADA, BEN, CY, DEE)]),
+    "new users": table_of([row("E"), row("F", EVIDENCE_GROUP_EXT_ID="G-1", PHONE="+12025550143")]),
+    "required columns": REQUIRED_ONLY,
+    "required columns, no rows": Table(REQUIRED_ONLY.cells.clear()),
+}
+SNAPSHOTS = {"agency": agency(), "empty agency": Snapshot(vocabulary=WORDS), "no words": Snapshot()}
+OF_OPTIONAL = (
+    "supervisor_email", "supervisor_email_key", "location", "rank_id", "rank_blank", "group_id", "group_blank",
+    "group_inactive", "phone",
+)  # fmt: skip
+
+tables = pytest.mark.parametrize("rows", TABLES.values(), ids=TABLES.keys())
+snapshots = pytest.mark.parametrize("known", SNAPSHOTS.values(), ids=SNAPSHOTS.keys())
+modes = pytest.mark.parametrize("mode", list(Mode))
+
+
+def schema(frame: pl.DataFrame) -> Mapping[str, Any]:
+    return dict(frame.schema)
+
+
+def but(columns: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    return {name: kind for name, kind in columns.items() if name not in names}
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_reading_returns_cells(rows: int) -> None:
+    lines = [",".join(one) for one in (row(CY), *[row(CY).values()] * rows)]
+    read = intake.read("\n".join(lines).encode())
+    assert schema(read.cells) == table.CELLS
+    assert schema(read.faults) == problems.SCHEMA
+
+
+@tables
+@snapshots
+def test_checking_returns_checked_rows_and_problems(rows: Table, known: Snapshot) -> None:
+    checked = check(rows, known.vocabulary)
+    absent = () if "phone" in rows.cells.columns else OF_OPTIONAL
+    assert schema(checked.rows) == but(table.CHECKED, *absent)
+    assert schema(checked.problems) == problems.SCHEMA
+
+
+@tables
+@snapshots
+def test_matching_returns_rows_with_their_users(rows: Table, known: Snapshot) -> None:
+    matched = matching.match(rows, known)
+    absent = () if "phone" in rows.cells.columns else ("supervisor_email", "supervisor_email_key")
+    assert schema(known.users) == snapshot.SCHEMA
+    assert schema(matched.users) == matching.USERS
+    assert schema(matched.same) == unchanged.SCHEMA
+    assert schema(matched.rows) == but(matching.SCHEMA, *absent)
+    assert schema(matched.problems) == problems.SCHEMA
+
+
+@tables
+@snapshots
+@modes
+def test_evaluation_returns_judged_rows(rows: Table, known: Snapshot, mode: Mode) -> None:
+    judged = evaluate.judge(rows, matching.match(rows, known), known.vocabulary, Policy(mode))
+    assert schema(judged.rows) == evaluate.SCHEMA
+    assert schema(judged.problems) == schema(judged.notes) == problems.SCHEMA
+    assert schema(judged.leavers.deactivated) == deactivations.DEACTIVATED
+    assert schema(judged.leavers.protected) == deactivations.PROTECTED
+
+
+@tables
+@snapshots
+def test_a_plan_has_the_frames_that_writing_and_reporting_take(rows: Table, known: Snapshot) -> None:
+    made = plan.make(rows, known, Policy(operator=ADA_ACTS))
+    assert schema(made.rows) == plan.ROWS
+    assert schema(made.added) == plan.ADDED
+    assert schema(made.updated) == plan.UPDATED
+    assert schema(made.problems) == schema(made.notes) == problems.SCHEMA
+    assert schema(made.leavers.deactivated) == deactivations.DEACTIVATED
+
+
+def test_a_refused_plan_has_no_users_to_write() -> None:
+    made = plan.make(Table.refused([problems.Problem("empty-file")]), agency(), Policy())
+    assert (made.added.width, made.updated.width) == (0, 0)
+    assert schema(made.rows) == plan.ROWS
+    assert schema(made.problems) == schema(made.notes) == problems.SCHEMA
