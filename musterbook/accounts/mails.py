@@ -12,13 +12,11 @@ from django.template import Context
 from django.template.loader import get_template
 
 from musterbook.accounts import links
+from musterbook.core.domain.labels import MAILS
 from musterbook.core.values import emails
 from musterbook.directory.models import Mail, User
 
-KINDS = (
-    "invitation", "welcome", "reset", "reactivated", "deactivated", "email-changed", "password-changed", "second-factor",
-    "locked",
-)  # fmt: skip
+KINDS = tuple(MAILS)
 """All kinds of emails; each has a text in templates/mail."""
 _IN_NAMES = frozenset(" .'’,&()-")
 """The characters that a name in an email may have besides letters and digits; a dot only at the end of a word."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import console, shown
-from musterbook.core.domain.labels import HELD, PROTECTIONS
+from musterbook.core.domain.labels import HELD, PROTECTIONS, state_title
 
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
@@ -70,16 +70,7 @@ def report(told: "Report", around: Around) -> None:
 
 
 def _headline(out: Console, told: "Report", around: Around) -> None:
-    done = {
-        "applied": "Applied",
-        "previewed": "Preview, nothing was changed",
-        "held": "Held, nothing was changed",
-        "refused": "Refused, nothing was changed",
-        "failed": "Failed, nothing was changed",
-        "waiting": "Waiting for a worker, nothing was changed yet",
-        "running": "Running, nothing was changed yet",
-    }.get(told.state, told.state)
-    line = Text(done, style=_STYLES.get(told.state, _FAILED))
+    line = Text(state_title(told.state, ", "), style=_STYLES.get(told.state, _FAILED))
     does = around.change.label if around.change else _MODES[told.mode]
     does += f" ({around.reason})" if around.reason else ""
     line.append(f": {told.agency}, {shown(does)}, import {told.number}", style="not bold default")

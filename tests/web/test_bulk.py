@@ -79,7 +79,7 @@ def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -
     seen = boss.get(address)
     assert "This changes 2 users." in text(seen) and "First 3 Last 3" in text(seen) and rank(agency, 3) == ""
     done = boss.get(boss.post(address).headers["Location"])
-    assert "Done" in text(done) and [rank(agency, n) for n in (3, 4, 5)] == ["Captain", "Captain", ""]
+    assert "Applied" in text(done) and [rank(agency, n) for n in (3, 4, 5)] == ["Captain", "Captain", ""]
     listed = text(boss.get("/springfield/imports/"))
     assert "Set rank: Captain" in listed and "chosen users" in listed
     number = address.rpartition("/")[2]
@@ -318,7 +318,7 @@ def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield:
     page.wait_for_url("**/users/bulk/*")
     assert barriers(page) == []
     page.get_by_role("button", name="Set rank").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Done")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Applied")
     assert barriers(page) == []
     assert springfield.user(10).rank
 
@@ -338,7 +338,7 @@ def test_without_scripts_ticks_are_kept_by_a_button(
     page.get_by_label("What to do").select_option(label="Invite again")
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Invite again").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Done")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Applied")
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""The texts that every interface shows for the codes of a plan."""
+"""The texts that every interface shows for codes: states, channels, emails, and the reasons of a plan."""
 
 PROTECTIONS = {
     "exempt": "exempt from synchronize",
@@ -13,3 +13,51 @@ HELD = {
     "unreadable-rows": "Some rows cannot be read well enough to tell whom they mean.",
 }
 """The reason why an import is held, as text."""
+
+_STATES = {
+    "waiting": "Waiting for its turn",
+    "running": "Running",
+    "previewed": "Preview",
+    "held": "Held",
+    "applied": "Applied",
+    "refused": "Refused",
+    "failed": "Failed",
+}
+_EFFECTS = {
+    "previewed": "nothing was changed yet",
+    **dict.fromkeys(("held", "refused", "failed"), "nothing was changed"),
+}
+
+
+def state_title(code: str, joint: str = ": ") -> str:
+    """Return the title of an import in this state: “Held: nothing was changed”. `joint` joins its two parts."""
+    return joint.join(filter(None, (_STATES[code], _EFFECTS.get(code))))
+
+
+CHANNELS = {
+    "page": "a page",
+    "cli": "the command line",
+    "api": "the API",
+    "scim": "SCIM",
+    "folder": "a watched folder",
+    "system": "Musterbook itself",
+}
+"""The channel of an act, as text that follows “through”."""
+
+MAILS = {
+    "invitation": "Invitation",
+    "welcome": "Welcome",
+    "reset": "Link for a new password",
+    "reactivated": "Notice: reactivated",
+    "deactivated": "Notice: deactivated",
+    "email-changed": "Notice: address changed",
+    "password-changed": "Notice: password changed",
+    "second-factor": "Notice: second factors changed",
+    "locked": "Notice: locked",
+}
+"""The title of each kind of email."""
+
+
+def capitalized(label: str) -> str:
+    """Return a label as the first word of a line. Later letters stay as they are."""
+    return label[:1].upper() + label[1:]

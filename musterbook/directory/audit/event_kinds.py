@@ -103,16 +103,6 @@ def sentence(name: str, whom: str) -> str:
     return told[:1].upper() + told[1:] if not whom else told
 
 
-THROUGH = {
-    "page": "A page",
-    "cli": "The command line",
-    "api": "The API",
-    "scim": "SCIM",
-    "folder": "A watched folder",
-    "system": "Musterbook itself",
-}
-"""The channel of an act → its name in words."""
-
 OUTCOMES = {"done": "Done", "refused": "Refused", "failed": "Failed"}
 """Outcome → its name in words."""
 

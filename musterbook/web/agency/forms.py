@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from musterbook.core.domain import labels
 from musterbook.directory import models
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
 from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
@@ -152,14 +153,6 @@ class Accounts(Section):
     )  # fmt: skip
 
 
-_MAILS = {
-    "invitation": "Invitations, to whom an import or an edit lets register",
-    "welcome": "Welcome, to who has registered",
-    "reactivated": "Your access is back",
-    "deactivated": "Your access has ended",
-}
-
-
 class Mails(Section):
     """The mails that are sent."""
 
@@ -169,7 +162,7 @@ class Mails(Section):
         help_text="Whoever imports can say otherwise for one import.",
     )  # fmt: skip
     kinds = forms.MultipleChoiceField(
-        label="Of these kinds", choices=[(kind, _MAILS[kind]) for kind in MAILS], required=False,
+        label="Of these kinds", choices=[(kind, labels.MAILS[kind]) for kind in MAILS], required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="An invitation that somebody sends by hand leaves all the same.",
     )  # fmt: skip

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import HELD
+from musterbook.core.domain.labels import CHANNELS, HELD, state_title
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
@@ -27,17 +27,6 @@ _TILES = (
 _LISTED = 200
 """The most names that are offered for a cell."""
 _MOST_PAGES = 10**8
-_TITLES = {
-    "waiting": "Waiting for its turn",
-    "running": "Running",
-    "previewed": "Preview: nothing was changed yet",
-    "held": "Held: nothing was changed",
-    "applied": "Applied",
-    "refused": "Refused: nothing was changed",
-    "failed": "Failed: nothing was changed",
-}
-THROUGH = {"page": "on the page", "cli": "by the command line", "api": "by the API", "folder": "from a folder"}
-"""The channel through which an import was requested, in words."""
 _ABOUT = {
     "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
     "added": "These users are new.",
@@ -65,7 +54,7 @@ def shown(
     settle_dead(record.agency)
     record.refresh_from_db()
     if record.state in {"waiting", "running"}:
-        return progress(request, record, "import_running.html", {"title": _TITLES[record.state]})
+        return progress(request, record, "import_running.html", {"title": state_title(record.state)})
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
     found = rows(request, record, dict(_TILES), _ABOUT)
@@ -158,7 +147,7 @@ def _about(request: HttpRequest, record: models.Import) -> dict[str, Any]:
     actor = models.User.objects.filter(agency=record.agency, external_id=record.actor).first()
     undone = models.Import.objects.filter(undoes=record, state="applied").order_by("-pk").first()
     return {
-        "title": _TITLES[record.state],
+        "title": state_title(record.state),
         "told": told,
         "actor": actor,
         "undone_by": undone,
@@ -169,7 +158,7 @@ def _about(request: HttpRequest, record: models.Import) -> dict[str, Any]:
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
             str(told.file.get("delimiter")), ""
         ),
-        "through": THROUGH.get(record.through, record.through),
+        "through": CHANNELS.get(record.through, record.through),
         "mended": sum(len(cells) for cells in Options.of_json(record.options).mended.values()),
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
+from musterbook.core.domain.labels import CHANNELS, capitalized
 from musterbook.directory.audit import event_kinds, filters
 from musterbook.directory.audit.filters import Wanted
 from musterbook.directory.models import Agency, Import
@@ -41,7 +42,9 @@ class Filters(forms.Form):
     of = forms.CharField(label="Import number", required=False, max_length=26)
     kind = forms.ChoiceField(label="What", required=False, choices=_kinds)
     through = forms.ChoiceField(
-        label="Through", required=False, choices=[("", "Anything"), *event_kinds.THROUGH.items()]
+        label="Through",
+        required=False,
+        choices=[("", "Anything"), *((code, capitalized(label)) for code, label in CHANNELS.items())],
     )
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "Any"), *event_kinds.OUTCOMES.items()])
     since = _time("From")

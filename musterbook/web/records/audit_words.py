@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from musterbook.accounts import sessions
+from musterbook.core.domain.labels import CHANNELS, capitalized
 from musterbook.directory.audit import event_kinds
 from musterbook.directory.audit.browse import Told
 
@@ -52,7 +53,7 @@ def shown(told: Told) -> Shown:
     return Shown(
         told,
         event_kinds.sentence(told.kind, whom),
-        event_kinds.THROUGH.get(told.through, told.through),
+        capitalized(CHANNELS.get(told.through, told.through)),
         sessions.program(told.agent) if told.agent else "",
         event_kinds.OUTCOMES.get(told.outcome, told.outcome),
         [Change(event_kinds.field(name), before, after) for name, (before, after) in told.changes.items()],

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
+from musterbook.core.domain.labels import CHANNELS, state_title
 from musterbook.directory import models
 from musterbook.directory.imports import bulk, history, undo
 from musterbook.directory.imports.bulk import Change
@@ -16,14 +17,6 @@ from musterbook.web.imports import page
 from musterbook.web.imports.forms import Agree
 from musterbook.web.permission import account, may
 
-_TITLES = {
-    "waiting": "Waiting for its turn",
-    "running": "Running",
-    "previewed": "Preview: nothing was changed yet",
-    "applied": "Done",
-    "refused": "Refused: nothing was changed",
-    "failed": "Failed: nothing was changed",
-}
 _ABOUT = {
     "errored": "These users are left out, each for the reason given. The others do not wait for them.",
     "updated": "These users change.",
@@ -51,7 +44,7 @@ def shown(request: HttpRequest, record: models.Import, change: Change, form: Agr
     """Return the page; with an invalid form, as 422."""
     settle_dead(record.agency)
     record.refresh_from_db()
-    about: dict[str, Any] = {"title": _TITLES[record.state], "change": change, "mails": _MAILED.get(change.act, "")}
+    about: dict[str, Any] = {"title": state_title(record.state), "change": change, "mails": _MAILED.get(change.act, "")}
     about["reason"] = bulk.reason(record, change)
     if record.state in {"waiting", "running"}:
         about["in_history"] = may(request, "users.import")
@@ -83,5 +76,5 @@ def _whole(request: HttpRequest, record: models.Import, change: Change, form: Ag
         "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
         "is_done": record.state == "applied",
         "can_undo": not undone and undo.is_allowed(record, account(request).user.external_id),
-        "through": page.THROUGH.get(record.through, record.through),
+        "through": CHANNELS.get(record.through, record.through),
     }

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import credentials, factors, identities, links, lockout, sessions
+from musterbook.core.domain.labels import MAILS
 from musterbook.directory import models, permissions
 from musterbook.directory.audit import browse
 from musterbook.directory.audit.filters import Wanted
@@ -21,11 +22,6 @@ from musterbook.web.records import audit_words
 from musterbook.web.users.edit import found
 
 _MOST_EVENTS = 20
-_MAILS = {
-    "invitation": "Invitation", "welcome": "Welcome", "reset": "Link for a new password", "reactivated": "Notice: reactivated",
-    "deactivated": "Notice: deactivated", "email-changed": "Notice: address changed", "locked": "Notice: locked",
-    "password-changed": "Notice: password changed", "second-factor": "Notice: second factors changed",
-}  # fmt: skip
 
 
 @require_GET
@@ -99,4 +95,4 @@ def _sees(request: HttpRequest) -> bool:
 def _mail(user: models.User) -> dict[str, Any] | None:
     """Return the latest mail to the user and its state, or None if there is none."""
     mail = models.Mail.objects.filter(user=user).order_by("-pk").first()
-    return {"title": _MAILS.get(mail.kind, mail.kind), "is": mail} if mail else None
+    return {"title": MAILS.get(mail.kind, mail.kind), "is": mail} if mail else None

@@ -1,0 +1,23 @@
+"""The labels that pages and the command line share."""
+
+import pytest
+
+from musterbook.core.domain.labels import CHANNELS, capitalized, state_title
+
+
+@pytest.mark.parametrize(
+    ("code", "title"),
+    [
+        ("waiting", "Waiting for its turn"),
+        ("previewed", "Preview: nothing was changed yet"),
+        ("held", "Held: nothing was changed"),
+        ("applied", "Applied"),
+    ],
+)
+def test_the_title_of_a_state_says_whether_something_was_changed(code: str, title: str) -> None:
+    assert state_title(code) == title
+    assert state_title(code, ", ") == title.replace(":", ",")
+
+
+def test_a_label_at_the_beginning_of_a_line_keeps_its_acronyms() -> None:
+    assert [capitalized(CHANNELS[code]) for code in ("page", "api", "scim")] == ["A page", "The API", "SCIM"]
