@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from django.conf import settings
@@ -170,7 +171,7 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but three are
             time.sleep(_PAUSE)
 
 
-def facts_of_file(upload: Upload | OnDisk) -> dict[str, object]:
+def facts_of_file(upload: Upload | OnDisk) -> dict[str, Any]:
     """Return the fields of an import's record that identify its file."""
     return {"file_name": upload.name[:255], "file_size": upload.size, "file_sha256": upload.digest()}
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
@@ -150,7 +151,7 @@ def _options_of(change: bulk.Change, *, preview: bool) -> dict[str, object]:
     return {**Options(preview=preview).as_json(), bulk.OPTION: change.as_json()}
 
 
-def _file_of(record: models.Import) -> dict[str, object]:
+def _file_of(record: models.Import) -> dict[str, Any]:
     return {name: getattr(record, name) for name in ("file_name", "file_size", "file_sha256")}
 
 

@@ -109,10 +109,12 @@ def take(answers: Sequence[IO[bytes]]) -> Table:
     return Table(
         cells=_cells(frames["original"], frames["skipped"], file),
         file=file,
+        faults=frames["faults"],
+        skipped=frames["skipped"],
+        original=frames["original"],
         surplus={int(row): cells for row, cells in told["surplus"].items()},
         problems=tuple(Problem(**problem) for problem in told["problems"]),
         notes=tuple(Problem(**note) for note in told["notes"]),
-        **frames,
     )
 
 
