@@ -9,10 +9,11 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from musterbook.accounts import factors, identities, kinds, links, lockout, registration, sessions
+from musterbook.accounts import factors, identities, links, lockout, registration, sessions
 from musterbook.core.domain.policy import Operator
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, Event, Mail, User
 from musterbook.directory.permissions import ALL
@@ -61,7 +62,7 @@ def check(by: Operator | None, about: User, act: Act, what: str) -> None:
     """
     why = _why_not(by, about)
     if why:
-        trail.tell(about.agency, act, kinds.REFUSED, about, {"asked": ("", what)}, outcome=kinds.FORBIDDEN)
+        trail.tell(about.agency, act, EventKind.ACT_REFUSED, about, {"asked": ("", what)}, outcome=REFUSED)
         raise NotAllowed(why)
 
 
@@ -82,7 +83,7 @@ def invite(about: User, act: Act, by: Operator | None) -> None:
     with _turn(about):
         if not _just_posted(about, "invitation", act):
             registration.invite(about, act)
-            trail.tell(about.agency, act, kinds.INVITATION_ASKED, about)
+            trail.tell(about.agency, act, EventKind.USER_INVITATION_ASKED, about)
 
 
 def invitation(about: User, act: Act, by: Operator | None) -> str:
@@ -93,7 +94,7 @@ def invitation(about: User, act: Act, by: Operator | None) -> str:
     check(by, about, act, "invite")
     with _turn(about):
         about.refresh_from_db(fields=_LINKED)
-        if about.active and not about.registered_at and _just_made(about, kinds.INVITED, act, by):
+        if about.active and not about.registered_at and _just_made(about, EventKind.USER_INVITED, act, by):
             return links.url(about, "invitation")
         return registration.issue(about, act)
 
@@ -105,7 +106,7 @@ def reset(about: User, act: Act, by: Operator | None) -> None:
     with _turn(about):
         if not _just_posted(about, "reset", act):
             registration.post(about, "reset", act.at)
-            trail.tell(about.agency, act, kinds.RESET_ASKED, about)
+            trail.tell(about.agency, act, EventKind.USER_RESET_ASKED, about)
 
 
 def reset_link(about: User, act: Act, by: Operator | None) -> str:
@@ -117,11 +118,11 @@ def reset_link(about: User, act: Act, by: Operator | None) -> str:
     with _turn(about):
         about.refresh_from_db(fields=_LINKED)
         registration.may_reset(about)
-        if about.reset_at and _just_made(about, kinds.RESET_ASKED, act, by):
+        if about.reset_at and _just_made(about, EventKind.USER_RESET_ASKED, act, by):
             return links.url(about, "reset")
         about.reset_at = act.at
         about.save(update_fields=["reset_at"])
-        trail.tell(about.agency, act, kinds.RESET_ASKED, about, {"link": ("", "handed over")})
+        trail.tell(about.agency, act, EventKind.USER_RESET_ASKED, about, {"link": ("", "handed over")})
         return links.url(about, "reset")
 
 

@@ -4,9 +4,10 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from musterbook.accounts import kinds, registration
+from musterbook.accounts import registration
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import User
 
@@ -72,6 +73,6 @@ def remove_all(user: User, act: Act, reason: str = "") -> bool:
         if names:
             Account.objects.filter(user=user).update(factor_due=True)
             told = {"factor": (names, "")} | ({"reason": ("", reason)} if reason else {})
-            trail.tell(user.agency, act, kinds.SECOND_FACTOR_REMOVED, user, told)
+            trail.tell(user.agency, act, EventKind.USER_SECOND_FACTOR_REMOVED, user, told)
             registration.post(user, "second-factor", act.at)
     return bool(names)

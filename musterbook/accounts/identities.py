@@ -11,10 +11,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from musterbook.accounts import kinds
 from musterbook.accounts.models import Identity
 from musterbook.directory.agency.sign_on_file import Provider, authority
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
 
@@ -49,7 +49,7 @@ def bind(user: User, provider: Provider, subject: str, act: Act) -> None:
         bound_at=act.at,
     )  # fmt: skip
     told = {"provider": ("", provider["slug"]), "person there": ("", subject)}
-    trail.tell(user.agency, act, kinds.SIGN_ON_BOUND, user, told)
+    trail.tell(user.agency, act, EventKind.USER_SIGN_ON_BOUND, user, told)
 
 
 def bound(user: User) -> tuple[str, datetime] | None:
@@ -82,7 +82,7 @@ def release(user: User, act: Act) -> bool:
         if identity is None:
             return False
         identity.delete()
-        trail.tell(user.agency, act, kinds.SIGN_ON_RELEASED, user, {"provider": (identity.provider, "")})
+        trail.tell(user.agency, act, EventKind.USER_SIGN_ON_RELEASED, user, {"provider": (identity.provider, "")})
     return True
 
 

@@ -19,9 +19,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
-from musterbook.accounts import kinds, limits
+from musterbook.accounts import limits
 from musterbook.accounts.models import Failure, Lock
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
@@ -148,7 +149,7 @@ def _lock(user: User, where: str, act: Act) -> None:
         return
     if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=act.at):
         user.locked_at = act.at
-    trail.tell(user.agency, act, kinds.LOCKED, user)
+    trail.tell(user.agency, act, EventKind.USER_LOCKED, user)
     if not Mail.objects.filter(user=user, kind="locked", created_at__gt=act.at - _NOTICE_EVERY).exists():
         Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=act.at)
 
@@ -163,7 +164,7 @@ def unlock(user: User, act: Act) -> bool:
     if not User.objects.filter(pk=user.pk, locked_at__isnull=False).update(locked_at=None):
         return False
     user.locked_at = None
-    trail.tell(user.agency, act, kinds.UNLOCKED, user)
+    trail.tell(user.agency, act, EventKind.USER_UNLOCKED, user)
     return True
 
 

@@ -18,11 +18,12 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.db import Error, connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from musterbook.accounts import kinds, mails, registration
+from musterbook.accounts import mails, registration
 from musterbook.config import mail_server
 from musterbook.config.home import prepare
 from musterbook.config.mail_server import Server
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
@@ -177,7 +178,7 @@ def _sent(mail: Mail, at: datetime) -> None:
     with transaction.atomic():
         _mine(mail).update(sent_at=at, ended_at=at, problem="")
         if mail.kind == "invitation":
-            trail.tell(mail.agency, Act(at, "", "system"), kinds.INVITED, mail.user)
+            trail.tell(mail.agency, Act(at, "", "system"), EventKind.USER_INVITED, mail.user)
 
 
 def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:

@@ -9,11 +9,12 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Q
 
-from musterbook.accounts import kinds, links, lockout, strangers
+from musterbook.accounts import links, lockout, strangers
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.accounts.passwords import KEPT, normalized
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, Mail, User
 from musterbook.directory.storage import locks
@@ -64,7 +65,7 @@ def issue(user: User, act: Act) -> str:
     """
     _may_register(user)
     stamp(user, act.at)
-    trail.tell(user.agency, act, kinds.INVITED, user)
+    trail.tell(user.agency, act, EventKind.USER_INVITED, user)
     return links.url(user, "invitation")
 
 
@@ -108,7 +109,7 @@ def register(agency: Agency, token: str, password: str, act: Act) -> Account:
         account.save()
         user.registered_at, user.invitation_expires_at = act.at, None
         user.save(update_fields=["registered_at", "invitation_expires_at"])
-        trail.tell(agency, by(user, act), kinds.REGISTERED, user)
+        trail.tell(agency, by(user, act), EventKind.USER_REGISTERED, user)
         # Attackers may have guessed at the name before. A user who has the link from the email is not guessing.
         lockout.unlock(user, by(user, act))
         if "welcome" not in agency.mails_off:
@@ -123,7 +124,7 @@ def ask_reset(agency: Agency, name: str, act: Act) -> None:
     """
     user = named(agency, name)
     can = user is not None and _may_ask(user, act.at)
-    strangers.tell(agency, act, kinds.RESET_ASKED, user, outcome="" if can else kinds.FAILED)
+    strangers.tell(agency, act, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
     if user is None or not can:
         return
     kind = "reset" if user.registered_at else "invitation"
@@ -191,7 +192,7 @@ def _keep(account: Account, before: str, act: Act) -> None:
     old = account.past_passwords.order_by("-chosen_at", "-pk").values_list("pk", flat=True)[KEPT - 1 :]
     PastPassword.objects.filter(pk__in=list(old)).delete()
     account.save(update_fields=["password", "password_at"])
-    trail.tell(account.user.agency, by(account.user, act), kinds.PASSWORD_CHANGED, account.user)
+    trail.tell(account.user.agency, by(account.user, act), EventKind.USER_PASSWORD_CHANGED, account.user)
     post(account.user, "password-changed", act.at)
 
 

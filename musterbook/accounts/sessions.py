@@ -10,9 +10,10 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 
-from musterbook.accounts import kinds, registration
+from musterbook.accounts import registration
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
 
@@ -137,4 +138,4 @@ def record_end(account: Account, act: Act, why: str, also: Mapping[str, tuple[st
     """Record in the audit trail that a session of the account has ended, and why."""
     told = {"why": ("", why), **(also or {})}
     of = act if why == BY_ADMINISTRATOR else registration.by(account.user, act)
-    trail.tell(account.user.agency, of, kinds.SESSION_ENDED, account.user, told)
+    trail.tell(account.user.agency, of, EventKind.USER_SESSION_ENDED, account.user, told)

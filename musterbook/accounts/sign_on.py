@@ -7,7 +7,7 @@ for. It binds the user to this identity. From then on the identity decides (`ide
 from django.conf import settings
 from django.db import transaction
 
-from musterbook.accounts import identities, kinds, registration
+from musterbook.accounts import identities, registration
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
@@ -15,6 +15,7 @@ from musterbook.config import outbound
 from musterbook.core.values import emails, keys
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import locks
@@ -132,5 +133,5 @@ def _registered(user: User, act: Act) -> Account:
         account.save(update_fields=["password"])
     new = User.objects.filter(pk=user.pk, registered_at=None)
     if new.update(registered_at=act.at, invitation_expires_at=None):
-        trail.tell(user.agency, registration.by(user, act), kinds.REGISTERED, user)
+        trail.tell(user.agency, registration.by(user, act), EventKind.USER_REGISTERED, user)
     return account

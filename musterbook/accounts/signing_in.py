@@ -9,10 +9,11 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.crypto import get_random_string, salted_hmac
 
-from musterbook.accounts import hashing, kinds, limits, lockout, passwords, registration, strangers
+from musterbook.accounts import hashing, limits, lockout, passwords, registration, strangers
 from musterbook.accounts.models import Account, Failure
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import locks
@@ -65,7 +66,7 @@ def _is_right(tried: _Try, account: Account | None, password: str, like: str) ->
     if account and right and allowed and _granted(tried, account, failure):
         _rehash(account, password, stored)
         return True
-    strangers.tell_each(tried.agency, tried.act, kinds.SIGN_IN_FAILED, tried.user)
+    strangers.tell_each(tried.agency, tried.act, EventKind.USER_SIGN_IN_FAILED, tried.user)
     with transaction.atomic():
         locks.row(tried.agency)
         lockout.settle(failure, tried.user, tried.act)
@@ -140,7 +141,7 @@ def signed_in(account: Account, act: Act, factors: str, where: str = "") -> None
     """
     user = account.user
     with transaction.atomic():
-        trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN, user, {"factors": ("", factors)})
+        trail.tell(user.agency, registration.by(user, act), EventKind.USER_SIGNED_IN, user, {"factors": ("", factors)})
         lockout.forget(user, where or lockout.place(act.address))
         User.objects.filter(pk=user.pk).update(last_sign_in_at=act.at)
 
@@ -149,5 +150,7 @@ def signed_in_again(account: Account, act: Act, factor: str, where: str = "") ->
     """Record that the user, who is signed in, has re-authenticated by that factor."""
     user = account.user
     with transaction.atomic():
-        trail.tell(user.agency, registration.by(user, act), kinds.SIGNED_IN_AGAIN, user, {"factors": ("", factor)})
+        trail.tell(
+            user.agency, registration.by(user, act), EventKind.USER_SIGNED_IN_AGAIN, user, {"factors": ("", factor)}
+        )
         lockout.forget(user, where or lockout.place(act.address))

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
-from musterbook.accounts import kinds, limits
+from musterbook.accounts import limits
 from musterbook.accounts.models import Repeated
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import FAILED, KINDS, EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import frames
@@ -36,11 +37,11 @@ ON CONFLICT (key) DO UPDATE SET count = {_TABLE}.count + 1 RETURNING count
 def tell(
     agency: Agency,
     act: Act,
-    kind: str,
+    kind: EventKind,
     about: User | None = None,
     changes: Mapping[str, tuple[str, str]] | None = None,
     *,
-    outcome: str = kinds.FAILED,
+    outcome: str = FAILED,
 ) -> None:
     """Record an event as `trail.tell` does, but count repetitions of unauthenticated clients.
 
@@ -54,7 +55,7 @@ def tell(
 
 
 def tell_each(
-    agency: Agency, act: Act, kind: str, about: User | None, changes: Mapping[str, tuple[str, str]] | None = None
+    agency: Agency, act: Act, kind: EventKind, about: User | None, changes: Mapping[str, tuple[str, str]] | None = None
 ) -> None:
     """Record an event of an unauthenticated client as it is; only count it if there are too many.
 
@@ -62,9 +63,9 @@ def tell_each(
     the time does not reveal it. Call it outside a transaction.
     """
     if act.actor or limits.take("event", str(agency.pk), act.at):
-        trail.tell(agency, act, kind, about, changes, outcome=kinds.FAILED)
+        trail.tell(agency, act, kind, about, changes, outcome=FAILED)
     else:
-        tell(agency, act, kind, None, changes, outcome=kinds.FAILED)
+        tell(agency, act, kind, None, changes, outcome=FAILED)
 
 
 def _is_first(agency: Agency, act: Act, what: dict[str, str], about: User | None) -> bool:
@@ -110,5 +111,5 @@ def _settle(repeated: Repeated, at: datetime) -> bool:
         since = datetime.fromtimestamp(repeated.since, UTC).isoformat(timespec="minutes")
         told = {"more of the same": ("", str(more)), "in the minute": ("", since)}
         also = {"why": ("", repeated.why)} if repeated.why else {}
-        trail.tell(repeated.agency, act, repeated.kind, repeated.subject, told | also, outcome=repeated.outcome)
+        trail.tell(repeated.agency, act, KINDS[repeated.kind], repeated.subject, told | also, outcome=repeated.outcome)
     return True

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from musterbook.accounts import kinds, strangers
+from musterbook.accounts import strangers
 from musterbook.accounts.models import Token
 from musterbook.core.domain.policy import Operator
 from musterbook.core.values.keys import fold
@@ -21,6 +21,7 @@ from musterbook.directory import permissions
 from musterbook.directory.agency import vocabularies
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
 from musterbook.directory.audit import cross_checks, trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency, Event, Passage, User
 from musterbook.directory.storage import locks
@@ -93,7 +94,7 @@ def make(agency: Agency, told: Told, act: Act, by: Operator) -> tuple[Token, str
             "permissions": ("", ", ".join(token.permissions)),
             "expires": ("", token.expires_at.isoformat(timespec="seconds")),
         }
-        trail.tell(agency, act, kinds.TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also})
+        trail.tell(agency, act, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also})
     return token, secret
 
 
@@ -138,7 +139,7 @@ def revoke(token: Token, act: Act) -> bool:
     with transaction.atomic():
         if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=act.at):
             return False
-        trail.tell(token.agency, act, kinds.TOKEN_REVOKED, token.maker, {"token": (_called(token), "")})
+        trail.tell(token.agency, act, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_called(token), "")})
     return True
 
 
@@ -204,7 +205,7 @@ def used(token: Token, act: Act) -> None:
 def refused(agency: Agency, token: Token | None, act: Act, why: str) -> None:
     """Record in the audit trail that a program was refused."""
     told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
-    strangers.tell_each(agency, act, kinds.TOKEN_REFUSED, token.maker if token else None, told)
+    strangers.tell_each(agency, act, EventKind.API_TOKEN_REFUSED, token.maker if token else None, told)
 
 
 def untold(agency: Agency) -> str:
@@ -214,11 +215,11 @@ def untold(agency: Agency) -> str:
     """
     made, revoked = set[tuple[object, ...]](), set[tuple[int | None, str]]()
     # Each event is recorded alone, so its run has one event. Runs are found by their kind.
-    told_of = Passage.objects.filter(agency=agency, kind__in=(kinds.TOKEN_MADE, kinds.TOKEN_REVOKED))
+    told_of = Passage.objects.filter(agency=agency, kind__in=(EventKind.API_TOKEN_MADE, EventKind.API_TOKEN_REVOKED))
     events = Event.objects.filter(agency=agency, pk__in=told_of.values("first"))
     for kind, at, maker, changes in events.values_list("kind", "at", "subject", "changes").iterator():
         told = json.loads(changes)
-        if kind == kinds.TOKEN_MADE:
+        if kind == EventKind.API_TOKEN_MADE:
             made.add((at, maker, told["token"][1], told["permissions"][1], told["expires"][1]))
         else:
             revoked.add((maker, told["token"][0]))

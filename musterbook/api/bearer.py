@@ -11,11 +11,12 @@ from typing import Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponseBase
 
-from musterbook.accounts import kinds, limits, tokens
+from musterbook.accounts import limits, tokens
 from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Refused
 from musterbook.api import problems
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.http import context, rate_limits, refusals
 
 P = ParamSpec("P")
@@ -85,7 +86,7 @@ def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpRespo
 def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
     act = context.api_act(request, token)
-    trail.tell(token.agency, act, kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
+    trail.tell(token.agency, act, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
     said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
     asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'
     return problems.answer(HTTPStatus.FORBIDDEN, said, {"WWW-Authenticate": asks})

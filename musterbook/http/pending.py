@@ -12,11 +12,12 @@ from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook.accounts import kinds, lockout
+from musterbook.accounts import lockout
 from musterbook.accounts.allauth_internals import LOGIN_SESSION_KEY, clear_login, unstash_login
 from musterbook.accounts.models import Account
 from musterbook.core.values import emails
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.http import browsers, context
 
 _BASIS = "pending_basis"
@@ -82,7 +83,7 @@ def _end(request: HttpRequest, account: Account | None) -> None:
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.tell(context.agency(request), act, kinds.SIGN_IN_FAILED, user, why, outcome=kinds.FAILED)
+    trail.tell(context.agency(request), act, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
 
 
 def _digest(request: HttpRequest, account: Account) -> str:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from django.http import HttpRequest
 
-from musterbook.accounts import kinds, strangers
+from musterbook.accounts import strangers
 from musterbook.accounts.models import Account
 from musterbook.config import log_lines
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.models import Agency, User
 from musterbook.http import context
 
@@ -29,7 +30,7 @@ def refuse(request: HttpRequest, why: str) -> None:
     if agency is not None:
         told = {"asked": ("", asked), "why": ("", why)}
         strangers.tell(
-            agency, replace(act, actor=""), kinds.REQUEST_REFUSED, _signed_in(request), told, outcome=kinds.FORBIDDEN
+            agency, replace(act, actor=""), EventKind.REQUEST_REFUSED, _signed_in(request), told, outcome=REFUSED
         )
 
 

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from musterbook.accounts import kinds
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.http import context, reauthentication
 from musterbook.web import recent
 
@@ -73,6 +73,6 @@ def may(request: HttpRequest, permission: str) -> bool:
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
-    trail.tell(context.agency(request), context.act(request), kinds.REFUSED, None, asked, outcome=kinds.FORBIDDEN)
+    trail.tell(context.agency(request), context.act(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
     told = [permissions.PERMISSIONS[name] for name in lacking]
     return render(request, "403.html", {"lacking": told}, status=403)

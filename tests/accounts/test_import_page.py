@@ -13,10 +13,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook import jobs
-from musterbook.accounts import kinds
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import pending_uploads, plan_files, queue
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.pending_uploads import Gone, TooLarge
@@ -190,7 +190,7 @@ def test_after_a_quarter_of_an_hour_one_signs_in_again_and_is_shown_the_plan_of_
     assert asked.startswith("/springfield/sign-in/again?next=%2Fspringfield%2Fusers%2Fimport%2Fwaiting%2F")
     assert not models.Import.objects.filter(through="page").exists()
     assert "Preview: nothing was changed yet" in text(chief.get(signed_in_again(chief, asked)))
-    assert kinds.SIGNED_IN_AGAIN in [kind for kind, *_ in springfield.events()]
+    assert EventKind.USER_SIGNED_IN_AGAIN in [kind for kind, *_ in springfield.events()]
 
 
 @pytest.mark.parametrize("how", ["idle", "idle, and another tab knows", "too old"])

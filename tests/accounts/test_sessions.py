@@ -11,11 +11,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client, RequestFactory, override_settings
 
-from musterbook.accounts import kinds, passwords, sessions
+from musterbook.accounts import passwords, sessions
 from musterbook.accounts.models import Account
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.http import reauthentication as again
@@ -60,7 +61,7 @@ def test_a_session_out_of_use_ends_with_a_word_and_leads_back(springfield: Sprin
     page = text(officer.get(f"/springfield/sign-in?next={ME}"))
     assert "You were signed out because nothing was done here for 30 minutes." in page
     assert sign_in(officer, "user.2", next=ME).headers["Location"] == ME
-    assert told(springfield, kinds.SESSION_ENDED) == ['{"why":["","out of use"]}']
+    assert told(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","out of use"]}']
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 720])
@@ -87,7 +88,7 @@ def test_no_session_lasts_for_more_than_twelve_hours(springfield: Springfield, o
     age(officer, 0.2 * 60)
     assert who(officer) == ""
     assert "more than 12 hours since you signed in" in text(officer.get("/springfield/sign-in"))
-    assert told(springfield, kinds.SESSION_ENDED) == ['{"why":["","too old"]}']
+    assert told(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","too old"]}']
 
 
 def test_signing_out_is_told(springfield: Springfield, officer: Client) -> None:
@@ -186,15 +187,15 @@ def test_a_user_ends_one_session(springfield: Springfield, officer: Client) -> N
     other, third = second(springfield), second(springfield)
     officer.post(LIST, {"end": number(other)})
     assert [who(client) for client in (officer, other, third)] == ["user.2", "", "user.2"]
-    assert springfield.events()[-1] == (kinds.SESSION_ENDED, "E-2", "E-2", "")
-    assert "198.51.100.4" in told(springfield, kinds.SESSION_ENDED)[-1]
+    assert springfield.events()[-1] == (EventKind.USER_SESSION_ENDED, "E-2", "E-2", "")
+    assert "198.51.100.4" in told(springfield, EventKind.USER_SESSION_ENDED)[-1]
 
 
 def test_a_user_ends_all_other_sessions(springfield: Springfield, officer: Client) -> None:
     others = [second(springfield), second(springfield)]
     officer.post(LIST, {"end": "others"})
     assert [who(client) for client in (officer, *others)] == ["user.2", "", ""]
-    assert len(told(springfield, kinds.SESSION_ENDED)) == 2
+    assert len(told(springfield, EventKind.USER_SESSION_ENDED)) == 2
     assert "This one" in text(officer.get(LIST)) and "End all others" not in text(officer.get(LIST))
 
 
@@ -209,7 +210,7 @@ def test_nobody_ends_what_is_not_another_session_of_theirs(
     answer = officer.post(LIST, {"end": asked}, follow=True)
     assert "has ended already" in text(answer)
     assert (who(officer), who(admin)) == ("user.2", "user.1")
-    assert told(springfield, kinds.SESSION_ENDED) == []
+    assert told(springfield, EventKind.USER_SESSION_ENDED) == []
 
 
 def test_dead_sessions_are_not_listed(springfield: Springfield, officer: Client) -> None:
@@ -311,7 +312,7 @@ def test_a_new_password_ends_other_sessions_and_keeps_this_one(springfield: Spri
     other = second(springfield)
     assert change(officer).headers["Location"] == ME  # type: ignore[attr-defined]
     assert (who(officer), who(other)) == ("user.2", "")
-    assert springfield.events()[-1][0] == kinds.PASSWORD_CHANGED
+    assert springfield.events()[-1][0] == EventKind.USER_PASSWORD_CHANGED
     assert springfield.mails() == ["welcome", "password-changed"]
     assert "Firefox" not in text(officer.get(LIST))
     assert "among your last" in text(officer.post(CHANGE, {"oldpassword": NEW, "password1": GOOD, "password2": GOOD}))
@@ -370,9 +371,9 @@ def test_a_form_that_was_sent_is_taken_after_signing_in_again(springfield: Sprin
     assert "still you" in text(officer.get(asked)) or "again" in text(officer.get(asked)).lower()
     assert officer.post(asked, {"code": "000000"}).status_code == 200
     officer.post(asked, {"code": code(secret)})
-    assert springfield.events()[-1][0] == kinds.SECOND_FACTOR_REMOVED
+    assert springfield.events()[-1][0] == EventKind.USER_SECOND_FACTOR_REMOVED
     kept = [kind for kind, *_ in springfield.events()]
-    assert kept.count(kinds.SIGNED_IN_AGAIN) == 3 and kinds.SIGN_IN_FAILED in kept
+    assert kept.count(EventKind.USER_SIGNED_IN_AGAIN) == 3 and EventKind.USER_SIGN_IN_FAILED in kept
 
 
 def test_what_was_sent_is_kept_sealed_and_without_the_cookie(springfield: Springfield, officer: Client) -> None:
@@ -390,7 +391,7 @@ def test_what_was_sent_is_not_taken_on_the_way_to_another_page(springfield: Spri
     age(officer, 16)
     officer.post(f"{PAGES}totp/deactivate/")
     assert officer.post(f"{AGAIN}?next={ME}", {"password": GOOD}).headers["Location"] == ME
-    assert kinds.SECOND_FACTOR_REMOVED not in [kind for kind, *_ in springfield.events()]
+    assert EventKind.USER_SECOND_FACTOR_REMOVED not in [kind for kind, *_ in springfield.events()]
     assert officer.post(AGAIN, {"password": GOOD}).headers["Location"] == HOME
 
 
@@ -414,7 +415,7 @@ def test_a_code_will_do_as_well(springfield: Springfield, officer: Client) -> No
     age(officer, 16)
     asked = f"{PAGES}reauthenticate/?next={ME}"
     assert officer.post(asked, {"code": code(secret)}).headers["Location"] == ME
-    assert told(springfield, kinds.SIGNED_IN_AGAIN)[-1] == '{"factors":["","totp"]}'
+    assert told(springfield, EventKind.USER_SIGNED_IN_AGAIN)[-1] == '{"factors":["","totp"]}'
 
 
 def test_failures_to_sign_in_again_lock(springfield: Springfield, officer: Client) -> None:
@@ -445,7 +446,7 @@ def test_who_signs_in_by_a_provider_alone_is_never_let_through(springfield: Spri
     asked = officer.get(f"{PAGES}totp/activate/").headers["Location"]
     assert asked == f"/springfield/sign-in?next={PAGES}totp/activate/"
     assert who(officer) == ""
-    assert told(springfield, kinds.SESSION_ENDED) == ['{"why":["","to sign in again"]}']
+    assert told(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","to sign in again"]}']
 
 
 def test_the_trail_of_all_this_verifies(springfield: Springfield, officer: Client, tmp_path: Path) -> None:

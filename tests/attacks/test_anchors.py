@@ -16,6 +16,7 @@ from musterbook.accounts import anchoring, outbox
 from musterbook.config import mail_server
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.installation import migration
 from tests.accounts.conftest import Springfield
@@ -45,7 +46,7 @@ def made(db: None) -> models.Agency:
 def happens(to: models.Agency) -> None:
     """An act that is committed, so that its head is noted."""
     with TestCase.captureOnCommitCallbacks(execute=True):
-        trail.tell(to, Act(AT, "", "system"), "agency.changed")
+        trail.tell(to, Act(AT, "", "system"), EventKind.AGENCY_CHANGED)
 
 
 def body(path: Path) -> str:

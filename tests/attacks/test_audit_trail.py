@@ -16,13 +16,14 @@ from django.conf import settings as configured
 from django.db import DatabaseError, connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from musterbook.accounts import kinds, tokens
+from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
 from musterbook.config import secret_keys
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies
 from musterbook.directory.audit import anchors, hash_chain, runs, trail, triggers
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.installation import migration
 from musterbook.directory.storage import frames
@@ -59,7 +60,9 @@ def built(slug: str) -> models.Agency:
 
 
 def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
-    trail.tell(of, Act(at, f"E-{number}", "page", "192.0.2.1", "Firefox", "a" * 16), kinds.SIGNED_IN, user(of, number))
+    trail.tell(
+        of, Act(at, f"E-{number}", "page", "192.0.2.1", "Firefox", "a" * 16), EventKind.USER_SIGNED_IN, user(of, number)
+    )
     models.User.objects.filter(pk=user(of, number).pk).update(last_sign_in_at=at)
 
 
@@ -475,7 +478,7 @@ def test_a_role_that_was_given_more_permissions_past_musterbook_is_found(made: m
 
 def test_a_role_that_was_renamed_is_no_alteration(made: models.Agency) -> None:
     models.Role.objects.filter(agency=made, name="Officer").update(name="Deputy", name_key="deputy")
-    trail.tell(made, Act(AT, "", "cli"), "agency.changed", None, {"role officer": ("Officer: none", "")})
+    trail.tell(made, Act(AT, "", "cli"), EventKind.AGENCY_CHANGED, None, {"role officer": ("Officer: none", "")})
     assert wrong(made) == ""
 
 

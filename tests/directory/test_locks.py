@@ -11,6 +11,7 @@ from django.db import OperationalError, connection, connections, transaction
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.storage import frames, locks
@@ -42,7 +43,11 @@ def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwrit
             locks.row(made)
             models.User.objects.filter(agency=made, external_id="E-2").update(last_name="By hand", active=False)
             trail.tell(
-                made, trail.Act(NOW, "", "cli"), "user.updated", user(made, 2), {"STATUS": ("Active", "Inactive")}
+                made,
+                trail.Act(NOW, "", "cli"),
+                EventKind.USER_UPDATED,
+                user(made, 2),
+                {"STATUS": ("Active", "Inactive")},
             )
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:

@@ -11,6 +11,7 @@ from pyrage import x25519
 
 from musterbook.config import encryption, home, key_rotation, secret_keys
 from musterbook.directory import models
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.installation import backup_encryption, backups, doctor, key_changes, sealed_values
 from musterbook.directory.installation.backup_encryption import CannotOpen, Lock, Opener
@@ -44,7 +45,7 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
     made, number = key_changes.rotate(ACT, compromised=False)
     assert (number, _uses(), sealed_values.reseal(ACT)) == (1, {made.name: 1}, 0)
     assert encryption.unseal(_secret()) == "hush"
-    told = models.Event.objects.filter(kind=sealed_values.CHANGED)
+    told = models.Event.objects.filter(kind=EventKind.AGENCY_SECRET_KEY_CHANGED)
     assert [
         old.name in changes and "accepted until" in changes for changes in told.values_list("changes", flat=True)
     ] == [True]

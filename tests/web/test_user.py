@@ -12,9 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
-from musterbook.accounts import credentials, factors, kinds
+from musterbook.accounts import credentials, factors
 from musterbook.directory import models
 from musterbook.directory.agency import groups
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing
@@ -391,7 +392,9 @@ def test_an_invitation_can_be_handed_over(springfield: Springfield, admin: Clien
 
 
 @pytest.mark.usefixtures("as_owner")
-@pytest.mark.parametrize(("number", "act", "kind"), [(7, "invitation", kinds.INVITED), (2, "reset", kinds.RESET_ASKED)])
+@pytest.mark.parametrize(
+    ("number", "act", "kind"), [(7, "invitation", EventKind.USER_INVITED), (2, "reset", EventKind.USER_RESET_ASKED)]
+)
 def test_a_link_to_hand_over_is_the_same_for_a_button_pressed_twice_and_new_after_that(
     springfield: Springfield, admin: Client, number: int, act: str, kind: str
 ) -> None:
@@ -414,7 +417,7 @@ def test_nobody_is_handed_a_link_that_the_trail_has_from_somebody_else(springfie
     other = limited(springfield, "users.view", "credentials.manage")
     for client in (admin, other):
         post(client, at(springfield, 2, "reset"))
-    asked = models.Event.objects.filter(kind=kinds.RESET_ASKED, subject=springfield.user(2))
+    asked = models.Event.objects.filter(kind=EventKind.USER_RESET_ASKED, subject=springfield.user(2))
     assert {event.actor for event in asked} == {"E-1", "E-5"}
 
 

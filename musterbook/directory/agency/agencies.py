@@ -15,6 +15,7 @@ from musterbook.directory import models, permissions
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.storage import locks
 
@@ -82,7 +83,7 @@ def apply(told: AgencyFile, act: Act) -> Brought:
         _second_factors(agency, told)
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(agency, act, "agency.added" if created else CHANGED, changes=changes)
+            trail.tell(agency, act, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes)
     return Brought(created, changes, tuple(kept))
 
 
@@ -99,10 +100,7 @@ def changing(agency: models.Agency, act: Act) -> Iterator[None]:
         yield
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(agency, act, CHANGED, changes=changes)
-
-
-CHANGED = "agency.changed"
+            trail.tell(agency, act, EventKind.AGENCY_CHANGED, changes=changes)
 
 
 def _set(agency: models.Agency, told: AgencyFile) -> None:

@@ -6,10 +6,9 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.storage import locks
-
-MONITOR_ADDED, MONITOR_REMOVED = "group.monitor-added", "group.monitor-removed"
 
 
 def add(agency: models.Agency, external_id: str, name: str, act: Act) -> models.Group:
@@ -45,7 +44,7 @@ def add_monitor(group: models.Group, user: models.User, act: Act) -> bool:
         locks.row(group.agency)
         _, added = models.Monitor.objects.get_or_create(group=group, user=user)
         if added:
-            trail.tell(group.agency, act, MONITOR_ADDED, user, {"group": ("", group.external_id)})
+            trail.tell(group.agency, act, EventKind.GROUP_MONITOR_ADDED, user, {"group": ("", group.external_id)})
     return added
 
 
@@ -55,5 +54,5 @@ def remove_monitor(group: models.Group, user: models.User, act: Act) -> bool:
         locks.row(group.agency)
         removed, _ = models.Monitor.objects.filter(group=group, user=user).delete()
         if removed:
-            trail.tell(group.agency, act, MONITOR_REMOVED, user, {"group": (group.external_id, "")})
+            trail.tell(group.agency, act, EventKind.GROUP_MONITOR_REMOVED, user, {"group": (group.external_id, "")})
     return bool(removed)

@@ -14,6 +14,7 @@ from musterbook.core.values import emails, keys
 from musterbook.directory import models
 from musterbook.directory.apply import search_index
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.storage import frames
 
@@ -174,16 +175,16 @@ def _events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator[pl.Da
 
     The events are long, so they come in parts.
     """
-    for kind, parts in (("user.added", _parts(added, order)), ("user.updated", _parts(plan.updated))):
+    for kind, parts in ((EventKind.USER_ADDED, _parts(added, order)), (EventKind.USER_UPDATED, _parts(plan.updated))):
         for part in parts:
             yield _event(plan.told(part), kind)
     gone = plan.leavers.deactivated
     yield _event(
-        gone.with_columns(row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)), "user.deactivated"
+        gone.with_columns(row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)), EventKind.USER_DEACTIVATED
     )
 
 
-def _event(users: pl.DataFrame, kind: str) -> pl.DataFrame:
+def _event(users: pl.DataFrame, kind: EventKind) -> pl.DataFrame:
     return users.select(
         kind=pl.lit(kind),
         subject_id="id",

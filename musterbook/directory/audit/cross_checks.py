@@ -12,6 +12,7 @@ from django.db import connection
 
 from musterbook.core.values.keys import fold, keys
 from musterbook.directory import models, permissions
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import frames
 
 _EVENTS, _USERS = frames.table(models.Event), frames.table(models.User)
@@ -37,12 +38,12 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _users(agency: models.Agency) -> str:
-    found = _without(agency, "TRUE", "e.kind = 'user.added'")
+    found = _without(agency, "TRUE", f"e.kind = '{EventKind.USER_ADDED}'")
     return f"the trail has no event that added {listed(found)}" if found else ""
 
 
 def _sign_ins(agency: models.Agency) -> str:
-    told = "e.kind = 'user.signed-in' AND e.at >= u.last_sign_in_at"
+    told = f"e.kind = '{EventKind.USER_SIGNED_IN}' AND e.at >= u.last_sign_in_at"
     found = _without(agency, "u.last_sign_in_at IS NOT NULL", told)
     return f"the trail has no event of the last sign-in of {listed(found)}" if found else ""
 
@@ -114,7 +115,7 @@ def _keys(agency: models.Agency) -> str:
 def _roles(agency: models.Agency) -> str:
     """Compare what each role may do with the last event of it."""
     now = {f"role {role.name_key}": permissions.shown(role) for role in models.Role.objects.filter(agency=agency)}
-    events = models.Event.objects.filter(agency=agency, kind__in=("agency.added", "agency.changed"))
+    events = models.Event.objects.filter(agency=agency, kind__in=(EventKind.AGENCY_ADDED, EventKind.AGENCY_CHANGED))
     last = dict[str, str]()
     for changes in events.order_by("pk").values_list("changes", flat=True).iterator():
         last.update({name: after for name, (_, after) in json.loads(changes).items() if name in now})
@@ -135,12 +136,15 @@ def _latest(told: pl.DataFrame) -> pl.DataFrame:
     return told.group_by("subject_id").agg(pl.col(name).drop_nulls().last() for name in _FIELDS)
 
 
+_KINDS = ", ".join(f"'{kind}'" for kind in (EventKind.USER_ADDED, EventKind.USER_UPDATED, EventKind.USER_DEACTIVATED))
+
+
 def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
     """Yield the changes of users in the events, in their order."""
     after = -(2**63)
     sql = (
         f"SELECT id, subject_id, changes FROM {_EVENTS} WHERE agency_id = %s AND id > %s AND subject_id IS NOT NULL"
-        f" AND kind IN ('user.added', 'user.updated', 'user.deactivated') ORDER BY id LIMIT {_PART}"
+        f" AND kind IN ({_KINDS}) ORDER BY id LIMIT {_PART}"
     )
     while True:
         part = frames.read(sql, [agency.pk, after], {"id": pl.Int64, "subject_id": pl.Int64, "changes": pl.String})
@@ -152,7 +156,7 @@ def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
 
 def _renamed(agency: models.Agency, names: pl.Series) -> list[str]:
     """Return those role names that have been changed, and so may be another role's today."""
-    events = models.Event.objects.filter(agency=agency, kind="agency.changed").values_list("changes", flat=True)
+    events = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_CHANGED).values_list("changes", flat=True)
     changed = {key for changes in events for key in json.loads(changes)}
     return [name for name in names.unique() if f"role {fold(name)}" in changed]
 

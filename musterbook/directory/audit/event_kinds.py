@@ -1,106 +1,192 @@
-"""The kinds of events: each has one name, one group, and one sentence in plain words."""
+"""The kinds of events: each has one name, one category, and one sentence in plain words."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-VIEWED, EXPORTED, CHECKED, KEYED = "audit.viewed", "audit.exported", "audit.checked", "audit.keyed"
+from enum import StrEnum
+from typing import Self
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of event. `title`: its name in a list of kinds; `sentence`: what happened, with `{whom}` for the user."""
+class Category(StrEnum):
+    """The categories of event kinds, in the order in which lists show them."""
 
-    name: str
-    group: str
-    title: str
+    USERS = "Users"
+    SIGNING_IN = "Signing in"
+    CREDENTIALS = "Passwords and second factors"
+    AGENCY = "Agency"
+    API_TOKENS = "API tokens"
+    AUDIT_TRAIL = "Audit trail"
+    REFUSALS = "Refusals"
+
+
+class EventKind(StrEnum):
+    """A kind of event. The trail seals its value: never change one.
+
+    `label`: its name in a list of kinds; `sentence`: what happened, with `{user}` for the user that the event is about.
+    """
+
+    category: Category
+    label: str
     sentence: str
 
+    def __new__(cls, value: str, category: Category, label: str, sentence: str) -> Self:
+        """Return a member with its category, label and sentence."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.category, member.label, member.sentence = category, label, sentence
+        return member
 
-def _group(group: str, *told: tuple[str, str, str]) -> Iterable[Kind]:
-    return (Kind(name, group, title, sentence) for name, title, sentence in told)
-
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        *_group(
-            "Users",
-            ("user.added", "Added", "Added {whom}"),
-            ("user.updated", "Updated", "Updated {whom}"),
-            ("user.deactivated", "Deactivated by a synchronize import", "Deactivated {whom}: the file does not mention them"),
-            ("users.exported", "Users exported", "Users were exported"),
-        ),
-        *_group(
-            "Signing in",
-            ("user.signed-in", "Sign-in", "{whom} signed in"),
-            ("user.signed-in-again", "Signed in again", "{whom} signed in again, to go on with what is guarded"),
-            ("user.sign-in-failed", "Failed sign-in", "A sign-in as {whom} failed"),
-            ("user.signed-out", "Sign-out", "{whom} signed out"),
-            ("user.session-ended", "Session ended", "A session of {whom} ended"),
-            ("user.locked", "Locked", "{whom} was locked after failed sign-ins"),
-            ("user.unlocked", "Unlocked", "The lock of {whom} ended"),
-        ),
-        *_group(
-            "Passwords and second factors",
-            ("user.invitation-asked", "Invitation asked for", "An invitation of {whom} was asked for"),
-            ("user.invited", "Invited", "An invitation of {whom} was made"),
-            ("user.registered", "Registered", "{whom} registered"),
-            ("user.reset-asked", "Reset asked for", "A new password was asked for, for {whom}"),
-            ("user.password-changed", "Password changed", "The password of {whom} was changed"),
-            ("user.second-factor-added", "Second factor added", "A second factor of {whom} was added"),
-            ("user.second-factor-removed", "Second factor removed", "A second factor of {whom} was removed"),
-            ("user.recovery-codes-made", "Recovery codes made", "Recovery codes were made for {whom}"),
-            ("user.sign-on-bound", "Linked to a provider", "{whom} was linked to a person of a provider"),
-            ("user.sign-on-released", "Link to a provider released", "The link of {whom} to a provider was released"),
-            ("user.recovery-code-used", "Recovery code used", "{whom} used a recovery code"),
-        ),
-        *_group(
-            "Agency",
-            ("agency.added", "Agency added", "The agency was added"),
-            ("agency.changed", "Agency changed", "The agency's settings, roles, ranks or groups were changed"),
-            ("agency.secret-key-changed", "Secret key changed", "The secret key of this installation was changed"),
-            ("group.monitor-added", "Monitor added", "{whom} became a monitor of a group"),
-            ("group.monitor-removed", "Monitor removed", "{whom} is no monitor of a group any more"),
-        ),
-        *_group(
-            "API tokens",
-            ("api.token-made", "API token made", "An API token was made"),
-            ("api.token-revoked", "API token revoked", "An API token was revoked"),
-            ("api.token-refused", "API token refused", "A program with an API token was refused"),
-        ),
-        *_group(
-            "Audit trail",
-            (VIEWED, "Trail viewed", "The audit trail was viewed"),
-            (EXPORTED, "Trail exported", "The audit trail was exported"),
-            (CHECKED, "Trail checked", "The audit trail was checked for alterations"),
-            (KEYED, "Trail sealed by a key", "The audit trail began to be sealed by a secret key"),
-        ),
-        *_group(
-            "Refusals",
-            ("act.refused", "Refused", "Something was refused, for the role does not allow it"),
-            ("request.refused", "Request refused", "A request was refused before anything was done"),
-            ("import.file-refused", "File refused", "A file was refused that may have been made to do harm"),
-        ),
+    USER_ADDED = "user.added", Category.USERS, "Added", "Added {user}"
+    USER_UPDATED = "user.updated", Category.USERS, "Updated", "Updated {user}"
+    USER_DEACTIVATED = (
+        "user.deactivated",
+        Category.USERS,
+        "Deactivated by a synchronize import",
+        "Deactivated {user}: the file does not mention them",
     )
-}  # fmt: skip
-"""Name → kind, in the order in which lists show them."""
+    USERS_EXPORTED = "users.exported", Category.USERS, "Users exported", "Users were exported"
+    USER_SIGNED_IN = "user.signed-in", Category.SIGNING_IN, "Sign-in", "{user} signed in"
+    USER_SIGNED_IN_AGAIN = (
+        "user.signed-in-again",
+        Category.SIGNING_IN,
+        "Signed in again",
+        "{user} signed in again, to go on with what is guarded",
+    )
+    USER_SIGN_IN_FAILED = "user.sign-in-failed", Category.SIGNING_IN, "Failed sign-in", "A sign-in as {user} failed"
+    USER_SIGNED_OUT = "user.signed-out", Category.SIGNING_IN, "Sign-out", "{user} signed out"
+    USER_SESSION_ENDED = "user.session-ended", Category.SIGNING_IN, "Session ended", "A session of {user} ended"
+    USER_LOCKED = "user.locked", Category.SIGNING_IN, "Locked", "{user} was locked after failed sign-ins"
+    USER_UNLOCKED = "user.unlocked", Category.SIGNING_IN, "Unlocked", "The lock of {user} ended"
+    USER_INVITATION_ASKED = (
+        "user.invitation-asked",
+        Category.CREDENTIALS,
+        "Invitation asked for",
+        "An invitation of {user} was asked for",
+    )
+    USER_INVITED = "user.invited", Category.CREDENTIALS, "Invited", "An invitation of {user} was made"
+    USER_REGISTERED = "user.registered", Category.CREDENTIALS, "Registered", "{user} registered"
+    USER_RESET_ASKED = (
+        "user.reset-asked",
+        Category.CREDENTIALS,
+        "Reset asked for",
+        "A new password was asked for, for {user}",
+    )
+    USER_PASSWORD_CHANGED = (
+        "user.password-changed",
+        Category.CREDENTIALS,
+        "Password changed",
+        "The password of {user} was changed",
+    )
+    USER_SECOND_FACTOR_ADDED = (
+        "user.second-factor-added",
+        Category.CREDENTIALS,
+        "Second factor added",
+        "A second factor of {user} was added",
+    )
+    USER_SECOND_FACTOR_REMOVED = (
+        "user.second-factor-removed",
+        Category.CREDENTIALS,
+        "Second factor removed",
+        "A second factor of {user} was removed",
+    )
+    USER_RECOVERY_CODES_MADE = (
+        "user.recovery-codes-made",
+        Category.CREDENTIALS,
+        "Recovery codes made",
+        "Recovery codes were made for {user}",
+    )
+    USER_SIGN_ON_BOUND = (
+        "user.sign-on-bound",
+        Category.CREDENTIALS,
+        "Linked to a provider",
+        "{user} was linked to a person of a provider",
+    )
+    USER_SIGN_ON_RELEASED = (
+        "user.sign-on-released",
+        Category.CREDENTIALS,
+        "Link to a provider released",
+        "The link of {user} to a provider was released",
+    )
+    USER_RECOVERY_CODE_USED = (
+        "user.recovery-code-used",
+        Category.CREDENTIALS,
+        "Recovery code used",
+        "{user} used a recovery code",
+    )
+    AGENCY_ADDED = "agency.added", Category.AGENCY, "Agency added", "The agency was added"
+    AGENCY_CHANGED = (
+        "agency.changed",
+        Category.AGENCY,
+        "Agency changed",
+        "The agency's settings, roles, ranks or groups were changed",
+    )
+    AGENCY_SECRET_KEY_CHANGED = (
+        "agency.secret-key-changed",
+        Category.AGENCY,
+        "Secret key changed",
+        "The secret key of this installation was changed",
+    )
+    GROUP_MONITOR_ADDED = "group.monitor-added", Category.AGENCY, "Monitor added", "{user} became a monitor of a group"
+    GROUP_MONITOR_REMOVED = (
+        "group.monitor-removed",
+        Category.AGENCY,
+        "Monitor removed",
+        "{user} is no monitor of a group any more",
+    )
+    API_TOKEN_MADE = "api.token-made", Category.API_TOKENS, "API token made", "An API token was made"
+    API_TOKEN_REVOKED = "api.token-revoked", Category.API_TOKENS, "API token revoked", "An API token was revoked"
+    API_TOKEN_REFUSED = (
+        "api.token-refused",
+        Category.API_TOKENS,
+        "API token refused",
+        "A program with an API token was refused",
+    )
+    AUDIT_VIEWED = "audit.viewed", Category.AUDIT_TRAIL, "Trail viewed", "The audit trail was viewed"
+    AUDIT_EXPORTED = "audit.exported", Category.AUDIT_TRAIL, "Trail exported", "The audit trail was exported"
+    AUDIT_CHECKED = (
+        "audit.checked",
+        Category.AUDIT_TRAIL,
+        "Trail checked",
+        "The audit trail was checked for alterations",
+    )
+    AUDIT_KEYED = (
+        "audit.keyed",
+        Category.AUDIT_TRAIL,
+        "Trail sealed by a key",
+        "The audit trail began to be sealed by a secret key",
+    )
+    ACT_REFUSED = "act.refused", Category.REFUSALS, "Refused", "Something was refused, for the role does not allow it"
+    REQUEST_REFUSED = (
+        "request.refused",
+        Category.REFUSALS,
+        "Request refused",
+        "A request was refused before anything was done",
+    )
+    IMPORT_FILE_REFUSED = (
+        "import.file-refused",
+        Category.REFUSALS,
+        "File refused",
+        "A file was refused that may have been made to do harm",
+    )
 
-GROUPS: dict[str, tuple[Kind, ...]] = {
-    group: tuple(kind for kind in KINDS.values() if kind.group == group)
-    for group in dict.fromkeys(kind.group for kind in KINDS.values())
+
+KINDS: dict[str, EventKind] = {kind.value: kind for kind in EventKind}
+"""Value → kind."""
+
+CATEGORIES: dict[str, tuple[EventKind, ...]] = {
+    category: tuple(kind for kind in EventKind if kind.category is category) for category in Category
 }
-"""Group → its kinds."""
+"""Category → its kinds."""
+
+REFUSED, FAILED = "refused", "failed"
+"""The outcomes of actions that were not done: they were not permitted, or they failed."""
 
 
-def sentence(name: str, whom: str) -> str:
+def describe(kind: str, user: str) -> str:
     """Return the sentence for an event of this kind about this user ("": an unknown user).
 
     For a kind of a later version, use its name.
     """
-    kind = KINDS.get(name)
-    template = kind.sentence if kind else f"{name}: {{whom}}"
-    told = template.replace("{whom}", whom or "somebody unknown")
-    return told[:1].upper() + told[1:] if not whom else told
+    template = KINDS[kind].sentence if kind in KINDS else f"{kind}: {{user}}"
+    sentence = template.replace("{user}", user or "somebody unknown")
+    return sentence if user else sentence[:1].upper() + sentence[1:]
 
 
 OUTCOMES = {"done": "Done", "refused": "Refused", "failed": "Failed"}

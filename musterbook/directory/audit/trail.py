@@ -11,7 +11,8 @@ import polars as pl
 from django.db import transaction
 
 from musterbook.directory import models
-from musterbook.directory.audit import anchors, event_kinds, hash_chain, runs
+from musterbook.directory.audit import anchors, hash_chain, runs
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.audit.verify import Finding as Finding  # noqa: PLC0414  (callers that record events also use it)
 from musterbook.directory.audit.verify import verify as verify  # noqa: PLC0414  (the same)
 from musterbook.directory.storage import frames, locks
@@ -19,8 +20,6 @@ from musterbook.directory.storage.background import Beside, ahead
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_AGENT = 255
-REFUSED, FORBIDDEN = "act.refused", "refused"
-"""The kind and the outcome of an act that a user requested and was not permitted to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Act:
 def tell(
     agency: models.Agency,
     act: Act,
-    kind: str,
+    kind: EventKind,
     about: models.User | None = None,
     changes: Mapping[str, tuple[str, str]] | None = None,
     *,
@@ -64,7 +63,7 @@ def tell(
 
 def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> None:
     """Record the event of a file that was refused and may be malicious."""
-    tell(agency, act, "import.file-refused", changes={"file": ("", name), "reason": ("", why)}, outcome=FORBIDDEN)
+    tell(agency, act, EventKind.IMPORT_FILE_REFUSED, changes={"file": ("", name), "reason": ("", why)}, outcome=REFUSED)
 
 
 def key_old(at: datetime, *, restored: bool = False) -> None:
@@ -77,7 +76,7 @@ def key_old(at: datetime, *, restored: bool = False) -> None:
     for agency in models.Agency.objects.exclude(pk__in=known):
         last = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
         if last is not None and not last.key:
-            tell(agency, Act(at, "", "system"), event_kinds.KEYED)
+            tell(agency, Act(at, "", "system"), EventKind.AUDIT_KEYED)
 
 
 def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:

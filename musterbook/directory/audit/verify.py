@@ -8,8 +8,9 @@ import polars as pl
 from django.db.models import Exists, OuterRef
 
 from musterbook.directory import models
-from musterbook.directory.audit import anchors, cross_checks, event_kinds, hash_chain, runs
+from musterbook.directory.audit import anchors, cross_checks, hash_chain, runs
 from musterbook.directory.audit.anchors import Known
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import frames
 
 _PART = 100_000
@@ -174,7 +175,7 @@ class _Check:
 
     def _begins_keys(self, link: models.TrailLink) -> bool:
         """Return whether the link is the one event with which `trail.key_old` begins to seal a trail with a key."""
-        return self._following() == link.last and f"\x1f{event_kinds.KEYED}\x1f" in self._lines[self._at]
+        return self._following() == link.last and f"\x1f{EventKind.AUDIT_KEYED}\x1f" in self._lines[self._at]
 
     def _wrong_start(self, link: models.TrailLink) -> str:
         following = self._following()

@@ -21,6 +21,7 @@ from musterbook.core.planning.unchanged import named
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import runner, selection
 from musterbook.directory.imports.heartbeats import Progress
@@ -52,14 +53,18 @@ class Kind:
     column: Column | None = None
     value: str = ""
     mail: str = ""
-    event: str = ""
+    event: EventKind | None = None
 
 
 ACTS = {
     "deactivate": Kind("Deactivate", "deactivated", "users.edit", columns.STATUS, "Inactive"),
     "reactivate": Kind("Reactivate", "reactivated", "users.edit", columns.STATUS, "Active"),
-    "invite": Kind("Invite again", "invited", "credentials.manage", mail="invitation", event="user.invitation-asked"),
-    "reset": Kind("Reset credentials", "sent a reset", "credentials.manage", mail="reset", event="user.reset-asked"),
+    "invite": Kind(
+        "Invite again", "invited", "credentials.manage", mail="invitation", event=EventKind.USER_INVITATION_ASKED
+    ),
+    "reset": Kind(
+        "Reset credentials", "sent a reset", "credentials.manage", mail="reset", event=EventKind.USER_RESET_ASKED
+    ),
     "role": Kind("Set role", "changed", "users.edit", columns.ROLE),
     "rank": Kind("Set rank", "changed", "users.edit", columns.RANK),
     "group": Kind("Set group", "changed", "users.edit", columns.EVIDENCE_GROUP_EXT_ID),

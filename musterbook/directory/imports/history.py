@@ -14,6 +14,7 @@ from musterbook.core.reporting import report
 from musterbook.core.reporting.report import LISTED, Report, Row, Rows
 from musterbook.core.reporting.results_file import Which
 from musterbook.directory import models
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, sandbox
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.records import COUNTS, settle_dead
@@ -207,7 +208,7 @@ def _planned(record: models.Import, which: Rows) -> list[Row]:
     return []
 
 
-_OUTCOMES = {"user.added": "added"}
+_OUTCOMES: dict[str, str] = {EventKind.USER_ADDED: "added"}
 """The outcome by kind of event. Any other kind of event means that the row updated its user."""
 
 

@@ -17,6 +17,7 @@ from musterbook.core.planning import changes
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import Row
 from musterbook.directory import models
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import plan_files
 
 PAGE = 50
@@ -114,7 +115,11 @@ def _noted(record: models.Import) -> pl.LazyFrame:
     return plan_files.part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
 
 
-_KINDS = {"added": "user.added", "updated": "user.updated", "deactivated": "user.deactivated"}
+_KINDS = {
+    "added": EventKind.USER_ADDED,
+    "updated": EventKind.USER_UPDATED,
+    "deactivated": EventKind.USER_DEACTIVATED,
+}
 
 
 def _rows_of_trail(

@@ -16,6 +16,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.imports import bulk, file_import, records
 from musterbook.directory.imports.file_import import Options
@@ -167,7 +168,7 @@ def _with_supervisors(changed: pl.DataFrame, agency: models.Agency, keeping: set
     )
     moving = pl.col("EMAIL").list.get(1, null_on_oob=True) == pl.col("email")
     failing = pl.col("external_id").is_in(list(keeping))
-    returning = changed.filter(pl.col("kind") == "user.updated", moving, ~failing).select(
+    returning = changed.filter(pl.col("kind") == EventKind.USER_UPDATED, moving, ~failing).select(
         boss="external_id", email_back=pl.col("EMAIL").list.get(0)
     )
     addresses = bosses.join(returning, on="boss", how="left").select(
@@ -192,7 +193,7 @@ def _way(column: columns.Column) -> pl.Expr:
         name = changes.NAMES[heading]
     was, became = (pl.col(heading).list.get(place, null_on_oob=True) for place in (0, 1))
     now = pl.col(name)
-    added = pl.col("kind") == "user.added"
+    added = pl.col("kind") == EventKind.USER_ADDED
     if column is columns.STATUS:
         was = pl.when(added).then(pl.lit("Inactive")).otherwise(was)
         concerned = pl.lit(True)
@@ -215,7 +216,7 @@ def _cells(changed: pl.DataFrame) -> pl.DataFrame:
             continue
         was = pl.col(column.heading).list.get(0, null_on_oob=True)
         if column is columns.STATUS:
-            was = pl.when(pl.col("kind") == "user.added").then(pl.lit("Inactive")).otherwise(was)
+            was = pl.when(pl.col("kind") == EventKind.USER_ADDED).then(pl.lit("Inactive")).otherwise(was)
         back = pl.col(f"way_{column.field}") == "back"
         cells.append(pl.when(back).then(was).otherwise(pl.col(column.field)).alias(column.field))
     return changed.select("row", *cells)

@@ -19,10 +19,8 @@ from django.db.models import Count, Model, QuerySet
 from musterbook.config import encryption, secret_keys
 from musterbook.directory import models
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
-
-CHANGED = "agency.secret-key-changed"
-"""The event that records in each agency's audit trail that the installation has another secret key."""
 
 _BATCH, _PASSES = 500, 5
 _Unseal: TypeAlias = Callable[[str], str]
@@ -179,9 +177,9 @@ def _tell(act: Act) -> None:
         return
     changes = {"secret key": (ring[1].name, ring[0].name), "old signatures": ("", _accepted(ring[1].signs_until))}
     for agency in models.Agency.objects.order_by("pk"):
-        told = models.Event.objects.filter(agency=agency, kind=CHANGED).order_by("-pk")
+        told = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("-pk")
         if not any(ring[0].name in changes for changes in told.values_list("changes", flat=True)[:1]):
-            trail.tell(agency, act, CHANGED, changes=changes)
+            trail.tell(agency, act, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
 
 
 def _accepted(until: datetime | None) -> str:

@@ -22,6 +22,7 @@ from musterbook.core.values import text
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import locks
@@ -218,7 +219,7 @@ def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], act: Act) -> 
         return
     written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
     models.User.objects.filter(pk=user.pk).update(**written)
-    trail.tell(user.agency, act, "user.updated", user, marks)
+    trail.tell(user.agency, act, EventKind.USER_UPDATED, user, marks)
 
 
 def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:
@@ -242,7 +243,7 @@ def _refused(agency: models.Agency, user: models.User | None, came: Came, act: A
     codes = ", ".join(problem.code for problem in came.problems if problem.code in _REFUSALS)
     if codes:
         asked = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
-        trail.tell(agency, act, trail.REFUSED, user, asked, outcome=trail.FORBIDDEN)
+        trail.tell(agency, act, EventKind.ACT_REFUSED, user, asked, outcome=REFUSED)
     return Came(user, problems=came.problems)
 
 

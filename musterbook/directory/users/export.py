@@ -35,10 +35,6 @@ UNGUARDED = (columns.PHONE.heading,)
 """Columns that need no guard against being run as formulas: they contain only digits."""
 
 
-KIND = "users.exported"
-"""The event of an export on a page."""
-
-
 class UnknownFilter(Exception):
     """A filter names a value that does not exist; the message lists those that do."""
 

@@ -15,10 +15,11 @@ from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from musterbook.accounts import kinds, once, recovery, registration, sessions, signing_in, strangers
+from musterbook.accounts import once, recovery, registration, sessions, signing_in, strangers
 from musterbook.accounts.allauth_internals import clear_login, get_reauthentication_flows
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.http import browsers, context, current_session, pending, rate_limits, reauthentication, refusals
 from musterbook.web import times
 
@@ -92,7 +93,7 @@ class Adapter(DefaultAccountAdapter):
         if user.user.agency_id != context.agency(request).pk or not user.is_active:
             clear_login(request)
             act = context.act(request)
-            strangers.tell(context.agency(request), act, kinds.SIGN_IN_FAILED)
+            strangers.tell(context.agency(request), act, EventKind.USER_SIGN_IN_FAILED)
             return self.respond_user_inactive(request, user)
         pending.begin(request, user)
         return super().pre_login(request, user, **about)
@@ -135,13 +136,13 @@ class Adapter(DefaultAccountAdapter):
             return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
             act, user = context.act(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
-            trail.tell(user.agency, act, kinds.RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
+            trail.tell(user.agency, act, EventKind.USER_RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
         super().add_message(request, level, message_template, *args, **more)
 
     def logout(self, request: HttpRequest) -> None:
         """Sign out the current user, and record the event."""
         user, act = request.user.user, context.act(request)  # type: ignore[union-attr]  # only signed-in users sign out
-        trail.tell(user.agency, act, kinds.SIGNED_OUT, user)
+        trail.tell(user.agency, act, EventKind.USER_SIGNED_OUT, user)
         super().logout(request)
 
     def is_safe_url(self, url: str) -> bool:
@@ -186,9 +187,9 @@ _DECODED = 5
 """The most encodings of a path, one within the other."""
 _DOTS = re.compile(r"\\|(^|/)\.{1,2}(/|;|$)|[\x00-\x1f\x7f]")
 _CHANGES = {
-    "totp_activated": (kinds.SECOND_FACTOR_ADDED, "", "one-time codes"),
-    "totp_deactivated": (kinds.SECOND_FACTOR_REMOVED, "one-time codes", ""),
-    "webauthn_added": (kinds.SECOND_FACTOR_ADDED, "", "passkey"),
-    "webauthn_removed": (kinds.SECOND_FACTOR_REMOVED, "passkey", ""),
+    "totp_activated": (EventKind.USER_SECOND_FACTOR_ADDED, "", "one-time codes"),
+    "totp_deactivated": (EventKind.USER_SECOND_FACTOR_REMOVED, "one-time codes", ""),
+    "webauthn_added": (EventKind.USER_SECOND_FACTOR_ADDED, "", "passkey"),
+    "webauthn_removed": (EventKind.USER_SECOND_FACTOR_REMOVED, "passkey", ""),
 }
 """The library's notices of a change: the event kind in the audit trail, and the factor before and after."""

@@ -11,11 +11,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from musterbook.accounts import kinds, limits, lockout, once, registration
+from musterbook.accounts import limits, lockout, once, registration
 from musterbook.accounts.allauth_internals import totp
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.http import browsers, context
 
 _LONGEST = 64
@@ -93,14 +94,20 @@ class _Counted(forms.Form):
     def _count(self) -> None:
         user, act = self.user.user, context.act(allauth_context.request)
         with transaction.atomic():
-            trail.tell(user.agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=kinds.FAILED)
+            trail.tell(user.agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
             lockout.count_wrong_code(user, act)
 
     def _tell_of_recovery(self) -> None:
         user = self.user.user
         left = len(Authenticator.objects.get(pk=self.authenticator.pk).wrap().get_unused_codes())
         act = registration.by(user, context.act(allauth_context.request))
-        trail.tell(user.agency, act, kinds.RECOVERY_CODE_USED, user, {"recovery codes": (str(left + 1), str(left))})
+        trail.tell(
+            user.agency,
+            act,
+            EventKind.USER_RECOVERY_CODE_USED,
+            user,
+            {"recovery codes": (str(left + 1), str(left))},
+        )
 
 
 class Code(_Counted, AuthenticateForm):

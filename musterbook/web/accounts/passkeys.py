@@ -22,9 +22,10 @@ from django.db import transaction
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
-from musterbook.accounts import kinds, strangers
+from musterbook.accounts import strangers
 from musterbook.accounts.allauth_internals import webauthn
 from musterbook.accounts.models import Account
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.models import User
 from musterbook.http import context
 
@@ -66,7 +67,7 @@ def _told(user: User | None) -> Iterator[None]:
             yield
     except ValidationError:
         agency, act = context.agency(allauth_context.request), context.act(allauth_context.request)
-        strangers.tell(agency, act, kinds.SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
+        strangers.tell(agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
         raise
 
 

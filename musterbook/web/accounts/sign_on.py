@@ -17,12 +17,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from musterbook.accounts import asked, claims, kinds, openid, saml, sign_on, strangers
+from musterbook.accounts import asked, claims, openid, saml, sign_on, strangers
 from musterbook.accounts.asked import Asked
 from musterbook.accounts.claims import Address, Told, Untrusted
 from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import Refused
 from musterbook.directory.agency.sign_on_file import Provider
+from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.models import User
 from musterbook.http import context, provider_sign_in, rate_limits, sign_on_cookies
 from musterbook.web import asked as queries
@@ -67,7 +68,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 def _tell(request: HttpRequest, provider: Provider, reason: str, user: User | None) -> None:
     told = {"factors": ("", provider["slug"]), "why": ("", reason)}
     agency, act = context.agency(request), context.act(request)
-    strangers.tell(agency, act, kinds.SIGN_IN_FAILED, user, told, outcome=kinds.FAILED)
+    strangers.tell(agency, act, EventKind.USER_SIGN_IN_FAILED, user, told, outcome=FAILED)
 
 
 _PAGES = {sign_on.BOUND: "sign_on_bound.html", sign_on.UNKNOWN: "sign_on_unknown.html"}

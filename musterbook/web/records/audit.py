@@ -15,8 +15,9 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
-from musterbook.directory.audit import browse, event_kinds, hash_chain, trail, verify
+from musterbook.directory.audit import browse, hash_chain, trail, verify
 from musterbook.directory.audit import export as audit_export
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.verify import Finding, Progress
 from musterbook.http import context
 from musterbook.web import fragments
@@ -61,7 +62,7 @@ def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
-    trail.tell(context.agency(request), context.act(request), event_kinds.VIEWED, None, _filters(query))
+    trail.tell(context.agency(request), context.act(request), EventKind.AUDIT_VIEWED, None, _filters(query))
 
 
 def _filters(query: str) -> dict[str, tuple[str, str]]:
@@ -87,7 +88,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
         )
         return redirect(back)
     told = {"form": ("", "PDF" if as_pdf else "CSV"), **_filters(urlencode(form.filled()))}
-    trail.tell(agency, act, event_kinds.EXPORTED, None, told)
+    trail.tell(agency, act, EventKind.AUDIT_EXPORTED, None, told)
     if as_pdf:
         made = audit_pdf.made(agency, wanted, form.said(), account(request).user, act.at)
         return _file(iter([made]), "application/pdf", _name(request, "pdf", act.at))
@@ -157,4 +158,4 @@ def _tell_checked(request: HttpRequest, found: Finding) -> None:
         "events": ("", str(found.events)),
         "digest": ("", found.digest),
     }
-    trail.tell(context.agency(request), context.act(request), event_kinds.CHECKED, None, told)
+    trail.tell(context.agency(request), context.act(request), EventKind.AUDIT_CHECKED, None, told)

@@ -16,16 +16,16 @@ from musterbook.web import asked
 _MOST = 20
 """The most users that a name may match."""
 SYSTEM = "system"
-_GROUP = "all of "
+_CATEGORY = "all of "
 
 
 def _kinds() -> list[tuple[str, Any]]:
-    """Return all kinds of events, by group."""
-    groups = [
-        (group, [(_GROUP + group, f"{group}: all"), *((kind.name, kind.title) for kind in of)])
-        for group, of in event_kinds.GROUPS.items()
+    """Return all kinds of events, by category."""
+    categories = [
+        (str(category), [(f"{_CATEGORY}{category}", f"{category}: all"), *((kind.value, kind.label) for kind in kinds)])
+        for category, kinds in event_kinds.CATEGORIES.items()
     ]
-    return [("", "Everything"), *groups]
+    return [("", "Everything"), *categories]
 
 
 def _time(label: str) -> asked.Time:
@@ -99,12 +99,12 @@ class Filters(forms.Form):
         """Return the filters. The form must be valid."""
         told = self.cleaned_data
         kind: str = told["kind"]
-        group = event_kinds.GROUPS.get(kind.removeprefix(_GROUP), ())
+        kinds = event_kinds.CATEGORIES.get(kind.removeprefix(_CATEGORY), ())
         return filters.Wanted(
             actors=told["by"],
             subjects=told["about"],
             of=told["of"],
-            kinds=tuple(one.name for one in group) or ((kind,) if kind else ()),
+            kinds=kinds or ((kind,) if kind else ()),
             through=told["through"],
             outcome=told["outcome"],
             since=told["since"],

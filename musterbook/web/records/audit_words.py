@@ -49,10 +49,10 @@ class Shown:
 def shown(told: Told) -> Shown:
     """Return the event in words."""
     name = isolated(told.subject_name)
-    whom = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
+    user = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
     return Shown(
         told,
-        event_kinds.sentence(told.kind, whom),
+        event_kinds.describe(told.kind, user),
         capitalized(CHANNELS.get(told.through, told.through)),
         sessions.program(told.agent) if told.agent else "",
         event_kinds.OUTCOMES.get(told.outcome, told.outcome),

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from musterbook.directory import models
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import formats
 from musterbook.directory.users import export, orders, user_list
 from musterbook.directory.users.orders import UnknownPlace
@@ -164,7 +165,8 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
             status=422,
         )
     searched = {name: ("", value) for name, value in _searched(request.GET).items()}
-    trail.tell(agency, act, export.KIND, None, {"format": ("", form), "users": ("", f"{made.users}"), **searched})  # type: ignore[dict-item]  # each has one value
+    changes = {"format": ("", form), "users": ("", f"{made.users}"), **searched}
+    trail.tell(agency, act, EventKind.USERS_EXPORTED, None, changes)  # type: ignore[arg-type]  # each has one value
     answer = StreamingHttpResponse((part for some in parts for part in some), content_type=_FORMS[form])
     name = f"{agency.slug}-users-{act.at:%Y-%m-%d}.{form}"
     answer.headers["Content-Disposition"] = content_disposition_header(True, name) or ""
