@@ -17,7 +17,7 @@ from musterbook.accounts.tokens import Refused
 from musterbook.api import problems
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.http import context, rate_limits, refusals
+from musterbook.http import incoming, rate_limits, refusals
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Token, P], HttpResponseBase]
@@ -38,7 +38,7 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
             token = _token(request)
             if not isinstance(token, Token):
                 return token
-            tokens.used(token, context.api_act(request, token))
+            tokens.used(token, incoming.api_act(request, token))
             if permission and permission not in tokens.may(token):
                 return _lacks(request, token, permission)
             return view(request, token, *args, **kwargs)
@@ -62,7 +62,7 @@ def _token(request: HttpRequest) -> Token | HttpResponseBase:
         )
         return _unauthorized(request, said)
     try:
-        return tokens.check(context.agency(request), secret.strip(), datetime.now(UTC))
+        return tokens.check(incoming.agency(request), secret.strip(), datetime.now(UTC))
     except Refused as refused:
         return _refuse(request, refused)
 
@@ -73,19 +73,19 @@ def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
         refusals.refuse(request, rate_limits.WHY)
         said = "Too many wrong tokens came from this address. Wait five minutes."
         return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(limits.wait("refused token"))})
-    act = context.api_act(request, refused.token)
-    tokens.refused(context.agency(request), refused.token, act, str(refused))
+    act = incoming.api_act(request, refused.token)
+    tokens.refused(incoming.agency(request), refused.token, act, str(refused))
     return _unauthorized(request, f"{refused} Whoever manages API access makes a new one.", "invalid_token")
 
 
 def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpResponseBase:
-    asked = f'Bearer realm="{context.agency(request).slug}"' + (f', error="{error}"' if error else "")
+    asked = f'Bearer realm="{incoming.agency(request).slug}"' + (f', error="{error}"' if error else "")
     return problems.answer(HTTPStatus.UNAUTHORIZED, said, {"WWW-Authenticate": asked})
 
 
 def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
-    act = context.api_act(request, token)
+    act = incoming.api_act(request, token)
     trail.tell(token.agency, act, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
     said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
     asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'

@@ -15,7 +15,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from musterbook.accounts import lockout
 from musterbook.accounts.models import Account
-from musterbook.http import context
+from musterbook.http import incoming
 
 LASTS = 180 * 24 * 60 * 60
 """Seconds for which a browser stays known after a sign-in."""
@@ -38,7 +38,7 @@ def any_known(request: HttpRequest) -> str:
 
 def place(request: HttpRequest, account: Account | None) -> str:
     """Return the place that a request comes from, as locks count it for the account."""
-    return lockout.place(context.act(request).address, known(request, account))
+    return lockout.place(incoming.act(request).address, known(request, account))
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, account: Account) -> None:
@@ -67,7 +67,7 @@ def _read(request: HttpRequest) -> tuple[str, list[str]]:
 
 
 def _signer(request: HttpRequest) -> TimestampSigner:
-    return TimestampSigner(salt=f"musterbook.accounts.browsers.{context.agency(request).pk}")
+    return TimestampSigner(salt=f"musterbook.accounts.browsers.{incoming.agency(request).pk}")
 
 
 def _mark(account: Account | None, browser: str) -> str:

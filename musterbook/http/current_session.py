@@ -14,7 +14,7 @@ from musterbook.accounts.allauth_internals import clear_login
 from musterbook.accounts.allauth_internals import logout as sign_out
 from musterbook.accounts.models import Account
 from musterbook.accounts.sessions import BEGAN, SEEN, record_end, why_over
-from musterbook.http import context
+from musterbook.http import incoming
 
 _LEFT = "left"
 """The key for the user of an expired session, in the session that follows it."""
@@ -32,12 +32,12 @@ def begin(request: HttpRequest) -> None:
     request.session.pop(_LEFT, None)
     request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     request.session[BEGAN] = request.session[SEEN] = time.time()
-    request.session[context.SESSION] = secrets.token_hex(8)
+    request.session[incoming.SESSION] = secrets.token_hex(8)
 
 
 def use(request: HttpRequest) -> str:
     """Record that the session is in use, unless it has expired; return why it has, or ""."""
-    now, agency = time.time(), context.agency(request)
+    now, agency = time.time(), incoming.agency(request)
     over = why_over(request.session, agency, now)
     if over:
         return over
@@ -53,7 +53,7 @@ def use(request: HttpRequest) -> str:
 def end_own(request: HttpRequest, why: str) -> None:
     """End the session of the requesting user, who has not signed out."""
     account: Account = request.user  # type: ignore[assignment]  # signed in
-    record_end(account, context.act(request), why)
+    record_end(account, incoming.act(request), why)
     clear_login(request)
     logout(request)
 
@@ -77,7 +77,7 @@ def left_by(request: HttpRequest) -> Account | None:
     if not left or time.time() - left["at"] > LEFT_LASTS:
         return None
     accounts = Account.objects.select_related("user__agency", "user__role")
-    account = accounts.filter(pk=left["account"], user__active=True, user__agency=context.agency(request)).first()
+    account = accounts.filter(pk=left["account"], user__active=True, user__agency=incoming.agency(request)).first()
     same = account and constant_time_compare(account.get_session_auth_hash(), left["hash"])
     return account if same else None
 

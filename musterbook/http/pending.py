@@ -18,7 +18,7 @@ from musterbook.accounts.models import Account
 from musterbook.core.values import emails
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
-from musterbook.http import browsers, context
+from musterbook.http import browsers, incoming
 
 _BASIS = "pending_basis"
 """The session key of the digest of the facts that the pending sign-in depends on."""
@@ -73,23 +73,23 @@ def _is_locked_out(request: HttpRequest, account: Account) -> bool:
 
     A passkey alone and a provider bypass a lock, as they do everywhere.
     """
-    by_password = any(record["method"] == "password" for record in context.records(request, account))
-    at = context.act(request).at
+    by_password = any(record["method"] == "password" for record in incoming.records(request, account))
+    at = incoming.act(request).at
     return by_password and lockout.is_locked_at(account.user, browsers.place(request, account), at)
 
 
 def _end(request: HttpRequest, account: Account | None) -> None:
-    act, user = context.act(request), account.user if account else None
+    act, user = incoming.act(request), account.user if account else None
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.tell(context.agency(request), act, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
+    trail.tell(incoming.agency(request), act, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
 
 
 def _digest(request: HttpRequest, account: Account) -> str:
     user, agency = account.user, account.user.agency
     factors = Authenticator.objects.filter(user=account).order_by("pk").values_list("pk", flat=True)
-    used = {record.get("provider") for record in context.records(request, account)}
+    used = {record.get("provider") for record in incoming.records(request, account)}
     facts = [
         account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.mailbox(user.email), user.role_id,
         user.role.second_factor, agency.second_factor, list(factors), [one for one in agency.sign_on if one["slug"] in used],

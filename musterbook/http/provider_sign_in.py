@@ -15,7 +15,7 @@ from musterbook.accounts.claims import Told
 from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import OTHER, Refused, account_of, check
 from musterbook.directory.agency.sign_on_file import Provider
-from musterbook.http import context, current_session
+from musterbook.http import current_session, incoming
 
 METHOD = "socialaccount"
 """The method of a sign-in by a provider in a session's record."""
@@ -23,14 +23,14 @@ METHOD = "socialaccount"
 
 def by_provider(request: HttpRequest) -> bool:
     """Return whether the user has signed in by a provider that is trusted for the second factor as well."""
-    records = context.records(request)
+    records = incoming.records(request)
     used = {record.get("provider") for record in records if record["method"] == METHOD}
-    return any(p["slug"] in used and not p["second_factor"] for p in context.agency(request).sign_on)
+    return any(p["slug"] in used and not p["second_factor"] for p in incoming.agency(request).sign_on)
 
 
 def enter(request: HttpRequest, provider: Provider, asked: Asked, told: Told) -> HttpResponseBase:
     """Sign in the user that the answer means, or re-authenticate them. Raise Refused."""
-    agency, act = context.agency(request), context.act(request)
+    agency, act = incoming.agency(request), incoming.act(request)
     check(provider, asked, told, act)
     account = account_of(agency, provider, told, act)
     if asked.again:
@@ -61,7 +61,7 @@ def _record(request: HttpRequest, account: Account, provider: Provider, told: To
 
     The time is that of the sign-in at the provider, if the provider states it.
     """
-    at = {} if told.at is None else {"at": min(told.at, context.act(request).at.timestamp())}
+    at = {} if told.at is None else {"at": min(told.at, incoming.act(request).at.timestamp())}
     also: dict[str, Any] = {"provider": provider["slug"], "uid": told.subject, **at}
     record_authentication(request, account, METHOD, **also)
 

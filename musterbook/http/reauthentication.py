@@ -20,12 +20,12 @@ from musterbook.accounts.allauth_internals import STATE_SESSION_KEY
 from musterbook.accounts.models import Account
 from musterbook.accounts.sessions import AGAIN
 from musterbook.config import encryption
-from musterbook.http import browsers, context, current_session, provider_sign_in
+from musterbook.http import browsers, current_session, incoming, provider_sign_in
 
 
 def is_recent(request: HttpRequest) -> bool:
     """Return whether the user has signed in or re-authenticated recently enough, by any method."""
-    latest = max((record["at"] for record in context.records(request)), default=0)
+    latest = max((record["at"] for record in incoming.records(request)), default=0)
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
@@ -42,7 +42,7 @@ def is_strong(request: HttpRequest) -> bool:
         return True
     since, vouches = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT, provider_sign_in.by_provider(request)
     strong = {"mfa", provider_sign_in.METHOD} if vouches else {"mfa"}
-    return any(record["at"] > since and record["method"] in strong for record in context.records(request))
+    return any(record["at"] > since and record["method"] in strong for record in incoming.records(request))
 
 
 def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
@@ -108,7 +108,7 @@ def has_old_password(request: HttpRequest) -> bool:
     """Return whether the user signed in with a password that is older than the agency allows."""
     user, now = request.user, datetime.now(UTC)
     return (
-        isinstance(user, Account) and passwords.is_old(user, now) and "password" in context.factors(request).split("+")
+        isinstance(user, Account) and passwords.is_old(user, now) and "password" in incoming.factors(request).split("+")
     )
 
 
@@ -123,5 +123,5 @@ def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
     """Handle the library's signal for each sign-in step, and record re-authentications."""
     if request.user == user:
         current_session.renew(request)
-        factor, where = context.factor(context.records(request)[-1]), browsers.place(request, user)
-        signing_in.signed_in_again(user, context.act(request), factor, where)
+        factor, where = incoming.factor(incoming.records(request)[-1]), browsers.place(request, user)
+        signing_in.signed_in_again(user, incoming.act(request), factor, where)

@@ -10,7 +10,7 @@ from musterbook.accounts.models import Account
 from musterbook.config import log_lines
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.models import Agency, User
-from musterbook.http import context
+from musterbook.http import incoming
 
 SECURITY = logging.getLogger("musterbook.security")
 """The logger of refused requests, one line each."""
@@ -24,7 +24,7 @@ def refuse(request: HttpRequest, why: str) -> None:
     it likes.
     """
     asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
-    act = context.act(request)
+    act = incoming.act(request)
     SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:

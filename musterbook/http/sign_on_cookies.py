@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponseBase
 from musterbook.accounts import asked as begun
 from musterbook.accounts.asked import Asked
 from musterbook.config import encryption
-from musterbook.http import context
+from musterbook.http import incoming
 
 _ANSWER_LASTS = 120
 """Seconds within which the browser must present the signed answer of the provider."""
@@ -61,7 +61,7 @@ def keep_answer(request: HttpRequest, response: HttpResponseBase, slug: str, ans
 
     Browsers do not send the other cookies with a form from another site.
     """
-    told = [slug, context.act(request).at.timestamp(), answer]
+    told = [slug, incoming.act(request).at.timestamp(), answer]
     _set(response, settings.SIGN_ON_ANSWER_COOKIE_NAME, _sealed(request, "answer", told), _ANSWER_LASTS)
 
 
@@ -89,11 +89,11 @@ def _all(request: HttpRequest) -> list[Asked]:
 
 
 def _is_young(request: HttpRequest, at: float, lasts: int) -> bool:
-    return 0 <= context.act(request).at.timestamp() - at <= lasts
+    return 0 <= incoming.act(request).at.timestamp() - at <= lasts
 
 
 def _sealed(request: HttpRequest, purpose: str, told: Sequence[Any]) -> str:
-    whose = [f"sign-on {purpose}", context.agency(request).pk]
+    whose = [f"sign-on {purpose}", incoming.agency(request).pk]
     return encryption.seal(json.dumps([*whose, told], separators=(",", ":")))
 
 
@@ -102,7 +102,7 @@ def _opened(request: HttpRequest, purpose: str, name: str) -> Any:
         kept, agency, told = json.loads(encryption.unseal(request.COOKIES.get(name, ""), stored=False))
     except (InvalidToken, ValueError, TypeError):
         return None
-    return told if (kept, agency) == (f"sign-on {purpose}", context.agency(request).pk) else None
+    return told if (kept, agency) == (f"sign-on {purpose}", incoming.agency(request).pk) else None
 
 
 def _set(response: HttpResponseBase, name: str, value: str, lasts: int) -> None:

@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from musterbook.accounts import first_run
 from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
 from musterbook.directory.agency.vocabularies import Unfit
-from musterbook.http import context, rate_limits
+from musterbook.http import incoming, rate_limits
 
 _VOID = "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
 _LABELS = {
@@ -96,7 +96,7 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 def _begun(request: HttpRequest, form: SetUp) -> str:
     """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
-        return first_run.begin(form.cleaned_data["code"], form.told(), context.act(request))
+        return first_run.begin(form.cleaned_data["code"], form.told(), incoming.act(request))
     except (WrongCode, NotNew):
         form.add_error("code", _VOID)
     except Unfit as unfit:

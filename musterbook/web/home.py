@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
 from musterbook.directory.models import User
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.permission import account, signed_in
 
 
@@ -19,5 +19,5 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 def _is_alone(request: HttpRequest) -> bool:
-    others = User.objects.filter(agency=context.agency(request)).exclude(pk=account(request).user.pk)
+    others = User.objects.filter(agency=incoming.agency(request)).exclude(pk=account(request).user.pk)
     return not others.exists()

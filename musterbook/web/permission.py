@@ -15,7 +15,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.http import context, reauthentication
+from musterbook.http import incoming, reauthentication
 from musterbook.web import recent
 
 P = ParamSpec("P")
@@ -73,6 +73,6 @@ def may(request: HttpRequest, permission: str) -> bool:
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
-    trail.tell(context.agency(request), context.act(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
+    trail.tell(incoming.agency(request), incoming.act(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
     told = [permissions.PERMISSIONS[name] for name in lacking]
     return render(request, "403.html", {"lacking": told}, status=403)

@@ -20,7 +20,7 @@ from musterbook.accounts.allauth_internals import clear_login, get_reauthenticat
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.http import browsers, context, current_session, pending, rate_limits, reauthentication, refusals
+from musterbook.http import browsers, current_session, incoming, pending, rate_limits, reauthentication, refusals
 from musterbook.web import times
 
 _NO = (
@@ -53,7 +53,7 @@ class Adapter(DefaultAccountAdapter):
 
         Failures are limited by address.
         """
-        agency, act = context.agency(request), context.act(request)
+        agency, act = incoming.agency(request), incoming.act(request)
         name, password = credentials.get("username", ""), credentials["password"]
         try:
             return signing_in.account_of(agency, name, password, act, partial(browsers.place, request))
@@ -83,17 +83,17 @@ class Adapter(DefaultAccountAdapter):
 
     def set_password(self, user: Account, password: str) -> None:
         """Set a new password for the account."""
-        registration.change(user, password, context.act(self.request))
+        registration.change(user, password, incoming.act(self.request))
 
     def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Let only users of the agency whose page this is continue.
 
         A passkey or a provider may name a user of another agency.
         """
-        if user.user.agency_id != context.agency(request).pk or not user.is_active:
+        if user.user.agency_id != incoming.agency(request).pk or not user.is_active:
             clear_login(request)
-            act = context.act(request)
-            strangers.tell(context.agency(request), act, EventKind.USER_SIGN_IN_FAILED)
+            act = incoming.act(request)
+            strangers.tell(incoming.agency(request), act, EventKind.USER_SIGN_IN_FAILED)
             return self.respond_user_inactive(request, user)
         pending.begin(request, user)
         return super().pre_login(request, user, **about)
@@ -112,12 +112,12 @@ class Adapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Record the sign-in, with the factors that it took."""
         current_session.begin(request)
-        sessions.end_most(user, request.session.session_key or "", context.act(request))
+        sessions.end_most(user, request.session.session_key or "", incoming.act(request))
         if recovery.are_old(user):
             messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
         where = browsers.place(request, user)
-        signing_in.signed_in(user, context.act(request), context.factors(request), where)
+        signing_in.signed_in(user, incoming.act(request), incoming.factors(request), where)
         if before:
             messages.info(request, format_html("You last signed in on {}.", times.element(before, times.zone(user))))
         response = super().post_login(request, user, **about)
@@ -135,13 +135,13 @@ class Adapter(DefaultAccountAdapter):
         if not request.user.is_authenticated and not request.session.session_key:
             return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
-            act, user = context.act(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
+            act, user = incoming.act(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
             trail.tell(user.agency, act, EventKind.USER_RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
         super().add_message(request, level, message_template, *args, **more)
 
     def logout(self, request: HttpRequest) -> None:
         """Sign out the current user, and record the event."""
-        user, act = request.user.user, context.act(request)  # type: ignore[union-attr]  # only signed-in users sign out
+        user, act = request.user.user, incoming.act(request)  # type: ignore[union-attr]  # only signed-in users sign out
         trail.tell(user.agency, act, EventKind.USER_SIGNED_OUT, user)
         super().logout(request)
 
@@ -158,7 +158,7 @@ class Adapter(DefaultAccountAdapter):
 
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
-        notice, act = template_prefix.removeprefix("mfa/email/"), context.act(self.request)
+        notice, act = template_prefix.removeprefix("mfa/email/"), incoming.act(self.request)
         if notice == "totp_activated":
             once.use_up(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP))
         if notice in _CHANGES:

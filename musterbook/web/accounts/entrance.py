@@ -21,7 +21,7 @@ from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.http import context, current_session, rate_limits
+from musterbook.http import current_session, incoming, rate_limits
 from musterbook.web.accounts.forms import what_is_asked
 
 
@@ -101,14 +101,14 @@ _COOKIE_LASTS = 60 * 60
 
 def _is_good(request: HttpRequest, token: str, kind: links.Kind) -> bool:
     try:
-        links.read(context.agency(request), kind, token, context.act(request).at)
+        links.read(incoming.agency(request), kind, token, incoming.act(request).at)
     except links.Void:
         return False
     return True
 
 
 def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
-    agency, act = context.agency(request), context.act(request)
+    agency, act = incoming.agency(request), incoming.act(request)
     form = NewPassword(request.POST or None)
     form.fields["password1"].help_text = what_is_asked(agency)
     try:
@@ -137,7 +137,7 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
     """Send a link to choose a new password. The response is the same for every name."""
     form = Forgotten(request.POST or None)
     if form.is_valid():
-        forgotten_passwords.ask(context.agency(request), form.cleaned_data["name"], context.act(request))
+        forgotten_passwords.ask(incoming.agency(request), form.cleaned_data["name"], incoming.act(request))
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})
 

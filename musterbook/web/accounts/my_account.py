@@ -11,7 +11,7 @@ from musterbook.accounts import sessions
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web import asked, times
 from musterbook.web.permission import account, signed_in
 
@@ -81,7 +81,7 @@ def no_password(request: HttpRequest) -> HttpResponseBase:
 @signed_in
 def sessions_(request: HttpRequest) -> HttpResponseBase:
     """List the user's sessions. End one or all of the others on POST."""
-    mine, act, key = account(request), context.act(request), request.session.session_key or ""
+    mine, act, key = account(request), incoming.act(request), request.session.session_key or ""
     if request.method == "POST":
         messages.success(request, _end(request.POST.get("end", ""), mine, key, act))
         return redirect("usersessions_list")

@@ -17,7 +17,7 @@ from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
-from musterbook.http import browsers, context
+from musterbook.http import browsers, incoming
 
 _LONGEST = 64
 """The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
@@ -52,7 +52,7 @@ class SetUp(ActivateTOTPForm):
         Attempts are limited like those of a code that is set up already.
         """
         key = f"set-up {allauth_context.request.user.pk}"
-        if not limits.take("code", key, context.act(allauth_context.request).at):
+        if not limits.take("code", key, incoming.act(allauth_context.request).at):
             raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
         code: str = super().clean_code()
         limits.give_back("code", key)
@@ -67,7 +67,7 @@ class _Counted(forms.Form):
 
     def clean_code(self) -> str:
         """Return the code, if it is right."""
-        act, key = context.act(allauth_context.request), str(self.user.pk)
+        act, key = incoming.act(allauth_context.request), str(self.user.pk)
         where = browsers.place(allauth_context.request, self.user)
         if lockout.is_locked_at(self.user.user, where, act.at) or not limits.take("code", key, act.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
@@ -92,7 +92,7 @@ class _Counted(forms.Form):
         raise get_adapter().validation_error("incorrect_code")
 
     def _count(self) -> None:
-        user, act = self.user.user, context.act(allauth_context.request)
+        user, act = self.user.user, incoming.act(allauth_context.request)
         with transaction.atomic():
             trail.tell(user.agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
             lockout.count_wrong_code(user, act)
@@ -100,7 +100,7 @@ class _Counted(forms.Form):
     def _tell_of_recovery(self) -> None:
         user = self.user.user
         left = len(Authenticator.objects.get(pk=self.authenticator.pk).wrap().get_unused_codes())
-        act = registration.by(user, context.act(allauth_context.request))
+        act = registration.by(user, incoming.act(allauth_context.request))
         trail.tell(
             user.agency,
             act,

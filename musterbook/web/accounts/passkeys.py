@@ -27,7 +27,7 @@ from musterbook.accounts.allauth_internals import webauthn
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.models import User
-from musterbook.http import context
+from musterbook.http import incoming
 
 _NOT_ACCEPTED = "This passkey was not accepted. Try once more, or use another way."
 _NOT_ALONE = (
@@ -66,7 +66,7 @@ def _told(user: User | None) -> Iterator[None]:
         with _checked():
             yield
     except ValidationError:
-        agency, act = context.agency(allauth_context.request), context.act(allauth_context.request)
+        agency, act = incoming.agency(allauth_context.request), incoming.act(allauth_context.request)
         strangers.tell(agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
         raise
 
@@ -221,7 +221,7 @@ class Alone(LoginWebAuthnForm):
 
 def _whose(handle: bytes | None) -> Account:
     account = Account.objects.filter(
-        user__agency=context.agency(allauth_context.request), handle=(handle or b"").hex()
+        user__agency=incoming.agency(allauth_context.request), handle=(handle or b"").hex()
     ).first()
     if account is None:
         raise _not_accepted()

@@ -25,7 +25,7 @@ from musterbook.accounts.sign_on import Refused
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.models import User
-from musterbook.http import context, provider_sign_in, rate_limits, sign_on_cookies
+from musterbook.http import incoming, provider_sign_in, rate_limits, sign_on_cookies
 from musterbook.web import asked as queries
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
     def decorate(view: View) -> Page:
         def page(request: HttpRequest, slug: str) -> HttpResponseBase:
-            provider = sign_on.provider(context.agency(request), kind, slug)
+            provider = sign_on.provider(incoming.agency(request), kind, slug)
             if provider is None:
                 raise Http404
             try:
@@ -67,7 +67,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
 def _tell(request: HttpRequest, provider: Provider, reason: str, user: User | None) -> None:
     told = {"factors": ("", provider["slug"]), "why": ("", reason)}
-    agency, act = context.agency(request), context.act(request)
+    agency, act = incoming.agency(request), incoming.act(request)
     strangers.tell(agency, act, EventKind.USER_SIGN_IN_FAILED, user, told, outcome=FAILED)
 
 
@@ -108,7 +108,7 @@ def _begun(request: HttpRequest, provider: Provider) -> Asked:
     """Return a new sign-in, or a new re-authentication of the signed-in user."""
     user, following = request.user, get_next_redirect_url(request) or ""
     again = user.pk if isinstance(user, Account) and request.POST.get("again") else 0
-    return asked.new(provider["slug"], context.act(request).at, following, again)
+    return asked.new(provider["slug"], incoming.act(request).at, following, again)
 
 
 def _begin(request: HttpRequest, address: str, begun: Asked) -> HttpResponseBase:
@@ -140,7 +140,7 @@ def begin(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 
 
 def _back(request: HttpRequest, provider: Provider) -> str:
-    return f"{sign_on.address(context.agency(request), provider)}/login/callback/"
+    return f"{sign_on.address(incoming.agency(request), provider)}/login/callback/"
 
 
 @never_cache
@@ -162,7 +162,7 @@ def _spent(request: HttpRequest, provider: Provider, state: str) -> Asked:
     Raise Untrusted if there is none, or if it was used before.
     """
     begun = sign_on_cookies.find(request, provider["slug"], state)
-    if begun is None or not asked.spend(begun, context.act(request).at):
+    if begun is None or not asked.spend(begun, incoming.act(request).at):
         raise Untrusted(claims.NOT_ASKED)
     return begun
 
@@ -180,9 +180,9 @@ def _entered(request: HttpRequest, provider: Provider, begun: Asked, told: Told)
 def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Redirect the browser to a SAML provider."""
     begun = _begun(request, provider)
-    start = sign_on.address(context.agency(request), provider)
+    start = sign_on.address(incoming.agency(request), provider)
     address, number = saml.begin(provider, start, again=bool(begun.again))
-    named = asked.new(begun.slug, context.act(request).at, begun.next, begun.again, number)
+    named = asked.new(begun.slug, incoming.act(request).at, begun.next, begun.again, number)
     return _begin(request, address, named)
 
 
@@ -204,7 +204,7 @@ def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     sent = request.POST.get("SAMLResponse", "")
     if not sent or len(sent) > saml.LARGEST:
         raise Untrusted(claims.RESPONSE, "there is none, or it is too large")
-    number, told = saml.finish(provider, sent, sign_on.address(context.agency(request), provider))
+    number, told = saml.finish(provider, sent, sign_on.address(incoming.agency(request), provider))
     response = redirect("saml_finish_acs", provider["slug"])
     sign_on_cookies.keep_answer(request, response, provider["slug"], [number, asdict(told)])
     return response
@@ -238,5 +238,5 @@ def _told(kept: Mapping[str, Any]) -> Told:
 @rate_limits.by_address("sign-on")
 def metadata(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Return the metadata that a SAML provider must know of us."""
-    told = saml.metadata(provider, sign_on.address(context.agency(request), provider))
+    told = saml.metadata(provider, sign_on.address(incoming.agency(request), provider))
     return HttpResponse(told, content_type="text/xml; charset=utf-8")

@@ -13,7 +13,7 @@ from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.agency import groups
 from musterbook.directory.agency.vocabularies import Unfit
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web import asked
 from musterbook.web.agency import deletion
 from musterbook.web.permission import may, needs
@@ -43,7 +43,7 @@ class GroupForm(NewGroup):
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the groups that match a text, with the number of users in each."""
-    agency, text = context.agency(request), request.GET.get("q", "").replace("\0", "").strip()
+    agency, text = incoming.agency(request), request.GET.get("q", "").replace("\0", "").strip()
     found = models.Group.objects.filter(agency=agency).order_by("name", "pk")
     if text:
         found = found.filter(Q(name__icontains=text) | Q(external_id__icontains=text))
@@ -66,7 +66,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
     form = NewGroup(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
-            added = groups.add(context.agency(request), **form.cleaned_data, act=context.act(request))
+            added = groups.add(incoming.agency(request), **form.cleaned_data, act=incoming.act(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -76,7 +76,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
 
 
 def _group(request: HttpRequest, pk: int) -> models.Group:
-    found: models.Group = get_object_or_404(models.Group, agency=context.agency(request), pk=pk)
+    found: models.Group = get_object_or_404(models.Group, agency=incoming.agency(request), pk=pk)
     return found
 
 
@@ -106,7 +106,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = GroupForm(request.POST or None, initial=told)
     if form.is_bound and form.is_valid():
         try:
-            groups.change(group, **form.cleaned_data, act=context.act(request))
+            groups.change(group, **form.cleaned_data, act=incoming.act(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -120,7 +120,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users are still in the group. Delete it on POST."""
     group = _group(request, pk)
     if request.method == "POST":
-        return deletion.done(request, group, "group", partial(groups.delete, group, context.act(request)))
+        return deletion.done(request, group, "group", partial(groups.delete, group, incoming.act(request)))
     return deletion.ask(request, group, "group")
 
 
@@ -133,14 +133,14 @@ def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
     removed = asked.number(request.POST.get("remove", ""))
     if removed is not None:
         user = users.filter(pk=removed).first()
-        if user and groups.remove_monitor(group, user, context.act(request)):
+        if user and groups.remove_monitor(group, user, incoming.act(request)):
             messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")
         return redirect("group", pk)
     named = request.POST.get("who", "").replace("\0", "").strip()
     user = users.filter(email_key=fold(named)).first() or users.filter(external_id=named).first()
     if user is None:
         messages.error(request, f"Nobody has the e-mail address or external id “{named}”. Nothing was changed.")
-    elif groups.add_monitor(group, user, context.act(request)):
+    elif groups.add_monitor(group, user, incoming.act(request)):
         messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")
     else:
         messages.info(request, f"{user.first_name} {user.last_name} monitors this group already.")

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from musterbook.directory import models
 from musterbook.directory.agency import ranks
 from musterbook.directory.agency.vocabularies import Unfit
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.agency import deletion
 from musterbook.web.permission import needs
 
@@ -32,13 +32,13 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     form = RankForm(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
-            added = ranks.add(context.agency(request), **form.cleaned_data, act=context.act(request))
+            added = ranks.add(incoming.agency(request), **form.cleaned_data, act=incoming.act(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
             messages.success(request, f"The rank {added.name} is added, below the others.")
             return redirect("ranks")
-    agency = context.agency(request)
+    agency = incoming.agency(request)
     used = dict(models.User.objects.filter(agency=agency).values_list("rank").annotate(n=Count("id")).order_by())
     found = models.Rank.objects.filter(agency=agency).order_by("position", "pk")
     about = {"ranks": [(rank, used.get(rank.pk, 0)) for rank in found], "form": form}
@@ -46,7 +46,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
 
 
 def _rank(request: HttpRequest, pk: int) -> models.Rank:
-    found: models.Rank = get_object_or_404(models.Rank, agency=context.agency(request), pk=pk)
+    found: models.Rank = get_object_or_404(models.Rank, agency=incoming.agency(request), pk=pk)
     return found
 
 
@@ -57,7 +57,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
     if form.is_bound and form.is_valid():
         try:
-            ranks.change(rank, **form.cleaned_data, act=context.act(request))
+            ranks.change(rank, **form.cleaned_data, act=incoming.act(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -71,7 +71,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 def move(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Move a rank up or down by one."""
     rank = _rank(request, pk)
-    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", context.act(request))
+    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", incoming.act(request))
     return redirect("ranks")
 
 
@@ -80,5 +80,5 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users still have the rank. Delete it on POST."""
     rank = _rank(request, pk)
     if request.method == "POST":
-        return deletion.done(request, rank, "rank", partial(ranks.delete, rank, context.act(request)))
+        return deletion.done(request, rank, "rank", partial(ranks.delete, rank, incoming.act(request)))
     return deletion.ask(request, rank, "rank")

@@ -16,7 +16,7 @@ from musterbook.directory.agency.roles import Told
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.agency import deletion
 from musterbook.web.permission import account, needs
 
@@ -46,7 +46,7 @@ class RoleForm(forms.Form):
 @needs("roles.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List all roles with their permissions."""
-    found = models.Role.objects.filter(agency=context.agency(request)).order_by("-administrator", "name_key")
+    found = models.Role.objects.filter(agency=incoming.agency(request)).order_by("-administrator", "name_key")
     told = [(role, permissions.of(role)) for role in found]
     table = [(about, [name in granted for _, granted in told]) for name, about in PERMISSIONS.items()]
     return render(request, "roles.html", {"roles": [role for role, _ in told], "table": table})
@@ -73,17 +73,17 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _role(request: HttpRequest, pk: int) -> models.Role:
-    found: models.Role = get_object_or_404(models.Role, agency=context.agency(request), pk=pk)
+    found: models.Role = get_object_or_404(models.Role, agency=incoming.agency(request), pk=pk)
     return found
 
 
 def _operator(request: HttpRequest) -> Operator:
-    return snapshot_queries.operator(context.agency(request), account(request).user.external_id)
+    return snapshot_queries.operator(incoming.agency(request), account(request).user.external_id)
 
 
 @reauthentication_required
 def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
-    agency, act, by = context.agency(request), context.act(request), _operator(request)
+    agency, act, by = incoming.agency(request), incoming.act(request), _operator(request)
     if form.is_valid():
         try:
             if role:
@@ -118,4 +118,4 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @reauthentication_required
 def _delete(request: HttpRequest, role: models.Role) -> HttpResponseBase:
-    return deletion.done(request, role, "role", partial(roles.delete, role, context.act(request), _operator(request)))
+    return deletion.done(request, role, "role", partial(roles.delete, role, incoming.act(request), _operator(request)))

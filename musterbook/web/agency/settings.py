@@ -16,7 +16,7 @@ from musterbook.directory.agency import agency_settings
 from musterbook.directory.agency.agency_settings import Overtaken
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.apply import snapshot_queries
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web import menu
 from musterbook.web.agency.forms import Accounts, Details, Limits, Mails, SecondFactors, Section
 from musterbook.web.permission import account, needs
@@ -33,7 +33,7 @@ def details(request: HttpRequest) -> HttpResponseBase:
 @needs(PERMISSION)
 def imports(request: HttpRequest) -> HttpResponseBase:
     """Edit the limit of deactivations without confirmation, and show the remembered mapping of headings."""
-    mapping = sorted(context.agency(request).mapping.items())
+    mapping = sorted(incoming.agency(request).mapping.items())
     intro = (
         "A synchronize import that would deactivate more users than this waits until somebody types their number. "
         "So a file that was cut off takes nobody's access away."
@@ -48,7 +48,7 @@ def imports(request: HttpRequest) -> HttpResponseBase:
 def forget(request: HttpRequest) -> HttpResponseBase:
     """Forget the column to which a heading was mapped."""
     heading = request.POST.get("heading", "")
-    if agency_settings.forget_heading(context.agency(request), heading, context.act(request)):
+    if agency_settings.forget_heading(incoming.agency(request), heading, incoming.act(request)):
         messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
     return redirect("agency_imports")
 
@@ -75,7 +75,7 @@ def mails(request: HttpRequest) -> HttpResponseBase:
 
 def _section(request: HttpRequest, kind: type[Section], name: str, saved: str, **about: Any) -> HttpResponseBase:
     """Show or save one section. `saved` is the message after it was saved."""
-    agency = context.agency(request)
+    agency = incoming.agency(request)
     form = kind(agency, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid() and _saved(request, agency, form):
         messages.success(request, saved)
@@ -88,7 +88,7 @@ _secure_section = reauthentication_required(_section)
 
 def _saved(request: HttpRequest, agency: models.Agency, form: Section) -> bool:
     try:
-        agency_settings.change(agency, form.told(), form.seen(), context.act(request))
+        agency_settings.change(agency, form.told(), form.seen(), incoming.act(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
     except Overtaken as overtaken:
@@ -108,18 +108,18 @@ def page(request: HttpRequest, template: str, **about: Any) -> HttpResponseBase:
 
 def operator(request: HttpRequest) -> Operator:
     """Return the signed-in user as the operator."""
-    return snapshot_queries.operator(context.agency(request), account(request).user.external_id)
+    return snapshot_queries.operator(incoming.agency(request), account(request).user.external_id)
 
 
 @needs(PERMISSION)
 def second_factors(request: HttpRequest) -> HttpResponseBase:
     """Edit the roles whose users must have a second factor."""
-    every = models.Role.objects.filter(agency=context.agency(request)).order_by("-administrator", "name_key")
+    every = models.Role.objects.filter(agency=incoming.agency(request)).order_by("-administrator", "name_key")
     mine = operator(request).permissions
     may = [role for role in every if permissions.of(role) <= mine]
     others = [role for role in every if role not in may]
     sent = request.POST if request.method == "POST" else None
-    form = SecondFactors(context.agency(request), may, sent, all_=not others)
+    form = SecondFactors(incoming.agency(request), may, sent, all_=not others)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _ask(request, form, may)
         return answer
@@ -143,7 +143,7 @@ def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> H
     Before a new requirement is saved, ask for confirmation. The page shows how many users cannot continue until they
     set up a second factor.
     """
-    agency, act, everyone = context.agency(request), context.act(request), form.cleaned_data["everyone"]
+    agency, act, everyone = incoming.agency(request), incoming.act(request), form.cleaned_data["everyone"]
     new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
     seen = form.seen_everyone()
     all_new = everyone and not seen and not agency.second_factor

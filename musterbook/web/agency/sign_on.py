@@ -13,7 +13,7 @@ from musterbook.directory.agency.sign_on import Overtaken, UnknownProvider
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.permissions import ALL
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.agency.forms import PROVIDERS
 from musterbook.web.agency.settings import PERMISSION, operator, page
 from musterbook.web.permission import account, needs, refuse
@@ -24,7 +24,7 @@ _KINDS = {"oidc": "OpenID Connect", "saml": "SAML"}
 @needs(PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the identity providers of the agency."""
-    providers = [(one, _KINDS[one["kind"]]) for one in context.agency(request).sign_on]
+    providers = [(one, _KINDS[one["kind"]]) for one in incoming.agency(request).sign_on]
     return page(request, "agency_sign_on.html", providers=providers, may=not _lacking(request))
 
 
@@ -54,7 +54,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
     told = form.told()
     try:
-        sign_on.add(context.agency(request), told, context.act(request), operator(request))
+        sign_on.add(incoming.agency(request), told, incoming.act(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form)
@@ -79,9 +79,9 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
-    agency, told = context.agency(request), form.told(slug)
+    agency, told = incoming.agency(request), form.told(slug)
     try:
-        sign_on.change(agency, told, form.cleaned_data["shown"], context.act(request), operator(request))
+        sign_on.change(agency, told, form.cleaned_data["shown"], incoming.act(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form, _find(request, slug))
@@ -109,9 +109,9 @@ def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    agency, shown = context.agency(request), request.POST.get("shown", "")
+    agency, shown = incoming.agency(request), request.POST.get("shown", "")
     try:
-        sign_on.remove(agency, provider["slug"], shown, context.act(request), operator(request))
+        sign_on.remove(agency, provider["slug"], shown, incoming.act(request), operator(request))
     except (Overtaken, UnknownProvider):
         return _overtaken(request)
     messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
@@ -127,7 +127,7 @@ def _overtaken(request: HttpRequest) -> HttpResponseBase:
 
 def _find(request: HttpRequest, slug: str) -> Provider:
     try:
-        return sign_on.find(context.agency(request), slug)
+        return sign_on.find(incoming.agency(request), slug)
     except UnknownProvider:
         raise Http404 from None
 
@@ -141,7 +141,7 @@ def _page(request: HttpRequest, form: Any, provider: Provider | None = None) -> 
 
 def _addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
     """Return our addresses that the provider must know, each with its label."""
-    start = f"{settings.MUSTER_URL}/{context.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
+    start = f"{settings.MUSTER_URL}/{incoming.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
     if provider["kind"] == "oidc":
         return [("Redirect address", f"{start}/login/callback/")]
     return [("Assertion consumer", f"{start}/acs/"), ("Audience (our entity id and metadata)", f"{start}/metadata/")]

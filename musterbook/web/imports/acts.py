@@ -23,7 +23,7 @@ from musterbook.directory.imports import bulk, file_import, plan_files, queue, q
 from musterbook.directory.imports.file_import import OnDisk, Options
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import import_files
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Mapping_, Reading
 from musterbook.web.permission import account, needs, refuse
@@ -43,7 +43,7 @@ def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> 
     user = account(request).user
 
     def work() -> models.Import:
-        return queue.submit(user.agency, upload, options, act=context.act(request), key=key)
+        return queue.submit(user.agency, upload, options, act=incoming.act(request), key=key)
 
     return _led(request, work)
 
@@ -60,7 +60,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
-        trail.tell_refused_file(context.agency(request), context.act(request), "", over.problem.message)
+        trail.tell_refused_file(incoming.agency(request), incoming.act(request), "", over.problem.message)
         messages.error(request, str(over))
         return redirect("import_users")
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
 def find(request: HttpRequest, number: str) -> models.Import:
     """Return the import of the agency with that number. Raise Http404."""
     try:
-        return file_import.find(context.agency(request), number)
+        return file_import.find(incoming.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
 
@@ -98,7 +98,7 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     key = key_of(request, "apply", record.number)
 
     def work() -> models.Import:
-        return queue.submit_apply(record.agency, record.number, act=context.act(request), confirmed=confirmed, key=key)
+        return queue.submit_apply(record.agency, record.number, act=incoming.act(request), confirmed=confirmed, key=key)
 
     try:
         return _led(request, work)
@@ -116,7 +116,7 @@ _GONE = "The file of this import is kept no longer. Import it once more. Nothing
 @needs("users.import")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
-    queue.cancel(find(request, number), context.act(request))
+    queue.cancel(find(request, number), incoming.act(request))
     messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("import", number)
 
@@ -130,7 +130,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 
     def work() -> models.Import:
         key = key_of(request, "undo", number, request.POST.get("once", ""))
-        return queue.submit_undo(record, act=context.act(request), preview=True, key=key)
+        return queue.submit_undo(record, act=incoming.act(request), preview=True, key=key)
 
     try:
         return _led(request, work)
@@ -196,7 +196,7 @@ def _again(request: HttpRequest, record: models.Import, shown: str, **changes: A
     key = key_of(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 
     def work() -> models.Import:
-        return queue.submit_again(record, options, act=context.act(request), key=key)
+        return queue.submit_again(record, options, act=incoming.act(request), key=key)
 
     try:
         return _led(request, work, shown)

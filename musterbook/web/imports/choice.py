@@ -19,7 +19,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import pending_uploads
 from musterbook.directory.imports.quotas import OverQuota
-from musterbook.http import context, reauthentication
+from musterbook.http import incoming, reauthentication
 from musterbook.web.imports import acts, uploads
 from musterbook.web.imports.forms import Choose
 from musterbook.web.permission import account, may, needs, refuse
@@ -60,7 +60,7 @@ def _tell_refused(request: HttpRequest, form: Choose) -> None:
     """
     why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
-        trail.tell_refused_file(context.agency(request), context.act(request), "", why)
+        trail.tell_refused_file(incoming.agency(request), incoming.act(request), "", why)
 
 
 def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
@@ -82,7 +82,7 @@ def _left(request: HttpRequest) -> str:
     user, form = uploads.sender(request), Choose(request)
     if user is None or not form.is_valid():
         return ""
-    token = _kept(request, user, form, context.act(request).address or "unknown")
+    token = _kept(request, user, form, incoming.act(request).address or "unknown")
     return reverse("import_waiting", args=[token]) if token else ""
 
 

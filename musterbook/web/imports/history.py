@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
 from musterbook.directory.imports import history
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.permission import needs
 
 _FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}
@@ -15,6 +15,6 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     """List the agency's imports page by page, the latest first."""
     which = request.GET.get("which", "done")
     which = which if which in _FILTERS else "done"
-    page = history.page(context.agency(request), which, request.GET.get("before", ""))
+    page = history.page(incoming.agency(request), which, request.GET.get("before", ""))
     about = {"entries": page.entries, "before": page.before, "which": which, "filters": _FILTERS.items()}
     return render(request, "imports.html", about)

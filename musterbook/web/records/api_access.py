@@ -19,7 +19,7 @@ from musterbook.directory import permissions
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.permission import account, needs, refuse
 
 
@@ -64,7 +64,7 @@ def _until(days: int) -> str:
 @needs(tokens.PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the tokens of the agency, the valid ones first."""
-    good, ended = tokens.listed(context.agency(request), datetime.now(UTC))
+    good, ended = tokens.listed(incoming.agency(request), datetime.now(UTC))
     about = {
         "good": [_shown(one) for one in good],
         "ended": [_shown(one) for one in ended],
@@ -80,7 +80,7 @@ def _shown(one: Listed) -> dict[str, Any]:
 
 def _example(request: HttpRequest) -> str:
     """Return a command that asks the API to identify its token."""
-    where = f"{settings.MUSTER_URL}/{context.agency(request).slug}/api/me"
+    where = f"{settings.MUSTER_URL}/{incoming.agency(request).slug}/api/me"
     return f'curl --header "Authorization: Bearer $TOKEN" {where}'
 
 
@@ -100,11 +100,11 @@ def add(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 @reauthentication_required
 def _make(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
-    agency = context.agency(request)
+    agency = incoming.agency(request)
     by = snapshot_queries.operator(agency, account(request).user.external_id)
     if form.is_valid():
         try:
-            token, secret = tokens.make(agency, form.told(), context.act(request), by)
+            token, secret = tokens.make(agency, form.told(), incoming.act(request), by)
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:
@@ -120,7 +120,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or revoke the token."""
     token = _token(request, pk)
     if request.method == "POST":
-        if tokens.revoke(token, context.act(request)):
+        if tokens.revoke(token, incoming.act(request)):
             messages.success(request, f"The token {token.name} is revoked: it opens nothing any more.")
         return redirect("api_access")
     return render(request, "api_token_revoke.html", {"token": token})
@@ -128,6 +128,6 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _token(request: HttpRequest, pk: int) -> Token:
     try:
-        return tokens.find(context.agency(request), pk)
+        return tokens.find(incoming.agency(request), pk)
     except UnknownToken:
         raise Http404 from None

@@ -19,7 +19,7 @@ from musterbook.directory.audit import browse, hash_chain, trail, verify
 from musterbook.directory.audit import export as audit_export
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.verify import Finding, Progress
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web import fragments
 from musterbook.web.permission import account, may, needs
 from musterbook.web.records import audit_pdf, audit_words
@@ -33,13 +33,13 @@ _OPENED = "audit_opened"
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
     """Show a page of the events that match the filters, the newest first."""
-    form = Filters(context.agency(request), request.GET, context.act(request).at)
+    form = Filters(incoming.agency(request), request.GET, incoming.act(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     place = request.GET.get("place", "")
     _tell_opened(request, urlencode(form.filled()), turning=bool(place))
     try:
-        page = browse.page(context.agency(request), form.wanted(), place)
+        page = browse.page(incoming.agency(request), form.wanted(), place)
     except browse.UnknownPlace as unknown:
         raise Http404 from unknown
     about = {
@@ -62,7 +62,7 @@ def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
-    trail.tell(context.agency(request), context.act(request), EventKind.AUDIT_VIEWED, None, _filters(query))
+    trail.tell(incoming.agency(request), incoming.act(request), EventKind.AUDIT_VIEWED, None, _filters(query))
 
 
 def _filters(query: str) -> dict[str, tuple[str, str]]:
@@ -73,7 +73,7 @@ def _filters(query: str) -> dict[str, tuple[str, str]]:
 @needs("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
     """Export all events up to now that match the filters."""
-    agency, act = context.agency(request), context.act(request)
+    agency, act = incoming.agency(request), incoming.act(request)
     form = Filters(agency, request.GET, act.at)
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
     if request.method == "GET" or not form.is_valid():
@@ -96,7 +96,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 
 def _name(request: HttpRequest, form: str, at: datetime) -> str:
-    return f"{context.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
+    return f"{incoming.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
 
 
 def _file(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
@@ -113,7 +113,7 @@ _SALT = "musterbook.web.records.audit.check"
 @needs("audit.view")
 def check(request: HttpRequest) -> HttpResponseBase:
     """Check the whole trail in steps, and report whether anything in it was altered."""
-    agency = context.agency(request)
+    agency = incoming.agency(request)
     about: dict[str, Any] = {"links": hash_chain.end(agency)[0]}
     if request.method == "POST":
         end = time.monotonic() + _AT_ONCE
@@ -130,7 +130,7 @@ def _signed(request: HttpRequest, so_far: Progress) -> str:
     """Return the progress of the check, signed, for the page to send back."""
     facts = [
         request.user.pk,
-        context.agency(request).pk,
+        incoming.agency(request).pk,
         so_far.links,
         so_far.events,
         so_far.last,
@@ -148,7 +148,7 @@ def _so_far(request: HttpRequest) -> Progress:
         )
     except signing.BadSignature:
         return Progress()
-    mine = (user, agency) == (request.user.pk, context.agency(request).pk)
+    mine = (user, agency) == (request.user.pk, incoming.agency(request).pk)
     return Progress(links, events, last, digest, tuple(keys)) if mine else Progress()
 
 
@@ -158,4 +158,4 @@ def _tell_checked(request: HttpRequest, found: Finding) -> None:
         "events": ("", str(found.events)),
         "digest": ("", found.digest),
     }
-    trail.tell(context.agency(request), context.act(request), EventKind.AUDIT_CHECKED, None, told)
+    trail.tell(incoming.agency(request), incoming.act(request), EventKind.AUDIT_CHECKED, None, told)

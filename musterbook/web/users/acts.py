@@ -19,7 +19,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.users import editing
-from musterbook.http import context, reauthentication
+from musterbook.http import incoming, reauthentication
 from musterbook.web import asked
 from musterbook.web.permission import needs
 from musterbook.web.users.edit import back, found, handed_over, is_told, tried
@@ -101,7 +101,7 @@ def _with_status(
         return _asked(request, user, question)
     if not reauthentication.is_recent(request):
         return reauthentication.ask(request)
-    came = tried(request, lambda: do(user, context.act(request)))
+    came = tried(request, lambda: do(user, incoming.act(request)))
     if not isinstance(came, editing.Came):
         return came
     if came.problems:
@@ -265,7 +265,7 @@ def _managed(
     """
     if grave and not reauthentication.is_recent(request):
         return reauthentication.ask(request)
-    act = context.act(request)
+    act = incoming.act(request)
     try:
         told = tried(request, lambda: do(user, act, credentials.operator(user.agency, act.actor)))
     except tuple(_WRONG) as error:

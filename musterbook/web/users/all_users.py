@@ -16,7 +16,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import formats
 from musterbook.directory.users import export, orders, user_list
 from musterbook.directory.users.orders import UnknownPlace
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
 from musterbook.web.users import bulk, chosen
@@ -45,7 +45,7 @@ _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlform
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """Show the page of users that the address asks for."""
-    agency, now = context.agency(request), datetime.now(UTC)
+    agency, now = incoming.agency(request), datetime.now(UTC)
     query = request.GET.copy()
     ticked, is_all = chosen.borne(request.GET)
     query["chosen"] = chosen.written(ticked)
@@ -152,7 +152,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     """Export all users that the address asks for, as a file that can be imported again."""
     if form not in _FORMS:
         raise Http404
-    agency, act = context.agency(request), context.act(request)
+    agency, act = incoming.agency(request), incoming.act(request)
     wanted = Search(agency, request.GET).wanted()
     try:
         made = export.export_found(agency, wanted, form, at=act.at)

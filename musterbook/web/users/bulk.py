@@ -18,7 +18,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import bulk, file_import, queue
 from musterbook.directory.imports.bulk import ACTS, Change
 from musterbook.directory.storage import import_files
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.imports.acts import PATIENCE, key_of
 from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen
@@ -63,7 +63,7 @@ def choose(request: HttpRequest) -> HttpResponseBase:
 
 
 def _chosen(request: HttpRequest, act: str) -> HttpResponseBase:
-    agency, wrong = context.agency(request), "Choose at least one user."
+    agency, wrong = incoming.agency(request), "Choose at least one user."
     try:
         ids = chosen.users(agency, request.POST, request.GET.dict(), datetime.now(UTC))
     except chosen.TooMany:
@@ -100,7 +100,7 @@ def _planned(request: HttpRequest, agency: models.Agency, act: str, ids: list[in
         value = form.said
 
     def work() -> models.Import:
-        return queue.submit_bulk(agency, ids, Change(act, value), act=context.act(request), preview=True)
+        return queue.submit_bulk(agency, ids, Change(act, value), act=incoming.act(request), preview=True)
 
     return _led(request, work)
 
@@ -130,7 +130,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpRespons
 
 def _find(request: HttpRequest, number: str) -> tuple[models.Import, Change]:
     try:
-        record = file_import.find(context.agency(request), number)
+        record = file_import.find(incoming.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
     change = bulk.change_of(record)
@@ -159,7 +159,7 @@ def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpR
     confirmed = form.cleaned_data["number"] if form else None
 
     def work() -> models.Import:
-        act, key = context.act(request), key_of(request, "apply", record.number)
+        act, key = incoming.act(request), key_of(request, "apply", record.number)
         return queue.submit_bulk_apply(record.agency, record.number, act=act, confirmed=confirmed, key=key)
 
     try:
@@ -178,6 +178,6 @@ def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     record, change = _find(request, number)
     if not may(request, change.kind.permission):
         return refuse(request, change.kind.permission)
-    queue.cancel(record, context.act(request))
+    queue.cancel(record, incoming.act(request))
     messages.info(request, "It was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("bulk_plan", number)

@@ -20,7 +20,7 @@ from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing, user_list
 from musterbook.directory.users.editing import EXEMPT, Came
 from musterbook.directory.users.filters import Wanted
-from musterbook.http import context, reauthentication
+from musterbook.http import incoming, reauthentication
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import account, may, needs, refuse
 from musterbook.web.users.form import LABELS, UserForm, said
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 def found(request: HttpRequest, pk: int) -> models.User:
     """Return the agency's user with that id. Raise Http404."""
     try:
-        return editing.find(context.agency(request), pk)
+        return editing.find(incoming.agency(request), pk)
     except editing.UnknownUser:
         raise Http404 from None
 
@@ -54,7 +54,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     if form.is_bound and form.is_valid():
         if form.is_grave and not reauthentication.is_recent(request):
             return reauthentication.ask(request)
-        came = tried(request, lambda: editing.edit(user, form.row, form.base, context.act(request)))
+        came = tried(request, lambda: editing.edit(user, form.row, form.base, incoming.act(request)))
         if not isinstance(came, Came):
             return came
         if came.done:
@@ -73,8 +73,8 @@ def add(request: HttpRequest) -> HttpResponseBase:
         return _shown(request, "user_add.html", form)
     if not reauthentication.is_recent(request):
         return reauthentication.ask(request)
-    agency = context.agency(request)
-    came = tried(request, lambda: editing.add(agency, form.row, context.act(request)))
+    agency = incoming.agency(request)
+    came = tried(request, lambda: editing.add(agency, form.row, incoming.act(request)))
     if not isinstance(came, Came):
         return came
     if came.done and came.user:
@@ -98,7 +98,7 @@ def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpRespon
     elif is_told(user, "invitation"):
         messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
     elif may(request, credentials.PERMISSION):
-        act = context.act(request)
+        act = incoming.act(request)
         link = credentials.invitation(user, act, credentials.operator(user.agency, act.actor))
         return handed_over(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
     else:
@@ -123,7 +123,7 @@ def _sent(request: HttpRequest) -> QueryDict | None:
 
 
 def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: QueryDict | None) -> UserForm:
-    agency, me = context.agency(request), account(request).user
+    agency, me = incoming.agency(request), account(request).user
     operator = Operator(me.pk, me.external_id, permissions.of(me.role))
     groups = models.Group.objects.filter(agency=agency).order_by("name", "external_id")
     suggests = may(request, "users.view")
@@ -188,6 +188,6 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
     typed = request.GET.get("supervisor_email", "").strip()[:100]
     if len(typed) < 2:
         return render(request, "supervisors.html", {"users": []})
-    act = context.act(request)
-    listed = user_list.page(context.agency(request), Wanted(text=typed), at=act.at).users
+    act = incoming.act(request)
+    listed = user_list.page(incoming.agency(request), Wanted(text=typed), at=act.at).users
     return render(request, "supervisors.html", {"users": [u for u in listed if u.status != "Inactive"][:_SUGGESTED]})

@@ -16,7 +16,7 @@ from musterbook.directory.audit import browse
 from musterbook.directory.audit.filters import Wanted
 from musterbook.directory.users import profile
 from musterbook.directory.users.editing import PERMISSION as EDIT
-from musterbook.http import context
+from musterbook.http import incoming
 from musterbook.web.permission import account, may, needs
 from musterbook.web.records import audit_words
 from musterbook.web.users.edit import found
@@ -28,7 +28,7 @@ _MOST_EVENTS = 20
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show everything about a user that the signed-in user may see, and the acts that they may do."""
-    user, at = found(request, pk), context.act(request).at
+    user, at = found(request, pk), incoming.act(request).at
     above = not permissions.of(user.role) <= permissions.of(account(request).user.role)
     reports, reports_in_all = profile.reports(user, at)
     told = {
@@ -83,7 +83,7 @@ def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
     kept = Authenticator.objects.filter(user=theirs).values_list("type", flat=True)
     named = [factors.WORDS[kind] for kind in sorted(set(kept))]
     current = request.session.session_key or ""
-    living = sessions.living(theirs, current, context.act(request).at.timestamp()) if _sees(request) else []
+    living = sessions.living(theirs, current, incoming.act(request).at.timestamp()) if _sees(request) else []
     return {"factors": named, "sessions": living, "has_account": True, "others": sum(not one.current for one in living)}
 
 

@@ -1,4 +1,4 @@
-"""The facts that accounts take from a request: agency, actor, address, program, and factors."""
+"""The facts that an incoming request states: its agency, actor, address, program and factors."""
 
 from datetime import UTC, datetime
 from typing import Any
