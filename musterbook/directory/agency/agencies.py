@@ -52,6 +52,11 @@ def find(slug: str) -> models.Agency:
         raise UnknownAgency(slug) from None
 
 
+def list_slugs() -> list[str]:
+    """Return the slugs of all agencies, in their order."""
+    return list(models.Agency.objects.order_by("slug").values_list("slug", flat=True))
+
+
 def listed() -> list[Listed]:
     """Return all agencies, by slug."""
     users = dict(_counted(models.User.objects.all()))

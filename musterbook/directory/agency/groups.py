@@ -1,6 +1,7 @@
-"""Groups: add, change, end and delete them one by one. Users hold their membership; monitors are handled here."""
+"""Groups: list, add, change, end and delete them. Users hold their membership; monitors are handled here."""
 
 from django.db import transaction
+from django.db.models import Q
 
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
@@ -9,6 +10,36 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.storage import locks
+
+
+def list_groups(agency: models.Agency) -> list[models.Group]:
+    """Return the agency's groups, by name."""
+    return list(models.Group.objects.filter(agency=agency).order_by("name", "external_id"))
+
+
+def search_groups(agency: models.Agency, text: str, most: int) -> list[tuple[models.Group, int]]:
+    """Return the first groups whose name or external id contains the text, by name, each with its number of members.
+
+    `text`: "" for all groups. `most`: the most groups to return.
+    """
+    matching = models.Group.objects.filter(agency=agency).order_by("name", "pk")
+    if text:
+        matching = matching.filter(Q(name__icontains=text) | Q(external_id__icontains=text))
+    found = list(matching[:most])
+    members = vocabularies.count_users(agency, "group", [group.pk for group in found])
+    return [(group, members.get(group.pk, 0)) for group in found]
+
+
+def list_members(group: models.Group, most: int) -> list[models.User]:
+    """Return the first members of the group, by name, each with role and rank."""
+    members = models.User.objects.filter(agency=group.agency_id, group=group).select_related("role", "rank")
+    return list(members.order_by("name_key", "pk")[:most])
+
+
+def list_monitors(group: models.Group) -> list[models.User]:
+    """Return the users who monitor the group, by name."""
+    watching = models.Monitor.objects.filter(group=group).values("user")
+    return list(models.User.objects.filter(agency=group.agency_id, pk__in=watching).order_by("name_key", "pk"))
 
 
 def add(agency: models.Agency, external_id: str, name: str, act: Act) -> models.Group:

@@ -1,4 +1,4 @@
-"""Ranks: add, change, move up and down, and delete them one by one."""
+"""Ranks: list, add, change, move up and down, and delete them."""
 
 from typing import Literal
 
@@ -9,6 +9,13 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.audit.trail import Act
+
+
+def list_ranks(agency: models.Agency) -> list[tuple[models.Rank, int]]:
+    """Return the agency's ranks, the highest first, each with the number of its users."""
+    found = list(models.Rank.objects.filter(agency=agency).order_by("position", "pk"))
+    users = vocabularies.count_users(agency, "rank", [rank.pk for rank in found])
+    return [(rank, users.get(rank.pk, 0)) for rank in found]
 
 
 def add(agency: models.Agency, name: str, abbreviation: str, act: Act) -> models.Rank:

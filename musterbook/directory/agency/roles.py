@@ -1,4 +1,4 @@
-"""Roles: add, change and delete them one by one. No user can grant, or remove, a permission that they lack."""
+"""Roles: list, add, change and delete them. No user can grant, or remove, a permission that they lack."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -17,6 +17,11 @@ class Told:
     name: str
     permissions: frozenset[str]
     second_factor: bool
+
+
+def list_roles(agency: models.Agency) -> list[models.Role]:
+    """Return the agency's roles: Admin first, then the others by name."""
+    return list(models.Role.objects.filter(agency=agency).order_by("-administrator", "name_key"))
 
 
 def add(agency: models.Agency, told: Told, act: Act, by: Operator) -> models.Role:

@@ -1,13 +1,28 @@
-"""The common parts of changing roles, ranks and groups one by one: valid names, and the users who have them."""
+"""The common parts of roles, ranks and groups: lookups, valid names, deletion, and the number of their users."""
 
 import unicodedata
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from django.db.models import Count
 
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.agency.agency_file import ILLEGAL
 
 _LONGEST = 255
+Entry = TypeVar("Entry", models.Role, models.Rank, models.Group)
+Noun: TypeAlias = Literal["role", "rank", "group"]
+_ORDERS: dict[Noun, tuple[Any, str]] = {
+    "role": (models.Role, "name_key"),
+    "rank": (models.Rank, "position"),
+    "group": (models.Group, "name"),
+}
+"""The order in which the entries of each kind are listed."""
+
+
+class UnknownEntry(Exception):
+    """The agency has no such role, rank or group."""
 
 
 class Unfit(Exception):
@@ -49,6 +64,26 @@ def named(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[s
     if model.objects.filter(agency=agency, name_key=key).exclude(pk=but).exists():
         raise Unfit("name", f"There is one that is called {name}. Choose another name.")
     return name, key
+
+
+def find(model: type[Entry], agency: models.Agency, number: int) -> Entry:
+    """Return the agency's role, rank or group with this id. Raise UnknownEntry."""
+    found = model.objects.filter(agency=agency, pk=number).first()
+    if found is None:
+        raise UnknownEntry(number)
+    return found
+
+
+def list_names(agency: models.Agency, noun: Noun) -> list[tuple[int, str]]:
+    """Return the id and the name of each of the agency's roles, ranks or groups, in their order."""
+    model, order = _ORDERS[noun]
+    return list(model.objects.filter(agency=agency).order_by(order, "pk").values_list("pk", "name"))
+
+
+def count_users(agency: models.Agency, noun: Noun, ids: Collection[int]) -> dict[int, int]:
+    """Return how many users have each of these roles, ranks or groups. An id without users is left out."""
+    having = models.User.objects.filter(agency=agency, **{f"{noun}__in": ids})
+    return dict(having.order_by().values_list(noun).annotate(number=Count("id")))
 
 
 def users(agency: models.Agency, noun: str, number: int) -> int:

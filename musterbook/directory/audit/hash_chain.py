@@ -58,6 +58,12 @@ def end(agency: models.Agency) -> tuple[int, str]:
     return ends.values_list("links", "digest").first() or (0, START)
 
 
+def list_heads(agency: models.Agency | None = None) -> list[tuple[str, int, str]]:
+    """Return the chain head of each agency, or of one: its slug, the number of links, and the digest of the last."""
+    agencies = models.Agency.objects.order_by("slug")
+    return [(one.slug, *end(one)) for one in ([agency] if agency else agencies)]
+
+
 def ring() -> dict[str, bytes]:
     """Return the keys of trails by name: the current one first, then those that only verify what they sealed."""
     return {key.name: key.derive(_PURPOSE) for key in secret_keys.ring()}

@@ -146,9 +146,39 @@ def find(number: str) -> models.Import:
     record = models.Import.objects.select_related("agency").filter(number=number.upper()).first()
     if record is None:
         raise file_import.UnknownImport(number)
+    refresh_record(record)
+    return record
+
+
+def find_by_key(agency: models.Agency, actor: str, key: str) -> models.Import:
+    """Return the operator's import with this idempotency key. Raise UnknownImport."""
+    record = models.Import.objects.filter(agency=agency, actor=actor, idempotency_key=key).first()
+    if record is None:
+        raise file_import.UnknownImport(key)
+    return record
+
+
+def refresh_record(record: models.Import) -> None:
+    """Read the record again, after imports of the agency whose process died are recorded as failed."""
     settle_dead(record.agency)
     record.refresh_from_db()
-    return record
+
+
+def find_operator(record: models.Import) -> models.User | None:
+    """Return the operator of the import, or None if the system ran it."""
+    return models.User.objects.filter(agency=record.agency_id, external_id=record.actor).first()
+
+
+def find_undo(record: models.Import) -> models.Import | None:
+    """Return the latest applied undo of the import, or None if there is none."""
+    undos = models.Import.objects.filter(agency=record.agency_id, undoes=record, state="applied")
+    return undos.order_by("-pk").first()
+
+
+def count_noted_rows(record: models.Import) -> int:
+    """Return the number of rows that have notes."""
+    notes = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True)
+    return notes.values("row").distinct().count()
 
 
 def report_of(record: models.Import, plan: Plan | None, which: Rows) -> Report:

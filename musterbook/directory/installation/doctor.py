@@ -124,8 +124,7 @@ def _refused_passwords() -> Finding:
 
 def _database() -> Finding:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        migration.ping_database()
     except DatabaseError as error:
         told = str(error).strip().splitlines()[0]
         return Finding("database", f"it cannot be used: {told}", _remedy_of_database())

@@ -1,4 +1,4 @@
-"""The migration of the installation's database, and a quick check of whether it is up to date."""
+"""The migration of the installation's database, and quick checks of whether it is up to date and can be used."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,6 +111,12 @@ def _alone() -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def ping_database() -> None:
+    """Run a query that needs no table. Raise django.db.Error if the database cannot be used."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def is_empty() -> bool:

@@ -19,6 +19,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import Rows
 from musterbook.core.values import text
+from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
@@ -83,6 +84,20 @@ def find(agency: models.Agency, number: int) -> models.User:
     found = models.User.objects.select_related(*beside).filter(agency=agency, pk=number).first()
     if found is None:
         raise UnknownUser(str(number))
+    return found
+
+
+def find_named(agency: models.Agency, text: str, number: int | None = None) -> models.User:
+    """Return the agency's user with this e-mail address or external id, or else with this number.
+
+    Raise UnknownUser.
+    """
+    users = models.User.objects.filter(agency=agency)
+    found = users.filter(email_key=fold(text)).first() or users.filter(external_id=text).first()
+    if found is None and number is not None:
+        found = users.filter(pk=number).first()
+    if found is None:
+        raise UnknownUser(text)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The facts about one user: their state, direct reports, monitored groups, and the imports that changed them."""
+"""The facts about one user: state, direct reports, monitored groups, the imports that changed them, the last email."""
 
 from datetime import datetime
 
@@ -28,6 +28,11 @@ def monitors(user: models.User) -> list[models.Group]:
     """Return the groups that the user monitors, by name."""
     watched = models.Monitor.objects.filter(user=user).values("group")
     return list(models.Group.objects.filter(agency=user.agency_id, pk__in=watched).order_by("name", "pk"))
+
+
+def find_last_mail(user: models.User) -> models.Mail | None:
+    """Return the latest email to the user, or None if there is none."""
+    return models.Mail.objects.filter(agency=user.agency_id, user=user).order_by("-pk").first()
 
 
 def imports(user: models.User) -> list[models.Import]:

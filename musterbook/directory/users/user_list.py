@@ -110,6 +110,11 @@ def count(agency: models.Agency, wanted: Wanted = _EVERYBODY, *, at: datetime, m
     return Listing(narrowing, tuple(filters.conditions(wanted, at)), order, descending=False).count(most)
 
 
+def has_users(agency: models.Agency, *, but: int = 0) -> bool:
+    """Return whether the agency has users. `but`: the id of a user who does not count."""
+    return models.User.objects.filter(agency=agency).exclude(pk=but).exists()
+
+
 class TooMany(Exception):
     """The text may mean more users than the limit."""
 
