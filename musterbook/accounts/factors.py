@@ -1,5 +1,8 @@
 """Second factors: the users who need one, the users who have one, and their storage in the account library."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -9,7 +12,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import Act
-from musterbook.directory.models import User
+from musterbook.directory.models import Agency, Role, User
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """The types that are factors by themselves. Recovery codes only replace one."""
@@ -40,9 +43,20 @@ def lacks(account: Account) -> bool:
     return (account.factor_due or required(account.user)) and not has(account)
 
 
-def added(account: Account) -> None:
-    """Record that the user has set up a second factor."""
-    Account.objects.filter(pk=account.pk, factor_due=True).update(factor_due=False)
+def list_names(account: Account) -> list[str]:
+    """Return the name of each type of factor that the account has, recovery codes included."""
+    types = set(Authenticator.objects.filter(user=account).values_list("type", flat=True))
+    return [WORDS[kind] for kind in sorted(types)]
+
+
+@contextmanager
+def adding(account: Account, then: Callable[[], None] | None = None) -> Iterator[None]:
+    """Open a transaction in which the user sets up a second factor. After its commit, call `then`."""
+    with transaction.atomic():
+        yield
+        if then:
+            transaction.on_commit(then)
+        Account.objects.filter(pk=account.pk, factor_due=True).update(factor_due=False)
 
 
 def of(account: Account) -> "QuerySet[Authenticator]":
@@ -51,13 +65,15 @@ def of(account: Account) -> "QuerySet[Authenticator]":
     return found
 
 
-def without(users: "QuerySet[User]", most: int = 10_000) -> int:
-    """Return how many of these users are active and have no second factor.
+def count_without(agency: Agency, role: Role | None = None, most: int = 10_000) -> int:
+    """Return how many active users of the agency, or of one role, have no second factor.
 
     Return `most` + 1 if there are more than `most`.
     """
+    users = User.objects.filter(agency=agency, active=True)
     theirs = Authenticator.objects.filter(user__user=OuterRef("pk"), type__in=_FACTORS)
-    return users.filter(~Exists(theirs), active=True).order_by()[: most + 1].count()
+    lacking = (users.filter(role=role) if role else users).filter(~Exists(theirs))
+    return lacking.order_by()[: most + 1].count()
 
 
 def remove_all(user: User, act: Act, reason: str = "") -> bool:

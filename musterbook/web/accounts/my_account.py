@@ -1,13 +1,14 @@
 """My account: the user's details, time zone, and sessions."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 
-from musterbook.accounts import sessions
+from musterbook.accounts import preferences, sessions, times
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency
@@ -29,19 +30,13 @@ _OF_CHANGES = {
 """The mails that imports and edits cause: the reason for each kind."""
 
 
-class TimeZone(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at run time
+class TimeZone(forms.Form):
     """The time zone in which the user reads times."""
 
     time_zone = forms.ChoiceField(label="Time zone", required=False)
 
-    class Meta:
-        """Only the time zone of the account."""
-
-        model = Account
-        fields = ("time_zone",)
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on unchanged
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         zones = [(name, name.replace("_", " ")) for name in times.zones()]
         self.fields["time_zone"].choices = [("", "UTC"), *zones]  # type: ignore[attr-defined]  # a choice field
 
@@ -50,9 +45,9 @@ class TimeZone(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at r
 def me(request: HttpRequest) -> HttpResponseBase:
     """Show the user's details as the directory has them, and edit their time zone."""
     mine = account(request)
-    form = TimeZone(request.POST if request.method == "POST" else None, instance=mine)
+    form = TimeZone(request.POST if request.method == "POST" else None, initial={"time_zone": mine.time_zone})
     if form.is_bound and form.is_valid():
-        form.save()
+        preferences.set_time_zone(mine, form.cleaned_data["time_zone"])
         messages.success(request, "Your time zone is saved.")
         return redirect("my_account")
     about = {"form": form, "notices": _notices(mine.user.agency)}

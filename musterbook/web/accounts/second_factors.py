@@ -1,5 +1,6 @@
 """The pages of second factors: those of the library, some of them extended."""
 
+from functools import partial
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -10,7 +11,6 @@ from allauth.mfa.totp.forms import DeactivateTOTPForm
 from allauth.mfa.totp.views import ActivateTOTPView
 from allauth.mfa.webauthn.views import AddWebAuthnView, RemoveWebAuthnView, login_webauthn
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import include, path
@@ -33,9 +33,7 @@ def _make_codes(request: HttpRequest) -> None:
 
 def _tell_of_codes(request: HttpRequest) -> None:
     """Announce the codes on the next page, and record them in the audit trail (`adapter.Adapter.add_message`)."""
-    template = "mfa/messages/recovery_codes_generated.txt"
-    adapter = get_adapter(request)
-    transaction.on_commit(lambda: adapter.add_message(request, messages.WARNING, template))
+    get_adapter(request).add_message(request, messages.WARNING, "mfa/messages/recovery_codes_generated.txt")
 
 
 class _WithCodes:
@@ -53,13 +51,10 @@ class _WithCodes:
         """Add the factor, and create recovery codes if there are none."""
         user = account(self.request)
         first = not recovery.exist(user)
-        with transaction.atomic():
+        with factors.adding(user, then=partial(_tell_of_codes, self.request) if first else None):
             if first:
                 _make_codes(self.request)
             response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view after this mixin
-            if first:
-                _tell_of_codes(self.request)
-            factors.added(user)
         record_authentication(self.request, user, "mfa", type=self.kind.value)
         return redirect("mfa_view_recovery_codes") if first else response
 
@@ -84,7 +79,7 @@ class NewRecoveryCodes(GenerateRecoveryCodesView):
         user, adapter = account(self.request), get_adapter(self.request)
         _make_codes(self.request)
         _tell_of_codes(self.request)
-        transaction.on_commit(lambda: adapter.send_notification_mail("mfa/email/recovery_codes_generated", user))
+        adapter.send_notification_mail("mfa/email/recovery_codes_generated", user)
         return redirect("mfa_view_recovery_codes")
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import factors
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import agency_settings
+from musterbook.directory.agency import agency_settings, roles
 from musterbook.directory.agency.agency_settings import Overtaken
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.apply import snapshot_queries
@@ -114,7 +114,7 @@ def operator(request: HttpRequest) -> Operator:
 @needs(PERMISSION)
 def second_factors(request: HttpRequest) -> HttpResponseBase:
     """Edit the roles whose users must have a second factor."""
-    every = models.Role.objects.filter(agency=incoming.agency(request)).order_by("-administrator", "name_key")
+    every = roles.list_roles(incoming.agency(request))
     mine = operator(request).permissions
     may = [role for role in every if permissions.of(role) <= mine]
     others = [role for role in every if role not in may]
@@ -131,9 +131,8 @@ def _stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> l
 
     If everyone is to have one, the list includes everyone.
     """
-    users = models.User.objects.filter(agency=agency)
-    told = [(role.name, factors.without(users.filter(role=role))) for role in new]
-    return [*told, ("Everyone", factors.without(users))] if everyone else told
+    told = [(role.name, factors.count_without(agency, role)) for role in new]
+    return [*told, ("Everyone", factors.count_without(agency))] if everyone else told
 
 
 @reauthentication_required

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
@@ -80,8 +79,7 @@ def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
     theirs = getattr(user, "account", None)
     if theirs is None:
         return {"factors": [], "sessions": [], "has_account": False}
-    kept = Authenticator.objects.filter(user=theirs).values_list("type", flat=True)
-    named = [factors.WORDS[kind] for kind in sorted(set(kept))]
+    named = factors.list_names(theirs)
     current = request.session.session_key or ""
     living = sessions.living(theirs, current, incoming.act(request).at.timestamp()) if _sees(request) else []
     return {"factors": named, "sessions": living, "has_account": True, "others": sum(not one.current for one in living)}
@@ -94,5 +92,5 @@ def _sees(request: HttpRequest) -> bool:
 
 def _mail(user: models.User) -> dict[str, Any] | None:
     """Return the latest mail to the user and its state, or None if there is none."""
-    mail = models.Mail.objects.filter(user=user).order_by("-pk").first()
+    mail = profile.find_last_mail(user)
     return {"title": MAILS.get(mail.kind, mail.kind), "is": mail} if mail else None
