@@ -98,24 +98,20 @@ def head(agency: _AGENCY = "") -> None:
     Example: muster audit head --agency springfield-pd
     """
     with opened():
-        from musterbook.directory import models
+        from musterbook.directory.agency import agencies
         from musterbook.directory.audit import hash_chain
 
-        slug = _the_agency(agency, needed=False)
-        found = models.Agency.objects.order_by("slug")
-        for one in found.filter(slug=slug) if slug else found:
-            links, digest = hash_chain.end(one)
-            write([f"{one.slug} {links}:{digest}\n".encode()])
+        for slug, links, digest in hash_chain.list_heads(agencies.find(agency) if agency else None):
+            write([f"{slug} {links}:{digest}\n".encode()])
 
 
 def _the_agency(slug: str, *, needed: bool) -> str:
     """Return the slug of an existing agency, or "" for all. `needed`: if there is only one agency, return that one."""
-    from musterbook.directory import models
     from musterbook.directory.agency import agencies
 
     if slug:
         return agencies.find(slug).slug
-    slugs = list(models.Agency.objects.values_list("slug", flat=True)[:2]) if needed else []
+    slugs = agencies.list_slugs() if needed else []
     if len(slugs) > 1:
         raise WrongCall("Name the agency whose head you expect: `muster audit verify --agency SLUG --expect HEAD`.")
     return slugs[0] if slugs else ""

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
-from musterbook.directory.models import User
+from musterbook.directory.users import user_list
 from musterbook.http import incoming
 from musterbook.web.permission import account, signed_in
 
@@ -14,10 +14,6 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
     An administrator who is the only user sees the first steps.
     """
-    administrator = account(request).user.role.administrator
-    return render(request, "home.html", {"first_steps": administrator and _is_alone(request)})
-
-
-def _is_alone(request: HttpRequest) -> bool:
-    others = User.objects.filter(agency=incoming.agency(request)).exclude(pk=account(request).user.pk)
-    return not others.exists()
+    me = account(request).user
+    first_steps = me.role.administrator and not user_list.has_users(incoming.agency(request), but=me.pk)
+    return render(request, "home.html", {"first_steps": first_steps})

@@ -1,6 +1,6 @@
 """The pages of the installation itself."""
 
-from django.db import Error, connection
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
@@ -24,8 +24,7 @@ def agencies(request: HttpRequest) -> HttpResponseBase:
 def health(_: HttpRequest) -> HttpResponse:
     """Return `ok`, or 503 if the database cannot be used."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        migration.ping_database()
     except Error:
         return HttpResponse("The database cannot be used.", status=503, content_type=_PLAIN)
     return HttpResponse("ok", content_type=_PLAIN)

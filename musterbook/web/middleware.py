@@ -23,6 +23,8 @@ from django.utils.http import urlencode
 
 from musterbook.accounts import sessions, sign_on
 from musterbook.accounts.models import Account
+from musterbook.directory.agency.agencies import UnknownAgency
+from musterbook.directory.agency.agencies import find as find_agency
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
 from musterbook.http import current_session, pending, reauthentication
@@ -81,7 +83,7 @@ def agencies(respond: Respond) -> Respond:
     def answer(request: HttpRequest) -> HttpResponseBase:
         slug, slash, rest = request.path_info.removeprefix("/").partition("/")
         # /health checks the database itself.
-        agency = Agency.objects.filter(slug=slug).first() if slug and request.path_info != _HEALTH else None
+        agency = _agency(slug) if slug and request.path_info != _HEALTH else None
         if agency is None:
             return respond(request)
         if not slash:
@@ -110,6 +112,13 @@ def agencies(respond: Respond) -> Respond:
         return response
 
     return answer
+
+
+def _agency(slug: str) -> Agency | None:
+    try:
+        return find_agency(slug)
+    except UnknownAgency:
+        return None
 
 
 def _confine_cookies(response: HttpResponseBase, prefix: str) -> None:

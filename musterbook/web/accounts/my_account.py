@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 
-from musterbook.accounts import preferences, sessions, times
+from musterbook.accounts import preferences, sessions
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Agency

@@ -1,18 +1,18 @@
 """Groups: pages of their members and their monitors."""
 
+from contextlib import suppress
 from functools import partial
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from musterbook.core.values.keys import fold
 from musterbook.directory import models
-from musterbook.directory.agency import groups
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency import groups, vocabularies
+from musterbook.directory.agency.vocabularies import Unfit, UnknownEntry
+from musterbook.directory.users import editing
 from musterbook.http import incoming
 from musterbook.web import asked
 from musterbook.web.agency import deletion
@@ -44,15 +44,10 @@ class GroupForm(NewGroup):
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the groups that match a text, with the number of users in each."""
     agency, text = incoming.agency(request), request.GET.get("q", "").replace("\0", "").strip()
-    found = models.Group.objects.filter(agency=agency).order_by("name", "pk")
-    if text:
-        found = found.filter(Q(name__icontains=text) | Q(external_id__icontains=text))
-    shown = list(found[: _LISTED + 1])
-    members = models.User.objects.filter(agency=agency, group__in=[group.pk for group in shown])
-    counts = dict(members.values_list("group").annotate(n=Count("id")).order_by())
+    found = groups.search_groups(agency, text, _LISTED + 1)
     about = {
-        "groups": [(group, counts.get(group.pk, 0)) for group in shown[:_LISTED]],
-        "is_more": len(shown) > _LISTED,
+        "groups": found[:_LISTED],
+        "is_more": len(found) > _LISTED,
         "most": _LISTED,
         "q": text,
         "may_change": may(request, "groups.manage"),
@@ -76,23 +71,22 @@ def add(request: HttpRequest) -> HttpResponseBase:
 
 
 def _group(request: HttpRequest, pk: int) -> models.Group:
-    found: models.Group = get_object_or_404(models.Group, agency=incoming.agency(request), pk=pk)
-    return found
+    try:
+        return vocabularies.find(models.Group, incoming.agency(request), pk)
+    except UnknownEntry:
+        raise Http404 from None
 
 
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show one group: its first members, and its monitors."""
     group = _group(request, pk)
-    members = models.User.objects.filter(agency=group.agency, group=group)
     about = {
         "group": group,
-        "members": members.select_related("role", "rank").order_by("name_key", "pk")[:_MEMBERS],
-        "number": members.count(),
+        "members": groups.list_members(group, _MEMBERS),
+        "number": vocabularies.users(group.agency, "group", group.pk),
         "most": _MEMBERS,
-        "monitors": models.User.objects.filter(
-            pk__in=models.Monitor.objects.filter(group=group).values("user")
-        ).order_by("name_key", "pk"),
+        "monitors": groups.list_monitors(group),
         "may_change": may(request, "groups.manage"),
     }
     return render(request, "group.html", about)
@@ -129,19 +123,28 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Add a monitor by e-mail address or external id, or remove one."""
     group = _group(request, pk)
-    users = models.User.objects.filter(agency=group.agency)
     removed = asked.number(request.POST.get("remove", ""))
-    if removed is not None:
-        user = users.filter(pk=removed).first()
-        if user and groups.remove_monitor(group, user, incoming.act(request)):
-            messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")
-        return redirect("group", pk)
-    named = request.POST.get("who", "").replace("\0", "").strip()
-    user = users.filter(email_key=fold(named)).first() or users.filter(external_id=named).first()
-    if user is None:
+    if removed is None:
+        _add_monitor(request, group, request.POST.get("who", "").replace("\0", "").strip())
+    else:
+        _remove_monitor(request, group, removed)
+    return redirect("group", pk)
+
+
+def _add_monitor(request: HttpRequest, group: models.Group, named: str) -> None:
+    try:
+        user = editing.find_named(group.agency, named)
+    except editing.UnknownUser:
         messages.error(request, f"Nobody has the e-mail address or external id “{named}”. Nothing was changed.")
-    elif groups.add_monitor(group, user, incoming.act(request)):
+        return
+    if groups.add_monitor(group, user, incoming.act(request)):
         messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")
     else:
         messages.info(request, f"{user.first_name} {user.last_name} monitors this group already.")
-    return redirect("group", pk)
+
+
+def _remove_monitor(request: HttpRequest, group: models.Group, number: int) -> None:
+    with suppress(editing.UnknownUser):
+        user = editing.find(group.agency, number)
+        if groups.remove_monitor(group, user, incoming.act(request)):
+            messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")

@@ -4,14 +4,13 @@ from functools import partial
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from musterbook.directory import models
-from musterbook.directory.agency import ranks
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency import ranks, vocabularies
+from musterbook.directory.agency.vocabularies import Unfit, UnknownEntry
 from musterbook.http import incoming
 from musterbook.web.agency import deletion
 from musterbook.web.permission import needs
@@ -38,16 +37,15 @@ def listed(request: HttpRequest) -> HttpResponseBase:
         else:
             messages.success(request, f"The rank {added.name} is added, below the others.")
             return redirect("ranks")
-    agency = incoming.agency(request)
-    used = dict(models.User.objects.filter(agency=agency).values_list("rank").annotate(n=Count("id")).order_by())
-    found = models.Rank.objects.filter(agency=agency).order_by("position", "pk")
-    about = {"ranks": [(rank, used.get(rank.pk, 0)) for rank in found], "form": form}
+    about = {"ranks": ranks.list_ranks(incoming.agency(request)), "form": form}
     return render(request, "ranks.html", about, status=422 if form.is_bound else 200)
 
 
 def _rank(request: HttpRequest, pk: int) -> models.Rank:
-    found: models.Rank = get_object_or_404(models.Rank, agency=incoming.agency(request), pk=pk)
-    return found
+    try:
+        return vocabularies.find(models.Rank, incoming.agency(request), pk)
+    except UnknownEntry:
+        raise Http404 from None
 
 
 @needs("ranks.manage")

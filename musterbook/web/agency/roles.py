@@ -6,14 +6,14 @@ from typing import Any
 from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
 
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import roles, vocabularies
 from musterbook.directory.agency.roles import Told
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.agency.vocabularies import NotAllowed, Unfit, UnknownEntry
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.http import incoming
@@ -46,8 +46,7 @@ class RoleForm(forms.Form):
 @needs("roles.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List all roles with their permissions."""
-    found = models.Role.objects.filter(agency=incoming.agency(request)).order_by("-administrator", "name_key")
-    told = [(role, permissions.of(role)) for role in found]
+    told = [(role, permissions.of(role)) for role in roles.list_roles(incoming.agency(request))]
     table = [(about, [name in granted for _, granted in told]) for name, about in PERMISSIONS.items()]
     return render(request, "roles.html", {"roles": [role for role, _ in told], "table": table})
 
@@ -73,8 +72,10 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _role(request: HttpRequest, pk: int) -> models.Role:
-    found: models.Role = get_object_or_404(models.Role, agency=incoming.agency(request), pk=pk)
-    return found
+    try:
+        return vocabularies.find(models.Role, incoming.agency(request), pk)
+    except UnknownEntry:
+        raise Http404 from None
 
 
 def _operator(request: HttpRequest) -> Operator:

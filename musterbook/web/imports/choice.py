@@ -17,7 +17,8 @@ from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
-from musterbook.directory.imports import pending_uploads
+from musterbook.directory.imports import history, pending_uploads
+from musterbook.directory.imports.file_import import UnknownImport
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.http import incoming, reauthentication
 from musterbook.web.imports import acts, uploads
@@ -134,7 +135,7 @@ def _hand_on(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
 def _handed_on(request: HttpRequest, token: str) -> HttpResponseBase:
     """Redirect to the import of a file that is no longer kept, if it was submitted."""
     user, key = account(request).user, acts.key_of(request, "file", token)
-    found = models.Import.objects.filter(agency=user.agency, actor=user.external_id, idempotency_key=key).first()
-    if found:
-        return redirect("import", found.number)
-    return render(request, "import_gone.html", status=404)
+    try:
+        return redirect("import", history.find_by_key(user.agency, user.external_id, key).number)
+    except UnknownImport:
+        return render(request, "import_gone.html", status=404)

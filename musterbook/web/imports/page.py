@@ -12,7 +12,6 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.records import settle_dead
 from musterbook.directory.models import ImportKind
 from musterbook.web import asked
 from musterbook.web.fragments import is_part
@@ -51,8 +50,7 @@ def shown(
     reading: Reading | None = None,
 ) -> HttpResponseBase:
     """Render the page of the import. The status is 422 if a form has errors."""
-    settle_dead(record.agency)
-    record.refresh_from_db()
+    history.refresh_record(record)
     if record.state in {"waiting", "running"}:
         return progress(request, record, "import_running.html", {"title": state_title(record.state)})
     if is_part(request) and "progress" in request.GET:
@@ -126,7 +124,7 @@ def _address(show: str, text: str, number: int) -> str:
 
 
 def _counts(record: models.Import) -> dict[str, int]:
-    noted = models.ImportProblem.objects.filter(of=record, row__gt=0, note=True).values("row").distinct().count()
+    noted = history.count_noted_rows(record)
     return {name: noted if name == "noted" else record.counts.get(name, 0) for name, _ in _TILES}
 
 
@@ -144,12 +142,11 @@ def _vocabulary(agency: models.Agency) -> dict[str, list[str]]:
 def _about(request: HttpRequest, record: models.Import) -> dict[str, Any]:
     told = history.about(record)
     changed = any(problem.code == "plan-changed" for problem in told.problems)
-    actor = models.User.objects.filter(agency=record.agency, external_id=record.actor).first()
-    undone = models.Import.objects.filter(undoes=record, state="applied").order_by("-pk").first()
+    undone = history.find_undo(record)
     return {
         "title": state_title(record.state),
         "told": told,
-        "actor": actor,
+        "actor": history.find_operator(record),
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),
         "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),

@@ -9,7 +9,8 @@ from django.http import QueryDict
 from musterbook.core.domain.labels import CHANNELS, capitalized
 from musterbook.directory.audit import event_kinds, filters
 from musterbook.directory.audit.filters import Wanted
-from musterbook.directory.models import Agency, Import
+from musterbook.directory.imports import file_import
+from musterbook.directory.models import Agency
 from musterbook.directory.users import user_list
 from musterbook.web import asked
 
@@ -84,10 +85,10 @@ class Filters(forms.Form):
         number: str = self.cleaned_data["of"]
         if not number:
             return None
-        found = Import.objects.filter(agency=self._agency, number=number.upper()).values_list("pk", flat=True).first()
-        if found is None:
-            raise forms.ValidationError("There is no import of this number.")
-        return found
+        try:
+            return int(file_import.find(self._agency, number.upper()).pk)
+        except file_import.UnknownImport:
+            raise forms.ValidationError("There is no import of this number.") from None
 
     def clean_until(self) -> datetime | None:
         """Return the end of the minute or of the day that was entered."""

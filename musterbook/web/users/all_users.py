@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
-from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import formats
@@ -73,7 +72,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
         "is_search": any(query.get(name) for name in FIELDS),
         "search": _searched(query).urlencode(),
         "may_export": may(request, "users.export"),
-        "is_empty": not page.users and not models.User.objects.filter(agency=agency).exists(),
+        "is_empty": not page.users and not user_list.has_users(agency),
         "wrong": "" if is_all else bulk.TOO_MANY,
     } | _selection(request, query, ticked, [user.id for user in page.users])
     if not is_part(request):

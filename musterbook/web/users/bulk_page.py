@@ -11,7 +11,6 @@ from musterbook.core.domain.labels import CHANNELS, state_title
 from musterbook.directory import models
 from musterbook.directory.imports import bulk, history, undo
 from musterbook.directory.imports.bulk import Change
-from musterbook.directory.imports.records import settle_dead
 from musterbook.web.fragments import is_part
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import Agree
@@ -42,8 +41,7 @@ def agreement(record: models.Import, *sent: Any) -> Agree | None:
 
 def shown(request: HttpRequest, record: models.Import, change: Change, form: Agree | None = None) -> HttpResponseBase:
     """Return the page; with an invalid form, as 422."""
-    settle_dead(record.agency)
-    record.refresh_from_db()
+    history.refresh_record(record)
     about: dict[str, Any] = {"title": state_title(record.state), "change": change, "mails": _MAILED.get(change.act, "")}
     about["reason"] = bulk.reason(record, change)
     if record.state in {"waiting", "running"}:
@@ -64,11 +62,11 @@ def _said(change: Change) -> dict[str, str]:
 def _whole(request: HttpRequest, record: models.Import, change: Change, form: Agree | None) -> dict[str, Any]:
     told = history.about(record)
     changed = any(problem.code == "plan-changed" for problem in told.problems)
-    undone = models.Import.objects.filter(undoes=record, state="applied").order_by("-pk").first()
+    undone = history.find_undo(record)
     waits = (record.state == "previewed" or changed) and bool(record.digest)
     return {
         "told": told,
-        "actor": models.User.objects.filter(agency=record.agency, external_id=record.actor).first(),
+        "actor": history.find_operator(record),
         "undone_by": undone,
         "will": _WILL.get(change.act, "This changes"),
         "once": secrets.token_urlsafe(12),

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from musterbook.accounts import credentials
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
+from musterbook.directory.agency import groups
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
@@ -125,11 +126,9 @@ def _sent(request: HttpRequest) -> QueryDict | None:
 def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: QueryDict | None) -> UserForm:
     agency, me = incoming.agency(request), account(request).user
     operator = Operator(me.pk, me.external_id, permissions.of(me.role))
-    groups = models.Group.objects.filter(agency=agency).order_by("name", "external_id")
+    words, listed = snapshot_queries.vocabulary(agency), groups.list_groups(agency)
     suggests = may(request, "users.view")
-    return UserForm(
-        now, snapshot_queries.vocabulary(agency), groups, operator, sent, left_out=left_out, suggests=suggests
-    )
+    return UserForm(now, words, listed, operator, sent, left_out=left_out, suggests=suggests)
 
 
 def _again(request: HttpRequest, form: UserForm, came: Came, now: editing.Row, left_out: set[str]) -> UserForm:

@@ -6,9 +6,10 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from musterbook.core.values.keys import fold
 from musterbook.directory import models
-from musterbook.directory.users import states
+from musterbook.directory.agency import vocabularies
+from musterbook.directory.imports import file_import
+from musterbook.directory.users import editing, states
 from musterbook.directory.users.filters import Wanted
 from musterbook.web import asked
 
@@ -48,9 +49,9 @@ class Search(forms.Form):
             help_text="Its number, from the import history",
         )
         self._choose("status", [(name, name) for name in states.STATES])
-        self._choose("role", _named(models.Role, agency, "name_key"))
-        self._choose("rank", _named(models.Rank, agency, "position"))
-        self._choose("group", _named(models.Group, agency, "name"))
+        self._choose("role", vocabularies.list_names(agency, "role"))
+        self._choose("rank", vocabularies.list_names(agency, "rank"))
+        self._choose("group", vocabularies.list_names(agency, "group"))
 
     def _choose(self, name: str, choices: list[tuple[Any, str]]) -> None:
         self.fields[name].choices = [("", "Any"), *choices]  # type: ignore[attr-defined]  # a choice field
@@ -61,24 +62,20 @@ class Search(forms.Form):
         named = self.cleaned_data["supervisor"].strip()
         if not named:
             return None
-        users = models.User.objects.filter(agency=self._agency)
-        found = users.filter(email_key=fold(named)).first() or users.filter(external_id=named).first()
-        number = asked.number(named)
-        if found is None and number is not None:
-            found = users.filter(pk=number).first()
-        if found is None:
-            raise forms.ValidationError("Nobody has that e-mail address or external id.")
-        return int(found.pk)
+        try:
+            return int(editing.find_named(self._agency, named, asked.number(named)).pk)
+        except editing.UnknownUser:
+            raise forms.ValidationError("Nobody has that e-mail address or external id.") from None
 
     def clean_import(self) -> int | None:
         """Return the id of the import that is named, or None if the field is empty."""
         number = self.cleaned_data["import"].strip().upper()
         if not number:
             return None
-        found = models.Import.objects.filter(agency=self._agency, number=number).first()
-        if found is None:
-            raise forms.ValidationError("There is no import of that number.")
-        return int(found.pk)
+        try:
+            return int(file_import.find(self._agency, number).pk)
+        except file_import.UnknownImport:
+            raise forms.ValidationError("There is no import of that number.") from None
 
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
@@ -118,10 +115,6 @@ class Search(forms.Form):
 def wanted_of(agency: models.Agency, query: Any) -> Wanted:
     """Return the filters in an address."""
     return Search(agency, query).wanted()
-
-
-def _named(model: Any, agency: models.Agency, by: str) -> list[tuple[int, str]]:
-    return list(model.objects.filter(agency=agency).order_by(by, "pk").values_list("pk", "name"))
 
 
 def _id(value: Any) -> int | None:
