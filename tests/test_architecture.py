@@ -12,6 +12,18 @@ VALUE_LIBRARIES = {"email_validator", "fastexcel", "phonenumbers", "polars", "py
 """What the rules may use beside the standard library: a table engine, and libraries that read or write one value."""
 
 RULES = sorted((PACKAGE / "core").rglob("*.py"))
+ORM_NAMES = {"connection", "connections", "transaction", "get_list_or_404", "get_object_or_404"}
+"""What Django offers to query a database or to open a transaction, besides the model managers."""
+ORM_METHODS = {
+    "aggregate", "all", "annotate", "atomic", "bulk_create", "bulk_update", "count", "create", "cursor", "defer", "delete",
+    "distinct", "earliest", "exclude", "exists", "filter", "first", "get_or_create", "in_bulk", "iterator", "last",
+    "latest", "on_commit", "only", "order_by", "prefetch_related", "raw", "refresh_from_db", "save", "select_for_update",
+    "select_related", "update_or_create", "using", "values_list",
+}  # fmt: skip
+"""The methods of querysets and models, without those that dictionaries have too."""
+FALSE_FRIENDS = {"path.exists", "self._canvas.save"}
+"""Calls of methods that have such a name, but belong to a path and to a PDF."""
+
 FACES = [path for face in ("cli", "web", "api", "scim") for path in sorted((PACKAGE / face).rglob("*.py"))]
 ALL = sorted(PACKAGE.rglob("*.py"))
 
@@ -25,6 +37,43 @@ def test_the_rules_reach_for_values_and_nothing_else(path: Path) -> None:
 @pytest.mark.parametrize("path", FACES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_face_asks_a_plan_and_not_the_table_engine(path: Path) -> None:
     assert {name for name in _imported(path) if name.split(".")[0] == "polars"} == set()
+
+
+@pytest.mark.parametrize("path", FACES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_an_interface_makes_no_query(path: Path) -> None:
+    assert list(_queries(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "User.objects",
+        "models.User.objects.get(pk=1)",
+        "user.events.order_by('-pk')",
+        "found.select_related('agency').first()",
+        "form.save()",
+        "from django.db import Error, transaction",
+        "from django.db.models import Count",
+        "import django.db.models",
+        "from django.shortcuts import get_object_or_404, render",
+        "from musterbook.directory.agency import groups\ngroup.delete()",
+    ],
+)
+def test_a_query_in_an_interface_is_found(planted: str) -> None:
+    assert list(_queries(planted)) != []
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "from django.db import Error",
+        "from musterbook.directory.agency import groups\ngroups.delete(group, act)",
+        "request.GET.get('q', '')",
+        "headers.update(told.values())",
+    ],
+)
+def test_a_call_of_a_use_case_or_of_a_dictionary_is_no_query(harmless: str) -> None:
+    assert list(_queries(harmless)) == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -46,6 +95,30 @@ def test_accounts_know_no_request_no_form_and_no_address_of_a_page(path: Path) -
     pages = {"django.forms", "django.http", "django.shortcuts", "django.urls", "django.utils.html"}
     assert {name for name in _imported(path) if name in pages} == set()
     assert "from django import forms" not in path.read_text(encoding="utf-8")
+
+
+def _queries(source: str) -> Iterator[str]:
+    """Yield each use of the ORM in the source of an interface. Functions of modules that it imports are use cases."""
+    tree = ast.parse(source)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {alias.asname or alias.name for node in imports for alias in node.names}
+    for node in imports:
+        yield from _orm_imports(node)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "objects":
+            yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ORM_METHODS:
+            called = ast.unparse(node.func)
+            if called not in FALSE_FRIENDS and ast.unparse(node.func.value) not in modules:
+                yield called
+
+
+def _orm_imports(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+    for alias in node.names:
+        name = f"{module}.{alias.name}".removeprefix(".")
+        if alias.name in ORM_NAMES or name.startswith("django.db.models"):
+            yield name
 
 
 def _imported(path: Path) -> Iterator[str]:
