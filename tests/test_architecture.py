@@ -102,8 +102,8 @@ def _queries(source: str) -> Iterator[str]:
     tree = ast.parse(source)
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {alias.asname or alias.name for node in imports for alias in node.names}
-    for node in imports:
-        yield from _orm_imports(node)
+    for statement in imports:
+        yield from _orm_imports(statement)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == "objects":
             yield ast.unparse(node)

@@ -32,7 +32,7 @@ def required(user: User) -> bool:
 
 def has(account: Account) -> bool:
     """Return whether the account has a second factor."""
-    return bool(of(account).exists())
+    return bool(_of(account).exists())
 
 
 def lacks(account: Account) -> bool:
@@ -59,8 +59,17 @@ def adding(account: Account, then: Callable[[], None] | None = None) -> Iterator
         Account.objects.filter(pk=account.pk, factor_due=True).update(factor_due=False)
 
 
-def of(account: Account) -> "QuerySet[Authenticator]":
-    """Return the second factors of the account."""
+def count(account: Account, kind: Authenticator.Type) -> int:
+    """Return how many authenticators of that type the account has."""
+    return int(Authenticator.objects.filter(user=account, type=kind).count())
+
+
+def is_last(authenticator: Authenticator) -> bool:
+    """Return whether its account has no other second factor."""
+    return not _of(authenticator.user).exclude(pk=authenticator.pk).exists()
+
+
+def _of(account: Account) -> "QuerySet[Authenticator]":
     found: QuerySet[Authenticator] = Authenticator.objects.filter(user=account, type__in=_FACTORS)
     return found
 

@@ -22,7 +22,7 @@ from django.utils.crypto import salted_hmac
 from musterbook.accounts import limits
 from musterbook.accounts.models import Failure, Lock
 from musterbook.directory.audit import trail
-from musterbook.directory.audit.event_kinds import EventKind
+from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.audit.trail import Act
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
@@ -133,14 +133,16 @@ def _can_be_guessed(user: User) -> bool:
 
 
 def count_wrong_code(user: User, act: Act) -> None:
-    """Count a wrong code, and lock the user everywhere if there are too many.
+    """Record and count a wrong code, and lock the user everywhere if there are too many.
 
-    The user has already shown the password. Call this in a transaction.
+    The user has already shown the password.
     """
-    Failure.objects.create(user=user, at=act.at, place=EVERYWHERE)
-    recent = Failure.objects.filter(user=user, at__gt=act.at - SPAN, place=EVERYWHERE).count()
-    if recent >= user.agency.lock_failures:
-        _lock(user, EVERYWHERE, act)
+    with transaction.atomic():
+        trail.tell(user.agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
+        Failure.objects.create(user=user, at=act.at, place=EVERYWHERE)
+        recent = Failure.objects.filter(user=user, at__gt=act.at - SPAN, place=EVERYWHERE).count()
+        if recent >= user.agency.lock_failures:
+            _lock(user, EVERYWHERE, act)
 
 
 def _lock(user: User, where: str, act: Act) -> None:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from musterbook.accounts import limits
 from musterbook.accounts.allauth_internals import compare_user_code, totp
-from musterbook.accounts.models import UsedCode
+from musterbook.accounts.models import Account, UsedCode
 from musterbook.directory.storage import frames
 
 _TABLE = frames.table(UsedCode)
@@ -46,8 +46,27 @@ def _step(authenticator: Authenticator, code: str) -> int | None:
     return max(right, default=None)
 
 
-def use_up(authenticator: Authenticator) -> None:
-    """Use up the current codes, so that the code that set up the device cannot also sign in."""
+def find_authenticator(account: Account, code: str) -> Authenticator | None:
+    """Use a one-time code or a recovery code of the account. Return its authenticator, or None if the code is wrong.
+
+    Each code is used once. The library does not ensure this if many requests arrive at once.
+    """
+    for one in Authenticator.objects.filter(user=account).exclude(type=Authenticator.Type.WEBAUTHN):
+        is_totp = one.type == Authenticator.Type.TOTP
+        if use_code(one, code) if is_totp else one.wrap().validate_code(code):
+            one.user = account
+            return one
+    return None
+
+
+def count_recovery_codes(authenticator: Authenticator) -> int:
+    """Return how many recovery codes are left, as the database has them now."""
+    return len(Authenticator.objects.get(pk=authenticator.pk).wrap().get_unused_codes())
+
+
+def use_up(account: Account) -> None:
+    """Use up the current one-time codes, so that the code that set up the device cannot also sign in."""
+    authenticator = Authenticator.objects.get(user=account, type=Authenticator.Type.TOTP)
     latest = max(totp.yield_hotp_counters_from_time())
     with connection.cursor() as cursor:
         cursor.execute(_USE, [authenticator.pk, latest])

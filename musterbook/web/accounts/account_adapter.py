@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
-from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.http import HttpRequest
 from django.shortcuts import redirect
@@ -160,7 +159,7 @@ class Adapter(DefaultAccountAdapter):
         """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
         notice, act = template_prefix.removeprefix("mfa/email/"), incoming.act(self.request)
         if notice == "totp_activated":
-            once.use_up(Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP))
+            once.use_up(user)
         if notice in _CHANGES:
             kind, before, after = _CHANGES[notice]
             trail.tell(user.user.agency, registration.by(user.user, act), kind, user.user, {"factor": (before, after)})

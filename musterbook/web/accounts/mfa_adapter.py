@@ -52,12 +52,11 @@ class Adapter(DefaultMFAAdapter):
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Return whether the user meets the requirements without this authenticator too."""
-        account = authenticator.user
-        return not factors.required(account.user) or factors.of(account).exclude(pk=authenticator.pk).exists()
+        return not factors.required(authenticator.user.user) or not factors.is_last(authenticator)
 
     def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:  # noqa: A002  (the library's)
         """Return the name for a passkey that its user does not name."""
-        return f"Passkey {Authenticator.objects.filter(user=user, type=type).count() + 1}"
+        return f"Passkey {factors.count(user, type) + 1}"
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Return the relying party of passkeys: the public address, regardless of the request's host."""

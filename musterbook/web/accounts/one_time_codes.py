@@ -9,14 +9,13 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from musterbook.accounts import limits, lockout, once, registration
 from musterbook.accounts.allauth_internals import totp
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory.audit import trail
-from musterbook.directory.audit.event_kinds import FAILED, EventKind
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.http import browsers, incoming
 
 _LONGEST = 64
@@ -79,27 +78,16 @@ class _Counted(forms.Form):
         return code
 
     def _right(self, code: str) -> Authenticator:
-        """Return the authenticator of the code.
-
-        Each code is used once. The library does not ensure this if many requests arrive at once.
-        """
-        for one in Authenticator.objects.filter(user=self.user).exclude(type=Authenticator.Type.WEBAUTHN):
-            is_totp = one.type == Authenticator.Type.TOTP
-            if once.use_code(one, code) if is_totp else one.wrap().validate_code(code):
-                one.user = self.user
-                return one
-        self._count()
-        raise get_adapter().validation_error("incorrect_code")
-
-    def _count(self) -> None:
-        user, act = self.user.user, incoming.act(allauth_context.request)
-        with transaction.atomic():
-            trail.tell(user.agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
-            lockout.count_wrong_code(user, act)
+        """Return the authenticator of the code, which is used up. A wrong code counts."""
+        found = once.find_authenticator(self.user, code)
+        if found is None:
+            lockout.count_wrong_code(self.user.user, incoming.act(allauth_context.request))
+            raise get_adapter().validation_error("incorrect_code")
+        return found
 
     def _tell_of_recovery(self) -> None:
         user = self.user.user
-        left = len(Authenticator.objects.get(pk=self.authenticator.pk).wrap().get_unused_codes())
+        left = once.count_recovery_codes(self.authenticator)
         act = registration.by(user, incoming.act(allauth_context.request))
         trail.tell(
             user.agency,

@@ -18,11 +18,10 @@ from allauth.mfa.webauthn.forms import (
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
-from musterbook.accounts import strangers
+from musterbook.accounts import passkeys, strangers
 from musterbook.accounts.allauth_internals import webauthn
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.event_kinds import EventKind
@@ -37,8 +36,6 @@ _NOT_ALONE = (
 _LONGEST = 100
 _LONGEST_CREDENTIAL = 1 << 16
 """Characters. Those of real devices have a few thousand."""
-_COUNTER = "counter"
-"""The key of the device's counter in a passkey's data."""
 
 
 def _not_accepted() -> ValidationError:
@@ -96,23 +93,9 @@ def _completed(sent: Any, complete: Callable[[], Authenticator]) -> Authenticato
         passkey = complete()
     finally:
         webauthn.clear_state()  # one challenge is for one answer, right or wrong
-    _count(passkey, response.authenticator_data.counter)
+    if not passkeys.store_counter(passkey, response.authenticator_data.counter):
+        raise _not_accepted()
     return passkey
-
-
-def _count(passkey: Authenticator, counter: int) -> None:
-    """Store the device's counter, and reject one that does not increase.
-
-    Such a counter belongs to a copy of the passkey (WebAuthn level 2, 7.2, step 21).
-    """
-    with transaction.atomic():
-        kept = Authenticator.objects.select_for_update().get(pk=passkey.pk)
-        before = kept.data.get(_COUNTER, kept.wrap().authenticator_data.counter)
-        if (counter or before) and counter <= before:
-            raise _not_accepted()
-        if counter:
-            passkey.data = kept.data = kept.data | {_COUNTER: counter}
-            kept.save(update_fields=["data"])
 
 
 def _check_new(sent: Any) -> None:
@@ -121,8 +104,7 @@ def _check_new(sent: Any) -> None:
     _check_origin(response.client_data)
     data = response.attestation_object.auth_data.credential_data
     name = websafe_encode(data.credential_id) if data else ""
-    there = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN, data__credential__id=name)
-    if not name or name != sent.get("id") or there.exists():
+    if not name or name != sent.get("id") or passkeys.is_known(name):
         raise _not_accepted()
 
 
@@ -220,9 +202,7 @@ class Alone(LoginWebAuthnForm):
 
 
 def _whose(handle: bytes | None) -> Account:
-    account = Account.objects.filter(
-        user__agency=incoming.agency(allauth_context.request), handle=(handle or b"").hex()
-    ).first()
+    account = passkeys.find_account(incoming.agency(allauth_context.request), handle)
     if account is None:
         raise _not_accepted()
     return account
