@@ -1,5 +1,6 @@
 """The text of cells (rule C1)."""
 
+import re
 import unicodedata
 
 import polars as pl
@@ -40,6 +41,19 @@ def test_cleaning_takes_off_what_guarding_put_on(value: str) -> None:
 @given(TEXTS.map(trimmed))
 def test_a_guarded_value_is_none_that_a_spreadsheet_runs(value: str) -> None:
     assert not guard(value).startswith(("=", "+", "-", "@"))
+
+
+@given(TEXTS.map(lambda cell: unicodedata.normalize("NFC", cell)))
+@example(" =1+1")
+@example('="00123" ')
+@example("'=1+1")
+@example('="a""b"')
+@example('="a"&B1')
+def test_a_guarded_cell_is_read_as_before_and_is_none_that_a_spreadsheet_runs(cell: str) -> None:
+    guarded = str(pl.select(text.guard_cell(pl.lit(cell))).item())
+    assert clean(guarded) == clean(cell)
+    bare = guarded.strip(text.TRIMMED)
+    assert not bare.startswith(("=", "+", "-", "@")) or re.fullmatch('="([^"]|"")*"', bare)
 
 
 @given(TEXTS.map(trimmed))

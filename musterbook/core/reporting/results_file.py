@@ -15,7 +15,7 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.table import Table
 from musterbook.core.reading import headings
 from musterbook.core.reporting.report import told_rows
-from musterbook.core.values.text import TRIMMED
+from musterbook.core.values.text import FORMULA, guard_cell
 
 Which: TypeAlias = Literal["results", "errors"]
 
@@ -104,7 +104,7 @@ def _surplus(table: Table) -> pl.DataFrame:
     return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
 
 
-_ODD = f'[",\\r\\n]|^[{TRIMMED}]*[=+@-]|^[ \\t]|[ \\t]$'
+_ODD = f'[",\\r\\n]|{FORMULA}|^[ \\t]|[ \\t]$'
 
 
 def _odd(cells: pl.Series) -> bool:
@@ -114,10 +114,6 @@ def _odd(cells: pl.Series) -> bool:
 
 def _cell(name: str) -> pl.Expr:
     """Return a cell as CSV writes it, guarded so that no spreadsheet runs it."""
-    cell = pl.col(name)
-    bare = cell.str.strip_chars_start(TRIMMED)
-    # ="00123" is text that a spreadsheet keeps as it is, and so does reading: it needs no guard.
-    runs = bare.str.contains("^[=+@-]") & ~bare.str.contains('^="[^"]*"$')
-    guarded = pl.when(runs).then("'" + bare).otherwise(cell)
+    guarded = guard_cell(pl.col(name))
     quoted = '"' + guarded.str.replace_all('"', '""', literal=True) + '"'
     return pl.when(guarded.str.contains('[",\r\n]|^[ \t]|[ \t]$')).then(quoted).otherwise(guarded)

@@ -12,8 +12,11 @@ _ZERO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 TRIMMED = _WHITE + _ZERO_WIDTH
 """White space, no-break and zero-width characters. They are trimmed from a cell, and a blank cell may contain them."""
 
-_GUARDED = r"^'+[=+\-@]"
-_TO_GUARD = r"^'*[=+\-@]"
+_SIGN = r"[=+\-@]"
+FORMULA = f"^[{TRIMMED}]*{_SIGN}"
+"""The beginning of a cell that a spreadsheet may run as a formula."""
+_GUARDED = f"^'+{_SIGN}"
+_TO_GUARD = f"^'*{_SIGN}"
 # A single quoted text: `="a"&"b"` is a formula, and stays as it is.
 _AS_FORMULA = r'^="((?:[^"]|"")*)"$'
 
@@ -59,15 +62,27 @@ def is_ascii(values: pl.Series) -> pl.Series:
 def guard(values: pl.Series) -> pl.Series:
     """Return the values as cells that no spreadsheet runs as formulas.
 
-    One apostrophe is added before `=`, `+`, `-`, `@`. `clean` removes it.
+    One apostrophe is added before `=`, `+`, `-`, `@`, and before apostrophes in front of these. `clean` removes it.
     """
     runs = values.str.contains(_TO_GUARD)
     if not runs.any():
         return values
-    text = pl.col("text")
-    return pl.DataFrame({"text": values, "runs": runs}).select(
-        pl.when("runs").then("'" + text).otherwise(text).alias(values.name)
-    ).to_series()  # fmt: skip
+    cells = pl.DataFrame({"text": values, "runs": runs})
+    return cells.select(_guarded("runs", pl.col("text"), "text").alias(values.name)).to_series()
+
+
+def guard_cell(cell: pl.Expr) -> pl.Expr:
+    """Return a cell of a file as one that no spreadsheet runs as a formula, and that `clean` reads as before.
+
+    An apostrophe in it is a guard already. `="00123"` is text for a spreadsheet, as for `clean`.
+    """
+    text = cell.str.strip_chars_start(TRIMMED)
+    runs = text.str.contains(FORMULA) & ~text.str.strip_chars_end(TRIMMED).str.contains(_AS_FORMULA)
+    return _guarded(runs, text, cell)
+
+
+def _guarded(runs: pl.Expr | str, text: pl.Expr, otherwise: pl.Expr | str) -> pl.Expr:
+    return pl.when(runs).then("'" + text).otherwise(otherwise)
 
 
 def illegal(values: pl.Series) -> pl.Series:
