@@ -103,12 +103,12 @@ def _columns() -> Iterator[str]:
 def _problems() -> Iterator[str]:
     yield from ("# Problems and notes", "", _GENERATED)
     titles = {
-        About.FILE: ("Problems of the file", "The file is refused, and nothing is changed."),
+        About.FILE: ("Problems of the file", "The file is refused. Nothing is changed."),
         About.ROW: ("Problems of a row", "The row changes nothing. All other rows are applied."),
-        About.NOTE: ("Notes", "They inform the operator, and prevent nothing."),
+        About.NOTE: ("Notes", "Notes are information. They prevent nothing."),
     }
     for about, (title, sentence) in titles.items():
-        yield from ("", f"## {title}", "", sentence, "", "| code | says | remedy |", "|---|---|---|")
+        yield from ("", f"## {title}", "", sentence, "", "| code | message | remedy |", "|---|---|---|")
         for kind in CATALOGUE.values():
             if kind.about is about:
                 yield f"| `{kind.code}` | {_cell(_shown(kind.sentence))} | {_cell(_shown(kind.remedy))} |"

@@ -265,7 +265,7 @@ def test_an_import_that_changes_the_address_a_provider_knows_says_so(oidc: Sprin
     assert noted == [("E-2", "sign-on-address")]
     told = next(note for row in report.rows for note in row.notes)
     assert str(told.as_json()["message"]).startswith(
-        "The user signs in by a provider that knows them as “user2@agency.example”"
+        "The user's identity provider identifies them as “user2@agency.example”"
     )
 
 

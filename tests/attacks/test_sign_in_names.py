@@ -83,7 +83,7 @@ def test_who_may_not_manage_credentials_cannot_move_a_registered_user_to_another
     springfield.registered(2)
     client = limited(springfield, "users.view", "users.edit", "users.import")
     page = _edited(client, springfield, email="mine@evil.example")
-    assert "email address of a user who has registered" in page
+    assert "email address of a registered user" in page
     done = cast.run(springfield.agency, [person(2, EMAIL="mine@evil.example")], Options(), by="E-5")
     assert _codes(done) == ["registered-address"]
     assert springfield.user(2).email == "user2@agency.example"

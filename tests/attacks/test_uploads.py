@@ -359,7 +359,7 @@ def test_a_file_beyond_a_quota_is_refused_on_the_page(chief: Client, settings: S
         models.Import.objects.update(file_size=1, actor="E-5", started_at=datetime.now(UTC))
     before = models.Import.objects.count()
     answer = sent(chief, cast.file(cast.people(9)))
-    assert "As many imported files are kept for this" in text(answer)
+    assert "The limit for imported files that are kept for this" in text(answer)
     assert models.Import.objects.count() == before
     assert models.Event.objects.filter(kind="import.file-refused").exists()
 
@@ -388,7 +388,7 @@ def test_what_arrives_is_limited_while_it_arrives(
 ) -> None:
     setattr(settings, setting, 1)
     monkeypatch.setattr("musterbook.web.imports.uploads._CHECKED_EVERY", 1024 * 1024)
-    assert "Too many files are being sent, or wait" in text(sent(chief, b"x" * (4 * 1024 * 1024)))
+    assert "Too many files are being uploaded or are waiting" in text(sent(chief, b"x" * (4 * 1024 * 1024)))
     told = models.Event.objects.get(kind="import.file-refused")
     assert told.actor == "E-5" and "Too many files are being sent" in told.changes
     assert _left_in(settings) == []
@@ -454,7 +454,7 @@ def scanner(home: Path, tmp_path: Path, settings: Settings) -> Callable[[str], N
     ("script", "code", "detail"),
     [
         ("grep -q EICAR && echo stream: Eicar FOUND && exit 1; exit 0", "infected-file", "stream: Eicar FOUND"),
-        ("exit 1", "infected-file", "it gives no name"),
+        ("exit 1", "infected-file", "the scanner gives no name"),
         ("echo no daemon; exit 2", "not-scanned", "the scanner ended with status 2. no daemon"),
         ("sleep 60", "not-scanned", "the scanner did not end in time"),
     ],

@@ -100,7 +100,7 @@ def test_a_person_is_told_of_errors_and_notes_by_row(springfield: Muster) -> Non
     done = springfield("import", file, "--agency", "springfield-pd")
     assert done.status == 1
     assert "There is no rank “Sargent”. Use one of the agency's ranks. Did you mean Sergeant" in done.text
-    assert "SUPERVISOR_EMAIL “nobody@x.example” is nobody's address." in done.text
+    assert "SUPERVISOR_EMAIL “nobody@x.example” is not the address of a user." in done.text
     assert "Correct the errored rows" in done.text
     assert "\x1b[" not in done.text
 

@@ -26,7 +26,7 @@ def test_nobody_assigns_a_role_with_a_permission_that_they_lack() -> None:
     made = planned(row(CY, ROLE="Admin"), row("E", ROLE="Admin"), row(DEE, ROLE="Chief"), by=BEN_ACTS)
     assert outcomes(made) == ["errored", "errored", "updated"]
     assert messages(made.problems)[0] == (
-        "The row assigns a role with permissions that yours has not. Ask somebody whose role has those permissions."
+        "The row assigns a role with permissions that yours does not have. Ask a user whose role has these permissions."
     )
 
 
@@ -81,7 +81,7 @@ def test_a_row_may_not_take_the_last_administrator_from_an_agency(cells: dict[st
     assert messages(made.problems) == [
         (
             "The row would leave the agency without an active administrator."
-            " Make somebody else an administrator, and let them register, first."
+            " First, make another user an administrator, and let them register."
         )
     ]
 

@@ -179,7 +179,7 @@ def test_c4_an_email_is_stored_as_typed_and_compared_without_regard_to_case() ->
     assert value("EMAIL", "Änn@x.example".replace("Ä", "A"), "email_key") == "ann@x.example"
     assert value("EMAIL", "ann@bücher.example") == "ann@bücher.example"
     assert (
-        problem("EMAIL", "ann.agency.example").message == "“ann.agency.example” is not an e-mail address. It has no @."
+        problem("EMAIL", "ann.agency.example").message == "“ann.agency.example” is not an email address. It has no @."
     )
 
 

@@ -53,7 +53,7 @@ def test_external_ids_are_compared_exactly() -> None:
 def test_a_value_that_an_inactive_user_has_is_taken() -> None:
     made = planned(row(CY, EMAIL="dee@a.example"), of=agency(D={"active": False}))
     assert messages(made.problems) == [
-        "EMAIL “dee@a.example” belongs to Dee Ruiz (D, Inactive). Use another value, or change theirs too."
+        "EMAIL “dee@a.example” belongs to Dee Ruiz (D, Inactive). Use another value, or change that user's value as well."
     ]
 
 
@@ -61,16 +61,16 @@ def test_the_same_external_id_twice_makes_all_those_rows_errors_each_naming_the_
     made = planned(row(CY), row(DEE), row(CY, FIRST_NAME="Cyrus"), row(CY, ROLE="Pope"))
     assert outcomes(made) == ["errored", "unchanged", "errored", "errored"]
     assert [message for message in messages(made.problems) if "also" in message] == [
-        "EXTERNAL_ID “C” is also asked for in row 4, 5. Keep it in one row alone.",
-        "EXTERNAL_ID “C” is also asked for in row 2, 5. Keep it in one row alone.",
-        "EXTERNAL_ID “C” is also asked for in row 2, 4. Keep it in one row alone.",
+        "EXTERNAL_ID “C” is also in row 4, 5. Keep it in only one row.",
+        "EXTERNAL_ID “C” is also in row 2, 5. Keep it in only one row.",
+        "EXTERNAL_ID “C” is also in row 2, 4. Keep it in only one row.",
     ]
 
 
 def test_of_many_rows_with_one_id_a_few_are_named_and_the_rest_counted() -> None:
     made = planned(*(row("E") for _ in range(9)))
     assert messages(made.problems.filter(made.problems["column"] == "EXTERNAL_ID"))[0] == (
-        "EXTERNAL_ID “E” is also asked for in row 3, 4, 5, 6, 7 and 3 more. Keep it in one row alone."
+        "EXTERNAL_ID “E” is also in row 3, 4, 5, 6, 7 and 3 more. Keep it in only one row."
     )
 
 
@@ -100,7 +100,7 @@ def test_a_value_that_its_holder_gives_up_goes_to_nobody_if_two_ask_for_it() -> 
 def test_taken_names_the_holder() -> None:
     made = planned(row(CY, USERNAME="ada"))
     assert messages(made.problems) == [
-        "USERNAME “ada” belongs to Ada Ruiz (A, Active). Use another value, or change theirs too."
+        "USERNAME “ada” belongs to Ada Ruiz (A, Active). Use another value, or change that user's value as well."
     ]
 
 
@@ -110,8 +110,9 @@ def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str,
     made = planned(row(written_id, EMAIL="eve@a.example"), of=of)
     assert messages(made.problems) == [
         (
-            f"EMAIL “eve@a.example” belongs to Eve Ruiz ({stored}, Active). Use another value, or change theirs too. "
-            f"An external id cannot be changed by an import: did you mean {stored}?"
+            f"EMAIL “eve@a.example” belongs to Eve Ruiz ({stored}, Active). "
+            "Use another value, or change that user's value as well. "
+            f"An import cannot change an external id: did you mean {stored}?"
         )
     ]
 
@@ -119,7 +120,7 @@ def test_an_id_that_differs_by_leading_zeros_or_case_is_asked_after(stored: str,
 def test_a_holder_of_the_same_name_may_be_the_same_person() -> None:
     made = planned(row("E", FIRST_NAME="CY", LAST_NAME="Ruiz", USERNAME="cy"))
     assert messages(made.problems)[0].endswith(
-        "An external id cannot be changed by an import: if this is the same person, write C."
+        "An import cannot change an external id: if this is the same person, write C."
     )
 
 
@@ -175,8 +176,8 @@ def test_a_username_that_is_anothers_email_is_taken_and_the_other_way_round() ->
     made = planned(row(CY, USERNAME="DEE@a.example"))
     assert messages(made.problems) == [
         (
-            "USERNAME “DEE@a.example” belongs to Dee Ruiz (D, Active). Use another value, or change theirs too."
-            " It is their EMAIL, and people sign in with either, so no two users may share one."
+            "USERNAME “DEE@a.example” belongs to Dee Ruiz (D, Active). Use another value, or change that user's value as well."
+            " It is their EMAIL, and users sign in with either, so two users cannot share one."
         )
     ]
     of = agency(D={"username": "boss@a.example"})

@@ -78,7 +78,7 @@ def test_letters_of_another_encoding_are_never_stored_wrong(encoding: str, names
 
 def test_doubt_shows_what_would_have_been_read_and_where() -> None:
     table = read(roster(["Ann", "García"]).encode("cp850"))
-    assert "row 3, column FIRST_NAME, it would be “Garc¡a”" in table.problems[0].message
+    assert "row 3, column FIRST_NAME, would contain “Garc¡a”" in table.problems[0].message
 
 
 def test_one_bad_byte_in_utf_8_refuses_the_file_and_is_not_read_as_windows_1252() -> None:
@@ -86,7 +86,8 @@ def test_one_bad_byte_in_utf_8_refuses_the_file_and_is_not_read_as_windows_1252(
     table = read(content)
     assert [p.code for p in table.problems] == ["unreadable-byte"]
     assert (
-        table.problems[0].message == "Row 10 holds a byte that is not valid in the encoding utf-8 (column FIRST_NAME)."
+        table.problems[0].message
+        == "Row 10, column FIRST_NAME, contains a byte that is not valid in the encoding utf-8."
     )
 
 

@@ -45,7 +45,7 @@ def zip_of(*names: str) -> bytes:
 def test_a_file_that_is_no_table_is_refused_by_its_name(content: bytes, name: str) -> None:
     (problem,) = read(content).problems
     assert problem.code == "not-a-table"
-    assert problem.message == f"This is {name}, not a CSV file, an .xlsx or an .ods workbook."
+    assert problem.message == f"This is {name}, not a CSV file or an .xlsx or .ods workbook."
 
 
 def test_an_encrypted_workbook_is_refused_as_such() -> None:

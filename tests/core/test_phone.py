@@ -126,8 +126,8 @@ def test_c8_how_a_number_is_read(value: str, country: str, stored: str | None) -
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("ask Bo", "It holds letters or signs that no phone number has."),
-        ("+1 555 0143", "There is no such country code, or its numbers have fewer or more digits."),
+        ("ask Bo", "It contains letters or signs that are not part of a phone number."),
+        ("+1 555 0143", "The country code does not exist, or its numbers have fewer or more digits."),
         ("555-0143", ""),
     ],
 )

@@ -146,7 +146,7 @@ def test_nobody_is_put_into_an_inactive_group() -> None:
         row(DEE, EVIDENCE_GROUP_EXT_ID="G-1"),
     )
     assert outcomes(made) == ["errored", "errored", "updated"]
-    assert messages(made.problems)[0] == "The group “G-OLD” is not active. Name an active group, or activate it."
+    assert messages(made.problems)[0] == "The group “G-OLD” is not active. Use an active group, or activate this one."
 
 
 @pytest.mark.parametrize("changed", [{}, {"FIRST_NAME": "Cyrus"}])
@@ -167,7 +167,7 @@ def test_nothing_is_said_of_groups_where_the_file_does_not_name_them() -> None:
 def test_strict_mode_writes_nothing_while_any_row_has_a_problem() -> None:
     made = planned(row(CY, FIRST_NAME="Cyrus"), row(DEE, ROLE="Pope"), strict=True)
     assert [problem.message for problem in made.refusals] == [
-        "In strict mode nothing is written while any row has a problem: 1 of 2."
+        "In strict mode, nothing is written if a row has a problem. Rows with problems: 1 of 2."
     ]
 
 

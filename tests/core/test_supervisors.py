@@ -55,7 +55,7 @@ def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_no
     assert written(made, DEE)["supervisor_id"] == 3
     assert messages(made.notes) == [
         (
-            "SUPERVISOR_EMAIL “cy@a.example” is an address that this file replaces; it was read as the same person,"
+            "SUPERVISOR_EMAIL “cy@a.example” is an address that this file replaces. It was read as the same person,"
             " new@a.example. Write the new address."
         )
     ]
@@ -85,10 +85,13 @@ def test_an_address_that_names_nobody_leaves_the_link_as_it_was_with_a_note() ->
     assert (written(made, CY)["supervisor_id"], written(made, "E")["supervisor_id"]) == (2, None)
     assert messages(made.notes) == [
         (
-            "SUPERVISOR_EMAIL “nobody@a.example” is nobody's address. The supervisor stays ben@a.example."
+            "SUPERVISOR_EMAIL “nobody@a.example” is not the address of a user. The supervisor stays ben@a.example."
             " Correct the address, or add that user."
         ),
-        "SUPERVISOR_EMAIL “no address” is nobody's address. The supervisor stays blank. Correct the address, or add that user.",
+        (
+            "SUPERVISOR_EMAIL “no address” is not the address of a user. The supervisor stays blank."
+            " Correct the address, or add that user."
+        ),
     ]
 
 

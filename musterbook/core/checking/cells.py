@@ -86,12 +86,12 @@ class _Reader:
 
     def _damaged(self) -> None:
         self._say(
-            self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", "a spreadsheet's error, in place of the value"
+            self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", "a spreadsheet replaced the value with an error"
         )
         if self.column in _NUMBERED:
-            shortened = "a spreadsheet has shortened the number and lost digits"
+            shortened = "a spreadsheet shortened the number and lost digits"
             self._say(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", shortened)
-            apostrophe = "the apostrophe by which a spreadsheet marks text has become part of the value"
+            apostrophe = "the apostrophe that marks text in a spreadsheet became part of the value"
             self._say(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", apostrophe)
 
     def _keep(self, name: str, values: pl.Series) -> None:

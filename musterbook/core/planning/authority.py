@@ -35,9 +35,10 @@ def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabul
     assigned = pl.col("role_id").is_in(above) & pl.col("role_id").ne_missing(pl.col("was_role_id"))
     return pl.concat(
         [
-            above_role(rows.filter(theirs), "The user's role has permissions that yours has not, so you may not change them."),
+            above_role(rows.filter(theirs),
+                       "The user's role has permissions that yours does not, so you cannot change this user."),
             above_role(rows.filter(assigned & ~theirs.fill_null(False)),
-                       "The row assigns a role with permissions that yours has not."),
+                       "The row assigns a role with permissions that yours does not have."),
             _registered_address(rows, operator),
             _own_account(rows, operator, vocabulary),
         ]

@@ -227,7 +227,7 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
 
 def _across_columns() -> pl.Expr:
     """Return the hint for a value that the holder has in the other column of sign-in names."""
-    said = pl.format("It is their {}, and people sign in with either, so no two users may share one.", "held_as")
+    said = pl.format("It is their {}, and users sign in with either, so two users cannot share one.", "held_as")
     return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(said)
 
 
@@ -236,7 +236,7 @@ def _same_person() -> pl.Expr:
 
     The row adds that person under another external id.
     """
-    fixed = "An external id cannot be changed by an import"
+    fixed = "An import cannot change an external id"
     near_id = _bare(pl.col("asked_id")) == _bare(pl.col("has_id"))
     same_name = (_folded("asked_first") == _folded("has_first")) & (_folded("asked_last") == _folded("has_last"))
     return (

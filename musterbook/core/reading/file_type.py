@@ -75,7 +75,9 @@ def _of_zip(content: bytes) -> str:
             raise _no_table(name)
     if any(member.startswith("xl/") for member in members):
         return "xlsx"
-    raise _no_table("an OpenDocument file" if "opendocument" in mimetype else "a zip archive", "Take it out first.")
+    raise _no_table(
+        "an OpenDocument file" if "opendocument" in mimetype else "a zip archive", "Extract the file first."
+    )
 
 
 def _mimetype(archive: zipfile.ZipFile) -> str:

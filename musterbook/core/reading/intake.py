@@ -130,9 +130,9 @@ def _no_header(grid: Grid) -> Problem:
 def _where_headings_are(grid: Grid) -> str:
     for row, *cells in grid.rows.head(_LOOKED_AT).iter_rows():
         if headings.known((cell or "" for cell in cells), {}) >= _ENOUGH or _enough_beyond(grid, row):
-            return f"The column names seem to stand in row {row}: delete the rows above it."
+            return f"The column names seem to be in row {row}: delete the rows above it."
     if len(grid.headings) == 1 and headings.known(re.findall(r"[A-Za-z]\w+", grid.headings[0]), {}) >= _ENOUGH:
-        return "It seems to be cut by a sign that is none of comma, semicolon, tab and pipe."
+        return "The file seems to use a delimiter other than comma, semicolon, tab and pipe."
     return ""
 
 

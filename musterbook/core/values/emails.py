@@ -66,9 +66,9 @@ def in_ascii(value: str) -> str:
 
 _SEEN = (
     (r"^[^@]*$", "It has no @."),
-    (r"[,;]|@.*@", "It holds a comma, a semicolon or a second @: write one address alone."),
-    (r"[<>]|^mailto:", "Write the address alone, without a name, angle brackets or mailto:."),
-    (r"\s", "It holds a space."),
+    (r"[,;]|@.*@", "It contains a comma, a semicolon or a second @. Write only one address."),
+    (r"[<>]|^mailto:", "Write only the address, without a name, angle brackets or mailto:."),
+    (r"\s", "It contains a space."),
     (r"@[^.]*$", "Its domain, the part after the @, has no dot."),
 )
 """The most common faults of addresses, as text. The library finds the others."""

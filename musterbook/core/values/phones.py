@@ -98,9 +98,9 @@ def reason(value: str) -> str:
     """Return why one value is not a phone number, as a sentence; "" if the reason is not known."""
     written = value.removeprefix("tel:")
     if not _WRITTEN.fullmatch(written):
-        return "It holds letters or signs that no phone number has."
+        return "It contains letters or signs that are not part of a phone number."
     if re.match(r"\(?(?:00|\+)", written):
-        return "There is no such country code, or its numbers have fewer or more digits."
+        return "The country code does not exist, or its numbers have fewer or more digits."
     return ""
 
 

@@ -197,7 +197,7 @@ def _of_mails(users: pl.DataFrame, change: Change, policy: Policy, words: Vocabu
     """Return the plan of a mail to each user that can get it. Those users are its updated rows."""
     above = users.filter(pl.col("role_id").is_in(roles_above(policy.operator, words)))
     wrong = [
-        above_role(above, "The user's role has permissions that yours has not."),
+        above_role(above, "The user's role has permissions that yours does not have."),
         _told(users.filter(~pl.col("active")), "inactive-user"),
         _told(users.filter(pl.col(_REGISTERED)), "has-registered")
         if change.act == "invite"

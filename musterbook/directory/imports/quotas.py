@@ -46,8 +46,8 @@ def check(agency: models.Agency, act: Act, size: int) -> None:
 
 
 def _refuse_over(whose: str, files: int, size: int, most_files: int, most_mb: int) -> None:
-    wait = f"Files are let go after {settings.MUSTER_KEEP_FILES_DAYS} days."
+    wait = f"Files are deleted after {settings.MUSTER_KEEP_FILES_DAYS} days."
     if files >= most_files:
-        raise OverQuota(Problem("too-many-files", detail=whose, value=f"{most_files:,}", hint=wait))
+        raise OverQuota(Problem("too-many-files", detail=whose, value=f"{most_files:,} files", hint=wait))
     if size > most_mb * _MB:
-        raise OverQuota(Problem("too-many-files", detail=whose, value=f"{most_mb:,} MB of them", hint=wait))
+        raise OverQuota(Problem("too-many-files", detail=whose, value=f"{most_mb:,} MB", hint=wait))

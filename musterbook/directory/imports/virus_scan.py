@@ -66,7 +66,7 @@ def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str 
         line = said.read(4096).decode("utf-8", "replace").strip().partition("\n")[0][:200]
     if status not in (0, _FOUND):
         raise _NotScanned(f"the scanner ended with status {status}. {line}".strip())
-    return (line or "it gives no name") if status == _FOUND else None
+    return (line or "the scanner gives no name") if status == _FOUND else None
 
 
 def _surroundings() -> dict[str, str]:

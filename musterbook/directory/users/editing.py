@@ -209,7 +209,7 @@ def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
     above = user.role_id in roles_above(operator, snapshot_queries.vocabulary(user.agency))
     if not above or came.problems:
         return came
-    sentence = "The user's role has permissions that yours has not, so you may not change them."
+    sentence = "The user's role has permissions that yours does not, so you cannot change this user."
     return Came(problems=[Problem("above-your-role", column=columns.ROLE.heading, detail=sentence)])
 
 

@@ -98,7 +98,9 @@ def _refuse_nul(body: bytes, dialect: _Dialect) -> None:
         row, _ = exact.spot(body[:at].decode(), dialect.delimiter, skip=dialect.skip)
         zeros = body[:2000].count(b"\0")
         hint = (
-            "Or name its encoding, if it is UTF-16 without a byte order mark." if zeros > len(body[:2000]) // 4 else ""
+            "If it is UTF-16 without a byte order mark, name its encoding instead."
+            if zeros > len(body[:2000]) // 4
+            else ""
         )
         raise Refusal(Problem("nul-byte", detail=str(row), hint=hint), headings=dialect.header if row > 1 else ())
 
@@ -147,4 +149,4 @@ def _sample(rows: pl.DataFrame) -> str:
     for column in rows.drop("row").get_columns():
         found += column.filter(column.str.contains(r"[^\x00-\x7F]")).head(3).to_list()
     cells = [headings.shown(cell) for cell in dict.fromkeys(found)][:3]
-    return f"It read, for example, {', '.join(cells)}." if cells else ""
+    return f"For example: {', '.join(cells)}." if cells else ""

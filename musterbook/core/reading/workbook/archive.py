@@ -92,7 +92,7 @@ class Archive:
         if any(member.flag_bits & 1 for member in members):
             raise Refusal(Problem("encrypted-workbook"))
         if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-            raise damaged("its archive is packed in a way that no workbook is")
+            raise damaged("its archive is compressed in a way that no workbook is")
         self._names = {member.filename.lower(): member.filename for member in members}
 
     def has(self, part: str) -> bool:
@@ -122,7 +122,7 @@ class Archive:
 def _refuse_odd(part: str, unread: int, names: int) -> None:
     """Raise Refusal for contents that no workbook has, and that would take excessive time or memory."""
     if unread > _LONGEST_TAG:
-        raise damaged(f"an element of {part} is longer than any may be")
+        raise damaged(f"an element of {part} is too long")
     if names > _MOST_NAMES:
         raise damaged(f"{part} has elements of more than {_MOST_NAMES:,} names")
 
@@ -159,7 +159,7 @@ def _without_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
         nonlocal depth
         depth += 1
         if depth > _DEEPEST:
-            raise damaged(f"more than {_DEEPEST:,} elements stand within each other")
+            raise damaged(f"more than {_DEEPEST:,} elements are nested")
         begin(name[name.find(":") + 1 :], attributes)
 
     def end(name: str) -> None:
@@ -171,4 +171,4 @@ def _without_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise damaged("it holds a document type declaration, which no workbook has")
+    raise damaged("it contains a document type declaration, which no workbook has")

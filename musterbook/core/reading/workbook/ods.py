@@ -216,7 +216,7 @@ class _SheetReader(Silent):
             return
         self._count(len(self._row.cells) * (self._row_times - 1))
         if self._number > MOST_ROWS:
-            raise damaged("a sheet has more rows than any may have")
+            raise damaged("a sheet has too many rows")
         self.ready.append((self._row, self._row_times))
 
     def _end_cell(self) -> None:
@@ -225,14 +225,14 @@ class _SheetReader(Silent):
         if not blank(value):
             self._count(times - 1)
             if self._column + times > MOST_COLUMNS:
-                raise damaged("a sheet has more columns than any may have")
+                raise damaged("a sheet has too many columns")
             self._row.cells.update(dict.fromkeys(range(self._column, self._column + times), value))
         self._column += times
 
     def _count(self, repeated: int) -> None:
         self._repeated += repeated
         if self._repeated > _MOST_REPEATED:
-            raise damaged("it repeats its cells over and over")
+            raise damaged("it repeats its cells too many times")
 
     def _value(self, shown: str) -> str:
         """Return the text of the cell that ends, and record its faults."""
@@ -249,5 +249,5 @@ class _SheetReader(Silent):
         return number_format.general(value) if value is not None and _SCIENTIFIC.fullmatch(shown) else shown
 
     def _fault(self, code: str, value: str = "", detail: str = "") -> None:
-        self._budget.take(FAULT * self._row_times, f"what is wrong in row {self._row.number}")
+        self._budget.take(FAULT * self._row_times, f"the problems of row {self._row.number}")
         self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))

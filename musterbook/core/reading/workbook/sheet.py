@@ -11,7 +11,7 @@ MOST_COLUMNS = 16_384
 """The bounds of a spreadsheet. A cell outside them is damage."""
 
 MOST_DIGITS = 15
-DATE = "a date, which no id or number is: the spreadsheet has taken it for one"
+DATE = "a spreadsheet turned the value into a date"
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,14 +271,14 @@ class _SheetReader(Silent):
     def _begin_row(self, reference: str | None) -> None:
         number = int(reference) if reference else self._row.number + 1
         if not self._row.number < number <= MOST_ROWS:
-            raise damaged(f"row {number} of a sheet stands in the wrong place")
+            raise damaged(f"row {number} of a sheet is in the wrong place")
         self._row = Row(number)
         self._column = -1
 
     def _place(self, reference: str | None) -> int:
         """Return the column of a cell, from its reference or else next to the last cell."""
         if not self._row.number:
-            raise damaged("a cell of a sheet stands in no row")
+            raise damaged("a cell of a sheet is in no row")
         letters = reference.rstrip("0123456789") if reference else ""
         if not letters:
             return self._column + 1
@@ -286,7 +286,7 @@ class _SheetReader(Silent):
         if column is None:
             column = self._columns[letters] = _column(letters)
         if column in self._row.cells:
-            raise damaged(f"cell {reference} stands in a sheet twice")
+            raise damaged(f"cell {reference} is in a sheet twice")
         return column
 
     def _end_cell(self) -> None:
@@ -309,7 +309,7 @@ class _SheetReader(Silent):
     def _shared(self, index: str) -> str:
         at = int(index)
         if not 0 <= at < len(self._strings):
-            raise damaged(f"a cell of row {self._row.number} refers to text that is not there")
+            raise damaged(f"a cell of row {self._row.number} refers to text that does not exist")
         return self._strings[at]
 
     def _number(self, text: str) -> str:
@@ -318,7 +318,7 @@ class _SheetReader(Silent):
             return text.lstrip("0") or "0"
         value = number_format.number(text)
         if value is None:
-            raise damaged(f"a cell of row {self._row.number} holds “{text[:20]}” for a number")
+            raise damaged(f"a cell of row {self._row.number} contains “{text[:20]}” where a number belongs")
         shown = style.text(value)
         if style.date:
             self._fault("spreadsheet-damage", shown, DATE)
@@ -331,7 +331,7 @@ class _SheetReader(Silent):
         return self._formats[index] if 0 <= index < len(self._formats) else _PLAIN
 
     def _fault(self, code: str, value: str = "", detail: str = "") -> None:
-        self._budget.take(FAULT, f"what is wrong in row {self._row.number}")
+        self._budget.take(FAULT, f"the problems of row {self._row.number}")
         self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))
 
 
@@ -340,10 +340,10 @@ _LETTERS = re.compile(r"[A-Z]{1,3}")
 
 def _column(letters: str) -> int:
     if not _LETTERS.fullmatch(letters):
-        raise damaged(f"a cell stands at “{letters[:10]}”")
+        raise damaged(f"a cell is at “{letters[:10]}”")
     column = 0
     for letter in letters:
         column = column * 26 + ord(letter) - ord("A") + 1
     if column > MOST_COLUMNS:
-        raise damaged(f"a cell stands at “{letters}”, beyond the last column")
+        raise damaged(f"a cell is at “{letters}”, beyond the last column")
     return column - 1
