@@ -1,4 +1,4 @@
-"""`muster agency`: agencies made, changed by a file, and listed."""
+"""`muster agency`: create or change an agency from a file, and list the agencies."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +14,18 @@ from musterbook.cli.session import opened
 if TYPE_CHECKING:
     from musterbook.directory.agency.agencies import Brought
 
-app = typer.Typer(help="Agencies: made or changed by a file, and listed.", no_args_is_help=True)
+app = typer.Typer(help="Create or change an agency from a file, and list the agencies.", no_args_is_help=True)
 
 
 @app.command()
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What the agency is to be.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The agency file.")],
     output: options.Output = "text",
 ) -> None:
-    """Create the agency that the file describes, or bring it to what the file says.
+    """Create the agency, or change it to match the file.
 
-    What the file is silent about stays as it is. Roles, ranks and groups that it no longer names are deleted, unless
-    users have them.
+    Settings that are not in the file stay as they are. Roles, ranks and groups that are not in the file are deleted,
+    unless users have them.
 
     Example: muster agency apply examples/agency.toml
     """
@@ -37,7 +37,7 @@ def apply(
             told = agency_file.read(_content(file))
             brought = agencies.apply(told, Act(datetime.now(UTC), "", "cli"))
         except agency_file.Faulty as faulty:
-            say(f"{file} cannot be applied, and nothing was changed:")
+            say(f"{file} cannot be applied. Nothing was changed. Problems:")
             for problem in faulty.problems:
                 say(f"- {problem}")
             raise typer.Exit(Exit.REFUSED) from None
@@ -60,20 +60,20 @@ def _content(file: Path) -> bytes:
 def _print(slug: str, brought: "Brought") -> None:
     out = console()
     if brought.created:
-        out.print(f"Agency {slug} is made.")
+        out.print(f"Agency {slug} was created.")
     elif brought.changes:
-        out.print(f"Agency {slug} is changed:")
+        out.print(f"Agency {slug} was changed:")
         for name, (was, now) in brought.changes.items():
             out.print(f"  {shown(name)}: {shown(was) or '(none)'} → {shown(now) or '(deleted)'}", markup=False)
     else:
-        out.print(f"Agency {slug} is as the file says; nothing was changed.")
+        out.print(f"Agency {slug} already matches the file. Nothing was changed.")
     for kept in brought.kept:
-        out.print(f"Kept, although the file does not name it: {shown(kept)}.", markup=False)
+        out.print(f"Not in the file, but kept: {shown(kept)}.", markup=False)
 
 
 @app.command("list")
 def list_(output: options.Output = "text") -> None:
-    """List the agencies, with the number of users of each.
+    """List the agencies with their numbers of users.
 
     Example: muster agency list
     """
@@ -87,7 +87,7 @@ def list_(output: options.Output = "text") -> None:
             write_json([asdict(agency) for agency in listed])
             return
         if not listed:
-            say("There is no agency yet. Make one with `muster agency apply FILE.toml`.")
+            say("There is no agency yet. Create one with `muster agency apply FILE.toml`.")
         for agency in listed:
             console().print(
                 f"{agency.slug}  {shown(agency.name)}  users: {agency.users:,} (active: {agency.active:,})",

@@ -1,4 +1,4 @@
-"""`muster audit`: the audit trail, and whether it is whole."""
+"""`muster audit`: the audit trail and its verification."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,22 @@ app = typer.Typer(invoke_without_command=True)
 @app.callback()
 def audit(
     context: typer.Context,
-    agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The agency, by its slug.")] = "",
-    user: Annotated[str, typer.Option("--user", metavar="EXTERNAL_ID", help="Only events of that user.")] = "",
+    agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The slug of the agency.")] = "",
+    user: Annotated[str, typer.Option("--user", metavar="EXTERNAL_ID", help="List only the events of this user.")] = "",
     since: Annotated[
-        str, typer.Option("--since", metavar="TIME", help="Such as 2026-05-01, or 2026-05-01T08:30; UTC.")
+        str,
+        typer.Option(
+            "--since", metavar="TIME", help="List events from this time, such as 2026-05-01 or 2026-05-01T08:30 (UTC)."
+        ),
     ] = "",
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Until then; a day is meant whole.")] = "",
-    form: Annotated[Literal["csv", "json"], typer.Option("--format", help="CSV, or a list of JSON objects.")] = "csv",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="List events until this time. A date includes the whole day.")
+    ] = "",
+    form: Annotated[
+        Literal["csv", "json"], typer.Option("--format", help="The format: CSV, or a list of JSON objects.")
+    ] = "csv",
 ) -> None:
-    """List the events of an agency's audit trail, the oldest first.
+    """List the events of an agency's audit trail, oldest first.
 
     Example: muster audit --agency springfield-pd --user E-1007 --since 2026-05-01
     """
@@ -38,7 +45,7 @@ def audit(
 
         if not agency:
             raise WrongCall(
-                "Name the agency: `muster audit --agency SLUG`; or check all trails: `muster audit verify`."
+                "Name the agency: `muster audit --agency SLUG`. To verify all audit trails, run `muster audit verify`."
             )
         found = agencies.find(agency)
         subjects = tuple(user_list.of(found, external_id=user)) if user else None
@@ -53,14 +60,14 @@ def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None
         at = datetime.fromisoformat(text)
     except ValueError:
         raise WrongCall(
-            f"{option} is “{text}”, which is no time. Write it like 2026-05-01 or 2026-05-01T08:30."
+            f"{option} is “{text}”, which is not a time. Write it like 2026-05-01 or 2026-05-01T08:30."
         ) from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     only_day = len(text.strip()) <= len("2026-05-01")
     return at + timedelta(days=1) if whole_day and only_day else at
 
 
-_AGENCY = Annotated[str, typer.Option("--agency", metavar="SLUG", help="Only that agency, by its slug.")]
+_AGENCY = Annotated[str, typer.Option("--agency", metavar="SLUG", help="Use only the agency with this slug.")]
 
 
 @app.command()
@@ -68,13 +75,16 @@ def verify(
     agency: _AGENCY = "",
     expect: Annotated[
         list[str] | None,
-        typer.Option("--expect", metavar="HEAD", help="A head that you noted, as it was shown or sent; repeatable."),
+        typer.Option(
+            "--expect", metavar="HEAD", help="A chain head that you kept, as it was shown or sent. Can be repeated."
+        ),
     ] = None,
 ) -> None:
-    """Read every agency's trail whole, and say whether anything was changed, removed or added past Musterbook.
+    """Verify the audit trails: report events that were changed, removed or added outside of Musterbook.
 
-    It is compared with its seals, with the anchors in MUSTER_HOME, and with the heads that you expect: one that
-    `muster audit head` has shown, or a line that was sent elsewhere. Exit status: 0 all are whole; 1 one is not.
+    Each trail is compared with its hash chain, with the anchors in MUSTER_HOME, and with the heads that you expect.
+    An expected head is the output of `muster audit head`, or a line that was sent to another system. Exit status: 0 all
+    trails are whole; 1 a trail is not whole.
 
     Example: muster audit verify --agency springfield-pd --expect 1204:9f2c…
     """
@@ -87,13 +97,13 @@ def verify(
             told = f"not whole: {finding.wrong}" if finding.wrong else "whole"
             write([f"{finding.agency}: {told} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
         if any(finding.wrong for finding in findings):
-            say(shown("Compare with a backup from before: `muster restore` brings one back."))
+            say(shown("Compare the audit trail with an earlier backup. `muster restore` restores a backup."))
             raise typer.Exit(Exit.SOME_ERRORED)
 
 
 @app.command()
 def head(agency: _AGENCY = "") -> None:
-    """Show the head of each agency's trail, to note it elsewhere: `muster audit verify --expect` takes it.
+    """Show the head of each audit trail. Keep it elsewhere, and pass it to `muster audit verify --expect`.
 
     Example: muster audit head --agency springfield-pd
     """
@@ -124,6 +134,6 @@ def _expected(text: str) -> tuple[int, str]:
     found = found or re.search(r"\blinks=([1-9][0-9]{0,17}) head=([0-9a-f]{64})\b", given)
     if found is None:
         raise WrongCall(
-            f"--expect is “{text}”, which is no head. Write it as `muster audit head` shows it: SLUG LINKS:DIGEST."
+            f"--expect is “{text}”, which is not a chain head. Write it as `muster audit head` shows it: SLUG LINKS:DIGEST."
         )
     return int(found[1] or 0), found[2]

@@ -1,4 +1,7 @@
-"""All commands, in the order of the help; each module holds those of one noun, and loads what it needs when it runs."""
+"""All commands, in the order of the help.
+
+Each module has the commands of one noun, and loads what it needs when it runs.
+"""
 
 from typing import Annotated
 
@@ -11,7 +14,7 @@ from musterbook.cli.session import take_process
 
 app = typer.Typer(
     name="muster",
-    help="An agency's users, kept true by bulk import.",
+    help="Manage the users of agencies by bulk import.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,7 +52,7 @@ def _muster(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Keep the directory of an agency's users true by bulk import."""
+    """Manage the users of agencies by bulk import."""
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""`muster example`: the example file, to be filled in."""
+"""`muster example`: the example file, to fill in."""
 
 import sys
 from typing import Annotated, Literal
@@ -11,12 +11,14 @@ from musterbook.cli.output import save, say, writable, write
 
 
 def example(
-    form: Annotated[Literal["csv", "xlsx"], typer.Option("--format", help="CSV, or an Excel workbook.")] = "csv",
+    form: Annotated[
+        Literal["csv", "xlsx"], typer.Option("--format", help="The format: CSV, or an Excel workbook.")
+    ] = "csv",
     to: options.To = None,
 ) -> None:
-    """Write the example file, to be filled in.
+    """Write the example file, to fill in.
 
-    It has the thirteen headings and four example users, which an import skips.
+    It has the thirteen headings and four example users. An import skips the example users.
 
     Example: muster example --format xlsx --to users.xlsx
     """
@@ -25,7 +27,7 @@ def example(
     try:
         writable(to)
         if to is None and form == "xlsx" and sys.stdout.isatty():
-            raise WrongCall("A workbook cannot be shown on a terminal. Name a file with --to.")
+            raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
     except WrongCall as wrong:
         say(str(wrong))
         raise typer.Exit(Exit.WRONG_CALL) from None

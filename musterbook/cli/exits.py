@@ -1,4 +1,4 @@
-"""How a command ends: the exit statuses, and for each named exception its status and its sentence."""
+"""Exit statuses of commands, and the status and message of each expected exception."""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -17,7 +17,7 @@ class Exit(IntEnum):
 
 
 class WrongCall(Exception):
-    """The command was called wrongly; the message says how, and what to write instead."""
+    """The error for an incorrect call. The message says what is wrong and what to write instead."""
 
 
 _STATES = {"refused": Exit.REFUSED, "held": Exit.HELD, "failed": Exit.FAILED}
@@ -30,7 +30,7 @@ def of_import(state: str, errored: int) -> Exit:
 
 def confirm(deactivations: int) -> str:
     """Return the sentence that asks for the number of deactivations to be confirmed."""
-    return f"Confirm what it does: add --confirm-deactivations {deactivations}. Nothing was changed."
+    return f"To confirm, add --confirm-deactivations {deactivations}. Nothing was changed."
 
 
 Sentence: TypeAlias = Callable[[Any], str]
@@ -71,36 +71,36 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         credentials.UnknownUser: lambda e: f"There is no user with the external id “{e}” in this agency.",
         credentials.NotAllowed: str,
         registration.CannotInvite: str,
-        agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` shows those there are.",
+        agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` lists the agencies.",
         export.UnknownFilter: str,
         file_import.UnknownImport: lambda e: (
-            f"There is no import “{e}”. `muster imports --agency SLUG` shows those there are."
+            f"There is no import “{e}”. `muster imports --agency SLUG` lists the imports."
         ),
         file_import.KeyTaken: lambda e: (
-            f"The idempotency key belongs to import {e}, of another file or with other options. Use another key."
+            f"The idempotency key belongs to import {e}, which has another file or other options. Use another key."
         ),
-        file_import.NotShown: lambda e: f"Import {e} is not a preview, nor held, so there is nothing to apply.",
-        permissions.NotPermitted: lambda e: f"The operator's role lacks a permission that this takes: {e}.",
+        file_import.NotShown: lambda e: f"Import {e} is not a preview and is not held, so there is nothing to apply.",
+        permissions.NotPermitted: lambda e: f"The operator's role does not have a required permission: {e}.",
         migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         backup_encryption.CannotUse: str,
         key_rotation.KeptElsewhere: str,
-        key_rotation.UnknownKey: lambda e: (
-            f"There is no old key “{e}” to remove. `muster keys list` shows those there are."
-        ),
+        key_rotation.UnknownKey: lambda e: f"There is no old key “{e}” to remove. `muster keys list` lists the keys.",
         selection.UsersGone: lambda e: (
-            f"Nothing keeps any longer which users were chosen for {e}. Choose them again on the page All Users."
+            f"The users who were chosen for {e} are no longer known. Choose them again on the page All Users."
         ),
-        import_files.FileGone: lambda e: f"The file of import {e} is kept no longer. Import it again.",
-        snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” to act as.",
+        import_files.FileGone: lambda e: f"The file of import {e} is no longer kept. Import the file again.",
+        snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” for --as.",
         formats.TooLong: lambda e: (
-            f"{e} users are more than a sheet of a workbook holds. Export them as csv, or fewer of them."
+            f"{e} users are more than one sheet of a workbook can hold. Export them as CSV, or export fewer users."
         ),
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
         Failed: str,
-        OperationalError: lambda e: f"The database could not be used: {str(e).strip()}. `muster doctor` looks into it.",
+        OperationalError: lambda e: (
+            f"The database could not be used: {str(e).strip()}. To find the cause, run `muster doctor`."
+        ),
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),

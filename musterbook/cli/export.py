@@ -1,4 +1,4 @@
-"""`muster export`: the users of an agency, in a form that can be imported again."""
+"""`muster export`: the users of an agency, in a format that can be imported again."""
 
 import sys
 from pathlib import Path
@@ -16,18 +16,28 @@ def export(
     agency: options.Agency,
     to: options.To = None,
     form: Annotated[
-        Literal["csv", "xlsx", "json"] | None, typer.Option("--format", help="By default as --to ends, else csv.")
+        Literal["csv", "xlsx", "json"] | None,
+        typer.Option("--format", help="The format. By default, the file name extension of --to, or csv."),
     ] = None,
-    status: Annotated[str, typer.Option("--status", help="Active, Inactive; or Invited, Locked, Password reset.")] = "",
-    role: Annotated[str, typer.Option("--role", help="Only users with that role.")] = "",
+    status: Annotated[
+        str,
+        typer.Option(
+            "--status", help="Export only users with this status: Active, Inactive, Invited, Locked or Password reset."
+        ),
+    ] = "",
+    role: Annotated[str, typer.Option("--role", help="Export only users with this role.")] = "",
     query: Annotated[
         str,
-        typer.Option("--query", metavar="TEXT", help="Only users with that in a name, e-mail, username, badge or id."),
+        typer.Option(
+            "--query",
+            metavar="TEXT",
+            help="Export only users with this text in a name, email address, username, badge number or id.",
+        ),
     ] = "",
 ) -> None:
-    """Write the users of an agency, to be imported again.
+    """Export the users of an agency. The file can be imported again.
 
-    The thirteen columns come first, then ours, which begin with X_ and which an import ignores.
+    The thirteen columns come first. The columns after them begin with X_, and an import ignores them.
 
     Example: muster export --agency springfield-pd --to users.xlsx
     """
@@ -38,7 +48,7 @@ def export(
         chosen = form or _form(to)
         writable(to)
         if to is None and chosen == "xlsx" and sys.stdout.isatty():
-            raise WrongCall("A workbook cannot be shown on a terminal. Name a file with --to.")
+            raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
         exported = exporting.export(agencies.find(agency), exporting.Filter(status, role, query), chosen)
         if to is None:
             write(exported.parts)

@@ -1,4 +1,4 @@
-"""`muster import`, `imports`, `apply` and `undo`: imports done, looked at, applied as they were previewed, and taken back."""
+"""`muster import`, `imports`, `apply` and `undo`: run, list, show, apply and undo imports."""
 
 import sys
 from collections.abc import Callable
@@ -41,46 +41,55 @@ class Wanted:
 
 def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods); - is standard input.")
+        str, typer.Argument(metavar="FILE", help="A CSV file or a workbook (.xlsx, .ods). Use - for standard input.")
     ],
     agency: options.Agency,
     mode: Annotated[
         Literal["update", "sync"],
         typer.Option(
-            "--mode", help="update: add or update users; sync: also make active users Inactive who are not in the file."
+            "--mode", help="update: add and update users. sync: also deactivate active users who are not in the file."
         ),
     ] = "update",
-    preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
     confirm_deactivations: options.Confirm = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Any problem in any row, and nothing is written.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Write nothing if a row has a problem.")] = False,
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")] = False,
     act_as: options.As = "",
     mapping: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="Heading=COLUMN", help="Read that heading as that column; repeatable."),
+        typer.Option("--map", metavar="Heading=COLUMN", help="Read this heading as this column. Can be repeated."),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option("--encoding", help="Such as windows-1252; otherwise detected.")
+        str | None, typer.Option("--encoding", help="The encoding, such as windows-1252. By default, it is detected.")
     ] = None,
     delimiter: Annotated[
         str | None,
-        typer.Option("--delimiter", help="comma, semicolon, tab or pipe; otherwise detected from the header row."),
+        typer.Option(
+            "--delimiter", help="comma, semicolon, tab or pipe. By default, it is detected from the header row."
+        ),
     ] = None,
     sheet: Annotated[
-        str | None, typer.Option("--sheet", help="The sheet of a workbook, where several could be meant.")
+        str | None,
+        typer.Option("--sheet", help="The sheet to import, if more than one sheet has the required headings."),
     ] = None,
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
     errors: options.Errors = None,
     idempotency_key: Annotated[
-        str | None, typer.Option("--idempotency-key", metavar="KEY", help="Sent twice with one key, it is one import.")
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="Import the file only once, even if the command runs again with this key.",
+        ),
     ] = None,
 ) -> None:
-    """Import a file: add and update users, or synchronize all.
+    """Import a file: add and update users, or synchronize all users.
 
-    Rows with problems change nothing and are listed; all others are applied, in one transaction. Exit status: 0 done;
-    1 done, some rows errored; 2 called wrongly; 3 refused; 4 held; 5 failed. From 2 on nothing was changed.
+    Rows with problems are listed and change nothing. All other rows are applied in one transaction. Exit status: 0
+    done; 1 done, some rows errored; 2 called incorrectly; 3 refused; 4 held; 5 failed. With status 2 to 5, nothing was
+    changed.
 
     Example: muster import roster.csv --agency springfield-pd --mode sync --preview
     """
@@ -130,7 +139,7 @@ def _upload(file: str) -> "Upload":
 
 
 def apply(
-    number: Annotated[str, typer.Argument(metavar="ID", help="The import that was previewed, or held.")],
+    number: Annotated[str, typer.Argument(metavar="ID", help="The previewed or held import.")],
     confirm_deactivations: options.Confirm = None,
     act_as: options.As = "",
     output: options.Output = "text",
@@ -138,10 +147,10 @@ def apply(
     results: options.Results = None,
     errors: options.Errors = None,
 ) -> None:
-    """Do what a preview showed, of a file or of chosen users, as it was seen.
+    """Apply a previewed or held import as it was shown.
 
-    If the directory has moved so that the plan differs, the new plan is shown and nothing is done.
-    A plan that deactivates more users than the agency allows needs their exact number.
+    If the directory has changed and the plan is different now, the new plan is shown and nothing is changed. If the plan
+    deactivates more users than the agency allows, confirm their exact number with --confirm-deactivations.
 
     Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7
     """
@@ -155,10 +164,12 @@ def apply(
         record = history.find(number)
         of_chosen = record.kind == ImportKind.BULK
         if of_chosen and (results or errors):
-            raise WrongCall("--results and --errors are for files. Use --rows all: it lists the chosen users.")
+            raise WrongCall(
+                "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
+            )
         if record.kind == ImportKind.UNDO:
             raise WrongCall(
-                f"Import {record.number} is the preview of an undo: run `muster undo` again, without --preview."
+                f"Import {record.number} is the preview of an undo. Run `muster undo` again without --preview."
             )
         if record.held and confirm_deactivations != record.held["deactivations"]:
             say(exits.confirm(record.held["deactivations"]))
@@ -184,15 +195,15 @@ def apply(
 
 
 def undo(
-    number: Annotated[str, typer.Argument(metavar="ID", help="The import to take back.")],
-    preview: Annotated[bool, typer.Option("--preview", help="Show what would be done, and change nothing.")] = False,
+    number: Annotated[str, typer.Argument(metavar="ID", help="The import to undo.")],
+    preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
     act_as: options.As = "",
     output: options.Output = "text",
     rows: options.Rows = "errored",
 ) -> None:
-    """Take an applied import back, by an import of its own.
+    """Undo an applied import. The undo is an import too.
 
-    Values that have not changed since are restored. Users that it added become Inactive: no user is ever deleted.
+    Values that did not change later are restored. Users that the import added become Inactive. No user is deleted.
 
     Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """
@@ -211,11 +222,11 @@ def undo(
 @app.callback()
 def list_(
     context: typer.Context,
-    agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The agency, by its slug.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="The latest so many.")] = 50,
+    agency: Annotated[str, typer.Option("--agency", metavar="SLUG", help="The slug of the agency.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most this many imports.")] = 50,
     output: options.Output = "text",
 ) -> None:
-    """List the imports of an agency, the latest first.
+    """List the imports of an agency, latest first.
 
     Example: muster imports --agency springfield-pd
     """
@@ -229,7 +240,9 @@ def list_(
         from musterbook.directory.imports import history
 
         if not agency:
-            raise WrongCall("Name the agency: `muster imports --agency SLUG`; or an import: `muster imports show ID`.")
+            raise WrongCall(
+                "Name the agency: `muster imports --agency SLUG`. To show one import, run `muster imports show ID`."
+            )
         entries = history.entries(agencies.find(agency))[:limit]
         if output == "json":
             write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
@@ -243,9 +256,10 @@ def show(
     output: options.Output = "text",
     rows: options.Rows = "errored",
 ) -> None:
-    """Show the result of an import, as far as it is kept.
+    """Show the result of an import.
 
-    Rows that changed a user, and rows with problems or notes, are kept; of a preview all rows, as long as it is kept.
+    Musterbook keeps the rows that changed a user, and the rows with problems or notes. While a preview is kept, all of
+    its rows are kept.
 
     Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
     """
@@ -269,7 +283,7 @@ def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> 
             write_json(history.failure(failed).as_json())
         raise
     if done.plan is None:
-        say(f"This is import {done.record.number}, sent with this idempotency key before. It was not done again.")
+        say(f"Import {done.record.number} has this idempotency key already. It was not run again.")
     _print(done.record, done.plan, wanted)
 
 
@@ -321,9 +335,9 @@ def _save_files(plan: "Plan | None", wanted: Wanted) -> None:
         if path is None:
             continue
         if plan is None or plan.table.problems:
-            say(f"{path} was not written: no rows were read.")
+            say(f"{path} was not written because no rows were read.")
             continue
         try:
             save([made(plan.table, report.outcomes(plan))], path)
         except OSError as error:
-            say(f"{path} could not be written: {error.strerror}. The import itself is done as told.")
+            say(f"{path} could not be written: {error.strerror}. This does not change the result of the import.")

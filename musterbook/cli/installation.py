@@ -1,4 +1,4 @@
-"""`muster migrate`, `doctor`, `backup` and `restore`: the installation looked after."""
+"""`muster migrate`, `doctor`, `backup` and `restore`: maintenance of the installation."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -21,11 +21,11 @@ def migrate(
         typer.Option(
             "--app-role",
             metavar="NAME",
-            help="On PostgreSQL: let that role run Musterbook, and only add to the audit trail.",
+            help="On PostgreSQL, let this role run Musterbook. It can add to the audit trail, but not change it.",
         ),
     ] = "",
 ) -> None:
-    """Bring the database up to date. The embedded one does that by itself.
+    """Bring the database up to date. The embedded database is brought up to date automatically.
 
     Example: muster migrate --app-role muster_app
     """
@@ -35,12 +35,12 @@ def migrate(
         from musterbook.directory.storage import frames
 
         if app_role and not frames.on_postgres():
-            raise WrongCall("--app-role is for PostgreSQL: the embedded database has no roles.")
+            raise WrongCall("--app-role is only for PostgreSQL. The embedded database has no roles.")
         made = migration.migrate()
         if app_role:
             _grant(triggers, app_role)
         console().print(
-            f"{len(made)} changes made; the database is up to date." if made else "The database is up to date."
+            f"{len(made)} changes made. The database is up to date." if made else "The database is up to date."
         )
 
 
@@ -48,15 +48,15 @@ def _grant(triggers: Any, role: str) -> None:
     try:
         triggers.grant(role)
     except triggers.UnknownRole:
-        raise WrongCall(f"PostgreSQL has no role {role}. Make it first: createuser --pwprompt {role}") from None
+        raise WrongCall(f"PostgreSQL has no role {role}. Create it first: createuser --pwprompt {role}") from None
 
 
 def doctor() -> None:
-    """Say what is wrong with this installation, and how to mend it.
+    """Check this installation, and say how to fix what is wrong.
 
-    Each line begins with ✓ (all is well), ! (you should know it) or ✗ (it is wrong; the next line says what to do).
+    Each line begins with ✓ (all is well), ! (for your information) or ✗ (a fault; the next line says what to do).
 
-    Exit status: 0 nothing is wrong; 1 something is.
+    Exit status: 0 no fault; 1 at least one fault.
 
     Example: muster doctor
     """
@@ -82,27 +82,27 @@ _PassphraseFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file", metavar="FILE",
-        help="A file whose first line is the passphrase; - reads standard input. Or set MUSTER_BACKUP_PASSPHRASE.",
+        help="A file with the passphrase in its first line. Use - for standard input. Or set MUSTER_BACKUP_PASSPHRASE.",
     ),
 ]  # fmt: skip
 
 
 def backup(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; it must not be there yet.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write. It must not exist yet.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     recipient: Annotated[
         list[str] | None,
         typer.Option("--recipient", metavar="AGE1…", help="Encrypt for this age recipient. Can be repeated."),
     ] = None,
     passphrase_file: _PassphraseFile = None,
     unencrypted: Annotated[
-        bool, typer.Option("--unencrypted", help="Do not encrypt, and say nothing about it.")
+        bool, typer.Option("--unencrypted", help="Do not encrypt the backup, and do not warn about it.")
     ] = False,
 ) -> None:
-    """Write a consistent copy of everything but the secret key into one file. Nothing needs to be stopped.
+    """Write a consistent copy of everything except the secret key to one file. Musterbook can keep running.
 
-    The file holds the database and the kept files. Encrypt it for one or more age recipients, or with a passphrase. The
-    secret key is never in it: keep a copy of the key elsewhere.
+    The file contains the database and the kept files. Encrypt it for one or more age recipients, or with a passphrase.
+    It never contains the secret key. Keep a copy of the key elsewhere.
 
     Example: muster backup /srv/backups/muster.age --recipient age1…
     """
@@ -112,12 +112,14 @@ def backup(
 
         lock = _lock(recipient or [], passphrase_file, unencrypted=unencrypted)
         backups.backup(path, overwrite=overwrite, lock=lock)
-        say(f"Written to {path}.")
+        say(f"The backup was written to {path}.")
         if lock is None and not unencrypted:
             say(
-                "It is not encrypted: whoever has it can read the directory. Encrypt it with --recipient or --passphrase-file."
+                "It is not encrypted. Anyone who has it can read the directory. Encrypt it with --recipient or --passphrase-file."
             )
-        say(f"The secret key {secret_keys.ring()[0].name} is not in it. A restore needs it: keep a copy elsewhere.")
+        say(
+            f"The secret key {secret_keys.ring()[0].name} is not in it. A restore needs the key. Keep a copy of it elsewhere."
+        )
 
 
 def _lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool) -> "Lock | None":
@@ -128,9 +130,7 @@ def _lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: b
     if bool(recipients) + bool(secret) + unencrypted > 1:
         raise WrongCall("Choose one of --recipient, --passphrase-file and --unencrypted.")
     if secret and len(secret) < backup_encryption.SHORTEST:
-        raise WrongCall(
-            f"The passphrase has {len(secret)} characters, and needs at least {backup_encryption.SHORTEST}."
-        )
+        raise WrongCall(f"The passphrase has {len(secret)} characters. It needs at least {backup_encryption.SHORTEST}.")
     if not (recipients or secret):
         return None
     return backup_encryption.Lock(tuple(backup_encryption.recipient(text) for text in recipients), secret)
@@ -158,24 +158,28 @@ def _line(file: Path) -> str:
 
 
 def restore(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="What muster backup wrote.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Replace what is there now.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file that `muster backup` wrote.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Replace the current data.")] = False,
     identity: Annotated[
-        Path | None, typer.Option("--identity", metavar="FILE", help="The age identity that decrypts it.")
+        Path | None, typer.Option("--identity", metavar="FILE", help="The age identity that decrypts the backup.")
     ] = None,
     passphrase_file: _PassphraseFile = None,
     without_key: Annotated[
         bool,
-        typer.Option("--without-key", help="Although the backup's secret key is lost, and with it what it sealed."),
+        typer.Option(
+            "--without-key",
+            help="Restore although the secret key of the backup is lost. Values that it sealed are lost too.",
+        ),
     ] = False,
     unsealed: Annotated[
         bool,
-        typer.Option("--unsealed", help="Although it is of an old version, and nothing shows who wrote it."),
+        typer.Option("--unsealed", help="Restore a backup of an old version although nothing proves who wrote it."),
     ] = False,
 ) -> None:
-    """Bring a backup back, in place of what is there now. Stop the other processes first.
+    """Restore a backup. It replaces the current data. Stop the other processes first.
 
-    It needs the secret key that the installation had, and says which by its name. All sessions end.
+    The restore needs the secret key that the installation had. If the key is missing, the message names it. All sessions
+    end.
 
     Example: muster restore /srv/backups/muster.age --identity backup-key.txt
     """
@@ -184,11 +188,11 @@ def restore(
 
         opener = _opener(identity, passphrase_file)
         restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
-        say(f"Restored what Musterbook {restored.version} wrote on {restored.at}.")
-        say("Everyone signs in again. Users, links in mails and API tokens are those of that time: look through them.")
+        say(f"Restored the backup that Musterbook {restored.version} wrote on {restored.at}.")
+        say("All users must sign in again. Users, links in emails and API tokens are as they were then. Check them.")
         if restored.format == 1:
             say(
-                "It is of an older version, so nothing shows that it was not changed, and it holds a secret key: delete it."
+                "An older version wrote it. Nothing proves that it was not changed, and it contains a secret key. Delete it."
             )
         _say_what_is_lost()
 
@@ -214,5 +218,5 @@ def _say_what_is_lost() -> None:
     for use in sealed_values.uses():
         if use.key not in known:
             say(
-                f"{use.about}: {use.values:,} need the secret key {use.key or 'of an older version'}, which is not here."
+                f"{use.about}: {use.values:,} need the secret key {use.key or 'of an older version'}, which is missing."
             )

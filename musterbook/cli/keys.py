@@ -1,4 +1,4 @@
-"""`muster keys`: the secret keys listed, replaced and retired; never shown."""
+"""`muster keys`: list, replace and retire the secret keys. A key itself is never shown."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,17 +10,17 @@ from musterbook.cli import options
 from musterbook.cli.output import console, say, write_json
 from musterbook.cli.session import opened
 
-app = typer.Typer(help="The secret keys: listed, replaced and retired.", no_args_is_help=True)
+app = typer.Typer(help="List, replace and retire the secret keys.", no_args_is_help=True)
 
 _EXPOSED = (
-    "Whoever has the old key and a copy of the database can read the secrets of one-time codes and of sign-on providers:\n"
-    "have users set up their codes again, and replace the providers' secrets. Read docs/how-to/secret-keys.md."
+    "With the old key and a copy of the database, anyone can read the secrets of one-time codes and identity providers.\n"
+    "Ask users to set up their codes again, and replace the providers' secrets. See docs/how-to/secret-keys.md."
 )
 
 
 @app.command("list")
 def list_(output: options.Output = "text") -> None:
-    """List the keys by their names: where each comes from, and what needs it. A key itself is never shown.
+    """List the names of the keys, where each key comes from, and what needs it. A key itself is never shown.
 
     Example: muster keys list
     """
@@ -55,7 +55,7 @@ def _date(at: datetime | None) -> str:
 def _print(key: Mapping[str, object]) -> None:
     needed = key["needed_by"]
     told = [f"{number:,} {about}" for about, number in needed.items()] if isinstance(needed, dict) else []
-    told += [f"links in mails until {key['links_accepted_until']}"] if key["links_accepted_until"] else []
+    told += [f"links in emails until {key['links_accepted_until']}"] if key["links_accepted_until"] else []
     place = f", {key['from']}" if key["from"] else ""
     line = f"{key['name']}  {key['state']}{place}; needed by: {', '.join(told) or 'nothing'}"
     console().print(line, markup=False, soft_wrap=True)
@@ -64,13 +64,16 @@ def _print(key: Mapping[str, object]) -> None:
 @app.command()
 def rotate(
     compromised: Annotated[
-        bool, typer.Option("--compromised", help="Somebody may know the old key: refuse everything it signed, at once.")
+        bool,
+        typer.Option(
+            "--compromised", help="The old key may be known to others: refuse everything that it signed, at once."
+        ),
     ] = False,
 ) -> None:
-    """Make a new secret key, and seal everything with it. The server can run meanwhile. All sessions end.
+    """Create a new secret key, and seal all values with it. The server can keep running. All sessions end.
 
-    Links in mails that were sent before work for 30 days more, unless --compromised. The old key is kept for reading. If
-    this is ended in the middle, `muster keys reseal` completes it.
+    Links in emails that were already sent work for 30 more days, unless you use --compromised. The old key is kept, so
+    that old values can be read. If the command is interrupted, run `muster keys reseal` to complete it.
 
     Example: muster keys rotate
     """
@@ -82,14 +85,14 @@ def rotate(
         say(
             f"The secret key is now {made.name}, in {made.source}. Values sealed again: {values:,}. All sessions ended."
         )
-        say("Copy the files secret-key and old-secret-keys to where you keep keys, away from backups.")
+        say("Copy the files secret-key and old-secret-keys to the place where you keep keys, separate from backups.")
         if compromised:
             say(_EXPOSED)
 
 
 @app.command()
 def reseal() -> None:
-    """Seal everything with the current key that an old one sealed. Run it after the key of the environment has changed.
+    """Seal all values of old keys with the current key. Run this after you change the key in the environment.
 
     Example: muster keys reseal
     """
@@ -99,19 +102,17 @@ def reseal() -> None:
         from musterbook.directory.installation import sealed_values
 
         values = sealed_values.reseal(Act(datetime.now(UTC), "", "cli"))
-        say(
-            f"Values sealed again: {values:,}. Everything that can be read is sealed with {secret_keys.ring()[0].name}."
-        )
+        say(f"Values sealed again: {values:,}. All readable values are sealed with {secret_keys.ring()[0].name}.")
 
 
 @app.command()
 def retire(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The old key, by its name in `muster keys list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the old key in `muster keys list`.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Even if something needs it, which is then lost for good.")
+        bool, typer.Option("--force", help="Remove the key even if values need it. These values are then lost.")
     ] = False,
 ) -> None:
-    """Remove an old key that nothing needs any more.
+    """Remove an old key that is no longer needed.
 
     Example: muster keys retire 384fc4dd99
     """
@@ -119,4 +120,4 @@ def retire(
         from musterbook.directory.installation import key_changes
 
         key_changes.retire(name, datetime.now(UTC), force=force)
-        say(f"The old key {name} is removed.")
+        say(f"The old key {name} was removed.")

@@ -1,4 +1,4 @@
-"""The command `muster`: its version at once, and everything else by the commands."""
+"""The command `muster`. It shows the version without loading anything else."""
 
 import sys
 
@@ -6,7 +6,7 @@ from musterbook import __version__
 
 
 def main() -> None:
-    """Run the command line. Telling the version loads nothing else."""
+    """Run the command line."""
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"muster {__version__}\n")
         return

@@ -1,37 +1,39 @@
-"""The options that several commands share, so that each is written and explained once."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-Agency: TypeAlias = Annotated[str, typer.Option("--agency", metavar="SLUG", help="The agency, by its slug.")]
+Agency: TypeAlias = Annotated[str, typer.Option("--agency", metavar="SLUG", help="The slug of the agency.")]
 As: TypeAlias = Annotated[
     str,
-    typer.Option("--as", metavar="EXTERNAL_ID", help="Act as that user, with their permissions; else as the system."),
+    typer.Option(
+        "--as", metavar="EXTERNAL_ID", help="Act as this user, with their permissions. By default, the system acts."
+    ),
 ]
 Output: TypeAlias = Annotated[
-    Literal["text", "json"], typer.Option("--output", help="Sentences for people, or one JSON object for programs.")
+    Literal["text", "json"], typer.Option("--output", help="Text for people, or JSON for programs.")
 ]
-Rows: TypeAlias = Annotated[
-    Literal["errored", "changed", "all"], typer.Option("--rows", help="Which rows the output lists.")
-]
+Rows: TypeAlias = Annotated[Literal["errored", "changed", "all"], typer.Option("--rows", help="The rows to list.")]
 Confirm: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--confirm-deactivations",
         metavar="N",
         min=0,
-        help="Go through although held: exactly so many users become Inactive.",
+        help="Apply a held import that deactivates exactly N users.",
     ),
 ]
 Results: TypeAlias = Annotated[
-    Path | None, typer.Option("--results", metavar="PATH", help="Write all rows, each with what became of it, as CSV.")
+    Path | None, typer.Option("--results", metavar="PATH", help="Write all rows with their outcomes to this CSV file.")
 ]
 Errors: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--errors", metavar="PATH", help="Write the errored rows alone, to be mended and imported again."),
+    typer.Option(
+        "--errors", metavar="PATH", help="Write the errored rows to this CSV file, to correct and import again."
+    ),
 ]
 To: TypeAlias = Annotated[
-    Path | None, typer.Option("--to", metavar="PATH", help="Write into this file; by default to standard output.")
+    Path | None, typer.Option("--to", metavar="PATH", help="Write to this file. By default, standard output.")
 ]

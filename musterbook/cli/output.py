@@ -1,4 +1,7 @@
-"""What a command writes: results to standard output, all else to standard error, nothing that a terminal would obey."""
+"""Output of commands: results on standard output, and everything else on standard error.
+
+Control characters are escaped, so that a terminal does not obey them.
+"""
 
 import json
 import os
@@ -76,9 +79,9 @@ def writable(path: Path | None) -> None:
     if path.is_dir():
         raise WrongCall(f"{path} is a folder. Name a file.")
     if not folder.is_dir():
-        raise WrongCall(f"There is no folder {folder} to write {path.name} into. Make it first.")
+        raise WrongCall(f"The folder {folder} of {path.name} does not exist. Create it first.")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise WrongCall(f"{path} cannot be written. Name another file, or have it made writable.")
+        raise WrongCall(f"{path} cannot be written. Name another file, or make this one writable.")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`muster invite` and `muster unlock`: what an administrator does for one user, and how the first one comes in."""
+"""`muster invite` and `muster unlock`: acts for one user."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,19 +13,19 @@ from musterbook.cli.session import opened
 if TYPE_CHECKING:
     from musterbook.directory.audit.trail import Act
 
-User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The user, by the external id.")]
+User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The external id of the user.")]
 
 
 def invite(
     external_id: User,
     agency: options.Agency,
     print_link: Annotated[
-        bool, typer.Option("--print-link", help="Send no mail; print the link, for whoever brings it to the user.")
+        bool, typer.Option("--print-link", help="Send no email. Print the link, so that you can give it to the user.")
     ] = False,
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
-    """Invite a user to register. Invitations sent before are void from then on.
+    """Invite a user to register. Earlier invitations become invalid.
 
     Example: muster invite --agency springfield-pd E-1007 --print-link
     """
@@ -46,7 +46,8 @@ def invite(
             )
         elif print_link:
             say(
-                f"Whoever opens this link within {of.invitation_days} days chooses the password of {shown(external_id)}, once:"
+                f"Anyone with this link can choose the password of {shown(external_id)}."
+                f" The link works once, within {of.invitation_days} days:"
             )
             console().print(link, markup=False, soft_wrap=True)
         else:
@@ -57,7 +58,7 @@ def _leaves() -> str:
     from django.conf import settings
 
     if settings.MAIL_SERVER is None:
-        return "There is no mail server (MUSTER_SMTP_URL): `muster worker` writes mails into files. --print-link needs none."
+        return "There is no mail server (MUSTER_SMTP_URL): `muster worker` writes emails to files. Or use --print-link."
     return "`muster serve` or `muster worker` sends it."
 
 
@@ -65,18 +66,18 @@ def unlock(
     external_id: User,
     agency: options.Agency,
     second_factors: Annotated[
-        bool, typer.Option("--second-factors", help="Also remove all second factors, of somebody who has lost them.")
+        bool, typer.Option("--second-factors", help="Also remove all second factors, if the user has lost them.")
     ] = False,
     reason: Annotated[
         str,
         typer.Option(
-            help="Required with --second-factors: how you checked who asks; it is kept in the audit trail.",
+            help="How you checked the identity of the user. Required with --second-factors, and kept in the audit trail.",
         ),
     ] = "",
     as_: options.As = "",
     output: options.Output = "text",
 ) -> None:
-    """End the lock of a user's account.
+    """Unlock a user's account.
 
     Example: muster unlock --agency springfield-pd E-1007
     """
@@ -96,18 +97,18 @@ def unlock(
             return
         say(f"{shown(external_id)} is unlocked." if ended else f"{shown(external_id)} was not locked.")
         if second_factors:
-            say("The second factors are removed." if removed else "There were no second factors.")
+            say("The second factors were removed." if removed else "There were no second factors.")
 
 
 def _check_reason(reason: str, *, second_factors: bool) -> None:
     """Raise WrongCall unless a reason comes with the removal of second factors, and with nothing else."""
     if second_factors and not reason:
         raise WrongCall(
-            "--second-factors needs --reason: say how you checked who asks, such as --reason “Met in person”."
-            " It is kept in the audit trail. Nothing was changed."
+            "--second-factors needs --reason. Say how you checked the identity of the user, such as --reason “Met in person”."
+            " The reason is kept in the audit trail. Nothing was changed."
         )
     if reason and not second_factors:
-        raise WrongCall("--reason goes with --second-factors: add that, or leave --reason out. Nothing was changed.")
+        raise WrongCall("--reason needs --second-factors. Add that option, or leave --reason out. Nothing was changed.")
 
 
 def _act(actor: str) -> "Act":

@@ -1,4 +1,4 @@
-"""The result of an import for people: what happened, the counts, what to correct, and what to do next."""
+"""Text output of an import: its state, its counts, its problems, and the next command."""
 
 import shlex
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from musterbook.directory.imports.history import Entry
 
 LISTED = 50
-"""So many of a kind are listed; of the others it is said where they are to be had."""
+"""The maximum number of entries in a list. A line below the list says how to get the others."""
 
 _MODES = {"update": "update", "sync": "synchronize"}
 _STYLES = {
@@ -36,10 +36,10 @@ _FAILED = "bold red"
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is known of an import beyond its report.
+    """Facts about an import in addition to its report.
 
-    `noted`: the notes of its rows; `names`: external id → name; `errors`: the errors file asked for; `apply`: the command that
-    does what a preview showed. `change`: what is done to chosen users, None for a file; `reason`: why, "" if nobody said so.
+    `noted`: the notes of its rows; `names`: external id → name; `errors`: the requested errors file; `apply`: the command
+    that applies a preview. `change`: the bulk change, None for a file; `reason`: the reason for it, "" for none.
     """
 
     noted: "Sequence[tuple[str, Problem]]"
@@ -51,8 +51,8 @@ class Around:
 
     @property
     def words(self) -> Mapping[str, str]:
-        """What the outcomes are called, where that is not their name."""
-        return self.change.words | {"rows": "chosen users"} if self.change else {"reactivated": "of them reactivated"}
+        """The labels of the outcomes whose label is not their name."""
+        return self.change.words | {"rows": "chosen users"} if self.change else {"reactivated": "of these, reactivated"}
 
 
 def report(told: "Report", around: Around) -> None:
@@ -80,8 +80,8 @@ def _headline(out: Console, told: "Report", around: Around) -> None:
     if told.held:
         held = told.held
         out.print(_plain(
-            f"{HELD[str(held['code'])]} It would deactivate {held['deactivations']:,} of {held['active']:,} active users;"
-            f" {held['limit']:,} are allowed."
+            f"{HELD[str(held['code'])]} It would deactivate {held['deactivations']:,} of {held['active']:,} active users."
+            f" The limit is {held['limit']:,}."
         ))  # fmt: skip
 
 
@@ -115,8 +115,8 @@ def _errored(out: Console, told: "Report", around: Around) -> None:
     _heading(out, "Left out: these users do not change" if around.change else "Errors: these rows change nothing")
     _table(out, [(str(row.row), row.external_id, problem) for row in rows[:LISTED] for problem in row.problems])
     if len(rows) > LISTED:
-        there = f"all are in {around.errors}" if around.errors else "--errors PATH writes them all into a file"
-        there = "--output json lists them all" if around.change else there
+        there = f"all are in {around.errors}" if around.errors else "--errors PATH writes all of them to a file"
+        there = "--output json lists all of them" if around.change else there
         out.print(_plain(f"… and {len(rows) - LISTED:,} more rows; {there}."))
 
 
@@ -161,7 +161,7 @@ def _leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
             table.add_row(shown(external_id), shown(names.get(external_id, "")))
         out.print(table)
         if len(told.deactivated) > LISTED:
-            out.print(_plain(f"… and {len(told.deactivated) - LISTED:,} more; --output json lists them all."))
+            out.print(_plain(f"… and {len(told.deactivated) - LISTED:,} more; --output json lists all of them."))
     if told.protected:
         _heading(out, "Protected: kept although the file does not mention them")
         table = _grid("external id", "name", "why")
@@ -170,7 +170,7 @@ def _leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
             table.add_row(shown(external_id), shown(names.get(external_id, "")), PROTECTIONS.get(code, code))
         out.print(table)
         if len(told.protected) > LISTED:
-            out.print(_plain(f"… and {len(told.protected) - LISTED:,} more; --output json lists them all."))
+            out.print(_plain(f"… and {len(told.protected) - LISTED:,} more; --output json lists all of them."))
 
 
 def _next(out: Console, told: "Report", around: Around) -> None:
@@ -178,20 +178,20 @@ def _next(out: Console, told: "Report", around: Around) -> None:
     if told.state == "previewed" and around.change:
         _next_of_chosen(out, told, around)
     elif told.state == "previewed":
-        _command(out, "To do it", around.apply)
+        _command(out, "To apply it", around.apply)
     elif told.state == "held":
-        _command(out, "If that is right", around.apply)
+        _command(out, "To apply it anyway", around.apply)
     elif told.state == "applied" and told.counts["errored"] and not around.change:
-        out.print(_plain("\nCorrect the errored rows and import them again; all other rows are done."))
+        out.print(_plain("\nCorrect the errored rows and import them again. All other rows were applied."))
 
 
 def _next_of_chosen(out: Console, told: "Report", around: Around) -> None:
     if not told.counts["updated"]:
-        out.print(_plain("\nThere is nobody to do it to."))
+        out.print(_plain("\nNo chosen user would change."))
         return
     if not any(row.outcome == "updated" for row in told.rows):
         _command(out, "To see the users", f"muster imports show {told.number} --rows changed")
-    _command(out, "To do it", around.apply)
+    _command(out, "To apply it", around.apply)
 
 
 def without_preview() -> str:
@@ -242,7 +242,7 @@ def _sentence(problem: "Problem") -> Text:
 
 
 def _plain(text: str) -> Text:
-    """Text that stands in no terminal's way: neither markup nor orders to the terminal."""
+    """Return the text without markup and without control characters."""
     return Text(shown(text))
 
 
@@ -250,7 +250,7 @@ def imports(entries: "Sequence[Entry]") -> None:
     """Print the list of an agency's imports."""
     out = console()
     if not entries:
-        out.print("No import so far.")
+        out.print("There is no import yet.")
         return
     table = _grid("import", "when (UTC)", "mode", "state", "by", "file", "added", "updated", "errored", "deactivated")
     for entry in entries:

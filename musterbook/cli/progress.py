@@ -1,4 +1,4 @@
-"""How an import comes along, on standard error: a bar on a terminal; elsewhere only that it waits for another."""
+"""Progress of an import on standard error: a bar on a terminal, and elsewhere only that the import waits."""
 
 import sys
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def told() -> Iterator["Progress"]:
 
 
 class _Waiting:
-    """Print once that the import waits, and for which other one."""
+    """Print once that the import waits, and for which other import."""
 
     def __init__(self) -> None:
         self._said = False

@@ -1,4 +1,4 @@
-"""`muster serve` and `muster worker`: the pages, and the process that does what need not wait for them."""
+"""`muster serve` and `muster worker`: the server of the pages, and the worker."""
 
 import logging
 import multiprocessing
@@ -22,7 +22,7 @@ from musterbook.config import process
 _LOG = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
 _LESS_URGENT = 5
-"""How much more patient the worker is than the pages."""
+"""The niceness of the worker, so that pages have priority."""
 _AGAIN_AFTER, _END_WITHIN = 1.0, 20.0
 """Seconds until a worker that ended is started again, and those that it has to end its work in."""
 
@@ -34,14 +34,14 @@ _HEADERS_WITHIN = 10_000
 
 
 def serve(
-    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen at.")] = 8000,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer requests.")] = 2,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="The number of processes that answer requests.")] = 2,
     no_worker: Annotated[
-        bool, typer.Option("--no-worker", help="Pages alone; run `muster worker` beside them.")
+        bool, typer.Option("--no-worker", help="Serve only the pages. Run `muster worker` separately.")
     ] = False,
 ) -> None:
-    """Serve the pages. Another process does what pages need not wait for: imports, emails, locks whose time is over.
+    """Serve the pages, and start a worker that runs imports, sends emails and removes expired locks.
 
     Example: muster serve --port 8000
     """
@@ -70,7 +70,7 @@ def serve(
     os.environ[process.PARENT] = str(os.getpid())
     at = _named(host, port)
     beside = None if no_worker else _Beside()
-    server.on_startup(lambda: say(f"The pages are at {at}/ (Ctrl-C ends this)."))
+    server.on_startup(lambda: say(f"The pages are at {at}/ (press Ctrl-C to stop)."))
     try:
         server.serve()
     finally:
@@ -89,7 +89,7 @@ def _named(host: str, port: int) -> str:
     usual = environment.address("MUSTER_URL")
     if not os.environ.get("MUSTER_URL", "").strip() and host in _THIS_MACHINE and at != usual:
         os.environ["MUSTER_URL"] = at
-        say(f"MUSTER_URL is not set: links that other commands make begin with {usual}. Set it to {at} for them too.")
+        say(f"MUSTER_URL is not set, so links from other commands begin with {usual}. Set MUSTER_URL to {at}.")
     return at
 
 
@@ -98,7 +98,9 @@ def _see_that_it_is_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        say(f"Nothing can listen at {host}:{port}: {error.strerror}. Choose another with --host and --port.")
+        say(
+            f"The server cannot listen on {host}:{port}: {error.strerror}. Choose another address with --host and --port."
+        )
         raise typer.Exit(Exit.FAILED) from None
 
 
@@ -117,7 +119,9 @@ def _say_how_to_begin() -> None:
     code = first_run.new_code(datetime.now(UTC))
     if code:
         hours = int(first_run.LASTS.total_seconds() // 3600)
-        say(f"There is nobody here yet. The first page asks for this setup code, once, within {hours} hours: {code}")
+        say(
+            f"There are no users yet. Enter this setup code on the first page. It is valid once, for {hours} hours: {code}"
+        )
 
 
 class _Beside:
@@ -135,7 +139,7 @@ class _Beside:
             self._process.start()
             self._process.join()
             if not self._ended.wait(_AGAIN_AFTER):
-                _LOG.error("The worker ended (status %s); it is started again", self._process.exitcode)
+                _LOG.error("The worker exited with status %s. It is started again", self._process.exitcode)
 
     def end(self) -> None:
         """End it, the mail in hand first."""
@@ -155,11 +159,11 @@ def _worker() -> None:
 
 
 def worker(
-    once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Do the work that is due now, and exit.")] = False,
 ) -> None:
-    """Carry out imports that were asked for on a page, send mails, end locks whose time is over, forget old sessions.
+    """Run the imports that were requested on the pages, send emails, and remove expired locks and sessions.
 
-    Any number may run at once, on PostgreSQL on any machine that has the installation's folder of files.
+    Several workers can run at once. With PostgreSQL, they can run on each machine that has the folder MUSTER_HOME.
 
     Example: muster worker
     """
@@ -168,7 +172,7 @@ def worker(
             from musterbook import jobs
 
             imports, mails = jobs.once()
-            say(f"Imports carried out: {imports:,}. Mails looked after: {mails:,}.")
+            say(f"Imports run: {imports:,}. Emails processed: {mails:,}.")
         return
     _work()
 

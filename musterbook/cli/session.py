@@ -1,4 +1,4 @@
-"""One command on one installation: Django and the database made ready, and every exception turned into a clear end."""
+"""The session of one command: prepares Django and the database, and turns each exception into a message and a status."""
 
 import logging
 import os
@@ -68,8 +68,8 @@ def unexpected(error: Exception) -> str:
     from musterbook.config import log_file
 
     _LOG.error("The command failed", exc_info=error)
-    told = f"It failed: {type(error).__name__}: {error}".strip()
-    return f"{told}\nRun it again; if it fails again, run `muster doctor`. The log tells more: {log_file.path()}."
+    told = f"The command failed: {type(error).__name__}: {error}".strip()
+    return f"{told}\nRun it again. If it fails again, run `muster doctor`. The log has the details: {log_file.path()}."
 
 
 def take_process() -> None:

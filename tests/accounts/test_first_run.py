@@ -182,7 +182,7 @@ def test_an_agency_without_users_gets_its_administrator(db: None) -> None:
 def test_the_server_prints_the_code_while_there_is_nobody(db: None, capsys: pytest.CaptureFixture[str]) -> None:
     serving._say_how_to_begin()
     printed = capsys.readouterr().err.strip()
-    assert printed.startswith("There is nobody here yet.") and "within 24 hours" in printed
+    assert printed.startswith("There are no users yet.") and "for 24 hours" in printed
     first_run.begin(printed.rpartition(" ")[2], told(), replace(act(), at=datetime.now(UTC)))
     serving._say_how_to_begin()
     assert capsys.readouterr().err == ""

@@ -36,7 +36,7 @@ def test_an_agency_is_made_as_its_file_says() -> None:
 def test_the_same_file_again_changes_nothing(springfield: Muster) -> None:
     events = models.Event.objects.count()
     assert applied(springfield, AGENCY) == {"agency": "springfield-pd", "created": False, "changes": {}, "kept": []}
-    assert "nothing was changed" in springfield("agency", "apply", springfield.folder / "agency.toml").text
+    assert "Nothing was changed" in springfield("agency", "apply", springfield.folder / "agency.toml").text
     assert models.Event.objects.count() == events == 1
 
 

@@ -95,7 +95,7 @@ def test_a_head_that_was_shown_is_expected_later_and_another_is_not(springfield:
 def test_what_is_no_head_is_refused(springfield: Muster, expected: str) -> None:
     done = springfield("audit", "verify", "--expect", expected)
     assert (done.status, done.text) == (2, "")
-    assert f"--expect is “{expected}”, which is no head. Write it as `muster audit head` shows it" in done.err
+    assert f"--expect is “{expected}”, which is not a chain head. Write it as `muster audit head` shows it" in done.err
 
 
 def test_an_expected_head_is_that_of_one_agency(springfield: Muster) -> None:
@@ -119,4 +119,4 @@ def test_a_role_of_the_embedded_database_cannot_be_granted(springfield: Muster) 
         pytest.skip("tests/attacks/test_application_role.py grants it")
     done = springfield("migrate", "--app-role", "muster_app")
     assert (done.status, done.text) == (2, "")
-    assert "--app-role is for PostgreSQL: the embedded database has no roles." in done.err
+    assert "--app-role is only for PostgreSQL. The embedded database has no roles." in done.err

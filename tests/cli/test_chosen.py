@@ -62,7 +62,7 @@ def test_the_plan_of_unused_accounts_is_shown_and_done_by_the_commands_that_it_n
     assert "5 deactivated" in plain(shown.text) and "updated" not in shown.text
     assert f"To see the users: muster imports show {record.number} --rows changed" in shown.text
     do = f"muster apply {record.number} --confirm-deactivations 5"
-    assert f"To do it: {do}" in shown.text
+    assert f"To apply it: {do}" in shown.text
     listed = staffed("imports", "show", record.number, "--rows", "changed")
     assert all(f"E-{name}" in listed.text for name in NAMES) and "STATUS: Active → Inactive" in listed.text
     assert "To see the users" not in listed.text
@@ -92,7 +92,7 @@ def test_a_rank_is_set_without_a_number_and_by_who_may_alone(staffed: Muster) ->
     refused = staffed("apply", record.number, "--as", "E-cy")
     assert (refused.status, "users.edit" in refused.err) == (2, True)
     shown = staffed("imports", "show", record.number).text
-    assert f"To do it: muster apply {record.number}\n" in shown and "2 changed" in plain(shown)
+    assert f"To apply it: muster apply {record.number}\n" in shown and "2 changed" in plain(shown)
     done = staffed("apply", record.number, "--as", "E-boss", "--rows", "changed")
     assert (done.status, "RANK: (blank) → Sergeant" in done.text) == (0, True), done.err
     assert models.User.objects.filter(rank__name="Sergeant").count() == 2
@@ -106,7 +106,7 @@ def test_who_is_left_out_is_shown_with_the_reason(staffed: Muster) -> None:
     shown = staffed("imports", "show", record.number)
     assert shown.status == 1
     assert "Left out: these users do not change" in shown.text and "1 left out" in plain(shown.text)
-    assert "There is nobody to do it to." in shown.text and "muster apply" not in shown.text
+    assert "No chosen user would change." in shown.text and "muster apply" not in shown.text
 
 
 def test_a_plan_that_has_become_another_is_not_done(staffed: Muster) -> None:
@@ -120,7 +120,7 @@ def test_a_plan_that_has_become_another_is_not_done(staffed: Muster) -> None:
 def test_files_of_results_are_refused_for_chosen_users(staffed: Muster) -> None:
     record = planned(Change("rank", "Sergeant"), "ann")
     done = staffed("apply", record.number, "--results", staffed.folder / "results.csv")
-    assert (done.status, "--results and --errors are for files" in done.err) == (2, True)
+    assert (done.status, "--results and --errors are only for imports of files" in done.err) == (2, True)
 
 
 def test_users_of_whom_it_is_kept_no_longer_that_they_were_chosen_are_to_be_chosen_again(staffed: Muster) -> None:
@@ -137,9 +137,9 @@ def test_a_preview_shows_its_rows_and_the_command_that_does_it_also_later(staffe
     number = preview.json["import"]
     told = staffed("imports", "show", number, "--rows", "all", "--output", "json").json["rows"]
     assert [(one["external_id"], one["outcome"]) for one in told] == [("E-bob", "updated"), ("E-ann", "unchanged")]
-    assert f"To do it: muster apply {number}\n" in staffed("imports", "show", number).text
+    assert f"To apply it: muster apply {number}\n" in staffed("imports", "show", number).text
     undo = staffed("undo", first.json["import"], "--preview", "--output", "json").json["import"]
-    assert f"To do it: muster undo {first.json['import']}\n" in staffed("imports", "show", undo).text
+    assert f"To apply it: muster undo {first.json['import']}\n" in staffed("imports", "show", undo).text
 
 
 def test_a_held_import_names_the_command_that_goes_through_with_it(staffed: Muster) -> None:

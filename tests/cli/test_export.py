@@ -114,7 +114,7 @@ def test_only_the_users_asked_for(awkward: Muster, options: tuple[str, ...], ids
         (("--status", "asleep"), "There is no status “asleep”. There are: Active, Invited"),
         (("--role", "Oficer"), "There is no role “Oficer”. Did you mean Officer?"),
         (("--role", "Zzz"), "There is no role “Zzz”. There are: Admin, Officer, Clerk."),
-        (("--to", "/no/such/folder/x.csv"), "There is no folder"),
+        (("--to", "/no/such/folder/x.csv"), "does not exist. Create it first."),
     ],
 )  # fmt: skip
 def test_a_wrong_call_says_what_there_is(awkward: Muster, options: tuple[str, ...], sentence: str) -> None:
@@ -133,7 +133,7 @@ def test_a_workbook_has_a_last_row(awkward: Muster, monkeypatch: pytest.MonkeyPa
     path = awkward.folder / "all.xlsx"
     done = awkward("export", "--agency", "springfield-pd", "--to", path)
     assert (done.status, path.exists()) == (2, False)
-    assert "4 users are more than a sheet of a workbook holds" in done.err
+    assert "4 users are more than one sheet of a workbook can hold" in done.err
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])

@@ -90,7 +90,7 @@ def test_a_person_is_told_what_to_write_to_go_on(springfield: Muster) -> None:
     springfield.imported(ANN, BOB, CAT)
     held = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
     assert held.text.startswith("Held, nothing was changed: springfield-pd, synchronize")
-    assert "It would deactivate 2 of 3 active users; 1 are allowed." in held.text
+    assert "It would deactivate 2 of 3 active users. The limit is 1." in held.text
     assert "E-cat        Cat Smith" in held.text
     assert held.text.rstrip().endswith("--confirm-deactivations 2")
 
@@ -116,7 +116,7 @@ def test_of_thousands_of_errors_the_first_fifty_are_shown(springfield: Muster) -
     file = springfield.file(*(row(f"p{number}", status="?") for number in range(60)))
     done = springfield("import", file, "--agency", "springfield-pd")
     assert done.text.count("is not a status") == 50
-    assert "… and 10 more rows; --errors PATH writes them all into a file." in done.text
+    assert "… and 10 more rows; --errors PATH writes all of them to a file." in done.text
 
 
 def test_results_and_errors_are_written_as_they_came(springfield: Muster) -> None:
@@ -143,7 +143,7 @@ def test_a_file_comes_through_standard_input(springfield: Muster) -> None:
         (("--agency", "nowhere"), "There is no agency “nowhere”."),
         (("--agency", "springfield-pd", "--as", "E-nobody"), "There is no active user with the external id “E-nobody”"),
         (("--agency", "springfield-pd", "--map", "Badge No"), "Write it like --map \"Badge No=BADGE_NUMBER\"."),
-        (("--agency", "springfield-pd", "--results", "/no/such/folder/r.csv"), "There is no folder /no/such/folder"),
+        (("--agency", "springfield-pd", "--results", "/no/such/folder/r.csv"), "/no/such/folder of r.csv does not exist."),
         (("--agency", "springfield-pd", "--mode", "replace"), "'replace' is not one of 'update', 'sync'"),
         (("--agency", "springfield-pd", "--rows", "some"), "'some' is not one of"),
         (("--agency", "springfield-pd", "--confirm-deactivations", "-1"), "-1 is not in the range"),
@@ -250,7 +250,7 @@ def test_an_undo_is_previewed_then_done(springfield: Muster) -> None:
 
 
 def test_imports_are_listed_the_latest_first(springfield: Muster) -> None:
-    assert "No import so far." in springfield("imports", "--agency", "springfield-pd").text
+    assert "There is no import yet." in springfield("imports", "--agency", "springfield-pd").text
     first = springfield.imported(ANN).json["import"]
     second = springfield.imported(ANN, BOB, also=("--preview",)).json["import"]
     listed = springfield("imports", "--agency", "springfield-pd", "--output", "json").json
@@ -295,5 +295,5 @@ def test_an_error_that_nobody_expected_is_one_line_without_a_trace(
     monkeypatch.setattr("musterbook.directory.imports.history.entries", broken)
     done = springfield("imports", "--agency", "springfield-pd")
     assert (done.status, done.text) == (5, "")
-    assert done.err.startswith("It failed: ZeroDivisionError: by nought\n")
+    assert done.err.startswith("The command failed: ZeroDivisionError: by nought\n")
     assert "Traceback" not in done.err

@@ -152,5 +152,5 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_remedy_and_without_a_tra
     for folder in (tmp_path / "file", Path("/proc/muster")):
         done = replace(fresh_home, folder=folder).muster("keys", "list")
         assert done.returncode == 5
-        assert "Traceback" not in done.stderr and "The log tells more" not in done.stderr
+        assert "Traceback" not in done.stderr and "The log has the details" not in done.stderr
         assert str(folder) in done.stderr and "MUSTER_HOME" in done.stderr

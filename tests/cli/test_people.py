@@ -97,7 +97,7 @@ def test_lost_second_factors_are_removed_by_who_may(staffed: Muster) -> None:
     remove = ("unlock", *OF, "E-otto", "--second-factors", "--reason", "Called back on the known number")
     assert "E-cy" not in staffed(*remove, "--as", "E-cy").text
     assert Authenticator.objects.exists()
-    assert "The second factors are removed." in staffed(*remove).err
+    assert "The second factors were removed." in staffed(*remove).err
     assert "There were no second factors." in staffed(*remove).err
     told = staffed(*remove, "--output", "json").json
     assert told["second_factors_removed"] is False
@@ -110,7 +110,7 @@ def test_lost_second_factors_are_removed_by_who_may(staffed: Muster) -> None:
     [
         (["--second-factors"], "--second-factors needs --reason"),
         (["--second-factors", "--reason", "  "], "--second-factors needs --reason"),
-        (["--reason", "Met in person"], "--reason goes with --second-factors"),
+        (["--reason", "Met in person"], "--reason needs --second-factors"),
     ],
 )
 def test_second_factors_and_their_reason_come_together_or_nothing_is_done(
@@ -127,7 +127,7 @@ def test_second_factors_and_their_reason_come_together_or_nothing_is_done(
 
 def test_the_worker_does_what_is_due_and_ends(staffed: Muster) -> None:
     staffed("invite", *OF, "E-otto")
-    assert "Mails looked after: 1." in staffed("worker", "--once").err
+    assert "Emails processed: 1." in staffed("worker", "--once").err
 
 
 def _agency(home: Home, folder: Path, users: int) -> None:
@@ -237,7 +237,7 @@ def test_a_port_that_another_has_is_refused(fresh_home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = fresh_home.muster("serve", "--port", str(port), "--no-worker")
-    assert (done.returncode, f"Nothing can listen at 127.0.0.1:{port}" in done.stderr) == (5, True)
+    assert (done.returncode, f"The server cannot listen on 127.0.0.1:{port}" in done.stderr) == (5, True)
 
 
 def test_a_database_that_is_not_up_to_date_is_not_served(fresh_home: Home) -> None:

@@ -120,4 +120,4 @@ def test_the_worker_beside_the_pages_carries_out_what_is_asked_for(fresh_home: H
     assert worker.returncode == 0, said
     assert site.states() == ["applied"] * 4
     site.do("submit", "springfield", one, "sync")
-    assert "Imports carried out: 1." in fresh_home.muster("worker", "--once").stderr
+    assert "Imports run: 1." in fresh_home.muster("worker", "--once").stderr
