@@ -8,7 +8,7 @@ from django.test import Client
 from benchmarks import addresses
 from musterbook.accounts import registration
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 
 _PASSWORD = "a quiet brown heron"
 _HTMX = {"HX-Request": "true"}
@@ -41,8 +41,8 @@ def _signed_in(agency: models.Agency) -> Client:
     invited = models.User.objects.filter(agency=agency, active=True, registered_at=None)
     user = invited.select_related("agency").order_by("pk")[0]
     models.User.objects.filter(pk=user.pk).update(role=models.Role.objects.get(agency=agency, administrator=True))
-    act = Act(datetime.now(UTC), "", "cli")
-    registration.register(agency, registration.issue(user, act).rpartition("/")[2], _PASSWORD, act)
+    context = AuditContext(datetime.now(UTC), "", "cli")
+    registration.register(agency, registration.issue(user, context).rpartition("/")[2], _PASSWORD, context)
     client = Client(SERVER_NAME="localhost")
     client.post(f"/{agency.slug}/sign-in", {"login": user.username, "password": _PASSWORD})
     return client

@@ -19,7 +19,7 @@ from musterbook.accounts import outbox
 from musterbook.accounts.models import Account
 from musterbook.config import process
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, pending_uploads, queue
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.worker import carry_out_next
@@ -57,7 +57,7 @@ def working() -> Iterator[threading.Thread]:
 
 def submitted(made: models.Agency) -> models.Import:
     return queue.submit(
-        made, Upload(cast.file(cast.people(1)), "users.csv"), Options(), act=Act(jobs.now(), "", "page")
+        made, Upload(cast.file(cast.people(1)), "users.csv"), Options(), context=AuditContext(jobs.now(), "", "page")
     )
 
 

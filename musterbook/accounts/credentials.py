@@ -14,7 +14,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Event, Mail, User
 from musterbook.directory.permissions import ALL
 from musterbook.directory.storage import locks
@@ -54,7 +54,7 @@ def operator(agency: Agency, external_id: str) -> Operator | None:
     return snapshot_queries.operator(agency, external_id) if external_id else None
 
 
-def check(by: Operator | None, about: User, act: Act, what: str) -> None:
+def check(by: Operator | None, about: User, context: AuditContext, what: str) -> None:
     """Raise NotAllowed, and record the refusal, unless the operator may act on the user.
 
     The system may. An operator needs the permission to manage credentials, and each permission of the user's role.
@@ -62,7 +62,7 @@ def check(by: Operator | None, about: User, act: Act, what: str) -> None:
     """
     why = _why_not(by, about)
     if why:
-        trail.tell(about.agency, act, EventKind.ACT_REFUSED, about, {"asked": ("", what)}, outcome=REFUSED)
+        trail.tell(about.agency, context, EventKind.ACT_REFUSED, about, {"asked": ("", what)}, outcome=REFUSED)
         raise NotAllowed(why)
 
 
@@ -77,52 +77,52 @@ def _why_not(by: Operator | None, about: User) -> str:
     return ""
 
 
-def invite(about: User, act: Act, by: Operator | None) -> None:
+def invite(about: User, context: AuditContext, by: Operator | None) -> None:
     """Add an invitation to the outbox. Raise NotAllowed or registration.CannotInvite."""
-    check(by, about, act, "invite")
+    check(by, about, context, "invite")
     with _turn(about):
-        if not _just_posted(about, "invitation", act):
-            registration.invite(about, act)
-            trail.tell(about.agency, act, EventKind.USER_INVITATION_ASKED, about)
+        if not _just_posted(about, "invitation", context):
+            registration.invite(about, context)
+            trail.tell(about.agency, context, EventKind.USER_INVITATION_ASKED, about)
 
 
-def invitation(about: User, act: Act, by: Operator | None) -> str:
+def invitation(about: User, context: AuditContext, by: Operator | None) -> str:
     """Create an invitation, and return its URL. Raise the same errors as `invite`.
 
     Return the same URL if a button was pressed twice.
     """
-    check(by, about, act, "invite")
+    check(by, about, context, "invite")
     with _turn(about):
         about.refresh_from_db(fields=_LINKED)
-        if about.active and not about.registered_at and _just_made(about, EventKind.USER_INVITED, act, by):
+        if about.active and not about.registered_at and _just_made(about, EventKind.USER_INVITED, context, by):
             return links.url(about, "invitation")
-        return registration.issue(about, act)
+        return registration.issue(about, context)
 
 
-def reset(about: User, act: Act, by: Operator | None) -> None:
+def reset(about: User, context: AuditContext, by: Operator | None) -> None:
     """Add a link to choose a new password to the outbox. Raise NotAllowed or registration.CannotReset."""
-    check(by, about, act, "reset")
+    check(by, about, context, "reset")
     registration.may_reset(about)
     with _turn(about):
-        if not _just_posted(about, "reset", act):
-            registration.post(about, "reset", act.at)
-            trail.tell(about.agency, act, EventKind.USER_RESET_ASKED, about)
+        if not _just_posted(about, "reset", context):
+            registration.post(about, "reset", context.at)
+            trail.tell(about.agency, context, EventKind.USER_RESET_ASKED, about)
 
 
-def reset_link(about: User, act: Act, by: Operator | None) -> str:
+def reset_link(about: User, context: AuditContext, by: Operator | None) -> str:
     """Create a link to choose a new password, and return its URL. Raise the same errors as `reset`.
 
     Return the same URL if a button was pressed twice.
     """
-    check(by, about, act, "reset")
+    check(by, about, context, "reset")
     with _turn(about):
         about.refresh_from_db(fields=_LINKED)
         registration.may_reset(about)
-        if about.reset_at and _just_made(about, EventKind.USER_RESET_ASKED, act, by):
+        if about.reset_at and _just_made(about, EventKind.USER_RESET_ASKED, context, by):
             return links.url(about, "reset")
-        about.reset_at = act.at
+        about.reset_at = context.at
         about.save(update_fields=["reset_at"])
-        trail.tell(about.agency, act, EventKind.USER_RESET_ASKED, about, {"link": ("", "handed over")})
+        trail.tell(about.agency, context, EventKind.USER_RESET_ASKED, about, {"link": ("", "handed over")})
         return links.url(about, "reset")
 
 
@@ -145,62 +145,62 @@ def _alone(about: User) -> Iterator[None]:
         yield
 
 
-def _just_posted(about: User, kind: str, act: Act) -> bool:
-    since = act.at - _SENT_TWICE
+def _just_posted(about: User, kind: str, context: AuditContext) -> bool:
+    since = context.at - _SENT_TWICE
     return Mail.objects.filter(user=about, kind=kind, of=None, to=about.email, created_at__gt=since).exists()
 
 
-def _just_made(about: User, kind: str, act: Act, by: Operator | None) -> bool:
+def _just_made(about: User, kind: str, context: AuditContext, by: Operator | None) -> bool:
     """Return whether the same operator has just created the link.
 
     A link that the audit trail does not record must not be handed over.
     """
-    made = Event.objects.filter(agency=about.agency_id, subject=about, kind=kind, at__gt=act.at - _PRESSED_TWICE)
-    return by is not None and made.filter(actor=act.actor).exists()
+    made = Event.objects.filter(agency=about.agency_id, subject=about, kind=kind, at__gt=context.at - _PRESSED_TWICE)
+    return by is not None and made.filter(actor=context.actor).exists()
 
 
-def unlock(about: User, act: Act, by: Operator | None) -> bool:
+def unlock(about: User, context: AuditContext, by: Operator | None) -> bool:
     """End the user's lock, and return whether there was one. Raise NotAllowed."""
-    check(by, about, act, "unlock")
+    check(by, about, context, "unlock")
     with transaction.atomic():
-        return lockout.unlock(about, act)
+        return lockout.unlock(about, context)
 
 
-def remove_factors(about: User, act: Act, by: Operator | None, reason: str = "") -> bool:
+def remove_factors(about: User, context: AuditContext, by: Operator | None, reason: str = "") -> bool:
     """Remove all second factors of a user who has lost them, and return whether there were any.
 
     `reason`: the reason for the removal. Raise NotAllowed.
     """
-    check(by, about, act, "remove second factors")
+    check(by, about, context, "remove second factors")
     with _alone(about):
-        return factors.remove_all(about, act, reason)
+        return factors.remove_all(about, context, reason)
 
 
-def release_sign_on(about: User, act: Act, by: Operator | None) -> bool:
+def release_sign_on(about: User, context: AuditContext, by: Operator | None) -> bool:
     """Release the user from their identity at a provider. Raise NotAllowed.
 
     Return whether the user was bound to one.
     """
-    check(by, about, act, "release single sign-on")
+    check(by, about, context, "release single sign-on")
     with _alone(about):
-        return identities.release(about, act)
+        return identities.release(about, context)
 
 
-def end_session(about: User, number: int, current: str, act: Act, by: Operator | None) -> None:
+def end_session(about: User, number: int, current: str, context: AuditContext, by: Operator | None) -> None:
     """End a session of the user, but not the one with the key `current`.
 
     Raise NotAllowed or sessions.UnknownSession.
     """
-    check(by, about, act, "end session")
+    check(by, about, context, "end session")
     with _alone(about):
-        sessions.end(about.account, number, current, act, sessions.BY_ADMINISTRATOR)
+        sessions.end(about.account, number, current, context, sessions.BY_ADMINISTRATOR)
 
 
-def end_sessions(about: User, current: str, act: Act, by: Operator | None) -> int:
+def end_sessions(about: User, current: str, context: AuditContext, by: Operator | None) -> int:
     """End all sessions of the user except the one with that key, and return their number.
 
     Raise NotAllowed.
     """
-    check(by, about, act, "end sessions")
+    check(by, about, context, "end sessions")
     with _alone(about):
-        return sessions.end_others(about.account, current, act, sessions.BY_ADMINISTRATOR)
+        return sessions.end_others(about.account, current, context, sessions.BY_ADMINISTRATOR)

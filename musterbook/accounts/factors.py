@@ -11,7 +11,7 @@ from musterbook.accounts import registration
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Role, User
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -85,7 +85,7 @@ def count_without(agency: Agency, role: Role | None = None, most: int = 10_000) 
     return lacking.order_by()[: most + 1].count()
 
 
-def remove_all(user: User, act: Act, reason: str = "") -> bool:
+def remove_all(user: User, context: AuditContext, reason: str = "") -> bool:
     """Remove all second factors of a user who has lost them, and return whether there were any.
 
     `reason`: how the administrator knows that the request is the user's own; the event contains it. The user must set
@@ -98,6 +98,6 @@ def remove_all(user: User, act: Act, reason: str = "") -> bool:
         if names:
             Account.objects.filter(user=user).update(factor_due=True)
             told = {"factor": (names, "")} | ({"reason": ("", reason)} if reason else {})
-            trail.tell(user.agency, act, EventKind.USER_SECOND_FACTOR_REMOVED, user, told)
-            registration.post(user, "second-factor", act.at)
+            trail.tell(user.agency, context, EventKind.USER_SECOND_FACTOR_REMOVED, user, told)
+            registration.post(user, "second-factor", context.at)
     return bool(names)

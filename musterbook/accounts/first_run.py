@@ -25,7 +25,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file, vocabularies
 from musterbook.directory.agency.agency_file import ADMINISTRATOR, AgencyFile
 from musterbook.directory.agency.vocabularies import Unfit
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from musterbook.directory.users import editing
 
@@ -105,18 +105,18 @@ def check(code: str, at: datetime) -> None:
         raise WrongCode
 
 
-def begin(code: str, told: Told, act: Act) -> str:
+def begin(code: str, told: Told, context: AuditContext) -> str:
     """Create the agency and its administrator, all or nothing, and return the path of the registration page.
 
     Raise WrongCode or NotNew, Unfit for the data of the agency, or Problems for the data of the administrator.
     """
-    check(code, act.at)
+    check(code, context.at)
     with _claimed(), transaction.atomic():
         if not migration.is_new():
             raise NotNew
-        agency = _agency(told, act)
-        user = _administrator(agency, told.administrator, act)
-        registration.issue(user, act)
+        agency = _agency(told, context)
+        user = _administrator(agency, told.administrator, context)
+        registration.issue(user, context)
         return f"{agency.slug}/register/{links.token(user, 'invitation')}"
 
 
@@ -139,7 +139,7 @@ def _claimed() -> Iterator[None]:
     taken.unlink()
 
 
-def _agency(told: Told, act: Act) -> models.Agency:
+def _agency(told: Told, context: AuditContext) -> models.Agency:
     unfit = agency_file.unfit_slug(told.slug)
     if unfit:
         raise Unfit("slug", unfit)
@@ -148,15 +148,15 @@ def _agency(told: Told, act: Act) -> models.Agency:
         raise Unfit("country", "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
     name = vocabularies.cleaned(told.name, "name")
     asked = frozenset({keys.fold(ADMINISTRATOR)}) if told.second_factor else None
-    agencies.apply(AgencyFile(told.slug, name, country=country, second_factor_roles=asked), act)
+    agencies.apply(AgencyFile(told.slug, name, country=country, second_factor_roles=asked), context)
     return agencies.find(told.slug)
 
 
-def _administrator(agency: models.Agency, said: Mapping[str, str], act: Act) -> models.User:
+def _administrator(agency: models.Agency, said: Mapping[str, str], context: AuditContext) -> models.User:
     row = dict.fromkeys(columns.BY_HEADING, "") | {column.heading: said[column.heading] for column in ASKED}
     row |= {columns.STATUS.heading: "Active", columns.ROLE.heading: ADMINISTRATOR}
     # No email: another invitation would invalidate the one that the page leads to.
-    came = editing.add(agency, row, act, mails=False)
+    came = editing.add(agency, row, context, mails=False)
     if came.user is None:
         raise Problems(came.problems)
     return came.user

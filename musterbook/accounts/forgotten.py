@@ -5,13 +5,15 @@ So the page does the same work whether or not the name exists, and its response 
 
 from musterbook.accounts import registration
 from musterbook.accounts.models import ResetRequest
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 
 
-def ask(agency: Agency, name: str, act: Act) -> None:
+def ask(agency: Agency, name: str, context: AuditContext) -> None:
     """Store a request for a new password, for the user with that username or address."""
-    ResetRequest.objects.create(agency=agency, name=name, at=act.at, address=act.address, agent=act.agent[:255])
+    ResetRequest.objects.create(
+        agency=agency, name=name, at=context.at, address=context.address, agent=context.agent[:255]
+    )
 
 
 def answer() -> int:
@@ -23,5 +25,5 @@ def answer() -> int:
 def _answer(asked: ResetRequest) -> bool:
     deleted, _ = ResetRequest.objects.filter(pk=asked.pk).delete()
     if deleted:
-        registration.ask_reset(asked.agency, asked.name, Act(asked.at, "", "page", asked.address, asked.agent))
+        registration.ask_reset(asked.agency, asked.name, AuditContext(asked.at, "", "page", asked.address, asked.agent))
     return bool(deleted)

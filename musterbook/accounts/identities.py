@@ -15,7 +15,7 @@ from musterbook.accounts.models import Identity
 from musterbook.directory.agency.sign_on_file import Provider, authority
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, User
 
 
@@ -32,7 +32,7 @@ def user_of(agency: Agency, provider: Provider, subject: str) -> User | None:
     return identity.user if identity else None
 
 
-def bind(user: User, provider: Provider, subject: str, act: Act) -> None:
+def bind(user: User, provider: Provider, subject: str, context: AuditContext) -> None:
     """Bind the user to this identity of the provider, unless that is done already. Raise BoundToAnother.
 
     Call this in a transaction. A binding by a provider that the agency no longer has does not count.
@@ -46,10 +46,10 @@ def bind(user: User, provider: Provider, subject: str, act: Act) -> None:
     Identity.objects.filter(user=user).delete()
     Identity.objects.create(
         agency=user.agency, user=user, provider=provider["slug"], authority=_digest(authority(provider)), key=key,
-        bound_at=act.at,
+        bound_at=context.at,
     )  # fmt: skip
     told = {"provider": ("", provider["slug"]), "person there": ("", subject)}
-    trail.tell(user.agency, act, EventKind.USER_SIGN_ON_BOUND, user, told)
+    trail.tell(user.agency, context, EventKind.USER_SIGN_ON_BOUND, user, told)
 
 
 def bound(user: User) -> tuple[str, datetime] | None:
@@ -72,7 +72,7 @@ def provider_of(user: User) -> Provider | None:
     return next((one for one in ours if identity and _digest(authority(one)) == identity.authority), None)
 
 
-def release(user: User, act: Act) -> bool:
+def release(user: User, context: AuditContext) -> bool:
     """Delete the user's binding, and return whether there was one.
 
     The next sign-in by a provider binds the user again.
@@ -82,7 +82,7 @@ def release(user: User, act: Act) -> bool:
         if identity is None:
             return False
         identity.delete()
-        trail.tell(user.agency, act, EventKind.USER_SIGN_ON_RELEASED, user, {"provider": (identity.provider, "")})
+        trail.tell(user.agency, context, EventKind.USER_SIGN_ON_RELEASED, user, {"provider": (identity.provider, "")})
     return True
 
 

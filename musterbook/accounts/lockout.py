@@ -23,7 +23,7 @@ from musterbook.accounts import limits
 from musterbook.accounts.models import Failure, Lock
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
 
@@ -108,13 +108,13 @@ def release(tried: Failure) -> None:
     tried.delete()
 
 
-def settle(tried: Failure, user: User | None, act: Act) -> None:
+def settle(tried: Failure, user: User | None, context: AuditContext) -> None:
     """Count a wrong attempt, and lock its place if there are too many.
 
     Call this in a transaction that holds the agency's row.
     """
     Failure.objects.filter(pk=tried.pk).update(pending=False)
-    recent = Failure.objects.filter(user=user.pk if user else 0, at__gt=act.at - SPAN, pending=False)
+    recent = Failure.objects.filter(user=user.pk if user else 0, at__gt=context.at - SPAN, pending=False)
     here = recent.filter(place=tried.place).count()
     elsewhere = recent.exclude(place__startswith=_BROWSER).count()
     if user is None or tried.user_id is None or not _can_be_guessed(user):
@@ -122,9 +122,9 @@ def settle(tried: Failure, user: User | None, act: Act) -> None:
     known = tried.place.startswith(_BROWSER)
     if here >= user.agency.lock_failures:
         hard = user.agency.lock_all_places and not known
-        _lock(user, UNKNOWN if hard else tried.place, act)
+        _lock(user, UNKNOWN if hard else tried.place, context)
     elif elsewhere >= MOST_ELSEWHERE and not known:
-        _lock(user, UNKNOWN, act)
+        _lock(user, UNKNOWN, context)
 
 
 def _can_be_guessed(user: User) -> bool:
@@ -132,31 +132,31 @@ def _can_be_guessed(user: User) -> bool:
     return bool(user.registered_at and account and account.has_usable_password())
 
 
-def count_wrong_code(user: User, act: Act) -> None:
+def count_wrong_code(user: User, context: AuditContext) -> None:
     """Record and count a wrong code, and lock the user everywhere if there are too many.
 
     The user has already shown the password.
     """
     with transaction.atomic():
-        trail.tell(user.agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
-        Failure.objects.create(user=user, at=act.at, place=EVERYWHERE)
-        recent = Failure.objects.filter(user=user, at__gt=act.at - SPAN, place=EVERYWHERE).count()
+        trail.tell(user.agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
+        Failure.objects.create(user=user, at=context.at, place=EVERYWHERE)
+        recent = Failure.objects.filter(user=user, at__gt=context.at - SPAN, place=EVERYWHERE).count()
         if recent >= user.agency.lock_failures:
-            _lock(user, EVERYWHERE, act)
+            _lock(user, EVERYWHERE, context)
 
 
-def _lock(user: User, where: str, act: Act) -> None:
-    _, new = Lock.objects.get_or_create(user=user, place=where, defaults={"at": act.at})
+def _lock(user: User, where: str, context: AuditContext) -> None:
+    _, new = Lock.objects.get_or_create(user=user, place=where, defaults={"at": context.at})
     if not new:
         return
-    if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=act.at):
-        user.locked_at = act.at
-    trail.tell(user.agency, act, EventKind.USER_LOCKED, user)
-    if not Mail.objects.filter(user=user, kind="locked", created_at__gt=act.at - _NOTICE_EVERY).exists():
-        Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=act.at)
+    if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=context.at):
+        user.locked_at = context.at
+    trail.tell(user.agency, context, EventKind.USER_LOCKED, user)
+    if not Mail.objects.filter(user=user, kind="locked", created_at__gt=context.at - _NOTICE_EVERY).exists():
+        Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=context.at)
 
 
-def unlock(user: User, act: Act) -> bool:
+def unlock(user: User, context: AuditContext) -> bool:
     """End the user's locks, and return whether there were any.
 
     This also deletes the failures that led to them. Call it in a transaction.
@@ -166,22 +166,22 @@ def unlock(user: User, act: Act) -> bool:
     if not User.objects.filter(pk=user.pk, locked_at__isnull=False).update(locked_at=None):
         return False
     user.locked_at = None
-    trail.tell(user.agency, act, EventKind.USER_UNLOCKED, user)
+    trail.tell(user.agency, context, EventKind.USER_UNLOCKED, user)
     return True
 
 
-def end_due(user: User, act: Act) -> bool:
+def end_due(user: User, context: AuditContext) -> bool:
     """End the user's locks that have expired, and return whether those were all.
 
     Call this outside a transaction.
     """
-    if not is_locked(user, act.at):
+    if not is_locked(user, context.at):
         with transaction.atomic():
             locks.row(user.agency)
-            return unlock(user, act)
+            return unlock(user, context)
     for lock in _locks(user):
         end = _ends(user, lock)
-        if end and end <= act.at:
+        if end and end <= context.at:
             Failure.objects.filter(user=user, place=lock.place).delete()
             lock.delete()
     return False
@@ -194,7 +194,7 @@ def unlock_due(at: datetime) -> int:
     """
     Failure.objects.filter(at__lt=at - SPAN).delete()
     locked = User.objects.filter(locked_at__isnull=False).select_related("agency", "role")
-    return sum(end_due(user, Act(at, "", "system")) for user in locked.iterator())
+    return sum(end_due(user, AuditContext(at, "", "system")) for user in locked.iterator())
 
 
 def forget(user: User, where: str) -> None:

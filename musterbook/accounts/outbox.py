@@ -24,7 +24,7 @@ from musterbook.config.home import prepare
 from musterbook.config.mail_server import Server
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Mail, User
 from musterbook.directory.storage import locks
 
@@ -178,7 +178,7 @@ def _sent(mail: Mail, at: datetime) -> None:
     with transaction.atomic():
         _mine(mail).update(sent_at=at, ended_at=at, problem="")
         if mail.kind == "invitation":
-            trail.tell(mail.agency, Act(at, "", "system"), EventKind.USER_INVITED, mail.user)
+            trail.tell(mail.agency, AuditContext(at, "", "system"), EventKind.USER_INVITED, mail.user)
 
 
 def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:

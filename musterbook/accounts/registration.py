@@ -15,7 +15,7 @@ from musterbook.accounts.passwords import KEPT, normalized
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Mail, User
 from musterbook.directory.storage import locks
 
@@ -49,23 +49,23 @@ def named(agency: Agency, name: str) -> User | None:
     return users[0] if users else None
 
 
-def invite(user: User, act: Act) -> None:
+def invite(user: User, context: AuditContext) -> None:
     """Add a new invitation to the outbox. Raise CannotInvite.
 
     Earlier invitations become invalid when it leaves.
     """
     _may_register(user)
-    post(user, "invitation", act.at)
+    post(user, "invitation", context.at)
 
 
-def issue(user: User, act: Act) -> str:
+def issue(user: User, context: AuditContext) -> str:
     """Create the user's invitation, and return its URL. Raise CannotInvite.
 
     This invalidates earlier invitations. Call it in a transaction.
     """
     _may_register(user)
-    stamp(user, act.at)
-    trail.tell(user.agency, act, EventKind.USER_INVITED, user)
+    stamp(user, context.at)
+    trail.tell(user.agency, context, EventKind.USER_INVITED, user)
     return links.url(user, "invitation")
 
 
@@ -95,43 +95,43 @@ def post(user: User, kind: str, at: datetime) -> None:
     Mail.objects.create(agency=user.agency, user=user, kind=kind, to=user.email, created_at=at)
 
 
-def register(agency: Agency, token: str, password: str, act: Act) -> Account:
+def register(agency: Agency, token: str, password: str, context: AuditContext) -> Account:
     """Create the account of the user whose invitation this is.
 
     Raise links.Void, or ValidationError for the password.
     """
-    account = Account(user=links.read(agency, "invitation", token, act.at))
-    _choose(account, password, act.at)
-    with _still(agency, "invitation", token, act) as user:
+    account = Account(user=links.read(agency, "invitation", token, context.at))
+    _choose(account, password, context.at)
+    with _still(agency, "invitation", token, context) as user:
         # A user who has signed in by single sign-on before has an account already.
         Account.objects.filter(user=user).delete()
         account.user = user
         account.save()
-        user.registered_at, user.invitation_expires_at = act.at, None
+        user.registered_at, user.invitation_expires_at = context.at, None
         user.save(update_fields=["registered_at", "invitation_expires_at"])
-        trail.tell(agency, by(user, act), EventKind.USER_REGISTERED, user)
+        trail.tell(agency, by(user, context), EventKind.USER_REGISTERED, user)
         # Attackers may have guessed at the name before. A user who has the link from the email is not guessing.
-        lockout.unlock(user, by(user, act))
+        lockout.unlock(user, by(user, context))
         if "welcome" not in agency.mails_off:
-            post(user, "welcome", act.at)
+            post(user, "welcome", context.at)
     return account
 
 
-def ask_reset(agency: Agency, name: str, act: Act) -> None:
+def ask_reset(agency: Agency, name: str, context: AuditContext) -> None:
     """Send a link to choose a new password to the user with that username or address.
 
     A user who never registered gets a new invitation instead. Call this outside a transaction.
     """
     user = named(agency, name)
-    can = user is not None and _may_ask(user, act.at)
-    strangers.tell(agency, act, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
+    can = user is not None and _may_ask(user, context.at)
+    strangers.tell(agency, context, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
     if user is None or not can:
         return
     kind = "reset" if user.registered_at else "invitation"
     with transaction.atomic():
         locks.row(agency)
-        if not _has_enough(user, kind, act.at):
-            post(user, kind, act.at)
+        if not _has_enough(user, kind, context.at):
+            post(user, kind, context.at)
 
 
 def _has_enough(user: User, kind: str, at: datetime) -> bool:
@@ -150,29 +150,29 @@ def _may_ask(user: User, at: datetime) -> bool:
     return user.active and not (user.registered_at and changed and changed + ADDRESS_SETTLES > at)
 
 
-def reset(agency: Agency, token: str, password: str, act: Act) -> Account:
+def reset(agency: Agency, token: str, password: str, context: AuditContext) -> Account:
     """Set a new password for the user whose link this is, and return the account.
 
     Raise links.Void or ValidationError.
     """
-    account = Account.objects.get_or_create(user=links.read(agency, "reset", token, act.at))[0]
+    account = Account.objects.get_or_create(user=links.read(agency, "reset", token, context.at))[0]
     before = account.password
-    _choose(account, password, act.at)
-    with _still(agency, "reset", token, act) as user:
-        _keep(account, before, act)
+    _choose(account, password, context.at)
+    with _still(agency, "reset", token, context) as user:
+        _keep(account, before, context)
         user.reset_at = None
         user.save(update_fields=["reset_at"])
-        lockout.unlock(user, by(user, act))
+        lockout.unlock(user, by(user, context))
     return account
 
 
-def change(account: Account, password: str, act: Act) -> None:
+def change(account: Account, password: str, context: AuditContext) -> None:
     """Set a new password for the account; its other sessions end. Raise ValidationError."""
     before = account.password
-    _choose(account, password, act.at)
+    _choose(account, password, context.at)
     with transaction.atomic():
         locks.row(account.user.agency)
-        _keep(account, before, act)
+        _keep(account, before, context)
 
 
 def _choose(account: Account, password: str, at: datetime) -> None:
@@ -186,27 +186,27 @@ def _choose(account: Account, password: str, at: datetime) -> None:
     account.password_at = at
 
 
-def _keep(account: Account, before: str, act: Act) -> None:
+def _keep(account: Account, before: str, context: AuditContext) -> None:
     if before:
-        PastPassword.objects.create(account=account, password=before, chosen_at=act.at)
+        PastPassword.objects.create(account=account, password=before, chosen_at=context.at)
     old = account.past_passwords.order_by("-chosen_at", "-pk").values_list("pk", flat=True)[KEPT - 1 :]
     PastPassword.objects.filter(pk__in=list(old)).delete()
     account.save(update_fields=["password", "password_at"])
-    trail.tell(account.user.agency, by(account.user, act), EventKind.USER_PASSWORD_CHANGED, account.user)
-    post(account.user, "password-changed", act.at)
+    trail.tell(account.user.agency, by(account.user, context), EventKind.USER_PASSWORD_CHANGED, account.user)
+    post(account.user, "password-changed", context.at)
 
 
 @contextmanager
-def _still(agency: Agency, kind: links.Kind, token: str, act: Act) -> Iterator[User]:
+def _still(agency: Agency, kind: links.Kind, token: str, context: AuditContext) -> Iterator[User]:
     """Open a transaction in which no one else uses the link.
 
     Raise links.Void if the link was used already.
     """
     with transaction.atomic():
         locks.row(agency)
-        yield links.read(agency, kind, token, act.at)
+        yield links.read(agency, kind, token, context.at)
 
 
-def by(user: User, act: Act) -> Act:
-    """Return the act as one of the user's own."""
-    return replace(act, actor=user.external_id)
+def by(user: User, context: AuditContext) -> AuditContext:
+    """Return the context with the user as its actor."""
+    return replace(context, actor=user.external_id)

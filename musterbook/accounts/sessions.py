@@ -14,7 +14,7 @@ from musterbook.accounts import registration
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 
 BEGAN, SEEN = "began", "seen"
@@ -105,37 +105,39 @@ def program(agent: str) -> str:
     return " on ".join(filter(None, named)) or agent[:60] or "unknown"
 
 
-def end(account: Account, number: int, current: str, act: Act, why: str = BY_USER) -> None:
+def end(account: Account, number: int, current: str, context: AuditContext, why: str = BY_USER) -> None:
     """End another session of the account. Raise UnknownSession."""
     found = UserSession.objects.filter(user=account, pk=number).exclude(session_key=current).first()
     if found is None:
         raise UnknownSession(number)
-    _end(account, found, act, why)
+    _end(account, found, context, why)
 
 
-def end_others(account: Account, current: str, act: Act, why: str = BY_USER) -> int:
+def end_others(account: Account, current: str, context: AuditContext, why: str = BY_USER) -> int:
     """End all sessions of the account except that one, and return how many were in use."""
-    others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
+    others = [one for one in living(account, current, context.at.timestamp()) if not one.current]
     for one in others:
-        end(account, one.number, current, act, why)
+        end(account, one.number, current, context, why)
     return len(others)
 
 
-def end_most(account: Account, current: str, act: Act) -> None:
+def end_most(account: Account, current: str, context: AuditContext) -> None:
     """End the sessions that exceed the agency's limit, the least recently used first."""
-    others = [one for one in living(account, current, act.at.timestamp()) if not one.current]
+    others = [one for one in living(account, current, context.at.timestamp()) if not one.current]
     for one in others[account.user.agency.sessions_most - 1 :]:
-        end(account, one.number, current, act, TOO_MANY)
+        end(account, one.number, current, context, TOO_MANY)
 
 
-def _end(account: Account, session: UserSession, act: Act, why: str) -> None:
+def _end(account: Account, session: UserSession, context: AuditContext, why: str) -> None:
     told = {"address": (session.ip, ""), "program": (session.user_agent[:255], "")}
     session.end()
-    record_end(account, act, why, told)
+    record_end(account, context, why, told)
 
 
-def record_end(account: Account, act: Act, why: str, also: Mapping[str, tuple[str, str]] | None = None) -> None:
+def record_end(
+    account: Account, context: AuditContext, why: str, also: Mapping[str, tuple[str, str]] | None = None
+) -> None:
     """Record in the audit trail that a session of the account has ended, and why."""
     told = {"why": ("", why), **(also or {})}
-    of = act if why == BY_ADMINISTRATOR else registration.by(account.user, act)
+    of = context if why == BY_ADMINISTRATOR else registration.by(account.user, context)
     trail.tell(account.user.agency, of, EventKind.USER_SESSION_ENDED, account.user, told)

@@ -16,7 +16,7 @@ from musterbook.core.values import emails, keys
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import locks
 
@@ -64,18 +64,18 @@ def origins(agency: Agency) -> tuple[str, ...]:
     return tuple(place.origin for place in map(outbound.place, addresses) if place)
 
 
-def check(provider: Provider, asked: Asked, told: Told, act: Act) -> None:
+def check(provider: Provider, asked: Asked, told: Told, context: AuditContext) -> None:
     """Check that the user has signed in at the provider as strongly and as recently as required. Raise Refused."""
     contexts, methods = provider.get("acr", "").split(), provider.get("amr", "").split()
     if (contexts and not set(contexts) & set(told.contexts)) or not set(methods) <= set(told.methods):
         raise Refused(WEAK)
     minutes = provider.get("max_age_minutes")
-    oldest = asked.at if asked.again else act.at.timestamp() - minutes * 60 if minutes else None
+    oldest = asked.at if asked.again else context.at.timestamp() - minutes * 60 if minutes else None
     if oldest is not None and (told.at is None or told.at < oldest - LEEWAY):
         raise Refused(OLD)
 
 
-def account_of(agency: Agency, provider: Provider, told: Told, act: Act) -> Account:
+def account_of(agency: Agency, provider: Provider, told: Told, context: AuditContext) -> Account:
     """Return the account of the user that the answer means. Raise Refused.
 
     The first sign-in creates the account, and is the registration.
@@ -85,9 +85,9 @@ def account_of(agency: Agency, provider: Provider, told: Told, act: Act) -> Acco
         user, subject = _meant(agency, provider, told)
         if not user.active:
             raise Refused(UNKNOWN, user)
-        account = _registered(user, act)
+        account = _registered(user, context)
         try:
-            identities.bind(user, provider, subject, registration.by(user, act))
+            identities.bind(user, provider, subject, registration.by(user, context))
         except identities.BoundToAnother:
             raise Refused(BOUND, user) from None
         return account
@@ -126,12 +126,12 @@ def _fitting(agency: Agency, provider: Provider, told: Told) -> User | None:
     return found if found and emails.mailbox(addresses[0]) == emails.mailbox(found.email) else None
 
 
-def _registered(user: User, act: Act) -> Account:
+def _registered(user: User, context: AuditContext) -> Account:
     account, made = Account.objects.get_or_create(user=user)
     if made:
         account.set_unusable_password()
         account.save(update_fields=["password"])
     new = User.objects.filter(pk=user.pk, registered_at=None)
-    if new.update(registered_at=act.at, invitation_expires_at=None):
-        trail.tell(user.agency, registration.by(user, act), EventKind.USER_REGISTERED, user)
+    if new.update(registered_at=context.at, invitation_expires_at=None):
+        trail.tell(user.agency, registration.by(user, context), EventKind.USER_REGISTERED, user)
     return account

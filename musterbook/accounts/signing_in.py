@@ -14,7 +14,7 @@ from musterbook.accounts.models import Account, Failure
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import locks
 
@@ -32,10 +32,12 @@ class _Try:
     agency: Agency
     user: User | None
     where: str
-    act: Act
+    context: AuditContext
 
 
-def account_of(agency: Agency, name: str, password: str, act: Act, where: _Where | None = None) -> Account | None:
+def account_of(
+    agency: Agency, name: str, password: str, context: AuditContext, where: _Where | None = None
+) -> Account | None:
     """Return the account with that username or email address and password, if it may sign in now.
 
     Return None if anything is wrong. Only the audit trail contains the reason. `where`: returns the place of the
@@ -43,11 +45,11 @@ def account_of(agency: Agency, name: str, password: str, act: Act, where: _Where
     """
     user = registration.named(agency, name)
     account: Account | None = getattr(user, "account", None)
-    tried = _Try(agency, user, where(account) if where else lockout.place(act.address), act)
-    if not limits.take("failed sign-in", tried.where, act.at):
+    tried = _Try(agency, user, where(account) if where else lockout.place(context.address), context)
+    if not limits.take("failed sign-in", tried.where, context.at):
         raise TooMany
     if user and user.locked_at:
-        lockout.end_due(user, act)
+        lockout.end_due(user, context)
     if not _is_right(tried, account, password, like=name):
         return None
     limits.give_back("failed sign-in", tried.where)
@@ -56,7 +58,7 @@ def account_of(agency: Agency, name: str, password: str, act: Act, where: _Where
 
 def _is_right(tried: _Try, account: Account | None, password: str, like: str) -> bool:
     """Return whether the account may sign in with that password. The work is the same if there is no account."""
-    failure, allowed = lockout.reserve(tried.user, tried.where, tried.act.at)
+    failure, allowed = lockout.reserve(tried.user, tried.where, tried.context.at)
     stored = account.password if account and account.password else _nobodys(_decoy(tried.agency, like))
     try:
         right = passwords.is_right(password, stored)
@@ -66,10 +68,10 @@ def _is_right(tried: _Try, account: Account | None, password: str, like: str) ->
     if account and right and allowed and _granted(tried, account, failure):
         _rehash(account, password, stored)
         return True
-    strangers.tell_each(tried.agency, tried.act, EventKind.USER_SIGN_IN_FAILED, tried.user)
+    strangers.tell_each(tried.agency, tried.context, EventKind.USER_SIGN_IN_FAILED, tried.user)
     with transaction.atomic():
         locks.row(tried.agency)
-        lockout.settle(failure, tried.user, tried.act)
+        lockout.settle(failure, tried.user, tried.context)
     return False
 
 
@@ -81,7 +83,7 @@ def _granted(tried: _Try, account: Account, failure: Failure) -> bool:
             pk=account.pk, password=account.password
         )
         now = same.filter(user__active=True).first()
-        if now is None or lockout.is_locked_at(now.user, tried.where, tried.act.at):
+        if now is None or lockout.is_locked_at(now.user, tried.where, tried.context.at):
             return False
         lockout.release(failure)
     return True
@@ -134,23 +136,25 @@ def _sample(agency: Agency) -> list[str]:
     return known
 
 
-def signed_in(account: Account, act: Act, factors: str, where: str = "") -> None:
+def signed_in(account: Account, context: AuditContext, factors: str, where: str = "") -> None:
     """Record that the user has signed in by these factors (`password`, `password+totp`, `webauthn`, a provider).
 
     `where`: the place, as `lockout` counts it; without it, the address.
     """
     user = account.user
     with transaction.atomic():
-        trail.tell(user.agency, registration.by(user, act), EventKind.USER_SIGNED_IN, user, {"factors": ("", factors)})
-        lockout.forget(user, where or lockout.place(act.address))
-        User.objects.filter(pk=user.pk).update(last_sign_in_at=act.at)
+        trail.tell(
+            user.agency, registration.by(user, context), EventKind.USER_SIGNED_IN, user, {"factors": ("", factors)}
+        )
+        lockout.forget(user, where or lockout.place(context.address))
+        User.objects.filter(pk=user.pk).update(last_sign_in_at=context.at)
 
 
-def signed_in_again(account: Account, act: Act, factor: str, where: str = "") -> None:
+def signed_in_again(account: Account, context: AuditContext, factor: str, where: str = "") -> None:
     """Record that the user, who is signed in, has re-authenticated by that factor."""
     user = account.user
     with transaction.atomic():
         trail.tell(
-            user.agency, registration.by(user, act), EventKind.USER_SIGNED_IN_AGAIN, user, {"factors": ("", factor)}
+            user.agency, registration.by(user, context), EventKind.USER_SIGNED_IN_AGAIN, user, {"factors": ("", factor)}
         )
-        lockout.forget(user, where or lockout.place(act.address))
+        lockout.forget(user, where or lockout.place(context.address))

@@ -15,7 +15,7 @@ from musterbook.accounts import limits
 from musterbook.accounts.models import Repeated
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, KINDS, EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import frames
 
@@ -36,7 +36,7 @@ ON CONFLICT (key) DO UPDATE SET count = {_TABLE}.count + 1 RETURNING count
 
 def tell(
     agency: Agency,
-    act: Act,
+    context: AuditContext,
     kind: EventKind,
     about: User | None = None,
     changes: Mapping[str, tuple[str, str]] | None = None,
@@ -50,37 +50,43 @@ def tell(
     """
     why = (changes or {}).get("why", ("", ""))[1]
     with transaction.atomic():
-        if act.actor or _is_first(agency, act, {"kind": kind, "outcome": outcome, "why": why}, about):
-            trail.tell(agency, act, kind, about, changes, outcome=outcome)
+        if context.actor or _is_first(agency, context, {"kind": kind, "outcome": outcome, "why": why}, about):
+            trail.tell(agency, context, kind, about, changes, outcome=outcome)
 
 
 def tell_each(
-    agency: Agency, act: Act, kind: EventKind, about: User | None, changes: Mapping[str, tuple[str, str]] | None = None
+    agency: Agency,
+    context: AuditContext,
+    kind: EventKind,
+    about: User | None,
+    changes: Mapping[str, tuple[str, str]] | None = None,
 ) -> None:
     """Record an event of an unauthenticated client as it is; only count it if there are too many.
 
     Use this for actions that are already limited by address. It takes the same time whether or not the user exists, so
     the time does not reveal it. Call it outside a transaction.
     """
-    if act.actor or limits.take("event", str(agency.pk), act.at):
-        trail.tell(agency, act, kind, about, changes, outcome=FAILED)
+    if context.actor or limits.take("event", str(agency.pk), context.at):
+        trail.tell(agency, context, kind, about, changes, outcome=FAILED)
     else:
-        tell(agency, act, kind, None, changes, outcome=FAILED)
+        tell(agency, context, kind, None, changes, outcome=FAILED)
 
 
-def _is_first(agency: Agency, act: Act, what: dict[str, str], about: User | None) -> bool:
-    row = _row(agency, act, what, about, limits.place(act.address))
+def _is_first(agency: Agency, context: AuditContext, what: dict[str, str], about: User | None) -> bool:
+    row = _row(agency, context, what, about, limits.place(context.address))
     if _run(_REPEAT, [row["key"]]):
         return False
-    if not limits.take("event", str(agency.pk), act.at):
-        row = _row(agency, act, what, None, MANY)
+    if not limits.take("event", str(agency.pk), context.at):
+        row = _row(agency, context, what, None, MANY)
     return _run(_COUNT, [row[name] for name in _COLUMNS]) == 1
 
 
-def _row(agency: Agency, act: Act, what: dict[str, str], about: User | None, place: str) -> dict[str, str | int | None]:
-    since = int(act.at.timestamp()) // _MINUTE * _MINUTE
+def _row(
+    agency: Agency, context: AuditContext, what: dict[str, str], about: User | None, place: str
+) -> dict[str, str | int | None]:
+    since = int(context.at.timestamp()) // _MINUTE * _MINUTE
     row: dict[str, str | int | None] = {
-        "agency_id": agency.pk, "subject_id": about.pk if about else None, "through": act.through, "place": place,
+        "agency_id": agency.pk, "subject_id": about.pk if about else None, "through": context.through, "place": place,
         "since": since, **what,
     }  # fmt: skip
     told = "\x1f".join(str(row[name]) for name in _COLUMNS if name != "key")
@@ -107,9 +113,11 @@ def _settle(repeated: Repeated, at: datetime) -> bool:
         more = repeated.count - 1
         if not deleted or not more:
             return False
-        act = Act(at, "", repeated.through, repeated.place)
+        context = AuditContext(at, "", repeated.through, repeated.place)
         since = datetime.fromtimestamp(repeated.since, UTC).isoformat(timespec="minutes")
         told = {"more of the same": ("", str(more)), "in the minute": ("", since)}
         also = {"why": ("", repeated.why)} if repeated.why else {}
-        trail.tell(repeated.agency, act, KINDS[repeated.kind], repeated.subject, told | also, outcome=repeated.outcome)
+        trail.tell(
+            repeated.agency, context, KINDS[repeated.kind], repeated.subject, told | also, outcome=repeated.outcome
+        )
     return True

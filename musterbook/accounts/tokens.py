@@ -22,7 +22,7 @@ from musterbook.directory.agency import vocabularies
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
 from musterbook.directory.audit import cross_checks, trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Event, Passage, User
 from musterbook.directory.storage import locks
 
@@ -74,7 +74,7 @@ class Listed:
     why_not: str
 
 
-def make(agency: Agency, told: Told, act: Act, by: Operator) -> tuple[Token, str]:
+def make(agency: Agency, told: Told, context: AuditContext, by: Operator) -> tuple[Token, str]:
     """Create a token of the operator; return it, and its secret, which is stored nowhere.
 
     Raise Unfit or NotAllowed.
@@ -86,15 +86,15 @@ def make(agency: Agency, told: Told, act: Act, by: Operator) -> tuple[Token, str
     with transaction.atomic():
         locks.row(agency)
         token = Token.objects.create(
-            agency=agency, name=_named(agency, told, act.at), digest=_digest(secret), ending=secret[-4:],
-            permissions=sorted(told.permissions), maker_id=by.id, made_at=act.at,
-            expires_at=act.at + timedelta(days=told.days),
+            agency=agency, name=_named(agency, told, context.at), digest=_digest(secret), ending=secret[-4:],
+            permissions=sorted(told.permissions), maker_id=by.id, made_at=context.at,
+            expires_at=context.at + timedelta(days=told.days),
         )  # fmt: skip
         also = {
             "permissions": ("", ", ".join(token.permissions)),
             "expires": ("", token.expires_at.isoformat(timespec="seconds")),
         }
-        trail.tell(agency, act, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also})
+        trail.tell(agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also})
     return token, secret
 
 
@@ -134,12 +134,12 @@ def find(agency: Agency, number: int) -> Token:
     return found
 
 
-def revoke(token: Token, act: Act) -> bool:
+def revoke(token: Token, context: AuditContext) -> bool:
     """Revoke the token permanently, and return whether it was not revoked before."""
     with transaction.atomic():
-        if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=act.at):
+        if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=context.at):
             return False
-        trail.tell(token.agency, act, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_called(token), "")})
+        trail.tell(token.agency, context, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_called(token), "")})
     return True
 
 
@@ -192,20 +192,20 @@ def check(agency: Agency, secret: str, at: datetime) -> Token:
     return found
 
 
-def used(token: Token, act: Act) -> None:
+def used(token: Token, context: AuditContext) -> None:
     """Record the day and the address of the token's last use.
 
     They are written once a day, unless the address changes.
     """
-    today = act.at.date()
-    if (token.used_on, token.used_from) != (today, act.address):
-        Token.objects.filter(pk=token.pk).update(used_on=today, used_from=act.address)
+    today = context.at.date()
+    if (token.used_on, token.used_from) != (today, context.address):
+        Token.objects.filter(pk=token.pk).update(used_on=today, used_from=context.address)
 
 
-def refused(agency: Agency, token: Token | None, act: Act, why: str) -> None:
+def refused(agency: Agency, token: Token | None, context: AuditContext, why: str) -> None:
     """Record in the audit trail that a program was refused."""
     told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
-    strangers.tell_each(agency, act, EventKind.API_TOKEN_REFUSED, token.maker if token else None, told)
+    strangers.tell_each(agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, told)
 
 
 def untold(agency: Agency) -> str:

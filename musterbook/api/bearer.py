@@ -38,7 +38,7 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
             token = _token(request)
             if not isinstance(token, Token):
                 return token
-            tokens.used(token, incoming.api_act(request, token))
+            tokens.used(token, incoming.api_audit_context(request, token))
             if permission and permission not in tokens.may(token):
                 return _lacks(request, token, permission)
             return view(request, token, *args, **kwargs)
@@ -73,8 +73,8 @@ def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
         refusals.refuse(request, rate_limits.WHY)
         said = "Too many wrong tokens came from this address. Wait five minutes."
         return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(limits.wait("refused token"))})
-    act = incoming.api_act(request, refused.token)
-    tokens.refused(incoming.agency(request), refused.token, act, str(refused))
+    context = incoming.api_audit_context(request, refused.token)
+    tokens.refused(incoming.agency(request), refused.token, context, str(refused))
     return _unauthorized(request, f"{refused} Whoever manages API access makes a new one.", "invalid_token")
 
 
@@ -85,8 +85,8 @@ def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpRespo
 
 def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
-    act = incoming.api_act(request, token)
-    trail.tell(token.agency, act, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
+    context = incoming.api_audit_context(request, token)
+    trail.tell(token.agency, context, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
     said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
     asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'
     return problems.answer(HTTPStatus.FORBIDDEN, said, {"WWW-Authenticate": asks})

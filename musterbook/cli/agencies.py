@@ -31,11 +31,11 @@ def apply(
     """
     with opened():
         from musterbook.directory.agency import agencies, agency_file
-        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.audit.trail import AuditContext
 
         try:
             told = agency_file.read(_content(file))
-            brought = agencies.apply(told, Act(datetime.now(UTC), "", "cli"))
+            brought = agencies.apply(told, AuditContext(datetime.now(UTC), "", "cli"))
         except agency_file.Faulty as faulty:
             say(f"{file} cannot be applied. Nothing was changed. Problems:")
             for problem in faulty.problems:

@@ -156,7 +156,7 @@ def apply(
     """
     wanted = Wanted(output, rows, results, errors)
     with opened():
-        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import, history, queue
         from musterbook.directory.models import ImportKind
 
@@ -177,9 +177,9 @@ def apply(
 
         def work(at: datetime, progress: "Progress") -> "Done":
             if of_chosen:
-                act = Act(at, act_as, "cli")
+                context = AuditContext(at, act_as, "cli")
                 return queue.apply_bulk(
-                    record.agency, record.number, act=act, confirmed=confirm_deactivations, progress=progress
+                    record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
                 )
             return file_import.apply_previewed(
                 record.agency,

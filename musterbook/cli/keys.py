@@ -78,10 +78,10 @@ def rotate(
     Example: muster keys rotate
     """
     with opened():
-        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.installation import key_changes
 
-        made, values = key_changes.rotate(Act(datetime.now(UTC), "", "cli"), compromised=compromised)
+        made, values = key_changes.rotate(AuditContext(datetime.now(UTC), "", "cli"), compromised=compromised)
         say(
             f"The secret key is now {made.name}, in {made.source}. Values sealed again: {values:,}. All sessions ended."
         )
@@ -98,10 +98,10 @@ def reseal() -> None:
     """
     with opened():
         from musterbook.config import secret_keys
-        from musterbook.directory.audit.trail import Act
+        from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.installation import sealed_values
 
-        values = sealed_values.reseal(Act(datetime.now(UTC), "", "cli"))
+        values = sealed_values.reseal(AuditContext(datetime.now(UTC), "", "cli"))
         say(f"Values sealed again: {values:,}. All readable values are sealed with {secret_keys.ring()[0].name}.")
 
 

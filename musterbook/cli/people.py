@@ -11,7 +11,7 @@ from musterbook.cli.output import console, say, shown, write_json
 from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
-    from musterbook.directory.audit.trail import Act
+    from musterbook.directory.audit.trail import AuditContext
 
 User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The external id of the user.")]
 
@@ -34,12 +34,12 @@ def invite(
         from musterbook.directory.agency import agencies
 
         of = agencies.find(agency)
-        by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
+        by, user, context = credentials.operator(of, as_), credentials.user(of, external_id), _audit_context(as_)
         link = ""
         if print_link:
-            link = credentials.invitation(user, act, by)
+            link = credentials.invitation(user, context, by)
         else:
-            credentials.invite(user, act, by)
+            credentials.invite(user, context, by)
         if output == "json":
             write_json(
                 {"agency": of.slug, "external_id": user.external_id, "mail": not print_link, "link": link or None}
@@ -88,9 +88,9 @@ def unlock(
         from musterbook.directory.agency import agencies
 
         of = agencies.find(agency)
-        by, user, act = credentials.operator(of, as_), credentials.user(of, external_id), _act(as_)
-        ended = credentials.unlock(user, act, by)
-        removed = second_factors and credentials.remove_factors(user, act, by, reason)
+        by, user, context = credentials.operator(of, as_), credentials.user(of, external_id), _audit_context(as_)
+        ended = credentials.unlock(user, context, by)
+        removed = second_factors and credentials.remove_factors(user, context, by, reason)
         if output == "json":
             told = {"agency": of.slug, "external_id": user.external_id, "unlocked": ended}
             write_json(told | ({"second_factors_removed": removed} if second_factors else {}))
@@ -111,7 +111,7 @@ def _check_reason(reason: str, *, second_factors: bool) -> None:
         raise WrongCall("--reason needs --second-factors. Add that option, or leave --reason out. Nothing was changed.")
 
 
-def _act(actor: str) -> "Act":
-    from musterbook.directory.audit.trail import Act
+def _audit_context(actor: str) -> "AuditContext":
+    from musterbook.directory.audit.trail import AuditContext
 
-    return Act(datetime.now(UTC), actor, "cli")
+    return AuditContext(datetime.now(UTC), actor, "cli")

@@ -38,7 +38,7 @@ def any_known(request: HttpRequest) -> str:
 
 def place(request: HttpRequest, account: Account | None) -> str:
     """Return the place that a request comes from, as locks count it for the account."""
-    return lockout.place(incoming.act(request).address, known(request, account))
+    return lockout.place(incoming.audit_context(request).address, known(request, account))
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, account: Account) -> None:

@@ -53,7 +53,7 @@ def use(request: HttpRequest) -> str:
 def end_own(request: HttpRequest, why: str) -> None:
     """End the session of the requesting user, who has not signed out."""
     account: Account = request.user  # type: ignore[assignment]  # signed in
-    record_end(account, incoming.act(request), why)
+    record_end(account, incoming.audit_context(request), why)
     clear_login(request)
     logout(request)
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from musterbook.accounts.allauth_internals import get_authentication_records
 from musterbook.accounts.models import Account, Token
 from musterbook.config import log_lines
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 
 SESSION = "session"
@@ -22,28 +22,28 @@ def agency(request: HttpRequest) -> Agency:
     return found
 
 
-def act(request: HttpRequest) -> Act:
+def audit_context(request: HttpRequest) -> AuditContext:
     """Return the actor and the context of what the request asks for, now, through a page."""
     user = getattr(request, "user", None)
     actor = user.user.external_id if isinstance(user, Account) else ""
-    return _act(request, actor, "page", _program(request))
+    return _audit_context(request, actor, "page", _program(request))
 
 
-def api_act(request: HttpRequest, token: Token | None) -> Act:
+def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext:
     """Return the same for a program, which acts for the user who created its token.
 
     The token is named next to the program. `token` is None while no token is known.
     """
     program = _program(request)
     if token is None:
-        return _act(request, "", "api", program)
-    return _act(request, token.maker.external_id, "api", f"Token “{token.name}”: {program}")
+        return _audit_context(request, "", "api", program)
+    return _audit_context(request, token.maker.external_id, "api", f"Token “{token.name}”: {program}")
 
 
-def _act(request: HttpRequest, actor: str, through: str, agent: str) -> Act:
+def _audit_context(request: HttpRequest, actor: str, through: str, agent: str) -> AuditContext:
     session = request.session.get(SESSION, "") if hasattr(request, "session") else ""
     number = log_lines.number().removeprefix("-")
-    return Act(datetime.now(UTC), actor, through, get_adapter().get_client_ip(request), agent, session, number)
+    return AuditContext(datetime.now(UTC), actor, through, get_adapter().get_client_ip(request), agent, session, number)
 
 
 def _program(request: HttpRequest) -> str:

@@ -74,16 +74,16 @@ def _is_locked_out(request: HttpRequest, account: Account) -> bool:
     A passkey alone and a provider bypass a lock, as they do everywhere.
     """
     by_password = any(record["method"] == "password" for record in incoming.records(request, account))
-    at = incoming.act(request).at
+    at = incoming.audit_context(request).at
     return by_password and lockout.is_locked_at(account.user, browsers.place(request, account), at)
 
 
 def _end(request: HttpRequest, account: Account | None) -> None:
-    act, user = incoming.act(request), account.user if account else None
+    context, user = incoming.audit_context(request), account.user if account else None
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.tell(incoming.agency(request), act, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
+    trail.tell(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
 
 
 def _digest(request: HttpRequest, account: Account) -> str:

@@ -30,9 +30,9 @@ def by_provider(request: HttpRequest) -> bool:
 
 def enter(request: HttpRequest, provider: Provider, asked: Asked, told: Told) -> HttpResponseBase:
     """Sign in the user that the answer means, or re-authenticate them. Raise Refused."""
-    agency, act = incoming.agency(request), incoming.act(request)
-    check(provider, asked, told, act)
-    account = account_of(agency, provider, told, act)
+    agency, context = incoming.agency(request), incoming.audit_context(request)
+    check(provider, asked, told, context)
+    account = account_of(agency, provider, told, context)
     if asked.again:
         return _again(request, provider, asked, account, told)
     if request.user != account:
@@ -61,7 +61,7 @@ def _record(request: HttpRequest, account: Account, provider: Provider, told: To
 
     The time is that of the sign-in at the provider, if the provider states it.
     """
-    at = {} if told.at is None else {"at": min(told.at, incoming.act(request).at.timestamp())}
+    at = {} if told.at is None else {"at": min(told.at, incoming.audit_context(request).at.timestamp())}
     also: dict[str, Any] = {"provider": provider["slug"], "uid": told.subject, **at}
     record_authentication(request, account, METHOD, **also)
 

@@ -39,7 +39,7 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 def take(request: HttpRequest, rate: str) -> bool:
     """Count the request against a limit by address, and return whether it is allowed."""
-    return limits.take(rate, _place(request, rate), incoming.act(request).at)
+    return limits.take(rate, _place(request, rate), incoming.audit_context(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
@@ -53,7 +53,7 @@ def _place(request: HttpRequest, rate: str) -> str:
     It is the browser if the limit is by browser, and a user has signed in there before.
     """
     browser = browsers.any_known(request) if limits.RATES[rate].per == limits.BROWSER else ""
-    return f"browser {browser}" if browser else limits.place(incoming.act(request).address)
+    return f"browser {browser}" if browser else limits.place(incoming.audit_context(request).address)
 
 
 def refused(request: HttpRequest, rate: str) -> HttpResponseBase:

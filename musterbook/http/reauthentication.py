@@ -124,4 +124,4 @@ def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
     if request.user == user:
         current_session.renew(request)
         factor, where = incoming.factor(incoming.records(request)[-1]), browsers.place(request, user)
-        signing_in.signed_in_again(user, incoming.act(request), factor, where)
+        signing_in.signed_in_again(user, incoming.audit_context(request), factor, where)

@@ -24,13 +24,13 @@ def refuse(request: HttpRequest, why: str) -> None:
     it likes.
     """
     asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
-    act = incoming.act(request)
-    SECURITY.warning("Refused %s from %s: %s", ascii(asked), act.address, why)
+    context = incoming.audit_context(request)
+    SECURITY.warning("Refused %s from %s: %s", ascii(asked), context.address, why)
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
         told = {"asked": ("", asked), "why": ("", why)}
         strangers.tell(
-            agency, replace(act, actor=""), EventKind.REQUEST_REFUSED, _signed_in(request), told, outcome=REFUSED
+            agency, replace(context, actor=""), EventKind.REQUEST_REFUSED, _signed_in(request), told, outcome=REFUSED
         )
 
 

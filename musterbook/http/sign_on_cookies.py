@@ -61,7 +61,7 @@ def keep_answer(request: HttpRequest, response: HttpResponseBase, slug: str, ans
 
     Browsers do not send the other cookies with a form from another site.
     """
-    told = [slug, incoming.act(request).at.timestamp(), answer]
+    told = [slug, incoming.audit_context(request).at.timestamp(), answer]
     _set(response, settings.SIGN_ON_ANSWER_COOKIE_NAME, _sealed(request, "answer", told), _ANSWER_LASTS)
 
 
@@ -89,7 +89,7 @@ def _all(request: HttpRequest) -> list[Asked]:
 
 
 def _is_young(request: HttpRequest, at: float, lasts: int) -> bool:
-    return 0 <= incoming.act(request).at.timestamp() - at <= lasts
+    return 0 <= incoming.audit_context(request).at.timestamp() - at <= lasts
 
 
 def _sealed(request: HttpRequest, purpose: str, told: Sequence[Any]) -> str:

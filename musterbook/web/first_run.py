@@ -96,7 +96,7 @@ def begin(request: HttpRequest) -> HttpResponseBase:
 def _begun(request: HttpRequest, form: SetUp) -> str:
     """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
-        return first_run.begin(form.cleaned_data["code"], form.told(), incoming.act(request))
+        return first_run.begin(form.cleaned_data["code"], form.told(), incoming.audit_context(request))
     except (WrongCode, NotNew):
         form.add_error("code", _VOID)
     except Unfit as unfit:

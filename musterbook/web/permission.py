@@ -73,6 +73,8 @@ def may(request: HttpRequest, permission: str) -> bool:
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
-    trail.tell(incoming.agency(request), incoming.act(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
+    trail.tell(
+        incoming.agency(request), incoming.audit_context(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED
+    )
     told = [permissions.PERMISSIONS[name] for name in lacking]
     return render(request, "403.html", {"lacking": told}, status=403)

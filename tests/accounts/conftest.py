@@ -12,16 +12,16 @@ from pytest_django import Settings
 from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from tests.directory import cast
 from tests.directory.cast import NOW
 
 GOOD = "a quiet brown heron"
 
 
-def act(minutes: float = 0) -> Act:
+def context(minutes: float = 0) -> AuditContext:
     """An act of somebody at a page, so many minutes after the import."""
-    return Act(NOW + timedelta(minutes=minutes), "", "page", "192.0.2.7", "Browser/1.0")
+    return AuditContext(NOW + timedelta(minutes=minutes), "", "page", "192.0.2.7", "Browser/1.0")
 
 
 def age(client: Client, minutes: float) -> None:
@@ -48,11 +48,11 @@ class Springfield:
 
     def invitation(self, number: int, minutes: float = 0) -> str:
         """The token of a new invitation."""
-        return registration.issue(self.user(number), act(minutes)).rpartition("/")[2]
+        return registration.issue(self.user(number), context(minutes)).rpartition("/")[2]
 
     def registered(self, number: int, password: str = GOOD) -> Account:
         """The user's account, made by an invitation."""
-        return registration.register(self.agency, self.invitation(number), password, act())
+        return registration.register(self.agency, self.invitation(number), password, context())
 
     def reset(self, number: int, at: datetime) -> str:
         """The token of a reset that leaves at that time."""
@@ -61,7 +61,7 @@ class Springfield:
 
     def invitation_now(self, number: int) -> str:
         """The token of an invitation that is good today, as the pages have it."""
-        return registration.issue(self.user(number), Act(datetime.now(UTC), "", "page")).rpartition("/")[2]
+        return registration.issue(self.user(number), AuditContext(datetime.now(UTC), "", "page")).rpartition("/")[2]
 
     def reset_now(self, number: int) -> str:
         """The token of a reset that is good today."""

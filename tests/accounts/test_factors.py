@@ -19,7 +19,7 @@ from musterbook.accounts.models import UsedCode
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit import trail
-from tests.accounts.conftest import GOOD, Springfield, act, age
+from tests.accounts.conftest import GOOD, Springfield, age, context
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.directory.cast import person
 
@@ -199,8 +199,8 @@ def test_the_last_required_factor_stays(springfield: Springfield, secret: str, c
 
 
 def test_an_administrator_removes_the_factors_of_who_lost_them(springfield: Springfield, secret: str) -> None:
-    assert factors.remove_all(springfield.user(2), act())
-    assert not factors.remove_all(springfield.user(2), act())
+    assert factors.remove_all(springfield.user(2), context())
+    assert not factors.remove_all(springfield.user(2), context())
     client = Client()
     assert sign_in(client, "user.2").headers["Location"] == HOME
     assert trail.verify(springfield.agency).wrong == ""

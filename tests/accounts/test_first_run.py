@@ -17,7 +17,7 @@ from musterbook.accounts.models import Account
 from musterbook.cli import serving
 from musterbook.directory import models
 from musterbook.directory.agency.vocabularies import Unfit
-from tests.accounts.conftest import GOOD, Springfield, act
+from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory import cast
 from tests.directory.cast import NOW
 
@@ -80,7 +80,7 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
     assert "Set up" not in answer.content.decode()
     assert models.Agency.objects.count() == 1
     with pytest.raises(NotNew):
-        first_run.begin("ABCD", told("mine"), act())
+        first_run.begin("ABCD", told("mine"), context())
     assert first_run.new_code(NOW) == "" and not first_run._path().exists()
 
 
@@ -95,7 +95,7 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
 def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Callable[[str], str]) -> None:
     said = typed(first_run.new_code(NOW))
     with pytest.raises(WrongCode):
-        first_run.begin(said, told(), act())
+        first_run.begin(said, told(), context())
     answer = client.post("/", SAID | {"code": said})
     assert answer.status_code == 422
     assert nobody()
@@ -103,16 +103,16 @@ def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Calla
 
 def test_nothing_is_made_where_no_code_was_printed(db: None) -> None:
     with pytest.raises(WrongCode):
-        first_run.begin("ABCD-EFGH-JKLM-NPQR", told(), act())
+        first_run.begin("ABCD-EFGH-JKLM-NPQR", told(), context())
 
 
 def test_a_code_is_good_once_however_it_is_typed_and_for_a_day(db: None) -> None:
     good = first_run.new_code(NOW)
     with pytest.raises(WrongCode):
-        first_run.begin(good, told(), act(24 * 60))
-    first_run.begin(f" {good.lower().replace('-', ' ')}", told(), act())
+        first_run.begin(good, told(), context(24 * 60))
+    first_run.begin(f" {good.lower().replace('-', ' ')}", told(), context())
     with pytest.raises(WrongCode):
-        first_run.begin(good, told("another"), act())
+        first_run.begin(good, told("another"), context())
     assert models.Agency.objects.get().slug == "springfield"
 
 
@@ -122,7 +122,7 @@ def test_of_two_who_send_the_code_at_once_one_is_told_that_it_is_void(
     good = first_run.new_code(NOW)
     monkeypatch.setattr(first_run, "check", lambda *_: first_run._path().unlink())
     with pytest.raises(WrongCode):
-        first_run.begin(good, told(), act())
+        first_run.begin(good, told(), context())
     assert nobody()
 
 
@@ -146,7 +146,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
 ) -> None:
     good = first_run.new_code(datetime.now(UTC))
     with pytest.raises((Unfit, Problems)) as wrong, transaction.atomic():
-        first_run.begin(good, said, act())
+        first_run.begin(good, said, context())
     found = wrong.value
     fields = [problem.column for problem in found.found] if isinstance(found, Problems) else [vars(found)["field"]]
     assert field in fields
@@ -155,7 +155,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
     answer = client.post("/", {"code": good, "slug": said.slug, "name": said.name, "country": said.country} | cells)
     assert answer.status_code == 422 and f'id="id_{field.lower()}_error"' in answer.content.decode()
     assert nobody()
-    first_run.begin(good, told(), act())
+    first_run.begin(good, told(), context())
 
 
 def test_who_guesses_codes_is_stopped_soon(db: None, client: Client) -> None:
@@ -173,7 +173,7 @@ def test_another_site_cannot_send_the_form(db: None) -> None:
 
 def test_an_agency_without_users_gets_its_administrator(db: None) -> None:
     agency = cast.agency()
-    first_run.begin(first_run.new_code(NOW), told(name="Springfield Police"), act())
+    first_run.begin(first_run.new_code(NOW), told(name="Springfield Police"), context())
     agency.refresh_from_db()
     assert agency.name == "Springfield Police" and models.Agency.objects.count() == 1
     assert models.User.objects.get().role.administrator
@@ -183,6 +183,6 @@ def test_the_server_prints_the_code_while_there_is_nobody(db: None, capsys: pyte
     serving._say_how_to_begin()
     printed = capsys.readouterr().err.strip()
     assert printed.startswith("There are no users yet.") and "for 24 hours" in printed
-    first_run.begin(printed.rpartition(" ")[2], told(), replace(act(), at=datetime.now(UTC)))
+    first_run.begin(printed.rpartition(" ")[2], told(), replace(context(), at=datetime.now(UTC)))
     serving._say_how_to_begin()
     assert capsys.readouterr().err == ""

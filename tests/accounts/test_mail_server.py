@@ -20,7 +20,7 @@ from musterbook.accounts import outbox, registration
 from musterbook.config import mail_server
 from musterbook.config.mail_server import Server
 from musterbook.directory.models import Mail
-from tests.accounts.conftest import Springfield, act
+from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_outbox import Clock, Kept, free_port
 
 
@@ -82,7 +82,7 @@ def test_a_secured_server_with_a_password(
         outbox.send_due("w", clock)
         assert len(kept.mails) == 2
         settings.MAIL_SERVER = Server(CERTIFIED, port, "muster", "wrong", secure)
-        registration.invite(springfield.user(2), replace(act(), at=clock() + timedelta(minutes=1)))
+        registration.invite(springfield.user(2), replace(context(), at=clock() + timedelta(minutes=1)))
         clock.on(2)
         outbox.send_due("w", clock)
         assert len(kept.mails) == 2

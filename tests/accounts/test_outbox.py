@@ -21,7 +21,7 @@ from musterbook.accounts.mails import KINDS
 from musterbook.config.mail_server import Server
 from musterbook.directory import models
 from musterbook.directory.models import Mail
-from tests.accounts.conftest import GOOD, Springfield, act
+from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory.cast import NOW, person
 
 
@@ -246,12 +246,12 @@ def test_an_older_invitation_does_not_void_a_newer_one(springfield: Springfield,
     token = springfield.invitation(2, minutes=5)
     outbox.send_due("w", jobs.now)
     assert server.to(2) == []
-    registration.register(springfield.agency, token, GOOD, act(6))
+    registration.register(springfield.agency, token, GOOD, context(6))
 
 
 def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Kept, client: Client) -> None:
     springfield.registered(2)
-    registration.ask_reset(springfield.agency, "user.2", replace(act(), at=jobs.now()))
+    registration.ask_reset(springfield.agency, "user.2", replace(context(), at=jobs.now()))
     outbox.send_due("w", jobs.now)
     mail = next(mail for mail in server.to(2) if "new password" in mail["Subject"])
     link = next(word for word in text(mail).split() if "/reset/" in word)
@@ -276,7 +276,7 @@ def test_one_agencys_many_invitations_do_not_keep_anothers_waiting(
 ) -> None:
     springfield.registered(2)
     springfield.imported(*(person(number) for number in range(10, 20)))
-    registration.ask_reset(springfield.agency, "user.2", act())
+    registration.ask_reset(springfield.agency, "user.2", context())
     settings.MUSTER_MAILS_PER_MINUTE = 6
     outbox.send_due("w", clock)
     told = [mail["Subject"] for mail in server.mails]

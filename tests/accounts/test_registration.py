@@ -9,7 +9,7 @@ from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.directory import models
 from musterbook.directory.audit import trail
-from tests.accounts.conftest import GOOD, Springfield, act
+from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory.cast import NOW, person
 
 
@@ -25,9 +25,9 @@ def test_an_invited_user_registers_and_is_welcomed(springfield: Springfield) -> 
 
 def test_an_invitation_is_used_once(springfield: Springfield) -> None:
     token = springfield.invitation(2)
-    registration.register(springfield.agency, token, GOOD, act())
+    registration.register(springfield.agency, token, GOOD, context())
     with pytest.raises(links.Void):
-        registration.register(springfield.agency, token, "another good password", act())
+        registration.register(springfield.agency, token, "another good password", context())
     assert springfield.user(2).account.check_password(GOOD)
 
 
@@ -37,12 +37,12 @@ def test_of_two_who_use_a_link_at_once_one_registers(springfield: Springfield, m
 
     def overtaken(account: Account, password: str, at: object) -> None:
         monkeypatch.setattr(registration, "_choose", usual)
-        registration.register(springfield.agency, token, "whoever was quicker", act())
-        usual(account, password, act().at)
+        registration.register(springfield.agency, token, "whoever was quicker", context())
+        usual(account, password, context().at)
 
     monkeypatch.setattr(registration, "_choose", overtaken)
     with pytest.raises(links.Void):
-        registration.register(springfield.agency, token, GOOD, act())
+        registration.register(springfield.agency, token, GOOD, context())
     assert springfield.user(2).account.check_password("whoever was quicker")
 
 
@@ -50,8 +50,8 @@ def test_a_new_invitation_voids_the_one_before(springfield: Springfield) -> None
     old = springfield.invitation(2)
     new = springfield.invitation(2, minutes=1)
     with pytest.raises(links.Void):
-        links.read(springfield.agency, "invitation", old, act(2).at)
-    assert links.read(springfield.agency, "invitation", new, act(2).at) == springfield.user(2)
+        links.read(springfield.agency, "invitation", old, context(2).at)
+    assert links.read(springfield.agency, "invitation", new, context(2).at) == springfield.user(2)
 
 
 def test_an_invitation_lasts_as_many_days_as_the_agency_says(springfield: Springfield) -> None:
@@ -69,7 +69,7 @@ def test_an_import_that_deactivates_or_moves_a_user_voids_the_invitation(
     token = springfield.invitation(2)
     springfield.imported(person(2, **changed))
     with pytest.raises(links.Void):
-        registration.register(springfield.agency, token, GOOD, act())
+        registration.register(springfield.agency, token, GOOD, context())
 
 
 def test_an_old_invitation_stays_void_when_its_user_is_reactivated(springfield: Springfield) -> None:
@@ -78,16 +78,16 @@ def test_an_old_invitation_stays_void_when_its_user_is_reactivated(springfield: 
     springfield.imported(person(2))
     springfield.invitation(2, minutes=5)
     with pytest.raises(links.Void):
-        registration.register(springfield.agency, token, GOOD, act())
+        registration.register(springfield.agency, token, GOOD, context())
 
 
 def test_an_invitation_for_one_agency_is_none_in_another(springfield: Springfield, shelbyville: Springfield) -> None:
     token = springfield.invitation(2)
     with pytest.raises(links.Void):
-        registration.register(shelbyville.agency, token, GOOD, act())
+        registration.register(shelbyville.agency, token, GOOD, context())
     own = f"{links.token(shelbyville.user(2), 'invitation').partition('-')[0]}-{token.partition('-')[2]}"
     with pytest.raises(links.Void):
-        registration.register(shelbyville.agency, own, GOOD, act())
+        registration.register(shelbyville.agency, own, GOOD, context())
 
 
 @pytest.mark.parametrize("token", ["", "-", "x", "zzzzzzzzzzzzzzzz-", "1-0", "1", "é-1", "9" * 300])
@@ -100,42 +100,42 @@ def test_what_nobody_sent_is_void(springfield: Springfield, token: str) -> None:
 def test_an_invitation_cannot_be_used_as_a_reset_nor_the_other_way(springfield: Springfield) -> None:
     token = springfield.invitation(2)
     with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, GOOD, act())
+        registration.reset(springfield.agency, token, GOOD, context())
     springfield.registered(1)
     with pytest.raises(links.Void):
-        registration.register(springfield.agency, springfield.reset(1, NOW), GOOD, act())
+        registration.register(springfield.agency, springfield.reset(1, NOW), GOOD, context())
 
 
 def test_nobody_is_invited_who_is_inactive_or_has_registered(springfield: Springfield) -> None:
     with pytest.raises(registration.CannotInvite, match="E-3 is Inactive"):
-        registration.invite(springfield.user(3), act())
+        registration.invite(springfield.user(3), context())
     springfield.registered(2)
     with pytest.raises(registration.CannotInvite, match="E-2 has registered"):
         springfield.invitation(2)
 
 
 def test_an_invitation_asked_for_waits_in_the_outbox(springfield: Springfield) -> None:
-    registration.invite(springfield.user(2), act())
+    registration.invite(springfield.user(2), context())
     assert springfield.mails() == ["invitation"]
 
 
 def test_a_bad_password_leaves_the_invitation_as_it_was(springfield: Springfield) -> None:
     token = springfield.invitation(2)
     with pytest.raises(ValidationError):
-        registration.register(springfield.agency, token, "too short", act())
-    assert registration.register(springfield.agency, token, GOOD, act()).check_password(GOOD)
+        registration.register(springfield.agency, token, "too short", context())
+    assert registration.register(springfield.agency, token, GOOD, context()).check_password(GOOD)
 
 
 def test_a_forgotten_password_is_replaced_and_the_lock_is_gone(springfield: Springfield) -> None:
     springfield.registered(2)
     models.User.objects.update(locked_at=NOW)
     token = springfield.reset(2, NOW)
-    account = registration.reset(springfield.agency, token, "another good password", act(1))
+    account = registration.reset(springfield.agency, token, "another good password", context(1))
     assert account.check_password("another good password")
     assert (springfield.user(2).locked_at, springfield.user(2).reset_at) == (None, None)
     assert [kind for kind, *_ in springfield.events()[2:]] == ["user.password-changed", "user.unlocked"]
     with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, "yet another password", act(1))
+        registration.reset(springfield.agency, token, "yet another password", context(1))
 
 
 def test_a_reset_lasts_four_hours(springfield: Springfield) -> None:
@@ -149,9 +149,9 @@ def test_a_reset_lasts_four_hours(springfield: Springfield) -> None:
 def test_a_reset_is_void_after_any_new_password(springfield: Springfield) -> None:
     account = springfield.registered(2)
     token = springfield.reset(2, NOW)
-    registration.change(account, "another good password", act())
+    registration.change(account, "another good password", context())
     with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, "yet another password", act())
+        registration.reset(springfield.agency, token, "yet another password", context())
 
 
 def test_an_inactive_user_cannot_reset(springfield: Springfield) -> None:
@@ -159,22 +159,22 @@ def test_an_inactive_user_cannot_reset(springfield: Springfield) -> None:
     token = springfield.reset(2, NOW)
     springfield.imported(person(2, STATUS="Inactive"))
     with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, GOOD, act())
+        registration.reset(springfield.agency, token, GOOD, context())
 
 
 def test_who_asks_for_a_reset_gets_one_mail_and_the_unregistered_a_new_invitation(springfield: Springfield) -> None:
     springfield.registered(2)
-    registration.ask_reset(springfield.agency, "USER.2", act())
-    registration.ask_reset(springfield.agency, "user2@agency.example ", act(1))
-    registration.ask_reset(springfield.agency, "user.1", act(10))
+    registration.ask_reset(springfield.agency, "USER.2", context())
+    registration.ask_reset(springfield.agency, "user2@agency.example ", context(1))
+    registration.ask_reset(springfield.agency, "user.1", context(10))
     assert springfield.mails() == ["welcome", "reset", "invitation"]
-    registration.ask_reset(springfield.agency, "user.2", act(6))
+    registration.ask_reset(springfield.agency, "user.2", context(6))
     assert springfield.mails()[-1] == "reset"
 
 
 @pytest.mark.parametrize("name", ["user.3", "nobody", "", "\x00"])
 def test_nobody_else_who_asks_for_a_reset_gets_any_and_the_trail_says_so(springfield: Springfield, name: str) -> None:
-    registration.ask_reset(springfield.agency, name, act())
+    registration.ask_reset(springfield.agency, name, context())
     assert springfield.mails() == []
     about = "E-3" if name == "user.3" else ""
     assert springfield.events() == [("user.reset-asked", "", about, "failed")]
@@ -191,8 +191,8 @@ def test_an_address_goes_before_the_same_text_as_a_username(springfield: Springf
 def test_the_last_ten_passwords_are_not_chosen_again(springfield: Springfield) -> None:
     account = springfield.registered(2)
     for number in range(10):
-        registration.change(account, f"password of summer {number}x", act(number + 1))
+        registration.change(account, f"password of summer {number}x", context(number + 1))
     with pytest.raises(ValidationError, match="among your last 10"):
-        registration.change(account, "password of summer 0x", act(20))
-    registration.change(account, GOOD, act(21))
+        registration.change(account, "password of summer 0x", context(20))
+    registration.change(account, GOOD, context(21))
     assert PastPassword.objects.count() == 9

@@ -9,14 +9,14 @@ from musterbook.accounts import lockout, passwords, registration, signing_in
 from musterbook.accounts.models import Failure
 from musterbook.directory import models
 from musterbook.directory.audit import trail
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.users import states
-from tests.accounts.conftest import GOOD, Springfield, act
+from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory.cast import person
 
 
 def may(springfield: Springfield, name: str, password: str = GOOD, minutes: float = 1) -> bool:
-    return signing_in.account_of(springfield.agency, name, password, act(minutes)) is not None
+    return signing_in.account_of(springfield.agency, name, password, context(minutes)) is not None
 
 
 def fail(springfield: Springfield, name: str, times: int, minutes: float = 1) -> None:
@@ -60,7 +60,7 @@ def test_five_failures_in_a_quarter_of_an_hour_lock(springfield: Springfield) ->
     assert may(springfield, "user.2")
     fail(springfield, "user2@agency.example", 5)
     assert not may(springfield, "user.2", minutes=600)
-    assert springfield.user(2).locked_at == act(1).at
+    assert springfield.user(2).locked_at == context(1).at
     assert springfield.mails() == ["welcome", "locked"]
     assert [kind for kind, *_ in springfield.events()].count("user.locked") == 1
 
@@ -75,10 +75,10 @@ def test_failures_long_ago_do_not_count(springfield: Springfield) -> None:
 def test_a_sign_in_forgets_the_failures_before_it(springfield: Springfield) -> None:
     account = springfield.registered(2)
     fail(springfield, "user.2", 4)
-    signing_in.signed_in(account, act(2), "password")
+    signing_in.signed_in(account, context(2), "password")
     fail(springfield, "user.2", 4, minutes=3)
     assert may(springfield, "user.2", minutes=4)
-    assert springfield.user(2).last_sign_in_at == act(2).at
+    assert springfield.user(2).last_sign_in_at == context(2).at
 
 
 def test_a_lock_ends_by_time_if_the_agency_says_so(springfield: Springfield) -> None:
@@ -111,8 +111,8 @@ def test_failures_while_locked_do_not_prolong_the_lock(springfield: Springfield)
 def test_an_administrator_unlocks(springfield: Springfield) -> None:
     springfield.registered(2)
     fail(springfield, "user.2", 5)
-    assert lockout.unlock(springfield.user(2), Act(act(2).at, "E-1", "page"))
-    assert not lockout.unlock(springfield.user(2), act(2))
+    assert lockout.unlock(springfield.user(2), AuditContext(context(2).at, "E-1", "page"))
+    assert not lockout.unlock(springfield.user(2), context(2))
     assert may(springfield, "user.2", minutes=2)
     assert springfield.events()[-1] == ("user.unlocked", "E-1", "E-2", "")
 
@@ -121,9 +121,9 @@ def test_locks_whose_time_is_over_are_ended_for_the_list_as_well(springfield: Sp
     for number in (1, 2):
         springfield.registered(number)
         fail(springfield, f"user.{number}", 5)
-    assert lockout.unlock_due(act(10).at) == 0
-    assert lockout.unlock_due(act(20).at) == 1
-    assert (springfield.user(1).locked_at, springfield.user(2).locked_at) == (None, act(1).at)
+    assert lockout.unlock_due(context(10).at) == 0
+    assert lockout.unlock_due(context(20).at) == 1
+    assert (springfield.user(1).locked_at, springfield.user(2).locked_at) == (None, context(1).at)
     assert not Failure.objects.exists()
     assert states.STATES[3] == "Locked"
 
@@ -150,7 +150,7 @@ def test_unknown_names_cost_the_same_work_as_known_ones(
 def test_the_trail_of_all_this_verifies(springfield: Springfield) -> None:
     springfield.registered(2)
     fail(springfield, "user.2", 5)
-    registration.ask_reset(springfield.agency, "user.2", act())
+    registration.ask_reset(springfield.agency, "user.2", context())
     found = trail.verify(springfield.agency)
     assert (found.wrong, found.events) == ("", 3 + 2 + 5 + 1 + 1)
 
@@ -165,7 +165,7 @@ def test_a_changed_program_or_outcome_is_found(springfield: Springfield, column:
 
 
 def test_a_program_that_calls_itself_by_control_characters_cannot_forge_an_event(springfield: Springfield) -> None:
-    told = Act(act().at, "", "page", "192.0.2.7", "x\x1frefused\ny" + "z" * 300)
+    told = AuditContext(context().at, "", "page", "192.0.2.7", "x\x1frefused\ny" + "z" * 300)
     signing_in.account_of(springfield.agency, "nobody", "wrong", told)
     assert models.Event.objects.latest("id").agent == ("x refused y" + "z" * 300)[:255]
     assert trail.verify(springfield.agency).wrong == ""
@@ -173,5 +173,5 @@ def test_a_program_that_calls_itself_by_control_characters_cannot_forge_an_event
 
 def test_old_failures_are_forgotten_in_time(springfield: Springfield) -> None:
     fail(springfield, "nobody", 2)
-    lockout.unlock_due(act(1).at + timedelta(minutes=16))
+    lockout.unlock_due(context(1).at + timedelta(minutes=16))
     assert not Failure.objects.exists()

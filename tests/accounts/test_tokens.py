@@ -12,7 +12,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
 from musterbook.directory.apply import snapshot_queries
-from tests.accounts.conftest import Springfield, act
+from tests.accounts.conftest import Springfield, context
 from tests.directory.cast import NOW, person
 
 HR = Told("HR, each night", frozenset({"users.view", "users.import"}), 90)
@@ -26,13 +26,13 @@ def by(springfield: Springfield, number: int = 1) -> Operator:
 
 def made(springfield: Springfield, told: Told = HR, number: int = 1) -> tuple[Token, str]:
     """A token of that user."""
-    return tokens.make(springfield.agency, told, act(), by(springfield, number))
+    return tokens.make(springfield.agency, told, context(), by(springfield, number))
 
 
 def why_refused(springfield: Springfield, secret: str, minutes: float = 1) -> str:
     """Why the agency refuses the token then; "" if it does not."""
     try:
-        tokens.check(springfield.agency, secret, act(minutes).at)
+        tokens.check(springfield.agency, secret, context(minutes).at)
     except Refused as refused:
         return str(refused)
     return ""
@@ -99,7 +99,7 @@ def test_an_agency_has_so_many_tokens_and_no_more(springfield: Springfield, monk
     made(springfield, replace(HR, name="2"))
     with pytest.raises(Unfit, match="no more can be made"):
         made(springfield, replace(HR, name="3"))
-    tokens.revoke(first, act())
+    tokens.revoke(first, context())
     assert made(springfield, replace(HR, name="1"))
 
 
@@ -107,7 +107,7 @@ def test_a_token_opens_nothing_when_it_is_over(springfield: Springfield) -> None
     token, secret = made(springfield)
     assert why_refused(springfield, secret, 90 * DAY - 1) == ""
     assert why_refused(springfield, secret, 90 * DAY) == "It has expired."
-    assert [tokens.revoke(token, act(1)), tokens.revoke(token, act(2))] == [True, False]
+    assert [tokens.revoke(token, context(1)), tokens.revoke(token, context(2))] == [True, False]
     assert why_refused(springfield, secret) == "It was revoked."
     assert models.Event.objects.filter(kind="api.token-revoked").count() == 1
     assert [len(some) for some in tokens.listed(springfield.agency, NOW)] == [0, 1]
@@ -142,11 +142,11 @@ def test_what_is_not_a_token_is_not_looked_for(springfield: Springfield, wrong: 
 
 def test_the_last_use_is_written_once_a_day(springfield: Springfield, django_assert_num_queries: object) -> None:
     token, _ = made(springfield)
-    tokens.used(token, act())
+    tokens.used(token, context())
     token.refresh_from_db()
     assert (token.used_on, token.used_from) == (NOW.date(), "192.0.2.7")
     with django_assert_num_queries(0):  # type: ignore[operator]  # a fixture without a type
-        tokens.used(token, act(60))
-    tokens.used(token, act(DAY))
+        tokens.used(token, context(60))
+    tokens.used(token, context(DAY))
     token.refresh_from_db()
     assert token.used_on == NOW.date() + timedelta(days=1)

@@ -18,7 +18,7 @@ from musterbook.accounts.tokens import Told
 from musterbook.api.bearer import needs
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from tests.accounts.conftest import Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414  # used by being here
 from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
@@ -32,7 +32,7 @@ def made(springfield: Springfield, *may: str) -> tuple[Token, str]:
     """A token of the administrator that may do that, good from now on."""
     told = Told("HR", frozenset(may or ("users.view", "users.import")), 90)
     operator = snapshot_queries.operator(springfield.agency, "E-1")
-    return tokens.make(springfield.agency, told, Act(datetime.now(UTC), "E-1", "page"), operator)
+    return tokens.make(springfield.agency, told, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
 
 
 def ask(secret: str, path: str = ME, scheme: str = "Bearer", client: Client | None = None) -> Any:
@@ -97,7 +97,7 @@ def test_a_session_opens_nothing_here_and_a_token_opens_no_page(springfield: Spr
 
 
 def _revoked(token: Token) -> None:
-    tokens.revoke(token, Act(datetime.now(UTC), "E-1", "page"))
+    tokens.revoke(token, AuditContext(datetime.now(UTC), "E-1", "page"))
 
 
 def _expired(token: Token) -> None:

@@ -17,7 +17,7 @@ from musterbook.config import mail_server
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
@@ -46,7 +46,7 @@ def made(db: None) -> models.Agency:
 def happens(to: models.Agency) -> None:
     """An act that is committed, so that its head is noted."""
     with TestCase.captureOnCommitCallbacks(execute=True):
-        trail.tell(to, Act(AT, "", "system"), EventKind.AGENCY_CHANGED)
+        trail.tell(to, AuditContext(AT, "", "system"), EventKind.AGENCY_CHANGED)
 
 
 def body(path: Path) -> str:

@@ -24,7 +24,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies
 from musterbook.directory.audit import anchors, hash_chain, runs, trail, triggers
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from musterbook.directory.storage import frames
 from tests.directory.cast import NOW, agency, applied, people, person, user
@@ -61,7 +61,10 @@ def built(slug: str) -> models.Agency:
 
 def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
     trail.tell(
-        of, Act(at, f"E-{number}", "page", "192.0.2.1", "Firefox", "a" * 16), EventKind.USER_SIGNED_IN, user(of, number)
+        of,
+        AuditContext(at, f"E-{number}", "page", "192.0.2.1", "Firefox", "a" * 16),
+        EventKind.USER_SIGNED_IN,
+        user(of, number),
     )
     models.User.objects.filter(pk=user(of, number).pk).update(last_sign_in_at=at)
 
@@ -466,19 +469,21 @@ def test_a_key_that_was_put_in_place_of_another_is_found(made: models.Agency, na
 
 def test_a_role_that_was_given_more_permissions_past_musterbook_is_found(made: models.Agency) -> None:
     role = models.Role.objects.get(agency=made, name="Officer")
-    with agencies.changing(made, Act(AT, "", "cli")):
+    with agencies.changing(made, AuditContext(AT, "", "cli")):
         models.Role.objects.filter(pk=role.pk).update(permissions=["users.view"])
     assert wrong(made) == ""
     models.Role.objects.filter(pk=role.pk).update(permissions=["credentials.manage", "users.view"])
     assert wrong(made) == "the role officer is not what the trail says it became"
-    with agencies.changing(made, Act(AT, "", "cli")):
+    with agencies.changing(made, AuditContext(AT, "", "cli")):
         models.Role.objects.filter(pk=role.pk).update(permissions=[])
     assert wrong(made) == ""
 
 
 def test_a_role_that_was_renamed_is_no_alteration(made: models.Agency) -> None:
     models.Role.objects.filter(agency=made, name="Officer").update(name="Deputy", name_key="deputy")
-    trail.tell(made, Act(AT, "", "cli"), EventKind.AGENCY_CHANGED, None, {"role officer": ("Officer: none", "")})
+    trail.tell(
+        made, AuditContext(AT, "", "cli"), EventKind.AGENCY_CHANGED, None, {"role officer": ("Officer: none", "")}
+    )
     assert wrong(made) == ""
 
 
@@ -503,7 +508,9 @@ def test_a_sign_in_without_its_event_is_found(made: models.Agency) -> None:
 
 def token(of: models.Agency) -> Token:
     by = Operator(user(of, 1).pk, "E-1", frozenset({"api.manage", "users.view"}))
-    return tokens.make(of, tokens.Told("Nightly", frozenset({"users.view"}), 90), Act(AT, "E-1", "page"), by)[0]
+    return tokens.make(of, tokens.Told("Nightly", frozenset({"users.view"}), 90), AuditContext(AT, "E-1", "page"), by)[
+        0
+    ]
 
 
 FORGED: dict[str, Callable[[Token], dict[str, Any]]] = {
@@ -524,7 +531,7 @@ def test_a_token_that_was_made_or_changed_past_musterbook_is_found(made: models.
 
 def test_a_revoked_token_that_was_made_good_again_is_found(made: models.Agency) -> None:
     one = token(made)
-    tokens.revoke(one, Act(AT, "E-1", "page"))
+    tokens.revoke(one, AuditContext(AT, "E-1", "page"))
     assert wrong(made) == ""
     Token.objects.filter(pk=one.pk).update(revoked_at=None)
     assert wrong(made) == "the trail does not tell of these API tokens as they are: Nightly"

@@ -20,7 +20,7 @@ from musterbook.accounts import first_run, recovery
 from musterbook.accounts.models import Token
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.web import recent
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who
@@ -86,9 +86,9 @@ def test_who_may_less_than_an_administrator_does_not_take_it_back(springfield: S
 
 def test_an_agency_file_asks_it_of_everyone(springfield: Springfield) -> None:
     said = b'slug = "springfield"\nname = "Springfield"\n[accounts]\nsecond_factor = true\n'
-    agencies.apply(agency_file.read(said), Act(NOW, "", "command"))
+    agencies.apply(agency_file.read(said), AuditContext(NOW, "", "command"))
     assert models.Agency.objects.get().second_factor
-    agencies.apply(agency_file.read(said.replace(b"second_factor = true", b"")), Act(NOW, "", "command"))
+    agencies.apply(agency_file.read(said.replace(b"second_factor = true", b"")), AuditContext(NOW, "", "command"))
     assert models.Agency.objects.get().second_factor
     with pytest.raises(agency_file.Faulty):
         agency_file.read(said.replace(b"true", b"1"))

@@ -15,7 +15,7 @@ from musterbook import jobs
 from musterbook.accounts import forgotten, registration
 from musterbook.accounts.models import Attempts, ResetRequest
 from musterbook.directory import models
-from tests.accounts.conftest import Springfield, act
+from tests.accounts.conftest import Springfield, context
 
 PAGE = "/springfield/forgotten-password"
 
@@ -78,7 +78,7 @@ def test_the_worker_answers_each_request_once(springfield: Springfield, client: 
 def test_strangers_cannot_fill_a_mailbox_and_a_link_that_works_is_always_in_it(springfield: Springfield) -> None:
     springfield.registered(2)
     for minute in range(0, 24 * 60, 6):
-        registration.ask_reset(springfield.agency, "user.2", act(minute))
+        registration.ask_reset(springfield.agency, "user.2", context(minute))
     sent = list(models.Mail.objects.filter(kind="reset").order_by("created_at").values_list("created_at", flat=True))
     assert 8 <= len(sent) <= 11
     assert max(after - before for before, after in itertools.pairwise(sent)) <= timedelta(hours=4, minutes=6)

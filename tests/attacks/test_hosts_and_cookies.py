@@ -22,7 +22,7 @@ from musterbook.accounts.tokens import Told
 from musterbook.config import environment
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from tests.accounts.conftest import GOOD, Springfield, act, age
+from tests.accounts.conftest import GOOD, Springfield, age, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import HOME, sign_in, text
 from tests.directory.cast import person
@@ -261,7 +261,7 @@ def test_no_get_changes_anything(springfield: Springfield, client: Client) -> No
     tokens.make(
         springfield.agency,
         Told("HR", frozenset({"users.view"}), 90),
-        act(),
+        context(),
         snapshot_queries.operator(springfield.agency, "E-1"),
     )
     sign_in(client, "user.1")

@@ -26,7 +26,7 @@ from musterbook.accounts.models import Attempts, Repeated, UsedCode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 from musterbook.web import busy
 from tests.accounts.conftest import GOOD, Springfield
@@ -110,9 +110,9 @@ def test_no_address_can_be_read_from_the_counts_and_they_are_forgotten() -> None
     assert not Attempts.objects.exists()
 
 
-def stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") -> Act:
+def stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") -> AuditContext:
     """An act of somebody who is not signed in."""
-    return Act(START + timedelta(seconds=seconds), actor, "page", address, "Browser/1.0")
+    return AuditContext(START + timedelta(seconds=seconds), actor, "page", address, "Browser/1.0")
 
 
 @pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.test import Client
 from musterbook.accounts import limits, lockout, passwords, signing_in
 from musterbook.accounts.models import Account, Failure, Lock
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, who
 from tests.attacks.test_limits import at_once
@@ -34,9 +34,9 @@ def comes_in(browser: Client, name: str = "user.2", password: str = GOOD) -> boo
 @pytest.mark.parametrize("turn", range(3))
 def test_of_ten_tries_at_once_no_more_than_five_count(springfield: Springfield, turn: int) -> None:
     springfield.registered(2)
-    act = Act(datetime.now(UTC), "", "page", STRANGER)
+    context = AuditContext(datetime.now(UTC), "", "page", STRANGER)
     typed = [f"wrong {number}" for number in range(9)] + [GOOD]
-    found = at_once(10, lambda which: signing_in.account_of(springfield.agency, "user.2", typed[which], act))
+    found = at_once(10, lambda which: signing_in.account_of(springfield.agency, "user.2", typed[which], context))
     came_in = len([account for account in found if account])
     # Whoever comes in gives their own try back.
     assert Failure.objects.filter(user__isnull=False).count() <= 5
@@ -52,9 +52,9 @@ def test_of_ten_tries_at_once_five_are_let_to_the_check(springfield: Springfield
 @pytest.mark.django_db(transaction=True)
 def test_the_right_password_after_five_wrong_ones_at_once_does_not_come_in(springfield: Springfield) -> None:
     springfield.registered(2)
-    act = Act(datetime.now(UTC), "", "page", STRANGER)
-    at_once(9, lambda which: signing_in.account_of(springfield.agency, "user.2", f"wrong {which}", act))
-    assert signing_in.account_of(springfield.agency, "user.2", GOOD, act) is None
+    context = AuditContext(datetime.now(UTC), "", "page", STRANGER)
+    at_once(9, lambda which: signing_in.account_of(springfield.agency, "user.2", f"wrong {which}", context))
+    assert signing_in.account_of(springfield.agency, "user.2", GOOD, context) is None
     assert springfield.user(2).locked_at is not None
 
 
@@ -214,10 +214,10 @@ def test_a_user_is_not_buried_in_mails_of_locks(springfield: Springfield) -> Non
 @pytest.mark.django_db
 def test_wrong_codes_lock_known_browsers_too(springfield: Springfield) -> None:
     springfield.registered(2)
-    act = Act(datetime.now(UTC), "", "page", STRANGER)
+    context = AuditContext(datetime.now(UTC), "", "page", STRANGER)
     for _ in range(5):
-        lockout.count_wrong_code(springfield.user(2), act)
-    assert lockout.is_locked_at(springfield.user(2), lockout.place("", "abc"), act.at)
+        lockout.count_wrong_code(springfield.user(2), context)
+    assert lockout.is_locked_at(springfield.user(2), lockout.place("", "abc"), context.at)
 
 
 @pytest.mark.django_db

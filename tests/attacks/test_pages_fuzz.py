@@ -23,7 +23,7 @@ from musterbook.accounts.tokens import Told
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.file_import import Options
 from tests import worker
-from tests.accounts.conftest import Springfield, act
+from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -95,7 +95,7 @@ def paths(springfield: Springfield) -> list[tuple[str, str]]:
     springfield.registered(2)
     agency = springfield.agency
     cast.run(agency, [person(7), person(8, ROLE="Nobody")], Options(preview=True))
-    tokens.make(agency, Told("HR", frozenset({"users.view"}), 90), act(), snapshot_queries.operator(agency, "E-1"))
+    tokens.make(agency, Told("HR", frozenset({"users.view"}), 90), context(), snapshot_queries.operator(agency, "E-1"))
     found = {one.name: one.path(agency) for one in pages()}
     return [*found.items(), *((name, path) for name, path in ADDRESSES if name not in found)]
 

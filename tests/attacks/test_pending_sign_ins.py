@@ -17,7 +17,7 @@ from django.test import Client
 from musterbook.accounts import factors, lockout, registration
 from musterbook.accounts.models import UsedCode
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.http import pending
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who
@@ -178,12 +178,12 @@ def locked(scene: Scene) -> None:
 
 
 def password_changed(scene: Scene) -> None:
-    registration.change(scene.springfield.user(2).account, NEW, Act(datetime.now(UTC), "E-2", "page"))
+    registration.change(scene.springfield.user(2).account, NEW, AuditContext(datetime.now(UTC), "E-2", "page"))
 
 
 def password_reset(scene: Scene) -> None:
     token = scene.springfield.reset(2, datetime.now(UTC))
-    registration.reset(scene.springfield.agency, token, NEW, Act(datetime.now(UTC), "", "page"))
+    registration.reset(scene.springfield.agency, token, NEW, AuditContext(datetime.now(UTC), "", "page"))
 
 
 def moved_to_a_role_that_asks_for_a_factor(scene: Scene) -> None:
@@ -192,7 +192,7 @@ def moved_to_a_role_that_asks_for_a_factor(scene: Scene) -> None:
 
 
 def factors_removed(scene: Scene) -> None:
-    factors.remove_all(scene.springfield.user(2), Act(datetime.now(UTC), "E-1", "page"))
+    factors.remove_all(scene.springfield.user(2), AuditContext(datetime.now(UTC), "E-1", "page"))
 
 
 def factor_added(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from django.test import Client
 from musterbook.accounts import mails, registration
 from musterbook.core.values import keys
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.runner import Done
 from tests.accounts.conftest import GOOD, Springfield
@@ -70,7 +70,7 @@ def test_where_an_older_version_let_names_clash_the_address_decides(springfield:
     for _ in range(6):
         sign_in(Client(), ADMIN_ADDRESS, "wrong")
     assert springfield.user(2).locked_at is None
-    registration.ask_reset(springfield.agency, ADMIN_ADDRESS, Act(datetime.now(UTC), "", "page"))
+    registration.ask_reset(springfield.agency, ADMIN_ADDRESS, AuditContext(datetime.now(UTC), "", "page"))
     assert _resets(springfield) in ([], [ADMIN_ADDRESS])
 
 
@@ -132,7 +132,7 @@ def test_no_reset_goes_to_an_address_younger_than_a_day(springfield: Springfield
     cast.run(springfield.agency, [person(2, EMAIL="mine@evil.example")], at=now)
 
     def ask(at: datetime) -> None:
-        registration.ask_reset(springfield.agency, "user.2", Act(at, "", "page"))
+        registration.ask_reset(springfield.agency, "user.2", AuditContext(at, "", "page"))
 
     ask(now + timedelta(hours=23))
     assert _resets(springfield) == []

@@ -24,7 +24,7 @@ from musterbook.core.reading import intake
 from musterbook.core.reading.budget import Limits
 from musterbook.core.reporting import results_file
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import (
     cancellation,
     file_import,
@@ -51,7 +51,7 @@ from tests.directory.cast import person
 NAMES = [column.heading for column in REQUIRED]
 GOOD = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer"]
 PAGE = "/springfield/users/import"
-HERE = Act(datetime(2026, 3, 3, tzinfo=UTC), "", "page")
+HERE = AuditContext(datetime(2026, 3, 3, tzinfo=UTC), "", "page")
 FEW = (
     "repeated blanks in many cells (.ods)", "a shared string of a megabyte", "a cell far below a thousand headings",
     "a row of faults that repeats (.ods)", "an attribute of 120 megabytes", "elements within each other",
@@ -236,7 +236,7 @@ def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Pa
             agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), at=cast.NOW, through="cli"
         )
         assert done.record.state == "refused"
-    asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), act=HERE)
+    asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), context=HERE)
     assert carry_out_next("worker", lambda: cast.NOW)
     asked.refresh_from_db()
     assert asked.state == "refused"
@@ -256,7 +256,7 @@ def test_an_import_is_cancelled_while_its_file_is_read(
         monkeypatch.setattr(file_import, "_LONG_BYTES", 10)
         monkeypatch.setattr(file_import, "read", lambda *_: time.sleep(5))
         content = cast.file(cast.people(1))
-    record = queue.submit(agency, Upload(content, "users"), Options(), act=HERE)
+    record = queue.submit(agency, Upload(content, "users"), Options(), context=HERE)
     looks: list[str] = []
     usual = cancellation.heed
 
@@ -372,7 +372,7 @@ def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settin
     file_import.run(
         agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW - timedelta(days=91), through="cli"
     )
-    quotas.check(agency, Act(cast.NOW, "E-1", "page"), 1)
+    quotas.check(agency, AuditContext(cast.NOW, "E-1", "page"), 1)
     file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
     with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
         file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import expiry, queue
 from musterbook.directory.imports.bulk import Change
 from musterbook.directory.imports.worker import carry_out_next
@@ -25,10 +25,10 @@ def staffed(springfield: Muster) -> Muster:
 
 def planned(change: Change, *names: str, name: str = "") -> models.Import:
     """A preview of it, made as a page or the worker makes it."""
-    agency, act = models.Agency.objects.get(), Act(datetime.now(UTC), "", "page")
+    agency, context = models.Agency.objects.get(), AuditContext(datetime.now(UTC), "", "page")
     users = models.User.objects.filter(external_id__in=[f"E-{one}" for one in names]).order_by("pk")
     ids = list(users.values_list("pk", flat=True))
-    record = queue.submit_bulk(agency, ids, change, act=act, preview=True, name=name)
+    record = queue.submit_bulk(agency, ids, change, context=context, preview=True, name=name)
     work()
     record.refresh_from_db()
     assert record.state == "previewed", record.message

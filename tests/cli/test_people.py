@@ -18,7 +18,7 @@ from django.test import Client
 from musterbook.accounts.models import Account
 from musterbook.directory import models
 from musterbook.directory.agency import agencies
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from tests.cli.conftest import AGENCY, Muster, row
 from tests.databases import Home
 from tests.directory.cast import NOW
@@ -65,7 +65,7 @@ def test_who_cannot_be_invited_is_named(staffed: Muster, user: str, said: str) -
 
 
 def test_nobody_invites_whom_they_may_not_manage_and_the_trail_has_it(staffed: Muster) -> None:
-    with agencies.changing(models.Agency.objects.get(), Act(NOW, "", "cli")):
+    with agencies.changing(models.Agency.objects.get(), AuditContext(NOW, "", "cli")):
         models.Role.objects.filter(name="Clerk").update(permissions=["credentials.manage"])
     assert "permissions that the operator's has not" in staffed("invite", *OF, "E-ann", "--as", "E-cy").err
     assert staffed("invite", *OF, "E-otto", "--as", "E-cy").status == 0

@@ -20,7 +20,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
 from musterbook.directory.audit import trail
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, queue, runner
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.records import settle_dead
@@ -75,8 +75,8 @@ def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "
 
 
 def _submit(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:
-    upload, act = Upload(Path(file).read_bytes(), "users.csv"), Act(jobs.now(), "", "page")
-    print(queue.submit(agency, upload, Options(mode=Mode(mode)), act=act, key=key or None).number)
+    upload, context = Upload(Path(file).read_bytes(), "users.csv"), AuditContext(jobs.now(), "", "page")
+    print(queue.submit(agency, upload, Options(mode=Mode(mode)), context=context, key=key or None).number)
 
 
 def _work(times: int) -> None:

@@ -17,13 +17,13 @@ from musterbook.directory.agency.agency_settings import Overtaken
 from musterbook.directory.agency.sign_on import UnknownProvider
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from tests.accounts.conftest import GOOD
 from tests.directory.cast import NOW, agency, applied, person, user, whole
 
 pytestmark = pytest.mark.django_db
-ACT = Act(NOW, "E-1", "page")
+CONTEXT = AuditContext(NOW, "E-1", "page")
 OIDC = {
     "slug": "county", "kind": "oidc", "name": "County", "server": "https://login.county.example", "client_id": "muster",
     "client_secret": "hush", "match": "email", "claim": "", "trust_email": True, "second_factor": False,
@@ -52,7 +52,7 @@ def told(made: models.Agency) -> list[dict[str, Any]]:
 
 def change(made: models.Agency, **settings: object) -> None:
     """Changes settings that were shown as they are."""
-    agency_settings.change(made, settings, {name: getattr(made, name) for name in settings}, ACT)
+    agency_settings.change(made, settings, {name: getattr(made, name) for name in settings}, CONTEXT)
 
 
 def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
@@ -71,7 +71,7 @@ def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
         password_length = 8
         idle_minutes = 720
     """
-    assert agencies.apply(agency_file.read(file.encode()), ACT).changes == {}
+    assert agencies.apply(agency_file.read(file.encode()), CONTEXT).changes == {}
     assert told(made) == [
         {"name": ["Springfield", "Springfield Police"], "default_country": ["", "US"]},
         {"deactivation_limit": ["users 5, percent 10, most 500", "users 1, percent 2.5, most 9"]},
@@ -117,17 +117,17 @@ SHOWN: Mapping[str, object] = {"invitation_days": 7, "idle_minutes": 30}
 
 
 def test_two_who_change_different_settings_at_once_both_do(made: models.Agency) -> None:
-    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, ACT)
-    agency_settings.change(models.Agency.objects.get(), {**SHOWN, "invitation_days": 3}, SHOWN, ACT)
+    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
+    agency_settings.change(models.Agency.objects.get(), {**SHOWN, "invitation_days": 3}, SHOWN, CONTEXT)
     made.refresh_from_db()
     assert (made.idle_minutes, made.invitation_days) == (5, 3)
 
 
 def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Agency) -> None:
-    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, ACT)
-    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, ACT)
+    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
+    agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
     with pytest.raises(Overtaken) as overtaken:
-        agency_settings.change(made, {"idle_minutes": 60, "invitation_days": 3}, SHOWN, ACT)
+        agency_settings.change(made, {"idle_minutes": 60, "invitation_days": 3}, SHOWN, CONTEXT)
     assert overtaken.value.now == {"idle_minutes": 5}
     made.refresh_from_db()
     assert (made.idle_minutes, made.invitation_days, len(told(made))) == (5, 7, 1)
@@ -136,7 +136,7 @@ def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Ag
 def ask(made: models.Agency, names: str, shown: str = "", number: int = 1) -> None:
     roles = {role.name: role.pk for role in models.Role.objects.filter(agency=made)}
     wanted, seen = ({roles[name] for name in of.split()} for of in (names, shown))
-    agency_settings.ask_second_factors(made, wanted, seen, ACT, by(made, number))
+    agency_settings.ask_second_factors(made, wanted, seen, CONTEXT, by(made, number))
 
 
 def asked(made: models.Agency) -> set[str]:
@@ -169,7 +169,7 @@ def test_nobody_changes_the_second_factor_of_a_role_that_may_do_more(made: model
 def test_a_role_of_another_agency_asks_for_nothing(made: models.Agency) -> None:
     other = agency("shelbyville")
     strangers = set(models.Role.objects.filter(agency=other).values_list("pk", flat=True))
-    agency_settings.ask_second_factors(made, strangers, set(), ACT, by(made))
+    agency_settings.ask_second_factors(made, strangers, set(), CONTEXT, by(made))
     assert asked(other) == asked(made) == set()
 
 
@@ -179,21 +179,21 @@ def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> No
     text = "\n".join([",".join(file[0]), ",".join(file[0].values())]).encode()
     applied(made, text, Options(mapping={"Personnel no.": "EXTERNAL_ID"}))  # type: ignore[arg-type]  # bytes will do
     made.refresh_from_db()
-    assert agency_settings.forget_heading(made, "Personnel no.", ACT)
-    assert not agency_settings.forget_heading(made, "Personnel no.", ACT)
+    assert agency_settings.forget_heading(made, "Personnel no.", CONTEXT)
+    assert not agency_settings.forget_heading(made, "Personnel no.", CONTEXT)
     assert models.Agency.objects.get().mapping == {}
     assert told(made) == [{"heading Personnel no.": ["EXTERNAL_ID", ""]}]
 
 
 def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_nowhere_told(made: models.Agency) -> None:
-    sign_on.add(made, OIDC, ACT, by(made))
+    sign_on.add(made, OIDC, CONTEXT, by(made))
     provider = sign_on.find(made, "county")
-    sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), ACT, by(made))
+    sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), CONTEXT, by(made))
     assert encryption.unseal(sign_on.find(made, "county")["secret"]) == "hush"
     assert sign_on.mark(provider) != mark(made)
-    sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), ACT, by(made))
+    sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), CONTEXT, by(made))
     assert encryption.unseal(sign_on.find(made, "county")["secret"]) == "quiet"
-    sign_on.remove(made, "county", mark(made), ACT, by(made))
+    sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     assert models.Agency.objects.get().sign_on == []
     assert [list(changes) for changes in told(made)] == [["sign_on county"]] * 4
     assert not any(secret in str(told(made)) for secret in ("hush", "quiet"))
@@ -205,14 +205,14 @@ def mark(made: models.Agency) -> str:
 
 def test_a_provider_stands_beside_others(made: models.Agency) -> None:
     for slug in ("county", "state"):
-        sign_on.add(made, OIDC | {"slug": slug}, ACT, by(made))
-    sign_on.change(made, OIDC | {"name": "The County"}, mark(made), ACT, by(made))
+        sign_on.add(made, OIDC | {"slug": slug}, CONTEXT, by(made))
+    sign_on.change(made, OIDC | {"name": "The County"}, mark(made), CONTEXT, by(made))
     assert [one["name"] for one in made.sign_on] == ["The County", "County"]
     assert sign_on.find(made, "state")["slug"] == "state"
-    sign_on.remove(made, "county", mark(made), ACT, by(made))
+    sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     assert sign_on.find(made, "state")["name"] == "County" and len(made.sign_on) == 1
     with pytest.raises(Unfit, match="There is a provider of that short name"):
-        sign_on.add(made, OIDC | {"slug": "state"}, ACT, by(made))
+        sign_on.add(made, OIDC | {"slug": "state"}, CONTEXT, by(made))
 
 
 @pytest.mark.parametrize(
@@ -228,31 +228,31 @@ def test_a_provider_that_cannot_be_is_refused(
     made: models.Agency, cells: dict[str, Any], field: str, sentence: str
 ) -> None:
     with pytest.raises(Unfit, match=sentence) as unfit:
-        sign_on.add(made, OIDC | cells, ACT, by(made))
+        sign_on.add(made, OIDC | cells, CONTEXT, by(made))
     assert unfit.value.field == field and told(made) == []
 
 
 def test_a_provider_that_somebody_has_changed_or_removed_meanwhile_is_not_changed(made: models.Agency) -> None:
-    sign_on.add(made, OIDC, ACT, by(made))
+    sign_on.add(made, OIDC, CONTEXT, by(made))
     seen = mark(made)
-    sign_on.change(made, OIDC | {"client_secret": "quiet"}, seen, ACT, by(made))
+    sign_on.change(made, OIDC | {"client_secret": "quiet"}, seen, CONTEXT, by(made))
     with pytest.raises(sign_on.Overtaken):
-        sign_on.change(made, OIDC | {"name": "Other"}, seen, ACT, by(made))
+        sign_on.change(made, OIDC | {"name": "Other"}, seen, CONTEXT, by(made))
     with pytest.raises(sign_on.Overtaken):
-        sign_on.remove(made, "county", seen, ACT, by(made))
-    sign_on.remove(made, "county", mark(made), ACT, by(made))
+        sign_on.remove(made, "county", seen, CONTEXT, by(made))
+    sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     with pytest.raises(UnknownProvider):
-        sign_on.remove(made, "county", seen, ACT, by(made))
+        sign_on.remove(made, "county", seen, CONTEXT, by(made))
     assert len(told(made)) == 3
 
 
 def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybody(made: models.Agency) -> None:
-    sign_on.add(made, OIDC, ACT, by(made))
+    sign_on.add(made, OIDC, CONTEXT, by(made))
     mine = OIDC | {"server": "https://mine.example"}
     acts: list[Callable[[], None]] = [
-        partial(sign_on.add, made, mine | {"slug": "mine"}, ACT, by(made, 5)),
-        partial(sign_on.change, made, mine, mark(made), ACT, by(made, 5)),
-        partial(sign_on.remove, made, "county", mark(made), ACT, by(made, 5)),
+        partial(sign_on.add, made, mine | {"slug": "mine"}, CONTEXT, by(made, 5)),
+        partial(sign_on.change, made, mine, mark(made), CONTEXT, by(made, 5)),
+        partial(sign_on.remove, made, "county", mark(made), CONTEXT, by(made, 5)),
     ]
     for act in acts:
         with pytest.raises(NotAllowed):
@@ -263,10 +263,10 @@ def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybo
 def test_mails_that_are_off_do_not_leave_and_others_do(made: models.Agency) -> None:
     change(made, mails_off=["invitation", "welcome"])
     applied(made, [person(2)])
-    invitation = registration.issue(user(made, 2), ACT).rpartition("/")[2]
-    registration.register(made, invitation, GOOD, ACT)
+    invitation = registration.issue(user(made, 2), CONTEXT).rpartition("/")[2]
+    registration.register(made, invitation, GOOD, CONTEXT)
     assert not models.Mail.objects.exists()
-    registration.invite(user(made, 5), ACT)
+    registration.invite(user(made, 5), CONTEXT)
     applied(made, [person(2, STATUS="Inactive")])
     assert list(models.Mail.objects.order_by("id").values_list("kind", flat=True)) == ["invitation", "deactivated"]
     assert set(agency_file.MAILS) <= set(mails.KINDS)

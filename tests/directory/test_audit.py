@@ -15,7 +15,7 @@ from musterbook.directory.audit import browse, export, trail
 from musterbook.directory.audit.browse import UnknownPlace
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.filters import Wanted
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, user
 
@@ -47,8 +47,8 @@ def springfield() -> models.Agency:
         (95, "", EventKind.USER_SIGN_IN_FAILED, 2, "failed"),
         (99, "E-2", EventKind.ACT_REFUSED, None, "refused"),
     ):
-        act = Act(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1")
-        trail.tell(made, act, kind, user(made, about) if about else None, outcome=outcome)
+        context = AuditContext(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1")
+        trail.tell(made, context, kind, user(made, about) if about else None, outcome=outcome)
     return made
 
 
@@ -108,7 +108,7 @@ def test_pages_do_not_shift_while_events_are_added() -> None:
     made = springfield()
     second = browse.page(made, Wanted(), browse.page(made, Wanted()).older)
     place = browse.page(made, Wanted()).older
-    trail.tell(made, Act(NOW + timedelta(days=1), "E-1", "page"), EventKind.USER_SIGNED_IN, user(made, 1))
+    trail.tell(made, AuditContext(NOW + timedelta(days=1), "E-1", "page"), EventKind.USER_SIGNED_IN, user(made, 1))
     assert browse.page(made, Wanted(), place).events == second.events
 
 
@@ -157,7 +157,7 @@ def test_a_page_takes_few_queries() -> None:
 def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, batch: int, before: int) -> None:
     made = springfield()
     for _ in range(before):
-        trail.tell(made, Act(NOW - timedelta(days=1), "", "cli"), EventKind.AGENCY_CHANGED)
+        trail.tell(made, AuditContext(NOW - timedelta(days=1), "", "cli"), EventKind.AGENCY_CHANGED)
     whole = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
     for name, value in (("_PART", 3), ("_BATCH", batch), ("_FEW", 2)):
         monkeypatch.setattr(export, name, value)

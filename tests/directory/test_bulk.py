@@ -7,7 +7,7 @@ import pytest
 
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import bulk, file_import, plan_pages, queue, selection, undo
 from musterbook.directory.imports.bulk import Change
 from musterbook.directory.imports.file_import import Options
@@ -20,7 +20,7 @@ from tests.directory.cast import NOW, agency, applied, everything, mails, people
 
 pytestmark = pytest.mark.django_db
 
-BOSS = Act(NOW + timedelta(hours=1), "E-1", "page", "192.0.2.7", "Browser/1.0")
+BOSS = AuditContext(NOW + timedelta(hours=1), "E-1", "page", "192.0.2.7", "Browser/1.0")
 
 
 @pytest.fixture
@@ -47,18 +47,22 @@ def work() -> None:
         pass
 
 
-def seen(made: models.Agency, change: Change, *numbers: int, act: Act = BOSS) -> models.Import:
+def seen(made: models.Agency, change: Change, *numbers: int, context: AuditContext = BOSS) -> models.Import:
     """A preview of it."""
-    record = queue.submit_bulk(made, ids(made, *numbers), change, act=act, preview=True)
+    record = queue.submit_bulk(made, ids(made, *numbers), change, context=context, preview=True)
     work()
     record.refresh_from_db()
     assert record.state == "previewed", record.message
     return record
 
 
-def done(made: models.Agency, change: Change, *numbers: int, act: Act = BOSS, **more: Any) -> models.Import:
+def done(
+    made: models.Agency, change: Change, *numbers: int, context: AuditContext = BOSS, **more: Any
+) -> models.Import:
     """It is previewed, and done."""
-    record = queue.submit_bulk_apply(made, seen(made, change, *numbers, act=act).number, act=act, **more)
+    record = queue.submit_bulk_apply(
+        made, seen(made, change, *numbers, context=context).number, context=context, **more
+    )
     work()
     record.refresh_from_db()
     return record
@@ -146,11 +150,11 @@ def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
 
 
 def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_theirs(made: models.Agency) -> None:
-    inspector = Act(BOSS.at, "E-2", "page")
-    assert wrong(seen(made, Change("rank", "Captain"), 1, 2, 3, act=inspector)) == [("E-1", "above-your-role")]
-    assert wrong(seen(made, Change("role", "Admin"), 3, act=inspector)) == [("E-3", "above-your-role")]
-    assert wrong(seen(made, Change("reset"), 1, 2, act=inspector)) == [("E-1", "above-your-role")]
-    assert wrong(seen(made, Change("deactivate"), 2, 3, act=inspector)) == [("E-2", "own-account")]
+    inspector = AuditContext(BOSS.at, "E-2", "page")
+    assert wrong(seen(made, Change("rank", "Captain"), 1, 2, 3, context=inspector)) == [("E-1", "above-your-role")]
+    assert wrong(seen(made, Change("role", "Admin"), 3, context=inspector)) == [("E-3", "above-your-role")]
+    assert wrong(seen(made, Change("reset"), 1, 2, context=inspector)) == [("E-1", "above-your-role")]
+    assert wrong(seen(made, Change("deactivate"), 2, 3, context=inspector)) == [("E-2", "own-account")]
     operator = snapshot_queries.operator(made, "E-2")
     assert [value for value, _ in bulk.choices(made, "role", operator)] == ["Inspector", "Officer"]
     assert [value for value, _ in bulk.choices(made, "role", None)] == ["Admin", "Chief", "Inspector", "Officer"]
@@ -160,8 +164,8 @@ def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_th
 
 def test_the_last_administrator_stays(made: models.Agency) -> None:
     applied(made, [person(2, ROLE="Admin")])
-    boss = Act(BOSS.at, "", "page")
-    assert wrong(done(made, Change("deactivate"), 1, 2, act=boss, confirmed=2)) == [
+    boss = AuditContext(BOSS.at, "", "page")
+    assert wrong(done(made, Change("deactivate"), 1, 2, context=boss, confirmed=2)) == [
         ("E-1", "last-administrator"), ("E-2", "last-administrator"),
     ]  # fmt: skip
     assert user(made, 1).active and user(made, 2).active
@@ -171,16 +175,16 @@ def test_the_last_administrator_stays(made: models.Agency) -> None:
     ("change", "lacking"), [(Change("rank", "Captain"), "users.edit"), (Change("reset"), "credentials.manage")]
 )
 def test_each_kind_takes_its_permission_also_when_it_is_done(made: models.Agency, change: Change, lacking: str) -> None:
-    inspector = Act(BOSS.at, "E-2", "page")
-    preview = seen(made, change, 3, act=inspector)
-    waiting = queue.submit_bulk_apply(made, preview.number, act=inspector)
+    inspector = AuditContext(BOSS.at, "E-2", "page")
+    preview = seen(made, change, 3, context=inspector)
+    waiting = queue.submit_bulk_apply(made, preview.number, context=inspector)
     role = models.Role.objects.get(name="Inspector")
     role.permissions.remove(lacking)
     role.save()
     with pytest.raises(NotPermitted, match=lacking):
-        queue.submit_bulk(made, [1], change, act=inspector, preview=True)
+        queue.submit_bulk(made, [1], change, context=inspector, preview=True)
     with pytest.raises(NotPermitted, match=lacking):
-        queue.submit_bulk_apply(made, preview.number, act=inspector)
+        queue.submit_bulk_apply(made, preview.number, context=inspector)
     work()
     waiting.refresh_from_db()
     assert (waiting.state, kinds(waiting)) == ("failed", [])
@@ -190,7 +194,7 @@ def test_what_is_done_is_what_was_seen_or_nothing(made: models.Agency) -> None:
     preview = seen(made, Change("rank", "Captain"), 3, 4)
     applied(made, [person(4, RANK="Sergeant")])
     before = everything(made)
-    record = queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    record = queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     record.refresh_from_db()
     assert record.state == "refused"
@@ -200,20 +204,20 @@ def test_what_is_done_is_what_was_seen_or_nothing(made: models.Agency) -> None:
 
 def test_who_is_chosen_is_settled_by_the_preview(made: models.Agency) -> None:
     chosen = selection.matching(made, Wanted(text="agency.example"), NOW)
-    preview = queue.submit_bulk(made, chosen, Change("rank", "Captain"), act=BOSS, preview=True)
+    preview = queue.submit_bulk(made, chosen, Change("rank", "Captain"), context=BOSS, preview=True)
     work()
     applied(made, [person(7)])
-    queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     assert user(made, 5).rank and not user(made, 7).rank
 
 
 def test_sent_twice_it_is_done_once(made: models.Agency) -> None:
     preview = seen(made, Change("invite"), 3)
-    records = {queue.submit_bulk_apply(made, preview.number, act=BOSS, key="page 1").pk for _ in range(2)}
+    records = {queue.submit_bulk_apply(made, preview.number, context=BOSS, key="page 1").pk for _ in range(2)}
     work()
     assert len(records) == 1
-    assert queue.submit_bulk_apply(made, preview.number, act=BOSS, key="page 1").pk in records
+    assert queue.submit_bulk_apply(made, preview.number, context=BOSS, key="page 1").pk in records
     assert models.Mail.objects.filter(kind="invitation", of__in=records).count() == 1
 
 
@@ -223,8 +227,8 @@ def test_many_deactivations_want_their_number(made: models.Agency) -> None:
     preview = seen(made, Change("deactivate"), 3, 4)
     assert bulk.to_agree(preview) == 2
     with pytest.raises(bulk.NotAgreed):
-        queue.submit_bulk_apply(made, preview.number, act=BOSS, confirmed=1)
-    queue.submit_bulk_apply(made, preview.number, act=BOSS, confirmed=2)
+        queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed=1)
+    queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed=2)
     work()
     assert not user(made, 3).active
     assert bulk.to_agree(seen(made, Change("deactivate"), 5)) is None
@@ -238,18 +242,18 @@ def test_a_plan_that_was_refused_wants_the_number_as_well(made: models.Agency) -
     preview = seen(made, Change("deactivate"), 3, 4)
     assert bulk.to_agree(preview) is None
     applied(made, [person(4)])
-    queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     refused = models.Import.objects.latest("pk")
     assert (refused.state, bulk.to_agree(refused)) == ("refused", 2)
     with pytest.raises(bulk.NotAgreed):
-        queue.submit_bulk_apply(made, refused.number, act=BOSS)
+        queue.submit_bulk_apply(made, refused.number, context=BOSS)
 
 
 def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) -> None:
     preview = seen(made, Change("invite"), 3, 4)
     register(made, 4)
-    record = queue.submit_bulk_apply(made, preview.number, act=BOSS)
+    record = queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     record.refresh_from_db()
     assert (record.state, kinds(record)) == ("refused", [])
@@ -268,16 +272,16 @@ def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agenc
     file = run(made, [person(9)], Options(preview=True)).record
     assert bulk.change_of(file) is None and bulk.to_agree(file) is None
     with pytest.raises(file_import.NotShown):
-        queue.submit_bulk_apply(made, file.number, act=BOSS)
+        queue.submit_bulk_apply(made, file.number, context=BOSS)
     preview = seen(made, Change("invite"), 3)
     with pytest.raises(import_files.FileGone):
-        queue.submit_apply(made, preview.number, act=BOSS)
+        queue.submit_apply(made, preview.number, context=BOSS)
     with pytest.raises(import_files.FileGone):
         file_import.apply_previewed(made, preview.number, at=BOSS.at, through="cli")
 
 
 def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.Agency) -> None:
-    preview = queue.submit_bulk(made, ids(made, 3), Change("invite"), act=BOSS, preview=True)
+    preview = queue.submit_bulk(made, ids(made, 3), Change("invite"), context=BOSS, preview=True)
     selection.let_go(preview.number)
     work()
     preview.refresh_from_db()
@@ -285,7 +289,7 @@ def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.A
     again = seen(made, Change("invite"), 3)
     selection.let_go(again.number)
     with pytest.raises(import_files.FileGone):
-        queue.submit_bulk_apply(made, again.number, act=BOSS)
+        queue.submit_bulk_apply(made, again.number, context=BOSS)
 
 
 def test_users_are_chosen_by_search_and_filters_in_their_own_agency_alone(made: models.Agency) -> None:
@@ -305,10 +309,10 @@ def test_users_of_another_agency_are_not_acted_on(made: models.Agency) -> None:
     other = agency("shelbyville")
     applied(other, people(3))
     before = everything(other)
-    record = queue.submit_bulk(made, [*ids(other, 3), *ids(made, 3)], Change("invite"), act=BOSS, preview=True)
+    record = queue.submit_bulk(made, [*ids(other, 3), *ids(made, 3)], Change("invite"), context=BOSS, preview=True)
     work()
-    queue.submit_bulk_apply(made, record.number, act=BOSS)
+    queue.submit_bulk_apply(made, record.number, context=BOSS)
     with pytest.raises(file_import.UnknownImport):
-        queue.submit_bulk_apply(other, record.number, act=BOSS)
+        queue.submit_bulk_apply(other, record.number, context=BOSS)
     work()
     assert everything(other) == before

@@ -7,7 +7,7 @@ import pytest
 
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users import editing
 from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Came
@@ -17,9 +17,9 @@ from tests.directory.cast import NOW, person
 pytestmark = pytest.mark.django_db
 
 
-def act(actor: str = "", minutes: float = 5) -> Act:
+def context(actor: str = "", minutes: float = 5) -> AuditContext:
     """An act on a page, some minutes after the import."""
-    return Act(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1.0")
+    return AuditContext(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1.0")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def row(agency: models.Agency, number: int) -> dict[str, str]:
 def edit(agency: models.Agency, number: int, by: str = "", shown: Any = None, **typed: str) -> Came:
     """Edits the user of that number, as they were shown or as they are."""
     base = dict(shown or row(agency, number))
-    return editing.edit(cast.user(agency, number), {**base, **typed}, base, act(by))
+    return editing.edit(cast.user(agency, number), {**base, **typed}, base, context(by))
 
 
 def new(number: int, **cells: str) -> dict[str, str]:
@@ -180,9 +180,9 @@ def test_nobody_edits_without_the_permission(agency: models.Agency) -> None:
     with pytest.raises(snapshot_queries.UnknownOperator):
         edit(agency, 4, "E-5", LOCATION="North")
     with pytest.raises(NotPermitted):
-        editing.add(agency, new(9), act("E-3"))
+        editing.add(agency, new(9), context("E-3"))
     with pytest.raises(NotPermitted):
-        editing.deactivate(cast.user(agency, 4), act("E-3"))
+        editing.deactivate(cast.user(agency, 4), context("E-3"))
 
 
 @pytest.mark.parametrize(
@@ -202,23 +202,23 @@ def test_nobody_reaches_above_their_own_role_and_who_tries_is_told_of(
 def test_nobody_deactivates_or_demotes_their_own_account(agency: models.Agency) -> None:
     cast.applied(agency, [person(6, ROLE="Admin")])
     cast.register(agency, 6)
-    assert codes(editing.deactivate(cast.user(agency, 1), act("E-1"))) == [("own-account", "STATUS")]
+    assert codes(editing.deactivate(cast.user(agency, 1), context("E-1"))) == [("own-account", "STATUS")]
     assert codes(edit(agency, 1, "E-1", ROLE="Officer")) == [("own-account", "ROLE")]
     assert [event.kind for event in events(agency)] == ["act.refused"] * 2
 
 
 def test_the_last_administrator_stays(agency: models.Agency) -> None:
-    assert codes(editing.deactivate(cast.user(agency, 1), act())) == [("last-administrator", "STATUS")]
+    assert codes(editing.deactivate(cast.user(agency, 1), context())) == [("last-administrator", "STATUS")]
     assert codes(edit(agency, 1, ROLE="Officer")) == [("last-administrator", "STATUS")]
 
 
 def test_deactivating_ends_access_at_once_and_reactivating_invites_anew(agency: models.Agency) -> None:
-    came = editing.deactivate(cast.user(agency, 3), act("E-2"))
+    came = editing.deactivate(cast.user(agency, 3), context("E-2"))
     assert came.changes == {"STATUS": ["Active", "Inactive"]}
     user = cast.user(agency, 3)
-    assert (user.active, user.access_ended_at) == (False, act().at)
-    assert not editing.deactivate(user, act("E-2")).changes
-    assert editing.reactivate(user, act("E-2")).changes == {"STATUS": ["Inactive", "Active"]}
+    assert (user.active, user.access_ended_at) == (False, context().at)
+    assert not editing.deactivate(user, context("E-2")).changes
+    assert editing.reactivate(user, context("E-2")).changes == {"STATUS": ["Inactive", "Active"]}
     assert list(models.Mail.objects.filter(of=None).values_list("kind", "to")) == [
         ("invitation", "user3@agency.example")
     ]
@@ -226,20 +226,20 @@ def test_deactivating_ends_access_at_once_and_reactivating_invites_anew(agency: 
 
 
 def test_whoever_has_registered_is_told_of_both_and_an_agency_without_mails_sends_none(agency: models.Agency) -> None:
-    editing.deactivate(cast.user(agency, 2), act())
-    editing.reactivate(cast.user(agency, 2), act())
+    editing.deactivate(cast.user(agency, 2), context())
+    editing.reactivate(cast.user(agency, 2), context())
     assert list(models.Mail.objects.filter(of=None).values_list("kind", flat=True)) == ["deactivated", "reactivated"]
     models.Agency.objects.update(sends_mail=False)
     silent = models.Agency.objects.get()
-    editing.deactivate(editing.find(silent, cast.user(silent, 2).pk), act())
+    editing.deactivate(editing.find(silent, cast.user(silent, 2).pk), context())
     assert models.Mail.objects.filter(of=None).count() == 2
 
 
 def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
-    came = editing.add(agency, new(9, EXTERNAL_ID=" E-9 "), act("E-2"))
+    came = editing.add(agency, new(9, EXTERNAL_ID=" E-9 "), context("E-2"))
     assert came.done
     assert came.user == cast.user(agency, 9)
-    assert cast.user(agency, 9).created_at == act().at
+    assert cast.user(agency, 9).created_at == context().at
     assert list(models.Mail.objects.filter(of=None).values_list("kind", "to")) == [
         ("invitation", "user9@agency.example")
     ]
@@ -248,26 +248,26 @@ def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
 
 
 def test_an_external_id_that_somebody_has_updates_nobody(agency: models.Agency) -> None:
-    came = editing.add(agency, new(3, LAST_NAME="Other"), act("E-2"))
+    came = editing.add(agency, new(3, LAST_NAME="Other"), context("E-2"))
     assert (came.done, came.there, came.user) == (False, True, cast.user(agency, 3))
     assert cast.user(agency, 3).last_name == "Last 3"
-    assert editing.add(agency, new(3), act("E-2")).there
+    assert editing.add(agency, new(3), context("E-2")).there
     assert events(agency) == []
 
 
 def test_a_form_sent_twice_adds_once(agency: models.Agency) -> None:
-    first = editing.add(agency, new(9), act("E-2"))
-    again = editing.add(agency, new(9), act("E-2"))
+    first = editing.add(agency, new(9), context("E-2"))
+    again = editing.add(agency, new(9), context("E-2"))
     assert again.done
     assert again.user == first.user
     assert len(events(agency)) == models.Mail.objects.filter(of=None).count() == 1
-    assert editing.add(agency, new(9, LAST_NAME="Other"), act("E-2")).there
+    assert editing.add(agency, new(9, LAST_NAME="Other"), context("E-2")).there
 
 
 def test_what_is_wrong_with_a_new_user_is_said_whole(agency: models.Agency) -> None:
-    came = editing.add(agency, new(9, EXTERNAL_ID="", EMAIL="x", ROLE="Admin"), act("E-2"))
+    came = editing.add(agency, new(9, EXTERNAL_ID="", EMAIL="x", ROLE="Admin"), context("E-2"))
     assert sorted(codes(came)) == [("above-your-role", "ROLE"), ("invalid-email", "EMAIL"), ("required", "EXTERNAL_ID")]
-    assert codes(editing.add(agency, new(9, ROLE="Admin"), act("E-2"))) == [("above-your-role", "ROLE")]
+    assert codes(editing.add(agency, new(9, ROLE="Admin"), context("E-2"))) == [("above-your-role", "ROLE")]
     assert [(event.kind, event.subject_id) for event in events(agency)] == [("act.refused", None)] * 2
 
 
@@ -292,7 +292,7 @@ def test_a_user_can_have_a_last_day_of_access(agency: models.Agency) -> None:
     assert cast.user(agency, 3).ends_on == date(2026, 3, 5)
     assert [event.changes for event in events(agency)] == ['{"X_ENDS_ON":["","2026-03-05"]}']
     assert edit(agency, 3, "E-2", **{ENDS_ON: ""}).changes == {ENDS_ON: ("2026-03-05", "")}
-    added = editing.add(agency, new(9) | {ENDS_ON: "2026-03-04"}, act("E-2")).user
+    added = editing.add(agency, new(9) | {ENDS_ON: "2026-03-04"}, context("E-2")).user
     assert added and added.ends_on == date(2026, 3, 4)
     assert codes(edit(agency, 1, "E-2", **{ENDS_ON: "2026-03-05"})) == [("above-your-role", "ROLE")]
     assert codes(edit(agency, 2, "E-2", **{ENDS_ON: "2026-03-05"})) == [("own-account", ENDS_ON)]
@@ -304,13 +304,13 @@ def test_a_last_day_that_is_no_day_or_is_over_is_a_problem_and_changes_nothing(
     agency: models.Agency, wrong: str
 ) -> None:
     assert codes(edit(agency, 3, "E-2", LOCATION="North", **{ENDS_ON: wrong})) == [("invalid-last-day", ENDS_ON)]
-    assert codes(editing.add(agency, new(9) | {ENDS_ON: wrong}, act("E-2"))) == [("invalid-last-day", ENDS_ON)]
+    assert codes(editing.add(agency, new(9) | {ENDS_ON: wrong}, context("E-2"))) == [("invalid-last-day", ENDS_ON)]
     assert cast.user(agency, 3).location == "" and not models.User.objects.filter(external_id="E-9").exists()
 
 
 def test_who_is_reactivated_after_their_last_day_has_none_any_more(agency: models.Agency) -> None:
     models.User.objects.filter(pk=cast.user(agency, 5).pk).update(ends_on=date(2026, 3, 1))
-    editing.reactivate(cast.user(agency, 5), act("E-2"))
+    editing.reactivate(cast.user(agency, 5), context("E-2"))
     back = cast.user(agency, 5)
     assert back.active and back.ends_on is None
 

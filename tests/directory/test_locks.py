@@ -44,7 +44,7 @@ def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwrit
             models.User.objects.filter(agency=made, external_id="E-2").update(last_name="By hand", active=False)
             trail.tell(
                 made,
-                trail.Act(NOW, "", "cli"),
+                trail.AuditContext(NOW, "", "cli"),
                 EventKind.USER_UPDATED,
                 user(made, 2),
                 {"STATUS": ("Active", "Inactive")},

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
 from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options, Upload
 from musterbook.directory.imports.heartbeats import Sign
@@ -26,7 +26,7 @@ from tests.directory.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ACT = Act(NOW, "", "page", "192.0.2.7", "Browser/2")
+CONTEXT = AuditContext(NOW, "", "page", "192.0.2.7", "Browser/2")
 LATER = NOW + timedelta(minutes=3)
 
 
@@ -37,7 +37,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 
 def asked(made: models.Agency, rows: list[Row], options: Options | None = None, **more: Any) -> models.Import:
     """An import of the rows that waits."""
-    return queue.submit(made, Upload(file(rows), "users.csv"), options or Options(), **({"act": ACT} | more))
+    return queue.submit(made, Upload(file(rows), "users.csv"), options or Options(), **({"act": CONTEXT} | more))
 
 
 def work(worker: str = "one") -> bool:
@@ -56,7 +56,7 @@ def now(record: models.Import) -> models.Import:
 def test_what_is_asked_for_is_kept_and_done_by_a_worker() -> None:
     made = agency()
     applied(made, people(1, ROLE="Chief"))
-    record = asked(made, people(2), act=Act(NOW, "E-1", "page", "192.0.2.7", "Browser/2"))
+    record = asked(made, people(2), context=AuditContext(NOW, "E-1", "page", "192.0.2.7", "Browser/2"))
     assert (now(record).state, import_files.content(record.number)) == ("waiting", file(people(2)))
     assert not models.User.objects.filter(external_id="E-2").exists()
     assert work()
@@ -76,7 +76,7 @@ def test_a_preview_that_is_asked_for_changes_nothing_and_is_applied_as_it_was_se
     seen = asked(made, people(1), Options(preview=True))
     assert work()
     assert now(seen).state == "previewed" and not models.User.objects.exists()
-    record = queue.submit_apply(made, seen.number, act=ACT)
+    record = queue.submit_apply(made, seen.number, context=CONTEXT)
     assert import_files.content(record.number) == file(people(1))
     assert record.file_sha256 == seen.file_sha256
     assert work()
@@ -88,12 +88,12 @@ def test_a_plan_that_is_another_by_now_is_not_done() -> None:
     seen = asked(made, people(1, 2), Options(preview=True))
     work()
     applied(made, people(1))
-    record = queue.submit_apply(made, seen.number, act=ACT)
+    record = queue.submit_apply(made, seen.number, context=CONTEXT)
     work()
     assert now(record).state == "refused"
     assert models.ImportProblem.objects.get(of=record, row=0).code == "plan-changed"
     with pytest.raises(NotShown):
-        queue.submit_apply(made, queue.submit_apply(made, record.number, act=ACT).number, act=ACT)
+        queue.submit_apply(made, queue.submit_apply(made, record.number, context=CONTEXT).number, context=CONTEXT)
 
 
 def test_a_held_import_is_done_when_its_number_is_confirmed() -> None:
@@ -102,7 +102,7 @@ def test_a_held_import_is_done_when_its_number_is_confirmed() -> None:
     held = asked(made, people(1), Options(mode=Mode.SYNC))
     work()
     assert now(held).state == "held"
-    record = queue.submit_apply(made, held.number, act=ACT, confirmed=1)
+    record = queue.submit_apply(made, held.number, context=CONTEXT, confirmed=1)
     work()
     assert now(record).state == "applied" and not user(made, 2).active
 
@@ -110,19 +110,19 @@ def test_a_held_import_is_done_when_its_number_is_confirmed() -> None:
 def test_an_undo_is_previewed_and_done_by_a_worker_as_it_was_seen() -> None:
     made = agency()
     done = applied(made, people(1)).record
-    seen = queue.submit_undo(done, act=ACT, preview=True)
+    seen = queue.submit_undo(done, context=CONTEXT, preview=True)
     work()
     assert now(seen).state == "previewed" and user(made, 1).active
-    record = queue.submit_apply(made, seen.number, act=ACT)
+    record = queue.submit_apply(made, seen.number, context=CONTEXT)
     work()
     assert (now(record).state, now(record).undoes_id) == ("applied", done.pk)
     assert not user(made, 1).active
     assert models.Event.objects.get(of=record).agent == "Browser/2"
-    again = queue.submit_undo(done, act=ACT, preview=False)
+    again = queue.submit_undo(done, context=CONTEXT, preview=False)
     work()
     assert now(again).state == "applied" and now(again).counts["updated"] == 0
     with pytest.raises(undo.NotApplied):
-        queue.submit_undo(now(seen), act=ACT, preview=False)
+        queue.submit_undo(now(seen), context=CONTEXT, preview=False)
 
 
 def test_one_key_is_one_import() -> None:
@@ -135,7 +135,7 @@ def test_one_key_is_one_import() -> None:
     with pytest.raises(KeyTaken):
         asked(made, people(2), key="k")
     with pytest.raises(KeyTaken):
-        queue.submit_undo(now(record), act=ACT, preview=False, key="k")
+        queue.submit_undo(now(record), context=CONTEXT, preview=False, key="k")
 
 
 def test_of_two_with_one_key_that_come_at_once_one_is_kept(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
@@ -159,20 +159,20 @@ def test_an_undo_of_a_synchronize_import_is_refused_when_asking_and_when_applyin
     applied(made, [*people(1, ROLE="Chief"), *people(2, 3)])
     done = applied(made, [*people(1, ROLE="Chief"), *people(2)], Options(mode=Mode.SYNC)).record
     with pytest.raises(NotPermitted):
-        queue.submit_undo(done, act=Act(NOW, "E-2", "page"), preview=True)
-    seen = queue.submit_undo(done, act=Act(NOW, "E-1", "page"), preview=True)
+        queue.submit_undo(done, context=AuditContext(NOW, "E-2", "page"), preview=True)
+    seen = queue.submit_undo(done, context=AuditContext(NOW, "E-1", "page"), preview=True)
     work()
     with pytest.raises(NotPermitted):
-        queue.submit_apply(made, seen.number, act=Act(NOW, "E-2", "page"))
-    assert queue.submit_apply(made, seen.number, act=Act(NOW, "E-1", "page")).undoes == done
+        queue.submit_apply(made, seen.number, context=AuditContext(NOW, "E-2", "page"))
+    assert queue.submit_apply(made, seen.number, context=AuditContext(NOW, "E-1", "page")).undoes == done
 
 
 def test_who_may_not_is_refused_when_asking_and_when_it_is_done() -> None:
     made = agency()
     applied(made, [*people(1, ROLE="Chief"), *people(2)])
     with pytest.raises(NotPermitted):
-        asked(made, people(3), act=Act(NOW, "E-2", "page"))
-    record = asked(made, people(3), act=Act(NOW, "E-1", "page"), key="k")
+        asked(made, people(3), context=AuditContext(NOW, "E-2", "page"))
+    record = asked(made, people(3), context=AuditContext(NOW, "E-1", "page"), key="k")
     applied(made, people(1))
     assert work()
     ended = now(record)
@@ -243,7 +243,7 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
 def test_it_is_told_where_an_import_stands() -> None:
     made = agency()
     applied(made, people(1, ROLE="Chief"))
-    first = asked(made, people(2), act=Act(NOW, "E-1", "page"))
+    first = asked(made, people(2), context=AuditContext(NOW, "E-1", "page"))
     second = asked(made, people(3))
     assert queue.progress_of(first) == Standing("waiting", no_worker=True)
     heartbeats.give(Sign("one"))
@@ -253,7 +253,7 @@ def test_it_is_told_where_an_import_stands() -> None:
     heartbeats.give(Sign("one", first.number, "writing", 10, 20))
     assert queue.progress_of(first) == Standing("running", "writing", 10, 20)
     assert queue.progress_of(second).ahead == Ahead(first.number, "E-1")
-    queue.cancel(first, ACT)
+    queue.cancel(first, CONTEXT)
     assert queue.progress_of(first).stopping
     heartbeats.end("one")
     assert queue.progress_of(second).no_worker
@@ -330,12 +330,12 @@ def test_one_can_wait_for_an_import_to_end() -> None:
 def test_a_waiting_import_is_cancelled_at_once() -> None:
     made = agency()
     record = asked(made, people(1), key="k")
-    queue.cancel(record, Act(NOW, "E-9", "page"))
+    queue.cancel(record, AuditContext(NOW, "E-9", "page"))
     ended = now(record)
     assert (ended.state, ended.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
     assert ended.idempotency_key is None and ended.finished_at
     assert not work()
-    queue.cancel(ended, ACT)
+    queue.cancel(ended, CONTEXT)
     assert now(record).message == ended.message
 
 
@@ -346,7 +346,7 @@ def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.Monk
 
     def watched(attempt: runner.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":
-            elsewhere(lambda: queue.cancel(record, Act(NOW, "E-9", "page"))).join()
+            elsewhere(lambda: queue.cancel(record, AuditContext(NOW, "E-9", "page"))).join()
         usual(attempt, stage, done, total)
 
     monkeypatch.setattr(runner.Attempt, "watched", watched)
@@ -361,7 +361,7 @@ def test_where_the_writer_is_busy_a_cancelled_import_ends_when_it_would_begin(mo
     record = asked(made, people(1))
     with monkeypatch.context() as patched:
         patched.setattr(locks, "_begun", lambda stack: False)
-        queue.cancel(record, ACT)
+        queue.cancel(record, CONTEXT)
     assert queue.progress_of(record).stopping
     work()
     assert now(record).message == "It was cancelled. Nothing was changed."
@@ -435,7 +435,7 @@ def test_an_import_that_another_took_up_meanwhile_counts_for_nothing() -> None:
     models.Import.objects.filter(pk=record.pk).update(worker="quick", attempts=2)
     upload = Upload(file(people(2)), "users.csv")
     with pytest.raises(records.Superseded):
-        runner.carry_out_taken(file_import.attempt(record, upload, ACT, None, heartbeats.silent))
+        runner.carry_out_taken(file_import.attempt(record, upload, CONTEXT, None, heartbeats.silent))
     assert everything(made) == before
     assert not records.fail(record, "too late")
     assert (now(record).state, now(record).worker) == ("running", "quick")

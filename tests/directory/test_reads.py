@@ -9,7 +9,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, groups, ranks, roles, vocabularies
 from musterbook.directory.agency.vocabularies import UnknownEntry
 from musterbook.directory.audit import hash_chain
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history, undo
 from musterbook.directory.imports.file_import import Options, UnknownImport
 from musterbook.directory.installation import migration
@@ -19,7 +19,7 @@ from tests.directory.cast import NOW, agency, applied, people, person, register,
 
 pytestmark = pytest.mark.django_db
 
-ACT = Act(NOW, "E-1", "page")
+CONTEXT = AuditContext(NOW, "E-1", "page")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_list_of_groups_or_members_has_a_limit(made: models.Agency) -> None:
 def test_monitors_of_a_group_are_listed_by_name(made: models.Agency) -> None:
     patrol = models.Group.objects.get(agency=made, external_id="PATROL")
     for number in (3, 1):
-        groups.add_monitor(patrol, user(made, number), ACT)
+        groups.add_monitor(patrol, user(made, number), CONTEXT)
     assert [monitor.external_id for monitor in groups.list_monitors(patrol)] == ["E-1", "E-3"]
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.runner import Done
 from musterbook.directory.users import editing
@@ -63,7 +63,7 @@ def test_names_rest_for_forms_too_and_in_large_agencies(agency: models.Agency) -
     cast.applied(agency, [person(2, USERNAME="two"), *cast.people(*range(10, 40))], at=NOW)
     three = editing.find(agency, cast.user(agency, 3).pk)
     row = editing.row_of(three)
-    came = editing.edit(three, row | {"USERNAME": "user.2"}, row, Act(NOW, "", "page"))
+    came = editing.edit(three, row | {"USERNAME": "user.2"}, row, AuditContext(NOW, "", "page"))
     assert [problem.code for problem in came.problems] == ["resting-name"]
 
 

@@ -12,13 +12,13 @@ from pyrage import x25519
 from musterbook.config import encryption, home, key_rotation, secret_keys
 from musterbook.directory import models
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import backup_encryption, backups, doctor, key_changes, sealed_values
 from musterbook.directory.installation.backup_encryption import CannotOpen, Lock, Opener
 from tests.directory import cast
 
 NOW = datetime.now(UTC)
-ACT = Act(NOW, "", "cli")
+CONTEXT = AuditContext(NOW, "", "cli")
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def _uses() -> dict[str, int]:
 
 def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(folder: Path) -> None:
     old = secret_keys.ring()[0]
-    made, number = key_changes.rotate(ACT, compromised=False)
-    assert (number, _uses(), sealed_values.reseal(ACT)) == (1, {made.name: 1}, 0)
+    made, number = key_changes.rotate(CONTEXT, compromised=False)
+    assert (number, _uses(), sealed_values.reseal(CONTEXT)) == (1, {made.name: 1}, 0)
     assert encryption.unseal(_secret()) == "hush"
     told = models.Event.objects.filter(kind=EventKind.AGENCY_SECRET_KEY_CHANGED)
     assert [
         old.name in changes and "accepted until" in changes for changes in told.values_list("changes", flat=True)
     ] == [True]
-    key_changes.rotate(ACT, compromised=True)
+    key_changes.rotate(CONTEXT, compromised=True)
     assert told.count() == 2
     assert "refused" in told.latest("pk").changes
     assert not any(key.signs_until for key in secret_keys.ring())
@@ -62,7 +62,7 @@ def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folde
         models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
         assert (_uses(), sealed_values.older()) == ({key.name: 1}, 1)
         assert doctor._keys().notice and "sealed by an older version: 1." in doctor._keys().found
-        assert (sealed_values.reseal(ACT), sealed_values.older(), doctor._keys().notice) == (1, 0, False)
+        assert (sealed_values.reseal(CONTEXT), sealed_values.older(), doctor._keys().notice) == (1, 0, False)
         assert _secret().startswith(f"aesgcm:{key.name}:") and encryption.unseal(_secret()) == "hush"
 
 
@@ -70,7 +70,7 @@ def test_a_value_that_no_key_reads_is_counted_and_left_as_it_is(folder: Path) ->
     lost = _secret()
     name = secret_keys.ring()[0].name
     (folder / home.KEY_FILE).write_text(secrets.token_urlsafe(48))
-    assert (sealed_values.reseal(ACT), _secret(), _uses()) == (0, lost, {name: 1})
+    assert (sealed_values.reseal(CONTEXT), _secret(), _uses()) == (0, lost, {name: 1})
     assert f"the key is missing: {name}" in doctor._keys().found
     models.Agency.objects.update(sign_on=[{"slug": "county", "secret": lost.split(":")[2]}])
     assert _uses() == {"": 1}
@@ -81,7 +81,7 @@ def test_a_value_that_another_process_writes_back_again_and_again_does_not_hold_
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealed_values, "_reseal", lambda column: 1)
-    assert sealed_values.reseal(ACT) == 5 * len(sealed_values.COLUMNS)
+    assert sealed_values.reseal(CONTEXT) == 5 * len(sealed_values.COLUMNS)
 
 
 def test_doctor_says_what_to_do_about_keys(folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, mon
             key_changes.retire(name, NOW, force=True)
     with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in mails"):
         key_changes.retire(old.name, NOW, force=False)
-    sealed_values.reseal(ACT)
+    sealed_values.reseal(CONTEXT)
     later = NOW + timedelta(days=31)
     if not any(use.key == old.name for use in sealed_values.uses()):
         key_changes.retire(old.name, later, force=False)

@@ -6,7 +6,7 @@ from pytest_django import Settings
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file, sign_on_file
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from tests.certificates import CERTIFICATE
 from tests.directory.cast import NOW
 
@@ -31,11 +31,11 @@ certificate = '''{CERTIFICATE}'''
 match = "external_id"
 claim = "employee"
 """
-ACT = Act(NOW, "", "cli")
+CONTEXT = AuditContext(NOW, "", "cli")
 
 
 def brought(text: str) -> dict[str, tuple[str, str]]:
-    return dict(agencies.apply(agency_file.read((HEAD + text).encode()), ACT).changes)
+    return dict(agencies.apply(agency_file.read((HEAD + text).encode()), CONTEXT).changes)
 
 
 def wrong(text: str) -> list[str]:

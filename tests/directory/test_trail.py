@@ -10,7 +10,7 @@ from django.db import connection
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import hash_chain, trail, verify
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
@@ -153,7 +153,7 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
         "row": [None, None], "changes": [json.dumps({"name": ["a\nb", "ü"]}), "{}"],
     })  # fmt: skip
     before = trail.verify(made)
-    trail.append(made, Act(NOW, "E-1", "page", "192.0.2.1"), [happened])
+    trail.append(made, AuditContext(NOW, "E-1", "page", "192.0.2.1"), [happened])
     after = trail.verify(made)
     assert (after.links, after.events, after.wrong) == (4, 8, "")
     assert after.digest != before.digest
@@ -204,7 +204,7 @@ def test_events_that_are_alike_are_one_passage_though_they_come_in_parts() -> No
         "kind": ["user.signed-out"] * 2, "subject_id": [None] * 2, "subject_external_id": [""] * 2,
         "row": [None] * 2, "changes": ["{}"] * 2,
     })  # fmt: skip
-    trail.append(made, Act(NOW, "E-1", "page"), [part, part])
+    trail.append(made, AuditContext(NOW, "E-1", "page"), [part, part])
     assert passages(made)[4:] == [("user.signed-out", "E-1", 4)]
     assert wrong(made) == ""
 

@@ -12,14 +12,14 @@ from musterbook.directory.agency import groups, ranks, roles
 from musterbook.directory.agency.roles import Told
 from musterbook.directory.agency.vocabularies import InUse, NotAllowed, Unfit
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
 
 pytestmark = pytest.mark.django_db
 
-ACT = Act(NOW, "E-1", "page")
+CONTEXT = AuditContext(NOW, "E-1", "page")
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def changes(made: models.Agency) -> list[dict[str, Any]]:
 
 
 def test_a_role_is_added_changed_and_deleted_each_with_one_event(made: models.Agency) -> None:
-    clerk = roles.add(made, told("Clerk", "users.view", second_factor=True), ACT, by(made))
-    roles.change(clerk, told("Office", "users.export"), ACT, by(made))
-    roles.delete(clerk, ACT, by(made))
+    clerk = roles.add(made, told("Clerk", "users.view", second_factor=True), CONTEXT, by(made))
+    roles.change(clerk, told("Office", "users.export"), CONTEXT, by(made))
+    roles.delete(clerk, CONTEXT, by(made))
     assert changes(made) == [
         {"role clerk": ["", "Clerk: users.view; second factor"]},
         {"role clerk": ["Clerk: users.view; second factor", ""], "role office": ["", "Office: users.export"]},
@@ -62,19 +62,19 @@ def test_a_role_is_added_changed_and_deleted_each_with_one_event(made: models.Ag
 
 
 def test_saving_what_is_so_already_tells_nothing(made: models.Agency) -> None:
-    roles.change(role(made, "Officer"), told("Officer"), ACT, by(made))
-    ranks.change(models.Rank.objects.get(agency=made, name="Captain"), "Captain", "Cap", ACT)
+    roles.change(role(made, "Officer"), told("Officer"), CONTEXT, by(made))
+    ranks.change(models.Rank.objects.get(agency=made, name="Captain"), "Captain", "Cap", CONTEXT)
     assert changes(made) == []
 
 
 @pytest.mark.parametrize(
     "act",
     [
-        lambda made: roles.add(made, told("Clerk", "users.edit"), ACT, by(made, 5)),
-        lambda made: roles.change(role(made, "Officer"), told("Officer", "users.edit"), ACT, by(made, 5)),
-        lambda made: roles.change(role(made, "Admin"), told("Admin", second_factor=True), ACT, by(made, 5)),
-        lambda made: roles.change(role(made, "Chief"), told("Chief", "roles.manage"), ACT, by(made, 5)),
-        lambda made: roles.delete(role(made, "Admin"), ACT, by(made)),
+        lambda made: roles.add(made, told("Clerk", "users.edit"), CONTEXT, by(made, 5)),
+        lambda made: roles.change(role(made, "Officer"), told("Officer", "users.edit"), CONTEXT, by(made, 5)),
+        lambda made: roles.change(role(made, "Admin"), told("Admin", second_factor=True), CONTEXT, by(made, 5)),
+        lambda made: roles.change(role(made, "Chief"), told("Chief", "roles.manage"), CONTEXT, by(made, 5)),
+        lambda made: roles.delete(role(made, "Admin"), CONTEXT, by(made)),
     ],
     ids=["give", "give to another", "of Admin", "take from oneself", "delete Admin"],
 )
@@ -87,22 +87,22 @@ def test_nobody_gives_or_takes_what_they_lack_or_their_own(
 
 
 def test_a_role_with_more_than_one_has_is_not_deleted(made: models.Agency) -> None:
-    strong = roles.add(made, told("Strong", "audit.view"), ACT, by(made))
+    strong = roles.add(made, told("Strong", "audit.view"), CONTEXT, by(made))
     with pytest.raises(NotAllowed, match=r"audit\.view"):
-        roles.delete(strong, ACT, by(made, 5))
+        roles.delete(strong, CONTEXT, by(made, 5))
 
 
 def test_admin_keeps_its_name_and_every_permission_whatever_is_told(made: models.Agency) -> None:
-    roles.change(role(made, "Admin"), told("Nobody", second_factor=True), ACT, by(made))
+    roles.change(role(made, "Admin"), told("Nobody", second_factor=True), CONTEXT, by(made))
     now = role(made, "Admin")
     assert now.administrator and now.second_factor
     assert changes(made) == [{"role admin": ["Admin: every permission", "Admin: every permission; second factor"]}]
 
 
 ENTRIES: dict[str, Callable[[models.Agency], Any]] = {
-    "role": lambda made: roles.delete(role(made, "Officer"), ACT, by(made)),
-    "rank": lambda made: ranks.delete(models.Rank.objects.get(agency=made, name="Captain"), ACT),
-    "group": lambda made: groups.delete(models.Group.objects.get(agency=made), ACT),
+    "role": lambda made: roles.delete(role(made, "Officer"), CONTEXT, by(made)),
+    "rank": lambda made: ranks.delete(models.Rank.objects.get(agency=made, name="Captain"), CONTEXT),
+    "group": lambda made: groups.delete(models.Group.objects.get(agency=made), CONTEXT),
 }
 
 
@@ -125,16 +125,16 @@ def test_what_nobody_has_any_more_is_deleted(made: models.Agency, noun: str) -> 
 @pytest.mark.parametrize(
     ("act", "field"),
     [
-        (lambda made: roles.add(made, told("  "), ACT, by(made)), "name"),
-        (lambda made: roles.add(made, told("OFFICER"), ACT, by(made)), "name"),
-        (lambda made: roles.add(made, told("x" * 256), ACT, by(made)), "name"),
-        (lambda made: roles.add(made, told("a\u202eb"), ACT, by(made)), "name"),
-        (lambda made: ranks.add(made, "captain", "", ACT), "name"),
-        (lambda made: ranks.add(made, "CAP", "", ACT), "name"),
-        (lambda made: ranks.add(made, "Major", "sergeant", ACT), "abbreviation"),
-        (lambda made: ranks.add(made, "Major", "Captain", ACT), "abbreviation"),
-        (lambda made: groups.add(made, "PATROL", "Another", ACT), "external_id"),
-        (lambda made: groups.add(made, "", "Another", ACT), "external_id"),
+        (lambda made: roles.add(made, told("  "), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, told("OFFICER"), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, told("x" * 256), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, told("a\u202eb"), CONTEXT, by(made)), "name"),
+        (lambda made: ranks.add(made, "captain", "", CONTEXT), "name"),
+        (lambda made: ranks.add(made, "CAP", "", CONTEXT), "name"),
+        (lambda made: ranks.add(made, "Major", "sergeant", CONTEXT), "abbreviation"),
+        (lambda made: ranks.add(made, "Major", "Captain", CONTEXT), "abbreviation"),
+        (lambda made: groups.add(made, "PATROL", "Another", CONTEXT), "external_id"),
+        (lambda made: groups.add(made, "", "Another", CONTEXT), "external_id"),
     ],
 )
 def test_a_name_that_cannot_be_is_told_at_its_field(
@@ -151,35 +151,35 @@ def order(made: models.Agency) -> list[str]:
 
 
 def test_ranks_change_places(made: models.Agency) -> None:
-    major = ranks.add(made, "Major", "", ACT)
+    major = ranks.add(made, "Major", "", CONTEXT)
     assert order(made) == ["Sergeant", "Captain", "Major"]
-    ranks.move(major, "up", ACT)
-    ranks.move(major, "up", ACT)
+    ranks.move(major, "up", CONTEXT)
+    ranks.move(major, "up", CONTEXT)
     assert order(made) == ["Major", "Sergeant", "Captain"]
     told_so_far = len(changes(made))
-    ranks.move(major, "up", ACT)
+    ranks.move(major, "up", CONTEXT)
     assert len(changes(made)) == told_so_far
-    ranks.move(major, "down", ACT)
+    ranks.move(major, "down", CONTEXT)
     assert order(made) == ["Sergeant", "Major", "Captain"]
 
 
 def test_the_first_rank_stands_first() -> None:
     made = agency()
     models.Rank.objects.filter(agency=made).delete()
-    assert ranks.add(made, "Chief", "", ACT).position == 0
+    assert ranks.add(made, "Chief", "", CONTEXT).position == 0
 
 
 def test_a_group_is_added_renamed_and_ended(made: models.Agency) -> None:
-    dogs = groups.add(made, "DOGS", "", ACT)
+    dogs = groups.add(made, "DOGS", "", CONTEXT)
     assert dogs.name == "DOGS"
-    groups.change(dogs, "K9", "Dogs", False, ACT)
+    groups.change(dogs, "K9", "Dogs", False, CONTEXT)
     assert changes(made)[-1] == {"group DOGS": ["DOGS (active)", ""], "group K9": ["", "Dogs (not active)"]}
 
 
 def test_a_monitor_is_added_and_removed_once_each_told_once(made: models.Agency) -> None:
     patrol, watcher = models.Group.objects.get(agency=made), user(made, 1)
-    assert [groups.add_monitor(patrol, watcher, ACT) for _ in range(2)] == [True, False]
-    assert [groups.remove_monitor(patrol, watcher, ACT) for _ in range(2)] == [True, False]
+    assert [groups.add_monitor(patrol, watcher, CONTEXT) for _ in range(2)] == [True, False]
+    assert [groups.remove_monitor(patrol, watcher, CONTEXT) for _ in range(2)] == [True, False]
     told = models.Event.objects.filter(agency=made, kind__startswith="group.monitor").order_by("id")
     assert list(told.values_list("kind", "subject_external_id", "changes")) == [
         ("group.monitor-added", "E-1", '{"group":["","PATROL"]}'),
@@ -188,15 +188,15 @@ def test_a_monitor_is_added_and_removed_once_each_told_once(made: models.Agency)
 
 
 def test_a_group_is_deleted_with_its_monitors(made: models.Agency) -> None:
-    dogs = groups.add(made, "DOGS", "Dogs", ACT)
-    groups.add_monitor(dogs, user(made, 1), ACT)
-    groups.delete(dogs, ACT)
+    dogs = groups.add(made, "DOGS", "Dogs", CONTEXT)
+    groups.add_monitor(dogs, user(made, 1), CONTEXT)
+    groups.delete(dogs, CONTEXT)
     assert not models.Monitor.objects.exists()
 
 
 def test_a_plan_that_names_what_was_deleted_meanwhile_is_not_applied_blindly(made: models.Agency) -> None:
     waiting = run(made, [person(7, RANK="Sergeant")], Options(preview=True))
-    ranks.delete(models.Rank.objects.get(agency=made, name="Sergeant"), ACT)
+    ranks.delete(models.Rank.objects.get(agency=made, name="Sergeant"), CONTEXT)
     done = file_import.apply_previewed(made, waiting.record.number, at=NOW, through="cli")
     assert done.record.state == "refused"
     assert not models.User.objects.filter(agency=made, external_id="E-7").exists()

@@ -10,7 +10,7 @@ from django.urls import URLPattern, get_resolver
 from musterbook.accounts.models import Token
 from musterbook.config import encryption
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import pending_uploads, queue
 from musterbook.directory.imports.bulk import Change
 from musterbook.directory.imports.file_import import Options
@@ -71,8 +71,8 @@ def _bulk(agency: models.Agency) -> Mapping[str, Any]:
     record = models.Import.objects.filter(agency=agency, kind=models.ImportKind.BULK).first()
     if record is None:
         users = list(models.User.objects.filter(agency=agency).values_list("pk", flat=True))
-        act = Act(datetime.now(UTC), "", "page")
-        record = queue.submit_bulk(agency, users, Change("rank", "Captain"), act=act, preview=True)
+        context = AuditContext(datetime.now(UTC), "", "page")
+        record = queue.submit_bulk(agency, users, Change("rank", "Captain"), context=context, preview=True)
         carry_out_next("tests", lambda: datetime.now(UTC))
     return {"number": record.number}
 

@@ -15,7 +15,7 @@ from musterbook.accounts.models import Token
 from musterbook.accounts.tokens import Told
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -143,8 +143,8 @@ def test_the_list_asks_the_database_no_more_for_many(chief: Client, django_asser
     agency = models.Agency.objects.get()
     for number in range(20):
         told = Told(f"Token {number}", frozenset({"users.view"}), 90)
-        act = Act(datetime.now(UTC), "E-5", "page")
-        tokens.make(agency, told, act, snapshot_queries.operator(agency, "E-1" if number % 2 else "E-5"))
+        context = AuditContext(datetime.now(UTC), "E-5", "page")
+        tokens.make(agency, told, context, snapshot_queries.operator(agency, "E-1" if number % 2 else "E-5"))
     with django_assert_max_num_queries(12):
         assert chief.get(LIST).content.decode().count("ends in") == 20
 

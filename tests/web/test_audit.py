@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from musterbook.directory import models
 from musterbook.directory.audit import trail, verify
 from musterbook.directory.audit.event_kinds import KINDS
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.web.records import audit_pdf
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in
@@ -43,8 +43,8 @@ def springfield() -> models.Agency:
 def happens(kind: str, about: int | None = None, minutes: float = 0, **more: Any) -> None:
     """An event of user 5's at a page."""
     at = datetime.now(UTC) + timedelta(minutes=minutes)
-    act = Act(at, "E-5", "page", "192.0.2.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
-    trail.tell(springfield(), act, KINDS[kind], cast.user(springfield(), about) if about else None, **more)
+    context = AuditContext(at, "E-5", "page", "192.0.2.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
+    trail.tell(springfield(), context, KINDS[kind], cast.user(springfield(), about) if about else None, **more)
 
 
 def said(answer: Any) -> str:

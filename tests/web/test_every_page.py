@@ -18,7 +18,7 @@ from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.file_import import Options
 from musterbook.server import turns
-from tests.accounts.conftest import Springfield, act
+from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
@@ -43,7 +43,7 @@ def made(slug: str) -> Springfield:
     one.registered(1)
     one.registered(2)
     tokens.make(
-        one.agency, Told("HR", frozenset({"users.view"}), 90), act(), snapshot_queries.operator(one.agency, "E-1")
+        one.agency, Told("HR", frozenset({"users.view"}), 90), context(), snapshot_queries.operator(one.agency, "E-1")
     )
     return one
 

@@ -12,7 +12,7 @@ from musterbook.accounts import factors
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory import models
-from tests.accounts.conftest import GOOD, Springfield, act
+from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory import cast
 from tests.web.conftest import at_localhost
 from tests.web.looks import barriers
@@ -269,7 +269,7 @@ def test_a_removed_passkey_opens_nothing(page: Page, springfield: Springfield, o
     sign_in(page)
     add(page)
     sign_out(page)
-    factors.remove_all(springfield.user(2), act())
+    factors.remove_all(springfield.user(2), context())
     assert json.loads(models.Event.objects.latest("id").changes) == {"factor": ["recovery codes, passkey", ""]}
     with_passkey(page)
     expect(page.get_by_text("This passkey was not accepted")).to_be_visible()

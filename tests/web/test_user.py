@@ -16,7 +16,7 @@ from musterbook.accounts import credentials, factors
 from musterbook.directory import models
 from musterbook.directory.agency import groups
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing
 from musterbook.web.users.form import HARMLESS, LABELS
@@ -105,7 +105,7 @@ def limited(springfield: Springfield, *permissions: str) -> Client:
 
 
 def test_a_user_is_shown_with_all_that_is_known(springfield: Springfield, admin: Client) -> None:
-    groups.add_monitor(models.Group.objects.get(), springfield.user(2), Act(cast.NOW, "E-1", "page"))
+    groups.add_monitor(models.Group.objects.get(), springfield.user(2), AuditContext(cast.NOW, "E-1", "page"))
     page = said(admin, at(springfield, 2))
     assert "Member of <a" in page and "Monitor of <a" in page
     for text in ("First 2 Last 2", "Captain", "B-2", "user2@agency.example", "Patrol", "First 1 Last 1", "users.csv"):

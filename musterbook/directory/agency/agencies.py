@@ -16,7 +16,7 @@ from musterbook.directory.agency import sign_on_file
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 
 
@@ -71,14 +71,14 @@ def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
     return list(users.order_by().values_list("agency_id").annotate(number=Count("id")))
 
 
-def apply(told: AgencyFile, act: Act) -> Brought:
+def apply(told: AgencyFile, context: AuditContext) -> Brought:
     """Create the agency, or update it to match the file. Settings that the file does not mention stay as they are.
 
     Raise agency_file.Faulty, with nothing changed, if the file names a role that does not exist.
     """
     with transaction.atomic():
         agency, created = models.Agency.objects.get_or_create(
-            slug=told.slug, defaults={"name": told.name, "created_at": act.at}
+            slug=told.slug, defaults={"name": told.name, "created_at": context.at}
         )
         locks.row(agency)
         before = {} if created else _settings(agency)
@@ -88,12 +88,14 @@ def apply(told: AgencyFile, act: Act) -> Brought:
         _second_factors(agency, told)
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(agency, act, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes)
+            trail.tell(
+                agency, context, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes
+            )
     return Brought(created, changes, tuple(kept))
 
 
 @contextmanager
-def changing(agency: models.Agency, act: Act) -> Iterator[None]:
+def changing(agency: models.Agency, context: AuditContext) -> Iterator[None]:
     """Allow changes to the agency's settings, in one transaction and under its lock.
 
     At the end, record the changes in one event.
@@ -105,7 +107,7 @@ def changing(agency: models.Agency, act: Act) -> Iterator[None]:
         yield
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(agency, act, EventKind.AGENCY_CHANGED, changes=changes)
+            trail.tell(agency, context, EventKind.AGENCY_CHANGED, changes=changes)
 
 
 def _set(agency: models.Agency, told: AgencyFile) -> None:

@@ -22,7 +22,7 @@ from musterbook.directory.agency.agency_file import (
 )
 from musterbook.directory.agency.roles import Told
 from musterbook.directory.agency.vocabularies import Unfit
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 
 DETAILS = ("name", "default_country")
@@ -39,13 +39,15 @@ class Overtaken(Exception):
         self.now = now
 
 
-def change(agency: models.Agency, told: Mapping[str, object], shown: Mapping[str, object], act: Act) -> None:
+def change(
+    agency: models.Agency, told: Mapping[str, object], shown: Mapping[str, object], context: AuditContext
+) -> None:
     """Change the settings that differ from those `shown`; the others keep their current values.
 
     Raise Unfit and Overtaken.
     """
     fit = {name: _CHECKS[name](name, value) for name, value in told.items()}
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         mine = {name: value for name, value in fit.items() if value != shown.get(name)}
         now = {name: getattr(agency, name) for name in mine}
         overtaken = {name: value for name, value in now.items() if value not in (mine[name], shown.get(name))}
@@ -110,7 +112,7 @@ _CHECKS: Mapping[str, Callable[[str, object], object]] = {
 
 
 def ask_second_factors(
-    agency: models.Agency, told: AbstractSet[int], shown: AbstractSet[int], act: Act, by: Operator
+    agency: models.Agency, told: AbstractSet[int], shown: AbstractSet[int], context: AuditContext, by: Operator
 ) -> None:
     """Require a second factor of the roles `told`, by their ids.
 
@@ -122,12 +124,12 @@ def ask_second_factors(
         for role in models.Role.objects.filter(agency=agency, pk__in=told ^ shown).order_by("pk"):
             wanted = role.pk in told
             if role.second_factor != wanted:
-                roles.change(role, Told(role.name, permissions.of(role), wanted), act, by)
+                roles.change(role, Told(role.name, permissions.of(role), wanted), context, by)
 
 
-def forget_heading(agency: models.Agency, heading: str, act: Act) -> bool:
+def forget_heading(agency: models.Agency, heading: str, context: AuditContext) -> bool:
     """Forget which column the heading was mapped to (F5); return whether it was remembered."""
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         if heading not in agency.mapping:
             return False
         agency.mapping = {name: column for name, column in agency.mapping.items() if name != heading}

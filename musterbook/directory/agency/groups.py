@@ -8,7 +8,7 @@ from musterbook.directory.agency import agencies, vocabularies
 from musterbook.directory.agency.vocabularies import Unfit
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import locks
 
 
@@ -42,16 +42,16 @@ def list_monitors(group: models.Group) -> list[models.User]:
     return list(models.User.objects.filter(agency=group.agency_id, pk__in=watching).order_by("name_key", "pk"))
 
 
-def add(agency: models.Agency, external_id: str, name: str, act: Act) -> models.Group:
+def add(agency: models.Agency, external_id: str, name: str, context: AuditContext) -> models.Group:
     """Add a new, active group, and return it. Raise Unfit."""
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         told = _told(agency, external_id, name)
         return models.Group.objects.create(agency=agency, **told)
 
 
-def change(group: models.Group, external_id: str, name: str, active: bool, act: Act) -> None:
+def change(group: models.Group, external_id: str, name: str, active: bool, context: AuditContext) -> None:
     """Rename a group, end it or make it active again; its members stay in it. Raise Unfit."""
-    with agencies.changing(group.agency, act):
+    with agencies.changing(group.agency, context):
         told = _told(group.agency, external_id, name, group.pk)
         models.Group.objects.filter(pk=group.pk).update(active=active, **told)
 
@@ -63,27 +63,27 @@ def _told(agency: models.Agency, external_id: str, name: str, but: int = 0) -> d
     return {"external_id": known, "name": vocabularies.cleaned(name, "name", required=False) or known}
 
 
-def delete(group: models.Group, act: Act) -> None:
+def delete(group: models.Group, context: AuditContext) -> None:
     """Delete a group that has no members. Raise InUse."""
-    with agencies.changing(group.agency, act):
+    with agencies.changing(group.agency, context):
         vocabularies.delete(group, "group")
 
 
-def add_monitor(group: models.Group, user: models.User, act: Act) -> bool:
+def add_monitor(group: models.Group, user: models.User, context: AuditContext) -> bool:
     """Make a user of the same agency a monitor of the group; return whether they were not one already."""
     with transaction.atomic():
         locks.row(group.agency)
         _, added = models.Monitor.objects.get_or_create(group=group, user=user)
         if added:
-            trail.tell(group.agency, act, EventKind.GROUP_MONITOR_ADDED, user, {"group": ("", group.external_id)})
+            trail.tell(group.agency, context, EventKind.GROUP_MONITOR_ADDED, user, {"group": ("", group.external_id)})
     return added
 
 
-def remove_monitor(group: models.Group, user: models.User, act: Act) -> bool:
+def remove_monitor(group: models.Group, user: models.User, context: AuditContext) -> bool:
     """Remove a user as a monitor of the group; return whether they were one."""
     with transaction.atomic():
         locks.row(group.agency)
         removed, _ = models.Monitor.objects.filter(group=group, user=user).delete()
         if removed:
-            trail.tell(group.agency, act, EventKind.GROUP_MONITOR_REMOVED, user, {"group": (group.external_id, "")})
+            trail.tell(group.agency, context, EventKind.GROUP_MONITOR_REMOVED, user, {"group": (group.external_id, "")})
     return bool(removed)

@@ -8,7 +8,7 @@ from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
 from musterbook.directory.agency.vocabularies import Unfit
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 
 
 def list_ranks(agency: models.Agency) -> list[tuple[models.Rank, int]]:
@@ -18,17 +18,17 @@ def list_ranks(agency: models.Agency) -> list[tuple[models.Rank, int]]:
     return [(rank, users.get(rank.pk, 0)) for rank in found]
 
 
-def add(agency: models.Agency, name: str, abbreviation: str, act: Act) -> models.Rank:
+def add(agency: models.Agency, name: str, abbreviation: str, context: AuditContext) -> models.Rank:
     """Add a new rank, below all others, and return it. Raise Unfit."""
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         told = _told(agency, name, abbreviation)
         last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
         return models.Rank.objects.create(agency=agency, position=0 if last is None else last + 1, **told)
 
 
-def change(rank: models.Rank, name: str, abbreviation: str, act: Act) -> None:
+def change(rank: models.Rank, name: str, abbreviation: str, context: AuditContext) -> None:
     """Rename a rank. Raise Unfit."""
-    with agencies.changing(rank.agency, act):
+    with agencies.changing(rank.agency, context):
         models.Rank.objects.filter(pk=rank.pk).update(**_told(rank.agency, name, abbreviation, rank.pk))
 
 
@@ -44,9 +44,9 @@ def _told(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> 
     return {"name": name, "name_key": key, "abbreviation": short}
 
 
-def move(rank: models.Rank, way: Literal["up", "down"], act: Act) -> None:
+def move(rank: models.Rank, way: Literal["up", "down"], context: AuditContext) -> None:
     """Swap a rank with the next one above or below it, if there is one."""
-    with agencies.changing(rank.agency, act):
+    with agencies.changing(rank.agency, context):
         ranks = list(models.Rank.objects.filter(agency=rank.agency).order_by("position", "pk"))
         place = next(number for number, one in enumerate(ranks) if one.pk == rank.pk)
         other = place - 1 if way == "up" else place + 1
@@ -57,7 +57,7 @@ def move(rank: models.Rank, way: Literal["up", "down"], act: Act) -> None:
         models.Rank.objects.bulk_update(ranks, ["position"])
 
 
-def delete(rank: models.Rank, act: Act) -> None:
+def delete(rank: models.Rank, context: AuditContext) -> None:
     """Delete a rank that no user has. Raise InUse."""
-    with agencies.changing(rank.agency, act):
+    with agencies.changing(rank.agency, context):
         vocabularies.delete(rank, "rank")

@@ -7,7 +7,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import agencies, vocabularies
 from musterbook.directory.agency.vocabularies import NotAllowed
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,16 @@ def list_roles(agency: models.Agency) -> list[models.Role]:
     return list(models.Role.objects.filter(agency=agency).order_by("-administrator", "name_key"))
 
 
-def add(agency: models.Agency, told: Told, act: Act, by: Operator) -> models.Role:
+def add(agency: models.Agency, told: Told, context: AuditContext, by: Operator) -> models.Role:
     """Add a new role, and return it. Raise Unfit and NotAllowed."""
     _check(by, told.permissions)
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         return _write(models.Role(agency=agency), told)
 
 
-def change(role: models.Role, told: Told, act: Act, by: Operator) -> None:
+def change(role: models.Role, told: Told, context: AuditContext, by: Operator) -> None:
     """Change a role to the requested state; of Admin only the second factor changes. Raise Unfit and NotAllowed."""
-    with agencies.changing(role.agency, act):
+    with agencies.changing(role.agency, context):
         role.refresh_from_db()
         before = permissions.of(role)
         if role.administrator:
@@ -52,9 +52,9 @@ def _write(role: models.Role, told: Told) -> models.Role:
     return role
 
 
-def delete(role: models.Role, act: Act, by: Operator) -> None:
+def delete(role: models.Role, context: AuditContext, by: Operator) -> None:
     """Delete a role that no user has. Raise InUse and NotAllowed."""
-    with agencies.changing(role.agency, act):
+    with agencies.changing(role.agency, context):
         if role.administrator:
             raise NotAllowed(f"{role.name} is always there.")
         _check(by, permissions.of(role))

@@ -9,7 +9,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, sign_on_file
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import ALL
 
 
@@ -34,33 +34,33 @@ def mark(provider: Provider) -> str:
     return encryption.mark(sign_on_file.shown(provider))
 
 
-def add(agency: models.Agency, told: Mapping[str, Any], act: Act, by: Operator) -> None:
+def add(agency: models.Agency, told: Mapping[str, Any], context: AuditContext, by: Operator) -> None:
     """Add a provider, in the form of an agency file. Raise Unfit and NotAllowed."""
     _check(by)
     provider = _fit(told)
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         if any(one["slug"] == provider["slug"] for one in agency.sign_on):
             raise Unfit("slug", "There is a provider of that short name. Choose another.")
         _write(agency, [*agency.sign_on, provider])
 
 
-def change(agency: models.Agency, told: Mapping[str, Any], shown: str, act: Act, by: Operator) -> None:
+def change(agency: models.Agency, told: Mapping[str, Any], shown: str, context: AuditContext, by: Operator) -> None:
     """Change the provider with this slug; a secret that is left out stays. `shown`: its mark when it was shown.
 
     Raise Unfit, NotAllowed, UnknownProvider and Overtaken.
     """
     _check(by)
     provider = _fit(told)
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         before = _unchanged(agency, provider["slug"], shown)
         kept = provider | {"secret": provider["secret"] or before["secret"]}
         _write(agency, [kept if one["slug"] == kept["slug"] else one for one in agency.sign_on])
 
 
-def remove(agency: models.Agency, slug: str, shown: str, act: Act, by: Operator) -> None:
+def remove(agency: models.Agency, slug: str, shown: str, context: AuditContext, by: Operator) -> None:
     """Remove the provider. Raise NotAllowed, UnknownProvider and Overtaken."""
     _check(by)
-    with agencies.changing(agency, act):
+    with agencies.changing(agency, context):
         _unchanged(agency, slug, shown)
         _write(agency, [one for one in agency.sign_on if one["slug"] != slug])
 

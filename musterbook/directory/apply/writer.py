@@ -15,7 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import search_index
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import frames
 
 _KEYS = tuple(column.key for column in columns.KEYED)
@@ -39,7 +39,9 @@ class Written(Protocol):
         """Receive the number."""
 
 
-def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails: bool, written: Written) -> None:
+def apply(
+    plan: Plan, agency: models.Agency, context: AuditContext, *, of: int | None, mails: bool, written: Written
+) -> None:
     """Write the changes of the plan, one event for each changed user, and the mails to send if `mails`.
 
     The caller holds the agency's lock and has made the plan under it. `of` is the import's id, or None for a change
@@ -55,7 +57,7 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails:
         _vacate(plan.updated)
         writes = (
             *((frames.update, _parts(users)) for users in _updates(updated)),
-            (frames.insert, (_new(part, agency, act) for part in _parts(added, order))),
+            (frames.insert, (_new(part, agency, context) for part in _parts(added, order))),
             (frames.update, _parts(plan.leavers.deactivated.select("id", active=pl.lit(False)))),
         )
         for write, parts in writes:
@@ -65,12 +67,12 @@ def apply(plan: Plan, agency: models.Agency, act: Act, *, of: int | None, mails:
                 written(done)
         for part in itertools.chain(_parts(updated.filter(_otherwise(_KEYED))), _parts(added, order)):
             search_index.follow(agency, part)
-        _note_new_addresses(plan.updated, act.at)
-        _keep_released_names(plan.updated, agency, act.at)
-        _end_access(plan, act.at)
-        trail.append(agency, act, _events(plan, added, order), of=of)
+        _note_new_addresses(plan.updated, context.at)
+        _keep_released_names(plan.updated, agency, context.at)
+        _end_access(plan, context.at)
+        trail.append(agency, context, _events(plan, added, order), of=of)
         if mails:
-            _post(agency, act, plan, added, of)
+            _post(agency, context, plan, added, of)
 
 
 def _numbered(added: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
@@ -128,7 +130,7 @@ def _linked(rows: pl.DataFrame, bosses: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(joined.select(pl.coalesce("boss", "supervisor_id").alias("supervisor_id")))
 
 
-def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
+def _new(added: pl.DataFrame, agency: models.Agency, context: AuditContext) -> pl.DataFrame:
     return added.select(
         "id",
         "external_id",
@@ -136,7 +138,7 @@ def _new(added: pl.DataFrame, agency: models.Agency, act: Act) -> pl.DataFrame:
         agency_id=pl.lit(agency.pk),
         exempt=pl.lit(False),
         managed_by=pl.lit(""),
-        created_at=pl.lit(frames.stamp(act.at)),
+        created_at=pl.lit(frames.stamp(context.at)),
     )
 
 
@@ -194,7 +196,7 @@ def _event(users: pl.DataFrame, kind: EventKind) -> pl.DataFrame:
     )
 
 
-def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: int | None) -> None:
+def _post(agency: models.Agency, context: AuditContext, plan: Plan, added: pl.DataFrame, of: int | None) -> None:
     """Put the mails into the outbox (rule D8).
 
     A user who may register gets an invitation; a user who has registered gets a notice.
@@ -211,7 +213,7 @@ def _post(agency: models.Agency, act: Act, plan: Plan, added: pl.DataFrame, of: 
         .with_columns(
             agency_id=pl.lit(agency.pk),
             of_id=pl.lit(of, pl.Int64),
-            created_at=pl.lit(frames.stamp(act.at)),
+            created_at=pl.lit(frames.stamp(context.at)),
             attempts=pl.lit(0),
             problem=pl.lit(""),
         ),

@@ -23,7 +23,7 @@ _LONGEST_AGENT = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditContext:
     """An act: its time, actor, channel (cli, page, api, scim, folder, system), address and program.
 
     `session`: the name of the page session in the trail; `request`: the request's number in the log.
@@ -40,7 +40,7 @@ class Act:
 
 def tell(
     agency: models.Agency,
-    act: Act,
+    context: AuditContext,
     kind: EventKind,
     about: models.User | None = None,
     changes: Mapping[str, tuple[str, str]] | None = None,
@@ -58,12 +58,18 @@ def tell(
     }  # fmt: skip
     with transaction.atomic():
         locks.row(agency)
-        append(agency, act, [pl.DataFrame([happened])])
+        append(agency, context, [pl.DataFrame([happened])])
 
 
-def tell_refused_file(agency: models.Agency, act: Act, name: str, why: str) -> None:
+def tell_refused_file(agency: models.Agency, context: AuditContext, name: str, why: str) -> None:
     """Record the event of a file that was refused and may be malicious."""
-    tell(agency, act, EventKind.IMPORT_FILE_REFUSED, changes={"file": ("", name), "reason": ("", why)}, outcome=REFUSED)
+    tell(
+        agency,
+        context,
+        EventKind.IMPORT_FILE_REFUSED,
+        changes={"file": ("", name), "reason": ("", why)},
+        outcome=REFUSED,
+    )
 
 
 def key_old(at: datetime, *, restored: bool = False) -> None:
@@ -76,10 +82,12 @@ def key_old(at: datetime, *, restored: bool = False) -> None:
     for agency in models.Agency.objects.exclude(pk__in=known):
         last = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
         if last is not None and not last.key:
-            tell(agency, Act(at, "", "system"), EventKind.AUDIT_KEYED)
+            tell(agency, AuditContext(at, "", "system"), EventKind.AUDIT_KEYED)
 
 
-def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *, of: int | None = None) -> None:
+def append(
+    agency: models.Agency, context: AuditContext, happened: Iterable[pl.DataFrame], *, of: int | None = None
+) -> None:
     """Append one link of events, in parts.
 
     The caller holds the agency's lock, in the transaction of the changes that the events record. `happened`: `kind`,
@@ -92,7 +100,7 @@ def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *,
     for part in ahead(happened):
         if part.is_empty():
             continue
-        events = _events(agency, act, part, of)
+        events = _events(agency, context, part, of)
         sealed = Beside(partial(hash_chain.add, digest, events))
         frames.insert(models.Event, events)
         sealed.result()
@@ -107,22 +115,22 @@ def append(agency: models.Agency, act: Act, happened: Iterable[pl.DataFrame], *,
         transaction.on_commit(partial(anchors.note, agency, link.number, before, link.digest), robust=True)
 
 
-def _events(agency: models.Agency, act: Act, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
+def _events(agency: models.Agency, context: AuditContext, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
     columns = hash_chain.SEALED
-    if act.agent or act.session or act.request or "outcome" in happened.columns:
+    if context.agent or context.session or context.request or "outcome" in happened.columns:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
         happened = happened.with_columns(
             outcome=pl.col("outcome") if "outcome" in happened.columns else pl.lit(""),
-            agent=pl.lit(_CONTROL.sub(" ", act.agent)[:_LONGEST_AGENT]),
-            session=pl.lit(act.session),
-            request=pl.lit(act.request),
+            agent=pl.lit(_CONTROL.sub(" ", context.agent)[:_LONGEST_AGENT]),
+            session=pl.lit(context.session),
+            request=pl.lit(context.request),
         )
     return happened.with_columns(
         id=frames.new_ids(models.Event, happened.height),
         agency_id=pl.lit(agency.pk, pl.Int64),
-        at=pl.lit(frames.stamp(act.at)),
-        actor=pl.lit(act.actor),
-        through=pl.lit(act.through),
-        address=pl.lit(act.address),
+        at=pl.lit(frames.stamp(context.at)),
+        actor=pl.lit(context.actor),
+        through=pl.lit(context.through),
+        address=pl.lit(context.address),
         of_id=pl.lit(of, pl.Int64),
     ).select(pl.col(name).cast(kind) for name, kind in columns.items())

@@ -22,7 +22,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import runner, selection
 from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt
@@ -149,14 +149,14 @@ def to_agree(record: models.Import) -> int | None:
     return number if number > snapshot_queries.limit(agency).allowed(active) else None
 
 
-def attempt(record: models.Import, act: Act, expected: str | None, progress: Progress) -> Attempt:
+def attempt(record: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
     """Return the attempt for the record of a bulk action. Raise Failed if its selection of users is no longer kept."""
     change = Change(**record.options[OPTION])
     with runner.told(record):
         ids = selection.kept(record.number)
 
     def plan(agency: models.Agency) -> Plan:
-        policy = Policy(operator=permitted(agency, act.actor, change), limit=snapshot_queries.limit(agency))
+        policy = Policy(operator=permitted(agency, context.actor, change), limit=snapshot_queries.limit(agency))
         users = selection.users(agency, ids, _READ).with_row_index("row", offset=2).cast({"row": pl.UInt32})
         words = snapshot_queries.vocabulary(agency)
         if change.kind.column is None:
@@ -166,9 +166,11 @@ def attempt(record: models.Import, act: Act, expected: str | None, progress: Pro
         return planning.make(table, snapshot_queries.snapshot(agency, table, policy.mode), policy)
 
     def post(plan: Plan) -> None:
-        _post(record, selection.users(record.agency, ids, _READ), plan, change.kind, act)
+        _post(record, selection.users(record.agency, ids, _READ), plan, change.kind, context)
 
-    return Attempt(record, act, plan, expected=expected, progress=progress, instead=post if change.kind.mail else None)
+    return Attempt(
+        record, context, plan, expected=expected, progress=progress, instead=post if change.kind.mail else None
+    )
 
 
 _READ = {
@@ -215,20 +217,20 @@ def _told(users: pl.DataFrame, code: str) -> pl.DataFrame:
     return users.select("row", code=pl.lit(code), **blank).select(list(problems.SCHEMA))
 
 
-def _post(record: models.Import, users: pl.DataFrame, plan: Plan, kind: Kind, act: Act) -> None:
+def _post(record: models.Import, users: pl.DataFrame, plan: Plan, kind: Kind, context: AuditContext) -> None:
     """Add a mail to the outbox for each user that the plan updates, and record an event for each."""
     rows = plan.rows.filter(pl.col("outcome") == "updated").select("row", "external_id")
     to = users.join(rows, on="external_id", maintain_order="left")
     mails = to.select(
         user_id="id", kind=pl.lit(kind.mail), to="email", agency_id=pl.lit(record.agency_id), of_id=pl.lit(record.pk),
-        created_at=pl.lit(frames.stamp(act.at)), attempts=pl.lit(0), problem=pl.lit(""),
+        created_at=pl.lit(frames.stamp(context.at)), attempts=pl.lit(0), problem=pl.lit(""),
     )  # fmt: skip
     frames.insert(models.Mail, mails)
     told = to.select(
         kind=pl.lit(kind.event), subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64),
         changes=pl.lit("{}"),
     )  # fmt: skip
-    trail.append(record.agency, act, told.iter_slices(_PART), of=record.pk)
+    trail.append(record.agency, context, told.iter_slices(_PART), of=record.pk)
 
 
 _PART = 50_000

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
 from musterbook.directory.imports.bulk import Change
 from musterbook.directory.storage import frames
@@ -52,8 +52,8 @@ def _submit(agency: models.Agency, day: date, at: datetime) -> int:
 
 def _deactivate(agency: models.Agency, users: list[int], reason: str, key: str, at: datetime, *, preview: bool) -> None:
     if users:
-        act = Act(at, "", "system")
-        queue.submit_bulk(agency, users, Change("deactivate"), act=act, preview=preview, key=key, name=reason)
+        context = AuditContext(at, "", "system")
+        queue.submit_bulk(agency, users, Change("deactivate"), context=context, preview=preview, key=key, name=reason)
 
 
 def _ended(agency: models.Agency, day: date) -> list[int]:

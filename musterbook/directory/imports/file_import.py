@@ -23,7 +23,7 @@ from musterbook.core.reading.grid import Refusal
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, quotas, records, runner, sandbox, virus_scan
 from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.imports.records import SentBefore
@@ -152,18 +152,18 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but three are
     plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
     """
     permitted(agency, by, options.mode)
-    act = Act(at, by, through, address, agent)
+    context = AuditContext(at, by, through, address, agent)
     record = records.new(
-        agency, ImportKind.FILE, options.as_json(), act, state="running", key=key, **facts_of_file(upload)
+        agency, ImportKind.FILE, options.as_json(), context, state="running", key=key, **facts_of_file(upload)
     )
     while True:
         earlier = _earlier(record)
         if earlier:
             return Done(earlier, None)
         if not expected:
-            _check_quota(agency, act, upload)
+            _check_quota(agency, context, upload)
         try:
-            return carry_out(attempt(record, upload, act, expected, progress))
+            return carry_out(attempt(record, upload, context, expected, progress))
         except SentBefore:
             # The other import arrived while this one waited for the lock. It is done, it
             # is queued, or it has failed and released the key.
@@ -198,21 +198,23 @@ def _of(record: models.Import) -> tuple[object, ...]:
     return record.file_sha256, record.options, record.undoes_id
 
 
-def attempt(record: models.Import, upload: Upload, act: Act, expected: str | None, progress: Progress) -> Attempt:
+def attempt(
+    record: models.Import, upload: Upload, context: AuditContext, expected: str | None, progress: Progress
+) -> Attempt:
     """Return the attempt for the record of an import and its file. Raise Failed for a file that cannot be read."""
     options = Options.of_json(record.options)
     with runner.told(record):
         reading = _reading(record, upload, options, progress)
 
     def plan(agency: models.Agency) -> planning.Plan:
-        operator = permitted(agency, act.actor, options.mode)
+        operator = permitted(agency, context.actor, options.mode)
         users = _everybody(agency, upload, options.mode)
         table = reading()
         record.file_facts = _facts(table)
         policy = Policy(options.mode, options.strict, operator, snapshot_queries.limit(agency), options.confirmed)
         return planning.make(table, snapshot_queries.snapshot(agency, table, options.mode, users), policy)
 
-    return Attempt(record, act, plan, upload.content, expected, progress)
+    return Attempt(record, context, plan, upload.content, expected, progress)
 
 
 def _reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
@@ -302,12 +304,12 @@ def find(agency: models.Agency, number: str) -> models.Import:
     return record
 
 
-def _check_quota(agency: models.Agency, act: Act, upload: Upload) -> None:
+def _check_quota(agency: models.Agency, context: AuditContext, upload: Upload) -> None:
     """Raise OverQuota for a file that exceeds a quota, and record this in the audit trail."""
     try:
-        quotas.check(agency, act, upload.size)
+        quotas.check(agency, context, upload.size)
     except quotas.OverQuota as over:
-        trail.tell_refused_file(agency, act, upload.name, over.problem.message)
+        trail.tell_refused_file(agency, context, upload.name, over.problem.message)
         raise
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import (
     bulk,
     cancellation,
@@ -31,39 +31,41 @@ _LOOK_EVERY = 0.05
 
 
 def submit(
-    agency: models.Agency, upload: Upload | OnDisk, options: Options, *, act: Act, key: str | None = None
+    agency: models.Agency, upload: Upload | OnDisk, options: Options, *, context: AuditContext, key: str | None = None
 ) -> models.Import:
     """Submit a file for a worker to import or preview. The record and the file are stored when this returns.
 
     `key`: the idempotency key (D6); a repeated request returns the import of the first one. Raise UnknownOperator,
     NotPermitted, KeyTaken, OverQuota, and OSError if the file cannot be kept.
     """
-    file_import.permitted(agency, act.actor, options.mode)
+    file_import.permitted(agency, context.actor, options.mode)
     file = file_import.facts_of_file(upload)
-    asked = records.new(agency, ImportKind.FILE, options.as_json(), act, key=key, **file)
+    asked = records.new(agency, ImportKind.FILE, options.as_json(), context, key=key, **file)
 
     def keep() -> None:
-        quotas.check(agency, act, upload.size)
+        quotas.check(agency, context, upload.size)
         import_files.keep(asked.number, upload.parts())
 
     return _put(asked, keep)
 
 
-def submit_again(record: models.Import, options: Options, *, act: Act, key: str | None = None) -> models.Import:
+def submit_again(
+    record: models.Import, options: Options, *, context: AuditContext, key: str | None = None
+) -> models.Import:
     """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
-    file_import.permitted(record.agency, act.actor, options.mode)
+    file_import.permitted(record.agency, context.actor, options.mode)
     import_files.path(record.number)
-    asked = records.new(record.agency, ImportKind.FILE, options.as_json(), act, key=key, **_file_of(record))
+    asked = records.new(record.agency, ImportKind.FILE, options.as_json(), context, key=key, **_file_of(record))
 
     def keep() -> None:
-        quotas.check(record.agency, act, record.file_size)
+        quotas.check(record.agency, context, record.file_size)
         import_files.keep_copy(asked.number, record.number)
 
     return _put(asked, keep)
 
 
 def submit_apply(
-    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
+    agency: models.Agency, number: str, *, context: AuditContext, confirmed: int | None = None, key: str | None = None
 ) -> models.Import:
     """Submit the plan that a preview (also of an undo) or a held import showed.
 
@@ -73,63 +75,70 @@ def submit_apply(
     seen = file_import.shown(agency, number)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
     if seen.kind == ImportKind.UNDO:
-        undo.may_undo(undo.undone(seen), act.actor)
+        undo.may_undo(undo.undone(seen), context.actor)
     else:
-        file_import.permitted(agency, act.actor, options.mode)
+        file_import.permitted(agency, context.actor, options.mode)
     facts = {"expected": seen.digest, "undoes": seen.undoes, **_file_of(seen)}
-    asked = records.new(agency, ImportKind(seen.kind), options.as_json(), act, key=key, **facts)
+    asked = records.new(agency, ImportKind(seen.kind), options.as_json(), context, key=key, **facts)
     if seen.kind == ImportKind.UNDO:
         return _put(asked, lambda: None)
     return _put(asked, partial(import_files.keep_copy, asked.number, number))
 
 
-def submit_undo(record: models.Import, *, act: Act, preview: bool, key: str | None = None) -> models.Import:
+def submit_undo(
+    record: models.Import, *, context: AuditContext, preview: bool, key: str | None = None
+) -> models.Import:
     """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.may_undo`, and KeyTaken."""
-    undo.may_undo(record, act.actor)
+    undo.may_undo(record, context.actor)
     options = Options(preview=preview).as_json()
-    asked = records.new(record.agency, ImportKind.UNDO, options, act, key=key, undoes=record)
+    asked = records.new(record.agency, ImportKind.UNDO, options, context, key=key, undoes=record)
     return _put(asked, lambda: None)
 
 
 def submit_bulk(
     agency: models.Agency, users: list[int], change: bulk.Change, *,
-    act: Act, preview: bool, key: str | None = None, name: str = "",
+    context: AuditContext, preview: bool, key: str | None = None, name: str = "",
 ) -> models.Import:  # fmt: skip
     """Submit a bulk action on these users of the agency (their ids), or a preview of it.
 
     `name`: its name in the history, by default the label of the action. Raise UnknownOperator, NotPermitted,
     KeyTaken, and OSError if the selection of users cannot be kept.
     """
-    bulk.permitted(agency, act.actor, change)
+    bulk.permitted(agency, context.actor, change)
     digest = hashlib.sha256(repr(users).encode()).hexdigest()
     facts = {"file_name": (name or change.label)[:255], "file_sha256": digest}
-    asked = records.new(agency, ImportKind.BULK, _options_of(change, preview=preview), act, key=key, **facts)
+    asked = records.new(agency, ImportKind.BULK, _options_of(change, preview=preview), context, key=key, **facts)
     return _put(asked, lambda: selection.keep(asked.number, users))
 
 
 def submit_bulk_apply(
-    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, key: str | None = None
+    agency: models.Agency, number: str, *, context: AuditContext, confirmed: int | None = None, key: str | None = None
 ) -> models.Import:
     """Submit the bulk action that a preview showed, for the same users.
 
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
     confirms, if they are many. Raise UnknownImport, NotShown, NotAgreed, FileGone, and the errors of `submit_bulk`.
     """
-    asked, users = _bulk_as_seen(agency, number, act, confirmed, key=key)
+    asked, users = _bulk_as_seen(agency, number, context, confirmed, key=key)
     return _put(asked, lambda: selection.keep(asked.number, users))
 
 
 def apply_bulk(
-    agency: models.Agency, number: str, *, act: Act, confirmed: int | None = None, progress: Progress = silent
+    agency: models.Agency,
+    number: str,
+    *,
+    context: AuditContext,
+    confirmed: int | None = None,
+    progress: Progress = silent,
 ) -> Done:
     """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and Failed."""
-    asked, users = _bulk_as_seen(agency, number, act, confirmed, state="running")
+    asked, users = _bulk_as_seen(agency, number, context, confirmed, state="running")
     selection.keep(asked.number, users)
-    return runner.carry_out(bulk.attempt(asked, act, asked.expected, progress))
+    return runner.carry_out(bulk.attempt(asked, context, asked.expected, progress))
 
 
 def _bulk_as_seen(
-    agency: models.Agency, number: str, act: Act, confirmed: int | None, *,
+    agency: models.Agency, number: str, context: AuditContext, confirmed: int | None, *,
     key: str | None = None, state: str = "waiting",
 ) -> tuple[models.Import, list[int]]:  # fmt: skip
     """Give the record of what is to be done as it was previewed, and the users who were chosen."""
@@ -140,10 +149,10 @@ def _bulk_as_seen(
     to_agree = bulk.to_agree(seen)
     if to_agree not in (None, confirmed):
         raise bulk.NotAgreed(to_agree)
-    bulk.permitted(agency, act.actor, change)
+    bulk.permitted(agency, context.actor, change)
     facts = {"expected": seen.digest, **_file_of(seen)}
     options = _options_of(change, preview=False)
-    asked = records.new(agency, ImportKind.BULK, options, act, state=state, key=key, **facts)
+    asked = records.new(agency, ImportKind.BULK, options, context, state=state, key=key, **facts)
     return asked, selection.kept(number)
 
 
@@ -172,13 +181,13 @@ def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:
             return asked
 
 
-def cancel(record: models.Import, act: Act) -> None:
+def cancel(record: models.Import, context: AuditContext) -> None:
     """End a queued import, or ask a running one to stop. A running import stops unless it commits first (D7)."""
     # This comes first, so that a worker that claims the import at this moment also sees it.
-    cancellation.ask(record, act.actor)
+    cancellation.ask(record, context.actor)
     try:
         with locks.writing(_rather_not):
-            ended = records.cancel_waiting(record, database_errors.cancelled(act.actor))
+            ended = records.cancel_waiting(record, database_errors.cancelled(context.actor))
     except _Busy:
         return
     if ended or record.finished_at:

@@ -10,7 +10,7 @@ from django.db.models import Count, Q, Sum
 
 from musterbook.core.domain.problems import Problem
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 
 _MB = 1024 * 1024
 
@@ -23,22 +23,22 @@ class OverQuota(Exception):
         self.problem = problem
 
 
-def check(agency: models.Agency, act: Act, size: int) -> None:
+def check(agency: models.Agency, context: AuditContext, size: int) -> None:
     """Raise OverQuota if a file of that size exceeds the quota of the actor or of the agency.
 
     The quotas count the files that were imported or previewed within the retention time for files. A program that
     acts for no user counts only toward the agency's quota. Files that are sent at the same time do not count each
     other yet.
     """
-    since = act.at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
-    mine = Q(actor=act.actor) & ~Q(actor="")
+    since = context.at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
+    mine = Q(actor=context.actor) & ~Q(actor="")
     kept = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE, started_at__gt=since).aggregate(
         files=Count("pk"),
         bytes=Sum("file_size"),
         my_files=Count("pk", filter=mine),
         my_bytes=Sum("file_size", filter=mine),
     )
-    if act.actor:
+    if context.actor:
         most = (settings.MUSTER_USER_FILES, settings.MUSTER_USER_FILES_MB)
         _refuse_over("this user", kept["my_files"], (kept["my_bytes"] or 0) + size, *most)
     most = (settings.MUSTER_AGENCY_FILES, settings.MUSTER_AGENCY_FILES_MB)

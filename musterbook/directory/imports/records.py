@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import database_errors, frames, locks
 
 COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
@@ -43,7 +43,7 @@ def new(
     agency: models.Agency,
     kind: models.ImportKind,
     options: Mapping[str, object],
-    act: Act,
+    context: AuditContext,
     *,
     state: str = "waiting",
     key: str | None = None,
@@ -51,9 +51,10 @@ def new(
 ) -> models.Import:
     """Return a new record, not yet written. `more`: fields that not every kind of import has, such as its file."""
     return models.Import(
-        number=new_number(act.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state, actor=act.actor,
-        through=act.through, address=act.address[:64], agent=act.agent[:255].replace("\0", " "), options=dict(options),
-        started_at=act.at, idempotency_key=key or None, **more,
+        number=new_number(context.at), agency=agency, kind=kind, mode=str(options["mode"]), state=state,
+        actor=context.actor, through=context.through, address=context.address[:64],
+        agent=context.agent[:255].replace("\0", " "), options=dict(options), started_at=context.at,
+        idempotency_key=key or None, **more,
     )  # fmt: skip
 
 

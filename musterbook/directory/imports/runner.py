@@ -15,7 +15,7 @@ from musterbook.core.reading import headings
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, heartbeats, plan_files, records
 from musterbook.directory.imports.heartbeats import Progress, silent
 from musterbook.directory.permissions import NotPermitted
@@ -52,7 +52,7 @@ class Attempt:
     """
 
     record: models.Import
-    act: Act
+    context: AuditContext
     make: Callable[[models.Agency], Plan]
     content: bytes | None = None
     expected: str | None = None
@@ -141,7 +141,7 @@ def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
         if problem.code == INFECTED:
             import_files.let_go(attempt.record.number)
         if problem.code in SUSPECT:
-            trail.tell_refused_file(attempt.record.agency, attempt.act, attempt.record.file_name, problem.message)
+            trail.tell_refused_file(attempt.record.agency, attempt.context, attempt.record.file_name, problem.message)
 
 
 def _keeping(attempt: Attempt) -> Callable[[], None]:
@@ -194,7 +194,7 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     if attempt.instead:
         attempt.instead(plan)
     else:
-        writer.apply(plan, agency, attempt.act, of=record.pk, mails=mails, written=written)
+        writer.apply(plan, agency, attempt.context, of=record.pk, mails=mails, written=written)
     if options["mapping"]:
         mapping = headings.joined(agency.mapping, options["mapping"])
         models.Agency.objects.filter(pk=agency.pk).update(mapping=mapping)

@@ -17,7 +17,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import bulk, file_import, records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, silent
@@ -52,9 +52,9 @@ def run(  # noqa: PLR0913  (each is one property of an import; all but one are k
     their data. Raise the errors of `may_undo` and of `file_import.run`.
     """
     may_undo(record, by)
-    options, act = Options(preview=preview), Act(at, by, through, address, agent)
-    undoing = records.new(record.agency, ImportKind.UNDO, options.as_json(), act, state="running", undoes=record)
-    return carry_out(attempt(undoing, act, None, progress))
+    options, context = Options(preview=preview), AuditContext(at, by, through, address, agent)
+    undoing = records.new(record.agency, ImportKind.UNDO, options.as_json(), context, state="running", undoes=record)
+    return carry_out(attempt(undoing, context, None, progress))
 
 
 def may_undo(record: models.Import, by: str) -> Operator | None:
@@ -92,16 +92,16 @@ def undone(undoing: models.Import) -> models.Import:
     return record
 
 
-def attempt(undoing: models.Import, act: Act, expected: str | None, progress: Progress) -> Attempt:
+def attempt(undoing: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
     """Return the attempt for the record of an undo."""
     record = undone(undoing)
 
     def plan(agency: models.Agency) -> Plan:
-        operator = may_undo(record, act.actor)
+        operator = may_undo(record, context.actor)
         limit = snapshot_queries.limit(agency)
         return _plan(record, agency, Policy(Mode(undoing.mode), operator=operator, limit=limit))
 
-    return Attempt(undoing, act, plan, expected=expected, progress=progress)
+    return Attempt(undoing, context, plan, expected=expected, progress=progress)
 
 
 def _plan(record: models.Import, agency: models.Agency, policy: Policy) -> Plan:

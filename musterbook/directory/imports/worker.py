@@ -16,7 +16,7 @@ from django.db.models import Max, Min, Q
 from musterbook.config import log_lines
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import bulk, cancellation, file_import, heartbeats, records, runner, undo
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.heartbeats import Progress
@@ -118,12 +118,12 @@ def _carry_out(record: models.Import, now: Now, ending: Asked) -> None:
 
 
 def _attempt(record: models.Import, at: datetime, progress: Progress) -> Attempt:
-    act = Act(at, record.actor, record.through, record.address, record.agent)
+    context = AuditContext(at, record.actor, record.through, record.address, record.agent)
     expected = record.expected or None
     if record.kind == ImportKind.UNDO:
-        return undo.attempt(record, act, expected, progress)
+        return undo.attempt(record, context, expected, progress)
     if record.kind == ImportKind.BULK:
-        return bulk.attempt(record, act, expected, progress)
+        return bulk.attempt(record, context, expected, progress)
     with runner.told(record):
         upload = Upload(import_files.content(record.number), record.file_name)
-    return file_import.attempt(record, upload, act, expected, progress)
+    return file_import.attempt(record, upload, context, expected, progress)

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 
 from musterbook.config import key_rotation, secret_keys
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import sealed_values
 
 _LOG = logging.getLogger("musterbook.security")
@@ -14,14 +14,14 @@ class InUse(Exception):
     """The key is still needed. The message states its uses and the remedy."""
 
 
-def rotate(act: Act, *, compromised: bool) -> tuple[secret_keys.Key, int]:
+def rotate(context: AuditContext, *, compromised: bool) -> tuple[secret_keys.Key, int]:
     """Make a new current key and seal all values with it. Return the key, and the number of resealed values.
 
     All sessions end. Raise rotation.KeptElsewhere.
     """
-    made = key_rotation.replace(act.at, compromised=compromised)
+    made = key_rotation.replace(context.at, compromised=compromised)
     _LOG.warning("The secret key was replaced; the new one is %s (compromised: %s)", made.name, compromised)
-    return made, sealed_values.reseal(act)
+    return made, sealed_values.reseal(context)
 
 
 def retire(name: str, at: datetime, *, force: bool) -> None:

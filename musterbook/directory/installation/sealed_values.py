@@ -20,7 +20,7 @@ from musterbook.config import encryption, secret_keys
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 
 _BATCH, _PASSES = 500, 5
 _Unseal: TypeAlias = Callable[[str], str]
@@ -97,13 +97,13 @@ def _is_sealed(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def reseal(act: Act) -> int:
+def reseal(context: AuditContext) -> int:
     """Seal all values with the current key, and end sessions that an old key signed.
 
     Return the number of changed values. This can run at any time and be stopped at any time: each batch is a
     transaction of its own, and completed batches stay.
     """
-    _tell(act)
+    _tell(context)
     _end_sessions()
     total = 0
     # Another process may write back a value that it read before, so repeat until there is nothing to do.
@@ -167,7 +167,7 @@ def _end_sessions() -> None:
             Session.objects.filter(pk=key, session_data=data).delete()
 
 
-def _tell(act: Act) -> None:
+def _tell(context: AuditContext) -> None:
     """Record once in each agency's audit trail that the key has changed.
 
     This also records a change whose rotation was killed before it could.
@@ -179,7 +179,7 @@ def _tell(act: Act) -> None:
     for agency in models.Agency.objects.order_by("pk"):
         told = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("-pk")
         if not any(ring[0].name in changes for changes in told.values_list("changes", flat=True)[:1]):
-            trail.tell(agency, act, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
+            trail.tell(agency, context, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
 
 
 def _accepted(until: datetime | None) -> str:

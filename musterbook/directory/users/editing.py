@@ -24,7 +24,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import locks
 
@@ -117,14 +117,14 @@ def row_of(user: models.User) -> dict[str, str]:
     return row | {EXEMPT: "yes" if user.exempt else "", ENDS_ON: user.ends_on.isoformat() if user.ends_on else ""}
 
 
-def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
+def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> Came:
     """Change the values that differ from those `shown`; all others stay as they are now.
 
     They stay even if they differ from what was shown. The external id stays too. A value that another user has
     meanwhile changed to something else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
     """
     with _turn(user.agency):
-        operator = _operator(user.agency, act, PERMISSION)
+        operator = _operator(user.agency, context, PERMISSION)
         now = row_of(find(user.agency, user.pk))
         mine = {heading: value for heading, value in typed.items() if _is_mine(heading, value, shown)}
         conflicts = [
@@ -134,72 +134,72 @@ def edit(user: models.User, typed: Row, shown: Row, act: Act) -> Came:
         ]
         if conflicts:
             return Came(user, conflicts=conflicts)
-        return _changed(user, {**now, **mine}, now, act, operator)
+        return _changed(user, {**now, **mine}, now, context, operator)
 
 
 def _is_mine(heading: str, value: str, shown: Row) -> bool:
     return heading != columns.EXTERNAL_ID.heading and value != shown.get(heading, "")
 
 
-def deactivate(user: models.User, act: Act) -> Came:
+def deactivate(user: models.User, context: AuditContext) -> Came:
     """Make the user Inactive: their sessions and links become invalid. Raise what `edit` raises."""
-    return _with_status(user, "Inactive", act)
+    return _with_status(user, "Inactive", context)
 
 
-def reactivate(user: models.User, act: Act) -> Came:
+def reactivate(user: models.User, context: AuditContext) -> Came:
     """Make the user Active; a user who never registered is invited again. Raise what `edit` raises."""
-    return _with_status(user, "Active", act)
+    return _with_status(user, "Active", context)
 
 
-def _with_status(user: models.User, status: str, act: Act) -> Came:
+def _with_status(user: models.User, status: str, context: AuditContext) -> Came:
     with _turn(user.agency):
-        operator = _operator(user.agency, act, PERMISSION)
+        operator = _operator(user.agency, context, PERMISSION)
         now = row_of(find(user.agency, user.pk))
         # If the last day is over, the user would lose access again the next day.
-        ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < act.at.date() else {}
-        return _changed(user, {**now, **ends, columns.STATUS.heading: status}, now, act, operator)
+        ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < context.at.date() else {}
+        return _changed(user, {**now, **ends, columns.STATUS.heading: status}, now, context, operator)
 
 
-def add(agency: models.Agency, row: Row, act: Act, *, mails: bool | None = None) -> Came:
+def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool | None = None) -> Came:
     """Add the user of this row, unless a user has its external id; the same row sent twice adds one user.
 
     `mails` None: use the agency's setting. Raise what `edit` raises.
     """
     with _turn(agency):
-        operator = _operator(agency, act, PERMISSION)
+        operator = _operator(agency, context, PERMISSION)
         wanted = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]), guarded=False)[0]
         there = models.User.objects.filter(agency=agency, external_id=wanted).first() if wanted else None
         came, plan = _planned(agency, row, operator)
         if there:
-            again = plan.counts["unchanged"] == 1 and there.created_at > act.at - _SENT_TWICE
+            again = plan.counts["unchanged"] == 1 and there.created_at > context.at - _SENT_TWICE
             return Came(find(agency, there.pk), there=not again)
         marks = {ENDS_ON: ("", row[ENDS_ON])} if row.get(ENDS_ON) else {}
-        came = _with_marks(came, marks, act)
+        came = _with_marks(came, marks, context)
         if came.problems:
-            return _refused(agency, None, came, act)
-        _write(plan, agency, act, mails)
+            return _refused(agency, None, came, context)
+        _write(plan, agency, context, mails)
         added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
-        _mark(added, marks, act)
+        _mark(added, marks, context)
         return Came(find(agency, added.pk), came.changes, notes=came.notes)
 
 
-def _changed(user: models.User, row: Row, now: Row, act: Act, operator: Operator | None) -> Came:
+def _changed(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> Came:
     """Write the row of an existing user; `now`: the row as the user is now."""
     came, plan = _planned(user.agency, row, operator)
     marks = {mark: (now[mark], row[mark]) for mark in MARKS if row[mark] != now[mark]}
     if EXEMPT in marks:
-        _operator(user.agency, act, EXEMPT_PERMISSION)
+        _operator(user.agency, context, EXEMPT_PERMISSION)
     if marks:
         came = _below(user, came, operator)
     if ENDS_ON in marks and operator and operator.id == user.pk and not came.problems:
         came = Came(problems=[Problem("own-account", column=ENDS_ON, detail="set a last day for")])
-    came = _with_marks(came, marks, act)
+    came = _with_marks(came, marks, context)
     if came.problems:
-        return _refused(user.agency, user, came, act)
+        return _refused(user.agency, user, came, context)
     changes = dict(came.changes or {})
     if changes or not plan.updated.is_empty():
-        _write(plan, user.agency, act)
-    _mark(user, marks, act)
+        _write(plan, user.agency, context)
+    _mark(user, marks, context)
     changes |= marks
     return Came(find(user.agency, user.pk), changes, notes=came.notes if changes else ())
 
@@ -213,10 +213,10 @@ def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
     return Came(problems=[Problem("above-your-role", column=columns.ROLE.heading, detail=sentence)])
 
 
-def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], act: Act) -> Came:
+def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> Came:
     """Add to the result of the row any problem with the marks: a last day must be a date that is not past."""
     ends_on = marks.get(ENDS_ON, ("", ""))[1]
-    if not ends_on or (_day(ends_on) or date.min) >= act.at.date():
+    if not ends_on or (_day(ends_on) or date.min) >= context.at.date():
         return came
     return replace(came, problems=[*came.problems, Problem("invalid-last-day", column=ENDS_ON, value=ends_on)])
 
@@ -228,13 +228,13 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], act: Act) -> None:
+def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> None:
     """Write the marks, which are valid, and record one event for them."""
     if not marks:
         return
     written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
     models.User.objects.filter(pk=user.pk).update(**written)
-    trail.tell(user.agency, act, EventKind.USER_UPDATED, user, marks)
+    trail.tell(user.agency, context, EventKind.USER_UPDATED, user, marks)
 
 
 def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:
@@ -253,25 +253,25 @@ def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tupl
     return Came(changes=told.changes, problems=[*told.problems, *wrong], notes=notes), plan
 
 
-def _refused(agency: models.Agency, user: models.User | None, came: Came, act: Act) -> Came:
+def _refused(agency: models.Agency, user: models.User | None, came: Came, context: AuditContext) -> Came:
     """Record in the audit trail a request that is not permitted. Other problems concern only the user who typed."""
     codes = ", ".join(problem.code for problem in came.problems if problem.code in _REFUSALS)
     if codes:
         asked = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
-        trail.tell(agency, act, EventKind.ACT_REFUSED, user, asked, outcome=REFUSED)
+        trail.tell(agency, context, EventKind.ACT_REFUSED, user, asked, outcome=REFUSED)
     return Came(user, problems=came.problems)
 
 
-def _write(plan: Plan, agency: models.Agency, act: Act, mails: bool | None = None) -> None:
+def _write(plan: Plan, agency: models.Agency, context: AuditContext, mails: bool | None = None) -> None:
     sends = agency.sends_mail if mails is None else mails
-    writer.apply(plan, agency, act, of=None, mails=sends, written=lambda _: None)
+    writer.apply(plan, agency, context, of=None, mails=sends, written=lambda _: None)
 
 
-def _operator(agency: models.Agency, act: Act, permission: str) -> Operator | None:
+def _operator(agency: models.Agency, context: AuditContext, permission: str) -> Operator | None:
     """Return the user who acts, or None for the system. Raise UnknownOperator and NotPermitted."""
-    if not act.actor:
+    if not context.actor:
         return None
-    operator = snapshot_queries.operator(agency, act.actor)
+    operator = snapshot_queries.operator(agency, context.actor)
     if permission not in operator.permissions:
         raise NotPermitted(permission)
     return operator

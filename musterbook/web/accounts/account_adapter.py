@@ -52,10 +52,10 @@ class Adapter(DefaultAccountAdapter):
 
         Failures are limited by address.
         """
-        agency, act = incoming.agency(request), incoming.act(request)
+        agency, context = incoming.agency(request), incoming.audit_context(request)
         name, password = credentials.get("username", ""), credentials["password"]
         try:
-            return signing_in.account_of(agency, name, password, act, partial(browsers.place, request))
+            return signing_in.account_of(agency, name, password, context, partial(browsers.place, request))
         except signing_in.TooMany:
             refusals.refuse(request, rate_limits.WHY)
             raise self.validation_error("too_many_login_attempts") from None
@@ -82,7 +82,7 @@ class Adapter(DefaultAccountAdapter):
 
     def set_password(self, user: Account, password: str) -> None:
         """Set a new password for the account."""
-        registration.change(user, password, incoming.act(self.request))
+        registration.change(user, password, incoming.audit_context(self.request))
 
     def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Let only users of the agency whose page this is continue.
@@ -91,8 +91,8 @@ class Adapter(DefaultAccountAdapter):
         """
         if user.user.agency_id != incoming.agency(request).pk or not user.is_active:
             clear_login(request)
-            act = incoming.act(request)
-            strangers.tell(incoming.agency(request), act, EventKind.USER_SIGN_IN_FAILED)
+            context = incoming.audit_context(request)
+            strangers.tell(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED)
             return self.respond_user_inactive(request, user)
         pending.begin(request, user)
         return super().pre_login(request, user, **about)
@@ -111,12 +111,12 @@ class Adapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Record the sign-in, with the factors that it took."""
         current_session.begin(request)
-        sessions.end_most(user, request.session.session_key or "", incoming.act(request))
+        sessions.end_most(user, request.session.session_key or "", incoming.audit_context(request))
         if recovery.are_old(user):
             messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
         where = browsers.place(request, user)
-        signing_in.signed_in(user, incoming.act(request), incoming.factors(request), where)
+        signing_in.signed_in(user, incoming.audit_context(request), incoming.factors(request), where)
         if before:
             messages.info(request, format_html("You last signed in on {}.", times.element(before, times.zone(user))))
         response = super().post_login(request, user, **about)
@@ -134,14 +134,16 @@ class Adapter(DefaultAccountAdapter):
         if not request.user.is_authenticated and not request.session.session_key:
             return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
-            act, user = incoming.act(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
-            trail.tell(user.agency, act, EventKind.USER_RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")})
+            context, user = incoming.audit_context(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
+            trail.tell(
+                user.agency, context, EventKind.USER_RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")}
+            )
         super().add_message(request, level, message_template, *args, **more)
 
     def logout(self, request: HttpRequest) -> None:
         """Sign out the current user, and record the event."""
-        user, act = request.user.user, incoming.act(request)  # type: ignore[union-attr]  # only signed-in users sign out
-        trail.tell(user.agency, act, EventKind.USER_SIGNED_OUT, user)
+        user, context = request.user.user, incoming.audit_context(request)  # type: ignore[union-attr]  # only signed-in users sign out
+        trail.tell(user.agency, context, EventKind.USER_SIGNED_OUT, user)
         super().logout(request)
 
     def is_safe_url(self, url: str) -> bool:
@@ -157,14 +159,16 @@ class Adapter(DefaultAccountAdapter):
 
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
-        notice, act = template_prefix.removeprefix("mfa/email/"), incoming.act(self.request)
+        notice, context = template_prefix.removeprefix("mfa/email/"), incoming.audit_context(self.request)
         if notice == "totp_activated":
             once.use_up(user)
         if notice in _CHANGES:
             kind, before, after = _CHANGES[notice]
-            trail.tell(user.user.agency, registration.by(user.user, act), kind, user.user, {"factor": (before, after)})
+            trail.tell(
+                user.user.agency, registration.by(user.user, context), kind, user.user, {"factor": (before, after)}
+            )
         if notice in _CHANGES or notice == "recovery_codes_generated":
-            registration.post(user.user, "second-factor", act.at)
+            registration.post(user.user, "second-factor", context.at)
 
 
 def _is_below(prefix: str, url: str) -> bool:

@@ -19,7 +19,7 @@ from musterbook.accounts import links, registration
 from musterbook.accounts.allauth_internals import perform_login, record_authentication
 from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 from musterbook.http import current_session, incoming, rate_limits
 from musterbook.web.accounts.forms import what_is_asked
@@ -55,7 +55,7 @@ class NewPassword(forms.Form):
             self.add_error("password2", "This is not the same password as above. Type both again.")
 
 
-Choose = Callable[[Agency, str, str, Act], Account]
+Choose = Callable[[Agency, str, str, AuditContext], Account]
 
 
 @rate_limits.by_address("sign-in", "POST")
@@ -101,20 +101,20 @@ _COOKIE_LASTS = 60 * 60
 
 def _is_good(request: HttpRequest, token: str, kind: links.Kind) -> bool:
     try:
-        links.read(incoming.agency(request), kind, token, incoming.act(request).at)
+        links.read(incoming.agency(request), kind, token, incoming.audit_context(request).at)
     except links.Void:
         return False
     return True
 
 
 def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
-    agency, act = incoming.agency(request), incoming.act(request)
+    agency, context = incoming.agency(request), incoming.audit_context(request)
     form = NewPassword(request.POST or None)
     form.fields["password1"].help_text = what_is_asked(agency)
     try:
-        user = links.read(agency, kind, token, act.at)
+        user = links.read(agency, kind, token, context.at)
         if form.is_valid():
-            account = choose(agency, token, form.cleaned_data["password1"], act)
+            account = choose(agency, token, form.cleaned_data["password1"], context)
             return _enter(request, account)
     except links.Void:
         return render(request, "void.html", {"kind": kind}, status=404)
@@ -137,7 +137,7 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
     """Send a link to choose a new password. The response is the same for every name."""
     form = Forgotten(request.POST or None)
     if form.is_valid():
-        forgotten_passwords.ask(incoming.agency(request), form.cleaned_data["name"], incoming.act(request))
+        forgotten_passwords.ask(incoming.agency(request), form.cleaned_data["name"], incoming.audit_context(request))
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 
 from musterbook.accounts import preferences, sessions
 from musterbook.accounts.models import Account
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 from musterbook.http import incoming
 from musterbook.web import asked, times
@@ -76,20 +76,20 @@ def no_password(request: HttpRequest) -> HttpResponseBase:
 @signed_in
 def sessions_(request: HttpRequest) -> HttpResponseBase:
     """List the user's sessions. End one or all of the others on POST."""
-    mine, act, key = account(request), incoming.act(request), request.session.session_key or ""
+    mine, context, key = account(request), incoming.audit_context(request), request.session.session_key or ""
     if request.method == "POST":
-        messages.success(request, _end(request.POST.get("end", ""), mine, key, act))
+        messages.success(request, _end(request.POST.get("end", ""), mine, key, context))
         return redirect("usersessions_list")
     living = sessions.living(mine, key, datetime.now(UTC).timestamp())
     return render(request, "usersessions/usersession_list.html", {"sessions": living, "session_count": len(living)})
 
 
-def _end(which: str, mine: Account, key: str, act: Act) -> str:
+def _end(which: str, mine: Account, key: str, context: AuditContext) -> str:
     if which == "others":
-        sessions.end_others(mine, key, act)
+        sessions.end_others(mine, key, context)
         return "You are signed out in all other browsers."
     try:
-        sessions.end(mine, asked.number(which) or 0, key, act)
+        sessions.end(mine, asked.number(which) or 0, key, context)
     except sessions.UnknownSession:
         return "That session has ended already."
     return "You are signed out there."

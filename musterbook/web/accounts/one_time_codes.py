@@ -51,7 +51,7 @@ class SetUp(ActivateTOTPForm):
         Attempts are limited like those of a code that is set up already.
         """
         key = f"set-up {allauth_context.request.user.pk}"
-        if not limits.take("code", key, incoming.act(allauth_context.request).at):
+        if not limits.take("code", key, incoming.audit_context(allauth_context.request).at):
             raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
         code: str = super().clean_code()
         limits.give_back("code", key)
@@ -66,9 +66,9 @@ class _Counted(forms.Form):
 
     def clean_code(self) -> str:
         """Return the code, if it is right."""
-        act, key = incoming.act(allauth_context.request), str(self.user.pk)
+        context, key = incoming.audit_context(allauth_context.request), str(self.user.pk)
         where = browsers.place(allauth_context.request, self.user)
-        if lockout.is_locked_at(self.user.user, where, act.at) or not limits.take("code", key, act.at):
+        if lockout.is_locked_at(self.user.user, where, context.at) or not limits.take("code", key, context.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
         code: str = self.cleaned_data["code"]
         self.authenticator = self._right(code)
@@ -81,17 +81,17 @@ class _Counted(forms.Form):
         """Return the authenticator of the code, which is used up. A wrong code counts."""
         found = once.find_authenticator(self.user, code)
         if found is None:
-            lockout.count_wrong_code(self.user.user, incoming.act(allauth_context.request))
+            lockout.count_wrong_code(self.user.user, incoming.audit_context(allauth_context.request))
             raise get_adapter().validation_error("incorrect_code")
         return found
 
     def _tell_of_recovery(self) -> None:
         user = self.user.user
         left = once.count_recovery_codes(self.authenticator)
-        act = registration.by(user, incoming.act(allauth_context.request))
+        context = registration.by(user, incoming.audit_context(allauth_context.request))
         trail.tell(
             user.agency,
-            act,
+            context,
             EventKind.USER_RECOVERY_CODE_USED,
             user,
             {"recovery codes": (str(left + 1), str(left))},

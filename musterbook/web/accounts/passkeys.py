@@ -63,8 +63,8 @@ def _told(user: User | None) -> Iterator[None]:
         with _checked():
             yield
     except ValidationError:
-        agency, act = incoming.agency(allauth_context.request), incoming.act(allauth_context.request)
-        strangers.tell(agency, act, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
+        agency, context = incoming.agency(allauth_context.request), incoming.audit_context(allauth_context.request)
+        strangers.tell(agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
         raise
 
 

@@ -67,8 +67,8 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
 def _tell(request: HttpRequest, provider: Provider, reason: str, user: User | None) -> None:
     told = {"factors": ("", provider["slug"]), "why": ("", reason)}
-    agency, act = incoming.agency(request), incoming.act(request)
-    strangers.tell(agency, act, EventKind.USER_SIGN_IN_FAILED, user, told, outcome=FAILED)
+    agency, context = incoming.agency(request), incoming.audit_context(request)
+    strangers.tell(agency, context, EventKind.USER_SIGN_IN_FAILED, user, told, outcome=FAILED)
 
 
 _PAGES = {sign_on.BOUND: "sign_on_bound.html", sign_on.UNKNOWN: "sign_on_unknown.html"}
@@ -108,7 +108,7 @@ def _begun(request: HttpRequest, provider: Provider) -> Asked:
     """Return a new sign-in, or a new re-authentication of the signed-in user."""
     user, following = request.user, get_next_redirect_url(request) or ""
     again = user.pk if isinstance(user, Account) and request.POST.get("again") else 0
-    return asked.new(provider["slug"], incoming.act(request).at, following, again)
+    return asked.new(provider["slug"], incoming.audit_context(request).at, following, again)
 
 
 def _begin(request: HttpRequest, address: str, begun: Asked) -> HttpResponseBase:
@@ -162,7 +162,7 @@ def _spent(request: HttpRequest, provider: Provider, state: str) -> Asked:
     Raise Untrusted if there is none, or if it was used before.
     """
     begun = sign_on_cookies.find(request, provider["slug"], state)
-    if begun is None or not asked.spend(begun, incoming.act(request).at):
+    if begun is None or not asked.spend(begun, incoming.audit_context(request).at):
         raise Untrusted(claims.NOT_ASKED)
     return begun
 
@@ -182,7 +182,7 @@ def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     begun = _begun(request, provider)
     start = sign_on.address(incoming.agency(request), provider)
     address, number = saml.begin(provider, start, again=bool(begun.again))
-    named = asked.new(begun.slug, incoming.act(request).at, begun.next, begun.again, number)
+    named = asked.new(begun.slug, incoming.audit_context(request).at, begun.next, begun.again, number)
     return _begin(request, address, named)
 
 

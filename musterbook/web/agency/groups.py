@@ -61,7 +61,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
     form = NewGroup(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
-            added = groups.add(incoming.agency(request), **form.cleaned_data, act=incoming.act(request))
+            added = groups.add(incoming.agency(request), **form.cleaned_data, context=incoming.audit_context(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -100,7 +100,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = GroupForm(request.POST or None, initial=told)
     if form.is_bound and form.is_valid():
         try:
-            groups.change(group, **form.cleaned_data, act=incoming.act(request))
+            groups.change(group, **form.cleaned_data, context=incoming.audit_context(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -114,7 +114,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users are still in the group. Delete it on POST."""
     group = _group(request, pk)
     if request.method == "POST":
-        return deletion.done(request, group, "group", partial(groups.delete, group, incoming.act(request)))
+        return deletion.done(request, group, "group", partial(groups.delete, group, incoming.audit_context(request)))
     return deletion.ask(request, group, "group")
 
 
@@ -137,7 +137,7 @@ def _add_monitor(request: HttpRequest, group: models.Group, named: str) -> None:
     except editing.UnknownUser:
         messages.error(request, f"Nobody has the e-mail address or external id “{named}”. Nothing was changed.")
         return
-    if groups.add_monitor(group, user, incoming.act(request)):
+    if groups.add_monitor(group, user, incoming.audit_context(request)):
         messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")
     else:
         messages.info(request, f"{user.first_name} {user.last_name} monitors this group already.")
@@ -146,5 +146,5 @@ def _add_monitor(request: HttpRequest, group: models.Group, named: str) -> None:
 def _remove_monitor(request: HttpRequest, group: models.Group, number: int) -> None:
     with suppress(editing.UnknownUser):
         user = editing.find(group.agency, number)
-        if groups.remove_monitor(group, user, incoming.act(request)):
+        if groups.remove_monitor(group, user, incoming.audit_context(request)):
             messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")

@@ -31,7 +31,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     form = RankForm(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
-            added = ranks.add(incoming.agency(request), **form.cleaned_data, act=incoming.act(request))
+            added = ranks.add(incoming.agency(request), **form.cleaned_data, context=incoming.audit_context(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -55,7 +55,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
     if form.is_bound and form.is_valid():
         try:
-            ranks.change(rank, **form.cleaned_data, act=incoming.act(request))
+            ranks.change(rank, **form.cleaned_data, context=incoming.audit_context(request))
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -69,7 +69,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 def move(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Move a rank up or down by one."""
     rank = _rank(request, pk)
-    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", incoming.act(request))
+    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", incoming.audit_context(request))
     return redirect("ranks")
 
 
@@ -78,5 +78,5 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users still have the rank. Delete it on POST."""
     rank = _rank(request, pk)
     if request.method == "POST":
-        return deletion.done(request, rank, "rank", partial(ranks.delete, rank, incoming.act(request)))
+        return deletion.done(request, rank, "rank", partial(ranks.delete, rank, incoming.audit_context(request)))
     return deletion.ask(request, rank, "rank")

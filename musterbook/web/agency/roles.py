@@ -84,13 +84,13 @@ def _operator(request: HttpRequest) -> Operator:
 
 @reauthentication_required
 def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
-    agency, act, by = incoming.agency(request), incoming.act(request), _operator(request)
+    agency, context, by = incoming.agency(request), incoming.audit_context(request), _operator(request)
     if form.is_valid():
         try:
             if role:
-                roles.change(role, form.told(), act, by)
+                roles.change(role, form.told(), context, by)
             else:
-                role = roles.add(agency, form.told(), act, by)
+                role = roles.add(agency, form.told(), context, by)
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:
@@ -119,4 +119,6 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @reauthentication_required
 def _delete(request: HttpRequest, role: models.Role) -> HttpResponseBase:
-    return deletion.done(request, role, "role", partial(roles.delete, role, incoming.act(request), _operator(request)))
+    return deletion.done(
+        request, role, "role", partial(roles.delete, role, incoming.audit_context(request), _operator(request))
+    )

@@ -48,7 +48,7 @@ def imports(request: HttpRequest) -> HttpResponseBase:
 def forget(request: HttpRequest) -> HttpResponseBase:
     """Forget the column to which a heading was mapped."""
     heading = request.POST.get("heading", "")
-    if agency_settings.forget_heading(incoming.agency(request), heading, incoming.act(request)):
+    if agency_settings.forget_heading(incoming.agency(request), heading, incoming.audit_context(request)):
         messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
     return redirect("agency_imports")
 
@@ -88,7 +88,7 @@ _secure_section = reauthentication_required(_section)
 
 def _saved(request: HttpRequest, agency: models.Agency, form: Section) -> bool:
     try:
-        agency_settings.change(agency, form.told(), form.seen(), incoming.act(request))
+        agency_settings.change(agency, form.told(), form.seen(), incoming.audit_context(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
     except Overtaken as overtaken:
@@ -142,7 +142,7 @@ def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> H
     Before a new requirement is saved, ask for confirmation. The page shows how many users cannot continue until they
     set up a second factor.
     """
-    agency, act, everyone = incoming.agency(request), incoming.act(request), form.cleaned_data["everyone"]
+    agency, context, everyone = incoming.agency(request), incoming.audit_context(request), form.cleaned_data["everyone"]
     new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
     seen = form.seen_everyone()
     all_new = everyone and not seen and not agency.second_factor
@@ -151,7 +151,7 @@ def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> H
         about = {"stopped": _stopped(agency, new, all_new), "agreed": agreed, "everyone": everyone}
         own = (all_new or account(request).user.role in new) and not factors.has(account(request))
         return page(request, "agency_second_factors_agree.html", form=form, own=own, **about)
-    agency_settings.ask_second_factors(agency, form.told(), form.seen(), act, operator(request))
-    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": seen}, act)
+    agency_settings.ask_second_factors(agency, form.told(), form.seen(), context, operator(request))
+    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": seen}, context)
     messages.success(request, "Who must have a second factor is saved.")
     return redirect("agency_second_factors")

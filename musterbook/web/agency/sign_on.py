@@ -54,7 +54,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
     told = form.told()
     try:
-        sign_on.add(incoming.agency(request), told, incoming.act(request), operator(request))
+        sign_on.add(incoming.agency(request), told, incoming.audit_context(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form)
@@ -81,7 +81,7 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
     agency, told = incoming.agency(request), form.told(slug)
     try:
-        sign_on.change(agency, told, form.cleaned_data["shown"], incoming.act(request), operator(request))
+        sign_on.change(agency, told, form.cleaned_data["shown"], incoming.audit_context(request), operator(request))
     except Unfit as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _page(request, form, _find(request, slug))
@@ -111,7 +111,7 @@ def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
 def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     agency, shown = incoming.agency(request), request.POST.get("shown", "")
     try:
-        sign_on.remove(agency, provider["slug"], shown, incoming.act(request), operator(request))
+        sign_on.remove(agency, provider["slug"], shown, incoming.audit_context(request), operator(request))
     except (Overtaken, UnknownProvider):
         return _overtaken(request)
     messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")

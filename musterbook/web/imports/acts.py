@@ -43,7 +43,7 @@ def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> 
     user = account(request).user
 
     def work() -> models.Import:
-        return queue.submit(user.agency, upload, options, act=incoming.act(request), key=key)
+        return queue.submit(user.agency, upload, options, context=incoming.audit_context(request), key=key)
 
     return _led(request, work)
 
@@ -60,7 +60,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
-        trail.tell_refused_file(incoming.agency(request), incoming.act(request), "", over.problem.message)
+        trail.tell_refused_file(incoming.agency(request), incoming.audit_context(request), "", over.problem.message)
         messages.error(request, str(over))
         return redirect("import_users")
     except FileNotFoundError:
@@ -98,7 +98,9 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     key = key_of(request, "apply", record.number)
 
     def work() -> models.Import:
-        return queue.submit_apply(record.agency, record.number, act=incoming.act(request), confirmed=confirmed, key=key)
+        return queue.submit_apply(
+            record.agency, record.number, context=incoming.audit_context(request), confirmed=confirmed, key=key
+        )
 
     try:
         return _led(request, work)
@@ -116,7 +118,7 @@ _GONE = "The file of this import is kept no longer. Import it once more. Nothing
 @needs("users.import")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
-    queue.cancel(find(request, number), incoming.act(request))
+    queue.cancel(find(request, number), incoming.audit_context(request))
     messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("import", number)
 
@@ -130,7 +132,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 
     def work() -> models.Import:
         key = key_of(request, "undo", number, request.POST.get("once", ""))
-        return queue.submit_undo(record, act=incoming.act(request), preview=True, key=key)
+        return queue.submit_undo(record, context=incoming.audit_context(request), preview=True, key=key)
 
     try:
         return _led(request, work)
@@ -196,7 +198,7 @@ def _again(request: HttpRequest, record: models.Import, shown: str, **changes: A
     key = key_of(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 
     def work() -> models.Import:
-        return queue.submit_again(record, options, act=incoming.act(request), key=key)
+        return queue.submit_again(record, options, context=incoming.audit_context(request), key=key)
 
     try:
         return _led(request, work, shown)

@@ -61,7 +61,7 @@ def _tell_refused(request: HttpRequest, form: Choose) -> None:
     """
     why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
-        trail.tell_refused_file(incoming.agency(request), incoming.act(request), "", why)
+        trail.tell_refused_file(incoming.agency(request), incoming.audit_context(request), "", why)
 
 
 def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
@@ -83,7 +83,7 @@ def _left(request: HttpRequest) -> str:
     user, form = uploads.sender(request), Choose(request)
     if user is None or not form.is_valid():
         return ""
-    token = _kept(request, user, form, incoming.act(request).address or "unknown")
+    token = _kept(request, user, form, incoming.audit_context(request).address or "unknown")
     return reverse("import_waiting", args=[token]) if token else ""
 
 

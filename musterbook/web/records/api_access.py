@@ -104,7 +104,7 @@ def _make(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
     by = snapshot_queries.operator(agency, account(request).user.external_id)
     if form.is_valid():
         try:
-            token, secret = tokens.make(agency, form.told(), incoming.act(request), by)
+            token, secret = tokens.make(agency, form.told(), incoming.audit_context(request), by)
         except Unfit as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:
@@ -120,7 +120,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or revoke the token."""
     token = _token(request, pk)
     if request.method == "POST":
-        if tokens.revoke(token, incoming.act(request)):
+        if tokens.revoke(token, incoming.audit_context(request)):
             messages.success(request, f"The token {token.name} is revoked: it opens nothing any more.")
         return redirect("api_access")
     return render(request, "api_token_revoke.html", {"token": token})

@@ -33,7 +33,7 @@ _OPENED = "audit_opened"
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
     """Show a page of the events that match the filters, the newest first."""
-    form = Filters(incoming.agency(request), request.GET, incoming.act(request).at)
+    form = Filters(incoming.agency(request), request.GET, incoming.audit_context(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     place = request.GET.get("place", "")
@@ -62,7 +62,7 @@ def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
-    trail.tell(incoming.agency(request), incoming.act(request), EventKind.AUDIT_VIEWED, None, _filters(query))
+    trail.tell(incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_VIEWED, None, _filters(query))
 
 
 def _filters(query: str) -> dict[str, tuple[str, str]]:
@@ -73,13 +73,13 @@ def _filters(query: str) -> dict[str, tuple[str, str]]:
 @needs("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
     """Export all events up to now that match the filters."""
-    agency, act = incoming.agency(request), incoming.act(request)
-    form = Filters(agency, request.GET, act.at)
+    agency, context = incoming.agency(request), incoming.audit_context(request)
+    form = Filters(agency, request.GET, context.at)
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
     if request.method == "GET" or not form.is_valid():
         return redirect(back)
     wanted = form.wanted()
-    wanted = replace(wanted, until=min(wanted.until or act.at, act.at))
+    wanted = replace(wanted, until=min(wanted.until or context.at, context.at))
     as_pdf = request.POST.get("form") == "pdf"
     if as_pdf and audit_export.more_than(agency, wanted, audit_pdf.MOST):
         most = f"{audit_pdf.MOST:,}"
@@ -88,11 +88,13 @@ def export(request: HttpRequest) -> HttpResponseBase:
         )
         return redirect(back)
     told = {"form": ("", "PDF" if as_pdf else "CSV"), **_filters(urlencode(form.filled()))}
-    trail.tell(agency, act, EventKind.AUDIT_EXPORTED, None, told)
+    trail.tell(agency, context, EventKind.AUDIT_EXPORTED, None, told)
     if as_pdf:
-        made = audit_pdf.made(agency, wanted, form.said(), account(request).user, act.at)
-        return _file(iter([made]), "application/pdf", _name(request, "pdf", act.at))
-    return _file(audit_export.parts(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", act.at))
+        made = audit_pdf.made(agency, wanted, form.said(), account(request).user, context.at)
+        return _file(iter([made]), "application/pdf", _name(request, "pdf", context.at))
+    return _file(
+        audit_export.parts(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", context.at)
+    )
 
 
 def _name(request: HttpRequest, form: str, at: datetime) -> str:
@@ -158,4 +160,4 @@ def _tell_checked(request: HttpRequest, found: Finding) -> None:
         "events": ("", str(found.events)),
         "digest": ("", found.digest),
     }
-    trail.tell(incoming.agency(request), incoming.act(request), EventKind.AUDIT_CHECKED, None, told)
+    trail.tell(incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_CHECKED, None, told)

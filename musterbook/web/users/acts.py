@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from musterbook.accounts import credentials, links, registration, sessions
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
-from musterbook.directory.audit.trail import Act
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.users import editing
 from musterbook.http import incoming, reauthentication
 from musterbook.web import asked
@@ -26,7 +26,7 @@ from musterbook.web.users.edit import back, found, handed_over, is_told, tried
 from musterbook.web.users.form import said
 
 _LONGEST_REASON = 255
-Manage = Callable[[models.User, Act, Operator | None], str]
+Manage = Callable[[models.User, AuditContext, Operator | None], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _with_status(
     request: HttpRequest,
     user: models.User,
     question: Question,
-    do: Callable[[models.User, Act], editing.Came],
+    do: Callable[[models.User, AuditContext], editing.Came],
     done: str,
 ) -> HttpResponseBase:
     """Ask for confirmation, then change the status. Problems are shown on the page that asked."""
@@ -101,7 +101,7 @@ def _with_status(
         return _asked(request, user, question)
     if not reauthentication.is_recent(request):
         return reauthentication.ask(request)
-    came = tried(request, lambda: do(user, incoming.act(request)))
+    came = tried(request, lambda: do(user, incoming.audit_context(request)))
     if not isinstance(came, editing.Came):
         return came
     if came.problems:
@@ -122,8 +122,8 @@ def invite(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _managed(request, found(request, pk), _invite)
 
 
-def _invite(user: models.User, act: Act, by: Operator | None) -> str:
-    credentials.invite(user, act, by)
+def _invite(user: models.User, context: AuditContext, by: Operator | None) -> str:
+    credentials.invite(user, context, by)
     return f"An invitation is on its way to {user.email}. Earlier ones are void when it leaves."
 
 
@@ -162,8 +162,8 @@ def reset(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _managed(request, user, credentials.reset_link, hours=hours)
 
 
-def _reset(user: models.User, act: Act, by: Operator | None) -> str:
-    credentials.reset(user, act, by)
+def _reset(user: models.User, context: AuditContext, by: Operator | None) -> str:
+    credentials.reset(user, context, by)
     return f"A link to choose a new password is on its way to {user.email}."
 
 
@@ -174,8 +174,8 @@ def unlock(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _managed(request, found(request, pk), _unlock)
 
 
-def _unlock(user: models.User, act: Act, by: Operator | None) -> str:
-    ended = credentials.unlock(user, act, by)
+def _unlock(user: models.User, context: AuditContext, by: Operator | None) -> str:
+    ended = credentials.unlock(user, context, by)
     return f"{_name(user)} is unlocked." if ended else f"{_name(user)} is not locked."
 
 
@@ -198,11 +198,11 @@ def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
         return _asked(request, user, question)
     if not reason:
         return _asked(request, user, question, ["Write how you checked who asks."])
-    return _managed(request, user, lambda about, act, by: _remove(about, act, by, reason))
+    return _managed(request, user, lambda about, context, by: _remove(about, context, by, reason))
 
 
-def _remove(user: models.User, act: Act, by: Operator | None, reason: str) -> str:
-    removed = credentials.remove_factors(user, act, by, reason)
+def _remove(user: models.User, context: AuditContext, by: Operator | None, reason: str) -> str:
+    removed = credentials.remove_factors(user, context, by, reason)
     return f"The second factors of {_name(user)} are removed." if removed else f"{_name(user)} has no second factors."
 
 
@@ -224,8 +224,8 @@ def release_sign_on(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _managed(request, user, _release)
 
 
-def _release(user: models.User, act: Act, by: Operator | None) -> str:
-    released = credentials.release_sign_on(user, act, by)
+def _release(user: models.User, context: AuditContext, by: Operator | None) -> str:
+    released = credentials.release_sign_on(user, context, by)
     return f"The link of {_name(user)} is released." if released else f"{_name(user)} is not linked to a provider."
 
 
@@ -235,13 +235,13 @@ def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
     """End one session of a user, or all of them."""
     user, which, current = found(request, pk), request.POST.get("end", ""), request.session.session_key or ""
 
-    def end(_: models.User, act: Act, by: Operator | None) -> str:
+    def end(_: models.User, context: AuditContext, by: Operator | None) -> str:
         if not hasattr(user, "account"):
             return f"{_name(user)} is signed in nowhere."
         if which == "all":
-            ended = credentials.end_sessions(user, current, act, by)
+            ended = credentials.end_sessions(user, current, context, by)
             return f"{_name(user)} is signed out everywhere." if ended else f"{_name(user)} is signed in nowhere else."
-        credentials.end_session(user, asked.number(which) or 0, current, act, by)
+        credentials.end_session(user, asked.number(which) or 0, current, context, by)
         return f"{_name(user)} is signed out there."
 
     return _managed(request, user, end, grave=False)
@@ -265,9 +265,9 @@ def _managed(
     """
     if grave and not reauthentication.is_recent(request):
         return reauthentication.ask(request)
-    act = incoming.act(request)
+    context = incoming.audit_context(request)
     try:
-        told = tried(request, lambda: do(user, act, credentials.operator(user.agency, act.actor)))
+        told = tried(request, lambda: do(user, context, credentials.operator(user.agency, context.actor)))
     except tuple(_WRONG) as error:
         messages.error(request, _WRONG[type(error)].format(name=_name(user)))
         return back(request, user)

@@ -151,10 +151,10 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     """Export all users that the address asks for, as a file that can be imported again."""
     if form not in _FORMS:
         raise Http404
-    agency, act = incoming.agency(request), incoming.act(request)
+    agency, context = incoming.agency(request), incoming.audit_context(request)
     wanted = Search(agency, request.GET).wanted()
     try:
-        made = export.export_found(agency, wanted, form, at=act.at)
+        made = export.export_found(agency, wanted, form, at=context.at)
         parts = iter([next(made.parts)]), made.parts
     except formats.TooLong as rows:
         return render(
@@ -165,8 +165,8 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
         )
     searched = {name: ("", value) for name, value in _searched(request.GET).items()}
     changes = {"format": ("", form), "users": ("", f"{made.users}"), **searched}
-    trail.tell(agency, act, EventKind.USERS_EXPORTED, None, changes)  # type: ignore[arg-type]  # each has one value
+    trail.tell(agency, context, EventKind.USERS_EXPORTED, None, changes)  # type: ignore[arg-type]  # each has one value
     answer = StreamingHttpResponse((part for some in parts for part in some), content_type=_FORMS[form])
-    name = f"{agency.slug}-users-{act.at:%Y-%m-%d}.{form}"
+    name = f"{agency.slug}-users-{context.at:%Y-%m-%d}.{form}"
     answer.headers["Content-Disposition"] = content_disposition_header(True, name) or ""
     return answer

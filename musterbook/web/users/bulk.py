@@ -100,7 +100,7 @@ def _planned(request: HttpRequest, agency: models.Agency, act: str, ids: list[in
         value = form.said
 
     def work() -> models.Import:
-        return queue.submit_bulk(agency, ids, Change(act, value), act=incoming.act(request), preview=True)
+        return queue.submit_bulk(agency, ids, Change(act, value), context=incoming.audit_context(request), preview=True)
 
     return _led(request, work)
 
@@ -159,8 +159,8 @@ def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpR
     confirmed = form.cleaned_data["number"] if form else None
 
     def work() -> models.Import:
-        act, key = incoming.act(request), key_of(request, "apply", record.number)
-        return queue.submit_bulk_apply(record.agency, record.number, act=act, confirmed=confirmed, key=key)
+        context, key = incoming.audit_context(request), key_of(request, "apply", record.number)
+        return queue.submit_bulk_apply(record.agency, record.number, context=context, confirmed=confirmed, key=key)
 
     try:
         return _led(request, work)
@@ -178,6 +178,6 @@ def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     record, change = _find(request, number)
     if not may(request, change.kind.permission):
         return refuse(request, change.kind.permission)
-    queue.cancel(record, incoming.act(request))
+    queue.cancel(record, incoming.audit_context(request))
     messages.info(request, "It was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("bulk_plan", number)

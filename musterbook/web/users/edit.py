@@ -55,7 +55,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     if form.is_bound and form.is_valid():
         if form.is_grave and not reauthentication.is_recent(request):
             return reauthentication.ask(request)
-        came = tried(request, lambda: editing.edit(user, form.row, form.base, incoming.act(request)))
+        came = tried(request, lambda: editing.edit(user, form.row, form.base, incoming.audit_context(request)))
         if not isinstance(came, Came):
             return came
         if came.done:
@@ -75,7 +75,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
     if not reauthentication.is_recent(request):
         return reauthentication.ask(request)
     agency = incoming.agency(request)
-    came = tried(request, lambda: editing.add(agency, form.row, incoming.act(request)))
+    came = tried(request, lambda: editing.add(agency, form.row, incoming.audit_context(request)))
     if not isinstance(came, Came):
         return came
     if came.done and came.user:
@@ -99,8 +99,8 @@ def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpRespon
     elif is_told(user, "invitation"):
         messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
     elif may(request, credentials.PERMISSION):
-        act = incoming.act(request)
-        link = credentials.invitation(user, act, credentials.operator(user.agency, act.actor))
+        context = incoming.audit_context(request)
+        link = credentials.invitation(user, context, credentials.operator(user.agency, context.actor))
         return handed_over(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
     else:
         told = "No invitation is sent: ask somebody who manages credentials for a link to hand over."
@@ -187,6 +187,6 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
     typed = request.GET.get("supervisor_email", "").strip()[:100]
     if len(typed) < 2:
         return render(request, "supervisors.html", {"users": []})
-    act = incoming.act(request)
-    listed = user_list.page(incoming.agency(request), Wanted(text=typed), at=act.at).users
+    context = incoming.audit_context(request)
+    listed = user_list.page(incoming.agency(request), Wanted(text=typed), at=context.at).users
     return render(request, "supervisors.html", {"users": [u for u in listed if u.status != "Inactive"][:_SUGGESTED]})

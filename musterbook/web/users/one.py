@@ -27,7 +27,7 @@ _MOST_EVENTS = 20
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show everything about a user that the signed-in user may see, and the acts that they may do."""
-    user, at = found(request, pk), incoming.act(request).at
+    user, at = found(request, pk), incoming.audit_context(request).at
     above = not permissions.of(user.role) <= permissions.of(account(request).user.role)
     reports, reports_in_all = profile.reports(user, at)
     told = {
@@ -81,7 +81,7 @@ def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
         return {"factors": [], "sessions": [], "has_account": False}
     named = factors.list_names(theirs)
     current = request.session.session_key or ""
-    living = sessions.living(theirs, current, incoming.act(request).at.timestamp()) if _sees(request) else []
+    living = sessions.living(theirs, current, incoming.audit_context(request).at.timestamp()) if _sees(request) else []
     return {"factors": named, "sessions": living, "has_account": True, "others": sum(not one.current for one in living)}
 
 
