@@ -8,6 +8,7 @@ from django.db import transaction
 
 from benchmarks.chance import Chance
 from musterbook.directory import models
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import Done
@@ -81,4 +82,5 @@ def _edited(people: pl.DataFrame) -> pl.DataFrame:
 
 def _imported(agency: models.Agency, people: pl.DataFrame, *, preview: bool) -> Done:
     upload = Upload(people.write_csv().encode(), "some.csv")
-    return file_import.run(agency, upload, Options(preview=preview, mails=False), at=datetime.now(UTC), through="cli")
+    context = AuditContext(datetime.now(UTC), "", "cli")
+    return file_import.run(agency, upload, Options(preview=preview, mails=False), context=context)

@@ -156,10 +156,12 @@ def _agency() -> "models.Agency":
 
 def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, progress: Any) -> dict[str, int]:
     from musterbook.core.domain.policy import Mode
+    from musterbook.directory.audit.trail import AuditContext
     from musterbook.directory.imports import file_import
 
     upload, options = file_import.Upload(content, name), file_import.Options(mode=Mode(mode), mails=False)
-    record = file_import.run(agency, upload, options, at=datetime.now(UTC), through="cli", progress=progress).record
+    context = AuditContext(datetime.now(UTC), "", "cli")
+    record = file_import.run(agency, upload, options, context=context, progress=progress).record
     _demand(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")
     counts: dict[str, int] = record.counts
     return counts

@@ -97,6 +97,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     with opened():
         from musterbook.core.domain.policy import Mode
         from musterbook.directory.agency import agencies
+        from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
 
         wanted.check()
@@ -107,8 +108,9 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         found, upload = agencies.find(agency), _upload(file)
 
         def work(at: datetime, progress: "Progress") -> "Done":
+            context = AuditContext(at, act_as, "cli")
             return file_import.run(
-                found, upload, asked, at=at, by=act_as, through="cli", key=idempotency_key or None, progress=progress
+                found, upload, asked, context=context, key=idempotency_key or None, progress=progress
             )
 
         _carry_out(work, wanted)
@@ -176,19 +178,13 @@ def apply(
             raise typer.Exit(Exit.HELD)
 
         def work(at: datetime, progress: "Progress") -> "Done":
+            context = AuditContext(at, act_as, "cli")
             if of_chosen:
-                context = AuditContext(at, act_as, "cli")
                 return queue.apply_bulk(
                     record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
                 )
             return file_import.apply_previewed(
-                record.agency,
-                record.number,
-                at=at,
-                by=act_as,
-                through="cli",
-                confirmed=confirm_deactivations,
-                progress=progress,
+                record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
             )
 
         _carry_out(work, wanted)
@@ -208,13 +204,14 @@ def undo(
     Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """
     with opened():
+        from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import history
         from musterbook.directory.imports import undo as undoing
 
         record = history.find(number)
 
         def work(at: datetime, progress: "Progress") -> "Done":
-            return undoing.run(record, at=at, by=act_as, through="cli", preview=preview, progress=progress)
+            return undoing.run(record, context=AuditContext(at, act_as, "cli"), preview=preview, progress=progress)
 
         _carry_out(work, Wanted(output, rows))
 

@@ -17,6 +17,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.http import reauthentication as again
@@ -113,7 +114,7 @@ def _synchronize(springfield: Springfield, muster: Muster) -> None:
 
 def _undo(springfield: Springfield, muster: Muster) -> None:
     record = models.Import.objects.filter(agency=springfield.agency).latest("id")
-    assert undo.run(record, at=cast.NOW, through="cli").record.state == "applied"
+    assert undo.run(record, context=AuditContext(cast.NOW, "", "cli")).record.state == "applied"
 
 
 def _command(springfield: Springfield, muster: Muster) -> None:

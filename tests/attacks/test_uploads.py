@@ -233,7 +233,7 @@ def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Pa
     bomb = BOMBS["a shared string of a megabyte"]()
     for preview in (True, False):
         done = file_import.run(
-            agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), at=cast.NOW, through="cli"
+            agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), context=AuditContext(cast.NOW, "", "cli")
         )
         assert done.record.state == "refused"
     asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), context=HERE)
@@ -368,17 +368,24 @@ def test_a_file_beyond_a_quota_is_refused_on_the_page(chief: Client, settings: S
 def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settings) -> None:
     agency, other = cast.agency(), cast.agency("shelbyville")
     settings.MUSTER_AGENCY_FILES = settings.MUSTER_USER_FILES = 1
-    file_import.run(other, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+    file_import.run(other, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"))
     file_import.run(
-        agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW - timedelta(days=91), through="cli"
+        agency,
+        Upload(b"x" * 9, "a"),
+        Options(preview=True),
+        context=AuditContext(cast.NOW - timedelta(days=91), "", "cli"),
     )
     quotas.check(agency, AuditContext(cast.NOW, "E-1", "page"), 1)
-    file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
+    file_import.run(
+        agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"), key="once"
+    )
     with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
-        file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli")
+        file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"))
     assert models.Event.objects.filter(agency=agency, kind="import.file-refused", outcome="refused").count() == 1
     # Sent again, it is the one of before.
-    file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), at=cast.NOW, through="cli", key="once")
+    file_import.run(
+        agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"), key="once"
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -466,7 +473,9 @@ def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
     monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS", 5)
     monkeypatch.setattr(sandbox, "read", _raising(AssertionError("it is read")))
     agency = cast.agency()
-    done = file_import.run(agency, Upload(b"EICAR", "users.csv"), Options(preview=True), at=cast.NOW, through="cli")
+    done = file_import.run(
+        agency, Upload(b"EICAR", "users.csv"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli")
+    )
     (problem,) = models.ImportProblem.objects.filter(of=done.record)
     assert (done.record.state, problem.code, problem.detail) == ("refused", code, detail)
     assert models.Event.objects.filter(kind="import.file-refused").count() == 1

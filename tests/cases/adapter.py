@@ -18,6 +18,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import Done
@@ -81,7 +82,7 @@ def csv_of(rows: Iterable[Mapping[str, str]]) -> bytes:
 
 def run(made: models.Agency, content: bytes, mode: Mode = Mode.UPDATE, name: str = "users.csv", by: str = "") -> Done:
     """One import of the file."""
-    return file_import.run(made, Upload(content, name), Options(mode), at=NOW, by=by, through="command")
+    return file_import.run(made, Upload(content, name), Options(mode), context=AuditContext(NOW, by, "command"))
 
 
 def counts(done: Done) -> dict[str, int]:

@@ -10,6 +10,7 @@ from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import Done
@@ -67,8 +68,9 @@ def run(
 ) -> Done:
     """One import of the rows, or of a file's bytes."""
     content = rows if isinstance(rows, bytes) else file(rows)
-    usual: dict[str, Any] = {"at": NOW, "through": "cli"}
-    return file_import.run(made, Upload(content, "users.csv"), options or Options(), **(usual | more))
+    at, by, through = more.pop("at", NOW), more.pop("by", ""), more.pop("through", "cli")
+    context = AuditContext(at, by, through, more.pop("address", ""), more.pop("agent", ""))
+    return file_import.run(made, Upload(content, "users.csv"), options or Options(), context=context, **more)
 
 
 def applied(

@@ -14,6 +14,7 @@ from musterbook.core.planning import changes
 from musterbook.core.planning.plan import ADDED, UPDATED
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.runner import Done, Failed
@@ -153,7 +154,7 @@ def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], 
     before = {row["id"]: row for row in snapshot_queries.everybody(made).to_dicts()}
     done = run(made, second, Options(mode=mode))
     assume(done.record.state == "applied")
-    back = undo.run(done.record, at=NOW, through="cli").record
+    back = undo.run(done.record, context=AuditContext(NOW, "", "cli")).record
     found = models.ImportProblem.objects.filter(of=back, note=False)
     # What an added user has taken they keep, for nobody is deleted: it cannot go back.
     assert {*found.values_list("code", flat=True)} <= {"taken"}

@@ -262,10 +262,10 @@ def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) ->
 def test_it_is_taken_back_as_an_import_is(made: models.Agency) -> None:
     before = snapshot_queries.everybody(made).drop("registered").to_dicts()
     record = done(made, Change("rank", "Captain"), 3, 4)
-    assert undo.run(record, at=BOSS.at, through="cli").record.state == "applied"
+    assert undo.run(record, context=AuditContext(BOSS.at, "", "cli")).record.state == "applied"
     assert snapshot_queries.everybody(made).drop("registered").to_dicts() == before
     with pytest.raises(undo.NotApplied):
-        undo.run(done(made, Change("invite"), 3), at=BOSS.at, through="cli")
+        undo.run(done(made, Change("invite"), 3), context=AuditContext(BOSS.at, "", "cli"))
 
 
 def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agency) -> None:
@@ -277,7 +277,7 @@ def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agenc
     with pytest.raises(import_files.FileGone):
         queue.submit_apply(made, preview.number, context=BOSS)
     with pytest.raises(import_files.FileGone):
-        file_import.apply_previewed(made, preview.number, at=BOSS.at, through="cli")
+        file_import.apply_previewed(made, preview.number, context=AuditContext(BOSS.at, "", "cli"))
 
 
 def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.Agency) -> None:

@@ -8,6 +8,7 @@ from pytest_django import Settings
 
 from musterbook import jobs
 from musterbook.directory import models
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import expiry, undo
 from musterbook.directory.imports.worker import carry_out_next
 from tests.directory import cast
@@ -60,7 +61,7 @@ def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agenc
     assert (record.state, record.file_name) == ("applied", "Last day was before 2026-06-01")
     events = models.Event.objects.filter(of=record)
     assert [(event.through, event.actor, event.subject_external_id) for event in events] == [("system", "", "E-2")]
-    undo.run(record, at=NOON, through="cli")
+    undo.run(record, context=AuditContext(NOON, "", "cli"))
     assert inactive(agency) == []
     cast.whole(agency)
 

@@ -12,6 +12,7 @@ from pytest_django import Settings
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, file_import, records, runner
 from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options
 from musterbook.directory.imports.records import settle_dead
@@ -74,7 +75,7 @@ def test_a_preview_changes_nothing_and_is_applied_as_it_was_seen() -> None:
     made = agency()
     seen = run(made, people(1), PREVIEW).record
     assert (seen.state, models.User.objects.count(), models.Event.objects.count()) == ("previewed", 0, 0)
-    done = file_import.apply_previewed(made, seen.number, at=NOW, through="page")
+    done = file_import.apply_previewed(made, seen.number, context=AuditContext(NOW, "", "page"))
     assert (done.record.state, done.record.digest) == ("applied", seen.digest)
     assert user(made, 1).email == "user1@agency.example"
 
@@ -83,10 +84,12 @@ def test_a_preview_of_another_plan_by_now_writes_nothing_and_shows_the_new_one()
     made = agency()
     seen = run(made, people(1, 2), PREVIEW).record
     applied(made, people(1))
-    again = file_import.apply_previewed(made, seen.number, at=NOW, through="page").record
+    again = file_import.apply_previewed(made, seen.number, context=AuditContext(NOW, "", "page")).record
     assert (again.state, again.counts["added"], problem_codes(again)) == ("refused", 1, ["plan-changed"])
     assert models.User.objects.count() == 1
-    assert file_import.apply_previewed(made, again.number, at=NOW, through="page").record.state == "applied"
+    assert (
+        file_import.apply_previewed(made, again.number, context=AuditContext(NOW, "", "page")).record.state == "applied"
+    )
 
 
 def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
@@ -96,10 +99,12 @@ def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
     assert (held.state, (held.held or {})["deactivations"]) == ("held", 2)
     for wrong in (None, 1, 3):
         assert (
-            file_import.apply_previewed(made, held.number, at=NOW, through="page", confirmed=wrong).record.state
+            file_import.apply_previewed(
+                made, held.number, context=AuditContext(NOW, "", "page"), confirmed=wrong
+            ).record.state
             == "held"
         )
-    done = file_import.apply_previewed(made, held.number, at=NOW, through="page", confirmed=2)
+    done = file_import.apply_previewed(made, held.number, context=AuditContext(NOW, "", "page"), confirmed=2)
     assert (done.record.state, done.record.leavers["deactivated"]) == ("applied", ["E-2", "E-3"])
     assert not user(made, 3).active
 
@@ -109,7 +114,7 @@ def test_what_is_held_is_held_again_when_the_number_has_changed() -> None:
     applied(made, people(1, 2))
     held = run(made, people(1), SYNC).record
     applied(made, people(3))
-    again = file_import.apply_previewed(made, held.number, at=NOW, through="page", confirmed=1).record
+    again = file_import.apply_previewed(made, held.number, context=AuditContext(NOW, "", "page"), confirmed=1).record
     assert again.state in ("held", "refused")
     assert user(made, 2).active
 
@@ -120,7 +125,7 @@ def test_only_what_was_shown_can_be_applied_as_it_was_seen(state: str) -> None:
     done = applied(made, people(1)).record
     models.Import.objects.filter(pk=done.pk).update(state=state)
     with pytest.raises(NotShown):
-        file_import.apply_previewed(made, done.number, at=NOW, through="page")
+        file_import.apply_previewed(made, done.number, context=AuditContext(NOW, "", "page"))
 
 
 def test_a_strict_import_writes_all_or_nothing() -> None:
@@ -318,7 +323,7 @@ def test_files_are_kept_for_their_days_and_no_longer(settings: Settings, tmp_pat
     run(made, people(2))
     assert import_files.content(second.number) == file(people(1))
     with pytest.raises(import_files.FileGone):
-        file_import.apply_previewed(made, first.number, at=NOW, through="page")
+        file_import.apply_previewed(made, first.number, context=AuditContext(NOW, "", "page"))
     assert file_import.find(made, first.number).file_sha256 == second.file_sha256
 
 

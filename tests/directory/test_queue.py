@@ -231,7 +231,12 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
             work()
 
     done = file_import.run(
-        made, Upload(file(people(1)), "users.csv"), Options(), at=NOW, through="cli", key="k", progress=progress
+        made,
+        Upload(file(people(1)), "users.csv"),
+        Options(),
+        context=AuditContext(NOW, "", "cli"),
+        key="k",
+        progress=progress,
     )
     assert done.record.pk == record.pk and done.plan is None
     assert "waiting for the same import, sent before" in told

@@ -132,7 +132,7 @@ def test_the_operator_and_the_undo_of_an_import_are_found(made: models.Agency) -
     record = applied(made, [person(2, LOCATION="North")], by="E-1").record
     assert history.find_operator(record) == user(made, 1)
     assert history.find_undo(record) is None
-    undoing = undo.run(record, at=NOW + timedelta(hours=1), through="cli").record
+    undoing = undo.run(record, context=AuditContext(NOW + timedelta(hours=1), "", "cli")).record
     assert history.find_undo(record) == undoing
     assert history.find_operator(undoing) is None
 

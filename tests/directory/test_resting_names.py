@@ -44,7 +44,7 @@ def test_its_former_user_gets_a_name_back_by_a_file_or_by_undo(agency: models.Ag
     moved = cast.applied(agency, [person(2, USERNAME="two")], at=NOW)
     cast.applied(agency, [person(2)], at=NOW)
     moved = cast.applied(agency, [person(2, USERNAME="two")], at=NOW)
-    undo.run(moved.record, at=NOW, through="cli")
+    undo.run(moved.record, context=AuditContext(NOW, "", "cli"))
     assert cast.user(agency, 2).username == "user.2"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from musterbook.core.values.search_keys import folded
 from musterbook.directory import models
 from musterbook.directory.apply import search_index
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.installation import doctor
 from musterbook.directory.storage import frames
@@ -107,7 +108,7 @@ def test_an_edited_user_is_found_by_what_they_are_called_now() -> None:
     done = applied(made, [person(7, LAST_NAME="Żółw", EMAIL="new@agency.example")])
     assert (found(made, "zolw"), found(made, "user7@")) == (["E-7"], [])
     assert len(set(models.SearchChunk.objects.values_list("slot", "text")) - before) == 1
-    undo.run(done.record, at=NOW, through="cli")
+    undo.run(done.record, context=AuditContext(NOW, "", "cli"))
     assert (found(made, "zolw"), found(made, "user7@")) == ([], ["E-7"])
     assert search_index.mend(made) == 0
 

@@ -57,7 +57,7 @@ def test_who_leaves_has_an_event_without_a_row() -> None:
 
 def test_the_events_of_an_undo_name_it_and_its_rows() -> None:
     made = agency()
-    done = undo.run(applied(made, people(1)).record, at=NOW, through="cli")
+    done = undo.run(applied(made, people(1)).record, context=AuditContext(NOW, "", "cli"))
     (event,) = models.Event.objects.filter(of=done.record)
     assert (event.row, json.loads(event.changes)) == (2, {"STATUS": ["Active", "Inactive"]})
 

@@ -7,6 +7,7 @@ import pytest
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.runner import Done
@@ -31,7 +32,7 @@ SYNC = Options(mode=Mode.SYNC)
 
 
 def undone(done: Done, by: str = "") -> Done:
-    return undo.run(done.record, at=NOW, through="cli", by=by)
+    return undo.run(done.record, context=AuditContext(NOW, by, "cli"))
 
 
 def told(done: Done) -> list[tuple[str, str, bool]]:
@@ -157,7 +158,7 @@ def test_a_preview_of_an_undo_changes_nothing() -> None:
     made = agency()
     done = applied(made, people(1))
     before = everything(made)
-    seen = undo.run(done.record, at=NOW, through="cli", preview=True)
+    seen = undo.run(done.record, context=AuditContext(NOW, "", "cli"), preview=True)
     assert (seen.record.state, seen.record.counts["updated"]) == ("previewed", 1)
     assert everything(made) == before
 
@@ -235,7 +236,7 @@ def test_an_import_is_found_by_its_own_agency_alone() -> None:
         with pytest.raises(file_import.UnknownImport):
             use(other, number)
     with pytest.raises(file_import.UnknownImport):
-        file_import.apply_previewed(other, number, at=NOW, through="cli")
+        file_import.apply_previewed(other, number, context=AuditContext(NOW, "", "cli"))
 
 
 def test_an_operator_of_another_agency_cannot_undo() -> None:

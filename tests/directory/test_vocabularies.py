@@ -197,7 +197,7 @@ def test_a_group_is_deleted_with_its_monitors(made: models.Agency) -> None:
 def test_a_plan_that_names_what_was_deleted_meanwhile_is_not_applied_blindly(made: models.Agency) -> None:
     waiting = run(made, [person(7, RANK="Sergeant")], Options(preview=True))
     ranks.delete(models.Rank.objects.get(agency=made, name="Sergeant"), CONTEXT)
-    done = file_import.apply_previewed(made, waiting.record.number, at=NOW, through="cli")
+    done = file_import.apply_previewed(made, waiting.record.number, context=AuditContext(NOW, "", "cli"))
     assert done.record.state == "refused"
     assert not models.User.objects.filter(agency=made, external_id="E-7").exists()
 

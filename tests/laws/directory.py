@@ -14,6 +14,7 @@ from musterbook.core.planning import changes
 from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import Done
@@ -78,7 +79,7 @@ def run(
     operator = case.people[case.operator].external_id if case.operator is not None else ""
     options = Options(case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed)
     upload = Upload(file if isinstance(file, bytes) else content(file), "users.csv")
-    return file_import.run(made, upload, options, at=NOW, by=operator, through="cli", expected=expected)
+    return file_import.run(made, upload, options, context=AuditContext(NOW, operator, "cli"), expected=expected)
 
 
 def users(made: models.Agency) -> dict[str, Row]:

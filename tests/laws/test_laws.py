@@ -15,6 +15,7 @@ from musterbook.core.planning import plan as planning
 from musterbook.core.planning.plan import Plan
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
+from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.users import export
 from musterbook.directory.users.export import Filter
@@ -112,7 +113,7 @@ def test_law_5_what_is_applied_and_undone_is_as_before(case: Case) -> None:
     done = directory.run(agency, case.file, case)
     if done.record.state != "applied":
         return
-    undone = undo.run(done.record, at=directory.NOW, through="cli")
+    undone = undo.run(done.record, context=AuditContext(directory.NOW, "", "cli"))
     assert undone.plan
     after = directory.users(agency)
     stuck = set(undone.plan.rows.filter(pl.col("outcome") == "errored")["external_id"])

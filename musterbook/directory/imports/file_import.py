@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -131,28 +130,22 @@ class OnDisk:
         return found.hexdigest()
 
 
-def run(  # noqa: PLR0913  (each is one property of an import; all but three are keyword-only)
+def run(
     agency: models.Agency,
     upload: Upload,
     options: Options,
     *,
-    at: datetime,
-    by: str = "",
-    through: str,
-    address: str = "",
-    agent: str = "",
+    context: AuditContext,
     key: str | None = None,
     expected: str | None = None,
     progress: Progress = silent,
 ) -> Done:
     """Import a file, or preview it.
 
-    `by`: the operator's external id, "" for the system. `address`, `agent`: the client's address and program.
     `key`: the idempotency key (D6). `expected`: the digest of the plan as it was shown; nothing is written if the
     plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
     """
-    permitted(agency, by, options.mode)
-    context = AuditContext(at, by, through, address, agent)
+    permitted(agency, context.actor, options.mode)
     record = records.new(
         agency, ImportKind.FILE, options.as_json(), context, state="running", key=key, **facts_of_file(upload)
     )
@@ -313,15 +306,11 @@ def _check_quota(agency: models.Agency, context: AuditContext, upload: Upload) -
         raise
 
 
-def apply_previewed(  # noqa: PLR0913  (same as for `run`)
+def apply_previewed(
     agency: models.Agency,
     number: str,
     *,
-    at: datetime,
-    by: str = "",
-    through: str,
-    address: str = "",
-    agent: str = "",
+    context: AuditContext,
     confirmed: int | None = None,
     key: str | None = None,
     progress: Progress = silent,
@@ -334,10 +323,7 @@ def apply_previewed(  # noqa: PLR0913  (same as for `run`)
     seen = shown(agency, number)
     upload = Upload(import_files.content(number), seen.file_name)
     options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
-    return run(
-        agency, upload, options, at=at, by=by, through=through, address=address, agent=agent, key=key,
-        expected=seen.digest, progress=progress,
-    )  # fmt: skip
+    return run(agency, upload, options, context=context, key=key, expected=seen.digest, progress=progress)
 
 
 def shown(agency: models.Agency, number: str) -> models.Import:

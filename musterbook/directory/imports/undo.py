@@ -1,7 +1,6 @@
 """Undo: the inverse of an applied import, planned, shown and recorded like any other import (rule A5)."""
 
 from dataclasses import replace
-from datetime import datetime
 
 import polars as pl
 
@@ -34,26 +33,16 @@ class NotApplied(Exception):
     """The import changed nothing, so there is nothing to undo."""
 
 
-def run(  # noqa: PLR0913  (each is one property of an import; all but one are keyword-only)
-    record: models.Import,
-    *,
-    at: datetime,
-    by: str = "",
-    through: str,
-    address: str = "",
-    agent: str = "",
-    preview: bool = False,
-    progress: Progress = silent,
-) -> Done:
+def run(record: models.Import, *, context: AuditContext, preview: bool = False, progress: Progress = silent) -> Done:
     """Undo an applied import. Values that were not changed since are restored, and added users become Inactive.
 
     Values that were changed since stay. They get a problem if no value of the user can be restored, else a note.
     The same holds for a unique value that an added user has taken, because added users stay, Inactive, with all
     their data. Raise the errors of `may_undo` and of `file_import.run`.
     """
-    may_undo(record, by)
-    options, context = Options(preview=preview), AuditContext(at, by, through, address, agent)
-    undoing = records.new(record.agency, ImportKind.UNDO, options.as_json(), context, state="running", undoes=record)
+    may_undo(record, context.actor)
+    options = Options(preview=preview).as_json()
+    undoing = records.new(record.agency, ImportKind.UNDO, options, context, state="running", undoes=record)
     return carry_out(attempt(undoing, context, None, progress))
 
 
