@@ -18,7 +18,7 @@ from musterbook.accounts import factors
 from musterbook.accounts.models import UsedCode
 from musterbook.config import encryption
 from musterbook.directory import models
-from musterbook.directory.audit import trail
+from musterbook.directory.audit import verify
 from tests.accounts.conftest import GOOD, Springfield, age, context
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.directory.cast import person
@@ -203,7 +203,7 @@ def test_an_administrator_removes_the_factors_of_who_lost_them(springfield: Spri
     assert not factors.remove_all(springfield.user(2), context())
     client = Client()
     assert sign_in(client, "user.2").headers["Location"] == HOME
-    assert trail.verify(springfield.agency).wrong == ""
+    assert verify.verify(springfield.agency).wrong == ""
 
 
 def test_a_reset_asks_for_the_second_factor_as_well(springfield: Springfield, secret: str, client: Client) -> None:

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.directory import models
-from musterbook.directory.audit import trail
+from musterbook.directory.audit import verify
 from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory.cast import NOW, person
 
@@ -20,7 +20,7 @@ def test_an_invited_user_registers_and_is_welcomed(springfield: Springfield) -> 
     assert (user.registered_at, user.invitation_expires_at) == (NOW, None)
     assert springfield.events() == [("user.invited", "", "E-2", ""), ("user.registered", "E-2", "E-2", "")]
     assert springfield.mails() == ["welcome"]
-    assert trail.verify(springfield.agency).wrong == ""
+    assert verify.verify(springfield.agency).wrong == ""
 
 
 def test_an_invitation_is_used_once(springfield: Springfield) -> None:

@@ -15,7 +15,7 @@ from musterbook import jobs
 from musterbook.accounts import anchoring, outbox
 from musterbook.config import mail_server
 from musterbook.directory import models
-from musterbook.directory.audit import anchors, hash_chain, trail
+from musterbook.directory.audit import anchors, hash_chain, trail, verify
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
@@ -151,13 +151,13 @@ def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: 
     happens(made)
     path.write_text(f"{first}\n{first[:50]}")
     assert anchors.unsent()[0] == [first]
-    assert trail.verify(made).wrong == ""
+    assert verify.verify(made).wrong == ""
     [second] = anchors.write(AT + DAY)
     assert path.read_text() == f"{first}\n{first[:50]}\n{second}\n"
-    assert trail.verify(made).wrong == ""
+    assert verify.verify(made).wrong == ""
     assert anchors.known().wrong == ""
     path.write_text(f"{first[:50]}\n{second}\n")
-    assert trail.verify(made).wrong.startswith("line 2 of audit-anchors.log was changed")
+    assert verify.verify(made).wrong.startswith("line 2 of audit-anchors.log was changed")
     assert anchors.known().wrong.startswith("line 2 of audit-anchors.log was changed")
 
 
@@ -199,7 +199,7 @@ def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_oth
 def test_a_newest_head_that_is_gone_is_found_by_the_command_as_well(made: models.Agency, tmp_path: Path) -> None:
     anchors.write(AT)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
-    for found in (trail.verify(made), *migration.trails(), *migration.trails("springfield", [hash_chain.end(made)])):
+    for found in (verify.verify(made), *migration.trails(), *migration.trails("springfield", [hash_chain.end(made)])):
         assert found.wrong.startswith("the newest head is missing from the folder audit-heads")
 
 

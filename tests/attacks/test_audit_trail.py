@@ -22,7 +22,7 @@ from musterbook.config import secret_keys
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies
-from musterbook.directory.audit import anchors, hash_chain, runs, trail, triggers
+from musterbook.directory.audit import anchors, hash_chain, runs, trail, triggers, verify
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
@@ -70,7 +70,7 @@ def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
 
 
 def wrong(of: models.Agency) -> str:
-    return trail.verify(of).wrong
+    return verify.verify(of).wrong
 
 
 def run(sql: str, *parameters: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
-from musterbook.directory.audit import trail
+from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
@@ -110,4 +110,4 @@ def mails(done: Done) -> list[tuple[str, str]]:
 
 def whole(made: models.Agency) -> None:
     """The agency's trail is."""
-    assert trail.verify(made).wrong == ""
+    assert verify.verify(made).wrong == ""

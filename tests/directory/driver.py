@@ -19,7 +19,7 @@ from musterbook import jobs
 from musterbook.core.domain.policy import Mode
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
-from musterbook.directory.audit import trail
+from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, queue, runner
 from musterbook.directory.imports.file_import import Options, Upload
@@ -53,7 +53,7 @@ def main(command: str, *arguments: str) -> None:
         _submit(agency, *arguments[1:])
     elif command == "look":
         settle_dead(agency)
-        print(trail.verify(agency).wrong or "whole")
+        print(verify.verify(agency).wrong or "whole")
 
 
 def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:

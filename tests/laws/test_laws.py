@@ -14,7 +14,7 @@ from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning.plan import Plan
 from musterbook.directory.apply import snapshot_queries
-from musterbook.directory.audit import trail
+from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.users import export
@@ -102,7 +102,7 @@ def test_law_4_rows_are_the_sum_of_their_outcomes_and_what_is_written_is_what_th
     after, expected = directory.users(agency), model.expected(case).final
     assert after == (expected if done.record.state == "applied" else before)
     assert directory.keys_hold(agency)
-    assert trail.verify(agency).wrong == ""
+    assert verify.verify(agency).wrong == ""
 
 
 @given(_applied())

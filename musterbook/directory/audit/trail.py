@@ -13,8 +13,6 @@ from django.db import transaction
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, runs
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.directory.audit.verify import Finding as Finding  # noqa: PLC0414  (callers that record events also use it)
-from musterbook.directory.audit.verify import verify as verify  # noqa: PLC0414  (the same)
 from musterbook.directory.storage import frames, locks
 from musterbook.directory.storage.background import Beside, ahead
 

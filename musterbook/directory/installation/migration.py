@@ -11,8 +11,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from musterbook import home
 from musterbook.config import home
-from musterbook.directory.audit import anchors, trail
+from musterbook.directory.audit import anchors, verify
 from musterbook.directory.models import Agency, User
 from musterbook.directory.storage import frames
 
@@ -129,7 +130,7 @@ def is_new() -> bool:
     return not User.objects.exists()
 
 
-def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[trail.Finding]:
+def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[verify.Finding]:
     """Return the findings of a complete check of every agency's audit trail, or of that of one agency.
 
     `expected`: chain heads that an operator has noted, each as a number of links (0: any) and a digest. The one
@@ -141,14 +142,14 @@ def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[tra
     for agency in agencies.filter(slug=slug) if slug else agencies:
         wanted = tuple(anchors.Anchor(agency.pk, agency.slug, links, head) for links, head in expected)
         also = {agency.pk: (*known.anchors.get(agency.pk, ()), *wanted)}
-        found.append(trail.verify(agency, replace(known, anchors=also)))
+        found.append(verify.verify(agency, replace(known, anchors=also)))
     return found if slug else found + _gone(known, set(agencies.values_list("pk", flat=True)))
 
 
-def _gone(known: anchors.Known, there: set[int]) -> list[trail.Finding]:
+def _gone(known: anchors.Known, there: set[int]) -> list[verify.Finding]:
     """Return a finding for each agency that anchors know, but that no longer exists."""
     return [
-        trail.Finding(anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it")
+        verify.Finding(anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it")
         for agency, (anchor, *_) in sorted(known.anchors.items())
         if agency not in there and anchor.links
     ]
