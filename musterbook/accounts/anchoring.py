@@ -29,8 +29,8 @@ def anchor(at: datetime) -> None:
 
     If sending fails, it is tried again some time later.
     """
-    if anchors.due(at):
-        for line in anchors.write(at):
+    if anchors.is_due(at):
+        for line in anchors.write_lines(at):
             _LOG.info("Anchor of an audit trail: %s", line)
     if settings.MUSTER_ANCHOR_MAIL:
         try:
@@ -40,7 +40,7 @@ def anchor(at: datetime) -> None:
 
 
 def _send(at: datetime) -> None:
-    lines, end = anchors.unsent()
+    lines, end = anchors.read_unsent_lines()
     if not lines or not limits.once("mail of anchors", "", at, _PACE):
         return
     host = urlsplit(settings.MUSTER_URL).hostname
@@ -51,4 +51,4 @@ def _send(at: datetime) -> None:
     )  # fmt: skip
     with outbox.opened() as hand:
         hand(message)
-    anchors.sent(end)
+    anchors.record_sent(end)

@@ -62,7 +62,7 @@ def check(by: Operator | None, about: User, context: AuditContext, what: str) ->
     """
     why = _why_not(by, about)
     if why:
-        trail.tell(about.agency, context, EventKind.ACT_REFUSED, about, {"asked": ("", what)}, outcome=REFUSED)
+        trail.record_event(about.agency, context, EventKind.ACT_REFUSED, about, {"asked": ("", what)}, outcome=REFUSED)
         raise NotAllowed(why)
 
 
@@ -83,7 +83,7 @@ def invite(about: User, context: AuditContext, by: Operator | None) -> None:
     with _turn(about):
         if not _just_posted(about, "invitation", context):
             registration.invite(about, context)
-            trail.tell(about.agency, context, EventKind.USER_INVITATION_ASKED, about)
+            trail.record_event(about.agency, context, EventKind.USER_INVITATION_ASKED, about)
 
 
 def invitation(about: User, context: AuditContext, by: Operator | None) -> str:
@@ -106,7 +106,7 @@ def reset(about: User, context: AuditContext, by: Operator | None) -> None:
     with _turn(about):
         if not _just_posted(about, "reset", context):
             registration.post(about, "reset", context.at)
-            trail.tell(about.agency, context, EventKind.USER_RESET_ASKED, about)
+            trail.record_event(about.agency, context, EventKind.USER_RESET_ASKED, about)
 
 
 def reset_link(about: User, context: AuditContext, by: Operator | None) -> str:
@@ -122,7 +122,7 @@ def reset_link(about: User, context: AuditContext, by: Operator | None) -> str:
             return links.url(about, "reset")
         about.reset_at = context.at
         about.save(update_fields=["reset_at"])
-        trail.tell(about.agency, context, EventKind.USER_RESET_ASKED, about, {"link": ("", "handed over")})
+        trail.record_event(about.agency, context, EventKind.USER_RESET_ASKED, about, {"link": ("", "handed over")})
         return links.url(about, "reset")
 
 

@@ -98,6 +98,6 @@ def remove_all(user: User, context: AuditContext, reason: str = "") -> bool:
         if names:
             Account.objects.filter(user=user).update(factor_due=True)
             told = {"factor": (names, "")} | ({"reason": ("", reason)} if reason else {})
-            trail.tell(user.agency, context, EventKind.USER_SECOND_FACTOR_REMOVED, user, told)
+            trail.record_event(user.agency, context, EventKind.USER_SECOND_FACTOR_REMOVED, user, told)
             registration.post(user, "second-factor", context.at)
     return bool(names)

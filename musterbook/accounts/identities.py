@@ -49,7 +49,7 @@ def bind(user: User, provider: Provider, subject: str, context: AuditContext) ->
         bound_at=context.at,
     )  # fmt: skip
     told = {"provider": ("", provider["slug"]), "person there": ("", subject)}
-    trail.tell(user.agency, context, EventKind.USER_SIGN_ON_BOUND, user, told)
+    trail.record_event(user.agency, context, EventKind.USER_SIGN_ON_BOUND, user, told)
 
 
 def bound(user: User) -> tuple[str, datetime] | None:
@@ -82,7 +82,9 @@ def release(user: User, context: AuditContext) -> bool:
         if identity is None:
             return False
         identity.delete()
-        trail.tell(user.agency, context, EventKind.USER_SIGN_ON_RELEASED, user, {"provider": (identity.provider, "")})
+        trail.record_event(
+            user.agency, context, EventKind.USER_SIGN_ON_RELEASED, user, {"provider": (identity.provider, "")}
+        )
     return True
 
 

@@ -138,7 +138,9 @@ def count_wrong_code(user: User, context: AuditContext) -> None:
     The user has already shown the password.
     """
     with transaction.atomic():
-        trail.tell(user.agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED)
+        trail.record_event(
+            user.agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED
+        )
         Failure.objects.create(user=user, at=context.at, place=EVERYWHERE)
         recent = Failure.objects.filter(user=user, at__gt=context.at - SPAN, place=EVERYWHERE).count()
         if recent >= user.agency.lock_failures:
@@ -151,7 +153,7 @@ def _lock(user: User, where: str, context: AuditContext) -> None:
         return
     if User.objects.filter(pk=user.pk, locked_at=None).update(locked_at=context.at):
         user.locked_at = context.at
-    trail.tell(user.agency, context, EventKind.USER_LOCKED, user)
+    trail.record_event(user.agency, context, EventKind.USER_LOCKED, user)
     if not Mail.objects.filter(user=user, kind="locked", created_at__gt=context.at - _NOTICE_EVERY).exists():
         Mail.objects.create(agency=user.agency, user=user, kind="locked", to=user.email, created_at=context.at)
 
@@ -166,7 +168,7 @@ def unlock(user: User, context: AuditContext) -> bool:
     if not User.objects.filter(pk=user.pk, locked_at__isnull=False).update(locked_at=None):
         return False
     user.locked_at = None
-    trail.tell(user.agency, context, EventKind.USER_UNLOCKED, user)
+    trail.record_event(user.agency, context, EventKind.USER_UNLOCKED, user)
     return True
 
 

@@ -178,7 +178,7 @@ def _sent(mail: Mail, at: datetime) -> None:
     with transaction.atomic():
         _mine(mail).update(sent_at=at, ended_at=at, problem="")
         if mail.kind == "invitation":
-            trail.tell(mail.agency, AuditContext(at, "", "system"), EventKind.USER_INVITED, mail.user)
+            trail.record_event(mail.agency, AuditContext(at, "", "system"), EventKind.USER_INVITED, mail.user)
 
 
 def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:

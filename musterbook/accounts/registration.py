@@ -65,7 +65,7 @@ def issue(user: User, context: AuditContext) -> str:
     """
     _may_register(user)
     stamp(user, context.at)
-    trail.tell(user.agency, context, EventKind.USER_INVITED, user)
+    trail.record_event(user.agency, context, EventKind.USER_INVITED, user)
     return links.url(user, "invitation")
 
 
@@ -109,7 +109,7 @@ def register(agency: Agency, token: str, password: str, context: AuditContext) -
         account.save()
         user.registered_at, user.invitation_expires_at = context.at, None
         user.save(update_fields=["registered_at", "invitation_expires_at"])
-        trail.tell(agency, by(user, context), EventKind.USER_REGISTERED, user)
+        trail.record_event(agency, by(user, context), EventKind.USER_REGISTERED, user)
         # Attackers may have guessed at the name before. A user who has the link from the email is not guessing.
         lockout.unlock(user, by(user, context))
         if "welcome" not in agency.mails_off:
@@ -192,7 +192,7 @@ def _keep(account: Account, before: str, context: AuditContext) -> None:
     old = account.past_passwords.order_by("-chosen_at", "-pk").values_list("pk", flat=True)[KEPT - 1 :]
     PastPassword.objects.filter(pk__in=list(old)).delete()
     account.save(update_fields=["password", "password_at"])
-    trail.tell(account.user.agency, by(account.user, context), EventKind.USER_PASSWORD_CHANGED, account.user)
+    trail.record_event(account.user.agency, by(account.user, context), EventKind.USER_PASSWORD_CHANGED, account.user)
     post(account.user, "password-changed", context.at)
 
 

@@ -140,4 +140,4 @@ def record_end(
     """Record in the audit trail that a session of the account has ended, and why."""
     told = {"why": ("", why), **(also or {})}
     of = context if why == BY_ADMINISTRATOR else registration.by(account.user, context)
-    trail.tell(account.user.agency, of, EventKind.USER_SESSION_ENDED, account.user, told)
+    trail.record_event(account.user.agency, of, EventKind.USER_SESSION_ENDED, account.user, told)

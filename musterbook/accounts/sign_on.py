@@ -133,5 +133,5 @@ def _registered(user: User, context: AuditContext) -> Account:
         account.save(update_fields=["password"])
     new = User.objects.filter(pk=user.pk, registered_at=None)
     if new.update(registered_at=context.at, invitation_expires_at=None):
-        trail.tell(user.agency, registration.by(user, context), EventKind.USER_REGISTERED, user)
+        trail.record_event(user.agency, registration.by(user, context), EventKind.USER_REGISTERED, user)
     return account

@@ -143,7 +143,7 @@ def signed_in(account: Account, context: AuditContext, factors: str, where: str 
     """
     user = account.user
     with transaction.atomic():
-        trail.tell(
+        trail.record_event(
             user.agency, registration.by(user, context), EventKind.USER_SIGNED_IN, user, {"factors": ("", factors)}
         )
         lockout.forget(user, where or lockout.place(context.address))
@@ -154,7 +154,7 @@ def signed_in_again(account: Account, context: AuditContext, factor: str, where:
     """Record that the user, who is signed in, has re-authenticated by that factor."""
     user = account.user
     with transaction.atomic():
-        trail.tell(
+        trail.record_event(
             user.agency, registration.by(user, context), EventKind.USER_SIGNED_IN_AGAIN, user, {"factors": ("", factor)}
         )
         lockout.forget(user, where or lockout.place(context.address))

@@ -43,7 +43,7 @@ def tell(
     *,
     outcome: str = FAILED,
 ) -> None:
-    """Record an event as `trail.tell` does, but count repetitions of unauthenticated clients.
+    """Record an event as `trail.record_event` does, but count repetitions of unauthenticated clients.
 
     For them, only the first event of its kind, address, user and minute is recorded. `changes`: the `why` in it, if
     there is one, also distinguishes events, so it must be a constant of the program.
@@ -51,7 +51,7 @@ def tell(
     why = (changes or {}).get("why", ("", ""))[1]
     with transaction.atomic():
         if context.actor or _is_first(agency, context, {"kind": kind, "outcome": outcome, "why": why}, about):
-            trail.tell(agency, context, kind, about, changes, outcome=outcome)
+            trail.record_event(agency, context, kind, about, changes, outcome=outcome)
 
 
 def tell_each(
@@ -67,7 +67,7 @@ def tell_each(
     the time does not reveal it. Call it outside a transaction.
     """
     if context.actor or limits.take("event", str(agency.pk), context.at):
-        trail.tell(agency, context, kind, about, changes, outcome=FAILED)
+        trail.record_event(agency, context, kind, about, changes, outcome=FAILED)
     else:
         tell(agency, context, kind, None, changes, outcome=FAILED)
 
@@ -117,7 +117,7 @@ def _settle(repeated: Repeated, at: datetime) -> bool:
         since = datetime.fromtimestamp(repeated.since, UTC).isoformat(timespec="minutes")
         told = {"more of the same": ("", str(more)), "in the minute": ("", since)}
         also = {"why": ("", repeated.why)} if repeated.why else {}
-        trail.tell(
+        trail.record_event(
             repeated.agency, context, KINDS[repeated.kind], repeated.subject, told | also, outcome=repeated.outcome
         )
     return True

@@ -94,7 +94,9 @@ def make(agency: Agency, told: Told, context: AuditContext, by: Operator) -> tup
             "permissions": ("", ", ".join(token.permissions)),
             "expires": ("", token.expires_at.isoformat(timespec="seconds")),
         }
-        trail.tell(agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also})
+        trail.record_event(
+            agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also}
+        )
     return token, secret
 
 
@@ -139,7 +141,9 @@ def revoke(token: Token, context: AuditContext) -> bool:
     with transaction.atomic():
         if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=context.at):
             return False
-        trail.tell(token.agency, context, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_called(token), "")})
+        trail.record_event(
+            token.agency, context, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_called(token), "")}
+        )
     return True
 
 
@@ -229,7 +233,7 @@ def untold(agency: Agency) -> str:
         for token in tokens
         if _as_told(token) not in made or (not token.revoked_at and (token.maker_id, _called(token)) in revoked)
     ]
-    return f"the trail does not tell of these API tokens as they are: {cross_checks.listed(false)}" if false else ""
+    return f"the trail does not tell of these API tokens as they are: {cross_checks.list_names(false)}" if false else ""
 
 
 def _as_told(token: Token) -> tuple[object, ...]:

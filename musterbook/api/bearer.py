@@ -86,7 +86,7 @@ def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpRespo
 def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
     context = incoming.api_audit_context(request, token)
-    trail.tell(token.agency, context, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
+    trail.record_event(token.agency, context, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
     said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
     asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'
     return problems.answer(HTTPStatus.FORBIDDEN, said, {"WWW-Authenticate": asks})

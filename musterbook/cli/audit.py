@@ -40,7 +40,7 @@ def audit(
     with opened():
         from musterbook.directory.agency import agencies
         from musterbook.directory.audit import export
-        from musterbook.directory.audit.filters import Wanted
+        from musterbook.directory.audit.filters import EventFilters
         from musterbook.directory.users import user_list
 
         if not agency:
@@ -50,7 +50,7 @@ def audit(
         found = agencies.find(agency)
         subjects = tuple(user_list.of(found, external_id=user)) if user else None
         times = _time(since, "--since"), _time(until, "--until", whole_day=True)
-        write(export.parts(found, Wanted(subjects=subjects, since=times[0], until=times[1]), form))
+        write(export.export_events(found, EventFilters(subjects=subjects, since=times[0], until=times[1]), form))
 
 
 def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None:

@@ -83,7 +83,7 @@ def _end(request: HttpRequest, account: Account | None) -> None:
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.tell(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
+    trail.record_event(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
 
 
 def _digest(request: HttpRequest, account: Account) -> str:

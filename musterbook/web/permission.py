@@ -73,7 +73,7 @@ def may(request: HttpRequest, permission: str) -> bool:
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
-    trail.tell(
+    trail.record_event(
         incoming.agency(request), incoming.audit_context(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED
     )
     told = [permissions.PERMISSIONS[name] for name in lacking]

@@ -46,7 +46,7 @@ def made(db: None) -> models.Agency:
 def happens(to: models.Agency) -> None:
     """An act that is committed, so that its head is noted."""
     with TestCase.captureOnCommitCallbacks(execute=True):
-        trail.tell(to, AuditContext(AT, "", "system"), EventKind.AGENCY_CHANGED)
+        trail.record_event(to, AuditContext(AT, "", "system"), EventKind.AGENCY_CHANGED)
 
 
 def body(path: Path) -> str:
@@ -61,7 +61,7 @@ def test_the_worker_writes_heads_daily_logs_them_and_keeps_the_mail_as_a_file(
     caplog.set_level(logging.INFO, "musterbook.audit")
     jobs.tidy()
     line = (tmp_path / anchors.FILE).read_text().rstrip("\n")
-    links, head = hash_chain.end(made)
+    links, head = hash_chain.read_head(made)
     assert f"slug=springfield links={links} head={head}" in line
     assert f"Anchor of an audit trail: {line}" in caplog.text
     [mail] = outbox.folder().glob("anchors-*.eml")
@@ -137,28 +137,28 @@ def test_years_of_lines_are_mailed_in_parts(
 def test_a_note_of_what_was_sent_that_is_none_begins_from_the_first_line(
     made: models.Agency, tmp_path: Path, noted: str
 ) -> None:
-    assert anchors.unsent() == ([], 0)
-    [line] = anchors.write(AT)
+    assert anchors.read_unsent_lines() == ([], 0)
+    [line] = anchors.write_lines(AT)
     (tmp_path / anchors.SENT).write_text(noted)
-    assert anchors.unsent() == ([line], len(line) + 1)
-    anchors.sent(len(line) + 1)
-    assert anchors.unsent() == ([], len(line) + 1)
+    assert anchors.read_unsent_lines() == ([line], len(line) + 1)
+    anchors.record_sent(len(line) + 1)
+    assert anchors.read_unsent_lines() == ([], len(line) + 1)
 
 
 def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: models.Agency, tmp_path: Path) -> None:
     path = tmp_path / anchors.FILE
-    [first] = anchors.write(AT)
+    [first] = anchors.write_lines(AT)
     happens(made)
     path.write_text(f"{first}\n{first[:50]}")
-    assert anchors.unsent()[0] == [first]
-    assert verify.verify(made).wrong == ""
-    [second] = anchors.write(AT + DAY)
+    assert anchors.read_unsent_lines()[0] == [first]
+    assert verify.verify_trail(made).wrong == ""
+    [second] = anchors.write_lines(AT + DAY)
     assert path.read_text() == f"{first}\n{first[:50]}\n{second}\n"
-    assert verify.verify(made).wrong == ""
-    assert anchors.known().wrong == ""
+    assert verify.verify_trail(made).wrong == ""
+    assert anchors.read_anchors().wrong == ""
     path.write_text(f"{first[:50]}\n{second}\n")
-    assert verify.verify(made).wrong.startswith("line 2 of audit-anchors.log was changed")
-    assert anchors.known().wrong.startswith("line 2 of audit-anchors.log was changed")
+    assert verify.verify_trail(made).wrong.startswith("line 2 of audit-anchors.log was changed")
+    assert anchors.read_anchors().wrong.startswith("line 2 of audit-anchors.log was changed")
 
 
 def filled(days: int, agencies: int) -> None:
@@ -177,29 +177,33 @@ def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_oth
     made: models.Agency, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(days=1, agencies=2)
-    [mine] = anchors.write(AT)
+    [mine] = anchors.write_lines(AT)
     filled(days=10, agencies=2_000)
     monkeypatch.setattr(anchors, "_noted", lambda: pytest.fail("it looked at the heads of all agencies"))
     begun = time.process_time()
-    known = anchors.known(made)
+    known = anchors.read_anchors(made)
     assert time.process_time() - begun < 1
     [_, own] = known.anchors[made.pk]
-    assert (own.links, own.head, known.wrong) == (*hash_chain.end(made), "")
+    assert (own.links, own.head, known.wrong) == (*hash_chain.read_head(made), "")
     path = tmp_path / anchors.FILE
     whole = path.read_text()
     path.write_text(whole.replace(mine, mine.replace("links=1 ", "links=9 ")))
-    assert anchors.known(made).wrong.startswith("line 3 of audit-anchors.log was changed")
+    assert anchors.read_anchors(made).wrong.startswith("line 3 of audit-anchors.log was changed")
     newest = whole.splitlines()[-2]
     path.write_text(whole.replace(f"{newest}\n", ""))
-    assert anchors.known(made).wrong.startswith("line 20002 of audit-anchors.log was changed")
+    assert anchors.read_anchors(made).wrong.startswith("line 20002 of audit-anchors.log was changed")
     path.write_text("")
-    assert anchors.known(made).wrong == ""
+    assert anchors.read_anchors(made).wrong == ""
 
 
 def test_a_newest_head_that_is_gone_is_found_by_the_command_as_well(made: models.Agency, tmp_path: Path) -> None:
-    anchors.write(AT)
+    anchors.write_lines(AT)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
-    for found in (verify.verify(made), *migration.trails(), *migration.trails("springfield", [hash_chain.end(made)])):
+    for found in (
+        verify.verify_trail(made),
+        *migration.trails(),
+        *migration.trails("springfield", [hash_chain.read_head(made)]),
+    ):
         assert found.wrong.startswith("the newest head is missing from the folder audit-heads")
 
 

@@ -60,7 +60,7 @@ def built(slug: str) -> models.Agency:
 
 
 def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
-    trail.tell(
+    trail.record_event(
         of,
         AuditContext(at, f"E-{number}", "page", "192.0.2.1", "Firefox", "a" * 16),
         EventKind.USER_SIGNED_IN,
@@ -70,7 +70,7 @@ def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
 
 
 def wrong(of: models.Agency) -> str:
-    return verify.verify(of).wrong
+    return verify.verify_trail(of).wrong
 
 
 def run(sql: str, *parameters: Any) -> None:
@@ -91,7 +91,7 @@ def reseal(of: models.Agency, ring: dict[str, bytes | None]) -> None:
     """Makes all seals, passages and heads of a trail anew, each link by the key of that name (“”: none)."""
     before = hash_chain.START
     columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
-    listed = ", ".join(runs.at() if name == "at" else f'"{name}"' for name in columns)
+    listed = ", ".join(runs.select_time() if name == "at" else f'"{name}"' for name in columns)
     models.Passage.objects.filter(agency=of).delete()
     models.TrailEnd.objects.filter(agency=of).delete()
     for link in models.TrailLink.objects.filter(agency=of).order_by("number"):
@@ -103,7 +103,7 @@ def reseal(of: models.Agency, ring: dict[str, bytes | None]) -> None:
         link.key = name
         link.digest = before = hash_chain.finish(digest, link)
         link.save()
-        runs.write(of, [runs.runs(events)])
+        runs.write_passages(of, [runs.find_passages(events)])
         models.TrailEnd.objects.create(agency=of, links=link.number, digest=before)
 
 
@@ -250,7 +250,7 @@ def test_keyed_links_that_are_made_anew_as_plain_ones_are_found(
 ) -> None:
     reseal(made, {"": None})
     assert wrong(made).startswith("no key seals the last links")
-    trail.key_old(AT)
+    trail.seal_unkeyed_trails(AT)
     assert wrong(made).startswith("no key seals the last links")
     with django_capture_on_commit_callbacks(execute=True):
         signs_in(made, 2)
@@ -284,7 +284,7 @@ def test_an_end_that_was_cut_off_is_found_though_the_head_was_set_back(made: mod
 
 @OWNER
 def test_an_end_that_was_cut_off_is_found_by_a_daily_anchor_alone(made: models.Agency, tmp_path: Path) -> None:
-    anchors.write(AT)
+    anchors.write_lines(AT)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
     cut(made, 2)
     assert "the anchor of 2026-03-03T07:00:00Z knows 3" in wrong(made)
@@ -294,7 +294,7 @@ def test_an_end_that_was_cut_off_is_found_by_a_daily_anchor_alone(made: models.A
 def test_an_end_that_was_cut_off_since_the_daily_anchor_is_found_though_the_newest_head_is_gone(
     made: models.Agency, tmp_path: Path
 ) -> None:
-    anchors.write(AT)
+    anchors.write_lines(AT)
     signs_in(made, 3)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
     cut(made, 3)
@@ -304,7 +304,7 @@ def test_an_end_that_was_cut_off_since_the_daily_anchor_is_found_though_the_newe
 
 @OWNER
 def test_an_end_that_was_cut_off_is_found_by_an_expected_head_alone(made: models.Agency, tmp_path: Path) -> None:
-    head = hash_chain.end(made)
+    head = hash_chain.read_head(made)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
     cut(made, 2)
     models.User.objects.update(last_sign_in_at=None)
@@ -313,7 +313,7 @@ def test_an_end_that_was_cut_off_is_found_by_an_expected_head_alone(made: models
     assert finding.wrong == "the trail has 2 links, and the expected head knows 3: its end was removed"
     (finding,) = migration.trails("springfield", [(0, head[1])])
     assert finding.wrong == "no link is the one that the expected head knows: the trail was made anew"
-    assert migration.trails("springfield", [hash_chain.end(made)])[0].wrong == ""
+    assert migration.trails("springfield", [hash_chain.read_head(made)])[0].wrong == ""
 
 
 @OWNER
@@ -329,7 +329,7 @@ def test_a_trail_that_was_removed_and_grew_again_is_found(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    anchors.write(AT)
+    anchors.write_lines(AT)
     for model in TRAIL:
         model.objects.filter(agency=made).delete()
     for number in (1, 2, 3, 1, 2):
@@ -337,13 +337,13 @@ def test_a_trail_that_was_removed_and_grew_again_is_found(
             signs_in(made, number)
     assert "link 3 is not the one that the anchor of" in wrong(made)
     assert "has lost link 3" in caplog.text
-    assert anchors.write(AT + timedelta(days=1)) == []
+    assert anchors.write_lines(AT + timedelta(days=1)) == []
     assert "link 3 is not the one that the anchor of" in wrong(made)
 
 
 @OWNER
 def test_an_agency_that_was_removed_with_its_trail_is_found(made: models.Agency) -> None:
-    links = hash_chain.end(made)[0]
+    links = hash_chain.read_head(made)[0]
     for model in (*TRAIL, models.ImportProblem, models.Mail, models.SearchChunk):
         model.objects.all().delete()
     tables: tuple[Any, ...] = (models.Import, models.User, models.Role, models.Rank, models.Group, models.Agency)
@@ -373,7 +373,7 @@ def lines(folder: Path) -> list[str]:
 def test_a_line_of_the_anchors_that_was_changed_or_removed_is_found(made: models.Agency, tmp_path: Path) -> None:
     for day in range(4):
         signs_in(made, 2)
-        assert len(anchors.write(AT + timedelta(days=day))) == 1
+        assert len(anchors.write_lines(AT + timedelta(days=day))) == 1
     written = lines(tmp_path)
     assert wrong(made) == ""
     for number in range(3):
@@ -384,34 +384,34 @@ def test_a_line_of_the_anchors_that_was_changed_or_removed_is_found(made: models
 
 
 def test_anchors_that_were_removed_are_missed_after_two_days(made: models.Agency, tmp_path: Path) -> None:
-    anchors.write(AT)
-    assert anchors.unwritten(AT) == []
+    anchors.write_lines(AT)
+    assert anchors.find_unanchored(AT) == []
     (tmp_path / anchors.FILE).unlink()
-    assert anchors.unwritten(AT) == []
-    assert anchors.unwritten(AT + timedelta(days=2)) == ["springfield"]
+    assert anchors.find_unanchored(AT) == []
+    assert anchors.find_unanchored(AT + timedelta(days=2)) == ["springfield"]
 
 
 def test_anchors_say_nothing_new_where_nothing_moved_and_go_on_in_one_file(made: models.Agency, tmp_path: Path) -> None:
-    assert anchors.due(AT)
-    (first,) = anchors.write(AT)
+    assert anchors.is_due(AT)
+    (first,) = anchors.write_lines(AT)
     assert re.fullmatch(anchors._LINE, first)
-    assert anchors.write(AT) == []
-    assert not anchors.due(datetime.now(UTC))
+    assert anchors.write_lines(AT) == []
+    assert not anchors.is_due(datetime.now(UTC))
     assert (tmp_path / anchors.FILE).stat().st_mode & 0o777 == 0o600
     signs_in(made, 2)
-    (second,) = anchors.write(AT)
+    (second,) = anchors.write_lines(AT)
     assert lines(tmp_path) == [first, second]
 
 
 def test_after_a_restore_older_anchors_know_more_and_that_is_noted(made: models.Agency, tmp_path: Path) -> None:
     signs_in(made, 2)
-    anchors.write(AT)
+    anchors.write_lines(AT)
     triggers.remove() if not frames.on_postgres() else run("SET CONSTRAINTS ALL IMMEDIATE")
     triggers.remove()
     cut(made, 2)
     models.User.objects.update(last_sign_in_at=None)
     assert "its end was removed" in wrong(made)
-    (line,) = anchors.restored(AT)
+    (line,) = anchors.record_restore(AT)
     assert " restored " in line
     assert wrong(made) == ""
     models.Agency.objects.filter(pk=made.pk).update(slug="renamed")
@@ -429,7 +429,7 @@ def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(
     with django_capture_on_commit_callbacks(execute=True):
         signs_in(made, 2)
     assert "could not be noted" in caplog.text
-    assert hash_chain.end(made)[0] == 4
+    assert hash_chain.read_head(made)[0] == 4
 
 
 # What the directory has and the trail does not tell of
@@ -481,7 +481,7 @@ def test_a_role_that_was_given_more_permissions_past_musterbook_is_found(made: m
 
 def test_a_role_that_was_renamed_is_no_alteration(made: models.Agency) -> None:
     models.Role.objects.filter(agency=made, name="Officer").update(name="Deputy", name_key="deputy")
-    trail.tell(
+    trail.record_event(
         made, AuditContext(AT, "", "cli"), EventKind.AGENCY_CHANGED, None, {"role officer": ("Officer: none", "")}
     )
     assert wrong(made) == ""
@@ -545,11 +545,11 @@ def test_an_old_trail_stays_whole_and_its_links_cannot_be_made_anew_once_keys_be
     for path in (configured.MUSTER_HOME / anchors.HEADS).iterdir():
         path.unlink()
     reseal(made, {"": None})
-    trail.key_old(AT)
+    trail.seal_unkeyed_trails(AT)
     assert wrong(made) == ""
-    assert hash_chain.end(made)[0] == 4
-    trail.key_old(AT)
-    assert hash_chain.end(made)[0] == 4
+    assert hash_chain.read_head(made)[0] == 4
+    trail.seal_unkeyed_trails(AT)
+    assert hash_chain.read_head(made)[0] == 4
     signs_in(made, 2)
     assert wrong(made) == ""
     link = models.TrailLink.objects.get(agency=made, number=1)

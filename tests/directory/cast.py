@@ -110,4 +110,4 @@ def mails(done: Done) -> list[tuple[str, str]]:
 
 def whole(made: models.Agency) -> None:
     """The agency's trail is."""
-    assert verify.verify(made).wrong == ""
+    assert verify.verify_trail(made).wrong == ""

@@ -53,7 +53,7 @@ def main(command: str, *arguments: str) -> None:
         _submit(agency, *arguments[1:])
     elif command == "look":
         settle_dead(agency)
-        print(verify.verify(agency).wrong or "whole")
+        print(verify.verify_trail(agency).wrong or "whole")
 
 
 def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:

@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import browse, export, trail
-from musterbook.directory.audit.browse import UnknownPlace
+from musterbook.directory.audit.browse import UnknownCursor
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.filters import Wanted
+from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from tests.directory.cast import NOW, agency, applied, people, person, user
@@ -22,16 +22,16 @@ from tests.directory.cast import NOW, agency, applied, people, person, user
 pytestmark = pytest.mark.django_db
 
 
-def told(made: models.Agency, wanted: Wanted) -> list[tuple[str, str]]:
+def told(made: models.Agency, wanted: EventFilters) -> list[tuple[str, str]]:
     """Kind and subject of all events that are wanted, the newest first: by pages, back again, and as a whole."""
-    pages = [browse.page(made, wanted)]
+    pages = [browse.read_page(made, wanted)]
     while pages[-1].older:
-        pages.append(browse.page(made, wanted, pages[-1].older))
+        pages.append(browse.read_page(made, wanted, pages[-1].older))
     assert pages[0].newer == ""
     for earlier, later in pairwise(pages):
-        assert browse.page(made, wanted, later.newer).events == earlier.events
+        assert browse.read_page(made, wanted, later.newer).events == earlier.events
     events = [event for page in pages for event in page.events]
-    whole = [number for part in export.events(made, wanted) for number in part["id"]]
+    whole = [number for part in export.read_events(made, wanted) for number in part["id"]]
     assert [event.id for event in events] == whole[::-1]
     return [(event.kind, event.subject_external_id) for event in events]
 
@@ -48,14 +48,14 @@ def springfield() -> models.Agency:
         (99, "E-2", EventKind.ACT_REFUSED, None, "refused"),
     ):
         context = AuditContext(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1")
-        trail.tell(made, context, kind, user(made, about) if about else None, outcome=outcome)
+        trail.record_event(made, context, kind, user(made, about) if about else None, outcome=outcome)
     return made
 
 
 def test_all_events_are_listed_the_newest_first_and_each_once() -> None:
     made = springfield()
     applied(agency("shelbyville"), people(1))
-    listed = told(made, Wanted())
+    listed = told(made, EventFilters())
     assert listed[:6] == [
         ("act.refused", ""), ("user.sign-in-failed", "E-2"), ("user.signed-in", "E-2"), ("user.signed-in", "E-1"),
         ("user.updated", "E-2"), ("user.added", "E-131"),
@@ -63,34 +63,37 @@ def test_all_events_are_listed_the_newest_first_and_each_once() -> None:
     assert len(listed) == 136 == len(set(listed))
 
 
-FILTERS: dict[str, tuple[Callable[[models.Agency], Wanted], Any]] = {
-    "an actor": (lambda made: Wanted(actors=("E-1",)), ["user.signed-in", "user.updated", "user.added"]),
-    "two actors": (lambda made: Wanted(actors=("E-1", "E-2")), 5),
-    "the system": (lambda made: Wanted(actors=("",)), 131),
-    "nobody": (lambda made: Wanted(actors=()), []),
+FILTERS: dict[str, tuple[Callable[[models.Agency], EventFilters], Any]] = {
+    "an actor": (lambda made: EventFilters(actors=("E-1",)), ["user.signed-in", "user.updated", "user.added"]),
+    "two actors": (lambda made: EventFilters(actors=("E-1", "E-2")), 5),
+    "the system": (lambda made: EventFilters(actors=("",)), 131),
+    "nobody": (lambda made: EventFilters(actors=()), []),
     "a subject": (
-        lambda made: Wanted(subjects=(user(made, 2).pk,)),
+        lambda made: EventFilters(subjects=(user(made, 2).pk,)),
         ["user.sign-in-failed", "user.signed-in", "user.updated", "user.added"],
     ),
-    "no subject": (lambda made: Wanted(subjects=()), []),
-    "an import": (lambda made: Wanted(of=models.Import.objects.latest("pk").pk), ["user.updated", "user.added"]),
-    "a long import": (lambda made: Wanted(of=models.Import.objects.earliest("pk").pk), 130),
-    "a kind": (lambda made: Wanted(kinds=("user.updated",)), ["user.updated"]),
-    "two kinds": (lambda made: Wanted(kinds=("user.signed-in", "user.added")), 133),
-    "what it came through": (lambda made: Wanted(through="cli"), 130),
-    "what was refused": (lambda made: Wanted(outcome="refused"), ["act.refused"]),
-    "what failed": (lambda made: Wanted(outcome="failed"), ["user.sign-in-failed"]),
-    "what was done": (lambda made: Wanted(outcome="done"), 134),
+    "no subject": (lambda made: EventFilters(subjects=()), []),
+    "an import": (
+        lambda made: EventFilters(import_id=models.Import.objects.latest("pk").pk),
+        ["user.updated", "user.added"],
+    ),
+    "a long import": (lambda made: EventFilters(import_id=models.Import.objects.earliest("pk").pk), 130),
+    "a kind": (lambda made: EventFilters(kinds=("user.updated",)), ["user.updated"]),
+    "two kinds": (lambda made: EventFilters(kinds=("user.signed-in", "user.added")), 133),
+    "what it came through": (lambda made: EventFilters(through="cli"), 130),
+    "what was refused": (lambda made: EventFilters(outcome="refused"), ["act.refused"]),
+    "what failed": (lambda made: EventFilters(outcome="failed"), ["user.sign-in-failed"]),
+    "what was done": (lambda made: EventFilters(outcome="done"), 134),
     "a time": (
-        lambda made: Wanted(since=NOW + timedelta(minutes=90), until=NOW + timedelta(minutes=95)),
+        lambda made: EventFilters(since=NOW + timedelta(minutes=90), until=NOW + timedelta(minutes=95)),
         ["user.signed-in"],
     ),
     "all at once": (
-        lambda made: Wanted(("E-2",), (user(made, 2).pk,), None, ("user.signed-in",), "page", "done", NOW),
+        lambda made: EventFilters(("E-2",), (user(made, 2).pk,), None, ("user.signed-in",), "page", "done", NOW),
         ["user.signed-in"],
     ),
     "an actor and kinds": (
-        lambda made: Wanted(actors=("E-1", ""), kinds=("user.updated", "user.added")),
+        lambda made: EventFilters(actors=("E-1", ""), kinds=("user.updated", "user.added")),
         132,
     ),
 }
@@ -106,10 +109,12 @@ def test_a_filter_lets_through_what_it_names(name: str) -> None:
 
 def test_pages_do_not_shift_while_events_are_added() -> None:
     made = springfield()
-    second = browse.page(made, Wanted(), browse.page(made, Wanted()).older)
-    place = browse.page(made, Wanted()).older
-    trail.tell(made, AuditContext(NOW + timedelta(days=1), "E-1", "page"), EventKind.USER_SIGNED_IN, user(made, 1))
-    assert browse.page(made, Wanted(), place).events == second.events
+    second = browse.read_page(made, EventFilters(), browse.read_page(made, EventFilters()).older)
+    place = browse.read_page(made, EventFilters()).older
+    trail.record_event(
+        made, AuditContext(NOW + timedelta(days=1), "E-1", "page"), EventKind.USER_SIGNED_IN, user(made, 1)
+    )
+    assert browse.read_page(made, EventFilters(), place).events == second.events
 
 
 @pytest.mark.usefixtures("as_owner")
@@ -121,7 +126,7 @@ def test_events_of_two_agencies_that_were_written_at_once_stay_apart() -> None:
     models.Passage.objects.filter(pk=passage.pk).update(last=models.Event.objects.latest("pk").pk)
     models.Passage.objects.filter(agency=made, first__gt=passage.first).delete()
     models.Event.objects.filter(agency=made, pk__gt=passage.first).delete()
-    listed = told(made, Wanted())
+    listed = told(made, EventFilters())
     assert len(listed) == 132
     assert listed[0] == ("user.updated", "E-2")
 
@@ -130,13 +135,13 @@ def test_events_of_two_agencies_that_were_written_at_once_stay_apart() -> None:
     "place", ["x", "20260302T070000.000000-x", f"20260302T070000.000000-{2**63}", "~", "-1", "2026-1"]
 )
 def test_a_place_that_is_none_is_refused(place: str) -> None:
-    with pytest.raises(UnknownPlace):
-        browse.page(springfield(), Wanted(), place)
+    with pytest.raises(UnknownCursor):
+        browse.read_page(springfield(), EventFilters(), place)
 
 
 def test_an_event_says_who_and_whom_by_name() -> None:
     made = springfield()
-    (event,) = browse.page(made, Wanted(kinds=("user.updated",))).events
+    (event,) = browse.read_page(made, EventFilters(kinds=("user.updated",))).events
     assert (event.actor, event.actor_name) == ("E-1", "First 1 Last 1")
     assert (event.subject, event.subject_external_id, event.subject_name) == (user(made, 2).pk, "E-2", "First 2 New")
     assert (event.through, event.row, event.number) == ("page", 2, models.Import.objects.latest("pk").number)
@@ -147,9 +152,13 @@ def test_a_page_takes_few_queries() -> None:
     made = springfield()
     for number in range(60):
         applied(made, [person(1, ROLE="Chief", LAST_NAME=f"N{number}"), person(2, LAST_NAME=f"N{number}")])
-    for wanted in (Wanted(), Wanted(kinds=("user.added", "user.updated")), Wanted(subjects=(user(made, 1).pk,))):
+    for wanted in (
+        EventFilters(),
+        EventFilters(kinds=("user.added", "user.updated")),
+        EventFilters(subjects=(user(made, 1).pk,)),
+    ):
         with CaptureQueriesContext(connection) as queries:
-            assert len(browse.page(made, wanted).events) == 50
+            assert len(browse.read_page(made, wanted).events) == 50
         assert len(queries) <= 5
 
 
@@ -157,20 +166,20 @@ def test_a_page_takes_few_queries() -> None:
 def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, batch: int, before: int) -> None:
     made = springfield()
     for _ in range(before):
-        trail.tell(made, AuditContext(NOW - timedelta(days=1), "", "cli"), EventKind.AGENCY_CHANGED)
-    whole = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
+        trail.record_event(made, AuditContext(NOW - timedelta(days=1), "", "cli"), EventKind.AGENCY_CHANGED)
+    filters = (EventFilters(), EventFilters(subjects=tuple(user(made, n).pk for n in range(1, 9))))
+    whole = [told(made, wanted) for wanted in filters]
     for name, value in (("_PART", 3), ("_BATCH", batch), ("_FEW", 2)):
         monkeypatch.setattr(export, name, value)
-    again = [told(made, wanted) for wanted in (Wanted(), Wanted(subjects=tuple(user(made, n).pk for n in range(1, 9))))]
-    assert again == whole
+    assert [told(made, wanted) for wanted in filters] == whole
 
 
 def test_csv_is_guarded_and_has_its_headings_where_nothing_matches() -> None:
     made = agency()
     applied(made, [person(1, EXTERNAL_ID="=1+1")])
-    csv = b"".join(export.parts(made, Wanted(), "csv")).decode("utf-8-sig")
+    csv = b"".join(export.export_events(made, EventFilters(), "csv")).decode("utf-8-sig")
     assert ",'=1+1," in csv
-    nothing = b"".join(export.parts(made, Wanted(actors=()), "csv")).decode("utf-8-sig")
+    nothing = b"".join(export.export_events(made, EventFilters(actors=()), "csv")).decode("utf-8-sig")
     assert nothing == ",".join(export.HEADINGS) + "\r\n"
 
 
@@ -178,4 +187,4 @@ def test_who_was_deactivated_by_an_import_is_found_by_the_kind() -> None:
     made = agency()
     applied(made, people(*range(1, 61)))
     applied(made, people(*range(1, 60)), Options(mode=Mode.SYNC))
-    assert told(made, Wanted(kinds=("user.deactivated",))) == [("user.deactivated", "E-60")]
+    assert told(made, EventFilters(kinds=("user.deactivated",))) == [("user.deactivated", "E-60")]

@@ -42,7 +42,7 @@ def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwrit
         with locks.writing(lambda: None):
             locks.row(made)
             models.User.objects.filter(agency=made, external_id="E-2").update(last_name="By hand", active=False)
-            trail.tell(
+            trail.record_event(
                 made,
                 trail.AuditContext(NOW, "", "cli"),
                 EventKind.USER_UPDATED,

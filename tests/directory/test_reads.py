@@ -43,7 +43,7 @@ def test_the_slugs_and_the_heads_of_all_agencies_are_listed(made: models.Agency)
     assert agencies.list_slugs() == ["shelbyville", "springfield"]
     heads = hash_chain.list_heads()
     assert [slug for slug, _, _ in heads] == ["shelbyville", "springfield"]
-    assert hash_chain.list_heads(made) == [heads[1]] == [("springfield", *hash_chain.end(made))]
+    assert hash_chain.list_heads(made) == [heads[1]] == [("springfield", *hash_chain.read_head(made))]
 
 
 def test_roles_are_listed_with_admin_first_and_the_others_by_name(made: models.Agency) -> None:

@@ -18,7 +18,7 @@ from musterbook.directory.installation import backup_encryption, backup_seal, ba
 
 
 def test_every_trail_has_the_head_that_each_begins_with() -> None:
-    assert anchors.has(1, Anchor(1, "springfield", 0, hash_chain.START))
+    assert anchors.has_link(1, Anchor(1, "springfield", 0, hash_chain.START))
 
 
 def test_what_is_encrypted_is_written_out(tmp_path: Path) -> None:

@@ -22,16 +22,16 @@ def three_links() -> models.Agency:
     made = agency()
     for number in (1, 3, 5):
         applied(made, people(number, number + 1))
-    assert verify.verify(made) == verify.Finding("springfield", 3, 6, "", verify.verify(made).digest)
+    assert verify.verify_trail(made) == verify.Finding("springfield", 3, 6, "", verify.verify_trail(made).digest)
     return made
 
 
 def wrong(made: models.Agency) -> str:
-    return verify.verify(made).wrong
+    return verify.verify_trail(made).wrong
 
 
 def test_an_agency_without_events_is_whole() -> None:
-    assert verify.verify(agency()) == verify.Finding("springfield", 0, 0)
+    assert verify.verify_trail(agency()) == verify.Finding("springfield", 0, 0)
 
 
 def test_an_event_names_who_when_how_the_import_the_row_and_each_field() -> None:
@@ -135,14 +135,14 @@ def test_a_lost_trail_is_missed_and_a_lost_end_of_it_too() -> None:
     made = three_links()
     models.TrailEnd.objects.filter(agency=made).delete()
     assert wrong(made).startswith("the trail should have 0 links")
-    assert verify.verify(made).events == 6
+    assert verify.verify_trail(made).events == 6
 
 
 def test_what_is_appended_while_it_is_verified_is_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
     ends = iter([(2, "an older digest")])
-    now = hash_chain.end
-    monkeypatch.setattr(hash_chain, "end", lambda of: next(ends, None) or now(of))
+    now = hash_chain.read_head
+    monkeypatch.setattr(hash_chain, "read_head", lambda of: next(ends, None) or now(of))
     assert wrong(made) == ""
 
 
@@ -152,9 +152,9 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
         "kind": ["agency.configured", "signed-in"], "subject_id": [None, user(made, 1).pk], "subject_external_id": ["", "E-1"],
         "row": [None, None], "changes": [json.dumps({"name": ["a\nb", "ü"]}), "{}"],
     })  # fmt: skip
-    before = verify.verify(made)
+    before = verify.verify_trail(made)
     trail.append(made, AuditContext(NOW, "E-1", "page", "192.0.2.1"), [happened])
-    after = verify.verify(made)
+    after = verify.verify_trail(made)
     assert (after.links, after.events, after.wrong) == (4, 8, "")
     assert after.digest != before.digest
     models.Event.objects.filter(kind="signed-in").update(address="192.0.2.2")
@@ -164,7 +164,7 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
 def test_nothing_that_happened_is_no_link() -> None:
     made = three_links()
     assert run(made, people(1)).record.counts["unchanged"] == 1
-    assert verify.verify(made).links == 3
+    assert verify.verify_trail(made).links == 3
 
 
 def test_a_long_link_is_verified_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_trail_is_verified_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         steps.append(so_far.links)
         so_far = verify.step(made, so_far, lambda: True)
     assert steps == [0, 1, 2, 3]
-    assert so_far == verify.verify(made)
+    assert so_far == verify.verify_trail(made)
 
 
 def passages(made: models.Agency) -> list[tuple[str, str, int]]:

@@ -44,7 +44,7 @@ def happens(kind: str, about: int | None = None, minutes: float = 0, **more: Any
     """An event of user 5's at a page."""
     at = datetime.now(UTC) + timedelta(minutes=minutes)
     context = AuditContext(at, "E-5", "page", "192.0.2.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
-    trail.tell(springfield(), context, KINDS[kind], cast.user(springfield(), about) if about else None, **more)
+    trail.record_event(springfield(), context, KINDS[kind], cast.user(springfield(), about) if about else None, **more)
 
 
 def said(answer: Any) -> str:
@@ -265,7 +265,7 @@ def test_the_trail_is_checked_and_that_is_told(auditor: Client) -> None:
     told = said(auditor.post(f"{PAGE}check"))
     assert "Nothing was altered. 6 events in 4 links are as they were sealed." in told
     event = models.Event.objects.get(kind="audit.checked")
-    assert verify.verify(springfield()).wrong == ""
+    assert verify.verify_trail(springfield()).wrong == ""
     digest = models.TrailLink.objects.get(number=4).digest
     assert event.changes == f'{{"found":["","nothing was altered"],"events":["","6"],"digest":["","{digest}"]}}'
     assert digest in told

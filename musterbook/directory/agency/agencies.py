@@ -88,7 +88,7 @@ def apply(told: AgencyFile, context: AuditContext) -> Brought:
         _second_factors(agency, told)
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(
+            trail.record_event(
                 agency, context, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes
             )
     return Brought(created, changes, tuple(kept))
@@ -107,7 +107,7 @@ def changing(agency: models.Agency, context: AuditContext) -> Iterator[None]:
         yield
         changes = _differences(before, _settings(agency))
         if changes:
-            trail.tell(agency, context, EventKind.AGENCY_CHANGED, changes=changes)
+            trail.record_event(agency, context, EventKind.AGENCY_CHANGED, changes=changes)
 
 
 def _set(agency: models.Agency, told: AgencyFile) -> None:

@@ -75,7 +75,9 @@ def add_monitor(group: models.Group, user: models.User, context: AuditContext) -
         locks.row(group.agency)
         _, added = models.Monitor.objects.get_or_create(group=group, user=user)
         if added:
-            trail.tell(group.agency, context, EventKind.GROUP_MONITOR_ADDED, user, {"group": ("", group.external_id)})
+            trail.record_event(
+                group.agency, context, EventKind.GROUP_MONITOR_ADDED, user, {"group": ("", group.external_id)}
+            )
     return added
 
 
@@ -85,5 +87,7 @@ def remove_monitor(group: models.Group, user: models.User, context: AuditContext
         locks.row(group.agency)
         removed, _ = models.Monitor.objects.filter(group=group, user=user).delete()
         if removed:
-            trail.tell(group.agency, context, EventKind.GROUP_MONITOR_REMOVED, user, {"group": (group.external_id, "")})
+            trail.record_event(
+                group.agency, context, EventKind.GROUP_MONITOR_REMOVED, user, {"group": (group.external_id, "")}
+            )
     return bool(removed)

@@ -70,7 +70,7 @@ def apply(
         _note_new_addresses(plan.updated, context.at)
         _keep_released_names(plan.updated, agency, context.at)
         _end_access(plan, context.at)
-        trail.append(agency, context, _events(plan, added, order), of=of)
+        trail.append(agency, context, _events(plan, added, order), import_id=of)
         if mails:
             _post(agency, context, plan, added, of)
 

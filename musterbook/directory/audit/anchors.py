@@ -73,7 +73,7 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownAnchors:
     """The newest anchors by agency id, at most two for each, and an error in the files ("" for none)."""
 
     anchors: dict[int, tuple[Anchor, ...]]
@@ -82,7 +82,7 @@ class Known:
     """The agencies that have a line but no newest head, although one is written with each link."""
 
 
-def note(agency: models.Agency, links: int, before: str, head: str) -> None:
+def record_head(agency: models.Agency, links: int, before: str, head: str) -> None:
     """Record an agency's newest head, after the commit of its link.
 
     A head that the trail has lost is kept as evidence. If the file cannot be written, only log it: the act itself is
@@ -101,13 +101,13 @@ def note(agency: models.Agency, links: int, before: str, head: str) -> None:
 
 def _follows(agency: models.Agency, old: Anchor, links: int, before: str) -> bool:
     """Return whether the trail still has the head recorded last, so that the new one may replace it."""
-    still = old.head == before if old.links == links - 1 else has(agency.pk, old)
+    still = old.head == before if old.links == links - 1 else has_link(agency.pk, old)
     if not still:
         _LOG.critical("The audit trail of %s has lost link %s, which %s knows", agency.slug, old.links, old.said)
     return still and old.links < links
 
 
-def has(agency: int, anchor: Anchor) -> bool:
+def has_link(agency: int, anchor: Anchor) -> bool:
     """Return whether the agency's trail has the link that the anchor knows.
 
     With `links` 0, look for that digest at any number.
@@ -118,7 +118,7 @@ def has(agency: int, anchor: Anchor) -> bool:
     return (links.filter(number=anchor.links) if anchor.links else links).exists()
 
 
-def write(at: datetime) -> list[str]:
+def write_lines(at: datetime) -> list[str]:
     """Append a line for each head that has moved, and return the new lines.
 
     A trail that has lost an anchored link gets no line.
@@ -129,7 +129,7 @@ def write(at: datetime) -> list[str]:
         return _append(file, end, moved)
 
 
-def restored(at: datetime) -> list[str]:
+def record_restore(at: datetime) -> list[str]:
     """Record the current heads after a restore of a backup: older anchors may know more links."""
     heads = {head.agency: head for head in _heads(at)}
     with _alone() as file:
@@ -149,7 +149,7 @@ def restored(at: datetime) -> list[str]:
 def _moved(head: Anchor, last: Anchor | None) -> bool:
     if last is None:
         return True
-    if not has(head.agency, last):
+    if not has_link(head.agency, last):
         _LOG.critical("The audit trail of %s has lost link %s, which %s knows", head.slug, last.links, last.said)
         return False
     return head.links > last.links
@@ -168,7 +168,7 @@ def _heads(at: datetime) -> Iterator[Anchor]:
             yield Anchor(agency, slug, links, head, _stamp(at))
 
 
-def known(agency: models.Agency | None = None) -> Known:
+def read_anchors(agency: models.Agency | None = None) -> KnownAnchors:
     """Return the anchors of one agency, or of all.
 
     For all agencies, check every line of the file. For one, see `_of`.
@@ -182,7 +182,7 @@ def known(agency: models.Agency | None = None) -> Known:
     lines = {one: last for one, last in newest.items() if agency is None or one == agency.pk}
     headless = frozenset(lines) - frozenset(found)
     found |= {one: (*found.get(one, ()), last) for one, last in lines.items()}
-    return Known(found, wrong, headless)
+    return KnownAnchors(found, wrong, headless)
 
 
 def _of(agency: int) -> tuple[dict[int, Anchor], str]:
@@ -227,7 +227,7 @@ def _checked(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
     return newest, wrong
 
 
-def unsent() -> tuple[list[str], int]:
+def read_unsent_lines() -> tuple[list[str], int]:
     """Return the next lines to send elsewhere, at most about a megabyte.
 
     Also return the position to pass to `sent` once they are sent.
@@ -257,12 +257,12 @@ def _begin(size: int) -> int:
     return begin if 0 <= begin <= size else 0
 
 
-def sent(end: int) -> None:
+def record_sent(end: int) -> None:
     """Record that all lines up to this position were sent."""
     _replace(settings.MUSTER_HOME / SENT, str(end))
 
 
-def due(at: datetime) -> bool:
+def is_due(at: datetime) -> bool:
     """Return whether it is time to write anchors."""
     try:
         return at.timestamp() - (settings.MUSTER_HOME / FILE).stat().st_mtime >= EVERY.total_seconds()
@@ -270,7 +270,7 @@ def due(at: datetime) -> bool:
         return True
 
 
-def unwritten(at: datetime) -> list[str]:
+def find_unanchored(at: datetime) -> list[str]:
     """Return the agencies whose moved head was not anchored for two days, although a worker should have done it."""
     last = {anchor.agency: anchor.links for _, anchor, _ in _parsed(_lines()) if anchor}
     heads = [(head, last.get(head.agency, 0)) for head in _heads(at)]

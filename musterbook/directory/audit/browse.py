@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from musterbook.directory import models
-from musterbook.directory.audit.filters import Values, Wanted, conditions, rows, stamp
+from musterbook.directory.audit.filters import EventFilters, Values, bind_time, build_conditions, fetch_rows
 from musterbook.directory.storage import frames
 
 PAGE = 50
 _EVENTS, _PASSAGES = frames.table(models.Event), frames.table(models.Passage)
 
 
-class UnknownPlace(Exception):
-    """The text is no place in a list of events."""
+class UnknownCursor(Exception):
+    """The text is no cursor of a list of events."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ListedEvent:
     """An event, with the current names of its users ("" for none); `changes`: field → before, after."""
 
     id: int
@@ -42,20 +42,20 @@ class Told:
 class Page:
     """A page of events, the newest first, with the places of the newer and the older page ("" for none)."""
 
-    events: list[Told]
+    events: list[ListedEvent]
     newer: str
     older: str
 
 
-def page(agency: models.Agency, wanted: Wanted, place: str = "") -> Page:
-    """Return the page of matching events at the place ("": the newest). Raise UnknownPlace."""
+def read_page(agency: models.Agency, wanted: EventFilters, place: str = "") -> Page:
+    """Return the page of matching events at the place ("": the newest). Raise UnknownCursor."""
     start = _place(place.removeprefix(_BACK)) if place else None
     back = place.startswith(_BACK)
     ids = _next(agency, wanted, start, PAGE + 1, back=back)
     more, shown = len(ids) > PAGE, ids[:PAGE]
     if back:
         shown.reverse()
-    told = list(events_told(agency, shown))
+    told = list(read_events(agency, shown))
     newer, older = (more, True) if back else (start is not None, more)
     return Page(
         told,
@@ -67,7 +67,7 @@ def page(agency: models.Agency, wanted: Wanted, place: str = "") -> Page:
 _BACK = "~"
 
 
-def _written(event: Told) -> str:
+def _written(event: ListedEvent) -> str:
     return f"{event.at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{event.id}"
 
 
@@ -78,22 +78,22 @@ def _place(text: str) -> tuple[str, int]:
         event = int(number)
         when = datetime.strptime(at, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
     except ValueError:
-        raise UnknownPlace(text) from None
+        raise UnknownCursor(text) from None
     if not 0 <= event < 2**63:
-        raise UnknownPlace(text)
-    return stamp(when), event
+        raise UnknownCursor(text)
+    return bind_time(when), event
 
 
 def _next(
-    agency: models.Agency, wanted: Wanted, start: tuple[str, int] | None, number: int, *, back: bool
+    agency: models.Agency, wanted: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
 ) -> list[int]:
     """Return the ids of the next `number` events after the place, downwards, or upwards with `back`."""
     sign, way = (">", "ASC") if back else ("<", "DESC")
     if wanted.subjects is not None:
-        told, given = conditions(agency, wanted, "e")
+        told, given = build_conditions(agency, wanted, "e")
         beyond = f"(e.at, e.id) {sign} (%s, %s)" if start else "TRUE"
         sql = f"SELECT e.id FROM {_EVENTS} e WHERE {told} AND {beyond} ORDER BY e.at {way}, e.id {way}"
-        return [row[0] for row in rows(f"{sql} LIMIT %s", [*given, *(start or ()), number])]
+        return [row[0] for row in fetch_rows(f"{sql} LIMIT %s", [*given, *(start or ()), number])]
     found, beside = list[int](), list[int]()
     for passage in _passages(agency, wanted, start, number, back=back):
         first, last = _beyond(passage, start, back=back)
@@ -104,7 +104,7 @@ def _next(
             found, beside = found + _there(agency, beside), []
         if not few:
             sql = f"SELECT id FROM {_EVENTS} WHERE agency_id = %s AND id >= %s AND id <= %s ORDER BY id {way} LIMIT %s"
-            found += [row[0] for row in rows(sql, [agency.pk, first, last, number])]
+            found += [row[0] for row in fetch_rows(sql, [agency.pk, first, last, number])]
         if len(found) >= number:
             break
     return (found + _there(agency, beside))[:number]
@@ -128,7 +128,7 @@ def _there(agency: models.Agency, ids: list[int]) -> list[int]:
 
 
 def _passages(
-    agency: models.Agency, wanted: Wanted, start: tuple[str, int] | None, number: int, *, back: bool
+    agency: models.Agency, wanted: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
 ) -> list[tuple[int, int]]:
     """Return the first and last ids of the next passages, enough for the next `number` events.
 
@@ -140,7 +140,7 @@ def _passages(
     apart, values = ("actor", wanted.actors) if wanted.actors is not None else ("kind", wanted.kinds or None)
     queries, given = [], Values()
     for value in values or [None]:
-        told, parameters = conditions(agency, wanted, "p", but=apart if values else "")
+        told, parameters = build_conditions(agency, wanted, "p", but=apart if values else "")
         also = "TRUE" if value is None else f"p.{apart} = %s"
         given += parameters if value is None else [*parameters, value]
         queries.append(
@@ -150,17 +150,17 @@ def _passages(
         )
         given += [*(start or ()), number]
     sql = f'{" UNION ALL ".join(queries)} ORDER BY at {way}, "first" {way} LIMIT %s'
-    return [(first, last) for _, first, last in rows(sql, [*given, number])] if values != () else []
+    return [(first, last) for _, first, last in fetch_rows(sql, [*given, number])] if values != () else []
 
 
-def events_told(agency: models.Agency, ids: Sequence[int]) -> Iterator[Told]:
+def read_events(agency: models.Agency, ids: Sequence[int]) -> Iterator[ListedEvent]:
     """Yield the agency's events with these ids, in the order of the ids."""
     events = models.Event.objects.filter(agency=agency).select_related("subject", "of").in_bulk(list(ids))
     names = _names(agency, {event.actor for event in events.values()} - {""})
     for number in ids:
         event = events[number]
         subject = event.subject
-        yield Told(
+        yield ListedEvent(
             event.pk, event.at, event.kind, event.actor, names.get(event.actor, ""),
             event.subject_id, event.subject_external_id, f"{subject.first_name} {subject.last_name}" if subject else "",
             event.through, event.address, event.agent, event.of.number if event.of else "", event.row, event.outcome,

@@ -21,17 +21,17 @@ _MOST = 3
 """The number of names that a message lists; it counts the others."""
 
 Check = Callable[[models.Agency], str]
-ALSO: list[Check] = []
+MORE_CHECKS: list[Check] = []
 """Checks of facts outside the directory: `accounts` adds its own. Each returns an error, "" for none."""
 
 
-def wrong(agency: models.Agency) -> str:
+def find_error(agency: models.Agency) -> str:
     """Return the first fact of the directory that is missing from the agency's trail, "" for none."""
-    checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, _keys, _roles, *ALSO)
+    checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, _keys, _roles, *MORE_CHECKS)
     return next(filter(None, (check(agency) for check in checks)), "")
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Return the first of these names, and the number of the others."""
     more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
     return ", ".join(names[:_MOST]) + more
@@ -39,13 +39,13 @@ def listed(names: Sequence[str]) -> str:
 
 def _users(agency: models.Agency) -> str:
     found = _without(agency, "TRUE", f"e.kind = '{EventKind.USER_ADDED}'")
-    return f"the trail has no event that added {listed(found)}" if found else ""
+    return f"the trail has no event that added {list_names(found)}" if found else ""
 
 
 def _sign_ins(agency: models.Agency) -> str:
     told = f"e.kind = '{EventKind.USER_SIGNED_IN}' AND e.at >= u.last_sign_in_at"
     found = _without(agency, "u.last_sign_in_at IS NOT NULL", told)
-    return f"the trail has no event of the last sign-in of {listed(found)}" if found else ""
+    return f"the trail has no event of the last sign-in of {list_names(found)}" if found else ""
 
 
 def _without(agency: models.Agency, condition: str, told: str) -> list[str]:
@@ -89,7 +89,7 @@ def _values(agency: models.Agency) -> str:
         if name == "ROLE":
             other = other.filter(~pl.col("ROLE_told").is_in(_renamed(agency, other["ROLE_told"])))
         if not other.is_empty():
-            users = listed(other.sort("subject_id")["external_id"].to_list())
+            users = list_names(other.sort("subject_id")["external_id"].to_list())
             return f"{name} of {users} is not what the trail says it became"
     return ""
 
@@ -108,7 +108,7 @@ def _keys(agency: models.Agency) -> str:
     for name in _KEYED:
         other = have.filter(keys(have[name.lower()]) != have[f"{name.lower()}_key"])
         if not other.is_empty():
-            return f"the key of {name} of {listed(other.sort('id')['external_id'].to_list())} is another value's"
+            return f"the key of {name} of {list_names(other.sort('id')['external_id'].to_list())} is another value's"
     return ""
 
 
@@ -120,7 +120,7 @@ def _roles(agency: models.Agency) -> str:
     for changes in events.order_by("pk").values_list("changes", flat=True).iterator():
         last.update({name: after for name, (_, after) in json.loads(changes).items() if name in now})
     other = [name.removeprefix("role ") for name, said in last.items() if now[name] != said]
-    return f"the role {listed(other)} is not what the trail says it became" if other else ""
+    return f"the role {list_names(other)} is not what the trail says it became" if other else ""
 
 
 def _last(agency: models.Agency) -> pl.DataFrame:

@@ -189,11 +189,11 @@ def describe(kind: str, user: str) -> str:
     return sentence if user else sentence[:1].upper() + sentence[1:]
 
 
-OUTCOMES = {"done": "Done", "refused": "Refused", "failed": "Failed"}
+OUTCOMES = {"done": "Done", REFUSED: "Refused", FAILED: "Failed"}
 """Outcome → its name in words."""
 
 
-def field(name: str) -> str:
+def label_field(name: str) -> str:
     """Return the name of a field of an event's changes in words: `LAST_NAME` is “Last name”."""
     words = name.removeprefix("X_").replace("_", " ")
     return words.capitalize() if name.isupper() else words[:1].upper() + words[1:]

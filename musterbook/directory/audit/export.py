@@ -6,7 +6,7 @@ import polars as pl
 
 from musterbook.directory import models
 from musterbook.directory.audit import runs
-from musterbook.directory.audit.filters import Values, Wanted, bound, conditions, rows
+from musterbook.directory.audit.filters import EventFilters, Values, bind_time_text, build_conditions, fetch_rows
 from musterbook.directory.storage import formats, frames
 
 _PART = 50_000
@@ -21,25 +21,25 @@ HEADINGS = (
 """The columns of an exported trail; ACTOR is "" for the system, CHANGES is JSON text."""
 
 
-def parts(agency: models.Agency, wanted: Wanted, form: str) -> Iterator[bytes]:
+def export_events(agency: models.Agency, wanted: EventFilters, form: str) -> Iterator[bytes]:
     """Return the matching events as csv or json, the oldest first, in parts."""
-    told = (part.select(HEADINGS) for part in events(agency, wanted))
+    told = (part.select(HEADINGS) for part in read_events(agency, wanted))
     return formats.as_json(told) if form == "json" else formats.csv(formats.guarded(part) for part in told)
 
 
-def more_than(agency: models.Agency, wanted: Wanted, most: int) -> bool:
+def has_more_than(agency: models.Agency, wanted: EventFilters, most: int) -> bool:
     """Return whether more than `most` events match; count no further than that."""
     if wanted.subjects is None:
-        told, given = conditions(agency, wanted, "p")
+        told, given = build_conditions(agency, wanted, "p")
         of = f'{_PASSAGES} p JOIN {_EVENTS} e ON e.agency_id = p.agency_id AND e.id >= p."first" AND e.id <= p."last"'
     else:
-        told, given = conditions(agency, wanted, "e")
+        told, given = build_conditions(agency, wanted, "e")
         of = f"{_EVENTS} e"
-    found = rows(f"SELECT count(*) FROM (SELECT 1 FROM {of} WHERE {told} LIMIT %s) AS found", [*given, most + 1])
+    found = fetch_rows(f"SELECT count(*) FROM (SELECT 1 FROM {of} WHERE {told} LIMIT %s) AS found", [*given, most + 1])
     return int(found[0][0]) > most
 
 
-def events(agency: models.Agency, wanted: Wanted) -> Iterator[pl.DataFrame]:
+def read_events(agency: models.Agency, wanted: EventFilters) -> Iterator[pl.DataFrame]:
     """Yield the matching events, the oldest first, in frames of `id` and HEADINGS, all text.
 
     Yield at least one frame.
@@ -49,7 +49,7 @@ def events(agency: models.Agency, wanted: Wanted) -> Iterator[pl.DataFrame]:
         for batch in _all_passages(agency, wanted):
             yield from _of_passages(agency, batch)
         return
-    told, given = conditions(agency, wanted, "e")
+    told, given = build_conditions(agency, wanted, "e")
     beyond, last = "TRUE", Values()
     while True:
         part = _part(f"{told} AND {beyond}", [*given, *last], _PART)
@@ -57,23 +57,23 @@ def events(agency: models.Agency, wanted: Wanted) -> Iterator[pl.DataFrame]:
         if part.height < _PART:
             return
         beyond = "(e.at, e.id) > (%s, %s)"
-        last = [bound(part["AT"][-1].removesuffix("Z").replace("T", " ")), part["id"][-1]]
+        last = [bind_time_text(part["AT"][-1].removesuffix("Z").replace("T", " ")), part["id"][-1]]
 
 
-def _all_passages(agency: models.Agency, wanted: Wanted) -> Iterator[list[tuple[int, int]]]:
+def _all_passages(agency: models.Agency, wanted: EventFilters) -> Iterator[list[tuple[int, int]]]:
     """Yield the first and last ids of all matching passages, in batches."""
-    told, given = conditions(agency, wanted, "p")
+    told, given = build_conditions(agency, wanted, "p")
     beyond, last = "TRUE", Values()
     while True:
         sql = (
-            f'SELECT {runs.at("p.")}, p."first", p."last" FROM {_PASSAGES} p'
+            f'SELECT {runs.select_time("p.")}, p."first", p."last" FROM {_PASSAGES} p'
             f' WHERE {told} AND {beyond} ORDER BY p.at, p."first" LIMIT %s'
         )
-        batch = rows(sql, [*given, *last, _BATCH])
+        batch = fetch_rows(sql, [*given, *last, _BATCH])
         yield [(first, end) for _, first, end in batch]
         if len(batch) < _BATCH:
             return
-        beyond, last = '(p.at, p."first") > (%s, %s)', [bound(batch[-1][0]), batch[-1][1]]
+        beyond, last = '(p.at, p."first") > (%s, %s)', [bind_time_text(batch[-1][0]), batch[-1][1]]
 
 
 def _of_passages(agency: models.Agency, batch: list[tuple[int, int]]) -> Iterator[pl.DataFrame]:

@@ -11,23 +11,23 @@ from musterbook.directory import models
 from musterbook.directory.storage import frames
 
 DONE = "done"
-"""The outcome of an act that was neither refused nor failed."""
+"""The outcome of an action that was neither refused nor failed."""
 
 Values: TypeAlias = list[str | int | list[str] | list[int]]
 """Parameters of a query."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilters:
     """The criteria for events: an event matches if it passes every filter given.
 
-    `actors`: external ids of the users who acted, "" for the system; `subjects`: ids of the users acted on; `of`: the
-    import's id; `kinds`; `through`; `outcome`: DONE, refused or failed; `since` that time, and before `until`.
+    `actors`: external ids of the users who acted, "" for the system; `subjects`: ids of the users acted on;
+    `import_id`; `kinds`; `through`; `outcome`: DONE, refused or failed; `since` that time, and before `until`.
     """
 
     actors: tuple[str, ...] | None = None
     subjects: tuple[int, ...] | None = None
-    of: int | None = None
+    import_id: int | None = None
     kinds: tuple[str, ...] = ()
     through: str = ""
     outcome: str = ""
@@ -35,44 +35,48 @@ class Wanted:
     until: datetime | None = None
 
 
-def conditions(agency: models.Agency, wanted: Wanted, of: str, but: str = "") -> tuple[str, Values]:
-    """Return the conditions of all filters except `but`, on an event `e` or a passage `p`, and their parameters."""
-    told = [test for name, test in _each(wanted, of) if name != but]
-    return " AND ".join([f"{of}.agency_id = %s", *(sql for sql, _ in told)]), [agency.pk, *(value for _, value in told)]
+def build_conditions(agency: models.Agency, wanted: EventFilters, alias: str, but: str = "") -> tuple[str, Values]:
+    """Return the conditions of all filters except `but`, and their parameters.
+
+    `alias`: the alias in the query of the table of events, or of passages.
+    """
+    tests = [test for name, test in _each(wanted, alias) if name != but]
+    sql = " AND ".join([f"{alias}.agency_id = %s", *(condition for condition, _ in tests)])
+    return sql, [agency.pk, *(value for _, value in tests)]
 
 
-def _each(wanted: Wanted, of: str) -> Iterator[tuple[str, tuple[str, str | int | list[str] | list[int]]]]:
+def _each(wanted: EventFilters, alias: str) -> Iterator[tuple[str, tuple[str, str | int | list[str] | list[int]]]]:
     """Yield the name of each filter that is given, with its condition and its parameter."""
     if wanted.actors is not None:
-        yield "actor", frames.among(f"{of}.actor", list(wanted.actors))
+        yield "actor", frames.among(f"{alias}.actor", list(wanted.actors))
     if wanted.subjects is not None:
-        yield "subject", frames.among(f"{of}.subject_id", list(wanted.subjects))
+        yield "subject", frames.among(f"{alias}.subject_id", list(wanted.subjects))
     if wanted.kinds:
-        yield "kind", frames.among(f"{of}.kind", list(wanted.kinds))
+        yield "kind", frames.among(f"{alias}.kind", list(wanted.kinds))
     outcome = "" if wanted.outcome == DONE else wanted.outcome
     for name, given, value in (
-        ("of_id", wanted.of is not None, wanted.of or 0),
+        ("of_id", wanted.import_id is not None, wanted.import_id or 0),
         ("through", wanted.through, wanted.through),
         ("outcome", wanted.outcome, outcome),
     ):
         if given:
-            yield name, (f"{of}.{name} = %s", value)
+            yield name, (f"{alias}.{name} = %s", value)
     for sign, at in ((">=", wanted.since), ("<", wanted.until)):
         if at:
-            yield "at", (f"{of}.at {sign} %s", stamp(at))
+            yield "at", (f"{alias}.at {sign} %s", bind_time(at))
 
 
-def stamp(at: datetime) -> str:
+def bind_time(at: datetime) -> str:
     """Return a time as a parameter to compare with stored times."""
-    return bound(frames.stamp(at))
+    return bind_time_text(frames.stamp(at))
 
 
-def bound(at: str) -> str:
+def bind_time_text(at: str) -> str:
     """Return a time that is already text as a parameter to compare with stored times."""
     return at + ("+00" if frames.on_postgres() else "")
 
 
-def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

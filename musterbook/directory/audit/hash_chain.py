@@ -52,7 +52,7 @@ class Digest(Protocol):
         """Return the digest of all bytes added."""
 
 
-def end(agency: models.Agency) -> tuple[int, str]:
+def read_head(agency: models.Agency) -> tuple[int, str]:
     """Return the number of links in the agency's trail, by its chain head, and the digest of the last."""
     ends = models.TrailEnd.objects.filter(agency=agency).order_by("-links")
     return ends.values_list("links", "digest").first() or (0, START)
@@ -61,7 +61,7 @@ def end(agency: models.Agency) -> tuple[int, str]:
 def list_heads(agency: models.Agency | None = None) -> list[tuple[str, int, str]]:
     """Return the chain head of each agency, or of one: its slug, the number of links, and the digest of the last."""
     agencies = models.Agency.objects.order_by("slug")
-    return [(one.slug, *end(one)) for one in ([agency] if agency else agencies)]
+    return [(one.slug, *read_head(one)) for one in ([agency] if agency else agencies)]
 
 
 def ring() -> dict[str, bytes]:

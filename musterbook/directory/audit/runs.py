@@ -25,7 +25,7 @@ PLACE: dict[str, type[pl.DataType]] = {"first": pl.Int64, "last": pl.Int64}
 """The first and the last event of a passage."""
 
 
-def runs(events: pl.DataFrame, *also: str) -> pl.DataFrame:
+def find_passages(events: pl.DataFrame, *also: str) -> pl.DataFrame:
     """Return the passages of ordered events, as a frame of ALIKE, PLACE and `also`.
 
     The events of a passage have the same values in `also` too.
@@ -35,7 +35,7 @@ def runs(events: pl.DataFrame, *also: str) -> pl.DataFrame:
     return _grouped(events.with_columns(first="id", last="id"), *also)
 
 
-def joined(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
+def join_passages(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
     """Return the passages of events that were read in parts; join passages that continue from one part to the next."""
     return _grouped(pl.concat(parts), *also).select(*ALIKE, *PLACE)
 
@@ -46,16 +46,16 @@ def _grouped(told: pl.DataFrame, *also: str) -> pl.DataFrame:
     return grouped.agg(pl.first(*ALIKE), pl.min("first"), pl.max("last"), pl.first(*also) if also else []).drop("run")
 
 
-def write(agency: models.Agency, parts: Iterable[pl.DataFrame]) -> None:
+def write_passages(agency: models.Agency, parts: Iterable[pl.DataFrame]) -> None:
     """Write the passages of a link, in the transaction of its events."""
-    told = joined(parts)
+    told = join_passages(parts)
     ids = frames.new_ids(models.Passage, told.height)
     frames.insert(models.Passage, told.with_columns(id=ids, agency_id=pl.lit(agency.pk, pl.Int64)))
 
 
-def stored(agency: models.Agency, after: int, until: int) -> pl.DataFrame:
+def read_passages(agency: models.Agency, after: int, until: int) -> pl.DataFrame:
     """Return the passages that begin after one event and not after the other, as a frame of ALIKE and PLACE."""
-    listed = ", ".join(at() if name == "at" else f'"{name}"' for name in (ALIKE | PLACE))
+    listed = ", ".join(select_time() if name == "at" else f'"{name}"' for name in (ALIKE | PLACE))
     sql = (
         f"SELECT {listed} FROM {frames.table(models.Passage)}"
         ' WHERE agency_id = %s AND "first" > %s AND "first" <= %s ORDER BY "first"'
@@ -63,7 +63,7 @@ def stored(agency: models.Agency, after: int, until: int) -> pl.DataFrame:
     return frames.read(sql, [agency.pk, after, until], ALIKE | PLACE)
 
 
-def at(prefix: str = "") -> str:
+def select_time(prefix: str = "") -> str:
     """Return the SQL for the time of an event or a passage as text, as the trail seals it."""
     if frames.on_postgres():
         return f"to_char({prefix}at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"

@@ -36,7 +36,7 @@ class AuditContext:
     request: str = ""
 
 
-def tell(
+def record_event(
     agency: models.Agency,
     context: AuditContext,
     kind: EventKind,
@@ -59,9 +59,9 @@ def tell(
         append(agency, context, [pl.DataFrame([happened])])
 
 
-def tell_refused_file(agency: models.Agency, context: AuditContext, name: str, why: str) -> None:
+def record_refused_file(agency: models.Agency, context: AuditContext, name: str, why: str) -> None:
     """Record the event of a file that was refused and may be malicious."""
-    tell(
+    record_event(
         agency,
         context,
         EventKind.IMPORT_FILE_REFUSED,
@@ -70,50 +70,52 @@ def tell_refused_file(agency: models.Agency, context: AuditContext, name: str, w
     )
 
 
-def key_old(at: datetime, *, restored: bool = False) -> None:
+def seal_unkeyed_trails(at: datetime, *, restored: bool = False) -> None:
     """Begin to seal each unkeyed trail with a key, by an event whose link covers all of the old trail.
 
     A trail that an anchor knows had a key before. If it lacks one now, it was replaced, and is left for the check to
     find, unless the operator has `restored` a backup of a version whose trails had no keys.
     """
-    known = {} if restored else anchors.known().anchors
+    known = {} if restored else anchors.read_anchors().anchors
     for agency in models.Agency.objects.exclude(pk__in=known):
         last = models.TrailLink.objects.filter(agency=agency).order_by("-number").first()
         if last is not None and not last.key:
-            tell(agency, AuditContext(at, "", "system"), EventKind.AUDIT_KEYED)
+            record_event(agency, AuditContext(at, "", "system"), EventKind.AUDIT_KEYED)
 
 
 def append(
-    agency: models.Agency, context: AuditContext, happened: Iterable[pl.DataFrame], *, of: int | None = None
+    agency: models.Agency, context: AuditContext, happened: Iterable[pl.DataFrame], *, import_id: int | None = None
 ) -> None:
     """Append one link of events, in parts.
 
     The caller holds the agency's lock, in the transaction of the changes that the events record. `happened`: `kind`,
-    `subject_id`, `subject_external_id`, `row`, `changes` (JSON text); `of`: the import's id.
+    `subject_id`, `subject_external_id`, `row`, `changes` (JSON text).
     """
-    links, before = hash_chain.end(agency)
+    links, before = hash_chain.read_head(agency)
     name, key = next(iter(hash_chain.ring().items()))
     digest = hash_chain.begin(before, key)
     written: list[pl.DataFrame] = []
     for part in ahead(happened):
         if part.is_empty():
             continue
-        events = _events(agency, context, part, of)
+        events = _events(agency, context, part, import_id)
         sealed = Beside(partial(hash_chain.add, digest, events))
         frames.insert(models.Event, events)
         sealed.result()
-        written.append(runs.runs(events))
+        written.append(runs.find_passages(events))
     if written:
         first, last = written[0]["first"][0], written[-1]["last"][-1]
         link = models.TrailLink(agency=agency, number=links + 1, first=first, last=last, key=name)
         link.digest = hash_chain.finish(digest, link)
         link.save(force_insert=True)
-        runs.write(agency, written)
+        runs.write_passages(agency, written)
         models.TrailEnd.objects.create(agency=agency, links=link.number, digest=link.digest)
-        transaction.on_commit(partial(anchors.note, agency, link.number, before, link.digest), robust=True)
+        transaction.on_commit(partial(anchors.record_head, agency, link.number, before, link.digest), robust=True)
 
 
-def _events(agency: models.Agency, context: AuditContext, happened: pl.DataFrame, of: int | None) -> pl.DataFrame:
+def _events(
+    agency: models.Agency, context: AuditContext, happened: pl.DataFrame, import_id: int | None
+) -> pl.DataFrame:
     columns = hash_chain.SEALED
     if context.agent or context.session or context.request or "outcome" in happened.columns:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
@@ -130,5 +132,5 @@ def _events(agency: models.Agency, context: AuditContext, happened: pl.DataFrame
         actor=pl.lit(context.actor),
         through=pl.lit(context.through),
         address=pl.lit(context.address),
-        of_id=pl.lit(of, pl.Int64),
+        of_id=pl.lit(import_id, pl.Int64),
     ).select(pl.col(name).cast(kind) for name, kind in columns.items())

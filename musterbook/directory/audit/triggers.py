@@ -68,7 +68,7 @@ def grant(role: str) -> None:
             cursor.execute(sql)
 
 
-def own() -> bool:
+def owns_tables() -> bool:
     """Return whether our database user may remove the triggers: always true on SQLite."""
     if not frames.on_postgres():
         return True
@@ -80,7 +80,7 @@ def own() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def lacking() -> list[str]:
+def find_unguarded_tables() -> list[str]:
     """Return the tables of the trail that have no triggers, or whose triggers were switched off or changed."""
     return _lacking_postgres() if frames.on_postgres() else _lacking_sqlite()
 

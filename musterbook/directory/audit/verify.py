@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef
 
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, cross_checks, hash_chain, runs
-from musterbook.directory.audit.anchors import Known
+from musterbook.directory.audit.anchors import KnownAnchors
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import frames
 
@@ -43,7 +43,7 @@ class Progress:
     keys: tuple[str, ...] = ()
 
 
-def verify(agency: models.Agency, known: Known | None = None) -> Finding:
+def verify_trail(agency: models.Agency, known: KnownAnchors | None = None) -> Finding:
     """Read the agency's whole trail, and compare it with its seals, its chain head, the anchors and the directory.
 
     `known`: the anchors, or None to read them. `docs/explanation/security.md` lists what is found, and what is not.
@@ -55,30 +55,32 @@ def verify(agency: models.Agency, known: Known | None = None) -> Finding:
 
 
 def step(
-    agency: models.Agency, so_far: Progress, enough: Callable[[], bool], known: Known | None = None
+    agency: models.Agency, so_far: Progress, enough: Callable[[], bool], known: KnownAnchors | None = None
 ) -> Progress | Finding:
     """Continue a check until it is done, or until `enough`, which is called regularly, returns true."""
     while True:
-        end = hash_chain.end(agency)
+        end = hash_chain.read_head(agency)
         for links in _batches(agency, so_far.links):
             so_far, wrong = _Check(agency, so_far).checked(links)
             if wrong:
                 return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
             if enough():
                 return so_far
-        wrong = _wrong_end(agency, end, so_far) or _wrong_outside(agency, so_far, known) or cross_checks.wrong(agency)
+        wrong = (
+            _wrong_end(agency, end, so_far) or _wrong_outside(agency, so_far, known) or cross_checks.find_error(agency)
+        )
         # An event appended meanwhile is no error: check again.
-        if not wrong or end == hash_chain.end(agency):
+        if not wrong or end == hash_chain.read_head(agency):
             return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
 
 
-def _wrong_outside(agency: models.Agency, found: Progress, known: Known | None) -> str:
+def _wrong_outside(agency: models.Agency, found: Progress, known: KnownAnchors | None) -> str:
     """Return what the anchors know that the trail lacks."""
-    known = anchors.known(agency) if known is None else known
+    known = anchors.read_anchors(agency) if known is None else known
     for anchor in known.anchors.get(agency.pk, ()):
         if anchor.links > found.links:
             return f"the trail has {found.links} links, and {anchor.said} knows {anchor.links}: its end was removed"
-        if not anchors.has(agency.pk, anchor):
+        if not anchors.has_link(agency.pk, anchor):
             which = f"link {anchor.links}" if anchor.links else "no link"
             return (
                 f"{which} is {'not ' if anchor.links else ''}the one that {anchor.said} knows: the trail was made anew"
@@ -174,7 +176,7 @@ class _Check:
         return ""
 
     def _begins_keys(self, link: models.TrailLink) -> bool:
-        """Return whether the link is the one event with which `trail.key_old` begins to seal a trail with a key."""
+        """Return whether the link is the one event with which `trail.seal_unkeyed_trails` begins to seal a trail with a key."""
         return self._following() == link.last and f"\x1f{EventKind.AUDIT_KEYED}\x1f" in self._lines[self._at]
 
     def _wrong_start(self, link: models.TrailLink) -> str:
@@ -204,7 +206,7 @@ class _Check:
                 return None
             self._ids, self._lines, self._at = part["id"].to_list(), hash_chain.lines(part).to_list(), 0
             link = self._starts.search_sorted(part["id"], side="right").alias("link")
-            self._runs.append(runs.runs(part.with_columns(link), "link"))
+            self._runs.append(runs.find_passages(part.with_columns(link), "link"))
         return self._ids[self._at]
 
     def _add(self, digest: hash_chain.Digest, last: int) -> tuple[int, int | None]:
@@ -219,14 +221,14 @@ class _Check:
 
     def _wrong_passages(self, links: list[models.TrailLink], until: int) -> str:
         """Return an error in the passages of these links, whose events are as they were sealed."""
-        stored = runs.stored(self._agency, self._so_far.last, until)
-        if runs.joined(self._runs, "link").equals(stored):
+        stored = runs.read_passages(self._agency, self._so_far.last, until)
+        if runs.join_passages(self._runs, "link").equals(stored):
             return ""
         return f"the passages of links {links[0].number} to {links[-1].number} are not those of their events"
 
     def _read(self, after: int, until: int) -> Iterator[pl.DataFrame]:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
-        listed = ", ".join(runs.at() if name == "at" else f'"{name}"' for name in columns)
+        listed = ", ".join(runs.select_time() if name == "at" else f'"{name}"' for name in columns)
         sql = (
             f"SELECT {listed} FROM {frames.table(models.Event)}"
             f" WHERE agency_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT {_PART}"

@@ -230,7 +230,7 @@ def _post(record: models.Import, users: pl.DataFrame, plan: Plan, kind: Kind, co
         kind=pl.lit(kind.event), subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64),
         changes=pl.lit("{}"),
     )  # fmt: skip
-    trail.append(record.agency, context, told.iter_slices(_PART), of=record.pk)
+    trail.append(record.agency, context, told.iter_slices(_PART), import_id=record.pk)
 
 
 _PART = 50_000

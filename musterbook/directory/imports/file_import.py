@@ -302,7 +302,7 @@ def _check_quota(agency: models.Agency, context: AuditContext, upload: Upload) -
     try:
         quotas.check(agency, context, upload.size)
     except quotas.OverQuota as over:
-        trail.tell_refused_file(agency, context, upload.name, over.problem.message)
+        trail.record_refused_file(agency, context, upload.name, over.problem.message)
         raise
 
 

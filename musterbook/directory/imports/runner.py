@@ -141,7 +141,7 @@ def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
         if problem.code == INFECTED:
             import_files.let_go(attempt.record.number)
         if problem.code in SUSPECT:
-            trail.tell_refused_file(attempt.record.agency, attempt.context, attempt.record.file_name, problem.message)
+            trail.record_refused_file(attempt.record.agency, attempt.context, attempt.record.file_name, problem.message)
 
 
 def _keeping(attempt: Attempt) -> Callable[[], None]:

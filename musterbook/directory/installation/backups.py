@@ -146,10 +146,10 @@ def restore(
         _put_files_back(work)
     migration.migrate()
     now = datetime.now(UTC)
-    anchors.restored(now)
+    anchors.record_restore(now)
     if unpacked.secret:
         sealed_values.take_over(secret_keys.Key(unpacked.secret, "the backup"))
-        trail.key_old(now, restored=True)
+        trail.seal_unkeyed_trails(now, restored=True)
     return manifest
 
 

@@ -298,18 +298,18 @@ def _providers() -> Finding:
 
 
 def _guards() -> Finding:
-    lacking = triggers.lacking()
+    lacking = triggers.find_unguarded_tables()
     if lacking:
         told = f"nothing refuses changes of {', '.join(lacking)}"
         return Finding("audit guards", told, "Find out who removed the triggers, then run: muster migrate")
     also = ", and Musterbook's role cannot change that"
-    if triggers.own():
+    if triggers.owns_tables():
         also = "; Musterbook's role owns it (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
     return Finding("audit guards", f"the database refuses changes of the audit trail{also}")
 
 
 def _anchors() -> Finding:
-    late = anchors.unwritten(datetime.now(UTC))
+    late = anchors.find_unanchored(datetime.now(UTC))
     if late:
         told = f"none was written for two days, or lines were removed, for {', '.join(late)}"
         return Finding("audit anchors", told, "Run `muster serve`, or `muster worker` beside it.")

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from musterbook import home
 from musterbook.config import home
 from musterbook.directory.audit import anchors, verify
 from musterbook.directory.models import Agency, User
@@ -136,17 +135,17 @@ def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[ver
     `expected`: chain heads that an operator has noted, each as a number of links (0: any) and a digest. The one
     agency must have them.
     """
-    known = anchors.known()
+    known = anchors.read_anchors()
     agencies = Agency.objects.order_by("slug")
     found = []
     for agency in agencies.filter(slug=slug) if slug else agencies:
         wanted = tuple(anchors.Anchor(agency.pk, agency.slug, links, head) for links, head in expected)
         also = {agency.pk: (*known.anchors.get(agency.pk, ()), *wanted)}
-        found.append(verify.verify(agency, replace(known, anchors=also)))
+        found.append(verify.verify_trail(agency, replace(known, anchors=also)))
     return found if slug else found + _gone(known, set(agencies.values_list("pk", flat=True)))
 
 
-def _gone(known: anchors.Known, there: set[int]) -> list[verify.Finding]:
+def _gone(known: anchors.KnownAnchors, there: set[int]) -> list[verify.Finding]:
     """Return a finding for each agency that anchors know, but that no longer exists."""
     return [
         verify.Finding(anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it")

@@ -179,7 +179,7 @@ def _tell(context: AuditContext) -> None:
     for agency in models.Agency.objects.order_by("pk"):
         told = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("-pk")
         if not any(ring[0].name in changes for changes in told.values_list("changes", flat=True)[:1]):
-            trail.tell(agency, context, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
+            trail.record_event(agency, context, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
 
 
 def _accepted(until: datetime | None) -> str:

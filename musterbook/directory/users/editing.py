@@ -234,7 +234,7 @@ def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], context: Audi
         return
     written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
     models.User.objects.filter(pk=user.pk).update(**written)
-    trail.tell(user.agency, context, EventKind.USER_UPDATED, user, marks)
+    trail.record_event(user.agency, context, EventKind.USER_UPDATED, user, marks)
 
 
 def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:
@@ -258,7 +258,7 @@ def _refused(agency: models.Agency, user: models.User | None, came: Came, contex
     codes = ", ".join(problem.code for problem in came.problems if problem.code in _REFUSALS)
     if codes:
         asked = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
-        trail.tell(agency, context, EventKind.ACT_REFUSED, user, asked, outcome=REFUSED)
+        trail.record_event(agency, context, EventKind.ACT_REFUSED, user, asked, outcome=REFUSED)
     return Came(user, problems=came.problems)
 
 

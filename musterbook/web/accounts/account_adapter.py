@@ -135,7 +135,7 @@ class Adapter(DefaultAccountAdapter):
             return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
             context, user = incoming.audit_context(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
-            trail.tell(
+            trail.record_event(
                 user.agency, context, EventKind.USER_RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")}
             )
         super().add_message(request, level, message_template, *args, **more)
@@ -143,7 +143,7 @@ class Adapter(DefaultAccountAdapter):
     def logout(self, request: HttpRequest) -> None:
         """Sign out the current user, and record the event."""
         user, context = request.user.user, incoming.audit_context(request)  # type: ignore[union-attr]  # only signed-in users sign out
-        trail.tell(user.agency, context, EventKind.USER_SIGNED_OUT, user)
+        trail.record_event(user.agency, context, EventKind.USER_SIGNED_OUT, user)
         super().logout(request)
 
     def is_safe_url(self, url: str) -> bool:
@@ -164,7 +164,7 @@ class Adapter(DefaultAccountAdapter):
             once.use_up(user)
         if notice in _CHANGES:
             kind, before, after = _CHANGES[notice]
-            trail.tell(
+            trail.record_event(
                 user.user.agency, registration.by(user.user, context), kind, user.user, {"factor": (before, after)}
             )
         if notice in _CHANGES or notice == "recovery_codes_generated":

@@ -89,7 +89,7 @@ class _Counted(forms.Form):
         user = self.user.user
         left = once.count_recovery_codes(self.authenticator)
         context = registration.by(user, incoming.audit_context(allauth_context.request))
-        trail.tell(
+        trail.record_event(
             user.agency,
             context,
             EventKind.USER_RECOVERY_CODE_USED,

@@ -60,7 +60,7 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
-        trail.tell_refused_file(incoming.agency(request), incoming.audit_context(request), "", over.problem.message)
+        trail.record_refused_file(incoming.agency(request), incoming.audit_context(request), "", over.problem.message)
         messages.error(request, str(over))
         return redirect("import_users")
     except FileNotFoundError:

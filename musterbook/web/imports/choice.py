@@ -61,7 +61,7 @@ def _tell_refused(request: HttpRequest, form: Choose) -> None:
     """
     why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
-        trail.tell_refused_file(incoming.agency(request), incoming.audit_context(request), "", why)
+        trail.record_refused_file(incoming.agency(request), incoming.audit_context(request), "", why)
 
 
 def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:

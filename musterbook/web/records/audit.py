@@ -39,8 +39,8 @@ def events(request: HttpRequest) -> HttpResponseBase:
     place = request.GET.get("place", "")
     _tell_opened(request, urlencode(form.filled()), turning=bool(place))
     try:
-        page = browse.page(incoming.agency(request), form.wanted(), place)
-    except browse.UnknownPlace as unknown:
+        page = browse.read_page(incoming.agency(request), form.wanted(), place)
+    except browse.UnknownCursor as unknown:
         raise Http404 from unknown
     about = {
         "form": form,
@@ -62,7 +62,9 @@ def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     if turning and request.session.get(_OPENED) == query:
         return
     request.session[_OPENED] = query
-    trail.tell(incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_VIEWED, None, _filters(query))
+    trail.record_event(
+        incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_VIEWED, None, _filters(query)
+    )
 
 
 def _filters(query: str) -> dict[str, tuple[str, str]]:
@@ -81,19 +83,19 @@ def export(request: HttpRequest) -> HttpResponseBase:
     wanted = form.wanted()
     wanted = replace(wanted, until=min(wanted.until or context.at, context.at))
     as_pdf = request.POST.get("form") == "pdf"
-    if as_pdf and audit_export.more_than(agency, wanted, audit_pdf.MOST):
+    if as_pdf and audit_export.has_more_than(agency, wanted, audit_pdf.MOST):
         most = f"{audit_pdf.MOST:,}"
         messages.error(
             request, f"These are more than {most} events. Choose a shorter time, or take the CSV, which has any number."
         )
         return redirect(back)
     told = {"form": ("", "PDF" if as_pdf else "CSV"), **_filters(urlencode(form.filled()))}
-    trail.tell(agency, context, EventKind.AUDIT_EXPORTED, None, told)
+    trail.record_event(agency, context, EventKind.AUDIT_EXPORTED, None, told)
     if as_pdf:
         made = audit_pdf.made(agency, wanted, form.said(), account(request).user, context.at)
         return _file(iter([made]), "application/pdf", _name(request, "pdf", context.at))
     return _file(
-        audit_export.parts(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", context.at)
+        audit_export.export_events(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", context.at)
     )
 
 
@@ -116,7 +118,7 @@ _SALT = "musterbook.web.records.audit.check"
 def check(request: HttpRequest) -> HttpResponseBase:
     """Check the whole trail in steps, and report whether anything in it was altered."""
     agency = incoming.agency(request)
-    about: dict[str, Any] = {"links": hash_chain.end(agency)[0]}
+    about: dict[str, Any] = {"links": hash_chain.read_head(agency)[0]}
     if request.method == "POST":
         end = time.monotonic() + _AT_ONCE
         found = verify.step(agency, _so_far(request), lambda: time.monotonic() > end)
@@ -160,4 +162,4 @@ def _tell_checked(request: HttpRequest, found: Finding) -> None:
         "events": ("", str(found.events)),
         "digest": ("", found.digest),
     }
-    trail.tell(incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_CHECKED, None, told)
+    trail.record_event(incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_CHECKED, None, told)

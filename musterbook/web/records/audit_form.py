@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from musterbook.core.domain.labels import CHANNELS, capitalized
 from musterbook.directory.audit import event_kinds, filters
-from musterbook.directory.audit.filters import Wanted
+from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.imports import file_import
 from musterbook.directory.models import Agency
 from musterbook.directory.users import user_list
@@ -96,15 +96,15 @@ class Filters(forms.Form):
         whole_day = ":" not in self.data.get("until", "")
         return until + (timedelta(days=1) if whole_day else timedelta(minutes=1)) if until else None
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> EventFilters:
         """Return the filters. The form must be valid."""
         told = self.cleaned_data
         kind: str = told["kind"]
         kinds = event_kinds.CATEGORIES.get(kind.removeprefix(_CATEGORY), ())
-        return filters.Wanted(
+        return filters.EventFilters(
             actors=told["by"],
             subjects=told["about"],
-            of=told["of"],
+            import_id=told["of"],
             kinds=kinds or ((kind,) if kind else ()),
             through=told["through"],
             outcome=told["outcome"],

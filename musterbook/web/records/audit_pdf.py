@@ -21,7 +21,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from musterbook.directory import models
 from musterbook.directory.audit import browse, export, hash_chain
-from musterbook.directory.audit.filters import Wanted
+from musterbook.directory.audit.filters import EventFilters
 from musterbook.web.records import audit_words
 
 MOST = 5_000
@@ -32,13 +32,13 @@ _LEADING = 1.35
 
 
 def made(
-    agency: models.Agency, wanted: Wanted, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
+    agency: models.Agency, wanted: EventFilters, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
 ) -> bytes:
     """Return the matching events as a PDF, the oldest first.
 
     `filters` is the label and the text of each filter. `by` is the user who requests the PDF.
     """
-    links, digest = hash_chain.end(agency)
+    links, digest = hash_chain.read_head(agency)
     title = f"Audit trail: {agency.name}"
     sheet = _Sheet(title)
     sheet.line(title, size=16, bold=True, after=8)
@@ -61,9 +61,9 @@ def made(
     return sheet.whole()
 
 
-def _events(agency: models.Agency, wanted: Wanted) -> Iterator[audit_words.Shown]:
-    for part in export.events(agency, wanted):
-        for told in browse.events_told(agency, part["id"].to_list()):
+def _events(agency: models.Agency, wanted: EventFilters) -> Iterator[audit_words.Shown]:
+    for part in export.read_events(agency, wanted):
+        for told in browse.read_events(agency, part["id"].to_list()):
             yield audit_words.shown(told)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from musterbook.accounts import sessions
 from musterbook.core.domain.labels import CHANNELS, capitalized
 from musterbook.directory.audit import event_kinds
-from musterbook.directory.audit.browse import Told
+from musterbook.directory.audit.browse import ListedEvent
 
 _BEGIN, _END = "\u2068", "\u2069"
 _FEW = 4
@@ -26,7 +26,7 @@ class Change:
 class Shown:
     """An event as it is shown."""
 
-    told: Told
+    told: ListedEvent
     what: str
     through: str
     program: str
@@ -46,7 +46,7 @@ class Shown:
         return f"{self.told.actor_name} ({self.told.actor})" if self.told.actor_name else self.told.actor
 
 
-def shown(told: Told) -> Shown:
+def shown(told: ListedEvent) -> Shown:
     """Return the event in words."""
     name = isolated(told.subject_name)
     user = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
@@ -56,7 +56,7 @@ def shown(told: Told) -> Shown:
         capitalized(CHANNELS.get(told.through, told.through)),
         sessions.program(told.agent) if told.agent else "",
         event_kinds.OUTCOMES.get(told.outcome, told.outcome),
-        [Change(event_kinds.field(name), before, after) for name, (before, after) in told.changes.items()],
+        [Change(event_kinds.label_field(name), before, after) for name, (before, after) in told.changes.items()],
     )
 
 

@@ -165,7 +165,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
         )
     searched = {name: ("", value) for name, value in _searched(request.GET).items()}
     changes = {"format": ("", form), "users": ("", f"{made.users}"), **searched}
-    trail.tell(agency, context, EventKind.USERS_EXPORTED, None, changes)  # type: ignore[arg-type]  # each has one value
+    trail.record_event(agency, context, EventKind.USERS_EXPORTED, None, changes)  # type: ignore[arg-type]  # each has one value
     answer = StreamingHttpResponse((part for some in parts for part in some), content_type=_FORMS[form])
     name = f"{agency.slug}-users-{context.at:%Y-%m-%d}.{form}"
     answer.headers["Content-Disposition"] = content_disposition_header(True, name) or ""

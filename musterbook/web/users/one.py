@@ -12,7 +12,7 @@ from musterbook.accounts import credentials, factors, identities, links, lockout
 from musterbook.core.domain.labels import MAILS
 from musterbook.directory import models, permissions
 from musterbook.directory.audit import browse
-from musterbook.directory.audit.filters import Wanted
+from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.users import profile
 from musterbook.directory.users.editing import PERMISSION as EDIT
 from musterbook.http import incoming
@@ -61,7 +61,7 @@ def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
 
 def _events(user: models.User) -> list[audit_words.Shown]:
     """Return the latest events about the user."""
-    latest = browse.page(user.agency, Wanted(subjects=(user.pk,))).events
+    latest = browse.read_page(user.agency, EventFilters(subjects=(user.pk,))).events
     return [audit_words.shown(told) for told in latest[:_MOST_EVENTS]]
 
 

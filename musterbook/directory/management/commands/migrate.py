@@ -21,4 +21,4 @@ class Command(migrate.Command):
         # A migration to an earlier state leaves tables that our triggers do not fit.
         if not (options["plan"] or options["check_unapplied"] or migration.pending()):
             triggers.install()
-            trail.key_old(datetime.now(UTC))
+            trail.seal_unkeyed_trails(datetime.now(UTC))
