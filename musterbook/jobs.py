@@ -151,7 +151,7 @@ _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
     lockout.unlock_due,
     anchoring.anchor,
     expiry.submit_due,
-    strangers.tell_repeated,
+    strangers.record_repetitions,
     limits.forget_old,
 )
 

@@ -124,7 +124,7 @@ def ask_reset(agency: Agency, name: str, context: AuditContext) -> None:
     """
     user = named(agency, name)
     can = user is not None and _may_ask(user, context.at)
-    strangers.tell(agency, context, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
+    strangers.record_event(agency, context, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
     if user is None or not can:
         return
     kind = "reset" if user.registered_at else "invitation"

@@ -68,7 +68,7 @@ def _is_right(tried: _Try, account: Account | None, password: str, like: str) ->
     if account and right and allowed and _granted(tried, account, failure):
         _rehash(account, password, stored)
         return True
-    strangers.tell_each(tried.agency, tried.context, EventKind.USER_SIGN_IN_FAILED, tried.user)
+    strangers.record_each_event(tried.agency, tried.context, EventKind.USER_SIGN_IN_FAILED, tried.user)
     with transaction.atomic():
         locks.row(tried.agency)
         lockout.settle(failure, tried.user, tried.context)

@@ -34,7 +34,7 @@ ON CONFLICT (key) DO UPDATE SET count = {_TABLE}.count + 1 RETURNING count
 """
 
 
-def tell(
+def record_event(
     agency: Agency,
     context: AuditContext,
     kind: EventKind,
@@ -54,7 +54,7 @@ def tell(
             trail.record_event(agency, context, kind, about, changes, outcome=outcome)
 
 
-def tell_each(
+def record_each_event(
     agency: Agency,
     context: AuditContext,
     kind: EventKind,
@@ -69,7 +69,7 @@ def tell_each(
     if context.actor or limits.take("event", str(agency.pk), context.at):
         trail.record_event(agency, context, kind, about, changes, outcome=FAILED)
     else:
-        tell(agency, context, kind, None, changes, outcome=FAILED)
+        record_event(agency, context, kind, None, changes, outcome=FAILED)
 
 
 def _is_first(agency: Agency, context: AuditContext, what: dict[str, str], about: User | None) -> bool:
@@ -101,7 +101,7 @@ def _run(sql: str, values: list[str | int | None]) -> int:
     return int(found[0]) if found else 0
 
 
-def tell_repeated(at: datetime) -> int:
+def record_repetitions(at: datetime) -> int:
     """Record how often events were repeated, for each minute that is over; return the number of these records."""
     over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE)
     return sum(_settle(repeated, at) for repeated in over.select_related("agency", "subject").iterator())

@@ -209,7 +209,7 @@ def used(token: Token, context: AuditContext) -> None:
 def refused(agency: Agency, token: Token | None, context: AuditContext, why: str) -> None:
     """Record in the audit trail that a program was refused."""
     told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
-    strangers.tell_each(agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, told)
+    strangers.record_each_event(agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, told)
 
 
 def untold(agency: Agency) -> str:

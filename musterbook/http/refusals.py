@@ -29,7 +29,7 @@ def refuse(request: HttpRequest, why: str) -> None:
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
         told = {"asked": ("", asked), "why": ("", why)}
-        strangers.tell(
+        strangers.record_event(
             agency, replace(context, actor=""), EventKind.REQUEST_REFUSED, _signed_in(request), told, outcome=REFUSED
         )
 

@@ -119,11 +119,11 @@ def stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") ->
 def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells_the_number() -> None:
     agency = cast.agency()
     for _ in range(500):
-        strangers.tell(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None, {"factors": ("", "mock")})
+        strangers.record_event(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None, {"factors": ("", "mock")})
     assert models.Event.objects.count() == 1
-    assert strangers.tell_repeated(START + timedelta(seconds=50)) == 0
-    assert strangers.tell_repeated(START + timedelta(seconds=120)) == 1
-    assert strangers.tell_repeated(START + timedelta(seconds=120)) == 0
+    assert strangers.record_repetitions(START + timedelta(seconds=50)) == 0
+    assert strangers.record_repetitions(START + timedelta(seconds=120)) == 1
+    assert strangers.record_repetitions(START + timedelta(seconds=120)) == 0
     first, second = models.Event.objects.order_by("id")
     assert (second.kind, second.outcome, second.address, second.actor) == (first.kind, "failed", "192.0.2.7", "")
     assert second.changes == '{"more of the same":["","499"],"in the minute":["","2026-11-28T06:00+00:00"]}'
@@ -144,9 +144,9 @@ def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
         (one, "192.0.2.7", 60),
     ]:
         for _ in range(3):
-            strangers.tell(agency, stranger(seconds, address), EventKind.USER_SIGN_IN_FAILED, user)
+            strangers.record_event(agency, stranger(seconds, address), EventKind.USER_SIGN_IN_FAILED, user)
     for why in ("too many attempts", "no token"):
-        strangers.tell(agency, stranger(), EventKind.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=REFUSED)
+        strangers.record_event(agency, stranger(), EventKind.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=REFUSED)
     assert models.Event.objects.count() - before == 6
 
 
@@ -154,12 +154,12 @@ def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
 def test_many_addresses_together_cannot_flood_the_trail_either() -> None:
     agency, other = cast.agency(), cast.agency("shelbyville")
     for number in range(500):
-        strangers.tell(agency, stranger(0, f"2001:db8:0:{number:x}::1"), EventKind.USER_SIGN_IN_FAILED, None)
+        strangers.record_event(agency, stranger(0, f"2001:db8:0:{number:x}::1"), EventKind.USER_SIGN_IN_FAILED, None)
     most = RATES["event"].most
     assert models.Event.objects.filter(agency=agency).count() == most + 1
-    strangers.tell(other, stranger(), EventKind.USER_SIGN_IN_FAILED, None)
+    strangers.record_event(other, stranger(), EventKind.USER_SIGN_IN_FAILED, None)
     assert models.Event.objects.filter(agency=other).count() == 1
-    strangers.tell_repeated(START + timedelta(seconds=120))
+    strangers.record_repetitions(START + timedelta(seconds=120))
     told = models.Event.objects.filter(agency=agency).latest("id")
     assert (told.address, '"more of the same":["","379"]' in told.changes) == (strangers.MANY, True)
 
@@ -168,14 +168,14 @@ def test_many_addresses_together_cannot_flood_the_trail_either() -> None:
 def test_nothing_that_a_signed_in_user_does_is_counted_together() -> None:
     agency = cast.agency()
     for _ in range(5):
-        strangers.tell(agency, stranger(actor="E-1"), EventKind.ACT_REFUSED, None, outcome=REFUSED)
+        strangers.record_event(agency, stranger(actor="E-1"), EventKind.ACT_REFUSED, None, outcome=REFUSED)
     assert models.Event.objects.count() == 5
 
 
 @pytest.mark.django_db(transaction=True)
 def test_one_event_is_first_when_many_arrive_at_once() -> None:
     agency = cast.agency()
-    at_once(12, lambda _: strangers.tell(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None))
+    at_once(12, lambda _: strangers.record_event(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None))
     assert models.Event.objects.count() == 1
     assert Repeated.objects.get().count == 12
 

@@ -92,7 +92,7 @@ class Adapter(DefaultAccountAdapter):
         if user.user.agency_id != incoming.agency(request).pk or not user.is_active:
             clear_login(request)
             context = incoming.audit_context(request)
-            strangers.tell(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED)
+            strangers.record_event(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED)
             return self.respond_user_inactive(request, user)
         pending.begin(request, user)
         return super().pre_login(request, user, **about)

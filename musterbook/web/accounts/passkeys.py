@@ -64,7 +64,7 @@ def _told(user: User | None) -> Iterator[None]:
             yield
     except ValidationError:
         agency, context = incoming.agency(allauth_context.request), incoming.audit_context(allauth_context.request)
-        strangers.tell(agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
+        strangers.record_event(agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
         raise
 
 

@@ -68,7 +68,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 def _tell(request: HttpRequest, provider: Provider, reason: str, user: User | None) -> None:
     told = {"factors": ("", provider["slug"]), "why": ("", reason)}
     agency, context = incoming.agency(request), incoming.audit_context(request)
-    strangers.tell(agency, context, EventKind.USER_SIGN_IN_FAILED, user, told, outcome=FAILED)
+    strangers.record_event(agency, context, EventKind.USER_SIGN_IN_FAILED, user, told, outcome=FAILED)
 
 
 _PAGES = {sign_on.BOUND: "sign_on_bound.html", sign_on.UNKNOWN: "sign_on_unknown.html"}
