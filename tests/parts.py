@@ -14,13 +14,20 @@ from scripts.testing import FAST, PARTS
 COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
 _NOT_COVERED = (
-    "tests/laws", "tests/cases", "tests/bench", "tests/attacks", "tests/test_scripts.py", "tests/cli/test_installation.py",
+    "tests/laws", "tests/cases", "tests/bench", "tests/test_scripts.py", "tests/cli/test_installation.py",
     "tests/directory/test_killed.py", "tests/directory/test_query_plans.py", "tests/directory/test_side_by_side.py",
     "tests/directory/test_workers.py",
+    *(f"tests/attacks/test_{name}.py" for name in (
+        "authenticators", "forgotten", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls", "limits",
+        "lockout", "markup", "pages_fuzz", "pending_sign_ins", "policy", "queries", "reader_fuzz", "redirects",
+        "sign_in_names", "tickets", "turns",
+    )),
 )  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
 _COVERED_ON_POSTGRESQL = (
-    "tests/directory", "tests/cli",
+    "tests/directory", "tests/cli", "tests/attacks/test_anchors.py", "tests/attacks/test_application_role.py",
+    "tests/attacks/test_audit_trail.py", "tests/attacks/test_backups.py", "tests/attacks/test_connections.py",
+    "tests/attacks/test_old_trails.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone."""
 
