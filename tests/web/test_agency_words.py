@@ -210,7 +210,8 @@ def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transaction
     page.get_by_role("link", name="Roles", exact=True).click()
     page.get_by_role("link", name="Add a role").click()
     page.get_by_role("button", name="Save the role").click()
-    assert page.locator(".usa-alert--error").is_visible() and barriers(page) == []
+    page.locator(".usa-alert--error").wait_for()
+    assert barriers(page) == []
     page.get_by_label("Name").fill("Clerk")
     page.get_by_role("button", name="Save the role").click()
     page.get_by_role("link", name="Clerk").wait_for()

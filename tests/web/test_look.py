@@ -21,10 +21,11 @@ pytestmark = pytest.mark.any_database
 
 
 def send(page: Page, button: str, **cells: str) -> None:
-    """Fills in the form's fields, and presses its button."""
+    """Fills in the form's fields, presses its button, and waits for the answer."""
     for name, value in cells.items():
         page.fill(f"[name={name}]", value)
-    page.get_by_role("main").get_by_role("button", name=button, exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("main").get_by_role("button", name=button, exact=True).click()
 
 
 def sign_in(page: Page, springfield: Springfield) -> None:
