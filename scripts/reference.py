@@ -10,7 +10,7 @@ from typer.main import get_command
 from musterbook.cli import commands
 from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS
-from musterbook.core.domain.problems import CATALOGUE, About
+from musterbook.core.domain.problems import CATALOGUE, About, Kind
 from musterbook.directory.permissions import PERMISSIONS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -111,12 +111,12 @@ def _problems() -> Iterator[str]:
         yield from ("", f"## {title}", "", sentence, "", "| code | message | remedy |", "|---|---|---|")
         for kind in CATALOGUE.values():
             if kind.about is about:
-                yield f"| `{kind.code}` | {_cell(_shown(kind.sentence))} | {_cell(_shown(kind.remedy))} |"
+                yield f"| `{kind.code}` | {_cell(_shown(kind, kind.sentence))} | {_cell(_shown(kind, kind.remedy))} |"
 
 
-def _shown(template: str) -> str:
+def _shown(kind: Kind, template: str) -> str:
     """A sentence of the catalogue with `…` where something is filled in."""
-    for name in ("column", "value", "detail", "hint"):
+    for name in ("column", "value", *kind.params):
         template = template.replace(f"{{{name}}}", "…" if name != "column" else "COLUMN")
     return template.replace("… …", "…").strip()
 

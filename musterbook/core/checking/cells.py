@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from musterbook.core.domain import columns
+from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.values import emails, keys, names, phones, text
@@ -56,11 +56,12 @@ class _Reader:
         self.values: dict[str, pl.Series] = {}
         self.found: list[pl.DataFrame] = []
 
-    def _say(self, wrong: pl.Series, code: str, detail: Said | str = "", hint: Said | str = "") -> None:
-        """Record a fault for every wrong cell. These cells are no longer valid."""
+    def _say(self, wrong: pl.Series, code: str, **params: Said | str) -> None:
+        """Record a fault for every wrong cell, with the parameters of its kind. These cells are no longer valid."""
         if not wrong.any():
             return
         self.sound &= ~wrong
+        detail, hint = problems.slots(code, params, "")
         values = self.text.filter(wrong).to_list()
         faults = pl.DataFrame([values, _all(detail, values), _all(hint, values)], ["value", "detail", "hint"])
         cells = self.cells.filter(wrong).alias("cell")
@@ -74,7 +75,7 @@ class _Reader:
         self._illegal()
         self._damaged()
         long = self.text.str.len_chars() > self.column.longest
-        self._say(long, "too-long", lambda value: f"{len(value):,}", str(self.column.longest))
+        self._say(long, "too-long", length=lambda value: f"{len(value):,}", limit=str(self.column.longest))
         if self.column.required:
             self._say(self.text == "", "required")
 
@@ -82,17 +83,16 @@ class _Reader:
         unseen = self.column in _UNSEEN
         wrong = text.illegal(self.text)
         named = text.named_character if unseen else text.named_illegal
-        self._say(wrong | text.hidden(self.text) if unseen else wrong, "illegal-character", named)
+        self._say(wrong | text.hidden(self.text) if unseen else wrong, "illegal-character", character=named)
 
     def _damaged(self) -> None:
-        self._say(
-            self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", "a spreadsheet replaced the value with an error"
-        )
+        error = "a spreadsheet replaced the value with an error"
+        self._say(self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", cause=error)
         if self.column in _NUMBERED:
             shortened = "a spreadsheet shortened the number and lost digits"
-            self._say(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", shortened)
+            self._say(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", cause=shortened)
             apostrophe = "the apostrophe that marks text in a spreadsheet became part of the value"
-            self._say(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", apostrophe)
+            self._say(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", cause=apostrophe)
 
     def _keep(self, name: str, values: pl.Series) -> None:
         self.values[name] = values.set(~self.sound, None).alias(name)
@@ -106,7 +106,7 @@ class _Reader:
     def as_email(self) -> None:
         """Check the cells as email addresses (C4)."""
         faults = emails.faults(self.text.filter(self.sound))
-        self._say(self.sound & self.text.is_in(list(faults)), "invalid-email", faults.__getitem__)
+        self._say(self.sound & self.text.is_in(list(faults)), "invalid-email", reason=faults.__getitem__)
         self.as_text()
 
     def as_status(self) -> None:
@@ -119,7 +119,7 @@ class _Reader:
         """Read the id of the role (C6)."""
         ids = names.resolved(self.text, names.roles(self.words.roles))
         known = {role.name: role.name for role in self.words.roles}
-        self._say(self.sound & ids.is_null(), "unknown-role", hint=lambda value: names.suggestion(value, known))
+        self._say(self.sound & ids.is_null(), "unknown-role", suggestion=lambda value: names.suggestion(value, known))
         self._keep("role_id", ids)
 
     def as_rank(self) -> None:
@@ -139,14 +139,14 @@ class _Reader:
 
     def _optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
         blank = self.text == ""
-        self._say(self.sound & ids.is_null() & ~blank, code, hint=lambda value: names.suggestion(value, known))
+        self._say(self.sound & ids.is_null() & ~blank, code, suggestion=lambda value: names.suggestion(value, known))
         self._keep(f"{name}_id", ids)
         self.values[f"{name}_blank"] = blank & self.sound
 
     def as_phone(self) -> None:
         """Read the number as E.164 (C8)."""
         read = phones.numbers(self.text.set(~self.sound, ""), self.words.country)
-        self._say(self.sound & read.is_null(), "invalid-phone", phones.reason)
+        self._say(self.sound & read.is_null(), "invalid-phone", reason=phones.reason)
         self._keep("phone", read)
 
 

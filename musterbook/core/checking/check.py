@@ -69,7 +69,7 @@ def refuse_many(found: pl.DataFrame, file: FileFacts) -> None:
     """Raise TooMany if the rows have more problems than a file of this size may have."""
     most = budget.most_problems(file.size)
     if found.height > most:
-        raise TooMany(Problem("too-many-problems", value=f"{most:,}", detail=_examples(found)))
+        raise TooMany(Problem.of("too-many-problems", value=f"{most:,}", examples=_examples(found)))
 
 
 def _examples(found: pl.DataFrame) -> str:

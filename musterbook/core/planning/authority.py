@@ -47,7 +47,7 @@ def forbidden(rows: pl.DataFrame, operator: Operator | None, vocabulary: Vocabul
 
 def above_role(rows: pl.DataFrame, sentence: str) -> pl.DataFrame:
     """Return the problem `above-your-role` for each of the rows."""
-    return _said(rows, "above-your-role", ROLE.heading, sentence)
+    return problems.of_rows(rows, "above-your-role", column=ROLE.heading, sentence=sentence)
 
 
 def _registered_address(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def _registered_address(rows: pl.DataFrame, operator: Operator) -> pl.DataFrame:
     written = pl.col("email").is_not_null() & pl.col("email").ne_missing(pl.col("was_email"))
     changed = rows.filter(~may & pl.col("was_registered").fill_null(False) & written)
     moved = changed.filter(emails.mailboxes(changed["email"]).ne_missing(emails.mailboxes(changed["was_email"])))
-    return _said(moved, "registered-address", EMAIL.heading, CREDENTIALS)
+    return problems.of_rows(moved, "registered-address", column=EMAIL.heading, permission=CREDENTIALS)
 
 
 def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -69,15 +69,9 @@ def _own_account(rows: pl.DataFrame, operator: Operator, vocabulary: Vocabulary)
     down = own.filter(pl.col("role_id").is_in(lesser), pl.col("role_id").ne_missing(pl.col("was_role_id")))
     return pl.concat(
         [
-            _said(off, "own-account", STATUS.heading, "deactivate"),
-            _said(down, "own-account", ROLE.heading, "take permissions from"),
+            problems.of_rows(off, "own-account", column=STATUS.heading, act="deactivate"),
+            problems.of_rows(down, "own-account", column=ROLE.heading, act="take permissions from"),
         ]
-    )
-
-
-def _said(rows: pl.DataFrame, code: str, column: str, detail: str) -> pl.DataFrame:
-    return rows.select(
-        "row", code=pl.lit(code), column=pl.lit(column), value=pl.lit(""), detail=pl.lit(detail), hint=pl.lit("")
     )
 
 
@@ -102,4 +96,5 @@ def last_administrators(rows: pl.DataFrame, users: pl.DataFrame, vocabulary: Voc
 
 def last_administrator_problems(rows: pl.DataFrame, failed: pl.Series) -> pl.DataFrame:
     """Return the problem `last-administrator` for each row of `failed`."""
-    return _said(rows.filter(pl.col("row").is_in(failed.implode())), "last-administrator", STATUS.heading, "")
+    losing = rows.filter(pl.col("row").is_in(failed.implode()))
+    return problems.of_rows(losing, "last-administrator", column=STATUS.heading)

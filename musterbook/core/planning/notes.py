@@ -2,8 +2,7 @@
 
 import polars as pl
 
-from musterbook.core.domain import columns
-from musterbook.core.domain.problems import frame as none_found
+from musterbook.core.domain import columns, problems
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import unchanged
 from musterbook.core.values import emails
@@ -27,14 +26,8 @@ def inactive_groups(
 
 
 def _of_groups(rows: pl.DataFrame, code: str, vocabulary: Vocabulary) -> pl.DataFrame:
-    return rows.select(
-        "row",
-        code=pl.lit(code),
-        column=pl.lit(columns.EVIDENCE_GROUP_EXT_ID.heading),
-        value=unchanged.named("group_id", {group.id: group.external_id for group in vocabulary.groups}),
-        detail=pl.lit(""),
-        hint=pl.lit(""),
-    )
+    named = unchanged.named("group_id", {group.id: group.external_id for group in vocabulary.groups})
+    return problems.of_rows(rows, code, column=columns.EVIDENCE_GROUP_EXT_ID.heading, value=named)
 
 
 def sign_on_addresses(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -43,9 +36,9 @@ def sign_on_addresses(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFram
     There are none unless the identity provider of the agency matches users by address.
     """
     if not vocabulary.matched_by_email:
-        return none_found()
+        return problems.frame()
     changed = rows.filter("ok", "was_registered", "active", pl.col("email") != pl.col("was_email"))
-    return changed.filter(emails.mailboxes(changed["email"]) != emails.mailboxes(changed["was_email"])).select(
-        "row", code=pl.lit("sign-on-address"), column=pl.lit(columns.EMAIL.heading), value=pl.col("email"),
-        detail=pl.col("was_email"), hint=pl.lit(""),
-    )  # fmt: skip
+    moved = changed.filter(emails.mailboxes(changed["email"]) != emails.mailboxes(changed["was_email"]))
+    return problems.of_rows(
+        moved, "sign-on-address", column=columns.EMAIL.heading, value=pl.col("email"), known_as=pl.col("was_email")
+    )

@@ -133,7 +133,7 @@ def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     if table.problems:
         return Plan(policy.mode, table, refusals=table.problems)
     if policy.mode is Mode.SYNC and table.cells.is_empty():
-        return Plan(policy.mode, table, refusals=(Problem("no-rows"),))
+        return Plan(policy.mode, table, refusals=(Problem.of("no-rows"),))
     try:
         beside = matching.match(table, snapshot)
         judged = evaluate.judge(table, beside, snapshot.vocabulary, policy)
@@ -184,7 +184,7 @@ def _refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
     """
     errored = plan.counts["errored"]
     if policy.strict and errored:
-        return (Problem("not-strict", detail=f"{errored} of {plan.table.rows}"),)
+        return (Problem.of("not-strict", errored=f"{errored} of {plan.table.rows}"),)
     if policy.mode is Mode.SYNC and errored == plan.rows.height:
-        return (Problem("no-good-row"),)
+        return (Problem.of("no-good-row"),)
     return ()

@@ -163,22 +163,24 @@ def _notes(ends: Ends, read: pl.DataFrame) -> pl.DataFrame:
     named = read.filter(pl.col("code").is_not_null())
     named = named.join(_emails(ends, named["was"], "was"), on="was", how="left", maintain_order="left")
     named = named.join(_emails(ends, named["target"], "target"), on="target", how="left", maintain_order="left")
-    followed = pl.col("code") == "replaced-supervisor-address"
-    return _said(
-        named, "code", pl.when(followed).then("target_email").otherwise(pl.col("was_email").fill_null("blank"))
+    unknown, own, replaced = "unknown-supervisor", "own-supervisor", "replaced-supervisor-address"
+    return pl.concat(
+        [
+            _said(named.filter(pl.col("code") == unknown), unknown, kept=_KEPT),
+            _said(named.filter(pl.col("code") == own), own, kept=_KEPT),
+            _said(named.filter(pl.col("code") == replaced), replaced, person=pl.col("target_email")),
+        ]
     )
 
 
-def _said(rows: pl.DataFrame, code: str | pl.Expr, detail: pl.Expr, hint: pl.Expr | None = None) -> pl.DataFrame:
+_KEPT = pl.col("was_email").fill_null("blank")
+"""The supervisor that a user keeps."""
+
+
+def _said(rows: pl.DataFrame, code: str, **params: pl.Expr) -> pl.DataFrame:
     """Return notes on SUPERVISOR_EMAIL for rows that have `row` and `supervisor_email`."""
-    return rows.select(
-        "row",
-        code=code,
-        column=pl.lit(SUPERVISOR_EMAIL.heading),
-        value="supervisor_email",
-        detail=detail,
-        hint=pl.lit("") if hint is None else hint,
-    )
+    value = pl.col("supervisor_email")
+    return problems.of_rows(rows, code, column=SUPERVISOR_EMAIL.heading, value=value, **params)
 
 
 def _circle_notes(ends: Ends, found: Circles, numbers: pl.Series, asked: pl.DataFrame) -> pl.DataFrame:
@@ -190,7 +192,7 @@ def _circle_notes(ends: Ends, found: Circles, numbers: pl.Series, asked: pl.Data
         return problems.frame()
     path = _paths(ends, found, numbers)
     told = asked.join(path, on="person").join(_emails(ends, asked["was"], "was"), on="was", how="left")
-    return _said(told, pl.lit("supervisor-circle"), pl.col("was_email").fill_null("blank"), pl.col("path"))
+    return _said(told, "supervisor-circle", kept=_KEPT, path=pl.col("path"))
 
 
 def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
@@ -212,4 +214,4 @@ def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
 def _inactive(ends: Ends, asked: pl.DataFrame) -> pl.DataFrame:
     """Return a note for every row that names a supervisor who is Inactive in the final state."""
     off = asked.join(ends.inactive(), left_on="target", right_on="person", how="semi")
-    return _said(off, pl.lit("inactive-supervisor"), pl.lit(""))
+    return _said(off, "inactive-supervisor")

@@ -131,8 +131,7 @@ def resting(rows: pl.DataFrame, names: pl.DataFrame | None) -> pl.DataFrame:
 
 def _taking(moving: pl.DataFrame, names: pl.DataFrame, column: Column) -> pl.DataFrame:
     taken = moving.join(names, left_on=column.key, right_on="key").filter(pl.col("id").ne_missing(pl.col("user_id")))
-    blank = dict.fromkeys(("detail", "hint"), pl.lit(""))
-    return taken.select("row", code=pl.lit("resting-name"), column=pl.lit(column.heading), value=column.field, **blank)
+    return problems.of_rows(taken, "resting-name", column=column.heading, value=pl.col(column.field))
 
 
 def refused(claims: pl.DataFrame) -> pl.Series:
@@ -184,7 +183,7 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     groups = clashing.select("space", "key", "row").unique().sort("row").group_by("space", "key").agg(
         pl.col("row").head(_OTHERS_NAMED + 1).alias("rows"), pl.len().alias("many")
     )  # fmt: skip
-    return (
+    others = (
         clashing.filter(sound)
         .join(groups, on=["space", "key"], how="left")
         .filter(pl.col("many") > 1)
@@ -192,17 +191,10 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
             others=pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(_OTHERS_NAMED)
         )
         .with_columns(more=pl.col("many") - 1 - pl.col("others").list.len().cast(pl.Int64))
-        .select(
-            "row",
-            pl.lit("duplicate-in-file").alias("code"),
-            "column",
-            "value",
-            pl.col("others").cast(pl.List(pl.String)).list.join(", ")
-            + pl.when(pl.col("more") > 0).then(pl.format(" and {} more", "more")).otherwise(pl.lit("")),
-            pl.lit("").alias("hint"),
-        )
-        .rename({"others": "detail"})
     )
+    more = pl.when(pl.col("more") > 0).then(pl.format(" and {} more", "more")).otherwise(pl.lit(""))
+    named = pl.col("others").cast(pl.List(pl.String)).list.join(", ") + more
+    return problems.of_rows(others, "duplicate-in-file", column=pl.col("column"), value=pl.col("value"), in_rows=named)
 
 
 def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -215,24 +207,25 @@ def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.D
         "row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null()
     )
     status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
-    return taken.join(holders, on="holder").join(named, on="row").select(
-        "row",
-        pl.lit("taken").alias("code"),
-        "column",
-        "value",
-        pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status).alias("detail"),
-        pl.concat_str(_across_columns(), _same_person().fill_null(""), separator=" ").str.strip_chars().alias("hint"),
-    ).unique(["row", "column"], keep="first", maintain_order=True)  # fmt: skip
+    found = problems.of_rows(
+        taken.join(holders, on="holder").join(named, on="row"),
+        "taken",
+        column=pl.col("column"),
+        value=pl.col("value"),
+        holder=pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status),
+        advice=pl.concat_str(_across_columns(), _same_person().fill_null(""), separator=" ").str.strip_chars(),
+    )
+    return found.unique(["row", "column"], keep="first", maintain_order=True)
 
 
 def _across_columns() -> pl.Expr:
-    """Return the hint for a value that the holder has in the other column of sign-in names."""
+    """Return the advice for a value that the holder has in the other column of sign-in names."""
     said = pl.format("It is their {}, and users sign in with either, so two users cannot share one.", "held_as")
     return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(said)
 
 
 def _same_person() -> pl.Expr:
-    """Return the hint for a holder who may be the person that the row adds (M7).
+    """Return the advice for a holder who may be the person that the row adds (M7).
 
     The row adds that person under another external id.
     """

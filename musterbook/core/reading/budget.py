@@ -64,7 +64,7 @@ class Budget:
         """
         self.left -= amount
         if self.left < 0:
-            raise Refusal(Problem("expands-too-far", value=f"{self.most / 1024**2:,.0f} MB", detail=of))
+            raise Refusal(Problem.of("expands-too-far", value=f"{self.most / 1024**2:,.0f} MB", cause=of))
 
     def keep(self, of: str, *texts: str) -> None:
         """Count one item that is kept, with its texts."""

@@ -54,8 +54,8 @@ def kind(content: bytes) -> str:
     return "csv"
 
 
-def _no_table(name: str, hint: str = "") -> Refusal:
-    return Refusal(Problem("not-a-table", detail=name, hint=hint))
+def _no_table(name: str, advice: str = "") -> Refusal:
+    return Refusal(Problem.of("not-a-table", type=name, advice=advice))
 
 
 def _of_zip(content: bytes) -> str:
@@ -66,7 +66,7 @@ def _of_zip(content: bytes) -> str:
             mimetype = _mimetype(archive)
     except Exception as error:  # zipfile raises a dozen types on damaged input, and all mean the same here
         if b"xl/" in content or b"opendocument.spreadsheet" in content[:200]:
-            raise Refusal(Problem("damaged-workbook", detail="its archive is cut off or broken")) from error
+            raise Refusal(Problem.of("damaged-workbook", cause="its archive is cut off or broken")) from error
         raise _no_table("a damaged zip archive") from error
     if mimetype.strip().startswith(_ODS):
         return "ods"
@@ -93,10 +93,10 @@ def _mimetype(archive: zipfile.ZipFile) -> str:
 
 def _of_ole(content: bytes) -> Problem:
     if "EncryptedPackage".encode("utf-16-le") in content:
-        return Problem("encrypted-workbook")
+        return Problem.of("encrypted-workbook")
     if any(name.encode("utf-16-le") in content for name in ("Workbook", "Book")):
-        return Problem("not-a-table", detail="an old Excel workbook (.xls)")
-    return Problem("not-a-table", detail="an old Office document")
+        return Problem.of("not-a-table", type="an old Excel workbook (.xls)", advice="")
+    return Problem.of("not-a-table", type="an old Office document", advice="")
 
 
 def _refuse_markup(content: bytes) -> None:

@@ -26,7 +26,7 @@ Without them, a few bytes of rows under a header row of that width would fill th
 
 def too_wide(row: int, most: int) -> "Refusal":
     """Return the refusal of a file for a row of more than `most` cells."""
-    return Refusal(Problem("too-many-columns", detail=str(row), value=f"{most:,}"))
+    return Refusal(Problem.of("too-many-columns", in_row=str(row), value=f"{most:,}"))
 
 
 class Refusal(Exception):
@@ -50,7 +50,7 @@ class CellFault:
     index: int
     code: str
     value: str = ""
-    detail: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class GridBuilder:
         """
         self.count += 1
         if self.count > self.most_rows:
-            raise Refusal(Problem("too-many-rows", detail=f"{self.most_rows:,}"))
+            raise Refusal(Problem.of("too-many-rows", limit=f"{self.most_rows:,}"))
         size = sum(map(len, cells)) + _CELL * max(self.width, len(cells))
         self._counted += size
         self._budget.take(size, asked_by or f"its rows down to row {number}")

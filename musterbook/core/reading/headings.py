@@ -119,18 +119,18 @@ def _wrong_mappings(names: Sequence[str], mapping: Mapping[str, str], strict: bo
     for heading, column in mapping.items():
         pair = f"{heading}={column}"
         if normal(column) and normal(column) not in BY_HEADING:
-            yield Problem("unknown-mapping", value=pair, detail=f"there is no column {shown(column)}")
+            yield Problem.of("unknown-mapping", value=pair, cause=f"there is no column {shown(column)}")
         elif strict and normal(heading) not in names:
-            yield Problem("unknown-mapping", value=pair, detail=f"the file has no heading {shown(heading)}")
+            yield Problem.of("unknown-mapping", value=pair, cause=f"the file has no heading {shown(heading)}")
 
 
 def _missing(cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int]) -> Iterable[Problem]:
     for column in REQUIRED:
         if column not in columns.values():
             near = _nearest(column, [cells[index] for index in unknown])
-            detail = f"{shown(near)}: did you mean {column.heading}?" if near else ""
-            hint = f"Or map the heading {shown(near)} to it by hand." if near else ""
-            yield Problem("missing-column", column=column.heading, detail=detail, hint=hint)
+            guess = f"{shown(near)}: did you mean {column.heading}?" if near else ""
+            advice = f"Or map the heading {shown(near)} to it by hand." if near else ""
+            yield Problem.of("missing-column", column=column.heading, guess=guess, advice=advice)
 
 
 def _nearest(column: Column, headings: Sequence[str]) -> str:
@@ -154,7 +154,7 @@ def _doubled(cells: Sequence[str], columns: Mapping[int, Column]) -> Iterable[Pr
         places = [index for index, other in columns.items() if other is column]
         if len(places) > 1:
             where = " and ".join(f"column {place(index)}, {shown(cells[index])}" for index in places[:5])
-            yield Problem("duplicate-column", column=column.heading, detail=where)
+            yield Problem.of("duplicate-column", column=column.heading, places=where)
 
 
 def _misspelt(
@@ -164,7 +164,7 @@ def _misspelt(
     for index in unknown:
         for column in absent:
             if distance(normal(cells[index]), column.heading) <= _NEAR:
-                yield index, Problem("misspelt-column", column=column.heading, value=cells[index].strip(TRIMMED))
+                yield index, Problem.of("misspelt-column", column=column.heading, value=cells[index].strip(TRIMMED))
                 break
 
 

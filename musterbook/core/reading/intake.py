@@ -68,9 +68,9 @@ def read(content: bytes, options: ReadOptions | None = None) -> Table:
 def _grid(content: bytes, options: ReadOptions) -> Grid:
     limits = options.limits
     if len(content) > limits.bytes:
-        raise Refusal(Problem("file-too-large", detail=f"{limits.bytes / 1024**2:,.0f} MB"))
+        raise Refusal(Problem.of("file-too-large", limit=f"{limits.bytes / 1024**2:,.0f} MB"))
     if not content[:_HEAD].strip(_NOTHING) and not content.strip(_NOTHING):
-        raise Refusal(Problem("empty-file"))
+        raise Refusal(Problem.of("empty-file"))
     form = kind(content)
     if form != "csv":
         return workbook.grid(content, form, limits, options.mappings, options.sheet)
@@ -120,11 +120,11 @@ def _samples(cells: pl.Series) -> tuple[str, ...]:
 def _no_header(grid: Grid) -> Problem:
     """Return the problem of a file whose first row names no column, with a guess of the heading row."""
     if not grid.rows.height and all(blank(heading) for heading in grid.headings):
-        return Problem("empty-file")
+        return Problem.of("empty-file")
     begins = next((heading for heading in grid.headings if not blank(heading)), "")
     value = headings.shown(begins) if begins else "a blank row"
     required = ", ".join(column.heading for column in REQUIRED)
-    return Problem("no-header", value=value, detail=required, hint=_where_headings_are(grid))
+    return Problem.of("no-header", value=value, required=required, guess=_where_headings_are(grid))
 
 
 def _where_headings_are(grid: Grid) -> str:
@@ -147,12 +147,12 @@ def _blank_headings(grid: Grid, found: Headings) -> Iterator[Problem]:
     """
     for index in found.blank:
         if not _is_blank(grid.rows[str(index)]).all():
-            yield Problem("blank-heading", detail=headings.place(index))
+            yield Problem.of("blank-heading", place=headings.place(index))
     width = len(grid.headings)
     for index in range(width, grid.blank_to):
         at = index - width
         if any(len(cells) > at and not blank(cells[at]) for cells in grid.surplus.values()):
-            yield Problem("blank-heading", detail=headings.place(index))
+            yield Problem.of("blank-heading", place=headings.place(index))
 
 
 def _is_blank(cells: pl.Series) -> pl.Series:
@@ -196,8 +196,7 @@ def _cell_counts(grid: Grid, kept: pl.DataFrame) -> pl.DataFrame:
     counts = pl.concat(
         [pl.DataFrame(more, schema={"row": pl.UInt32, "count": pl.Int32}), short.select("row", count=width - missing)]
     )
-    said = {"code": pl.lit("cell-count"), "column": pl.lit(""), "value": pl.col("count").cast(pl.String)}
-    return counts.select("row", **said, detail=pl.lit(str(width)), hint=pl.lit(""))
+    return problems.of_rows(counts, "cell-count", value=pl.col("count").cast(pl.String), expected=str(width))
 
 
 def _cell_faults(grid: Grid, found: Headings, kept: pl.DataFrame) -> Iterator[Problem]:
@@ -206,7 +205,8 @@ def _cell_faults(grid: Grid, found: Headings, kept: pl.DataFrame) -> Iterator[Pr
     for fault in grid.faults:
         column = found.columns.get(fault.index)
         if column and fault.row in rows and (fault.code != "spreadsheet-damage" or column in _NEVER_DATES):
-            yield Problem(fault.code, fault.row, column.heading, fault.value, fault.detail)
+            params = {"cause": fault.cause} if fault.cause else {}
+            yield Problem.of(fault.code, fault.row, column.heading, fault.value, **params)
 
 
 def _long_cells(found: Headings, kept: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
@@ -219,14 +219,14 @@ def _long_cells(found: Headings, kept: pl.DataFrame, limits: Limits) -> Iterator
             # Reading a workbook stops at this length of a cell (reading/budget).
             stopped = len(cell) > max(LONGEST_CELL, limits.characters_in_cell)
             length = f"{'more than ' if stopped else ''}{len(cell) - stopped:,}"
-            yield Problem("cell-too-long", row, column.heading, value=cell[:_SHOWN], detail=length)
+            yield Problem.of("cell-too-long", row, column.heading, cell[:_SHOWN], length=length)
 
 
 def _notes(file: FileFacts, examples: pl.Series) -> Iterator[Problem]:
     if file.ignored:
         more = [f"and {len(file.ignored) - _LISTED} more"] if len(file.ignored) > _LISTED else []
         listed = [headings.shown(heading) for heading in file.ignored[:_LISTED]]
-        yield Problem("ignored-columns", detail=", ".join([*listed, *more]))
+        yield Problem.of("ignored-columns", headings=", ".join([*listed, *more]))
     if examples.len():
         rows = [str(row) for row in examples.head(_LISTED).to_list()]
-        yield Problem("example-rows", detail=", ".join(rows))
+        yield Problem.of("example-rows", in_rows=", ".join(rows))

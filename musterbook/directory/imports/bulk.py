@@ -200,21 +200,16 @@ def _of_mails(users: pl.DataFrame, change: Change, policy: Policy, words: Vocabu
     above = users.filter(pl.col("role_id").is_in(roles_above(policy.operator, words)))
     wrong = [
         above_role(above, "The user's role has permissions that yours does not have."),
-        _told(users.filter(~pl.col("active")), "inactive-user"),
-        _told(users.filter(pl.col(_REGISTERED)), "has-registered")
+        problems.of_rows(users.filter(~pl.col("active")), "inactive-user"),
+        problems.of_rows(users.filter(pl.col(_REGISTERED)), "has-registered")
         if change.act == "invite"
-        else _told(users.filter(~pl.col(_REGISTERED)), "not-registered"),
+        else problems.of_rows(users.filter(~pl.col(_REGISTERED)), "not-registered"),
     ]
     found = pl.concat(wrong).sort("row", maintain_order=True)
     errs = pl.col("row").is_in(found["row"].implode())
     outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("updated")).cast(planning.OUTCOME)
     rows = users.select("row", "external_id", outcome=outcome)
     return Plan(Mode.UPDATE, Table.of_values(_cells(users, words)), words, rows, problems=found)
-
-
-def _told(users: pl.DataFrame, code: str) -> pl.DataFrame:
-    blank = dict.fromkeys(("column", "value", "detail", "hint"), pl.lit(""))
-    return users.select("row", code=pl.lit(code), **blank).select(list(problems.SCHEMA))
 
 
 def _post(record: models.Import, users: pl.DataFrame, plan: Plan, kind: Kind, context: AuditContext) -> None:

@@ -97,7 +97,7 @@ def arriving(user: User) -> "tempfile._TemporaryFileWrapper[bytes]":
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _forget(folder.iterdir(), datetime.now(UTC))
     if len(list(folder.glob(f"{_ARRIVING}*"))) >= MOST_ARRIVING:
-        raise OverQuota(Problem("too-many-waiting", detail="this user", hint=f"{MOST_ARRIVING} uploads at a time"))
+        raise OverQuota(Problem.of("too-many-waiting", owner="this user", limit=f"{MOST_ARRIVING} uploads at a time"))
     check_room(user)
     return tempfile.NamedTemporaryFile(prefix=_ARRIVING, dir=folder)
 
@@ -111,7 +111,7 @@ def check_room(user: User) -> None:
 def _refuse_over(whose: str, paths: Iterable[Path], setting: str) -> None:
     if sum(map(_size, paths)) > getattr(settings, setting) * _MB:
         raise OverQuota(
-            Problem("too-many-waiting", detail=whose, hint=f"{getattr(settings, setting):,} MB ({setting})")
+            Problem.of("too-many-waiting", owner=whose, limit=f"{getattr(settings, setting):,} MB ({setting})")
         )
 
 

@@ -48,6 +48,6 @@ def check(agency: models.Agency, context: AuditContext, size: int) -> None:
 def _refuse_over(whose: str, files: int, size: int, most_files: int, most_mb: int) -> None:
     wait = f"Files are deleted after {settings.MUSTER_KEEP_FILES_DAYS} days."
     if files >= most_files:
-        raise OverQuota(Problem("too-many-files", detail=whose, value=f"{most_files:,} files", hint=wait))
+        raise OverQuota(Problem.of("too-many-files", owner=whose, value=f"{most_files:,} files", retention=wait))
     if size > most_mb * _MB:
-        raise OverQuota(Problem("too-many-files", detail=whose, value=f"{most_mb:,} MB", hint=wait))
+        raise OverQuota(Problem.of("too-many-files", owner=whose, value=f"{most_mb:,} MB", retention=wait))

@@ -100,7 +100,7 @@ def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
     Raise Superseded if another worker has claimed the import in the meantime.
     """
     if expected not in (None, plan.digest):
-        _keep(record, [Problem("plan-changed")], note=False)
+        _keep(record, [Problem.of("plan-changed")], note=False)
     _keep(record, plan.refusals, note=False)
     _keep(record, plan.table.notes, note=True)
     _keep_of_rows(record, plan, plan.problems, note=False)

@@ -81,7 +81,7 @@ def read(content: bytes, options: ReadOptions, mended: Mended, heed: Heed = neve
         try:
             _ask(len(content), _asked(options, mended), content, answers, heed)
         except Stopped as stopped:
-            return Table.refused([Problem("reading-stopped", detail=stopped.what)])
+            return Table.refused([Problem.of("reading-stopped", resource=stopped.what)])
         return sandboxed.take(answers)
 
 

@@ -227,13 +227,11 @@ def _goes_back() -> pl.Expr:
 
 def _told(changed: pl.DataFrame, code: str) -> pl.DataFrame:
     parts = [
-        changed.filter(pl.col(f"way_{column.field}") == "stays").select(
-            "row",
-            code=pl.lit(code),
-            column=pl.lit(column.heading),
-            value=column.field,
-            detail=pl.lit(""),
-            hint=pl.lit(""),
+        problems.of_rows(
+            changed.filter(pl.col(f"way_{column.field}") == "stays"),
+            code,
+            column=column.heading,
+            value=pl.col(column.field),
         )
         for column in _UNDOABLE
     ]

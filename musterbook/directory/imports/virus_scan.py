@@ -42,8 +42,8 @@ def refusal(content: bytes, heed: Callable[[], None]) -> Problem | None:
     try:
         said = _found(command, content, heed)
     except (OSError, _NotScanned) as error:
-        return Problem("not-scanned", detail=str(error))
-    return None if said is None else Problem("infected-file", detail=said)
+        return Problem.of("not-scanned", cause=str(error))
+    return None if said is None else Problem.of("infected-file", finding=said)
 
 
 def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str | None:

@@ -192,7 +192,7 @@ def _changed(user: models.User, row: Row, now: Row, context: AuditContext, opera
     if marks:
         came = _below(user, came, operator)
     if ENDS_ON in marks and operator and operator.id == user.pk and not came.problems:
-        came = Came(problems=[Problem("own-account", column=ENDS_ON, detail="set a last day for")])
+        came = Came(problems=[Problem.of("own-account", column=ENDS_ON, act="set a last day for")])
     came = _with_marks(came, marks, context)
     if came.problems:
         return _refused(user.agency, user, came, context)
@@ -210,7 +210,7 @@ def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
     if not above or came.problems:
         return came
     sentence = "The user's role has permissions that yours does not, so you cannot change this user."
-    return Came(problems=[Problem("above-your-role", column=columns.ROLE.heading, detail=sentence)])
+    return Came(problems=[Problem.of("above-your-role", column=columns.ROLE.heading, sentence=sentence)])
 
 
 def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> Came:
@@ -218,7 +218,7 @@ def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], context: Audit
     ends_on = marks.get(ENDS_ON, ("", ""))[1]
     if not ends_on or (_day(ends_on) or date.min) >= context.at.date():
         return came
-    return replace(came, problems=[*came.problems, Problem("invalid-last-day", column=ENDS_ON, value=ends_on)])
+    return replace(came, problems=[*came.problems, Problem.of("invalid-last-day", column=ENDS_ON, value=ends_on)])
 
 
 def _day(text: str) -> date | None:

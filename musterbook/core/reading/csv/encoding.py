@@ -76,7 +76,7 @@ def _known(name: str) -> str:
     except UnicodeError:
         return name
     except (LookupError, ValueError) as error:
-        raise Refusal(Problem("unknown-encoding", value=name)) from error
+        raise Refusal(Problem.of("unknown-encoding", value=name)) from error
 
 
 def _as(content: bytes, encoding: str) -> Decoded:

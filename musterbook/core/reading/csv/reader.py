@@ -45,14 +45,14 @@ def grid(
     width = _width(dialect.header)
     rows, surplus = _rows(body, dialect, width, min(limits.rows, MOST_CELLS // max(width, 1)))
     file = FileFacts(format="csv", encoding=text.encoding, delimiter=dialect.delimiter, headings=dialect.header[:width])
-    notes = (Problem("read-as-windows-1252", detail=_sample(rows)),) if text.guessed else ()
+    notes = (Problem.of("read-as-windows-1252", sample=_sample(rows)),) if text.guessed else ()
     return Grid(file.headings, rows, surplus, blank_to=len(dialect.header), file=file, notes=notes)
 
 
 def _delimiter_named(name: str) -> str:
     delimiter = DELIMITERS.get(name.strip().lower(), "\t" if name == "\\t" else name)
     if delimiter not in DELIMITERS.values():
-        raise Refusal(Problem("unknown-delimiter", value=name))
+        raise Refusal(Problem.of("unknown-delimiter", value=name))
     return delimiter
 
 
@@ -97,12 +97,14 @@ def _refuse_nul(body: bytes, dialect: _Dialect) -> None:
     if at >= 0:
         row, _ = exact.spot(body[:at].decode(), dialect.delimiter, skip=dialect.skip)
         zeros = body[:2000].count(b"\0")
-        hint = (
+        advice = (
             "If it is UTF-16 without a byte order mark, name its encoding instead."
             if zeros > len(body[:2000]) // 4
             else ""
         )
-        raise Refusal(Problem("nul-byte", detail=str(row), hint=hint), headings=dialect.header if row > 1 else ())
+        raise Refusal(
+            Problem.of("nul-byte", in_row=str(row), advice=advice), headings=dialect.header if row > 1 else ()
+        )
 
 
 def _unreadable(error: encoding.Unreadable, delimiter: str, mapping: Mapping[str, str]) -> Refusal:
@@ -111,7 +113,7 @@ def _unreadable(error: encoding.Unreadable, delimiter: str, mapping: Mapping[str
     column = _column(dialect.header, index) if row > 1 else headings.place(index)
     code = "doubtful-encoding" if error.doubtful else "unreadable-byte"
     value = error.doubtful or error.encoding
-    problem = Problem(code, detail=str(row), column=column, value=value)
+    problem = Problem.of(code, in_row=str(row), column=column, value=value)
     return Refusal(problem, headings=dialect.header if row > 1 else ())
 
 
@@ -128,7 +130,7 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
         quick = fast.rows(body, dialect.delimiter, dialect.header)
         if quick is not None:
             if quick.height > most_rows:
-                raise Refusal(Problem("too-many-rows", detail=f"{most_rows:,}"), headings=dialect.header)
+                raise Refusal(Problem.of("too-many-rows", limit=f"{most_rows:,}"), headings=dialect.header)
             numbers = pl.int_range(2, quick.height + 2, dtype=pl.UInt32, eager=True)
             return quick.insert_column(0, numbers.alias("row")), {}
     builder = GridBuilder(width, most_rows, Budget(len(body)))
@@ -138,7 +140,7 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
             builder.add(number, cells)
     except exact.BrokenQuote as broken:
         column = _column(dialect.header, broken.index) if broken.row > 1 else headings.place(broken.index)
-        problem = Problem(broken.code, detail=str(broken.row), column=column, value=broken.text)
+        problem = Problem.of(broken.code, in_row=str(broken.row), column=column, value=broken.text)
         raise Refusal(problem, headings=dialect.header if broken.row > 1 else ()) from broken
     return builder.rows(), builder.surplus
 

@@ -64,9 +64,9 @@ class Handler(Protocol):
         """Handle text, which may be only a part of an element's text."""
 
 
-def damaged(detail: str) -> Refusal:
+def damaged(cause: str) -> Refusal:
     """Return the refusal of a workbook that cannot be read completely."""
-    return Refusal(Problem("damaged-workbook", detail=detail))
+    return Refusal(Problem.of("damaged-workbook", cause=cause))
 
 
 def refuse_many_parts(content: bytes) -> None:
@@ -88,9 +88,9 @@ class Archive:
         members = self._zip.infolist()
         unpacked = sum(member.file_size for member in members)
         if unpacked > LARGE and unpacked > MOST_TIMES * len(content):
-            raise Refusal(Problem("workbook-too-large", detail=f"{unpacked / 1024**2:,.0f} MB"))
+            raise Refusal(Problem.of("workbook-too-large", size=f"{unpacked / 1024**2:,.0f} MB"))
         if any(member.flag_bits & 1 for member in members):
-            raise Refusal(Problem("encrypted-workbook"))
+            raise Refusal(Problem.of("encrypted-workbook"))
         if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
             raise damaged("its archive is compressed in a way that no workbook is")
         self._names = {member.filename.lower(): member.filename for member in members}

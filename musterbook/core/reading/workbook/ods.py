@@ -26,7 +26,7 @@ class OdsBook:
         if archive.has("META-INF/manifest.xml"):
             archive.parse("META-INF/manifest.xml", manifest)
         if manifest.encrypted:
-            raise Refusal(Problem("encrypted-workbook"))
+            raise Refusal(Problem.of("encrypted-workbook"))
         outline = _Outline(budget)
         archive.parse(_CONTENT, outline)
         self._places = {
@@ -58,7 +58,7 @@ def _repeated(row: Row, times: int) -> Iterator[Row]:
     """Yield the row and its repetitions one by one. A few bytes may ask for a million."""
     yield row
     for number in range(row.number + 1, row.number + times):
-        faults = [CellFault(number, f.index, f.code, f.value, f.detail) for f in row.faults]
+        faults = [CellFault(number, f.index, f.code, f.value, f.cause) for f in row.faults]
         yield Row(number, row.cells, faults)
 
 
@@ -248,6 +248,6 @@ class _SheetReader(Silent):
             self._fault("number-too-long", number_format.general(value))
         return number_format.general(value) if value is not None and _SCIENTIFIC.fullmatch(shown) else shown
 
-    def _fault(self, code: str, value: str = "", detail: str = "") -> None:
+    def _fault(self, code: str, value: str = "", cause: str = "") -> None:
         self._budget.take(FAULT * self._row_times, f"the problems of row {self._row.number}")
-        self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))
+        self._row.faults.append(CellFault(self._row.number, self._column, code, value, cause))

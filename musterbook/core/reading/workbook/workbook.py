@@ -49,7 +49,7 @@ def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], 
     first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets[:_LOOKED_AT]}
     sheet = _named(book, named_sheet) if named_sheet else _chosen(first_rows, mapping)
     others = [headings.shown(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
-    notes = (Problem("other-sheets", value=sheet, detail=_listed(others)),) if others else ()
+    notes = (Problem.of("other-sheets", value=sheet, others=_listed(others)),) if others else ()
     return _read(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
 
 
@@ -69,14 +69,14 @@ def _named(book: Book, name: str) -> str:
     for sheet in book.sheets:
         if sheet.strip().casefold() == name.strip().casefold():
             return sheet
-    raise Refusal(Problem("no-such-sheet", value=name, detail=_listed([headings.shown(s) for s in book.sheets])))
+    raise Refusal(Problem.of("no-such-sheet", value=name, sheets=_listed([headings.shown(s) for s in book.sheets])))
 
 
 def _chosen(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str]) -> str:
     rows = {sheet: cells or [] for sheet, cells in first_rows.items()}
     bearing = [sheet for sheet, cells in rows.items() if headings.resolve(cells, {}, mapping).complete]
     if len(bearing) > 1:
-        raise Refusal(Problem("which-sheet", detail=_listed([headings.shown(sheet) for sheet in bearing])))
+        raise Refusal(Problem.of("which-sheet", sheets=_listed([headings.shown(sheet) for sheet in bearing])))
     filled = [sheet for sheet, cells in first_rows.items() if cells is not None] or list(rows)
     return bearing[0] if bearing else max(filled, key=lambda sheet: headings.known(rows[sheet], mapping))
 

@@ -330,9 +330,9 @@ class _SheetReader(Silent):
         index = int(self._cell.get("s", "0"))
         return self._formats[index] if 0 <= index < len(self._formats) else _PLAIN
 
-    def _fault(self, code: str, value: str = "", detail: str = "") -> None:
+    def _fault(self, code: str, value: str = "", cause: str = "") -> None:
         self._budget.take(FAULT, f"the problems of row {self._row.number}")
-        self._row.faults.append(CellFault(self._row.number, self._column, code, value, detail))
+        self._row.faults.append(CellFault(self._row.number, self._column, code, value, cause))
 
 
 _LETTERS = re.compile(r"[A-Z]{1,3}")
