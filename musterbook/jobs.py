@@ -76,7 +76,7 @@ def _round(work: Callable[[], float]) -> float:
     try:
         return work()
     except Error:
-        _LOG.warning("The worker could not use the database; it tries again", exc_info=True)
+        _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
         close_old_connections()
         return _PAUSE_AFTER_ERROR
 

@@ -95,7 +95,7 @@ def test_a_database_that_fails_is_tried_again(
     with working():
         until(heartbeats.seen)
         assert queue.wait(record, 30).state == "applied"
-    assert "it tries again" in caplog.text
+    assert "It tries again" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

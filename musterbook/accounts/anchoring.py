@@ -36,7 +36,7 @@ def anchor(at: datetime) -> None:
         try:
             _send(at)
         except (OSError, smtplib.SMTPException):
-            _LOG.error("The anchors of the audit trails could not be mailed; it is tried again", exc_info=True)
+            _LOG.error("The anchors of the audit trails could not be mailed. The next attempt follows", exc_info=True)
 
 
 def _send(at: datetime) -> None:

@@ -117,7 +117,7 @@ def _send_or_tell(mail: Mail, hand: Hand, now: Now) -> None:
     except (OSError, smtplib.SMTPException, Error):
         raise
     except Exception as error:  # noqa: BLE001  (it is logged in full, and stored with the email)
-        _LOG.exception("A mail could not be made: %s", mail.kind)
+        _LOG.exception("An email could not be created: %s", mail.kind)
         _put_back([mail], now(), f"It could not be made: {error}")
 
 

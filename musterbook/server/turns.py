@@ -72,7 +72,7 @@ class InTurn:
         except ConnectionError:
             self._sweep.end(scope)
         except Exception:  # noqa: BLE001  (any error is logged and answered)
-            _LOG.exception("A request failed outside of the application")
+            _LOG.exception("A request failed outside the application")
             refused = HTTPStatus.INTERNAL_SERVER_ERROR
         if refused:
             await self._refuse(refused, scope, answer)

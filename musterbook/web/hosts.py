@@ -95,7 +95,7 @@ def _insecure(request: HttpRequest) -> HttpResponseBase:
     by_http = bool(header) and request.META.get(header) == "http"
     if by_http and request.method in ("GET", "HEAD") and not _is_for_programs(request.path_info):
         return HttpResponsePermanentRedirect(f"{settings.MUSTER_URL}{request.get_full_path()}")
-    _LOG.warning("Refused a request that came without encryption: %s %s", request.method, request.path_info)
+    _LOG.warning("Refused an unencrypted request: %s %s", request.method, request.path_info)
     return HttpResponse(
         f"These pages are served by https alone, at {settings.MUSTER_URL}. Nothing was changed.\n\n"
         "If that is where you are: the proxy before Musterbook must send X-Forwarded-Proto, and MUSTER_PROXIES must say"

@@ -44,7 +44,7 @@ def _numbered(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
         try:
             yield from parts
         except Exception:
-            _LOG.exception("An answer broke off")
+            _LOG.exception("A response was interrupted")
             raise
 
 

@@ -428,7 +428,7 @@ def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(
     (tmp_path / anchors.HEADS).write_text("")
     with django_capture_on_commit_callbacks(execute=True):
         signs_in(made, 2)
-    assert "could not be noted" in caplog.text
+    assert "could not be recorded" in caplog.text
     assert hash_chain.read_head(made)[0] == 4
 
 

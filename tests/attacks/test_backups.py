@@ -161,7 +161,7 @@ def test_a_backup_that_another_installation_sealed_names_its_key_and_is_refused(
 ) -> None:
     name = secret_keys.ring()[0].name
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
-    assert f"sealed with the secret key {name}, which is not here" in refusal(good)
+    assert f"sealed with the secret key {name}, which is missing" in refusal(good)
     with pytest.raises(Loaded):
         backups.restore(good, replace=True, without_key=True)
 
@@ -227,7 +227,7 @@ def test_a_backup_that_is_packed_to_be_a_bomb_is_not_unpacked(good: Path) -> Non
     with gzip.open(bomb, "wb", compresslevel=9) as file:
         for _ in range(64):
             file.write(bytes(1 << 20))
-    assert "cannot be read as what `muster backup` wrote" in refusal(bomb)
+    assert "cannot be read as a backup" in refusal(bomb)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_the_secret_key_is_in_no_backup_and_a_restore_names_the_key_that_it_need
     assert key.encode() not in path.read_bytes()
     elsewhere = keyed(fresh_home, MUSTER_SECRET_KEY=secrets.token_urlsafe(48))
     refused = elsewhere.muster("restore", str(path), "--yes")
-    assert (refused.returncode, f"secret key {name}, which is not here" in refused.stderr) == (3, True)
+    assert (refused.returncode, f"secret key {name}, which is missing" in refused.stderr) == (3, True)
     assert sound(fresh_home) == number
     lost = elsewhere.muster("restore", str(path), "--yes", "--without-key")
     assert (lost.returncode, f"need the secret key {name}, which is missing" in lost.stderr) == (0, True)
@@ -449,7 +449,7 @@ def test_an_unsealed_backup_of_a_version_that_seals_is_refused_whatever_the_oper
     later = [name for name in migration.wanted() if _is_sealed_since(name)]
     assert set(FIRST_SEALED) < set(later)
     for change in later:
-        assert "seals its backups" in refusal(packed(good, unsealed(there, key, change)), unsealed=True), change
+        assert "seals backups" in refusal(packed(good, unsealed(there, key, change)), unsealed=True), change
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_the_key_in_a_forged_old_backup_is_trusted_for_nothing(fresh_home: Home,
     verified = fresh_home.muster("audit", "verify")
     assert (verified.returncode, f"names the key {name}, which" in verified.stdout) == (1, True), verified.stdout
     again = fresh_home.muster("restore", str(path), "--yes")
-    assert (again.returncode, f"secret key {name}, which is not here" in again.stderr) == (3, True)
+    assert (again.returncode, f"secret key {name}, which is missing" in again.stderr) == (3, True)
 
 
 def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_installation_s_key(

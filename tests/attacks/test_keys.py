@@ -194,7 +194,7 @@ def test_a_key_that_is_needed_is_not_retired_unless_forced(fresh_home: Home) -> 
     name = secret_keys.Key(secret(fresh_home), "").name
     assert fresh_home.muster("keys", "rotate").returncode == 0
     refused = fresh_home.muster("keys", "retire", name)
-    assert (refused.returncode, "links in mails (accepted until" in refused.stderr) == (3, True)
+    assert (refused.returncode, "links in emails (accepted until" in refused.stderr) == (3, True)
     assert fresh_home.muster("keys", "retire", "0123456789").returncode == 2
     current = secret_keys.Key(secret(fresh_home), "").name
     assert fresh_home.muster("keys", "retire", current, "--force").returncode == 2

@@ -55,7 +55,7 @@ def test_a_page_that_raises_leaves_a_line_with_the_number_that_the_reader_sees(f
     mine = [line for line in heads(text) if f" {number} " in line]
     assert [line.partition(f" {number} ")[2] for line in mine] == ["Internal Server Error: /broken"]
     assert "ZeroDivisionError: on purpose" in text
-    assert "An answer broke off" in text
+    assert "A response was interrupted" in text
     assert "/reset/…" in text
     assert TOKEN not in text
     assert "hidden" not in text

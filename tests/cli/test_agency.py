@@ -98,11 +98,11 @@ def test_a_wrong_rule_for_accounts_is_named(springfield: Muster, line: str, said
 
 
 def test_rules_for_accounts_stand_in_a_table(springfield: Muster) -> None:
-    assert "accounts is no table" in refused(springfield, "accounts = 5\n" + AGENCY)
+    assert "accounts is not a table" in refused(springfield, "accounts = 5\n" + AGENCY)
 
 
 def test_no_agency_has_the_address_of_something_else(springfield: Muster) -> None:
-    assert "slug is “health”. It is the address of something else" in refused(
+    assert "slug is “health”. Musterbook uses this address itself" in refused(
         springfield, AGENCY.replace("springfield-pd", "health")
     )
 
@@ -146,8 +146,8 @@ def test_everything_wrong_with_the_file_is_said_at_once(muster: Muster) -> None:
     for part in (
         "slug is “Springfield PD”", "the file has no name", "default_country is “USA”", "deactivation_limit.users is -1",
         "deactivation_limit.percent is 200", "Did you mean most?", "there is no setting “colour”",
-        "Admin always has every permission", "Did you mean users.view?", "[[roles]] number 3 is the same as one before",
-        "[[ranks]] number 1 has no name", "abbreviation is 5, which is no text", "active is 'yes'. Write true or false.",
+        "Admin always has every permission", "Did you mean users.view?", "[[roles]] number 3 is the same as an earlier one",
+        "[[ranks]] number 1 has no name", "abbreviation is 5, which is not text", "active is 'yes'. Write true or false.",
     ):  # fmt: skip
         assert part in said
     assert not models.Agency.objects.exists()
@@ -157,10 +157,10 @@ def test_everything_wrong_with_the_file_is_said_at_once(muster: Muster) -> None:
     ("text", "sentence"),
     [
         ("slug = ", "The file is not TOML"),
-        ('roles = "Admin"', "roles is no list of tables"),
-        ("deactivation_limit = 5", "deactivation_limit is no table"),
+        ('roles = "Admin"', "roles is not a list of tables"),
+        ("deactivation_limit = 5", "deactivation_limit is not a table"),
         ('[[roles]]\nname = "X"\npermissions = "users.view"', "permissions is no list of texts"),
-        ('name = "A\\nB"', "name holds a line break"),
+        ('name = "A\\nB"', "name contains a line break"),
         (f'name = "{"x" * 256}"', "name has 256 characters"),
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ def test_a_backup_brings_everything_back(lived_in: Home, tmp_path: Path) -> None
     before = lived_in.muster(*export).stdout
     assert lived_in.muster("backup", backup).returncode == 0
     assert Path(backup).stat().st_mode & 0o777 == 0o600
-    assert "is there already" in lived_in.muster("backup", backup).stderr
+    assert "already exists" in lived_in.muster("backup", backup).stderr
     roster = Muster(tmp_path).file(row("cat"))
     lived_in.muster("import", str(roster), "--agency", "springfield-pd")
     refused = lived_in.muster("restore", backup)

@@ -49,7 +49,7 @@ def test_a_backup_that_cannot_be_written_names_the_place_and_leaves_nothing(
 
 def test_a_backup_of_the_other_kind_of_database_is_refused(tmp_path: Path) -> None:
     other = "database.sqlite3" if frames.on_postgres() else "database.dump"
-    with pytest.raises(CannotRestore, match=r"The backup is of .*; here is .* See DATABASE_URL"):
+    with pytest.raises(CannotRestore, match=r"The backup is of .*, but this installation uses .* Check DATABASE_URL"):
         backups.restore(packed(tmp_path, other))
 
 

@@ -75,5 +75,5 @@ def test_a_database_that_does_not_hold_every_script_is_told_with_what_to_do(monk
 
 def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration, "pending", lambda: ["directory.0002_more"])
-    with pytest.raises(NotMigrated, match=r"1 changes are to be made, the last of them directory\.0002_more"):
+    with pytest.raises(NotMigrated, match=r"1 changes are missing, the last is directory\.0002_more"):
         migration._refuse_old()

@@ -30,26 +30,26 @@ def wrapped(cause: BaseException) -> Error:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (wrapped(sqlite(sqlite3.SQLITE_BUSY)), "Another program kept the database busy"),
-        (wrapped(sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)), "Another program kept the database busy"),
+        (wrapped(sqlite(sqlite3.SQLITE_BUSY)), "The database was busy with another program"),
+        (wrapped(sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT)), "The database was busy with another program"),
         (wrapped(sqlite(sqlite3.SQLITE_FULL)), "The disk is full"),
         (wrapped(sqlite(sqlite3.SQLITE_IOERR_READ)), "The disk could not be read or written"),
         (wrapped(errors.QueryCanceled()), "The database canceled a statement that took too long"),
-        (wrapped(sqlite(sqlite3.SQLITE_READONLY)), "The database cannot be written to"),
+        (wrapped(sqlite(sqlite3.SQLITE_READONLY)), "Musterbook cannot write to the database"),
         (wrapped(sqlite(sqlite3.SQLITE_CORRUPT)), "The database file is damaged"),
         (wrapped(psycopg.OperationalError("gone")), "The connection to the database was lost"),
         (wrapped(psycopg.InterfaceError("closed")), "The connection to the database was lost"),
         (wrapped(errors.AdminShutdown()), "The connection to the database was lost"),
         (wrapped(errors.DiskFull()), "The disk is full"),
         (wrapped(errors.OutOfMemory()), "There was not enough memory"),
-        (wrapped(errors.DeadlockDetected()), "Another program kept the database busy"),
-        (wrapped(errors.LockNotAvailable()), "Another program kept the database busy"),
-        (wrapped(errors.UniqueViolation()), "Something else wrote the same"),
-        (wrapped(errors.ReadOnlySqlTransaction()), "The database cannot be written to"),
+        (wrapped(errors.DeadlockDetected()), "The database was busy with another program"),
+        (wrapped(errors.LockNotAvailable()), "The database was busy with another program"),
+        (wrapped(errors.UniqueViolation()), "Another change to the same data"),
+        (wrapped(errors.ReadOnlySqlTransaction()), "Musterbook cannot write to the database"),
         (OSError(errno.ENOSPC, "full"), "The disk is full"),
         (OSError(errno.EDQUOT, "quota"), "The disk is full"),
-        (PermissionError(errno.EACCES, "no", "files"), "Musterbook may not write to files"),
-        (OSError(errno.EROFS, "read-only"), "Musterbook may not write to its folder"),
+        (PermissionError(errno.EACCES, "no", "files"), "Musterbook cannot write to files"),
+        (OSError(errno.EROFS, "read-only"), "Musterbook cannot write to its folder"),
         (MemoryError(), "There was not enough memory"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_statement_that_took_too_long_is_no_lost_connection_after_which_the_im
 )  # fmt: skip
 def test_a_bug_is_owned_up_to(error: BaseException) -> None:
     assert database_errors.foreseen(error) == ""
-    assert database_errors.message(error).startswith(f"Musterbook met an error of its own ({type(error).__name__})")
+    assert database_errors.message(error).startswith(f"An error occurred in Musterbook ({type(error).__name__})")
 
 
 def test_only_a_busy_sqlite_is_waited_for() -> None:

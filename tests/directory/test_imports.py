@@ -211,7 +211,7 @@ def test_who_is_deactivated_while_the_import_waits_may_not_import() -> None:
     with pytest.raises(snapshot_queries.UnknownOperator):
         run(made, people(2), by="E-1", progress=progress)
     (record,) = models.Import.objects.filter(state="failed")
-    assert record.message == "The operator may not do this any more. Nothing was changed."
+    assert record.message == "The operator is no longer allowed to do this. Nothing was changed."
 
 
 def test_an_inactive_operator_is_unknown() -> None:
@@ -374,7 +374,10 @@ def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> N
     models.Import.objects.filter(pk=dead.pk).update(state="running")
     settle_dead(made)
     dead.refresh_from_db()
-    assert (dead.state, dead.message) == ("failed", "Its process ended before it was done. Nothing was changed.")
+    assert (dead.state, dead.message) == (
+        "failed",
+        "Its process ended before the import was complete. Nothing was changed.",
+    )
     assert dead.idempotency_key is None
     settle_dead(made)
 

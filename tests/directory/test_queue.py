@@ -176,7 +176,10 @@ def test_who_may_not_is_refused_when_asking_and_when_it_is_done() -> None:
     applied(made, people(1))
     assert work()
     ended = now(record)
-    assert (ended.state, ended.message) == ("failed", "The operator may not do this any more. Nothing was changed.")
+    assert (ended.state, ended.message) == (
+        "failed",
+        "The operator is no longer allowed to do this. Nothing was changed.",
+    )
     assert ended.idempotency_key is None
     assert not models.User.objects.filter(external_id="E-3").exists()
 
@@ -195,7 +198,7 @@ def test_a_file_that_is_gone_fails_the_import_clearly() -> None:
     import_files.let_go(record.number)
     assert work()
     assert now(record).message == (
-        "Its file is not kept any more, or not where the worker runs. Import the file once more. Nothing was changed."
+        "The file is no longer kept, or the worker has no access to it. Import the file again. Nothing was changed."
     )
 
 
@@ -426,7 +429,9 @@ def test_an_import_whose_workers_die_again_and_again_fails() -> None:
         died(record)
         settle_dead(made)
     ended = now(record)
-    assert ended.state == "failed" and ended.message.startswith("Its worker ended before it was done, again and again.")
+    assert ended.state == "failed" and ended.message.startswith(
+        "Its worker ended several times before the import was complete."
+    )
     assert ended.idempotency_key is None
     assert not work()
 

@@ -149,7 +149,7 @@ def test_a_disk_without_room_is_named_before_anything_is_unpacked(
     path = folder / "backup.tar"
     path.write_bytes(bytes(1024))
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(backups.CannotRestore, match=r"It needs 0\.0 GB free"):
+    with pytest.raises(backups.CannotRestore, match=r"The restore needs 0\.0 GB of free space"):
         backups.restore(path)
 
 

@@ -79,7 +79,7 @@ def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ('kind = "oidc"', 'kind = "ldap"', "kind is 'ldap': write “oidc” or “saml”"),
         ('slug = "county"', 'slug = "The County"', "slug is “The County”"),
         ('name = "County"', "", "name is missing"),
-        ('name = "County"', "name = 5", "name is 5, which is no text"),
+        ('name = "County"', "name = 5", "name is 5, which is not text"),
         ("https://login", "http://login", "server is “http://login.county.example”"),
         ("https://login.county.example", "https://[", "server is “https://[”"),
         ('client_id = "musterbook"', "", "client_id is missing"),
@@ -97,7 +97,7 @@ def test_what_is_wrong_with_a_provider_is_named(old: str, new: str, said: str) -
 
 def test_two_providers_of_one_name_and_no_list_of_them_are_named() -> None:
     assert "two providers have the slug county" in wrong(OIDC + OIDC)[0]
-    assert "sign_on is no list of tables" in wrong("sign_on = 5")[0]
+    assert "sign_on is not a list of tables" in wrong("sign_on = 5")[0]
 
 
 def test_on_this_machine_alone_an_address_need_not_be_secure() -> None:

@@ -9,8 +9,8 @@ PROTECTIONS = {
 """The reason for each protection of a user, as text."""
 
 HELD = {
-    "deactivation-limit": "More users would become Inactive than the agency allows without asking.",
-    "unreadable-rows": "Some rows cannot be read well enough to tell whom they mean.",
+    "deactivation-limit": "The import would deactivate more users than the agency allows without confirmation.",
+    "unreadable-rows": "Some rows cannot be read well enough to identify their users.",
 }
 """The reason why an import is held, as text."""
 

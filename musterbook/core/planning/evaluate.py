@@ -134,7 +134,7 @@ class _Bench:
             links = Links()
         overstepping = authority.above_role(
             rows.filter(pl.col("row").is_in(links.overstepping.implode())),
-            "The user's role has permissions that yours has not, so you may not change their supervisor.",
+            "The user's role has permissions that yours does not, so you cannot change their supervisor.",
         )
         return _with_supervisors(rows, ends, links), overstepping, links.notes
 

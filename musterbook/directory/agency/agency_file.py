@@ -73,7 +73,7 @@ def unfit_slug(slug: object) -> str:
     """Return why this cannot be an agency's slug, or "" if it can."""
     if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
         return f"Write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
-    return "It is the address of something else: choose another." if slug in RESERVED else ""
+    return "Musterbook uses this address itself. Choose another one." if slug in RESERVED else ""
 
 
 def read_country(text: str) -> str | None:
@@ -179,7 +179,7 @@ class _Reading:
     def _accounts(self, told: object) -> dict[str, Any]:
         place = "[accounts]"
         if not isinstance(told, dict):
-            self.problems.append(f"accounts is no table: write {place} before its settings.")
+            self.problems.append(f"accounts is not a table: write {place} before its settings.")
             return {}
         self._keys(told, place, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
         flags = {name: self._flag(told, name, place) for name in ACCOUNT_FLAGS if name in told}
@@ -220,13 +220,13 @@ class _Reading:
     def _limit(self, told: object) -> DeactivationLimit:
         place = "deactivation_limit"
         if not isinstance(told, dict):
-            self.problems.append(f"{place} is no table: write {place} = {{ users = 5, percent = 10, most = 500 }}.")
+            self.problems.append(f"{place} is not a table: write {place} = {{ users = 5, percent = 10, most = 500 }}.")
             return DeactivationLimit()
         self._keys(told, place, ("users", "percent", "most"))
         for name, value in told.items():
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
-                self.problems.append(f"{place}.{name} is {value!r}: write a number from 0 on.")
+                self.problems.append(f"{place}.{name} is {value!r}: write 0 or a larger number.")
             elif name == "percent" and value > 100:
                 self.problems.append(f"{place}.percent is {value}: write a number from 0 to 100.")
         known = {name: value for name, value in told.items() if name in ("users", "percent", "most")}
@@ -239,13 +239,13 @@ class _Reading:
         if name not in told:
             return None
         if not isinstance(told[name], list) or not all(isinstance(entry, dict) for entry in told[name]):
-            self.problems.append(f"{name} is no list of tables: write [[{name}]] before each.")
+            self.problems.append(f"{name} is not a list of tables: write [[{name}]] before each.")
             return ()
         found: dict[str, Meant] = {}
         for number, entry in enumerate(told[name], 1):
             key, meant = read(entry, f"[[{name}]] number {number}")
             if key and key in found:
-                self.problems.append(f"[[{name}]] number {number} is the same as one before: keep one of them.")
+                self.problems.append(f"[[{name}]] number {number} is the same as an earlier one: keep one of them.")
             found[key] = meant
         return tuple(found.values())
 
@@ -280,7 +280,7 @@ class _Reading:
     def _text(self, told: Mapping[str, Any], name: str, place: str, *, required: bool = True) -> str:
         value: object = told.get(name, "")
         if not isinstance(value, str):
-            self.problems.append(f"{place}: {name} is {value!r}, which is no text. Write it in quotation marks.")
+            self.problems.append(f"{place}: {name} is {value!r}, which is not text. Write it in quotation marks.")
             return ""
         value = unicodedata.normalize("NFC", value).strip()
         if required and not value:
@@ -288,7 +288,7 @@ class _Reading:
         if len(value) > _LONGEST:
             self.problems.append(f"{place}: {name} has {len(value)} characters. Shorten it to {_LONGEST}.")
         if ILLEGAL.search(value):
-            self.problems.append(f"{place}: {name} holds a line break or another control character. Type it again.")
+            self.problems.append(f"{place}: {name} contains a line break or another control character. Type it again.")
         return value
 
     def _flag(self, told: Mapping[str, Any], name: str, place: str) -> bool:

@@ -38,7 +38,7 @@ Provider = dict[str, Any]
 def read(told: object, problems: list[str]) -> tuple[Provider, ...]:
     """Return the providers as they are stored, with sealed secrets. Add all errors to `problems`."""
     if not isinstance(told, list) or not all(isinstance(entry, dict) for entry in told):
-        problems.append("sign_on is no list of tables: write [[sign_on]] before each provider.")
+        problems.append("sign_on is not a list of tables: write [[sign_on]] before each provider.")
         return ()
     found = [_provider(entry, f"[[sign_on]] number {number}", problems) for number, entry in enumerate(told, 1)]
     slugs = [provider["slug"] for provider in found]
@@ -58,7 +58,7 @@ def _provider(told: Mapping[str, Any], place: str, problems: list[str]) -> Provi
     numbers = {name: told.get(name, 0) for name in _NUMBERS}
     flags = {name: told.get(name, False) for name in _FLAGS}
     wrong = [f"there is no setting “{name}”. There are: {', '.join(known)}." for name in told if name not in known]
-    wrong += [f"{name} is {text!r}, which is no text." for name, text in texts.items() if not isinstance(text, str)]
+    wrong += [f"{name} is {text!r}, which is not text." for name, text in texts.items() if not isinstance(text, str)]
     wrong += [f"{name} is {flag!r}. Write true or false." for name, flag in flags.items() if not isinstance(flag, bool)]
     wrong += [
         f"{name} is {number!r}. Write a whole number." for name, number in numbers.items() if type(number) is not int
@@ -90,7 +90,7 @@ def _wrong(told: Provider) -> list[tuple[str, str]]:
     if told["match"] not in MATCHES:
         wrong.append(("match", f"is “{told['match']}”: write “email” or “external_id”."))
     if told["match"] == "external_id" and not told["claim"]:
-        wrong.append(("claim", "is missing: name the claim or attribute that holds the external id."))
+        wrong.append(("claim", "is missing: name the claim or attribute that contains the external id."))
     needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
     wrong += [(name, "is missing.") for name in needed[told["kind"]] if not told[name]]
     wrong += [(name, sentence) for name in ("server", "sso_url") if told.get(name) for sentence in _address(name, told)]
@@ -98,7 +98,7 @@ def _wrong(told: Provider) -> list[tuple[str, str]]:
         wrong += [("certificate", sentence) for sentence in _certificate(told["certificate"])]
     variable = told.get("client_secret_env")
     if variable and not os.environ.get(variable):
-        wrong.append(("client_secret_env", f"names {variable}, and there is no such environment variable."))
+        wrong.append(("client_secret_env", f"names {variable}, but there is no such environment variable."))
     return wrong
 
 

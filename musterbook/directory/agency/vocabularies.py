@@ -53,7 +53,7 @@ def cleaned(text: str, field: str, *, required: bool = True) -> str:
     if len(value) > _LONGEST:
         raise Unfit(field, f"This has {len(value)} characters. Shorten it to {_LONGEST}.")
     if ILLEGAL.search(value):
-        raise Unfit(field, "This holds a line break or another control character. Type it again.")
+        raise Unfit(field, "This contains a line break or another control character. Type it again.")
     return value
 
 

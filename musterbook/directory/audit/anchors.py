@@ -96,14 +96,14 @@ def record_head(agency: models.Agency, links: int, before: str, head: str) -> No
         new = Anchor(agency.pk, agency.slug, links, head, _stamp(datetime.now(UTC)))
         _replace(path, f"{_line(new, '', _current())}\n")
     except (OSError, Error):
-        _LOG.critical("The head of the audit trail of %s could not be noted", agency.slug, exc_info=True)
+        _LOG.critical("The head of the audit trail of %s could not be recorded", agency.slug, exc_info=True)
 
 
 def _follows(agency: models.Agency, old: Anchor, links: int, before: str) -> bool:
     """Return whether the trail still has the head recorded last, so that the new one may replace it."""
     still = old.head == before if old.links == links - 1 else has_link(agency.pk, old)
     if not still:
-        _LOG.critical("The audit trail of %s has lost link %s, which %s knows", agency.slug, old.links, old.said)
+        _LOG.critical("The audit trail of %s has lost link %s, which is in %s", agency.slug, old.links, old.said)
     return still and old.links < links
 
 
@@ -150,7 +150,7 @@ def _moved(head: Anchor, last: Anchor | None) -> bool:
     if last is None:
         return True
     if not has_link(head.agency, last):
-        _LOG.critical("The audit trail of %s has lost link %s, which %s knows", head.slug, last.links, last.said)
+        _LOG.critical("The audit trail of %s has lost link %s, which is in %s", head.slug, last.links, last.said)
         return False
     return head.links > last.links
 

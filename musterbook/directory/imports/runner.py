@@ -212,7 +212,7 @@ def told(record: models.Import) -> Iterator[None]:
     except (Failed, records.SentBefore, records.Superseded, cancellation.Interrupted, cancellation.Lost):
         raise
     except (NotPermitted, snapshot_queries.UnknownOperator):
-        records.fail(record, f"The operator may not do this any more. {database_errors.NOTHING}")
+        records.fail(record, f"The operator is no longer allowed to do this. {database_errors.NOTHING}")
         raise
     except (Exception, KeyboardInterrupt) as error:
         if 0 < record.attempts < records.ATTEMPTS and database_errors.is_lost(error):
@@ -227,5 +227,5 @@ def _said(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return database_errors.CANCELLED
     if not database_errors.foreseen(error):
-        _LOG.error("An import failed by an error of the program's own", exc_info=error)
+        _LOG.error("An import failed because of an error in Musterbook", exc_info=error)
     return database_errors.message(error)

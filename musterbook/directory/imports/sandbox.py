@@ -161,7 +161,7 @@ def _ended(process: "subprocess.Popen[bytes]", until: float, heed: Heed) -> int:
 
 
 def _raise(status: int, trace: str) -> None:
-    _LOG.warning("The process that reads a file ended with status %s. %s", status, trace.strip()[-4000:])
+    _LOG.warning("The process that reads a file exited with status %s. %s", status, trace.strip()[-4000:])
     if status == -Signals.SIGXCPU:
         raise Stopped("time")
     if status == sandboxed.NO_MEMORY or status < 0:

@@ -89,7 +89,7 @@ def _taken(agency: models.Agency, worker: str, now: Now) -> models.Import | None
 def _free_from_the_lost(agency: models.Agency) -> None:
     record = models.Import.objects.filter(agency=agency, state="running").exclude(worker="").first()
     if record and record.worker not in {sign.worker for sign in heartbeats.seen()}:
-        _LOG.warning("Import %s was taken from worker %s, of which nothing is heard", record.number, record.worker)
+        _LOG.warning("Import %s was taken from worker %s, which sends no heartbeats", record.number, record.worker)
         locks.end_holder(agency)
 
 
@@ -106,7 +106,7 @@ def _carry_out(record: models.Import, now: Now, ending: Asked) -> None:
         except (Failed, NotPermitted, snapshot_queries.UnknownOperator):
             pass  # the record has the error
         except records.Superseded:
-            _LOG.warning("Import %s was taken up by another worker", record.number)
+            _LOG.warning("Import %s was claimed by another worker", record.number)
         except cancellation.Interrupted:
             records.put_back(record)
             return

@@ -56,7 +56,7 @@ def recipient(text: str) -> Any:
     if not text.strip().lower().startswith("age1"):
         # The text may be the identity, given by mistake, so the message does not repeat it.
         raise CannotUse(
-            "A recipient begins with age1. `age-keygen -o FILE` makes an identity and prints its recipient."
+            "A recipient begins with age1. `age-keygen -o FILE` creates an identity and prints its recipient."
         )
     try:
         return x25519.Recipient.from_str(text.strip())
@@ -72,9 +72,7 @@ def identities(text: str) -> tuple[Any, ...]:
     except pyrage.IdentityError:
         found = ()
     if not found:
-        raise CannotUse(
-            "The identity file does not hold what `age-keygen` writes: lines that begin with AGE-SECRET-KEY-."
-        )
+        raise CannotUse("The identity file has no line that begins with AGE-SECRET-KEY-. Create one with `age-keygen`.")
     return found
 
 
@@ -199,7 +197,9 @@ def _decrypt(file: Any, target: BinaryIO, identities: tuple[Any, ...]) -> None:
 
 def _decrypt_by_passphrase(file: BinaryIO, target: BinaryIO, secret: str) -> None:
     if not secret:
-        raise CannotUse("The backup is encrypted with a passphrase. Give it by --passphrase-file FILE.")
+        raise CannotUse(
+            "The backup is encrypted with a passphrase. Name the file of the passphrase: --passphrase-file FILE."
+        )
     key = file.read(_size(file, _KEY, _MOST_KEY))
     file.read(-len(key) % tarfile.BLOCKSIZE)
     identity = x25519.Identity.from_str(passphrase.decrypt(key, secret).decode())

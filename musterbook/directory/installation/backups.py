@@ -60,7 +60,7 @@ class Manifest:
 def backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> None:
     """Write the backup, encrypted if there is a lock; it appears whole or not at all. Raises CannotBackUp."""
     if path.exists() and not overwrite:
-        raise CannotBackUp(f"{path} is there already. Name another file, or add --overwrite.")
+        raise CannotBackUp(f"{path} already exists. Name another file, or add --overwrite.")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with _work() as work:
@@ -168,13 +168,13 @@ def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
             seal = backup_seal.unpack(file, work, (_MANIFEST, home.KEY_FILE, _SQLITE, _POSTGRES), _FILES)
         return _Unpacked(_manifest(work), seal, _held_key(work))
     except FileNotFoundError:
-        raise CannotRestore(f"{path} is not there, or not what `muster backup` wrote.") from None
+        raise CannotRestore(f"{path} does not exist, or is not a file that `muster backup` wrote.") from None
     except backup_encryption.CannotUse as error:
         raise CannotRestore(str(error)) from None
     except backup_encryption.CannotOpen as error:
         raise CannotRestore(f"{path} cannot be decrypted: {error}.") from None
     except (OSError, tarfile.TarError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CannotRestore(f"{path} cannot be read as what `muster backup` wrote: {error}.") from None
+        raise CannotRestore(f"{path} cannot be read as a backup: {error}.") from None
 
 
 def _plain(path: Path, work: Path, opener: Opener) -> Path:
@@ -182,13 +182,15 @@ def _plain(path: Path, work: Path, opener: Opener) -> Path:
     size, encrypted = path.stat().st_size, backup_encryption.is_encrypted(path)
     free, needed = shutil.disk_usage(work).free, size * (2 if encrypted else 1)
     if needed > free:
-        raise CannotRestore(f"It needs {needed / 1e9:,.1f} GB free in {work.parent}, and there are {free / 1e9:,.1f}.")
+        raise CannotRestore(
+            f"The restore needs {needed / 1e9:,.1f} GB of free space in {work.parent}, but there are only {free / 1e9:,.1f} GB."
+        )
     if not encrypted:
         if opener.identities or opener.passphrase:
             raise CannotRestore(
-                f"{path} is not encrypted, although an identity or a passphrase was given: another file may be in its place. "
-                "Restore the encrypted backup. If this file is meant, leave out --identity and --passphrase-file, and unset "
-                "MUSTER_BACKUP_PASSPHRASE."
+                f"{path} is not encrypted, although an identity or a passphrase was given. Another file may have replaced it. "
+                "Restore the encrypted backup. If you want to restore this file, leave out --identity and --passphrase-file, "
+                "and unset MUSTER_BACKUP_PASSPHRASE."
             )
         return path
     plain = work / "decrypted.tar"
@@ -231,11 +233,13 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
     if manifest.database != mine:
         kinds = {_POSTGRES: "PostgreSQL", _SQLITE: "the embedded database"}
         other = kinds.get(manifest.database, "another database")
-        raise CannotRestore(f"The backup is of {other}; here is {kinds[mine]}. See DATABASE_URL.")
+        raise CannotRestore(f"The backup is of {other}, but this installation uses {kinds[mine]}. Check DATABASE_URL.")
     if migration.newer(manifest.changes):
-        raise CannotRestore(f"The backup is of a newer Musterbook ({manifest.version}). Install that version first.")
+        raise CannotRestore(f"A newer Musterbook ({manifest.version}) wrote the backup. Install that version first.")
     if not replace and not _is_empty():
-        raise CannotRestore("There are agencies here already, which would be replaced. If that is meant, add --yes.")
+        raise CannotRestore(
+            "This installation has agencies, and the restore would replace them. To replace them, add --yes."
+        )
 
 
 def _load(database: Path) -> None:
@@ -302,17 +306,17 @@ def _check_unsealed(path: Path, unpacked: _Unpacked, *, wanted: bool) -> None:
     """Refuse a backup without a seal unless the operator wants it, and in any case what no version has written."""
     if unpacked.seal.key or not unpacked.secret:
         raise CannotRestore(
-            f"{path} was changed: it claims to be of an older version, but is not what one wrote. Use another backup."
+            f"{path} was changed. It claims to be of an older version, but no older version wrote it. Use another backup."
         )
     changes = (change.partition(".") for change in unpacked.manifest.changes)
     if any(app in _LAST_UNSEALED and name > _LAST_UNSEALED[app] for app, _, name in changes):
         raise CannotRestore(
-            f"{path} has no seal, but its database is of a version that seals its backups: it was changed. Use another backup."
+            f"{path} was changed. It has no seal, but its database is of a version that seals backups. Use another backup."
         )
     if not wanted:
         raise CannotRestore(
-            f"{path} has no seal: an older version wrote it, or somebody who wants it to be restored. Restore a newer backup. "
-            "If there is none, and nobody could change this one since it was written, add --unsealed."
+            f"{path} has no seal. An older version wrote it, or an attacker who wants you to restore it. Restore a newer backup. "
+            "If there is none, and nobody could change this one after it was written, add --unsealed."
         )
 
 
@@ -320,18 +324,16 @@ def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
     """Refuse what no key of ours has sealed."""
     seal = unpacked.seal
     if seal.strange or unpacked.secret or not seal.key:
-        raise CannotRestore("The backup was changed or cut off: it is not what its seal says. Use another one.")
+        raise CannotRestore("The backup was changed or cut off. It does not match its seal. Use another one.")
     key = next((key for key in secret_keys.ring() if key.name == seal.key), None)
     if key is None and not without_key:
         raise CannotRestore(
-            f"The backup was sealed with the secret key {seal.key}, which is not here. Copy that key to "
-            f"{settings.MUSTER_HOME / home.KEY_FILE} (or into MUSTER_OLD_SECRET_KEYS) and try again. With --without-key it is "
-            "restored unchecked, and one-time codes and providers' secrets are lost."
+            f"The backup was sealed with the secret key {seal.key}, which is missing. Copy that key to "
+            f"{settings.MUSTER_HOME / home.KEY_FILE} (or to MUSTER_OLD_SECRET_KEYS) and try again. With --without-key, the "
+            "backup is restored unchecked, and one-time codes and providers' secrets are lost."
         )
     if key is not None and not seal.is_by(key):
-        raise CannotRestore(
-            "The backup was changed after it was written: it is not what its seal says. Use another one."
-        )
+        raise CannotRestore("The backup was changed after it was written. It does not match its seal. Use another one.")
 
 
 def _end_sessions() -> None:

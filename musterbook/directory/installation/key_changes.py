@@ -20,7 +20,7 @@ def rotate(context: AuditContext, *, compromised: bool) -> tuple[secret_keys.Key
     All sessions end. Raise rotation.KeptElsewhere.
     """
     made = key_rotation.replace(context.at, compromised=compromised)
-    _LOG.warning("The secret key was replaced; the new one is %s (compromised: %s)", made.name, compromised)
+    _LOG.warning("The secret key was replaced. The new key is %s (compromised: %s)", made.name, compromised)
     return made, sealed_values.reseal(context)
 
 
@@ -36,10 +36,10 @@ def retire(name: str, at: datetime, *, force: bool) -> None:
     if needed and not force:
         raise InUse(
             f"Key {name} is still needed by {', '.join(needed)}. `muster keys reseal` seals values with the current key. "
-            "With --force the key goes all the same: what needs it can then be neither read nor verified."
+            "With --force, the key is removed anyway. Then nothing that needs it can be read or verified."
         )
     if key.source == "MUSTER_OLD_SECRET_KEYS":
-        raise key_rotation.KeptElsewhere(f"Nothing needs key {name}. Remove it from MUSTER_OLD_SECRET_KEYS.")
+        raise key_rotation.KeptElsewhere(f"Key {name} is no longer needed. Remove it from MUSTER_OLD_SECRET_KEYS.")
     key_rotation.forget(name)
     _LOG.warning("The old secret key %s was removed (forced: %s)", name, bool(needed))
 
@@ -48,5 +48,5 @@ def needs(key: secret_keys.Key, at: datetime) -> list[str]:
     """Return the uses that still need the key, each as a phrase with its count or date."""
     told = [f"{use.about} ({use.values:,})" for use in sealed_values.uses() if use.key == key.name]
     if key.signs_until and key.signs_until > at:
-        told.append(f"links in mails (accepted until {key.signs_until:%Y-%m-%d})")
+        told.append(f"links in emails (accepted until {key.signs_until:%Y-%m-%d})")
     return told

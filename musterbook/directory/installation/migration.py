@@ -82,7 +82,7 @@ def recorded() -> list[str]:
 def _refuse_old() -> None:
     lacking = pending()
     if lacking:
-        raise NotMigrated(f"{len(lacking)} changes are to be made, the last of them {lacking[-1]}")
+        raise NotMigrated(f"{len(lacking)} changes are missing, the last is {lacking[-1]}")
 
 
 def _path() -> Path:

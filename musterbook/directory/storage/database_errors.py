@@ -1,4 +1,4 @@
-"""Why an import failed, as a sentence for the user: one for each foreseeable cause, found by the error raised."""
+"""Messages for failed imports: one for each foreseeable cause, found by the exception."""
 
 import errno
 import sqlite3
@@ -7,26 +7,26 @@ from musterbook.directory.storage.import_files import FileGone
 
 NOTHING = "Nothing was changed."
 CANCELLED = f"It was cancelled. {NOTHING}"
-DIED = f"Its process ended before it was done. {NOTHING}"
+DIED = f"Its process ended before the import was complete. {NOTHING}"
 DIED_OFTEN = (
-    "Its worker ended before it was done, again and again. There may be too little memory: give the machine more of it, or"
-    f" split the file, then import again. {NOTHING}"
+    "Its worker ended several times before the import was complete. The memory may be too small. Add memory or split the"
+    f" file, then import again. {NOTHING}"
 )
 
-_BUSY = "Another program kept the database busy. Import again when it is done."
+_BUSY = "The database was busy with another program. Import again when that program is done."
 _FULL = "The disk is full. Free some space, then import again."
 _READ_ONLY = (
-    "The database cannot be written to. See that its folder and files belong to Musterbook and are not read-only."
+    "Musterbook cannot write to the database. Check that its folder and files belong to it and are not read-only."
 )
-_LOST = "The connection to the database was lost. See that the database runs, then import again."
+_LOST = "The connection to the database was lost. Check that the database is running, then import again."
 _DAMAGED = "The database file is damaged. Restore its latest backup."
-_DISK = "The disk could not be read or written. See that it is in order and has room, then import again."
-_TOO_LONG = "The database canceled a statement that took too long. See its statement_timeout, then import again."
-_MEMORY = "There was not enough memory. Give the machine more of it, or split the file, then import again."
-_CROSSED = "Something else wrote the same to the directory at the same time. Import again."
-_CLOSED = "Musterbook may not write to {}. See that its folder belongs to it and is not read-only, then import again."
-_GONE = "Its file is not kept any more, or not where the worker runs. Import the file once more."
-_OURS = "Musterbook met an error of its own ({}); its log tells more. Please report it."
+_DISK = "The disk could not be read or written. Check that it works and has free space, then import again."
+_TOO_LONG = "The database canceled a statement that took too long. Increase its statement_timeout, then import again."
+_MEMORY = "There was not enough memory. Add memory or split the file, then import again."
+_CROSSED = "Another change to the same data was made at the same time. Import again."
+_CLOSED = "Musterbook cannot write to {}. Check that the folder belongs to Musterbook and is not read-only, then import again."
+_GONE = "The file is no longer kept, or the worker has no access to it. Import the file again."
+_OURS = "An error occurred in Musterbook ({}). The log has the details. Please report it."
 
 _SQLITE = {
     sqlite3.SQLITE_BUSY: _BUSY,

@@ -52,7 +52,9 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
             try:
                 return view(request, provider)
             except Untrusted as error:
-                _LOG.warning("An answer of the provider %s was not used: %s", provider["slug"], ascii(str(error)[:500]))
+                _LOG.warning(
+                    "A response of the provider %s was rejected: %s", provider["slug"], ascii(str(error)[:500])
+                )
                 _tell(request, provider, error.reason, None)
                 return redirect("sign_on_failed")
             except Refused as refused:
