@@ -22,7 +22,7 @@ Confirm: TypeAlias = Annotated[
         "--confirm-deactivations",
         metavar="N",
         min=0,
-        help="Apply a held import that deactivates exactly N users.",
+        help="Apply the import even if it is held. N is the exact number of deactivations.",
     ),
 ]
 Results: TypeAlias = Annotated[
