@@ -397,7 +397,7 @@ def test_what_arrives_is_limited_while_it_arrives(
     monkeypatch.setattr("musterbook.web.imports.uploads._CHECKED_EVERY", 1024 * 1024)
     assert "Too many files are being uploaded or are waiting" in text(sent(chief, b"x" * (4 * 1024 * 1024)))
     told = models.Event.objects.get(kind="import.file-refused")
-    assert told.actor == "E-5" and "Too many files are being sent" in told.changes
+    assert told.actor == "E-5" and "Too many files are being uploaded" in told.changes
     assert _left_in(settings) == []
 
 
