@@ -20,7 +20,7 @@ from musterbook.accounts.models import Account
 from musterbook.config import process
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import heartbeats, pending_uploads, queue
+from musterbook.directory.imports import heartbeats, queue
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.worker import carry_out_next
 from tests.directory import cast
@@ -126,7 +126,7 @@ def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
     settings.MUSTER_KEEP_FILES_DAYS, settings.MUSTER_KEEP_MAILS_DAYS = 90, 30
     made = cast.agency()
     record = submitted(made)
-    pending_uploads.keep(models.User(pk=1, agency_id=made.pk), "users.csv", Options(), [b"x"], jobs.now())
+    cast.waiting(models.User(pk=1, agency_id=made.pk), b"x", jobs.now())
     jobs.once()
     jobs.once()
     account = Account.objects.create(user=models.User.objects.get(external_id="E-1"))

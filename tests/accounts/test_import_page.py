@@ -173,7 +173,7 @@ def test_a_file_for_which_there_is_no_room_is_asked_for_once_more(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(import_files, "keep", full)
+    monkeypatch.setattr(import_files, "adopt", full)
     back = send(chief, person(7)).headers["Location"]
     assert back == PAGE and "There is no room for this file now" in text(chief.get(back))
 
@@ -382,16 +382,12 @@ def test_what_is_not_as_the_form_asks_is_said(chief: Client, sent: dict[str, str
 
 
 def test_a_full_disk_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    usual = Path.open
-
-    def full(path: Path, *args: str, **more: str) -> object:
-        if "waiting" in path.parts and args == ("wb",):
-            raise OSError(28, "No space left on device")
-        return usual(path, *args, **more)  # type: ignore[call-overload]
+    def full(path: Path, *_: object, **__: object) -> object:
+        raise OSError(28, "No space left on device")
 
     to = form(chief)
     age(chief, 16)
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(Path, "write_text", full)
     answer = send(chief, person(7), to=to)
     assert answer.status_code == 422 and "no room" in text(answer)
     assert waiting(settings) == []
@@ -401,7 +397,7 @@ def test_a_full_disk_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch, set
 
 
 def kept(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
-    return pending_uploads.keep(user, "a.csv", Options(Mode.SYNC), [content], at)
+    return cast.waiting(user, content, at, Options(Mode.SYNC))
 
 
 def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) -> None:
@@ -410,8 +406,9 @@ def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) 
     assert pending_uploads.read(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
     with pytest.raises(Gone):
         pending_uploads.read(user, token, NOW + timedelta(hours=1))
-    assert pending_uploads.forget_old(NOW + timedelta(minutes=59)) == 0
-    assert pending_uploads.forget_old(NOW + timedelta(hours=1)) == 1
+    pending_uploads.forget_old(NOW + timedelta(minutes=59))
+    assert len(waiting(settings)) == 2  # the file, and its description
+    pending_uploads.forget_old(NOW + timedelta(hours=1))
     assert waiting(settings) == []
 
 
@@ -424,8 +421,8 @@ def test_the_worker_lets_go_of_old_files(springfield: Springfield, settings: Set
 def test_a_user_has_three_files_waiting_at_most(springfield: Springfield, settings: Settings) -> None:
     user = springfield.user(2)
     tokens = [kept(user, NOW + timedelta(minutes=number)) for number in range(5)]
-    assert {path.name for path in waiting(settings)} == set(tokens[2:])
-    assert waiting(settings)[0].stat().st_mode & 0o777 == 0o600
+    assert {path.stem for path in waiting(settings)} == set(tokens[2:])
+    assert {path.stat().st_mode & 0o777 for path in waiting(settings)} == {0o600}
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "../1/x", "x" * 32, "a" * 31 + "/", "a" * 31 + "\n"])
@@ -438,7 +435,7 @@ def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: 
 def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settings) -> None:
     settings.MUSTER_MAX_FILE_MB = 1
     with pytest.raises(TooLarge):
-        pending_uploads.keep(springfield.user(2), "a", Options(), [b"x" * 1024 * 1024, b"x"], NOW)
+        kept(springfield.user(2), content=b"x" * (1024 * 1024 + 1))
     assert waiting(settings) == []
 
 

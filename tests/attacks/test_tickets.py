@@ -12,10 +12,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import sessions
-from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.imports import pending_uploads
-from musterbook.directory.imports.file_import import Options
 from musterbook.http import current_session
 from tests import worker
 from tests.accounts.conftest import GOOD, Springfield, age
@@ -144,7 +142,7 @@ def test_a_file_that_came_without_a_session_is_only_previewed_and_says_where_fro
 
 def test_opening_the_address_of_a_file_that_waits_does_nothing(springfield: Springfield, chief: Client) -> None:
     user = springfield.user(5)
-    name = pending_uploads.keep(user, "a.csv", Options(Mode.UPDATE), [cast.file([person(7)])], datetime.now(UTC))
+    name = cast.waiting(user, cast.file([person(7)]), datetime.now(UTC))
     before = models.Event.objects.count(), models.Import.objects.count()
     for _ in range(2):
         assert "A file waits for you" in text(chief.get(f"{PAGE}/waiting/{name}"))
@@ -165,12 +163,15 @@ def test_a_file_that_its_user_sent_while_signed_in_is_done_after_signing_in_agai
     assert "<h1>Applied</h1>" in text(chief.get(done)) and is_added()
 
 
-def test_a_file_that_waited_through_an_upgrade_is_only_previewed(springfield: Springfield, settings: Settings) -> None:
+def test_a_file_that_waits_in_the_form_of_an_older_version_is_not_taken(springfield: Springfield) -> None:
     user, at = springfield.user(2), datetime.now(UTC)
-    name = pending_uploads.keep(user, "a.csv", Options(), [b"x"], at)
-    path = next((settings.MUSTER_HOME / "waiting").rglob(name))
-    path.write_bytes(path.read_bytes().replace(b', "address": ""', b""))
-    assert pending_uploads.read(user, name, at).address == "unknown"
+    older = pending_uploads._folder(user) / ("x" * 32)
+    older.parent.mkdir(parents=True)
+    older.write_bytes(b'{"name": "a.csv", "options": {}, "at": 1}\nEXTERNAL_ID\n')
+    with pytest.raises(pending_uploads.Gone):
+        pending_uploads.read(user, older.name, at)
+    pending_uploads.forget_old(at + pending_uploads.LASTS + timedelta(minutes=1))
+    assert not older.exists()
 
 
 # Links from mails

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from musterbook.directory.imports import (
     sandbox,
     sandboxed,
 )
-from musterbook.directory.imports.file_import import OnDisk, Options, Upload
+from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.sandbox import Failed, Stopped
 from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.installation import doctor
@@ -404,16 +405,18 @@ def test_what_arrives_is_limited_while_it_arrives(
 @pytest.mark.django_db(transaction=True)
 def test_a_user_sends_two_files_at_a_time(springfield: Springfield, home: Path, settings: Settings) -> None:
     user = springfield.user(2)
-    with pending_uploads.arriving(user) as one, pending_uploads.arriving(user):
+    at = datetime.now(UTC)
+    with closing(pending_uploads.arriving(user, at)) as one, closing(pending_uploads.arriving(user, at)):
         with pytest.raises(quotas.OverQuota):
-            pending_uploads.arriving(user)
-        assert stat.S_IMODE(Path(one.name).stat().st_mode) == 0o600
+            pending_uploads.arriving(user, at)
+        assert stat.S_IMODE(one.path.stat().st_mode) == 0o600
     assert _left_in(settings) == []
-    # What a process has left that was killed while a file arrived, is let go of; its first line decides nothing.
+    # What a process has left that was killed while a file arrived, is let go of; what it says decides nothing.
     left = pending_uploads._folder(user) / "arriving-x"
     left.write_bytes(b'{"at": 99999999999}\n')
     os.utime(left, (0, 0))
-    assert pending_uploads.forget_old(datetime.now(UTC)) == 1
+    pending_uploads.forget_old(at)
+    assert _left_in(settings) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -425,21 +428,13 @@ def test_a_full_disk_is_said_and_nothing_half_is_kept(
     if where == "begins":
         monkeypatch.setattr(pending_uploads, "arriving", full)
     else:
-        monkeypatch.setattr("django.core.files.uploadhandler.TemporaryFileUploadHandler.receive_data_chunk", full)
+        monkeypatch.setattr(pending_uploads.Arriving, "write", full)
     assert "There is no room for this file now" in text(sent(chief, b"x" * 100))
     assert _left_in(settings) == []
 
 
 def _left_in(settings: Settings) -> list[Path]:
     return [path for path in (settings.MUSTER_HOME / "waiting").rglob("*") if path.is_file()]
-
-
-def test_a_file_on_the_disk_is_taken_part_by_part(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"head\n" + b"x" * (3 << 20))
-    file = OnDisk(path, 5, "a")
-    assert [len(part) for part in file.parts()] == [1 << 20] * 3
-    assert file.digest() == Upload(b"x" * (3 << 20), "a").digest()
 
 
 # The virus scanner

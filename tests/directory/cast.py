@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import file_import
+from musterbook.directory.imports import file_import, pending_uploads
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import Done
 
@@ -71,6 +72,21 @@ def run(
     at, by, through = more.pop("at", NOW), more.pop("by", ""), more.pop("through", "cli")
     context = AuditContext(at, by, through, more.pop("address", ""), more.pop("agent", ""))
     return file_import.run(made, Upload(content, "users.csv"), options or Options(), context=context, **more)
+
+
+def waiting(
+    user: models.User,
+    content: bytes,
+    at: datetime,
+    options: Options | None = None,
+    *,
+    name: str = "a.csv",
+    address: str = "",
+) -> str:
+    """The token of a file that waits for the user."""
+    with closing(pending_uploads.arriving(user, at)) as file:
+        file.write(content)
+        return pending_uploads.keep(user, name, options or Options(), file, at, address=address)
 
 
 def applied(

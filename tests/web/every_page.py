@@ -11,10 +11,10 @@ from musterbook.accounts.models import Token
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import pending_uploads, queue
+from musterbook.directory.imports import queue
 from musterbook.directory.imports.bulk import Change
-from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.worker import carry_out_next
+from tests.directory import cast
 
 OPEN = {
     "account_inactive", "sign_on_failed", "sign_on_again", "oidc_login", "oidc_callback", "saml_login", "saml_acs",
@@ -81,7 +81,7 @@ def _waiting(agency: models.Agency) -> Mapping[str, Any]:
     """A file of the administrator's that waits, as if it had come without a session."""
     user = models.User.objects.filter(agency=agency, external_id__startswith="E-1").earliest("pk")
     at = datetime.now(UTC)
-    return {"token": pending_uploads.keep(user, f"{EVIL}.csv", Options(), [b"x"], at, address=EVIL)}
+    return {"token": cast.waiting(user, b"x", at, name=f"{EVIL}.csv", address=EVIL)}
 
 
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from musterbook.directory.storage.background import Beside
 
 _LONG_BYTES = 1 << 22
 _PAUSE = 0.1
-_PART = 1 << 20
 
 
 class KeyTaken(Exception):
@@ -94,9 +93,9 @@ class Upload:
         """Return its size in bytes."""
         return len(self.content)
 
-    def parts(self) -> bytes:
-        """Return its bytes, in one part."""
-        return self.content
+    def keep(self, number: str) -> None:
+        """Keep it as the file of the import of that number. Raise what `import_files.keep` raises."""
+        import_files.keep(number, self.content)
 
     def digest(self) -> str:
         """Return its SHA-256."""
@@ -105,29 +104,20 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """A file that waits on the disk, after `start` bytes of other data. It is never loaded into memory whole."""
+    """A file that waits on the disk, with the size and SHA-256 that it arrived with. It is never loaded into memory."""
 
     path: Path
-    start: int
     name: str
+    size: int
+    sha256: str
 
-    @property
-    def size(self) -> int:
-        """Return its size in bytes."""
-        return self.path.stat().st_size - self.start
-
-    def parts(self) -> Iterator[bytes]:
-        """Yield its bytes, part by part."""
-        with self.path.open("rb") as file:
-            file.seek(self.start)
-            yield from iter(partial(file.read, _PART), b"")
+    def keep(self, number: str) -> None:
+        """Keep it as the file of the import of that number. Raise what `import_files.adopt` raises."""
+        import_files.adopt(number, self.path)
 
     def digest(self) -> str:
         """Return its SHA-256."""
-        found = hashlib.sha256()
-        for part in self.parts():
-            found.update(part)
-        return found.hexdigest()
+        return self.sha256
 
 
 def run(

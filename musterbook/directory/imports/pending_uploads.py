@@ -1,13 +1,17 @@
 """Uploaded files that wait until their sender signs in: for an hour, and only for that user.
 
-Each is a file in the installation's folder, in a folder for its agency and its user: a line of JSON, then the content.
+Each is a file in the installation's folder, in a folder for its agency and its user. A second file next to it describes
+it, in JSON. The first file is never copied: it is written and hashed while it arrives, and gets another name when it waits
+and when it is submitted (`storage.import_files.adopt`).
 """
 
+import hashlib
 import json
+import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +30,7 @@ MOST = 3
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _FOLDER = "waiting"
 _ARRIVING = "arriving-"
+_ABOUT = ".json"
 MOST_ARRIVING = 2
 """The most files that one user can send at the same time."""
 _MB = 1024 * 1024
@@ -59,28 +64,70 @@ class Waiting:
         return self.file.name
 
 
-def keep(user: User, name: str, options: Options, chunks: Iterable[bytes], at: datetime, *, address: str = "") -> str:
+class Arriving:
+    """A file that a user is sending. It is hashed while it arrives, and deleted when it is closed unless it was kept."""
+
+    def __init__(self, folder: Path) -> None:
+        number, name = tempfile.mkstemp(prefix=_ARRIVING, dir=folder)
+        self.path, self.size = Path(name), 0
+        self._file, self._hash = os.fdopen(number, "wb"), hashlib.sha256()
+
+    def write(self, part: bytes) -> None:
+        """Add a part. Raise TooLarge if the file exceeds the limit, and OSError if the disk is full."""
+        self.size += len(part)
+        if self.size > settings.MUSTER_MAX_FILE_MB * _MB:
+            raise TooLarge
+        self._hash.update(part)
+        self._file.write(part)
+
+    def flush(self) -> None:
+        """Write all parts to the disk."""
+        self._file.flush()
+
+    def digest(self) -> str:
+        """Return its SHA-256."""
+        return self._hash.hexdigest()
+
+    def move(self, path: Path) -> None:
+        """Move the whole file to the path, which is on the same file system."""
+        self._file.close()
+        self.path.rename(path)
+
+    def close(self) -> None:
+        """Delete the file unless it was moved."""
+        # A full disk keeps it from being closed properly.
+        with suppress(OSError):
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def keep(user: User, name: str, options: Options, file: Arriving, at: datetime, *, address: str = "") -> str:
     """Keep the file for the user. Return its token, which gives no access to other users.
 
-    `address`: the client address if the sender was no longer signed in. Raise TooLarge, OverQuota, and OSError if
-    the disk is full.
+    `address`: the client address if the sender was no longer signed in. Raise OverQuota, and OSError if the disk is
+    full.
     """
     folder = _folder(user)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_room(folder, at)
     check_room(user)
-    token = secrets.token_urlsafe(24)
-    path = folder / token
-    path.touch(mode=0o600)
+    path = folder / secrets.token_urlsafe(24)
+    about = {
+        "name": name[:255], "options": options.as_json(), "at": at.timestamp(), "address": address,
+        "size": file.size, "sha256": file.digest(),
+    }  # fmt: skip
     try:
-        with path.open("wb") as file:
-            told = {"name": name[:255], "options": options.as_json(), "at": at.timestamp(), "address": address}
-            file.write(json.dumps(told).encode() + b"\n")
-            file.writelines(_limited(chunks))
-    except (OSError, TooLarge):
-        path.unlink()
+        _about(path).touch(mode=0o600)
+        _about(path).write_text(json.dumps(about), encoding="utf-8")
+        # This comes last: without it, nothing waits.
+        file.move(path)
+    except OSError:
+        _remove(path)
         raise
-    return token
+    return path.name
+
+
+def _about(path: Path) -> Path:
+    return path.with_suffix(_ABOUT)
 
 
 def _folder(user: User) -> Path:
@@ -88,18 +135,15 @@ def _folder(user: User) -> Path:
     return root / str(user.agency_id) / str(user.pk)
 
 
-def arriving(user: User) -> "tempfile._TemporaryFileWrapper[bytes]":
-    """Return a new file for an upload of the user, which is deleted when it is closed.
-
-    Raise OverQuota, and OSError if the disk is full.
-    """
+def arriving(user: User, at: datetime) -> Arriving:
+    """Return a new file for an upload of the user. Raise OverQuota, and OSError if the disk is full."""
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _forget(folder.iterdir(), datetime.now(UTC))
+    _forget(folder.iterdir(), at)
     if len(list(folder.glob(f"{_ARRIVING}*"))) >= MOST_ARRIVING:
         raise OverQuota(Problem.of("too-many-waiting", owner="this user", limit=f"{MOST_ARRIVING} uploads at a time"))
     check_room(user)
-    return tempfile.NamedTemporaryFile(prefix=_ARRIVING, dir=folder)
+    return Arriving(folder)
 
 
 def check_room(user: User) -> None:
@@ -122,15 +166,6 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    left = settings.MUSTER_MAX_FILE_MB * 1024 * 1024
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise TooLarge
-        yield chunk
-
-
 def _make_room(folder: Path, at: datetime) -> None:
     waiting = sorted((path for path in folder.iterdir() if _TOKEN.fullmatch(path.name)), key=_since)
     for path in waiting[: max(0, len(waiting) - MOST + 1)]:
@@ -144,15 +179,12 @@ def read(user: User, token: str, at: datetime) -> Waiting:
     if not _TOKEN.fullmatch(token) or not path.is_file() or _is_old(path, at):
         raise Gone
     try:
-        with path.open("rb") as file:
-            head = file.readline()
+        about = json.loads(_about(path).read_bytes())
     except FileNotFoundError:
         raise Gone from None
-    told = json.loads(head)
-    sent = datetime.fromtimestamp(told["at"], UTC)
-    # Files that waited during an upgrade have no address: treat their sender as not signed in.
-    address = told.get("address", "unknown")
-    return Waiting(OnDisk(path, len(head), told["name"]), Options.of_json(told["options"]), sent, address)
+    file = OnDisk(path, about["name"], about["size"], about["sha256"])
+    sent = datetime.fromtimestamp(about["at"], UTC)
+    return Waiting(file, Options.of_json(about["options"]), sent, about["address"])
 
 
 def forget(user: User, token: str) -> None:
@@ -160,16 +192,14 @@ def forget(user: User, token: str) -> None:
     _remove(_folder(user) / token)
 
 
-def forget_old(at: datetime) -> int:
-    """Delete all files whose hour is over, for all agencies. Return their number."""
-    return _forget((settings.MUSTER_HOME / _FOLDER).glob("*/*/*"), at)
+def forget_old(at: datetime) -> None:
+    """Delete all files whose hour is over, for all agencies, and what processes left that ended in the middle."""
+    _forget((settings.MUSTER_HOME / _FOLDER).glob("*/*/*"), at)
 
 
-def _forget(paths: Iterable[Path], at: datetime) -> int:
-    old = [path for path in paths if _is_old(path, at)]
-    for path in old:
+def _forget(paths: Iterable[Path], at: datetime) -> None:
+    for path in [path for path in paths if _is_old(path, at)]:
         _remove(path)
-    return len(old)
 
 
 def _is_old(path: Path, at: datetime) -> bool:
@@ -177,23 +207,23 @@ def _is_old(path: Path, at: datetime) -> bool:
 
 
 def _since(path: Path) -> float:
-    """Return when the file was sent, as its first line states.
+    """Return when the file was sent, as its description states.
 
-    For a file that is arriving, or that cannot be read, use the modification time from the file system.
+    For a file that is arriving, or whose description is missing or not whole, use the modification time from the file
+    system.
     """
     try:
-        if path.name.startswith(_ARRIVING):
-            # The sender controls its first line.
-            return path.stat().st_mtime
-        with path.open("rb") as file:
-            return float(json.loads(file.readline())["at"])
-    except ValueError:
+        return float(json.loads(_about(path).read_bytes())["at"])
+    except (FileNotFoundError, ValueError):
+        pass
+    try:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0
 
 
 def _remove(path: Path) -> None:
-    # Another process may have deleted it already.
-    with suppress(OSError):
-        path.unlink()
+    for one in (path, _about(path)):
+        # Another process may have deleted it already.
+        with suppress(OSError):
+            one.unlink()

@@ -44,7 +44,7 @@ def submit(
 
     def keep() -> None:
         quotas.check(agency, context, upload.size)
-        import_files.keep(asked.number, upload.parts())
+        upload.keep(asked.number)
 
     return _put(asked, keep)
 

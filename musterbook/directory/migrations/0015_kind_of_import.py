@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 def derive(apps, schema_editor):
-    """Set the kind of the imports that are no file imports, as earlier versions told them apart."""
+    """Set the kind of the imports that are no file imports, by the rules of earlier versions."""
     imports = apps.get_model("directory", "Import").objects
     imports.filter(options__has_key="bulk").update(kind="bulk")
     imports.filter(undoes__isnull=False).update(kind="undo")

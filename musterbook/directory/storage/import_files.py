@@ -1,5 +1,6 @@
 """The files of imports, kept for a limited time next to the database, and after that only by their hash (rule A4)."""
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -43,9 +44,27 @@ def keep(number: str, content: bytes | Iterable[bytes]) -> None:
     forget_old(datetime.now(UTC))
 
 
+def adopt(number: str, source: Path) -> None:
+    """Store an existing file as an import's file, by a second name for the same bytes.
+
+    The caller deletes the first name when the import is recorded, so a crash in between loses nothing. On a file
+    system without links, the file is copied. Raise FileNotFoundError if it is gone, and what `keep` raises.
+    """
+    try:
+        os.link(source, _folder() / number)
+    except OSError:
+        _copy(number, source)
+    else:
+        forget_old(datetime.now(UTC))
+
+
 def keep_copy(number: str, of: str) -> None:
     """Copy the file of another import for this one, part by part. Raise FileGone, and what `keep` raises."""
-    with path(of).open("rb") as file:
+    _copy(number, path(of))
+
+
+def _copy(number: str, source: Path) -> None:
+    with source.open("rb") as file:
         keep(number, iter(partial(file.read, _PART), b""))
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.contrib.auth.views import redirect_to_login
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -89,12 +88,12 @@ def _left(request: HttpRequest) -> str:
 
 def _kept(request: HttpRequest, user: models.User, form: Choose, address: str) -> str:
     """Return the token of the kept file. If it could not be kept, return "" and add an error to the form."""
-    file: UploadedFile[bytes] = form.cleaned_data["file"]
+    file = form.cleaned_data["file"]
     # A file from a sender who was not signed in is always previewed first.
     options = form.options(preview=bool(address) or request.POST.get("do") != "upload")
     now = datetime.now(UTC)
     try:
-        return pending_uploads.keep(user, file.name or "file", options, file.chunks(), now, address=address)
+        return pending_uploads.keep(user, file.name or "file", options, file.file, now, address=address)
     except OSError:
         form.add_error("file", uploads.NO_ROOM)
     except OverQuota as over:

@@ -1,21 +1,23 @@
 """Uploads from browsers. Only the import page accepts a file, only from users who may import, and only up to the limit.
 
-Files are written to disk.
+Files are written to disk, and hashed at the same time.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.imports import pending_uploads
+from musterbook.directory.imports.pending_uploads import Arriving, TooLarge
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
 from musterbook.http import current_session
@@ -28,71 +30,66 @@ NO_ROOM = "There is no room for this file now. Tell whoever runs Musterbook here
 _CHECKED_EVERY = 16 * 1024 * 1024
 
 
-class Handler(TemporaryFileUploadHandler):
-    """An upload handler that writes one file to a temporary file, if `sender` returns a user.
+class Handler(FileUploadHandler):
+    """An upload handler that writes one file to the pending uploads, if `sender` returns a user.
 
     It skips all other files, and refuses a file over the limit. `refusal` returns afterwards why a file was refused.
     """
 
-    _left = 0
     _unchecked = 0
-    _taking = False
     _user: User | None = None
-    _open: "IO[bytes] | None" = None
+    _sender: User
+    _open: Arriving | None = None
+    """The file that was begun, and must be closed."""
+    _taken: Arriving | None = None
+    """The file that is arriving now, unless it was refused."""
 
     def handle_raw_input(self, *about: Any, **more: Any) -> None:
         """Check the sender and the page before anything is read."""
         request: HttpRequest = self.request  # type: ignore[assignment]  # always set while something is read
-        self._left = settings.MUSTER_MAX_FILE_MB * 1024 * 1024
         self._user = sender(request) if _takes_files(request) else None
         super().handle_raw_input(*about, **more)
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Begin a file."""
-        self._taking, user = self._user is not None, self._user
-        self._user = None
-        if not self._taking or user is None:
+        user, self._user, self._taken = self._user, None, None
+        if user is None:
             return
-        FileUploadHandler.new_file(self, *args, **kwargs)
+        super().new_file(*args, **kwargs)
         self._sender = user
         with self._refusing():
-            self._open = pending_uploads.arriving(user)
-            self.file = _Arriving(self._open, self.file_name or "file", self.content_type, self.charset)
+            self._open = self._taken = pending_uploads.arriving(user, datetime.now(UTC))
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:  # noqa: ARG002  (Django passes it)
         """Accept a part of the file, unless it exceeds the limit."""
-        if not self._taking:
-            return
-        self._left -= len(raw_data)
-        if self._left < 0:
-            self._refuse("")
-        with self._refusing():
-            if self._taking:
-                self._check(len(raw_data))
-                super().receive_data_chunk(raw_data, start)
+        if self._taken:
+            with self._refusing():
+                self._check(self._taken, len(raw_data))
+                self._taken.write(raw_data)
 
-    def _check(self, more: int) -> None:
+    def _check(self, file: Arriving, more: int) -> None:
         """Check from time to time that the quotas of the user and of the agency still have room."""
         self._unchecked += more
         if self._unchecked > _CHECKED_EVERY:
             self._unchecked = 0
-            self.file.flush()
+            file.flush()
             pending_uploads.check_room(self._sender)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
         try:
             yield
+        except TooLarge:
+            self._refuse(_too_large())
         except OverQuota as over:
             self._refuse(f"{over.problem.message} {over.problem.remedy}")
         except OSError:
             self._refuse(NO_ROOM)
 
     def _refuse(self, why: str) -> None:
-        self._taking = False
-        if self._open:
-            self._open.close()
-        self.request.file_refused = why or _too_large()  # type: ignore[union-attr]  # as above
+        self._taken = None
+        self.let_go()
+        self.request.file_refused = why  # type: ignore[union-attr]  # as above
 
     def let_go(self) -> None:
         """Delete the uploaded data. The view has already taken it, or the sender has disconnected or was too slow."""
@@ -101,14 +98,10 @@ class Handler(TemporaryFileUploadHandler):
 
     def file_complete(self, file_size: int) -> "UploadedFile[bytes] | None":
         """Return the file, if it was accepted."""
-        return super().file_complete(file_size) if self._taking else None
-
-
-class _Arriving(TemporaryUploadedFile):
-    """A file that a user is sending, in the folder of their pending uploads. It counts against the quotas at once."""
-
-    def __init__(self, file: Any, name: str, content_type: str | None, charset: str | None) -> None:
-        UploadedFile.__init__(self, file, name, content_type, 0, charset)
+        if self._taken is None:
+            return None
+        file: Any = self._taken  # not a file to read from: the form needs only its name and size
+        return UploadedFile(file, self.file_name or "file", self.content_type, file_size, self.charset)
 
 
 def _too_large() -> str:
