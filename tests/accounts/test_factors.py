@@ -23,6 +23,8 @@ from tests.accounts.conftest import GOOD, Springfield, age, context
 from tests.accounts.test_entrance import HOME, sign_in, text, who
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
 PAGES = "/springfield/my-account/second-factors/"
 STEP = f"{PAGES}authenticate/"
 

@@ -27,6 +27,8 @@ from tests.accounts.test_entrance import sign_in, text
 from tests.directory import cast
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
 PAGE = "/springfield/users/import"
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 

@@ -23,6 +23,8 @@ from musterbook.directory.models import Mail
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_outbox import Clock, Kept, free_port
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def clock() -> Clock:

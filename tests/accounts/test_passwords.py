@@ -8,6 +8,8 @@ from musterbook.accounts.models import Account
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
 
+pytestmark = pytest.mark.any_database
+
 
 def said(springfield: Springfield, password: str) -> str:
     with pytest.raises(ValidationError) as caught:

@@ -29,6 +29,8 @@ from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import HOME, who
 from tests.accounts.test_sign_on import has, oidc_settings
 
+pytestmark = pytest.mark.any_database
+
 SAML = "/springfield/sign-in/with/saml/county/"
 
 

@@ -13,6 +13,8 @@ from tests.accounts.conftest import GOOD
 from tests.attacks.serving import Server, served
 from tests.databases import Home
 
+pytestmark = pytest.mark.any_database
+
 _MB = 1024 * 1024
 _SIZE = 200 * _MB
 _MORE = 64

@@ -9,6 +9,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from tests.accounts.conftest import Springfield
 
+pytestmark = pytest.mark.any_database
+
 FROM_LIBRARIES = {
     # Signing in and out; their forms, limits and answers are ours (web.accounts.account_adapter, web.accounts.forms).
     "account_login", "account_reauthenticate", "account_change_password",

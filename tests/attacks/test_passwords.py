@@ -18,6 +18,8 @@ from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, text, who
 from tests.directory import cast
 
+pytestmark = pytest.mark.any_database
+
 TRIED_FIRST = (
     """
 aaaaaaaaaaaa|passwordpassword|Password1234!|Password123!|123456789012|Welcome2026!|admin123456789|changeme1234|P@ssw0rd1234

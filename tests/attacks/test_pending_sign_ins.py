@@ -25,6 +25,8 @@ from tests.accounts.test_factors import PAGES, STEP, code, fresh, set_up
 from tests.attacks.authenticator import Device
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
 NEW = "a louder green herring"
 AGAIN = "/springfield/sign-in/again"
 

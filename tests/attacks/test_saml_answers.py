@@ -19,6 +19,8 @@ from tests.accounts.test_saml import ACS, ENTITY, METADATA, SAML, Idp, assertion
 from tests.accounts.test_sign_on import has, oidc_settings
 from tests.attacks.test_single_sign_on import FAILED, USER
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture(scope="module")
 def idp() -> Idp:

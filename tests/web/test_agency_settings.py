@@ -19,6 +19,8 @@ from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.looks import barriers
 
+pytestmark = pytest.mark.any_database
+
 SECTIONS = ("", "imports", "accounts", "mails", "second-factors", "sign-on/")
 OIDC = {
     "slug": "entra", "name": "Microsoft", "server": "https://login.example/v2.0", "client_id": "muster",

@@ -14,6 +14,8 @@ from tests.directory.cast import person
 from tests.web.conftest import enter
 from tests.web.looks import barriers
 
+pytestmark = pytest.mark.any_database
+
 GIVEN = ["roles.manage", "ranks.manage", "groups.manage", "users.view"]
 
 

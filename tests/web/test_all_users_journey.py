@@ -1,5 +1,6 @@
 """All Users in a real browser: searched while one types, filtered, sorted, paged; by keyboard, narrow, dark, without scripts."""
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -7,6 +8,8 @@ from tests.accounts.conftest import Springfield
 from tests.directory.cast import person
 from tests.web.conftest import at_localhost, enter
 from tests.web.looks import barriers
+
+pytestmark = pytest.mark.any_database
 
 
 def filled(springfield: Springfield) -> None:

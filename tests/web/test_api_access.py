@@ -22,6 +22,8 @@ from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.looks import barriers
 
+pytestmark = pytest.mark.any_database
+
 ADD = "/springfield/api-access/add"
 LIST = "/springfield/api-access/"
 FORM = {"name": "HR, each night", "permissions": ["users.view"], "days": "90"}

@@ -12,6 +12,8 @@ from tests.cli.test_people import serving
 from tests.databases import Home
 from tests.web.test_journey import GOOD, OF, Springfield
 
+pytestmark = pytest.mark.any_database
+
 HEADINGS = (
     "EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE", "RANK",
     "EVIDENCE_GROUP_EXT_ID", "PHONE",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page
 from pytest_django import Settings
 
@@ -9,6 +10,8 @@ from musterbook.directory import models
 from tests.accounts.conftest import GOOD
 from tests.accounts.test_first_run import SAID, code
 from tests.web.looks import barriers
+
+pytestmark = pytest.mark.any_database
 
 
 def test_an_administrator_begins_in_a_browser(

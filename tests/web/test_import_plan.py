@@ -21,6 +21,8 @@ from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
 PAGE = "/springfield/users/import"
 HTMX = {"HX-Request": "true"}
 

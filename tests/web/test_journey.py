@@ -17,6 +17,8 @@ from tests.cli.test_people import serving
 from tests.databases import Home
 from tests.web.passkeys import Device
 
+pytestmark = pytest.mark.any_database
+
 OF = ("--agency", "springfield-pd")
 HEADINGS = "EXTERNAL_ID,EMAIL,BADGE_NUMBER,FIRST_NAME,LAST_NAME,STATUS,USERNAME,ROLE"
 GOOD = "a quiet brown heron"

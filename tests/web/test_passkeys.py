@@ -18,6 +18,8 @@ from tests.web.conftest import at_localhost
 from tests.web.looks import barriers
 from tests.web.passkeys import Device
 
+pytestmark = pytest.mark.any_database
+
 PAGES = "/springfield/my-account/second-factors/"
 HOME = "/springfield/"
 
@@ -91,7 +93,6 @@ def test_a_passkey_replaces_the_password(page: Page, springfield: Springfield, o
     assert springfield.mails() == ["welcome", "second-factor"]
 
 
-@pytest.mark.any_database
 def test_the_first_recovery_codes_are_shown_once_and_can_be_kept(page: Page, officer: Account) -> None:
     Device.plugged_into(page)
     sign_in(page)
@@ -117,7 +118,6 @@ def test_the_first_recovery_codes_are_shown_once_and_can_be_kept(page: Page, off
     assert not set(page.locator("li code").all_inner_texts()) & set(shown)
 
 
-@pytest.mark.any_database
 def test_a_passkey_beside_a_password(page: Page, officer: Account) -> None:
     Device.plugged_into(page, verifies=False)
     sign_in(page)
@@ -129,7 +129,6 @@ def test_a_passkey_beside_a_password(page: Page, officer: Account) -> None:
     assert how() == "password+webauthn"
 
 
-@pytest.mark.any_database
 def test_signing_in_again_with_a_passkey(page: Page, officer: Account) -> None:
     Device.plugged_into(page)
     sign_in(page)
@@ -139,7 +138,6 @@ def test_signing_in_again_with_a_passkey(page: Page, officer: Account) -> None:
     expect(page.get_by_role("heading", name="Passkeys")).to_be_visible()
 
 
-@pytest.mark.any_database
 def test_several_passkeys_have_names_and_are_removed_one_by_one(
     page: Page, springfield: Springfield, officer: Account
 ) -> None:
@@ -164,7 +162,6 @@ def test_several_passkeys_have_names_and_are_removed_one_by_one(
     assert kinds(springfield).count("user.second-factor-removed") == 1
 
 
-@pytest.mark.any_database
 def test_the_last_required_passkey_stays_whatever_is_sent(
     page: Page, springfield: Springfield, officer: Account
 ) -> None:
@@ -184,7 +181,6 @@ def test_the_last_required_passkey_stays_whatever_is_sent(
     assert kinds(springfield)[-1] == "user.second-factor-removed"
 
 
-@pytest.mark.any_database
 def test_who_needs_a_second_factor_is_led_to_set_one_up(page: Page, officer: Account) -> None:
     models.Role.objects.update(second_factor=True)
     Device.plugged_into(page)
@@ -198,7 +194,6 @@ def test_who_needs_a_second_factor_is_led_to_set_one_up(page: Page, officer: Acc
     is_in(page)
 
 
-@pytest.mark.any_database
 def test_a_key_without_a_pin_replaces_no_password_whatever_was_asked_of_it(
     page: Page, springfield: Springfield, officer: Account
 ) -> None:
@@ -237,7 +232,6 @@ def test_a_key_without_a_pin_replaces_no_password_whatever_was_asked_of_it(
     assert springfield.events()[-1] == ("user.sign-in-failed", "", "", "failed")
 
 
-@pytest.mark.any_database
 def test_a_passkey_of_another_agency_is_none_here(page: Page, springfield: Springfield, officer: Account) -> None:
     other = Springfield(cast.agency("shelbyville"))
     other.imported(cast.person(2))
@@ -251,7 +245,6 @@ def test_a_passkey_of_another_agency_is_none_here(page: Page, springfield: Sprin
     assert springfield.events()[-1] == ("user.sign-in-failed", "", "", "failed")
 
 
-@pytest.mark.any_database
 def test_a_passkey_of_who_is_inactive_opens_nothing(page: Page, springfield: Springfield, officer: Account) -> None:
     Device.plugged_into(page)
     sign_in(page)
@@ -263,7 +256,6 @@ def test_a_passkey_of_who_is_inactive_opens_nothing(page: Page, springfield: Spr
     assert kinds(springfield)[-1] == "user.sign-in-failed"
 
 
-@pytest.mark.any_database
 def test_a_removed_passkey_opens_nothing(page: Page, springfield: Springfield, officer: Account) -> None:
     Device.plugged_into(page)
     sign_in(page)
@@ -276,7 +268,6 @@ def test_a_removed_passkey_opens_nothing(page: Page, springfield: Springfield, o
     is_out(page)
 
 
-@pytest.mark.any_database
 def test_an_answer_to_the_question_of_another_tab_is_refused_and_the_next_is_good(
     page: Page, springfield: Springfield, officer: Account
 ) -> None:
@@ -294,7 +285,6 @@ def test_an_answer_to_the_question_of_another_tab_is_refused_and_the_next_is_goo
     assert springfield.user(2).locked_at is None
 
 
-@pytest.mark.any_database
 def test_an_answer_cannot_be_sent_twice(page: Page, officer: Account) -> None:
     Device.plugged_into(page)
     sign_in(page)
@@ -311,14 +301,12 @@ def test_an_answer_cannot_be_sent_twice(page: Page, officer: Account) -> None:
     is_out(page)
 
 
-@pytest.mark.any_database
 def test_no_passkey_is_said_in_words(page: Page, officer: Account) -> None:
     Device.plugged_into(page)
     with_passkey(page)
     expect(page.locator("[data-problem]")).to_contain_text("No passkey was used")
 
 
-@pytest.mark.any_database
 def test_without_scripts_there_are_codes_and_the_page_says_so(
     browser: Browser, live_server: LiveServer, officer: Account
 ) -> None:
@@ -335,7 +323,6 @@ def test_without_scripts_there_are_codes_and_the_page_says_so(
     context.close()
 
 
-@pytest.mark.any_database
 def test_the_qr_code_is_black_on_white_on_a_dark_page_too(page: Page, officer: Account) -> None:
     page.emulate_media(color_scheme="dark")
     sign_in(page)
@@ -352,7 +339,6 @@ def test_the_qr_code_is_black_on_white_on_a_dark_page_too(page: Page, officer: A
     assert corner == [255, 255, 255, 255]
 
 
-@pytest.mark.any_database
 def test_the_pages_of_second_factors_have_no_barriers(page: Page, officer: Account) -> None:
     models.Role.objects.update(second_factor=True)
     Device.plugged_into(page)

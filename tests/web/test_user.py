@@ -28,6 +28,8 @@ from tests.directory.cast import person
 from tests.web.conftest import enter
 from tests.web.looks import barriers
 
+pytestmark = pytest.mark.any_database
+
 HTMX = {"HX-Request": "true"}
 
 
