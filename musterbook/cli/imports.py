@@ -1,9 +1,10 @@
 """`muster import`, `imports`, `apply` and `undo`: run, list, show, apply and undo imports."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,12 +17,15 @@ from musterbook.cli.session import opened
 
 if TYPE_CHECKING:
     from musterbook.core.planning.plan import Plan
+    from musterbook.core.reporting.results_file import Which
     from musterbook.directory import models
     from musterbook.directory.imports.file_import import Upload
     from musterbook.directory.imports.heartbeats import Progress
     from musterbook.directory.imports.runner import Done
 
 app = typer.Typer(invoke_without_command=True)
+_PART = 1 << 20
+"""The bytes of a kept file that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +295,7 @@ def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None
     from musterbook.directory.imports import bulk, history
 
     told = history.report_of(record, plan, Rows(wanted.rows))
-    _save_files(plan, wanted)
+    _save_files(record, plan, wanted)
     if wanted.output == "json":
         write_json(told.as_json())
     else:
@@ -324,17 +328,37 @@ def _apply_command(record: "models.Import", *, called: bool) -> str:
     return f"muster apply {record.number}{confirm}"
 
 
-def _save_files(plan: "Plan | None", wanted: Wanted) -> None:
+def _save_files(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
     """Write the results file and the errors file. The import is done, even if they cannot be written."""
-    from musterbook.core.reporting import report, results_file
+    from musterbook.directory.imports.history import ResultsInProgress
+    from musterbook.directory.imports.plan_files import PlanGone
+    from musterbook.directory.storage.import_files import FileGone
 
-    for path, made in ((wanted.results, results_file.results_file), (wanted.errors, results_file.errors_file)):
+    which: Which
+    for path, which in ((wanted.results, "results"), (wanted.errors, "errors")):
         if path is None:
             continue
-        if plan is None or plan.table.problems:
+        if record.state in {"failed", "refused"}:
             say(f"{path} was not written because no rows were read.")
             continue
         try:
-            save([made(plan.table, report.outcomes(plan))], path)
+            save(_rows_of(record, plan, which), path)
         except OSError as error:
             say(f"{path} could not be written: {error.strerror}. This does not change the result of the import.")
+        except (FileGone, PlanGone):
+            say(f"{path} was not written because the rows of import {record.number} are no longer kept.")
+        except ResultsInProgress:
+            say(f"{path} was not written because another results file is being made. Try again in a minute.")
+
+
+def _rows_of(record: "models.Import", plan: "Plan | None", which: "Which") -> "Iterator[bytes]":
+    """Yield the results file or the errors file, from the plan, or as it is kept if another command has run the import."""
+    from musterbook.core.reporting import report, results_file
+    from musterbook.directory.imports import history
+
+    if plan is not None:
+        made = results_file.results_file if which == "results" else results_file.errors_file
+        yield made(plan.table, report.outcomes(plan))
+        return
+    with history.results_file(record, which) as kept:
+        yield from iter(partial(kept.read, _PART), b"")

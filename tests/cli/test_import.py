@@ -2,11 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
 from musterbook.directory import models
 from musterbook.directory.apply import writer
+from musterbook.directory.imports import plan_files
 from tests.cli.conftest import HEADINGS, Muster, row
 
 ANN, BOB, CAT = row("ann", role="Admin"), row("bob"), row("cat", boss="bob@springfield.example")
@@ -181,6 +183,28 @@ def test_one_key_is_one_import(springfield: Muster) -> None:
     other = springfield.imported(ANN, also=("--idempotency-key", "night-1"))
     assert (other.status, other.text) == (2, "")
     assert "belongs to import" in other.err
+
+
+def test_a_repeated_key_writes_the_files_of_the_import_that_has_run(springfield: Muster, tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.csv" for name in ("results", "errors")}
+    also = (
+        "--idempotency-key",
+        "night-1",
+        *(part for name, path in files.items() for part in (f"--{name}", str(path))),
+    )
+    springfield.imported(ANN, row("bob", status="?"), also=also)
+    written = {name: path.read_bytes() for name, path in files.items()}
+    for path in files.values():
+        path.unlink()
+    again = springfield.imported(ANN, row("bob", status="?"), also=also)
+    assert "was not run again" in again.err and "was not written" not in again.err
+    assert {name: path.read_bytes() for name, path in files.items()} == written
+    plan_files.forget(models.Import.objects.get().number)
+    files["errors"].unlink()
+    gone = springfield.imported(ANN, row("bob", status="?"), also=also)
+    assert (
+        f"errors.csv was not written because the rows of import {again.json['import']} are no longer kept" in gone.err
+    )
 
 
 def test_a_failure_changes_nothing_and_says_what_to_do(springfield: Muster, monkeypatch: pytest.MonkeyPatch) -> None:

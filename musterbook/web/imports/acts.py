@@ -160,7 +160,7 @@ def mended(sent: Any) -> dict[str, dict[str, str]]:
     for name, text in sent.items():
         kind, _, place = name.partition("-")
         row, _, heading = place.partition("-")
-        is_cell = kind == "cell" and row.isdecimal() and len(row) < 9 and heading in BY_HEADING
+        is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in BY_HEADING
         if is_cell and text != sent.get(f"was-{row}-{heading}"):
             found.setdefault(row, {})[heading] = text[:10_000]
     return found
