@@ -189,7 +189,7 @@ def test_nobody_changes_whom_they_may_not(agency: Springfield) -> None:
     assert "=Admin" not in asked and "=Chief" in asked
     assert lesser.post(BULK, {"act": "role", "value": "=Admin", "user": ids(agency, 3)}).status_code == 422
     page = text(lesser.get(plan(lesser, act="deactivate", user=ids(agency, 1, 2, 3))))
-    assert "2 are left out" in page and "permissions that yours has not" in page and "your own account" in page
+    assert "2 are left out" in page and "permissions that yours does not" in page and "your own account" in page
 
 
 def test_a_permission_lost_meanwhile_counts(agency: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_a_part_of_the_page_is_given_alone(chief: Client) -> None:
 def test_notes_are_shown_with_the_rows_that_have_them(chief: Client) -> None:
     address = preview(chief, person(7, SUPERVISOR_EMAIL="nobody@agency.example"))
     assert tiles(chief, address) == {"added": 1, "noted": 1}
-    assert "nobody@agency.example” is nobody&#x27;s address" in said(chief, f"{address}?show=noted")
+    assert "nobody@agency.example” is not the address of a user" in said(chief, f"{address}?show=noted")
 
 
 @pytest.mark.parametrize("show", ["added", "updated", "deactivated", "errored", "noted", "protected"])

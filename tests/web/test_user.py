@@ -126,7 +126,7 @@ def test_of_a_user_above_ones_own_role_nothing_can_be_changed(springfield: Sprin
     client = limited(springfield, "users.view", "users.edit", "credentials.manage")
     page = said(client, at(springfield, 1))
     assert "you may look at this user, and change nothing" in page and ">Edit<" not in page
-    assert "may not change them" in post(client, at(springfield, 1, "deactivate"))
+    assert "you cannot change this user" in post(client, at(springfield, 1, "deactivate"))
     assert "you may not do this" in post(client, at(springfield, 1, "reset"))
     assert springfield.user(1).active
 
@@ -284,7 +284,7 @@ def test_an_external_id_that_somebody_has_leads_to_them(springfield: Springfield
         (("users.edit",), True, {}, "An invitation is on its way to user9@agency.example"),
         (("users.edit", "users.view"), True, {"status": "Inactive"}, "added, Inactive"),
         (("users.edit",), True, {"mails_off": "invitation"}, "No invitation is sent"),
-        (("users.edit",), True, {"role": "Admin"}, "permissions that yours has not"),
+        (("users.edit",), True, {"role": "Admin"}, "permissions that yours does not"),
         (("users.edit",), True, {"supervisor_email": "user3@agency.example"}, "Inactive"),
     ],
 )
