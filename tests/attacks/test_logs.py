@@ -72,10 +72,10 @@ def _break_off(server: Server) -> None:
 
 def test_a_worker_that_raises_leaves_a_line_and_is_started_again(fresh_home: Home) -> None:
     with served(fresh_home, "--workers", "1", **BROKEN) as server:
-        wait_until(lambda: log(fresh_home).count("The worker ended") >= 1)
+        wait_until(lambda: log(fresh_home).count("The worker exited") >= 1)
     assert "ERROR musterbook.cli.session" in log(fresh_home)
     assert "ZeroDivisionError: on purpose" in log(fresh_home)
-    assert "The worker ended" in server.errors.read_text()
+    assert "The worker exited" in server.errors.read_text()
     heads(log(fresh_home))
 
 

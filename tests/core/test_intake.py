@@ -170,7 +170,7 @@ def test_a_header_row_further_down_is_pointed_to() -> None:
 
 def test_a_header_row_cut_by_another_sign_is_told() -> None:
     table = read(text(ROW.replace(",", "^"), header=HEADER.replace(",", "^")))
-    assert "none of comma, semicolon, tab and pipe" in table.problems[0].message
+    assert "other than comma, semicolon, tab and pipe" in table.problems[0].message
 
 
 def test_a_file_past_a_limit_is_refused() -> None:

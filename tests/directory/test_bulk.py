@@ -285,7 +285,7 @@ def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.A
     selection.let_go(preview.number)
     work()
     preview.refresh_from_db()
-    assert preview.state == "failed" and "not kept" in preview.message
+    assert preview.state == "failed" and "no longer kept" in preview.message
     again = seen(made, Change("invite"), 3)
     selection.let_go(again.number)
     with pytest.raises(import_files.FileGone):
