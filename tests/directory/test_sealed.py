@@ -98,7 +98,7 @@ def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, mon
     for name in (secret_keys.ring()[0].name, "0123456789"):
         with pytest.raises(key_rotation.UnknownKey):
             key_changes.retire(name, NOW, force=True)
-    with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in mails"):
+    with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in emails"):
         key_changes.retire(old.name, NOW, force=False)
     sealed_values.reseal(CONTEXT)
     later = NOW + timedelta(days=31)
