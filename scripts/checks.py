@@ -14,6 +14,16 @@ CHECKS = {
     "templates": ["djlint", "--lint", "--quiet", "musterbook/web/templates"],
     "spelling": ["codespell"],
     "repository": ["python", "-m", "pytest", "--quiet", "--no-header", "tests/test_repository.py"],
+    "words and documents": [
+        "python",
+        "-m",
+        "pytest",
+        "--quiet",
+        "--no-header",
+        "tests/test_words.py",
+        "tests/test_contributing.py",
+        "tests/test_reference.py",
+    ],
 }
 """Each check by its name, and the command that makes it; all end with 0 if there is nothing to mend."""
 
