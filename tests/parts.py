@@ -13,10 +13,13 @@ from scripts.testing import FAST, PARTS
 
 COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
+_MANY_PROCESSES = (
+    "tests/cli/test_installation.py", "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
+    "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/test_scripts.py",
+)  # fmt: skip
+"""Tests that start many processes, or measure."""
 _NOT_COVERED = (
-    "tests/laws", "tests/cases", "tests/bench", "tests/test_scripts.py", "tests/cli/test_installation.py",
-    "tests/directory/test_killed.py", "tests/directory/test_query_plans.py", "tests/directory/test_side_by_side.py",
-    "tests/directory/test_workers.py",
+    "tests/laws", "tests/cases", "tests/bench", *_MANY_PROCESSES,
     *(f"tests/attacks/test_{name}.py" for name in (
         "authenticators", "forgotten", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls", "limits",
         "lockout", "markup", "pages_fuzz", "pending_sign_ins", "policy", "queries", "reader_fuzz", "redirects",
@@ -32,11 +35,7 @@ _COVERED_ON_POSTGRESQL = (
 """Tests that reach what is for PostgreSQL alone."""
 
 
-_NOT_FAST = (
-    "tests/bench", "tests/directory/test_query_plans.py", "tests/directory/test_killed.py", "tests/directory/test_workers.py",
-    "tests/directory/test_side_by_side.py", "tests/attacks", "tests/test_scripts.py", "tests/cli/test_installation.py",
-)  # fmt: skip
-"""Tests that start many processes, or measure."""
+_NOT_FAST = ("tests/bench", "tests/attacks", *_MANY_PROCESSES)
 
 
 def is_in(item: pytest.Item, part: str) -> bool:

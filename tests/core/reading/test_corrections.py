@@ -12,7 +12,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.corrections import joined, mend
 from musterbook.core.reading.intake import read
 from musterbook.core.reporting.results_file import errors_file
-from tests.core.test_results import outcomes
+from tests.core.reporting.test_results_file import outcomes
 
 HEADER = [*(column.heading for column in REQUIRED), "Shoe size"]
 ROW = ["101", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer", "39"]

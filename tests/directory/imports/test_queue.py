@@ -22,7 +22,7 @@ from musterbook.directory.imports.worker import carry_out_next
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from tests.directory.cast import NOW, Row, agency, applied, everything, file, people, user, whole
-from tests.directory.test_locks import elsewhere
+from tests.directory.storage.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

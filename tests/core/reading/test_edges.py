@@ -7,7 +7,7 @@ import pytest
 
 from musterbook.core.reading.headings import normal
 from musterbook.core.reading.intake import ReadOptions, read
-from tests.core.test_intake_workbook import (
+from tests.core.reading.test_workbook import (
     NAMES,
     PACKAGE,
     ROW,

@@ -11,7 +11,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.intake import read
 from musterbook.core.values.text import TRIMMED
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "csv"
+CASES = Path(__file__).parents[3].parent / "shared" / "cases" / "csv"
 BY_THE_SPECIFICATION = {
     "C008": "a file without rows is read, and only synchronize refuses it (F8)",
     "C108": "a file that is neither UTF-8 nor Windows-1252 needs its encoding named (F2)",

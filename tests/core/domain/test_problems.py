@@ -11,7 +11,7 @@ import pytest
 from musterbook.core.domain import problems
 from musterbook.core.domain.problems import CATALOGUE, SCHEMA, Kind, Problem
 
-PACKAGE = Path(__file__).parents[2] / "musterbook"
+PACKAGE = Path(__file__).parents[3] / "musterbook"
 CATALOG = PACKAGE / "core/domain/problems.py"
 STORED = {"history.py", "plan_pages.py", "sandboxed.py"}
 """The modules that restore stored problems. They have the parameters by their columns."""

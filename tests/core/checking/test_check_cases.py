@@ -11,7 +11,7 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.vocabulary import Role, Vocabulary
 from tests.core.cast import table_of
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases"
+CASES = Path(__file__).parents[3].parent / "shared" / "cases"
 WORDS = Vocabulary(roles=(Role(1, "Officer"),))
 ANN = {
     "EXTERNAL_ID": "1", "EMAIL": "ann@agency.example", "BADGE_NUMBER": "7", "FIRST_NAME": "Ann", "LAST_NAME": "Ray",

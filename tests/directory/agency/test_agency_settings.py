@@ -273,7 +273,7 @@ def test_mails_that_are_off_do_not_leave_and_others_do(made: models.Agency) -> N
 
 
 def test_the_reference_names_each_setting_with_its_bounds_and_what_it_is_at_first() -> None:
-    page = (Path(__file__).parents[2] / "docs/reference/agency-settings.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/reference/agency-settings.md").read_text(encoding="utf-8")
     for name, (least, most) in BOUNDS.items():
         first = getattr(models.Agency(), name)
         shown = f"deactivation_limit.{name[6:]}" if name in agency_settings.LIMITS else f"accounts.{name}"
