@@ -37,7 +37,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 
 def asked(made: models.Agency, rows: list[Row], options: Options | None = None, **more: Any) -> models.Import:
     """An import of the rows that waits."""
-    return queue.submit(made, Upload(file(rows), "users.csv"), options or Options(), **({"act": CONTEXT} | more))
+    return queue.submit(made, Upload(file(rows), "users.csv"), options or Options(), **({"context": CONTEXT} | more))
 
 
 def work(worker: str = "one") -> bool:
