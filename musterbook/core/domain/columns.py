@@ -33,27 +33,29 @@ class Column:
 EXTERNAL_ID = Column(
     "EXTERNAL_ID",
     True,
-    "The user's id as your organisation assigns it. It says whom a row means, exactly, and an import never changes it.",
+    "The id that your organization assigns to the user. It identifies the user of a row. An import never changes it.",
     unique=True,
 )
 EMAIL = Column(
-    "EMAIL", True, "The user's e-mail address. No two users share one, whatever its case.", unique=True, longest=254
+    "EMAIL", True, "The user's email address. No two users share one, regardless of case.", unique=True, longest=254
 )
 BADGE_NUMBER = Column(
-    "BADGE_NUMBER", True, "The user's badge, as other systems know it. No two users share one.", unique=True
+    "BADGE_NUMBER", True, "The user's badge number in other systems. No two users share one.", unique=True
 )
 FIRST_NAME = Column("FIRST_NAME", True, "The user's first name.")
 LAST_NAME = Column("LAST_NAME", True, "The user's last name.")
-STATUS = Column("STATUS", True, "Active: may register and sign in. Inactive: may do neither.")
-USERNAME = Column("USERNAME", True, "The name the user signs in with. No two users share one.", unique=True)
+STATUS = Column("STATUS", True, "Active or Inactive. Only active users can register and sign in.")
+USERNAME = Column("USERNAME", True, "The name that the user signs in with. No two users share one.", unique=True)
 ROLE = Column("ROLE", True, "The name of one of the agency's roles.")
 SUPERVISOR_EMAIL = Column(
-    "SUPERVISOR_EMAIL", False, "The e-mail address of the user's direct supervisor, who may stand anywhere in the file."
+    "SUPERVISOR_EMAIL",
+    False,
+    "The email address of the user's direct supervisor. Their row can be anywhere in the file.",
 )
-LOCATION = Column("LOCATION", False, "Where the user works; kept as it is.")
-RANK = Column("RANK", False, "The name or the abbreviation of one of the agency's ranks.")
+LOCATION = Column("LOCATION", False, "The place where the user works. Musterbook keeps the text as it is.")
+RANK = Column("RANK", False, "The name or abbreviation of one of the agency's ranks.")
 EVIDENCE_GROUP_EXT_ID = Column("EVIDENCE_GROUP_EXT_ID", False, "The external id of one of the agency's active groups.")
-PHONE = Column("PHONE", False, "Phone number with leading country code, such as +1 202 555 0143.")
+PHONE = Column("PHONE", False, "The user's phone number, starting with the country code, such as +1 202 555 0143.")
 
 COLUMNS: tuple[Column, ...] = (
     EXTERNAL_ID,
