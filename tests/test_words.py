@@ -16,16 +16,7 @@ WORDS = dict(re.findall(r"^\| ([a-z ]+) \| ([^|]+) \|$", _SECTION, re.MULTILINE)
 WORDS.pop("do not write", None)
 _RULED_OUT = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
-_OLD = {
-    *(f"docs/reference/{name}.md" for name in ("columns", "settings")),
-}
-"""Documents that still have such words. The list only gets shorter."""
-
-_DOCUMENTS = sorted(
-    path
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    if path not in (DICTIONARY, ROOT / "CHANGELOG.md")
-)
+_DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path != DICTIONARY)
 _MODULES = sorted(path for path in (ROOT / "musterbook").rglob("*.py") if path.parent.name != "migrations")
 _TEMPLATES = sorted((ROOT / "musterbook").rglob("templates/**/*.*"))
 
@@ -44,7 +35,7 @@ def test_docstrings_and_comments_use_no_word_that_is_ruled_out(path: Path) -> No
     assert [f"{found}: write {WORDS[found]}" for text in _prose(path) for found in _found(text)] == []
 
 
-@pytest.mark.parametrize("path", [path for path in _DOCUMENTS if _name(path) not in _OLD], ids=_name)
+@pytest.mark.parametrize("path", _DOCUMENTS, ids=_name)
 def test_documents_use_no_word_that_is_ruled_out(path: Path) -> None:
     text = re.sub(r"```.*?```|`[^`]*`|\*[^*\n]*\*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert [f"{found}: write {WORDS[found]}" for found in _found(text)] == []
@@ -54,11 +45,6 @@ def test_documents_use_no_word_that_is_ruled_out(path: Path) -> None:
 def test_templates_use_no_word_that_is_ruled_out(path: Path) -> None:
     text = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>", "", path.read_text(encoding="utf-8"))
     assert [f"{found}: write {WORDS[found]}" for found in _found(text)] == []
-
-
-@pytest.mark.parametrize("name", sorted(_OLD))
-def test_a_document_leaves_the_list_of_old_ones_when_it_is_rewritten(name: str) -> None:
-    assert list(_found((ROOT / name).read_text(encoding="utf-8"))) != []
 
 
 def _found(text: str) -> Iterator[str]:

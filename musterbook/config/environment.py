@@ -23,37 +23,37 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("MUSTER_HOME", "", "Folder of the embedded database and of kept files; by default the user's data folder."),
-    Variable("DATABASE_URL", "", "A PostgreSQL database, as postgres://…; by default SQLite in MUSTER_HOME."),
-    Variable("MUSTER_SECRET_KEY", "", "The secret key: it signs links and sessions; by default a file in MUSTER_HOME."),
-    Variable("MUSTER_SECRET_KEY_FILE", "", "A file that holds the secret key instead, as secret stores provide it."),
-    Variable("MUSTER_OLD_SECRET_KEYS", "", "Old secret keys that still read what they sealed, separated by commas."),
-    Variable("MUSTER_BACKUP_PASSPHRASE", "", "The passphrase that encrypts backups; --recipient comes before it."),
-    Variable("MUSTER_URL", "http://localhost:8000", "Where people find the pages: links in mails begin with it."),
-    Variable("MUSTER_PROXIES", "0", "How many proxies stand before it and can be trusted to name the client's address."),
-    Variable("MUSTER_OUTSIDE_HOSTS", "", "Hosts that may be asked, as login.example.org *.example.com; by default any."),
-    Variable("MUSTER_OUTSIDE_NETWORKS", "", "Own networks that may be reached, as 10.20.0.0/16; by default none."),
-    Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy to ask through, as http://proxy.example.org:3128; by default none."),
-    Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default mails are files."),
-    Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "Whom mails come from."),
-    Variable("MUSTER_ANCHOR_MAIL", "", "An address that gets the heads of the audit trails daily, to check them by."),
-    Variable("MUSTER_MAILS_PER_MINUTE", "600", "The pace at which mails leave."),
-    Variable("MUSTER_REFUSED_PASSWORDS", "", "A sorted file of passwords that nobody may choose, such as breached ones."),
-    Variable("MUSTER_ALERTS_TO", "", "Email addresses that are notified of errors, with commas between; by default none."),
-    Variable("MUSTER_SYSLOG", "", "Where the log is sent too, as udp://host:514 or /dev/log; by default it is a file alone."),
-    Variable("MUSTER_MAX_FILE_MB", "512", "The largest file an import reads, in megabytes."),
-    Variable("MUSTER_MAX_ROWS", "5000000", "The most rows of data a file may have."),
-    Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "The most characters any cell of a file may hold."),
-    Variable("MUSTER_KEEP_MAILS_DAYS", "30", "For how many days a mail that was sent, or written to a file, is kept."),
-    Variable("MUSTER_KEEP_FILES_DAYS", "90", "For how many days an imported file is kept; after that, only its hash."),
-    Variable("MUSTER_USER_FILES", "5000", "The most imported and previewed files that are kept for one user."),
-    Variable("MUSTER_USER_FILES_MB", "20000", "The most megabytes of such files that are kept for one user."),
-    Variable("MUSTER_AGENCY_FILES", "20000", "The most imported and previewed files that are kept for one agency."),
-    Variable("MUSTER_AGENCY_FILES_MB", "100000", "The most megabytes of such files that are kept for one agency."),
-    Variable("MUSTER_USER_WAITING_MB", "2048", "The most megabytes that one user sends at a time, or that wait for a sign-in."),
-    Variable("MUSTER_AGENCY_WAITING_MB", "8192", "The most megabytes that users of an agency send at a time, or that wait."),
-    Variable("MUSTER_CLIENT_SECONDS", "30", "Seconds that a client has to send a form, or to go on; a slower one is cut off."),
-    Variable("MUSTER_SCAN_COMMAND", "", "A virus scanner that has each file on its standard input before the file is read."),
+    Variable("MUSTER_HOME", "", "The folder of the embedded database and kept files; by default in the user's data folder."),
+    Variable("DATABASE_URL", "", "The PostgreSQL database, as postgres://…; by default SQLite in MUSTER_HOME."),
+    Variable("MUSTER_SECRET_KEY", "", "The secret key, which signs and seals data; by default a file in MUSTER_HOME."),
+    Variable("MUSTER_SECRET_KEY_FILE", "", "A file that contains the secret key instead, as secret stores provide it."),
+    Variable("MUSTER_OLD_SECRET_KEYS", "", "Old secret keys, which still open the data that they sealed; separated by commas."),
+    Variable("MUSTER_BACKUP_PASSPHRASE", "", "The passphrase that encrypts backups; --recipient takes precedence."),
+    Variable("MUSTER_URL", "http://localhost:8000", "The address of the pages. Links in emails begin with it."),
+    Variable("MUSTER_PROXIES", "0", "The number of trusted proxies in front of Musterbook that name the client's address."),
+    Variable("MUSTER_OUTSIDE_HOSTS", "", "Hosts allowed for requests, as login.example.org *.example.com; by default all."),
+    Variable("MUSTER_OUTSIDE_NETWORKS", "", "Internal networks allowed for requests, as 10.20.0.0/16; by default none."),
+    Variable("MUSTER_OUTSIDE_PROXY", "", "The proxy for these requests, as http://proxy.example.org:3128; by default none."),
+    Variable("MUSTER_SMTP_URL", "", "The mail server, as smtp+starttls://user:password@host; by default emails are files."),
+    Variable("MUSTER_MAIL_FROM", "Musterbook <musterbook@localhost>", "The sender of emails."),
+    Variable("MUSTER_ANCHOR_MAIL", "", "The address that gets the heads of the audit trails daily, for later checks."),
+    Variable("MUSTER_MAILS_PER_MINUTE", "600", "Maximum number of emails sent in a minute."),
+    Variable("MUSTER_REFUSED_PASSWORDS", "", "A sorted file of passwords that nobody can choose, such as breached ones."),
+    Variable("MUSTER_ALERTS_TO", "", "Email addresses that get errors, separated by commas; by default none."),
+    Variable("MUSTER_SYSLOG", "", "An additional destination of the log, as udp://host:514 or /dev/log; by default none."),
+    Variable("MUSTER_MAX_FILE_MB", "512", "Maximum size of a file that an import reads, in megabytes."),
+    Variable("MUSTER_MAX_ROWS", "5000000", "Maximum number of rows in a file, without the header."),
+    Variable("MUSTER_MAX_CELL_CHARACTERS", "10000", "Maximum number of characters in a cell of a file."),
+    Variable("MUSTER_KEEP_MAILS_DAYS", "30", "Days for which an email is kept after it was sent or written to a file."),
+    Variable("MUSTER_KEEP_FILES_DAYS", "90", "Days for which an imported file is kept; after that, only its hash is kept."),
+    Variable("MUSTER_USER_FILES", "5000", "Maximum number of imported and previewed files that are kept for a user."),
+    Variable("MUSTER_USER_FILES_MB", "20000", "Maximum megabytes of such files that are kept for a user."),
+    Variable("MUSTER_AGENCY_FILES", "20000", "Maximum number of imported and previewed files that are kept for an agency."),
+    Variable("MUSTER_AGENCY_FILES_MB", "100000", "Maximum megabytes of such files that are kept for an agency."),
+    Variable("MUSTER_USER_WAITING_MB", "2048", "Maximum megabytes that a user sends at a time, or that wait for a sign-in."),
+    Variable("MUSTER_AGENCY_WAITING_MB", "8192", "Maximum megabytes that an agency's users send at a time, or that wait."),
+    Variable("MUSTER_CLIENT_SECONDS", "30", "Seconds for a client to send a form or its next part; slower clients are cut off."),
+    Variable("MUSTER_SCAN_COMMAND", "", "A virus scanner. It gets each file on standard input before Musterbook reads it."),
 )  # fmt: skip
 """Every variable that Musterbook reads, in the order of the reference."""
 
@@ -111,7 +111,7 @@ def address(name: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.fragment:
         message = (
-            f"{name} is “{value}”, which is no web address. Write it as https://muster.example.org, without a path."
+            f"{name} is “{value}”, which is not a web address. Write it as https://muster.example.org, without a path."
         )
         raise ImproperlyConfigured(message)
     return value
@@ -137,7 +137,7 @@ def hosts(name: str) -> tuple[str, ...]:
     found = tuple(text(name).lower().replace(",", " ").split())
     for host in found:
         if not re.fullmatch(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", host):
-            raise ImproperlyConfigured(f"{name}: “{host}” is not the name of a host. Write it as login.example.org.")
+            raise ImproperlyConfigured(f"{name}: “{host}” is not a host name. Write it as login.example.org.")
     return found
 
 

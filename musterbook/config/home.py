@@ -25,8 +25,8 @@ def explain(error: OSError) -> tuple[str, str]:
     found = f"{path} cannot be used: {error.strerror}"
     me, owner = _user(os.geteuid()), _owner(path)
     if owner in ("", me) or path in folder.parents:  # a parent belongs to others with good reason
-        return found, f"See that {folder} is a folder that {me} can read and write, or set MUSTER_HOME to another one."
-    return found, f"It belongs to {owner}, and this runs as {me}. Run as root: chown -R {me} {folder}"
+        return found, f"Make {folder} a folder that {me} can read and write, or set MUSTER_HOME to another folder."
+    return found, f"It belongs to {owner}, but Musterbook runs as {me}. Run as root: chown -R {me} {folder}"
 
 
 def _owner(path: Path) -> str:
