@@ -83,7 +83,7 @@ def test_a_database_that_is_behind_is_told_by_doctor_and_mended_by_migrate(tmp_p
     home.folder.mkdir(mode=0o700)
     sqlite3.connect(home.folder / "muster.sqlite3").close()
     done = home.muster("doctor")
-    assert (done.returncode, "changes are to be made, which the next command does by itself" in done.stdout) == (
+    assert (done.returncode, "changes are pending; the next command makes them" in done.stdout) == (
         0,
         True,
     )

@@ -80,8 +80,8 @@ def _xml() -> Finding:
     if pyexpat.version_info >= _SAFE_EXPAT:
         return Finding("XML reader", told)
     advice = (
-        "See that the system's security updates are installed, or use a Python that has expat 2.6.4 or later. Until then, limits"
-        " on memory and time stop what a workbook could do by its faults"
+        "Install the system's security updates, or use a Python that has expat 2.6.4 or later. Until then, limits of memory"
+        " and time stop a workbook that uses these faults"
     )
     found = f"{told}, a version with known faults unless the system has corrected them. {advice}"
     return Finding("XML reader", found, notice=True)
@@ -93,12 +93,16 @@ def _folder() -> Finding:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         return Finding(
-            "folder", f"{folder} cannot be made: {error.strerror}", "Set MUSTER_HOME to a folder that can be written."
+            "folder",
+            f"{folder} cannot be created: {error.strerror}",
+            "Set MUSTER_HOME to a folder that Musterbook can write to.",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("folder", f"{folder} cannot be written", "Have it made writable, or set MUSTER_HOME to another.")
+        return Finding(
+            "folder", f"{folder} cannot be written", "Make it writable, or set MUSTER_HOME to another folder."
+        )
     if folder.stat().st_mode & 0o007:
-        return Finding("folder", f"{folder} can be read by anybody on this machine", f"Run: chmod 700 {folder}")
+        return Finding("folder", f"{folder} can be read by every user of this machine", f"Run: chmod 700 {folder}")
     return Finding("folder", f"{folder} can be written")
 
 
@@ -108,14 +112,16 @@ def _space() -> Finding:
     free = shutil.disk_usage(there).free
     told = f"{free / (1 << 30):,.1f} GB free"
     return Finding(
-        "disk", told, "" if free >= _ENOUGH_BYTES else "Make room: an import needs some times its file's size."
+        "disk",
+        told,
+        "" if free >= _ENOUGH_BYTES else "Free some space: an import needs several times the size of its file.",
     )
 
 
 def _refused_passwords() -> Finding:
     path = settings.MUSTER_REFUSED_PASSWORDS
     if path is None:
-        return Finding("refused passwords", "No list is named; the estimate of how hard a password is to guess applies")
+        return Finding("refused passwords", "there is no list; the estimate of how hard a password is to guess applies")
     fault = refused_passwords.fault(path)
     if fault:
         return Finding("refused passwords", f"{path}: {fault}", "Fix the file, or unset MUSTER_REFUSED_PASSWORDS.")
@@ -133,10 +139,10 @@ def _database() -> Finding:
 
 def _remedy_of_database() -> str:
     if frames.on_postgres():
-        return "Look at DATABASE_URL, and whether the server lets you in."
+        return "Check DATABASE_URL, and whether the server accepts the connection."
     file = connection.settings_dict["NAME"]
     return (
-        f"Move {file} to another folder, and bring back a backup: muster restore FILE. Without a backup, keep the file."
+        f"Move {file} to another folder and restore a backup: muster restore FILE. Keep the file if you have no backup."
     )
 
 
@@ -146,7 +152,7 @@ def _version() -> Finding:
         number, encoding = cursor.fetchone()
     told = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
     if encoding != "UTF8":
-        return Finding("database", told, "Make a database in UTF-8: createdb --encoding UTF8 --template template0 …")
+        return Finding("database", told, "Create a database in UTF-8: createdb --encoding UTF8 --template template0 …")
     return Finding("database", told, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
 
 
@@ -158,14 +164,14 @@ _OTHERS = 10
 
 def _connections() -> Finding:
     if not frames.on_postgres():
-        return Finding("connections", "the embedded database needs none")
+        return Finding("connections", "the embedded database needs no connections")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
         )
         allowed = int(cursor.fetchone()[0])
     fit = max(allowed - _OTHERS, 0) // turns.TURNS
-    found = f"{allowed} are allowed; each process of pages uses up to {turns.TURNS}, so {fit} processes fit"
+    found = f"{allowed} are allowed; each process that serves pages uses up to {turns.TURNS}, so {fit} processes fit"
     needed = _PROCESSES * turns.TURNS + _OTHERS
     remedy = (
         f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
@@ -189,9 +195,7 @@ def _log() -> Finding:
         errors = log_file.errors_since(datetime.now(UTC) - timedelta(days=1))
         log_file.check()
     except OSError as error:
-        return Finding(
-            "log", f"{log_file.path()} cannot be used: {error.strerror}", "See that it belongs to Musterbook."
-        )
+        return Finding("log", f"{log_file.path()} cannot be used: {error.strerror}", "Make it writable for Musterbook.")
     if errors:
         last = errors[-1].split()
         found = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
@@ -201,10 +205,10 @@ def _log() -> Finding:
 
 def _alerts() -> Finding:
     if alerts.possible():
-        return Finding("alerts", f"errors are mailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
+        return Finding("alerts", f"errors are emailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
     if settings.MUSTER_ALERTS_TO:
-        return Finding("alerts", "there is no mail server to send them by", "Set MUSTER_SMTP_URL.")
-    return Finding("alerts", "nobody is notified of errors; MUSTER_ALERTS_TO names those who should be", notice=True)
+        return Finding("alerts", "errors cannot be emailed without a mail server", "Set MUSTER_SMTP_URL.")
+    return Finding("alerts", "nobody is notified of errors; set MUSTER_ALERTS_TO to notify people", notice=True)
 
 
 def _encryption() -> Finding:
@@ -212,11 +216,11 @@ def _encryption() -> Finding:
     plain = []
     server = settings.MAIL_SERVER
     if server is not None and not server.secure and not _is_here(server.host):
-        plain.append("Mails leave without encryption: write MUSTER_SMTP_URL as smtp+starttls:// or smtps://.")
+        plain.append("Emails are not encrypted: write MUSTER_SMTP_URL as smtp+starttls:// or smtps://.")
     if frames.on_postgres() and not _verified(settings.DATABASES["default"]):
-        plain.append("The connection to PostgreSQL may be read or forged: add sslmode=verify-full to DATABASE_URL.")
+        plain.append("Others can read or forge the connection to PostgreSQL: add sslmode=verify-full to DATABASE_URL.")
     if plain:
-        return Finding("encryption", f"{len(plain)} connections to other machines are not safe", " ".join(plain))
+        return Finding("encryption", f"{len(plain)} connections to other machines are not secure", " ".join(plain))
     return Finding("encryption", "connections to other machines are encrypted, or there are none")
 
 
@@ -234,20 +238,20 @@ def _whole() -> Finding:
         cursor.execute("PRAGMA quick_check(1)")
         told = cursor.fetchone()[0]
     if told == "ok":
-        return Finding("database", "the embedded one, and it is whole")
-    return Finding(
-        "database", f"it is damaged: {told}", "Stop all processes and bring a backup back: muster restore PATH"
-    )
+        return Finding("database", "the embedded database is whole")
+    return Finding("database", f"it is damaged: {told}", "Stop all processes and restore a backup: muster restore PATH")
 
 
 def _migrations() -> Finding:
     lacking = migration.pending()
     if lacking and not frames.on_postgres():
-        return Finding("tables", f"{len(lacking)} changes are to be made, which the next command does by itself")
+        return Finding("tables", f"{len(lacking)} changes are pending; the next command makes them")
     if lacking:
-        return Finding("tables", f"{len(lacking)} changes are to be made", "Run: muster migrate")
+        return Finding("tables", f"{len(lacking)} changes are pending", "Run: muster migrate")
     if migration.newer(migration.recorded()):
-        return Finding("tables", "the database is of a newer Musterbook", "Install the newer version again.")
+        return Finding(
+            "tables", "the database belongs to a newer version of Musterbook", "Install the newer version again."
+        )
     return Finding("tables", "up to date")
 
 
@@ -260,11 +264,11 @@ def _imports() -> Finding:
     told += f", {len(waiting):,} waiting" if waiting else ""
     died = sorted(before - running - waiting)
     if died:
-        told = f"{', '.join(died)} had died, and changed nothing; reported as failed from now on"
+        told = f"{', '.join(died)} ended early and changed nothing; from now on reported as failed"
         return Finding("imports", told, "Import those files again.")
     if waiting and not heartbeats.anybody():
         return Finding(
-            "imports", f"{told}, and there is no worker", "Run `muster serve`, or `muster worker` beside it."
+            "imports", f"{told}, and there is no worker", "Run `muster serve`, or `muster worker` next to it."
         )
     return Finding("imports", told)
 
@@ -277,7 +281,9 @@ def _trails() -> Finding:
     found = migration.trails()
     broken = [f"{finding.agency}: {finding.wrong}" for finding in found if finding.wrong]
     if broken:
-        remedy = "Find out who can write to the database; compare with a backup from before (docs/how-to/audit.md)."
+        remedy = (
+            "Find out who can write to the database. Compare the trail with an earlier backup (docs/how-to/audit.md)."
+        )
         return Finding("audit trail", "; ".join(broken), remedy)
     return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")
 
@@ -291,10 +297,10 @@ def _providers() -> Finding:
             refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
     if refused:
         remedy = (
-            "Name its network in MUSTER_OUTSIDE_NETWORKS, its host in MUSTER_OUTSIDE_HOSTS, or correct its address."
+            "Add its network to MUSTER_OUTSIDE_NETWORKS or its host to MUSTER_OUTSIDE_HOSTS, or correct its address."
         )
         return Finding("single sign-on", " ".join(refused), remedy)
-    return Finding("single sign-on", "this installation may ask each provider")
+    return Finding("single sign-on", "this installation can send requests to each provider")
 
 
 def _guards() -> Finding:
@@ -304,15 +310,15 @@ def _guards() -> Finding:
         return Finding("audit guards", told, "Find out who removed the triggers, then run: muster migrate")
     also = ", and Musterbook's role cannot change that"
     if triggers.owns_tables():
-        also = "; Musterbook's role owns it (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
+        also = "; Musterbook's role owns the tables (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
     return Finding("audit guards", f"the database refuses changes of the audit trail{also}")
 
 
 def _anchors() -> Finding:
     late = anchors.find_unanchored(datetime.now(UTC))
     if late:
-        told = f"none was written for two days, or lines were removed, for {', '.join(late)}"
-        return Finding("audit anchors", told, "Run `muster serve`, or `muster worker` beside it.")
+        told = f"no head was written for two days, or lines were removed, for {', '.join(late)}"
+        return Finding("audit anchors", told, "Run `muster serve`, or `muster worker` next to it.")
     return Finding("audit anchors", f"up to date, in {settings.MUSTER_HOME / anchors.FILE}")
 
 
@@ -336,12 +342,14 @@ def _keys() -> Finding:
     lost = sum(use.values for use in uses if use.key not in known)
     if lost:
         names = ", ".join(sorted({use.key or "unknown" for use in uses} - known))
-        remedy = "Put that key into MUSTER_OLD_SECRET_KEYS. Without it, these secrets must be set up again."
-        return Finding("secret keys", f"{lost:,} sealed values cannot be read, for the key is missing: {names}", remedy)
+        remedy = "Add that key to MUSTER_OLD_SECRET_KEYS. Without the key, set up these secrets again."
+        return Finding(
+            "secret keys", f"{lost:,} sealed values cannot be read, because the key is missing: {names}", remedy
+        )
     behind = sum(use.values for use in uses if use.key != ring[0].name and use.about != sealed_values.TRAILS)
     told = f"{ring[0].name} is current, {len(ring) - 1} old"
     if behind:
-        return Finding("secret keys", f"{told}, {behind:,} values are sealed with old ones", "Run: muster keys reseal")
+        return Finding("secret keys", f"{told}, {behind:,} values are sealed with old keys", "Run: muster keys reseal")
     older = sealed_values.older()
     if older:
         told += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"

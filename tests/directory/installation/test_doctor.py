@@ -54,7 +54,7 @@ def test_a_folder_that_cannot_be_made_written_or_kept_private_is_found(
     home.mkdir(mode=0o755)
     assert remedies() == {"folder": f"Run: chmod 700 {home}"}
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "Have it made writable" in remedies()["folder"]
+    assert "Make it writable" in remedies()["folder"]
     monkeypatch.undo()
     monkeypatch.setattr(configured, "MUSTER_HOME", Path(__file__) / "home")
     assert "Set MUSTER_HOME" in doctor._folder().remedy
@@ -105,7 +105,7 @@ def test_imports_that_wait_for_no_worker_are_found() -> None:
     models.Import.objects.create(
         number="01WAITS", agency=agency, mode="update", state="waiting", through="page", started_at=NOW
     )
-    assert remedies() == {"imports": "Run `muster serve`, or `muster worker` beside it."}
+    assert remedies() == {"imports": "Run `muster serve`, or `muster worker` next to it."}
     heartbeats.give(Sign("one"))
     assert remedies() == {}
     assert "none running, 1 waiting" in [finding.found for finding in doctor.findings()]
@@ -167,7 +167,7 @@ def test_whether_anybody_is_notified_is_said(settings: Settings) -> None:
     settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
     assert said()[1] == "Set MUSTER_SMTP_URL."
     settings.MAIL_SERVER = mail_server.configured("smtps://mail.agency.example")
-    assert said() == ("errors are mailed to ops@agency.example", "")
+    assert said() == ("errors are emailed to ops@agency.example", "")
     assert not doctor._alerts().notice
 
 
