@@ -57,9 +57,7 @@ def _token(request: HttpRequest) -> Token | HttpResponseBase:
     """
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        said = (
-            "Send a token of this agency, in a header “Authorization: Bearer …”. Whoever manages API access makes one."
-        )
+        said = "Send a token of this agency in the header “Authorization: Bearer …”. A user who manages API access creates one."
         return _unauthorized(request, said)
     try:
         return tokens.check(incoming.agency(request), secret.strip(), datetime.now(UTC))
@@ -71,11 +69,11 @@ def _refuse(request: HttpRequest, refused: Refused) -> HttpResponseBase:
     # Only wrong tokens count: no one can block a valid token by sending wrong ones from the same address.
     if not rate_limits.take(request, "refused token"):
         refusals.refuse(request, rate_limits.WHY)
-        said = "Too many wrong tokens came from this address. Wait five minutes."
+        said = "This address has sent too many wrong tokens. Wait five minutes."
         return problems.answer(HTTPStatus.TOO_MANY_REQUESTS, said, {"Retry-After": str(limits.wait("refused token"))})
     context = incoming.api_audit_context(request, refused.token)
     tokens.refused(incoming.agency(request), refused.token, context, str(refused))
-    return _unauthorized(request, f"{refused} Whoever manages API access makes a new one.", "invalid_token")
+    return _unauthorized(request, f"{refused} A user who manages API access creates a new one.", "invalid_token")
 
 
 def _unauthorized(request: HttpRequest, said: str, error: str = "") -> HttpResponseBase:
@@ -87,11 +85,11 @@ def _lacks(request: HttpRequest, token: Token, permission: str) -> HttpResponseB
     asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
     context = incoming.api_audit_context(request, token)
     trail.record_event(token.agency, context, EventKind.ACT_REFUSED, None, asked, outcome=REFUSED)
-    said = f"The token lacks {permission}: it was made without it, or whoever made it has lost it."
+    said = f"The token lacks {permission}: it was created without it, or its creator has lost it."
     asks = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'
     return problems.answer(HTTPStatus.FORBIDDEN, said, {"WWW-Authenticate": asks})
 
 
 def _other_method(methods: tuple[str, ...]) -> HttpResponseBase:
     allowed = ", ".join(methods)
-    return problems.answer(HTTPStatus.METHOD_NOT_ALLOWED, f"Here one can only {allowed}.", {"Allow": allowed})
+    return problems.answer(HTTPStatus.METHOD_NOT_ALLOWED, f"This address accepts only {allowed}.", {"Allow": allowed})

@@ -29,5 +29,7 @@ def not_found(_request: HttpRequest, **_told: Any) -> JsonResponse:
 
 def failed(_request: HttpRequest) -> JsonResponse:
     """Return the response for a bug of ours; the log contains the details."""
-    said = f"This went wrong, and it is our fault. The log of Musterbook says more: request {log_lines.number()}."
+    said = (
+        f"The request failed because of an error in Musterbook. The log has the details: request {log_lines.number()}."
+    )
     return answer(HTTPStatus.INTERNAL_SERVER_ERROR, said)
