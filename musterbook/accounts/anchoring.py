@@ -14,9 +14,9 @@ from musterbook.directory.audit import anchors
 _LOG = logging.getLogger("musterbook.audit")
 _PACE = 15 * 60
 """Seconds between two emails. Many waiting lines can take several emails, and a mail server can be down for long."""
-_TEXT = """These are the heads of the audit trails of {url}, as they were at that time.
+_TEXT = """These are the heads of the audit trails of {url} at that time.
 
-Keep this mail where nobody can change it who can write to the database. To check a trail by it:
+Keep this email in a place where nobody who can write to the database can change it. To check a trail against it:
 
     muster audit verify --agency SLUG --expect LINKS:HEAD
 
@@ -36,7 +36,7 @@ def anchor(at: datetime) -> None:
         try:
             _send(at)
         except (OSError, smtplib.SMTPException):
-            _LOG.error("The anchors of the audit trails could not be mailed. The next attempt follows", exc_info=True)
+            _LOG.error("The anchors of the audit trails could not be emailed. The next attempt follows", exc_info=True)
 
 
 def _send(at: datetime) -> None:

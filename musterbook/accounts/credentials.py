@@ -73,7 +73,7 @@ def _why_not(by: Operator | None, about: User) -> str:
         return f"The operator's role lacks the permission {PERMISSION}."
     theirs = ALL if about.role.administrator else frozenset(about.role.permissions)
     if not theirs <= by.permissions:
-        return f"The role of {about.external_id} has permissions that the operator's has not."
+        return f"The role of {about.external_id} has permissions that the operator's role lacks."
     return ""
 
 

@@ -44,13 +44,13 @@ _ADDRESS, _ACCOUNT, _AGENCY = "address", "account", "agency"
 
 RATES: Mapping[str, Rate] = {
     "sign-in": _rate(240, 1, BROWSER, "Sign-ins by password, code or passkey, right or wrong; opening and using links"),
-    "failed sign-in": _rate(30, 5, _ADDRESS, "Failed sign-ins, whatever the name"),
+    "failed sign-in": _rate(30, 5, _ADDRESS, "Failed sign-ins, with any name"),
     "code": _rate(10, 5, _ACCOUNT, "Wrong one-time codes and recovery codes"),
     "sign-on": _rate(240, 1, _ADDRESS, "Requests to and from a provider of single sign-on"),
     "failed sign-on": _rate(30, 5, _ADDRESS, "Answers of a provider that were refused"),
     "sign-on answer": _rate(1, 20, "answer", "Uses of one answer of a provider"),
-    "reset": _rate(30, 5, _ADDRESS, "Requests for a new password by mail"),
-    "set-up": _rate(10, 5, _ADDRESS, "Tries of the setup code of a new installation"),
+    "reset": _rate(30, 5, _ADDRESS, "Requests for a new password by email"),
+    "set-up": _rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
     "refused token": _rate(30, 5, _ADDRESS, "API tokens that were refused"),
     "event": _rate(120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"),
 }

@@ -110,7 +110,7 @@ def _code(about: Metadata, sent: Mapping[str, list[str]]) -> str:
     """
     once = {name: values[0] for name, values in sent.items() if len(values) == 1}
     if (about.names_itself or "iss" in sent) and once.get("iss") != about.issuer:
-        raise Untrusted(claims.TOKEN, "iss of the callback is another provider's")
+        raise Untrusted(claims.TOKEN, "iss of the callback names another provider")
     if "error" in sent or not once.get("code"):
         raise Untrusted(claims.CANCELLED, sent.get("error", ["no code"])[-1][:200])
     return once["code"]
@@ -128,7 +128,7 @@ def metadata(provider: Provider) -> Metadata:
     told = _document(f"{wanted}{_WELL_KNOWN}")
     named = read(told, "issuer", str) or ""
     if named.removesuffix("/") != wanted:
-        raise Untrusted(claims.METADATA, f"they are of “{named}”, not of “{wanted}”")
+        raise Untrusted(claims.METADATA, f"the issuer is “{named}” instead of “{wanted}”")
     ways = told.get("token_endpoint_auth_methods_supported") or []
     return Metadata(
         issuer=named,
@@ -145,7 +145,7 @@ def _endpoint(provider: Provider, told: Mapping[str, Any], name: str) -> str:
     address = read(told, name, str) or ""
     own, there = outbound.place(issuer(provider)), outbound.place(address)
     if own is None or there is None or there.scheme != own.scheme:
-        raise Untrusted(claims.METADATA, f"{name} is “{address[:200]}”")
+        raise Untrusted(claims.METADATA, f"{name} is not a usable address: “{address[:200]}”")
     hosts = {*_BESIDE.get(own.host, ()), *provider.get("hosts", "").split()}
     if there.origin != own.origin and not (there.host in hosts and there.port == _usual(there)):
         raise Untrusted(claims.METADATA, f"{name} is on {there.host}, which is not among the provider's hosts")
@@ -233,7 +233,9 @@ def _secret(provider: Provider) -> str:
     try:
         return encryption.unseal(provider["secret"]) if provider["secret"] else ""
     except InvalidToken as error:
-        raise Untrusted(claims.CODE, "our secret was sealed by a key that is gone: enter it again") from error
+        raise Untrusted(
+            claims.CODE, "the key that sealed the client secret is missing: enter the secret again"
+        ) from error
 
 
 def _fetch(address: str, **more: Any) -> outbound.Answer:
@@ -271,7 +273,7 @@ def _verified(provider: Provider, about: Metadata, asked: Asked, token: str) -> 
 def _check(provider: Provider, asked: Asked, told: Mapping[str, Any]) -> None:
     """Check what PyJWT does not check."""
     if not hmac.compare_digest((read(told, "nonce", str) or "").encode(), asked.nonce.encode()):
-        raise Untrusted(claims.TOKEN, "the nonce is another one")
+        raise Untrusted(claims.TOKEN, "the nonce does not match")
     party, audience = read(told, "azp", str), told["aud"]
     if (isinstance(audience, list) and len(audience) > 1 and party is None) or party not in (
         None,
@@ -279,21 +281,19 @@ def _check(provider: Provider, asked: Asked, told: Mapping[str, Any]) -> None:
     ):
         raise Untrusted(claims.TOKEN, "it was issued to another party (azp)")
     if (read(told, "iat", int) or 0) < asked.at - LEEWAY * 5:
-        raise Untrusted(claims.TOKEN, "it is older than the question")
+        raise Untrusted(claims.TOKEN, "it is older than the request")
 
 
 def _key(address: str, header: Mapping[str, Any]) -> jwt.PyJWK:
     """Return the provider's key that signed the token, according to the token. Raise Untrusted."""
     algorithm = header.get("alg")
     if algorithm not in ALGORITHMS:
-        raise Untrusted(claims.TOKEN, f"it is signed by “{str(algorithm)[:20]}”")
+        raise Untrusted(claims.TOKEN, f"it is signed with the algorithm “{str(algorithm)[:20]}”, which is not accepted")
     for kept_for in (_KEPT_FOR, _KEYS_KEPT_FOR_SURE):
         fitting = [key for key in _keys(address, kept_for) if _fits(key, algorithm, header.get("kid"))]
         if len(fitting) == 1:
             return _usable(jwt.PyJWK(fitting[0], algorithm=algorithm))
-    raise Untrusted(
-        claims.TOKEN, "it is signed with a key that the provider does not publish, or does not say with which"
-    )
+    raise Untrusted(claims.TOKEN, "the provider does not publish the key that signed it, or the key is ambiguous")
 
 
 def _keys(address: str, kept_for: float) -> list[dict[str, Any]]:
@@ -325,5 +325,5 @@ def _userinfo(about: Metadata, access: str, subject: str) -> dict[str, Any]:
         return {}
     told = _json(_fetch(about.userinfo, headers={"Authorization": f"Bearer {access}"}), claims.USERINFO)
     if claims.subject(told, "sub") != subject:
-        raise Untrusted(claims.USERINFO, "sub is another one")
+        raise Untrusted(claims.USERINFO, "sub does not match")
     return told

@@ -63,7 +63,9 @@ def _settle_lost(at: datetime) -> None:
     lost.update(ended_at=at, problem=_UNKNOWN)
 
 
-_UNKNOWN = "The connection or the worker ended while the mail was handed over: it may have arrived or not. Send it again by hand."
+_UNKNOWN = (
+    "The connection or the worker ended while the email was sent. It may have arrived or not. Send it again by hand."
+)
 
 
 def _claim(worker: str, at: datetime) -> list[Mail]:
@@ -118,7 +120,7 @@ def _send_or_tell(mail: Mail, hand: Hand, now: Now) -> None:
         raise
     except Exception as error:  # noqa: BLE001  (it is logged in full, and stored with the email)
         _LOG.exception("An email could not be created: %s", mail.kind)
-        _put_back([mail], now(), f"It could not be made: {error}")
+        _put_back([mail], now(), f"The email could not be created: {error}")
 
 
 def _send(mail: Mail, hand: Hand, now: Now) -> None:
@@ -164,13 +166,13 @@ def _made(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
 def _untrue(mail: Mail, user: User) -> str:
     """Return why the email must not be sent any more, or ""."""
     if mail.kind in ("invitation", "reset") and not user.active:
-        return "Not sent: the user is Inactive by now."
+        return "Not sent: the user is now Inactive."
     if mail.kind == "invitation" and user.registered_at:
         return "Not sent: the user has registered."
     if mail.kind == "invitation" and mail.attempts == 1 and user.invited_at and user.invited_at > mail.created_at:
-        return "Not sent: a newer invitation was made."
+        return "Not sent: there is a newer invitation."
     if mail.kind in ("invitation", "reset") and mail.to != user.email:
-        return "Not sent: the user's address has changed, and a newer mail goes there."
+        return "Not sent: the user's address has changed. A newer email goes there."
     return ""
 
 
@@ -184,7 +186,7 @@ def _sent(mail: Mail, at: datetime) -> None:
 def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:
     """Handle a refusal: a permanent one ends the email, and a temporary one is retried."""
     told = said.decode(errors="replace") if isinstance(said, bytes) else said
-    reason = f"The mail server refused it ({status}): {told}"
+    reason = f"The mail server refused the email ({status}): {told}"
     if status >= 500:
         _end(mail, at, reason)
     else:

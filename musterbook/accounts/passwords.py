@@ -98,7 +98,7 @@ class Length:
 
     def get_help_text(self) -> str:
         """Return the hint that the user sees beforehand."""
-        return "Any characters will do; a few words that nobody would guess are easy to remember."
+        return "All characters are allowed. A few words that nobody would guess are easy to remember."
 
 
 class Guessable:
@@ -199,7 +199,7 @@ class Refused:
         if settings.MUSTER_REFUSED_PASSWORDS and refused_passwords.contains(
             settings.MUSTER_REFUSED_PASSWORDS, password
         ):
-            message = f"This password has become known in a breach somewhere, so attackers try it first. {_ADVICE}"
+            message = f"This password is known from a data breach, so attackers try it first. {_ADVICE}"
             raise ValidationError(message, code="password_refused")
 
     def get_help_text(self) -> str:
@@ -216,7 +216,7 @@ class Another:
             return
         past = user.past_passwords.order_by("-chosen_at").values_list("password", flat=True)[: KEPT - 1]
         if any(is_right(password, old) for old in (user.password, *past)):
-            message = f"You have had this password among your last {KEPT}. Choose another."
+            message = f"This password is among your last {KEPT}. Choose another."
             raise ValidationError(message, code="password_again")
 
     def get_help_text(self) -> str:

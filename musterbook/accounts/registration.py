@@ -71,7 +71,9 @@ def issue(user: User, context: AuditContext) -> str:
 
 def _may_register(user: User) -> None:
     if user.registered_at:
-        raise CannotInvite(f"{user.external_id} has registered already. A reset lets them choose a new password.")
+        raise CannotInvite(
+            f"{user.external_id} has already registered. Reset their credentials so that they can choose a new password."
+        )
     if not user.active:
         raise CannotInvite(f"{user.external_id} is Inactive. Reactivate them first.")
 

@@ -108,7 +108,7 @@ def _number(response: Any, start: str) -> str:
         and OneLogin_Saml2_Utils.parse_SAML_to_time(node.get("NotOnOrAfter")) > OneLogin_Saml2_Utils.now()
     ]
     if not number or not confirmed:
-        raise ValueError("the assertion does not say that it answers a question of ours, here, and until when")
+        raise ValueError("the assertion does not name our request, this address and an expiry time")
     return str(number)
 
 

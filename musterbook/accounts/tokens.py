@@ -81,7 +81,7 @@ def make(agency: Agency, told: Told, context: AuditContext, by: Operator) -> tup
     """
     lacking = sorted({PERMISSION, *told.permissions} - by.permissions)
     if lacking:
-        raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so no token of yours can have that.")
+        raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so your token cannot have that either.")
     secret = f"{_PREFIX}{secrets.token_hex(32)}"
     with transaction.atomic():
         locks.row(agency)
@@ -109,14 +109,16 @@ def _named(agency: Agency, told: Told, at: datetime) -> str:
     if not told.permissions:
         raise Unfit("permissions", "Choose at least one.")
     if told.days not in DAYS:
-        raise Unfit("days", "Choose one of these.")
+        raise Unfit("days", "Choose one of the listed numbers of days.")
     living = list(
         Token.objects.filter(agency=agency, revoked_at=None, expires_at__gt=at).values_list("name", flat=True)
     )
     if fold(name) in map(fold, living):
-        raise Unfit("name", f"There is a token that is called {name}. Choose another name, or revoke that one.")
+        raise Unfit(
+            "name", f"There is already a token with the name {name}. Choose another name, or revoke that token."
+        )
     if len(living) >= MOST:
-        raise Unfit("name", f"There are {MOST} tokens, and no more can be made. Revoke those that nobody uses.")
+        raise Unfit("name", f"There are {MOST} tokens, which is the maximum. Revoke those that nobody uses.")
     return name
 
 
@@ -233,7 +235,7 @@ def untold(agency: Agency) -> str:
         for token in tokens
         if _as_told(token) not in made or (not token.revoked_at and (token.maker_id, _called(token)) in revoked)
     ]
-    return f"the trail does not tell of these API tokens as they are: {cross_checks.list_names(false)}" if false else ""
+    return f"these API tokens differ from the trail: {cross_checks.list_names(false)}" if false else ""
 
 
 def _as_told(token: Token) -> tuple[object, ...]:

@@ -234,8 +234,8 @@ def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server:
     said = set(Mail.objects.filter(sent_at=None).values_list("problem", flat=True))
     assert said == {
         "Not sent: the user has registered.",
-        "Not sent: the user is Inactive by now.",
-        "Not sent: the user's address has changed, and a newer mail goes there.",
+        "Not sent: the user is now Inactive.",
+        "Not sent: the user's address has changed. A newer email goes there.",
     }
     assert {mail["Subject"] for mail in server.mails} == {
         "You have registered at Springfield", "Your email address at Springfield was changed"

@@ -97,7 +97,7 @@ def test_an_agency_has_so_many_tokens_and_no_more(springfield: Springfield, monk
     monkeypatch.setattr(tokens, "MOST", 2)
     first, _ = made(springfield, replace(HR, name="1"))
     made(springfield, replace(HR, name="2"))
-    with pytest.raises(Unfit, match="no more can be made"):
+    with pytest.raises(Unfit, match="which is the maximum"):
         made(springfield, replace(HR, name="3"))
     tokens.revoke(first, context())
     assert made(springfield, replace(HR, name="1"))

@@ -105,11 +105,11 @@ def test_a_mail_server_out_of_order_is_tried_again_after_a_while_and_no_line_is_
     now = jobs.now()
     for minute in range(14):
         anchoring.anchor(now + timedelta(minutes=minute))
-    assert caplog.text.count("could not be mailed") == 1
+    assert caplog.text.count("could not be emailed") == 1
     settings.MAIL_SERVER = right
     server.answers["auditor@court.example"] = "450 later"
     anchoring.anchor(now + timedelta(minutes=16))
-    assert caplog.text.count("could not be mailed") == 2
+    assert caplog.text.count("could not be emailed") == 2
     server.answers.clear()
     anchoring.anchor(now + timedelta(minutes=32))
     assert len(server.mails) == 1

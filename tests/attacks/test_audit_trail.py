@@ -526,7 +526,7 @@ def test_a_token_that_was_made_or_changed_past_musterbook_is_found(made: models.
     one = token(made)
     assert wrong(made) == ""
     Token.objects.filter(pk=one.pk).update(**FORGED[name](one))
-    assert wrong(made).startswith("the trail does not tell of these API tokens as they are")
+    assert wrong(made).startswith("these API tokens differ from the trail")
 
 
 def test_a_revoked_token_that_was_made_good_again_is_found(made: models.Agency) -> None:
@@ -534,7 +534,7 @@ def test_a_revoked_token_that_was_made_good_again_is_found(made: models.Agency) 
     tokens.revoke(one, AuditContext(AT, "E-1", "page"))
     assert wrong(made) == ""
     Token.objects.filter(pk=one.pk).update(revoked_at=None)
-    assert wrong(made) == "the trail does not tell of these API tokens as they are: Nightly"
+    assert wrong(made) == "these API tokens differ from the trail: Nightly"
 
 
 # Old trails

@@ -67,7 +67,7 @@ def test_who_cannot_be_invited_is_named(staffed: Muster, user: str, said: str) -
 def test_nobody_invites_whom_they_may_not_manage_and_the_trail_has_it(staffed: Muster) -> None:
     with agencies.changing(models.Agency.objects.get(), AuditContext(NOW, "", "cli")):
         models.Role.objects.filter(name="Clerk").update(permissions=["credentials.manage"])
-    assert "permissions that the operator's has not" in staffed("invite", *OF, "E-ann", "--as", "E-cy").err
+    assert "permissions that the operator's role lacks" in staffed("invite", *OF, "E-ann", "--as", "E-cy").err
     assert staffed("invite", *OF, "E-otto", "--as", "E-cy").status == 0
     done = staffed("unlock", *OF, "E-cy", "--as", "E-otto")
     assert (done.status, "credentials.manage" in done.err) == (2, True)
