@@ -33,11 +33,11 @@ def others(agency: models.Agency) -> Iterator[tuple[str, str]]:
 
 
 def _places(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:
-    first = user_list.page(agency, at=at)
+    first = user_list.read_page(agency, at=at)
     yield "first", {}
     yield "next", {"place": first.after}
     if first.after:
-        yield "back to the first", {"place": user_list.page(agency, at=at, place=first.after).before}
+        yield "back to the first", {"place": user_list.read_page(agency, at=at, place=first.after).before}
     yield "last", {"place": _last(agency)}
     for sort in orders.SORTS:
         yield f"by {sort}", {"sort": sort}
@@ -49,7 +49,7 @@ def _last(agency: models.Agency) -> str:
     """The place of the user before the last page."""
     found = models.User.objects.filter(agency=agency).order_by("-name_key", "-pk").values_list("name_key", "pk")
     before = found[user_list.PAGE : user_list.PAGE + 1]
-    return orders.written(orders.Place(None, *before[0]), "name", False) if before else ""
+    return orders.encode_cursor(orders.Cursor(None, *before[0]), "name", False) if before else ""
 
 
 def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:

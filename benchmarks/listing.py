@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from musterbook.directory import models
 from musterbook.directory.users import orders, user_list
-from musterbook.directory.users.filters import Wanted
+from musterbook.directory.users.filters import UserFilters
 
 DEEP = 500_000
 """How deep the deep page is, or half as deep as there are users."""
@@ -38,12 +38,12 @@ def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
 def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every query by its name."""
     for sort in orders.SORTS:
-        first = user_list.page(agency, at=at, sort=sort)
+        first = user_list.read_page(agency, at=at, sort=sort)
         for descending in (False, True):
             way = f"{sort}, descending" if descending else sort
-            yield f"first page by {way}", _page(agency, Wanted(), at, sort, descending=descending)
-        yield f"second page by {sort}", _page(agency, Wanted(), at, sort, place=first.after)
-        yield f"deep page by {sort}", _page(agency, Wanted(), at, sort, place=deep(agency, sort, at))
+            yield f"first page by {way}", _page(agency, UserFilters(), at, sort, descending=descending)
+        yield f"second page by {sort}", _page(agency, UserFilters(), at, sort, place=first.after)
+        yield f"deep page by {sort}", _page(agency, UserFilters(), at, sort, place=deep(agency, sort, at))
     for name, wanted in (*_filters(agency, at), *_searches(agency)):
         for sort in ("name", "external_id"):
             yield f"{name}, by {sort}", _page(agency, wanted, at, sort)
@@ -51,18 +51,18 @@ def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callabl
 
 
 def _page(
-    agency: models.Agency, wanted: Wanted, at: datetime, sort: str, *, descending: bool = False, place: str = ""
+    agency: models.Agency, wanted: UserFilters, at: datetime, sort: str, *, descending: bool = False, place: str = ""
 ) -> Callable[[], object]:
-    return lambda: user_list.page(agency, wanted, at=at, sort=sort, descending=descending, place=place)
+    return lambda: user_list.read_page(agency, wanted, at=at, sort=sort, descending=descending, place=place)
 
 
-def _count(agency: models.Agency, wanted: Wanted, at: datetime) -> Callable[[], object]:
-    return lambda: user_list.count(agency, wanted, at=at)
+def _count(agency: models.Agency, wanted: UserFilters, at: datetime) -> Callable[[], object]:
+    return lambda: user_list.count_users(agency, wanted, at=at)
 
 
 def deep(agency: models.Agency, sort: str, at: datetime) -> str:
     """The place of a user deep in the order."""
-    order = orders.order(agency, sort, at, Wanted(), None)
+    order = orders.build_order(agency, sort, at, UserFilters(), None)
     middle = order.sections[len(order.sections) // 2]
     everybody = models.User.objects.filter(agency=agency)
     if sort in ("role", "rank", "group"):
@@ -75,10 +75,10 @@ def deep(agency: models.Agency, sort: str, at: datetime) -> str:
         everybody = everybody.filter(active=True, registered_at=None)
     far = min(DEEP, everybody.count() // 2)
     found = everybody.order_by(middle.column, "id").values_list(middle.column, "id")[far : far + 1]
-    return orders.written(orders.Place(middle.mark, *found[0]), sort, False) if found else ""
+    return orders.encode_cursor(orders.Cursor(middle.mark, *found[0]), sort, False) if found else ""
 
 
-def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Wanted]]:
+def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, UserFilters]]:
     """Filters by values that many have, that some have, and that few or none have."""
     role, rank, group = (
         {getattr(one, "name"): one.pk for one in model.objects.filter(agency=agency)}  # noqa: B009  (models differ)
@@ -86,23 +86,23 @@ def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Wanted]
     )
     boss = models.User.objects.filter(agency=agency, supervisor__isnull=False).values_list("supervisor", flat=True)[0]
     last = models.Import.objects.filter(agency=agency, state="applied").order_by("pk").values_list("pk", flat=True)[0]
-    unit = Wanted(group=group["UNIT-07"])
-    yield "role, 80 %", Wanted(role=role["Officer"])
-    yield "role, 3 %", Wanted(role=role["Auditor"])
-    yield "role, nobody", Wanted(role=role["Admin"])
-    yield "rank, 55 %", Wanted(rank=rank["Police Officer"])
-    yield "rank, 2 %", Wanted(rank=rank["Captain"])
+    unit = UserFilters(group=group["UNIT-07"])
+    yield "role, 80 %", UserFilters(role=role["Officer"])
+    yield "role, 3 %", UserFilters(role=role["Auditor"])
+    yield "role, nobody", UserFilters(role=role["Admin"])
+    yield "rank, 55 %", UserFilters(rank=rank["Police Officer"])
+    yield "rank, 2 %", UserFilters(rank=rank["Captain"])
     yield "group, 1.7 %", unit
     yield "group and rank, 0.03 %", replace(unit, rank=rank["Captain"])
-    yield "supervisor", Wanted(supervisor=boss)
-    yield "import", Wanted(touched_by=last)
-    yield "never signed in", Wanted(never_signed_in=True)
-    yield "signed in since yesterday", Wanted(signed_in_from=at - timedelta(days=1))
+    yield "supervisor", UserFilters(supervisor=boss)
+    yield "import", UserFilters(touched_by=last)
+    yield "never signed in", UserFilters(never_signed_in=True)
+    yield "signed in since yesterday", UserFilters(signed_in_from=at - timedelta(days=1))
     for status in ("Active", "Invited", "Invitation expired", "Locked", "Password reset", "Inactive"):
-        yield status, Wanted(status=status)
+        yield status, UserFilters(status=status)
 
 
-def _searches(agency: models.Agency) -> Iterator[tuple[str, Wanted]]:
+def _searches(agency: models.Agency) -> Iterator[tuple[str, UserFilters]]:
     one = models.User.objects.filter(agency=agency).order_by("pk")[0]
     for name, text in {**TEXTS, "one user": one.email, "their badge": one.badge_number}.items():
-        yield f"search, {name}", Wanted(text=text)
+        yield f"search, {name}", UserFilters(text=text)

@@ -11,7 +11,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.storage import frames
 
 _STANDS = {"Active": 856, "Silent": 20, "Invited": 70, "Expired": 50, "Locked": 3, "Reset": 1}
@@ -28,7 +28,7 @@ def lived(agency: models.Agency, at: datetime, seed: int = 7) -> dict[str, int]:
     """Has a year pass for the users that ends at that time, by chance that is the same each time; gives how many stand how."""
     sql = f"SELECT id, active FROM {frames.table(models.User)} WHERE agency_id = %s ORDER BY id"
     chance = Chance(seed)
-    users = frames.read(sql, [agency.pk], {"id": pl.Int64, "active": pl.Boolean}).with_row_index("i")
+    users = frames.read_frame(sql, [agency.pk], {"id": pl.Int64, "active": pl.Boolean}).with_row_index("i")
     stands = pl.when("active").then(chance.weighted(_STANDS)).otherwise(pl.lit("Left"))
     users = users.with_columns(stands=stands, ago=chance.below(_YEAR))
     began, soon = at - timedelta(days=366), at + timedelta(days=5)
@@ -80,7 +80,7 @@ def _edited(people: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([edited.drop("place"), new])
 
 
-def _imported(agency: models.Agency, people: pl.DataFrame, *, preview: bool) -> Done:
+def _imported(agency: models.Agency, people: pl.DataFrame, *, preview: bool) -> ImportResult:
     upload = Upload(people.write_csv().encode(), "some.csv")
     context = AuditContext(datetime.now(UTC), "", "cli")
-    return file_import.run(agency, upload, Options(preview=preview, mails=False), context=context)
+    return file_import.run_import(agency, upload, Options(preview=preview, mails=False), context=context)

@@ -42,7 +42,7 @@ def _signed_in(agency: models.Agency) -> Client:
     user = invited.select_related("agency").order_by("pk")[0]
     models.User.objects.filter(pk=user.pk).update(role=models.Role.objects.get(agency=agency, administrator=True))
     context = AuditContext(datetime.now(UTC), "", "cli")
-    registration.register(agency, registration.issue(user, context).rpartition("/")[2], _PASSWORD, context)
+    registration.register(agency, registration.issue_invitation(user, context).rpartition("/")[2], _PASSWORD, context)
     client = Client(SERVER_NAME="localhost")
     client.post(f"/{agency.slug}/sign-in", {"login": user.username, "password": _PASSWORD})
     return client

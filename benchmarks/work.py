@@ -161,7 +161,7 @@ def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, pro
 
     upload, options = file_import.Upload(content, name), file_import.Options(mode=Mode(mode), mails=False)
     context = AuditContext(datetime.now(UTC), "", "cli")
-    record = file_import.run(agency, upload, options, context=context, progress=progress).record
+    record = file_import.run_import(agency, upload, options, context=context, progress=progress).record
     _demand(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")
     counts: dict[str, int] = record.counts
     return counts

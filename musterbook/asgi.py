@@ -8,4 +8,6 @@ from django.conf import settings
 from musterbook.server import turns
 from musterbook.wsgi import application as pages
 
-application = turns.InTurn(pages, settings.MUSTER_CLIENT_SECONDS, https=settings.MUSTER_URL.startswith("https:"))
+application = turns.LimitedApplication(
+    pages, settings.MUSTER_CLIENT_SECONDS, https=settings.MUSTER_URL.startswith("https:")
+)

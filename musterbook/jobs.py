@@ -20,8 +20,8 @@ from django.db import Error, close_old_connections, connection
 from musterbook.accounts import anchoring, forgotten, limits, lockout, outbox, sessions, strangers
 from musterbook.config import alerts, log_file, process
 from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_files
-from musterbook.directory.imports.heartbeats import Sign
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.heartbeats import Heartbeat
+from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.storage import import_files
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def name() -> str:
+def make_worker_name() -> str:
     """Return a name that no other worker has, and that shows an operator where it runs."""
     return f"{socket.gethostname()[:30]}-{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -47,61 +47,61 @@ def work(stop: threading.Event) -> None:
 
     The current mail is sent first. The current import is requeued for another worker, or for the next one.
     """
-    worker = name()
-    posting = threading.Thread(target=_until, args=(stop, _Post(worker).round), name="posting")
-    posting.start()
-    importing = _Imports(worker, stop)
+    worker = make_worker_name()
+    mail_thread = threading.Thread(target=_run_rounds, args=(stop, _MailLoop(worker).round), name="posting")
+    mail_thread.start()
+    import_loop = _ImportLoop(worker, stop)
     try:
-        _until(stop, importing.round)
+        _run_rounds(stop, import_loop.round)
     finally:
-        importing.end()
-        posting.join()
+        import_loop.end()
+        mail_thread.join()
 
 
-def _until(stop: threading.Event, work: Callable[[], float]) -> None:
+def _run_rounds(stop: threading.Event, job: Callable[[], float]) -> None:
     """Run round after round. Each returns the seconds until the next.
 
     A database error is logged, and the round is retried.
     """
     try:
         while not stop.is_set():
-            stop.wait(_round(work))
+            stop.wait(_run_round(job))
     finally:
         # If one of the two threads ends with an error of our own, so does the other, and the worker is restarted.
         stop.set()
         connection.close()
 
 
-def _round(work: Callable[[], float]) -> float:
+def _run_round(job: Callable[[], float]) -> float:
     try:
-        return work()
+        return job()
     except Error:
         _LOG.warning("The worker could not use the database. It tries again", exc_info=True)
         close_old_connections()
         return _PAUSE_AFTER_ERROR
 
 
-class _Imports:
+class _ImportLoop:
     """The thread that runs queued imports, one after the other, and sends heartbeats while it looks for one."""
 
     def __init__(self, worker: str, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
-        self._seen = time.monotonic() - heartbeats.EVERY
+        self._seen = time.monotonic() - heartbeats.INTERVAL
 
     def round(self) -> float:
-        if time.monotonic() - self._seen >= heartbeats.EVERY:
+        if time.monotonic() - self._seen >= heartbeats.INTERVAL:
             self._seen = time.monotonic()
             close_old_connections()
-            process.give_back()
-            heartbeats.give(Sign(self._worker))
-        return 0 if carry_out_next(self._worker, now, self._stop.is_set) else _LOOK_EVERY
+            process.release_memory()
+            heartbeats.send_heartbeat(Heartbeat(self._worker))
+        return 0 if run_next_import(self._worker, now, self._stop.is_set) else _LOOK_EVERY
 
     def end(self) -> None:
         with suppress(Error, OSError):
-            heartbeats.end(self._worker)
+            heartbeats.delete_heartbeat(self._worker)
 
 
-class _Post:
+class _MailLoop:
     """The thread that sends due mails, and tidies every minute."""
 
     def __init__(self, worker: str) -> None:
@@ -112,17 +112,17 @@ class _Post:
         if now() - self._tidied >= _TIDY_EVERY:
             self._tidied = now()
             tidy()
-        forgotten.answer()
+        forgotten.answer_requests()
         return 0 if outbox.send_due(self._worker, now) else _PAUSE
 
 
-def once() -> tuple[int, int]:
+def run_once() -> tuple[int, int]:
     """Do all work that is due now. Return the number of imports run and of mails processed."""
     tidy()
-    worker, imports, mails = name(), 0, 0
-    while carry_out_next(worker, now):
+    worker, imports, mails = make_worker_name(), 0, 0
+    while run_next_import(worker, now):
         imports += 1
-    forgotten.answer()
+    forgotten.answer_requests()
     while done := outbox.send_due(worker, now):
         mails += done
     return imports, mails
@@ -133,18 +133,18 @@ def tidy() -> None:
 
     A task that fails is logged, and does not stop the others.
     """
-    for act in _BY_THE_CLOCK:
+    for task in _DUE_TASKS:
         try:
-            act(now())
+            task(now())
         except Exception:  # noqa: BLE001  (it is logged in full, and retried in a minute)
-            _LOG.warning("The worker could not do %s.%s", act.__module__, act.__qualname__, exc_info=True)
+            _LOG.warning("The worker could not do %s.%s", task.__module__, task.__qualname__, exc_info=True)
 
 
-_BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
+_DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     alerts.send_due,
     log_file.tidy,
     pending_uploads.forget_old,
-    import_files.forget_old,
+    import_files.delete_expired,
     plan_files.forget_old,
     outbox.forget_old,
     sessions.forget_old,
@@ -156,7 +156,7 @@ _BY_THE_CLOCK: tuple[Callable[[datetime], object], ...] = (
 )
 
 
-def stopped_by_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """Return an event that is set when this process is asked to end."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,7 +7,7 @@ from django.core.wsgi import get_wsgi_application
 
 from musterbook.config import logs, process, secret_keys
 
-logs.speak()
+logs.log_to_stderr()
 process.die_with_parent(signal.SIGKILL)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "musterbook.config.settings")
 secret_keys.ring()  # with any server: refuse to serve pages with a weak key

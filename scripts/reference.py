@@ -10,7 +10,7 @@ from typer.main import get_command
 from musterbook.cli import commands
 from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS
-from musterbook.core.domain.problems import CATALOGUE, About, Kind
+from musterbook.core.domain.problems import CATALOGUE, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -103,9 +103,9 @@ def _columns() -> Iterator[str]:
 def _problems() -> Iterator[str]:
     yield from ("# Problems and notes", "", _GENERATED)
     titles = {
-        About.FILE: ("Problems of the file", "The file is refused. Nothing is changed."),
-        About.ROW: ("Problems of a row", "The row changes nothing. All other rows are applied."),
-        About.NOTE: ("Notes", "Notes are information. They prevent nothing."),
+        Level.FILE: ("Problems of the file", "The file is refused. Nothing is changed."),
+        Level.ROW: ("Problems of a row", "The row changes nothing. All other rows are applied."),
+        Level.NOTE: ("Notes", "Notes are information. They prevent nothing."),
     }
     for about, (title, sentence) in titles.items():
         yield from ("", f"## {title}", "", sentence, "", "| code | message | remedy |", "|---|---|---|")

@@ -114,7 +114,7 @@ def _one_time_codes_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
-    monkeypatch.setattr(heartbeats, "_TOLD_EVERY", 60.0)
+    monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from musterbook.config import databases
 
 def parts(url: str) -> dict[str, object]:
     """What Django connects to, without what is left at its default."""
-    chosen = databases.configured(url, Path("unused"))
+    chosen = databases.make_settings(url, Path("unused"))
     return {key: chosen[key] for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS") if chosen[key]}
 
 
 def test_without_a_url_it_is_sqlite_in_the_folder(tmp_path: Path) -> None:
-    chosen = databases.configured("", tmp_path)
+    chosen = databases.make_settings("", tmp_path)
     assert (chosen["ENGINE"], chosen["NAME"]) == ("django.db.backends.sqlite3", tmp_path / "muster.sqlite3")
     assert list(tmp_path.iterdir()) == []
 
@@ -54,7 +54,7 @@ def test_a_postgres_url_is_read_in_all_its_forms(url: str, expected: dict[str, o
 )
 def test_a_url_that_cannot_be_used_is_refused_without_showing_the_password(url: str, beginning: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
-        databases.configured(url, Path("unused"))
+        databases.make_settings(url, Path("unused"))
     sentence = str(refusal.value)
     assert sentence.startswith(f"{beginning} Write it as postgres://")
     assert "hush" not in sentence

@@ -22,7 +22,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, queue
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.worker import run_next_import
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,18 +72,18 @@ def until(holds: Any) -> None:
 def test_a_worker_is_seen_carries_imports_out_and_says_when_it_ends() -> None:
     made = cast.agency()
     with working():
-        until(heartbeats.seen)
+        until(heartbeats.list_heartbeats)
         record = queue.wait(submitted(made), 30)
         assert record.state == "applied"
         until(lambda: models.Mail.objects.exclude(sent_at=None).count() == 1)
-    assert heartbeats.seen() == []
+    assert heartbeats.list_heartbeats() == []
 
 
 def test_a_database_that_fails_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = cast.agency()
-    usual, failures = carry_out_next, iter([OperationalError("gone")])
+    usual, failures = run_next_import, iter([OperationalError("gone")])
 
     def failing(*about: Any) -> bool:
         for failure in failures:
@@ -93,7 +93,7 @@ def test_a_database_that_fails_is_tried_again(
     monkeypatch.setattr(jobs, "carry_out_next", failing)
     record = submitted(made)
     with working():
-        until(heartbeats.seen)
+        until(heartbeats.list_heartbeats)
         assert queue.wait(record, 30).state == "applied"
     assert "It tries again" in caplog.text
 
@@ -117,7 +117,7 @@ def test_a_system_that_takes_no_memory_back_is_none_the_worse(monkeypatch: pytes
             pass
 
     monkeypatch.setattr("ctypes.CDLL", Without)
-    process.give_back()
+    process.release_memory()
 
 
 def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
@@ -127,8 +127,8 @@ def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
     made = cast.agency()
     record = submitted(made)
     cast.waiting(models.User(pk=1, agency_id=made.pk), b"x", jobs.now())
-    jobs.once()
-    jobs.once()
+    jobs.run_once()
+    jobs.run_once()
     account = Account.objects.create(user=models.User.objects.get(external_id="E-1"))
     client.session.save()
     UserSession.objects.create(user=account, ip="192.0.2.7", user_agent="Browser/1.0", session_key="a")
@@ -137,7 +137,7 @@ def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
     def pass_days(days: float) -> None:
         later = datetime.now(UTC) + timedelta(days=days)
         monkeypatch.setattr(jobs, "now", lambda: later)
-        jobs.once()
+        jobs.run_once()
 
     [mail] = (settings.MUSTER_HOME / "mail").glob("*.eml")
     assert Session.objects.count() == UserSession.objects.count() == 1
@@ -163,7 +163,7 @@ def test_what_cannot_be_deleted_keeps_nothing_else(
     def failing(_: datetime) -> None:
         raise PermissionError("not ours")
 
-    monkeypatch.setattr(jobs, "_BY_THE_CLOCK", (failing, done.append))
+    monkeypatch.setattr(jobs, "_DUE_TASKS", (failing, done.append))
     jobs.tidy()
     assert len(done) == 1
     assert "The worker could not do" in caplog.text
@@ -171,7 +171,7 @@ def test_what_cannot_be_deleted_keeps_nothing_else(
 
 def test_kept_plans_are_their_owners_alone(settings: Settings) -> None:
     record = submitted(cast.agency())
-    jobs.once()
+    jobs.run_once()
     plan = settings.MUSTER_HOME / "plans" / record.number
     assert plan.parent.stat().st_mode & 0o777 == plan.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in plan.iterdir()} == {0o600}

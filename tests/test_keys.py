@@ -31,21 +31,21 @@ def _old(folder: Path, *lines: str) -> None:
 
 def test_the_key_is_made_in_the_home_when_it_is_first_needed(folder: Path) -> None:
     (key,) = secret_keys.ring()
-    assert key.secret == home.kept_key(folder) == secret_keys.current()
-    assert secret_keys.place() == folder / home.KEY_FILE
+    assert key.secret == home.read_or_make_key(folder) == secret_keys.get_current()
+    assert secret_keys.find_key_file() == folder / home.KEY_FILE
 
 
 def test_the_environment_comes_before_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = secret_keys.current()
+    kept = secret_keys.get_current()
     monkeypatch.setenv("MUSTER_SECRET_KEY", STRONG)
-    assert secret_keys.current() == STRONG != kept
-    assert secret_keys.place() is None
+    assert secret_keys.get_current() == STRONG != kept
+    assert secret_keys.find_key_file() is None
 
 
 def test_a_secret_store_can_provide_the_key_as_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "from-the-vault").write_text(f"{STRONG}\n")
     monkeypatch.setenv("MUSTER_SECRET_KEY_FILE", str(folder / "from-the-vault"))
-    assert secret_keys.current() == STRONG
+    assert secret_keys.get_current() == STRONG
     assert not (folder / home.KEY_FILE).exists()
     monkeypatch.setenv("MUSTER_SECRET_KEY", STRONG)
     with pytest.raises(ImproperlyConfigured, match="both set"):
@@ -85,7 +85,7 @@ def test_keys_of_all_usual_makers_are_strong() -> None:
             secrets.token_hex(16),
             secrets.token_hex(32),
         ):
-            assert secret_keys.weakness(made) == "", made
+            assert secret_keys.find_weakness(made) == "", made
 
 
 def test_an_empty_key_file_is_refused_and_not_replaced(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_an_empty_key_file_is_refused_and_not_replaced(folder: Path) -> None:
 
 
 def test_old_keys_follow_the_current_one_each_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = secret_keys.current()
+    kept = secret_keys.get_current()
     _old(folder, "older", "", kept, "from both")
     monkeypatch.setenv("MUSTER_OLD_SECRET_KEYS", " from both ,, given")
     assert [key.secret for key in secret_keys.ring()] == [kept, "from both", "given", "older"]
@@ -130,7 +130,7 @@ def test_a_running_process_uses_a_new_key_at_once(folder: Path) -> None:
 
 def test_signatures_of_an_old_key_are_accepted_for_thirty_days_unless_it_only_reads(folder: Path) -> None:
     signed = signing.Signer(key=OTHER).sign("x")
-    secret_keys.current()
+    secret_keys.get_current()
     for age, use, accepted in ((29, secret_keys.SIGNS, 1), (31, secret_keys.SIGNS, 0), (0, secret_keys.READS, 0)):
         replaced = datetime.now(UTC) - timedelta(days=age)
         _old(folder, f"{OTHER}\t{replaced.isoformat()}\t{use}")
@@ -152,31 +152,31 @@ def test_a_line_of_old_keys_that_is_wrong_is_named_and_not_shown(folder: Path, l
 
 
 def test_old_keys_that_cannot_be_read_stop_everything(folder: Path) -> None:
-    secret_keys.current()
+    secret_keys.get_current()
     (folder / secret_keys.OLD_FILE).write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ImproperlyConfigured, match="of old keys cannot be read"):
         secret_keys.ring()
 
 
 def test_what_any_key_of_the_ring_sealed_is_read_and_nothing_else(folder: Path) -> None:
-    sealed, old = encryption.seal("hush"), secret_keys.current()
-    assert encryption.sealed_by(sealed) == secret_keys.ring()[0].name
+    sealed, old = encryption.seal("hush"), secret_keys.get_current()
+    assert encryption.find_key_name(sealed) == secret_keys.ring()[0].name
     assert "hush" not in sealed
     (folder / home.KEY_FILE).write_text(STRONG)
     with pytest.raises(InvalidToken):
         encryption.unseal(sealed)
     _old(folder, old)
     assert encryption.unseal(sealed) == "hush"
-    assert encryption.sealed_by(encryption.seal("hush")) == secret_keys.ring()[0].name != secret_keys.ring()[1].name
+    assert encryption.find_key_name(encryption.seal("hush")) == secret_keys.ring()[0].name != secret_keys.ring()[1].name
 
 
 def test_what_older_versions_sealed_is_read_with_every_key_of_the_ring(folder: Path) -> None:
     _old(folder, OTHER)
     name = secret_keys.ring()[1].name
-    token = encryption._older_box(secret_keys.ring()[1].derive("secrecy")).encrypt(b"hush").decode()
-    assert encryption.sealed_by(token) == name
+    token = encryption._make_old_cipher(secret_keys.ring()[1].derive("secrecy")).encrypt(b"hush").decode()
+    assert encryption.find_key_name(token) == name
     assert encryption.unseal(token) == encryption.unseal(f"fernet:{name}:{token}") == "hush"
-    assert encryption.sealed_by(token[:-4]) == ""
+    assert encryption.find_key_name(token[:-4]) == ""
     assert [encryption.is_older(one) for one in (token, f"fernet:{name}:{token}", encryption.seal("x"))] == [
         True,
         True,
@@ -209,7 +209,7 @@ def test_a_sealed_value_that_was_changed_anywhere_is_refused(folder: Path) -> No
 
 
 def test_a_key_that_somebody_may_know_opens_nothing_that_comes_from_outside(folder: Path) -> None:
-    old, sealed = secret_keys.current(), encryption.seal("hush")
+    old, sealed = secret_keys.get_current(), encryption.seal("hush")
     (folder / home.KEY_FILE).write_text(STRONG)
     _old(folder, f"{old}\t{datetime.now(UTC).isoformat()}\t{secret_keys.SIGNS}")
     assert encryption.unseal(sealed, stored=False) == "hush"

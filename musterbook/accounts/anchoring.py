@@ -41,7 +41,7 @@ def anchor(at: datetime) -> None:
 
 def _send(at: datetime) -> None:
     lines, end = anchors.read_unsent_lines()
-    if not lines or not limits.once("mail of anchors", "", at, _PACE):
+    if not lines or not limits.take_once("mail of anchors", "", at, _PACE):
         return
     host = urlsplit(settings.MUSTER_URL).hostname
     message = EmailMultiAlternatives(
@@ -49,6 +49,6 @@ def _send(at: datetime) -> None:
         settings.MUSTER_MAIL_FROM, [settings.MUSTER_ANCHOR_MAIL],
         headers={"Message-ID": f"<anchors-{end}.{at:%Y%m%d%H%M%S}@{host}>", "Auto-Submitted": "auto-generated"},
     )  # fmt: skip
-    with outbox.opened() as hand:
+    with outbox.open_transport() as hand:
         hand(message)
     anchors.record_sent(end)

@@ -15,4 +15,4 @@ class Accounts(AppConfig):
         from musterbook.accounts import tokens
         from musterbook.directory.audit import cross_checks
 
-        cross_checks.MORE_CHECKS[:] = [tokens.untold]
+        cross_checks.MORE_CHECKS[:] = [tokens.find_unrecorded]

@@ -12,7 +12,7 @@ _LONGEST_NEXT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SignOnAttempt:
     """A sign-in that was begun: its provider, its time, and the values that the answer must contain.
 
     `again`: the account that re-authenticates, or 0 for a new sign-in.
@@ -27,18 +27,18 @@ class Asked:
     again: int = 0
 
 
-def new(slug: str, at: datetime, following: str, again: int = 0, state: str = "") -> Asked:
+def start_sign_on(slug: str, at: datetime, following: str, again: int = 0, state: str = "") -> SignOnAttempt:
     """Return a sign-in that begins now, with an unguessable state, nonce and proof key."""
-    kept = following if len(following) <= _LONGEST_NEXT else ""
-    return Asked(
+    next_url = following if len(following) <= _LONGEST_NEXT else ""
+    return SignOnAttempt(
         state or secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), slug,
-        at.timestamp(), kept, again,
+        at.timestamp(), next_url, again,
     )  # fmt: skip
 
 
-def spend(asked: Asked, at: datetime) -> bool:
+def spend(attempt: SignOnAttempt, at: datetime) -> bool:
     """Mark the sign-in as used, and return whether it was unused before.
 
     Call this outside a transaction.
     """
-    return limits.take("sign-on answer", asked.state, at)
+    return limits.take("sign-on answer", attempt.state, at)

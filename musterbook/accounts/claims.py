@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T", str, bool, int, list[str])
 
-AWAY = "the provider did not answer"
+NO_ANSWER = "the provider did not answer"
 METADATA = "the provider's metadata cannot be used"
 NOT_ASKED = "nobody asked for this answer, or it came too late"
 CANCELLED = "the provider refused, or the user canceled"
@@ -51,7 +51,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PersonClaims:
     """The statements of a provider about a person, once its answer was found genuine.
 
     `subject`: the provider's permanent identifier of this person, or "" if it has none. `at`: when the person last
@@ -67,14 +67,14 @@ class Told:
     methods: tuple[str, ...] = field(default=())
 
 
-def read(claims: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+def read_claim(claims: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     """Return the claim as a value of that type, or None if there is none.
 
     Raise Untrusted for a claim of another type. A flag that is neither a boolean nor the text “true” or “false” is
     false: nothing else states that something is verified.
     """
     value = claims.get(name)
-    return None if value is None else _READS[kind](name, value)
+    return None if value is None else _READERS[kind](name, value)
 
 
 def _text(name: str, value: object) -> str:
@@ -100,34 +100,34 @@ def _texts(name: str, value: object) -> list[str]:
     return [_text(name, entry) for entry in entries]
 
 
-_READS: dict[Any, Callable[[str, object], Any]] = {str: _text, bool: _flag, int: _number, list[str]: _texts}
+_READERS: dict[Any, Callable[[str, object], Any]] = {str: _text, bool: _flag, int: _number, list[str]: _texts}
 
 
-def subject(claims: Mapping[str, Any], name: str) -> str:
+def read_subject(claims: Mapping[str, Any], name: str) -> str:
     """Return the provider's permanent identifier of the person. Raise Untrusted if it is missing or too long."""
-    found = read(claims, name, str)
-    if not found or len(found) > _LONGEST_SUBJECT:
+    value = read_claim(claims, name, str)
+    if not value or len(value) > _LONGEST_SUBJECT:
         raise Untrusted(CLAIM, f"{name} is missing or too long")
-    return found
+    return value
 
 
-def address(claims: Mapping[str, Any], email: str, verified: str) -> tuple[Address, ...]:
+def read_addresses(claims: Mapping[str, Any], email: str, verified: str) -> tuple[Address, ...]:
     """Return the address in these claims, and whether the same claims state that it is verified.
 
     Return an empty tuple if they have none.
     """
-    found = (read(claims, email, str) or "").strip()
-    return (Address(found, bool(read(claims, verified, bool))),) if found else ()
+    text = (read_claim(claims, email, str) or "").strip()
+    return (Address(text, bool(read_claim(claims, verified, bool))),) if text else ()
 
 
-def identifier(claims: Mapping[str, Any], name: str) -> str:
+def read_external_id(claims: Mapping[str, Any], name: str) -> str:
     """Return the claim as an external id: a text, a whole number, or a list with one of these.
 
     Return "" for anything that is ambiguous.
     """
     value = claims.get(name) if name else None
     entries = value if isinstance(value, list) else [value]
-    found = {
+    values = {
         _text(name, str(entry)) for entry in entries if isinstance(entry, str | int) and not isinstance(entry, bool)
     }
-    return found.pop() if len(found) == 1 and len(entries) <= _MOST else ""
+    return values.pop() if len(values) == 1 and len(entries) <= _MOST else ""

@@ -24,7 +24,7 @@ _SENT_TWICE = timedelta(minutes=1)
 """A repeated request within this time counts as one request: a button was pressed twice."""
 _PRESSED_TWICE = timedelta(seconds=10)
 """A shorter time for links that are handed over: a later request may be meant to invalidate the first link."""
-_LINKED = ("active", "registered_at", "invited_at", "invitation_expires_at", "reset_at", "access_ended_at")
+_LINK_FIELDS = ("active", "registered_at", "invited_at", "invitation_expires_at", "reset_at", "access_ended_at")
 """The fields that links depend on."""
 
 
@@ -36,7 +36,7 @@ class NotAllowed(Exception):
     """The error for an action that the operator's role does not allow; the message contains the reason."""
 
 
-def user(agency: Agency, external_id: str) -> User:
+def find_user(agency: Agency, external_id: str) -> User:
     """Return the user of the agency. Raise UnknownUser if there is none."""
     found = (
         User.objects.filter(agency=agency, external_id=external_id).select_related("agency", "role", "account").first()
@@ -46,161 +46,169 @@ def user(agency: Agency, external_id: str) -> User:
     return found
 
 
-def operator(agency: Agency, external_id: str) -> Operator | None:
+def find_operator(agency: Agency, external_id: str) -> Operator | None:
     """Return the operator: the active user with that external id, or the system (None) for "".
 
     Raise snapshot_queries.UnknownOperator if there is no such user.
     """
-    return snapshot_queries.operator(agency, external_id) if external_id else None
+    return snapshot_queries.read_operator(agency, external_id) if external_id else None
 
 
-def check(by: Operator | None, about: User, context: AuditContext, what: str) -> None:
+def check_permission(by: Operator | None, target: User, context: AuditContext, action: str) -> None:
     """Raise NotAllowed, and record the refusal, unless the operator may act on the user.
 
     The system may. An operator needs the permission to manage credentials, and each permission of the user's role.
-    `what`: the requested action, for the audit trail.
+    `action`: the requested action, for the audit trail.
     """
-    why = _why_not(by, about)
+    why = _explain_refusal(by, target)
     if why:
-        trail.record_event(about.agency, context, EventKind.ACT_REFUSED, about, {"asked": ("", what)}, outcome=REFUSED)
+        trail.record_event(
+            target.agency, context, EventKind.ACT_REFUSED, target, {"asked": ("", action)}, outcome=REFUSED
+        )
         raise NotAllowed(why)
 
 
-def _why_not(by: Operator | None, about: User) -> str:
+def _explain_refusal(by: Operator | None, target: User) -> str:
     if by is None:
         return ""
     if PERMISSION not in by.permissions:
         return f"The operator's role lacks the permission {PERMISSION}."
-    theirs = ALL if about.role.administrator else frozenset(about.role.permissions)
+    theirs = ALL if target.role.administrator else frozenset(target.role.permissions)
     if not theirs <= by.permissions:
-        return f"The role of {about.external_id} has permissions that the operator's role lacks."
+        return f"The role of {target.external_id} has permissions that the operator's role lacks."
     return ""
 
 
-def invite(about: User, context: AuditContext, by: Operator | None) -> None:
+def invite(target: User, context: AuditContext, by: Operator | None) -> None:
     """Add an invitation to the outbox. Raise NotAllowed or registration.CannotInvite."""
-    check(by, about, context, "invite")
-    with _turn(about):
-        if not _just_posted(about, "invitation", context):
-            registration.invite(about, context)
-            trail.record_event(about.agency, context, EventKind.USER_INVITATION_ASKED, about)
+    check_permission(by, target, context, "invite")
+    with _lock_agency(target):
+        if not _was_just_sent(target, "invitation", context):
+            registration.invite(target, context)
+            trail.record_event(target.agency, context, EventKind.USER_INVITATION_ASKED, target)
 
 
-def invitation(about: User, context: AuditContext, by: Operator | None) -> str:
+def create_invitation(target: User, context: AuditContext, by: Operator | None) -> str:
     """Create an invitation, and return its URL. Raise the same errors as `invite`.
 
     Return the same URL if a button was pressed twice.
     """
-    check(by, about, context, "invite")
-    with _turn(about):
-        about.refresh_from_db(fields=_LINKED)
-        if about.active and not about.registered_at and _just_made(about, EventKind.USER_INVITED, context, by):
-            return links.url(about, "invitation")
-        return registration.issue(about, context)
+    check_permission(by, target, context, "invite")
+    with _lock_agency(target):
+        target.refresh_from_db(fields=_LINK_FIELDS)
+        if (
+            target.active
+            and not target.registered_at
+            and _was_just_created(target, EventKind.USER_INVITED, context, by)
+        ):
+            return links.make_url(target, "invitation")
+        return registration.issue_invitation(target, context)
 
 
-def reset(about: User, context: AuditContext, by: Operator | None) -> None:
+def reset(target: User, context: AuditContext, by: Operator | None) -> None:
     """Add a link to choose a new password to the outbox. Raise NotAllowed or registration.CannotReset."""
-    check(by, about, context, "reset")
-    registration.may_reset(about)
-    with _turn(about):
-        if not _just_posted(about, "reset", context):
-            registration.post(about, "reset", context.at)
-            trail.record_event(about.agency, context, EventKind.USER_RESET_ASKED, about)
+    check_permission(by, target, context, "reset")
+    registration.check_resettable(target)
+    with _lock_agency(target):
+        if not _was_just_sent(target, "reset", context):
+            registration.queue_mail(target, "reset", context.at)
+            trail.record_event(target.agency, context, EventKind.USER_RESET_ASKED, target)
 
 
-def reset_link(about: User, context: AuditContext, by: Operator | None) -> str:
+def create_reset_link(target: User, context: AuditContext, by: Operator | None) -> str:
     """Create a link to choose a new password, and return its URL. Raise the same errors as `reset`.
 
     Return the same URL if a button was pressed twice.
     """
-    check(by, about, context, "reset")
-    with _turn(about):
-        about.refresh_from_db(fields=_LINKED)
-        registration.may_reset(about)
-        if about.reset_at and _just_made(about, EventKind.USER_RESET_ASKED, context, by):
-            return links.url(about, "reset")
-        about.reset_at = context.at
-        about.save(update_fields=["reset_at"])
-        trail.record_event(about.agency, context, EventKind.USER_RESET_ASKED, about, {"link": ("", "handed over")})
-        return links.url(about, "reset")
+    check_permission(by, target, context, "reset")
+    with _lock_agency(target):
+        target.refresh_from_db(fields=_LINK_FIELDS)
+        registration.check_resettable(target)
+        if target.reset_at and _was_just_created(target, EventKind.USER_RESET_ASKED, context, by):
+            return links.make_url(target, "reset")
+        target.reset_at = context.at
+        target.save(update_fields=["reset_at"])
+        trail.record_event(target.agency, context, EventKind.USER_RESET_ASKED, target, {"link": ("", "handed over")})
+        return links.make_url(target, "reset")
 
 
 @contextmanager
-def _turn(about: User) -> Iterator[None]:
+def _lock_agency(target: User) -> Iterator[None]:
     """Open a transaction in which no one else does the same in the agency."""
     with transaction.atomic():
-        locks.row(about.agency)
+        locks.lock_row(target.agency)
         yield
 
 
 @contextmanager
-def _alone(about: User) -> Iterator[None]:
+def _lock_user(target: User) -> Iterator[None]:
     """Open a transaction in which no one else does the same to that user.
 
     It does not wait for an import of other users.
     """
     with transaction.atomic():
-        User.objects.select_for_update(no_key=True).get(pk=about.pk)
+        User.objects.select_for_update(no_key=True).get(pk=target.pk)
         yield
 
 
-def _just_posted(about: User, kind: str, context: AuditContext) -> bool:
+def _was_just_sent(target: User, kind: str, context: AuditContext) -> bool:
     since = context.at - _SENT_TWICE
-    return Mail.objects.filter(user=about, kind=kind, of=None, to=about.email, created_at__gt=since).exists()
+    return Mail.objects.filter(user=target, kind=kind, of=None, to=target.email, created_at__gt=since).exists()
 
 
-def _just_made(about: User, kind: str, context: AuditContext, by: Operator | None) -> bool:
+def _was_just_created(target: User, kind: str, context: AuditContext, by: Operator | None) -> bool:
     """Return whether the same operator has just created the link.
 
     A link that the audit trail does not record must not be handed over.
     """
-    made = Event.objects.filter(agency=about.agency_id, subject=about, kind=kind, at__gt=context.at - _PRESSED_TWICE)
-    return by is not None and made.filter(actor=context.actor).exists()
+    events = Event.objects.filter(
+        agency=target.agency_id, subject=target, kind=kind, at__gt=context.at - _PRESSED_TWICE
+    )
+    return by is not None and events.filter(actor=context.actor).exists()
 
 
-def unlock(about: User, context: AuditContext, by: Operator | None) -> bool:
+def unlock(target: User, context: AuditContext, by: Operator | None) -> bool:
     """End the user's lock, and return whether there was one. Raise NotAllowed."""
-    check(by, about, context, "unlock")
+    check_permission(by, target, context, "unlock")
     with transaction.atomic():
-        return lockout.unlock(about, context)
+        return lockout.unlock(target, context)
 
 
-def remove_factors(about: User, context: AuditContext, by: Operator | None, reason: str = "") -> bool:
+def remove_factors(target: User, context: AuditContext, by: Operator | None, reason: str = "") -> bool:
     """Remove all second factors of a user who has lost them, and return whether there were any.
 
     `reason`: the reason for the removal. Raise NotAllowed.
     """
-    check(by, about, context, "remove second factors")
-    with _alone(about):
-        return factors.remove_all(about, context, reason)
+    check_permission(by, target, context, "remove second factors")
+    with _lock_user(target):
+        return factors.remove_all(target, context, reason)
 
 
-def release_sign_on(about: User, context: AuditContext, by: Operator | None) -> bool:
+def release_sign_on(target: User, context: AuditContext, by: Operator | None) -> bool:
     """Release the user from their identity at a provider. Raise NotAllowed.
 
     Return whether the user was bound to one.
     """
-    check(by, about, context, "release single sign-on")
-    with _alone(about):
-        return identities.release(about, context)
+    check_permission(by, target, context, "release single sign-on")
+    with _lock_user(target):
+        return identities.release(target, context)
 
 
-def end_session(about: User, number: int, current: str, context: AuditContext, by: Operator | None) -> None:
+def end_session(target: User, number: int, current: str, context: AuditContext, by: Operator | None) -> None:
     """End a session of the user, but not the one with the key `current`.
 
     Raise NotAllowed or sessions.UnknownSession.
     """
-    check(by, about, context, "end session")
-    with _alone(about):
-        sessions.end(about.account, number, current, context, sessions.BY_ADMINISTRATOR)
+    check_permission(by, target, context, "end session")
+    with _lock_user(target):
+        sessions.end_session(target.account, number, current, context, sessions.BY_ADMINISTRATOR)
 
 
-def end_sessions(about: User, current: str, context: AuditContext, by: Operator | None) -> int:
+def end_sessions(target: User, current: str, context: AuditContext, by: Operator | None) -> int:
     """End all sessions of the user except the one with that key, and return their number.
 
     Raise NotAllowed.
     """
-    check(by, about, context, "end sessions")
-    with _alone(about):
-        return sessions.end_others(about.account, current, context, sessions.BY_ADMINISTRATOR)
+    check_permission(by, target, context, "end sessions")
+    with _lock_user(target):
+        return sessions.end_others(target.account, current, context, sessions.BY_ADMINISTRATOR)

@@ -17,7 +17,7 @@ from musterbook.directory.models import Agency, Role, User
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """The types that are factors by themselves. Recovery codes only replace one."""
 
-WORDS = {
+TYPE_NAMES = {
     Authenticator.Type.TOTP: "one-time codes",
     Authenticator.Type.WEBAUTHN: "passkey",
     Authenticator.Type.RECOVERY_CODES: "recovery codes",
@@ -25,32 +25,32 @@ WORDS = {
 """The name of each type of factor in the audit trail."""
 
 
-def required(user: User) -> bool:
+def is_required(user: User) -> bool:
     """Return whether the user's agency or role requires a second factor."""
     return user.agency.second_factor or user.role.second_factor
 
 
-def has(account: Account) -> bool:
+def has_factor(account: Account) -> bool:
     """Return whether the account has a second factor."""
-    return bool(_of(account).exists())
+    return bool(_query_factors(account).exists())
 
 
-def lacks(account: Account) -> bool:
+def lacks_factor(account: Account) -> bool:
     """Return whether the user must have a second factor, but the account has none.
 
     A user whose factors were removed must also have one.
     """
-    return (account.factor_due or required(account.user)) and not has(account)
+    return (account.factor_due or is_required(account.user)) and not has_factor(account)
 
 
 def list_names(account: Account) -> list[str]:
     """Return the name of each type of factor that the account has, recovery codes included."""
     types = set(Authenticator.objects.filter(user=account).values_list("type", flat=True))
-    return [WORDS[kind] for kind in sorted(types)]
+    return [TYPE_NAMES[kind] for kind in sorted(types)]
 
 
 @contextmanager
-def adding(account: Account, then: Callable[[], None] | None = None) -> Iterator[None]:
+def begin_setup(account: Account, then: Callable[[], None] | None = None) -> Iterator[None]:
     """Open a transaction in which the user sets up a second factor. After its commit, call `then`."""
     with transaction.atomic():
         yield
@@ -59,19 +59,19 @@ def adding(account: Account, then: Callable[[], None] | None = None) -> Iterator
         Account.objects.filter(pk=account.pk, factor_due=True).update(factor_due=False)
 
 
-def count(account: Account, kind: Authenticator.Type) -> int:
+def count_factors(account: Account, kind: Authenticator.Type) -> int:
     """Return how many authenticators of that type the account has."""
     return int(Authenticator.objects.filter(user=account, type=kind).count())
 
 
 def is_last(authenticator: Authenticator) -> bool:
     """Return whether its account has no other second factor."""
-    return not _of(authenticator.user).exclude(pk=authenticator.pk).exists()
+    return not _query_factors(authenticator.user).exclude(pk=authenticator.pk).exists()
 
 
-def _of(account: Account) -> "QuerySet[Authenticator]":
-    found: QuerySet[Authenticator] = Authenticator.objects.filter(user=account, type__in=_FACTORS)
-    return found
+def _query_factors(account: Account) -> "QuerySet[Authenticator]":
+    query: QuerySet[Authenticator] = Authenticator.objects.filter(user=account, type__in=_FACTORS)
+    return query
 
 
 def count_without(agency: Agency, role: Role | None = None, most: int = 10_000) -> int:
@@ -93,11 +93,11 @@ def remove_all(user: User, context: AuditContext, reason: str = "") -> bool:
     """
     with transaction.atomic():
         theirs = Authenticator.objects.filter(user__user=user)
-        names = ", ".join(WORDS[kind] for kind in sorted(set(theirs.values_list("type", flat=True))))
+        names = ", ".join(TYPE_NAMES[kind] for kind in sorted(set(theirs.values_list("type", flat=True))))
         theirs.delete()
         if names:
             Account.objects.filter(user=user).update(factor_due=True)
-            told = {"factor": (names, "")} | ({"reason": ("", reason)} if reason else {})
-            trail.record_event(user.agency, context, EventKind.USER_SECOND_FACTOR_REMOVED, user, told)
-            registration.post(user, "second-factor", context.at)
+            changes = {"factor": (names, "")} | ({"reason": ("", reason)} if reason else {})
+            trail.record_event(user.agency, context, EventKind.USER_SECOND_FACTOR_REMOVED, user, changes)
+            registration.queue_mail(user, "second-factor", context.at)
     return bool(names)

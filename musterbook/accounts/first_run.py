@@ -24,13 +24,13 @@ from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file, vocabularies
 from musterbook.directory.agency.agency_file import ADMINISTRATOR, AgencyFile
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from musterbook.directory.users import editing
 
-LASTS = timedelta(hours=24)
-ASKED = tuple(c for c in columns.REQUIRED if c not in (columns.STATUS, columns.ROLE))
+CODE_LIFETIME = timedelta(hours=24)
+REQUIRED_COLUMNS = tuple(c for c in columns.REQUIRED if c not in (columns.STATUS, columns.ROLE))
 """The columns of the administrator's row that must be entered."""
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _BLOCKS, _OF = 7, 4
@@ -54,7 +54,7 @@ class Problems(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SetupData:
     """The data of the first agency and of its administrator.
 
     `administrator`: heading → text, of the columns ASKED.
@@ -68,7 +68,7 @@ class Told:
     """Whether administrators must sign in with a second factor."""
 
 
-def new_code(at: datetime) -> str:
+def create_code(at: datetime) -> str:
     """Return a new setup code, which invalidates the previous one.
 
     Return "" if there are users already.
@@ -78,9 +78,9 @@ def new_code(at: datetime) -> str:
         return ""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(_BLOCKS * _OF))
     draft = _path().with_suffix(".draft")
-    home.prepare(draft.parent)
+    home.prepare_folder(draft.parent)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(f"{(at + LASTS).isoformat()} {_hash(letters)}")
+        file.write(f"{(at + CODE_LIFETIME).isoformat()} {_hash(letters)}")
     draft.replace(_path())
     return "-".join(letters[start : start + _OF] for start in range(0, len(letters), _OF))
 
@@ -95,68 +95,68 @@ def _hash(code: str) -> str:
     return salted_hmac("musterbook.accounts.first_run", letters, algorithm="sha256").hexdigest()
 
 
-def check(code: str, at: datetime) -> None:
+def check_code(code: str, at: datetime) -> None:
     """Raise WrongCode unless the code is the last one printed, and is still valid."""
     try:
-        until, _, kept = _path().read_text(encoding="ascii").partition(" ")
+        until, _, digest = _path().read_text(encoding="ascii").partition(" ")
     except OSError:
         raise WrongCode from None
-    if not constant_time_compare(kept, _hash(code)) or datetime.fromisoformat(until) <= at:
+    if not constant_time_compare(digest, _hash(code)) or datetime.fromisoformat(until) <= at:
         raise WrongCode
 
 
-def begin(code: str, told: Told, context: AuditContext) -> str:
+def set_up_agency(code: str, data: SetupData, context: AuditContext) -> str:
     """Create the agency and its administrator, all or nothing, and return the path of the registration page.
 
     Raise WrongCode or NotNew, Unfit for the data of the agency, or Problems for the data of the administrator.
     """
-    check(code, context.at)
-    with _claimed(), transaction.atomic():
+    check_code(code, context.at)
+    with _claim_code(), transaction.atomic():
         if not migration.is_new():
             raise NotNew
-        agency = _agency(told, context)
-        user = _administrator(agency, told.administrator, context)
-        registration.issue(user, context)
-        return f"{agency.slug}/register/{links.token(user, 'invitation')}"
+        agency = _create_agency(data, context)
+        user = _add_administrator(agency, data.administrator, context)
+        registration.issue_invitation(user, context)
+        return f"{agency.slug}/register/{links.make_token(user, 'invitation')}"
 
 
 @contextmanager
-def _claimed() -> Iterator[None]:
+def _claim_code() -> Iterator[None]:
     """Claim the code, so that only one of two concurrent requests succeeds.
 
     The other request gets WrongCode. The code is restored if the setup fails.
     """
-    taken = _path().with_suffix(".taken")
+    claimed_path = _path().with_suffix(".taken")
     try:
-        _path().rename(taken)
+        _path().rename(claimed_path)
     except FileNotFoundError:
         raise WrongCode from None
     try:
         yield
     except BaseException:
-        taken.rename(_path())
+        claimed_path.rename(_path())
         raise
-    taken.unlink()
+    claimed_path.unlink()
 
 
-def _agency(told: Told, context: AuditContext) -> models.Agency:
-    unfit = agency_file.unfit_slug(told.slug)
+def _create_agency(data: SetupData, context: AuditContext) -> models.Agency:
+    unfit = agency_file.check_slug(data.slug)
     if unfit:
-        raise Unfit("slug", unfit)
-    country = agency_file.read_country(told.country)
+        raise InvalidValue("slug", unfit)
+    country = agency_file.read_country(data.country)
     if country is None:
-        raise Unfit("country", "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
-    name = vocabularies.cleaned(told.name, "name")
-    asked = frozenset({keys.fold(ADMINISTRATOR)}) if told.second_factor else None
-    agencies.apply(AgencyFile(told.slug, name, country=country, second_factor_roles=asked), context)
-    return agencies.find(told.slug)
+        raise InvalidValue("country", "Write the two letters of an ISO 3166 country, such as US, or leave it blank.")
+    name = vocabularies.clean_text(data.name, "name")
+    role_keys = frozenset({keys.fold(ADMINISTRATOR)}) if data.second_factor else None
+    agencies.apply_file(AgencyFile(data.slug, name, country=country, second_factor_roles=role_keys), context)
+    return agencies.find_agency(data.slug)
 
 
-def _administrator(agency: models.Agency, said: Mapping[str, str], context: AuditContext) -> models.User:
-    row = dict.fromkeys(columns.BY_HEADING, "") | {column.heading: said[column.heading] for column in ASKED}
+def _add_administrator(agency: models.Agency, cells: Mapping[str, str], context: AuditContext) -> models.User:
+    row = dict.fromkeys(columns.BY_HEADING, "") | {column.heading: cells[column.heading] for column in REQUIRED_COLUMNS}
     row |= {columns.STATUS.heading: "Active", columns.ROLE.heading: ADMINISTRATOR}
     # No email: another invitation would invalidate the one that the page leads to.
-    came = editing.add(agency, row, context, mails=False)
-    if came.user is None:
-        raise Problems(came.problems)
-    return came.user
+    result = editing.add(agency, row, context, mails=False)
+    if result.user is None:
+        raise Problems(result.problems)
+    return result.user

@@ -9,21 +9,23 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 
 
-def ask(agency: Agency, name: str, context: AuditContext) -> None:
+def store_request(agency: Agency, name: str, context: AuditContext) -> None:
     """Store a request for a new password, for the user with that username or address."""
     ResetRequest.objects.create(
         agency=agency, name=name, at=context.at, address=context.address, agent=context.agent[:255]
     )
 
 
-def answer() -> int:
+def answer_requests() -> int:
     """Answer each stored request once, and return how many there were."""
     waiting = ResetRequest.objects.select_related("agency").order_by("pk")
-    return sum(_answer(asked) for asked in waiting.iterator())
+    return sum(_answer_request(request) for request in waiting.iterator())
 
 
-def _answer(asked: ResetRequest) -> bool:
-    deleted, _ = ResetRequest.objects.filter(pk=asked.pk).delete()
+def _answer_request(request: ResetRequest) -> bool:
+    deleted, _ = ResetRequest.objects.filter(pk=request.pk).delete()
     if deleted:
-        registration.ask_reset(asked.agency, asked.name, AuditContext(asked.at, "", "page", asked.address, asked.agent))
+        registration.request_reset(
+            request.agency, request.name, AuditContext(request.at, "", "page", request.address, request.agent)
+        )
     return bool(deleted)

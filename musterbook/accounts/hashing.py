@@ -19,7 +19,7 @@ AT_ONCE = max(2, os.cpu_count() or 1)
 memory."""
 PATIENCE = 10.0
 """Seconds to wait for a free slot."""
-_TURNS = BoundedSemaphore(AT_ONCE)
+_SLOTS = BoundedSemaphore(AT_ONCE)
 
 
 class Busy(Exception):
@@ -38,23 +38,23 @@ class Argon2(hashers.Argon2PasswordHasher):
 
     def encode(self, password: str, salt: str) -> str:
         """Return the hash of the password. Raise Busy if no slot becomes free."""
-        with _turn():
+        with _wait_for_slot():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
         """Return whether the hash matches the password. Raise Busy if no slot becomes free."""
-        with _turn():
+        with _wait_for_slot():
             return super().verify(password, encoded)
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    if not _TURNS.acquire(timeout=PATIENCE):
+def _wait_for_slot() -> Iterator[None]:
+    if not _SLOTS.acquire(timeout=PATIENCE):
         raise Busy
     try:
         yield
     finally:
-        _TURNS.release()
+        _SLOTS.release()
 
 
 def is_outdated(encoded: str) -> bool:
@@ -67,7 +67,7 @@ def is_outdated(encoded: str) -> bool:
     return hasher.algorithm != preferred.algorithm or preferred.must_update(encoded)
 
 
-def decoy(encoded: str) -> str:
+def make_decoy(encoded: str) -> str:
     """Return a hash that no password has, and that takes as long to check as the given one.
 
     Return "" for a hash of another kind.
@@ -76,10 +76,10 @@ def decoy(encoded: str) -> str:
     if algorithm != Argon2.algorithm or rest.count("$") != 4:
         return ""
     *parameters, salt, digest = rest.split("$")
-    return "$".join([algorithm, *parameters, _random(salt), _random(digest)])
+    return "$".join([algorithm, *parameters, _make_random(salt), _make_random(digest)])
 
 
-def _random(like: str) -> str:
+def _make_random(like: str) -> str:
     """Return random bytes in Base64, as many as the text represents."""
     number = len(like) * 3 // 4
     return base64.b64encode(secrets.token_bytes(number)).decode("ascii").rstrip("=")

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from musterbook.accounts.models import Identity
-from musterbook.directory.agency.sign_on_file import Provider, authority
+from musterbook.directory.agency.sign_on_file import Provider, get_authority
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -23,12 +23,12 @@ class BoundToAnother(Exception):
     """The error for a user who is bound to another identity of a provider."""
 
 
-def user_of(agency: Agency, provider: Provider, subject: str) -> User | None:
+def find_user(agency: Agency, provider: Provider, subject: str) -> User | None:
     """Return the user who is bound to this identity of the provider, or None."""
-    found = Identity.objects.filter(agency=agency, key=_key(provider, subject)).select_related(
+    matches = Identity.objects.filter(agency=agency, key=_key(provider, subject)).select_related(
         "user__agency", "user__role", "user__account"
     )
-    identity = found.first()
+    identity = matches.first()
     return identity.user if identity else None
 
 
@@ -41,35 +41,35 @@ def bind(user: User, provider: Provider, subject: str, context: AuditContext) ->
     bound = Identity.objects.filter(user=user).first()
     if bound is not None and bound.key == key:
         return
-    if bound is not None and bound.authority in {_digest(authority(one)) for one in user.agency.sign_on}:
+    if bound is not None and bound.authority in {_digest(get_authority(entry)) for entry in user.agency.sign_on}:
         raise BoundToAnother
     Identity.objects.filter(user=user).delete()
     Identity.objects.create(
-        agency=user.agency, user=user, provider=provider["slug"], authority=_digest(authority(provider)), key=key,
+        agency=user.agency, user=user, provider=provider["slug"], authority=_digest(get_authority(provider)), key=key,
         bound_at=context.at,
     )  # fmt: skip
-    told = {"provider": ("", provider["slug"]), "person there": ("", subject)}
-    trail.record_event(user.agency, context, EventKind.USER_SIGN_ON_BOUND, user, told)
+    changes = {"provider": ("", provider["slug"]), "person there": ("", subject)}
+    trail.record_event(user.agency, context, EventKind.USER_SIGN_ON_BOUND, user, changes)
 
 
-def bound(user: User) -> tuple[str, datetime] | None:
+def find_binding(user: User) -> tuple[str, datetime] | None:
     """Return the provider that the user is bound by, and the time of the binding.
 
     Return None if the user is not bound, or if the agency no longer has the provider.
     """
     identity = Identity.objects.filter(user=user).first()
-    provider = provider_of(user) if identity else None
+    provider = find_provider(user) if identity else None
     return (str(provider["name"]), identity.bound_at) if identity and provider else None
 
 
-def provider_of(user: User) -> Provider | None:
+def find_provider(user: User) -> Provider | None:
     """Return the provider that the user is bound by.
 
     Return None if the user is not bound, or if the agency no longer has the provider.
     """
     identity = Identity.objects.filter(user=user).first()
     ours: list[Provider] = user.agency.sign_on
-    return next((one for one in ours if identity and _digest(authority(one)) == identity.authority), None)
+    return next((entry for entry in ours if identity and _digest(get_authority(entry)) == identity.authority), None)
 
 
 def release(user: User, context: AuditContext) -> bool:
@@ -89,7 +89,7 @@ def release(user: User, context: AuditContext) -> bool:
 
 
 def _key(provider: Provider, subject: str) -> str:
-    return _digest(json.dumps([authority(provider), subject]))
+    return _digest(json.dumps([get_authority(provider), subject]))
 
 
 def _digest(text: str) -> str:

@@ -33,7 +33,7 @@ class Rate:
     about: str
 
 
-def _rate(most: int, minutes: int, per: str, about: str) -> Rate:
+def _make_rate(most: int, minutes: int, per: str, about: str) -> Rate:
     return Rate(most, timedelta(minutes=minutes), per, about)
 
 
@@ -43,16 +43,20 @@ day."""
 _ADDRESS, _ACCOUNT, _AGENCY = "address", "account", "agency"
 
 RATES: Mapping[str, Rate] = {
-    "sign-in": _rate(240, 1, BROWSER, "Sign-ins by password, code or passkey, right or wrong; opening and using links"),
-    "failed sign-in": _rate(30, 5, _ADDRESS, "Failed sign-ins, with any name"),
-    "code": _rate(10, 5, _ACCOUNT, "Wrong one-time codes and recovery codes"),
-    "sign-on": _rate(240, 1, _ADDRESS, "Requests to and from a provider of single sign-on"),
-    "failed sign-on": _rate(30, 5, _ADDRESS, "Answers of a provider that were refused"),
-    "sign-on answer": _rate(1, 20, "answer", "Uses of one answer of a provider"),
-    "reset": _rate(30, 5, _ADDRESS, "Requests for a new password by email"),
-    "set-up": _rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
-    "refused token": _rate(30, 5, _ADDRESS, "API tokens that were refused"),
-    "event": _rate(120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"),
+    "sign-in": _make_rate(
+        240, 1, BROWSER, "Sign-ins by password, code or passkey, right or wrong; opening and using links"
+    ),
+    "failed sign-in": _make_rate(30, 5, _ADDRESS, "Failed sign-ins, with any name"),
+    "code": _make_rate(10, 5, _ACCOUNT, "Wrong one-time codes and recovery codes"),
+    "sign-on": _make_rate(240, 1, _ADDRESS, "Requests to and from a provider of single sign-on"),
+    "failed sign-on": _make_rate(30, 5, _ADDRESS, "Answers of a provider that were refused"),
+    "sign-on answer": _make_rate(1, 20, "answer", "Uses of one answer of a provider"),
+    "reset": _make_rate(30, 5, _ADDRESS, "Requests for a new password by email"),
+    "set-up": _make_rate(10, 5, _ADDRESS, "Attempts to enter the setup code of a new installation"),
+    "refused token": _make_rate(30, 5, _ADDRESS, "API tokens that were refused"),
+    "event": _make_rate(
+        120, 1, _AGENCY, "Events of people who are not signed in; more are counted together in one event"
+    ),
 }
 """Every limit, by its name."""
 
@@ -68,7 +72,7 @@ RETURNING count
 """The statement writes nothing, and returns nothing, when the limit is reached."""
 
 
-def table() -> list[str]:
+def render_table() -> list[str]:
     """Return the limits as the rows of a table, for the documentation."""
     return [
         f"| {name} | {rate.most} | {int(rate.span.total_seconds()) // 60} min | {rate.per} | {rate.about} |"
@@ -79,21 +83,21 @@ def table() -> list[str]:
 def take(rate: str, key: str, at: datetime) -> bool:
     """Count an attempt, and return whether it is allowed.
 
-    `key`: the owner of the attempt (`place` of an address, or the id of an account or agency).
+    `key`: the owner of the attempt (`normalize_address` of an address, or the id of an account or agency).
     """
     limit = RATES[rate]
-    return _counted(rate, key, at, limit.most, int(limit.span.total_seconds()))
+    return _count_attempt(rate, key, at, limit.most, int(limit.span.total_seconds()))
 
 
-def once(what: str, key: str, at: datetime, seconds: int) -> bool:
+def take_once(action: str, key: str, at: datetime, seconds: int) -> bool:
     """Return whether this is the first call within that many seconds, among all concurrent callers."""
-    return _counted(f"once {what}", key, at, 1, seconds)
+    return _count_attempt(f"once {action}", key, at, 1, seconds)
 
 
-def _counted(rate: str, key: str, at: datetime, most: int, seconds: int) -> bool:
-    now = _seconds(at)
+def _count_attempt(rate: str, key: str, at: datetime, most: int, seconds: int) -> bool:
+    now = _to_seconds(at)
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [rate, _hidden(rate, key), now + seconds, now, now, now, most])
+        cursor.execute(_TAKE, [rate, _hide_key(rate, key), now + seconds, now, now, now, most])
         return cursor.fetchone() is not None
 
 
@@ -102,36 +106,36 @@ def give_back(rate: str, key: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {_TABLE} SET count = count - 1 WHERE rate = %s AND key = %s AND count > 0",
-            [rate, _hidden(rate, key)],
+            [rate, _hide_key(rate, key)],
         )
 
 
-def wait(rate: str) -> int:
+def get_wait_seconds(rate: str) -> int:
     """Return the seconds after which a refused attempt is allowed again, at the latest."""
     return int(RATES[rate].span.total_seconds())
 
 
 def forget_old(at: datetime) -> None:
     """Delete counts whose span is over."""
-    Attempts.objects.filter(ends__lte=_seconds(at)).delete()
+    Attempts.objects.filter(ends__lte=_to_seconds(at)).delete()
 
 
-def place(address: str) -> str:
+def normalize_address(address: str) -> str:
     """Return the place that an address counts as: an IPv4 address as itself, an IPv6 address as its /64."""
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return address
-    if isinstance(found, IPv6Address):
-        mapped = found.ipv4_mapped
-        return str(mapped or ip_network((int(found), _PREFIX), strict=False))
-    return str(found)
+    if isinstance(ip, IPv6Address):
+        mapped = ip.ipv4_mapped
+        return str(mapped or ip_network((int(ip), _PREFIX), strict=False))
+    return str(ip)
 
 
-def _seconds(at: datetime) -> int:
+def _to_seconds(at: datetime) -> int:
     return int(at.timestamp())
 
 
-def _hidden(rate: str, key: str) -> str:
+def _hide_key(rate: str, key: str) -> str:
     """Return the key as it is stored, so that the table reveals no addresses."""
     return salted_hmac("musterbook.accounts.limits", f"{rate}\x1f{key}", algorithm="sha256").hexdigest()

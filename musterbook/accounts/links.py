@@ -14,61 +14,61 @@ from django.utils.http import base36_to_int, int_to_base36
 from musterbook.core.values import emails
 from musterbook.directory.models import Agency, User
 
-Kind = Literal["invitation", "reset"]
-RESET_LASTS = timedelta(hours=4)
+LinkKind = Literal["invitation", "reset"]
+RESET_LIFETIME = timedelta(hours=4)
 PATHS = {"invitation": "register", "reset": "reset"}
 """The page of each kind."""
 
 
-class Void(Exception):
+class InvalidLink(Exception):
     """The error for a link that is not ours or is no longer valid. It does not reveal which."""
 
 
-def url(user: User, kind: Kind) -> str:
+def make_url(user: User, kind: LinkKind) -> str:
     """Return the full URL of the user's link, which begins with the public address of this installation."""
-    return f"{settings.MUSTER_URL}/{user.agency.slug}/{PATHS[kind]}/{token(user, kind)}"
+    return f"{settings.MUSTER_URL}/{user.agency.slug}/{PATHS[kind]}/{make_token(user, kind)}"
 
 
-def token(user: User, kind: Kind) -> str:
+def make_token(user: User, kind: LinkKind) -> str:
     """Return the end of the user's link of that kind, for the present state of the user."""
-    return f"{int_to_base36(user.pk)}-{_signature(user, kind)}"
+    return f"{int_to_base36(user.pk)}-{_sign(user, kind)}"
 
 
-def _signature(user: User, kind: Kind, key: str | None = None) -> str:
+def _sign(user: User, kind: LinkKind, key: str | None = None) -> str:
     """Return the signature by the current key, or by the given one."""
-    facts = [user.agency_id, user.pk, emails.mailbox(user.email), user.access_ended_at]
+    facts = [user.agency_id, user.pk, emails.to_mailbox(user.email), user.access_ended_at]
     if kind == "invitation":
         facts += [user.invited_at, user.invitation_expires_at]
     else:
         account = getattr(user, "account", None)
         facts += [user.reset_at, account.password if account else ""]
-    told = "\x1f".join(fact.isoformat() if isinstance(fact, datetime) else str(fact) for fact in facts)
-    return salted_hmac(f"musterbook.accounts.links.{kind}", told, key, algorithm="sha256").hexdigest()
+    text = "\x1f".join(fact.isoformat() if isinstance(fact, datetime) else str(fact) for fact in facts)
+    return salted_hmac(f"musterbook.accounts.links.{kind}", text, key, algorithm="sha256").hexdigest()
 
 
-def read(agency: Agency, kind: Kind, told: str, at: datetime) -> User:
+def find_user(agency: Agency, kind: LinkKind, text: str, at: datetime) -> User:
     """Return the user of the agency that the link belongs to. Raise Void."""
-    number, _, signature = told.partition("-")
+    number, _, signature = text.partition("-")
     try:
         key = base36_to_int(number)
     except ValueError:
-        raise Void from None
+        raise InvalidLink from None
     user = User.objects.filter(agency=agency, pk=key).select_related("agency", "role", "account").first()
-    if user is None or not _open(user, kind, at) or not _is_signed(signature, user, kind):
-        raise Void
+    if user is None or not _is_open(user, kind, at) or not _is_signed(signature, user, kind):
+        raise InvalidLink
     return user
 
 
-def _is_signed(signature: str, user: User, kind: Kind) -> bool:
+def _is_signed(signature: str, user: User, kind: LinkKind) -> bool:
     """Return whether the current key signed the link, or an old key that is still accepted (`keys.Fallbacks`)."""
-    signed = [_signature(user, kind, key) for key in (None, *settings.SECRET_KEY_FALLBACKS)]
-    return any(constant_time_compare(signature, one) for one in signed)
+    signed = [_sign(user, kind, key) for key in (None, *settings.SECRET_KEY_FALLBACKS)]
+    return any(constant_time_compare(signature, candidate) for candidate in signed)
 
 
-def _open(user: User, kind: Kind, at: datetime) -> bool:
+def _is_open(user: User, kind: LinkKind, at: datetime) -> bool:
     if not user.active:
         return False
     if kind == "invitation":
         expires = user.invitation_expires_at
         return user.registered_at is None and expires is not None and expires > at
-    return user.registered_at is not None and user.reset_at is not None and user.reset_at + RESET_LASTS > at
+    return user.registered_at is not None and user.reset_at is not None and user.reset_at + RESET_LIFETIME > at

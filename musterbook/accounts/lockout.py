@@ -41,30 +41,32 @@ _NOTICE_EVERY = timedelta(days=1)
 """The shortest time between two emails to a user about a lock."""
 
 
-def place(address: str, browser: str = "") -> str:
+def make_place(address: str, browser: str = "") -> str:
     """Return the place of an attempt: the known browser with that id, or the address."""
     if browser:
         return f"{_BROWSER}{browser}"
-    return salted_hmac("musterbook.accounts.lockout", limits.place(address), algorithm="sha256").hexdigest()[:40]
+    return salted_hmac(
+        "musterbook.accounts.lockout", limits.normalize_address(address), algorithm="sha256"
+    ).hexdigest()[:40]
 
 
-def ends(user: User) -> datetime | None:
+def find_end(user: User) -> datetime | None:
     """Return when the user's locks end by themselves.
 
     Return None if one of them does not, or if there is none.
     """
     if user.locked_at is None:
         return None
-    found = [_ends(user, lock) for lock in _locks(user)]
-    return None if None in found else max(filter(None, found))
+    times = [_find_lock_end(user, lock) for lock in _list_locks(user)]
+    return None if None in times else max(filter(None, times))
 
 
-def _locks(user: User) -> list[Lock]:
-    found = list(Lock.objects.filter(user=user))
-    return found or ([Lock(user=user, place=_OLD, at=user.locked_at)] if user.locked_at else [])
+def _list_locks(user: User) -> list[Lock]:
+    stored = list(Lock.objects.filter(user=user))
+    return stored or ([Lock(user=user, place=_OLD, at=user.locked_at)] if user.locked_at else [])
 
 
-def _ends(user: User, lock: Lock) -> datetime | None:
+def _find_lock_end(user: User, lock: Lock) -> datetime | None:
     lasts = timedelta(minutes=user.agency.lock_minutes)
     by_outsiders = lock.place == UNKNOWN and not user.agency.lock_all_places
     if user.role.administrator or by_outsiders:
@@ -74,7 +76,7 @@ def _ends(user: User, lock: Lock) -> datetime | None:
 
 def is_locked(user: User, at: datetime) -> bool:
     """Return whether any lock of the user is in effect at that time, at any place."""
-    return user.locked_at is not None and ((end := ends(user)) is None or end > at)
+    return user.locked_at is not None and ((end := find_end(user)) is None or end > at)
 
 
 def is_locked_at(user: User, where: str, at: datetime) -> bool:
@@ -82,8 +84,8 @@ def is_locked_at(user: User, where: str, at: datetime) -> bool:
     if user.locked_at is None:
         return False
     holding = {where, EVERYWHERE} | (set() if where.startswith(_BROWSER) else {UNKNOWN, _OLD})
-    found = [_ends(user, lock) for lock in _locks(user) if lock.place in holding]
-    return any(end is None or end > at for end in found)
+    times = [_find_lock_end(user, lock) for lock in _list_locks(user) if lock.place in holding]
+    return any(end is None or end > at for end in times)
 
 
 def reserve(user: User | None, where: str, at: datetime) -> tuple[Failure, bool]:
@@ -103,27 +105,27 @@ def reserve(user: User | None, where: str, at: datetime) -> tuple[Failure, bool]
         return Failure.objects.create(user=counted, at=at, place=where, pending=True), allowed
 
 
-def release(tried: Failure) -> None:
+def release(attempt: Failure) -> None:
     """Take back a reserved attempt: the password was right, or the result is unknown."""
-    tried.delete()
+    attempt.delete()
 
 
-def settle(tried: Failure, user: User | None, context: AuditContext) -> None:
+def count_failure(attempt: Failure, user: User | None, context: AuditContext) -> None:
     """Count a wrong attempt, and lock its place if there are too many.
 
     Call this in a transaction that holds the agency's row.
     """
-    Failure.objects.filter(pk=tried.pk).update(pending=False)
+    Failure.objects.filter(pk=attempt.pk).update(pending=False)
     recent = Failure.objects.filter(user=user.pk if user else 0, at__gt=context.at - SPAN, pending=False)
-    here = recent.filter(place=tried.place).count()
+    here = recent.filter(place=attempt.place).count()
     elsewhere = recent.exclude(place__startswith=_BROWSER).count()
-    if user is None or tried.user_id is None or not _can_be_guessed(user):
+    if user is None or attempt.user_id is None or not _can_be_guessed(user):
         return
-    known = tried.place.startswith(_BROWSER)
+    is_known = attempt.place.startswith(_BROWSER)
     if here >= user.agency.lock_failures:
-        hard = user.agency.lock_all_places and not known
-        _lock(user, UNKNOWN if hard else tried.place, context)
-    elif elsewhere >= MOST_ELSEWHERE and not known:
+        hard = user.agency.lock_all_places and not is_known
+        _lock(user, UNKNOWN if hard else attempt.place, context)
+    elif elsewhere >= MOST_ELSEWHERE and not is_known:
         _lock(user, UNKNOWN, context)
 
 
@@ -179,10 +181,10 @@ def end_due(user: User, context: AuditContext) -> bool:
     """
     if not is_locked(user, context.at):
         with transaction.atomic():
-            locks.row(user.agency)
+            locks.lock_row(user.agency)
             return unlock(user, context)
-    for lock in _locks(user):
-        end = _ends(user, lock)
+    for lock in _list_locks(user):
+        end = _find_lock_end(user, lock)
         if end and end <= context.at:
             Failure.objects.filter(user=user, place=lock.place).delete()
             lock.delete()
@@ -199,6 +201,6 @@ def unlock_due(at: datetime) -> int:
     return sum(end_due(user, AuditContext(at, "", "system")) for user in locked.iterator())
 
 
-def forget(user: User, where: str) -> None:
+def forget_failures(user: User, where: str) -> None:
     """Delete the user's failures at that place, and wrong codes, because the user has signed in."""
     Failure.objects.filter(user=user, place__in=(where, EVERYWHERE)).delete()

@@ -12,45 +12,45 @@ from django.template import Context
 from django.template.loader import get_template
 
 from musterbook.accounts import links
-from musterbook.core.domain.labels import MAILS
+from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.core.values import emails
 from musterbook.directory.models import Mail, User
 
-KINDS = tuple(MAILS)
+KINDS = tuple(EMAIL_TITLES)
 """All kinds of emails; each has a text in templates/mail."""
 _IN_NAMES = frozenset(" .'’,&()-")
 """The characters that a name in an email may have besides letters and digits; a dot only at the end of a word."""
 _IN_USERNAMES = frozenset("._'-")
 _DOMAIN = re.compile(r"\.[^.]*[^\W\d]|^[\d.]+$")
 """Text that mail programs may take for a domain, under any top-level domain, or for an IP address."""
-_LINKED: dict[str, links.Kind] = {"invitation": "invitation", "reset": "reset"}
+_LINKED: dict[str, links.LinkKind] = {"invitation": "invitation", "reset": "reset"}
 
 
-def composed(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
+def compose_mail(mail: Mail, user: User, at: datetime) -> EmailMultiAlternatives:
     """Return the email as it leaves at that time.
 
     `user`: the user as the directory has them now, with agency, role and account.
     """
     template: Any = get_template(f"mail/{mail.kind}.txt")
-    about = _about(mail, user)
-    written = template.template.render(Context(about, autoescape=False))
-    subject, _, text = written.strip().partition("\n")
+    context = _build_context(mail, user)
+    rendered = template.template.render(Context(context, autoescape=False))
+    subject, _, text = rendered.strip().partition("\n")
     paragraphs = [paragraph for paragraph in text.strip().split("\n\n") if paragraph]
     message = EmailMultiAlternatives(
         subject.strip(),
         text.strip() + "\n",
         settings.MUSTER_MAIL_FROM,
-        [emails.in_ascii(mail.to)],
+        [emails.to_ascii(mail.to)],
         headers=_headers(mail, at),
     )
     html = get_template("mail/layout.html").render(
-        {"subject": subject, "paragraphs": paragraphs, "agency": about["agency"]}
+        {"subject": subject, "paragraphs": paragraphs, "agency": context["agency"]}
     )
     message.attach_alternative(html, "text/html")
     return message
 
 
-def _about(mail: Mail, user: User) -> dict[str, Any]:
+def _build_context(mail: Mail, user: User) -> dict[str, Any]:
     agency = user.agency
     kind = _LINKED.get(mail.kind)
     name = f"{user.first_name} {user.last_name}"
@@ -60,8 +60,8 @@ def _about(mail: Mail, user: User) -> dict[str, Any]:
         "username": user.username if user.username == user.email or is_plain_username(user.username) else "",
         "agency": {"name": agency.name if is_plain_name(agency.name) else agency.slug},
         "happened_at": mail.created_at,
-        "link": links.url(user, kind) if kind else "",
-        "hours": int(links.RESET_LASTS.total_seconds() // 3600),
+        "link": links.make_url(user, kind) if kind else "",
+        "hours": int(links.RESET_LIFETIME.total_seconds() // 3600),
         "sign_in": f"{settings.MUSTER_URL}/{agency.slug}/sign-in",
         "forgotten": f"{settings.MUSTER_URL}/{agency.slug}/forgotten-password",
     }

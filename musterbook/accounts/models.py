@@ -58,8 +58,8 @@ class Account(AbstractBaseUser):
 
     def _session_hash(self) -> str:
         ended = self.user.access_ended_at
-        told = f"{self.password}|{ended.isoformat() if ended else ''}"
-        return salted_hmac("musterbook.accounts.session", told, algorithm="sha256").hexdigest()
+        text = f"{self.password}|{ended.isoformat() if ended else ''}"
+        return salted_hmac("musterbook.accounts.session", text, algorithm="sha256").hexdigest()
 
 
 class PastPassword(models.Model):

@@ -28,7 +28,7 @@ def use_code(authenticator: Authenticator, code: str) -> bool:
 
     It must be right, and later than every code of that device that was used before.
     """
-    step = _step(authenticator, code)
+    step = _find_step(authenticator, code)
     if step is None:
         return False
     with connection.cursor() as cursor:
@@ -36,7 +36,7 @@ def use_code(authenticator: Authenticator, code: str) -> bool:
         return cursor.fetchone() is not None
 
 
-def _step(authenticator: Authenticator, code: str) -> int | None:
+def _find_step(authenticator: Authenticator, code: str) -> int | None:
     """Return the time step of the code, or None if the code is wrong."""
     secret = decrypt(authenticator.data["secret"])
     values = {
@@ -51,11 +51,11 @@ def find_authenticator(account: Account, code: str) -> Authenticator | None:
 
     Each code is used once. The library does not ensure this if many requests arrive at once.
     """
-    for one in Authenticator.objects.filter(user=account).exclude(type=Authenticator.Type.WEBAUTHN):
-        is_totp = one.type == Authenticator.Type.TOTP
-        if use_code(one, code) if is_totp else one.wrap().validate_code(code):
-            one.user = account
-            return one
+    for authenticator in Authenticator.objects.filter(user=account).exclude(type=Authenticator.Type.WEBAUTHN):
+        is_totp = authenticator.type == Authenticator.Type.TOTP
+        if use_code(authenticator, code) if is_totp else authenticator.wrap().validate_code(code):
+            authenticator.user = account
+            return authenticator
     return None
 
 
@@ -64,7 +64,7 @@ def count_recovery_codes(authenticator: Authenticator) -> int:
     return len(Authenticator.objects.get(pk=authenticator.pk).wrap().get_unused_codes())
 
 
-def use_up(account: Account) -> None:
+def use_current_codes(account: Account) -> None:
     """Use up the current one-time codes, so that the code that set up the device cannot also sign in."""
     authenticator = Authenticator.objects.get(user=account, type=Authenticator.Type.TOTP)
     latest = max(totp.yield_hotp_counters_from_time())
@@ -85,4 +85,4 @@ class Cache(BaseCache):
     def add(self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:  # noqa: ARG002  (Django's signature)
         """Add the key, and return whether it is new."""
         seconds = _LONGEST if timeout in (DEFAULT_TIMEOUT, None) else int(timeout) + 1
-        return limits.once("cache", key, datetime.now(UTC), seconds)
+        return limits.take_once("cache", key, datetime.now(UTC), seconds)

@@ -20,8 +20,8 @@ from django.db.models import F, Q, QuerySet
 
 from musterbook.accounts import mails, registration
 from musterbook.config import mail_server
-from musterbook.config.home import prepare
-from musterbook.config.mail_server import Server
+from musterbook.config.home import prepare_folder
+from musterbook.config.mail_server import MailServer
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -36,29 +36,29 @@ ATTEMPTS = 8
 """The most attempts for an email: at once, after 1, 4, 16, 64 and 256 minutes, then every 360 minutes."""
 _LONGEST_WAIT = timedelta(hours=6)
 
-Now = Callable[[], datetime]
-Hand = Callable[[EmailMultiAlternatives], None]
+Clock = Callable[[], datetime]
+Sender = Callable[[EmailMultiAlternatives], None]
 
 
-def send_due(worker: str, now: Now) -> int:
+def send_due(worker: str, now: Clock) -> int:
     """Send some of the emails that are due, as many as the pace allows; return how many were handled.
 
     `worker`: a name that no other worker has. `now`: the clock.
     """
-    _settle_lost(now())
+    _end_lost_mails(now())
     claimed = _claim(worker, now())
     if not claimed:
         return 0
     try:
-        with opened() as hand:
+        with open_transport() as hand:
             for mail in claimed:
-                _send_or_tell(mail, hand, now)
+                _send_or_log(mail, hand, now)
     except (OSError, smtplib.SMTPException) as error:
-        _put_back(claimed, now(), _said(error))
+        _schedule_retry(claimed, now(), _log_failure(error))
     return len(claimed)
 
 
-def _settle_lost(at: datetime) -> None:
+def _end_lost_mails(at: datetime) -> None:
     lost = Mail.objects.filter(ended_at=None, handed_at__isnull=False, lease_until__lt=at)
     lost.update(ended_at=at, problem=_UNKNOWN)
 
@@ -71,15 +71,15 @@ _UNKNOWN = (
 def _claim(worker: str, at: datetime) -> list[Mail]:
     """Claim due emails for this worker: those of single actions first, then some of each agency."""
     with transaction.atomic():
-        room = min(_BATCH, settings.MUSTER_MAILS_PER_MINUTE - _lately(at))
-        chosen = list(_due(at).filter(of=None).order_by("id")[: max(room, 0)])
-        chosen += _of_imports(at, room - len(chosen))
-        mine = Mail.objects.filter(pk__in=[mail.pk for mail in chosen])
+        room = min(_BATCH, settings.MUSTER_MAILS_PER_MINUTE - _count_recent(at))
+        batch = list(_query_due(at).filter(of=None).order_by("id")[: max(room, 0)])
+        batch += _list_import_mails(at, room - len(batch))
+        mine = Mail.objects.filter(pk__in=[mail.pk for mail in batch])
         mine.update(worker=worker, lease_until=at + _LEASE, attempts=F("attempts") + 1)
     return list(mine.filter(worker=worker).order_by(F("of_id").asc(nulls_first=True), "id"))
 
 
-def _lately(at: datetime) -> int:
+def _count_recent(at: datetime) -> int:
     """Return how many emails left within the last minute, or are about to."""
     return (
         Mail.objects.filter(handed_at__gt=at - _MINUTE).count()
@@ -87,15 +87,15 @@ def _lately(at: datetime) -> int:
     )
 
 
-def _due(at: datetime) -> "QuerySet[Mail]":
+def _query_due(at: datetime) -> "QuerySet[Mail]":
     waiting = Mail.objects.filter(ended_at=None, handed_at=None)
-    due = waiting.filter(
+    query = waiting.filter(
         Q(next_attempt_at=None) | Q(next_attempt_at__lte=at), Q(lease_until=None) | Q(lease_until__lt=at)
     )
-    return due.select_for_update(skip_locked=True) if connection.features.has_select_for_update_skip_locked else due
+    return query.select_for_update(skip_locked=True) if connection.features.has_select_for_update_skip_locked else query
 
 
-def _of_imports(at: datetime, room: int) -> list[Mail]:
+def _list_import_mails(at: datetime, room: int) -> list[Mail]:
     """Return emails of imports, the oldest of each agency.
 
     So the many emails of one agency do not delay those of another.
@@ -104,15 +104,15 @@ def _of_imports(at: datetime, room: int) -> list[Mail]:
         return []
     agencies = list(Mail.objects.filter(ended_at=None, of__isnull=False).values_list("agency", flat=True).distinct())
     share = max(room // max(len(agencies), 1), 1)
-    chosen: list[Mail] = []
+    batch: list[Mail] = []
     for agency in agencies:
-        chosen += _due(at).filter(agency=agency, of__isnull=False).order_by("id")[: min(share, room - len(chosen))]
-        if len(chosen) >= room:
+        batch += _query_due(at).filter(agency=agency, of__isnull=False).order_by("id")[: min(share, room - len(batch))]
+        if len(batch) >= room:
             break
-    return chosen
+    return batch
 
 
-def _send_or_tell(mail: Mail, hand: Hand, now: Now) -> None:
+def _send_or_log(mail: Mail, hand: Sender, now: Clock) -> None:
     """Send the email. An error of our own in one email is logged, and delays no other."""
     try:
         _send(mail, hand, now)
@@ -120,50 +120,50 @@ def _send_or_tell(mail: Mail, hand: Hand, now: Now) -> None:
         raise
     except Exception as error:  # noqa: BLE001  (it is logged in full, and stored with the email)
         _LOG.exception("An email could not be created: %s", mail.kind)
-        _put_back([mail], now(), f"The email could not be created: {error}")
+        _schedule_retry([mail], now(), f"The email could not be created: {error}")
 
 
-def _send(mail: Mail, hand: Hand, now: Now) -> None:
-    message = _made(mail, now())
+def _send(mail: Mail, hand: Sender, now: Clock) -> None:
+    message = _prepare_mail(mail, now())
     if message is None:
         return
     try:
         hand(message)
     except smtplib.SMTPRecipientsRefused as error:
-        status, said = next(iter(error.recipients.values()))
-        _refused(mail, now(), status, said)
+        status, answer = next(iter(error.recipients.values()))
+        _handle_refusal(mail, now(), status, answer)
     except smtplib.SMTPResponseException as error:
-        _refused(mail, now(), error.smtp_code, error.smtp_error)
+        _handle_refusal(mail, now(), error.smtp_code, error.smtp_error)
     except smtplib.SMTPServerDisconnected:
         _end(mail, now(), _UNKNOWN)
         raise
     else:
-        _sent(mail, now())
+        _record_sent(mail, now())
 
 
-def _made(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
+def _prepare_mail(mail: Mail, at: datetime) -> EmailMultiAlternatives | None:
     """Return the email, marked as being handed over.
 
     Return None if this worker no longer holds the email, or if it is no longer true.
     """
     with transaction.atomic():
-        locks.row(mail.agency)
+        locks.lock_row(mail.agency)
         user = User.objects.select_related("agency", "role", "account").get(pk=mail.user_id)
-        untrue = _untrue(mail, user)
+        untrue = _find_cancel_reason(mail, user)
         if untrue:
             _end(mail, at, untrue)
             return None
-        if not _mine(mail).filter(lease_until__gt=at).update(handed_at=at):
+        if not _query_claimed(mail).filter(lease_until__gt=at).update(handed_at=at):
             return None
         if mail.kind == "invitation":
-            registration.stamp(user, at)
+            registration.mark_invited(user, at)
         elif mail.kind == "reset":
             user.reset_at = at
             user.save(update_fields=["reset_at"])
-        return mails.composed(mail, user, at)
+        return mails.compose_mail(mail, user, at)
 
 
-def _untrue(mail: Mail, user: User) -> str:
+def _find_cancel_reason(mail: Mail, user: User) -> str:
     """Return why the email must not be sent any more, or ""."""
     if mail.kind in ("invitation", "reset") and not user.active:
         return "Not sent: the user is now Inactive."
@@ -176,27 +176,27 @@ def _untrue(mail: Mail, user: User) -> str:
     return ""
 
 
-def _sent(mail: Mail, at: datetime) -> None:
+def _record_sent(mail: Mail, at: datetime) -> None:
     with transaction.atomic():
-        _mine(mail).update(sent_at=at, ended_at=at, problem="")
+        _query_claimed(mail).update(sent_at=at, ended_at=at, problem="")
         if mail.kind == "invitation":
             trail.record_event(mail.agency, AuditContext(at, "", "system"), EventKind.USER_INVITED, mail.user)
 
 
-def _refused(mail: Mail, at: datetime, status: int, said: bytes | str) -> None:
+def _handle_refusal(mail: Mail, at: datetime, status: int, answer: bytes | str) -> None:
     """Handle a refusal: a permanent one ends the email, and a temporary one is retried."""
-    told = said.decode(errors="replace") if isinstance(said, bytes) else said
-    reason = f"The mail server refused the email ({status}): {told}"
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    reason = f"The mail server refused the email ({status}): {text}"
     if status >= 500:
         _end(mail, at, reason)
     else:
-        _put_back([mail], at, reason)
+        _schedule_retry([mail], at, reason)
 
 
-def _put_back(claimed: list[Mail], at: datetime, reason: str) -> None:
+def _schedule_retry(claimed: list[Mail], at: datetime, reason: str) -> None:
     for mail in claimed:
         wait = min(_MINUTE * 4 ** (mail.attempts - 1), _LONGEST_WAIT)
-        mine = _mine(mail).filter(ended_at=None)
+        mine = _query_claimed(mail).filter(ended_at=None)
         if mail.attempts >= ATTEMPTS:
             mine.update(ended_at=at, handed_at=None, problem=f"Given up after {ATTEMPTS} attempts. {reason}")
         else:
@@ -204,39 +204,39 @@ def _put_back(claimed: list[Mail], at: datetime, reason: str) -> None:
 
 
 def _end(mail: Mail, at: datetime, problem: str) -> None:
-    _mine(mail).update(ended_at=at, problem=problem)
+    _query_claimed(mail).update(ended_at=at, problem=problem)
 
 
-def _mine(mail: Mail) -> "QuerySet[Mail]":
+def _query_claimed(mail: Mail) -> "QuerySet[Mail]":
     """Return the query for the email, as long as the worker that claimed it still holds it."""
     return Mail.objects.filter(pk=mail.pk, worker=mail.worker, ended_at=None)
 
 
-def _said(error: Exception) -> str:
+def _log_failure(error: Exception) -> str:
     _LOG.warning("The mail server could not be reached", exc_info=error)
     return f"The mail server could not be reached: {error}"
 
 
 @contextmanager
-def opened() -> Iterator[Hand]:
+def open_transport() -> Iterator[Sender]:
     """Open a way to hand emails over: one connection to the mail server, or else files in MUSTER_HOME."""
-    server: Server | None = settings.MAIL_SERVER
+    server: MailServer | None = settings.MAIL_SERVER
     if server is None:
-        yield _to_file
+        yield _write_file
         return
-    backend = mail_server.connection(server)
+    backend = mail_server.make_connection(server)
     try:
         backend.open()
-        yield lambda message: _by(backend, message)
+        yield lambda message: _send_by(backend, message)
     finally:
         backend.close()
 
 
-def _by(backend: EmailBackend, message: EmailMultiAlternatives) -> None:
+def _send_by(backend: EmailBackend, message: EmailMultiAlternatives) -> None:
     backend.send_messages([message])
 
 
-def folder() -> Path:
+def get_folder() -> Path:
     """Return the folder for emails if there is no mail server."""
     return Path(settings.MUSTER_HOME) / "mail"
 
@@ -249,14 +249,14 @@ def forget_old(at: datetime) -> None:
     before = at - timedelta(days=settings.MUSTER_KEEP_MAILS_DAYS)
     past = Mail.objects.filter(ended_at__lt=before).exclude(to="").order_by("ended_at").values_list("pk", flat=True)
     Mail.objects.filter(pk__in=list(past[:_FORGOTTEN_AT_ONCE])).update(to="", problem="")
-    for path in folder().glob("*.eml"):
+    for path in get_folder().glob("*.eml"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < before.timestamp():
                 path.unlink()
 
 
-def _to_file(message: EmailMultiAlternatives) -> None:
+def _write_file(message: EmailMultiAlternatives) -> None:
     name = message.extra_headers["Message-ID"].strip("<>").partition("@")[0]
-    path = prepare(folder()) / f"{name}.eml"
+    path = prepare_folder(get_folder()) / f"{name}.eml"
     path.touch(mode=0o600)
     path.write_bytes(message.message().as_bytes())

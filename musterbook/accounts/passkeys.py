@@ -28,11 +28,11 @@ def store_counter(passkey: Authenticator, counter: int) -> bool:
     Such a counter belongs to a copy of the passkey (WebAuthn level 2, 7.2, step 21).
     """
     with transaction.atomic():
-        kept = Authenticator.objects.select_for_update().get(pk=passkey.pk)
-        before = kept.data.get(_COUNTER, kept.wrap().authenticator_data.counter)
+        stored = Authenticator.objects.select_for_update().get(pk=passkey.pk)
+        before = stored.data.get(_COUNTER, stored.wrap().authenticator_data.counter)
         if (counter or before) and counter <= before:
             return False
         if counter:
-            passkey.data = kept.data = kept.data | {_COUNTER: counter}
-            kept.save(update_fields=["data"])
+            passkey.data = stored.data = stored.data | {_COUNTER: counter}
+            stored.save(update_fields=["data"])
         return True

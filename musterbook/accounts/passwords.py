@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 SHORTEST, LONGEST = 8, 128
 """The lowest minimum that an agency can set, and the most characters of any password."""
-KEPT = 10
+HISTORY_LENGTH = 10
 """The number of passwords that cannot be chosen again, including the present one."""
-_READ = 64
+_ESTIMATE_LENGTH = 64
 """The number of characters that are estimated. The estimate takes longer than linear time, and a password whose
 beginning is weak is weak."""
 _GOOD, _BARELY, _LITTLE = 8.0, 6.0, 4.0
 """Powers of ten of guesses: a zxcvbn score of 3; the minimum for what remains without symbols, repetitions or own
 words; and the minimum for words other than known ones."""
 _ADVICE = "Choose at least four words at random, or let a password manager make one."
-_KNOWN = (
+_COMMON_WORDS = (
     "password", "passwort", "passw0rd", "welcome", "letmein", "login", "signin", "secret", "admin", "administrator", "changeme",
     "change", "default", "temp", "test", "user", "qwerty", "master", "muster", "musterbook", "police", "sheriff", "officer",
     "deputy", "sergeant", "lieutenant", "captain", "chief", "fire", "court", "county", "dispatch", "department", "agency",
@@ -56,7 +56,7 @@ _SHIFTED = str.maketrans('!@#$%^&*()_+{}|:"<>?', "1234567890-=[]\\;',./")
 keys."""
 
 
-def normalized(password: str) -> str:
+def normalize(password: str) -> str:
     """Return the password as it is hashed.
 
     The same password typed on another keyboard or system has the same result (Unicode NFC).
@@ -69,7 +69,7 @@ def is_right(typed: str, stored: str) -> bool:
 
     Passwords from before normalization are also tried as they were typed.
     """
-    normal = normalized(typed)
+    normal = normalize(typed)
     return check_password(normal, stored) or (normal != typed and check_password(typed, stored))
 
 
@@ -81,7 +81,7 @@ def is_old(account: "Account", at: datetime) -> bool:
     return account.password_at is None or account.password_at + timedelta(days=days) <= at
 
 
-def _least(user: "Account | None") -> int:
+def _get_min_length(user: "Account | None") -> int:
     """Return the fewest characters that the agency of this user allows."""
     return max(user.user.agency.password_length, SHORTEST) if user else SHORTEST
 
@@ -91,7 +91,7 @@ class Length:
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
         """Raise ValidationError if the password is too short or too long."""
-        least = _least(user)
+        least = _get_min_length(user)
         if not least <= len(password) <= LONGEST:
             message = f"Choose a password of {least} to {LONGEST} characters; this one has {len(password)}."
             raise ValidationError(message, code="password_length")
@@ -110,13 +110,13 @@ class Guessable:
         Only a bounded part of it is read, so that no one can make this slow. `Length` reports a password that is too
         short.
         """
-        if len(password) < _least(user):
+        if len(password) < _get_min_length(user):
             return
-        forms, own = _forms(password[:_READ]), _words(user) if user else ()
-        if any(_is_made_of(form, own) for form in forms):
+        forms, user_words = _list_forms(password[:_ESTIMATE_LENGTH]), _list_user_words(user) if user else ()
+        if any(_is_made_of(form, user_words) for form in forms):
             message = f"This password is made of your name, address, numbers or agency. {_ADVICE}"
             raise ValidationError(message, code="password_like_user")
-        if any(_log10(form, (*own, *_KNOWN)) < _GOOD or _is_decorated(form) for form in forms):
+        if any(_estimate_log10(form, (*user_words, *_COMMON_WORDS)) < _GOOD or _is_decorated(form) for form in forms):
             message = (
                 f"This password is easy to guess. Digits, symbols or replaced letters do not change that. {_ADVICE}"
             )
@@ -127,7 +127,7 @@ class Guessable:
         return "Hard to guess: not a common password, a pattern, a date, or your name, numbers or agency."
 
 
-def _forms(text: str) -> set[str]:
+def _list_forms(text: str) -> set[str]:
     """Return the text as it is typed, and as an attacker reads it.
 
     The attacker's forms are: without accents and wide letters; with the Latin letters that others look like; and by the
@@ -136,20 +136,24 @@ def _forms(text: str) -> set[str]:
     bare = "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
     return {
         text,
-        bare[:_READ],
-        bare[:_READ].casefold().translate(_LOOK_ALIKE),
-        text.casefold().translate(_SAME_KEYS)[:_READ],
+        bare[:_ESTIMATE_LENGTH],
+        bare[:_ESTIMATE_LENGTH].casefold().translate(_LOOK_ALIKE),
+        text.casefold().translate(_SAME_KEYS)[:_ESTIMATE_LENGTH],
     }
 
 
-def _log10(text: str, words: tuple[str, ...] = ()) -> float:
+def _estimate_log10(text: str, words: tuple[str, ...] = ()) -> float:
     """Return how many guesses it takes, as a power of ten."""
     return zxcvbn(text, list(words)).guesses_log10 if text else 0.0
 
 
 def _is_made_of(text: str, words: tuple[str, ...]) -> bool:
     forms = (text.casefold(), "".join(_RUNS.findall(text.casefold())))  # as typed, and without dashes and dots
-    return any(left != form and _log10(_plain(left)) < _BARELY for form in forms for left in [_without(form, words)])
+    return any(
+        rest != form and _estimate_log10(_simplify(rest)) < _BARELY
+        for form in forms
+        for rest in [_remove_words(form, words)]
+    )
 
 
 def _is_decorated(text: str) -> bool:
@@ -157,35 +161,37 @@ def _is_decorated(text: str) -> bool:
 
     That is symbols, repeated parts, known words, and the Shift key.
     """
-    if min(_log10(_plain(text)), _log10(text.translate(_SHIFTED).casefold())) < _BARELY:
+    if min(_estimate_log10(_simplify(text)), _estimate_log10(text.translate(_SHIFTED).casefold())) < _BARELY:
         return True
-    left = _plain(_without(text, _KNOWN))
-    return _log10(left) < (_LITTLE if any(letter.isalpha() for letter in left) else _BARELY)
+    rest = _simplify(_remove_words(text, _COMMON_WORDS))
+    return _estimate_log10(rest) < (_LITTLE if any(letter.isalpha() for letter in rest) else _BARELY)
 
 
-def _without(text: str, words: tuple[str, ...]) -> str:
-    left = text.casefold()
+def _remove_words(text: str, words: tuple[str, ...]) -> str:
+    rest = text.casefold()
     for word in sorted(words, key=len, reverse=True):
-        left = left.replace(word, " ")
-    return left
+        rest = rest.replace(word, " ")
+    return rest
 
 
-def _plain(text: str) -> str:
+def _simplify(text: str) -> str:
     """Return the letters and digits of the text, each run of them once."""
     return "".join(dict.fromkeys(_RUNS.findall(text.casefold())))
 
 
-def _words(account: "Account") -> tuple[str, ...]:
+def _list_user_words(account: "Account") -> tuple[str, ...]:
     """Return what others know of the user and of the agency: whole, and word by word.
 
     Nothing in it is shorter than three characters.
     """
     user = account.user
-    known = [
+    facts = [
         user.username, user.email, user.badge_number, user.external_id, user.first_name, user.last_name, user.phone,
         user.agency.name, user.agency.slug, user.role.name,
     ]  # fmt: skip
-    parts = [part for text in known for part in (text, *re.split(r"[\W_]+", text), *_RUNS.findall(text), _plain(text))]
+    parts = [
+        part for text in facts for part in (text, *re.split(r"[\W_]+", text), *_RUNS.findall(text), _simplify(text))
+    ]
     initials = "".join(word[:1] for word in user.agency.name.split())
     digits = re.sub(r"\D", "", user.phone)  # with the country's code, which people leave out
     return tuple({part.casefold() for part in (*parts, initials, digits[-10:], digits[-7:]) if len(part) > 2})
@@ -214,11 +220,11 @@ class Another:
         """Raise ValidationError if the password is one of them."""
         if user is None or user.pk is None:
             return
-        past = user.past_passwords.order_by("-chosen_at").values_list("password", flat=True)[: KEPT - 1]
+        past = user.past_passwords.order_by("-chosen_at").values_list("password", flat=True)[: HISTORY_LENGTH - 1]
         if any(is_right(password, old) for old in (user.password, *past)):
-            message = f"This password is among your last {KEPT}. Choose another."
+            message = f"This password is among your last {HISTORY_LENGTH}. Choose another."
             raise ValidationError(message, code="password_again")
 
     def get_help_text(self) -> str:
         """Return the hint that the user sees beforehand."""
-        return f"None of your last {KEPT} passwords."
+        return f"None of your last {HISTORY_LENGTH} passwords."

@@ -16,11 +16,11 @@ from django.utils import timezone
 from musterbook.accounts.models import Account
 
 NUMBER, _BYTES, _GROUP = 10, 20, 4
-MARK = "sha256$"
+DIGEST_PREFIX = "sha256$"
 """The prefix of a digest, where the library would store a sealed code."""
 
 
-class Kept(str):
+class RecoveryCodeDigest(str):
     """The digest of a code. It equals the code, however the code is typed."""
 
     __slots__ = ()
@@ -34,15 +34,15 @@ class Kept(str):
 
 def _digest(code: str) -> str:
     letters = "".join(letter for letter in code.upper() if letter.isalnum())
-    return MARK + hashlib.sha256(letters.encode()).hexdigest()
+    return DIGEST_PREFIX + hashlib.sha256(letters.encode()).hexdigest()
 
 
-def make(account: Account) -> list[str]:
+def make_codes(account: Account) -> list[str]:
     """Create new codes in place of the old ones, and return them.
 
     They can be shown once, and are stored nowhere.
     """
-    codes = [_code() for _ in range(NUMBER)]
+    codes = [_make_code() for _ in range(NUMBER)]
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
         Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES).delete()
@@ -51,17 +51,17 @@ def make(account: Account) -> list[str]:
     return codes
 
 
-def _code() -> str:
+def _make_code() -> str:
     letters = base64.b32encode(secrets.token_bytes(_BYTES)).decode("ascii")
     return "-".join(letters[start : start + _GROUP] for start in range(0, len(letters), _GROUP))
 
 
-def exist(account: Account) -> bool:
+def has_codes(account: Account) -> bool:
     """Return whether the account has any codes, used up or not."""
     return bool(Authenticator.objects.filter(user=account, type=Authenticator.Type.RECOVERY_CODES).exists())
 
 
-def are_old(account: Account) -> bool:
+def has_old_codes(account: Account) -> bool:
     """Return whether the codes are the library's own, of eight digits.
 
     They work until the user makes new ones, as each sign-in asks.

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from musterbook.accounts import links, lockout, strangers
 from musterbook.accounts.models import Account, PastPassword
-from musterbook.accounts.passwords import KEPT, normalized
+from musterbook.accounts.passwords import HISTORY_LENGTH, normalize
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
@@ -19,7 +19,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency, Mail, User
 from musterbook.directory.storage import locks
 
-ADDRESS_SETTLES = timedelta(days=1)
+MIN_ADDRESS_AGE = timedelta(days=1)
 """The lowest age of an address for a reset that a user requests. A person who changed the address could use the reset
 to sign in."""
 _AGAIN_AFTER = timedelta(minutes=5)
@@ -37,15 +37,15 @@ class CannotReset(Exception):
     """The error for a reset of a user who is Inactive or has never registered; the message states which."""
 
 
-def named(agency: Agency, name: str) -> User | None:
+def find_by_name(agency: Agency, name: str) -> User | None:
     """Return the user of the agency with that email address, or else with that username.
 
     No import gives one user the address of another as a username (M4). If an older version did, the address decides.
     """
     # No database holds the character NUL, and PostgreSQL does not accept it in a query.
-    key = keys.key(name.strip().replace("\0", "\1"))
-    found = User.objects.filter(agency=agency).filter(Q(username_key=key) | Q(email_key=key))
-    users = sorted(found.select_related("agency", "role", "account")[:2], key=lambda user: user.email_key != key)
+    key = keys.make_key(name.strip().replace("\0", "\1"))
+    matches = User.objects.filter(agency=agency).filter(Q(username_key=key) | Q(email_key=key))
+    users = sorted(matches.select_related("agency", "role", "account")[:2], key=lambda user: user.email_key != key)
     return users[0] if users else None
 
 
@@ -54,22 +54,22 @@ def invite(user: User, context: AuditContext) -> None:
 
     Earlier invitations become invalid when it leaves.
     """
-    _may_register(user)
-    post(user, "invitation", context.at)
+    _check_invitable(user)
+    queue_mail(user, "invitation", context.at)
 
 
-def issue(user: User, context: AuditContext) -> str:
+def issue_invitation(user: User, context: AuditContext) -> str:
     """Create the user's invitation, and return its URL. Raise CannotInvite.
 
     This invalidates earlier invitations. Call it in a transaction.
     """
-    _may_register(user)
-    stamp(user, context.at)
+    _check_invitable(user)
+    mark_invited(user, context.at)
     trail.record_event(user.agency, context, EventKind.USER_INVITED, user)
-    return links.url(user, "invitation")
+    return links.make_url(user, "invitation")
 
 
-def _may_register(user: User) -> None:
+def _check_invitable(user: User) -> None:
     if user.registered_at:
         raise CannotInvite(
             f"{user.external_id} has already registered. Reset their credentials so that they can choose a new password."
@@ -78,7 +78,7 @@ def _may_register(user: User) -> None:
         raise CannotInvite(f"{user.external_id} is Inactive. Reactivate them first.")
 
 
-def may_reset(user: User) -> None:
+def check_resettable(user: User) -> None:
     """Raise CannotReset unless the user may choose a new password."""
     if not user.active:
         raise CannotReset(f"{user.external_id} is Inactive. Reactivate them first.")
@@ -86,13 +86,13 @@ def may_reset(user: User) -> None:
         raise CannotReset(f"{user.external_id} has not registered yet. Invite them instead.")
 
 
-def stamp(user: User, at: datetime) -> None:
+def mark_invited(user: User, at: datetime) -> None:
     """Mark the user as invited at that time."""
     user.invited_at, user.invitation_expires_at = at, at + timedelta(days=user.agency.invitation_days)
     user.save(update_fields=["invited_at", "invitation_expires_at"])
 
 
-def post(user: User, kind: str, at: datetime) -> None:
+def queue_mail(user: User, kind: str, at: datetime) -> None:
     """Add an email to the user to the outbox."""
     Mail.objects.create(agency=user.agency, user=user, kind=kind, to=user.email, created_at=at)
 
@@ -102,113 +102,115 @@ def register(agency: Agency, token: str, password: str, context: AuditContext) -
 
     Raise links.Void, or ValidationError for the password.
     """
-    account = Account(user=links.read(agency, "invitation", token, context.at))
-    _choose(account, password, context.at)
-    with _still(agency, "invitation", token, context) as user:
+    account = Account(user=links.find_user(agency, "invitation", token, context.at))
+    _set_password(account, password, context.at)
+    with _lock_link(agency, "invitation", token, context) as user:
         # A user who has signed in by single sign-on before has an account already.
         Account.objects.filter(user=user).delete()
         account.user = user
         account.save()
         user.registered_at, user.invitation_expires_at = context.at, None
         user.save(update_fields=["registered_at", "invitation_expires_at"])
-        trail.record_event(agency, by(user, context), EventKind.USER_REGISTERED, user)
+        trail.record_event(agency, with_actor(user, context), EventKind.USER_REGISTERED, user)
         # Attackers may have guessed at the name before. A user who has the link from the email is not guessing.
-        lockout.unlock(user, by(user, context))
+        lockout.unlock(user, with_actor(user, context))
         if "welcome" not in agency.mails_off:
-            post(user, "welcome", context.at)
+            queue_mail(user, "welcome", context.at)
     return account
 
 
-def ask_reset(agency: Agency, name: str, context: AuditContext) -> None:
+def request_reset(agency: Agency, name: str, context: AuditContext) -> None:
     """Send a link to choose a new password to the user with that username or address.
 
     A user who never registered gets a new invitation instead. Call this outside a transaction.
     """
-    user = named(agency, name)
-    can = user is not None and _may_ask(user, context.at)
+    user = find_by_name(agency, name)
+    can = user is not None and _may_request(user, context.at)
     strangers.record_event(agency, context, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
     if user is None or not can:
         return
     kind = "reset" if user.registered_at else "invitation"
     with transaction.atomic():
-        locks.row(agency)
-        if not _has_enough(user, kind, context.at):
-            post(user, kind, context.at)
+        locks.lock_row(agency)
+        if not _has_recent_mail(user, kind, context.at):
+            queue_mail(user, kind, context.at)
 
 
-def _has_enough(user: User, kind: str, at: datetime) -> bool:
+def _has_recent_mail(user: User, kind: str, at: datetime) -> bool:
     """Return whether an email of that kind was sent just now.
 
     Also return True if many were sent within a day, and the link of the last one is still valid.
     """
     mails = Mail.objects.filter(user=user, kind=kind)
-    many = mails.filter(created_at__gt=at - timedelta(days=1)).count() >= _MANY
-    return mails.filter(created_at__gt=at - (links.RESET_LASTS if many else _AGAIN_AFTER)).exists()
+    is_many = mails.filter(created_at__gt=at - timedelta(days=1)).count() >= _MANY
+    return mails.filter(created_at__gt=at - (links.RESET_LIFETIME if is_many else _AGAIN_AFTER)).exists()
 
 
-def _may_ask(user: User, at: datetime) -> bool:
+def _may_request(user: User, at: datetime) -> bool:
     """Return whether a reset that was requested at the sign-in page may go to the user's address."""
     changed = user.email_changed_at
-    return user.active and not (user.registered_at and changed and changed + ADDRESS_SETTLES > at)
+    return user.active and not (user.registered_at and changed and changed + MIN_ADDRESS_AGE > at)
 
 
-def reset(agency: Agency, token: str, password: str, context: AuditContext) -> Account:
+def reset_password(agency: Agency, token: str, password: str, context: AuditContext) -> Account:
     """Set a new password for the user whose link this is, and return the account.
 
     Raise links.Void or ValidationError.
     """
-    account = Account.objects.get_or_create(user=links.read(agency, "reset", token, context.at))[0]
+    account = Account.objects.get_or_create(user=links.find_user(agency, "reset", token, context.at))[0]
     before = account.password
-    _choose(account, password, context.at)
-    with _still(agency, "reset", token, context) as user:
-        _keep(account, before, context)
+    _set_password(account, password, context.at)
+    with _lock_link(agency, "reset", token, context) as user:
+        _save_password(account, before, context)
         user.reset_at = None
         user.save(update_fields=["reset_at"])
-        lockout.unlock(user, by(user, context))
+        lockout.unlock(user, with_actor(user, context))
     return account
 
 
-def change(account: Account, password: str, context: AuditContext) -> None:
+def change_password(account: Account, password: str, context: AuditContext) -> None:
     """Set a new password for the account; its other sessions end. Raise ValidationError."""
     before = account.password
-    _choose(account, password, context.at)
+    _set_password(account, password, context.at)
     with transaction.atomic():
-        locks.row(account.user.agency)
-        _keep(account, before, context)
+        locks.lock_row(account.user.agency)
+        _save_password(account, before, context)
 
 
-def _choose(account: Account, password: str, at: datetime) -> None:
+def _set_password(account: Account, password: str, at: datetime) -> None:
     """Set the password if it is good. Raise ValidationError.
 
     This is slow by design, so call it outside a transaction.
     """
-    password = normalized(password)
+    password = normalize(password)
     validate_password(password, account)
     account.set_password(password)
     account.password_at = at
 
 
-def _keep(account: Account, before: str, context: AuditContext) -> None:
+def _save_password(account: Account, before: str, context: AuditContext) -> None:
     if before:
         PastPassword.objects.create(account=account, password=before, chosen_at=context.at)
-    old = account.past_passwords.order_by("-chosen_at", "-pk").values_list("pk", flat=True)[KEPT - 1 :]
+    old = account.past_passwords.order_by("-chosen_at", "-pk").values_list("pk", flat=True)[HISTORY_LENGTH - 1 :]
     PastPassword.objects.filter(pk__in=list(old)).delete()
     account.save(update_fields=["password", "password_at"])
-    trail.record_event(account.user.agency, by(account.user, context), EventKind.USER_PASSWORD_CHANGED, account.user)
-    post(account.user, "password-changed", context.at)
+    trail.record_event(
+        account.user.agency, with_actor(account.user, context), EventKind.USER_PASSWORD_CHANGED, account.user
+    )
+    queue_mail(account.user, "password-changed", context.at)
 
 
 @contextmanager
-def _still(agency: Agency, kind: links.Kind, token: str, context: AuditContext) -> Iterator[User]:
+def _lock_link(agency: Agency, kind: links.LinkKind, token: str, context: AuditContext) -> Iterator[User]:
     """Open a transaction in which no one else uses the link.
 
     Raise links.Void if the link was used already.
     """
     with transaction.atomic():
-        locks.row(agency)
-        yield links.read(agency, kind, token, context.at)
+        locks.lock_row(agency)
+        yield links.find_user(agency, kind, token, context.at)
 
 
-def by(user: User, context: AuditContext) -> AuditContext:
+def with_actor(user: User, context: AuditContext) -> AuditContext:
     """Return the context with the user as its actor."""
     return replace(context, actor=user.external_id)

@@ -18,7 +18,7 @@ from onelogin.saml2.utils import OneLogin_Saml2_Utils
 from xmlsec import Error as XmlsecError
 
 from musterbook.accounts import claims
-from musterbook.accounts.claims import Told, Untrusted
+from musterbook.accounts.claims import PersonClaims, Untrusted
 from musterbook.directory.agency.sign_on_file import Provider
 
 LARGEST = 200_000
@@ -37,7 +37,7 @@ _LIBRARY = (
 """The library's errors for a response that is invalid or forged."""
 
 
-class _Asking(OneLogin_Saml2_Auth):
+class _AuthRequest(OneLogin_Saml2_Auth):
     """A request to the provider, with the provider's address escaped.
 
     The library puts the address into XML as it is. So it gets the address escaped, and this class returns it as it was.
@@ -51,31 +51,31 @@ class _Asking(OneLogin_Saml2_Auth):
 def begin(provider: Provider, start: str, *, again: bool) -> tuple[str, str]:
     """Return the URL at the provider that the browser goes to, and the number of the request. Raise Untrusted."""
     try:
-        asking = _Asking(_request(start), _settings(provider, start))
-        address: str = asking.login(return_to="", force_authn=again)
+        auth = _AuthRequest(_build_request(start), _build_settings(provider, start))
+        address: str = auth.login(return_to="", force_authn=again)
     except _LIBRARY as error:
         raise Untrusted(claims.METADATA, error) from error
-    number: str = asking.get_last_request_id()
+    number: str = auth.get_last_request_id()
     return address, number
 
 
-def metadata(provider: Provider, start: str) -> bytes:
+def build_metadata(provider: Provider, start: str) -> bytes:
     """Return what the provider must know of us, as XML."""
-    settings = OneLogin_Saml2_Settings(_settings(provider, start), sp_validation_only=True)
-    told: bytes | str = settings.get_sp_metadata()
-    return told.encode() if isinstance(told, str) else told
+    settings = OneLogin_Saml2_Settings(_build_settings(provider, start), sp_validation_only=True)
+    xml: bytes | str = settings.get_sp_metadata()
+    return xml.encode() if isinstance(xml, str) else xml
 
 
-def finish(provider: Provider, sent: str, start: str) -> tuple[str, Told]:
+def finish(provider: Provider, encoded: str, start: str) -> tuple[str, PersonClaims]:
     """Return the number of the request that a response answers, and the person.
 
     Raise Untrusted for a response that is not genuine.
     """
     try:
-        response = _Response(OneLogin_Saml2_Settings(_settings(provider, start)), sent)
-        response.is_valid(_request(f"{start}/acs/"), raise_exceptions=True)
-        number = _number(response, start)
-        return number, _told(provider, response)
+        response = _Response(OneLogin_Saml2_Settings(_build_settings(provider, start)), encoded)
+        response.is_valid(_build_request(f"{start}/acs/"), raise_exceptions=True)
+        number = _read_request_id(response, start)
+        return number, _read_claims(provider, response)
     except _LIBRARY as error:
         raise Untrusted(claims.RESPONSE, f"{type(error).__name__}: {error}") from error
 
@@ -88,7 +88,7 @@ class _Response(OneLogin_Saml2_Response):
         return self._query_assertion(path)
 
 
-def _number(response: Any, start: str) -> str:
+def _read_request_id(response: Any, start: str) -> str:
     """Return the number of the request that the signed assertion answers.
 
     Raise ValueError unless the assertion is for us, at this address, and not expired.
@@ -112,42 +112,45 @@ def _number(response: Any, start: str) -> str:
     return str(number)
 
 
-def _told(provider: Provider, response: Any) -> Told:
+def _read_claims(provider: Provider, response: Any) -> PersonClaims:
     """Return the statements of the assertion about the person."""
-    found = {
-        name: [one for one in values if isinstance(one, str)] for name, values in response.get_attributes().items()
+    attributes = {
+        name: [value for value in values if isinstance(value, str)]
+        for name, values in response.get_attributes().items()
     }
     statement = response.signed("/saml:AuthnStatement")[0]
-    wanted = provider.get("acr", "").split()
-    email = _first(found, *_EMAIL) or _named(response, Names.NAMEID_EMAIL_ADDRESS)
-    return Told(
-        subject=_subject(found, response),
-        addresses=claims.address({"email": email or None}, "email", "email_verified"),
-        external_id=claims.identifier(found, provider["claim"]),
+    accepted = provider.get("acr", "").split()
+    email = _get_first(attributes, *_EMAIL) or _read_name_id(response, Names.NAMEID_EMAIL_ADDRESS)
+    return PersonClaims(
+        subject=_read_subject(attributes, response),
+        addresses=claims.read_addresses({"email": email or None}, "email", "email_verified"),
+        external_id=claims.read_external_id(attributes, provider["claim"]),
         at=OneLogin_Saml2_Utils.parse_SAML_to_time(statement.get("AuthnInstant")),
-        contexts=tuple(context for context in response.get_authn_contexts() if context in wanted),
+        contexts=tuple(context for context in response.get_authn_contexts() if context in accepted),
     )
 
 
-def _first(found: dict[str, list[str]], *names: str) -> str:
-    return next((found[name][0] for name in names if found.get(name)), "")
+def _get_first(attributes: dict[str, list[str]], *names: str) -> str:
+    return next((attributes[name][0] for name in names if attributes.get(name)), "")
 
 
-def _subject(found: dict[str, list[str]], response: Any) -> str:
+def _read_subject(attributes: dict[str, list[str]], response: Any) -> str:
     """Return the provider's permanent identifier of the person: an attribute, or a NameID that is not transient.
 
     Return "" if there is neither.
     """
-    told = _first(found, _SUBJECT) or ("" if _named(response, Names.NAMEID_TRANSIENT) else response.get_nameid())
-    return claims.subject({"subject": told}, "subject") if told else ""
+    subject = _get_first(attributes, _SUBJECT) or (
+        "" if _read_name_id(response, Names.NAMEID_TRANSIENT) else response.get_nameid()
+    )
+    return claims.read_subject({"subject": subject}, "subject") if subject else ""
 
 
-def _named(response: Any, form: str) -> str:
+def _read_name_id(response: Any, form: str) -> str:
     """Return the NameID if it has that format, or ""."""
     return (response.get_nameid() or "") if response.get_nameid_format() == form else ""
 
 
-def _request(address: str) -> dict[str, Any]:
+def _build_request(address: str) -> dict[str, Any]:
     """Return the request for the library: always our public address, regardless of the request's host."""
     to = urlsplit(address)
     return {
@@ -156,7 +159,7 @@ def _request(address: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settings(provider: Provider, start: str) -> dict[str, Any]:
+def _build_settings(provider: Provider, start: str) -> dict[str, Any]:
     # Host names of one label are common within an agency's own network.
     return {
         "strict": True,

@@ -29,7 +29,7 @@ class UnknownSession(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Living:
+class ActiveSession:
     """A session in use: its number, its beginning, its last use, and its address and program."""
 
     number: int
@@ -41,7 +41,7 @@ class Living:
     current: bool
 
 
-def why_over(session: Mapping[str, Any], agency: Agency, now: float) -> str:
+def find_end_reason(session: Mapping[str, Any], agency: Agency, now: float) -> str:
     """Return why the session has expired by that time, or ""."""
     if now - session.get(BEGAN, now) > settings.SESSION_COOKIE_AGE:
         return TOO_OLD
@@ -52,38 +52,38 @@ def forget_old(at: datetime) -> None:
     """Delete expired sessions, and their addresses and programs."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     store.get_model_class().objects.filter(expire_date__lt=at).delete()
-    begun = at - timedelta(seconds=settings.SESSION_COOKIE_AGE)
-    UserSession.objects.filter(created_at__lt=begun).delete()
+    oldest = at - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    UserSession.objects.filter(created_at__lt=oldest).delete()
 
 
-def living(account: Account, current: str, now: float) -> list[Living]:
+def list_active(account: Account, current: str, now: float) -> list[ActiveSession]:
     """Return the account's sessions in use, the latest first, and end the others.
 
     `current`: the session key of the request.
     """
-    kept = []
+    active = []
     for session in UserSession.objects.purge_and_list(account):
-        stored = _stored(session.session_key)
-        if session.session_key != current and why_over(stored, account.user.agency, now):
+        stored = _load_data(session.session_key)
+        if session.session_key != current and find_end_reason(stored, account.user.agency, now):
             session.end()
         else:
-            kept.append(_living(session, stored, current))
-    return sorted(kept, key=lambda one: (one.current, one.seen), reverse=True)
+            active.append(_build_session(session, stored, current))
+    return sorted(active, key=lambda one: (one.current, one.seen), reverse=True)
 
 
-def _stored(key: str) -> Mapping[str, Any]:
-    told: Mapping[str, Any] = import_module(settings.SESSION_ENGINE).SessionStore(key).load()
-    return told
+def _load_data(key: str) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = import_module(settings.SESSION_ENGINE).SessionStore(key).load()
+    return data
 
 
-def _living(session: UserSession, stored: Mapping[str, Any], current: str) -> Living:
-    seen = stored.get(SEEN, session.last_seen_at.timestamp())
-    return Living(
+def _build_session(session: UserSession, stored: Mapping[str, Any], current: str) -> ActiveSession:
+    last_use = stored.get(SEEN, session.last_seen_at.timestamp())
+    return ActiveSession(
         session.pk,
         session.created_at,
-        datetime.fromtimestamp(seen, UTC),
+        datetime.fromtimestamp(last_use, UTC),
         session.ip,
-        program(session.user_agent),
+        describe_program(session.user_agent),
         session.user_agent,
         session.session_key == current,
     )
@@ -99,45 +99,45 @@ _SYSTEMS = (
 )  # fmt: skip
 
 
-def program(agent: str) -> str:
+def describe_program(agent: str) -> str:
     """Return the usual name of the program with that user agent: “Firefox on Windows”."""
-    named = [next((name for name, sign in kind if re.search(sign, agent)), "") for kind in (_PROGRAMS, _SYSTEMS)]
-    return " on ".join(filter(None, named)) or agent[:60] or "unknown"
+    names = [next((name for name, pattern in kind if re.search(pattern, agent)), "") for kind in (_PROGRAMS, _SYSTEMS)]
+    return " on ".join(filter(None, names)) or agent[:60] or "unknown"
 
 
-def end(account: Account, number: int, current: str, context: AuditContext, why: str = BY_USER) -> None:
+def end_session(account: Account, number: int, current: str, context: AuditContext, why: str = BY_USER) -> None:
     """End another session of the account. Raise UnknownSession."""
-    found = UserSession.objects.filter(user=account, pk=number).exclude(session_key=current).first()
-    if found is None:
+    session = UserSession.objects.filter(user=account, pk=number).exclude(session_key=current).first()
+    if session is None:
         raise UnknownSession(number)
-    _end(account, found, context, why)
+    _end_and_record(account, session, context, why)
 
 
 def end_others(account: Account, current: str, context: AuditContext, why: str = BY_USER) -> int:
     """End all sessions of the account except that one, and return how many were in use."""
-    others = [one for one in living(account, current, context.at.timestamp()) if not one.current]
-    for one in others:
-        end(account, one.number, current, context, why)
+    others = [session for session in list_active(account, current, context.at.timestamp()) if not session.current]
+    for session in others:
+        end_session(account, session.number, current, context, why)
     return len(others)
 
 
-def end_most(account: Account, current: str, context: AuditContext) -> None:
+def end_excess(account: Account, current: str, context: AuditContext) -> None:
     """End the sessions that exceed the agency's limit, the least recently used first."""
-    others = [one for one in living(account, current, context.at.timestamp()) if not one.current]
-    for one in others[account.user.agency.sessions_most - 1 :]:
-        end(account, one.number, current, context, TOO_MANY)
+    others = [session for session in list_active(account, current, context.at.timestamp()) if not session.current]
+    for session in others[account.user.agency.sessions_most - 1 :]:
+        end_session(account, session.number, current, context, TOO_MANY)
 
 
-def _end(account: Account, session: UserSession, context: AuditContext, why: str) -> None:
-    told = {"address": (session.ip, ""), "program": (session.user_agent[:255], "")}
+def _end_and_record(account: Account, session: UserSession, context: AuditContext, why: str) -> None:
+    changes = {"address": (session.ip, ""), "program": (session.user_agent[:255], "")}
     session.end()
-    record_end(account, context, why, told)
+    record_end(account, context, why, changes)
 
 
 def record_end(
     account: Account, context: AuditContext, why: str, also: Mapping[str, tuple[str, str]] | None = None
 ) -> None:
     """Record in the audit trail that a session of the account has ended, and why."""
-    told = {"why": ("", why), **(also or {})}
-    of = context if why == BY_ADMINISTRATOR else registration.by(account.user, context)
-    trail.record_event(account.user.agency, of, EventKind.USER_SESSION_ENDED, account.user, told)
+    changes = {"why": ("", why), **(also or {})}
+    actor_context = context if why == BY_ADMINISTRATOR else registration.with_actor(account.user, context)
+    trail.record_event(account.user.agency, actor_context, EventKind.USER_SESSION_ENDED, account.user, changes)

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import transaction
 
 from musterbook.accounts import identities, registration
-from musterbook.accounts.asked import Asked
-from musterbook.accounts.claims import Told
+from musterbook.accounts.asked import SignOnAttempt
+from musterbook.accounts.claims import PersonClaims
 from musterbook.accounts.models import Account
 from musterbook.config import outbound
 from musterbook.core.values import emails, keys
@@ -30,7 +30,7 @@ OLD = "the provider does not say that the user has signed in recently enough"
 OTHER = "somebody else signed in than the user who was asked to sign in again"
 
 
-class Refused(Exception):
+class SignOnRefused(Exception):
     """The error for a genuine answer of a provider that lets no user sign in.
 
     `reason` is one of the sentences above.
@@ -41,97 +41,97 @@ class Refused(Exception):
         self.reason, self.user = reason, user
 
 
-def provider(agency: Agency, kind: str, slug: str) -> Provider | None:
+def find_provider(agency: Agency, kind: str, slug: str) -> Provider | None:
     """Return the agency's provider of that kind and short name, or None.
 
     Providers of other agencies do not exist here.
     """
-    return next((one for one in agency.sign_on if one["kind"] == kind and one["slug"] == slug), None)
+    return next((entry for entry in agency.sign_on if entry["kind"] == kind and entry["slug"] == slug), None)
 
 
-def address(agency: Agency, provider: Provider) -> str:
+def build_base_url(agency: Agency, provider: Provider) -> str:
     """Return the beginning of our URLs for the provider: our public address, regardless of the request's host."""
     return f"{settings.MUSTER_URL}/{agency.slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
 
 
-def origins(agency: Agency) -> tuple[str, ...]:
+def list_origins(agency: Agency) -> tuple[str, ...]:
     """Return the origins that the sign-in form leads to.
 
     They go into a header, so only what is plainly an address counts.
     """
     addresses = [provider.get("server") or provider.get("sso_url") or "" for provider in agency.sign_on]
-    addresses += [f"https://{host}" for one in agency.sign_on for host in one.get("hosts", "").split()]
-    return tuple(place.origin for place in map(outbound.place, addresses) if place)
+    addresses += [f"https://{host}" for entry in agency.sign_on for host in entry.get("hosts", "").split()]
+    return tuple(target.origin for target in map(outbound.parse_url, addresses) if target)
 
 
-def check(provider: Provider, asked: Asked, told: Told, context: AuditContext) -> None:
+def check_strength(provider: Provider, attempt: SignOnAttempt, person: PersonClaims, context: AuditContext) -> None:
     """Check that the user has signed in at the provider as strongly and as recently as required. Raise Refused."""
     contexts, methods = provider.get("acr", "").split(), provider.get("amr", "").split()
-    if (contexts and not set(contexts) & set(told.contexts)) or not set(methods) <= set(told.methods):
-        raise Refused(WEAK)
+    if (contexts and not set(contexts) & set(person.contexts)) or not set(methods) <= set(person.methods):
+        raise SignOnRefused(WEAK)
     minutes = provider.get("max_age_minutes")
-    oldest = asked.at if asked.again else context.at.timestamp() - minutes * 60 if minutes else None
-    if oldest is not None and (told.at is None or told.at < oldest - LEEWAY):
-        raise Refused(OLD)
+    oldest = attempt.at if attempt.again else context.at.timestamp() - minutes * 60 if minutes else None
+    if oldest is not None and (person.at is None or person.at < oldest - LEEWAY):
+        raise SignOnRefused(OLD)
 
 
-def account_of(agency: Agency, provider: Provider, told: Told, context: AuditContext) -> Account:
+def resolve_account(agency: Agency, provider: Provider, person: PersonClaims, context: AuditContext) -> Account:
     """Return the account of the user that the answer means. Raise Refused.
 
     The first sign-in creates the account, and is the registration.
     """
     with transaction.atomic():
-        locks.row(agency)
-        user, subject = _meant(agency, provider, told)
+        locks.lock_row(agency)
+        user, subject = _find_user(agency, provider, person)
         if not user.active:
-            raise Refused(UNKNOWN, user)
-        account = _registered(user, context)
+            raise SignOnRefused(UNKNOWN, user)
+        account = _ensure_account(user, context)
         try:
-            identities.bind(user, provider, subject, registration.by(user, context))
+            identities.bind(user, provider, subject, registration.with_actor(user, context))
         except identities.BoundToAnother:
-            raise Refused(BOUND, user) from None
+            raise SignOnRefused(BOUND, user) from None
         return account
 
 
-def _meant(agency: Agency, provider: Provider, told: Told) -> tuple[User, str]:
+def _find_user(agency: Agency, provider: Provider, person: PersonClaims) -> tuple[User, str]:
     """Return the user who is bound to the identity, or else the user who fits the provider's answer.
 
     Also return the provider's identifier of the person.
     """
-    fits = _fitting(agency, provider, told)
-    subject = told.subject or (f"{provider['match']} {_said(provider, fits)}" if fits else "")
-    bound = identities.user_of(agency, provider, subject) if subject else None
+    fits = _match_user(agency, provider, person)
+    subject = person.subject or (f"{provider['match']} {_make_identifier(provider, fits)}" if fits else "")
+    bound = identities.find_user(agency, provider, subject) if subject else None
     if bound is not None and fits is not None and bound != fits:
-        raise Refused(BOUND, fits)
+        raise SignOnRefused(BOUND, fits)
     user = bound or fits
     if user is None:
-        raise Refused(UNKNOWN)
+        raise SignOnRefused(UNKNOWN)
     return user, subject
 
 
-def _said(provider: Provider, user: User) -> str:
+def _make_identifier(provider: Provider, user: User) -> str:
     """Return the identifier of the user at a provider that has no identifiers of its own."""
     return user.external_id if provider["match"] == "external_id" else user.email_key
 
 
-def _fitting(agency: Agency, provider: Provider, told: Told) -> User | None:
+def _match_user(agency: Agency, provider: Provider, person: PersonClaims) -> User | None:
     """Return the user with the external id that the provider states, or with the address that it vouches for."""
     users = User.objects.filter(agency=agency).select_related("agency", "role", "account")
     if provider["match"] == "external_id":
-        return users.filter(external_id=told.external_id).first() if told.external_id else None
+        return users.filter(external_id=person.external_id).first() if person.external_id else None
     vouched = provider["kind"] == "saml" or provider["trust_email"]
-    addresses = [address.email for address in told.addresses if address.verified or vouched]
-    found = users.filter(email_key=keys.key(addresses[0])).first() if addresses else None
+    addresses = [address.email for address in person.addresses if address.verified or vouched]
+    match = users.filter(email_key=keys.make_key(addresses[0])).first() if addresses else None
     # Two addresses with one key may be different mailboxes, and belong to different people at the provider.
-    return found if found and emails.mailbox(addresses[0]) == emails.mailbox(found.email) else None
+    return match if match and emails.to_mailbox(addresses[0]) == emails.to_mailbox(match.email) else None
 
 
-def _registered(user: User, context: AuditContext) -> Account:
-    account, made = Account.objects.get_or_create(user=user)
-    if made:
+def _ensure_account(user: User, context: AuditContext) -> Account:
+    account, is_new = Account.objects.get_or_create(user=user)
+    if is_new:
         account.set_unusable_password()
         account.save(update_fields=["password"])
     new = User.objects.filter(pk=user.pk, registered_at=None)
     if new.update(registered_at=context.at, invitation_expires_at=None):
-        trail.record_event(user.agency, registration.by(user, context), EventKind.USER_REGISTERED, user)
+        trail.record_event(user.agency, registration.with_actor(user, context), EventKind.USER_REGISTERED, user)
     return account

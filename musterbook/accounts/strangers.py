@@ -38,7 +38,7 @@ def record_event(
     agency: Agency,
     context: AuditContext,
     kind: EventKind,
-    about: User | None = None,
+    subject: User | None = None,
     changes: Mapping[str, tuple[str, str]] | None = None,
     *,
     outcome: str = FAILED,
@@ -50,15 +50,15 @@ def record_event(
     """
     why = (changes or {}).get("why", ("", ""))[1]
     with transaction.atomic():
-        if context.actor or _is_first(agency, context, {"kind": kind, "outcome": outcome, "why": why}, about):
-            trail.record_event(agency, context, kind, about, changes, outcome=outcome)
+        if context.actor or _is_first(agency, context, {"kind": kind, "outcome": outcome, "why": why}, subject):
+            trail.record_event(agency, context, kind, subject, changes, outcome=outcome)
 
 
 def record_each_event(
     agency: Agency,
     context: AuditContext,
     kind: EventKind,
-    about: User | None,
+    subject: User | None,
     changes: Mapping[str, tuple[str, str]] | None = None,
 ) -> None:
     """Record an event of an unauthenticated client as it is; only count it if there are too many.
@@ -67,47 +67,47 @@ def record_each_event(
     the time does not reveal it. Call it outside a transaction.
     """
     if context.actor or limits.take("event", str(agency.pk), context.at):
-        trail.record_event(agency, context, kind, about, changes, outcome=FAILED)
+        trail.record_event(agency, context, kind, subject, changes, outcome=FAILED)
     else:
         record_event(agency, context, kind, None, changes, outcome=FAILED)
 
 
-def _is_first(agency: Agency, context: AuditContext, what: dict[str, str], about: User | None) -> bool:
-    row = _row(agency, context, what, about, limits.place(context.address))
-    if _run(_REPEAT, [row["key"]]):
+def _is_first(agency: Agency, context: AuditContext, facts: dict[str, str], subject: User | None) -> bool:
+    row = _make_row(agency, context, facts, subject, limits.normalize_address(context.address))
+    if _execute(_REPEAT, [row["key"]]):
         return False
     if not limits.take("event", str(agency.pk), context.at):
-        row = _row(agency, context, what, None, MANY)
-    return _run(_COUNT, [row[name] for name in _COLUMNS]) == 1
+        row = _make_row(agency, context, facts, None, MANY)
+    return _execute(_COUNT, [row[name] for name in _COLUMNS]) == 1
 
 
-def _row(
-    agency: Agency, context: AuditContext, what: dict[str, str], about: User | None, place: str
+def _make_row(
+    agency: Agency, context: AuditContext, facts: dict[str, str], subject: User | None, place: str
 ) -> dict[str, str | int | None]:
     since = int(context.at.timestamp()) // _MINUTE * _MINUTE
     row: dict[str, str | int | None] = {
-        "agency_id": agency.pk, "subject_id": about.pk if about else None, "through": context.through, "place": place,
-        "since": since, **what,
+        "agency_id": agency.pk, "subject_id": subject.pk if subject else None, "through": context.through, "place": place,
+        "since": since, **facts,
     }  # fmt: skip
-    told = "\x1f".join(str(row[name]) for name in _COLUMNS if name != "key")
-    return row | {"key": hashlib.sha256(told.encode()).hexdigest()}
+    text = "\x1f".join(str(row[name]) for name in _COLUMNS if name != "key")
+    return row | {"key": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _run(sql: str, values: list[str | int | None]) -> int:
+def _execute(sql: str, values: list[str | int | None]) -> int:
     """Return the count from the statement, or 0 if it found no row."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        found = cursor.fetchone()
-    return int(found[0]) if found else 0
+        result = cursor.fetchone()
+    return int(result[0]) if result else 0
 
 
 def record_repetitions(at: datetime) -> int:
     """Record how often events were repeated, for each minute that is over; return the number of these records."""
     over = Repeated.objects.filter(since__lte=int(at.timestamp()) - _MINUTE - _LATE)
-    return sum(_settle(repeated, at) for repeated in over.select_related("agency", "subject").iterator())
+    return sum(_record_repeated(repeated, at) for repeated in over.select_related("agency", "subject").iterator())
 
 
-def _settle(repeated: Repeated, at: datetime) -> bool:
+def _record_repeated(repeated: Repeated, at: datetime) -> bool:
     with transaction.atomic():
         deleted, _ = Repeated.objects.filter(pk=repeated.pk).delete()
         more = repeated.count - 1
@@ -115,9 +115,9 @@ def _settle(repeated: Repeated, at: datetime) -> bool:
             return False
         context = AuditContext(at, "", repeated.through, repeated.place)
         since = datetime.fromtimestamp(repeated.since, UTC).isoformat(timespec="minutes")
-        told = {"more of the same": ("", str(more)), "in the minute": ("", since)}
+        changes = {"more of the same": ("", str(more)), "in the minute": ("", since)}
         also = {"why": ("", repeated.why)} if repeated.why else {}
         trail.record_event(
-            repeated.agency, context, KINDS[repeated.kind], repeated.subject, told | also, outcome=repeated.outcome
+            repeated.agency, context, KINDS[repeated.kind], repeated.subject, changes | also, outcome=repeated.outcome
         )
     return True

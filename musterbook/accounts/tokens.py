@@ -19,7 +19,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.core.values.keys import fold
 from musterbook.directory import permissions
 from musterbook.directory.agency import vocabularies
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.audit import cross_checks, trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -41,7 +41,7 @@ class UnknownToken(Exception):
     """The error for a token that the agency does not have."""
 
 
-class Refused(Exception):
+class TokenRefused(Exception):
     """The error for a token that gives no access; the message states the reason to its holder.
 
     `token`: the token, or None if it is not ours.
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TokenData:
     """The data of a new token: its name, its permissions, and the days for which it is valid."""
 
     name: str
@@ -62,10 +62,10 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedToken:
     """A token in the list: its present permissions, those that it lacks by now, and why it gives no access.
 
-    `why_not` is "" if the token gives access.
+    `explain_refusal` is "" if the token gives access.
     """
 
     token: Token
@@ -74,68 +74,66 @@ class Listed:
     why_not: str
 
 
-def make(agency: Agency, told: Told, context: AuditContext, by: Operator) -> tuple[Token, str]:
+def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Operator) -> tuple[Token, str]:
     """Create a token of the operator; return it, and its secret, which is stored nowhere.
 
     Raise Unfit or NotAllowed.
     """
-    lacking = sorted({PERMISSION, *told.permissions} - by.permissions)
+    lacking = sorted({PERMISSION, *data.permissions} - by.permissions)
     if lacking:
         raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so your token cannot have that either.")
     secret = f"{_PREFIX}{secrets.token_hex(32)}"
     with transaction.atomic():
-        locks.row(agency)
+        locks.lock_row(agency)
         token = Token.objects.create(
-            agency=agency, name=_named(agency, told, context.at), digest=_digest(secret), ending=secret[-4:],
-            permissions=sorted(told.permissions), maker_id=by.id, made_at=context.at,
-            expires_at=context.at + timedelta(days=told.days),
+            agency=agency, name=_check_name(agency, data, context.at), digest=_hash_secret(secret), ending=secret[-4:],
+            permissions=sorted(data.permissions), maker_id=by.id, made_at=context.at,
+            expires_at=context.at + timedelta(days=data.days),
         )  # fmt: skip
         also = {
             "permissions": ("", ", ".join(token.permissions)),
             "expires": ("", token.expires_at.isoformat(timespec="seconds")),
         }
         trail.record_event(
-            agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _called(token)), **also}
+            agency, context, EventKind.API_TOKEN_MADE, token.maker, {"token": ("", _describe(token)), **also}
         )
     return token, secret
 
 
-def _named(agency: Agency, told: Told, at: datetime) -> str:
+def _check_name(agency: Agency, data: TokenData, at: datetime) -> str:
     """Return the name, if no valid token has it. Raise Unfit.
 
     So a form that is sent twice creates one token.
     """
-    name = vocabularies.cleaned(told.name, "name")
-    if not told.permissions:
-        raise Unfit("permissions", "Choose at least one.")
-    if told.days not in DAYS:
-        raise Unfit("days", "Choose one of the listed numbers of days.")
-    living = list(
-        Token.objects.filter(agency=agency, revoked_at=None, expires_at__gt=at).values_list("name", flat=True)
-    )
-    if fold(name) in map(fold, living):
-        raise Unfit(
+    name = vocabularies.clean_text(data.name, "name")
+    if not data.permissions:
+        raise InvalidValue("permissions", "Choose at least one.")
+    if data.days not in DAYS:
+        raise InvalidValue("days", "Choose one of the listed numbers of days.")
+    names = list(Token.objects.filter(agency=agency, revoked_at=None, expires_at__gt=at).values_list("name", flat=True))
+    if fold(name) in map(fold, names):
+        raise InvalidValue(
             "name", f"There is already a token with the name {name}. Choose another name, or revoke that token."
         )
-    if len(living) >= MOST:
-        raise Unfit("name", f"There are {MOST} tokens, which is the maximum. Revoke those that nobody uses.")
+    if len(names) >= MOST:
+        raise InvalidValue("name", f"There are {MOST} tokens, which is the maximum. Revoke those that nobody uses.")
     return name
 
 
-def _digest(secret: str) -> str:
+def _hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _called(token: Token) -> str:
+def _describe(token: Token) -> str:
     return f"{token.name} (…{token.ending})"
 
 
-def find(agency: Agency, number: int) -> Token:
+def find_token(agency: Agency, number: int) -> Token:
     """Return the token with that number. Raise UnknownToken."""
-    found = Token.objects.filter(agency=agency, pk=number).select_related("agency", "maker__role").first()
-    if found is None:
+    token = Token.objects.filter(agency=agency, pk=number).select_related("agency", "maker__role").first()
+    if token is None:
         raise UnknownToken(number)
-    return found
+    return token
 
 
 def revoke(token: Token, context: AuditContext) -> bool:
@@ -144,34 +142,39 @@ def revoke(token: Token, context: AuditContext) -> bool:
         if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=context.at):
             return False
         trail.record_event(
-            token.agency, context, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_called(token), "")}
+            token.agency, context, EventKind.API_TOKEN_REVOKED, token.maker, {"token": (_describe(token), "")}
         )
     return True
 
 
-def listed(agency: Agency, at: datetime) -> tuple[list[Listed], list[Listed]]:
+def list_tokens(agency: Agency, at: datetime) -> tuple[list[ListedToken], list[ListedToken]]:
     """Return the agency's valid tokens, and the latest of the revoked or expired ones; the newest first."""
     every = Token.objects.filter(agency=agency).select_related("maker__role").order_by("-made_at", "-pk")
     good = every.filter(revoked_at=None, expires_at__gt=at)
     ended = every.exclude(pk__in=good.values("pk"))[:_ENDED_SHOWN]
-    return [_listed(token, at) for token in good], [_listed(token, at) for token in ended]
+    return [_build_listed(token, at) for token in good], [_build_listed(token, at) for token in ended]
 
 
-def _listed(token: Token, at: datetime) -> Listed:
-    granted = may(token)
-    return Listed(token, _ordered(granted), _ordered(set(token.permissions) - granted), why_not(token, at))
+def _build_listed(token: Token, at: datetime) -> ListedToken:
+    granted = get_permissions(token)
+    return ListedToken(
+        token,
+        _sort_permissions(granted),
+        _sort_permissions(set(token.permissions) - granted),
+        explain_refusal(token, at),
+    )
 
 
-def _ordered(names: Collection[str]) -> tuple[str, ...]:
+def _sort_permissions(names: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in permissions.PERMISSIONS if name in names)
 
 
-def may(token: Token) -> frozenset[str]:
+def get_permissions(token: Token) -> frozenset[str]:
     """Return the permissions of the token: those at its creation that its creator has now."""
-    return frozenset(token.permissions) & permissions.of(token.maker.role)
+    return frozenset(token.permissions) & permissions.get_permissions(token.maker.role)
 
 
-def why_not(token: Token, at: datetime) -> str:
+def explain_refusal(token: Token, at: datetime) -> str:
     """Return why the token gives no access, or "" if it does."""
     if token.revoked_at is not None:
         return "It was revoked."
@@ -184,21 +187,23 @@ def _has_access(maker: User, since: datetime) -> bool:
     return maker.active and (maker.access_ended_at is None or maker.access_ended_at < since)
 
 
-def check(agency: Agency, secret: str, at: datetime) -> Token:
+def check_secret(agency: Agency, secret: str, at: datetime) -> Token:
     """Return the token with that secret, if it gives access to the agency. Raise Refused."""
     if not _SECRET.fullmatch(secret):
-        raise Refused("This is not a token.", None)
+        raise TokenRefused("This is not a token.", None)
     # The lookup is by hash, so its time reveals nothing about any secret.
-    found = Token.objects.filter(agency=agency, digest=_digest(secret)).select_related("agency", "maker__role").first()
-    if found is None:
-        raise Refused("This agency has no such token.", None)
-    why = why_not(found, at)
+    token = (
+        Token.objects.filter(agency=agency, digest=_hash_secret(secret)).select_related("agency", "maker__role").first()
+    )
+    if token is None:
+        raise TokenRefused("This agency has no such token.", None)
+    why = explain_refusal(token, at)
     if why:
-        raise Refused(why, found)
-    return found
+        raise TokenRefused(why, token)
+    return token
 
 
-def used(token: Token, context: AuditContext) -> None:
+def record_use(token: Token, context: AuditContext) -> None:
     """Record the day and the address of the token's last use.
 
     They are written once a day, unless the address changes.
@@ -208,37 +213,37 @@ def used(token: Token, context: AuditContext) -> None:
         Token.objects.filter(pk=token.pk).update(used_on=today, used_from=context.address)
 
 
-def refused(agency: Agency, token: Token | None, context: AuditContext, why: str) -> None:
+def record_refusal(agency: Agency, token: Token | None, context: AuditContext, why: str) -> None:
     """Record in the audit trail that a program was refused."""
-    told = {"token": ("", _called(token) if token else "unknown"), "why": ("", why)}
-    strangers.record_each_event(agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, told)
+    changes = {"token": ("", _describe(token) if token else "unknown"), "why": ("", why)}
+    strangers.record_each_event(agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, changes)
 
 
-def untold(agency: Agency) -> str:
+def find_unrecorded(agency: Agency) -> str:
     """Return how the tokens differ from the audit trail (`cross_checks`), or "".
 
     A token differs if it was created, widened or made valid again without an event.
     """
-    made, revoked = set[tuple[object, ...]](), set[tuple[int | None, str]]()
+    created, revoked = set[tuple[object, ...]](), set[tuple[int | None, str]]()
     # Each event is recorded alone, so its run has one event. Runs are found by their kind.
-    told_of = Passage.objects.filter(agency=agency, kind__in=(EventKind.API_TOKEN_MADE, EventKind.API_TOKEN_REVOKED))
-    events = Event.objects.filter(agency=agency, pk__in=told_of.values("first"))
+    runs = Passage.objects.filter(agency=agency, kind__in=(EventKind.API_TOKEN_MADE, EventKind.API_TOKEN_REVOKED))
+    events = Event.objects.filter(agency=agency, pk__in=runs.values("first"))
     for kind, at, maker, changes in events.values_list("kind", "at", "subject", "changes").iterator():
-        told = json.loads(changes)
+        facts = json.loads(changes)
         if kind == EventKind.API_TOKEN_MADE:
-            made.add((at, maker, told["token"][1], told["permissions"][1], told["expires"][1]))
+            created.add((at, maker, facts["token"][1], facts["permissions"][1], facts["expires"][1]))
         else:
-            revoked.add((maker, told["token"][0]))
+            revoked.add((maker, facts["token"][0]))
     tokens = Token.objects.filter(agency=agency).order_by("pk")
-    false = [
+    wrong = [
         token.name
         for token in tokens
-        if _as_told(token) not in made or (not token.revoked_at and (token.maker_id, _called(token)) in revoked)
+        if _list_facts(token) not in created or (not token.revoked_at and (token.maker_id, _describe(token)) in revoked)
     ]
-    return f"these API tokens differ from the trail: {cross_checks.list_names(false)}" if false else ""
+    return f"these API tokens differ from the trail: {cross_checks.list_names(wrong)}" if wrong else ""
 
 
-def _as_told(token: Token) -> tuple[object, ...]:
+def _list_facts(token: Token) -> tuple[object, ...]:
     """Return the facts that the event of the token's creation records."""
     expires = token.expires_at.isoformat(timespec="seconds")
-    return token.made_at, token.maker_id, _called(token), ", ".join(token.permissions), expires
+    return token.made_at, token.maker_id, _describe(token), ", ".join(token.permissions), expires

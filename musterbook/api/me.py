@@ -11,7 +11,7 @@ from musterbook.api.bearer import needs
 def me(_request: HttpRequest, token: Token) -> HttpResponseBase:
     """Return the agency, the token, its creator, and its permissions."""
     maker = token.maker
-    told = {
+    body = {
         "agency": {"slug": token.agency.slug, "name": token.agency.name},
         "token": {
             "name": token.name,
@@ -19,6 +19,6 @@ def me(_request: HttpRequest, token: Token) -> HttpResponseBase:
             "expires_at": token.expires_at.isoformat(timespec="seconds"),
         },
         "made_by": {"external_id": maker.external_id, "name": f"{maker.first_name} {maker.last_name}"},
-        "permissions": sorted(tokens.may(token)),
+        "permissions": sorted(tokens.get_permissions(token)),
     }
-    return JsonResponse(told, json_dumps_params={"ensure_ascii": False})
+    return JsonResponse(body, json_dumps_params={"ensure_ascii": False})

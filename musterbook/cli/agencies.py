@@ -8,11 +8,11 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import console, say, shown, write_json
-from musterbook.cli.session import opened
+from musterbook.cli.output import escape_text, make_console, say, write_json
+from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
-    from musterbook.directory.agency.agencies import Brought
+    from musterbook.directory.agency.agencies import ApplyResult
 
 app = typer.Typer(help="Create or change an agency from a file, and list the agencies.", no_args_is_help=True)
 
@@ -29,46 +29,49 @@ def apply(
 
     Example: muster agency apply examples/agency.toml
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.agency import agencies, agency_file
         from musterbook.directory.audit.trail import AuditContext
 
         try:
-            told = agency_file.read(_content(file))
-            brought = agencies.apply(told, AuditContext(datetime.now(UTC), "", "cli"))
-        except agency_file.Faulty as faulty:
+            settings = agency_file.read_agency_file(_read_file(file))
+            result = agencies.apply_file(settings, AuditContext(datetime.now(UTC), "", "cli"))
+        except agency_file.InvalidAgencyFile as error:
             say(f"{file} cannot be applied. Nothing was changed. Problems:")
-            for problem in faulty.problems:
+            for problem in error.problems:
                 say(f"- {problem}")
             raise typer.Exit(Exit.REFUSED) from None
         if output == "json":
-            changes = {name: list(pair) for name, pair in brought.changes.items()}
+            changes = {name: list(pair) for name, pair in result.changes.items()}
             write_json(
-                {"agency": told.slug, "created": brought.created, "changes": changes, "kept": list(brought.kept)}
+                {"agency": settings.slug, "created": result.created, "changes": changes, "kept": list(result.kept)}
             )
         else:
-            _print(told.slug, brought)
+            _print_result(settings.slug, result)
 
 
-def _content(file: Path) -> bytes:
+def _read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
         raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def _print(slug: str, brought: "Brought") -> None:
-    out = console()
-    if brought.created:
+def _print_result(slug: str, result: "ApplyResult") -> None:
+    out = make_console()
+    if result.created:
         out.print(f"Agency {slug} was created.")
-    elif brought.changes:
+    elif result.changes:
         out.print(f"Agency {slug} was changed:")
-        for name, (was, now) in brought.changes.items():
-            out.print(f"  {shown(name)}: {shown(was) or '(none)'} → {shown(now) or '(deleted)'}", markup=False)
+        for name, (was, now) in result.changes.items():
+            out.print(
+                f"  {escape_text(name)}: {escape_text(was) or '(none)'} → {escape_text(now) or '(deleted)'}",
+                markup=False,
+            )
     else:
         out.print(f"Agency {slug} already matches the file. Nothing was changed.")
-    for kept in brought.kept:
-        out.print(f"Not in the file, but kept: {shown(kept)}.", markup=False)
+    for item in result.kept:
+        out.print(f"Not in the file, but kept: {escape_text(item)}.", markup=False)
 
 
 @app.command("list")
@@ -77,19 +80,19 @@ def list_(output: options.Output = "text") -> None:
 
     Example: muster agency list
     """
-    with opened():
+    with open_installation():
         from dataclasses import asdict
 
         from musterbook.directory.agency import agencies
 
-        listed = agencies.listed()
+        entries = agencies.list_agencies()
         if output == "json":
-            write_json([asdict(agency) for agency in listed])
+            write_json([asdict(agency) for agency in entries])
             return
-        if not listed:
+        if not entries:
             say("There is no agency yet. Create one with `muster agency apply FILE.toml`.")
-        for agency in listed:
-            console().print(
-                f"{agency.slug}  {shown(agency.name)}  users: {agency.users:,} (active: {agency.active:,})",
+        for agency in entries:
+            make_console().print(
+                f"{agency.slug}  {escape_text(agency.name)}  users: {agency.users:,} (active: {agency.active:,})",
                 markup=False, soft_wrap=True,
             )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import say, shown, write
-from musterbook.cli.session import opened
+from musterbook.cli.output import escape_text, say, write
+from musterbook.cli.session import open_installation
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -37,7 +37,7 @@ def audit(
     """
     if context.invoked_subcommand:
         return
-    with opened():
+    with open_installation():
         from musterbook.directory.agency import agencies
         from musterbook.directory.audit import export
         from musterbook.directory.audit.filters import EventFilters
@@ -47,13 +47,15 @@ def audit(
             raise WrongCall(
                 "Name the agency: `muster audit --agency SLUG`. To verify all audit trails, run `muster audit verify`."
             )
-        found = agencies.find(agency)
-        subjects = tuple(user_list.of(found, external_id=user)) if user else None
-        times = _time(since, "--since"), _time(until, "--until", whole_day=True)
-        write(export.export_events(found, EventFilters(subjects=subjects, since=times[0], until=times[1]), form))
+        agency_record = agencies.find_agency(agency)
+        subjects = tuple(user_list.find_ids(agency_record, external_id=user)) if user else None
+        times = _parse_time(since, "--since"), _parse_time(until, "--until", whole_day=True)
+        write(
+            export.export_events(agency_record, EventFilters(subjects=subjects, since=times[0], until=times[1]), form)
+        )
 
 
-def _time(text: str, option: str, *, whole_day: bool = False) -> datetime | None:
+def _parse_time(text: str, option: str, *, whole_day: bool = False) -> datetime | None:
     if not text:
         return None
     try:
@@ -76,7 +78,9 @@ def verify(
     expect: Annotated[
         list[str] | None,
         typer.Option(
-            "--expect", metavar="HEAD", help="A chain head that you kept, as it was shown or sent. Can be repeated."
+            "--expect",
+            metavar="HEAD",
+            help="A chain head that you kept, as it was shown or sent. Can be repeated.",
         ),
     ] = None,
 ) -> None:
@@ -88,16 +92,16 @@ def verify(
 
     Example: muster audit verify --agency springfield-pd --expect 1204:9f2c…
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.installation import migration
 
-        slug = _the_agency(agency, needed=bool(expect))
-        findings = migration.trails(slug, [_expected(text) for text in expect or ()])
+        slug = _resolve_slug(agency, needed=bool(expect))
+        findings = migration.check_trails(slug, [_parse_head(text) for text in expect or ()])
         for finding in findings:
-            told = f"not whole: {finding.wrong}" if finding.wrong else "whole"
-            write([f"{finding.agency}: {told} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
+            result = f"not whole: {finding.wrong}" if finding.wrong else "whole"
+            write([f"{finding.agency}: {result} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
         if any(finding.wrong for finding in findings):
-            say(shown("Compare the audit trail with an earlier backup. `muster restore` restores a backup."))
+            say(escape_text("Compare the audit trail with an earlier backup. `muster restore` restores a backup."))
             raise typer.Exit(Exit.SOME_ERRORED)
 
 
@@ -107,33 +111,33 @@ def head(agency: _AGENCY = "") -> None:
 
     Example: muster audit head --agency springfield-pd
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.agency import agencies
         from musterbook.directory.audit import hash_chain
 
-        for slug, links, digest in hash_chain.list_heads(agencies.find(agency) if agency else None):
+        for slug, links, digest in hash_chain.list_heads(agencies.find_agency(agency) if agency else None):
             write([f"{slug} {links}:{digest}\n".encode()])
 
 
-def _the_agency(slug: str, *, needed: bool) -> str:
+def _resolve_slug(slug: str, *, needed: bool) -> str:
     """Return the slug of an existing agency, or "" for all. `needed`: if there is only one agency, return that one."""
     from musterbook.directory.agency import agencies
 
     if slug:
-        return agencies.find(slug).slug
+        return agencies.find_agency(slug).slug
     slugs = agencies.list_slugs() if needed else []
     if len(slugs) > 1:
         raise WrongCall("Name the agency whose head you expect: `muster audit verify --agency SLUG --expect HEAD`.")
     return slugs[0] if slugs else ""
 
 
-def _expected(text: str) -> tuple[int, str]:
+def _parse_head(text: str) -> tuple[int, str]:
     """Return the number of links (0 for any) and the digest of an expected head."""
-    given = text.strip().lower()
-    found = re.fullmatch(r"(?:[a-z0-9-]+ )?(?:([1-9][0-9]{0,17}):)?([0-9a-f]{64})", given)
-    found = found or re.search(r"\blinks=([1-9][0-9]{0,17}) head=([0-9a-f]{64})\b", given)
-    if found is None:
+    value = text.strip().lower()
+    match = re.fullmatch(r"(?:[a-z0-9-]+ )?(?:([1-9][0-9]{0,17}):)?([0-9a-f]{64})", value)
+    match = match or re.search(r"\blinks=([1-9][0-9]{0,17}) head=([0-9a-f]{64})\b", value)
+    if match is None:
         raise WrongCall(
             f"--expect is “{text}”, which is not a chain head. Write it as `muster audit head` shows it: SLUG LINKS:DIGEST."
         )
-    return int(found[1] or 0), found[2]
+    return int(match[1] or 0), match[2]

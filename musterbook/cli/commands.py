@@ -9,8 +9,8 @@ import typer
 
 from musterbook import __version__
 from musterbook.cli import agencies, audit, example, export, imports, installation, keys, people, serving
-from musterbook.cli.output import quiet_when_nobody_reads
-from musterbook.cli.session import take_process
+from musterbook.cli.output import ignore_closed_pipe
+from musterbook.cli.session import handle_signals
 
 app = typer.Typer(
     name="muster",
@@ -40,8 +40,8 @@ app.command("backup")(installation.backup)
 app.command("restore")(installation.restore)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         typer.echo(f"muster {__version__}")
         raise typer.Exit
 
@@ -49,7 +49,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _muster(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Manage the users of agencies by bulk import."""
@@ -57,6 +57,6 @@ def _muster(
 
 def run() -> None:
     """Run the command that was called."""
-    take_process()
-    with quiet_when_nobody_reads():
+    handle_signals()
+    with ignore_closed_pipe():
         app()

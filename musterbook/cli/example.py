@@ -7,7 +7,7 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import save, say, writable, write
+from musterbook.cli.output import check_writable, save, say, write
 
 
 def example(
@@ -25,13 +25,13 @@ def example(
     from musterbook.core.reporting import example_file
 
     try:
-        writable(to)
+        check_writable(to)
         if to is None and form == "xlsx" and sys.stdout.isatty():
             raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
-    except WrongCall as wrong:
-        say(str(wrong))
+    except WrongCall as error:
+        say(str(error))
         raise typer.Exit(Exit.WRONG_CALL) from None
-    content = example_file.example(form)
+    content = example_file.build_example(form)
     if to is None:
         write([content])
     else:

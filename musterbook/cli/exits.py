@@ -23,12 +23,12 @@ class WrongCall(Exception):
 _STATES = {"refused": Exit.REFUSED, "held": Exit.HELD, "failed": Exit.FAILED}
 
 
-def of_import(state: str, errored: int) -> Exit:
+def get_import_exit(state: str, errored: int) -> Exit:
     """Return the status of an import that ended in this state, with this number of errored rows."""
     return _STATES.get(state, Exit.SOME_ERRORED if errored else Exit.DONE)
 
 
-def confirm(deactivations: int) -> str:
+def format_confirmation(deactivations: int) -> str:
     """Return the sentence that asks for the number of deactivations to be confirmed."""
     return f"To confirm, add --confirm-deactivations {deactivations}. Nothing was changed."
 
@@ -36,24 +36,24 @@ def confirm(deactivations: int) -> str:
 Sentence: TypeAlias = Callable[[Any], str]
 
 
-def of(error: Exception) -> tuple[Exit, str] | None:
+def explain_error(error: Exception) -> tuple[Exit, str] | None:
     """Return the status and the sentence of a named exception, or None for an unexpected one."""
     from django.core.exceptions import ImproperlyConfigured
 
     from musterbook.config import home
 
-    if isinstance(error, OSError) and all(explained := home.explain(error)):
+    if isinstance(error, OSError) and all(explained := home.explain_error(error)):
         return Exit.FAILED, ". ".join(explained)
     # Without settings that can be used, there is no directory whose exceptions could be named.
     if isinstance(error, ImproperlyConfigured | WrongCall):
         return Exit.WRONG_CALL, str(error)
-    for kind, (status, sentence) in _table().items():
+    for kind, (status, sentence) in _make_table().items():
         if isinstance(error, kind):
             return status, sentence(error)
     return None
 
 
-def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
+def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from django.db import OperationalError
 
     from musterbook.accounts import credentials, registration
@@ -62,7 +62,7 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.agency import agencies
     from musterbook.directory.apply import snapshot_queries
     from musterbook.directory.imports import bulk, file_import, quotas, selection, undo
-    from musterbook.directory.imports.runner import Failed
+    from musterbook.directory.imports.runner import ImportFailed
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
     from musterbook.directory.users import export
@@ -79,34 +79,36 @@ def _table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         file_import.KeyTaken: lambda e: (
             f"The idempotency key belongs to import {e}, which has another file or other options. Use another key."
         ),
-        file_import.NotShown: lambda e: f"Import {e} is not a preview and is not held, so there is nothing to apply.",
+        file_import.NothingToApply: lambda e: (
+            f"Import {e} is not a preview and is not held, so there is nothing to apply."
+        ),
         permissions.NotPermitted: lambda e: f"The operator's role does not have a required permission: {e}.",
         migration.NotMigrated: lambda e: f"The database is not up to date ({e}). Run `muster migrate`.",
         backup_encryption.CannotUse: str,
-        key_rotation.KeptElsewhere: str,
+        key_rotation.KeyInEnvironment: str,
         key_rotation.UnknownKey: lambda e: f"There is no old key “{e}” to remove. `muster keys list` lists the keys.",
         selection.UsersGone: lambda e: (
             f"The users who were chosen for {e} are no longer known. Choose them again on the page All Users."
         ),
         import_files.FileGone: lambda e: f"The file of import {e} is no longer kept. Import the file again.",
         snapshot_queries.UnknownOperator: lambda e: f"There is no active user with the external id “{e}” for --as.",
-        formats.TooLong: lambda e: (
+        formats.TooManyRows: lambda e: (
             f"{e} users are more than one sheet of a workbook can hold. Export them as CSV, or export fewer users."
         ),
         undo.NotApplied: lambda e: f"Import {e} changed nothing, so there is nothing to undo.",
     }
     failed: dict[type[Exception], Sentence] = {
         backups.CannotBackUp: str,
-        Failed: str,
+        ImportFailed: str,
         OperationalError: lambda e: (
             f"The database could not be used: {str(e).strip()}. To find the cause, run `muster doctor`."
         ),
     }
     return {
         backups.CannotRestore: (Exit.REFUSED, str),
-        bulk.NotAgreed: (Exit.HELD, lambda e: confirm(int(str(e)))),
+        bulk.NotConfirmed: (Exit.HELD, lambda e: format_confirmation(int(str(e)))),
         quotas.OverQuota: (Exit.REFUSED, str),
-        key_changes.InUse: (Exit.REFUSED, str),
+        key_changes.KeyInUse: (Exit.REFUSED, str),
         **{kind: (Exit.WRONG_CALL, sentence) for kind, sentence in wrong.items()},
         **{kind: (Exit.FAILED, sentence) for kind, sentence in failed.items()},
     }

@@ -8,8 +8,8 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import WrongCall
-from musterbook.cli.output import save, say, writable, write
-from musterbook.cli.session import opened
+from musterbook.cli.output import check_writable, save, say, write
+from musterbook.cli.session import open_installation
 
 
 def export(
@@ -41,22 +41,24 @@ def export(
 
     Example: muster export --agency springfield-pd --to users.xlsx
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.agency import agencies
         from musterbook.directory.users import export as exporting
 
-        chosen = form or _form(to)
-        writable(to)
-        if to is None and chosen == "xlsx" and sys.stdout.isatty():
+        file_format = form or _infer_format(to)
+        check_writable(to)
+        if to is None and file_format == "xlsx" and sys.stdout.isatty():
             raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
-        exported = exporting.export(agencies.find(agency), exporting.Filter(status, role, query), chosen)
+        result = exporting.export_users(
+            agencies.find_agency(agency), exporting.ExportFilter(status, role, query), file_format
+        )
         if to is None:
-            write(exported.parts)
+            write(result.parts)
         else:
-            save(exported.parts, to)
-            say(f"{exported.users:,} users written to {to}.")
+            save(result.parts, to)
+            say(f"{result.users:,} users written to {to}.")
 
 
-def _form(to: Path | None) -> str:
+def _infer_format(to: Path | None) -> str:
     suffix = to.suffix.lower().lstrip(".") if to else ""
     return suffix if suffix in ("xlsx", "json") else "csv"

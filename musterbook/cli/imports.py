@@ -12,16 +12,16 @@ import typer
 
 from musterbook.cli import exits, options
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import save, say, writable, write_json
-from musterbook.cli.session import opened
+from musterbook.cli.output import check_writable, save, say, write_json
+from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
     from musterbook.core.planning.plan import Plan
-    from musterbook.core.reporting.results_file import Which
+    from musterbook.core.reporting.results_file import ResultsKind
     from musterbook.directory import models
     from musterbook.directory.imports.file_import import Upload
     from musterbook.directory.imports.heartbeats import Progress
-    from musterbook.directory.imports.runner import Done
+    from musterbook.directory.imports.runner import ImportResult
 
 app = typer.Typer(invoke_without_command=True)
 _PART = 1 << 20
@@ -29,7 +29,7 @@ _PART = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OutputOptions:
     """What to print of an import, and which files to write."""
 
     output: str
@@ -39,8 +39,8 @@ class Wanted:
 
     def check(self) -> None:
         """Raise WrongCall for a file that cannot be written, before anything is done."""
-        writable(self.results)
-        writable(self.errors)
+        check_writable(self.results)
+        check_writable(self.errors)
 
 
 def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
@@ -97,49 +97,49 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
 
     Example: muster import roster.csv --agency springfield-pd --mode sync --preview
     """
-    wanted = Wanted(output, rows, results, errors)
-    with opened():
+    output_options = OutputOptions(output, rows, results, errors)
+    with open_installation():
         from musterbook.core.domain.policy import Mode
         from musterbook.directory.agency import agencies
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
 
-        wanted.check()
-        asked = file_import.Options(
+        output_options.check()
+        import_options = file_import.Options(
             mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
-            mapping=_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+            mapping=_parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
         )  # fmt: skip
-        found, upload = agencies.find(agency), _upload(file)
+        agency_record, upload = agencies.find_agency(agency), _read_upload(file)
 
-        def work(at: datetime, progress: "Progress") -> "Done":
+        def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")
-            return file_import.run(
-                found, upload, asked, context=context, key=idempotency_key or None, progress=progress
+            return file_import.run_import(
+                agency_record, upload, import_options, context=context, key=idempotency_key or None, progress=progress
             )
 
-        _carry_out(work, wanted)
+        _run_import(work, output_options)
 
 
-def _mapping(given: list[str]) -> dict[str, str]:
-    parted = [pair.rpartition("=") for pair in given]
-    for heading, sign, column in parted:
-        if not sign or not heading:
-            raise WrongCall(f'--map is “{heading}{sign}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
-    return {heading: column.strip().upper() for heading, _, column in parted}
+def _parse_mapping(pairs: list[str]) -> dict[str, str]:
+    parts = [pair.rpartition("=") for pair in pairs]
+    for heading, separator, column in parts:
+        if not separator or not heading:
+            raise WrongCall(f'--map is “{heading}{separator}{column}”. Write it like --map "Badge No=BADGE_NUMBER".')
+    return {heading: column.strip().upper() for heading, _, column in parts}
 
 
-def _upload(file: str) -> "Upload":
+def _read_upload(file: str) -> "Upload":
     from django.conf import settings
 
     from musterbook.directory.imports.file_import import Upload
 
     # One byte over the limit is enough for the refusal.
-    most = settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + 1
+    limit = settings.MUSTER_MAX_FILE_MB * 1024 * 1024 + 1
     if file == "-":
-        return Upload(sys.stdin.buffer.read(most), "standard input")
+        return Upload(sys.stdin.buffer.read(limit), "standard input")
     try:
         with Path(file).open("rb") as stream:
-            return Upload(stream.read(most), Path(file).name)
+            return Upload(stream.read(limit), Path(file).name)
     except OSError as error:
         raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
 
@@ -160,16 +160,16 @@ def apply(
 
     Example: muster apply 01J9ZKQ4M5V7N8P2R3S4T5W6X7
     """
-    wanted = Wanted(output, rows, results, errors)
-    with opened():
+    output_options = OutputOptions(output, rows, results, errors)
+    with open_installation():
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import, history, queue
         from musterbook.directory.models import ImportKind
 
-        wanted.check()
-        record = history.find(number)
-        of_chosen = record.kind == ImportKind.BULK
-        if of_chosen and (results or errors):
+        output_options.check()
+        record = history.find_import(number)
+        is_bulk = record.kind == ImportKind.BULK
+        if is_bulk and (results or errors):
             raise WrongCall(
                 "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
             )
@@ -178,12 +178,12 @@ def apply(
                 f"Import {record.number} is the preview of an undo. Run `muster undo` again without --preview."
             )
         if record.held and confirm_deactivations != record.held["deactivations"]:
-            say(exits.confirm(record.held["deactivations"]))
+            say(exits.format_confirmation(record.held["deactivations"]))
             raise typer.Exit(Exit.HELD)
 
-        def work(at: datetime, progress: "Progress") -> "Done":
+        def work(at: datetime, progress: "Progress") -> "ImportResult":
             context = AuditContext(at, act_as, "cli")
-            if of_chosen:
+            if is_bulk:
                 return queue.apply_bulk(
                     record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
                 )
@@ -191,7 +191,7 @@ def apply(
                 record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
             )
 
-        _carry_out(work, wanted)
+        _run_import(work, output_options)
 
 
 def undo(
@@ -207,17 +207,17 @@ def undo(
 
     Example: muster undo 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --preview
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import history
         from musterbook.directory.imports import undo as undoing
 
-        record = history.find(number)
+        record = history.find_import(number)
 
-        def work(at: datetime, progress: "Progress") -> "Done":
-            return undoing.run(record, context=AuditContext(at, act_as, "cli"), preview=preview, progress=progress)
+        def work(at: datetime, progress: "Progress") -> "ImportResult":
+            return undoing.run_undo(record, context=AuditContext(at, act_as, "cli"), preview=preview, progress=progress)
 
-        _carry_out(work, Wanted(output, rows))
+        _run_import(work, OutputOptions(output, rows))
 
 
 @app.callback()
@@ -233,7 +233,7 @@ def list_(
     """
     if context.invoked_subcommand:
         return
-    with opened():
+    with open_installation():
         from dataclasses import asdict
 
         from musterbook.cli import printed
@@ -244,11 +244,11 @@ def list_(
             raise WrongCall(
                 "Name the agency: `muster imports --agency SLUG`. To show one import, run `muster imports show ID`."
             )
-        entries = history.entries(agencies.find(agency))[:limit]
+        entries = history.list_entries(agencies.find_agency(agency))[:limit]
         if output == "json":
             write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
         else:
-            printed.imports(entries)
+            printed.print_imports(entries)
 
 
 @app.command()
@@ -264,85 +264,85 @@ def show(
 
     Example: muster imports show 01J9ZKQ4M5V7N8P2R3S4T5W6X7 --rows changed
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.imports import history
 
-        _print(history.find(number), None, Wanted(output, rows))
+        _print_result(history.find_import(number), None, OutputOptions(output, rows))
 
 
-def _carry_out(work: "Callable[[datetime, Progress], Done]", wanted: Wanted) -> None:
+def _run_import(work: "Callable[[datetime, Progress], ImportResult]", output_options: OutputOptions) -> None:
     """Run it, print the result, and end with its status."""
-    from musterbook.cli.progress import told
+    from musterbook.cli.progress import show_progress
     from musterbook.directory.imports import history
-    from musterbook.directory.imports.runner import Failed
+    from musterbook.directory.imports.runner import ImportFailed
 
     try:
-        with told() as progress:
-            done = work(datetime.now(UTC), progress)
-    except Failed as failed:
-        if wanted.output == "json":
-            write_json(history.failure(failed).as_json())
+        with show_progress() as progress:
+            result = work(datetime.now(UTC), progress)
+    except ImportFailed as error:
+        if output_options.output == "json":
+            write_json(history.report_failure(error).as_json())
         raise
-    if done.plan is None:
-        say(f"Import {done.record.number} has this idempotency key already. It was not run again.")
-    _print(done.record, done.plan, wanted)
+    if result.plan is None:
+        say(f"Import {result.record.number} has this idempotency key already. It was not run again.")
+    _print_result(result.record, result.plan, output_options)
 
 
-def _print(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
+def _print_result(record: "models.Import", plan: "Plan | None", output_options: OutputOptions) -> None:
     """Print the result of an import, and end the command with its status."""
     from musterbook.cli import printed
-    from musterbook.core.reporting.report import Rows
+    from musterbook.core.reporting.report import RowFilter
     from musterbook.directory.imports import bulk, history
 
-    told = history.report_of(record, plan, Rows(wanted.rows))
-    _save_files(record, plan, wanted)
-    if wanted.output == "json":
-        write_json(told.as_json())
+    report = history.make_report(record, plan, RowFilter(output_options.rows))
+    _save_files(record, plan, output_options)
+    if output_options.output == "json":
+        write_json(report.as_json())
     else:
-        change = bulk.change_of(record)
-        around = printed.Around(
-            noted=history.noted(record, plan),
-            names=history.names(record, printed.LISTED),
-            errors=wanted.errors,
+        change = bulk.get_change(record)
+        facts = printed.ReportFacts(
+            noted=history.list_notes(record, plan),
+            names=history.map_names(record, printed.LISTED),
+            errors=output_options.errors,
             change=change,
-            reason=bulk.reason(record, change) if change else "",
-            apply=_apply_command(record, called=plan is not None),
+            reason=bulk.get_reason(record, change) if change else "",
+            apply=_make_command(record, called=plan is not None),
         )
-        printed.report(told, around)
-    raise typer.Exit(exits.of_import(told.state, told.counts["errored"]))
+        printed.print_report(report, facts)
+    raise typer.Exit(exits.get_import_exit(report.state, report.counts["errored"]))
 
 
-def _apply_command(record: "models.Import", *, called: bool) -> str:
+def _make_command(record: "models.Import", *, called: bool) -> str:
     """Return the command that applies a preview or a held import. `called`: the command that runs now has made it."""
     from musterbook.cli import printed
     from musterbook.directory.imports import bulk
     from musterbook.directory.imports import undo as undoing
     from musterbook.directory.models import ImportKind
 
-    number = record.held["deactivations"] if record.held else bulk.to_agree(record)
+    number = record.held["deactivations"] if record.held else bulk.count_to_confirm(record)
     confirm = "" if number is None else f" --confirm-deactivations {number}"
     if called and record.state == "held":
-        return f"{printed.again()}{confirm}"
+        return f"{printed.repeat_command()}{confirm}"
     if record.kind == ImportKind.UNDO:
-        return printed.without_preview() if called else f"muster undo {undoing.undone(record).number}"
+        return printed.drop_preview() if called else f"muster undo {undoing.get_undone(record).number}"
     return f"muster apply {record.number}{confirm}"
 
 
-def _save_files(record: "models.Import", plan: "Plan | None", wanted: Wanted) -> None:
+def _save_files(record: "models.Import", plan: "Plan | None", output_options: OutputOptions) -> None:
     """Write the results file and the errors file. The import is done, even if they cannot be written."""
     from musterbook.directory.imports.history import ResultsInProgress
     from musterbook.directory.imports.plan_files import PlanGone
     from musterbook.directory.storage.import_files import FileGone
 
-    which: Which
-    for path, which in ((wanted.results, "results"), (wanted.errors, "errors")):
+    which: ResultsKind
+    for path, which in ((output_options.results, "results"), (output_options.errors, "errors")):
         if path is None:
             continue
         if record.state in {"failed", "refused"}:
             say(f"{path} was not written because no rows were read.")
             continue
         try:
-            save(_rows_of(record, plan, which), path)
+            save(_read_rows(record, plan, which), path)
         except OSError as error:
             say(f"{path} could not be written: {error.strerror}. This does not change the result of the import.")
         except (FileGone, PlanGone):
@@ -351,14 +351,14 @@ def _save_files(record: "models.Import", plan: "Plan | None", wanted: Wanted) ->
             say(f"{path} was not written because another results file is being made. Try again in a minute.")
 
 
-def _rows_of(record: "models.Import", plan: "Plan | None", which: "Which") -> "Iterator[bytes]":
+def _read_rows(record: "models.Import", plan: "Plan | None", which: "ResultsKind") -> "Iterator[bytes]":
     """Yield the results file or the errors file, from the plan, or as it is kept if another command has run the import."""
     from musterbook.core.reporting import report, results_file
     from musterbook.directory.imports import history
 
     if plan is not None:
-        made = results_file.results_file if which == "results" else results_file.errors_file
-        yield made(plan.table, report.outcomes(plan))
+        make_file = results_file.results_file if which == "results" else results_file.errors_file
+        yield make_file(plan.table, report.tabulate_outcomes(plan))
         return
-    with history.results_file(record, which) as kept:
-        yield from iter(partial(kept.read, _PART), b"")
+    with history.open_results_file(record, which) as stream:
+        yield from iter(partial(stream.read, _PART), b"")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import console, say, shown
-from musterbook.cli.session import opened
+from musterbook.cli.output import escape_text, make_console, say
+from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory.installation.backup_encryption import Lock, Opener
@@ -29,18 +29,18 @@ def migrate(
 
     Example: muster migrate --app-role muster_app
     """
-    with opened(migrated=False):
+    with open_installation(migrated=False):
         from musterbook.directory.audit import triggers
         from musterbook.directory.installation import migration
         from musterbook.directory.storage import frames
 
         if app_role and not frames.on_postgres():
             raise WrongCall("--app-role is only for PostgreSQL. The embedded database has no roles.")
-        made = migration.migrate()
+        changes = migration.migrate()
         if app_role:
             _grant(triggers, app_role)
-        console().print(
-            f"{len(made)} changes made. The database is up to date." if made else "The database is up to date."
+        make_console().print(
+            f"{len(changes)} changes made. The database is up to date." if changes else "The database is up to date."
         )
 
 
@@ -60,21 +60,21 @@ def doctor() -> None:
 
     Example: muster doctor
     """
-    with opened(migrated=False):
+    with open_installation(migrated=False):
         from rich.text import Text
 
         from musterbook.directory.installation import doctor
 
-        out, wrong = console(), 0
-        for finding in doctor.findings():
-            wrong += bool(finding.remedy)
-            sign, style = ("✗ ", "red") if finding.remedy else ("! ", "yellow") if finding.notice else ("✓ ", "green")
-            line = Text(sign, style=style)
-            line.append(f"{finding.about}: {shown(finding.found)}", style="not bold default")
+        out, faults = make_console(), 0
+        for finding in doctor.run_checks():
+            faults += bool(finding.remedy)
+            symbol, style = ("✗ ", "red") if finding.remedy else ("! ", "yellow") if finding.notice else ("✓ ", "green")
+            line = Text(symbol, style=style)
+            line.append(f"{finding.about}: {escape_text(finding.found)}", style="not bold default")
             out.print(line, soft_wrap=True)
             if finding.remedy:
                 out.print(Text(f"  {finding.remedy}", style="bold"), soft_wrap=True)
-        if wrong:
+        if faults:
             raise typer.Exit(Exit.SOME_ERRORED)
 
 
@@ -106,12 +106,12 @@ def backup(
 
     Example: muster backup /srv/backups/muster.age --recipient age1…
     """
-    with opened():
+    with open_installation():
         from musterbook.config import secret_keys
         from musterbook.directory.installation import backups
 
-        lock = _lock(recipient or [], passphrase_file, unencrypted=unencrypted)
-        backups.backup(path, overwrite=overwrite, lock=lock)
+        lock = _make_lock(recipient or [], passphrase_file, unencrypted=unencrypted)
+        backups.write_backup(path, overwrite=overwrite, lock=lock)
         say(f"The backup was written to {path}.")
         if lock is None and not unencrypted:
             say(
@@ -122,39 +122,39 @@ def backup(
         )
 
 
-def _lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool) -> "Lock | None":
+def _make_lock(recipients: list[str], passphrase_file: Path | None, *, unencrypted: bool) -> "Lock | None":
     from musterbook.directory.installation import backup_encryption
 
     # A passphrase of the environment gives way to what the command says.
-    secret = _passphrase(passphrase_file) if passphrase_file or not (recipients or unencrypted) else ""
+    secret = _read_passphrase(passphrase_file) if passphrase_file or not (recipients or unencrypted) else ""
     if bool(recipients) + bool(secret) + unencrypted > 1:
         raise WrongCall("Choose one of --recipient, --passphrase-file and --unencrypted.")
     if secret and len(secret) < backup_encryption.SHORTEST:
         raise WrongCall(f"The passphrase has {len(secret)} characters. It needs at least {backup_encryption.SHORTEST}.")
     if not (recipients or secret):
         return None
-    return backup_encryption.Lock(tuple(backup_encryption.recipient(text) for text in recipients), secret)
+    return backup_encryption.Lock(tuple(backup_encryption.parse_recipient(text) for text in recipients), secret)
 
 
-def _passphrase(file: Path | None) -> str:
+def _read_passphrase(file: Path | None) -> str:
     if file is None:
         from musterbook.config import environment
 
         return environment.text("MUSTER_BACKUP_PASSPHRASE")
-    told = _line(file)
-    if not told:
+    passphrase = _read_line(file)
+    if not passphrase:
         raise WrongCall(f"There is no passphrase in {file}.")
-    return told
+    return passphrase
 
 
-def _line(file: Path) -> str:
+def _read_line(file: Path) -> str:
     """Return the first line of a file that holds a secret, or of standard input."""
     try:
         with open(0, encoding="utf-8", closefd=False) if str(file) == "-" else file.open(encoding="utf-8") as lines:
             return lines.readline(_LONGEST).strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise WrongCall(f"{file} cannot be read: {why}.") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise WrongCall(f"{file} cannot be read: {reason}.") from None
 
 
 def restore(
@@ -183,39 +183,39 @@ def restore(
 
     Example: muster restore /srv/backups/muster.age --identity backup-key.txt
     """
-    with opened(migrated=False):
+    with open_installation(migrated=False):
         from musterbook.directory.installation import backups
 
-        opener = _opener(identity, passphrase_file)
-        restored = backups.restore(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
+        opener = _make_opener(identity, passphrase_file)
+        restored = backups.restore_backup(path, replace=yes, opener=opener, without_key=without_key, unsealed=unsealed)
         say(f"Restored the backup that Musterbook {restored.version} wrote on {restored.at}.")
         say("All users must sign in again. Users, links in emails and API tokens are as they were then. Check them.")
         if restored.format == 1:
             say(
                 "An older version wrote it. Nothing proves that it was not changed, and it contains a secret key. Delete it."
             )
-        _say_what_is_lost()
+        _warn_lost_values()
 
 
-def _opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
+def _make_opener(identity: Path | None, passphrase_file: Path | None) -> "Opener":
     from musterbook.directory.installation import backup_encryption
 
     if identity is None:
-        return backup_encryption.Opener((), _passphrase(passphrase_file))
+        return backup_encryption.Opener((), _read_passphrase(passphrase_file))
     try:
         text = identity.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise WrongCall(f"{identity} cannot be read: {why}.") from None
-    return backup_encryption.Opener(backup_encryption.identities(text))
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise WrongCall(f"{identity} cannot be read: {reason}.") from None
+    return backup_encryption.Opener(backup_encryption.parse_identities(text))
 
 
-def _say_what_is_lost() -> None:
+def _warn_lost_values() -> None:
     from musterbook.config import secret_keys
     from musterbook.directory.installation import sealed_values
 
     known = {key.name for key in secret_keys.ring()}
-    for use in sealed_values.uses():
+    for use in sealed_values.count_uses():
         if use.key not in known:
             say(
                 f"{use.about}: {use.values:,} need the secret key {use.key or 'of an older version'}, which is missing."

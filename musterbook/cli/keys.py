@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from musterbook.cli import options
-from musterbook.cli.output import console, say, write_json
-from musterbook.cli.session import opened
+from musterbook.cli.output import make_console, say, write_json
+from musterbook.cli.session import open_installation
 
 app = typer.Typer(help="List, replace and retire the secret keys.", no_args_is_help=True)
 
@@ -24,41 +24,41 @@ def list_(output: options.Output = "text") -> None:
 
     Example: muster keys list
     """
-    with opened():
+    with open_installation():
         from musterbook.config import secret_keys
         from musterbook.directory.installation import sealed_values
 
-        ring, uses = secret_keys.ring(), sealed_values.uses()
+        ring, uses = secret_keys.ring(), sealed_values.count_uses()
         names = dict.fromkeys([*(key.name for key in ring), *(use.key for use in uses)])
-        of = {key.name: key for key in ring}
-        listed = [
+        by_name = {key.name: key for key in ring}
+        entries = [
             {
                 "name": name or "unknown",
-                "state": "current" if name == ring[0].name else "old" if name in of else "missing",
-                "from": of[name].source if name in of else "",
-                "links_accepted_until": _date(of[name].signs_until) if name in of else "",
+                "state": "current" if name == ring[0].name else "old" if name in by_name else "missing",
+                "from": by_name[name].source if name in by_name else "",
+                "links_accepted_until": _format_date(by_name[name].signs_until) if name in by_name else "",
                 "needed_by": {use.about: use.values for use in uses if use.key == name},
             }
             for name in names
         ]
         if output == "json":
-            write_json(listed)
+            write_json(entries)
             return
-        for key in listed:
-            _print(key)
+        for key in entries:
+            _print_key(key)
 
 
-def _date(at: datetime | None) -> str:
+def _format_date(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d}" if at and at > datetime.now(UTC) else ""
 
 
-def _print(key: Mapping[str, object]) -> None:
+def _print_key(key: Mapping[str, object]) -> None:
     needed = key["needed_by"]
-    told = [f"{number:,} {about}" for about, number in needed.items()] if isinstance(needed, dict) else []
-    told += [f"links in emails until {key['links_accepted_until']}"] if key["links_accepted_until"] else []
-    place = f", {key['from']}" if key["from"] else ""
-    line = f"{key['name']}  {key['state']}{place}; needed by: {', '.join(told) or 'nothing'}"
-    console().print(line, markup=False, soft_wrap=True)
+    uses = [f"{number:,} {about}" for about, number in needed.items()] if isinstance(needed, dict) else []
+    uses += [f"links in emails until {key['links_accepted_until']}"] if key["links_accepted_until"] else []
+    source = f", {key['from']}" if key["from"] else ""
+    line = f"{key['name']}  {key['state']}{source}; needed by: {', '.join(uses) or 'nothing'}"
+    make_console().print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -77,14 +77,12 @@ def rotate(
 
     Example: muster keys rotate
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.installation import key_changes
 
-        made, values = key_changes.rotate(AuditContext(datetime.now(UTC), "", "cli"), compromised=compromised)
-        say(
-            f"The secret key is now {made.name}, in {made.source}. Values sealed again: {values:,}. All sessions ended."
-        )
+        key, values = key_changes.rotate(AuditContext(datetime.now(UTC), "", "cli"), compromised=compromised)
+        say(f"The secret key is now {key.name}, in {key.source}. Values sealed again: {values:,}. All sessions ended.")
         say("Copy the files secret-key and old-secret-keys to the place where you keep keys, separate from backups.")
         if compromised:
             say(_EXPOSED)
@@ -96,7 +94,7 @@ def reseal() -> None:
 
     Example: muster keys reseal
     """
-    with opened():
+    with open_installation():
         from musterbook.config import secret_keys
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.installation import sealed_values
@@ -116,7 +114,7 @@ def retire(
 
     Example: muster keys retire 384fc4dd99
     """
-    with opened():
+    with open_installation():
         from musterbook.directory.installation import key_changes
 
         key_changes.retire(name, datetime.now(UTC), force=force)

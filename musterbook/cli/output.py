@@ -17,24 +17,24 @@ from musterbook.cli.exits import WrongCall
 if TYPE_CHECKING:
     from rich.console import Console
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _WIDE = 1000
 """Columns of plain text: lines that nobody folds can be searched."""
 
 
-def shown(text: str) -> str:
+def escape_text(text: str) -> str:
     """Text of a file as a terminal may be given it: what it would obey instead of show, as its number."""
-    return _UNSEEN.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
 def say(sentence: str) -> None:
     """Print a note or an error on standard error."""
     with suppress(BrokenPipeError):
-        sys.stderr.write(f"{shown(sentence)}\n")
+        sys.stderr.write(f"{escape_text(sentence)}\n")
         sys.stderr.flush()
 
 
-def console(*, stderr: bool = False) -> "Console":
+def make_console(*, stderr: bool = False) -> "Console":
     """Return a console for people: colors only on a terminal, and never with NO_COLOR."""
     from rich.console import Console
 
@@ -51,7 +51,7 @@ def write(parts: Iterable[bytes]) -> None:
             sys.stdout.buffer.write(part)
         sys.stdout.flush()
     except BrokenPipeError:
-        _nobody_reads()
+        _discard_output()
 
 
 def write_json(value: object) -> None:
@@ -71,7 +71,7 @@ def save(parts: Iterable[bytes], path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def writable(path: Path | None) -> None:
+def check_writable(path: Path | None) -> None:
     """Raise WrongCall unless a file can be written there; asked before anything is done."""
     if path is None:
         return
@@ -85,7 +85,7 @@ def writable(path: Path | None) -> None:
 
 
 @contextmanager
-def quiet_when_nobody_reads() -> Iterator[None]:
+def ignore_closed_pipe() -> Iterator[None]:
     """End quietly when the reader of the output has gone; write a question mark for what the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
@@ -93,10 +93,10 @@ def quiet_when_nobody_reads() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _nobody_reads()
+        _discard_output()
 
 
-def _nobody_reads() -> None:
+def _discard_output() -> None:
     """Python writes what is left at its end; it goes nowhere instead."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

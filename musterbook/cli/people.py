@@ -7,8 +7,8 @@ import typer
 
 from musterbook.cli import options
 from musterbook.cli.exits import WrongCall
-from musterbook.cli.output import console, say, shown, write_json
-from musterbook.cli.session import opened
+from musterbook.cli.output import escape_text, make_console, say, write_json
+from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
     from musterbook.directory.audit.trail import AuditContext
@@ -29,32 +29,41 @@ def invite(
 
     Example: muster invite --agency springfield-pd E-1007 --print-link
     """
-    with opened():
+    with open_installation():
         from musterbook.accounts import credentials
         from musterbook.directory.agency import agencies
 
-        of = agencies.find(agency)
-        by, user, context = credentials.operator(of, as_), credentials.user(of, external_id), _audit_context(as_)
+        agency_record = agencies.find_agency(agency)
+        by, user, context = (
+            credentials.find_operator(agency_record, as_),
+            credentials.find_user(agency_record, external_id),
+            _make_context(as_),
+        )
         link = ""
         if print_link:
-            link = credentials.invitation(user, context, by)
+            link = credentials.create_invitation(user, context, by)
         else:
             credentials.invite(user, context, by)
         if output == "json":
             write_json(
-                {"agency": of.slug, "external_id": user.external_id, "mail": not print_link, "link": link or None}
+                {
+                    "agency": agency_record.slug,
+                    "external_id": user.external_id,
+                    "mail": not print_link,
+                    "link": link or None,
+                }
             )
         elif print_link:
             say(
-                f"Anyone with this link can choose the password of {shown(external_id)}."
-                f" The link works once, within {of.invitation_days} days:"
+                f"Anyone with this link can choose the password of {escape_text(external_id)}."
+                f" The link works once, within {agency_record.invitation_days} days:"
             )
-            console().print(link, markup=False, soft_wrap=True)
+            make_console().print(link, markup=False, soft_wrap=True)
         else:
-            say(f"An invitation to {user.email} is in the outbox. {_leaves()}")
+            say(f"An invitation to {user.email} is in the outbox. {_describe_sending()}")
 
 
-def _leaves() -> str:
+def _describe_sending() -> str:
     from django.conf import settings
 
     if settings.MAIL_SERVER is None:
@@ -82,20 +91,24 @@ def unlock(
     Example: muster unlock --agency springfield-pd E-1007
     """
     reason = reason.strip()[:255]
-    with opened():
+    with open_installation():
         _check_reason(reason, second_factors=second_factors)
         from musterbook.accounts import credentials
         from musterbook.directory.agency import agencies
 
-        of = agencies.find(agency)
-        by, user, context = credentials.operator(of, as_), credentials.user(of, external_id), _audit_context(as_)
+        agency_record = agencies.find_agency(agency)
+        by, user, context = (
+            credentials.find_operator(agency_record, as_),
+            credentials.find_user(agency_record, external_id),
+            _make_context(as_),
+        )
         ended = credentials.unlock(user, context, by)
         removed = second_factors and credentials.remove_factors(user, context, by, reason)
         if output == "json":
-            told = {"agency": of.slug, "external_id": user.external_id, "unlocked": ended}
-            write_json(told | ({"second_factors_removed": removed} if second_factors else {}))
+            result = {"agency": agency_record.slug, "external_id": user.external_id, "unlocked": ended}
+            write_json(result | ({"second_factors_removed": removed} if second_factors else {}))
             return
-        say(f"{shown(external_id)} is unlocked." if ended else f"{shown(external_id)} was not locked.")
+        say(f"{escape_text(external_id)} is unlocked." if ended else f"{escape_text(external_id)} was not locked.")
         if second_factors:
             say("The second factors were removed." if removed else "There were no second factors.")
 
@@ -111,7 +124,7 @@ def _check_reason(reason: str, *, second_factors: bool) -> None:
         raise WrongCall("--reason needs --second-factors. Add that option, or leave --reason out. Nothing was changed.")
 
 
-def _audit_context(actor: str) -> "AuditContext":
+def _make_context(actor: str) -> "AuditContext":
     from musterbook.directory.audit.trail import AuditContext
 
     return AuditContext(datetime.now(UTC), actor, "cli")

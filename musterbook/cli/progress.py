@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from musterbook.cli.output import console, say
+from musterbook.cli.output import make_console, say
 
 if TYPE_CHECKING:
     from musterbook.directory.imports.heartbeats import Progress
@@ -14,16 +14,16 @@ _WAITING = "waiting"
 
 
 @contextmanager
-def told() -> Iterator["Progress"]:
+def show_progress() -> Iterator["Progress"]:
     """Return what to print of each stage."""
     if sys.stderr.isatty():
-        with _bar() as progress:
+        with _show_bar() as progress:
             yield progress
     else:
-        yield _Waiting()
+        yield _WaitMessage()
 
 
-class _Waiting:
+class _WaitMessage:
     """Print once that the import waits, and for which other import."""
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class _Waiting:
 
 
 @contextmanager
-def _bar() -> Iterator["Progress"]:
+def _show_bar() -> Iterator["Progress"]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def progress(stage: str, done: int = 0, total: int = 0) -> None:

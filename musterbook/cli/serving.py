@@ -16,14 +16,14 @@ import typer
 
 from musterbook.cli.exits import Exit
 from musterbook.cli.output import say
-from musterbook.cli.session import opened
+from musterbook.cli.session import open_installation
 from musterbook.config import process
 
 _LOG = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
-_LESS_URGENT = 5
+_NICENESS = 5
 """The niceness of the worker, so that pages have priority."""
-_AGAIN_AFTER, _END_WITHIN = 1.0, 20.0
+_RESTART_AFTER, _END_WITHIN = 1.0, 20.0
 """Seconds until a worker that ended is started again, and those that it has to end its work in."""
 
 _BACKLOG, _CONNECTIONS = 1024, 1024
@@ -52,48 +52,48 @@ def serve(
 
     from musterbook.config import logs
 
-    logs.speak()
-    _see_that_it_is_free(host, port)
+    logs.log_to_stderr()
+    _check_port(host, port)
     # In a process of its own: this one stays small, for it only watches over others.
-    ready = _SPAWN.Process(target=_ready)
-    ready.start()
-    ready.join()
-    if ready.exitcode:
-        raise typer.Exit(ready.exitcode)
+    setup = _SPAWN.Process(target=_prepare_server)
+    setup.start()
+    setup.join()
+    if setup.exitcode:
+        raise typer.Exit(setup.exitcode)
     server = Server(
         "musterbook.asgi:application", address=host, port=port, interface=Interfaces.ASGINL, workers=workers,
         websockets=False, respawn_failed_workers=True, workers_kill_timeout=int(_END_WITHIN),
         http=HTTPModes.http1, backlog=_BACKLOG, backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_WITHIN),
-        log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
+        log_level=LogLevels.warning, log_dictconfig=logs.make_configuration(),
     )  # fmt: skip
     os.environ[process.PARENT] = str(os.getpid())
-    at = _named(host, port)
-    beside = None if no_worker else _Beside()
-    server.on_startup(lambda: say(f"The pages are at {at}/ (press Ctrl-C to stop)."))
+    url = _choose_url(host, port)
+    worker_process = None if no_worker else _WorkerProcess()
+    server.on_startup(lambda: say(f"The pages are at {url}/ (press Ctrl-C to stop)."))
     try:
         server.serve()
     finally:
-        if beside:
-            beside.end()
+        if worker_process:
+            worker_process.end()
 
 
-def _named(host: str, port: int) -> str:
+def _choose_url(host: str, port: int) -> str:
     """Return the address to open: this machine by its name, because browsers take no passkey at an IP address.
 
     Where MUSTER_URL is not set, links in emails of this server and its worker lead there as well.
     """
     from musterbook.config import environment
 
-    at = f"http://{'localhost' if host in _THIS_MACHINE else host}:{port}"
-    usual = environment.address("MUSTER_URL")
-    if not os.environ.get("MUSTER_URL", "").strip() and host in _THIS_MACHINE and at != usual:
-        os.environ["MUSTER_URL"] = at
-        say(f"MUSTER_URL is not set, so links from other commands begin with {usual}. Set MUSTER_URL to {at}.")
-    return at
+    url = f"http://{'localhost' if host in _THIS_MACHINE else host}:{port}"
+    default_url = environment.address("MUSTER_URL")
+    if not os.environ.get("MUSTER_URL", "").strip() and host in _THIS_MACHINE and url != default_url:
+        os.environ["MUSTER_URL"] = url
+        say(f"MUSTER_URL is not set, so links from other commands begin with {default_url}. Set MUSTER_URL to {url}.")
+    return url
 
 
-def _see_that_it_is_free(host: str, port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     """End the command if nobody can listen there; the server itself would share a port with another."""
     try:
         socket.create_server((host, port)).close()
@@ -104,27 +104,27 @@ def _see_that_it_is_free(host: str, port: int) -> None:
         raise typer.Exit(Exit.FAILED) from None
 
 
-def _ready() -> None:
+def _prepare_server() -> None:
     try:
-        with opened():
-            _say_how_to_begin()
+        with open_installation():
+            _print_setup_code()
     except typer.Exit as end:
         sys.exit(end.exit_code)
 
 
-def _say_how_to_begin() -> None:
+def _print_setup_code() -> None:
     """If there is no user yet, print the setup code: only a person who can read it here can make the first agency."""
     from musterbook.accounts import first_run
 
-    code = first_run.new_code(datetime.now(UTC))
+    code = first_run.create_code(datetime.now(UTC))
     if code:
-        hours = int(first_run.LASTS.total_seconds() // 3600)
+        hours = int(first_run.CODE_LIFETIME.total_seconds() // 3600)
         say(
             f"There are no users yet. Enter this setup code on the first page. It is valid once, for {hours} hours: {code}"
         )
 
 
-class _Beside:
+class _WorkerProcess:
     """The worker's process: started again when it ends before its time."""
 
     def __init__(self) -> None:
@@ -135,10 +135,10 @@ class _Beside:
 
     def _keep(self) -> None:
         while not self._ended.is_set():
-            self._process = _SPAWN.Process(target=_worker)
+            self._process = _SPAWN.Process(target=_run_worker)
             self._process.start()
             self._process.join()
-            if not self._ended.wait(_AGAIN_AFTER):
+            if not self._ended.wait(_RESTART_AFTER):
                 _LOG.error("The worker exited with status %s. It is started again", self._process.exitcode)
 
     def end(self) -> None:
@@ -151,9 +151,9 @@ class _Beside:
         self._watch.join(_END_WITHIN)
 
 
-def _worker() -> None:
+def _run_worker() -> None:
     process.die_with_parent(signal.SIGTERM)
-    os.nice(_LESS_URGENT)
+    os.nice(_NICENESS)
     with suppress(typer.Exit):
         _work()
 
@@ -168,10 +168,10 @@ def worker(
     Example: muster worker
     """
     if once:
-        with opened():
+        with open_installation():
             from musterbook import jobs
 
-            imports, mails = jobs.once()
+            imports, mails = jobs.run_once()
             say(f"Imports run: {imports:,}. Emails processed: {mails:,}.")
         return
     _work()
@@ -180,8 +180,8 @@ def worker(
 def _work() -> None:
     from musterbook.config import logs
 
-    logs.speak()
-    with opened():
+    logs.log_to_stderr()
+    with open_installation():
         from musterbook import jobs
 
-        jobs.work(jobs.stopped_by_signals())
+        jobs.work(jobs.stop_on_signals())

@@ -16,9 +16,9 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def opened(*, migrated: bool = True) -> Iterator[None]:
+def open_installation(*, migrated: bool = True) -> Iterator[None]:
     """Make the installation ready (with `migrated` False, only its settings), and end the command clearly."""
-    with _clear_end():
+    with _handle_errors():
         import django
         from django.core.exceptions import ImproperlyConfigured
 
@@ -35,12 +35,12 @@ def opened(*, migrated: bool = True) -> Iterator[None]:
             from musterbook.directory.installation import migration
 
             secret_keys.ring()  # a key that is weak or cannot be read ends the command before it does anything
-            migration.ready()
+            migration.prepare_database()
         yield
 
 
 @contextmanager
-def _clear_end() -> Iterator[None]:
+def _handle_errors() -> Iterator[None]:
     try:
         yield
     except (typer.Exit, BrokenPipeError):
@@ -49,30 +49,32 @@ def _clear_end() -> Iterator[None]:
         say("Cancelled. Nothing was changed.")
         raise typer.Exit(Exit.FAILED) from None
     except Exception as error:  # noqa: BLE001  (whatever it is, a person gets one line, and the log the rest)
-        status, sentence = _foreseen(error) or (Exit.FAILED, unexpected(error))
+        status, sentence = _explain_error(error) or (Exit.FAILED, log_unexpected(error))
         say(sentence)
         raise typer.Exit(status) from None
 
 
-def _foreseen(error: Exception) -> tuple[Exit, str] | None:
+def _explain_error(error: Exception) -> tuple[Exit, str] | None:
     """Return how a named error ends the command. Failures of the machine or the database leave a line in the log."""
-    named = exits.of(error)
+    explained = exits.explain_error(error)
     # Where a file of ours cannot be used, the log may be that file.
-    if named and named[0] is Exit.FAILED and not isinstance(error, OSError):
-        _LOG.warning("The command failed: %s", named[1])
-    return named
+    if explained and explained[0] is Exit.FAILED and not isinstance(error, OSError):
+        _LOG.warning("The command failed: %s", explained[1])
+    return explained
 
 
-def unexpected(error: Exception) -> str:
+def log_unexpected(error: Exception) -> str:
     """Return the message of an unexpected error. Its trace goes into the log."""
     from musterbook.config import log_file
 
     _LOG.error("The command failed", exc_info=error)
-    told = f"The command failed: {type(error).__name__}: {error}".strip()
-    return f"{told}\nRun it again. If it fails again, run `muster doctor`. The log has the details: {log_file.path()}."
+    message = f"The command failed: {type(error).__name__}: {error}".strip()
+    return (
+        f"{message}\nRun it again. If it fails again, run `muster doctor`. The log has the details: {log_file.path()}."
+    )
 
 
-def take_process() -> None:
+def handle_signals() -> None:
     """Have a request to end roll back, as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:

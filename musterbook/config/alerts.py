@@ -17,17 +17,17 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 
 from musterbook.config import log_file, mail_server
-from musterbook.config.home import prepare
+from musterbook.config.home import prepare_folder
 
-EVERY = timedelta(minutes=15)
+INTERVAL = timedelta(minutes=15)
 """The minimum time between two emails."""
-MOST = 20
+MAX_ERRORS = 20
 """The most errors that one email lists."""
 _LOG = logging.getLogger(__name__)
 _MARK = ".alerted"
 
 
-def possible() -> bool:
+def can_send() -> bool:
     """Return whether an alert can be sent: MUSTER_ALERTS_TO has an address, and there is a mail server."""
     return bool(settings.MUSTER_ALERTS_TO) and settings.MAIL_SERVER is not None
 
@@ -38,19 +38,19 @@ def send_due(at: datetime) -> bool:
     Raise OSError, which includes the exceptions of smtplib, if it cannot be sent. The next call then tries again.
     """
     last = _last_alert(at)
-    if not possible() or at - last < EVERY:
+    if not can_send() or at - last < INTERVAL:
         return False
-    errors = log_file.errors_since(last)
+    errors = log_file.find_errors_since(last)
     if not errors:
         return False
-    _send(f"Musterbook: {len(errors)} errors", _about(errors))
+    _send(f"Musterbook: {len(errors)} errors", _format_errors(errors))
     _mark(at)
     return True
 
 
-def _about(errors: list[str]) -> str:
-    more = f"… and {len(errors) - MOST} more.\n" if len(errors) > MOST else ""
-    lines = "\n".join(errors[:MOST])
+def _format_errors(errors: list[str]) -> str:
+    more = f"… and {len(errors) - MAX_ERRORS} more.\n" if len(errors) > MAX_ERRORS else ""
+    lines = "\n".join(errors[:MAX_ERRORS])
     return (
         f"Musterbook at {settings.MUSTER_URL} logged errors that nobody expected:\n\n{lines}\n{more}\n"
         f"Each line ends with a number. Find it in {log_file.path()} to read what happened.\n"
@@ -72,12 +72,12 @@ def _mark(at: datetime) -> None:
 
 
 def _mark_file() -> Path:
-    return prepare(settings.MUSTER_HOME) / _MARK
+    return prepare_folder(settings.MUSTER_HOME) / _MARK
 
 
 def _send(subject: str, text: str) -> None:
-    server: mail_server.Server = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `possible` has checked it
-    with mail_server.connection(server) as connection:
+    server: mail_server.MailServer = settings.MAIL_SERVER  # type: ignore[assignment]  # there is one: `can_send` has checked it
+    with mail_server.make_connection(server) as connection:
         connection.send_messages([EmailMessage(subject, text, settings.MUSTER_MAIL_FROM, settings.MUSTER_ALERTS_TO)])
 
 
@@ -93,18 +93,18 @@ def log_failed(error: OSError) -> None:
     Do not wait for the mail server.
     """
     now = time.monotonic()
-    if not settings.configured or not possible() or now - _LogFailure.at < EVERY.total_seconds():
+    if not settings.configured or not can_send() or now - _LogFailure.at < INTERVAL.total_seconds():
         return
     _LogFailure.at = now
     text = (
         f"Musterbook at {settings.MUSTER_URL} cannot write its log {log_file.path()}: {error.strerror}.\n"
         "What it would have written is on standard error. Free some space, or see that the file belongs to Musterbook.\n"
     )
-    threading.Thread(target=_try, args=("Musterbook: the log cannot be written", text), name="alert").start()
+    threading.Thread(target=_try_send, args=("Musterbook: the log cannot be written", text), name="alert").start()
 
 
-def _try(subject: str, text: str) -> None:
+def _try_send(subject: str, text: str) -> None:
     try:
         _send(subject, text)
     except OSError as error:
-        log_file.say(f"The alert could not be sent: {error}")
+        log_file.write_stderr(f"The alert could not be sent: {error}")

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parents[1] / "web" / "static"
 """Our own assets, and those of the design system, which scripts/assets.py puts there."""
 
 
-def address() -> str:
+def compute_address() -> str:
     """Return the address under which all assets are served.
 
     It contains a digest of our own assets and of the versions of the packages that provide others.
@@ -22,6 +22,6 @@ def address() -> str:
     return f"/static/{digest.hexdigest()[:16]}/"
 
 
-def never_change(*_: str) -> bool:
+def is_immutable(*_: str) -> bool:
     """Return whether the file at an address is immutable. This is always true: a changed file gets a new address."""
     return True

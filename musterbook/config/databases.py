@@ -13,16 +13,16 @@ _EXPECTED = "Write it as postgres://user:password@host:5432/name, or as postgres
 _SETTINGS = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
 
 
-def configured(url: str, folder: Path) -> dict[str, Any]:
+def make_settings(url: str, folder: Path) -> dict[str, Any]:
     """Return Django's settings for the database of `url`, or for SQLite in the folder if that is "".
 
     Raise ImproperlyConfigured if the URL cannot be used. Its message is readable for an operator and has no
     password in it.
     """
-    return postgres(url) if url else sqlite(folder / SQLITE_FILE)
+    return make_postgres(url) if url else make_sqlite(folder / SQLITE_FILE)
 
 
-def sqlite(path: Path) -> dict[str, Any]:
+def make_sqlite(path: Path) -> dict[str, Any]:
     """Return Django's settings for SQLite in a file. Django itself turns foreign keys on."""
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -35,24 +35,24 @@ def sqlite(path: Path) -> dict[str, Any]:
     }
 
 
-def postgres(url: str) -> dict[str, Any]:
+def make_postgres(url: str) -> dict[str, Any]:
     """Return Django's settings for a PostgreSQL URL. libpq parses it, so any option of libpq is accepted."""
-    parts = _parts(url)
-    named = {setting: parts.pop(key, "") for key, setting in _SETTINGS.items()}
-    if not named["NAME"]:
+    parts = _parse_url(url)
+    values = {setting: parts.pop(key, "") for key, setting in _SETTINGS.items()}
+    if not values["NAME"]:
         raise ImproperlyConfigured(f"DATABASE_URL names no database. {_EXPECTED}")
-    if not all(port.isdigit() for port in named["PORT"].split(",") if port):
-        raise ImproperlyConfigured(f"DATABASE_URL has the port “{named['PORT']}”, which is not a number. {_EXPECTED}")
+    if not all(port.isdigit() for port in values["PORT"].split(",") if port):
+        raise ImproperlyConfigured(f"DATABASE_URL has the port “{values['PORT']}”, which is not a number. {_EXPECTED}")
     return {
         "ENGINE": "django.db.backends.postgresql",
-        **named,
+        **values,
         # Each request closes its connection: a kept connection is lost with its thread (docs: decisions).
         "CONN_MAX_AGE": 0,
         "OPTIONS": parts,
     }
 
 
-def _parts(url: str) -> dict[str, str]:
+def _parse_url(url: str) -> dict[str, str]:
     scheme, colon, _ = url.partition("://")
     if scheme not in ("postgres", "postgresql") or not colon:
         raise ImproperlyConfigured(f"DATABASE_URL is not the address of a PostgreSQL database. {_EXPECTED}")

@@ -22,7 +22,7 @@ from django.conf import settings
 from musterbook.config import secret_keys
 from musterbook.config.secret_keys import Key
 
-_ALGORITHM, _BEFORE = "aesgcm", "fernet"
+_ALGORITHM, _OLD_ALGORITHM = "aesgcm", "fernet"
 """The current algorithm, and the older one. `unseal` reads both."""
 _PURPOSE = "secrecy-aesgcm"
 """The purpose from which the keys of AES-GCM are derived, so that no key is used for two algorithms."""
@@ -33,16 +33,16 @@ _NONCE = 12
 def seal(text: str) -> str:
     """Seal the text so that only this installation can read it."""
     key, nonce = secret_keys.ring()[0], secrets.token_bytes(_NONCE)
-    token = nonce + _box(key.derive(_PURPOSE)).encrypt(nonce, text.encode(), None)
-    return f"{_beginning(key)}{base64.urlsafe_b64encode(token).decode('ascii')}"
+    token = nonce + _make_cipher(key.derive(_PURPOSE)).encrypt(nonce, text.encode(), None)
+    return f"{_make_prefix(key)}{base64.urlsafe_b64encode(token).decode('ascii')}"
 
 
-def beginning() -> str:
+def get_prefix() -> str:
     """Return the prefix of every value that is sealed now: the algorithm and the name of the current key."""
-    return _beginning(secret_keys.ring()[0])
+    return _make_prefix(secret_keys.ring()[0])
 
 
-def _beginning(key: Key) -> str:
+def _make_prefix(key: Key) -> str:
     return f"{_ALGORITHM}:{key.name}:"
 
 
@@ -53,35 +53,35 @@ def unseal(sealed: str, *, stored: bool = True) -> str:
     a value that comes back from outside, such as a cookie. An old key whose signatures are refused does not open
     such a value, because another person may know that key.
     """
-    return _opened(sealed, secret_keys.ring() if stored else secret_keys.accepted())[1]
+    return _try_keys(sealed, secret_keys.ring() if stored else secret_keys.list_accepted())[1]
 
 
 def unseal_older(sealed: str, key: Key) -> str:
     """Give the text that an older version sealed with that key, of the ring or not. Raises cryptography.fernet.InvalidToken."""
     if not is_older(sealed):
         raise InvalidToken
-    return _opened(sealed, (key,))[1]
+    return _try_keys(sealed, (key,))[1]
 
 
 def is_older(sealed: str) -> bool:
     """Return whether the value was sealed with an algorithm that is no longer used for sealing."""
-    return _parts(sealed)[0] == _BEFORE
+    return _split_sealed(sealed)[0] == _OLD_ALGORITHM
 
 
-def sealed_by(sealed: str) -> str:
+def find_key_name(sealed: str) -> str:
     """Return the name of the key that sealed the value.
 
     Return "" if the value has no name and no key of the ring can read it.
     """
-    name = _parts(sealed)[1]
+    name = _split_sealed(sealed)[1]
     try:
-        return name or _opened(sealed, secret_keys.ring())[0].name
+        return name or _try_keys(sealed, secret_keys.ring())[0].name
     except InvalidToken:
         return ""
 
 
-def _opened(sealed: str, ring: Iterable[Key]) -> tuple[Key, str]:
-    algorithm, name, token = _parts(sealed)
+def _try_keys(sealed: str, ring: Iterable[Key]) -> tuple[Key, str]:
+    algorithm, name, token = _split_sealed(sealed)
     if algorithm not in _OPENERS or not token.isascii():
         raise InvalidToken
     for key in ring:
@@ -94,37 +94,37 @@ def _opened(sealed: str, ring: Iterable[Key]) -> tuple[Key, str]:
 def _open(key: Key, token: str) -> bytes:
     try:
         # Decode strictly: characters that are not base64 are refused, not skipped.
-        told = base64.b64decode(token, altchars=b"-_", validate=True)
-        return _box(key.derive(_PURPOSE)).decrypt(told[:_NONCE], told[_NONCE:], None)
+        data = base64.b64decode(token, altchars=b"-_", validate=True)
+        return _make_cipher(key.derive(_PURPOSE)).decrypt(data[:_NONCE], data[_NONCE:], None)
     except (binascii.Error, ValueError, InvalidTag):
         raise InvalidToken from None
 
 
 def _open_older(key: Key, token: str) -> bytes:
-    return _older_box(key.derive("secrecy")).decrypt(token.encode("ascii"))
+    return _make_old_cipher(key.derive("secrecy")).decrypt(token.encode("ascii"))
 
 
-_OPENERS: dict[str, Callable[[Key, str], bytes]] = {_ALGORITHM: _open, _BEFORE: _open_older}
+_OPENERS: dict[str, Callable[[Key, str], bytes]] = {_ALGORITHM: _open, _OLD_ALGORITHM: _open_older}
 
 
-def _parts(sealed: str) -> tuple[str, str, str]:
+def _split_sealed(sealed: str) -> tuple[str, str, str]:
     algorithm, colon, rest = sealed.partition(":")
     if not colon:
-        return _BEFORE, "", sealed
+        return _OLD_ALGORITHM, "", sealed
     name, _, token = rest.partition(":")
     return algorithm, name or "unnamed", token
 
 
 @lru_cache(maxsize=64)
-def _box(derived: bytes) -> AESGCM:
+def _make_cipher(derived: bytes) -> AESGCM:
     return AESGCM(derived)
 
 
 @lru_cache(maxsize=64)
-def _older_box(derived: bytes) -> Fernet:
+def _make_old_cipher(derived: bytes) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(derived))
 
 
-def mark(text: str) -> str:
+def make_fingerprint(text: str) -> str:
     """Return a short mark that distinguishes two secrets and reveals nothing else about them."""
     return hmac.new(str(settings.SECRET_KEY).encode(), text.encode(), "sha256").hexdigest()[:8]

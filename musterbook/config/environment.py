@@ -90,13 +90,13 @@ def mailboxes(name: str) -> list[str]:
 
     Raise ImproperlyConfigured for any other value.
     """
-    named = [mailbox.strip() for mailbox in text(name).split(",") if mailbox.strip()]
-    for mailbox in named:
+    addresses = [mailbox.strip() for mailbox in text(name).split(",") if mailbox.strip()]
+    for mailbox in addresses:
         if not _MAILBOX.fullmatch(mailbox):
             raise ImproperlyConfigured(
                 f"{name} has “{mailbox}”, which is not an email address. Write it as ops@example.org."
             )
-    return named
+    return addresses
 
 
 _MAILBOX = re.compile(r"[^@\s,]+@[^@\s,]+")
@@ -119,8 +119,8 @@ def address(name: str) -> str:
 
 def host(url: str) -> str:
     """Return the host of a URL as a request names it: an IPv6 address has brackets."""
-    named = urlsplit(url).hostname or ""
-    return f"[{named}]" if ":" in named else named
+    hostname = urlsplit(url).hostname or ""
+    return f"[{hostname}]" if ":" in hostname else hostname
 
 
 def file(name: str) -> Path | None:
@@ -134,11 +134,11 @@ def hosts(name: str) -> tuple[str, ...]:
 
     Raise ImproperlyConfigured for any other value.
     """
-    found = tuple(text(name).lower().replace(",", " ").split())
-    for host in found:
+    names = tuple(text(name).lower().replace(",", " ").split())
+    for host in names:
         if not re.fullmatch(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", host):
             raise ImproperlyConfigured(f"{name}: “{host}” is not a host name. Write it as login.example.org.")
-    return found
+    return names
 
 
 def networks(name: str) -> tuple[Network, ...]:
@@ -157,8 +157,8 @@ def home() -> Path:
 
     The folder need not exist.
     """
-    named = text("MUSTER_HOME")
-    return Path(named).expanduser().absolute() if named else _data_folder() / "musterbook"
+    folder = text("MUSTER_HOME")
+    return Path(folder).expanduser().absolute() if folder else _data_folder() / "musterbook"
 
 
 def _data_folder() -> Path:
@@ -167,5 +167,5 @@ def _data_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support"
     # The XDG base directory specification requires that a relative XDG_DATA_HOME is ignored.
-    named = os.environ.get("XDG_DATA_HOME", "")
-    return Path(named) if named.startswith("/") else Path.home() / ".local" / "share"
+    folder = os.environ.get("XDG_DATA_HOME", "")
+    return Path(folder) if folder.startswith("/") else Path.home() / ".local" / "share"

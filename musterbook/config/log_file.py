@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from musterbook.config import environment
-from musterbook.config.home import prepare
-from musterbook.config.log_lines import STAMP, stamp
+from musterbook.config.home import prepare_folder
+from musterbook.config.log_lines import STAMP, format_stamp
 
 NAME = "muster.log"
 LARGEST, FILES = 10_000_000, 10
 """The bytes of one file, and the most files: `muster.log`, then the older `muster.log.1` and so on."""
-NEW_FILE_AFTER, KEPT = timedelta(days=30), timedelta(days=90)
+NEW_FILE_AFTER, KEEP_FOR = timedelta(days=30), timedelta(days=90)
 """A file is closed after so long even if it is small, and deleted so long after its last line."""
 
 
@@ -26,7 +26,7 @@ def path() -> Path:
     return environment.home() / NAME
 
 
-def say(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write to standard error what can be written nowhere else."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{text}\n")
@@ -34,75 +34,75 @@ def say(text: str) -> None:
 
 def append(text: str) -> None:
     """Append a line, and begin another file when this one is large. Raise OSError if it cannot be written."""
-    with _locked():
+    with _lock():
         if path().exists() and path().stat().st_size >= LARGEST:
-            _turn_over()
-        with _private(path()) as file:
+            _rotate_files()
+        with _open_private(path()) as file:
             file.write(f"{text}\n")
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def _lock() -> Iterator[None]:
     """One process at a time. The lock ends with the process that holds it."""
-    with _private(prepare(path().parent) / f".{NAME}.lock") as lock:
+    with _open_private(prepare_folder(path().parent) / f".{NAME}.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _private(file: Path) -> IO[str]:
+def _open_private(file: Path) -> IO[str]:
     """Return the file, opened to append and readable only by its owner, also if an older version made it readable by all."""
-    opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if os.fstat(opened).st_mode & 0o077:
-        os.fchmod(opened, 0o600)
-    return os.fdopen(opened, "a", encoding="utf-8")
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.fstat(descriptor).st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "a", encoding="utf-8")
 
 
-def _turn_over() -> None:
+def _rotate_files() -> None:
     for age in range(FILES - 2, 0, -1):
         with suppress(FileNotFoundError):
-            _older(age).replace(_older(age + 1))
-    path().replace(_older(1))
+            _make_older_path(age).replace(_make_older_path(age + 1))
+    path().replace(_make_older_path(1))
 
 
-def _older(age: int) -> Path:
+def _make_older_path(age: int) -> Path:
     return path().with_name(f"{NAME}.{age}")
 
 
 def tidy(at: datetime) -> None:
     """Close a file that has been open for long, and delete old ones."""
-    with _locked():
-        begun = _first_line(path())[:STAMP]
-        if begun and begun < stamp(at - NEW_FILE_AFTER):
-            _turn_over()
+    with _lock():
+        begun = _read_first_line(path())[:STAMP]
+        if begun and begun < format_stamp(at - NEW_FILE_AFTER):
+            _rotate_files()
         for age in range(1, FILES):
             with suppress(FileNotFoundError):
-                if _older(age).stat().st_mtime < (at - KEPT).timestamp():
-                    _older(age).unlink()
+                if _make_older_path(age).stat().st_mtime < (at - KEEP_FOR).timestamp():
+                    _make_older_path(age).unlink()
 
 
-def _first_line(file: Path) -> str:
+def _read_first_line(file: Path) -> str:
     with suppress(FileNotFoundError), file.open(encoding="utf-8", errors="replace") as lines:
         return lines.readline()
     return ""
 
 
-def check() -> None:
+def check_writable() -> None:
     """Raise OSError unless the log can be written."""
-    with _locked(), _private(path()):
+    with _lock(), _open_private(path()):
         pass
 
 
 _ERROR = re.compile(rf"[0-9TZ:.-]{{{STAMP}}} (?:ERROR|CRITICAL) ")
 
 
-def errors_since(at: datetime) -> list[str]:
+def find_errors_since(at: datetime) -> list[str]:
     """Return the heads of all errors from that time on, without their messages: time, level, logger, process, number.
 
     Raises OSError where the log cannot be read.
     """
-    found: list[str] = []
-    for file in (_older(1), path()):
+    heads: list[str] = []
+    for file in (_make_older_path(1), path()):
         if file.exists() and file.stat().st_mtime >= at.timestamp():
             with file.open(encoding="utf-8", errors="replace") as lines:
-                found += [" ".join(line.split(" ", 5)[:5]) for line in lines if _ERROR.match(line)]
-    return [head for head in found if head >= stamp(at)]
+                heads += [" ".join(line.split(" ", 5)[:5]) for line in lines if _ERROR.match(line)]
+    return [head for head in heads if head >= format_stamp(at)]

@@ -19,13 +19,13 @@ STAMP = 27
 _number: ContextVar[str] = ContextVar("number", default="-")
 
 
-def number() -> str:
+def get_number() -> str:
     """Return the number of the current request or import; "-" for neither."""
     return _number.get()
 
 
 @contextmanager
-def numbered(name: str) -> Iterator[None]:
+def use_number(name: str) -> Iterator[None]:
     """Put that number on all lines logged within the context."""
     token = _number.set(name)
     try:
@@ -34,20 +34,20 @@ def numbered(name: str) -> Iterator[None]:
         _number.reset(token)
 
 
-def stamp(at: datetime) -> str:
+def format_stamp(at: datetime) -> str:
     """Return the time as a line begins with it. Two stamps sort as their times do."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Lines(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """A formatter that writes a record as lines, of which only the first looks like the first of a record."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's lines, without the end of the last one."""
-        at = stamp(datetime.fromtimestamp(record.created, UTC))
-        head = f"{at} {record.levelname} {record.name} {record.process} {plain(number())}"
-        message = plain(redact(record.getMessage()[:LONGEST_MESSAGE]))
-        return "\n".join([f"{head} {message}", *(f"  | {plain(line)}" for line in self._trace(record))])
+        at = format_stamp(datetime.fromtimestamp(record.created, UTC))
+        head = f"{at} {record.levelname} {record.name} {record.process} {escape_line(get_number())}"
+        message = escape_line(redact(record.getMessage()[:LONGEST_MESSAGE]))
+        return "\n".join([f"{head} {message}", *(f"  | {escape_line(line)}" for line in self._trace(record))])
 
     def _trace(self, record: logging.LogRecord) -> list[str]:
         if not record.exc_info:
@@ -58,12 +58,12 @@ class Lines(logging.Formatter):
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def plain(text: str) -> str:
+def escape_line(text: str) -> str:
     """Return the text in one line, with control characters escaped."""
     return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
-_LEFT_OUT = (
+_REDACTIONS = (
     (re.compile(r"(?<=://)[^\s/@]{1,200}@"), "…@"),  # a user and a password in a URL
     (re.compile(r"(?<=/)[\w.:=-]{30,}(?=[/\s?'\"),]|$)"), "…"),  # a link that signs a user in
     (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}(?=@[\w-]+\.)"), "…"),  # a mailbox
@@ -77,6 +77,6 @@ def redact(text: str) -> str:
     These are passwords in URLs, links that sign a user in, and mailboxes. The rows that PostgreSQL quotes in DETAIL
     lines are also left out.
     """
-    for secret, instead in _LEFT_OUT:
-        text = secret.sub(instead, text)
+    for secret, replacement in _REDACTIONS:
+        text = secret.sub(replacement, text)
     return text

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from musterbook.config import environment, log_file
-from musterbook.config.log_file import say
-from musterbook.config.log_lines import LONGEST_MESSAGE, Lines
+from musterbook.config.log_file import write_stderr
+from musterbook.config.log_lines import LONGEST_MESSAGE, LineFormatter
 
 SECURITY = logging.getLogger("musterbook.security")
 """What was refused, and why: a permission, a forged form, another host, a limit."""
@@ -23,14 +23,14 @@ REFUSALS_A_MINUTE = 300
 _aloud = False
 
 
-def configuration() -> dict[str, Any]:
-    """Django's LOGGING. All goes to the root's handlers: the file, standard error (`speak`), syslog if it is named."""
+def make_configuration() -> dict[str, Any]:
+    """Django's LOGGING. All goes to the root's handlers: the file, standard error (`log_to_stderr`), syslog if it is named."""
     handlers: dict[str, dict[str, Any]] = {
         "file": {"()": "musterbook.config.logs.File"},
         "aloud": {"()": "musterbook.config.logs.Aloud"},
     }
     if environment.text("MUSTER_SYSLOG"):
-        handlers["syslog"] = {"()": "musterbook.config.logs.Syslog", "address": syslog_address()}
+        handlers["syslog"] = {"()": "musterbook.config.logs.Syslog", "address": parse_syslog_address()}
     levels = {
         "musterbook": "INFO", "django": "WARNING", "django.request": "ERROR", "allauth": "WARNING", "_granian": "WARNING",
     }  # fmt: skip
@@ -50,14 +50,14 @@ def configuration() -> dict[str, Any]:
 
 def begin(configured: dict[str, Any] | None = None) -> None:
     """Has this process log, its uncaught exceptions too. Django calls it with LOGGING; to call it again does no harm."""
-    logging.config.dictConfig(configured or configuration())
+    logging.config.dictConfig(configured or make_configuration())
     sys.excepthook = _uncaught
     if threading.excepthook is not _uncaught_in_thread:
-        _Before.thread = threading.excepthook
+        _PreviousHook.thread = threading.excepthook
         threading.excepthook = _uncaught_in_thread
 
 
-def speak() -> None:
+def log_to_stderr() -> None:
     """Has this process, a server's or a worker's, write its log to standard error too."""
     global _aloud  # noqa: PLW0603  (a process speaks or it does not)
     _aloud = True
@@ -68,7 +68,7 @@ class File(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(Lines())
+        self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record. If that fails, write it to standard error, and notify the operators."""
@@ -81,7 +81,7 @@ class File(logging.Handler):
         try:
             log_file.append(text)
         except OSError as error:
-            say(f"The log cannot be written ({error.strerror}): {text}")
+            write_stderr(f"The log cannot be written ({error.strerror}): {text}")
             from musterbook.config import alerts
 
             alerts.log_failed(error)
@@ -92,7 +92,7 @@ class Aloud(logging.StreamHandler):  # type: ignore[type-arg]  # standard error,
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self.setFormatter(Lines())
+        self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, if the process speaks."""
@@ -105,20 +105,20 @@ class Syslog(logging.Handler):
 
     def __init__(self, address: str | tuple[str, int]) -> None:
         super().__init__()
-        self.setFormatter(Lines())
+        self.setFormatter(LineFormatter())
         self._address = address
         self._server: logging.handlers.SysLogHandler | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send the record; where that fails, standard error says so."""
         line = self.format(record).replace("\n", " ")[: 2 * LONGEST_MESSAGE]
-        sent = logging.makeLogRecord({"msg": f"musterbook: {line}", "levelname": record.levelname})
+        entry = logging.makeLogRecord({"msg": f"musterbook: {line}", "levelname": record.levelname})
         try:
             self._server = self._server or logging.handlers.SysLogHandler(self._address)
         except OSError as error:
-            say(f"MUSTER_SYSLOG cannot be reached: {error}")
+            write_stderr(f"MUSTER_SYSLOG cannot be reached: {error}")
             return
-        self._server.handle(sent)
+        self._server.handle(entry)
 
     def close(self) -> None:
         """End the connection."""
@@ -127,18 +127,18 @@ class Syslog(logging.Handler):
         super().close()
 
 
-def syslog_address() -> str | tuple[str, int]:
+def parse_syslog_address() -> str | tuple[str, int]:
     """Where MUSTER_SYSLOG leads: to a socket of this machine, or to a host and a port (UDP). Raises ImproperlyConfigured."""
-    named = environment.text("MUSTER_SYSLOG")
-    if named.startswith("/"):
-        return named
+    value = environment.text("MUSTER_SYSLOG")
+    if value.startswith("/"):
+        return value
     try:
-        parts = urlsplit(named)
+        parts = urlsplit(value)
         host, port = parts.hostname, parts.port or 514
     except ValueError:
         host, port = "", 0
-    if not host or not named.startswith("udp://"):
-        raise ImproperlyConfigured(f"MUSTER_SYSLOG is “{named}”. Write it as udp://host:514, or as /dev/log.")
+    if not host or not value.startswith("udp://"):
+        raise ImproperlyConfigured(f"MUSTER_SYSLOG is “{value}”. Write it as udp://host:514, or as /dev/log.")
     return host, port
 
 
@@ -169,7 +169,7 @@ class Flood(logging.Filter):
         return self._count <= REFUSALS_A_MINUTE
 
 
-class _Before:
+class _PreviousHook:
     """What Python, or a test runner, does with an exception that ends a thread."""
 
     thread: Any = threading.__excepthook__
@@ -182,10 +182,10 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
         sys.__excepthook__(kind, error, trace)
 
 
-def _uncaught_in_thread(about: threading.ExceptHookArgs) -> None:
-    if about.exc_value is not None and issubclass(about.exc_type, Exception):
-        name = about.thread.name if about.thread else "?"
-        trace = (about.exc_type, about.exc_value, about.exc_traceback)
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and issubclass(args.exc_type, Exception):
+        name = args.thread.name if args.thread else "?"
+        trace = (args.exc_type, args.exc_value, args.exc_traceback)
         logging.getLogger(__package__).critical("The thread “%s” ends by an error", name, exc_info=trace)
-    if not _aloud or _Before.thread is not threading.__excepthook__:
-        _Before.thread(about)
+    if not _aloud or _PreviousHook.thread is not threading.__excepthook__:
+        _PreviousHook.thread(args)

@@ -16,7 +16,7 @@ _EXPECTED = "Write it as smtp+starttls://user:password@host:587, smtps://… or 
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class MailServer:
     """A mail server. `secure`: "" for no encryption, `starttls`, or `tls` from the start."""
 
     host: str
@@ -26,7 +26,7 @@ class Server:
     secure: str
 
 
-def configured(url: str) -> Server | None:
+def parse_url(url: str) -> MailServer | None:
     """Return the server of the URL, or None for "".
 
     Raise ImproperlyConfigured, without the password in its message.
@@ -40,13 +40,13 @@ def configured(url: str) -> Server | None:
         raise ImproperlyConfigured(f"MUSTER_SMTP_URL cannot be read. {_EXPECTED}") from None
     if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
         raise ImproperlyConfigured(f"MUSTER_SMTP_URL is not the address of a mail server. {_EXPECTED}")
-    return Server(
+    return MailServer(
         parts.hostname, port or _PORTS[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
         {"smtp": "", "smtp+starttls": "starttls", "smtps": "tls"}[parts.scheme],
     )  # fmt: skip
 
 
-def connection(server: Server) -> "EmailBackend":
+def make_connection(server: MailServer) -> "EmailBackend":
     """Return a connection to the server that is not opened yet.
 
     With encryption, the server's certificate is verified.

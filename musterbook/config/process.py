@@ -25,7 +25,7 @@ def die_with_parent(by: signal.Signals) -> None:
         sys.exit()
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Release free memory if the C library supports it (glibc), which otherwise keeps it for later use."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

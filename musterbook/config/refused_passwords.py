@@ -22,25 +22,25 @@ def contains(path: Path, password: str) -> bool:
     """Return whether the file has the password, as it is or in lower case. Log a file that cannot be read."""
     try:
         with path.open("rb") as file:
-            return any(_has(file, sought) for sought in _sought(file, password))
+            return any(_has_line(file, sought) for sought in _list_lines(file, password))
     except OSError as error:
         _LOG.error("The list of refused passwords cannot be read: %s", error)
         return False
 
 
-def _sought(file: BinaryIO, password: str) -> list[bytes]:
+def _list_lines(file: BinaryIO, password: str) -> list[bytes]:
     forms = {password.encode(), password.casefold().encode()}
-    if not _hashes(file):
+    if not _has_hashes(file):
         return list(forms)
     return [hashlib.sha1(form).hexdigest().upper().encode() for form in forms]  # noqa: S324  (such lists use SHA-1)
 
 
-def _hashes(file: BinaryIO) -> bool:
+def _has_hashes(file: BinaryIO) -> bool:
     file.seek(0)
     return _SHA1.match(file.readline(_LONGEST).rstrip(b"\r\n")) is not None
 
 
-def _has(file: BinaryIO, sought: bytes) -> bool:
+def _has_line(file: BinaryIO, sought: bytes) -> bool:
     """Search for a line by bisection.
 
     `low` is the beginning of a line, and the sought line is before `high`.
@@ -48,30 +48,30 @@ def _has(file: BinaryIO, sought: bytes) -> bool:
     low, high = 0, file.seek(0, 2)
     while low < high:
         middle = (low + high) // 2
-        line, begins, ends = _line(file, low, middle)
+        line, begins, ends = _read_line(file, low, middle)
         if line == sought:
             return True
         low, high = (ends, high) if line < sought else (low, begins)
     return False
 
 
-def _line(file: BinaryIO, low: int, middle: int) -> tuple[bytes, int, int]:
+def _read_line(file: BinaryIO, low: int, middle: int) -> tuple[bytes, int, int]:
     """Return the line that contains the byte at `middle`, without its count, and its beginning and end."""
     start = max(low, middle - _LONGEST)
     file.seek(start)
     begins = start + file.read(middle - start).rfind(b"\n") + 1
     file.seek(begins)
     line = file.readline(_LONGEST)
-    return _told(line), begins, begins + max(len(line), 1)
+    return _strip_count(line), begins, begins + max(len(line), 1)
 
 
-def _told(line: bytes) -> bytes:
+def _strip_count(line: bytes) -> bytes:
     """Return the content of a line: a password, or a hash without its count."""
-    told = line.rstrip(b"\r\n")
-    return told.upper().partition(b":")[0] if _SHA1.match(told) else told
+    content = line.rstrip(b"\r\n")
+    return content.upper().partition(b":")[0] if _SHA1.match(content) else content
 
 
-def fault(path: Path) -> str:
+def find_fault(path: Path) -> str:
     """Return the fault of the file, or "" if there is none.
 
     Read all of a small file, and a thousand lines of a large one.
@@ -89,6 +89,6 @@ def fault(path: Path) -> str:
 
 def _sample(file: BinaryIO, size: int) -> list[bytes]:
     if size > _SMALL:
-        return [_line(file, 0, size * part // 1000)[0] for part in range(1000)]
+        return [_read_line(file, 0, size * part // 1000)[0] for part in range(1000)]
     file.seek(0)
-    return [_told(line) for line in file]
+    return [_strip_count(line) for line in file]

@@ -36,7 +36,7 @@ _WRITTEN = re.compile(
 )
 """What keys hold that somebody wrote, or copied from a manual. Of a million keys made by chance not one does."""
 _Stamp: TypeAlias = tuple[int, int, int] | None
-_Told: TypeAlias = tuple[tuple[str, ...], tuple[_Stamp, ...]]
+_State: TypeAlias = tuple[tuple[str, ...], tuple[_Stamp, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Key:
 
     def derive(self, purpose: str) -> bytes:
         """Give the 32 bytes (HKDF-SHA256) that serve as the key of one purpose."""
-        return _derived(self.secret, purpose)
+        return _derive(self.secret, purpose)
 
 
 @lru_cache(maxsize=64)
-def _derived(secret: str, purpose: str) -> bytes:
+def _derive(secret: str, purpose: str) -> bytes:
     return HKDF(SHA256(), length=32, salt=None, info=f"musterbook.{purpose}".encode()).derive(secret.encode())
 
 
@@ -70,25 +70,25 @@ def ring() -> tuple[Key, ...]:
     """
     global _ring  # noqa: PLW0603  (the one place that keeps what was read)
     # The stamps come before the reading: a file that changes in between is read again next time.
-    told = _told()
-    if _ring is not None and _ring[0] == told:
+    state = _read_state()
+    if _ring is not None and _ring[0] == state:
         return _ring[1]
-    found, made = _read(), place() is not None and told[1][0] is None
-    _ring = None if made else (told, found)
-    return found
+    keys, is_new = _read_ring(), find_key_file() is not None and state[1][0] is None
+    _ring = None if is_new else (state, keys)
+    return keys
 
 
-_ring: tuple[_Told, tuple[Key, ...]] | None = None
+_ring: tuple[_State, tuple[Key, ...]] | None = None
 
 
-def accepted() -> tuple[Key, ...]:
+def list_accepted() -> tuple[Key, ...]:
     """Give the keys whose signatures are accepted now: the current one, and old ones for SIGNS_FOR."""
     first, *old = ring()
     now = datetime.now(UTC)
     return first, *(key for key in old if key.signs_until and key.signs_until > now)
 
 
-def current() -> str:
+def get_current() -> str:
     """Give the current key itself; Django's SECRET_KEY."""
     return ring()[0].secret
 
@@ -97,13 +97,13 @@ class Fallbacks(list[str]):
     """Old keys whose signatures are accepted now; Django's SECRET_KEY_FALLBACKS, which must be a list."""
 
     def __iter__(self) -> Iterator[str]:
-        return iter([key.secret for key in accepted()[1:]])
+        return iter([key.secret for key in list_accepted()[1:]])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def weakness(secret: str) -> str:
+def find_weakness(secret: str) -> str:
     """Say what makes the key too weak, "" for one that is strong enough."""
     if len(secret) < SHORTEST:
         return f"has {len(secret)} characters, and needs at least {SHORTEST}"
@@ -117,39 +117,39 @@ def weakness(secret: str) -> str:
     return "is a sequence" if sum(step <= 1 for step in steps) > len(steps) / 2 else ""
 
 
-def place() -> Path | None:
+def find_key_file() -> Path | None:
     """Give the file that holds the current key if Musterbook keeps it, None if it comes from the environment."""
     given = any(environment.text(name) for name in ("MUSTER_SECRET_KEY", "MUSTER_SECRET_KEY_FILE"))
     return None if given else environment.home() / home.KEY_FILE
 
 
-def _told() -> _Told:
+def _read_state() -> _State:
     names = ("MUSTER_HOME", "MUSTER_SECRET_KEY", "MUSTER_SECRET_KEY_FILE", "MUSTER_OLD_SECRET_KEYS")
     values = tuple(environment.text(name) for name in names)
     folder = environment.home()
     own = Path(values[2]) if values[2] else folder / home.KEY_FILE
-    return (str(folder), *values), tuple(_stamp(path) for path in (own, folder / OLD_FILE))
+    return (str(folder), *values), tuple(_read_stamp(path) for path in (own, folder / OLD_FILE))
 
 
-def _stamp(path: Path) -> _Stamp:
+def _read_stamp(path: Path) -> _Stamp:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _read() -> tuple[Key, ...]:
-    now = _current()
-    known, keys = {now.secret}, [now]
-    for key in (*_given_old(), *kept_old()):
+def _read_ring() -> tuple[Key, ...]:
+    current_key = _read_current()
+    known, keys = {current_key.secret}, [current_key]
+    for key in (*_parse_given_old(), *read_kept_old()):
         if key.secret not in known:
             known.add(key.secret)
             keys.append(key)
     return tuple(keys)
 
 
-def _current() -> Key:
+def _read_current() -> Key:
     given, path = environment.text("MUSTER_SECRET_KEY"), environment.text("MUSTER_SECRET_KEY_FILE")
     if given and path:
         raise ImproperlyConfigured("MUSTER_SECRET_KEY and MUSTER_SECRET_KEY_FILE are both set. Unset one of them.")
@@ -157,32 +157,32 @@ def _current() -> Key:
     if given:
         key = Key(given, "MUSTER_SECRET_KEY")
     elif path:
-        key = Key(_line(Path(path)), f"the file {path} (MUSTER_SECRET_KEY_FILE)")
+        key = Key(_read_key(Path(path)), f"the file {path} (MUSTER_SECRET_KEY_FILE)")
     else:
-        key = Key(home.kept_key(environment.home()), f"the file {own}")
-    wrong = weakness(key.secret)
-    if wrong:
+        key = Key(home.read_or_make_key(environment.home()), f"the file {own}")
+    fault = find_weakness(key.secret)
+    if fault:
         raise ImproperlyConfigured(
-            f"The secret key of {key.source} {wrong}. Make a new one: {NEW_KEY}. If the old one is in use, "
+            f"The secret key of {key.source} {fault}. Make a new one: {NEW_KEY}. If the old one is in use, "
             "put it into MUSTER_OLD_SECRET_KEYS, so that what it sealed can be read."
         )
     return key
 
 
-def _line(path: Path) -> str:
+def _read_key(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ImproperlyConfigured(f"The file {path} of MUSTER_SECRET_KEY_FILE cannot be read: {why}.") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ImproperlyConfigured(f"The file {path} of MUSTER_SECRET_KEY_FILE cannot be read: {reason}.") from None
 
 
-def _given_old() -> list[Key]:
+def _parse_given_old() -> list[Key]:
     given = environment.text("MUSTER_OLD_SECRET_KEYS").split(",")
     return [Key(secret.strip(), "MUSTER_OLD_SECRET_KEYS") for secret in given if secret.strip()]
 
 
-def kept_old() -> list[Key]:
+def read_kept_old() -> list[Key]:
     """Give the old keys of the file in MUSTER_HOME. Raises ImproperlyConfigured for a line that cannot be read."""
     path = environment.home() / OLD_FILE
     try:
@@ -191,10 +191,10 @@ def kept_old() -> list[Key]:
         return []
     except (OSError, UnicodeDecodeError):
         raise ImproperlyConfigured(f"The file {path} of old keys cannot be read. Restore it.") from None
-    return [_old(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
+    return [_parse_old(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _old(line: str, number: int, path: Path) -> Key:
+def _parse_old(line: str, number: int, path: Path) -> Key:
     secret, replaced, use = (*line.strip().split("\t"), "", "")[:3]
     if not replaced or use == READS:
         return Key(secret, f"the file {path}")
@@ -203,6 +203,6 @@ def _old(line: str, number: int, path: Path) -> Key:
         if use != SIGNS or until.tzinfo is None:
             raise ValueError
     except ValueError:
-        wrong = "is not a key, a tab, the time it was replaced, a tab, and “signs” or “reads”"
-        raise ImproperlyConfigured(f"Line {number} of {path} {wrong}. Correct the line.") from None
+        fault = "is not a key, a tab, the time it was replaced, a tab, and “signs” or “reads”"
+        raise ImproperlyConfigured(f"Line {number} of {path} {fault}. Correct the line.") from None
     return Key(secret, f"the file {path}", until)

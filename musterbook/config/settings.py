@@ -9,7 +9,7 @@ from musterbook.config import assets, databases, environment, logs, mail_server,
 
 # Paths and the database
 MUSTER_HOME = environment.home()
-DATABASES = {"default": databases.configured(environment.text("DATABASE_URL"), MUSTER_HOME)}
+DATABASES = {"default": databases.make_settings(environment.text("DATABASE_URL"), MUSTER_HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Applications and middleware
@@ -74,11 +74,11 @@ TEMPLATES = [
 FORM_RENDERER = "musterbook.web.forms.Renderer"
 
 # Styles, scripts and fonts are served from their installed location, without collectstatic (config/assets.py).
-STATIC_URL = SimpleLazyObject(assets.address)
+STATIC_URL = SimpleLazyObject(assets.compute_address)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
-WHITENOISE_IMMUTABLE_FILE_TEST = assets.never_change
+WHITENOISE_IMMUTABLE_FILE_TEST = assets.is_immutable
 CACHES = {"default": {"BACKEND": "musterbook.accounts.once.Cache"}}
 
 # The URL of the installation. Every absolute URL begins with it, regardless of the host in a request (web/hosts.py).
@@ -96,13 +96,13 @@ MUSTER_OUTSIDE_NETWORKS = environment.networks("MUSTER_OUTSIDE_NETWORKS")
 MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")
 
 # Mails
-MAIL_SERVER = mail_server.configured(environment.text("MUSTER_SMTP_URL"))
+MAIL_SERVER = mail_server.parse_url(environment.text("MUSTER_SMTP_URL"))
 MUSTER_MAIL_FROM = environment.text("MUSTER_MAIL_FROM")
 MUSTER_ANCHOR_MAIL = environment.text("MUSTER_ANCHOR_MAIL")
 MUSTER_MAILS_PER_MINUTE = environment.number("MUSTER_MAILS_PER_MINUTE")
 
 # The log, and the recipients of alerts about its errors
-LOGGING = logs.configuration()
+LOGGING = logs.make_configuration()
 LOGGING_CONFIG = "musterbook.config.logs.begin"
 MUSTER_ALERTS_TO = environment.mailboxes("MUSTER_ALERTS_TO")
 MUSTER_SYSLOG = environment.text("MUSTER_SYSLOG")
@@ -180,7 +180,7 @@ USERSESSIONS_TRACK_ACTIVITY = False
 FILE_UPLOAD_HANDLERS = ["musterbook.web.imports.uploads.Handler"]
 
 # Secrets are read at each use, so that a running process has a new key at once (keys.ring).
-SECRET_KEY = lazy(secret_keys.current, str)()
+SECRET_KEY = lazy(secret_keys.get_current, str)()
 SECRET_KEY_FALLBACKS = secret_keys.Fallbacks()
 DEBUG = False
 

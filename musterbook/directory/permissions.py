@@ -28,12 +28,12 @@ class NotPermitted(Exception):
     """The operator's role lacks a permission; the message names it."""
 
 
-def of(role: "Role") -> frozenset[str]:
+def get_permissions(role: "Role") -> frozenset[str]:
     """Return the permissions that a role grants."""
     return ALL if role.administrator else frozenset(role.permissions)
 
 
-def shown(role: "Role") -> str:
+def describe_role(role: "Role") -> str:
     """Return what a role grants, in the words of the trail."""
     granted = "every permission" if role.administrator else ", ".join(role.permissions) or "no permission"
     return f"{role.name}: {granted}{'; second factor' if role.second_factor else ''}"

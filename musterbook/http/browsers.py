@@ -17,59 +17,61 @@ from musterbook.accounts import lockout
 from musterbook.accounts.models import Account
 from musterbook.http import incoming
 
-LASTS = 180 * 24 * 60 * 60
+COOKIE_LIFETIME = 180 * 24 * 60 * 60
 """Seconds for which a browser stays known after a sign-in."""
 _USERS = 20
 """The number of users for which one browser is known: a shift shares a computer."""
 
 
-def known(request: HttpRequest, account: Account | None) -> str:
+def find_browser(request: HttpRequest, account: Account | None) -> str:
     """Return the id of the browser if the account has signed in there before, or ""."""
-    browser, marks = _read(request)
-    mark = _mark(account, browser)
-    found = [constant_time_compare(mark, one) for one in marks]
-    return browser if account and any(found) else ""
+    browser, marks = _read_cookie(request)
+    mark = _make_mark(account, browser)
+    matches = [constant_time_compare(mark, other) for other in marks]
+    return browser if account and any(matches) else ""
 
 
-def any_known(request: HttpRequest) -> str:
+def find_any_browser(request: HttpRequest) -> str:
     """Return the id of the browser if any user of the agency has signed in there before, or ""."""
-    return _read(request)[0] if getattr(request, "agency", None) else ""
+    return _read_cookie(request)[0] if getattr(request, "agency", None) else ""
 
 
-def place(request: HttpRequest, account: Account | None) -> str:
+def find_place(request: HttpRequest, account: Account | None) -> str:
     """Return the place that a request comes from, as locks count it for the account."""
-    return lockout.place(incoming.audit_context(request).address, known(request, account))
+    return lockout.make_place(incoming.audit_context(request).address, find_browser(request, account))
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, account: Account) -> None:
     """Make the browser known for the account, which has just signed in."""
-    browser, marks = _read(request)
+    browser, marks = _read_cookie(request)
     browser = browser or secrets.token_hex(8)
-    mark = _mark(account, browser)
-    marks = [mark, *(one for one in marks if one != mark)][:_USERS]
+    mark = _make_mark(account, browser)
+    marks = [mark, *(other for other in marks if other != mark)][:_USERS]
     response.set_cookie(
-        settings.BROWSER_COOKIE_NAME, _signer(request).sign(".".join([browser, *marks])), max_age=LASTS,
+        settings.BROWSER_COOKIE_NAME, _make_signer(request).sign(".".join([browser, *marks])), max_age=COOKIE_LIFETIME,
         httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax",
     )  # fmt: skip
 
 
-def _read(request: HttpRequest) -> tuple[str, list[str]]:
+def _read_cookie(request: HttpRequest) -> tuple[str, list[str]]:
     """Return the id of the browser and its marks.
 
     Return an empty id and no marks if the cookie is not ours, or too old.
     """
     try:
-        told = _signer(request).unsign(request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""), max_age=LASTS)
+        value = _make_signer(request).unsign(
+            request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""), max_age=COOKIE_LIFETIME
+        )
     except BadSignature:
         return "", []
-    browser, *marks = told.split(".")
+    browser, *marks = value.split(".")
     return browser, marks
 
 
-def _signer(request: HttpRequest) -> TimestampSigner:
+def _make_signer(request: HttpRequest) -> TimestampSigner:
     return TimestampSigner(salt=f"musterbook.accounts.browsers.{incoming.agency(request).pk}")
 
 
-def _mark(account: Account | None, browser: str) -> str:
-    told = f"{browser}|{account.pk}|{account.get_session_auth_hash()}" if account else browser
-    return salted_hmac("musterbook.accounts.browsers", told, algorithm="sha256").hexdigest()[:24]
+def _make_mark(account: Account | None, browser: str) -> str:
+    text = f"{browser}|{account.pk}|{account.get_session_auth_hash()}" if account else browser
+    return salted_hmac("musterbook.accounts.browsers", text, algorithm="sha256").hexdigest()[:24]

@@ -13,12 +13,12 @@ from django.utils.crypto import constant_time_compare
 from musterbook.accounts.allauth_internals import clear_login
 from musterbook.accounts.allauth_internals import logout as sign_out
 from musterbook.accounts.models import Account
-from musterbook.accounts.sessions import BEGAN, SEEN, record_end, why_over
+from musterbook.accounts.sessions import BEGAN, SEEN, find_end_reason, record_end
 from musterbook.http import incoming
 
 _LEFT = "left"
 """The key for the user of an expired session, in the session that follows it."""
-LEFT_LASTS = 30 * 60
+LEFT_LIFETIME = 30 * 60
 _NOTES = 30
 """The most times that the use of a session is recorded within the idle time allowed."""
 
@@ -38,7 +38,7 @@ def begin(request: HttpRequest) -> None:
 def use(request: HttpRequest) -> str:
     """Record that the session is in use, unless it has expired; return why it has, or ""."""
     now, agency = time.time(), incoming.agency(request)
-    over = why_over(request.session, agency, now)
+    over = find_end_reason(request.session, agency, now)
     if over:
         return over
     request.session.setdefault(BEGAN, now)
@@ -68,17 +68,17 @@ def end_by_time(request: HttpRequest, why: str) -> None:
     request.session[_LEFT] = {"account": account.pk, "hash": account.get_session_auth_hash(), "at": time.time()}
 
 
-def left_by(request: HttpRequest) -> Account | None:
+def find_left_account(request: HttpRequest) -> Account | None:
     """Return the account whose session in this browser expired not long ago.
 
     Return None once the password or the access of its user has changed since.
     """
-    left = request.session.get(_LEFT)
-    if not left or time.time() - left["at"] > LEFT_LASTS:
+    entry = request.session.get(_LEFT)
+    if not entry or time.time() - entry["at"] > LEFT_LIFETIME:
         return None
     accounts = Account.objects.select_related("user__agency", "user__role")
-    account = accounts.filter(pk=left["account"], user__active=True, user__agency=incoming.agency(request)).first()
-    same = account and constant_time_compare(account.get_session_auth_hash(), left["hash"])
+    account = accounts.filter(pk=entry["account"], user__active=True, user__agency=incoming.agency(request)).first()
+    same = account and constant_time_compare(account.get_session_auth_hash(), entry["hash"])
     return account if same else None
 
 

@@ -26,7 +26,7 @@ def audit_context(request: HttpRequest) -> AuditContext:
     """Return the actor and the context of what the request asks for, now, through a page."""
     user = getattr(request, "user", None)
     actor = user.user.external_id if isinstance(user, Account) else ""
-    return _audit_context(request, actor, "page", _program(request))
+    return _audit_context(request, actor, "page", _read_user_agent(request))
 
 
 def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext:
@@ -34,7 +34,7 @@ def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext
 
     The token is named next to the program. `token` is None while no token is known.
     """
-    program = _program(request)
+    program = _read_user_agent(request)
     if token is None:
         return _audit_context(request, "", "api", program)
     return _audit_context(request, token.maker.external_id, "api", f"Token “{token.name}”: {program}")
@@ -42,28 +42,28 @@ def api_audit_context(request: HttpRequest, token: Token | None) -> AuditContext
 
 def _audit_context(request: HttpRequest, actor: str, through: str, agent: str) -> AuditContext:
     session = request.session.get(SESSION, "") if hasattr(request, "session") else ""
-    number = log_lines.number().removeprefix("-")
+    number = log_lines.get_number().removeprefix("-")
     return AuditContext(datetime.now(UTC), actor, through, get_adapter().get_client_ip(request), agent, session, number)
 
 
-def _program(request: HttpRequest) -> str:
+def _read_user_agent(request: HttpRequest) -> str:
     return str(request.META.get("HTTP_USER_AGENT", ""))
 
 
-def records(request: HttpRequest, account: Account | None = None) -> list[dict[str, Any]]:
+def list_records(request: HttpRequest, account: Account | None = None) -> list[dict[str, Any]]:
     """Return the authentication records of this session, as the library keeps them.
 
     `account`: the account of a user who is not signed in yet.
     """
-    kept: list[dict[str, Any]] = get_authentication_records(request, account or request.user)
-    return kept
+    entries: list[dict[str, Any]] = get_authentication_records(request, account or request.user)
+    return entries
 
 
-def factors(request: HttpRequest) -> str:
+def describe_factors(request: HttpRequest) -> str:
     """Return the factors that the user has shown in this session so far, such as `password+totp`."""
-    return "+".join(dict.fromkeys(factor(record) for record in records(request)))
+    return "+".join(dict.fromkeys(read_factor(record) for record in list_records(request)))
 
 
-def factor(record: dict[str, Any]) -> str:
+def read_factor(record: dict[str, Any]) -> str:
     """Return the factor of one record of the session: a password, a code, or a provider."""
     return str(record.get("type") or record.get("provider") or record["method"])

@@ -27,7 +27,7 @@ ENDED = "This sign-in was stopped because the account or the agency's settings c
 
 def begin(request: HttpRequest, account: Account) -> None:
     """Store the facts that the sign-in depends on, as they were when the user showed the first factor."""
-    request.session[_BASIS] = _digest(request, account)
+    request.session[_BASIS] = _digest_facts(request, account)
 
 
 def end_changed(request: HttpRequest) -> bool:
@@ -38,19 +38,19 @@ def end_changed(request: HttpRequest) -> bool:
     login = unstash_login(request, peek=True)
     if login is None:
         return False
-    account = _now(login.user)
+    account = _reload_account(login.user)
     if account and _is_unchanged(request, account):
         return False
     _end(request, account)
     return True
 
 
-def granted(request: HttpRequest, account: Account) -> Account | None:
+def confirm_account(request: HttpRequest, account: Account) -> Account | None:
     """Return the account as it is now, if it may be signed in.
 
     Return None if anything has changed since the sign-in began, or if the account is locked.
     """
-    now = _now(account)
+    now = _reload_account(account)
     if now and _is_unchanged(request, now) and not _is_locked_out(request, now):
         request.session.pop(_BASIS, None)
         return now
@@ -58,14 +58,14 @@ def granted(request: HttpRequest, account: Account) -> Account | None:
     return None
 
 
-def _now(account: Account | None) -> Account | None:
-    found = Account.objects.select_related("user__agency", "user__role")
-    return found.filter(pk=account.pk).first() if account else None
+def _reload_account(account: Account | None) -> Account | None:
+    accounts = Account.objects.select_related("user__agency", "user__role")
+    return accounts.filter(pk=account.pk).first() if account else None
 
 
 def _is_unchanged(request: HttpRequest, account: Account) -> bool:
-    kept = str(request.session.get(_BASIS, ""))
-    return account.is_active and constant_time_compare(kept, _digest(request, account))
+    stored = str(request.session.get(_BASIS, ""))
+    return account.is_active and constant_time_compare(stored, _digest_facts(request, account))
 
 
 def _is_locked_out(request: HttpRequest, account: Account) -> bool:
@@ -73,9 +73,9 @@ def _is_locked_out(request: HttpRequest, account: Account) -> bool:
 
     A passkey alone and a provider bypass a lock, as they do everywhere.
     """
-    by_password = any(record["method"] == "password" for record in incoming.records(request, account))
+    by_password = any(record["method"] == "password" for record in incoming.list_records(request, account))
     at = incoming.audit_context(request).at
-    return by_password and lockout.is_locked_at(account.user, browsers.place(request, account), at)
+    return by_password and lockout.is_locked_at(account.user, browsers.find_place(request, account), at)
 
 
 def _end(request: HttpRequest, account: Account | None) -> None:
@@ -86,12 +86,13 @@ def _end(request: HttpRequest, account: Account | None) -> None:
     trail.record_event(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
 
 
-def _digest(request: HttpRequest, account: Account) -> str:
+def _digest_facts(request: HttpRequest, account: Account) -> str:
     user, agency = account.user, account.user.agency
     factors = Authenticator.objects.filter(user=account).order_by("pk").values_list("pk", flat=True)
-    used = {record.get("provider") for record in incoming.records(request, account)}
+    slugs = {record.get("provider") for record in incoming.list_records(request, account)}
     facts = [
-        account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.mailbox(user.email), user.role_id,
-        user.role.second_factor, agency.second_factor, list(factors), [one for one in agency.sign_on if one["slug"] in used],
+        account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.to_mailbox(user.email), user.role_id,
+        user.role.second_factor, agency.second_factor, list(factors),
+        [entry for entry in agency.sign_on if entry["slug"] in slugs],
     ]  # fmt: skip
     return salted_hmac("musterbook.accounts.pending", json.dumps(facts), algorithm="sha256").hexdigest()

@@ -17,7 +17,7 @@ WHY = "too many attempts"
 """The reason in the log and in the audit trail."""
 
 
-def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
+def limit_by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
     """Limit the view by address.
 
     `methods`: the HTTP methods that count, or all if none is named. Other methods are not limited.
@@ -28,7 +28,7 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
         def limited(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             counts = not methods or request.method in methods
             if counts and not take(request, rate):
-                return refused(request, rate)
+                return render_refusal(request, rate)
             return view(request, *args, **kwargs)
 
         limited.rate = rate  # type: ignore[attr-defined]  # for the tests that attack every page
@@ -39,27 +39,27 @@ def by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 def take(request: HttpRequest, rate: str) -> bool:
     """Count the request against a limit by address, and return whether it is allowed."""
-    return limits.take(rate, _place(request, rate), incoming.audit_context(request).at)
+    return limits.take(rate, _find_place(request, rate), incoming.audit_context(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
     """Take back what `take` counted for the request, because it succeeded and only failures count."""
-    limits.give_back(rate, _place(request, rate))
+    limits.give_back(rate, _find_place(request, rate))
 
 
-def _place(request: HttpRequest, rate: str) -> str:
+def _find_place(request: HttpRequest, rate: str) -> str:
     """Return the place that the limit counts: the browser or the address.
 
     It is the browser if the limit is by browser, and a user has signed in there before.
     """
-    browser = browsers.any_known(request) if limits.RATES[rate].per == limits.BROWSER else ""
-    return f"browser {browser}" if browser else limits.place(incoming.audit_context(request).address)
+    browser = browsers.find_any_browser(request) if limits.RATES[rate].per == limits.BROWSER else ""
+    return f"browser {browser}" if browser else limits.normalize_address(incoming.audit_context(request).address)
 
 
-def refused(request: HttpRequest, rate: str) -> HttpResponseBase:
+def render_refusal(request: HttpRequest, rate: str) -> HttpResponseBase:
     """Return the page that asks the user to wait, and record the refusal in the log and the audit trail."""
-    refusals.refuse(request, WHY)
-    seconds = limits.wait(rate)
+    refusals.record_refusal(request, WHY)
+    seconds = limits.get_wait_seconds(rate)
     response = render(request, "429.html", {"minutes": seconds // 60}, status=HTTPStatus.TOO_MANY_REQUESTS)
     response.headers["Retry-After"] = str(seconds)
     return response

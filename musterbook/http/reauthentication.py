@@ -25,7 +25,7 @@ from musterbook.http import browsers, current_session, incoming, provider_sign_i
 
 def is_recent(request: HttpRequest) -> bool:
     """Return whether the user has signed in or re-authenticated recently enough, by any method."""
-    latest = max((record["at"] for record in incoming.records(request)), default=0)
+    latest = max((record["at"] for record in incoming.list_records(request)), default=0)
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
@@ -38,36 +38,45 @@ def is_strong(request: HttpRequest) -> bool:
 
     A recent sign-in by a provider that is trusted for the second factor counts too.
     """
-    if not isinstance(request.user, Account) or not factors.has(request.user):
+    if not isinstance(request.user, Account) or not factors.has_factor(request.user):
         return True
-    since, vouches = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT, provider_sign_in.by_provider(request)
+    since, vouches = (
+        time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT,
+        provider_sign_in.is_provider_trusted(request),
+    )
     strong = {"mfa", provider_sign_in.METHOD} if vouches else {"mfa"}
-    return any(record["at"] > since and record["method"] in strong for record in incoming.records(request))
+    return any(record["at"] > since and record["method"] in strong for record in incoming.list_records(request))
 
 
-def ask(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
+def redirect_to_reauth(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
     """Redirect to the page where the user re-authenticates, and from there to `back`.
 
     Without `back`, the user returns to the requested page. A submitted form is sealed and stored meanwhile, and then
     processed as sent; its files are not stored. A user who has only a provider re-authenticates there. A user who has
     no method at all is signed out, and signs in as usual. `strong`: a password is not enough.
     """
-    here = back or request.get_full_path()
+    target = back or request.get_full_path()
     request.session.pop(STATE_SESSION_KEY, None)
     if not isinstance(request.user, Account):
-        return redirect_to_login(here)
-    ways = get_adapter().get_reauthentication_methods(request.user)
+        return redirect_to_login(target)
+    methods = get_adapter().get_reauthentication_methods(request.user)
     if strong:
-        ways = [way for way in ways if way["id"] != "reauthenticate"]
-    to = f"{ways[0]['url']}?{urlencode({'next': here})}" if ways else provider_sign_in.again_at(request, here)
+        methods = [method for method in methods if method["id"] != "reauthenticate"]
+    to = (
+        f"{methods[0]['url']}?{urlencode({'next': target})}"
+        if methods
+        else provider_sign_in.build_reauth_url(request, target)
+    )
     if to is None:
         current_session.end_own(request, AGAIN)
-        return redirect_to_login(here)
+        return redirect_to_login(target)
     if request.method == "POST" and not back:
         # Not in the library's format: with everything that was sent, it would store the signed cookie, readable in the
         # database.
-        told = json.dumps([request.user.pk, here, request.path_info, request.GET.urlencode(), request.POST.urlencode()])
-        state = {"sealed": encryption.seal(told)}
+        form_state = json.dumps(
+            [request.user.pk, target, request.path_info, request.GET.urlencode(), request.POST.urlencode()]
+        )
+        state = {"sealed": encryption.seal(form_state)}
         request.session[STATE_SESSION_KEY] = {"state": state, "callback": f"{__name__}.resume"}
     return redirect(to)
 
@@ -78,15 +87,15 @@ def resume(request: HttpRequest, state: dict[str, Any]) -> HttpResponseBase:
     The form must belong to this user, and to the page that the user is about to return to.
     """
     to = get_next_redirect_url(request) or reverse("home")
-    whose, address, path, query, sent = json.loads(encryption.unseal(state["sealed"]))
+    owner, address, path, query, body = json.loads(encryption.unseal(state["sealed"]))
     # The middleware checks each page for this, but lets the re-authentication page pass. So it is checked here.
-    if (whose, address) != (request.user.pk, to) or is_held_back(request):
+    if (owner, address) != (request.user.pk, to) or is_held_back(request):
         return redirect(to)
     # The return from a provider is a GET. The stored form was a POST of this session, and its token was checked then.
-    request.method, request.GET, request.POST = "POST", QueryDict(query), QueryDict(sent)
+    request.method, request.GET, request.POST = "POST", QueryDict(query), QueryDict(body)
     request.path_info, request.path = path, f"{get_script_prefix()}{path.removeprefix('/')}"
-    found = request.resolver_match = resolve(path)
-    response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
+    match = request.resolver_match = resolve(path)
+    response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
     return response
 
 
@@ -101,27 +110,31 @@ def lacks_factor(request: HttpRequest) -> bool:
     Return False if the user signed in by a provider that is trusted for the second factor.
     """
     user = request.user
-    return isinstance(user, Account) and factors.lacks(user) and not provider_sign_in.by_provider(request)
+    return (
+        isinstance(user, Account) and factors.lacks_factor(user) and not provider_sign_in.is_provider_trusted(request)
+    )
 
 
 def has_old_password(request: HttpRequest) -> bool:
     """Return whether the user signed in with a password that is older than the agency allows."""
     user, now = request.user, datetime.now(UTC)
     return (
-        isinstance(user, Account) and passwords.is_old(user, now) and "password" in incoming.factors(request).split("+")
+        isinstance(user, Account)
+        and passwords.is_old(user, now)
+        and "password" in incoming.describe_factors(request).split("+")
     )
 
 
-def ask_for(request: HttpRequest, back: str, form: QueryDict) -> HttpResponseBase:
-    """Do what `ask` does, for a form that is then processed as if it had been sent to `back`."""
+def redirect_with_form(request: HttpRequest, back: str, form: QueryDict) -> HttpResponseBase:
+    """Do what `redirect_to_reauth` does, for a form that is then processed as if it had been sent to `back`."""
     request.POST, request.GET = form, QueryDict()  # type: ignore[assignment]  # in place of what was sent
     request.path_info, request.path = f"/{back.removeprefix(get_script_prefix())}", back
-    return ask(request)
+    return redirect_to_reauth(request)
 
 
-def signed_in(*, request: HttpRequest, user: Account, **_: Any) -> None:
+def handle_sign_in_step(*, request: HttpRequest, user: Account, **_: Any) -> None:
     """Handle the library's signal for each sign-in step, and record re-authentications."""
     if request.user == user:
         current_session.renew(request)
-        factor, where = incoming.factor(incoming.records(request)[-1]), browsers.place(request, user)
-        signing_in.signed_in_again(user, incoming.audit_context(request), factor, where)
+        factor, where = incoming.read_factor(incoming.list_records(request)[-1]), browsers.find_place(request, user)
+        signing_in.record_reauth(user, incoming.audit_context(request), factor, where)

@@ -16,24 +16,24 @@ SECURITY = logging.getLogger("musterbook.security")
 """The logger of refused requests, one line each."""
 
 
-def refuse(request: HttpRequest, why: str) -> None:
+def record_refusal(request: HttpRequest, why: str) -> None:
     """Log a refused request, and record it in the audit trail of the requested agency.
 
     `why`: a constant of the program, in plain words, such as `too many attempts`. Repetitions are counted together for
     signed-in users too, who are the subject of the event. Another site can make their browser send as many requests as
     it likes.
     """
-    asked = log_lines.redact(f"{request.method} {request.path_info}")[:200]
+    requested = log_lines.redact(f"{request.method} {request.path_info}")[:200]
     context = incoming.audit_context(request)
-    SECURITY.warning("Refused %s from %s: %s", ascii(asked), context.address, why)
+    SECURITY.warning("Refused %s from %s: %s", ascii(requested), context.address, why)
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
-        told = {"asked": ("", asked), "why": ("", why)}
+        changes = {"asked": ("", requested), "why": ("", why)}
         strangers.record_event(
-            agency, replace(context, actor=""), EventKind.REQUEST_REFUSED, _signed_in(request), told, outcome=REFUSED
+            agency, replace(context, actor=""), EventKind.REQUEST_REFUSED, _get_user(request), changes, outcome=REFUSED
         )
 
 
-def _signed_in(request: HttpRequest) -> User | None:
+def _get_user(request: HttpRequest) -> User | None:
     account = getattr(request, "user", None)
     return account.user if isinstance(account, Account) else None

@@ -6,7 +6,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from musterbook.server.paces import Late, Pace
+from musterbook.server.paces import Pace, TooSlow
 
 IN_ONE_PIECE = 1_048_576
 """The most bytes of a response that is sent whole."""
@@ -22,7 +22,7 @@ _BY_HTTPS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 """The header as Django's SecurityMiddleware sends it with each page (`settings.SECURE_HSTS_SECONDS`)."""
 
 
-class Answer:
+class Response:
     """The response to one request."""
 
     def __init__(self, send: Any, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
@@ -40,15 +40,15 @@ class Answer:
 
         With `alone`, only the status and headers of a long response are sent.
         """
-        taken = bytearray()
+        buffer = bytearray()
         for part in parts:
-            taken += part
-            if len(taken) > IN_ONE_PIECE:
+            buffer += part
+            if len(buffer) > IN_ONE_PIECE:
                 if alone:
                     return b""
-                asyncio.run_coroutine_threadsafe(self.put(bytes(taken), more=True), self._loop).result()
-                taken.clear()
-        return bytes(taken)
+                asyncio.run_coroutine_threadsafe(self.put(bytes(buffer), more=True), self._loop).result()
+                buffer.clear()
+        return bytes(buffer)
 
     async def put(self, part: bytes, *, more: bool = False) -> None:
         """Send a part. Raise Late if the client does not read it, ConnectionError if the client is gone."""
@@ -57,7 +57,7 @@ class Answer:
                 self.begun = True
                 await self._send({"type": "http.response.start", "status": self._status, "headers": self._headers})
             await self._pace.keep(self._send({"type": "http.response.body", "body": part, "more_body": more}))
-        except Late:
+        except TooSlow:
             raise
         except Exception as error:
             raise ConnectionAbortedError("The client went away while it read") from error
@@ -70,10 +70,10 @@ class Answer:
         """
         if self.begun:
             return
-        said = f"{status.value} {status.phrase}\n"
-        headers = [*_REFUSAL, ("Content-Length", str(len(said))), *((_BY_HTTPS,) if https else ())]
+        text = f"{status.value} {status.phrase}\n"
+        headers = [*_REFUSAL, ("Content-Length", str(len(text))), *((_BY_HTTPS,) if https else ())]
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "10"))
-        self.start(said, headers)
-        with suppress(ConnectionError, Late):
-            await self.put(said.encode())
+        self.start(text, headers)
+        with suppress(ConnectionError, TooSlow):
+            await self.put(text.encode())

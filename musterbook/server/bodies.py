@@ -17,14 +17,14 @@ class Body:
     async def part(self) -> bytes:
         """Return the next part. Raise ConnectionError if the client is gone."""
         message = await self._receive()
-        found: bytes = message.get("body", b"")
-        if message["type"] != "http.request" or not (found or message.get("more_body")):
+        data: bytes = message.get("body", b"")
+        if message["type"] != "http.request" or not (data or message.get("more_body")):
             raise ConnectionAbortedError("The client went away while it sent")
-        self.left -= len(found)
-        return found
+        self.left -= len(data)
+        return data
 
 
-class Arriving(io.RawIOBase):
+class BodyReader(io.RawIOBase):
     """A request body as a file for a thread. Reading raises Late if the client does not keep the pace."""
 
     def __init__(self, body: Body, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:

@@ -5,12 +5,12 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
-SLOWEST = 8 * 1024
+MIN_RATE = 8 * 1024
 """The bytes per second that a client must send or read after its first seconds."""
 Part = TypeVar("Part")
 
 
-class Late(OSError):
+class TooSlow(OSError):
     """A client did not keep the pace."""
 
 
@@ -27,14 +27,14 @@ class Pace:
 
     async def keep(self, part: Awaitable[Part]) -> Part:
         """Wait for a part. Raise Late if it takes too long. Only the time spent waiting for the client counts."""
-        left = self._seconds + self._moved / SLOWEST - self._waited
+        left = self._seconds + self._moved / MIN_RATE - self._waited
         began = time.monotonic()
         try:
             async with asyncio.timeout(min(max(left, 0), self._seconds)):
                 return await part
         except TimeoutError:
             self.late = True
-            raise Late("The client is too slow") from None
+            raise TooSlow("The client is too slow") from None
         finally:
             self._waited += time.monotonic() - began
 

@@ -7,11 +7,11 @@ import stat
 from contextlib import suppress
 from typing import Any
 
-SOON = 1.0
+CLOSE_DELAY = 1.0
 """Seconds from the end of a response until its connection is closed, so that the response is sent first."""
 
 
-class Sweep:
+class ConnectionCloser:
     """A closer of this process's connections, by client address. One pass closes all that are due at the same time."""
 
     def __init__(self) -> None:
@@ -29,21 +29,21 @@ class Sweep:
 
         Other connections may have the same addresses when they are closed.
         """
-        wanted, self._wanted = self._wanted, set()
-        found = []
+        addresses, self._wanted = self._wanted, set()
+        connections = []
         for name in os.listdir("/dev/fd"):  # noqa: PTH208  (these are numbers, not paths)
             with suppress(OSError):
                 number = int(name)
                 if stat.S_ISSOCK(os.fstat(number).st_mode):
                     connection = socket.socket(fileno=os.dup(number))
-                    if _client(connection) in wanted:
-                        found.append(connection)
+                    if _get_client(connection) in addresses:
+                        connections.append(connection)
                     else:
                         connection.close()
-        asyncio.get_running_loop().call_later(SOON, _end, found)
+        asyncio.get_running_loop().call_later(CLOSE_DELAY, _close_connections, connections)
 
 
-def _client(connection: socket.socket) -> tuple[str, int] | None:
+def _get_client(connection: socket.socket) -> tuple[str, int] | None:
     """Return the address of the client, or None if the socket is not a connection."""
     try:
         host, port, *_ = connection.getpeername()
@@ -52,7 +52,7 @@ def _client(connection: socket.socket) -> tuple[str, int] | None:
     return host, port
 
 
-def _end(connections: list[socket.socket]) -> None:
+def _close_connections(connections: list[socket.socket]) -> None:
     for connection in connections:
         with connection, suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

@@ -17,27 +17,27 @@ from http import HTTPStatus
 from typing import Any
 
 from musterbook.config import logs
-from musterbook.server.answers import Answer
-from musterbook.server.bodies import Arriving, Body
-from musterbook.server.environ import Environ, environ, length_of
-from musterbook.server.paces import Late, Pace
-from musterbook.server.sweeping import Sweep
+from musterbook.server.answers import Response
+from musterbook.server.bodies import Body, BodyReader
+from musterbook.server.environ import Environ, get_length, make_environ
+from musterbook.server.paces import Pace, TooSlow
+from musterbook.server.sweeping import ConnectionCloser
 
 TURNS = 16
 """The requests that one process answers at the same time. Each uses at most one thread and one database connection."""
 UPLOADS = 4
 """The bodies larger than WAITED_FOR that one process reads at the same time."""
-WAITED_FOR = 1_048_576
+MAX_BUFFERED = 1_048_576
 """The maximum size in bytes of a body that is waited for. A larger one is a file."""
-HELD = 128 * 1_048_576
+MAX_HELD = 128 * 1_048_576
 """The maximum size in bytes of all bodies that one process holds for requests that are not yet answered."""
-PATIENCE = 20.0
+MAX_WAIT = 20.0
 """Seconds that a request waits for a turn before it is answered with 503."""
 Application = Callable[[Environ, Callable[..., Any]], Any]
 _LOG = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The application does not answer the request. `status` has the reason."""
 
     def __init__(self, status: HTTPStatus) -> None:
@@ -45,7 +45,7 @@ class Refused(Exception):
         self.status = status
 
 
-class InTurn:
+class LimitedApplication:
     """An ASGI application that runs a WSGI application, TURNS requests at a time. It waits for clients for `seconds`.
 
     `https`: whether the pages use only https. Refusals then state this as well.
@@ -55,89 +55,89 @@ class InTurn:
         self._application, self._seconds, self._https = application, seconds, https
         self._threads = ThreadPoolExecutor(TURNS, thread_name_prefix="turn")
         self._turns, self._uploads = asyncio.Semaphore(TURNS), asyncio.Semaphore(UPLOADS)
-        self._sweep, self._held = Sweep(), 0
+        self._sweep, self._held = ConnectionCloser(), 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
-        answer = Answer(send, Pace(self._seconds), asyncio.get_running_loop())
-        about = environ(scope)
-        refused = None
+        response = Response(send, Pace(self._seconds), asyncio.get_running_loop())
+        env = make_environ(scope)
+        status = None
         try:
-            async with AsyncExitStack() as held:
-                await self._answer(about, Body(receive, length_of(about)), answer, held)
-        except Late:
-            refused = HTTPStatus.REQUEST_TIMEOUT
-        except Refused as why:
-            refused = why.status
+            async with AsyncExitStack() as stack:
+                await self._answer(env, Body(receive, get_length(env)), response, stack)
+        except TooSlow:
+            status = HTTPStatus.REQUEST_TIMEOUT
+        except RequestRefused as refusal:
+            status = refusal.status
         except ConnectionError:
             self._sweep.end(scope)
         except Exception:  # noqa: BLE001  (any error is logged and answered)
             _LOG.exception("A request failed outside the application")
-            refused = HTTPStatus.INTERNAL_SERVER_ERROR
-        if refused:
-            await self._refuse(refused, scope, answer)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+        if status:
+            await self._refuse(status, scope, response)
 
-    async def _refuse(self, status: HTTPStatus, scope: Any, answer: Answer) -> None:
+    async def _refuse(self, status: HTTPStatus, scope: Any, response: Response) -> None:
         """Refuse the request, or close the connection if a response has begun.
 
         Half a response must not look complete.
         """
         logs.SECURITY.warning("Refused with %d: %s from %s", status, scope["method"], scope["client"][0])
-        ends = answer.begun or status is HTTPStatus.REQUEST_TIMEOUT
-        await answer.refuse(status, https=self._https)
+        ends = response.begun or status is HTTPStatus.REQUEST_TIMEOUT
+        await response.refuse(status, https=self._https)
         if ends:
             self._sweep.end(scope)
 
-    async def _answer(self, about: Environ, body: Body, answer: Answer, held: AsyncExitStack) -> None:
-        if "HTTP_TRANSFER_ENCODING" in about:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED)
+    async def _answer(self, env: Environ, body: Body, response: Response, stack: AsyncExitStack) -> None:
+        if "HTTP_TRANSFER_ENCODING" in env:
+            raise RequestRefused(HTTPStatus.LENGTH_REQUIRED)
         pace, loop = Pace(self._seconds), asyncio.get_running_loop()
-        if body.length > WAITED_FOR:
-            await _take(self._uploads, held, 0)
-            about["wsgi.input"] = io.BufferedReader(Arriving(body, pace, loop), WAITED_FOR)
+        if body.length > MAX_BUFFERED:
+            await _acquire(self._uploads, stack, 0)
+            env["wsgi.input"] = io.BufferedReader(BodyReader(body, pace, loop), MAX_BUFFERED)
         else:
-            about["wsgi.input"] = await self._whole(body, held)
-        await _take(self._turns, held, PATIENCE)
-        end = await loop.run_in_executor(self._threads, self._in_thread, about, answer, pace)
-        await answer.put(end)
+            env["wsgi.input"] = await self._whole(body, stack)
+        await _acquire(self._turns, stack, MAX_WAIT)
+        end = await loop.run_in_executor(self._threads, self._in_thread, env, response, pace)
+        await response.put(end)
 
-    def _in_thread(self, about: Environ, answer: Answer, pace: Pace) -> bytes:
+    def _in_thread(self, env: Environ, answer: Response, pace: Pace) -> bytes:
         """Return the response, or its end.
 
         Resources that the application opens belong to this thread, so it also closes them.
         """
-        response = self._application(about, answer.start)
+        response = self._application(env, answer.start)
         try:
             if pace.late:
-                raise Late("The body was too slow")
-            return answer.take(response, alone=about["REQUEST_METHOD"] == "HEAD")
+                raise TooSlow("The body was too slow")
+            return answer.take(response, alone=env["REQUEST_METHOD"] == "HEAD")
         finally:
             response.close()
 
-    async def _whole(self, body: Body, held: AsyncExitStack) -> io.BytesIO:
+    async def _whole(self, body: Body, stack: AsyncExitStack) -> io.BytesIO:
         """Return the body when all of it has arrived."""
-        taken = io.BytesIO()
-        held.callback(lambda: self._hold(-taken.getbuffer().nbytes))
+        buffer = io.BytesIO()
+        stack.callback(lambda: self._hold(-buffer.getbuffer().nbytes))
         try:
             async with asyncio.timeout(self._seconds):
                 while body.left:
-                    self._hold(taken.write(await body.part()))
+                    self._hold(buffer.write(await body.part()))
         except TimeoutError:
-            raise Late("The body was too slow") from None
-        taken.seek(0)
-        return taken
+            raise TooSlow("The body was too slow") from None
+        buffer.seek(0)
+        return buffer
 
     def _hold(self, more: int) -> None:
         self._held += more
-        if more > 0 and self._held > HELD:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE)
+        if more > 0 and self._held > MAX_HELD:
+            raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def _take(some: asyncio.Semaphore, held: AsyncExitStack, seconds: float) -> None:
+async def _acquire(semaphore: asyncio.Semaphore, stack: AsyncExitStack, seconds: float) -> None:
     """Acquire the semaphore until `held` is closed. Raise Refused if that takes longer than that many seconds."""
     try:
-        async with asyncio.timeout(seconds if some.locked() else None):
-            await some.acquire()
+        async with asyncio.timeout(seconds if semaphore.locked() else None):
+            await semaphore.acquire()
     except TimeoutError:
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE) from None
-    held.callback(some.release)
+        raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE) from None
+    stack.callback(semaphore.release)

@@ -15,4 +15,6 @@ class Web(AppConfig):
 
         from musterbook.http import reauthentication
 
-        authentication_step_completed.connect(reauthentication.signed_in, dispatch_uid=reauthentication.__name__)
+        authentication_step_completed.connect(
+            reauthentication.handle_sign_in_step, dispatch_uid=reauthentication.__name__
+        )

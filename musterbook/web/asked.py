@@ -19,35 +19,35 @@ _Moment = TypeVar("_Moment", date, datetime)
 _NO_YEAR = f"Choose a year from {FIRST_YEAR} to {LAST_YEAR}."
 
 
-def number(text: object, most: int = MOST) -> int | None:
+def parse_number(text: object, most: int = MOST) -> int | None:
     """Return the whole number that the text contains, or None if the text is anything else.
 
     A number consists of ASCII digits and is from 0 to `most`.
     """
-    told = str(text)
-    if not (told.isascii() and told.isdigit() and len(told) <= len(str(most))):
+    digits = str(text)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(most))):
         return None
-    found = int(told)
-    return found if found <= most else None
+    value = int(digits)
+    return value if value <= most else None
 
 
-class Day(forms.DateField):
+class DayField(forms.DateField):
     """A day within the accepted years."""
 
     def to_python(self, value: Any) -> date | None:
         """Return the day. Raise ValidationError if it is outside the accepted years or not a day."""
-        return _within(super().to_python(value))
+        return _check_year(super().to_python(value))
 
 
-class Time(forms.DateTimeField):
+class TimeField(forms.DateTimeField):
     """A time within the accepted years."""
 
     def to_python(self, value: Any) -> datetime | None:
         """Return the time. Raise ValidationError if it is outside the accepted years or not a time."""
-        return _within(super().to_python(value))
+        return _check_year(super().to_python(value))
 
 
-def _within(day: _Moment | None) -> _Moment | None:
+def _check_year(day: _Moment | None) -> _Moment | None:
     if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise forms.ValidationError(_NO_YEAR)
     return day

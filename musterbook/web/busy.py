@@ -35,23 +35,23 @@ class Busy:
         """Return the response of the page."""
         if request.method != "POST" or request.user.is_authenticated:
             return self._respond(request)
-        with locks.briefly(_PATIENCE):
+        with locks.limit_wait(_PATIENCE):
             return self._respond(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Return the page that asks to retry if the error is such a timeout, else None."""
         if isinstance(error, hashing.Busy):
-            return _page(request, _HASHING)
-        return _page(request, _WRITING) if _waited(error) else None
+            return _render_page(request, _HASHING)
+        return _render_page(request, _WRITING) if _is_timeout(error) else None
 
 
-def _waited(error: Exception) -> bool:
+def _is_timeout(error: Exception) -> bool:
     """Return whether the error is a timeout while waiting for another writer."""
     busy = database_errors.is_busy(error) or getattr(error.__cause__, "sqlstate", "") == _LOCK_NOT_AVAILABLE
     return isinstance(error, Error) and busy
 
 
-def _page(request: HttpRequest, why: str) -> HttpResponseBase:
+def _render_page(request: HttpRequest, why: str) -> HttpResponseBase:
     response = render(request, "busy.html", {"why": why}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers["Retry-After"] = str(_SECONDS)
     return response

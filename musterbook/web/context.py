@@ -23,7 +23,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     return {
         "agency": agency,
         "me": me,
-        "menu": menu.parts(menu.ADMIN, request, me),
-        "my_account": menu.shown(menu.MY_ACCOUNT, request, me),
-        "lacks_second_factor": partial(factors.lacks, account),
+        "menu": menu.list_sections(menu.ADMIN, request, me),
+        "my_account": menu.list_entries(menu.MY_ACCOUNT, request, me),
+        "lacks_second_factor": partial(factors.lacks_factor, account),
     }

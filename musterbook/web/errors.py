@@ -28,7 +28,7 @@ def failed(_request: HttpRequest) -> HttpResponse:
     """
     error = sys.exc_info()[1]
     away = isinstance(error, Error) and database_errors.is_lost(error)
-    page = loader.get_template("503.html" if away else "500.html").render({"number": log_lines.number()})
+    page = loader.get_template("503.html" if away else "500.html").render({"number": log_lines.get_number()})
     if not away:
         return HttpResponse(page, status=HTTPStatus.INTERNAL_SERVER_ERROR)
     return HttpResponse(page, status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(_SECONDS)})
@@ -36,5 +36,5 @@ def failed(_request: HttpRequest) -> HttpResponse:
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes a reason, and logs it)
     """Explain that the form was not accepted. Log the refusal and record it in the audit trail."""
-    refusals.refuse(request, FORGED)
+    refusals.record_refusal(request, FORGED)
     return render(request, "403_csrf.html", status=HTTPStatus.FORBIDDEN)

@@ -9,11 +9,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 
 from musterbook.accounts import first_run
-from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.accounts.first_run import NotNew, Problems, SetupData, WrongCode
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.http import incoming, rate_limits
 
-_VOID = "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
+_INVALID_CODE = (
+    "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
+)
 _LABELS = {
     "FIRST_NAME": ("First name", "given-name", ""),
     "LAST_NAME": ("Last name", "family-name", ""),
@@ -25,7 +27,7 @@ _LABELS = {
 """The label, the autocomplete value, and the hint of each heading."""
 
 
-class SetUp(forms.Form):
+class SetupForm(forms.Form):
     """The setup code, the agency, and its administrator."""
 
     code = forms.CharField(
@@ -49,9 +51,9 @@ class SetUp(forms.Form):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        for heading, (label, completed, about) in _LABELS.items():
-            widget = forms.TextInput({"autocomplete": completed})
-            self.fields[heading.lower()] = forms.CharField(label=label, help_text=about, widget=widget)
+        for heading, (label, autocomplete, hint) in _LABELS.items():
+            widget = forms.TextInput({"autocomplete": autocomplete})
+            self.fields[heading.lower()] = forms.CharField(label=label, help_text=hint, widget=widget)
 
     @property
     def agency(self) -> list[forms.BoundField]:
@@ -68,23 +70,23 @@ class SetUp(forms.Form):
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
-    def told(self) -> Told:
+    def told(self) -> SetupData:
         """Return the values that were entered."""
-        said = self.cleaned_data
-        row = {heading: said[heading.lower()] for heading in _LABELS}
-        return Told(said["slug"], said["name"], said["country"], row, said["second_factor"])
+        data = self.cleaned_data
+        row = {heading: data[heading.lower()] for heading in _LABELS}
+        return SetupData(data["slug"], data["name"], data["country"], row, data["second_factor"])
 
 
 @sensitive_post_parameters("code")
-@rate_limits.by_address("set-up", "POST")
-def begin(request: HttpRequest) -> HttpResponseBase:
+@rate_limits.limit_by_address("set-up", "POST")
+def show_setup(request: HttpRequest) -> HttpResponseBase:
     """Show the first steps, or create the first agency and its administrator.
 
     The administrator is redirected to the page on which they choose a password.
     """
-    form = SetUp(request.POST) if request.method == "POST" else SetUp()
+    form = SetupForm(request.POST) if request.method == "POST" else SetupForm()
     if form.is_bound and form.is_valid():
-        path = _begun(request, form)
+        path = _set_up(request, form)
         if path:
             answer = redirect(f"/{path}")
             # From here on, the cookies of the agency's pages are used.
@@ -93,13 +95,13 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     return render(request, "first_run.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
-def _begun(request: HttpRequest, form: SetUp) -> str:
+def _set_up(request: HttpRequest, form: SetupForm) -> str:
     """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
-        return first_run.begin(form.cleaned_data["code"], form.told(), incoming.audit_context(request))
+        return first_run.set_up_agency(form.cleaned_data["code"], form.told(), incoming.audit_context(request))
     except (WrongCode, NotNew):
-        form.add_error("code", _VOID)
-    except Unfit as unfit:
+        form.add_error("code", _INVALID_CODE)
+    except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
     except Problems as problems:
         for problem in problems.found:

@@ -13,7 +13,7 @@ _SELECT = "django/forms/widgets/select.html"
 
 
 class Renderer(DjangoTemplates):
-    """A renderer that uses our templates for forms and fields, and `choices` for select lists.
+    """A renderer that uses our templates for forms and fields, and `render_select` for select lists.
 
     Django's templates render all other widgets.
     """
@@ -24,25 +24,25 @@ class Renderer(DjangoTemplates):
     def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
         """Return the markup of a form, a field, or a widget."""
         if template_name == _SELECT:
-            return choices(context["widget"])
+            return render_select(context["widget"])
         return super().render(template_name, context, request)
 
 
-def choices(widget: Mapping[str, Any]) -> SafeString:
+def render_select(widget: Mapping[str, Any]) -> SafeString:
     """Return the markup of a select list.
 
     Django's own renders two templates for each choice. That took longer than the rest of a page of 50 users.
     """
-    parts = ((name, _options(options)) for name, options, _ in widget["optgroups"])
-    listed = [format_html('<optgroup label="{}">{}</optgroup>', name, some) if name else some for name, some in parts]
+    parts = ((name, _render_options(options)) for name, options, _ in widget["optgroups"])
+    groups = [format_html('<optgroup label="{}">{}</optgroup>', name, some) if name else some for name, some in parts]
     return format_html(
         '<select name="{}"{}>{}</select>',
         widget["name"],
         flatatt(widget["attrs"]),
-        format_html_join("", "{}", ((one,) for one in listed)),
+        format_html_join("", "{}", ((group,) for group in groups)),
     )
 
 
-def _options(options: list[Mapping[str, Any]]) -> SafeString:
-    told = ((str(one["value"]), flatatt(one["attrs"]), one["label"]) for one in options)
-    return format_html_join("", '<option value="{}"{}>{}</option>', told)
+def _render_options(options: list[Mapping[str, Any]]) -> SafeString:
+    rows = ((str(option["value"]), flatatt(option["attrs"]), option["label"]) for option in options)
+    return format_html_join("", '<option value="{}"{}>{}</option>', rows)

@@ -44,8 +44,8 @@ def check(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpR
         _check_host(request, public)
         if public.scheme == "https":
             if not _is_secure(request):
-                return _insecure(request)
-            _present(request, public)
+                return _refuse_insecure(request)
+            _set_public_address(request, public)
         return respond(request)
 
     return answer
@@ -72,26 +72,26 @@ def _is_secure(request: HttpRequest) -> bool:
 
     The server must say so. If a proxy is configured, each part of its header must say so too.
     """
-    header = _proxy_header()
-    said = request.META.get(header, "") if header else ""
-    return request.is_secure() and all(part.strip() == "https" for part in said.split(",") if said)
+    header = _find_proxy_header()
+    schemes = request.META.get(header, "") if header else ""
+    return request.is_secure() and all(part.strip() == "https" for part in schemes.split(",") if schemes)
 
 
-def _proxy_header() -> str:
+def _find_proxy_header() -> str:
     """Return the header in which a trusted proxy states the scheme of the request.
 
     It is "" if there is no proxy.
     """
-    found: tuple[str, str] | None = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
-    return found[0] if found else ""
+    setting: tuple[str, str] | None = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
+    return setting[0] if setting else ""
 
 
-def _insecure(request: HttpRequest) -> HttpResponseBase:
+def _refuse_insecure(request: HttpRequest) -> HttpResponseBase:
     """Redirect a browser to the same page over HTTPS if a trusted proxy states plain HTTP. Refuse all other requests.
 
     API requests are refused: a redirect would hide that the client sends its token without encryption on every request.
     """
-    header = _proxy_header()
+    header = _find_proxy_header()
     by_http = bool(header) and request.META.get(header) == "http"
     if by_http and request.method in ("GET", "HEAD") and not _is_for_programs(request.path_info):
         return HttpResponsePermanentRedirect(f"{settings.MUSTER_URL}{request.get_full_path()}")
@@ -126,12 +126,12 @@ class Public:
     def process_view(self, request: HttpRequest, *_: Any) -> None:
         """Present the request as one to MUSTER_URL to pages that build absolute addresses."""
         if request.resolver_match and request.resolver_match.route.startswith(_ABSOLUTE):
-            _present(request, urlsplit(settings.MUSTER_URL))
+            _set_public_address(request, urlsplit(settings.MUSTER_URL))
 
 
-def _present(request: HttpRequest, public: SplitResult) -> None:
+def _set_public_address(request: HttpRequest, public: SplitResult) -> None:
     request.META["HTTP_HOST"] = public.netloc
     request.META["SERVER_PORT"] = str(public.port or _PORTS[public.scheme])
     request.META["wsgi.url_scheme"] = public.scheme
-    if _proxy_header():
-        request.META[_proxy_header()] = public.scheme
+    if _find_proxy_header():
+        request.META[_find_proxy_header()] = public.scheme

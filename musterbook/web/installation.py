@@ -16,7 +16,7 @@ def agencies(request: HttpRequest) -> HttpResponseBase:
     The page does not reveal which agencies exist.
     """
     if migration.is_new():
-        answer: HttpResponseBase = first_run.begin(request)
+        answer: HttpResponseBase = first_run.show_setup(request)
         return answer
     return render(request, "agencies.html")
 

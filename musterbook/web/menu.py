@@ -20,7 +20,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VisibleEntry:
     """An entry as one user sees it on one page."""
 
     label: str
@@ -38,11 +38,11 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VisibleSection:
     """A section as one user sees it on one page."""
 
     label: str
-    entries: list[Shown]
+    entries: list[VisibleEntry]
 
     @property
     def current(self) -> bool:
@@ -100,21 +100,24 @@ MY_ACCOUNT = (
 """The pages that users manage for themselves."""
 
 
-def parts(sections: tuple[Section, ...], request: HttpRequest, user: User) -> list[Part]:
+def list_sections(sections: tuple[Section, ...], request: HttpRequest, user: User) -> list[VisibleSection]:
     """Return the sections that have an entry for the user. At most one entry is current on a page."""
     every = tuple(entry for section in sections for entry in section.entries)
-    seen = {one.label: one for one in shown(every, request, user)}
-    found = [Part(s.label, [seen[entry.label] for entry in s.entries if entry.label in seen]) for s in sections]
-    return [part for part in found if part.entries]
+    visible = {item.label: item for item in list_entries(every, request, user)}
+    groups = [
+        VisibleSection(s.label, [visible[entry.label] for entry in s.entries if entry.label in visible])
+        for s in sections
+    ]
+    return [part for part in groups if part.entries]
 
 
-def shown(entries: tuple[Entry, ...], request: HttpRequest, user: User) -> list[Shown]:
+def list_entries(entries: tuple[Entry, ...], request: HttpRequest, user: User) -> list[VisibleEntry]:
     """Return the entries that the user may open, each with its address. The entry of the page is current."""
-    addresses = {entry: reverse(entry.view) for entry in entries if _may(user, entry.permission)}
+    addresses = {entry: reverse(entry.view) for entry in entries if _may_open(user, entry.permission)}
     # One address can be a prefix of another: the longest match is current.
     current = max(filter(request.path.startswith, addresses.values()), key=len, default="")
-    return [Shown(entry.label, address, entry.about, address == current) for entry, address in addresses.items()]
+    return [VisibleEntry(entry.label, address, entry.about, address == current) for entry, address in addresses.items()]
 
 
-def _may(user: User, permission: str) -> bool:
-    return not permission or permission in permissions.of(user.role)
+def _may_open(user: User, permission: str) -> bool:
+    return not permission or permission in permissions.get_permissions(user.role)

@@ -23,8 +23,7 @@ from django.utils.http import urlencode
 
 from musterbook.accounts import sessions, sign_on
 from musterbook.accounts.models import Account
-from musterbook.directory.agency.agencies import UnknownAgency
-from musterbook.directory.agency.agencies import find as find_agency
+from musterbook.directory.agency.agencies import UnknownAgency, find_agency
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
 from musterbook.http import current_session, pending, reauthentication
@@ -83,7 +82,7 @@ def agencies(respond: Respond) -> Respond:
     def answer(request: HttpRequest) -> HttpResponseBase:
         slug, slash, rest = request.path_info.removeprefix("/").partition("/")
         # /health checks the database itself.
-        agency = _agency(slug) if slug and request.path_info != _HEALTH else None
+        agency = _get_agency(slug) if slug and request.path_info != _HEALTH else None
         if agency is None:
             return respond(request)
         if not slash:
@@ -99,7 +98,7 @@ def agencies(respond: Respond) -> Respond:
         if programs:
             # API clients use tokens. Cookies give no access there, so no page can make a browser call the API.
             request.COOKIES = {}
-        request.providers = sign_on.origins(agency)  # type: ignore[attr-defined]  # for `headers`
+        request.providers = sign_on.list_origins(agency)  # type: ignore[attr-defined]  # for `headers`
         request.path_info = f"/{rest}"
         set_script_prefix(prefix)
         set_urlconf(request.urlconf)
@@ -114,7 +113,7 @@ def agencies(respond: Respond) -> Respond:
     return answer
 
 
-def _agency(slug: str) -> Agency | None:
+def _get_agency(slug: str) -> Agency | None:
     try:
         return find_agency(slug)
     except UnknownAgency:
@@ -128,7 +127,7 @@ def _confine_cookies(response: HttpResponseBase, prefix: str) -> None:
             cookie["path"] = prefix
 
 
-_NOBODYS_LASTS = 30 * 60
+_ANONYMOUS_LIFETIME = 30 * 60
 
 
 class Sessions(SessionMiddleware):
@@ -151,19 +150,19 @@ class Sessions(SessionMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Sign the cookie, if one is set. A session without a user is kept for minutes."""
         if request.session.modified and SESSION_KEY not in request.session and not request.session.is_empty():
-            request.session.set_expiry(_NOBODYS_LASTS)
-        answered: HttpResponse = super().process_response(request, response)
-        cookie = answered.cookies.get(settings.SESSION_COOKIE_NAME)
+            request.session.set_expiry(_ANONYMOUS_LIFETIME)
+        result: HttpResponse = super().process_response(request, response)
+        cookie = result.cookies.get(settings.SESSION_COOKIE_NAME)
         if cookie is not None and cookie.value:
-            answered.set_cookie(
+            result.set_cookie(
                 settings.SESSION_COOKIE_NAME, self._signer(request).sign(cookie.value),
                 max_age=cookie["max-age"] or None, httponly=True, secure=settings.SESSION_COOKIE_SECURE,
                 samesite="Lax",
             )  # fmt: skip
-        return answered
+        return result
 
 
-_ENDED = {
+_END_MESSAGES = {
     sessions.IDLE: "You were signed out because nothing was done here for {idle} minutes.",
     sessions.TOO_OLD: "You were signed out because it is more than {hours} hours since you signed in.",
     "": "You were signed out because your password or your access has changed, or you ended this session elsewhere.",
@@ -182,7 +181,7 @@ def limits(respond: Respond) -> Respond:
         agency: Agency | None = getattr(request, "agency", None)
         ended = False
         if agency is not None and SESSION_KEY in request.session:
-            ended = _ended(request, agency)
+            ended = _end_if_invalid(request, agency)
         elif agency is not None and pending.end_changed(request):
             messages.info(request, pending.ENDED)
         response = respond(request)
@@ -193,7 +192,7 @@ def limits(respond: Respond) -> Respond:
     return answer
 
 
-def _ended(request: HttpRequest, agency: Agency) -> bool:
+def _end_if_invalid(request: HttpRequest, agency: Agency) -> bool:
     """End the session if it is no longer valid. Return whether it was ended."""
     if not isinstance(request.user, Account) or request.user.user.agency_id != agency.pk:
         # A user who gets their access back signs in again.
@@ -205,8 +204,8 @@ def _ended(request: HttpRequest, agency: Agency) -> bool:
             return False
         current_session.end_by_time(request, why)
     hours = settings.SESSION_COOKIE_AGE // 3600
-    told = _ENDED[why].format(idle=agency.idle_minutes, hours=hours)
-    messages.info(request, f"{told} Sign in to go on where you were.")
+    reason = _END_MESSAGES[why].format(idle=agency.idle_minutes, hours=hours)
+    messages.info(request, f"{reason} Sign in to go on where you were.")
     return True
 
 
@@ -215,7 +214,7 @@ def time_zone(respond: Respond) -> Respond:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         reader = getattr(request, "user", None)
-        with timezone.override(times.zone(reader) if isinstance(reader, Account) else UTC):
+        with timezone.override(times.find_zone(reader) if isinstance(reader, Account) else UTC):
             return respond(request)
 
     return answer
@@ -238,7 +237,7 @@ class SignInAgain:
             return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("home"))
         if not isinstance(error, ReauthenticationRequired):
             return None
-        return reauthentication.ask(request, strong=isinstance(error, reauthentication.StrongRequired))
+        return reauthentication.redirect_to_reauth(request, strong=isinstance(error, reauthentication.StrongRequired))
 
 
 _WITH_OLD_PASSWORD = (
@@ -282,12 +281,12 @@ def second_factor(respond: Respond) -> Respond:
         if reauthentication.lacks_factor(request):
             name = resolve(request.path_info).url_name or ""
             if not name.startswith(_WITHOUT_FACTOR):
-                return redirect("mfa_index") if request.accepts("text/html") else _set_up_first()
+                return redirect("mfa_index") if request.accepts("text/html") else _respond_forbidden()
         return respond(request)
 
     return answer
 
 
-def _set_up_first() -> HttpResponse:
-    said = "Your role asks for a second factor. Sign in with a browser, and set one up."
-    return JsonResponse({"problem": said}, status=403)
+def _respond_forbidden() -> HttpResponse:
+    message = "Your role asks for a second factor. Sign in with a browser, and set one up."
+    return JsonResponse({"problem": message}, status=403)

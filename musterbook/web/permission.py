@@ -22,35 +22,35 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
-def signed_in(view: View[P]) -> View[P]:
+def require_sign_in(view: View[P]) -> View[P]:
     """Redirect users who are not signed in to the sign-in page, and back afterwards.
 
     Pages that require a recent sign-in redirect to re-authentication in the same way.
     """
-    return _guarded(view, "")
+    return _guard(view, "")
 
 
 def needs(permission: str) -> Callable[[View[P]], View[P]]:
     """Admit only users whose role has the permission. Show the others a refusal, and record it in the audit trail."""
-    return lambda view: _guarded(view, permission)
+    return lambda view: _guard(view, permission)
 
 
-def _guarded(view: View[P], permission: str) -> View[P]:
+def _guard(view: View[P], permission: str) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not isinstance(request.user, Account):
-            return _to_sign_in(request)
+            return _redirect_to_sign_in(request)
         if permission and not may(request, permission):
             return refuse(request, permission)
         if recent.is_needed(request) and not reauthentication.is_recent(request):
-            return reauthentication.ask(request)
+            return reauthentication.redirect_to_reauth(request)
         return view(request, *args, **kwargs)
 
     guarded.permission = permission  # type: ignore[attr-defined]  # for the tests that attack each page
     return guarded
 
 
-def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:
     """Return the redirect to the sign-in page and back. For a fragment, redirect the whole page."""
     htmx = HtmxDetails(request)
     if not htmx:
@@ -59,22 +59,22 @@ def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
     return HttpResponseClientRedirect(back.headers["Location"])
 
 
-def account(request: HttpRequest) -> Account:
+def get_account(request: HttpRequest) -> Account:
     """Return the account of the signed-in user. The page must be guarded."""
-    found: Account = request.user  # type: ignore[assignment]  # `_guarded` ensures it
+    found: Account = request.user  # type: ignore[assignment]  # `_guard` ensures it
     return found
 
 
 def may(request: HttpRequest, permission: str) -> bool:
     """Return whether the role of the signed-in user has the permission."""
-    return permission in permissions.of(account(request).user.role)
+    return permission in permissions.get_permissions(get_account(request).user.role)
 
 
 def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
-    asked = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
+    changes = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
     trail.record_event(
-        incoming.agency(request), incoming.audit_context(request), EventKind.ACT_REFUSED, None, asked, outcome=REFUSED
+        incoming.agency(request), incoming.audit_context(request), EventKind.ACT_REFUSED, None, changes, outcome=REFUSED
     )
-    told = [permissions.PERMISSIONS[name] for name in lacking]
-    return render(request, "403.html", {"lacking": told}, status=403)
+    labels = [permissions.PERMISSIONS[name] for name in lacking]
+    return render(request, "403.html", {"lacking": labels}, status=403)

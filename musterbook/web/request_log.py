@@ -26,21 +26,21 @@ def numbers(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         number = secrets.token_hex(8)
-        with log_lines.numbered(number):
+        with log_lines.use_number(number):
             response = respond(request)
             if response.status_code in _REFUSED:
-                logs.SECURITY.warning("Refused with %d: %s", response.status_code, _about(request))
+                logs.SECURITY.warning("Refused with %d: %s", response.status_code, _describe_request(request))
         response.headers[HEADER] = number
         if isinstance(response, StreamingHttpResponse) and isinstance(response.streaming_content, Iterator):
-            response.streaming_content = _numbered(response.streaming_content, number)
+            response.streaming_content = _number_parts(response.streaming_content, number)
         return response
 
     return answer
 
 
-def _numbered(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
+def _number_parts(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
     """Yield the parts that are sent after the view has returned. An error in them is visible only in the log."""
-    with log_lines.numbered(number):
+    with log_lines.use_number(number):
         try:
             yield from parts
         except Exception:
@@ -48,17 +48,17 @@ def _numbered(parts: Iterator[bytes], number: str) -> Iterator[bytes]:
             raise
 
 
-def _about(request: HttpRequest) -> str:
+def _describe_request(request: HttpRequest) -> str:
     """Return the request, its user, and its source address as text."""
     agency = getattr(request, "agency", None)
     match = request.resolver_match
-    place = f"/{match.route}" if match else ascii(request.path_info[:200])[1:-1]
+    route = f"/{match.route}" if match else ascii(request.path_info[:200])[1:-1]
     account = vars(request).get("_cached_user")
     by = account.user.external_id if isinstance(account, Account) else "nobody"
-    return f"{request.method} {agency.slug if agency else ''}{place} by {by} from {_address(request)}"
+    return f"{request.method} {agency.slug if agency else ''}{route} by {by} from {_find_address(request)}"
 
 
-def _address(request: HttpRequest) -> str:
+def _find_address(request: HttpRequest) -> str:
     try:
         return str(get_adapter().get_client_ip(request))
     except PermissionDenied:

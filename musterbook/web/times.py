@@ -9,12 +9,12 @@ from django.utils.safestring import SafeString
 from musterbook.accounts.models import Account
 
 
-def zones() -> list[str]:
+def list_zones() -> list[str]:
     """Return the names of the time zones that a user can choose."""
     return sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
 
 
-def zone(account: Account) -> tzinfo:
+def find_zone(account: Account) -> tzinfo:
     """Return the time zone of the account.
 
     Return UTC if no zone was chosen, or if this machine does not know it.
@@ -25,13 +25,13 @@ def zone(account: Account) -> tzinfo:
         return UTC
 
 
-def element(at: datetime, where: tzinfo) -> SafeString:
+def render_time(at: datetime, where: tzinfo) -> SafeString:
     """Return the time as an HTML element, in local time and to the minute.
 
     The exact time, with its offset from UTC, appears on hover.
     """
     local = at.astimezone(where)
     name = local.tzname() or ""
-    shown = f"{local.day} {local:%B %Y, %H:%M}{' UTC' if name == 'UTC' else ''}"
+    text = f"{local.day} {local:%B %Y, %H:%M}{' UTC' if name == 'UTC' else ''}"
     exact = f"{local.isoformat(' ', 'seconds')} ({name})"
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, shown)
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, text)

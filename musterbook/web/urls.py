@@ -23,7 +23,7 @@ handler500 = "musterbook.web.errors.failed"
 
 urlpatterns = [
     path("", home.home, name="home"),
-    path("sign-in", rate_limits.by_address("sign-in", "POST")(account.login), name="account_login"),
+    path("sign-in", rate_limits.limit_by_address("sign-in", "POST")(account.login), name="account_login"),
     path("sign-in/again", account.reauthenticate, name="account_reauthenticate"),
     path("sign-in/not-possible", entrance.not_possible, name="account_inactive"),
     path("sign-in/failed", entrance.sign_on_failed, name="sign_on_failed"),

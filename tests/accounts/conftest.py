@@ -48,7 +48,7 @@ class Springfield:
 
     def invitation(self, number: int, minutes: float = 0) -> str:
         """The token of a new invitation."""
-        return registration.issue(self.user(number), context(minutes)).rpartition("/")[2]
+        return registration.issue_invitation(self.user(number), context(minutes)).rpartition("/")[2]
 
     def registered(self, number: int, password: str = GOOD) -> Account:
         """The user's account, made by an invitation."""
@@ -57,11 +57,13 @@ class Springfield:
     def reset(self, number: int, at: datetime) -> str:
         """The token of a reset that leaves at that time."""
         models.User.objects.filter(pk=self.user(number).pk).update(reset_at=at)
-        return links.token(self.user(number), "reset")
+        return links.make_token(self.user(number), "reset")
 
     def invitation_now(self, number: int) -> str:
         """The token of an invitation that is good today, as the pages have it."""
-        return registration.issue(self.user(number), AuditContext(datetime.now(UTC), "", "page")).rpartition("/")[2]
+        return registration.issue_invitation(self.user(number), AuditContext(datetime.now(UTC), "", "page")).rpartition(
+            "/"
+        )[2]
 
     def reset_now(self, number: int) -> str:
         """The token of a reset that is good today."""

@@ -296,8 +296,8 @@ def test_a_link_in_hand_does_not_survive_the_session_of_its_user(springfield: Sp
     token = springfield.reset_now(2)
     springfield.imported(person(2, STATUS="Inactive"))
     springfield.imported(person(2))
-    with pytest.raises(links.Void):
-        links.read(springfield.agency, "reset", token, springfield.user(2).created_at)
+    with pytest.raises(links.InvalidLink):
+        links.find_user(springfield.agency, "reset", token, springfield.user(2).created_at)
 
 
 def test_nobody_gives_anybody_a_role_above_their_own(

@@ -158,7 +158,7 @@ def test_setting_up_asks_to_sign_in_again_and_is_told(
     assert "sign-in/again" in client.get(f"{PAGES}totp/activate/").headers["Location"]
     with django_capture_on_commit_callbacks(execute=True):
         set_up(client)
-    assert factors.has(account)
+    assert factors.has_factor(account)
     added = [event for event in springfield.events() if "second-factor" in event[0] or "recovery" in event[0]]
     assert added == [
         ("user.second-factor-added", "E-2", "E-2", ""),
@@ -193,10 +193,10 @@ def test_the_last_required_factor_stays(springfield: Springfield, secret: str, c
     client.post(STEP, {"code": code(secret)})
     client.post("/springfield/sign-in/again", {"password": GOOD})
     client.post(f"{PAGES}totp/deactivate/")
-    assert factors.has(springfield.user(2).account)
+    assert factors.has_factor(springfield.user(2).account)
     models.Role.objects.update(second_factor=False)
     client.post(f"{PAGES}totp/deactivate/")
-    assert not factors.has(springfield.user(2).account)
+    assert not factors.has_factor(springfield.user(2).account)
     assert springfield.events()[-1][0] == "user.second-factor-removed"
 
 

@@ -12,11 +12,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import first_run
-from musterbook.accounts.first_run import NotNew, Problems, Told, WrongCode
+from musterbook.accounts.first_run import NotNew, Problems, SetupData, WrongCode
 from musterbook.accounts.models import Account
 from musterbook.cli import serving
 from musterbook.directory import models
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue
 from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory import cast
 from tests.directory.cast import NOW
@@ -25,7 +25,7 @@ SAID = {
     "name": "Springfield Police", "slug": "springfield", "country": "us", "first_name": "Ann", "last_name": "Berg",
     "email": "ann@springfield.example", "username": "ann", "badge_number": "B-1", "external_id": "E-1",
 }  # fmt: skip
-ROW = {column.heading: SAID[column.field] for column in first_run.ASKED}
+ROW = {column.heading: SAID[column.field] for column in first_run.REQUIRED_COLUMNS}
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +35,11 @@ def _home(settings: Settings, tmp_path: Path) -> None:
 
 def code() -> str:
     """A setup code that is good today."""
-    return first_run.new_code(datetime.now(UTC))
+    return first_run.create_code(datetime.now(UTC))
 
 
-def told(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> Told:
-    return Told(slug, name, country, ROW | cells)
+def told(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> SetupData:
+    return SetupData(slug, name, country, ROW | cells)
 
 
 def seen(client: Client) -> str:
@@ -80,22 +80,22 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
     assert "Set up" not in answer.content.decode()
     assert models.Agency.objects.count() == 1
     with pytest.raises(NotNew):
-        first_run.begin("ABCD", told("mine"), context())
-    assert first_run.new_code(NOW) == "" and not first_run._path().exists()
+        first_run.set_up_agency("ABCD", told("mine"), context())
+    assert first_run.create_code(NOW) == "" and not first_run._path().exists()
 
 
 @pytest.mark.parametrize(
     "typed",
     [
         lambda good: "", lambda good: good[:-1], lambda good: "é" * 200, lambda good: good.replace(good[0], "0"),
-        lambda good: first_run.new_code(NOW) and good, lambda good: first_run._path().read_text()[-64:],
+        lambda good: first_run.create_code(NOW) and good, lambda good: first_run._path().read_text()[-64:],
     ],
     ids=["none", "cut", "strange", "another letter", "an older one", "what is kept of it"],
 )  # fmt: skip
 def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Callable[[str], str]) -> None:
-    said = typed(first_run.new_code(NOW))
+    said = typed(first_run.create_code(NOW))
     with pytest.raises(WrongCode):
-        first_run.begin(said, told(), context())
+        first_run.set_up_agency(said, told(), context())
     answer = client.post("/", SAID | {"code": said})
     assert answer.status_code == 422
     assert nobody()
@@ -103,31 +103,31 @@ def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Calla
 
 def test_nothing_is_made_where_no_code_was_printed(db: None) -> None:
     with pytest.raises(WrongCode):
-        first_run.begin("ABCD-EFGH-JKLM-NPQR", told(), context())
+        first_run.set_up_agency("ABCD-EFGH-JKLM-NPQR", told(), context())
 
 
 def test_a_code_is_good_once_however_it_is_typed_and_for_a_day(db: None) -> None:
-    good = first_run.new_code(NOW)
+    good = first_run.create_code(NOW)
     with pytest.raises(WrongCode):
-        first_run.begin(good, told(), context(24 * 60))
-    first_run.begin(f" {good.lower().replace('-', ' ')}", told(), context())
+        first_run.set_up_agency(good, told(), context(24 * 60))
+    first_run.set_up_agency(f" {good.lower().replace('-', ' ')}", told(), context())
     with pytest.raises(WrongCode):
-        first_run.begin(good, told("another"), context())
+        first_run.set_up_agency(good, told("another"), context())
     assert models.Agency.objects.get().slug == "springfield"
 
 
 def test_of_two_who_send_the_code_at_once_one_is_told_that_it_is_void(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = first_run.new_code(NOW)
-    monkeypatch.setattr(first_run, "check", lambda *_: first_run._path().unlink())
+    good = first_run.create_code(NOW)
+    monkeypatch.setattr(first_run, "check_code", lambda *_: first_run._path().unlink())
     with pytest.raises(WrongCode):
-        first_run.begin(good, told(), context())
+        first_run.set_up_agency(good, told(), context())
     assert nobody()
 
 
 def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: Path) -> None:
-    good = first_run.new_code(NOW)
+    good = first_run.create_code(NOW)
     assert len(set(first_run._LETTERS)) == 32 and len(good.replace("-", "")) * 5 >= 128
     kept = tmp_path / "setup-code"
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -142,11 +142,11 @@ def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: 
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
-    db: None, client: Client, said: Told, field: str
+    db: None, client: Client, said: SetupData, field: str
 ) -> None:
-    good = first_run.new_code(datetime.now(UTC))
-    with pytest.raises((Unfit, Problems)) as wrong, transaction.atomic():
-        first_run.begin(good, said, context())
+    good = first_run.create_code(datetime.now(UTC))
+    with pytest.raises((InvalidValue, Problems)) as wrong, transaction.atomic():
+        first_run.set_up_agency(good, said, context())
     found = wrong.value
     fields = [problem.column for problem in found.found] if isinstance(found, Problems) else [vars(found)["field"]]
     assert field in fields
@@ -155,7 +155,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
     answer = client.post("/", {"code": good, "slug": said.slug, "name": said.name, "country": said.country} | cells)
     assert answer.status_code == 422 and f'id="id_{field.lower()}_error"' in answer.content.decode()
     assert nobody()
-    first_run.begin(good, told(), context())
+    first_run.set_up_agency(good, told(), context())
 
 
 def test_who_guesses_codes_is_stopped_soon(db: None, client: Client) -> None:
@@ -173,16 +173,16 @@ def test_another_site_cannot_send_the_form(db: None) -> None:
 
 def test_an_agency_without_users_gets_its_administrator(db: None) -> None:
     agency = cast.agency()
-    first_run.begin(first_run.new_code(NOW), told(name="Springfield Police"), context())
+    first_run.set_up_agency(first_run.create_code(NOW), told(name="Springfield Police"), context())
     agency.refresh_from_db()
     assert agency.name == "Springfield Police" and models.Agency.objects.count() == 1
     assert models.User.objects.get().role.administrator
 
 
 def test_the_server_prints_the_code_while_there_is_nobody(db: None, capsys: pytest.CaptureFixture[str]) -> None:
-    serving._say_how_to_begin()
+    serving._print_setup_code()
     printed = capsys.readouterr().err.strip()
     assert printed.startswith("There are no users yet.") and "for 24 hours" in printed
-    first_run.begin(printed.rpartition(" ")[2], told(), replace(context(), at=datetime.now(UTC)))
-    serving._say_how_to_begin()
+    first_run.set_up_agency(printed.rpartition(" ")[2], told(), replace(context(), at=datetime.now(UTC)))
+    serving._print_setup_code()
     assert capsys.readouterr().err == ""

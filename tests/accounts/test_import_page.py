@@ -19,7 +19,7 @@ from musterbook.directory.audit import verify
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import pending_uploads, plan_files, queue
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.pending_uploads import Gone, TooLarge
+from musterbook.directory.imports.pending_uploads import TooLarge, UploadGone
 from musterbook.directory.storage import import_files
 from tests import worker
 from tests.accounts.conftest import Springfield, age
@@ -155,7 +155,7 @@ def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
     def gone(number: str) -> Path:
         raise import_files.FileGone(number)
 
-    monkeypatch.setattr(import_files, "path", gone)
+    monkeypatch.setattr(import_files, "find_path", gone)
     chief.post(plan)
     assert "kept no longer" in text(chief.get(plan))
 
@@ -175,7 +175,7 @@ def test_a_file_for_which_there_is_no_room_is_asked_for_once_more(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(import_files, "adopt", full)
+    monkeypatch.setattr(import_files, "adopt_file", full)
     back = send(chief, person(7)).headers["Location"]
     assert back == PAGE and "There is no room for this file now" in text(chief.get(back))
 
@@ -405,9 +405,9 @@ def kept(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
 def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) -> None:
     user = springfield.user(2)
     token = kept(user)
-    assert pending_uploads.read(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
-    with pytest.raises(Gone):
-        pending_uploads.read(user, token, NOW + timedelta(hours=1))
+    assert pending_uploads.find_waiting(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
+    with pytest.raises(UploadGone):
+        pending_uploads.find_waiting(user, token, NOW + timedelta(hours=1))
     pending_uploads.forget_old(NOW + timedelta(minutes=59))
     assert len(waiting(settings)) == 2  # the file, and its description
     pending_uploads.forget_old(NOW + timedelta(hours=1))
@@ -430,8 +430,8 @@ def test_a_user_has_three_files_waiting_at_most(springfield: Springfield, settin
 @pytest.mark.parametrize("token", ["", ".", "..", "../1/x", "x" * 32, "a" * 31 + "/", "a" * 31 + "\n"])
 def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: str) -> None:
     kept(springfield.user(2))
-    with pytest.raises(Gone):
-        pending_uploads.read(springfield.user(2), token, NOW)
+    with pytest.raises(UploadGone):
+        pending_uploads.find_waiting(springfield.user(2), token, NOW)
 
 
 def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settings) -> None:
@@ -447,13 +447,13 @@ def test_a_file_that_is_being_written_or_just_let_go_of_stops_nobody(
     user = springfield.user(2)
     token = kept(user)
     (tmp_path / "half").write_bytes(b"")
-    assert pending_uploads._since(tmp_path / "half") > 0
-    assert pending_uploads._since(tmp_path / "nothing") == 0
+    assert pending_uploads._sent_at(tmp_path / "half") > 0
+    assert pending_uploads._sent_at(tmp_path / "nothing") == 0
 
     def gone(path: Path, mode: str) -> bytes:
         raise FileNotFoundError
 
     monkeypatch.setattr(pending_uploads, "_is_old", lambda *_: False)
     monkeypatch.setattr(Path, "open", gone)
-    with pytest.raises(Gone):
-        pending_uploads.read(user, token, NOW)
+    with pytest.raises(UploadGone):
+        pending_uploads.find_waiting(user, token, NOW)

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from musterbook import jobs
 from musterbook.accounts import outbox, registration
 from musterbook.config import mail_server
-from musterbook.config.mail_server import Server
+from musterbook.config.mail_server import MailServer
 from musterbook.directory.models import Mail
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_outbox import Clock, Kept, free_port
@@ -80,10 +80,10 @@ def test_a_secured_server_with_a_password(
     controller.start()
     try:
         port = controller.port
-        settings.MAIL_SERVER = Server(CERTIFIED, port, "muster", "p@ss word", secure)
+        settings.MAIL_SERVER = MailServer(CERTIFIED, port, "muster", "p@ss word", secure)
         outbox.send_due("w", clock)
         assert len(kept.mails) == 2
-        settings.MAIL_SERVER = Server(CERTIFIED, port, "muster", "wrong", secure)
+        settings.MAIL_SERVER = MailServer(CERTIFIED, port, "muster", "wrong", secure)
         registration.invite(springfield.user(2), replace(context(), at=clock() + timedelta(minutes=1)))
         clock.on(2)
         outbox.send_due("w", clock)
@@ -105,7 +105,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
     controller = Controller(kept, hostname=CERTIFIED, port=free_port(), tls_context=certificate)
     controller.start()
     try:
-        settings.MAIL_SERVER = Server(CERTIFIED, controller.port, "", "", "starttls")
+        settings.MAIL_SERVER = MailServer(CERTIFIED, controller.port, "", "", "starttls")
         outbox.send_due("w", clock)
     finally:
         controller.stop()
@@ -114,13 +114,13 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
 
 
 def test_the_address_of_a_mail_server_is_read() -> None:
-    assert mail_server.configured("") is None
-    assert mail_server.configured("smtp://mail.example") == Server("mail.example", 25, "", "", "")
-    assert mail_server.configured("smtps://a%40b:p%40ss@mail.example/") == Server(
+    assert mail_server.parse_url("") is None
+    assert mail_server.parse_url("smtp://mail.example") == MailServer("mail.example", 25, "", "", "")
+    assert mail_server.parse_url("smtps://a%40b:p%40ss@mail.example/") == MailServer(
         "mail.example", 465, "a@b", "p@ss", "tls"
     )
-    told = mail_server.configured("smtp+starttls://u:p@mail.example:2525")
-    assert told == Server("mail.example", 2525, "u", "p", "starttls")
+    told = mail_server.parse_url("smtp+starttls://u:p@mail.example:2525")
+    assert told == MailServer("mail.example", 2525, "u", "p", "starttls")
 
 
 @pytest.mark.parametrize(
@@ -128,5 +128,5 @@ def test_the_address_of_a_mail_server_is_read() -> None:
 )
 def test_a_wrong_address_of_a_mail_server_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="MUSTER_SMTP_URL") as caught:
-        mail_server.configured(url)
+        mail_server.parse_url(url)
     assert "secret" not in str(caught.value)

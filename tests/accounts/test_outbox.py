@@ -18,7 +18,7 @@ from pytest_django import Settings
 from musterbook import jobs
 from musterbook.accounts import forgotten, lockout, outbox, registration
 from musterbook.accounts.mails import KINDS
-from musterbook.config.mail_server import Server
+from musterbook.config.mail_server import MailServer
 from musterbook.directory import models
 from musterbook.directory.models import Mail
 from tests.accounts.conftest import GOOD, Springfield, context
@@ -66,7 +66,7 @@ def server(settings: Settings) -> Iterator[Kept]:
     kept = Kept()
     controller = Controller(kept, hostname="127.0.0.1", port=free_port())
     controller.start()
-    settings.MAIL_SERVER = Server("127.0.0.1", controller.port, "", "", "")
+    settings.MAIL_SERVER = MailServer("127.0.0.1", controller.port, "", "", "")
     settings.MUSTER_MAILS_PER_MINUTE = 1000
     yield kept
     controller.stop()
@@ -133,7 +133,7 @@ def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Ke
     springfield.registered(2)
     Mail.objects.all().delete()
     for kind in KINDS:
-        registration.post(springfield.user(1 if kind == "invitation" else 2), kind, clock())
+        registration.queue_mail(springfield.user(1 if kind == "invitation" else 2), kind, clock())
     outbox.send_due("w", clock)
     assert len(server.mails) == len(KINDS) == len({mail["Subject"] for mail in server.mails})
     for mail in server.mails:
@@ -162,7 +162,7 @@ def test_a_worker_that_was_overtaken_sends_nothing(springfield: Springfield, ser
     claimed = outbox._claim("slow", clock())
     clock.on(6)
     outbox.send_due("quick", clock)
-    with outbox.opened() as hand:
+    with outbox.open_transport() as hand:
         for mail in claimed:
             outbox._send(mail, hand, clock)
     assert len(server.mails) == 2
@@ -172,7 +172,7 @@ def test_a_mail_whose_worker_died_while_handing_it_over_is_not_sent_again(
     springfield: Springfield, server: Kept, clock: Clock
 ) -> None:
     [first, second] = outbox._claim("dies", clock())
-    assert outbox._made(first, clock())
+    assert outbox._prepare_mail(first, clock())
     clock.on(6)
     assert outbox.send_due("w", clock) == 1
     assert [mail["To"] for mail in server.mails] == [second.to]
@@ -196,7 +196,7 @@ def test_a_server_that_hangs_up_in_the_middle_gets_no_second_copy(
 def test_a_server_that_is_away_is_tried_again_later_and_later_and_then_given_up(
     springfield: Springfield, settings: Settings, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.MAIL_SERVER = Server("127.0.0.1", 1, "", "", "")
+    settings.MAIL_SERVER = MailServer("127.0.0.1", 1, "", "", "")
     waits = []
     for _ in range(outbox.ATTEMPTS - 1):
         assert outbox.send_due("w", clock) == 2
@@ -227,8 +227,8 @@ def test_what_the_server_refuses_for_good_is_not_tried_again(
 
 def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server: Kept, clock: Clock) -> None:
     springfield.registered(1)
-    registration.post(springfield.user(1), "reset", clock())
-    registration.post(springfield.user(2), "invitation", clock())
+    registration.queue_mail(springfield.user(1), "reset", clock())
+    registration.queue_mail(springfield.user(2), "invitation", clock())
     springfield.imported(person(1, ROLE="Admin", EMAIL="new@agency.example"), person(2, STATUS="Inactive"))
     outbox.send_due("w", clock)
     said = set(Mail.objects.filter(sent_at=None).values_list("problem", flat=True))
@@ -251,7 +251,7 @@ def test_an_older_invitation_does_not_void_a_newer_one(springfield: Springfield,
 
 def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Kept, client: Client) -> None:
     springfield.registered(2)
-    registration.ask_reset(springfield.agency, "user.2", replace(context(), at=jobs.now()))
+    registration.request_reset(springfield.agency, "user.2", replace(context(), at=jobs.now()))
     outbox.send_due("w", jobs.now)
     mail = next(mail for mail in server.to(2) if "new password" in mail["Subject"])
     link = next(word for word in text(mail).split() if "/reset/" in word)
@@ -276,7 +276,7 @@ def test_one_agencys_many_invitations_do_not_keep_anothers_waiting(
 ) -> None:
     springfield.registered(2)
     springfield.imported(*(person(number) for number in range(10, 20)))
-    registration.ask_reset(springfield.agency, "user.2", context())
+    registration.request_reset(springfield.agency, "user.2", context())
     settings.MUSTER_MAILS_PER_MINUTE = 6
     outbox.send_due("w", clock)
     told = [mail["Subject"] for mail in server.mails]
@@ -290,7 +290,7 @@ def test_without_a_mail_server_mails_are_files_for_their_owner_alone(
 ) -> None:
     settings.MUSTER_HOME = tmp_path
     outbox.send_due("w", clock)
-    files = sorted(outbox.folder().glob("*.eml"))
+    files = sorted(outbox.get_folder().glob("*.eml"))
     assert len(files) == 2
     assert all(file.stat().st_mode & 0o077 == 0 for file in files)
     assert "/register/" in files[0].read_text(encoding="utf-8")
@@ -325,7 +325,7 @@ def test_links_begin_with_the_public_address_whatever_host_a_request_names(
     springfield.registered(2)
     settings.MUSTER_URL = "https://muster.example"
     client.post("/springfield/forgotten-password", {"name": "user.2"}, headers={"Host": "localhost:1234"})
-    forgotten.answer()
+    forgotten.answer_requests()
     outbox.send_due("w", jobs.now)
     for mail in server.mails:
         links = [word for word in text(mail).split() if "://" in word]
@@ -335,6 +335,6 @@ def test_links_begin_with_the_public_address_whatever_host_a_request_names(
 
 def test_the_workers_round_sends_unlocks_and_forgets(springfield: Springfield, server: Kept, client: Client) -> None:
     models.User.objects.filter(external_id="E-1").update(locked_at=NOW)
-    assert jobs.once() == (0, 2)
+    assert jobs.run_once() == (0, 2)
     assert springfield.user(1).locked_at is None
     assert lockout.is_locked(springfield.user(1), NOW) is False

@@ -26,22 +26,22 @@ def test_an_invited_user_registers_and_is_welcomed(springfield: Springfield) -> 
 def test_an_invitation_is_used_once(springfield: Springfield) -> None:
     token = springfield.invitation(2)
     registration.register(springfield.agency, token, GOOD, context())
-    with pytest.raises(links.Void):
+    with pytest.raises(links.InvalidLink):
         registration.register(springfield.agency, token, "another good password", context())
     assert springfield.user(2).account.check_password(GOOD)
 
 
 def test_of_two_who_use_a_link_at_once_one_registers(springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
     token = springfield.invitation(2)
-    usual = registration._choose
+    usual = registration._set_password
 
     def overtaken(account: Account, password: str, at: object) -> None:
-        monkeypatch.setattr(registration, "_choose", usual)
+        monkeypatch.setattr(registration, "_set_password", usual)
         registration.register(springfield.agency, token, "whoever was quicker", context())
         usual(account, password, context().at)
 
-    monkeypatch.setattr(registration, "_choose", overtaken)
-    with pytest.raises(links.Void):
+    monkeypatch.setattr(registration, "_set_password", overtaken)
+    with pytest.raises(links.InvalidLink):
         registration.register(springfield.agency, token, GOOD, context())
     assert springfield.user(2).account.check_password("whoever was quicker")
 
@@ -49,17 +49,17 @@ def test_of_two_who_use_a_link_at_once_one_registers(springfield: Springfield, m
 def test_a_new_invitation_voids_the_one_before(springfield: Springfield) -> None:
     old = springfield.invitation(2)
     new = springfield.invitation(2, minutes=1)
-    with pytest.raises(links.Void):
-        links.read(springfield.agency, "invitation", old, context(2).at)
-    assert links.read(springfield.agency, "invitation", new, context(2).at) == springfield.user(2)
+    with pytest.raises(links.InvalidLink):
+        links.find_user(springfield.agency, "invitation", old, context(2).at)
+    assert links.find_user(springfield.agency, "invitation", new, context(2).at) == springfield.user(2)
 
 
 def test_an_invitation_lasts_as_many_days_as_the_agency_says(springfield: Springfield) -> None:
     models.Agency.objects.update(invitation_days=3)
     token = springfield.invitation(2)
-    links.read(springfield.agency, "invitation", token, NOW + timedelta(days=3, seconds=-1))
-    with pytest.raises(links.Void):
-        links.read(springfield.agency, "invitation", token, NOW + timedelta(days=3))
+    links.find_user(springfield.agency, "invitation", token, NOW + timedelta(days=3, seconds=-1))
+    with pytest.raises(links.InvalidLink):
+        links.find_user(springfield.agency, "invitation", token, NOW + timedelta(days=3))
 
 
 @pytest.mark.parametrize("changed", [{"STATUS": "Inactive"}, {"EMAIL": "else@agency.example"}])
@@ -68,7 +68,7 @@ def test_an_import_that_deactivates_or_moves_a_user_voids_the_invitation(
 ) -> None:
     token = springfield.invitation(2)
     springfield.imported(person(2, **changed))
-    with pytest.raises(links.Void):
+    with pytest.raises(links.InvalidLink):
         registration.register(springfield.agency, token, GOOD, context())
 
 
@@ -77,32 +77,32 @@ def test_an_old_invitation_stays_void_when_its_user_is_reactivated(springfield: 
     springfield.imported(person(2, STATUS="Inactive"))
     springfield.imported(person(2))
     springfield.invitation(2, minutes=5)
-    with pytest.raises(links.Void):
+    with pytest.raises(links.InvalidLink):
         registration.register(springfield.agency, token, GOOD, context())
 
 
 def test_an_invitation_for_one_agency_is_none_in_another(springfield: Springfield, shelbyville: Springfield) -> None:
     token = springfield.invitation(2)
-    with pytest.raises(links.Void):
+    with pytest.raises(links.InvalidLink):
         registration.register(shelbyville.agency, token, GOOD, context())
-    own = f"{links.token(shelbyville.user(2), 'invitation').partition('-')[0]}-{token.partition('-')[2]}"
-    with pytest.raises(links.Void):
+    own = f"{links.make_token(shelbyville.user(2), 'invitation').partition('-')[0]}-{token.partition('-')[2]}"
+    with pytest.raises(links.InvalidLink):
         registration.register(shelbyville.agency, own, GOOD, context())
 
 
 @pytest.mark.parametrize("token", ["", "-", "x", "zzzzzzzzzzzzzzzz-", "1-0", "1", "é-1", "9" * 300])
 def test_what_nobody_sent_is_void(springfield: Springfield, token: str) -> None:
     for kind in ("invitation", "reset"):
-        with pytest.raises(links.Void):
-            links.read(springfield.agency, kind, token, NOW)
+        with pytest.raises(links.InvalidLink):
+            links.find_user(springfield.agency, kind, token, NOW)
 
 
 def test_an_invitation_cannot_be_used_as_a_reset_nor_the_other_way(springfield: Springfield) -> None:
     token = springfield.invitation(2)
-    with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, GOOD, context())
+    with pytest.raises(links.InvalidLink):
+        registration.reset_password(springfield.agency, token, GOOD, context())
     springfield.registered(1)
-    with pytest.raises(links.Void):
+    with pytest.raises(links.InvalidLink):
         registration.register(springfield.agency, springfield.reset(1, NOW), GOOD, context())
 
 
@@ -130,51 +130,51 @@ def test_a_forgotten_password_is_replaced_and_the_lock_is_gone(springfield: Spri
     springfield.registered(2)
     models.User.objects.update(locked_at=NOW)
     token = springfield.reset(2, NOW)
-    account = registration.reset(springfield.agency, token, "another good password", context(1))
+    account = registration.reset_password(springfield.agency, token, "another good password", context(1))
     assert account.check_password("another good password")
     assert (springfield.user(2).locked_at, springfield.user(2).reset_at) == (None, None)
     assert [kind for kind, *_ in springfield.events()[2:]] == ["user.password-changed", "user.unlocked"]
-    with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, "yet another password", context(1))
+    with pytest.raises(links.InvalidLink):
+        registration.reset_password(springfield.agency, token, "yet another password", context(1))
 
 
 def test_a_reset_lasts_four_hours(springfield: Springfield) -> None:
     springfield.registered(2)
     token = springfield.reset(2, NOW)
-    links.read(springfield.agency, "reset", token, NOW + timedelta(hours=4, seconds=-1))
-    with pytest.raises(links.Void):
-        links.read(springfield.agency, "reset", token, NOW + timedelta(hours=4))
+    links.find_user(springfield.agency, "reset", token, NOW + timedelta(hours=4, seconds=-1))
+    with pytest.raises(links.InvalidLink):
+        links.find_user(springfield.agency, "reset", token, NOW + timedelta(hours=4))
 
 
 def test_a_reset_is_void_after_any_new_password(springfield: Springfield) -> None:
     account = springfield.registered(2)
     token = springfield.reset(2, NOW)
-    registration.change(account, "another good password", context())
-    with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, "yet another password", context())
+    registration.change_password(account, "another good password", context())
+    with pytest.raises(links.InvalidLink):
+        registration.reset_password(springfield.agency, token, "yet another password", context())
 
 
 def test_an_inactive_user_cannot_reset(springfield: Springfield) -> None:
     springfield.registered(2)
     token = springfield.reset(2, NOW)
     springfield.imported(person(2, STATUS="Inactive"))
-    with pytest.raises(links.Void):
-        registration.reset(springfield.agency, token, GOOD, context())
+    with pytest.raises(links.InvalidLink):
+        registration.reset_password(springfield.agency, token, GOOD, context())
 
 
 def test_who_asks_for_a_reset_gets_one_mail_and_the_unregistered_a_new_invitation(springfield: Springfield) -> None:
     springfield.registered(2)
-    registration.ask_reset(springfield.agency, "USER.2", context())
-    registration.ask_reset(springfield.agency, "user2@agency.example ", context(1))
-    registration.ask_reset(springfield.agency, "user.1", context(10))
+    registration.request_reset(springfield.agency, "USER.2", context())
+    registration.request_reset(springfield.agency, "user2@agency.example ", context(1))
+    registration.request_reset(springfield.agency, "user.1", context(10))
     assert springfield.mails() == ["welcome", "reset", "invitation"]
-    registration.ask_reset(springfield.agency, "user.2", context(6))
+    registration.request_reset(springfield.agency, "user.2", context(6))
     assert springfield.mails()[-1] == "reset"
 
 
 @pytest.mark.parametrize("name", ["user.3", "nobody", "", "\x00"])
 def test_nobody_else_who_asks_for_a_reset_gets_any_and_the_trail_says_so(springfield: Springfield, name: str) -> None:
-    registration.ask_reset(springfield.agency, name, context())
+    registration.request_reset(springfield.agency, name, context())
     assert springfield.mails() == []
     about = "E-3" if name == "user.3" else ""
     assert springfield.events() == [("user.reset-asked", "", about, "failed")]
@@ -185,14 +185,14 @@ def test_an_address_goes_before_the_same_text_as_a_username(springfield: Springf
     # No import makes such a username now; an older version did.
     same = "user2@agency.example"
     models.User.objects.filter(external_id="E-4").update(username=same, username_key=same)
-    assert registration.named(springfield.agency, same) == springfield.user(2)
+    assert registration.find_by_name(springfield.agency, same) == springfield.user(2)
 
 
 def test_the_last_ten_passwords_are_not_chosen_again(springfield: Springfield) -> None:
     account = springfield.registered(2)
     for number in range(10):
-        registration.change(account, f"password of summer {number}x", context(number + 1))
+        registration.change_password(account, f"password of summer {number}x", context(number + 1))
     with pytest.raises(ValidationError, match="among your last 10"):
-        registration.change(account, "password of summer 0x", context(20))
-    registration.change(account, GOOD, context(21))
+        registration.change_password(account, "password of summer 0x", context(20))
+    registration.change_password(account, GOOD, context(21))
     assert PastPassword.objects.count() == 9

@@ -252,7 +252,7 @@ def test_a_good_answer_with_a_document_type_is_refused_for_that_alone(
 ) -> None:
     number, start = request_of(client), METADATA.removesuffix("/metadata/")
     good = base64.b64decode(response(number, idp.signed(assertion(number)))).decode()
-    provider = sign_on.find(models.Agency.objects.get(pk=saml.agency.pk), "county")
+    provider = sign_on.find_provider(models.Agency.objects.get(pk=saml.agency.pk), "county")
     assert provider_answers.finish(provider, _sent(declared + good), start)[0] == number
     with pytest.raises(Untrusted) as refused:
         provider_answers.finish(provider, _sent(declared + before + good), start)

@@ -114,7 +114,7 @@ def _synchronize(springfield: Springfield, muster: Muster) -> None:
 
 def _undo(springfield: Springfield, muster: Muster) -> None:
     record = models.Import.objects.filter(agency=springfield.agency).latest("id")
-    assert undo.run(record, context=AuditContext(cast.NOW, "", "cli")).record.state == "applied"
+    assert undo.run_undo(record, context=AuditContext(cast.NOW, "", "cli")).record.state == "applied"
 
 
 def _command(springfield: Springfield, muster: Muster) -> None:
@@ -235,7 +235,7 @@ def test_dead_sessions_are_not_listed(springfield: Springfield, officer: Client)
     ],
 )  # fmt: skip
 def test_a_program_has_a_name_that_people_know(agent: str, named: str) -> None:
-    assert sessions.program(agent) == named
+    assert sessions.describe_program(agent) == named
 
 
 # My account
@@ -286,7 +286,7 @@ def test_who_has_a_password_is_led_to_where_it_is_changed(officer: Client) -> No
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "/etc/passwd", "America"])
 def test_a_zone_that_this_machine_does_not_know_is_utc(zone: str) -> None:
-    assert times.zone(Account(time_zone=zone)) is UTC
+    assert times.find_zone(Account(time_zone=zone)) is UTC
 
 
 def test_who_signs_in_is_told_when_they_last_did(springfield: Springfield, officer: Client) -> None:
@@ -406,7 +406,7 @@ def test_what_was_sent_without_being_signed_in_is_not_kept(springfield: Springfi
 def test_who_is_not_signed_in_is_asked_to_sign_in(db: None) -> None:
     request = RequestFactory().post("/springfield/anything?a=b", {"c": "d"})
     request.user, request.session = AnonymousUser(), SessionStore()
-    response = again.ask(request)
+    response = again.redirect_to_reauth(request)
     assert response.headers["Location"].endswith("?next=/springfield/anything%3Fa%3Db")
     assert request.session.is_empty()
 

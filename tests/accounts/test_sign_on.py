@@ -14,7 +14,7 @@ from django.test import Client
 from musterbook import jobs
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
-from musterbook.core.reporting.report import Rows
+from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
 from musterbook.directory.agency import agency_file
 from musterbook.directory.imports import history
@@ -260,7 +260,7 @@ def test_an_import_that_changes_the_address_a_provider_knows_says_so(oidc: Sprin
         models.Agency.objects.get(pk=oidc.agency.pk),
         [person(1, EMAIL="x@y.example"), person(2, EMAIL="new@agency.example")],
     )
-    report = history.report_of(done.record, done.plan, Rows.ALL)
+    report = history.make_report(done.record, done.plan, RowFilter.ALL)
     noted = [(row.external_id, note.code) for row in report.rows for note in row.notes]
     assert noted == [("E-2", "sign-on-address")]
     told = next(note for row in report.rows for note in row.notes)
@@ -284,7 +284,7 @@ client_secret_env = "COUNTY_SECRET"
 
 def test_an_agency_file_names_providers_and_keeps_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTY_SECRET", "hush")
-    told = agency_file.read(FILE.encode()).sign_on
+    told = agency_file.read_agency_file(FILE.encode()).sign_on
     assert told
     assert encryption.unseal(told[0]["secret"]) == "hush"
     assert "hush" not in str(told)

@@ -16,7 +16,7 @@ from tests.directory.cast import person
 
 
 def may(springfield: Springfield, name: str, password: str = GOOD, minutes: float = 1) -> bool:
-    return signing_in.account_of(springfield.agency, name, password, context(minutes)) is not None
+    return signing_in.authenticate(springfield.agency, name, password, context(minutes)) is not None
 
 
 def fail(springfield: Springfield, name: str, times: int, minutes: float = 1) -> None:
@@ -75,7 +75,7 @@ def test_failures_long_ago_do_not_count(springfield: Springfield) -> None:
 def test_a_sign_in_forgets_the_failures_before_it(springfield: Springfield) -> None:
     account = springfield.registered(2)
     fail(springfield, "user.2", 4)
-    signing_in.signed_in(account, context(2), "password")
+    signing_in.record_sign_in(account, context(2), "password")
     fail(springfield, "user.2", 4, minutes=3)
     assert may(springfield, "user.2", minutes=4)
     assert springfield.user(2).last_sign_in_at == context(2).at
@@ -132,7 +132,7 @@ def test_unknown_names_cost_the_same_work_as_known_ones(
     springfield: Springfield, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: object
 ) -> None:
     springfield.registered(2)
-    signing_in._nobodys()
+    signing_in._make_dummy_hash()
     work: list[str] = []
     usual = hashers.check_password
 
@@ -150,7 +150,7 @@ def test_unknown_names_cost_the_same_work_as_known_ones(
 def test_the_trail_of_all_this_verifies(springfield: Springfield) -> None:
     springfield.registered(2)
     fail(springfield, "user.2", 5)
-    registration.ask_reset(springfield.agency, "user.2", context())
+    registration.request_reset(springfield.agency, "user.2", context())
     found = verify.verify_trail(springfield.agency)
     assert (found.wrong, found.events) == ("", 3 + 2 + 5 + 1 + 1)
 
@@ -166,7 +166,7 @@ def test_a_changed_program_or_outcome_is_found(springfield: Springfield, column:
 
 def test_a_program_that_calls_itself_by_control_characters_cannot_forge_an_event(springfield: Springfield) -> None:
     told = AuditContext(context().at, "", "page", "192.0.2.7", "x\x1frefused\ny" + "z" * 300)
-    signing_in.account_of(springfield.agency, "nobody", "wrong", told)
+    signing_in.authenticate(springfield.agency, "nobody", "wrong", told)
     assert models.Event.objects.latest("id").agent == ("x refused y" + "z" * 300)[:255]
     assert verify.verify_trail(springfield.agency).wrong == ""
 

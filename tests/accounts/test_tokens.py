@@ -7,33 +7,33 @@ import pytest
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
-from musterbook.accounts.tokens import Refused, Told, UnknownToken
+from musterbook.accounts.tokens import TokenData, TokenRefused, UnknownToken
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from tests.accounts.conftest import Springfield, context
 from tests.directory.cast import NOW, person
 
-HR = Told("HR, each night", frozenset({"users.view", "users.import"}), 90)
+HR = TokenData("HR, each night", frozenset({"users.view", "users.import"}), 90)
 DAY = 24 * 60
 
 
 def by(springfield: Springfield, number: int = 1) -> Operator:
     """The user as an operator."""
-    return snapshot_queries.operator(springfield.agency, f"E-{number}")
+    return snapshot_queries.read_operator(springfield.agency, f"E-{number}")
 
 
-def made(springfield: Springfield, told: Told = HR, number: int = 1) -> tuple[Token, str]:
+def made(springfield: Springfield, told: TokenData = HR, number: int = 1) -> tuple[Token, str]:
     """A token of that user."""
-    return tokens.make(springfield.agency, told, context(), by(springfield, number))
+    return tokens.create_token(springfield.agency, told, context(), by(springfield, number))
 
 
 def why_refused(springfield: Springfield, secret: str, minutes: float = 1) -> str:
     """Why the agency refuses the token then; "" if it does not."""
     try:
-        tokens.check(springfield.agency, secret, context(minutes).at)
-    except Refused as refused:
+        tokens.check_secret(springfield.agency, secret, context(minutes).at)
+    except TokenRefused as refused:
         return str(refused)
     return ""
 
@@ -41,7 +41,7 @@ def why_refused(springfield: Springfield, secret: str, minutes: float = 1) -> st
 def test_a_token_is_found_by_its_secret_which_is_kept_nowhere(springfield: Springfield) -> None:
     token, secret = made(springfield)
     assert secret.startswith("muster_") and len(secret) == len("muster_") + 64
-    assert tokens.check(springfield.agency, secret, NOW) == token
+    assert tokens.check_secret(springfield.agency, secret, NOW) == token
     assert secret not in str(Token.objects.values().get())
     assert [token.ending, token.expires_at - token.made_at] == [secret[-4:], timedelta(days=90)]
     event = models.Event.objects.get(kind="api.token-made")
@@ -55,10 +55,10 @@ def test_whoever_makes_a_token_gives_it_no_more_than_they_have(springfield: Spri
     )
     with pytest.raises(NotAllowed, match=r"users\.import"):
         made(springfield, number=2)
-    assert made(springfield, Told("Phone book", frozenset({"users.view"}), 7), 2)
+    assert made(springfield, TokenData("Phone book", frozenset({"users.view"}), 7), 2)
     models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=["users.view"])
     with pytest.raises(NotAllowed, match=r"api\.manage"):
-        made(springfield, Told("Another", frozenset({"users.view"}), 7), 2)
+        made(springfield, TokenData("Another", frozenset({"users.view"}), 7), 2)
 
 
 def test_a_token_may_do_only_what_its_maker_may_do_now(springfield: Springfield) -> None:
@@ -66,9 +66,9 @@ def test_a_token_may_do_only_what_its_maker_may_do_now(springfield: Springfield)
     roles.update(permissions=["api.manage", "users.view", "users.import"])
     token, secret = made(springfield, number=2)
     roles.update(permissions=["users.view", "users.edit"])
-    found = tokens.check(springfield.agency, secret, NOW)
-    assert tokens.may(found) == {"users.view"}
-    (listed,), _ = tokens.listed(springfield.agency, NOW)
+    found = tokens.check_secret(springfield.agency, secret, NOW)
+    assert tokens.get_permissions(found) == {"users.view"}
+    (listed,), _ = tokens.list_tokens(springfield.agency, NOW)
     assert (listed.token, listed.granted, listed.withheld, listed.why_not) == (
         token,
         ("users.view",),
@@ -86,9 +86,9 @@ def test_a_token_may_do_only_what_its_maker_may_do_now(springfield: Springfield)
         (replace(HR, days=366), "days"),
     ],
 )
-def test_what_is_wrong_with_a_new_token_is_said(springfield: Springfield, told: Told, field: str) -> None:
+def test_what_is_wrong_with_a_new_token_is_said(springfield: Springfield, told: TokenData, field: str) -> None:
     made(springfield)
-    with pytest.raises(Unfit) as unfit:
+    with pytest.raises(InvalidValue) as unfit:
         made(springfield, told)
     assert (unfit.value.field, Token.objects.count()) == (field, 1)
 
@@ -97,7 +97,7 @@ def test_an_agency_has_so_many_tokens_and_no_more(springfield: Springfield, monk
     monkeypatch.setattr(tokens, "MOST", 2)
     first, _ = made(springfield, replace(HR, name="1"))
     made(springfield, replace(HR, name="2"))
-    with pytest.raises(Unfit, match="which is the maximum"):
+    with pytest.raises(InvalidValue, match="which is the maximum"):
         made(springfield, replace(HR, name="3"))
     tokens.revoke(first, context())
     assert made(springfield, replace(HR, name="1"))
@@ -110,7 +110,7 @@ def test_a_token_opens_nothing_when_it_is_over(springfield: Springfield) -> None
     assert [tokens.revoke(token, context(1)), tokens.revoke(token, context(2))] == [True, False]
     assert why_refused(springfield, secret) == "It was revoked."
     assert models.Event.objects.filter(kind="api.token-revoked").count() == 1
-    assert [len(some) for some in tokens.listed(springfield.agency, NOW)] == [0, 1]
+    assert [len(some) for some in tokens.list_tokens(springfield.agency, NOW)] == [0, 1]
 
 
 def test_a_token_ends_with_the_access_of_who_made_it_and_for_ever(springfield: Springfield) -> None:
@@ -120,7 +120,7 @@ def test_a_token_ends_with_the_access_of_who_made_it_and_for_ever(springfield: S
     springfield.imported(person(4, ROLE="Admin", STATUS="Inactive"))
     lost = "Whoever made it has lost access since."
     assert why_refused(springfield, secret) == lost
-    (listed,), _ = tokens.listed(springfield.agency, NOW)
+    (listed,), _ = tokens.list_tokens(springfield.agency, NOW)
     assert listed.why_not == lost
     springfield.imported(person(4, ROLE="Admin"))
     assert springfield.user(4).active
@@ -131,8 +131,8 @@ def test_a_token_is_nobodys_in_another_agency(springfield: Springfield, shelbyvi
     token, secret = made(springfield)
     assert why_refused(shelbyville, secret) == "This agency has no such token."
     with pytest.raises(UnknownToken):
-        tokens.find(shelbyville.agency, token.pk)
-    assert tokens.listed(shelbyville.agency, NOW) == ([], [])
+        tokens.find_token(shelbyville.agency, token.pk)
+    assert tokens.list_tokens(shelbyville.agency, NOW) == ([], [])
 
 
 @pytest.mark.parametrize("wrong", ["", "muster_", "muster_" + "0" * 63, "muster_" + "A" * 64, "é\x00" * 40])
@@ -142,11 +142,11 @@ def test_what_is_not_a_token_is_not_looked_for(springfield: Springfield, wrong: 
 
 def test_the_last_use_is_written_once_a_day(springfield: Springfield, django_assert_num_queries: object) -> None:
     token, _ = made(springfield)
-    tokens.used(token, context())
+    tokens.record_use(token, context())
     token.refresh_from_db()
     assert (token.used_on, token.used_from) == (NOW.date(), "192.0.2.7")
     with django_assert_num_queries(0):  # type: ignore[operator]  # a fixture without a type
-        tokens.used(token, context(60))
-    tokens.used(token, context(DAY))
+        tokens.record_use(token, context(60))
+    tokens.record_use(token, context(DAY))
     token.refresh_from_db()
     assert token.used_on == NOW.date() + timedelta(days=1)

@@ -14,7 +14,7 @@ from django.urls import get_resolver
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
-from musterbook.accounts.tokens import Told
+from musterbook.accounts.tokens import TokenData
 from musterbook.api.bearer import needs
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
@@ -30,9 +30,9 @@ ME = "/springfield/api/me"
 
 def made(springfield: Springfield, *may: str) -> tuple[Token, str]:
     """A token of the administrator that may do that, good from now on."""
-    told = Told("HR", frozenset(may or ("users.view", "users.import")), 90)
-    operator = snapshot_queries.operator(springfield.agency, "E-1")
-    return tokens.make(springfield.agency, told, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
+    told = TokenData("HR", frozenset(may or ("users.view", "users.import")), 90)
+    operator = snapshot_queries.read_operator(springfield.agency, "E-1")
+    return tokens.create_token(springfield.agency, told, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
 
 
 def ask(secret: str, path: str = ME, scheme: str = "Bearer", client: Client | None = None) -> Any:
@@ -195,7 +195,7 @@ def test_what_nobody_expected_is_said_in_json_too(
     def broken(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(tokens, "may", broken)
+    monkeypatch.setattr(tokens, "get_permissions", broken)
     problem(ask(secret, client=Client(raise_request_exception=False)), status)
 
 

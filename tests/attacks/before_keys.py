@@ -64,7 +64,7 @@ def unsealed_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
 def seal_as_before(home: Home, secret: str) -> None:
     """Gives the agency two providers with sealed secrets, one without the name of its key, and signs somebody in."""
     key = secret_keys.Key(secret, "")
-    box = encryption._older_box(key.derive("secrecy"))
+    box = encryption._make_old_cipher(key.derive("secrecy"))
     named, nameless = (box.encrypt(text).decode() for text in (b"named", b"nameless"))
     providers = [{"slug": "a", "secret": f"fernet:{key.name}:{named}"}, {"slug": "b", "secret": nameless}]
 

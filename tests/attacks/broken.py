@@ -13,5 +13,5 @@ def fail(*_: object) -> NoReturn:
 
 
 shutil.disk_usage = fail  # type: ignore[assignment]  # `muster doctor` asks it
-process.give_back = fail  # the worker asks it
+process.release_memory = fail  # the worker asks it
 ROOT_URLCONF = "tests.attacks.broken_pages"

@@ -27,7 +27,7 @@ PROVIDER = {
 def older(text: str, *, named: bool) -> str:
     """Seal the text as older versions did: by Fernet, with the name of the key or without."""
     key = secret_keys.ring()[0]
-    token = encryption._older_box(key.derive("secrecy")).encrypt(text.encode()).decode()
+    token = encryption._make_old_cipher(key.derive("secrecy")).encrypt(text.encode()).decode()
     return f"fernet:{key.name}:{token}" if named else token
 
 

@@ -56,7 +56,7 @@ def body(path: Path) -> str:
 def test_the_worker_writes_heads_daily_logs_them_and_keeps_the_mail_as_a_file(
     made: models.Agency, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert anchoring.anchor in jobs._BY_THE_CLOCK
+    assert anchoring.anchor in jobs._DUE_TASKS
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     caplog.set_level(logging.INFO, "musterbook.audit")
     jobs.tidy()
@@ -64,7 +64,7 @@ def test_the_worker_writes_heads_daily_logs_them_and_keeps_the_mail_as_a_file(
     links, head = hash_chain.read_head(made)
     assert f"slug=springfield links={links} head={head}" in line
     assert f"Anchor of an audit trail: {line}" in caplog.text
-    [mail] = outbox.folder().glob("anchors-*.eml")
+    [mail] = outbox.get_folder().glob("anchors-*.eml")
     assert "To: auditor@court.example" in body(mail)
     assert line in body(mail)
     happens(made)
@@ -101,7 +101,7 @@ def test_a_mail_server_out_of_order_is_tried_again_after_a_while_and_no_line_is_
 ) -> None:
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     right = settings.MAIL_SERVER
-    settings.MAIL_SERVER = mail_server.configured(f"smtp://127.0.0.1:{free_port()}")
+    settings.MAIL_SERVER = mail_server.parse_url(f"smtp://127.0.0.1:{free_port()}")
     now = jobs.now()
     for minute in range(14):
         anchoring.anchor(now + timedelta(minutes=minute))
@@ -128,7 +128,7 @@ def test_years_of_lines_are_mailed_in_parts(
     for minute in range(0, 120, 16):
         anchoring.anchor(now + timedelta(minutes=minute))
     text = "".join(mail.get_content() for mail in server.mails)
-    written = list(anchors._lines())
+    written = list(anchors._read_lines())
     assert 1 < len(server.mails) < len(written)
     assert [line for line in text.replace("\r", "").splitlines(keepends=True) if " seal=" in line] == written
 
@@ -163,14 +163,14 @@ def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: 
 
 def filled(days: int, agencies: int) -> None:
     """Lines of many agencies on many days, as a worker writes them."""
-    with anchors._alone() as file:
-        before = anchors._newest(file)[1]
+    with anchors._open_locked() as file:
+        before = anchors._read_newest(file)[1]
         for day in range(days):
             heads = [
                 anchors.Anchor(1_000_000 + n, f"agency-{n}", day + 1, "ab" * 32, "2026-01-01T00:00:00Z")
                 for n in range(agencies)
             ]
-            before = anchors._append(file, before, heads)[-1]
+            before = anchors._append_lines(file, before, heads)[-1]
 
 
 def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_others_have(
@@ -179,7 +179,7 @@ def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_oth
     filled(days=1, agencies=2)
     [mine] = anchors.write_lines(AT)
     filled(days=10, agencies=2_000)
-    monkeypatch.setattr(anchors, "_noted", lambda: pytest.fail("it looked at the heads of all agencies"))
+    monkeypatch.setattr(anchors, "_read_noted_heads", lambda: pytest.fail("it looked at the heads of all agencies"))
     begun = time.process_time()
     known = anchors.read_anchors(made)
     assert time.process_time() - begun < 1
@@ -201,8 +201,8 @@ def test_a_newest_head_that_is_gone_is_found_by_the_command_as_well(made: models
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
     for found in (
         verify.verify_trail(made),
-        *migration.trails(),
-        *migration.trails("springfield", [hash_chain.read_head(made)]),
+        *migration.check_trails(),
+        *migration.check_trails("springfield", [hash_chain.read_head(made)]),
     ):
         assert found.wrong.startswith("the newest head is missing from the folder audit-heads")
 

@@ -97,11 +97,11 @@ def reseal(of: models.Agency, ring: dict[str, bytes | None]) -> None:
     for link in models.TrailLink.objects.filter(agency=of).order_by("number"):
         name, key = next(iter(ring.items()))
         sql = f"SELECT {listed} FROM directory_event WHERE agency_id = %s AND id BETWEEN %s AND %s ORDER BY id"
-        events = frames.read(sql, [of.pk, link.first, link.last], columns)
-        digest = hash_chain.begin(before, key)
-        hash_chain.add(digest, events)
+        events = frames.read_frame(sql, [of.pk, link.first, link.last], columns)
+        digest = hash_chain.begin_digest(before, key)
+        hash_chain.add_events(digest, events)
         link.key = name
-        link.digest = before = hash_chain.finish(digest, link)
+        link.digest = before = hash_chain.finish_digest(digest, link)
         link.save()
         runs.write_passages(of, [runs.find_passages(events)])
         models.TrailEnd.objects.create(agency=of, links=link.number, digest=before)
@@ -236,7 +236,7 @@ def test_an_old_event_that_is_rewritten_is_found_though_all_seals_are_made_anew_
     first = models.Event.objects.filter(agency=made).earliest("pk")
     models.Event.objects.filter(pk=first.pk).update(actor="E-3", address="192.0.2.99")
     for ring in (
-        {next(iter(hash_chain.ring())): secrets.token_bytes(32)},
+        {next(iter(hash_chain.derive_keys())): secrets.token_bytes(32)},
         {"0123456789": secrets.token_bytes(32)},
         {"": None},
     ):
@@ -309,11 +309,11 @@ def test_an_end_that_was_cut_off_is_found_by_an_expected_head_alone(made: models
     cut(made, 2)
     models.User.objects.update(last_sign_in_at=None)
     assert wrong(made) == ""
-    (finding,) = migration.trails("springfield", [head])
+    (finding,) = migration.check_trails("springfield", [head])
     assert finding.wrong == "the trail has 2 links, and the expected head knows 3: its end was removed"
-    (finding,) = migration.trails("springfield", [(0, head[1])])
+    (finding,) = migration.check_trails("springfield", [(0, head[1])])
     assert finding.wrong == "no link is the one that the expected head knows: the trail was made anew"
-    assert migration.trails("springfield", [hash_chain.read_head(made)])[0].wrong == ""
+    assert migration.check_trails("springfield", [hash_chain.read_head(made)])[0].wrong == ""
 
 
 @OWNER
@@ -349,7 +349,7 @@ def test_an_agency_that_was_removed_with_its_trail_is_found(made: models.Agency)
     tables: tuple[Any, ...] = (models.Import, models.User, models.Role, models.Rank, models.Group, models.Agency)
     for table in tables:
         table.objects.all()._raw_delete("default")
-    (finding,) = migration.trails()
+    (finding,) = migration.check_trails()
     assert finding.agency == "springfield"
     assert f"the agency is gone, and the anchor of {datetime.now(UTC):%Y}" in finding.wrong
     assert f"knows {links} links of it" in finding.wrong
@@ -415,7 +415,7 @@ def test_after_a_restore_older_anchors_know_more_and_that_is_noted(made: models.
     assert " restored " in line
     assert wrong(made) == ""
     models.Agency.objects.filter(pk=made.pk).update(slug="renamed")
-    assert [finding.wrong for finding in migration.trails()] == [""]
+    assert [finding.wrong for finding in migration.check_trails()] == [""]
 
 
 def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(
@@ -508,9 +508,9 @@ def test_a_sign_in_without_its_event_is_found(made: models.Agency) -> None:
 
 def token(of: models.Agency) -> Token:
     by = Operator(user(of, 1).pk, "E-1", frozenset({"api.manage", "users.view"}))
-    return tokens.make(of, tokens.Told("Nightly", frozenset({"users.view"}), 90), AuditContext(AT, "E-1", "page"), by)[
-        0
-    ]
+    return tokens.create_token(
+        of, tokens.TokenData("Nightly", frozenset({"users.view"}), 90), AuditContext(AT, "E-1", "page"), by
+    )[0]
 
 
 FORGED: dict[str, Callable[[Token], dict[str, Any]]] = {

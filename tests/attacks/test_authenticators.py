@@ -86,18 +86,20 @@ def test_who_may_less_than_an_administrator_does_not_take_it_back(springfield: S
 
 def test_an_agency_file_asks_it_of_everyone(springfield: Springfield) -> None:
     said = b'slug = "springfield"\nname = "Springfield"\n[accounts]\nsecond_factor = true\n'
-    agencies.apply(agency_file.read(said), AuditContext(NOW, "", "command"))
+    agencies.apply_file(agency_file.read_agency_file(said), AuditContext(NOW, "", "command"))
     assert models.Agency.objects.get().second_factor
-    agencies.apply(agency_file.read(said.replace(b"second_factor = true", b"")), AuditContext(NOW, "", "command"))
+    agencies.apply_file(
+        agency_file.read_agency_file(said.replace(b"second_factor = true", b"")), AuditContext(NOW, "", "command")
+    )
     assert models.Agency.objects.get().second_factor
-    with pytest.raises(agency_file.Faulty):
-        agency_file.read(said.replace(b"true", b"1"))
+    with pytest.raises(agency_file.InvalidAgencyFile):
+        agency_file.read_agency_file(said.replace(b"true", b"1"))
 
 
 def test_the_first_page_suggests_it_for_administrators(db: None, client: Client) -> None:
     assert 'name="second_factor"' in (page := client.get("/").content.decode())
     assert "checked" in page[page.index('name="second_factor"') :][:200]
-    client.post("/", SAID | {"code": first_run.new_code(NOW), "second_factor": "on"})
+    client.post("/", SAID | {"code": first_run.create_code(NOW), "second_factor": "on"})
     assert [role.name for role in models.Role.objects.filter(second_factor=True)] == ["Admin"]
 
 
@@ -304,7 +306,7 @@ def test_what_stands_in_the_database_is_no_code(springfield: Springfield, secret
     for typed in (digest, digest.partition("$")[2], digest[:32]):
         client.post(STEP, {"code": typed})
     assert who(client) == ""
-    assert not recovery.Kept(digest) == digest  # noqa: SIM201  (what the library asks)
+    assert not recovery.RecoveryCodeDigest(digest) == digest  # noqa: SIM201  (what the library asks)
 
 
 def test_recovery_codes_of_120_bits_from_before_work(springfield: Springfield, secret: str, client: Client) -> None:
@@ -329,7 +331,7 @@ def test_recovery_codes_of_the_older_kind_work_until_new_ones_are_made(
     assert "of an older kind" in client.get(PAGES).content.decode()
     client.post(f"{PAGES}recovery-codes/generate/")
     assert len(shown_codes(client)) == 10
-    assert not recovery.are_old(account)
+    assert not recovery.has_old_codes(account)
     other = Client()
     sign_in(other, "user.2")
     other.post(STEP, {"code": old[1]})

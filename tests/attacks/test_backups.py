@@ -45,9 +45,9 @@ def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> Path:
     shutil.rmtree(folder, ignore_errors=True)  # other tests leave theirs, and each makes the backup larger
     folder.mkdir()
     (folder / "01ATTACK").write_bytes(b"EXTERNAL_ID\n")
-    monkeypatch.setattr(backups, "_dump", dump)
-    monkeypatch.setattr(backups, "_load", _never)
-    backups.backup(tmp_path / "good.tar")
+    monkeypatch.setattr(backups, "_dump_database", dump)
+    monkeypatch.setattr(backups, "_load_database", _never)
+    backups.write_backup(tmp_path / "good.tar")
     (folder / "01ATTACK").unlink()
     return tmp_path / "good.tar"
 
@@ -83,14 +83,14 @@ def member(
 
 def refusal(path: Path, opener: Opener | None = None, *, unsealed: bool = False) -> str:
     with pytest.raises(CannotRestore) as refused:
-        backups.restore(path, replace=True, opener=opener, unsealed=unsealed)
+        backups.restore_backup(path, replace=True, opener=opener, unsealed=unsealed)
     assert not list(settings.MUSTER_HOME.glob(".backup-*"))
     return str(refused.value)
 
 
 def test_what_this_installation_sealed_gets_as_far_as_being_loaded(good: Path) -> None:
     with pytest.raises(Loaded):
-        backups.restore(good, replace=True)
+        backups.restore_backup(good, replace=True)
 
 
 def _other_content(of: Members) -> Members:
@@ -163,7 +163,7 @@ def test_a_backup_that_another_installation_sealed_names_its_key_and_is_refused(
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
     assert f"sealed with the secret key {name}, which is missing" in refusal(good)
     with pytest.raises(Loaded):
-        backups.restore(good, replace=True, without_key=True)
+        backups.restore_backup(good, replace=True, without_key=True)
 
 
 def test_a_seal_that_claims_a_key_of_ours_does_not_pass(good: Path) -> None:
@@ -262,7 +262,7 @@ def test_with_any_bit_changed_it_is_refused_or_the_same(good: Path) -> None:
         copy[chance.randrange(len(copy))] ^= 1 << chance.randrange(8)
         changed.write_bytes(copy)
         try:
-            backups.restore(changed, replace=True)
+            backups.restore_backup(changed, replace=True)
         except CannotRestore:
             continue
         except Loaded:
@@ -292,7 +292,7 @@ def test_an_encrypted_backup_opens_with_its_key_alone_and_only_whole(good: Path,
     opener = Opener((IDENTITY,)) if by == "recipient" else Opener((), words)
     path = _locked(good, lock)
     with pytest.raises(Loaded):
-        backups.restore(path, replace=True, opener=opener)
+        backups.restore_backup(path, replace=True, opener=opener)
     assert "encrypted" in refusal(path)
     for wrong in (Opener((x25519.Identity.generate(),)), Opener((), "another passphrase")):
         assert "encrypted" in refusal(path, wrong) or "cannot be decrypted" in refusal(path, wrong)
@@ -322,12 +322,12 @@ def test_a_passphrase_that_would_take_years_is_refused_at_once(good: Path) -> No
 def test_a_recipient_or_identity_that_is_none_is_named_and_a_secret_is_not_repeated() -> None:
     for wrong in (str(IDENTITY), "ssh-ed25519 AAAA", "age1x", "", str(IDENTITY.to_public())[:-1] + "é"):
         with pytest.raises(CannotUse) as refused:
-            backup_encryption.recipient(wrong)
+            backup_encryption.parse_recipient(wrong)
         assert "SECRET" not in str(refused.value)
     for wrong in ("", "# nothing", "AGE-SECRET-KEY-1", str(IDENTITY.to_public())):
         with pytest.raises(CannotUse):
-            backup_encryption.identities(wrong)
-    assert len(backup_encryption.identities(f"# made by age-keygen\n{IDENTITY}\n")) == 1
+            backup_encryption.parse_identities(wrong)
+    assert len(backup_encryption.parse_identities(f"# made by age-keygen\n{IDENTITY}\n")) == 1
 
 
 def test_links_devices_and_pipes_in_the_folder_of_files_are_not_packed(good: Path) -> None:
@@ -336,7 +336,7 @@ def test_links_devices_and_pipes_in_the_folder_of_files_are_not_packed(good: Pat
     (folder / "folder").mkdir()
     os.mkfifo(folder / "pipe")
     try:
-        backups.backup(good, overwrite=True)
+        backups.write_backup(good, overwrite=True)
     finally:
         (folder / "link").unlink()
         (folder / "folder").rmdir()
@@ -349,7 +349,7 @@ def test_what_a_killed_backup_left_is_removed(good: Path) -> None:
     left = settings.MUSTER_HOME / ".backup-left"
     left.mkdir()
     os.utime(left, (0, 0))
-    backups.backup(good, overwrite=True)
+    backups.write_backup(good, overwrite=True)
     assert not left.exists()
 
 
@@ -415,7 +415,7 @@ def test_age_s_own_file_is_restored(good: Path) -> None:
     path = good.with_suffix(".age")
     subprocess.run(["age", "-r", str(IDENTITY.to_public()), "-o", str(path), str(good)], check=True)
     with pytest.raises(Loaded):
-        backups.restore(path, replace=True, opener=Opener((IDENTITY,)))
+        backups.restore_backup(path, replace=True, opener=Opener((IDENTITY,)))
 
 
 FIRST_SEALED = ("directory.0012_mails_to_forget", "accounts.0005_identities")
@@ -439,14 +439,14 @@ def test_what_calls_itself_an_old_backup_is_refused_unless_the_operator_says_tha
     found = refusal(forged)
     assert str(forged) in found and "has no seal" in found and "--unsealed" in found
     with pytest.raises(CannotRestore):
-        backups.restore(forged, replace=True, without_key=True)
+        backups.restore_backup(forged, replace=True, without_key=True)
     with pytest.raises(Loaded):
-        backups.restore(forged, replace=True, unsealed=True)
+        backups.restore_backup(forged, replace=True, unsealed=True)
 
 
 def test_an_unsealed_backup_of_a_version_that_seals_is_refused_whatever_the_operator_says(good: Path) -> None:
     there, key = members(good), secrets.token_urlsafe(48)
-    later = [name for name in migration.wanted() if _is_sealed_since(name)]
+    later = [name for name in migration.list_required() if _is_sealed_since(name)]
     assert set(FIRST_SEALED) < set(later)
     for change in later:
         assert "seals backups" in refusal(packed(good, unsealed(there, key, change)), unsealed=True), change
@@ -624,7 +624,7 @@ def test_programs_of_postgresql_inherit_no_secret_of_ours(
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\nenv > {told}\n")
     program.chmod(0o700)
-    monkeypatch.setattr(backups, "_program", lambda name: str(program))
-    backups._postgres("pg_dump", error=CannotRestore)
+    monkeypatch.setattr(backups, "_find_program", lambda name: str(program))
+    backups._run_postgres("pg_dump", error=CannotRestore)
     assert "MUSTER_" not in told.read_text()
-    assert migration.recorded()
+    assert migration.list_recorded()

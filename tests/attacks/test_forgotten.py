@@ -62,15 +62,15 @@ def test_the_worker_answers_each_request_once(springfield: Springfield, client: 
         client.post(PAGE, {"name": name})
     assert springfield.mails() == ["welcome"]
     stale = ResetRequest.objects.order_by("pk")[0]
-    assert forgotten.answer() == 3
-    assert not forgotten._answer(stale)
+    assert forgotten.answer_requests() == 3
+    assert not forgotten._answer_request(stale)
     assert springfield.mails() == ["welcome", "reset"]
     asked = models.Event.objects.filter(kind="user.reset-asked").order_by("id")
     assert [(event.subject_external_id, event.outcome, event.address) for event in asked] == [
         ("E-2", "", "127.0.0.1"), ("", "failed", "127.0.0.1"),
     ]  # fmt: skip
     client.post(PAGE, {"name": "user.1"})
-    jobs.once()
+    jobs.run_once()
     assert not ResetRequest.objects.exists()
 
 
@@ -78,7 +78,7 @@ def test_the_worker_answers_each_request_once(springfield: Springfield, client: 
 def test_strangers_cannot_fill_a_mailbox_and_a_link_that_works_is_always_in_it(springfield: Springfield) -> None:
     springfield.registered(2)
     for minute in range(0, 24 * 60, 6):
-        registration.ask_reset(springfield.agency, "user.2", context(minute))
+        registration.request_reset(springfield.agency, "user.2", context(minute))
     sent = list(models.Mail.objects.filter(kind="reset").order_by("created_at").values_list("created_at", flat=True))
     assert 8 <= len(sent) <= 11
     assert max(after - before for before, after in itertools.pairwise(sent)) <= timedelta(hours=4, minutes=6)

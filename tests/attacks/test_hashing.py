@@ -24,10 +24,10 @@ OLD = "argon2" + PasswordHasher(memory_cost=1024, time_cost=3, parallelism=8).ha
 @pytest.fixture(autouse=True)
 def _as_in_life(settings: Settings, _quick_hashes: None) -> Iterator[None]:
     settings.PASSWORD_HASHERS = ["musterbook.accounts.hashing.Argon2"]
-    signing_in._nobodys.cache_clear()
+    signing_in._make_dummy_hash.cache_clear()
     signing_in._samples.clear()
     yield
-    signing_in._nobodys.cache_clear()
+    signing_in._make_dummy_hash.cache_clear()
     signing_in._samples.clear()
 
 
@@ -66,15 +66,15 @@ def test_who_waits_too_long_is_asked_to_come_back_and_it_costs_no_try(
     springfield: Springfield, client: Client, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     springfield.registered(2)
-    signing_in._nobodys()
+    signing_in._make_dummy_hash()
     monkeypatch.setattr(hashing, "PATIENCE", 0.01)
     for _ in range(hashing.AT_ONCE):
-        hashing._TURNS.acquire()
+        hashing._SLOTS.acquire()
     try:
         answers = [sign_in(client, name) for _ in range(6)]
     finally:
         for _ in range(hashing.AT_ONCE):
-            hashing._TURNS.release()
+            hashing._SLOTS.release()
     assert {answer.status_code for answer in answers} == {503}
     assert answers[0].headers["Retry-After"] == "30"
     assert "Too many people are signing in" in answers[0].content.decode()
@@ -101,14 +101,14 @@ def test_nobodys_hashes_are_of_the_kinds_that_users_have(
 ) -> None:
     springfield.registered(2)
     Account.objects.update(password=OLD)
-    assert signing_in._decoy(springfield.agency, "nobody") == signing_in._decoy(springfield.agency, "nobody")
-    decoy = signing_in._nobodys(signing_in._decoy(springfield.agency, "nobody"))
+    assert signing_in._pick_decoy(springfield.agency, "nobody") == signing_in._pick_decoy(springfield.agency, "nobody")
+    decoy = signing_in._make_dummy_hash(signing_in._pick_decoy(springfield.agency, "nobody"))
     assert decoy.rpartition("$")[0].rpartition("$")[0] == OLD.rpartition("$")[0].rpartition("$")[0]
     assert len(decoy) == len(OLD) and decoy != OLD
     assert not hashers.check_password(GOOD, decoy)
-    assert hashing.decoy("!none") == hashing.decoy("md5$salt$digest") == ""
+    assert hashing.make_decoy("!none") == hashing.make_decoy("md5$salt$digest") == ""
 
 
 @pytest.mark.django_db
 def test_an_agency_without_accounts_has_a_hash_of_nobody_too(springfield: Springfield) -> None:
-    assert signing_in._nobodys(signing_in._decoy(springfield.agency, "nobody")).startswith(OWASP)
+    assert signing_in._make_dummy_hash(signing_in._pick_decoy(springfield.agency, "nobody")).startswith(OWASP)

@@ -18,7 +18,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import tokens
-from musterbook.accounts.tokens import Told
+from musterbook.accounts.tokens import TokenData
 from musterbook.config import environment
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
@@ -258,11 +258,11 @@ def test_no_get_changes_anything(springfield: Springfield, client: Client) -> No
     springfield.imported(person(2, EVIDENCE_GROUP_EXT_ID="PATROL"))
     springfield.registered(1)
     springfield.registered(2)
-    tokens.make(
+    tokens.create_token(
         springfield.agency,
-        Told("HR", frozenset({"users.view"}), 90),
+        TokenData("HR", frozenset({"users.view"}), 90),
         context(),
-        snapshot_queries.operator(springfield.agency, "E-1"),
+        snapshot_queries.read_operator(springfield.agency, "E-1"),
     )
     sign_in(client, "user.1")
     paths = {one.name: f"/springfield/{one.path(springfield.agency)}" for one in pages()}

@@ -95,15 +95,19 @@ def test_refused_attempts_do_not_prolong_the_wait_and_successes_are_given_back()
 
 
 def test_an_ipv6_subscriber_is_one_place_and_so_is_every_way_to_write_an_address() -> None:
-    assert limits.place("2001:db8:1:2:3:4:5:6") == limits.place("2001:DB8:1:2::1") == "2001:db8:1:2::/64"
-    assert limits.place("2001:db8:1:3::1") != limits.place("2001:db8:1:2::1")
-    assert limits.place("::ffff:192.0.2.1") == limits.place("192.0.2.1") == "192.0.2.1"
-    assert limits.place("unix:") == "unix:"
+    assert (
+        limits.normalize_address("2001:db8:1:2:3:4:5:6")
+        == limits.normalize_address("2001:DB8:1:2::1")
+        == "2001:db8:1:2::/64"
+    )
+    assert limits.normalize_address("2001:db8:1:3::1") != limits.normalize_address("2001:db8:1:2::1")
+    assert limits.normalize_address("::ffff:192.0.2.1") == limits.normalize_address("192.0.2.1") == "192.0.2.1"
+    assert limits.normalize_address("unix:") == "unix:"
 
 
 @pytest.mark.django_db
 def test_no_address_can_be_read_from_the_counts_and_they_are_forgotten() -> None:
-    limits.take("sign-in", limits.place("192.0.2.1"), START)
+    limits.take("sign-in", limits.normalize_address("192.0.2.1"), START)
     kept = Attempts.objects.get()
     assert re.fullmatch("[0-9a-f]{64}", kept.key), "a digest"
     limits.forget_old(START + timedelta(seconds=60))
@@ -241,7 +245,7 @@ def test_the_code_that_sets_a_device_up_does_not_sign_in_and_an_older_one_does_n
 ) -> None:
     account = springfield.registered(2)
     device = totp.TOTP.activate(account, "A" * 32).instance
-    once.use_up(device)
+    once.use_current_codes(device)
     assert not once.use_code(device, code("A" * 32))
     assert not once.use_code(device, "000000x")
     UsedCode.objects.update(step=F("step") - 1)
@@ -257,7 +261,7 @@ def test_of_a_code_sent_ten_times_at_once_one_is_taken(springfield: Springfield)
 
 def test_the_documentation_tells_every_limit() -> None:
     told = (PRODUCT.parent / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
-    assert [row for row in limits.table() if row not in told] == []
+    assert [row for row in limits.render_table() if row not in told] == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -269,7 +273,7 @@ def test_a_stranger_does_not_wait_for_an_import_that_is_written(
 
     def write() -> None:
         with transaction.atomic():
-            locks.row(springfield.agency)
+            locks.lock_row(springfield.agency)
             written.set()
             done.wait(60)
         connection.close()

@@ -36,7 +36,7 @@ def test_of_ten_tries_at_once_no_more_than_five_count(springfield: Springfield, 
     springfield.registered(2)
     context = AuditContext(datetime.now(UTC), "", "page", STRANGER)
     typed = [f"wrong {number}" for number in range(9)] + [GOOD]
-    found = at_once(10, lambda which: signing_in.account_of(springfield.agency, "user.2", typed[which], context))
+    found = at_once(10, lambda which: signing_in.authenticate(springfield.agency, "user.2", typed[which], context))
     came_in = len([account for account in found if account])
     # Whoever comes in gives their own try back.
     assert Failure.objects.filter(user__isnull=False).count() <= 5
@@ -53,8 +53,8 @@ def test_of_ten_tries_at_once_five_are_let_to_the_check(springfield: Springfield
 def test_the_right_password_after_five_wrong_ones_at_once_does_not_come_in(springfield: Springfield) -> None:
     springfield.registered(2)
     context = AuditContext(datetime.now(UTC), "", "page", STRANGER)
-    at_once(9, lambda which: signing_in.account_of(springfield.agency, "user.2", f"wrong {which}", context))
-    assert signing_in.account_of(springfield.agency, "user.2", GOOD, context) is None
+    at_once(9, lambda which: signing_in.authenticate(springfield.agency, "user.2", f"wrong {which}", context))
+    assert signing_in.authenticate(springfield.agency, "user.2", GOOD, context) is None
     assert springfield.user(2).locked_at is not None
 
 
@@ -65,7 +65,7 @@ def test_a_lock_that_comes_about_while_the_password_is_checked_holds(springfield
 
     def slowly(typed: str, stored: str) -> bool:
         patch.setattr(passwords, "is_right", watched)
-        Lock.objects.create(user=springfield.user(2), place=lockout.place("127.0.0.1"), at=datetime.now(UTC))
+        Lock.objects.create(user=springfield.user(2), place=lockout.make_place("127.0.0.1"), at=datetime.now(UTC))
         models.User.objects.filter(external_id="E-2").update(locked_at=datetime.now(UTC))
         return bool(watched(typed, stored))
 
@@ -197,7 +197,7 @@ def test_a_lock_of_one_place_ends_before_that_of_another(springfield: Springfiel
     assert Lock.objects.count() == 1
     assert comes_in(Client(REMOTE_ADDR=STRANGER), "user.1")
     assert not comes_in(Client(REMOTE_ADDR="198.51.100.9"), "user.1")
-    end = lockout.ends(springfield.user(1))
+    end = lockout.find_end(springfield.user(1))
     assert end is not None and end > at + timedelta(minutes=14)
     assert lockout.unlock_due(at + timedelta(minutes=17)) == 1
 
@@ -217,7 +217,7 @@ def test_wrong_codes_lock_known_browsers_too(springfield: Springfield) -> None:
     context = AuditContext(datetime.now(UTC), "", "page", STRANGER)
     for _ in range(5):
         lockout.count_wrong_code(springfield.user(2), context)
-    assert lockout.is_locked_at(springfield.user(2), lockout.place("", "abc"), context.at)
+    assert lockout.is_locked_at(springfield.user(2), lockout.make_place("", "abc"), context.at)
 
 
 @pytest.mark.django_db
@@ -226,7 +226,7 @@ def test_a_user_who_was_locked_before_places_were_known_stays_locked(springfield
     models.User.objects.filter(external_id="E-2").update(locked_at=datetime.now(UTC) - timedelta(days=3))
     assert not comes_in(client)
     assert lockout.is_locked(springfield.user(2), datetime.now(UTC))
-    assert not lockout.is_locked_at(springfield.user(2), lockout.place("", "abc"), datetime.now(UTC))
+    assert not lockout.is_locked_at(springfield.user(2), lockout.make_place("", "abc"), datetime.now(UTC))
 
 
 @pytest.mark.django_db
@@ -238,7 +238,7 @@ def test_strangers_behind_the_same_address_do_not_use_up_the_sign_ins_of_a_known
     client.post("/springfield/sign-out")
     stranger = Client()
     for _ in range(limits.RATES["sign-in"].most):
-        limits.take("sign-in", limits.place("127.0.0.1"), datetime.now(UTC))
+        limits.take("sign-in", limits.normalize_address("127.0.0.1"), datetime.now(UTC))
     forged = client.cookies["muster_browser"].value.replace(":", "0:", 1)
     stranger.cookies["muster_browser"] = forged
     assert stranger.post("/springfield/sign-in", {"login": "", "password": ""}).status_code == 429
@@ -255,7 +255,7 @@ def test_a_known_browser_has_no_more_wrong_guesses_or_requests_for_mail_than_its
     assert comes_in(client)
     client.post("/springfield/sign-out")
     for _ in range(limits.RATES["reset"].most):
-        limits.take("reset", limits.place("127.0.0.1"), datetime.now(UTC))
+        limits.take("reset", limits.normalize_address("127.0.0.1"), datetime.now(UTC))
     assert client.post("/springfield/forgotten-password", {"name": "user.2"}).status_code == 429
 
 

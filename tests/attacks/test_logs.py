@@ -183,7 +183,7 @@ def test_old_lines_are_deleted_by_the_clock(own_log: Path) -> None:
     assert own_log.exists()
     log_file.tidy(now + log_file.NEW_FILE_AFTER + timedelta(days=1))
     assert [path.name for path in own_log.parent.glob("muster.log*")] == ["muster.log.1"]
-    log_file.tidy(now + log_file.KEPT + timedelta(days=1))
+    log_file.tidy(now + log_file.KEEP_FOR + timedelta(days=1))
     assert list(own_log.parent.glob("muster.log*")) == []
 
 
@@ -216,7 +216,7 @@ def test_what_is_refused_leaves_a_line_without_a_trace(client: Client, caplog: p
 def test_no_client_chooses_the_number_of_its_request(client: Client) -> None:
     answer = client.get("/health", headers={"X-Request-ID": "chosen\nby me"})
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-ID"])
-    assert log_lines.number() == "-"
+    assert log_lines.get_number() == "-"
 
 
 def test_syslog_gets_each_record_as_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,9 +224,9 @@ def test_syslog_gets_each_record_as_one_line(monkeypatch: pytest.MonkeyPatch) ->
         server.bind(("127.0.0.1", 0))
         server.settimeout(10)
         monkeypatch.setenv("MUSTER_SYSLOG", f"udp://127.0.0.1:{server.getsockname()[1]}")
-        assert "syslog" in logs.configuration()["root"]["handlers"]
+        assert "syslog" in logs.make_configuration()["root"]["handlers"]
         record = logging.LogRecord("musterbook", logging.ERROR, "", 1, "100 %s of\nit", ("%d",), None)
-        handler = logs.Syslog(logs.syslog_address())
+        handler = logs.Syslog(logs.parse_syslog_address())
         handler.handle(record)
         handler.close()
         sent = server.recv(10_000).rstrip(b"\0").decode()
@@ -259,7 +259,7 @@ def inbox(settings: Settings, tmp_path: Path) -> Iterator["Inbox"]:
     controller = Controller(inbox, hostname="127.0.0.1", port=free_port())
     controller.start()
     port = controller.port
-    settings.MAIL_SERVER = mail_server.configured(f"smtp://127.0.0.1:{port}")
+    settings.MAIL_SERVER = mail_server.parse_url(f"smtp://127.0.0.1:{port}")
     settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
     settings.MUSTER_HOME = tmp_path
     yield inbox
@@ -285,7 +285,7 @@ def test_errors_are_mailed_to_those_who_run_it_once_and_without_what_they_say(ow
 def test_an_alert_that_could_not_be_sent_is_sent_later(own_log: Path, inbox: Inbox, settings: Settings) -> None:
     now, server = datetime.now(UTC), settings.MAIL_SERVER
     written("It failed")
-    settings.MAIL_SERVER = mail_server.configured("smtp://127.0.0.1:1")
+    settings.MAIL_SERVER = mail_server.parse_url("smtp://127.0.0.1:1")
     with pytest.raises(OSError, match="refused"):
         alerts.send_due(now)
     settings.MAIL_SERVER = server
@@ -310,7 +310,7 @@ def test_a_mail_server_that_is_away_too_leaves_standard_error(
     own_log: Path, inbox: Inbox, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts._LogFailure, "at", float("-inf"))
-    settings.MAIL_SERVER = mail_server.configured("smtp://127.0.0.1:1")
+    settings.MAIL_SERVER = mail_server.parse_url("smtp://127.0.0.1:1")
     own_log.mkdir()
     written("It failed")
     said = ""

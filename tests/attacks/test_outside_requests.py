@@ -96,7 +96,7 @@ def test_no_address_that_is_not_public_is_connected_to(
     settings.MUSTER_OUTSIDE_NETWORKS = ()
     resolves(monkeypatch, address)
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("a connection was made"))
-    with pytest.raises(outbound.Refused, match="has no public address"):
+    with pytest.raises(outbound.RequestRefused, match="has no public address"):
         outbound.fetch("https://provider.example/")
     assert not outbound.is_allowed(ipaddress.ip_address(address))
 
@@ -123,9 +123,9 @@ def test_own_networks_are_reached_once_they_are_named_and_nothing_beside_them(
     settings.MUSTER_OUTSIDE_NETWORKS = (ipaddress.ip_network("10.20.0.0/16"),)
     assert outbound.is_allowed(ipaddress.ip_address("10.20.3.4"))
     assert not outbound.is_allowed(ipaddress.ip_address("10.21.3.4"))
-    assert not outbound.may_be_plain()
+    assert not outbound.allows_http()
     resolves(monkeypatch, "10.20.3.4")
-    with pytest.raises(outbound.Refused, match="not encrypted"):
+    with pytest.raises(outbound.RequestRefused, match="not encrypted"):
         outbound.fetch("http://idp.agency.example/")
 
 
@@ -265,8 +265,8 @@ def test_an_answer_that_is_none_is_one_kind_of_error(answer: bytes) -> None:
     ],
 )  # fmt: skip
 def test_an_address_that_is_written_oddly_is_none(url: str) -> None:
-    assert outbound.place(url) is None
-    with pytest.raises(outbound.Refused):
+    assert outbound.parse_url(url) is None
+    with pytest.raises(outbound.RequestRefused):
         outbound.fetch(url)
 
 
@@ -282,11 +282,11 @@ def test_only_named_hosts_are_asked_where_the_installation_names_some(
         "xlogin.example.org",
         "evilexample.com",
     ):
-        with pytest.raises(outbound.Refused, match="not in MUSTER_OUTSIDE_HOSTS"):
+        with pytest.raises(outbound.RequestRefused, match="not in MUSTER_OUTSIDE_HOSTS"):
             outbound.fetch(f"https://{host}/")
     assert asked == []
     for host in ("LOGIN.example.org", "a.example.com"):
-        with pytest.raises(outbound.Refused, match="no public address"):
+        with pytest.raises(outbound.RequestRefused, match="no public address"):
             outbound.fetch(f"https://{host}/")
 
 
@@ -302,7 +302,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_proxy_that_is_set_is_asked_for_named_hosts_alone(settings: Settings) -> None:
     with server(says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as (port, asked):
         settings.MUSTER_OUTSIDE_PROXY = f"http://127.0.0.1:{port}"
-        with pytest.raises(outbound.Refused, match="needs MUSTER_OUTSIDE_HOSTS"):
+        with pytest.raises(outbound.RequestRefused, match="needs MUSTER_OUTSIDE_HOSTS"):
             outbound.fetch("https://login.example.org/")
         assert asked == []
         settings.MUSTER_OUTSIDE_HOSTS = ("login.example.org",)
@@ -356,9 +356,9 @@ def encrypted(folder: Path, name: str) -> Iterator[tuple[int, list[bytes], Path]
 
 @pytest.fixture
 def _fresh_trust() -> Iterator[None]:
-    outbound._trust.cache_clear()
+    outbound._make_context.cache_clear()
     yield
-    outbound._trust.cache_clear()
+    outbound._make_context.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh_trust")
@@ -370,7 +370,7 @@ def test_a_certificate_is_checked_against_known_authorities_and_the_name(
             outbound.fetch(f"https://localhost:{port}/")
         assert asked == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        outbound._trust.cache_clear()
+        outbound._make_context.cache_clear()
         assert outbound.fetch(f"https://localhost:{port}/").body == b"{}"
         assert f"Host: localhost:{port}".encode() in asked[0]
         with pytest.raises(outbound.OutsideError, match="IP address mismatch"):
@@ -424,7 +424,7 @@ def test_the_doctor_names_providers_that_this_installation_does_not_ask(settings
     agency.save()
 
     def found() -> doctor.Finding:
-        return next(one for one in doctor.findings() if one.about == "single sign-on")
+        return next(one for one in doctor.run_checks() if one.about == "single sign-on")
 
     assert found().remedy == ""
     settings.MUSTER_OUTSIDE_NETWORKS = ()
@@ -434,6 +434,6 @@ def test_the_doctor_names_providers_that_this_installation_does_not_ask(settings
     agency.sign_on = [provider | {"server": "https://a;b"}]
     agency.save()
     assert "not written as it must be" in found().found
-    assert outbound.why_not("https://login.example.org.invalid/") != ""
+    assert outbound.explain_refusal("https://login.example.org.invalid/") != ""
     settings.MUSTER_OUTSIDE_HOSTS = ()
-    assert outbound.why_not("https://no-such-name.invalid/") == ""
+    assert outbound.explain_refusal("https://no-such-name.invalid/") == ""

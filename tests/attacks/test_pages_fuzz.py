@@ -19,7 +19,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook.accounts import tokens
-from musterbook.accounts.tokens import Told
+from musterbook.accounts.tokens import TokenData
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.file_import import Options
 from tests import worker
@@ -95,7 +95,9 @@ def paths(springfield: Springfield) -> list[tuple[str, str]]:
     springfield.registered(2)
     agency = springfield.agency
     cast.run(agency, [person(7), person(8, ROLE="Nobody")], Options(preview=True))
-    tokens.make(agency, Told("HR", frozenset({"users.view"}), 90), context(), snapshot_queries.operator(agency, "E-1"))
+    tokens.create_token(
+        agency, TokenData("HR", frozenset({"users.view"}), 90), context(), snapshot_queries.read_operator(agency, "E-1")
+    )
     found = {one.name: one.path(agency) for one in pages()}
     return [*found.items(), *((name, path) for name, path in ADDRESSES if name not in found)]
 

@@ -182,7 +182,7 @@ def test_a_list_of_breached_passwords_is_searched_to_its_ends(tmp_path: Path, ha
     assert all(refused_passwords.contains(listed, one) for one in passwords)
     assert not any(refused_passwords.contains(listed, f"breached {number}x") for number in range(500))
     assert refused_passwords.contains(listed, "BREACHED 7")
-    assert refused_passwords.fault(listed) == ""
+    assert refused_passwords.find_fault(listed) == ""
 
 
 def test_a_listed_password_is_refused(riverton: Springfield, tmp_path: Path, settings: Settings) -> None:
@@ -193,22 +193,22 @@ def test_a_listed_password_is_refused(riverton: Springfield, tmp_path: Path, set
 
 
 def test_a_list_that_is_of_no_use_is_found_by_the_doctor(tmp_path: Path) -> None:
-    assert "cannot be read" in refused_passwords.fault(tmp_path / "nowhere")
+    assert "cannot be read" in refused_passwords.find_fault(tmp_path / "nowhere")
     assert not refused_passwords.contains(tmp_path / "nowhere", "x")
     (tmp_path / "list").write_bytes(b"")
-    assert refused_passwords.fault(tmp_path / "list") == "It is empty."
+    assert refused_passwords.find_fault(tmp_path / "list") == "It is empty."
     assert not refused_passwords.contains(tmp_path / "list", "x")
     (tmp_path / "list").write_bytes(b"b\na\n")
-    assert "not sorted" in refused_passwords.fault(tmp_path / "list")
+    assert "not sorted" in refused_passwords.find_fault(tmp_path / "list")
     (tmp_path / "list").write_bytes(b"".join(b"%07d\n" % (number * 7919 % 1_000_003) for number in range(200_000)))
-    assert "not sorted" in refused_passwords.fault(tmp_path / "list")
+    assert "not sorted" in refused_passwords.find_fault(tmp_path / "list")
 
 
 def test_a_large_list_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_bytes(b"".join(b"%040X:1\n" % (number << 100) for number in range(400_000)))
     before = time.process_time()
-    assert refused_passwords.fault(path) == ""
+    assert refused_passwords.find_fault(path) == ""
     for number in range(100):
         refused_passwords.contains(path, f"some password {number}")
     assert time.process_time() - before < 2

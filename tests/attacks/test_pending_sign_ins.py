@@ -180,12 +180,12 @@ def locked(scene: Scene) -> None:
 
 
 def password_changed(scene: Scene) -> None:
-    registration.change(scene.springfield.user(2).account, NEW, AuditContext(datetime.now(UTC), "E-2", "page"))
+    registration.change_password(scene.springfield.user(2).account, NEW, AuditContext(datetime.now(UTC), "E-2", "page"))
 
 
 def password_reset(scene: Scene) -> None:
     token = scene.springfield.reset(2, datetime.now(UTC))
-    registration.reset(scene.springfield.agency, token, NEW, AuditContext(datetime.now(UTC), "", "page"))
+    registration.reset_password(scene.springfield.agency, token, NEW, AuditContext(datetime.now(UTC), "", "page"))
 
 
 def moved_to_a_role_that_asks_for_a_factor(scene: Scene) -> None:

@@ -40,13 +40,13 @@ def test_a_host_adds_nothing_to_the_policy(springfield: Springfield, client: Cli
     clean = host.replace("\t", "").replace("\r", "").replace("\n", "")
     assert got == plain.replace("form-action 'self'", "form-action 'self' https://good.example:8443"), clean
     agency = models.Agency.objects.get(pk=springfield.agency.pk)
-    assert sign_on.origins(agency) == ("https://good.example:8443",)
+    assert sign_on.list_origins(agency) == ("https://good.example:8443",)
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_no_such_host_is_stored(host: str) -> None:
     told = {"slug": "x", "name": "X", "kind": "oidc", "server": f"https://{host}/", "client_id": "c"}
-    assert [name for name, _ in sign_on_file.provider(told)[1]] == ["server"]
+    assert [name for name, _ in sign_on_file.parse_provider(told)[1]] == ["server"]
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_no_such_host_is_stored(host: str) -> None:
 )
 def test_a_plain_address_is_stored(address: str) -> None:
     told = {"slug": "x", "name": "X", "kind": "oidc", "server": address, "client_id": "c"}
-    assert sign_on_file.provider(told)[1] == []
+    assert sign_on_file.parse_provider(told)[1] == []

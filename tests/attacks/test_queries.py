@@ -81,7 +81,7 @@ def test_a_day_that_is_asked_for_still_finds_users(springfield: Springfield, bos
 @pytest.mark.parametrize("text", NUMBERS)
 def test_numbers_are_read_in_plain_digits_and_as_large_as_an_id(text: str) -> None:
     plain = {"0": 0, str(2**31): 2**31, str(2**63 - 1): 2**63 - 1}
-    assert asked.number(text) == plain.get(text)
+    assert asked.parse_number(text) == plain.get(text)
 
 
 def test_no_other_module_of_pages_reads_numbers_or_days() -> None:
@@ -124,7 +124,7 @@ def test_an_act_of_a_user_who_lost_access_a_moment_ago_leads_to_signing_in(
     def gone(*_: object, **__: object) -> object:
         raise snapshot_queries.UnknownOperator("E-1")
 
-    monkeypatch.setattr(snapshot_queries, "operator", gone)
+    monkeypatch.setattr(snapshot_queries, "read_operator", gone)
     user = springfield.user(2).pk
     answer = boss.post(f"/springfield/{path.replace('2', str(user), 1)}", sent)
     assert answer.headers["Location"].startswith("/springfield/sign-in?next=")

@@ -10,7 +10,7 @@ from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in, who
 from tests.directory import cast
@@ -24,7 +24,7 @@ def _resets(springfield: Springfield) -> list[str]:
     return list(models.Mail.objects.filter(agency=springfield.agency, kind="reset").values_list("to", flat=True))
 
 
-def _codes(done: Done) -> list[str]:
+def _codes(done: ImportResult) -> list[str]:
     return sorted(problem.code for problem in models.ImportProblem.objects.filter(of=done.record))
 
 
@@ -63,14 +63,14 @@ def test_no_form_gives_a_user_the_address_of_another_as_a_username(springfield: 
 def test_where_an_older_version_let_names_clash_the_address_decides(springfield: Springfield, client: Client) -> None:
     springfield.registered(1)
     springfield.registered(2, "another quiet heron flies")
-    clash = {"username": ADMIN_ADDRESS, "username_key": keys.key(ADMIN_ADDRESS)}
+    clash = {"username": ADMIN_ADDRESS, "username_key": keys.make_key(ADMIN_ADDRESS)}
     models.User.objects.filter(pk=springfield.user(2).pk).update(**clash)
     sign_in(client, ADMIN_ADDRESS, GOOD)
     assert who(client) == "user.1"
     for _ in range(6):
         sign_in(Client(), ADMIN_ADDRESS, "wrong")
     assert springfield.user(2).locked_at is None
-    registration.ask_reset(springfield.agency, ADMIN_ADDRESS, AuditContext(datetime.now(UTC), "", "page"))
+    registration.request_reset(springfield.agency, ADMIN_ADDRESS, AuditContext(datetime.now(UTC), "", "page"))
     assert _resets(springfield) in ([], [ADMIN_ADDRESS])
 
 
@@ -109,7 +109,7 @@ def test_mail_goes_to_the_domain_that_stands_in_the_directory(springfield: Sprin
     mail = models.Mail(
         pk=1, agency=user.agency, user=user, kind="deactivated", to="O.Two@heßen.example", created_at=cast.NOW
     )
-    message = mails.composed(mail, user, cast.NOW).message()
+    message = mails.compose_mail(mail, user, cast.NOW).message()
     assert message["To"] == "O.Two@xn--heen-wna.example"
 
 
@@ -132,7 +132,7 @@ def test_no_reset_goes_to_an_address_younger_than_a_day(springfield: Springfield
     cast.run(springfield.agency, [person(2, EMAIL="mine@evil.example")], at=now)
 
     def ask(at: datetime) -> None:
-        registration.ask_reset(springfield.agency, "user.2", AuditContext(at, "", "page"))
+        registration.request_reset(springfield.agency, "user.2", AuditContext(at, "", "page"))
 
     ask(now + timedelta(hours=23))
     assert _resets(springfield) == []
@@ -176,7 +176,7 @@ def test_a_name_that_looks_like_a_link_is_in_no_mail(springfield: Springfield, f
     user = springfield.user(2)
     for kind in mails.KINDS:
         mail = models.Mail(pk=1, agency=user.agency, user=user, kind=kind, to=user.email, created_at=cast.NOW)
-        message = mails.composed(mail, user, cast.NOW)
+        message = mails.compose_mail(mail, user, cast.NOW)
         for part in (str(message.body), str(message.alternatives[0]), message.subject):
             assert first not in part and "evil" not in part.casefold()
 
@@ -187,7 +187,7 @@ def test_usual_names_are_in_the_mails(springfield: Springfield) -> None:
     )
     user = springfield.user(2)
     mail = models.Mail(pk=1, agency=user.agency, user=user, kind="welcome", to=user.email, created_at=cast.NOW)
-    body = str(mails.composed(mail, user, cast.NOW).body)
+    body = str(mails.compose_mail(mail, user, cast.NOW).body)
     assert "Hello J. R. O’Neil-Østergård, Jr. (née D'Arc)," in body and "alma_reyes.2" in body
 
 
@@ -196,4 +196,4 @@ def test_a_username_that_could_be_a_domain_is_in_no_mail(springfield: Springfiel
     models.User.objects.filter(pk=springfield.user(2).pk).update(username=username)
     user = springfield.user(2)
     mail = models.Mail(pk=1, agency=user.agency, user=user, kind="welcome", to=user.email, created_at=cast.NOW)
-    assert username not in str(mails.composed(mail, user, cast.NOW).body)
+    assert username not in str(mails.compose_mail(mail, user, cast.NOW).body)

@@ -124,7 +124,7 @@ def _forger() -> Iterator[Forger]:
 def forger(_forger: Forger, springfield: Springfield) -> Forger:
     """The provider, honest until it is told otherwise, of the agency Springfield."""
     _forger.reset()
-    openid.forget()
+    openid.clear_documents()
     by(springfield, _forger)
     return _forger
 
@@ -352,7 +352,7 @@ def test_keys_of_other_kinds_and_new_keys_are_taken(forger: Forger, client: Clie
     goes(client, forger)
     forger.keys = [*forger.keys, forger.jwk(curve, kid="new")]
     forger.signed = lambda told: forger.sign(told, curve, "ES256", "new")
-    openid._kept[f"{forger.here}/keys"] = (time.monotonic() - 61, openid._kept[f"{forger.here}/keys"][1])
+    openid._documents[f"{forger.here}/keys"] = (time.monotonic() - 61, openid._documents[f"{forger.here}/keys"][1])
     other = Client()
     goes(other, forger)
     assert who(other) == "user.2"
@@ -464,12 +464,12 @@ def test_hosts_beside_the_issuers_are_asked_once_they_are_named(
     forger.metadata["authorization_endpoint"] = "https://login.example/authorize"
     assert client.post(OIDC).headers["Location"] == FAILED
     by(springfield, forger, hosts="login.example other.example")
-    openid.forget()
+    openid.clear_documents()
     assert client.post(OIDC).headers["Location"] == FAILED, "the issuer is not encrypted, in this test alone"
-    openid.forget()
+    openid.clear_documents()
     forger.metadata["authorization_endpoint"] = "http://login.example/authorize"
     assert client.post(OIDC).headers["Location"].startswith("http://login.example/authorize?")
-    openid.forget()
+    openid.clear_documents()
     forger.metadata["authorization_endpoint"] = "http://login.example:8080/authorize"
     assert client.post(OIDC).headers["Location"] == FAILED
 
@@ -700,8 +700,8 @@ def _problems(**changed: Any) -> list[str]:
     lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
     file = 'slug = "s"\nname = "S"\n[[sign_on]]\n' + "\n".join(lines)
     try:
-        agency_file.read(file.encode())
-    except agency_file.Faulty as faulty:
+        agency_file.read_agency_file(file.encode())
+    except agency_file.InvalidAgencyFile as faulty:
         return faulty.problems
     return []
 
@@ -748,18 +748,18 @@ def test_what_else_a_provider_must_say_is_checked_when_it_is_saved(setting: str,
 )
 def test_a_certificate_that_is_none_is_not_saved(told: str) -> None:
     entries = {"kind": "saml", "entity_id": "e", "sso_url": "https://a.example/", "certificate": told}
-    _, wrong = sign_on_file.provider({"slug": "a", "name": "A"} | entries)
+    _, wrong = sign_on_file.parse_provider({"slug": "a", "name": "A"} | entries)
     assert [name for name, _ in wrong] == ["certificate"]
 
 
 def test_a_certificate_of_a_short_key_is_not_saved_and_one_without_its_first_line_is() -> None:
     usual = {"slug": "a", "name": "A", "kind": "saml", "entity_id": "e", "sso_url": "https://a.example/"}
     short = certificate(rsa.generate_private_key(65537, 1024))
-    assert "has a key of 1024 bits" in sign_on_file.provider(usual | {"certificate": short})[1][0][1]
+    assert "has a key of 1024 bits" in sign_on_file.parse_provider(usual | {"certificate": short})[1][0][1]
     good = certificate(rsa.generate_private_key(65537, 2048))
     bare = "".join(line for line in good.splitlines() if "-----" not in line)
     for told in (good, bare, good.replace("\n", "\r\n")):
-        assert sign_on_file.provider(usual | {"certificate": told})[1] == []
+        assert sign_on_file.parse_provider(usual | {"certificate": told})[1] == []
 
 
 def test_an_address_saved_before_does_not_change_the_policy_either(springfield: Springfield, client: Client) -> None:

@@ -111,7 +111,7 @@ def test_some_minutes_after_the_end_of_a_session_its_browser_leaves_no_file(
 ) -> None:
     age(chief, 45)
     chief.get(PAGE)
-    later = time.time() + current_session.LEFT_LASTS + 1
+    later = time.time() + current_session.LEFT_LIFETIME + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert send(chief) == f"/springfield/sign-in?next={PAGE}"
 
@@ -168,9 +168,9 @@ def test_a_file_that_waits_in_the_form_of_an_older_version_is_not_taken(springfi
     older = pending_uploads._folder(user) / ("x" * 32)
     older.parent.mkdir(parents=True)
     older.write_bytes(b'{"name": "a.csv", "options": {}, "at": 1}\nEXTERNAL_ID\n')
-    with pytest.raises(pending_uploads.Gone):
-        pending_uploads.read(user, older.name, at)
-    pending_uploads.forget_old(at + pending_uploads.LASTS + timedelta(minutes=1))
+    with pytest.raises(pending_uploads.UploadGone):
+        pending_uploads.find_waiting(user, older.name, at)
+    pending_uploads.forget_old(at + pending_uploads.KEEP_FOR + timedelta(minutes=1))
     assert not older.exists()
 
 
@@ -220,7 +220,7 @@ def test_signing_in_again_gives_the_session_another_key(springfield: Springfield
     thief = Client()
     thief.cookies["muster_session"] = before
     assert thief.get("/springfield/my-account/").headers["Location"].startswith("/springfield/sign-in")
-    living = sessions.living(springfield.user(5).account, after.partition(":")[0], time.time())
+    living = sessions.list_active(springfield.user(5).account, after.partition(":")[0], time.time())
     assert [one.current for one in living] == [True]
     assert chief.get("/springfield/my-account/").status_code == 200
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from musterbook.server.answers import Answer
+from musterbook.server.answers import Response
 from musterbook.server.paces import Pace
 from tests.attacks import toy
 from tests.attacks.serving import free_port, wait_until
@@ -177,7 +177,7 @@ def test_a_refusal_promises_https_only_where_pages_are_found_by_it() -> None:
         async def send(part: Any) -> None:
             taken.append(part)
 
-        await Answer(send, Pace(1), asyncio.get_running_loop()).refuse(HTTPStatus.SERVICE_UNAVAILABLE, https=https)
+        await Response(send, Pace(1), asyncio.get_running_loop()).refuse(HTTPStatus.SERVICE_UNAVAILABLE, https=https)
         return dict(taken[0]["headers"])
 
     def headers(*, https: bool) -> dict[bytes, bytes]:

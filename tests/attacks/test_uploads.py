@@ -22,7 +22,7 @@ from pytest_django import Settings
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.reading import intake
-from musterbook.core.reading.budget import Limits
+from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reporting import results_file
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
@@ -37,8 +37,8 @@ from musterbook.directory.imports import (
     sandboxed,
 )
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.sandbox import Failed, Stopped
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.sandbox import ReadingFailed, ReadingStopped
+from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.installation import doctor
 from musterbook.directory.storage import import_files, locks
 from tests import worker
@@ -104,7 +104,7 @@ def test_a_workbook_is_read_as_it_would_be_in_this_process(home: Path) -> None:
     rows = [bombs.cells(row) for row in [[*NAMES, "NOTES"], *many, [], ["x", *[""] * 9, "surplus"]]]
     content = bombs.xlsx("".join(rows) + "<row><c t='n'><f/></c></row>")
     options = intake.ReadOptions(mapping={"NOTES": "LOCATION"})
-    here, there = intake.read(content, options), sandbox.read(content, options, {})
+    here, there = intake.read(content, options), sandbox.read_table(content, options, {})
     for name in ("cells", "original", "faults", "skipped"):
         assert getattr(there, name).equals(getattr(here, name)), name
     assert (there.file.mapped, there.file.headings, there.file.samples) == (
@@ -116,9 +116,9 @@ def test_a_workbook_is_read_as_it_would_be_in_this_process(home: Path) -> None:
 
 def test_a_refused_workbook_says_the_same_and_one_beyond_the_limit_is_not_read_at_all(home: Path) -> None:
     for content in (bombs.xlsx(bombs.cells(["NOTHING"])), workbook(GOOD)[:-30]):
-        assert sandbox.read(content, intake.ReadOptions(), {}).problems == intake.read(content).problems != ()
-    small = intake.ReadOptions(limits=Limits(bytes=100))
-    assert [problem.code for problem in sandbox.read(workbook(GOOD), small, {}).problems] == ["file-too-large"]
+        assert sandbox.read_table(content, intake.ReadOptions(), {}).problems == intake.read(content).problems != ()
+    small = intake.ReadOptions(limits=FileLimits(bytes=100))
+    assert [problem.code for problem in sandbox.read_table(workbook(GOOD), small, {}).problems] == ["file-too-large"]
     assert not (home / "reading").exists() or list((home / "reading").iterdir()) == []
 
 
@@ -132,7 +132,7 @@ def test_a_process_that_takes_too_much_is_ended_and_that_is_a_problem(
     monkeypatch.setattr(sandbox, "SECONDS_PER_MB", 0)
     monkeypatch.setattr(sandbox, "MEMORY_TIMES", 0)
     content = bombs.ods(bombs.ods_row(NAMES) + bombs.ods_row(GOOD) * 60_000)
-    (problem,) = sandbox.read(content, intake.ReadOptions(), {}).problems
+    (problem,) = sandbox.read_table(content, intake.ReadOptions(), {}).problems
     assert (problem.code, problem.detail) == ("reading-stopped", what)
     assert "Save the sheet as CSV" in problem.remedy
 
@@ -140,35 +140,35 @@ def test_a_process_that_takes_too_much_is_ended_and_that_is_a_problem(
 def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -> None:
     content = workbook(GOOD, ["x"])
     answers = [(tmp_path / name).open("w+b") for name in "abcd"]
-    asked = sandbox._asked(intake.ReadOptions(), {"2": {"LAST_NAME": "Li"}})
-    sandboxed.work(io.BytesIO(json.dumps(asked).encode() + b"\n" + content), answers)
+    asked = sandbox._make_task(intake.ReadOptions(), {"2": {"LAST_NAME": "Li"}})
+    sandboxed.run_task(io.BytesIO(json.dumps(asked).encode() + b"\n" + content), answers)
     for answer in answers:
         answer.seek(0)
-    table = sandboxed.take(answers)
+    table = sandboxed.read_table(answers)
     for answer in answers:
         answer.close()
     assert table.cells["last_name"].to_list() == ["Li", ""]
     (tmp_path / "upload").write_bytes(content)
     table.original.select("row").with_columns(outcome=pl.lit("errored")).write_parquet(tmp_path / "rows")
-    found = problems.frame([problems.Problem("required", 3, "EMAIL")]).with_columns(note=pl.lit(False))
+    found = problems.build_frame([problems.Problem("required", 3, "EMAIL")]).with_columns(note=pl.lit(False))
     found.write_parquet(tmp_path / "problems")
     told = {"path": str(tmp_path / "upload"), "which": "errors"}
     told |= {name: str(tmp_path / name) for name in ("rows", "problems")}
     with (tmp_path / "answer").open("wb") as made:
-        sandboxed.work(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
+        sandboxed.run_task(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
     assert b"EMAIL is blank." in (tmp_path / "answer").read_bytes()
 
 
 def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxed, "__name__", "musterbook.there_is_no_such_module")
-    with pytest.raises(Failed):
-        sandbox.read(workbook(GOOD), intake.ReadOptions(), {})
+    with pytest.raises(ReadingFailed):
+        sandbox.read_table(workbook(GOOD), intake.ReadOptions(), {})
 
 
 def test_the_process_has_no_secret_in_its_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MUSTER_SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "MUSTER_SMTP_URL"):
         monkeypatch.setenv(name, "a secret")
-    assert "a secret" not in sandbox._surroundings().values()
+    assert "a secret" not in sandbox._make_environment().values()
 
 
 def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
@@ -178,7 +178,7 @@ def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sandbox.read(BOMBS["60 million elements"](), intake.ReadOptions(), {}, heed)
+        sandbox.read_table(BOMBS["60 million elements"](), intake.ReadOptions(), {}, heed)
     assert time.monotonic() - began < 60
     assert list((home / "reading").iterdir()) == []
 
@@ -214,7 +214,7 @@ def test_where_the_system_has_no_such_processes_a_workbook_is_read_here(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    assert sandbox.read(workbook(GOOD), intake.ReadOptions(), {}).cells.height == 1
+    assert sandbox.read_table(workbook(GOOD), intake.ReadOptions(), {}).cells.height == 1
     assert not home.exists()
 
 
@@ -233,12 +233,12 @@ def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Pa
     agency = cast.agency()
     bomb = BOMBS["a shared string of a megabyte"]()
     for preview in (True, False):
-        done = file_import.run(
+        done = file_import.run_import(
             agency, Upload(bomb, "roster.xlsx"), Options(preview=preview), context=AuditContext(cast.NOW, "", "cli")
         )
         assert done.record.state == "refused"
     asked = queue.submit(agency, Upload(bomb, "roster.xlsx"), Options(preview=True), context=HERE)
-    assert carry_out_next("worker", lambda: cast.NOW)
+    assert run_next_import("worker", lambda: cast.NOW)
     asked.refresh_from_db()
     assert asked.state == "refused"
     told = models.Event.objects.filter(agency=agency, kind="import.file-refused")
@@ -255,20 +255,20 @@ def test_an_import_is_cancelled_while_its_file_is_read(
     content = BOMBS["60 million elements"]()
     if large:
         monkeypatch.setattr(file_import, "_LONG_BYTES", 10)
-        monkeypatch.setattr(file_import, "read", lambda *_: time.sleep(5))
+        monkeypatch.setattr(file_import, "read_upload", lambda *_: time.sleep(5))
         content = cast.file(cast.people(1))
     record = queue.submit(agency, Upload(content, "users"), Options(), context=HERE)
     looks: list[str] = []
-    usual = cancellation.heed
+    usual = cancellation.raise_if_cancelled
 
     def heed(of: models.Import) -> None:
         looks.append(of.state)
         if len(looks) == 2:
-            cancellation.ask(of, "E-9")
+            cancellation.request_cancel(of, "E-9")
         usual(of)
 
-    monkeypatch.setattr(cancellation, "heed", heed)
-    assert carry_out_next("worker", lambda: cast.NOW)
+    monkeypatch.setattr(cancellation, "raise_if_cancelled", heed)
+    assert run_next_import("worker", lambda: cast.NOW)
     record.refresh_from_db()
     assert (record.state, record.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
 
@@ -281,14 +281,14 @@ def test_a_results_file_in_parts_is_the_whole_one(monkeypatch: pytest.MonkeyPatc
     rows[4] = ""
     table = intake.read("\n".join([",".join(NAMES), *rows]).encode())
     plan = table.original.select("row").with_columns(outcome=pl.lit("errored"))
-    found = problems.frame(problems.Problem("required", row, "EMAIL") for row in range(2, 20, 2))
+    found = problems.build_frame(problems.Problem("required", row, "EMAIL") for row in range(2, 20, 2))
     for which in ("results", "errors"):
-        whole = b"".join(results_file.in_parts(table, plan, found, which))
+        whole = b"".join(results_file.stream_parts(table, plan, found, which))
         monkeypatch.setattr(results_file, "_PART", 3)
-        assert b"".join(results_file.in_parts(table, plan, found, which)) == whole
+        assert b"".join(results_file.stream_parts(table, plan, found, which)) == whole
         monkeypatch.undo()
     empty = intake.read(",".join(NAMES).encode())
-    assert b"".join(results_file.in_parts(empty, plan.head(0), found.head(0), "results")).count(b"\r\n") == 1
+    assert b"".join(results_file.stream_parts(empty, plan.head(0), found.head(0), "results")).count(b"\r\n") == 1
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_no_page_takes_a_file_into_memory_whole(chief: Client, monkeypatch: pyte
 
     answer = sent(chief, content)
     address = answer.redirect_chain[-1][0]
-    monkeypatch.setattr(import_files, "content", whole)
+    monkeypatch.setattr(import_files, "read_content", whole)
     answer = chief.get(f"{address}/results")
     assert answer.streaming
     told = b"".join(answer).decode("utf-8-sig")
@@ -330,11 +330,11 @@ def test_no_page_takes_a_file_into_memory_whole(chief: Client, monkeypatch: pyte
 def test_a_file_that_cannot_be_given_back_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     address = sent(chief, cast.file(cast.people(9))).redirect_chain[-1][0]
     monkeypatch.setattr(history, "RESULTS_PATIENCE", 0.1)
-    with locks.alone_in("results", 0) as free:
+    with locks.hold_named_lock("results", 0) as free:
         assert free
         assert "Another results file is being made" in text(chief.get(f"{address}/results", follow=True))
-    for error, said in ((Stopped("time"), "more memory or time"), (Failed(), "log tells more")):
-        monkeypatch.setattr(sandbox, "results", _raising(error))
+    for error, said in ((ReadingStopped("time"), "more memory or time"), (ReadingFailed(), "log tells more")):
+        monkeypatch.setattr(sandbox, "make_results", _raising(error))
         assert said in text(chief.get(f"{address}/results", follow=True))
 
 
@@ -369,22 +369,26 @@ def test_a_file_beyond_a_quota_is_refused_on_the_page(chief: Client, settings: S
 def test_old_files_and_those_of_others_do_not_count(home: Path, settings: Settings) -> None:
     agency, other = cast.agency(), cast.agency("shelbyville")
     settings.MUSTER_AGENCY_FILES = settings.MUSTER_USER_FILES = 1
-    file_import.run(other, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"))
-    file_import.run(
+    file_import.run_import(
+        other, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli")
+    )
+    file_import.run_import(
         agency,
         Upload(b"x" * 9, "a"),
         Options(preview=True),
         context=AuditContext(cast.NOW - timedelta(days=91), "", "cli"),
     )
-    quotas.check(agency, AuditContext(cast.NOW, "E-1", "page"), 1)
-    file_import.run(
+    quotas.check_quotas(agency, AuditContext(cast.NOW, "E-1", "page"), 1)
+    file_import.run_import(
         agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"), key="once"
     )
     with pytest.raises(quotas.OverQuota, match="Nothing was changed"):
-        file_import.run(agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"))
+        file_import.run_import(
+            agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli")
+        )
     assert models.Event.objects.filter(agency=agency, kind="import.file-refused", outcome="refused").count() == 1
     # Sent again, it is the one of before.
-    file_import.run(
+    file_import.run_import(
         agency, Upload(b"x" * 9, "a"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli"), key="once"
     )
 
@@ -406,9 +410,9 @@ def test_what_arrives_is_limited_while_it_arrives(
 def test_a_user_sends_two_files_at_a_time(springfield: Springfield, home: Path, settings: Settings) -> None:
     user = springfield.user(2)
     at = datetime.now(UTC)
-    with closing(pending_uploads.arriving(user, at)) as one, closing(pending_uploads.arriving(user, at)):
+    with closing(pending_uploads.open_arriving(user, at)) as one, closing(pending_uploads.open_arriving(user, at)):
         with pytest.raises(quotas.OverQuota):
-            pending_uploads.arriving(user, at)
+            pending_uploads.open_arriving(user, at)
         assert stat.S_IMODE(one.path.stat().st_mode) == 0o600
     assert _left_in(settings) == []
     # What a process has left that was killed while a file arrived, is let go of; what it says decides nothing.
@@ -426,9 +430,9 @@ def test_a_full_disk_is_said_and_nothing_half_is_kept(
 ) -> None:
     full = _raising(OSError(28, "No space left on device"))
     if where == "begins":
-        monkeypatch.setattr(pending_uploads, "arriving", full)
+        monkeypatch.setattr(pending_uploads, "open_arriving", full)
     else:
-        monkeypatch.setattr(pending_uploads.Arriving, "write", full)
+        monkeypatch.setattr(pending_uploads.ArrivingFile, "write", full)
     assert "There is no room for this file now" in text(sent(chief, b"x" * 100))
     assert _left_in(settings) == []
 
@@ -466,15 +470,15 @@ def test_what_a_virus_scanner_does_not_call_clean_is_refused_before_it_is_read(
 ) -> None:
     scanner(script)
     monkeypatch.setattr("musterbook.directory.imports.virus_scan.SECONDS", 5)
-    monkeypatch.setattr(sandbox, "read", _raising(AssertionError("it is read")))
+    monkeypatch.setattr(sandbox, "read_table", _raising(AssertionError("it is read")))
     agency = cast.agency()
-    done = file_import.run(
+    done = file_import.run_import(
         agency, Upload(b"EICAR", "users.csv"), Options(preview=True), context=AuditContext(cast.NOW, "", "cli")
     )
     (problem,) = models.ImportProblem.objects.filter(of=done.record)
     assert (done.record.state, problem.code, problem.detail) == ("refused", code, detail)
     assert models.Event.objects.filter(kind="import.file-refused").count() == 1
-    assert (import_files._folder() / done.record.number).exists() == (code == "not-scanned")
+    assert (import_files._prepare_folder() / done.record.number).exists() == (code == "not-scanned")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from typing import Any
 from granian.constants import HTTPModes, Interfaces
 from granian.server import Server
 
-from musterbook.server.turns import InTurn
+from musterbook.server.turns import LimitedApplication
 
 LONG = 64 * 1024 * 1024
 PART = bytes(range(256)) * 256
@@ -68,7 +68,7 @@ def pages(environ: dict[str, Any], start: Any) -> Any:
     return Parts([body])
 
 
-application = InTurn(pages, SECONDS, https=True)
+application = LimitedApplication(pages, SECONDS, https=True)
 
 if __name__ == "__main__":
     Server(

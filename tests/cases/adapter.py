@@ -21,7 +21,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.permissions import ALL
 from musterbook.directory.users import export
 
@@ -68,7 +68,7 @@ def _people(made: models.Agency, users: list[Mapping[str, str]]) -> None:
         done = run(made, csv_of(rows))
         assert done.record.state == "applied"
         assert done.plan
-        assert done.plan.problems.is_empty(), problems.of(done.plan.problems)
+        assert done.plan.problems.is_empty(), problems.list_problems(done.plan.problems)
 
 
 def csv_of(rows: Iterable[Mapping[str, str]]) -> bytes:
@@ -80,18 +80,20 @@ def csv_of(rows: Iterable[Mapping[str, str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def run(made: models.Agency, content: bytes, mode: Mode = Mode.UPDATE, name: str = "users.csv", by: str = "") -> Done:
+def run(
+    made: models.Agency, content: bytes, mode: Mode = Mode.UPDATE, name: str = "users.csv", by: str = ""
+) -> ImportResult:
     """One import of the file."""
-    return file_import.run(made, Upload(content, name), Options(mode), context=AuditContext(NOW, by, "command"))
+    return file_import.run_import(made, Upload(content, name), Options(mode), context=AuditContext(NOW, by, "command"))
 
 
-def counts(done: Done) -> dict[str, int]:
+def counts(done: ImportResult) -> dict[str, int]:
     """The counts of an import that are not 0."""
     assert done.plan
     return {name: count for name, count in done.plan.counts.items() if count}
 
 
-def outcome(made: models.Agency, done: Done) -> dict[str, Any]:
+def outcome(made: models.Agency, done: ImportResult) -> dict[str, Any]:
     """What the judge wants to know of an import."""
     plan = done.plan
     assert plan
@@ -106,7 +108,7 @@ def outcome(made: models.Agency, done: Done) -> dict[str, Any]:
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:
-    found, notes = problems.of(plan.problems), problems.of(plan.notes)
+    found, notes = problems.list_problems(plan.problems), problems.list_problems(plan.notes)
     return [
         {
             "record": record,
@@ -126,8 +128,8 @@ def _said(problem: Problem) -> str:
 
 def directory(made: models.Agency) -> list[dict[str, str]]:
     """All users of the agency, as a file would bear them."""
-    users = export._with_supervisors(snapshot_queries.everybody(made))
+    users = export._join_supervisors(snapshot_queries.read_all_users(made))
     texts = users.with_columns(supervisor_external_id="supervisor_email").select(
-        "external_id", *changes.texts(snapshot_queries.vocabulary(made))
+        "external_id", *changes.render_texts(snapshot_queries.read_vocabulary(made))
     )
     return [{heading: row[heading.lower()] for heading in HEADINGS} for row in texts.iter_rows(named=True)]

@@ -199,7 +199,7 @@ def test_a_repeated_key_writes_the_files_of_the_import_that_has_run(springfield:
     again = springfield.imported(ANN, row("bob", status="?"), also=also)
     assert "was not run again" in again.err and "was not written" not in again.err
     assert {name: path.read_bytes() for name, path in files.items()} == written
-    plan_files.forget(models.Import.objects.get().number)
+    plan_files.delete_plan(models.Import.objects.get().number)
     files["errors"].unlink()
     gone = springfield.imported(ANN, row("bob", status="?"), also=also)
     assert (
@@ -211,7 +211,7 @@ def test_a_failure_changes_nothing_and_says_what_to_do(springfield: Muster, monk
     def broken(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(writer, "apply", broken)
+    monkeypatch.setattr(writer, "apply_plan", broken)
     done = springfield.imported(ANN)
     assert (done.status, done.json["state"], done.json["counts"]["added"]) == (5, "failed", 0)
     assert done.json["message"] == done.err.strip()
@@ -223,7 +223,7 @@ def test_ctrl_c_changes_nothing(springfield: Muster, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writer, "apply", interrupted)
+    monkeypatch.setattr(writer, "apply_plan", interrupted)
     done = springfield.imported(ANN)
     assert (done.status, done.json["state"]) == (5, "failed")
     assert "cancelled" in done.err
@@ -316,7 +316,7 @@ def test_an_error_that_nobody_expected_is_one_line_without_a_trace(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("musterbook.directory.imports.history.entries", broken)
+    monkeypatch.setattr("musterbook.directory.imports.history.list_entries", broken)
     done = springfield("imports", "--agency", "springfield-pd")
     assert (done.status, done.text) == (5, "")
     assert done.err.startswith("The command failed: ZeroDivisionError: by nought\n")

@@ -94,7 +94,7 @@ def planned(
 ) -> Plan:  # fmt: skip
     """The plan of the rows, the first of which is row 2."""
     policy = Policy(mode, strict, by, limit or DeactivationLimit(), confirmed)
-    return plan.make(table_of(rows), of or agency(), policy)
+    return plan.make_plan(table_of(rows), of or agency(), policy)
 
 
 def synchronized(*rows: dict[str, str], of: Snapshot | None = None, **options: Any) -> Plan:
@@ -109,17 +109,17 @@ def outcomes(made: Plan) -> list[str]:
 
 def told(found: pl.DataFrame) -> list[tuple[int, str, str]]:
     """Row, code and column of problems or notes."""
-    return [(problem.row, problem.code, problem.column) for problem in problems.of(found)]
+    return [(problem.row, problem.code, problem.column) for problem in problems.list_problems(found)]
 
 
 def codes(found: pl.DataFrame) -> list[str]:
     """The codes of problems or notes."""
-    return [problem.code for problem in problems.of(found)]
+    return [problem.code for problem in problems.list_problems(found)]
 
 
 def messages(found: pl.DataFrame) -> list[str]:
     """The sentences of problems or notes, with what to do."""
-    return [f"{problem.message} {problem.remedy}".strip() for problem in problems.of(found)]
+    return [f"{problem.message} {problem.remedy}".strip() for problem in problems.list_problems(found)]
 
 
 def written(made: Plan, who: str) -> dict[str, Any]:

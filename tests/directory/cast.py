@@ -14,7 +14,7 @@ from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, pending_uploads
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
 HEADINGS = [column.heading for column in COLUMNS]
@@ -66,12 +66,12 @@ def file(rows: Iterable[Mapping[str, str]]) -> bytes:
 
 def run(
     made: models.Agency, rows: Iterable[Mapping[str, str]] | bytes, options: Options | None = None, **more: Any
-) -> Done:
+) -> ImportResult:
     """One import of the rows, or of a file's bytes."""
     content = rows if isinstance(rows, bytes) else file(rows)
     at, by, through = more.pop("at", NOW), more.pop("by", ""), more.pop("through", "cli")
     context = AuditContext(at, by, through, more.pop("address", ""), more.pop("agent", ""))
-    return file_import.run(made, Upload(content, "users.csv"), options or Options(), context=context, **more)
+    return file_import.run_import(made, Upload(content, "users.csv"), options or Options(), context=context, **more)
 
 
 def waiting(
@@ -84,14 +84,14 @@ def waiting(
     address: str = "",
 ) -> str:
     """The token of a file that waits for the user."""
-    with closing(pending_uploads.arriving(user, at)) as file:
+    with closing(pending_uploads.open_arriving(user, at)) as file:
         file.write(content)
-        return pending_uploads.keep(user, name, options or Options(), file, at, address=address)
+        return pending_uploads.keep_file(user, name, options or Options(), file, at, address=address)
 
 
 def applied(
     made: models.Agency, rows: Iterable[Mapping[str, str]], options: Options | None = None, **more: Any
-) -> Done:
+) -> ImportResult:
     """One import of the rows, all of which are good."""
     done = run(made, rows, options, **more)
     assert done.record.state == "applied", done.record.message
@@ -119,7 +119,7 @@ def everything(made: models.Agency) -> dict[str, list[dict[str, Any]]]:
     return {model.__name__: list(model.objects.filter(**{by: made}).order_by("pk").values()) for model, by in tables}
 
 
-def mails(done: Done) -> list[tuple[str, str]]:
+def mails(done: ImportResult) -> list[tuple[str, str]]:
     """The mails of an import: kind and address."""
     return sorted(models.Mail.objects.filter(of=done.record).values_list("kind", "to"))
 

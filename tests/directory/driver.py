@@ -23,9 +23,9 @@ from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import heartbeats, queue, runner
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.records import settle_dead
-from musterbook.directory.imports.runner import Failed
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.records import reap_orphans
+from musterbook.directory.imports.runner import ImportFailed
+from musterbook.directory.imports.worker import run_next_import
 from tests.directory import cast
 
 
@@ -52,23 +52,23 @@ def main(command: str, *arguments: str) -> None:
     elif command == "submit":
         _submit(agency, *arguments[1:])
     elif command == "look":
-        settle_dead(agency)
+        reap_orphans(agency)
         print(verify.verify_trail(agency).wrong or "whole")
 
 
 def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:
     options = Options(mode=Mode(mode), preview=bool(os.environ.get("PREVIEW")))
-    usual = runner._planned
+    usual = runner._make_plan
 
     def planned(attempt: runner.Attempt) -> Plan:
         made = usual(attempt)
         progress("planned")
         return made
 
-    runner._planned = planned
+    runner._make_plan = planned
     try:
         done = cast.run(agency, Path(file).read_bytes(), options, key=key or None, progress=progress)
-    except Failed as failed:
+    except ImportFailed as failed:
         print("failed", failed)
     else:
         print(done.record.state, done.record.number, done.record.counts.get("unchanged"))
@@ -87,11 +87,11 @@ def _work(times: int) -> None:
         usual(attempt, stage, done, total)
 
     runner.Attempt.watched = watched  # type: ignore[method-assign, assignment]
-    heartbeats.LASTS = float(os.environ.get("SILENCE", heartbeats.LASTS))
-    name = jobs.name()
+    heartbeats.TIMEOUT = float(os.environ.get("SILENCE", heartbeats.TIMEOUT))
+    name = jobs.make_worker_name()
     while times:
-        heartbeats.give(heartbeats.Sign(name))
-        times -= carry_out_next(name, jobs.now)
+        heartbeats.send_heartbeat(heartbeats.Heartbeat(name))
+        times -= run_next_import(name, jobs.now)
         time.sleep(0.02)
 
 

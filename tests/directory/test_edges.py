@@ -35,8 +35,8 @@ def test_an_import_that_still_runs_is_not_reported_as_dead(monkeypatch: pytest.M
     def taken(agency: models.Agency) -> Iterator[bool]:
         yield False
 
-    monkeypatch.setattr(locks, "if_free", taken)
-    records.settle_dead(made)
+    monkeypatch.setattr(locks, "try_import_lock", taken)
+    records.reap_orphans(made)
     assert models.Import.objects.get(pk=done.record.pk).state == "running"
 
 
@@ -61,19 +61,19 @@ class Answering:
 
 def test_a_damaged_embedded_database_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "connection", Answering("row 7 missing from index user_email_once"))
-    found = doctor._whole()
+    found = doctor._check_sqlite()
     assert "row 7 missing" in found.found
     assert "muster restore" in found.remedy
 
 
 def test_a_database_that_does_not_hold_every_script_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "connection", Answering(160_004, "SQL_ASCII"))
-    found = doctor._version()
+    found = doctor._check_postgres()
     assert found.found == "PostgreSQL 16.4, SQL_ASCII"
     assert "--encoding UTF8" in found.remedy
 
 
 def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration, "pending", lambda: ["directory.0002_more"])
+    monkeypatch.setattr(migration, "list_pending", lambda: ["directory.0002_more"])
     with pytest.raises(NotMigrated, match=r"1 changes are missing, the last is directory\.0002_more"):
         migration._refuse_old()

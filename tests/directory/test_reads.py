@@ -93,9 +93,9 @@ def test_an_entry_of_a_vocabulary_is_found_in_its_own_agency_alone(
     made: models.Agency, elsewhere: models.Agency, model: type[models.Role]
 ) -> None:
     entry = model.objects.filter(agency=made).latest("pk")
-    assert vocabularies.find(model, made, entry.pk) == entry
+    assert vocabularies.find_entry(model, made, entry.pk) == entry
     with pytest.raises(UnknownEntry):
-        vocabularies.find(model, elsewhere, entry.pk)
+        vocabularies.find_entry(model, elsewhere, entry.pk)
 
 
 def test_a_user_is_found_by_address_external_id_or_number(made: models.Agency, elsewhere: models.Agency) -> None:
@@ -132,7 +132,7 @@ def test_the_operator_and_the_undo_of_an_import_are_found(made: models.Agency) -
     record = applied(made, [person(2, LOCATION="North")], by="E-1").record
     assert history.find_operator(record) == user(made, 1)
     assert history.find_undo(record) is None
-    undoing = undo.run(record, context=AuditContext(NOW + timedelta(hours=1), "", "cli")).record
+    undoing = undo.run_undo(record, context=AuditContext(NOW + timedelta(hours=1), "", "cli")).record
     assert history.find_undo(record) == undoing
     assert history.find_operator(undoing) is None
 
@@ -156,7 +156,7 @@ def test_rows_with_notes_are_counted_each_once(made: models.Agency) -> None:
     register(made, 1)
     done = run(made, [person(4, SUPERVISOR_EMAIL="nobody@agency.example"), person(5)], Options(mode=Mode.UPDATE))
     assert history.count_noted_rows(done.record) == 1
-    assert file_import.find(made, done.record.number) == done.record
+    assert file_import.find_import(made, done.record.number) == done.record
 
 
 def test_a_database_that_can_be_used_answers() -> None:

@@ -30,9 +30,9 @@ def test_what_is_encrypted_is_written_out(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_cannot_be_read_is_named_and_a_member_of_another_name_refused() -> None:
-    assert backup_encryption._why(OSError(errno.EIO, "Input/output error")) == "Input/output error"
+    assert backup_encryption._describe_error(OSError(errno.EIO, "Input/output error")) == "Input/output error"
     with pytest.raises(tarfile.ReadError, match=r"does not hold key\.age"):
-        backup_encryption._size(io.BytesIO(tarfile.TarInfo("other").tobuf()), "key.age")
+        backup_encryption._read_size(io.BytesIO(tarfile.TarInfo("other").tobuf()), "key.age")
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_link(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_file_that_is_gone_meanwhile_is_no_link(tmp_path: Path) -> None:
 
 
 def test_a_header_that_leads_backwards_is_refused() -> None:
-    careful = backup_seal._Careful(io.BytesIO(b"0123456789"))
+    careful = backup_seal._ForwardReader(io.BytesIO(b"0123456789"))
     careful.read(5)
     assert careful.seek(careful.tell()) == 5
     with pytest.raises(tarfile.ReadError, match="backwards"):
@@ -62,7 +62,7 @@ def test_what_another_backup_has_half_done_is_left_alone() -> None:
     other = configured.MUSTER_HOME / ".backup-other"
     other.mkdir(parents=True)
     try:
-        with backups._work() as work:
+        with backups._open_work_folder() as work:
             assert work.is_dir() and other.is_dir()
     finally:
         other.rmdir()
@@ -70,7 +70,7 @@ def test_what_another_backup_has_half_done_is_left_alone() -> None:
 
 def test_a_provider_on_a_host_that_may_not_be_asked_is_refused(settings: Settings) -> None:
     settings.MUSTER_OUTSIDE_HOSTS = ("login.example.org",)
-    said = sign_on_file._address("server", {"server": "https://login.example.com/x"})
+    said = sign_on_file._check_address("server", {"server": "https://login.example.com/x"})
     assert said == ["is on login.example.com, which MUSTER_OUTSIDE_HOSTS does not name."]
 
 
@@ -79,4 +79,4 @@ def test_a_file_that_is_gone_meanwhile_takes_no_room(tmp_path: Path) -> None:
 
 
 def test_where_no_table_is_named_nothing_is_guarded() -> None:
-    assert triggers._postgres({}) == []
+    assert triggers._build_postgres_sql({}) == []

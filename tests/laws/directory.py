@@ -17,7 +17,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.storage import frames
 from tests.laws.world import WORDS, Case, File, Person, Row, exported
 
@@ -73,23 +73,23 @@ def content(file: File) -> bytes:
 
 def run(
     made: models.Agency, file: File | bytes, case: Case | None = None, *, preview: bool = False, expected: str | None = None
-) -> Done:  # fmt: skip
+) -> ImportResult:  # fmt: skip
     """One import of the file, in the way that the case says; whatever holds it is confirmed."""
     case = case or Case((), File({}), Mode.UPDATE)
     operator = case.people[case.operator].external_id if case.operator is not None else ""
     options = Options(case.mode, preview=preview, strict=case.strict, confirmed=case.confirmed)
     upload = Upload(file if isinstance(file, bytes) else content(file), "users.csv")
-    return file_import.run(made, upload, options, context=AuditContext(NOW, operator, "cli"), expected=expected)
+    return file_import.run_import(made, upload, options, context=AuditContext(NOW, operator, "cli"), expected=expected)
 
 
 def users(made: models.Agency) -> dict[str, Row]:
     """All that the agency's users hold: external id → column → text, the supervisor by external id as `boss`."""
-    stored, words = snapshot_queries.everybody(made), snapshot_queries.vocabulary(made)
+    stored, words = snapshot_queries.read_all_users(made), snapshot_queries.read_vocabulary(made)
     bosses = stored.select(supervisor_id="id", supervisor_external_id="external_id")
     texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(
         supervisor_email=pl.lit("")
     )
-    told = texts.select("external_id", *changes.texts(words)).to_dicts()
+    told = texts.select("external_id", *changes.render_texts(words)).to_dicts()
     headings = [column for column in COLUMNS if column.heading not in ("SUPERVISOR_EMAIL", "EXTERNAL_ID")]
     return {
         one["external_id"]: {column.heading: one[column.field] for column in headings}
@@ -109,5 +109,5 @@ def keys_hold(made: models.Agency) -> bool:
     columns = ("email", "badge_number", "username")
     listed = ", ".join(f"{column}, {column}_key" for column in columns)
     schema = {part: pl.String for column in columns for part in (column, f"{column}_key")}
-    stored = frames.read(f"SELECT {listed} FROM {name} WHERE agency_id = %s", [made.pk], schema)
-    return all(keys.keys(stored[column]).to_list() == stored[f"{column}_key"].to_list() for column in columns)
+    stored = frames.read_frame(f"SELECT {listed} FROM {name} WHERE agency_id = %s", [made.pk], schema)
+    return all(keys.make_keys(stored[column]).to_list() == stored[f"{column}_key"].to_list() for column in columns)

@@ -18,7 +18,7 @@ from musterbook.directory.audit import verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.users import export
-from musterbook.directory.users.export import Filter
+from musterbook.directory.users.export import ExportFilter
 from tests.examples import examples
 from tests.laws import directory, model, world
 from tests.laws.world import Case, File, Person, Row
@@ -68,13 +68,13 @@ def test_law_2_an_export_of_all_users_changes_nothing_and_nobody(people: tuple[P
     agency = directory.agency(people)
     held, traces = directory.users(agency), directory.traces(agency)
     for form in ("csv", "xlsx") if people else ():
-        exported = export.export(agency, Filter(), form)
+        exported = export.export_users(agency, ExportFilter(), form)
         done = directory.run(agency, b"".join(exported.parts), Case((), File({}), Mode.SYNC))
         assert done.plan
         assert done.record.state == "applied"
         assert done.plan.counts["unchanged"] == done.plan.counts["rows"] == len(people) == exported.users
         assert done.plan.counts["deactivated"] == done.plan.counts["protected"] == 0
-        assert {note.code for note in problems.of(done.plan.notes)} <= set(_NEVER_SAID)
+        assert {note.code for note in problems.list_problems(done.plan.notes)} <= set(_NEVER_SAID)
         assert (directory.users(agency), directory.traces(agency)) == (held, traces)
 
 
@@ -113,13 +113,13 @@ def test_law_5_what_is_applied_and_undone_is_as_before(case: Case) -> None:
     done = directory.run(agency, case.file, case)
     if done.record.state != "applied":
         return
-    undone = undo.run(done.record, context=AuditContext(directory.NOW, "", "cli"))
+    undone = undo.run_undo(done.record, context=AuditContext(directory.NOW, "", "cli"))
     assert undone.plan
     after = directory.users(agency)
     stuck = set(undone.plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
     # What cannot go back: a value that an added user holds, for none is ever deleted; who was the first administrator;
     # who left a group that is no longer active; and what depends on those.
-    codes = {problem.code for problem in problems.of(undone.plan.problems)}
+    codes = {problem.code for problem in problems.list_problems(undone.plan.problems)}
     assert codes <= {"taken", "last-administrator", "inactive-group"}
     assert "taken" not in codes or after.keys() - before.keys() or codes - {"taken"}
     assert _but(stuck, after, before.keys()) == _but(stuck, before, before.keys())
@@ -195,9 +195,9 @@ def test_a_part_of_the_directory_makes_the_same_plan_as_the_whole(case: Case, so
     table = replace(case.file, rows=rows, short=case.file.short & rows.keys()).table()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot_queries, "_WHOLE_FROM", 0)
-        part = snapshot_queries.snapshot(agency, table, Mode.UPDATE)
-    whole = Snapshot(snapshot_queries.everybody(agency), part.vocabulary)
-    made = [planning.make(table, known, Policy(strict=case.strict)) for known in (part, whole)]
+        part = snapshot_queries.read_snapshot(agency, table, Mode.UPDATE)
+    whole = Snapshot(snapshot_queries.read_all_users(agency), part.vocabulary)
+    made = [planning.make_plan(table, known, Policy(strict=case.strict)) for known in (part, whole)]
     assert made[0].digest == made[1].digest
     for one, other in zip(
         *((plan.rows, plan.added, plan.updated, plan.problems, plan.notes) for plan in made), strict=True

@@ -24,7 +24,7 @@ _thorough = settings(
 
 
 def _made(case: Case) -> Plan:
-    return plan.make(case.file.table(), case.snapshot(), case.policy)
+    return plan.make_plan(case.file.table(), case.snapshot(), case.policy)
 
 
 def _final(case: Case, made: Plan) -> dict[str, Row]:
@@ -34,7 +34,7 @@ def _final(case: Case, made: Plan) -> dict[str, Row]:
     rows: dict[int | None, str] = dict(made.rows.select("row", "external_id").iter_rows())
     for frame in (made.added, made.updated) if made.added.width else ():
         texts = frame.with_columns(supervisor_email=pl.lit(""), supervisor_external_id=pl.lit("")).select(
-            changes.texts(WORDS)
+            changes.render_texts(WORDS)
         )
         for written, text in zip(frame.to_dicts(), texts.to_dicts(), strict=True):
             values = {heading: text[heading.lower()] for heading in HEADINGS if heading.lower() in text}
@@ -47,7 +47,7 @@ def _final(case: Case, made: Plan) -> dict[str, Row]:
 
 
 def _told(found: pl.DataFrame) -> set[tuple[int, str, str]]:
-    return {(problem.row, problem.code, problem.column) for problem in problems.of(found)}
+    return {(problem.row, problem.code, problem.column) for problem in problems.list_problems(found)}
 
 
 @given(world.cases())

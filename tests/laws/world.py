@@ -70,7 +70,7 @@ class File:
             heading.lower(): pl.Series([row[heading] for row in self.rows.values()], dtype=pl.String)
             for heading in self.headings
         }
-        faults = problems.frame(Problem("cell-count", row) for row in self.rows if row in self.short)
+        faults = problems.build_frame(Problem("cell-count", row) for row in self.rows if row in self.short)
         return Table(pl.DataFrame(cells), faults=faults)
 
 

@@ -12,8 +12,8 @@ from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
-from musterbook.directory.imports.bulk import Change
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.bulk import BulkChange
+from musterbook.directory.imports.worker import run_next_import
 from tests.directory import cast
 
 OPEN = {
@@ -72,8 +72,8 @@ def _bulk(agency: models.Agency) -> Mapping[str, Any]:
     if record is None:
         users = list(models.User.objects.filter(agency=agency).values_list("pk", flat=True))
         context = AuditContext(datetime.now(UTC), "", "page")
-        record = queue.submit_bulk(agency, users, Change("rank", "Captain"), context=context, preview=True)
-        carry_out_next("tests", lambda: datetime.now(UTC))
+        record = queue.submit_bulk(agency, users, BulkChange("rank", "Captain"), context=context, preview=True)
+        run_next_import("tests", lambda: datetime.now(UTC))
     return {"number": record.number}
 
 

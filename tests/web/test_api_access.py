@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
-from musterbook.accounts.tokens import Told
+from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
@@ -112,10 +112,10 @@ def test_a_token_is_made_only_by_who_has_just_signed_in(chief: Client) -> None:
 def test_a_role_that_loses_the_permission_meanwhile_makes_no_token(
     chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operator = snapshot_queries.operator
+    operator = snapshot_queries.read_operator
     models.Role.objects.filter(name="Chief").update(permissions=["users.view", "api.manage"])
     less = frozenset({"api.manage"})
-    monkeypatch.setattr(snapshot_queries, "operator", lambda *who: replace(operator(*who), permissions=less))
+    monkeypatch.setattr(snapshot_queries, "read_operator", lambda *who: replace(operator(*who), permissions=less))
     answer = chief.post(ADD, FORM)
     assert answer.status_code == 422 and "Your own role lacks users.view" in answer.content.decode()
 
@@ -144,9 +144,11 @@ def test_the_list_says_which_tokens_do_less_than_they_were_made_for(chief: Clien
 def test_the_list_asks_the_database_no_more_for_many(chief: Client, django_assert_max_num_queries: Any) -> None:
     agency = models.Agency.objects.get()
     for number in range(20):
-        told = Told(f"Token {number}", frozenset({"users.view"}), 90)
+        told = TokenData(f"Token {number}", frozenset({"users.view"}), 90)
         context = AuditContext(datetime.now(UTC), "E-5", "page")
-        tokens.make(agency, told, context, snapshot_queries.operator(agency, "E-1" if number % 2 else "E-5"))
+        tokens.create_token(
+            agency, told, context, snapshot_queries.read_operator(agency, "E-1" if number % 2 else "E-5")
+        )
     with django_assert_max_num_queries(12):
         assert chief.get(LIST).content.decode().count("ends in") == 20
 

@@ -73,7 +73,7 @@ def rank(agency: Springfield, number: int) -> str:
 def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -> None:
     asked = boss.post(BULK, {"act": "rank", "user": ids(agency, 3, 4)})
     assert "For 2 users." in text(asked) and 'value="=Captain"' in asked.content.decode()
-    assert f'{USERS}?chosen={chosen.written(ids(agency, 3, 4))}"' in asked.content.decode()
+    assert f'{USERS}?chosen={chosen.join_ids(ids(agency, 3, 4))}"' in asked.content.decode()
     assert boss.post(BULK, {"act": "rank", "user": ids(agency, 3), "value": "=Emperor"}).status_code == 422
     address = plan(boss, act="rank", user=ids(agency, 3, 4), value="=Captain")
     seen = boss.get(address)
@@ -99,7 +99,7 @@ def test_no_rank_is_a_choice(agency: Springfield, boss: Client) -> None:
 
 def test_all_that_match_and_all_on_the_page_are_chosen(agency: Springfield, boss: Client) -> None:
     boss.post(plan(boss, "?q=b-4", act="rank", value="=Captain", all="1", user=ids(agency, 3)))
-    shown = chosen.written(ids(agency, 5))
+    shown = chosen.join_ids(ids(agency, 5))
     boss.post(plan(boss, "?q=b-4", act="rank", value="=Captain", all="page", shown=shown))
     assert [rank(agency, n) for n in (1, 2, 3, 4, 5)] == ["", "", "", "Captain", "Captain"]
 
@@ -282,13 +282,13 @@ def test_it_says_so_if_it_cannot_be_kept_who_is_chosen(
     agency: Springfield, boss: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = plan(boss, act="invite", user=ids(agency, 3))
-    selection.let_go(address.rpartition("/")[2])
+    selection.delete_ids(address.rpartition("/")[2])
     assert "kept no longer who was chosen" in text(boss.post(address, follow=True))
 
     def full(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(selection, "keep", full)
+    monkeypatch.setattr(selection, "keep_ids", full)
     answer = boss.post(BULK, {"act": "invite", "user": ids(agency, 3)}, follow=True)
     assert "There is no room" in text(answer)
 

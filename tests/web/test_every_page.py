@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
-from musterbook.accounts.tokens import Told
+from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.file_import import Options
@@ -42,8 +42,11 @@ def made(slug: str) -> Springfield:
     one.imported(person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
     one.registered(1)
     one.registered(2)
-    tokens.make(
-        one.agency, Told("HR", frozenset({"users.view"}), 90), context(), snapshot_queries.operator(one.agency, "E-1")
+    tokens.create_token(
+        one.agency,
+        TokenData("HR", frozenset({"users.view"}), 90),
+        context(),
+        snapshot_queries.read_operator(one.agency, "E-1"),
     )
     return one
 
@@ -117,7 +120,7 @@ def test_every_text_says_how_it_is_encoded(springfield: Springfield, monkeypatch
     models.Agency.objects.filter(pk=agency.pk).update(sign_on=[saml | more])
     answers = [(path, browser.get(path)) for path in {*paths, *OTHERS} for browser in (Client(), client)]
     answers += [
-        (path, Client().post(path, {"x": "y" * 2 * turns.WAITED_FOR})) for path in ("/", "/springfield/sign-in")
+        (path, Client().post(path, {"x": "y" * 2 * turns.MAX_BUFFERED})) for path in ("/", "/springfield/sign-in")
     ]
     answers += [(path, Client(enforce_csrf_checks=True).post(path)) for path in ("/", "/springfield/sign-in")]
     answers += [("another host", Client(headers={"Host": "evil.example"}).get("/"))]

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from musterbook.directory import models
 from musterbook.directory.imports import heartbeats, plan_files, plan_pages, queue
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.queue import Ahead, Standing
+from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.storage import import_files
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
@@ -143,9 +143,9 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
     rows = [person(1, ROLE="Admin"), person(7, SUPERVISOR_EMAIL="x@agency.example"), person(9, ROLE="Nobody")]
     address = preview(chief, *rows, person(4, RANK="Captain"), mode="sync", do="upload")
     record = models.Import.objects.get(state="applied", mode="sync")
-    before = plan_pages.page(record, show)
-    plan_files.forget(record.number)
-    after = plan_pages.page(record, show)
+    before = plan_pages.read_page(record, show)
+    plan_files.delete_plan(record.number)
+    after = plan_pages.read_page(record, show)
     if show == "protected":
         assert after.gone and "kept no longer" in said(chief, f"{address}?show=protected")
         return
@@ -176,7 +176,7 @@ def test_cells_are_mended_until_none_is_wrong_and_the_file_stays_as_it_was(
     third = mend(chief, second, (3, "EMAIL", "x", "user8@agency.example")).partition("?")[0]
     assert tiles(chief, f"{third}?show=added") == {"added": 3}
     assert "2 cells mended here" in said(chief, third)
-    assert import_files.content(third.rpartition("/")[2]) == file
+    assert import_files.read_content(third.rpartition("/")[2]) == file
     done = chief.post(third).headers["Location"]
     assert "<h1>Applied</h1>" in said(chief, done)
     assert cast.user(springfield.agency, 7).role.name == "Officer"
@@ -274,7 +274,7 @@ def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
     for sent in ({"encoding": ""}, {"map": "1", "map-0": "", "map-1": ""}):
         chief.post(f"{address}/read", sent)
         assert "kept no longer" in said(chief, address)
-    plan_files.forget(number)
+    plan_files.delete_plan(number)
     chief.post(f"{address}/read", {"map": "1", "map-0": ""})
     assert "kept no longer" in said(chief, address)
 
@@ -358,7 +358,7 @@ def nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker takes up what is asked for."""
     monkeypatch.setattr(queue, "wait", lambda record, _: record)
     # On PostgreSQL signs of life are told beside the transaction of the test that they came from, and last a while.
-    monkeypatch.setattr(heartbeats, "seen", list)
+    monkeypatch.setattr(heartbeats, "list_heartbeats", list)
 
 
 def test_a_plan_is_kept_as_long_as_its_file(chief: Client, settings: Settings) -> None:
@@ -384,18 +384,24 @@ def test_an_import_that_waits_for_a_worker_says_so_and_can_be_cancelled(chief: C
 @pytest.mark.parametrize(
     ("standing", "sentence"),
     [
-        (Standing("waiting", ahead=Ahead("01X", "E-5")), "It waits for import 01X by E-5, which comes first."),
-        (Standing("waiting", ahead=Ahead("01X", "")), "It waits for import 01X by the system, which comes first."),
-        (Standing("waiting"), "It begins in a moment."),
-        (Standing("running", "writing", 1_500, 20_000), "1,500 of 20,000 users"),
-        (Standing("running", "planning", stopping=True), "It was asked to stop"),
+        (
+            ImportStatus("waiting", ahead=EarlierImport("01X", "E-5")),
+            "It waits for import 01X by E-5, which comes first.",
+        ),
+        (
+            ImportStatus("waiting", ahead=EarlierImport("01X", "")),
+            "It waits for import 01X by the system, which comes first.",
+        ),
+        (ImportStatus("waiting"), "It begins in a moment."),
+        (ImportStatus("running", "writing", 1_500, 20_000), "1,500 of 20,000 users"),
+        (ImportStatus("running", "planning", stopping=True), "It was asked to stop"),
     ],
 )
 def test_how_far_an_import_is_stands_on_its_page(
-    chief: Client, nobody_at_work: None, monkeypatch: pytest.MonkeyPatch, standing: Standing, sentence: str
+    chief: Client, nobody_at_work: None, monkeypatch: pytest.MonkeyPatch, standing: ImportStatus, sentence: str
 ) -> None:
     address = preview(chief, person(7))
-    monkeypatch.setattr(queue, "progress_of", lambda _: standing)
+    monkeypatch.setattr(queue, "get_status", lambda _: standing)
     assert sentence in said(chief, address)
 
 

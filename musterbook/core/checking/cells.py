@@ -23,11 +23,11 @@ _UNSEEN = (columns.EMAIL, columns.USERNAME)
 
 _FAULTS = {"cell": pl.String, "code": pl.String, "value": pl.String, "detail": pl.String, "hint": pl.String}
 
-Said = Callable[[str], str]
+ParamFunction = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CellValues:
     """The result of reading the cells.
 
     - `values`: the value columns that `CheckedTable` names, for each cell.
@@ -38,12 +38,12 @@ class Reading:
     faults: pl.DataFrame
 
 
-def read(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: bool) -> Reading:
+def read_cells(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: bool) -> CellValues:
     """Return the reading of a column's cells as they are in the file, each given once. They may be `guarded`."""
     reader = _Reader(column, cells, text.clean(cells, guarded=guarded), words)
     reader.legible()
-    _MEANINGS.get(column.heading, _Reader.as_text)(reader)
-    return Reading(pl.DataFrame(reader.values), pl.concat([pl.DataFrame(schema=_FAULTS), *reader.found]))
+    _READERS.get(column.heading, _Reader.as_text)(reader)
+    return CellValues(pl.DataFrame(reader.values), pl.concat([pl.DataFrame(schema=_FAULTS), *reader.found]))
 
 
 class _Reader:
@@ -56,14 +56,16 @@ class _Reader:
         self.values: dict[str, pl.Series] = {}
         self.found: list[pl.DataFrame] = []
 
-    def _say(self, wrong: pl.Series, code: str, **params: Said | str) -> None:
+    def _say(self, wrong: pl.Series, code: str, **params: ParamFunction | str) -> None:
         """Record a fault for every wrong cell, with the parameters of its kind. These cells are no longer valid."""
         if not wrong.any():
             return
         self.sound &= ~wrong
-        detail, hint = problems.slots(code, params, "")
+        detail, hint = problems.fill_slots(code, params, "")
         values = self.text.filter(wrong).to_list()
-        faults = pl.DataFrame([values, _all(detail, values), _all(hint, values)], ["value", "detail", "hint"])
+        faults = pl.DataFrame(
+            [values, _render_params(detail, values), _render_params(hint, values)], ["value", "detail", "hint"]
+        )
         cells = self.cells.filter(wrong).alias("cell")
         self.found.append(faults.select(cells, pl.lit(code).alias("code"), "value", "detail", "hint"))
 
@@ -81,9 +83,9 @@ class _Reader:
 
     def _illegal(self) -> None:
         unseen = self.column in _UNSEEN
-        wrong = text.illegal(self.text)
-        named = text.named_character if unseen else text.named_illegal
-        self._say(wrong | text.hidden(self.text) if unseen else wrong, "illegal-character", character=named)
+        wrong = text.has_illegal(self.text)
+        describe = text.name_character if unseen else text.name_illegal
+        self._say(wrong | text.has_hidden(self.text) if unseen else wrong, "illegal-character", character=describe)
 
     def _damaged(self) -> None:
         error = "a spreadsheet replaced the value with an error"
@@ -101,30 +103,32 @@ class _Reader:
         """Keep the text itself, and its key where the column is compared by one."""
         self._keep(self.column.field, self.text)
         if self.column in columns.KEYED or self.column is columns.SUPERVISOR_EMAIL:
-            self._keep(self.column.key, keys.keys(self.text))
+            self._keep(self.column.key, keys.make_keys(self.text))
 
     def as_email(self) -> None:
         """Check the cells as email addresses (C4)."""
-        faults = emails.faults(self.text.filter(self.sound))
+        faults = emails.find_faults(self.text.filter(self.sound))
         self._say(self.sound & self.text.is_in(list(faults)), "invalid-email", reason=faults.__getitem__)
         self.as_text()
 
     def as_status(self) -> None:
         """Read whether the user is Active (C5)."""
-        meant = pl.Series([_STATUS.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
-        self._say(self.sound & meant.is_null(), "invalid-status")
-        self._keep("status", meant)
+        active = pl.Series([_STATUS.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
+        self._say(self.sound & active.is_null(), "invalid-status")
+        self._keep("status", active)
 
     def as_role(self) -> None:
         """Read the id of the role (C6)."""
-        ids = names.resolved(self.text, names.roles(self.words.roles))
+        ids = names.resolve_names(self.text, names.index_roles(self.words.roles))
         known = {role.name: role.name for role in self.words.roles}
-        self._say(self.sound & ids.is_null(), "unknown-role", suggestion=lambda value: names.suggestion(value, known))
+        self._say(
+            self.sound & ids.is_null(), "unknown-role", suggestion=lambda value: names.suggest_names(value, known)
+        )
         self._keep("role_id", ids)
 
     def as_rank(self) -> None:
         """Read the id of the rank, and whether the cell is blank (C6)."""
-        ids = names.resolved(self.text, names.ranks(self.words.ranks))
+        ids = names.resolve_names(self.text, names.index_ranks(self.words.ranks))
         short = {rank.abbreviation: rank.name for rank in self.words.ranks if rank.abbreviation}
         known = short | {rank.name: rank.name for rank in self.words.ranks}
         self._optional("rank", ids, "unknown-rank", known)
@@ -132,29 +136,29 @@ class _Reader:
     def as_group(self) -> None:
         """Read the id of the group, whether the cell is blank, and whether the group is inactive (C7)."""
         groups = {group.external_id: group.id for group in self.words.groups}
-        ids = names.resolved(self.text, groups, exact=True)
+        ids = names.resolve_names(self.text, groups, exact=True)
         self._optional("group", ids, "unknown-group", {name: name for name in groups})
         inactive = [group.id for group in self.words.groups if not group.active]
         self.values["group_inactive"] = ids.is_in(inactive).fill_null(False)
 
     def _optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
         blank = self.text == ""
-        self._say(self.sound & ids.is_null() & ~blank, code, suggestion=lambda value: names.suggestion(value, known))
+        self._say(self.sound & ids.is_null() & ~blank, code, suggestion=lambda value: names.suggest_names(value, known))
         self._keep(f"{name}_id", ids)
         self.values[f"{name}_blank"] = blank & self.sound
 
     def as_phone(self) -> None:
         """Read the number as E.164 (C8)."""
-        read = phones.numbers(self.text.set(~self.sound, ""), self.words.country)
-        self._say(self.sound & read.is_null(), "invalid-phone", reason=phones.reason)
-        self._keep("phone", read)
+        numbers = phones.parse_numbers(self.text.set(~self.sound, ""), self.words.country)
+        self._say(self.sound & numbers.is_null(), "invalid-phone", reason=phones.explain_fault)
+        self._keep("phone", numbers)
 
 
-def _all(said: Said | str, values: list[str]) -> list[str]:
-    return [said if isinstance(said, str) else said(value) for value in values]
+def _render_params(param: ParamFunction | str, values: list[str]) -> list[str]:
+    return [param if isinstance(param, str) else param(value) for value in values]
 
 
-_MEANINGS: Mapping[str, Callable[[_Reader], None]] = {
+_READERS: Mapping[str, Callable[[_Reader], None]] = {
     "EMAIL": _Reader.as_email,
     "STATUS": _Reader.as_status,
     "ROLE": _Reader.as_role,

@@ -26,7 +26,7 @@ _PLAIN_NAME = "^[0-9A-Za-z][0-9A-Za-z._@-]*$"
 _EXAMPLES = 3
 
 
-class TooMany(Exception):
+class TooManyProblems(Exception):
     """An excessive number of problems in the rows.
 
     They would take memory out of proportion to the file. `problem` describes this.
@@ -38,7 +38,7 @@ class TooMany(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _CheckedColumn:
     """The result for one column: its value columns and its problems.
 
     The value columns have a row for each row of the table.
@@ -54,30 +54,30 @@ def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
     A row whose cells may be in the wrong columns has no other problem. Raise TooMany as soon as the columns checked so
     far have too many problems.
     """
-    of_count = pl.col("code") == "cell-count"
-    others = ~pl.col("row").is_in(table.faults.filter(of_count)["row"].implode())
-    values, found = [table.cells.select("row")], table.faults.filter(of_count | others)
+    is_count = pl.col("code") == "cell-count"
+    others = ~pl.col("row").is_in(table.faults.filter(is_count)["row"].implode())
+    values, faults = [table.cells.select("row")], table.faults.filter(is_count | others)
     for column in table.present:
-        part = _column(table, column, vocabulary)
+        part = _check_column(table, column, vocabulary)
         values.append(part.values)
-        found = pl.concat([found, part.found.filter(others)])
-        refuse_many(found, table.file)
-    return CheckedTable(pl.concat(values, how="horizontal"), table.present, found)
+        faults = pl.concat([faults, part.found.filter(others)])
+        refuse_too_many(faults, table.file)
+    return CheckedTable(pl.concat(values, how="horizontal"), table.present, faults)
 
 
-def refuse_many(found: pl.DataFrame, file: FileFacts) -> None:
+def refuse_too_many(faults: pl.DataFrame, file: FileFacts) -> None:
     """Raise TooMany if the rows have more problems than a file of this size may have."""
-    most = budget.most_problems(file.size)
-    if found.height > most:
-        raise TooMany(Problem.of("too-many-problems", value=f"{most:,}", examples=_examples(found)))
+    most = budget.limit_problems(file.size)
+    if faults.height > most:
+        raise TooManyProblems(Problem.of("too-many-problems", value=f"{most:,}", examples=_show_examples(faults)))
 
 
-def _examples(found: pl.DataFrame) -> str:
-    first = found.unique(["code", "column"], keep="first", maintain_order=True).head(_EXAMPLES)
-    return " ".join(f"Row {problem.row}: {problem.message}" for problem in problems.of(first))
+def _show_examples(faults: pl.DataFrame) -> str:
+    first = faults.unique(["code", "column"], keep="first", maintain_order=True).head(_EXAMPLES)
+    return " ".join(f"Row {problem.row}: {problem.message}" for problem in problems.list_problems(first))
 
 
-def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
+def _check_column(table: Table, column: Column, words: Vocabulary) -> _CheckedColumn:
     """Check one column. A cell with a problem is null in the values.
 
     A cell that could not be read completely gets no further problems.
@@ -85,28 +85,28 @@ def _column(table: Table, column: Column, words: Vocabulary) -> _Part:
     cells = table.cells.select("row", cell=column.field)
     unread = table.faults.filter(pl.col("column") == column.heading)["row"]
     if unread.is_empty():
-        return _checked(cells, column, words, guarded=table.guarded)
-    read = cells.filter(~pl.col("row").is_in(unread.implode()))
-    part = _checked(read, column, words, guarded=table.guarded)
+        return _check_cells(cells, column, words, guarded=table.guarded)
+    readable = cells.filter(~pl.col("row").is_in(unread.implode()))
+    part = _check_cells(readable, column, words, guarded=table.guarded)
     spread = cells.select("row").join(
-        pl.concat([read.select("row"), part.values], how="horizontal"), on="row", how="left", maintain_order="left"
+        pl.concat([readable.select("row"), part.values], how="horizontal"), on="row", how="left", maintain_order="left"
     )
     flags = [pl.col(name).fill_null(False) for name in spread.columns if name.endswith(("_blank", "_inactive"))]
-    return _Part(spread.with_columns(flags).drop("row"), part.found)
+    return _CheckedColumn(spread.with_columns(flags).drop("row"), part.found)
 
 
-def _checked(rows: pl.DataFrame, column: Column, words: Vocabulary, *, guarded: bool) -> _Part:
+def _check_cells(rows: pl.DataFrame, column: Column, words: Vocabulary, *, guarded: bool) -> _CheckedColumn:
     cells = rows["cell"]
-    quick = _QUICK[column.heading](column, cells, words) if column.heading in _QUICK else {}
+    quick = _QUICK_CHECKS[column.heading](column, cells, words) if column.heading in _QUICK_CHECKS else {}
     left = (cells.filter(quick[column.field].is_null()) if quick else cells).unique()
     if quick and left.is_empty():
-        return _Part(pl.DataFrame(quick), problems.frame())
-    read = reading.read(column, left, words, guarded=guarded)
-    values = [_spread(cells, left, series, quick.get(series.name)) for series in read.values]
-    return _Part(pl.DataFrame(values), _at_rows(rows, column, read.faults))
+        return _CheckedColumn(pl.DataFrame(quick), problems.build_frame())
+    result = reading.read_cells(column, left, words, guarded=guarded)
+    values = [_spread_values(cells, left, series, quick.get(series.name)) for series in result.values]
+    return _CheckedColumn(pl.DataFrame(values), _locate_faults(rows, column, result.faults))
 
 
-def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.Series | None) -> pl.Series:
+def _spread_values(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.Series | None) -> pl.Series:
     """Return the value of each cell: from the quick check, or else from its distinct cell."""
     if quick is None and values.dtype == pl.String and values.equals(distinct):
         return cells.alias(values.name)
@@ -114,38 +114,38 @@ def _spread(cells: pl.Series, distinct: pl.Series, values: pl.Series, quick: pl.
     return spread if quick is None else quick.fill_null(spread)
 
 
-def _at_rows(rows: pl.DataFrame, column: Column, faults: pl.DataFrame) -> pl.DataFrame:
+def _locate_faults(rows: pl.DataFrame, column: Column, faults: pl.DataFrame) -> pl.DataFrame:
     """Return the faults of distinct cells as problems of every row that has such a cell."""
     if faults.is_empty():
-        return problems.frame()
-    found = rows.join(faults, on="cell", maintain_order="left_right")
-    return found.with_columns(column=pl.lit(column.heading)).select(problems.SCHEMA.keys())
+        return problems.build_frame()
+    joined = rows.join(faults, on="cell", maintain_order="left_right")
+    return joined.with_columns(column=pl.lit(column.heading)).select(problems.SCHEMA.keys())
 
 
 def _quick_id(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
-    return _settled(column, cells, cells.str.contains(_PLAIN_ID) & (cells.str.len_bytes() <= column.longest))
+    return _accept_plain(column, cells, cells.str.contains(_PLAIN_ID) & (cells.str.len_bytes() <= column.longest))
 
 
 def _quick_username(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
-    return _settled(column, cells, cells.str.contains(_PLAIN_NAME) & (cells.str.len_bytes() <= column.longest))
+    return _accept_plain(column, cells, cells.str.contains(_PLAIN_NAME) & (cells.str.len_bytes() <= column.longest))
 
 
 def _quick_email(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
-    return _settled(column, cells, emails.plain(cells))
+    return _accept_plain(column, cells, emails.is_plain(cells))
 
 
-def _settled(column: Column, cells: pl.Series, plain: pl.Series) -> dict[str, pl.Series]:
-    settled = (cells if plain.all() else cells.set(~plain, None)).alias(column.field)
-    key = {column.key: settled.str.to_lowercase().alias(column.key)} if column in columns.KEYED else {}
-    return {column.field: settled, **key}
+def _accept_plain(column: Column, cells: pl.Series, plain: pl.Series) -> dict[str, pl.Series]:
+    values = (cells if plain.all() else cells.set(~plain, None)).alias(column.field)
+    key = {column.key: values.str.to_lowercase().alias(column.key)} if column in columns.KEYED else {}
+    return {column.field: values, **key}
 
 
 def _quick_phone(column: Column, cells: pl.Series, words: Vocabulary) -> dict[str, pl.Series]:
-    return {column.field: phones.quick(cells, words.country).alias(column.field)}
+    return {column.field: phones.parse_quickly(cells, words.country).alias(column.field)}
 
 
 # In these columns nearly every cell is different. In the others, a few distinct cells repeat.
-_QUICK: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
+_QUICK_CHECKS: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
     "EXTERNAL_ID": _quick_id,
     "BADGE_NUMBER": _quick_id,
     "USERNAME": _quick_username,

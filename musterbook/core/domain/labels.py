@@ -8,7 +8,7 @@ PROTECTIONS = {
 }
 """The reason for each protection of a user, as text."""
 
-HELD = {
+HOLD_REASONS = {
     "deactivation-limit": "The import would deactivate more users than the agency allows without confirmation.",
     "unreadable-rows": "Some rows cannot be read well enough to identify their users.",
 }
@@ -29,7 +29,7 @@ _EFFECTS = {
 }
 
 
-def state_title(code: str, joint: str = ": ") -> str:
+def format_state_title(code: str, joint: str = ": ") -> str:
     """Return the title of an import in this state: “Held: nothing was changed”. `joint` joins its two parts."""
     return joint.join(filter(None, (_STATES[code], _EFFECTS.get(code))))
 
@@ -44,7 +44,7 @@ CHANNELS = {
 }
 """The channel of an act, as text that follows “through”."""
 
-MAILS = {
+EMAIL_TITLES = {
     "invitation": "Invitation",
     "welcome": "Welcome",
     "reset": "Link for a new password",
@@ -58,6 +58,6 @@ MAILS = {
 """The title of each kind of email."""
 
 
-def capitalized(label: str) -> str:
+def capitalize_label(label: str) -> str:
     """Return a label as the first word of a line. Later letters stay as they are."""
     return label[:1].upper() + label[1:]

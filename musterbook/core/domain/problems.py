@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import polars as pl
 
 
-class About(StrEnum):
+class Level(StrEnum):
     """The subject of a code."""
 
     FILE = "file"
@@ -27,7 +27,7 @@ class Kind:
     """
 
     code: str
-    about: About
+    about: Level
     sentence: str
     remedy: str
     params: tuple[str, ...] = ()
@@ -52,17 +52,17 @@ class Problem:
     @classmethod
     def of(cls, code: str, /, row: int = 0, column: str = "", value: str = "", **params: str) -> Self:
         """Return a problem with exactly the parameters of its kind. Raise TypeError for others."""
-        return cls(code, row, column, value, *slots(code, params, ""))
+        return cls(code, row, column, value, *fill_slots(code, params, ""))
 
     @property
     def message(self) -> str:
         """Return the sentence that describes the problem."""
-        return _filled(CATALOGUE[self.code].sentence, self)
+        return _fill_template(CATALOGUE[self.code].sentence, self)
 
     @property
     def remedy(self) -> str:
         """Return the sentence that explains how to correct the problem ("" if there is nothing to correct)."""
-        return _filled(CATALOGUE[self.code].remedy, self)
+        return _fill_template(CATALOGUE[self.code].remedy, self)
 
     def as_json(self) -> dict[str, str]:
         """Return the problem as the interfaces output it: code, column, value, message, remedy."""
@@ -86,19 +86,19 @@ SCHEMA = {
 """The columns of a frame of problems: one row for each `Problem`, without nulls."""
 
 
-def frame(problems: Iterable[Problem] = ()) -> pl.DataFrame:
+def build_frame(problems: Iterable[Problem] = ()) -> pl.DataFrame:
     """Return a frame of problems, with the columns of SCHEMA."""
     return pl.DataFrame([asdict(problem) for problem in problems], schema=SCHEMA)
 
 
-def of_rows(
+def flag_rows(
     rows: pl.DataFrame, code: str, /, *, column: str | pl.Expr = "", value: str | pl.Expr = "", **params: str | pl.Expr
 ) -> pl.DataFrame:
     """Return a frame with the same problem for each of the rows, with exactly the parameters of its kind.
 
     A text is the same for all rows. An expression is evaluated on `rows`. Raise TypeError for other parameters.
     """
-    detail, hint = slots(code, params, "")
+    detail, hint = fill_slots(code, params, "")
     texts = {"code": code, "column": column, "value": value, "detail": detail, "hint": hint}
     return rows.select("row", **{name: pl.lit(text) if isinstance(text, str) else text for name, text in texts.items()})
 
@@ -106,7 +106,7 @@ def of_rows(
 _T = TypeVar("_T")
 
 
-def slots(code: str, params: Mapping[str, _T], blank: _T) -> tuple[_T, _T]:
+def fill_slots(code: str, params: Mapping[str, _T], blank: _T) -> tuple[_T, _T]:
     """Return the parameters of a kind as `detail` and `hint`, which is `blank` if the kind does not use it.
 
     Raise TypeError if they are not exactly the parameters of the kind.
@@ -118,180 +118,180 @@ def slots(code: str, params: Mapping[str, _T], blank: _T) -> tuple[_T, _T]:
     return detail, hint
 
 
-def of(found: pl.DataFrame) -> list[Problem]:
+def list_problems(rows: pl.DataFrame) -> list[Problem]:
     """Return the problems in a frame of SCHEMA, in its order."""
-    return [Problem(**entry) for entry in found.select(list(SCHEMA)).iter_rows(named=True)]
+    return [Problem(**entry) for entry in rows.select(list(SCHEMA)).iter_rows(named=True)]
 
 
-_SHOWN = 80
+_MAX_VALUE_LENGTH = 80
 
 
-def _filled(template: str, problem: Problem) -> str:
-    value = problem.value if len(problem.value) <= _SHOWN else f"{problem.value[: _SHOWN - 1]}…"
+def _fill_template(template: str, problem: Problem) -> str:
+    value = problem.value if len(problem.value) <= _MAX_VALUE_LENGTH else f"{problem.value[: _MAX_VALUE_LENGTH - 1]}…"
     params = dict(zip(CATALOGUE[problem.code].params, (problem.detail, problem.hint), strict=False))
     return template.format_map({"column": problem.column, "value": value} | params).strip()
 
 
 _KINDS = (
     # The file
-    Kind("not-a-table", About.FILE, "This is {type}, not a CSV file or an .xlsx or .ods workbook.",
+    Kind("not-a-table", Level.FILE, "This is {type}, not a CSV file or an .xlsx or .ods workbook.",
          "{advice} Open it in a spreadsheet application and save it as “CSV UTF-8” or as an Excel workbook (.xlsx).",
          params=("type", "advice")),
-    Kind("empty-file", About.FILE, "The file is empty. It has no header row.",
+    Kind("empty-file", Level.FILE, "The file is empty. It has no header row.",
          "Save the file again with the column names, such as EXTERNAL_ID, in the first row."),
-    Kind("encrypted-workbook", About.FILE, "The workbook is protected by a password and cannot be read.",
+    Kind("encrypted-workbook", Level.FILE, "The workbook is protected by a password and cannot be read.",
          "Save a copy without the password and upload the copy."),
-    Kind("damaged-workbook", About.FILE, "The workbook is damaged and cannot be read completely: {cause}.",
+    Kind("damaged-workbook", Level.FILE, "The workbook is damaged and cannot be read completely: {cause}.",
          "Open it in a spreadsheet application, save it as a new .xlsx workbook or as CSV, and upload the new file.",
          params=("cause",)),
-    Kind("workbook-too-large", About.FILE, "The workbook would unpack to {size}, which is over the limit.",
+    Kind("workbook-too-large", Level.FILE, "The workbook would unpack to {size}, which is over the limit.",
          "Save the sheet as CSV and upload the CSV file.", params=("size",)),
-    Kind("expands-too-far", About.FILE,
+    Kind("expands-too-far", Level.FILE,
          "The file needs more than {value} of memory, the limit for a file of its size. The cause is {cause}.",
          "Delete repeated cells and cells that are far from the table, or save the sheet as CSV.", params=("cause",)),
-    Kind("reading-stopped", About.FILE,
+    Kind("reading-stopped", Level.FILE,
          "Reading the file was stopped because it took more {resource} than a file of its size may use.",
          "Save the sheet as CSV and upload the CSV file. If you do not trust its source, ask the sender about the file.",
          params=("resource",)),
-    Kind("infected-file", About.FILE, "The virus scanner found something in the file: {finding}.",
+    Kind("infected-file", Level.FILE, "The virus scanner found something in the file: {finding}.",
          "Do not open the file. Report it to the people who are responsible for security, and ask the sender about it.",
          params=("finding",)),
-    Kind("not-scanned", About.FILE, "The file could not be scanned for viruses: {cause}.",
+    Kind("not-scanned", Level.FILE, "The file could not be scanned for viruses: {cause}.",
          "Import the file again in a few minutes. If it fails again, ask your system administrator.", params=("cause",)),
-    Kind("too-many-files", About.FILE, "The limit for imported files that are kept for {owner} is reached: {value}.",
+    Kind("too-many-files", Level.FILE, "The limit for imported files that are kept for {owner} is reached: {value}.",
          "{retention} Wait until then, or ask your system administrator to raise the limit"
          " (MUSTER_USER_FILES and the settings after it).", params=("owner", "retention")),
-    Kind("too-many-waiting", About.FILE, "Too many files are being uploaded or are waiting to be imported for {owner}.",
+    Kind("too-many-waiting", Level.FILE, "Too many files are being uploaded or are waiting to be imported for {owner}.",
          "Import the waiting files, or wait for an hour until they are deleted. The limit is {limit}.",
          params=("owner", "limit")),
-    Kind("no-such-sheet", About.FILE, "The workbook has no visible sheet named “{value}”. It has {sheets}.",
+    Kind("no-such-sheet", Level.FILE, "The workbook has no visible sheet named “{value}”. It has {sheets}.",
          "Name one of its sheets.", params=("sheets",)),
-    Kind("which-sheet", About.FILE, "More than one sheet has the required headings: {sheets}.",
+    Kind("which-sheet", Level.FILE, "More than one sheet has the required headings: {sheets}.",
          "Choose the sheet to import, or delete the others.", params=("sheets",)),
-    Kind("unknown-encoding", About.FILE, "There is no encoding named “{value}”.",
+    Kind("unknown-encoding", Level.FILE, "There is no encoding named “{value}”.",
          "Use an encoding such as utf-8, windows-1252 or utf-16."),
-    Kind("unknown-delimiter", About.FILE, "“{value}” is not a delimiter.",
+    Kind("unknown-delimiter", Level.FILE, "“{value}” is not a delimiter.",
          "Use a comma, semicolon, tab or pipe."),
-    Kind("unreadable-byte", About.FILE,
+    Kind("unreadable-byte", Level.FILE,
          "Row {in_row}, column {column}, contains a byte that is not valid in the encoding {value}.",
          "Save the file again as “CSV UTF-8”, or name the encoding that it was saved in.", params=("in_row",)),
-    Kind("nul-byte", About.FILE, "Row {in_row} contains a NUL byte. The file is damaged or contains binary data.",
+    Kind("nul-byte", Level.FILE, "Row {in_row} contains a NUL byte. The file is damaged or contains binary data.",
          "Export the file again from its source. {advice}", params=("in_row", "advice")),
-    Kind("doubtful-encoding", About.FILE,
+    Kind("doubtful-encoding", Level.FILE,
          "The file is not UTF-8, and not Windows-1252 either: row {in_row}, column {column}, would contain “{value}”.",
          "Save the file again as “CSV UTF-8”, or name the encoding that it was saved in.", params=("in_row",)),
-    Kind("unclosed-quote", About.FILE, "The quotation mark opened in row {in_row}, column {column}, is never closed.",
+    Kind("unclosed-quote", Level.FILE, "The quotation mark opened in row {in_row}, column {column}, is never closed.",
          "Close it or remove it. Inside a quoted cell, write a quotation mark twice.", params=("in_row",)),
-    Kind("stray-quote", About.FILE,
+    Kind("stray-quote", Level.FILE,
          "The quotation mark opened in row {in_row}, column {column}, is closed in the middle of a cell: “{value}”…",
          "Inside a quoted cell, write a quotation mark twice. Or add the closing quotation mark that is missing.",
          params=("in_row",)),
-    Kind("no-header", About.FILE,
+    Kind("no-header", Level.FILE,
          "The first row is not a header row. It has no column name such as EXTERNAL_ID and begins with {value}. {guess}",
          "Put the column names in the first row: {required}.", params=("required", "guess")),
-    Kind("missing-column", About.FILE, "The header row has no column {column}. {guess}",
+    Kind("missing-column", Level.FILE, "The header row has no column {column}. {guess}",
          "Name the column {column} in the first row. {advice}", params=("guess", "advice")),
-    Kind("duplicate-column", About.FILE, "The header row has the column {column} more than once ({places}).",
+    Kind("duplicate-column", Level.FILE, "The header row has the column {column} more than once ({places}).",
          "Keep one of them.", params=("places",)),
-    Kind("misspelt-column", About.FILE, "The heading “{value}” is not a column. It looks like {column}.",
+    Kind("misspelt-column", Level.FILE, "The heading “{value}” is not a column. It looks like {column}.",
          "Write {column}, map the heading by hand, or give it a name that begins with X_ so that it is ignored."),
-    Kind("blank-heading", About.FILE, "Column {place} of the header row has no name, but has data below it.",
+    Kind("blank-heading", Level.FILE, "Column {place} of the header row has no name, but has data below it.",
          "Give the column a name, or remove it.", params=("place",)),
-    Kind("unknown-mapping", About.FILE, "The mapping “{value}” cannot be used: {cause}.",
+    Kind("unknown-mapping", Level.FILE, "The mapping “{value}” cannot be used: {cause}.",
          "Use a heading of the file and one of the thirteen columns.", params=("cause",)),
-    Kind("no-rows", About.FILE, "The file has a header row but no data, so it does not say which users stay active.",
+    Kind("no-rows", Level.FILE, "The file has a header row but no data, so it does not say which users stay active.",
          "Upload a file that lists every active user. A synchronize import needs all of them."),
-    Kind("no-good-row", About.FILE, "Every row of the file has a problem, so it does not say which users stay active.",
+    Kind("no-good-row", Level.FILE, "Every row of the file has a problem, so it does not say which users stay active.",
          "Correct the rows and upload the file again."),
-    Kind("file-too-large", About.FILE, "The file is larger than the limit of {limit}.",
+    Kind("file-too-large", Level.FILE, "The file is larger than the limit of {limit}.",
          "Split the file, or ask your system administrator to raise the limit.", params=("limit",)),
-    Kind("too-many-rows", About.FILE, "The file has more rows than the limit of {limit}.",
+    Kind("too-many-rows", Level.FILE, "The file has more rows than the limit of {limit}.",
          "Split the file, or ask your system administrator to raise the limit.", params=("limit",)),
-    Kind("too-many-columns", About.FILE, "Row {in_row} has more than {value} cells.",
+    Kind("too-many-columns", Level.FILE, "Row {in_row} has more than {value} cells.",
          "Delete the columns that you do not need, and check for missing line ends or an extra delimiter.", params=("in_row",)),
-    Kind("not-strict", About.FILE, "In strict mode, nothing is written if a row has a problem. Rows with problems: {errored}.",
+    Kind("not-strict", Level.FILE, "In strict mode, nothing is written if a row has a problem. Rows with problems: {errored}.",
          "Correct the rows, or import without strict mode.", params=("errored",)),
-    Kind("too-many-problems", About.FILE, "The rows of the file have more than {value} problems. {examples}",
+    Kind("too-many-problems", Level.FILE, "The rows of the file have more than {value} problems. {examples}",
          "Check for a mistake in most rows, such as columns in another order. Correct it and import the file again.",
          params=("examples",)),
-    Kind("plan-changed", About.FILE, "The directory has changed since the plan was made, and so has the plan.",
+    Kind("plan-changed", Level.FILE, "The directory has changed since the plan was made, and so has the plan.",
          "Check the new plan, then apply it."),
     # A row
-    Kind("cell-count", About.ROW, "The row has {value} cells, but the header row has {expected}.",
+    Kind("cell-count", Level.ROW, "The row has {value} cells, but the header row has {expected}.",
          "Check for a missing or extra delimiter or quotation mark. Values may be in the wrong columns.", params=("expected",)),
-    Kind("cell-too-long", About.ROW, "The cell in {column} has {length} characters, which is over the limit for a cell.",
+    Kind("cell-too-long", Level.ROW, "The cell in {column} has {length} characters, which is over the limit for a cell.",
          "Check for a missing quotation mark, or shorten the cell.", params=("length",)),
-    Kind("no-result", About.ROW, "The cell in {column} contains a formula, and the file does not contain its result.",
+    Kind("no-result", Level.ROW, "The cell in {column} contains a formula, and the file does not contain its result.",
          "Open the workbook, let it calculate, and save it. Or paste the value instead of the formula."),
-    Kind("number-too-long", About.ROW,
+    Kind("number-too-long", Level.ROW,
          "{column} is {value}, a number of more than 15 digits. A spreadsheet keeps only the first 15.",
          "Format the column as text and enter the value again."),
-    Kind("required", About.ROW, "{column} is blank.", "Enter a value. Every row needs one."),
-    Kind("too-long", About.ROW, "{column} has {length} characters.", "Shorten it to at most {limit}.",
+    Kind("required", Level.ROW, "{column} is blank.", "Enter a value. Every row needs one."),
+    Kind("too-long", Level.ROW, "{column} has {length} characters.", "Shorten it to at most {limit}.",
          params=("length", "limit")),
-    Kind("illegal-character", About.ROW, "{column} contains a character that is not allowed: {character}.",
+    Kind("illegal-character", Level.ROW, "{column} contains a character that is not allowed: {character}.",
          "Delete that character, or type the value again.", params=("character",)),
-    Kind("spreadsheet-damage", About.ROW, "{column} is “{value}”: {cause}.",
+    Kind("spreadsheet-damage", Level.ROW, "{column} is “{value}”: {cause}.",
          "Format the column as text and enter the value again.", params=("cause",)),
-    Kind("invalid-email", About.ROW, "“{value}” is not an email address. {reason}",
+    Kind("invalid-email", Level.ROW, "“{value}” is not an email address. {reason}",
          "Write it like name@agency.example.", params=("reason",)),
-    Kind("invalid-status", About.ROW, "“{value}” is not a status.", "Write Active or Inactive, in any case."),
-    Kind("unknown-role", About.ROW, "There is no role “{value}”.", "Use one of the agency's roles. {suggestion}",
+    Kind("invalid-status", Level.ROW, "“{value}” is not a status.", "Write Active or Inactive, in any case."),
+    Kind("unknown-role", Level.ROW, "There is no role “{value}”.", "Use one of the agency's roles. {suggestion}",
          params=("", "suggestion")),
-    Kind("unknown-rank", About.ROW, "There is no rank “{value}”.", "Use one of the agency's ranks. {suggestion}",
+    Kind("unknown-rank", Level.ROW, "There is no rank “{value}”.", "Use one of the agency's ranks. {suggestion}",
          params=("", "suggestion")),
-    Kind("unknown-group", About.ROW, "There is no group with the external id “{value}”.",
+    Kind("unknown-group", Level.ROW, "There is no group with the external id “{value}”.",
          "Use the external id of one of the agency's groups. {suggestion}", params=("", "suggestion")),
-    Kind("inactive-group", About.ROW, "The group “{value}” is not active.", "Use an active group, or activate this one."),
-    Kind("invalid-phone", About.ROW, "“{value}” is not a phone number with a country code. {reason}",
+    Kind("inactive-group", Level.ROW, "The group “{value}” is not active.", "Use an active group, or activate this one."),
+    Kind("invalid-phone", Level.ROW, "“{value}” is not a phone number with a country code. {reason}",
          "Write it like +1 202 555 0143.", params=("reason",)),
-    Kind("duplicate-in-file", About.ROW, "{column} “{value}” is also in row {in_rows}.", "Keep it in only one row.",
+    Kind("duplicate-in-file", Level.ROW, "{column} “{value}” is also in row {in_rows}.", "Keep it in only one row.",
          params=("in_rows",)),
-    Kind("taken", About.ROW, "{column} “{value}” belongs to {holder}.",
+    Kind("taken", Level.ROW, "{column} “{value}” belongs to {holder}.",
          "Use another value, or change that user's value as well. {advice}", params=("holder", "advice")),
-    Kind("resting-name", About.ROW, "{column} “{value}” belonged to another user until recently.",
+    Kind("resting-name", Level.ROW, "{column} “{value}” belonged to another user until recently.",
          "Use another value. The agency's settings say how long a name rests before another user can have it."),
-    Kind("above-your-role", About.ROW, "{sentence}", "Ask a user whose role has these permissions.", params=("sentence",)),
-    Kind("registered-address", About.ROW,
+    Kind("above-your-role", Level.ROW, "{sentence}", "Ask a user whose role has these permissions.", params=("sentence",)),
+    Kind("registered-address", Level.ROW,
          "This changes the email address of a registered user, and your role does not have the permission {permission}.",
          "Ask a user who has this permission to make the change. The address can be used to request a new password.",
          params=("permission",)),
-    Kind("own-account", About.ROW, "This would {act} your own account.", "Ask another administrator to do it.", params=("act",)),
-    Kind("last-administrator", About.ROW, "The row would leave the agency without an active administrator.",
+    Kind("own-account", Level.ROW, "This would {act} your own account.", "Ask another administrator to do it.", params=("act",)),
+    Kind("last-administrator", Level.ROW, "The row would leave the agency without an active administrator.",
          "First, make another user an administrator, and let them register."),
-    Kind("invalid-last-day", About.ROW, "“{value}” is not a date, or is in the past.",
+    Kind("invalid-last-day", Level.ROW, "“{value}” is not a date, or is in the past.",
          "Write it like 2026-12-31. To end access at once, deactivate the user."),
-    Kind("inactive-user", About.ROW, "The user is Inactive.", "Reactivate the user first."),
-    Kind("has-registered", About.ROW, "The user is already registered.",
+    Kind("inactive-user", Level.ROW, "The user is Inactive.", "Reactivate the user first."),
+    Kind("has-registered", Level.ROW, "The user is already registered.",
          "Reset their credentials instead, so that they can choose a new password."),
-    Kind("not-registered", About.ROW, "The user has not registered yet, so there is nothing to reset.",
+    Kind("not-registered", Level.ROW, "The user has not registered yet, so there is nothing to reset.",
          "Invite them again instead."),
-    Kind("changed-since", About.ROW, "{column} was changed later, to “{value}”, and stays as it is.",
+    Kind("changed-since", Level.ROW, "{column} was changed later, to “{value}”, and stays as it is.",
          "Change it by hand if you want the earlier value."),
     # Notes
-    Kind("unknown-supervisor", About.NOTE,
+    Kind("unknown-supervisor", Level.NOTE,
          "SUPERVISOR_EMAIL “{value}” is not the address of a user. The supervisor stays {kept}.",
          "Correct the address, or add that user.", params=("kept",)),
-    Kind("own-supervisor", About.NOTE, "SUPERVISOR_EMAIL is the user's own address. The supervisor stays {kept}.",
+    Kind("own-supervisor", Level.NOTE, "SUPERVISOR_EMAIL is the user's own address. The supervisor stays {kept}.",
          "Enter another user's address, or leave it blank.", params=("kept",)),
-    Kind("supervisor-circle", About.NOTE, "The supervisors would form a circle: {path}. The supervisor stays {kept}.",
+    Kind("supervisor-circle", Level.NOTE, "The supervisors would form a circle: {path}. The supervisor stays {kept}.",
          "Correct one of those rows.", params=("kept", "path")),
-    Kind("inactive-supervisor", About.NOTE, "The supervisor “{value}” is Inactive.", ""),
-    Kind("replaced-supervisor-address", About.NOTE,
+    Kind("inactive-supervisor", Level.NOTE, "The supervisor “{value}” is Inactive.", ""),
+    Kind("replaced-supervisor-address", Level.NOTE,
          "SUPERVISOR_EMAIL “{value}” is an address that this file replaces. It was read as the same person, {person}.",
          "Write the new address.", params=("person",)),
-    Kind("inactive-group-kept", About.NOTE, "The group “{value}” is no longer active. The user stays in it.", ""),
-    Kind("sign-on-address", About.NOTE,
+    Kind("inactive-group-kept", Level.NOTE, "The group “{value}” is no longer active. The user stays in it.", ""),
+    Kind("sign-on-address", Level.NOTE,
          "The user's identity provider identifies them as “{known_as}”. From now on, it must identify them as “{value}”.",
          "Change the address at the provider as well.", params=("known_as",)),
-    Kind("read-as-windows-1252", About.NOTE, "The file is not UTF-8. It was read as Windows-1252. {sample}",
+    Kind("read-as-windows-1252", Level.NOTE, "The file is not UTF-8. It was read as Windows-1252. {sample}",
          "If letters are wrong, save the file as “CSV UTF-8” or name its encoding.", params=("sample",)),
-    Kind("ignored-columns", About.NOTE, "These headings are not columns and were ignored: {headings}.",
+    Kind("ignored-columns", Level.NOTE, "These headings are not columns and were ignored: {headings}.",
          "Map them by hand if you want to import them.", params=("headings",)),
-    Kind("example-rows", About.NOTE, "The example rows of the example file were skipped (row {in_rows}).", "",
+    Kind("example-rows", Level.NOTE, "The example rows of the example file were skipped (row {in_rows}).", "",
          params=("in_rows",)),
-    Kind("changes-left", About.NOTE, "{column} was changed later, to “{value}”, and stays as it is.", ""),
-    Kind("other-sheets", About.NOTE, "The sheet “{value}” was read. Other sheets were not read: {others}.", "",
+    Kind("changes-left", Level.NOTE, "{column} was changed later, to “{value}”, and stays as it is.", ""),
+    Kind("other-sheets", Level.NOTE, "The sheet “{value}” was read. Other sheets were not read: {others}.", "",
          params=("others",)),
 )  # fmt: skip
 

@@ -76,7 +76,7 @@ class Table:
 
     cells: pl.DataFrame
     file: FileFacts = FileFacts()
-    faults: pl.DataFrame = field(default_factory=problems.frame)
+    faults: pl.DataFrame = field(default_factory=problems.build_frame)
     skipped: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"row": pl.UInt32}))
     original: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"row": pl.UInt32}))
     surplus: Mapping[int, Sequence[str]] = field(default_factory=dict)
@@ -91,13 +91,15 @@ class Table:
 
         `rows`: like `cells`.
         """
-        return cls(rows, faults=problems.frame() if faults is None else faults, guarded=False)
+        return cls(rows, faults=problems.build_frame() if faults is None else faults, guarded=False)
 
     @classmethod
-    def refused(cls, found: Sequence[Problem], file: FileFacts | None = None, notes: Sequence[Problem] = ()) -> "Table":
+    def refused(
+        cls, reasons: Sequence[Problem], file: FileFacts | None = None, notes: Sequence[Problem] = ()
+    ) -> "Table":
         """Return the table of a file that is refused, with every problem of the file itself."""
         empty = pl.DataFrame(schema={"row": pl.UInt32})
-        return cls(cells=empty, file=file or FileFacts(), problems=tuple(found), notes=tuple(notes))
+        return cls(cells=empty, file=file or FileFacts(), problems=tuple(reasons), notes=tuple(notes))
 
     @property
     def present(self) -> tuple[columns.Column, ...]:

@@ -7,7 +7,7 @@ import polars as pl
 
 from musterbook.core.domain import columns
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning.unchanged import named
+from musterbook.core.planning.unchanged import name_ids
 
 LINK = "X_SUPERVISOR_EXTERNAL_ID"
 """An entry next to SUPERVISOR_EMAIL in a user's changes.
@@ -18,12 +18,12 @@ It holds the supervisors' external ids, which do not change when an address chan
 NAMES = {column.heading: column.field for column in columns.COLUMNS if column is not columns.EXTERNAL_ID} | {
     LINK: "supervisor_external_id"
 }
-"""Heading → the name under which `texts` returns the text of the column."""
+"""Heading → the name under which `render_texts` returns the text of the column."""
 
 DEACTIVATED = '{"STATUS":["Active","Inactive"]}'
 
 
-def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
+def render_texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
     """Return every column of a user as text, named by its field with the prefix.
 
     The source is the users' columns with that prefix.
@@ -31,41 +31,41 @@ def texts(vocabulary: Vocabulary, prefix: str = "") -> list[pl.Expr]:
     active = pl.when(pl.col(f"{prefix}active")).then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
     special = {
         "status": active,
-        "role": named(f"{prefix}role_id", {role.id: role.name for role in vocabulary.roles}),
-        "rank": named(f"{prefix}rank_id", {rank.id: rank.name for rank in vocabulary.ranks}),
-        "evidence_group_ext_id": named(f"{prefix}group_id", {g.id: g.external_id for g in vocabulary.groups}),
+        "role": name_ids(f"{prefix}role_id", {role.id: role.name for role in vocabulary.roles}),
+        "rank": name_ids(f"{prefix}rank_id", {rank.id: rank.name for rank in vocabulary.ranks}),
+        "evidence_group_ext_id": name_ids(f"{prefix}group_id", {g.id: g.external_id for g in vocabulary.groups}),
     }
     return [
         special.get(name, pl.col(f"{prefix}{name}")).fill_null("").alias(f"{prefix}{name}") for name in NAMES.values()
     ]
 
 
-def of_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
+def describe_added(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """Return the changes of added users, as JSON text: every column that is not blank, from ""."""
-    after = _escaped(rows.select(texts(vocabulary)))
-    return _json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items()})
+    after = _escape_texts(rows.select(render_texts(vocabulary)))
+    return _render_json(after, {heading: (pl.lit(""), pl.col(name)) for heading, name in NAMES.items()})
 
 
-def of_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
+def describe_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     """Return the changes of users, as JSON text `{"RANK": ["Officer", "Sergeant"]}`.
 
     It holds the columns that differ; "{}" for none.
     """
-    both = _escaped(rows.select(*texts(vocabulary), *texts(vocabulary, "was_")))
-    return _json(both, {heading: (pl.col(f"was_{name}"), pl.col(name)) for heading, name in NAMES.items()})
+    both = _escape_texts(rows.select(*render_texts(vocabulary), *render_texts(vocabulary, "was_")))
+    return _render_json(both, {heading: (pl.col(f"was_{name}"), pl.col(name)) for heading, name in NAMES.items()})
 
 
-def _escaped(told: pl.DataFrame) -> pl.DataFrame:
+def _escape_texts(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the texts escaped for a JSON string.
 
     Control characters, the only others that need an escape, are never stored (C1).
     """
-    odd = [name for name in told.columns if told[name].str.contains(r'["\\]').any()]
+    odd = [name for name in rows.columns if rows[name].str.contains(r'["\\]').any()]
     slashes = pl.col(odd).str.replace_all("\\", "\\\\", literal=True)
-    return told.with_columns(slashes.str.replace_all('"', '\\"', literal=True)) if odd else told
+    return rows.with_columns(slashes.str.replace_all('"', '\\"', literal=True)) if odd else rows
 
 
-def _json(told: pl.DataFrame, pairs: dict[str, tuple[pl.Expr, pl.Expr]]) -> pl.Series:
+def _render_json(rows: pl.DataFrame, pairs: dict[str, tuple[pl.Expr, pl.Expr]]) -> pl.Series:
     members = [
         pl.when(before != after).then(
             pl.concat_str(pl.lit(f'"{heading}":["'), before, pl.lit('","'), after, pl.lit('"]'))
@@ -73,4 +73,4 @@ def _json(told: pl.DataFrame, pairs: dict[str, tuple[pl.Expr, pl.Expr]]) -> pl.S
         for heading, (before, after) in pairs.items()
     ]
     joined = pl.concat_str(members, separator=",", ignore_nulls=True)
-    return told.select(pl.lit("{") + joined + pl.lit("}")).to_series()
+    return rows.select(pl.lit("{") + joined + pl.lit("}")).to_series()

@@ -10,9 +10,9 @@ from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import authority, deactivations, matching, supervisors, uniqueness
 from musterbook.core.planning.deactivations import Leavers
-from musterbook.core.planning.matching import Matched
-from musterbook.core.planning.notes import inactive_groups, sign_on_addresses
-from musterbook.core.planning.supervisors import Ends, Links
+from musterbook.core.planning.matching import MatchedTable
+from musterbook.core.planning.notes import check_groups, note_addresses
+from musterbook.core.planning.supervisors import FinalState, SupervisorLinks
 
 STRICT_NOTES = ("unknown-supervisor", "own-supervisor", "supervisor-circle")
 """The notes of rule M9 that are errors in strict mode (D4)."""
@@ -24,10 +24,10 @@ _FINAL = {
     "supervisor_external_id": pl.String,
     "supervisor_email": pl.String,
 }
-_KEPT = ("row", "id", "external_id", *(column.key for column in columns.KEYED), "was_registered", "differs")
+_ROW_FIELDS = ("row", "id", "external_id", *(column.key for column in columns.KEYED), "was_registered", "differs")
 
 SCHEMA = {
-    **{name: matching.SCHEMA[name] for name in _KEPT},
+    **{name: matching.SCHEMA[name] for name in _ROW_FIELDS},
     **_FINAL,
     "supervisor_row": pl.UInt32,
     **{f"was_{name}": kind for name, kind in _FINAL.items()},
@@ -55,17 +55,17 @@ class Judgement:
     notes: pl.DataFrame
 
 
-def judge(table: Table, matched: Matched, vocabulary: Vocabulary, policy: Policy) -> Judgement:
+def judge_rows(table: Table, matched: MatchedTable, vocabulary: Vocabulary, policy: Policy) -> Judgement:
     """Evaluate the rows of a table, matched to their users, under the policy."""
-    return _Bench(table, matched, vocabulary, policy).judgement()
+    return _Evaluation(table, matched, vocabulary, policy).judgement()
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
+class _Evaluation:
     """The values that are the same throughout the evaluation."""
 
     table: Table
-    matched: Matched
+    matched: MatchedTable
     vocabulary: Vocabulary
     policy: Policy
 
@@ -74,15 +74,15 @@ class _Bench:
         rows, together = self._together(rows)
         leavers = self._leavers(rows)
         rows, overstepping, about_links = self._linked(rows, leavers)
-        found = pl.concat([alone, together, overstepping])
-        notes = pl.concat([about_groups, about_links, sign_on_addresses(rows, self.vocabulary)])
+        problems = pl.concat([alone, together, overstepping])
+        notes = pl.concat([about_groups, about_links, note_addresses(rows, self.vocabulary)])
         if self.policy.strict:
-            grave = pl.col("code").is_in(STRICT_NOTES)
-            found, notes = pl.concat([found, notes.filter(grave)]), notes.filter(~grave)
-        ok = ~pl.col("row").is_in(found["row"].implode())
+            is_error = pl.col("code").is_in(STRICT_NOTES)
+            problems, notes = pl.concat([problems, notes.filter(is_error)]), notes.filter(~is_error)
+        ok = ~pl.col("row").is_in(problems["row"].implode())
         by_row = ("row", "code", "column")
-        judged = rows.with_columns(ok=pl.col("ok") & ok).select(SCHEMA.keys())
-        return Judgement(judged, leavers, found.sort(by_row), notes.sort(by_row))
+        result = rows.with_columns(ok=pl.col("ok") & ok).select(SCHEMA.keys())
+        return Judgement(result, leavers, problems.sort(by_row), notes.sort(by_row))
 
     def _alone(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate each row alone.
@@ -90,15 +90,15 @@ class _Bench:
         Return the rows with `ok` and `shifted` (cells may be in the wrong columns), their problems, and notes.
         """
         rows = self.matched.rows
-        inactive, notes = inactive_groups(rows, self.matched.same, self.vocabulary)
-        forbidden = authority.forbidden(rows, self.policy.operator, self.vocabulary)
-        resting = uniqueness.resting(rows, self.matched.resting)
-        found = pl.concat([self.matched.problems, uniqueness.repeated_ids(rows), inactive, forbidden, resting])
+        inactive, notes = check_groups(rows, self.matched.same, self.vocabulary)
+        forbidden = authority.find_forbidden(rows, self.policy.operator, self.vocabulary)
+        resting = uniqueness.find_resting(rows, self.matched.resting)
+        problems = pl.concat([self.matched.problems, uniqueness.find_repeated_ids(rows), inactive, forbidden, resting])
         shifted = self.table.faults.filter(pl.col("code") == "cell-count")["row"]
-        judged = rows.with_columns(
-            ok=~pl.col("row").is_in(found["row"].implode()), shifted=pl.col("row").is_in(shifted.implode())
+        result = rows.with_columns(
+            ok=~pl.col("row").is_in(problems["row"].implode()), shifted=pl.col("row").is_in(shifted.implode())
         )
-        return judged, found, notes if columns.EVIDENCE_GROUP_EXT_ID in self.table.present else notes.clear()
+        return result, problems, notes if columns.EVIDENCE_GROUP_EXT_ID in self.table.present else notes.clear()
 
     def _together(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Evaluate the rows in the final state (M5–M8, M11) up to the fixed point.
@@ -106,50 +106,52 @@ class _Bench:
         Return the rows with `ok` and `vacates`, and the problems found.
         """
         users = self.matched.users
-        asked = uniqueness.of(rows, users)
+        claims = uniqueness.collect_claims(rows, users)
         if self.matched.resting is not None:
-            asked = uniqueness.never_handed_over(asked)
-        failed = uniqueness.cascade(asked, uniqueness.refused(asked))
+            claims = uniqueness.block_handovers(claims)
+        failed = uniqueness.cascade_failures(claims, uniqueness.find_refused(claims))
         sound = rows.filter("ok", ~pl.col("row").is_in(failed.implode()))
-        last = authority.last_administrators(sound, users, self.vocabulary)
-        failed = uniqueness.cascade(asked, pl.concat([failed, last]))
-        found = [uniqueness.found(asked, failed, users, rows), authority.last_administrator_problems(rows, last)]
+        last = authority.find_last_admins(sound, users, self.vocabulary)
+        failed = uniqueness.cascade_failures(claims, pl.concat([failed, last]))
+        parts = [uniqueness.find_conflicts(claims, failed, users, rows), authority.flag_last_admins(rows, last)]
         fails = pl.col("row").is_in(failed.implode())
-        given_up = asked.filter("ok", ~fails)["released_by"].drop_nulls()
-        judged = rows.with_columns(ok=pl.col("ok") & ~fails, vacates=pl.col("row").is_in(given_up.implode()))
-        return judged, pl.concat(found)
+        given_up = claims.filter("ok", ~fails)["released_by"].drop_nulls()
+        result = rows.with_columns(ok=pl.col("ok") & ~fails, vacates=pl.col("row").is_in(given_up.implode()))
+        return result, pl.concat(parts)
 
     def _leavers(self, rows: pl.DataFrame) -> Leavers:
         if self.policy.mode is Mode.UPDATE:
             return Leavers()
-        return deactivations.leavers(self.matched.users, self.matched.same, rows, self.policy, self.vocabulary)
+        return deactivations.find_leavers(self.matched.users, self.matched.same, rows, self.policy, self.vocabulary)
 
     def _linked(self, rows: pl.DataFrame, leavers: Leavers) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
-        ends = Ends(self.matched.users, rows.filter("ok"), leavers.deactivated)
+        state = FinalState(self.matched.users, rows.filter("ok"), leavers.deactivated)
         if columns.SUPERVISOR_EMAIL in self.table.present:
-            kept = self.matched.same.filter(pl.col("supervisor_id").is_not_null())
-            links = supervisors.links(ends, kept, authority.roles_above(self.policy.operator, self.vocabulary))
+            repeats = self.matched.same.filter(pl.col("supervisor_id").is_not_null())
+            links = supervisors.link_supervisors(
+                state, repeats, authority.find_roles_above(self.policy.operator, self.vocabulary)
+            )
         else:
-            links = Links()
-        overstepping = authority.above_role(
+            links = SupervisorLinks()
+        overstepping = authority.flag_above_role(
             rows.filter(pl.col("row").is_in(links.overstepping.implode())),
             "The user's role has permissions that yours does not, so you cannot change their supervisor.",
         )
-        return _with_supervisors(rows, ends, links), overstepping, links.notes
+        return _add_supervisors(rows, state, links), overstepping, links.notes
 
 
-def _with_supervisors(rows: pl.DataFrame, ends: Ends, links: Links) -> pl.DataFrame:
+def _add_supervisors(rows: pl.DataFrame, state: FinalState, links: SupervisorLinks) -> pl.DataFrame:
     """Return the rows with their supervisors. A user whose row is not in `chosen` keeps theirs.
 
     If a supervisor's own address changes, the people under them do not change: their rows have the old address before
     and after.
     """
     chosen = links.chosen.filter(pl.col("boss").ne_missing(pl.col("was"))).select("row", "boss", linked=pl.lit(True))
-    now = ends.people(chosen["boss"]).select(
+    now = state.people(chosen["boss"]).select(
         boss="person", supervisor_external_id="external_id", supervisor_email="email"
     )
-    was = ends.users.join(rows.select(id="was_supervisor_id"), on="id", how="semi").select(
+    was = state.users.join(rows.select(id="was_supervisor_id"), on="id", how="semi").select(
         was_supervisor_id="id", was_supervisor_external_id="external_id", was_supervisor_email="email"
     )
     joined = (

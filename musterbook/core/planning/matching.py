@@ -30,7 +30,7 @@ VALUES = {
 """Column → the name of its value in a user's row. The supervisor is a link, and is evaluated separately."""
 
 USERS = {**STORED, **{column.key: pl.String for column in columns.KEYED}}
-"""The columns of `Matched.users`."""
+"""The columns of `MatchedTable.users`."""
 
 SCHEMA = {
     **{"active" if name == "status" else name: kind for name, kind in CHECKED.items()},
@@ -38,7 +38,7 @@ SCHEMA = {
     **{f"was_{name}": kind for name, kind in USERS.items() if name not in ("id", "external_id")},
     "differs": pl.Boolean,
 }
-"""The columns of `Matched.rows`: the checked row, its user as stored, and whether they differ.
+"""The columns of `MatchedTable.rows`: the checked row, its user as stored, and whether they differ.
 
 `supervisor_email` and its key are missing where the file has no such column.
 """
@@ -47,7 +47,7 @@ _BLANK = {"rank_id": "rank_blank", "group_id": "group_blank"}
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class MatchedTable:
     """A table matched to a directory.
 
     - `users` (USERS): the users of the snapshot, with the keys that some row asks for.
@@ -66,7 +66,7 @@ class Matched:
     resting: pl.DataFrame | None = None
 
 
-def match(table: Table, snapshot: Snapshot) -> Matched:
+def match_table(table: Table, snapshot: Snapshot) -> MatchedTable:
     """Match the table to the directory.
 
     A row of the unchanged fast path is evaluated with the others if one of them has its external id, or changes the
@@ -74,38 +74,38 @@ def match(table: Table, snapshot: Snapshot) -> Matched:
     """
     same, rest = unchanged.split(table, snapshot)
     checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
-    rows = _beside(checked, snapshot.users)
+    rows = _join_stored(checked, snapshot.users)
     moving = rows.filter(pl.col("email_key") != pl.col("was_email_key"))["id"]
-    again = same.filter(
+    rechecks = same.filter(
         pl.col("external_id").is_in(rows["external_id"].implode()) | pl.col("supervisor_id").is_in(moving.implode())
     )
-    if not again.is_empty():
-        cells = table.cells.join(again, on="row", how="semi", maintain_order="left")
-        more = check.check(replace(table, cells=cells, faults=problems.frame()), snapshot.vocabulary)
-        checked = _both(checked, more)
-        same = same.join(again, on="row", how="anti", maintain_order="left")
-        rows = _beside(checked, snapshot.users)
-    users = _with_keys(snapshot.users, [column for column in columns.KEYED if _asked(rows, column)])
-    return Matched(users, same, _with_finals(rows, checked), checked.problems, snapshot.resting)
+    if not rechecks.is_empty():
+        cells = table.cells.join(rechecks, on="row", how="semi", maintain_order="left")
+        more = check.check(replace(table, cells=cells, faults=problems.build_frame()), snapshot.vocabulary)
+        checked = _combine_checks(checked, more)
+        same = same.join(rechecks, on="row", how="anti", maintain_order="left")
+        rows = _join_stored(checked, snapshot.users)
+    users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
+    return MatchedTable(users, same, _add_final_values(rows, checked), checked.problems, snapshot.resting)
 
 
-def _both(one: CheckedTable, other: CheckedTable) -> CheckedTable:
+def _combine_checks(one: CheckedTable, other: CheckedTable) -> CheckedTable:
     return replace(one, rows=pl.concat([one.rows, other.rows]), problems=pl.concat([one.problems, other.problems]))
 
 
-def _with_keys(users: pl.DataFrame, wanted: Sequence[Column]) -> pl.DataFrame:
+def _add_keys(users: pl.DataFrame, keyed: Sequence[Column]) -> pl.DataFrame:
     """Return the users with the keys that compare their emails, badges and usernames (M4).
 
     A key is null where no key is wanted.
     """
     none = pl.lit(None, pl.String)
     return users.with_columns(
-        keys.keys(users[column.field]).alias(column.key) if column in wanted else none.alias(column.key)
+        keys.make_keys(users[column.field]).alias(column.key) if column in keyed else none.alias(column.key)
         for column in columns.KEYED
     )
 
 
-def _asked(rows: pl.DataFrame, column: Column) -> bool:
+def _needs_keys(rows: pl.DataFrame, column: Column) -> bool:
     """Return whether some row names a key that is not its own user's.
 
     Only for such a column must the owner of the keys be known.
@@ -114,18 +114,18 @@ def _asked(rows: pl.DataFrame, column: Column) -> bool:
         return True
     # People sign in with either. So a new value of one column may be another user's value in the other (M4).
     names = (columns.EMAIL, columns.USERNAME)
-    return any(_moves(rows, other) for other in (names if column in names else (column,)))
+    return any(_changes_key(rows, other) for other in (names if column in names else (column,)))
 
 
-def _moves(rows: pl.DataFrame, column: Column) -> bool:
+def _changes_key(rows: pl.DataFrame, column: Column) -> bool:
     key = rows[column.key]
     return bool((key.is_not_null() & key.ne_missing(rows[f"was_{column.key}"])).any())
 
 
-def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
+def _join_stored(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     rows = checked.rows.rename({"status": "active"})
-    meant = _with_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
-    stored = meant.rename({name: f"was_{name}" for name in meant.columns if name not in ("external_id", "id")})
+    matches = _add_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
+    stored = matches.rename({name: f"was_{name}" for name in matches.columns if name not in ("external_id", "id")})
     if stored.is_empty():
         # The same as the result of the join, but the nulls of a million rows take no memory.
         nothing = [pl.lit(None, kind).alias(name) for name, kind in stored.schema.items() if name != "external_id"]
@@ -133,26 +133,28 @@ def _beside(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     return rows.join(stored, on="external_id", how="left", maintain_order="left")
 
 
-def _with_finals(rows: pl.DataFrame, checked: CheckedTable) -> pl.DataFrame:
+def _add_final_values(rows: pl.DataFrame, checked: CheckedTable) -> pl.DataFrame:
     """Return the rows with the values of the final state and `differs`.
 
     Columns that are absent keep their values. The texts of new users are "".
     """
     fields = [name for column, name in VALUES.items() if column in checked.present]
-    kept = [_kept(rows, name).alias(name) for name in VALUES.values() if name not in fields]
+    stored = [_keep_value(rows, name).alias(name) for name in VALUES.values() if name not in fields]
     missing = [pl.lit(False).alias(name) for name in (*_BLANK.values(), "group_inactive") if name not in rows.columns]
-    return rows.with_columns(*kept, *missing).with_columns(differs=pl.any_horizontal(_differs(name) for name in fields))
+    return rows.with_columns(*stored, *missing).with_columns(
+        differs=pl.any_horizontal(_value_differs(name) for name in fields)
+    )
 
 
-def _kept(rows: pl.DataFrame, name: str) -> pl.Expr:
+def _keep_value(rows: pl.DataFrame, name: str) -> pl.Expr:
     was = pl.col(f"was_{name}")
     return was.fill_null("") if rows.schema[f"was_{name}"] == pl.String else was
 
 
-def _differs(name: str) -> pl.Expr:
+def _value_differs(name: str) -> pl.Expr:
     """Return whether a value changes.
 
     A value that could not be read is null, and does not change. A value that is cleared does.
     """
-    given = pl.col(name).is_not_null() | pl.col(_BLANK[name]) if name in _BLANK else pl.col(name).is_not_null()
-    return given & pl.col(name).ne_missing(pl.col(f"was_{name}"))
+    has_value = pl.col(name).is_not_null() | pl.col(_BLANK[name]) if name in _BLANK else pl.col(name).is_not_null()
+    return has_value & pl.col(name).ne_missing(pl.col(f"was_{name}"))

@@ -12,12 +12,12 @@ from musterbook.core.checking import check
 from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode, Policy
 from musterbook.core.domain.problems import Problem
-from musterbook.core.domain.problems import frame as none_found
+from musterbook.core.domain.problems import build_frame as none_found
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import changes, evaluate, matching
-from musterbook.core.planning.deactivations import Held, Leavers
+from musterbook.core.planning.deactivations import Hold, Leavers
 from musterbook.core.planning.evaluate import Judgement
 
 OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
@@ -66,7 +66,7 @@ class Plan:
     refusals: tuple[Problem, ...] = ()
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> Hold | None:
         """Return why the import waits for confirmation by the operator, or None."""
         return self.leavers.held
 
@@ -101,11 +101,11 @@ class Plan:
             (self.leavers.protected, ("external_id", "code")),
         ]
         digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
-        for users, told in parts:
+        for users, fields in parts:
             if users.width:
                 # No cell of these contains a control character (rule C1), so none needs quotes.
-                _digested(digest, users.select(told), "never")
-        _digested(digest, self.problems, "necessary")
+                _update_digest(digest, users.select(fields), "never")
+        _update_digest(digest, self.problems, "necessary")
         return digest.hexdigest()
 
     def told(self, users: pl.DataFrame) -> pl.DataFrame:
@@ -113,11 +113,11 @@ class Plan:
 
         `changes` is JSON text, several times as long as the values that it describes.
         """
-        of = changes.of_updated if "was_email" in users.columns else changes.of_added
-        return users.with_columns(changes=of(users, self.vocabulary))
+        describe = changes.describe_updated if "was_email" in users.columns else changes.describe_added
+        return users.with_columns(changes=describe(users, self.vocabulary))
 
 
-def _digested(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["never", "necessary"]) -> None:
+def _update_digest(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["never", "necessary"]) -> None:
     digest.update(f"{part.height}\n".encode())
     for some in part.iter_slices(_AT_ONCE):
         text = io.BytesIO()
@@ -125,7 +125,7 @@ def _digested(digest: "hashlib._Hash", part: pl.DataFrame, quotes: Literal["neve
         digest.update(text.getbuffer())
 
 
-def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
+def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     """Return the plan of a table.
 
     It is a pure function of the file, the directory and the rules. A refused file makes a refused plan.
@@ -135,35 +135,35 @@ def make(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     if policy.mode is Mode.SYNC and table.cells.is_empty():
         return Plan(policy.mode, table, refusals=(Problem.of("no-rows"),))
     try:
-        beside = matching.match(table, snapshot)
-        judged = evaluate.judge(table, beside, snapshot.vocabulary, policy)
-        check.refuse_many(judged.problems, table.file)
-    except check.TooMany as many:
-        return Plan(policy.mode, table, refusals=(many.problem,))
-    plan = replace(_assembled(table, beside.same, judged, policy.mode), vocabulary=snapshot.vocabulary)
-    return replace(plan, refusals=_refusals(plan, policy))
+        matched = matching.match_table(table, snapshot)
+        judgement = evaluate.judge_rows(table, matched, snapshot.vocabulary, policy)
+        check.refuse_too_many(judgement.problems, table.file)
+    except check.TooManyProblems as error:
+        return Plan(policy.mode, table, refusals=(error.problem,))
+    plan = replace(_assemble_plan(table, matched.same, judgement, policy.mode), vocabulary=snapshot.vocabulary)
+    return replace(plan, refusals=_find_refusals(plan, policy))
 
 
-def _assembled(table: Table, same: pl.DataFrame, judged: Judgement, mode: Mode) -> Plan:
-    rows = judged.rows.with_columns(outcome=_outcome()).sort("row")
+def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode: Mode) -> Plan:
+    rows = judgement.rows.with_columns(outcome=_decide_outcome()).sort("row")
     # A row of the fast path has an error only in strict mode, if the link that it repeats would be part of a cycle.
-    errs = pl.col("row").is_in(judged.problems["row"].implode())
+    errs = pl.col("row").is_in(judgement.problems["row"].implode())
     outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("unchanged")).cast(OUTCOME)
-    settled = same.select("row", "external_id", outcome=outcome)
-    outcomes = pl.concat([settled, rows.select(pl.col("row"), pl.col("external_id").fill_null(""), "outcome")])
+    same_rows = same.select("row", "external_id", outcome=outcome)
+    outcomes = pl.concat([same_rows, rows.select(pl.col("row"), pl.col("external_id").fill_null(""), "outcome")])
     return Plan(
         mode,
         table,
         rows=outcomes.sort("row"),
         added=rows.filter(pl.col("outcome") == "added").select(ADDED.keys()),
-        updated=_updated(rows.filter(pl.col("outcome") == "updated")),
-        leavers=judged.leavers,
-        problems=judged.problems,
-        notes=judged.notes,
+        updated=_select_updated(rows.filter(pl.col("outcome") == "updated")),
+        leavers=judgement.leavers,
+        problems=judgement.problems,
+        notes=judgement.notes,
     )
 
 
-def _outcome() -> pl.Expr:
+def _decide_outcome() -> pl.Expr:
     outcome = (
         pl.when(~pl.col("ok")).then(pl.lit("errored"))
         .when(pl.col("id").is_null()).then(pl.lit("added"))
@@ -173,11 +173,11 @@ def _outcome() -> pl.Expr:
     return outcome.cast(OUTCOME)
 
 
-def _updated(rows: pl.DataFrame) -> pl.DataFrame:
+def _select_updated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(reactivated=pl.col("active") & ~pl.col("was_active")).select(UPDATED.keys())
 
 
-def _refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
+def _find_refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
     """Return why nothing may be written although the file could be read.
 
     The reason is strict mode (D4), or that the file names no user (S6).

@@ -11,16 +11,16 @@ import polars as pl
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import SUPERVISOR_EMAIL
 from musterbook.core.planning import cycles
-from musterbook.core.planning.cycles import Circles
+from musterbook.core.planning.cycles import BrokenCycles
 
 PERSON = pl.coalesce(pl.col("id"), -pl.col("row").cast(pl.Int64))
 """The person that a row means or adds."""
 
-_CHOSEN = {"row": pl.UInt32, "was": pl.Int64, "boss": pl.Int64}
+_CHOSEN_SCHEMA = {"row": pl.UInt32, "was": pl.Int64, "boss": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class FinalState:
     """The directory in its final state.
 
     - `users`: the users of the snapshot, with keys.
@@ -35,10 +35,12 @@ class Ends:
 
     def people(self, persons: pl.Series) -> pl.DataFrame:
         """Return `person`, `external_id`, `email` of the given people."""
-        wanted = pl.DataFrame({"person": persons.drop_nulls().unique()})
-        told = self.sound.select("external_id", "email", person=PERSON).join(wanted, on="person", how="semi")
-        kept = self.users.select("external_id", "email", person="id").join(wanted, on="person", how="semi")
-        return pl.concat([told, kept.join(told, on="person", how="anti")]).select("person", "external_id", "email")
+        targets = pl.DataFrame({"person": persons.drop_nulls().unique()})
+        from_rows = self.sound.select("external_id", "email", person=PERSON).join(targets, on="person", how="semi")
+        from_users = self.users.select("external_id", "email", person="id").join(targets, on="person", how="semi")
+        return pl.concat([from_rows, from_users.join(from_rows, on="person", how="anti")]).select(
+            "person", "external_id", "email"
+        )
 
     def inactive(self) -> pl.DataFrame:
         """Return everyone who is Inactive in the final state, as `person`."""
@@ -52,17 +54,17 @@ class Ends:
         The columns are `key`, `by_final` (the person who has the key in the final state) and `by_old` (the person whose
         address this file replaces).
         """
-        wanted = pl.DataFrame({"key": keys.unique()})
+        lookup = pl.DataFrame({"key": keys.unique()})
         rows = self.sound.select("was_email_key", key="email_key", person=PERSON)
-        users = self.users.select(key="email_key", by_final="id").join(wanted, on="key", how="semi")
-        kept = users.join(rows, left_on="by_final", right_on="person", how="anti")
-        final = pl.concat([kept, rows.select("key", by_final="person")])
+        users = self.users.select(key="email_key", by_final="id").join(lookup, on="key", how="semi")
+        others = users.join(rows, left_on="by_final", right_on="person", how="anti")
+        final = pl.concat([others, rows.select("key", by_final="person")])
         old = rows.filter(pl.col("was_email_key") != pl.col("key")).select(key="was_email_key", by_old="person")
-        return wanted.join(final, on="key", how="left").join(old, on="key", how="left")
+        return lookup.join(final, on="key", how="left").join(old, on="key", how="left")
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class SupervisorLinks:
     """The supervisors of the final state.
 
     - `chosen`: `row`, `was` and `boss` (the supervisor now and in the final state, null for none), for every row that
@@ -71,52 +73,52 @@ class Links:
     - `overstepping`: the rows that ask for another supervisor of a user that the operator may not change.
     """
 
-    chosen: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_CHOSEN))
-    notes: pl.DataFrame = field(default_factory=problems.frame)
+    chosen: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_CHOSEN_SCHEMA))
+    notes: pl.DataFrame = field(default_factory=problems.build_frame)
     overstepping: pl.Series = field(default_factory=lambda: pl.Series("row", [], dtype=pl.UInt32))
 
 
-def links(ends: Ends, kept: pl.DataFrame, above: list[int]) -> Links:
+def link_supervisors(state: FinalState, repeats: pl.DataFrame, above: list[int]) -> SupervisorLinks:
     """Return the supervisor that each valid row gets in the final state.
 
     The valid rows have `supervisor_email` and its key ("" to clear).
 
-    - `kept`: `row`, `id`, `supervisor_id` of the rows that repeat the stored link.
+    - `repeats`: `row`, `id`, `supervisor_id` of the rows that repeat the stored link.
     - `above`: the roles whose users the operator may not change.
     """
-    read = _read(ends)
+    rows = _resolve_rows(state)
     other = ~pl.col("stays") & pl.col("target").ne_missing(pl.col("was"))
-    barred = read.filter(other, pl.col("was_role_id").is_in(above))["row"]
-    read = read.filter(~pl.col("row").is_in(barred.implode()))
-    wanted = read.select("row", "person", "was", boss=pl.when("stays").then("was").otherwise("target"))
-    found, numbers = _circles(ends, wanted)
-    back = pl.col("person").is_in(numbers.gather(found.back).implode())
-    final = wanted.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
-    asked = read.filter(~pl.col("stays"), pl.col("target").is_not_null())
-    repeated = _repeated(ends, kept, found, numbers)
+    barred = rows.filter(other, pl.col("was_role_id").is_in(above))["row"]
+    rows = rows.filter(~pl.col("row").is_in(barred.implode()))
+    requests = rows.select("row", "person", "was", boss=pl.when("stays").then("was").otherwise("target"))
+    circles, numbers = _find_cycles(state, requests)
+    back = pl.col("person").is_in(numbers.gather(circles.back).implode())
+    final = requests.with_columns(boss=pl.when(back).then("was").otherwise("boss"))
+    link_rows = rows.filter(~pl.col("stays"), pl.col("target").is_not_null())
+    repeated = _find_repeated(state, repeats, circles, numbers)
     notes = [
-        _notes(ends, read),
-        _circle_notes(ends, found, numbers, pl.concat([asked.select(_ASKED), repeated])),
-        _inactive(ends, pl.concat([asked.filter(~back).select(_ASKED), repeated])),
+        _note_addresses(state, rows),
+        _note_cycles(state, circles, numbers, pl.concat([link_rows.select(_LINK_COLUMNS), repeated])),
+        _note_inactive(state, pl.concat([link_rows.filter(~back).select(_LINK_COLUMNS), repeated])),
     ]
-    return Links(final.select(_CHOSEN.keys()), pl.concat(notes), barred)
+    return SupervisorLinks(final.select(_CHOSEN_SCHEMA.keys()), pl.concat(notes), barred)
 
 
-_ASKED = ("row", "person", "was", "target", "supervisor_email")
+_LINK_COLUMNS = ("row", "person", "was", "target", "supervisor_email")
 """A row that asks for a link: its person, their current supervisor, the requested supervisor, and the cell."""
 
 
-def _read(ends: Ends) -> pl.DataFrame:
+def _resolve_rows(state: FinalState) -> pl.DataFrame:
     """Return the valid rows with `person`, `target`, `was`, `stays` and `code`.
 
     `target` is a person. `code` is the code of the note, null for none.
     """
     target = pl.coalesce("by_final", "by_old")
     return (
-        ends.sound.select(
+        state.sound.select(
             "row", "was_role_id", "supervisor_email", person=PERSON, was="was_supervisor_id", key="supervisor_email_key"
         )
-        .join(ends.bearing(ends.sound["supervisor_email_key"]), on="key", how="left", maintain_order="left")
+        .join(state.bearing(state.sound["supervisor_email_key"]), on="key", how="left", maintain_order="left")
         .with_columns(
             target=target,
             code=pl.when(pl.col("key") == "").then(None)
@@ -128,90 +130,92 @@ def _read(ends: Ends) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _circles(ends: Ends, wanted: pl.DataFrame) -> tuple[Circles, pl.Series]:
+def _find_cycles(state: FinalState, requests: pl.DataFrame) -> tuple[BrokenCycles, pl.Series]:
     """Return the cycles that the requested links would close, and the person behind each number in them."""
-    if wanted.filter(pl.col("boss").is_not_null(), pl.col("boss").ne_missing(pl.col("was"))).is_empty():
-        return Circles(), pl.Series([], dtype=pl.Int64)
-    added = ends.sound.filter(pl.col("id").is_null()).select(person=PERSON, supervisor_id=pl.lit(None, pl.Int64))
-    people = pl.concat([ends.users.select("supervisor_id", person="id").select("person", "supervisor_id"), added])
-    asked = people.join(
-        wanted.select("person", "boss", asks=True), on="person", how="left", maintain_order="left"
+    if requests.filter(pl.col("boss").is_not_null(), pl.col("boss").ne_missing(pl.col("was"))).is_empty():
+        return BrokenCycles(), pl.Series([], dtype=pl.Int64)
+    added = state.sound.filter(pl.col("id").is_null()).select(person=PERSON, supervisor_id=pl.lit(None, pl.Int64))
+    people = pl.concat([state.users.select("supervisor_id", person="id").select("person", "supervisor_id"), added])
+    graph = people.join(
+        requests.select("person", "boss", asks=True), on="person", how="left", maintain_order="left"
     ).select(stored="supervisor_id", asked=pl.when("asks").then("boss").otherwise("supervisor_id"))
     number = people.select("person").with_row_index("number")
     stored, now = (
-        asked.select(person=name).join(number, on="person", how="left", maintain_order="left")["number"].cast(pl.Int64)
+        graph.select(person=name).join(number, on="person", how="left", maintain_order="left")["number"].cast(pl.Int64)
         for name in ("stored", "asked")
     )
-    return cycles.broken(stored, now), people["person"]
+    return cycles.break_cycles(stored, now), people["person"]
 
 
-def _repeated(ends: Ends, kept: pl.DataFrame, found: Circles, numbers: pl.Series) -> pl.DataFrame:
+def _find_repeated(state: FinalState, repeats: pl.DataFrame, circles: BrokenCycles, numbers: pl.Series) -> pl.DataFrame:
     """Return the rows that repeat the stored link (_ASKED) and need a note."""
-    around = pl.col("id").is_in(numbers.gather(list(found.around)).implode())
-    off = pl.col("supervisor_id").is_in(ends.inactive()["person"].implode())
-    rows = kept.filter(around | off).select("row", person="id", was="supervisor_id", target="supervisor_id")
+    around = pl.col("id").is_in(numbers.gather(list(circles.around)).implode())
+    off = pl.col("supervisor_id").is_in(state.inactive()["person"].implode())
+    rows = repeats.filter(around | off).select("row", person="id", was="supervisor_id", target="supervisor_id")
     # Their cells contain the address that is stored now.
-    return rows.join(ends.users.select("email", was="id"), on="was", how="left").rename({"email": "supervisor_email"})
+    return rows.join(state.users.select("email", was="id"), on="was", how="left").rename({"email": "supervisor_email"})
 
 
-def _emails(ends: Ends, persons: pl.Series, name: str) -> pl.DataFrame:
+def _find_emails(state: FinalState, persons: pl.Series, name: str) -> pl.DataFrame:
     """Return `name`, `name_email`: the addresses of people in the final state."""
-    return ends.people(persons).select(pl.col("person").alias(name), pl.col("email").alias(f"{name}_email"))
+    return state.people(persons).select(pl.col("person").alias(name), pl.col("email").alias(f"{name}_email"))
 
 
-def _notes(ends: Ends, read: pl.DataFrame) -> pl.DataFrame:
-    named = read.filter(pl.col("code").is_not_null())
-    named = named.join(_emails(ends, named["was"], "was"), on="was", how="left", maintain_order="left")
-    named = named.join(_emails(ends, named["target"], "target"), on="target", how="left", maintain_order="left")
+def _note_addresses(state: FinalState, rows: pl.DataFrame) -> pl.DataFrame:
+    noted = rows.filter(pl.col("code").is_not_null())
+    noted = noted.join(_find_emails(state, noted["was"], "was"), on="was", how="left", maintain_order="left")
+    noted = noted.join(_find_emails(state, noted["target"], "target"), on="target", how="left", maintain_order="left")
     unknown, own, replaced = "unknown-supervisor", "own-supervisor", "replaced-supervisor-address"
     return pl.concat(
         [
-            _said(named.filter(pl.col("code") == unknown), unknown, kept=_KEPT),
-            _said(named.filter(pl.col("code") == own), own, kept=_KEPT),
-            _said(named.filter(pl.col("code") == replaced), replaced, person=pl.col("target_email")),
+            _note_rows(noted.filter(pl.col("code") == unknown), unknown, kept=_KEPT_SUPERVISOR),
+            _note_rows(noted.filter(pl.col("code") == own), own, kept=_KEPT_SUPERVISOR),
+            _note_rows(noted.filter(pl.col("code") == replaced), replaced, person=pl.col("target_email")),
         ]
     )
 
 
-_KEPT = pl.col("was_email").fill_null("blank")
+_KEPT_SUPERVISOR = pl.col("was_email").fill_null("blank")
 """The supervisor that a user keeps."""
 
 
-def _said(rows: pl.DataFrame, code: str, **params: pl.Expr) -> pl.DataFrame:
+def _note_rows(rows: pl.DataFrame, code: str, **params: pl.Expr) -> pl.DataFrame:
     """Return notes on SUPERVISOR_EMAIL for rows that have `row` and `supervisor_email`."""
     value = pl.col("supervisor_email")
-    return problems.of_rows(rows, code, column=SUPERVISOR_EMAIL.heading, value=value, **params)
+    return problems.flag_rows(rows, code, column=SUPERVISOR_EMAIL.heading, value=value, **params)
 
 
-def _circle_notes(ends: Ends, found: Circles, numbers: pl.Series, asked: pl.DataFrame) -> pl.DataFrame:
+def _note_cycles(state: FinalState, circles: BrokenCycles, numbers: pl.Series, link_rows: pl.DataFrame) -> pl.DataFrame:
     """Return a note for every row that asks for a link of a cycle.
 
     The note has the cycle, and the supervisor that the user keeps.
     """
-    if not found.around:
-        return problems.frame()
-    path = _paths(ends, found, numbers)
-    told = asked.join(path, on="person").join(_emails(ends, asked["was"], "was"), on="was", how="left")
-    return _said(told, "supervisor-circle", kept=_KEPT, path=pl.col("path"))
+    if not circles.around:
+        return problems.build_frame()
+    path = _describe_cycles(state, circles, numbers)
+    rows = link_rows.join(path, on="person").join(_find_emails(state, link_rows["was"], "was"), on="was", how="left")
+    return _note_rows(rows, "supervisor-circle", kept=_KEPT_SUPERVISOR, path=pl.col("path"))
 
 
-def _paths(ends: Ends, found: Circles, numbers: pl.Series) -> pl.DataFrame:
+def _describe_cycles(state: FinalState, circles: BrokenCycles, numbers: pl.Series) -> pl.DataFrame:
     """Return `person`, `path`: the cycle as text for each person.
 
     Example: "E-1 → E-2 → E-1". Long ones are cut.
     """
-    people = pl.DataFrame({"number": list(found.around), "person": numbers.gather(list(found.around))})
-    steps = people.with_columns(ahead=pl.Series(list(found.around.values()), dtype=pl.List(pl.Int64))).explode("ahead")
-    names = ends.people(people["person"]).join(people, on="person").select("external_id", ahead="number")
-    told = steps.join(names, on="ahead", how="left", maintain_order="left").group_by(
+    people = pl.DataFrame({"number": list(circles.around), "person": numbers.gather(list(circles.around))})
+    steps = people.with_columns(ahead=pl.Series(list(circles.around.values()), dtype=pl.List(pl.Int64))).explode(
+        "ahead"
+    )
+    names = state.people(people["person"]).join(people, on="person").select("external_id", ahead="number")
+    groups = steps.join(names, on="ahead", how="left", maintain_order="left").group_by(
         "number", "person", maintain_order=True
     )
     path = pl.col("external_id").str.join(" → ")
     whole = pl.col("ahead").last() == pl.col("number").first()
-    return told.agg(pl.when(whole).then(path).otherwise(path + " → …").alias("path")).select("person", "path")
+    return groups.agg(pl.when(whole).then(path).otherwise(path + " → …").alias("path")).select("person", "path")
 
 
-def _inactive(ends: Ends, asked: pl.DataFrame) -> pl.DataFrame:
+def _note_inactive(state: FinalState, link_rows: pl.DataFrame) -> pl.DataFrame:
     """Return a note for every row that names a supervisor who is Inactive in the final state."""
-    off = asked.join(ends.inactive(), left_on="target", right_on="person", how="semi")
-    return _said(off, "inactive-supervisor")
+    off = link_rows.join(state.inactive(), left_on="target", right_on="person", how="semi")
+    return _note_rows(off, "inactive-supervisor")

@@ -26,27 +26,32 @@ def split(table: Table, snapshot: Snapshot) -> tuple[pl.DataFrame, pl.DataFrame]
     cells, users = table.cells, snapshot.users
     if users.is_empty() or cells.is_empty():
         return pl.DataFrame(schema=SCHEMA), cells
-    place = _places(cells["external_id"], users["external_id"])
-    judged = [_equal(column, snapshot, place) for column in table.present if column is not columns.EXTERNAL_ID]
+    positions = _find_positions(cells["external_id"], users["external_id"])
+    comparisons = [
+        _cell_equals(column, snapshot, positions) for column in table.present if column is not columns.EXTERNAL_ID
+    ]
     guarded = [column for column in table.present if table.guarded and column not in _NEVER_GUARDED]
-    plain = [~_guarded(column) for column in guarded]
-    named = [pl.lit(place.is_not_null() & ~place.is_duplicated()), ~pl.col("row").is_in(table.faults["row"].implode())]
+    plain = [~_may_be_guarded(column) for column in guarded]
+    conditions = [
+        pl.lit(positions.is_not_null() & ~positions.is_duplicated()),
+        ~pl.col("row").is_in(table.faults["row"].implode()),
+    ]
     # Each result is a separate column first. So they are computed in parallel, and no text column outlives its
     # comparison.
-    found = cells.select(each.alias(str(number)) for number, each in enumerate([*judged, *plain, *named]))
-    same = found.select(pl.all_horizontal(pl.all().fill_null(False))).to_series()
-    at = place.filter(same)
-    settled = [cells["row"].filter(same), *(users[name].gather(at) for name in SCHEMA if name != "row")]
-    return pl.DataFrame(settled), cells.filter(~same)
+    results = cells.select(each.alias(str(number)) for number, each in enumerate([*comparisons, *plain, *conditions]))
+    same = results.select(pl.all_horizontal(pl.all().fill_null(False))).to_series()
+    at = positions.filter(same)
+    data = [cells["row"].filter(same), *(users[name].gather(at) for name in SCHEMA if name != "row")]
+    return pl.DataFrame(data), cells.filter(~same)
 
 
-def _places(wanted: pl.Series, ids: pl.Series) -> pl.Series:
+def _find_positions(targets: pl.Series, ids: pl.Series) -> pl.Series:
     """Return the position of each wanted external id among the ids, null where it is not one of them."""
-    places = pl.DataFrame({"id": ids}).with_row_index("place")
-    return pl.DataFrame({"id": wanted}).join(places, on="id", how="left", maintain_order="left")["place"]
+    index = pl.DataFrame({"id": ids}).with_row_index("place")
+    return pl.DataFrame({"id": targets}).join(index, on="id", how="left", maintain_order="left")["place"]
 
 
-def _guarded(column: Column) -> pl.Expr:
+def _may_be_guarded(column: Column) -> pl.Expr:
     """Return whether the value of a cell may differ from its text (C1).
 
     Such a cell is read in the normal way.
@@ -55,29 +60,29 @@ def _guarded(column: Column) -> pl.Expr:
     return cell.str.starts_with("'") | cell.str.starts_with("=")
 
 
-def _equal(column: Column, snapshot: Snapshot, place: pl.Series) -> pl.Expr:
+def _cell_equals(column: Column, snapshot: Snapshot, positions: pl.Series) -> pl.Expr:
     """Return whether a cell equals what a file would contain for the user at its position."""
     users, words = snapshot.users, snapshot.vocabulary
     cell = pl.col(column.field)
     if column is columns.SUPERVISOR_EMAIL:
-        email = pl.lit(users["email"]).gather(pl.lit(_bosses(users).gather(place)))
+        email = pl.lit(users["email"]).gather(pl.lit(_find_supervisors(users).gather(positions)))
         return cell == email.fill_null("")
     text: dict[Column, pl.Expr] = {
         columns.STATUS: pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive")),
-        columns.ROLE: named("role_id", {role.id: role.name for role in words.roles}),
-        columns.RANK: named("rank_id", {rank.id: rank.name for rank in words.ranks}),
-        columns.EVIDENCE_GROUP_EXT_ID: named("group_id", {group.id: group.external_id for group in words.groups}),
+        columns.ROLE: name_ids("role_id", {role.id: role.name for role in words.roles}),
+        columns.RANK: name_ids("rank_id", {rank.id: rank.name for rank in words.ranks}),
+        columns.EVIDENCE_GROUP_EXT_ID: name_ids("group_id", {group.id: group.external_id for group in words.groups}),
     }
     stored = users.select("id", text=text.get(column, pl.col(column.field)))["text"]
-    return cell == pl.lit(stored).gather(pl.lit(place))
+    return cell == pl.lit(stored).gather(pl.lit(positions))
 
 
-def _bosses(users: pl.DataFrame) -> pl.Series:
+def _find_supervisors(users: pl.DataFrame) -> pl.Series:
     """Return the position of each user's supervisor, null where there is none."""
-    places = users.select(supervisor_id="id").with_row_index("place")
-    return users.select("supervisor_id").join(places, on="supervisor_id", how="left", maintain_order="left")["place"]
+    index = users.select(supervisor_id="id").with_row_index("place")
+    return users.select("supervisor_id").join(index, on="supervisor_id", how="left", maintain_order="left")["place"]
 
 
-def named(ids: str, names: dict[int, str]) -> pl.Expr:
+def name_ids(ids: str, names: dict[int, str]) -> pl.Expr:
     """Return the names for a column of ids, "" where there is none."""
     return pl.col(ids).replace_strict(names, default="", return_dtype=pl.String) if names else pl.lit("")

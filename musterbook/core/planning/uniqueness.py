@@ -14,20 +14,20 @@ _SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
 _SPACE = "sign-in"
 
 
-def repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
+def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the problem of every row whose external id is in another row too (M6).
 
     `rows`: `row`, `external_id` (null where it cannot be read).
     """
-    asked = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
-    claims = asked.filter(pl.col("external_id").is_duplicated()).select(
+    with_ids = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
+    claims = with_ids.filter(pl.col("external_id").is_duplicated()).select(
         "row", column=pl.lit(EXTERNAL_ID.heading), space=pl.lit(EXTERNAL_ID.heading), key="external_id",
         value="external_id", ok=True, shared=True,
     )  # fmt: skip
-    return _duplicates(claims)
+    return _flag_duplicates(claims)
 
 
-def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+def collect_claims(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     """Return every value that a row would newly take.
 
     `rows`: the checked rows with `ok` and the stored values of their users (`id`, `was_…`). `users`: the users of the
@@ -42,28 +42,28 @@ def of(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
 
     A value that a user holds both as EMAIL and as USERNAME produces two claims.
     """
-    moving = {column: _moving(rows, column) for column in KEYED}
-    crossing = _crossing(moving[EMAIL], moving[USERNAME])
-    own = [_of_column(moving[column], users, column, crossing) for column in KEYED]
-    return pl.concat([*own, *(_across(moving, users, *pair) for pair in _SIGN_IN_NAMES)])
+    moving = {column: _select_moving(rows, column) for column in KEYED}
+    crossing = _find_crossing(moving[EMAIL], moving[USERNAME])
+    own = [_claim_column(moving[column], users, column, crossing) for column in KEYED]
+    return pl.concat([*own, *(_claim_across(moving, users, *pair) for pair in _SIGN_IN_NAMES)])
 
 
-def _moving(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
+def _select_moving(rows: pl.DataFrame, column: Column) -> pl.DataFrame:
     key = pl.col(column.key)
     return rows.filter(key.is_not_null(), key.ne_missing(pl.col(f"was_{column.key}")))
 
 
-def _crossing(emails: pl.DataFrame, usernames: pl.DataFrame) -> pl.Series:
+def _find_crossing(emails: pl.DataFrame, usernames: pl.DataFrame) -> pl.Series:
     """Return the rows that conflict across EMAIL and USERNAME.
 
     These are the rows that newly ask as EMAIL for what another row newly asks for as USERNAME, and those other rows.
     """
-    addresses = _like_addresses(usernames, USERNAME).select("row", key=USERNAME.key)
+    addresses = _filter_addresses(usernames, USERNAME).select("row", key=USERNAME.key)
     both = emails.select(other="row", key=EMAIL.key).join(addresses, on="key").filter(pl.col("row") != pl.col("other"))
     return pl.concat([both["row"], both["other"]]).unique()
 
 
-def _like_addresses(frame: pl.DataFrame, column: Column) -> pl.DataFrame:
+def _filter_addresses(frame: pl.DataFrame, column: Column) -> pl.DataFrame:
     """Return the rows whose value can equal an email address.
 
     Few usernames can, so few are compared.
@@ -71,18 +71,18 @@ def _like_addresses(frame: pl.DataFrame, column: Column) -> pl.DataFrame:
     return frame.filter(pl.col(column.key).str.contains("@", literal=True))
 
 
-def _of_column(moving: pl.DataFrame, users: pl.DataFrame, column: Column, crossing: pl.Series) -> pl.DataFrame:
+def _claim_column(moving: pl.DataFrame, users: pl.DataFrame, column: Column, crossing: pl.Series) -> pl.DataFrame:
     key = pl.col(column.key)
     shared = key.is_duplicated()
     if column in (EMAIL, USERNAME):
         shared |= pl.col("row").is_in(crossing.implode())
-    claims = _claims(moving, column, shared)
+    claims = _build_claims(moving, column, shared)
     holders = users.select(key=key, holder="id").join(claims.select("key"), on="key", how="semi")
     held = claims.join(holders, on="key", how="left").with_columns(held_as=pl.lit(column.heading))
-    return held.join(_releases(moving), on="holder", how="left")
+    return held.join(_find_releases(moving), on="holder", how="left")
 
 
-def _claims(moving: pl.DataFrame, column: Column, shared: pl.Expr) -> pl.DataFrame:
+def _build_claims(moving: pl.DataFrame, column: Column, shared: pl.Expr) -> pl.DataFrame:
     space = _SPACE if column in (EMAIL, USERNAME) else column.heading
     return moving.select(
         "row", "ok", column=pl.lit(column.heading), space=pl.lit(space), value=column.field,
@@ -90,26 +90,30 @@ def _claims(moving: pl.DataFrame, column: Column, shared: pl.Expr) -> pl.DataFra
     )  # fmt: skip
 
 
-def _releases(moving: pl.DataFrame) -> pl.DataFrame:
+def _find_releases(moving: pl.DataFrame) -> pl.DataFrame:
     return moving.filter("ok", pl.col("id").is_not_null()).select(holder="id", released_by="row")
 
 
-def _across(moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Column, held_as: Column) -> pl.DataFrame:
+def _claim_across(
+    moving: dict[Column, pl.DataFrame], users: pl.DataFrame, column: Column, held_as: Column
+) -> pl.DataFrame:
     """Return the claims of one column to values that another user has in the other column.
 
     `shared` is false here: it is set on the claims to the column itself.
     """
     asking, having = moving[column].with_columns(own="id"), users.select(holder="id", key=held_as.key)
     if column is USERNAME:
-        asking = _like_addresses(asking, USERNAME)
+        asking = _filter_addresses(asking, USERNAME)
     else:
         having = having.filter(pl.col("key").str.contains("@", literal=True))
-    claims = _claims(asking, column, pl.lit(False)).with_columns(own=asking["own"])
+    claims = _build_claims(asking, column, pl.lit(False)).with_columns(own=asking["own"])
     held = claims.join(having, on="key").filter(pl.col("own").ne_missing(pl.col("holder"))).drop("own")
-    return held.with_columns(held_as=pl.lit(held_as.heading)).join(_releases(moving[held_as]), on="holder", how="left")
+    return held.with_columns(held_as=pl.lit(held_as.heading)).join(
+        _find_releases(moving[held_as]), on="holder", how="left"
+    )
 
 
-def never_handed_over(claims: pl.DataFrame) -> pl.DataFrame:
+def block_handovers(claims: pl.DataFrame) -> pl.DataFrame:
     """Return the claims of an agency in which sign-in names rest.
 
     A name that one row gives up does not become free for another row.
@@ -118,34 +122,34 @@ def never_handed_over(claims: pl.DataFrame) -> pl.DataFrame:
     return claims.with_columns(released_by=released_by)
 
 
-def resting(rows: pl.DataFrame, names: pl.DataFrame | None) -> pl.DataFrame:
+def find_resting(rows: pl.DataFrame, names: pl.DataFrame | None) -> pl.DataFrame:
     """Return the problem of every row that newly takes a sign-in name which another user gave up recently.
 
     Source: CJIS Security Policy, IA-4 (identifiers are not reused for a year). `names`: snapshot.RESTING.
     """
     if names is None or names.is_empty():
-        return problems.frame()
-    found = [_taking(_moving(rows, column), names, column) for column in (EMAIL, USERNAME)]
-    return pl.concat(found).unique(["row", "column"], keep="first", maintain_order=True)
+        return problems.build_frame()
+    parts = [_flag_resting(_select_moving(rows, column), names, column) for column in (EMAIL, USERNAME)]
+    return pl.concat(parts).unique(["row", "column"], keep="first", maintain_order=True)
 
 
-def _taking(moving: pl.DataFrame, names: pl.DataFrame, column: Column) -> pl.DataFrame:
+def _flag_resting(moving: pl.DataFrame, names: pl.DataFrame, column: Column) -> pl.DataFrame:
     taken = moving.join(names, left_on=column.key, right_on="key").filter(pl.col("id").ne_missing(pl.col("user_id")))
-    return problems.of_rows(taken, "resting-name", column=column.heading, value=pl.col(column.field))
+    return problems.flag_rows(taken, "resting-name", column=column.heading, value=pl.col(column.field))
 
 
-def refused(claims: pl.DataFrame) -> pl.Series:
+def find_refused(claims: pl.DataFrame) -> pl.Series:
     """Return the rows whose claims fail regardless of the other rows.
 
     Either the holder keeps the value, or several rows ask for it.
     """
     sound = claims.filter("ok")
-    kept = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
+    held = sound.filter(pl.col("holder").is_not_null(), pl.col("released_by").is_null())
     contested = sound.filter("shared").filter(pl.col("row").n_unique().over("space", "key") > 1)
-    return pl.concat([kept["row"], contested["row"]]).unique()
+    return pl.concat([held["row"], contested["row"]]).unique()
 
 
-def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
+def cascade_failures(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
     """Return the rows that fail because a row of `seeds` fails, transitively, with `seeds`.
 
     A failed row does not give up the value that another row asks for.
@@ -163,14 +167,14 @@ def cascade(claims: pl.DataFrame, seeds: pl.Series) -> pl.Series:
     return pl.Series(sorted(failed), dtype=pl.UInt32)
 
 
-def found(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def find_conflicts(claims: pl.DataFrame, failed: pl.Series, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the problems of all claims that fail in the final state: `duplicate-in-file` and `taken`."""
     unreleased = pl.col("released_by").is_null() | pl.col("released_by").is_in(failed.implode())
     taken = claims.filter(pl.col("holder").is_not_null(), unreleased)
-    return pl.concat([_duplicates(claims), _taken(taken, users, rows)])
+    return pl.concat([_flag_duplicates(claims), _flag_taken(taken, users, rows)])
 
 
-def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
+def _flag_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     """Return the problems of rows that ask for the same value.
 
     A row without problems conflicts only with other rows without problems. A row that has problems anyway gets every
@@ -178,7 +182,7 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     """
     clashing = claims.filter("shared")
     if clashing.is_empty():
-        return problems.frame()
+        return problems.build_frame()
     sound = (pl.col("row").filter("ok").n_unique().over("space", "key") > 1) | ~pl.col("ok")
     groups = clashing.select("space", "key", "row").unique().sort("row").group_by("space", "key").agg(
         pl.col("row").head(_OTHERS_NAMED + 1).alias("rows"), pl.len().alias("many")
@@ -193,45 +197,49 @@ def _duplicates(claims: pl.DataFrame) -> pl.DataFrame:
         .with_columns(more=pl.col("many") - 1 - pl.col("others").list.len().cast(pl.Int64))
     )
     more = pl.when(pl.col("more") > 0).then(pl.format(" and {} more", "more")).otherwise(pl.lit(""))
-    named = pl.col("others").cast(pl.List(pl.String)).list.join(", ") + more
-    return problems.of_rows(others, "duplicate-in-file", column=pl.col("column"), value=pl.col("value"), in_rows=named)
+    row_list = pl.col("others").cast(pl.List(pl.String)).list.join(", ") + more
+    return problems.flag_rows(
+        others, "duplicate-in-file", column=pl.col("column"), value=pl.col("value"), in_rows=row_list
+    )
 
 
-def _taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _flag_taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     if taken.is_empty():
-        return problems.frame()
+        return problems.build_frame()
     holders = users.join(taken.select(id="holder"), on="id", how="semi").select(
         holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active"
     )
-    named = rows.select(
+    claimants = rows.select(
         "row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null()
     )
     status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
-    found = problems.of_rows(
-        taken.join(holders, on="holder").join(named, on="row"),
+    conflicts = problems.flag_rows(
+        taken.join(holders, on="holder").join(claimants, on="row"),
         "taken",
         column=pl.col("column"),
         value=pl.col("value"),
         holder=pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status),
-        advice=pl.concat_str(_across_columns(), _same_person().fill_null(""), separator=" ").str.strip_chars(),
+        advice=pl.concat_str(_advise_on_columns(), _advise_on_person().fill_null(""), separator=" ").str.strip_chars(),
     )
-    return found.unique(["row", "column"], keep="first", maintain_order=True)
+    return conflicts.unique(["row", "column"], keep="first", maintain_order=True)
 
 
-def _across_columns() -> pl.Expr:
+def _advise_on_columns() -> pl.Expr:
     """Return the advice for a value that the holder has in the other column of sign-in names."""
-    said = pl.format("It is their {}, and users sign in with either, so two users cannot share one.", "held_as")
-    return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(said)
+    sentence = pl.format("It is their {}, and users sign in with either, so two users cannot share one.", "held_as")
+    return pl.when(pl.col("column") == pl.col("held_as")).then(pl.lit("")).otherwise(sentence)
 
 
-def _same_person() -> pl.Expr:
+def _advise_on_person() -> pl.Expr:
     """Return the advice for a holder who may be the person that the row adds (M7).
 
     The row adds that person under another external id.
     """
     fixed = "An import cannot change an external id"
-    near_id = _bare(pl.col("asked_id")) == _bare(pl.col("has_id"))
-    same_name = (_folded("asked_first") == _folded("has_first")) & (_folded("asked_last") == _folded("has_last"))
+    near_id = _strip_zeros(pl.col("asked_id")) == _strip_zeros(pl.col("has_id"))
+    same_name = (_lowercase("asked_first") == _lowercase("has_first")) & (
+        _lowercase("asked_last") == _lowercase("has_last")
+    )
     return (
         pl.when(pl.col("new") & near_id)
         .then(pl.format(fixed + ": did you mean {}?", "has_id"))
@@ -241,9 +249,9 @@ def _same_person() -> pl.Expr:
     )
 
 
-def _bare(text: pl.Expr) -> pl.Expr:
+def _strip_zeros(text: pl.Expr) -> pl.Expr:
     return text.str.to_lowercase().str.strip_chars_start("0")
 
 
-def _folded(name: str) -> pl.Expr:
+def _lowercase(name: str) -> pl.Expr:
     return pl.col(name).str.to_lowercase()

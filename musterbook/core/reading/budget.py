@@ -30,7 +30,7 @@ LONGEST_CELL = 32_767
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FileLimits:
     """The maximum contents of a file (rule F9)."""
 
     bytes: int = 512 * 1024 * 1024
@@ -38,7 +38,7 @@ class Limits:
     characters_in_cell: int = 10_000
 
 
-def most_problems(size: int) -> int:
+def limit_problems(size: int) -> int:
     """Return the maximum number of row problems for a file of that size.
 
     Input that is not a file (size 0) may have any number.

@@ -13,61 +13,61 @@ import polars as pl
 from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.domain.table import Table
 
-Mended: TypeAlias = Mapping[str, Mapping[str, str]]
+Corrections: TypeAlias = Mapping[str, Mapping[str, str]]
 """Row, as a number in text form → heading (`EMAIL`) → the new text of the cell."""
 
-_SHIFTED = "cell-count"
+_CELL_COUNT = "cell-count"
 
 
-def joined(before: Mended, now: Mended) -> dict[str, dict[str, str]]:
+def merge_corrections(before: Corrections, now: Corrections) -> dict[str, dict[str, str]]:
     """Return both merged. Where both name a cell, the newer text wins."""
     return {row: {**before.get(row, {}), **now.get(row, {})} for row in {**before, **now}}
 
 
-def mend(table: Table, mended: Mended) -> Table:
+def correct_table(table: Table, corrections: Corrections) -> Table:
     """Return the table with the corrected cells in place of the file's, and without their faults.
 
     Rows that the table does not have are ignored. A row with too few or too many cells now has as many cells as the
     header row, because the user who corrected it saw all of them.
     """
     by_field: dict[str, dict[int, str]] = defaultdict(dict)
-    for row, cells in mended.items():
+    for row, cells in corrections.items():
         for heading, cell in cells.items():
             by_field[BY_HEADING[heading].field][int(row)] = cell
     present = {name: cells for name, cells in by_field.items() if name in table.cells.columns}
     if not present:
         return table
-    rows = pl.Series([int(row) for row in mended], dtype=pl.UInt32)
-    shifted = table.faults.filter(pl.col("code") == _SHIFTED, pl.col("row").is_in(rows.implode()))["row"]
+    rows = pl.Series([int(row) for row in corrections], dtype=pl.UInt32)
+    shifted = table.faults.filter(pl.col("code") == _CELL_COUNT, pl.col("row").is_in(rows.implode()))["row"]
     return replace(
         table,
-        cells=table.cells.with_columns(_put(name, cells, name) for name, cells in present.items()),
-        faults=_left(table.faults, present, shifted),
-        original=_original(table, present, shifted),
+        cells=table.cells.with_columns(_put_cells(name, cells, name) for name, cells in present.items()),
+        faults=_drop_faults(table.faults, present, shifted),
+        original=_correct_original(table, present, shifted),
         surplus={row: cells for row, cells in table.surplus.items() if row not in set(shifted)},
     )
 
 
-def _put(column: str, cells: Mapping[int, str], name: str) -> pl.Expr:
+def _put_cells(column: str, cells: Mapping[int, str], name: str) -> pl.Expr:
     """Return the column with these cells in their rows."""
     rows = pl.Series(cells.keys(), dtype=pl.UInt32)
-    kept = pl.col(column)
-    return pl.col("row").replace_strict(rows, [*cells.values()], default=kept, return_dtype=pl.String).alias(name)
+    current = pl.col(column)
+    return pl.col("row").replace_strict(rows, [*cells.values()], default=current, return_dtype=pl.String).alias(name)
 
 
-def _left(faults: pl.DataFrame, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
+def _drop_faults(faults: pl.DataFrame, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
     """Return the faults of all other cells."""
     pairs = [(row, name.upper()) for name, cells in by_field.items() for row in cells]
-    mended = pl.DataFrame(pairs, schema={"row": pl.UInt32, "column": pl.String}, orient="row")
-    whole = (pl.col("code") == _SHIFTED) & pl.col("row").is_in(shifted.implode())
-    return faults.filter(~whole).join(mended, on=["row", "column"], how="anti", maintain_order="left")
+    edits = pl.DataFrame(pairs, schema={"row": pl.UInt32, "column": pl.String}, orient="row")
+    whole = (pl.col("code") == _CELL_COUNT) & pl.col("row").is_in(shifted.implode())
+    return faults.filter(~whole).join(edits, on=["row", "column"], how="anti", maintain_order="left")
 
 
-def _original(table: Table, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
+def _correct_original(table: Table, by_field: Mapping[str, Mapping[int, str]], shifted: pl.Series) -> pl.DataFrame:
     """Return the uploaded rows with the corrected cells, for the results file and the errors file."""
-    places = {column: str(table.file.headings.index(heading)) for heading, column in table.file.mapped.items()}
-    made_whole = pl.when(pl.col("row").is_in(shifted.implode())).then(pl.all().exclude("row").fill_null(""))
-    rows = table.original.with_columns(made_whole.otherwise(pl.all().exclude("row")))
+    positions = {column: str(table.file.headings.index(heading)) for heading, column in table.file.mapped.items()}
+    padding = pl.when(pl.col("row").is_in(shifted.implode())).then(pl.all().exclude("row").fill_null(""))
+    rows = table.original.with_columns(padding.otherwise(pl.all().exclude("row")))
     return rows.with_columns(
-        _put(places[name.upper()], cells, places[name.upper()]) for name, cells in by_field.items()
+        _put_cells(positions[name.upper()], cells, positions[name.upper()]) for name, cells in by_field.items()
     )

@@ -36,51 +36,51 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
-def kind(content: bytes) -> str:
+def detect_type(content: bytes) -> str:
     """Return `csv`, `xlsx` or `ods`. Raise Refusal for any other type.
 
     The refusal names the type, such as “a PDF” (rule F1).
     """
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _of_zip(content)
+        return _detect_zip_type(content)
     if content.startswith(_OLE):
-        raise Refusal(_of_ole(content))
+        raise Refusal(_describe_ole(content))
     for beginning, name in _BEGINNINGS:
         if content.startswith(beginning):
-            raise _no_table(name)
+            raise _not_a_table(name)
     if b"%PDF-" in content[:1024]:
-        raise _no_table("a PDF")
+        raise _not_a_table("a PDF")
     _refuse_markup(content)
     return "csv"
 
 
-def _no_table(name: str, advice: str = "") -> Refusal:
+def _not_a_table(name: str, advice: str = "") -> Refusal:
     return Refusal(Problem.of("not-a-table", type=name, advice=advice))
 
 
-def _of_zip(content: bytes) -> str:
+def _detect_zip_type(content: bytes) -> str:
     refuse_many_parts(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.namelist()
-            mimetype = _mimetype(archive)
+            mimetype = _read_mimetype(archive)
     except Exception as error:  # zipfile raises a dozen types on damaged input, and all mean the same here
         if b"xl/" in content or b"opendocument.spreadsheet" in content[:200]:
             raise Refusal(Problem.of("damaged-workbook", cause="its archive is cut off or broken")) from error
-        raise _no_table("a damaged zip archive") from error
+        raise _not_a_table("a damaged zip archive") from error
     if mimetype.strip().startswith(_ODS):
         return "ods"
     for part, name in _IN_ZIP:
         if any(member.startswith(part) for member in members):
-            raise _no_table(name)
+            raise _not_a_table(name)
     if any(member.startswith("xl/") for member in members):
         return "xlsx"
-    raise _no_table(
+    raise _not_a_table(
         "an OpenDocument file" if "opendocument" in mimetype else "a zip archive", "Extract the file first."
     )
 
 
-def _mimetype(archive: zipfile.ZipFile) -> str:
+def _read_mimetype(archive: zipfile.ZipFile) -> str:
     """Return the type that an OpenDocument file declares.
 
     No more than that is unpacked, regardless of the size that the archive declares.
@@ -91,7 +91,7 @@ def _mimetype(archive: zipfile.ZipFile) -> str:
         return part.read(200).decode("latin-1")
 
 
-def _of_ole(content: bytes) -> Problem:
+def _describe_ole(content: bytes) -> Problem:
     if "EncryptedPackage".encode("utf-16-le") in content:
         return Problem.of("encrypted-workbook")
     if any(name.encode("utf-16-le") in content for name in ("Workbook", "Book")):
@@ -104,10 +104,10 @@ def _refuse_markup(content: bytes) -> None:
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     text = head.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
     if text.startswith("<?xml") and "html" not in text[:300].lower():
-        raise _no_table("an XML file")
+        raise _not_a_table("an XML file")
     if re.match(r"<[a-zA-Z!?]", text):
-        raise _no_table(
+        raise _not_a_table(
             "an HTML page" if re.search(r"(?i)<(!doctype html|html|table|meta|body|div)", text) else "an XML file"
         )
     if re.match(r"\[\s*[\[{\]]|\{\s*[\"}]", text):
-        raise _no_table("a JSON file")
+        raise _not_a_table("a JSON file")

@@ -73,12 +73,12 @@ class Grid:
     notes: tuple[Problem, ...] = ()
 
 
-def names(width: int) -> list[str]:
+def name_columns(width: int) -> list[str]:
     """Return the names of a grid's columns."""
     return [str(index) for index in range(width)]
 
 
-def blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Return whether a cell holds only white space."""
     return not text.strip(TRIMMED)
 
@@ -127,7 +127,7 @@ class GridBuilder:
 
     def _fitted(self, number: int, cells: Sequence[str]) -> Sequence[str | None]:
         extra = cells[self.width :]
-        if any(not blank(cell) for cell in extra):
+        if any(not is_blank(cell) for cell in extra):
             self._budget.keep(f"its rows down to row {number}", "")
             self.surplus[number] = extra
         missing: list[str | None] = [None] * (self.width - len(cells))
@@ -137,7 +137,8 @@ class GridBuilder:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * self.width
         data = {"row": pl.Series(self._numbers, dtype=pl.UInt32)}
         data |= {
-            name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names(self.width), columns, strict=True)
+            name: pl.Series(cells, dtype=pl.String)
+            for name, cells in zip(name_columns(self.width), columns, strict=True)
         }
         self._frames.append(pl.DataFrame(data))
         # Letters beyond ASCII take more bytes than counted so far.

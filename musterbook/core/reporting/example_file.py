@@ -7,19 +7,19 @@ from typing import Literal
 from musterbook.core.domain.columns import COLUMNS, EXAMPLES
 
 
-def example(form: Literal["csv", "xlsx"]) -> bytes:
+def build_example(form: Literal["csv", "xlsx"]) -> bytes:
     """Return the example file as CSV (UTF-8 with a byte order mark) or as a workbook of text cells."""
     rows = [tuple(column.heading for column in COLUMNS), *EXAMPLES]
-    return _workbook(rows) if form == "xlsx" else _csv(rows)
+    return _render_workbook(rows) if form == "xlsx" else _render_csv(rows)
 
 
-def _csv(rows: list[tuple[str, ...]]) -> bytes:
+def _render_csv(rows: list[tuple[str, ...]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode("utf-8-sig")
 
 
-def _workbook(rows: list[tuple[str, ...]]) -> bytes:
+def _render_workbook(rows: list[tuple[str, ...]]) -> bytes:
     import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here because it is slow to load
 
     target = io.BytesIO()

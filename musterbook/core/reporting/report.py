@@ -15,7 +15,7 @@ from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
 
 
-class Rows(StrEnum):
+class RowFilter(StrEnum):
     """The rows that a report lists."""
 
     ERRORED = "errored"
@@ -23,10 +23,10 @@ class Rows(StrEnum):
     ALL = "all"
 
 
-LISTED = {
-    Rows.ERRORED: ("errored",),
-    Rows.CHANGED: ("added", "updated"),
-    Rows.ALL: ("added", "updated", "unchanged", "errored"),
+OUTCOMES_LISTED = {
+    RowFilter.ERRORED: ("errored",),
+    RowFilter.CHANGED: ("added", "updated"),
+    RowFilter.ALL: ("added", "updated", "unchanged", "errored"),
 }
 """The outcomes of the rows that each listing holds."""
 
@@ -34,7 +34,7 @@ Changes: TypeAlias = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One row of a report. `changes` is heading → [before, after]."""
 
     row: int
@@ -46,10 +46,10 @@ class Row:
 
     def as_json(self) -> dict[str, object]:
         """Return the row in the format of the command line's contract."""
-        told: dict[str, object] = {"row": self.row, "external_id": self.external_id, "outcome": self.outcome}
+        data: dict[str, object] = {"row": self.row, "external_id": self.external_id, "outcome": self.outcome}
         if self.changes:
-            told["changes"] = {heading: list(pair) for heading, pair in self.changes.items()}
-        return told | {
+            data["changes"] = {heading: list(pair) for heading, pair in self.changes.items()}
+        return data | {
             "problems": [problem.as_json() for problem in self.problems],
             "notes": [note.as_json() for note in self.notes],
         }
@@ -68,7 +68,7 @@ class Report:
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     held: Mapping[str, object] | None = None
-    rows: Sequence[Row] = ()
+    rows: Sequence[ReportRow] = ()
     deactivated: Sequence[str] = ()
     protected: Sequence[Mapping[str, str]] = ()
     message: str = ""
@@ -76,7 +76,7 @@ class Report:
 
     def as_json(self) -> dict[str, object]:
         """Return the object of the command line's contract."""
-        told: dict[str, object] = {
+        data: dict[str, object] = {
             "import": self.number,
             "agency": self.agency,
             "mode": self.mode,
@@ -90,44 +90,49 @@ class Report:
             "deactivated": list(self.deactivated),
             "protected": [dict(one) for one in self.protected],
         }
-        return told | ({"message": self.message} if self.message else {})
+        return data | ({"message": self.message} if self.message else {})
 
 
-def rows(plan: Plan, which: Rows) -> list[Row]:
+def list_rows(plan: Plan, which: RowFilter) -> list[ReportRow]:
     """Return the rows of a plan that belong to a listing, by row."""
-    listed = plan.rows.filter(pl.col("outcome").cast(pl.String).is_in(LISTED[which]))
-    found, notes = by_row(_of(plan.problems, listed)), by_row(_of(plan.notes, listed))
-    changed = dict(_changes(plan, listed))
+    listed = plan.rows.filter(pl.col("outcome").cast(pl.String).is_in(OUTCOMES_LISTED[which]))
+    faults, notes = (
+        group_by_row(_filter_problems(plan.problems, listed)),
+        group_by_row(_filter_problems(plan.notes, listed)),
+    )
+    changed = dict(_list_changes(plan, listed))
     return [
-        Row(row, external_id, outcome, parsed(changed.get(row, "{}")), found.get(row, ()), notes.get(row, ()))
+        ReportRow(
+            row, external_id, outcome, parse_changes(changed.get(row, "{}")), faults.get(row, ()), notes.get(row, ())
+        )
         for row, external_id, outcome in listed.iter_rows()
     ]
 
 
-def noted(plan: Plan) -> list[tuple[str, Problem]]:
+def list_notes(plan: Plan) -> list[tuple[str, Problem]]:
     """Return the notes of a plan's rows, each with the external id of its row."""
-    named = plan.notes.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
-    return list(zip(named["external_id"].fill_null(""), problems.of(plan.notes), strict=True))
+    notes = plan.notes.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
+    return list(zip(notes["external_id"].fill_null(""), problems.list_problems(plan.notes), strict=True))
 
 
-def parsed(text: str) -> Changes:
+def parse_changes(text: str) -> Changes:
     """Return the changes of one user, from the JSON text in the audit trail."""
     return {heading: pair for heading, pair in json.loads(text).items() if heading != changes.LINK}
 
 
-def by_row(found: Sequence[Problem]) -> Mapping[int, list[Problem]]:
+def group_by_row(entries: Sequence[Problem]) -> Mapping[int, list[Problem]]:
     """Return the problems grouped by row."""
     grouped: dict[int, list[Problem]] = defaultdict(list)
-    for problem in found:
+    for problem in entries:
         grouped[problem.row].append(problem)
     return grouped
 
 
-def _of(found: pl.DataFrame, listed: pl.DataFrame) -> list[Problem]:
-    return problems.of(found.join(listed, on="row", how="semi", maintain_order="left"))
+def _filter_problems(frame: pl.DataFrame, listed: pl.DataFrame) -> list[Problem]:
+    return problems.list_problems(frame.join(listed, on="row", how="semi", maintain_order="left"))
 
 
-def _changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
+def _list_changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
     return [
         pair
         for users in (plan.added, plan.updated)
@@ -136,15 +141,17 @@ def _changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
     ]
 
 
-def outcomes(plan: Plan) -> pl.DataFrame:
+def tabulate_outcomes(plan: Plan) -> pl.DataFrame:
     """Return the outcome of each row, for the results file: `row`, `outcome`, `problems` (finished text)."""
-    return told_rows(plan.rows, problems.of(plan.problems))
+    return describe_rows(plan.rows, problems.list_problems(plan.problems))
 
 
-def told_rows(rows: pl.DataFrame, found: Sequence[Problem]) -> pl.DataFrame:
+def describe_rows(rows: pl.DataFrame, faults: Sequence[Problem]) -> pl.DataFrame:
     """Return the same for rows (`row`, `outcome`) and their problems."""
-    told = by_row(found)
-    texts = [(row, "; ".join(f"{p.message} {p.remedy}".strip() for p in of)) for row, of in told.items()]
+    problems_by_row = group_by_row(faults)
+    texts = [
+        (row, "; ".join(f"{p.message} {p.remedy}".strip() for p in entries)) for row, entries in problems_by_row.items()
+    ]
     ready = pl.DataFrame(texts, schema={"row": pl.UInt32, "problems": pl.String}, orient="row")
     joined = rows.join(ready, on="row", how="left", maintain_order="left")
     return joined.select("row", pl.col("outcome").cast(pl.String), pl.col("problems").fill_null(""))

@@ -14,13 +14,13 @@ import polars as pl
 from musterbook.core.domain import problems
 from musterbook.core.domain.table import Table
 from musterbook.core.reading import headings
-from musterbook.core.reporting.report import told_rows
+from musterbook.core.reporting.report import describe_rows
 from musterbook.core.values.text import FORMULA, guard_cell
 
-Which: TypeAlias = Literal["results", "errors"]
+ResultsKind: TypeAlias = Literal["results", "errors"]
 
 COLUMNS = ("X_ROW", "X_RESULT", "X_PROBLEMS")
-_LOST = ("no-result", "number-too-long", "spreadsheet-damage")
+_LOST_VALUES = ("no-result", "number-too-long", "spreadsheet-damage")
 _MARK = "\ufeff".encode()
 _PART = 50_000
 """The number of rows that are written at once."""
@@ -36,60 +36,62 @@ def results_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> 
     skipped = table.skipped.join(known, on="row", how="anti")
     skipped = skipped.with_columns(outcome=pl.lit("skipped"), problems=pl.lit(""))
     rows = table.original.join(pl.concat([known, skipped]), on="row", how="left", maintain_order="left")
-    return _file(table, rows, head)
+    return _render_file(table, rows, head)
 
 
-def in_parts(table: Table, rows: pl.DataFrame, found: pl.DataFrame, which: Which) -> Iterator[bytes]:
+def stream_parts(table: Table, rows: pl.DataFrame, faults: pl.DataFrame, which: ResultsKind) -> Iterator[bytes]:
     """Yield the results file or the errors file in parts, never holding all of it in memory.
 
     - `rows`: `row`, `outcome` of each row of the plan.
-    - `found`: the problems (problems.SCHEMA) of all rows.
+    - `faults`: the problems (problems.SCHEMA) of all rows.
     """
-    made = results_file if which == "results" else errors_file
+    render = results_file if which == "results" else errors_file
     parts = table.original.iter_slices(_PART) if table.original.height else [table.original]
     for number, part in enumerate(parts):
         here = pl.col("row").is_between(part["row"].min() or 0, part["row"].max() or 0)
-        outcomes = told_rows(rows.filter(here), problems.of(found.filter(here)))
-        kept = set(part["row"]) if table.surplus else set()
-        surplus = {row: cells for row, cells in table.surplus.items() if row in kept}
-        of_part = replace(table, original=part, surplus=surplus, skipped=table.skipped.filter(here))
-        yield made(of_part, outcomes, head=number == 0)
+        outcomes = describe_rows(rows.filter(here), problems.list_problems(faults.filter(here)))
+        row_numbers = set(part["row"]) if table.surplus else set()
+        surplus = {row: cells for row, cells in table.surplus.items() if row in row_numbers}
+        part_table = replace(table, original=part, surplus=surplus, skipped=table.skipped.filter(here))
+        yield render(part_table, outcomes, head=number == 0)
 
 
 def errors_file(table: Table, outcomes: pl.DataFrame, *, head: bool = True) -> bytes:
     """Return only the errored rows, in the format of the results file."""
     errored = outcomes.filter(pl.col("outcome") == "errored").select("row", "outcome", "problems")
-    return _file(table, table.original.join(errored, on="row", how="inner", maintain_order="left"), head)
+    return _render_file(table, table.original.join(errored, on="row", how="inner", maintain_order="left"), head)
 
 
-def _file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
+def _render_file(table: Table, rows: pl.DataFrame, head: bool) -> bytes:
     """Return the rows as lines, with `head` after the byte order mark and the header row."""
-    kept = [str(i) for i, heading in enumerate(table.file.headings) if headings.normal(heading) not in COLUMNS]
-    rows = _unread_marked(table, rows)
-    header = [*COLUMNS, *(table.file.headings[int(name)] for name in kept)]
+    names = [
+        str(i) for i, heading in enumerate(table.file.headings) if headings.normalize_heading(heading) not in COLUMNS
+    ]
+    rows = _mark_unread(table, rows)
+    header = [*COLUMNS, *(table.file.headings[int(name)] for name in names)]
     first = pl.DataFrame([header], orient="row", schema=dict.fromkeys(map(str, range(len(header))), pl.String))
-    ours = [pl.col("row").cast(pl.String), pl.col("outcome").fill_null(""), _cell("problems").fill_null("")]
-    surplus = _surplus(table)
+    own_cells = [pl.col("row").cast(pl.String), pl.col("outcome").fill_null(""), _render_cell("problems").fill_null("")]
+    surplus = _render_surplus(table)
     # A cell that a short row does not have is null, and produces no delimiter.
     line = pl.concat_str(
-        [*ours, *(_cell(name) if _odd(rows[name]) else name for name in kept), "surplus"],
+        [*own_cells, *(_render_cell(name) if _needs_quotes(rows[name]) else name for name in names), "surplus"],
         separator=",",
         ignore_nulls=True,
     )
     lines = rows.join(surplus, on="row", how="left", maintain_order="left").select(line.alias("line"))
-    top = first.select(pl.concat_str([_cell(name) for name in first.columns], separator=",").alias("line"))
+    top = first.select(pl.concat_str([_render_cell(name) for name in first.columns], separator=",").alias("line"))
     text = pl.concat([top, lines] if head else [lines])["line"].str.join("\r\n").item()
     return (_MARK if head else b"") + (f"{text}\r\n".encode() if head or lines.height else b"")
 
 
-def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+def _mark_unread(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with `#N/A` in cells for which a workbook stored no true value.
 
     If such a cell is not corrected, it must be an error again, not a value.
     """
-    place = {column: index for index, column in enumerate(table.file.headings)}
-    columns = {column: str(place[heading]) for heading, column in table.file.mapped.items()}
-    lost = table.faults.filter(pl.col("code").is_in(_LOST))
+    positions = {column: index for index, column in enumerate(table.file.headings)}
+    columns = {column: str(positions[heading]) for heading, column in table.file.mapped.items()}
+    lost = table.faults.filter(pl.col("code").is_in(_LOST_VALUES))
     for (column,), faults in lost.group_by("column"):
         name = columns[str(column)]
         damaged = pl.col("row").is_in(faults["row"].implode())
@@ -97,22 +99,22 @@ def _unread_marked(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
-def _surplus(table: Table) -> pl.DataFrame:
+def _render_surplus(table: Table) -> pl.DataFrame:
     """Return the cells beyond the headings, as CSV text, by row."""
     schema = pl.Schema({"row": pl.UInt32(), "cell": pl.List(pl.String())})
     cells = pl.DataFrame({"row": list(table.surplus), "cell": list(table.surplus.values())}, schema).explode("cell")
-    return cells.group_by("row", maintain_order=True).agg(_cell("cell").str.join(",").alias("surplus"))
+    return cells.group_by("row", maintain_order=True).agg(_render_cell("cell").str.join(",").alias("surplus"))
 
 
-_ODD = f'[",\\r\\n]|{FORMULA}|^[ \\t]|[ \\t]$'
+_NEEDS_QUOTES = f'[",\\r\\n]|{FORMULA}|^[ \\t]|[ \\t]$'
 
 
-def _odd(cells: pl.Series) -> bool:
+def _needs_quotes(cells: pl.Series) -> bool:
     """Return whether some cell of a column cannot be written as it is. Most columns have no such cell."""
-    return bool(cells.str.contains(_ODD).any())
+    return bool(cells.str.contains(_NEEDS_QUOTES).any())
 
 
-def _cell(name: str) -> pl.Expr:
+def _render_cell(name: str) -> pl.Expr:
     """Return a cell as CSV writes it, guarded so that no spreadsheet runs it."""
     guarded = guard_cell(pl.col(name))
     quoted = '"' + guarded.str.replace_all('"', '""', literal=True) + '"'

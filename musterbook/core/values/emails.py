@@ -15,13 +15,13 @@ _PLAIN = rf"^[A-Za-z0-9](?:{_ATOM})?(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,63
 _LONGEST_LOCAL, _LONGEST_DOMAIN, _LONGEST = 64, 253, 254
 
 
-def faults(values: pl.Series) -> dict[str, str]:
+def find_faults(values: pl.Series) -> dict[str, str]:
     """Return value → what is wrong with it, for every value that is not a mailbox."""
-    odd = values.filter(~plain(values)).unique()
-    return {value: fault for value in odd if (fault := fault_of(value))}
+    odd = values.filter(~is_plain(values)).unique()
+    return {value: fault for value in odd if (fault := find_fault(value))}
 
 
-def plain(values: pl.Series) -> pl.Series:
+def is_plain(values: pl.Series) -> pl.Series:
     """Return whether each value has the common form, which the library always accepts (tested)."""
     longest = values.str.len_bytes().max()
     common = values.str.contains(_PLAIN)
@@ -32,39 +32,39 @@ def plain(values: pl.Series) -> pl.Series:
     return common & (at <= _LONGEST_LOCAL) & (size - at - 1 <= _LONGEST_DOMAIN) & (size <= _LONGEST)
 
 
-def mailboxes(values: pl.Series) -> pl.Series:
-    """Return the mailbox of each address (`mailbox`). Null stays null."""
+def to_mailboxes(values: pl.Series) -> pl.Series:
+    """Return the mailbox of each address (`to_mailbox`). Null stays null."""
     odd = values.filter(~is_ascii(values)).unique()
     lower = values.str.to_lowercase()
     if odd.is_empty():
         return lower
-    meant = pl.Series([mailbox(value) for value in odd], dtype=pl.String)
-    return values.replace_strict(odd, meant, default=lower, return_dtype=pl.String)
+    forms = pl.Series([to_mailbox(value) for value in odd], dtype=pl.String)
+    return values.replace_strict(odd, forms, default=lower, return_dtype=pl.String)
 
 
-def mailbox(value: str) -> str:
+def to_mailbox(value: str) -> str:
     """Return the form that decides whether two addresses are the same mailbox.
 
     Two addresses with the same key (M4) may be two mailboxes: `ß` and `ss` have the same key, but they are two domains
     under the rules that registries follow today (IDNA 2008).
     """
-    return in_ascii(value).lower()
+    return to_ascii(value).lower()
 
 
-def in_ascii(value: str) -> str:
+def to_ascii(value: str) -> str:
     """Return the address as mail servers receive it: its domain in ASCII, by IDNA 2008."""
     if value.isascii():
         return value
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        found = validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
+        address = validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False)
     except EmailNotValidError:
         return value  # stored before rule C4
-    return str(found.ascii_email)
+    return str(address.ascii_email)
 
 
-_SEEN = (
+_COMMON_FAULTS = (
     (r"^[^@]*$", "It has no @."),
     (r"[,;]|@.*@", "It contains a comma, a semicolon or a second @. Write only one address."),
     (r"[<>]|^mailto:", "Write only the address, without a name, angle brackets or mailto:."),
@@ -77,7 +77,7 @@ _SEEN = (
 _SPECIAL_USE = "special-use or reserved name"
 
 
-def fault_of(value: str) -> str:
+def find_fault(value: str) -> str:
     """Return what is wrong with one address, as a sentence; "" for a mailbox.
 
     Deliverability is not checked.
@@ -89,9 +89,9 @@ def fault_of(value: str) -> str:
         validate_email(value, check_deliverability=False, allow_smtputf8=False, globally_deliverable=False, strict=True)
     except EmailNotValidError as error:
         # An agency's own network may be named .local. Delivery from outside is not checked.
-        return _seen(value) or ("" if _SPECIAL_USE in str(error) else str(error))
-    return _seen(value)
+        return _find_common_fault(value) or ("" if _SPECIAL_USE in str(error) else str(error))
+    return _find_common_fault(value)
 
 
-def _seen(value: str) -> str:
-    return next((sentence for pattern, sentence in _SEEN if re.search(pattern, value)), "")
+def _find_common_fault(value: str) -> str:
+    return next((sentence for pattern, sentence in _COMMON_FAULTS if re.search(pattern, value)), "")

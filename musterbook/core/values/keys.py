@@ -14,7 +14,7 @@ _LONGEST = 1000
 """A key of more bytes is stored as its hash, because a database index cannot hold longer keys."""
 
 
-def keys(values: pl.Series) -> pl.Series:
+def make_keys(values: pl.Series) -> pl.Series:
     """Return the key of each value. Null stays null."""
     lower = values.str.to_lowercase()
     plain = is_ascii(values) & (values.str.len_bytes() <= _LONGEST)
@@ -22,13 +22,13 @@ def keys(values: pl.Series) -> pl.Series:
         return lower
     odd = values.filter(~plain).unique()
     mapped = values.replace_strict(
-        odd, pl.Series([key(value) for value in odd], dtype=pl.String), default=None, return_dtype=pl.String
+        odd, pl.Series([make_key(value) for value in odd], dtype=pl.String), default=None, return_dtype=pl.String
     )
     picked = pl.when("plain").then("lower").otherwise("mapped").alias(values.name)
     return pl.DataFrame({"plain": plain, "lower": lower, "mapped": mapped}).select(picked).to_series()
 
 
-def key(value: str) -> str:
+def make_key(value: str) -> str:
     """Return the key of one value: NFKC and case folding, until neither changes it."""
     folded = unicodedata.normalize("NFKC", value).casefold()
     while (again := unicodedata.normalize("NFKC", folded).casefold()) != folded:
@@ -38,4 +38,4 @@ def key(value: str) -> str:
 
 def fold(name: str) -> str:
     """Return the key of the name of a role or rank. It also ignores runs of white space (rule C6)."""
-    return " ".join(key(name).split())
+    return " ".join(make_key(name).split())

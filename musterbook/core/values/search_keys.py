@@ -14,15 +14,15 @@ _PLAIN = {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı"
 """Letters that are commonly replaced by plain ones, although Unicode does not treat them as accented."""
 
 
-def folded(value: str) -> str:
+def fold_text(value: str) -> str:
     """Return the folded text.
 
     Each character is folded by itself. So the folded form of any part of a text is a part of the folded text.
     """
-    return value.lower() if value.isascii() else "".join(map(_letter, value))
+    return value.lower() if value.isascii() else "".join(map(_fold_letter, value))
 
 
-def folded_all(values: pl.Series) -> pl.Series:
+def fold_texts(values: pl.Series) -> pl.Series:
     """Return each value folded."""
     lower = values.str.to_lowercase()
     plain = is_ascii(values)
@@ -30,24 +30,24 @@ def folded_all(values: pl.Series) -> pl.Series:
         return lower
     odd = values.filter(~plain).unique()
     mapped = values.replace_strict(
-        odd, pl.Series(map(folded, odd), dtype=pl.String), default=None, return_dtype=pl.String
+        odd, pl.Series(map(fold_text, odd), dtype=pl.String), default=None, return_dtype=pl.String
     )
     picked = pl.when("plain").then("lower").otherwise("mapped").alias(values.name)
     return pl.DataFrame({"plain": plain, "lower": lower, "mapped": mapped}).select(picked).to_series()
 
 
 @cache
-def _letter(character: str) -> str:
+def _fold_letter(character: str) -> str:
     """Return one folded character. Folding repeats until it changes nothing."""
     before, after = "", character
     while after != before:
         before = after
         parts = unicodedata.normalize("NFKD", before).casefold()
-        after = "".join(_PLAIN.get(part, part) for part in parts if not _ignored(part))
+        after = "".join(_PLAIN.get(part, part) for part in parts if not _is_ignored(part))
     return after
 
 
-def _ignored(character: str) -> bool:
+def _is_ignored(character: str) -> bool:
     """Return whether a character is an accent or invisible.
 
     The vowels of scripts that write vowels as marks are neither.

@@ -36,7 +36,7 @@ def clean(values: pl.Series, *, guarded: bool = True) -> pl.Series:
     Trimming includes zero-width white space. `="00123"` becomes `00123`. If apostrophes precede `=`, `+`, `-` or `@`,
     the first one is removed: the inverse of `guard`.
     """
-    trimmed = _trimmed(values)
+    trimmed = _trim(values)
     if not (guarded and trimmed.str.contains("^['=]").any()):
         return trimmed
     bare = (
@@ -46,10 +46,10 @@ def clean(values: pl.Series, *, guarded: bool = True) -> pl.Series:
             pl.coalesce(pl.col("text").str.extract(_AS_FORMULA).str.replace_all('""', '"', literal=True), "text")
         )
     )
-    return _trimmed(pl.DataFrame({"text": trimmed}).select(bare.alias(values.name)).to_series())
+    return _trim(pl.DataFrame({"text": trimmed}).select(bare.alias(values.name)).to_series())
 
 
-def _trimmed(values: pl.Series) -> pl.Series:
+def _trim(values: pl.Series) -> pl.Series:
     trimmed = values.str.strip_chars(TRIMMED)
     return trimmed if is_ascii(trimmed).all() else trimmed.str.normalize("NFC")
 
@@ -68,7 +68,7 @@ def guard(values: pl.Series) -> pl.Series:
     if not runs.any():
         return values
     cells = pl.DataFrame({"text": values, "runs": runs})
-    return cells.select(_guarded("runs", pl.col("text"), "text").alias(values.name)).to_series()
+    return cells.select(_add_guard("runs", pl.col("text"), "text").alias(values.name)).to_series()
 
 
 def guard_cell(cell: pl.Expr) -> pl.Expr:
@@ -78,14 +78,14 @@ def guard_cell(cell: pl.Expr) -> pl.Expr:
     """
     text = cell.str.strip_chars_start(TRIMMED)
     runs = text.str.contains(FORMULA) & ~text.str.strip_chars_end(TRIMMED).str.contains(_AS_FORMULA)
-    return _guarded(runs, text, cell)
+    return _add_guard(runs, text, cell)
 
 
-def _guarded(runs: pl.Expr | str, text: pl.Expr, otherwise: pl.Expr | str) -> pl.Expr:
+def _add_guard(runs: pl.Expr | str, text: pl.Expr, otherwise: pl.Expr | str) -> pl.Expr:
     return pl.when(runs).then("'" + text).otherwise(otherwise)
 
 
-def illegal(values: pl.Series) -> pl.Series:
+def has_illegal(values: pl.Series) -> pl.Series:
     """Return whether each value holds an illegal character.
 
     These are control characters, line breaks inside the value, and overrides of the writing direction.
@@ -93,29 +93,29 @@ def illegal(values: pl.Series) -> pl.Series:
     return values.str.contains(ILLEGAL)
 
 
-def hidden(values: pl.Series) -> pl.Series:
+def has_hidden(values: pl.Series) -> pl.Series:
     """Return whether each value holds an invisible character, which can make two addresses look the same."""
     return values.str.contains(_HIDDEN)
 
 
-def named_illegal(value: str) -> str:
+def name_illegal(value: str) -> str:
     """Return the first illegal character of the value, as text: "a line break, after “Ann”"."""
-    return _named(value, ILLEGAL)
+    return _name_match(value, ILLEGAL)
 
 
-def named_character(value: str) -> str:
+def name_character(value: str) -> str:
     """Return the same where hidden characters are not allowed either."""
-    return _named(value, f"{ILLEGAL}|{_HIDDEN}")
+    return _name_match(value, f"{ILLEGAL}|{_HIDDEN}")
 
 
-def _named(value: str, pattern: str) -> str:
+def _name_match(value: str, pattern: str) -> str:
     character = pl.Series([value]).str.extract(f"({pattern})")[0]
     before = value.partition(character)[0][-12:]
-    place = f", after “{before}”" if before else ""
-    return f"{_IN_WORDS.get(character) or _by_number(character)}{place}"
+    context = f", after “{before}”" if before else ""
+    return f"{_CHARACTER_NAMES.get(character) or _name_code_point(character)}{context}"
 
 
-_IN_WORDS = {
+_CHARACTER_NAMES = {
     "\n": "a line break",
     "\r": "a line break",
     "\x85": "a line break",
@@ -124,6 +124,6 @@ _IN_WORDS = {
 }
 
 
-def _by_number(character: str) -> str:
+def _name_code_point(character: str) -> str:
     name = unicodedata.name(character, "a control character").lower()
     return f"U+{ord(character):04X}, {name}"

@@ -13,7 +13,13 @@ from musterbook.core.domain.vocabulary import Role
 from musterbook.core.values.keys import fold
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import sign_on_file
-from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, ADMINISTRATOR, AgencyFile, Faulty
+from musterbook.directory.agency.agency_file import (
+    ACCOUNT_FLAGS,
+    ACCOUNTS,
+    ADMINISTRATOR,
+    AgencyFile,
+    InvalidAgencyFile,
+)
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -25,7 +31,7 @@ class UnknownAgency(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedAgency:
     """An agency in the list of all agencies."""
 
     slug: str
@@ -35,7 +41,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class ApplyResult:
     """The result of an agency file: whether the agency is new, each setting before and after, and the entries kept."""
 
     created: bool
@@ -44,7 +50,7 @@ class Brought:
     """The roles, ranks and groups that the file does not name but users have."""
 
 
-def find(slug: str) -> models.Agency:
+def find_agency(slug: str) -> models.Agency:
     """Return the agency with this slug. Raise UnknownAgency."""
     try:
         return models.Agency.objects.get(slug=slug)
@@ -57,41 +63,41 @@ def list_slugs() -> list[str]:
     return list(models.Agency.objects.order_by("slug").values_list("slug", flat=True))
 
 
-def listed() -> list[Listed]:
+def list_agencies() -> list[ListedAgency]:
     """Return all agencies, by slug."""
-    users = dict(_counted(models.User.objects.all()))
-    active = dict(_counted(models.User.objects.filter(active=True)))
+    users = dict(_count_users(models.User.objects.all()))
+    active = dict(_count_users(models.User.objects.filter(active=True)))
     return [
-        Listed(agency.slug, agency.name, users.get(agency.pk, 0), active.get(agency.pk, 0))
+        ListedAgency(agency.slug, agency.name, users.get(agency.pk, 0), active.get(agency.pk, 0))
         for agency in models.Agency.objects.order_by("slug")
     ]
 
 
-def _counted(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
+def _count_users(users: "QuerySet[models.User]") -> Iterable[tuple[int, int]]:
     return list(users.order_by().values_list("agency_id").annotate(number=Count("id")))
 
 
-def apply(told: AgencyFile, context: AuditContext) -> Brought:
+def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
     """Create the agency, or update it to match the file. Settings that the file does not mention stay as they are.
 
     Raise agency_file.Faulty, with nothing changed, if the file names a role that does not exist.
     """
     with transaction.atomic():
         agency, created = models.Agency.objects.get_or_create(
-            slug=told.slug, defaults={"name": told.name, "created_at": context.at}
+            slug=file.slug, defaults={"name": file.name, "created_at": context.at}
         )
-        locks.row(agency)
-        before = {} if created else _settings(agency)
-        _set(agency, told)
-        _roles(agency, told.roles or ())
-        kept = [*_drop_roles(agency, told), *_ranks(agency, told), *_groups(agency, told)]
-        _second_factors(agency, told)
-        changes = _differences(before, _settings(agency))
+        locks.lock_row(agency)
+        before = {} if created else _read_settings(agency)
+        _write_settings(agency, file)
+        _write_roles(agency, file.roles or ())
+        kept_entries = [*_drop_roles(agency, file), *_write_ranks(agency, file), *_write_groups(agency, file)]
+        _require_factors(agency, file)
+        changes = _compare_settings(before, _read_settings(agency))
         if changes:
             trail.record_event(
                 agency, context, EventKind.AGENCY_ADDED if created else EventKind.AGENCY_CHANGED, changes=changes
             )
-    return Brought(created, changes, tuple(kept))
+    return ApplyResult(created, changes, tuple(kept_entries))
 
 
 @contextmanager
@@ -101,36 +107,36 @@ def changing(agency: models.Agency, context: AuditContext) -> Iterator[None]:
     At the end, record the changes in one event.
     """
     with transaction.atomic():
-        locks.row(agency)
+        locks.lock_row(agency)
         agency.refresh_from_db()
-        before = _settings(agency)
+        before = _read_settings(agency)
         yield
-        changes = _differences(before, _settings(agency))
+        changes = _compare_settings(before, _read_settings(agency))
         if changes:
             trail.record_event(agency, context, EventKind.AGENCY_CHANGED, changes=changes)
 
 
-def _set(agency: models.Agency, told: AgencyFile) -> None:
+def _write_settings(agency: models.Agency, file: AgencyFile) -> None:
     agency.refresh_from_db()
-    agency.name = told.name
-    said: dict[str, object] = {
-        "default_country": told.country,
-        "sends_mail": told.mail,
-        "mails_off": None if told.mails_off is None else list(told.mails_off),
-        "sign_in_notice": told.notice,
-        "second_factor": told.second_factor,
-        "sign_on": None if told.sign_on is None else list(told.sign_on),
-        **told.accounts,
+    agency.name = file.name
+    values: dict[str, object] = {
+        "default_country": file.country,
+        "sends_mail": file.mail,
+        "mails_off": None if file.mails_off is None else list(file.mails_off),
+        "sign_in_notice": file.notice,
+        "second_factor": file.second_factor,
+        "sign_on": None if file.sign_on is None else list(file.sign_on),
+        **file.accounts,
     }
-    if told.limit is not None:
-        said |= {"limit_users": told.limit.users, "limit_percent": told.limit.percent, "limit_most": told.limit.most}
-    for name, value in said.items():
+    if file.limit is not None:
+        values |= {"limit_users": file.limit.users, "limit_percent": file.limit.percent, "limit_most": file.limit.most}
+    for name, value in values.items():
         if value is not None:
             setattr(agency, name, value)
     agency.save()
 
 
-def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
+def _write_roles(agency: models.Agency, roles: tuple[Role, ...]) -> None:
     """Add the roles and update them to match the file.
 
     Admin always exists, regardless of the file, and stays as it is.
@@ -138,7 +144,7 @@ def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
     models.Role.objects.get_or_create(
         agency=agency, administrator=True, defaults={"name": ADMINISTRATOR, "name_key": fold(ADMINISTRATOR)}
     )
-    for role in told:
+    for role in roles:
         if not role.administrator:
             models.Role.objects.update_or_create(
                 agency=agency, name_key=fold(role.name),
@@ -146,71 +152,71 @@ def _roles(agency: models.Agency, told: tuple[Role, ...]) -> None:
             )  # fmt: skip
 
 
-def _second_factors(agency: models.Agency, told: AgencyFile) -> None:
+def _require_factors(agency: models.Agency, file: AgencyFile) -> None:
     """Require a second factor of the roles that the file names, and of no others.
 
     Raise Faulty if a role does not exist.
     """
-    if told.second_factor_roles is None:
+    if file.second_factor_roles is None:
         return
     roles = models.Role.objects.filter(agency=agency)
-    unknown = told.second_factor_roles - set(roles.values_list("name_key", flat=True))
+    unknown = file.second_factor_roles - set(roles.values_list("name_key", flat=True))
     if unknown:
-        raise Faulty(
+        raise InvalidAgencyFile(
             [f"[accounts]: second_factor_roles names “{name}”, and there is no such role." for name in sorted(unknown)]
         )
-    roles.update(second_factor=Q(name_key__in=told.second_factor_roles))
+    roles.update(second_factor=Q(name_key__in=file.second_factor_roles))
 
 
-def _drop_roles(agency: models.Agency, told: AgencyFile) -> list[str]:
-    if told.roles is None:
+def _drop_roles(agency: models.Agency, file: AgencyFile) -> list[str]:
+    if file.roles is None:
         return []
     others = models.Role.objects.filter(agency=agency, administrator=False)
-    unnamed = others.exclude(name_key__in=[fold(role.name) for role in told.roles])
-    return _drop(agency, unnamed, "role", "name")
+    unnamed = others.exclude(name_key__in=[fold(role.name) for role in file.roles])
+    return _drop_entries(agency, unnamed, "role", "name")
 
 
-def _ranks(agency: models.Agency, told: AgencyFile) -> list[str]:
-    if told.ranks is None:
+def _write_ranks(agency: models.Agency, file: AgencyFile) -> list[str]:
+    if file.ranks is None:
         return []
-    unnamed = models.Rank.objects.filter(agency=agency).exclude(name_key__in=[fold(rank.name) for rank in told.ranks])
-    kept = _drop(agency, unnamed, "rank", "name")
-    for position, rank in enumerate(told.ranks):
+    unnamed = models.Rank.objects.filter(agency=agency).exclude(name_key__in=[fold(rank.name) for rank in file.ranks])
+    kept_ranks = _drop_entries(agency, unnamed, "rank", "name")
+    for position, rank in enumerate(file.ranks):
         models.Rank.objects.update_or_create(
             agency=agency, name_key=fold(rank.name),
             defaults={"name": rank.name, "abbreviation": rank.abbreviation, "position": position},
         )  # fmt: skip
-    for position, left in enumerate(unnamed.order_by("position", "id"), len(told.ranks)):
-        models.Rank.objects.filter(pk=left.pk).update(position=position)
-    return kept
+    for position, other in enumerate(unnamed.order_by("position", "id"), len(file.ranks)):
+        models.Rank.objects.filter(pk=other.pk).update(position=position)
+    return kept_ranks
 
 
-def _groups(agency: models.Agency, told: AgencyFile) -> list[str]:
-    if told.groups is None:
+def _write_groups(agency: models.Agency, file: AgencyFile) -> list[str]:
+    if file.groups is None:
         return []
-    ids = [group.external_id for group, _ in told.groups]
-    kept = _drop(
+    ids = [group.external_id for group, _ in file.groups]
+    kept_groups = _drop_entries(
         agency, models.Group.objects.filter(agency=agency).exclude(external_id__in=ids), "group", "external_id"
     )
-    for group, name in told.groups:
+    for group, name in file.groups:
         models.Group.objects.update_or_create(
             agency=agency, external_id=group.external_id, defaults={"name": name, "active": group.active}
         )
-    return kept
+    return kept_groups
 
 
-def _drop(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str) -> list[str]:
+def _drop_entries(agency: models.Agency, unnamed: "QuerySet[Any]", noun: str, name: str) -> list[str]:
     """Delete the entries that no user has; return a description of each entry that is kept."""
     used = dict(models.User.objects.filter(agency=agency).values_list(noun).annotate(number=Count("id")).order_by())
-    left = [entry for entry in unnamed.order_by("pk") if entry.pk in used]
+    kept_entries = [entry for entry in unnamed.order_by("pk") if entry.pk in used]
     unnamed.exclude(pk__in=[pk for pk in used if pk]).delete()
-    return [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in left]
+    return [f"{noun} “{getattr(entry, name)}” (users: {used[entry.pk]:,})" for entry in kept_entries]
 
 
-def _settings(agency: models.Agency) -> dict[str, str]:
+def _read_settings(agency: models.Agency) -> dict[str, str]:
     """Return the agency file settings of an agency, and those that imports remember, each by a name of its own."""
     limit = DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
-    told = {
+    settings = {
         "name": agency.name,
         "default_country": agency.default_country,
         "deactivation_limit": f"users {limit.users}, percent {limit.percent:g}, most {limit.most}",
@@ -221,20 +227,20 @@ def _settings(agency: models.Agency) -> dict[str, str]:
         "second_factor": "true" if agency.second_factor else "false",
     }
     for heading, column in agency.mapping.items():
-        told[f"heading {heading}"] = column or "(not read)"
+        settings[f"heading {heading}"] = column or "(not read)"
     for provider in agency.sign_on:
-        told[f"sign_on {provider['slug']}"] = sign_on_file.shown(provider)
+        settings[f"sign_on {provider['slug']}"] = sign_on_file.describe_provider(provider)
     for role in models.Role.objects.filter(agency=agency).order_by("pk"):
-        told[f"role {role.name_key}"] = permissions.shown(role)
+        settings[f"role {role.name_key}"] = permissions.describe_role(role)
     for rank in models.Rank.objects.filter(agency=agency).order_by("position"):
         short = f" ({rank.abbreviation})" if rank.abbreviation else ""
-        told[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"
+        settings[f"rank {rank.name_key}"] = f"{rank.position + 1}. {rank.name}{short}"
     for group in models.Group.objects.filter(agency=agency).order_by("pk"):
-        told[f"group {group.external_id}"] = f"{group.name} ({'active' if group.active else 'not active'})"
-    return told
+        settings[f"group {group.external_id}"] = f"{group.name} ({'active' if group.active else 'not active'})"
+    return settings
 
 
-def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _compare_settings(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     names = [*before, *(name for name in after if name not in before)]
     pairs = {name: (before.get(name, ""), after.get(name, "")) for name in names}
     return {name: (was, now) for name, (was, now) in pairs.items() if was != now}

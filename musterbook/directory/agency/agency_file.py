@@ -58,7 +58,7 @@ ILLEGAL = re.compile(text_rules.ILLEGAL)
 """The characters that no name may contain."""
 
 
-class Faulty(Exception):
+class InvalidAgencyFile(Exception):
     """The file cannot be applied; `problems` lists all errors in it."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -69,7 +69,7 @@ class Faulty(Exception):
 Meant = TypeVar("Meant")
 
 
-def unfit_slug(slug: object) -> str:
+def check_slug(slug: object) -> str:
     """Return why this cannot be an agency's slug, or "" if it can."""
     if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG:
         return f"Write 1 to {_LONGEST_SLUG} lower-case letters, digits and single hyphens, like springfield-pd."
@@ -130,180 +130,184 @@ class AgencyFile:
     """Each group with its name."""
 
 
-def read(content: bytes) -> AgencyFile:
+def read_agency_file(content: bytes) -> AgencyFile:
     """Return the content of the file. Raise Faulty with all errors."""
     try:
-        told = tomllib.loads(content.decode("utf-8-sig"))
+        document = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise Faulty([f"The file is not UTF-8 (byte {error.start + 1}). Save it as UTF-8."]) from None
+        raise InvalidAgencyFile([f"The file is not UTF-8 (byte {error.start + 1}). Save it as UTF-8."]) from None
     except tomllib.TOMLDecodeError as error:
-        raise Faulty([f"The file is not TOML: {error}."]) from None
-    reading = _Reading()
-    meant = reading.agency(told)
-    if reading.problems:
-        raise Faulty(reading.problems)
-    return meant
+        raise InvalidAgencyFile([f"The file is not TOML: {error}."]) from None
+    reader = _FileReader()
+    parsed = reader.agency(document)
+    if reader.problems:
+        raise InvalidAgencyFile(reader.problems)
+    return parsed
 
 
 @dataclass
-class _Reading:
+class _FileReader:
     """The state of reading one file, with the problems found so far."""
 
     problems: list[str] = field(default_factory=list)
 
-    def agency(self, told: Mapping[str, Any]) -> AgencyFile:
-        self._keys(told, "the file", SETTINGS)
+    def agency(self, document: Mapping[str, Any]) -> AgencyFile:
+        self._keys(document, "the file", SETTINGS)
         return AgencyFile(
-            slug=self._slug(told),
-            name=self._text(told, "name", "the file"),
-            country=self._country(told) if "default_country" in told else None,
-            limit=self._limit(told["deactivation_limit"]) if "deactivation_limit" in told else None,
-            mail=self._flag(told, "mail", "the file") if "mail" in told else None,
-            notice=self._notice(told["sign_in_notice"]) if "sign_in_notice" in told else None,
-            mails_off=self._mails_off(told["mails_off"]) if "mails_off" in told else None,
-            **self._accounts(told.get("accounts", {})),
-            sign_on=sign_on_file.read(told["sign_on"], self.problems) if "sign_on" in told else None,
-            roles=self._each(told, "roles", self._role),
-            ranks=self._each(told, "ranks", self._rank),
-            groups=self._each(told, "groups", self._group),
+            slug=self._slug(document),
+            name=self._text(document, "name", "the file"),
+            country=self._country(document) if "default_country" in document else None,
+            limit=self._limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
+            mail=self._flag(document, "mail", "the file") if "mail" in document else None,
+            notice=self._notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
+            mails_off=self._mails_off(document["mails_off"]) if "mails_off" in document else None,
+            **self._accounts(document.get("accounts", {})),
+            sign_on=sign_on_file.read_providers(document["sign_on"], self.problems) if "sign_on" in document else None,
+            roles=self._each(document, "roles", self._role),
+            ranks=self._each(document, "ranks", self._rank),
+            groups=self._each(document, "groups", self._group),
         )
 
-    def _slug(self, told: Mapping[str, Any]) -> str:
-        slug = told.get("slug")
-        unfit = unfit_slug(slug)
-        if unfit:
-            said = f"“{slug}”" if "slug" in told else "missing"
-            self.problems.append(f"slug is {said}. {unfit}")
+    def _slug(self, document: Mapping[str, Any]) -> str:
+        slug = document.get("slug")
+        error = check_slug(slug)
+        if error:
+            value = f"“{slug}”" if "slug" in document else "missing"
+            self.problems.append(f"slug is {value}. {error}")
         return str(slug)
 
-    def _accounts(self, told: object) -> dict[str, Any]:
-        place = "[accounts]"
-        if not isinstance(told, dict):
-            self.problems.append(f"accounts is not a table: write {place} before its settings.")
+    def _accounts(self, table: object) -> dict[str, Any]:
+        location = "[accounts]"
+        if not isinstance(table, dict):
+            self.problems.append(f"accounts is not a table: write {location} before its settings.")
             return {}
-        self._keys(told, place, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
-        flags = {name: self._flag(told, name, place) for name in ACCOUNT_FLAGS if name in told}
+        self._keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
+        flags = {name: self._flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
         for name, (least, most) in ACCOUNTS.items():
-            value = told.get(name, least)
+            value = table.get(name, least)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                self.problems.append(f"{place}: {name} is {value!r}: write a whole number from {least} to {most}.")
-        roles = told.get("second_factor_roles")
+                self.problems.append(f"{location}: {name} is {value!r}: write a whole number from {least} to {most}.")
+        roles = table.get("second_factor_roles")
         if roles is not None and not (isinstance(roles, list) and all(isinstance(role, str) for role in roles)):
-            self.problems.append(f'{place}: second_factor_roles is no list of roles, such as ["{ADMINISTRATOR}"].')
+            self.problems.append(f'{location}: second_factor_roles is no list of roles, such as ["{ADMINISTRATOR}"].')
             roles = None
         return {
-            "accounts": {name: told[name] for name in ACCOUNTS if name in told} | flags,
-            "second_factor": self._flag(told, "second_factor", place) if "second_factor" in told else None,
+            "accounts": {name: table[name] for name in ACCOUNTS if name in table} | flags,
+            "second_factor": self._flag(table, "second_factor", location) if "second_factor" in table else None,
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }
 
-    def _mails_off(self, told: object) -> tuple[str, ...]:
-        if not isinstance(told, list) or not set(map(str, told)) <= set(MAILS):
-            self.problems.append(f"mails_off is {told!r}: write a list of any of these: {', '.join(MAILS)}.")
+    def _mails_off(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not set(map(str, value)) <= set(MAILS):
+            self.problems.append(f"mails_off is {value!r}: write a list of any of these: {', '.join(MAILS)}.")
             return ()
-        return tuple(kind for kind in MAILS if kind in told)
+        return tuple(kind for kind in MAILS if kind in value)
 
-    def _notice(self, told: object) -> str:
-        notice = read_notice(told) if isinstance(told, str) else None
+    def _notice(self, value: object) -> str:
+        notice = read_notice(value) if isinstance(value, str) else None
         if notice is None:
             self.problems.append(f"sign_in_notice: {NOTICE}")
         return notice or ""
 
-    def _country(self, told: Mapping[str, Any]) -> str:
-        country = read_country(str(told["default_country"]))
+    def _country(self, document: Mapping[str, Any]) -> str:
+        country = read_country(str(document["default_country"]))
         if country is None:
             self.problems.append(
-                f"default_country is “{told['default_country']}”: write the two letters of an ISO 3166 country, such as US."
+                f"default_country is “{document['default_country']}”: write the two letters of an ISO 3166 country, such as US."
             )
         return country or ""
 
-    def _limit(self, told: object) -> DeactivationLimit:
-        place = "deactivation_limit"
-        if not isinstance(told, dict):
-            self.problems.append(f"{place} is not a table: write {place} = {{ users = 5, percent = 10, most = 500 }}.")
+    def _limit(self, table: object) -> DeactivationLimit:
+        location = "deactivation_limit"
+        if not isinstance(table, dict):
+            self.problems.append(
+                f"{location} is not a table: write {location} = {{ users = 5, percent = 10, most = 500 }}."
+            )
             return DeactivationLimit()
-        self._keys(told, place, ("users", "percent", "most"))
-        for name, value in told.items():
+        self._keys(table, location, ("users", "percent", "most"))
+        for name, value in table.items():
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
-                self.problems.append(f"{place}.{name} is {value!r}: write 0 or a larger number.")
+                self.problems.append(f"{location}.{name} is {value!r}: write 0 or a larger number.")
             elif name == "percent" and value > 100:
-                self.problems.append(f"{place}.percent is {value}: write a number from 0 to 100.")
-        known = {name: value for name, value in told.items() if name in ("users", "percent", "most")}
-        return DeactivationLimit(**known)
+                self.problems.append(f"{location}.percent is {value}: write a number from 0 to 100.")
+        numbers = {name: value for name, value in table.items() if name in ("users", "percent", "most")}
+        return DeactivationLimit(**numbers)
 
     def _each(
-        self, told: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], tuple[str, Meant]]
+        self, document: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], tuple[str, Meant]]
     ) -> tuple[Meant, ...] | None:
         """Return the entries of a list of tables; `read` returns the key that must be unique, and the value of each."""
-        if name not in told:
+        if name not in document:
             return None
-        if not isinstance(told[name], list) or not all(isinstance(entry, dict) for entry in told[name]):
+        if not isinstance(document[name], list) or not all(isinstance(entry, dict) for entry in document[name]):
             self.problems.append(f"{name} is not a list of tables: write [[{name}]] before each.")
             return ()
-        found: dict[str, Meant] = {}
-        for number, entry in enumerate(told[name], 1):
-            key, meant = read(entry, f"[[{name}]] number {number}")
-            if key and key in found:
+        entries: dict[str, Meant] = {}
+        for number, entry in enumerate(document[name], 1):
+            key, value = read(entry, f"[[{name}]] number {number}")
+            if key and key in entries:
                 self.problems.append(f"[[{name}]] number {number} is the same as an earlier one: keep one of them.")
-            found[key] = meant
-        return tuple(found.values())
+            entries[key] = value
+        return tuple(entries.values())
 
-    def _role(self, told: Mapping[str, Any], place: str) -> tuple[str, Role]:
-        self._keys(told, place, ("name", "permissions"))
-        name = self._text(told, "name", place)
-        permissions = told.get("permissions", [])
+    def _role(self, entry: Mapping[str, Any], location: str) -> tuple[str, Role]:
+        self._keys(entry, location, ("name", "permissions"))
+        name = self._text(entry, "name", location)
+        permissions = entry.get("permissions", [])
         if not isinstance(permissions, list) or not all(isinstance(permission, str) for permission in permissions):
-            self.problems.append(f'{place}: permissions is no list of texts, such as ["users.view"].')
+            self.problems.append(f'{location}: permissions is no list of texts, such as ["users.view"].')
             permissions = []
         for permission in permissions:
             if permission not in PERMISSIONS:
                 self.problems.append(
-                    f"{place}: there is no permission “{permission}”. {_closest(permission, PERMISSIONS)}"
+                    f"{location}: there is no permission “{permission}”. {_suggest_name(permission, PERMISSIONS)}"
                 )
         administrator = fold(name) == fold(ADMINISTRATOR)
-        if administrator and "permissions" in told and set(permissions) != ALL:
-            self.problems.append(f"{place}: {ADMINISTRATOR} always has every permission. Leave its permissions out.")
+        if administrator and "permissions" in entry and set(permissions) != ALL:
+            self.problems.append(f"{location}: {ADMINISTRATOR} always has every permission. Leave its permissions out.")
         return fold(name), Role(0, name, frozenset(permissions), administrator)
 
-    def _rank(self, told: Mapping[str, Any], place: str) -> tuple[str, Rank]:
-        self._keys(told, place, ("name", "abbreviation"))
-        name = self._text(told, "name", place)
-        return fold(name), Rank(0, name, self._text(told, "abbreviation", place, required=False))
+    def _rank(self, entry: Mapping[str, Any], location: str) -> tuple[str, Rank]:
+        self._keys(entry, location, ("name", "abbreviation"))
+        name = self._text(entry, "name", location)
+        return fold(name), Rank(0, name, self._text(entry, "abbreviation", location, required=False))
 
-    def _group(self, told: Mapping[str, Any], place: str) -> tuple[str, tuple[Group, str]]:
-        self._keys(told, place, ("external_id", "name", "active"))
-        external_id = self._text(told, "external_id", place)
-        name = self._text(told, "name", place, required=False) or external_id
-        return external_id, (Group(0, external_id, self._flag(told, "active", place)), name)
+    def _group(self, entry: Mapping[str, Any], location: str) -> tuple[str, tuple[Group, str]]:
+        self._keys(entry, location, ("external_id", "name", "active"))
+        external_id = self._text(entry, "external_id", location)
+        name = self._text(entry, "name", location, required=False) or external_id
+        return external_id, (Group(0, external_id, self._flag(entry, "active", location)), name)
 
-    def _text(self, told: Mapping[str, Any], name: str, place: str, *, required: bool = True) -> str:
-        value: object = told.get(name, "")
+    def _text(self, table: Mapping[str, Any], name: str, location: str, *, required: bool = True) -> str:
+        value: object = table.get(name, "")
         if not isinstance(value, str):
-            self.problems.append(f"{place}: {name} is {value!r}, which is not text. Write it in quotation marks.")
+            self.problems.append(f"{location}: {name} is {value!r}, which is not text. Write it in quotation marks.")
             return ""
         value = unicodedata.normalize("NFC", value).strip()
         if required and not value:
-            self.problems.append(f"{place} has no {name}. Give it one.")
+            self.problems.append(f"{location} has no {name}. Give it one.")
         if len(value) > _LONGEST:
-            self.problems.append(f"{place}: {name} has {len(value)} characters. Shorten it to {_LONGEST}.")
+            self.problems.append(f"{location}: {name} has {len(value)} characters. Shorten it to {_LONGEST}.")
         if ILLEGAL.search(value):
-            self.problems.append(f"{place}: {name} contains a line break or another control character. Type it again.")
+            self.problems.append(
+                f"{location}: {name} contains a line break or another control character. Type it again."
+            )
         return value
 
-    def _flag(self, told: Mapping[str, Any], name: str, place: str) -> bool:
-        value = told.get(name, True)
+    def _flag(self, table: Mapping[str, Any], name: str, location: str) -> bool:
+        value = table.get(name, True)
         if not isinstance(value, bool):
-            self.problems.append(f"{place}: {name} is {value!r}. Write true or false.")
+            self.problems.append(f"{location}: {name} is {value!r}. Write true or false.")
         return bool(value)
 
-    def _keys(self, told: Mapping[str, Any], place: str, known: tuple[str, ...]) -> None:
-        for name in told:
+    def _keys(self, table: Mapping[str, Any], location: str, known: tuple[str, ...]) -> None:
+        for name in table:
             if name not in known:
-                self.problems.append(f"{place}: there is no setting “{name}”. {_closest(name, known)}")
+                self.problems.append(f"{location}: there is no setting “{name}”. {_suggest_name(name, known)}")
 
 
-def _closest(word: str, known: Iterable[str]) -> str:
+def _suggest_name(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}."

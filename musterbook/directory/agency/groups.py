@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -25,9 +25,9 @@ def search_groups(agency: models.Agency, text: str, most: int) -> list[tuple[mod
     matching = models.Group.objects.filter(agency=agency).order_by("name", "pk")
     if text:
         matching = matching.filter(Q(name__icontains=text) | Q(external_id__icontains=text))
-    found = list(matching[:most])
-    members = vocabularies.count_users(agency, "group", [group.pk for group in found])
-    return [(group, members.get(group.pk, 0)) for group in found]
+    groups = list(matching[:most])
+    members = vocabularies.count_users(agency, "group", [group.pk for group in groups])
+    return [(group, members.get(group.pk, 0)) for group in groups]
 
 
 def list_members(group: models.Group, most: int) -> list[models.User]:
@@ -38,41 +38,41 @@ def list_members(group: models.Group, most: int) -> list[models.User]:
 
 def list_monitors(group: models.Group) -> list[models.User]:
     """Return the users who monitor the group, by name."""
-    watching = models.Monitor.objects.filter(group=group).values("user")
-    return list(models.User.objects.filter(agency=group.agency_id, pk__in=watching).order_by("name_key", "pk"))
+    monitor_ids = models.Monitor.objects.filter(group=group).values("user")
+    return list(models.User.objects.filter(agency=group.agency_id, pk__in=monitor_ids).order_by("name_key", "pk"))
 
 
 def add(agency: models.Agency, external_id: str, name: str, context: AuditContext) -> models.Group:
     """Add a new, active group, and return it. Raise Unfit."""
     with agencies.changing(agency, context):
-        told = _told(agency, external_id, name)
-        return models.Group.objects.create(agency=agency, **told)
+        fields = _clean_fields(agency, external_id, name)
+        return models.Group.objects.create(agency=agency, **fields)
 
 
 def change(group: models.Group, external_id: str, name: str, active: bool, context: AuditContext) -> None:
     """Rename a group, end it or make it active again; its members stay in it. Raise Unfit."""
     with agencies.changing(group.agency, context):
-        told = _told(group.agency, external_id, name, group.pk)
-        models.Group.objects.filter(pk=group.pk).update(active=active, **told)
+        fields = _clean_fields(group.agency, external_id, name, group.pk)
+        models.Group.objects.filter(pk=group.pk).update(active=active, **fields)
 
 
-def _told(agency: models.Agency, external_id: str, name: str, but: int = 0) -> dict[str, str]:
-    known = vocabularies.cleaned(external_id, "external_id")
-    if models.Group.objects.filter(agency=agency, external_id=known).exclude(pk=but).exists():
-        raise Unfit("external_id", f"There is a group with the external id {known}. Choose another.")
-    return {"external_id": known, "name": vocabularies.cleaned(name, "name", required=False) or known}
+def _clean_fields(agency: models.Agency, external_id: str, name: str, but: int = 0) -> dict[str, str]:
+    stored_id = vocabularies.clean_text(external_id, "external_id")
+    if models.Group.objects.filter(agency=agency, external_id=stored_id).exclude(pk=but).exists():
+        raise InvalidValue("external_id", f"There is a group with the external id {stored_id}. Choose another.")
+    return {"external_id": stored_id, "name": vocabularies.clean_text(name, "name", required=False) or stored_id}
 
 
 def delete(group: models.Group, context: AuditContext) -> None:
     """Delete a group that has no members. Raise InUse."""
     with agencies.changing(group.agency, context):
-        vocabularies.delete(group, "group")
+        vocabularies.delete_entry(group, "group")
 
 
 def add_monitor(group: models.Group, user: models.User, context: AuditContext) -> bool:
     """Make a user of the same agency a monitor of the group; return whether they were not one already."""
     with transaction.atomic():
-        locks.row(group.agency)
+        locks.lock_row(group.agency)
         _, added = models.Monitor.objects.get_or_create(group=group, user=user)
         if added:
             trail.record_event(
@@ -84,7 +84,7 @@ def add_monitor(group: models.Group, user: models.User, context: AuditContext) -
 def remove_monitor(group: models.Group, user: models.User, context: AuditContext) -> bool:
     """Remove a user as a monitor of the group; return whether they were one."""
     with transaction.atomic():
-        locks.row(group.agency)
+        locks.lock_row(group.agency)
         removed, _ = models.Monitor.objects.filter(group=group, user=user).delete()
         if removed:
             trail.record_event(

@@ -7,51 +7,51 @@ from django.db.models import Max
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, vocabularies
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.audit.trail import AuditContext
 
 
 def list_ranks(agency: models.Agency) -> list[tuple[models.Rank, int]]:
     """Return the agency's ranks, the highest first, each with the number of its users."""
-    found = list(models.Rank.objects.filter(agency=agency).order_by("position", "pk"))
-    users = vocabularies.count_users(agency, "rank", [rank.pk for rank in found])
-    return [(rank, users.get(rank.pk, 0)) for rank in found]
+    ranks = list(models.Rank.objects.filter(agency=agency).order_by("position", "pk"))
+    users = vocabularies.count_users(agency, "rank", [rank.pk for rank in ranks])
+    return [(rank, users.get(rank.pk, 0)) for rank in ranks]
 
 
 def add(agency: models.Agency, name: str, abbreviation: str, context: AuditContext) -> models.Rank:
     """Add a new rank, below all others, and return it. Raise Unfit."""
     with agencies.changing(agency, context):
-        told = _told(agency, name, abbreviation)
+        fields = _clean_fields(agency, name, abbreviation)
         last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
-        return models.Rank.objects.create(agency=agency, position=0 if last is None else last + 1, **told)
+        return models.Rank.objects.create(agency=agency, position=0 if last is None else last + 1, **fields)
 
 
 def change(rank: models.Rank, name: str, abbreviation: str, context: AuditContext) -> None:
     """Rename a rank. Raise Unfit."""
     with agencies.changing(rank.agency, context):
-        models.Rank.objects.filter(pk=rank.pk).update(**_told(rank.agency, name, abbreviation, rank.pk))
+        models.Rank.objects.filter(pk=rank.pk).update(**_clean_fields(rank.agency, name, abbreviation, rank.pk))
 
 
-def _told(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> dict[str, str]:
-    name, key = vocabularies.named(name, models.Rank, agency, but)
-    short = vocabularies.cleaned(abbreviation, "abbreviation", required=False)
+def _clean_fields(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> dict[str, str]:
+    name, key = vocabularies.clean_name(name, models.Rank, agency, but)
+    short = vocabularies.clean_text(abbreviation, "abbreviation", required=False)
     # Files name a rank by its name or its abbreviation (rule C6).
     for other in models.Rank.objects.filter(agency=agency).exclude(pk=but):
         taken = {other.name_key, fold(other.abbreviation)} - {""}
         for field, value in (("name", key), ("abbreviation", fold(short))):
             if value in taken:
-                raise Unfit(field, f"The rank {other.name} goes by that. Choose another.")
+                raise InvalidValue(field, f"The rank {other.name} goes by that. Choose another.")
     return {"name": name, "name_key": key, "abbreviation": short}
 
 
-def move(rank: models.Rank, way: Literal["up", "down"], context: AuditContext) -> None:
+def move(rank: models.Rank, direction: Literal["up", "down"], context: AuditContext) -> None:
     """Swap a rank with the next one above or below it, if there is one."""
     with agencies.changing(rank.agency, context):
         ranks = list(models.Rank.objects.filter(agency=rank.agency).order_by("position", "pk"))
-        place = next(number for number, one in enumerate(ranks) if one.pk == rank.pk)
-        other = place - 1 if way == "up" else place + 1
+        index = next(number for number, one in enumerate(ranks) if one.pk == rank.pk)
+        other = index - 1 if direction == "up" else index + 1
         if 0 <= other < len(ranks):
-            ranks[place], ranks[other] = ranks[other], ranks[place]
+            ranks[index], ranks[other] = ranks[other], ranks[index]
         for number, one in enumerate(ranks):
             one.position = number
         models.Rank.objects.bulk_update(ranks, ["position"])
@@ -60,4 +60,4 @@ def move(rank: models.Rank, way: Literal["up", "down"], context: AuditContext) -
 def delete(rank: models.Rank, context: AuditContext) -> None:
     """Delete a rank that no user has. Raise InUse."""
     with agencies.changing(rank.agency, context):
-        vocabularies.delete(rank, "rank")
+        vocabularies.delete_entry(rank, "rank")

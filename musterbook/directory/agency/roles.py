@@ -11,7 +11,7 @@ from musterbook.directory.audit.trail import AuditContext
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RoleInput:
     """The requested state of a role: its name, its permissions, and whether its users must have a second factor."""
 
     name: str
@@ -24,30 +24,30 @@ def list_roles(agency: models.Agency) -> list[models.Role]:
     return list(models.Role.objects.filter(agency=agency).order_by("-administrator", "name_key"))
 
 
-def add(agency: models.Agency, told: Told, context: AuditContext, by: Operator) -> models.Role:
+def add(agency: models.Agency, values: RoleInput, context: AuditContext, by: Operator) -> models.Role:
     """Add a new role, and return it. Raise Unfit and NotAllowed."""
-    _check(by, told.permissions)
+    _check_permissions(by, values.permissions)
     with agencies.changing(agency, context):
-        return _write(models.Role(agency=agency), told)
+        return _write(models.Role(agency=agency), values)
 
 
-def change(role: models.Role, told: Told, context: AuditContext, by: Operator) -> None:
+def change(role: models.Role, values: RoleInput, context: AuditContext, by: Operator) -> None:
     """Change a role to the requested state; of Admin only the second factor changes. Raise Unfit and NotAllowed."""
     with agencies.changing(role.agency, context):
         role.refresh_from_db()
-        before = permissions.of(role)
+        before = permissions.get_permissions(role)
         if role.administrator:
-            told = replace(told, name=role.name, permissions=frozenset(role.permissions))
-        _check(by, before | told.permissions)
-        lost = sorted(before - told.permissions)
-        if lost and not role.administrator and _has(by, role):
+            values = replace(values, name=role.name, permissions=frozenset(role.permissions))
+        _check_permissions(by, before | values.permissions)
+        lost = sorted(before - values.permissions)
+        if lost and not role.administrator and _has_role(by, role):
             raise NotAllowed(f"It is your own role: you would lose {', '.join(lost)}. Ask somebody with another role.")
-        _write(role, told)
+        _write(role, values)
 
 
-def _write(role: models.Role, told: Told) -> models.Role:
-    role.name, role.name_key = vocabularies.named(told.name, models.Role, role.agency, role.pk or 0)
-    role.permissions, role.second_factor = sorted(told.permissions), told.second_factor
+def _write(role: models.Role, values: RoleInput) -> models.Role:
+    role.name, role.name_key = vocabularies.clean_name(values.name, models.Role, role.agency, role.pk or 0)
+    role.permissions, role.second_factor = sorted(values.permissions), values.second_factor
     role.save()
     return role
 
@@ -57,15 +57,15 @@ def delete(role: models.Role, context: AuditContext, by: Operator) -> None:
     with agencies.changing(role.agency, context):
         if role.administrator:
             raise NotAllowed(f"{role.name} is always there.")
-        _check(by, permissions.of(role))
-        vocabularies.delete(role, "role")
+        _check_permissions(by, permissions.get_permissions(role))
+        vocabularies.delete_entry(role, "role")
 
 
-def _check(by: Operator, concerned: AbstractSet[str]) -> None:
+def _check_permissions(by: Operator, concerned: AbstractSet[str]) -> None:
     lacking = sorted(concerned - by.permissions)
     if lacking:
         raise NotAllowed(f"Your own role lacks {', '.join(lacking)}, so you may neither give nor take that.")
 
 
-def _has(by: Operator, role: models.Role) -> bool:
+def _has_role(by: Operator, role: models.Role) -> bool:
     return models.User.objects.filter(pk=by.id, role=role).exists()

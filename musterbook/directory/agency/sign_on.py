@@ -8,7 +8,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, sign_on_file
 from musterbook.directory.agency.sign_on_file import Provider
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import ALL
 
@@ -17,11 +17,11 @@ class UnknownProvider(Exception):
     """The agency has no provider with this slug."""
 
 
-class Overtaken(Exception):
+class StaleProvider(Exception):
     """Another user has changed the provider since it was shown. Nothing was changed."""
 
 
-def find(agency: models.Agency, slug: str) -> Provider:
+def find_provider(agency: models.Agency, slug: str) -> Provider:
     """Return the agency's provider with this slug. Raise UnknownProvider."""
     for provider in agency.sign_on:
         if provider["slug"] == slug:
@@ -31,41 +31,43 @@ def find(agency: models.Agency, slug: str) -> Provider:
 
 def mark(provider: Provider) -> str:
     """Return a mark that shows whether a provider is still as it was shown."""
-    return encryption.mark(sign_on_file.shown(provider))
+    return encryption.make_fingerprint(sign_on_file.describe_provider(provider))
 
 
-def add(agency: models.Agency, told: Mapping[str, Any], context: AuditContext, by: Operator) -> None:
+def add(agency: models.Agency, values: Mapping[str, Any], context: AuditContext, by: Operator) -> None:
     """Add a provider, in the form of an agency file. Raise Unfit and NotAllowed."""
-    _check(by)
-    provider = _fit(told)
+    _check_permissions(by)
+    provider = _check_provider(values)
     with agencies.changing(agency, context):
         if any(one["slug"] == provider["slug"] for one in agency.sign_on):
-            raise Unfit("slug", "There is a provider of that short name. Choose another.")
+            raise InvalidValue("slug", "There is a provider of that short name. Choose another.")
         _write(agency, [*agency.sign_on, provider])
 
 
-def change(agency: models.Agency, told: Mapping[str, Any], shown: str, context: AuditContext, by: Operator) -> None:
-    """Change the provider with this slug; a secret that is left out stays. `shown`: its mark when it was shown.
+def change(
+    agency: models.Agency, values: Mapping[str, Any], shown_mark: str, context: AuditContext, by: Operator
+) -> None:
+    """Change the provider with this slug; a secret that is left out stays. `shown_mark`: its mark when it was shown.
 
     Raise Unfit, NotAllowed, UnknownProvider and Overtaken.
     """
-    _check(by)
-    provider = _fit(told)
+    _check_permissions(by)
+    provider = _check_provider(values)
     with agencies.changing(agency, context):
-        before = _unchanged(agency, provider["slug"], shown)
-        kept = provider | {"secret": provider["secret"] or before["secret"]}
-        _write(agency, [kept if one["slug"] == kept["slug"] else one for one in agency.sign_on])
+        before = _check_unchanged(agency, provider["slug"], shown_mark)
+        after = provider | {"secret": provider["secret"] or before["secret"]}
+        _write(agency, [after if one["slug"] == after["slug"] else one for one in agency.sign_on])
 
 
-def remove(agency: models.Agency, slug: str, shown: str, context: AuditContext, by: Operator) -> None:
+def remove(agency: models.Agency, slug: str, shown_mark: str, context: AuditContext, by: Operator) -> None:
     """Remove the provider. Raise NotAllowed, UnknownProvider and Overtaken."""
-    _check(by)
+    _check_permissions(by)
     with agencies.changing(agency, context):
-        _unchanged(agency, slug, shown)
+        _check_unchanged(agency, slug, shown_mark)
         _write(agency, [one for one in agency.sign_on if one["slug"] != slug])
 
 
-def _check(by: Operator) -> None:
+def _check_permissions(by: Operator) -> None:
     """Raise NotAllowed unless the operator has every permission.
 
     A provider asserts the identity of users, so an operator who sets one can sign in as any user.
@@ -74,17 +76,17 @@ def _check(by: Operator) -> None:
         raise NotAllowed("A provider can let anybody in as anybody. Whoever changes one needs every permission.")
 
 
-def _fit(told: Mapping[str, Any]) -> Provider:
-    provider, wrong = sign_on_file.provider(told)
-    for name, sentence in wrong:
-        raise Unfit(name, f"It {sentence}")
+def _check_provider(values: Mapping[str, Any]) -> Provider:
+    provider, errors = sign_on_file.parse_provider(values)
+    for name, sentence in errors:
+        raise InvalidValue(name, f"It {sentence}")
     return provider
 
 
-def _unchanged(agency: models.Agency, slug: str, shown: str) -> Provider:
-    before = find(agency, slug)
-    if mark(before) != shown:
-        raise Overtaken(slug)
+def _check_unchanged(agency: models.Agency, slug: str, shown_mark: str) -> Provider:
+    before = find_provider(agency, slug)
+    if mark(before) != shown_mark:
+        raise StaleProvider(slug)
     return before
 
 

@@ -35,113 +35,124 @@ _WELL_KNOWN = "/.well-known/"
 Provider = dict[str, Any]
 
 
-def read(told: object, problems: list[str]) -> tuple[Provider, ...]:
+def read_providers(entries: object, problems: list[str]) -> tuple[Provider, ...]:
     """Return the providers as they are stored, with sealed secrets. Add all errors to `problems`."""
-    if not isinstance(told, list) or not all(isinstance(entry, dict) for entry in told):
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         problems.append("sign_on is not a list of tables: write [[sign_on]] before each provider.")
         return ()
-    found = [_provider(entry, f"[[sign_on]] number {number}", problems) for number, entry in enumerate(told, 1)]
-    slugs = [provider["slug"] for provider in found]
+    providers = [
+        _read_provider(entry, f"[[sign_on]] number {number}", problems) for number, entry in enumerate(entries, 1)
+    ]
+    slugs = [provider["slug"] for provider in providers]
     problems.extend(
         f"[[sign_on]]: two providers have the slug {slug}." for slug in sorted({s for s in slugs if slugs.count(s) > 1})
     )
-    return tuple(found)
+    return tuple(providers)
 
 
-def _provider(told: Mapping[str, Any], place: str, problems: list[str]) -> Provider:
-    kind = told.get("kind")
+def _read_provider(entry: Mapping[str, Any], location: str, problems: list[str]) -> Provider:
+    kind = entry.get("kind")
     if kind not in KINDS:
-        problems.append(f"{place}: kind is {kind!r}: write “oidc” or “saml”.")
-        return {"slug": place}
+        problems.append(f"{location}: kind is {kind!r}: write “oidc” or “saml”.")
+        return {"slug": location}
     known = (*_COMMON, *_OF_KIND[kind])
-    texts = {name: told.get(name, "") for name in known if name not in _FLAGS + _NUMBERS}
-    numbers = {name: told.get(name, 0) for name in _NUMBERS}
-    flags = {name: told.get(name, False) for name in _FLAGS}
-    wrong = [f"there is no setting “{name}”. There are: {', '.join(known)}." for name in told if name not in known]
-    wrong += [f"{name} is {text!r}, which is not text." for name, text in texts.items() if not isinstance(text, str)]
-    wrong += [f"{name} is {flag!r}. Write true or false." for name, flag in flags.items() if not isinstance(flag, bool)]
-    wrong += [
+    texts = {name: entry.get(name, "") for name in known if name not in _FLAGS + _NUMBERS}
+    numbers = {name: entry.get(name, 0) for name in _NUMBERS}
+    flags = {name: entry.get(name, False) for name in _FLAGS}
+    messages = [f"there is no setting “{name}”. There are: {', '.join(known)}." for name in entry if name not in known]
+    messages += [f"{name} is {text!r}, which is not text." for name, text in texts.items() if not isinstance(text, str)]
+    messages += [
+        f"{name} is {flag!r}. Write true or false." for name, flag in flags.items() if not isinstance(flag, bool)
+    ]
+    messages += [
         f"{name} is {number!r}. Write a whole number." for name, number in numbers.items() if type(number) is not int
     ]
     whole = {name: number if type(number) is int else 0 for name, number in numbers.items()}
-    read, found = provider({name: str(text) for name, text in texts.items()} | flags | whole)
-    wrong += [f"{name} {sentence}" for name, sentence in found]
-    problems.extend(f"{place}: {problem}" for problem in wrong)
-    return read
+    parsed, errors = parse_provider({name: str(text) for name, text in texts.items()} | flags | whole)
+    messages += [f"{name} {sentence}" for name, sentence in errors]
+    problems.extend(f"{location}: {problem}" for problem in messages)
+    return parsed
 
 
-def provider(told: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
+def parse_provider(values: Mapping[str, Any]) -> tuple[Provider, list[tuple[str, str]]]:
     """Return a provider of texts and flags as it is stored, and its errors.
 
     Each error is a setting, and the text that follows its name.
     """
-    known = (*_COMMON, *_OF_KIND[told["kind"]])
-    texts = {name: told.get(name, "").strip() for name in known if name not in _FLAGS + _NUMBERS}
+    known = (*_COMMON, *_OF_KIND[values["kind"]])
+    texts = {name: values.get(name, "").strip() for name in known if name not in _FLAGS + _NUMBERS}
     texts["match"] = texts["match"] or "email"
-    also = {name: told.get(name, False) for name in _FLAGS} | {name: told.get(name) or 0 for name in _NUMBERS}
-    return _kept(texts) | also, _wrong(texts) + _demands(texts, also)
+    extras = {name: values.get(name, False) for name in _FLAGS} | {name: values.get(name) or 0 for name in _NUMBERS}
+    return _seal_secret(texts) | extras, _find_errors(texts) + _check_requirements(texts, extras)
 
 
-def _wrong(told: Provider) -> list[tuple[str, str]]:
+def _find_errors(texts: Provider) -> list[tuple[str, str]]:
     """Return the errors in a provider's texts."""
-    wrong = []
-    if not _SLUG.fullmatch(told["slug"]):
-        wrong.append(("slug", f"is “{told['slug']}”: write lower-case letters, digits and single hyphens, like entra."))
-    if told["match"] not in MATCHES:
-        wrong.append(("match", f"is “{told['match']}”: write “email” or “external_id”."))
-    if told["match"] == "external_id" and not told["claim"]:
-        wrong.append(("claim", "is missing: name the claim or attribute that contains the external id."))
-    needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
-    wrong += [(name, "is missing.") for name in needed[told["kind"]] if not told[name]]
-    wrong += [(name, sentence) for name in ("server", "sso_url") if told.get(name) for sentence in _address(name, told)]
-    if told.get("certificate"):
-        wrong += [("certificate", sentence) for sentence in _certificate(told["certificate"])]
-    variable = told.get("client_secret_env")
-    if variable and not os.environ.get(variable):
-        wrong.append(("client_secret_env", f"names {variable}, but there is no such environment variable."))
-    return wrong
-
-
-def _demands(told: Provider, also: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the errors in what a provider must state about a sign-in, and in its additional hosts."""
-    wrong = [
-        (name, f"is “{told[name]}”: write the values as the provider does, with blanks between them.")
-        for name in ("acr", "amr") if told.get(name) and not _VALUES.fullmatch(told[name])
-    ]  # fmt: skip
-    wrong += [
-        ("hosts", f"has “{host}”: write names of hosts with blanks between them, like api.example.org.")
-        for host in told.get("hosts", "").split() if not _HOST.fullmatch(host)
-    ]  # fmt: skip
-    if not 0 <= also["max_age_minutes"] <= _LONGEST_AGE:
-        wrong.append(
-            ("max_age_minutes", f"is {also['max_age_minutes']}: write minutes from 1 to {_LONGEST_AGE}, or 0.")
+    errors = []
+    if not _SLUG.fullmatch(texts["slug"]):
+        errors.append(
+            ("slug", f"is “{texts['slug']}”: write lower-case letters, digits and single hyphens, like entra.")
         )
-    return wrong
+    if texts["match"] not in MATCHES:
+        errors.append(("match", f"is “{texts['match']}”: write “email” or “external_id”."))
+    if texts["match"] == "external_id" and not texts["claim"]:
+        errors.append(("claim", "is missing: name the claim or attribute that contains the external id."))
+    needed = {"oidc": ("name", "server", "client_id"), "saml": ("name", "entity_id", "sso_url", "certificate")}
+    errors += [(name, "is missing.") for name in needed[texts["kind"]] if not texts[name]]
+    errors += [
+        (name, sentence)
+        for name in ("server", "sso_url")
+        if texts.get(name)
+        for sentence in _check_address(name, texts)
+    ]
+    if texts.get("certificate"):
+        errors += [("certificate", sentence) for sentence in _check_certificate(texts["certificate"])]
+    variable = texts.get("client_secret_env")
+    if variable and not os.environ.get(variable):
+        errors.append(("client_secret_env", f"names {variable}, but there is no such environment variable."))
+    return errors
 
 
-def _address(name: str, told: Provider) -> list[str]:
+def _check_requirements(texts: Provider, extras: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the errors in what a provider must state about a sign-in, and in its additional hosts."""
+    errors = [
+        (name, f"is “{texts[name]}”: write the values as the provider does, with blanks between them.")
+        for name in ("acr", "amr") if texts.get(name) and not _VALUES.fullmatch(texts[name])
+    ]  # fmt: skip
+    errors += [
+        ("hosts", f"has “{host}”: write names of hosts with blanks between them, like api.example.org.")
+        for host in texts.get("hosts", "").split() if not _HOST.fullmatch(host)
+    ]  # fmt: skip
+    if not 0 <= extras["max_age_minutes"] <= _LONGEST_AGE:
+        errors.append(
+            ("max_age_minutes", f"is {extras['max_age_minutes']}: write minutes from 1 to {_LONGEST_AGE}, or 0.")
+        )
+    return errors
+
+
+def _check_address(name: str, texts: Provider) -> list[str]:
     """Return the errors in an address.
 
     It goes into requests, redirects and a header, so only plain addresses are accepted.
     """
-    place = outbound.place(told[name])
-    if place is None or (
-        place.scheme == "http" and not (outbound.may_be_plain() and place.host in outbound.THIS_MACHINE)
+    address = outbound.parse_url(texts[name])
+    if address is None or (
+        address.scheme == "http" and not (outbound.allows_http() and address.host in outbound.THIS_MACHINE)
     ):
-        return [f"is “{told[name]}”, which is no address that begins with https://."]
-    if name == "server" and "?" in place.path:
-        return [f"is “{told[name]}”. Write the issuer without a question mark and what follows it."]
-    if name == "server" and not outbound.is_named(place.host):
-        return [f"is on {place.host}, which MUSTER_OUTSIDE_HOSTS does not name."]
+        return [f"is “{texts[name]}”, which is no address that begins with https://."]
+    if name == "server" and "?" in address.path:
+        return [f"is “{texts[name]}”. Write the issuer without a question mark and what follows it."]
+    if name == "server" and not outbound.is_host_allowed(address.host):
+        return [f"is on {address.host}, which MUSTER_OUTSIDE_HOSTS does not name."]
     return []
 
 
-def _certificate(text: str) -> list[str]:
+def _check_certificate(text: str) -> list[str]:
     """Return the errors in a certificate."""
     inner = "".join(line for line in text.splitlines() if not line.startswith("-----"))
     try:
-        found = x509.load_der_x509_certificate(base64.b64decode("".join(inner.split()), validate=True))
-        key = found.public_key()
+        certificate = x509.load_der_x509_certificate(base64.b64decode("".join(inner.split()), validate=True))
+        key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return [
             "is no X.509 certificate. Paste the provider's signing certificate, with or without its first and last line."
@@ -151,34 +162,34 @@ def _certificate(text: str) -> list[str]:
     return []
 
 
-def issuer(provider: Provider) -> str:
+def get_issuer(provider: Provider) -> str:
     """Return the issuer of an OpenID Connect provider, without a slash at its end."""
     server: str = provider["server"]
     return server.partition(_WELL_KNOWN)[0].rstrip("/")
 
 
-def authority(provider: Provider) -> str:
+def get_authority(provider: Provider) -> str:
     """Return the authority that identifies a provider's users: the issuer, and our client id there.
 
     The client id is part of it because the provider may identify users by it.
     """
     if provider["kind"] == "saml":
         return f"saml {provider['entity_id']}"
-    return f"oidc {issuer(provider)} {provider['client_id']}"
+    return f"oidc {get_issuer(provider)} {provider['client_id']}"
 
 
-def _kept(told: Provider) -> Provider:
-    secret = told.get("client_secret", "") or os.environ.get(told.get("client_secret_env", ""), "")
-    kept = {name: text for name, text in told.items() if not name.startswith("client_secret")}
-    return kept | {"secret": encryption.seal(secret) if secret else ""}
+def _seal_secret(texts: Provider) -> Provider:
+    secret = texts.get("client_secret", "") or os.environ.get(texts.get("client_secret_env", ""), "")
+    stored = {name: text for name, text in texts.items() if not name.startswith("client_secret")}
+    return stored | {"secret": encryption.seal(secret) if secret else ""}
 
 
-def shown(provider: Provider) -> str:
+def describe_provider(provider: Provider) -> str:
     """Return the provider as the trail and users see it, with short marks for its secret and certificate."""
     # Use an order of our own: PostgreSQL keeps none.
-    told = [f"{name} {provider[name]}" for name in _SHOWN if provider.get(name)]
+    parts = [f"{name} {provider[name]}" for name in _SHOWN if provider.get(name)]
     if provider["secret"]:
-        told.append(f"secret {encryption.mark(encryption.unseal(provider['secret']))}")
+        parts.append(f"secret {encryption.make_fingerprint(encryption.unseal(provider['secret']))}")
     if provider.get("certificate"):
-        told.append(f"certificate {encryption.mark(provider['certificate'])}")
-    return ", ".join(told)
+        parts.append(f"certificate {encryption.make_fingerprint(provider['certificate'])}")
+    return ", ".join(parts)

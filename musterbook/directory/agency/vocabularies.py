@@ -25,7 +25,7 @@ class UnknownEntry(Exception):
     """The agency has no such role, rank or group."""
 
 
-class Unfit(Exception):
+class InvalidValue(Exception):
     """A value cannot be accepted; `field` names the field, `sentence` the reason."""
 
     def __init__(self, field: str, sentence: str) -> None:
@@ -45,33 +45,33 @@ class NotAllowed(Exception):
     """The operator's role does not allow it, or no role does; the message gives the reason."""
 
 
-def cleaned(text: str, field: str, *, required: bool = True) -> str:
+def clean_text(text: str, field: str, *, required: bool = True) -> str:
     """Return the text as it is stored. Raise Unfit."""
     value = unicodedata.normalize("NFC", text).strip()
     if required and not value:
-        raise Unfit(field, "This is blank. Write something.")
+        raise InvalidValue(field, "This is blank. Write something.")
     if len(value) > _LONGEST:
-        raise Unfit(field, f"This has {len(value)} characters. Shorten it to {_LONGEST}.")
+        raise InvalidValue(field, f"This has {len(value)} characters. Shorten it to {_LONGEST}.")
     if ILLEGAL.search(value):
-        raise Unfit(field, "This contains a line break or another control character. Type it again.")
+        raise InvalidValue(field, "This contains a line break or another control character. Type it again.")
     return value
 
 
-def named(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[str, str]:
+def clean_name(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[str, str]:
     """Return a name as it is stored, and its key for comparisons. Raise Unfit if an entry other than `but` has it."""
-    name = cleaned(text, "name")
+    name = clean_text(text, "name")
     key = fold(name)
     if model.objects.filter(agency=agency, name_key=key).exclude(pk=but).exists():
-        raise Unfit("name", f"There is one that is called {name}. Choose another name.")
+        raise InvalidValue("name", f"There is one that is called {name}. Choose another name.")
     return name, key
 
 
-def find(model: type[Entry], agency: models.Agency, number: int) -> Entry:
+def find_entry(model: type[Entry], agency: models.Agency, number: int) -> Entry:
     """Return the agency's role, rank or group with this id. Raise UnknownEntry."""
-    found = model.objects.filter(agency=agency, pk=number).first()
-    if found is None:
+    entry = model.objects.filter(agency=agency, pk=number).first()
+    if entry is None:
         raise UnknownEntry(number)
-    return found
+    return entry
 
 
 def list_names(agency: models.Agency, noun: Noun) -> list[tuple[int, str]]:
@@ -82,18 +82,18 @@ def list_names(agency: models.Agency, noun: Noun) -> list[tuple[int, str]]:
 
 def count_users(agency: models.Agency, noun: Noun, ids: Collection[int]) -> dict[int, int]:
     """Return how many users have each of these roles, ranks or groups. An id without users is left out."""
-    having = models.User.objects.filter(agency=agency, **{f"{noun}__in": ids})
-    return dict(having.order_by().values_list(noun).annotate(number=Count("id")))
+    holders = models.User.objects.filter(agency=agency, **{f"{noun}__in": ids})
+    return dict(holders.order_by().values_list(noun).annotate(number=Count("id")))
 
 
-def users(agency: models.Agency, noun: str, number: int) -> int:
+def count_entry_users(agency: models.Agency, noun: str, number: int) -> int:
     """Return how many users have this role, rank or group (`noun`), active or not."""
     return models.User.objects.filter(agency=agency, **{noun: number}).count()
 
 
-def delete(entry: Any, noun: str) -> None:
+def delete_entry(entry: Any, noun: str) -> None:
     """Delete an entry that no user has; the caller holds the agency's lock. Raise InUse."""
-    number = users(entry.agency, noun, entry.pk)
+    number = count_entry_users(entry.agency, noun, entry.pk)
     if number:
         raise InUse(number)
     entry.delete()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import polars as pl
 from django.db import connection, transaction
 
-from musterbook.core.values.search_keys import folded, folded_all
+from musterbook.core.values.search_keys import fold_text, fold_texts
 from musterbook.directory import models
 from musterbook.directory.storage import frames
 
@@ -39,73 +39,73 @@ _SCANNED = 4
 _FETCHED = 300
 
 
-def words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """Return the words to search for, folded, the longest first."""
-    return tuple(sorted(set(folded(text).split()), key=len, reverse=True))
+    return tuple(sorted(set(fold_text(text).split()), key=len, reverse=True))
 
 
-def name_keys(users: pl.DataFrame) -> pl.Series:
+def build_name_keys(users: pl.DataFrame) -> pl.Series:
     """Return the key that sorts each user in a list by name.
 
     It is the last name, then the first name, folded, and cut so that an index can hold it.
     """
-    last, first = (folded_all(users[name]) for name in ("last_name", "first_name"))
+    last, first = (fold_texts(users[name]) for name in ("last_name", "first_name"))
     return (last + _FIELD + first).str.slice(0, _LONGEST_KEY).alias("name_key")
 
 
-def lines(users: pl.DataFrame) -> pl.Series:
+def build_lines(users: pl.DataFrame) -> pl.Series:
     """Return the searched text of each user as one line.
 
     A field that is part of the e-mail address adds nothing, and is left out.
     """
-    email, *others = (folded_all(users[name]).alias(name) for name in SEARCHED)
+    email, *others = (fold_texts(users[name]).alias(name) for name in SEARCHED)
     fields = pl.DataFrame([email, *others])
-    said = [
+    parts = [
         pl.when(pl.col("email").str.contains(pl.col(field.name), literal=True))
         .then(pl.lit(""))
         .otherwise(_FIELD + pl.col(field.name))
         for field in others
     ]
-    return fields.select(pl.concat_str("email", *said).alias("line")).to_series()
+    return fields.select(pl.concat_str("email", *parts).alias("line")).to_series()
 
 
-def holding(users: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
+def filter_users(users: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
     """Return the users (SEARCHED) who have all the words."""
     if not wanted:
         return users
-    if not all(map(_possible, wanted)):
+    if not all(map(_is_possible, wanted)):
         return users.clear()
     line = pl.col("line").str
-    matching = users.select(line=lines(users)).select(
+    matching = users.select(line=build_lines(users)).select(
         pl.all_horizontal(line.contains(word, literal=True) for word in wanted)
     )
     return users.filter(matching.to_series())
 
 
-def _possible(word: str) -> bool:
+def _is_possible(word: str) -> bool:
     """Return whether any text can hold the word. A surrogate (Cs) cannot be written as UTF-8."""
     return len(word) <= _LONGEST_WORD and not any(unicodedata.category(c) in ("Cc", "Cs") for c in word)
 
 
-def found(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] | None:
+def find_ids(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] | None:
     """Return the ids of the agency's users who have all the words, or None if there are more than `most`."""
-    if not all(map(_possible, wanted)):
+    if not all(map(_is_possible, wanted)):
         return []
     ids: list[int] = []
-    with _scan(agency, wanted[:_SCANNED]) as chunks:
+    with _scan_chunks(agency, wanted[:_SCANNED]) as chunks:
         for slot, text in chunks:
-            ids.extend(_matches(slot, text, wanted))
+            ids.extend(_find_matches(slot, text, wanted))
             if len(ids) > most:
                 return None
     return ids
 
 
 @contextmanager
-def _scan(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
+def _scan_chunks(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
     """Yield the chunks that hold a selective part of each word, as slot and text, as the database finds them."""
-    conditions, parts = zip(*(_holds(_telling(word)) for word in wanted), strict=True)
+    conditions, parts = zip(*(_match_chunk(_cut_word(word)) for word in wanted), strict=True)
     sql = (
-        f"SELECT slot, {_text()} FROM {frames.table(models.SearchChunk)}"
+        f"SELECT slot, {_select_text()} FROM {frames.table(models.SearchChunk)}"
         f" WHERE agency_id = %s AND {' AND '.join(conditions)}"
     )
     # PostgreSQL keeps a cursor only within a transaction; without one, it would return all rows at once.
@@ -114,24 +114,24 @@ def _scan(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tup
         yield itertools.chain.from_iterable(iter(lambda: cursor.fetchmany(_FETCHED), []))
 
 
-def _telling(word: str) -> str:
+def _cut_word(word: str) -> str:
     """Return the end of the word from its rarest letter on.
 
     Databases look for the first letter, then for the rest.
     """
     # Cut only the beginning of the word: many addresses have the same end.
     starts = range(max(1, min(_LET_GO, len(word) - _SURE) + 1))
-    return word[max(starts, key=lambda start: (_rarity(word[start]), -start)) :]
+    return word[max(starts, key=lambda start: (_rate_rarity(word[start]), -start)) :]
 
 
-def _rarity(character: str) -> int:
+def _rate_rarity(character: str) -> int:
     """Return how rare a letter is. SQLite finds only ASCII letters quickly."""
     if not character.isascii():
         return -1
     return _FREQUENT.index(character) if character in _FREQUENT else 12 * (not character.isdigit())
 
 
-def _holds(part: str) -> tuple[str, str | bytes]:
+def _match_chunk(part: str) -> tuple[str, str | bytes]:
     """Return the fastest condition in this database that a chunk holds the text, and its parameter."""
     if frames.on_postgres():
         return "text LIKE %s", f"%{_ESCAPED_LIKE.sub(_BACKSLASHED, part)}%".encode()
@@ -140,11 +140,11 @@ def _holds(part: str) -> tuple[str, str | bytes]:
     return "instr(text, %s) > 0", part
 
 
-def _text() -> str:
+def _select_text() -> str:
     return "convert_from(text, 'UTF8')" if frames.on_postgres() else "text"
 
 
-def _matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
+def _find_matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
     """Yield the ids of the users in the chunk who have all the words."""
     first, *others = wanted
     at = text.find(first)
@@ -157,39 +157,39 @@ def _matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
         at = text.find(first, end)
 
 
-def follow(agency: models.Agency, written: pl.DataFrame) -> None:
+def update_index(agency: models.Agency, written: pl.DataFrame) -> None:
     """Update the search for the users as they have been written (`id` and SEARCHED), in the writer's transaction."""
     if written.is_empty():
         return
-    new = written.select("id", line=lines(written))
-    stored = _stored(agency, new.select(_SLOT.unique()).to_series().to_list())
-    before = _unpacked(stored)
+    new = written.select("id", line=build_lines(written))
+    stored = _read_chunks(agency, new.select(_SLOT.unique()).to_series().to_list())
+    before = _unpack_chunks(stored)
     changed = new.join(before, on=["id", "line"], how="anti")
-    kept = before.join(changed, on="id", how="anti").join(changed, on=_SLOT, how="semi")
-    packed = _packed(pl.concat([kept, changed])).join(stored.select("slot", chunk="id"), on="slot", how="left")
+    remaining = before.join(changed, on="id", how="anti").join(changed, on=_SLOT, how="semi")
+    packed = _pack_users(pl.concat([remaining, changed])).join(stored.select("slot", chunk="id"), on="slot", how="left")
     frames.update(models.SearchChunk, packed.drop_nulls("chunk").select("text", id="chunk"))
     fresh = packed.filter(pl.col("chunk").is_null())
     frames.insert(models.SearchChunk, fresh.select("slot", "text", agency_id=pl.lit(agency.pk)))
 
 
-def _stored(agency: models.Agency, slots: list[int] | None = None) -> pl.DataFrame:
+def _read_chunks(agency: models.Agency, slots: list[int] | None = None) -> pl.DataFrame:
     """Return the stored chunks of the slots, or all chunks if no slots are given."""
-    condition, *parameter = ("TRUE",) if slots is None else frames.among("slot", slots)
-    return frames.read(
-        f"SELECT id, slot, {_text()} FROM {frames.table(models.SearchChunk)} WHERE agency_id = %s AND {condition}",
+    condition, *parameter = ("TRUE",) if slots is None else frames.match_any("slot", slots)
+    return frames.read_frame(
+        f"SELECT id, slot, {_select_text()} FROM {frames.table(models.SearchChunk)} WHERE agency_id = %s AND {condition}",
         [agency.pk, *parameter],
         {"id": pl.Int64, "slot": pl.Int64, "text": pl.String},
     )
 
 
-def _unpacked(chunks: pl.DataFrame) -> pl.DataFrame:
+def _unpack_chunks(chunks: pl.DataFrame) -> pl.DataFrame:
     """Return the users of the chunks: `id`, `line`."""
     split = chunks.select("slot", line=pl.col("text").str.split(_LINE)).explode("line")
     placed = split.select(id=pl.col("slot") * _WIDTH + pl.int_range(pl.len()).over("slot"), line="line")
     return placed.filter(pl.col("line") != "")
 
 
-def _packed(users: pl.DataFrame) -> pl.DataFrame:
+def _pack_users(users: pl.DataFrame) -> pl.DataFrame:
     """Return the chunks of the users (`id`, `line`): `slot`, `text`.
 
     A user's place in the text is the place of their id in the slot.
@@ -205,25 +205,27 @@ def _packed(users: pl.DataFrame) -> pl.DataFrame:
     return chunks.with_columns(slashes) if frames.on_postgres() else chunks
 
 
-def mend(agency: models.Agency) -> int:
+def correct_index(agency: models.Agency) -> int:
     """Correct the chunks and name keys that differ from the users, in a transaction.
 
     Return the number of users whose entries were wrong.
     """
-    users = _users(agency)
-    keys = users.select("id", was="name_key", name_key=name_keys(users)).filter(pl.col("was") != pl.col("name_key"))
+    users = _read_users(agency)
+    keys = users.select("id", was="name_key", name_key=build_name_keys(users)).filter(
+        pl.col("was") != pl.col("name_key")
+    )
     frames.update(models.User, keys.select("id", "name_key"))
-    now, before = users.select("id", line=lines(users)), _unpacked(_stored(agency))
+    now, before = users.select("id", line=build_lines(users)), _unpack_chunks(_read_chunks(agency))
     parts = (now.join(before, on=["id", "line"], how="anti"), before.join(now, on=["id", "line"], how="anti"))
     astray = pl.concat(part.select("id") for part in parts)
     if not astray.is_empty():
         with connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {frames.table(models.SearchChunk)} WHERE agency_id = %s", [agency.pk])
-        follow(agency, users)
+        update_index(agency, users)
     return pl.concat([astray, keys.select("id")])["id"].n_unique()
 
 
-def _users(agency: models.Agency) -> pl.DataFrame:
-    listed = ("name_key", *SEARCHED)
-    sql = f"SELECT id, {', '.join(listed)} FROM {frames.table(models.User)} WHERE agency_id = %s"
-    return frames.read(sql, [agency.pk], {"id": pl.Int64, **dict.fromkeys(listed, pl.String)})
+def _read_users(agency: models.Agency) -> pl.DataFrame:
+    columns = ("name_key", *SEARCHED)
+    sql = f"SELECT id, {', '.join(columns)} FROM {frames.table(models.User)} WHERE agency_id = %s"
+    return frames.read_frame(sql, [agency.pk], {"id": pl.Int64, **dict.fromkeys(columns, pl.String)})

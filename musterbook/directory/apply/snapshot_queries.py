@@ -22,7 +22,7 @@ class UnknownOperator(Exception):
     """The operator named is not an active user of the agency."""
 
 
-def vocabulary(agency: models.Agency) -> Vocabulary:
+def read_vocabulary(agency: models.Agency) -> Vocabulary:
     """Return the agency's roles, its ranks in their order, and its groups."""
     roles = models.Role.objects.filter(agency=agency).order_by("id")
     ranks = models.Rank.objects.filter(agency=agency).order_by("position", "id")
@@ -36,12 +36,12 @@ def vocabulary(agency: models.Agency) -> Vocabulary:
     )
 
 
-def limit(agency: models.Agency) -> DeactivationLimit:
+def read_limit(agency: models.Agency) -> DeactivationLimit:
     """Return how many users a synchronize import of the agency may deactivate without confirmation."""
     return DeactivationLimit(agency.limit_users, agency.limit_percent, agency.limit_most)
 
 
-def operator(agency: models.Agency, external_id: str) -> Operator:
+def read_operator(agency: models.Agency, external_id: str) -> Operator:
     """Return the user who acts. Raise UnknownOperator unless they are an active user of the agency."""
     user = (
         models.User.objects.filter(agency=agency, external_id=external_id, active=True).select_related("role").first()
@@ -52,22 +52,26 @@ def operator(agency: models.Agency, external_id: str) -> Operator:
     return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
 
 
-def snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None) -> Snapshot:
+def read_snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None) -> Snapshot:
     """Return what the plan of this table must know of the agency.
 
     If the file has few rows, the snapshot holds no more than the rows name. `users`: all users, if they have been read
     already.
     """
-    words, resting = vocabulary(agency), _resting(agency)
+    words, resting = read_vocabulary(agency), _read_resting(agency)
     if users is not None:
         return Snapshot(users, words, resting)
     if table.cells.is_empty():
         return Snapshot(vocabulary=words, resting=resting)
-    known = everybody(agency) if whole(agency, table.cells.height, mode) else _named(agency, table)
+    known = (
+        read_all_users(agency)
+        if needs_all_users(agency, table.cells.height, mode)
+        else _read_named_users(agency, table)
+    )
     return Snapshot(known, words, resting)
 
 
-def _resting(agency: models.Agency) -> pl.DataFrame | None:
+def _read_resting(agency: models.Agency) -> pl.DataFrame | None:
     """Return the sign-in names that users of the agency gave up within its `reuse_days`.
 
     Return None if the agency does not reserve released names.
@@ -76,15 +80,15 @@ def _resting(agency: models.Agency) -> pl.DataFrame | None:
         return None
     since = datetime.now(UTC) - timedelta(days=agency.reuse_days)
     sql = f"SELECT key, user_id FROM {frames.table(models.ReleasedName)} WHERE agency_id = %s AND released_at > %s"
-    return frames.read(sql, [agency.pk, frames.stamp(since)], RESTING)
+    return frames.read_frame(sql, [agency.pk, frames.stamp(since)], RESTING)
 
 
-def whole(agency: models.Agency, rows: int, mode: Mode) -> bool:
+def needs_all_users(agency: models.Agency, rows: int, mode: Mode) -> bool:
     """Return whether the plan of this number of rows takes the whole agency."""
-    return mode is Mode.SYNC or not _far_larger(agency, rows * _WHOLE_FROM)
+    return mode is Mode.SYNC or not _is_far_larger(agency, rows * _WHOLE_FROM)
 
 
-def columns_of_users(prefix: str = "") -> str:
+def select_columns(prefix: str = "") -> str:
     """Return the columns of a snapshot, as SQL selects them from users.
 
     `prefix`: the table's name in the query, with its dot. A user that an identity provider manages is exempt from
@@ -97,34 +101,34 @@ def columns_of_users(prefix: str = "") -> str:
     return ", ".join(special.get(name, f"{prefix}{name}") for name in SCHEMA)
 
 
-def everybody(agency: models.Agency) -> pl.DataFrame:
+def read_all_users(agency: models.Agency) -> pl.DataFrame:
     """Return all users of the agency, in the columns of a snapshot."""
     users = frames.table(models.User)
-    return frames.read(
-        f"SELECT {columns_of_users()} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA
+    return frames.read_frame(
+        f"SELECT {select_columns()} FROM {users} WHERE agency_id = %s ORDER BY id", [agency.pk], SCHEMA
     )
 
 
-def _far_larger(agency: models.Agency, number: int) -> bool:
+def _is_far_larger(agency: models.Agency, number: int) -> bool:
     return models.User.objects.filter(agency=agency)[number : number + 1].exists()
 
 
-def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
+def _read_named_users(agency: models.Agency, table: Table) -> pl.DataFrame:
     """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them."""
     users = frames.table(models.User)
     cells = table.cells
-    asked = {"external_id": [text.clean(cells["external_id"], guarded=table.guarded)]}
+    lookups = {"external_id": [text.clean(cells["external_id"], guarded=table.guarded)]}
     for column in columns.KEYED:
-        asked[column.key] = [keys.keys(text.clean(cells[column.field], guarded=table.guarded))]
+        lookups[column.key] = [keys.make_keys(text.clean(cells[column.field], guarded=table.guarded))]
     # Users sign in with either, so the plan must see who has one as the other (M4); few usernames can be an address.
-    emails, usernames = asked[columns.EMAIL.key][0], asked[columns.USERNAME.key][0]
-    asked[columns.USERNAME.key].append(emails)
-    asked[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
+    emails, usernames = lookups[columns.EMAIL.key][0], lookups[columns.USERNAME.key][0]
+    lookups[columns.USERNAME.key].append(emails)
+    lookups[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
     if columns.SUPERVISOR_EMAIL in table.present:
-        asked[columns.EMAIL.key].append(keys.keys(text.clean(cells["supervisor_email"], guarded=table.guarded)))
+        lookups[columns.EMAIL.key].append(keys.make_keys(text.clean(cells["supervisor_email"], guarded=table.guarded)))
     seeds, parameters = [], list[int | str | list[str]]()
-    for name, values in asked.items():
-        condition, parameter = frames.among(name, pl.concat(values).unique().to_list())
+    for name, values in lookups.items():
+        condition, parameter = frames.match_any(name, pl.concat(values).unique().to_list())
         seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}")
         parameters += [agency.pk, parameter]
     roles = frames.table(models.Role)
@@ -137,6 +141,6 @@ def _named(agency: models.Agency, table: Table) -> pl.DataFrame:
         f"WITH RECURSIVE named(id) AS ({' UNION '.join(seeds)}), above(id) AS (SELECT id FROM named UNION"
         # Not as a join: for a join SQLite may scan all users first (a Bloom filter).
         f" SELECT (SELECT u.supervisor_id FROM {users} u WHERE u.id = a.id) FROM above a)"
-        f" SELECT {columns_of_users()} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
+        f" SELECT {select_columns()} FROM {users} WHERE id IN (SELECT id FROM above) ORDER BY id"
     )
-    return frames.read(sql, parameters, SCHEMA)
+    return frames.read_frame(sql, parameters, SCHEMA)

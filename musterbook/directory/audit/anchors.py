@@ -90,16 +90,16 @@ def record_head(agency: models.Agency, links: int, before: str, head: str) -> No
     """
     try:
         path = _head_path(agency.pk)
-        old = _head(path, _ring())
-        if old is not None and not _follows(agency, old, links, before):
+        old = _read_head(path, _derive_keys())
+        if old is not None and not _may_replace(agency, old, links, before):
             return
-        new = Anchor(agency.pk, agency.slug, links, head, _stamp(datetime.now(UTC)))
-        _replace(path, f"{_line(new, '', _current())}\n")
+        new = Anchor(agency.pk, agency.slug, links, head, _format_time(datetime.now(UTC)))
+        _replace_file(path, f"{_build_line(new, '', _get_current_key())}\n")
     except (OSError, Error):
         _LOG.critical("The head of the audit trail of %s could not be recorded", agency.slug, exc_info=True)
 
 
-def _follows(agency: models.Agency, old: Anchor, links: int, before: str) -> bool:
+def _may_replace(agency: models.Agency, old: Anchor, links: int, before: str) -> bool:
     """Return whether the trail still has the head recorded last, so that the new one may replace it."""
     still = old.head == before if old.links == links - 1 else has_link(agency.pk, old)
     if not still:
@@ -123,30 +123,30 @@ def write_lines(at: datetime) -> list[str]:
 
     A trail that has lost an anchored link gets no line.
     """
-    with _alone() as file:
-        last, end = _newest(file)
-        moved = [head for head in _heads(at) if _moved(head, last.get(head.agency))]
-        return _append(file, end, moved)
+    with _open_locked() as file:
+        last, end = _read_newest(file)
+        moved = [head for head in _read_heads(at) if _has_moved(head, last.get(head.agency))]
+        return _append_lines(file, end, moved)
 
 
 def record_restore(at: datetime) -> list[str]:
     """Record the current heads after a restore of a backup: older anchors may know more links."""
-    heads = {head.agency: head for head in _heads(at)}
-    with _alone() as file:
-        last, end = _newest(file)
-        gone = {found.agency: found.slug for found in (*last.values(), *_noted())}
+    heads = {head.agency: head for head in _read_heads(at)}
+    with _open_locked() as file:
+        last, end = _read_newest(file)
+        slugs = {found.agency: found.slug for found in (*last.values(), *_read_noted_heads())}
         empty = [
-            Anchor(agency, slug, 0, hash_chain.START, _stamp(at))
-            for agency, slug in gone.items()
+            Anchor(agency, slug, 0, hash_chain.START, _format_time(at))
+            for agency, slug in slugs.items()
             if agency not in heads
         ]
         now = [Anchor(h.agency, h.slug, h.links, h.head, h.at, restored=True) for h in (*heads.values(), *empty)]
         for anchor in now:
-            _replace(_head_path(anchor.agency), f"{_line(anchor, '', _current())}\n")
-        return _append(file, end, now)
+            _replace_file(_head_path(anchor.agency), f"{_build_line(anchor, '', _get_current_key())}\n")
+        return _append_lines(file, end, now)
 
 
-def _moved(head: Anchor, last: Anchor | None) -> bool:
+def _has_moved(head: Anchor, last: Anchor | None) -> bool:
     if last is None:
         return True
     if not has_link(head.agency, last):
@@ -155,7 +155,7 @@ def _moved(head: Anchor, last: Anchor | None) -> bool:
     return head.links > last.links
 
 
-def _heads(at: datetime) -> Iterator[Anchor]:
+def _read_heads(at: datetime) -> Iterator[Anchor]:
     """Yield the heads of all agencies that have a trail."""
     ends = frames.table(models.TrailEnd)
     sql = (
@@ -165,27 +165,27 @@ def _heads(at: datetime) -> Iterator[Anchor]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         for agency, slug, links, head in cursor.fetchall():
-            yield Anchor(agency, slug, links, head, _stamp(at))
+            yield Anchor(agency, slug, links, head, _format_time(at))
 
 
 def read_anchors(agency: models.Agency | None = None) -> KnownAnchors:
     """Return the anchors of one agency, or of all.
 
-    For all agencies, check every line of the file. For one, see `_of`.
+    For all agencies, check every line of the file. For one, see `_read_for_agency`.
     """
     if agency is None:
-        heads, (newest, wrong) = list(_noted()), _checked(_parsed(_lines()))
+        heads, (newest, wrong) = list(_read_noted_heads()), _check_lines(_parse_lines(_read_lines()))
     else:
-        heads = list(filter(None, [_head(_head_path(agency.pk), _ring())]))
-        newest, wrong = _of(agency.pk)
-    found: dict[int, tuple[Anchor, ...]] = {head.agency: (head,) for head in heads}
+        heads = list(filter(None, [_read_head(_head_path(agency.pk), _derive_keys())]))
+        newest, wrong = _read_for_agency(agency.pk)
+    known: dict[int, tuple[Anchor, ...]] = {head.agency: (head,) for head in heads}
     lines = {one: last for one, last in newest.items() if agency is None or one == agency.pk}
-    headless = frozenset(lines) - frozenset(found)
-    found |= {one: (*found.get(one, ()), last) for one, last in lines.items()}
-    return KnownAnchors(found, wrong, headless)
+    headless = frozenset(lines) - frozenset(known)
+    known |= {one: (*known.get(one, ()), last) for one, last in lines.items()}
+    return KnownAnchors(known, wrong, headless)
 
 
-def _of(agency: int) -> tuple[dict[int, Anchor], str]:
+def _read_for_agency(agency: int) -> tuple[dict[int, Anchor], str]:
     """Return the newest lines of the file, and the agency's own newest line.
 
     It reads only parts of the file, because pages call it and the file may have any size.
@@ -196,15 +196,17 @@ def _of(agency: int) -> tuple[dict[int, Anchor], str]:
             if not size:
                 return {}, ""
             with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
-                newest, wrong = _checked(_within(content, size - _NEWEST, size))
+                newest, wrong = _check_lines(_read_range(content, size - _NEWEST, size))
                 own = content.rfind(f" agency={agency} slug=".encode())
-                older, also = _checked(_within(content, own - _LONGEST, own + _LONGEST)) if own >= 0 else ({}, "")
-                return older | newest, wrong or also
+                older, own_error = (
+                    _check_lines(_read_range(content, own - _LONGEST, own + _LONGEST)) if own >= 0 else ({}, "")
+                )
+                return older | newest, wrong or own_error
     except FileNotFoundError:
         return {}, ""
 
 
-def _within(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
+def _read_range(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
     """Return the lines between two positions of the file.
 
     The first line serves only as the line that the second covers, unless it begins the file.
@@ -212,10 +214,10 @@ def _within(content: mmap.mmap, begin: int, end: int) -> "Iterator[_Parsed]":
     begin = content.find(b"\n", begin) + 1 if begin > 0 else 0
     number = sum(content[at : min(at + _NEWEST, begin)].count(b"\n") for at in range(0, begin, _NEWEST))
     lines = content[begin:end].decode(errors="replace").split("\n")[:-1]
-    return _parsed(lines, number, whole=begin == 0)
+    return _parse_lines(lines, number, whole=begin == 0)
 
 
-def _checked(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
+def _check_lines(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
     """Return the newest anchor of each agency, and an error in the lines."""
     newest: dict[int, Anchor] = {}
     wrong = ""
@@ -234,18 +236,18 @@ def read_unsent_lines() -> tuple[list[str], int]:
     """
     try:
         with (settings.MUSTER_HOME / FILE).open("rb") as file:
-            file.seek(_begin(os.fstat(file.fileno()).st_size))
+            file.seek(_find_unsent(os.fstat(file.fileno()).st_size))
             lines = file.readlines(_SENT_AT_ONCE)
             end = file.tell()
     except FileNotFoundError:
         return [], 0
     if lines and not lines[-1].endswith(b"\n"):
         end -= len(lines.pop())
-    told = [line.decode(errors="replace").rstrip("\n") for line in lines]
-    return [line for line in told if _LINE.fullmatch(line)], end
+    texts = [line.decode(errors="replace").rstrip("\n") for line in lines]
+    return [line for line in texts if _LINE.fullmatch(line)], end
 
 
-def _begin(size: int) -> int:
+def _find_unsent(size: int) -> int:
     """Return the position of the first line that was not sent.
 
     Return 0, the beginning, if it is unknown or the file has been replaced.
@@ -259,7 +261,7 @@ def _begin(size: int) -> int:
 
 def record_sent(end: int) -> None:
     """Record that all lines up to this position were sent."""
-    _replace(settings.MUSTER_HOME / SENT, str(end))
+    _replace_file(settings.MUSTER_HOME / SENT, str(end))
 
 
 def is_due(at: datetime) -> bool:
@@ -272,19 +274,19 @@ def is_due(at: datetime) -> bool:
 
 def find_unanchored(at: datetime) -> list[str]:
     """Return the agencies whose moved head was not anchored for two days, although a worker should have done it."""
-    last = {anchor.agency: anchor.links for _, anchor, _ in _parsed(_lines()) if anchor}
-    heads = [(head, last.get(head.agency, 0)) for head in _heads(at)]
-    return sorted(h.slug for h, links in heads if h.links > links and _since(h.agency, links) < at - 2 * EVERY)
+    last = {anchor.agency: anchor.links for _, anchor, _ in _parse_lines(_read_lines()) if anchor}
+    heads = [(head, last.get(head.agency, 0)) for head in _read_heads(at)]
+    return sorted(h.slug for h, links in heads if h.links > links and _find_link_time(h.agency, links) < at - 2 * EVERY)
 
 
-def _since(agency: int, links: int) -> datetime:
+def _find_link_time(agency: int, links: int) -> datetime:
     """Return when the first link after this number was made."""
     link = models.TrailLink.objects.filter(agency=agency, number__gt=links).order_by("number").first()
     event = link and models.Event.objects.filter(pk=link.first).first()
     return event.at if event else datetime.max.replace(tzinfo=UTC)
 
 
-def _lines() -> Iterator[str]:
+def _read_lines() -> Iterator[str]:
     try:
         with (settings.MUSTER_HOME / FILE).open(encoding="utf-8", errors="replace") as file:
             yield from file
@@ -292,11 +294,11 @@ def _lines() -> Iterator[str]:
         return
 
 
-def _newest(file: Iterable[str]) -> tuple[dict[int, Anchor], str]:
+def _read_newest(file: Iterable[str]) -> tuple[dict[int, Anchor], str]:
     """Return the newest anchor of each agency in the file of lines, and the last line, which the next one covers."""
     last: dict[int, Anchor] = {}
     end = ""
-    for _, anchor, line in _parsed(file):
+    for _, anchor, line in _parse_lines(file):
         end = line
         if anchor:
             last[anchor.agency] = anchor
@@ -306,77 +308,77 @@ def _newest(file: Iterable[str]) -> tuple[dict[int, Anchor], str]:
 _Parsed: TypeAlias = tuple[int, Anchor | None, str]
 
 
-def _parsed(lines: Iterable[str], after: int = 0, *, whole: bool = True) -> Iterator[_Parsed]:
+def _parse_lines(lines: Iterable[str], after: int = 0, *, whole: bool = True) -> Iterator[_Parsed]:
     """Yield each line, by number, with its anchor, or None if none of our keys sealed it in that place.
 
     `after`: the number of lines before these; `whole`: the first line is the file's first.
     """
-    ring, before = _ring(), "" if whole else None
+    ring, before = _derive_keys(), "" if whole else None
     for number, text in enumerate(lines, after + 1):
         line = text.rstrip("\n")
-        found = _LINE.fullmatch(line)
-        if found:
+        match = _LINE.fullmatch(line)
+        if match:
             if before is not None:
-                yield number, _anchor(found, before, ring), line
+                yield number, _parse_anchor(match, before, ring), line
             before = line
 
 
-def _anchor(found: re.Match[str], before: str, ring: dict[str, bytes]) -> Anchor | None:
-    key = ring.get(found["key"])
-    told = found.string[: found.start("seal")]
-    if key is None or not hmac.compare_digest(_seal(told, before, key), found["seal"]):
+def _parse_anchor(match: re.Match[str], before: str, ring: dict[str, bytes]) -> Anchor | None:
+    key = ring.get(match["key"])
+    content = match.string[: match.start("seal")]
+    if key is None or not hmac.compare_digest(_seal_line(content, before, key), match["seal"]):
         return None
     return Anchor(
-        int(found["agency"]), found["slug"], int(found["links"]), found["head"], found["at"], bool(found["restored"])
+        int(match["agency"]), match["slug"], int(match["links"]), match["head"], match["at"], bool(match["restored"])
     )
 
 
-def _ring() -> dict[str, bytes]:
+def _derive_keys() -> dict[str, bytes]:
     return {key.name: key.derive(_PURPOSE) for key in secret_keys.ring()}
 
 
-def _current() -> tuple[str, bytes]:
+def _get_current_key() -> tuple[str, bytes]:
     """Return the current sealing key, with its name."""
-    return next(iter(_ring().items()))
+    return next(iter(_derive_keys().items()))
 
 
-def _seal(told: str, before: str, key: bytes) -> str:
-    return hmac.digest(key, f"{before}\n{told}".encode(), "sha256").hex()
+def _seal_line(text: str, before: str, key: bytes) -> str:
+    return hmac.digest(key, f"{before}\n{text}".encode(), "sha256").hex()
 
 
-def _line(anchor: Anchor, before: str, current: tuple[str, bytes]) -> str:
+def _build_line(anchor: Anchor, before: str, current: tuple[str, bytes]) -> str:
     name, key = current
-    told = (
+    text = (
         f"{anchor.at} agency={anchor.agency} slug={anchor.slug} links={anchor.links} head={anchor.head}"
         f"{' restored' if anchor.restored else ''} key={name} seal="
     )
-    return told + _seal(told, before, key)
+    return text + _seal_line(text, before, key)
 
 
-def _append(file: IO[str], before: str, anchors: list[Anchor]) -> list[str]:
+def _append_lines(file: IO[str], before: str, anchors: list[Anchor]) -> list[str]:
     """Append a line for each anchor and flush it to the disk. Without any, only update the file's time.
 
     That time records the last check.
     """
-    made, current = [], _current()
+    new_lines, current = [], _get_current_key()
     for anchor in anchors:
-        before = _line(anchor, before, current)
-        made.append(before)
+        before = _build_line(anchor, before, current)
+        new_lines.append(before)
     file.seek(0, os.SEEK_END)
-    file.write("".join(f"{line}\n" for line in made))
+    file.write("".join(f"{line}\n" for line in new_lines))
     file.flush()
     os.fsync(file.fileno())
     os.utime(file.fileno())
-    return made
+    return new_lines
 
 
 @contextmanager
-def _alone() -> Iterator[IO[str]]:
+def _open_locked() -> Iterator[IO[str]]:
     """Open the file of lines, to read from its beginning and to append to, for one process at a time.
 
     Complete a line that was cut off with a line feed.
     """
-    path = home.prepare(settings.MUSTER_HOME) / FILE
+    path = home.prepare_folder(settings.MUSTER_HOME) / FILE
     with os.fdopen(
         os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+", encoding="utf-8", errors="replace"
     ) as file:
@@ -392,30 +394,30 @@ def _head_path(agency: int) -> Path:
     return Path(settings.MUSTER_HOME) / HEADS / str(agency)
 
 
-def _head(path: Path, ring: dict[str, bytes]) -> Anchor | None:
+def _read_head(path: Path, ring: dict[str, bytes]) -> Anchor | None:
     """Return the head that a file records, or None if there is none or none of our keys sealed it."""
     try:
         line = path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
     except FileNotFoundError:
         return None
-    found = _LINE.fullmatch(line)
-    return _anchor(found, "", ring) if found else None
+    match = _LINE.fullmatch(line)
+    return _parse_anchor(match, "", ring) if match else None
 
 
-def _noted() -> Iterator[Anchor]:
+def _read_noted_heads() -> Iterator[Anchor]:
     folder = Path(settings.MUSTER_HOME) / HEADS
     paths = (path for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else iter(())
-    ring = _ring()
-    return filter(None, (_head(path, ring) for path in paths))
+    ring = _derive_keys()
+    return filter(None, (_read_head(path, ring) for path in paths))
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace_file(path: Path, text: str) -> None:
     """Write a small file of our own atomically: it appears whole or not at all."""
-    draft = home.prepare(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    draft = home.prepare_folder(path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
 
 
-def _stamp(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

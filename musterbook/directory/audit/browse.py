@@ -39,7 +39,7 @@ class ListedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """A page of events, the newest first, with the places of the newer and the older page ("" for none)."""
 
     events: list[ListedEvent]
@@ -47,31 +47,31 @@ class Page:
     older: str
 
 
-def read_page(agency: models.Agency, wanted: EventFilters, place: str = "") -> Page:
+def read_page(agency: models.Agency, criteria: EventFilters, cursor: str = "") -> EventPage:
     """Return the page of matching events at the place ("": the newest). Raise UnknownCursor."""
-    start = _place(place.removeprefix(_BACK)) if place else None
-    back = place.startswith(_BACK)
-    ids = _next(agency, wanted, start, PAGE + 1, back=back)
-    more, shown = len(ids) > PAGE, ids[:PAGE]
+    start = _decode_cursor(cursor.removeprefix(_BACK)) if cursor else None
+    back = cursor.startswith(_BACK)
+    ids = _read_next_ids(agency, criteria, start, PAGE + 1, back=back)
+    more, visible = len(ids) > PAGE, ids[:PAGE]
     if back:
-        shown.reverse()
-    told = list(read_events(agency, shown))
+        visible.reverse()
+    events = list(read_events(agency, visible))
     newer, older = (more, True) if back else (start is not None, more)
-    return Page(
-        told,
-        _BACK + _written(told[0]) if newer and told else "",
-        _written(told[-1]) if older and told else "",
+    return EventPage(
+        events,
+        _BACK + _encode_cursor(events[0]) if newer and events else "",
+        _encode_cursor(events[-1]) if older and events else "",
     )
 
 
 _BACK = "~"
 
 
-def _written(event: ListedEvent) -> str:
+def _encode_cursor(event: ListedEvent) -> str:
     return f"{event.at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{event.id}"
 
 
-def _place(text: str) -> tuple[str, int]:
+def _decode_cursor(text: str) -> tuple[str, int]:
     """Return the time and the id that a place holds."""
     at, _, number = text.partition("-")
     try:
@@ -84,33 +84,35 @@ def _place(text: str) -> tuple[str, int]:
     return bind_time(when), event
 
 
-def _next(
-    agency: models.Agency, wanted: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
+def _read_next_ids(
+    agency: models.Agency, criteria: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
 ) -> list[int]:
     """Return the ids of the next `number` events after the place, downwards, or upwards with `back`."""
-    sign, way = (">", "ASC") if back else ("<", "DESC")
-    if wanted.subjects is not None:
-        told, given = build_conditions(agency, wanted, "e")
+    sign, direction = (">", "ASC") if back else ("<", "DESC")
+    if criteria.subjects is not None:
+        conditions, parameters = build_conditions(agency, criteria, "e")
         beyond = f"(e.at, e.id) {sign} (%s, %s)" if start else "TRUE"
-        sql = f"SELECT e.id FROM {_EVENTS} e WHERE {told} AND {beyond} ORDER BY e.at {way}, e.id {way}"
-        return [row[0] for row in fetch_rows(f"{sql} LIMIT %s", [*given, *(start or ()), number])]
-    found, beside = list[int](), list[int]()
-    for passage in _passages(agency, wanted, start, number, back=back):
-        first, last = _beyond(passage, start, back=back)
+        sql = (
+            f"SELECT e.id FROM {_EVENTS} e WHERE {conditions} AND {beyond} ORDER BY e.at {direction}, e.id {direction}"
+        )
+        return [row[0] for row in fetch_rows(f"{sql} LIMIT %s", [*parameters, *(start or ()), number])]
+    event_ids, pending = list[int](), list[int]()
+    for passage in _read_passages(agency, criteria, start, number, back=back):
+        first, last = _clip_passage(passage, start, back=back)
         few = last - first < PAGE
         if few:
-            beside += sorted(range(first, last + 1), reverse=not back)
-        if not few or len(found) + len(beside) >= number:
-            found, beside = found + _there(agency, beside), []
+            pending += sorted(range(first, last + 1), reverse=not back)
+        if not few or len(event_ids) + len(pending) >= number:
+            event_ids, pending = event_ids + _keep_existing(agency, pending), []
         if not few:
-            sql = f"SELECT id FROM {_EVENTS} WHERE agency_id = %s AND id >= %s AND id <= %s ORDER BY id {way} LIMIT %s"
-            found += [row[0] for row in fetch_rows(sql, [agency.pk, first, last, number])]
-        if len(found) >= number:
+            sql = f"SELECT id FROM {_EVENTS} WHERE agency_id = %s AND id >= %s AND id <= %s ORDER BY id {direction} LIMIT %s"
+            event_ids += [row[0] for row in fetch_rows(sql, [agency.pk, first, last, number])]
+        if len(event_ids) >= number:
             break
-    return (found + _there(agency, beside))[:number]
+    return (event_ids + _keep_existing(agency, pending))[:number]
 
 
-def _beyond(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bool) -> tuple[int, int]:
+def _clip_passage(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bool) -> tuple[int, int]:
     """Return the first and the last id of the part of a passage that lies beyond the place."""
     first, last = passage
     if start is None or not first <= start[1] <= last:
@@ -118,7 +120,7 @@ def _beyond(passage: tuple[int, int], start: tuple[str, int] | None, *, back: bo
     return (start[1] + 1, last) if back else (first, start[1] - 1)
 
 
-def _there(agency: models.Agency, ids: list[int]) -> list[int]:
+def _keep_existing(agency: models.Agency, ids: list[int]) -> list[int]:
     """Return the ids that are events of the agency.
 
     Events of other agencies may lie between two events of an import.
@@ -127,36 +129,36 @@ def _there(agency: models.Agency, ids: list[int]) -> list[int]:
     return [number for number in ids if number in own]
 
 
-def _passages(
-    agency: models.Agency, wanted: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
+def _read_passages(
+    agency: models.Agency, criteria: EventFilters, start: tuple[str, int] | None, number: int, *, back: bool
 ) -> list[tuple[int, int]]:
     """Return the first and last ids of the next passages, enough for the next `number` events.
 
     Each actor, or each kind, has a query of its own. So each query finds its next passages by an index, and sorts
     nothing.
     """
-    end, sign, way = ("last", ">", "ASC") if back else ("first", "<", "DESC")
+    end, sign, direction = ("last", ">", "ASC") if back else ("first", "<", "DESC")
     beyond = f'(p.at, p."{end}") {sign} (%s, %s)' if start else "TRUE"
-    apart, values = ("actor", wanted.actors) if wanted.actors is not None else ("kind", wanted.kinds or None)
-    queries, given = [], Values()
+    apart, values = ("actor", criteria.actors) if criteria.actors is not None else ("kind", criteria.kinds or None)
+    queries, all_parameters = [], Values()
     for value in values or [None]:
-        told, parameters = build_conditions(agency, wanted, "p", but=apart if values else "")
-        also = "TRUE" if value is None else f"p.{apart} = %s"
-        given += parameters if value is None else [*parameters, value]
+        conditions, parameters = build_conditions(agency, criteria, "p", but=apart if values else "")
+        extra = "TRUE" if value is None else f"p.{apart} = %s"
+        all_parameters += parameters if value is None else [*parameters, value]
         queries.append(
             f'SELECT * FROM (SELECT p.at, p."first", p."last" FROM {_PASSAGES} p'
-            f" WHERE {told} AND {also} AND {beyond}"
-            f' ORDER BY p.at {way}, p."first" {way} LIMIT %s) AS told'
+            f" WHERE {conditions} AND {extra} AND {beyond}"
+            f' ORDER BY p.at {direction}, p."first" {direction} LIMIT %s) AS told'
         )
-        given += [*(start or ()), number]
-    sql = f'{" UNION ALL ".join(queries)} ORDER BY at {way}, "first" {way} LIMIT %s'
-    return [(first, last) for _, first, last in fetch_rows(sql, [*given, number])] if values != () else []
+        all_parameters += [*(start or ()), number]
+    sql = f'{" UNION ALL ".join(queries)} ORDER BY at {direction}, "first" {direction} LIMIT %s'
+    return [(first, last) for _, first, last in fetch_rows(sql, [*all_parameters, number])] if values != () else []
 
 
 def read_events(agency: models.Agency, ids: Sequence[int]) -> Iterator[ListedEvent]:
     """Yield the agency's events with these ids, in the order of the ids."""
     events = models.Event.objects.filter(agency=agency).select_related("subject", "of").in_bulk(list(ids))
-    names = _names(agency, {event.actor for event in events.values()} - {""})
+    names = _read_names(agency, {event.actor for event in events.values()} - {""})
     for number in ids:
         event = events[number]
         subject = event.subject
@@ -168,7 +170,7 @@ def read_events(agency: models.Agency, ids: Sequence[int]) -> Iterator[ListedEve
         )  # fmt: skip
 
 
-def _names(agency: models.Agency, external_ids: Iterable[str]) -> dict[str, str]:
+def _read_names(agency: models.Agency, external_ids: Iterable[str]) -> dict[str, str]:
     users = models.User.objects.filter(agency=agency, external_id__in=external_ids)
     return {
         user: f"{first} {last}" for user, first, last in users.values_list("external_id", "first_name", "last_name")

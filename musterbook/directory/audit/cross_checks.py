@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from django.db import connection
 
-from musterbook.core.values.keys import fold, keys
+from musterbook.core.values.keys import fold, make_keys
 from musterbook.directory import models, permissions
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import frames
@@ -27,7 +27,15 @@ MORE_CHECKS: list[Check] = []
 
 def find_error(agency: models.Agency) -> str:
     """Return the first fact of the directory that is missing from the agency's trail, "" for none."""
-    checks: tuple[Check, ...] = (_users, _sign_ins, _imports, _values, _keys, _roles, *MORE_CHECKS)
+    checks: tuple[Check, ...] = (
+        _check_users,
+        _check_sign_ins,
+        _check_imports,
+        _check_values,
+        _check_keys,
+        _check_roles,
+        *MORE_CHECKS,
+    )
     return next(filter(None, (check(agency) for check in checks)), "")
 
 
@@ -37,57 +45,58 @@ def list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST]) + more
 
 
-def _users(agency: models.Agency) -> str:
-    found = _without(agency, "TRUE", f"e.kind = '{EventKind.USER_ADDED}'")
-    return f"the trail has no event that added {list_names(found)}" if found else ""
+def _check_users(agency: models.Agency) -> str:
+    names = _find_without(agency, "TRUE", f"e.kind = '{EventKind.USER_ADDED}'")
+    return f"the trail has no event that added {list_names(names)}" if names else ""
 
 
-def _sign_ins(agency: models.Agency) -> str:
-    told = f"e.kind = '{EventKind.USER_SIGNED_IN}' AND e.at >= u.last_sign_in_at"
-    found = _without(agency, "u.last_sign_in_at IS NOT NULL", told)
-    return f"the trail has no event of the last sign-in of {list_names(found)}" if found else ""
+def _check_sign_ins(agency: models.Agency) -> str:
+    condition = f"e.kind = '{EventKind.USER_SIGNED_IN}' AND e.at >= u.last_sign_in_at"
+    names = _find_without(agency, "u.last_sign_in_at IS NOT NULL", condition)
+    return f"the trail has no event of the last sign-in of {list_names(names)}" if names else ""
 
 
-def _without(agency: models.Agency, condition: str, told: str) -> list[str]:
+def _find_without(agency: models.Agency, condition: str, event_condition: str) -> list[str]:
     """Return the external ids of the matching users who have no matching event."""
     sql = (
         f"SELECT u.external_id FROM {_USERS} u WHERE u.agency_id = %s AND {condition} AND NOT EXISTS"
-        f" (SELECT 1 FROM {_EVENTS} e WHERE e.subject_id = u.id AND e.agency_id = u.agency_id AND {told}) ORDER BY u.id"
+        f" (SELECT 1 FROM {_EVENTS} e WHERE e.subject_id = u.id AND e.agency_id = u.agency_id"
+        f" AND {event_condition}) ORDER BY u.id"
     )
-    return [row[0] for row in _rows(sql, agency.pk)]
+    return [row[0] for row in _fetch_rows(sql, agency.pk)]
 
 
-def _imports(agency: models.Agency) -> str:
+def _check_imports(agency: models.Agency) -> str:
     """Compare the changes in each import's record with its events, and find events whose record is gone."""
     sql = f"SELECT of_id, count(*) FROM {_EVENTS} WHERE agency_id = %s AND of_id IS NOT NULL GROUP BY of_id"
-    told = dict(_rows(sql, agency.pk))
-    done = models.Import.objects.filter(agency=agency).values_list("pk", "number", "state", "counts")
-    for import_, number, state, counts in done.iterator():
+    event_counts = dict(_fetch_rows(sql, agency.pk))
+    records = models.Import.objects.filter(agency=agency).values_list("pk", "number", "state", "counts")
+    for import_, number, state, counts in records.iterator():
         changed = sum(counts.get(name, 0) for name in ("added", "updated", "deactivated")) if state == "applied" else 0
-        has = told.pop(import_, 0)
+        has = event_counts.pop(import_, 0)
         if has != changed:
             return f"import {number} changed {changed:,} users by its record, and has {has:,} events"
-    return f"the trail has events of {len(told):,} imports that are not there" if told else ""
+    return f"the trail has events of {len(event_counts):,} imports that are not there" if event_counts else ""
 
 
 _FIELDS = ("EMAIL", "STATUS", "USERNAME", "ROLE")
 """The fields that decide which users may sign in, and with which role."""
 
 
-def _values(agency: models.Agency) -> str:
+def _check_values(agency: models.Agency) -> str:
     """Compare the current values of users with those in their last events."""
-    last = _last(agency)
-    have = frames.read(
+    last = _read_last_values(agency)
+    have = frames.read_frame(
         f"SELECT u.id, u.external_id, u.email, CASE WHEN u.active THEN 'Active' ELSE 'Inactive' END, u.username, r.name"
         f" FROM {_USERS} u JOIN {frames.table(models.Role)} r ON r.id = u.role_id WHERE u.agency_id = %s",
         [agency.pk],
         {"subject_id": pl.Int64, "external_id": pl.String, **dict.fromkeys(_FIELDS, pl.String)},
     )
-    both = have.join(last, on="subject_id", how="left", suffix="_told")
+    joined = have.join(last, on="subject_id", how="left", suffix="_told")
     for name in _FIELDS:
-        other = both.filter(pl.col(f"{name}_told").is_not_null(), pl.col(name) != pl.col(f"{name}_told"))
+        other = joined.filter(pl.col(f"{name}_told").is_not_null(), pl.col(name) != pl.col(f"{name}_told"))
         if name == "ROLE":
-            other = other.filter(~pl.col("ROLE_told").is_in(_renamed(agency, other["ROLE_told"])))
+            other = other.filter(~pl.col("ROLE_told").is_in(_find_renamed(agency, other["ROLE_told"])))
         if not other.is_empty():
             users = list_names(other.sort("subject_id")["external_id"].to_list())
             return f"{name} of {users} is not what the trail says it became"
@@ -97,24 +106,26 @@ def _values(agency: models.Agency) -> str:
 _KEYED = ("EMAIL", "BADGE_NUMBER", "USERNAME")
 
 
-def _keys(agency: models.Agency) -> str:
+def _check_keys(agency: models.Agency) -> str:
     """Compare the keys for lookup and sign-in with the values that they are made from."""
     columns = [f"{name.lower()}{end}" for name in _KEYED for end in ("", "_key")]
-    have = frames.read(
+    have = frames.read_frame(
         f"SELECT id, external_id, {', '.join(columns)} FROM {_USERS} WHERE agency_id = %s",
         [agency.pk],
         {"id": pl.Int64, "external_id": pl.String, **dict.fromkeys(columns, pl.String)},
     )
     for name in _KEYED:
-        other = have.filter(keys(have[name.lower()]) != have[f"{name.lower()}_key"])
+        other = have.filter(make_keys(have[name.lower()]) != have[f"{name.lower()}_key"])
         if not other.is_empty():
             return f"the key of {name} of {list_names(other.sort('id')['external_id'].to_list())} is another value's"
     return ""
 
 
-def _roles(agency: models.Agency) -> str:
+def _check_roles(agency: models.Agency) -> str:
     """Compare what each role may do with the last event of it."""
-    now = {f"role {role.name_key}": permissions.shown(role) for role in models.Role.objects.filter(agency=agency)}
+    now = {
+        f"role {role.name_key}": permissions.describe_role(role) for role in models.Role.objects.filter(agency=agency)
+    }
     events = models.Event.objects.filter(agency=agency, kind__in=(EventKind.AGENCY_ADDED, EventKind.AGENCY_CHANGED))
     last = dict[str, str]()
     for changes in events.order_by("pk").values_list("changes", flat=True).iterator():
@@ -123,23 +134,23 @@ def _roles(agency: models.Agency) -> str:
     return f"the role {list_names(other)} is not what the trail says it became" if other else ""
 
 
-def _last(agency: models.Agency) -> pl.DataFrame:
+def _read_last_values(agency: models.Agency) -> pl.DataFrame:
     """Return the values that the last events gave each user: one row for each, null for a value in no event."""
-    found = [pl.DataFrame(schema={"subject_id": pl.Int64, **dict.fromkeys(_FIELDS, pl.String)})]
-    for part in _changes(agency):
-        given = [pl.col("changes").str.json_path_match(f"$.{name}[1]").alias(name) for name in _FIELDS]
-        found.append(_latest(part.select("subject_id", *given)))
-    return _latest(pl.concat(found))
+    parts = [pl.DataFrame(schema={"subject_id": pl.Int64, **dict.fromkeys(_FIELDS, pl.String)})]
+    for part in _read_changes(agency):
+        expressions = [pl.col("changes").str.json_path_match(f"$.{name}[1]").alias(name) for name in _FIELDS]
+        parts.append(_select_latest(part.select("subject_id", *expressions)))
+    return _select_latest(pl.concat(parts))
 
 
-def _latest(told: pl.DataFrame) -> pl.DataFrame:
-    return told.group_by("subject_id").agg(pl.col(name).drop_nulls().last() for name in _FIELDS)
+def _select_latest(events: pl.DataFrame) -> pl.DataFrame:
+    return events.group_by("subject_id").agg(pl.col(name).drop_nulls().last() for name in _FIELDS)
 
 
 _KINDS = ", ".join(f"'{kind}'" for kind in (EventKind.USER_ADDED, EventKind.USER_UPDATED, EventKind.USER_DEACTIVATED))
 
 
-def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
+def _read_changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
     """Yield the changes of users in the events, in their order."""
     after = -(2**63)
     sql = (
@@ -147,21 +158,23 @@ def _changes(agency: models.Agency) -> Iterator[pl.DataFrame]:
         f" AND kind IN ({_KINDS}) ORDER BY id LIMIT {_PART}"
     )
     while True:
-        part = frames.read(sql, [agency.pk, after], {"id": pl.Int64, "subject_id": pl.Int64, "changes": pl.String})
+        part = frames.read_frame(
+            sql, [agency.pk, after], {"id": pl.Int64, "subject_id": pl.Int64, "changes": pl.String}
+        )
         if part.is_empty():
             return
         yield part
         after = part["id"][-1]
 
 
-def _renamed(agency: models.Agency, names: pl.Series) -> list[str]:
+def _find_renamed(agency: models.Agency, names: pl.Series) -> list[str]:
     """Return those role names that have been changed, and so may be another role's today."""
     events = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_CHANGED).values_list("changes", flat=True)
     changed = {key for changes in events for key in json.loads(changes)}
     return [name for name in names.unique() if f"role {fold(name)}" in changed]
 
 
-def _rows(sql: str, *parameters: int) -> list[tuple[Any, ...]]:
+def _fetch_rows(sql: str, *parameters: int) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())

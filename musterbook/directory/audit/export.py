@@ -21,38 +21,46 @@ HEADINGS = (
 """The columns of an exported trail; ACTOR is "" for the system, CHANGES is JSON text."""
 
 
-def export_events(agency: models.Agency, wanted: EventFilters, form: str) -> Iterator[bytes]:
+def export_events(agency: models.Agency, criteria: EventFilters, form: str) -> Iterator[bytes]:
     """Return the matching events as csv or json, the oldest first, in parts."""
-    told = (part.select(HEADINGS) for part in read_events(agency, wanted))
-    return formats.as_json(told) if form == "json" else formats.csv(formats.guarded(part) for part in told)
+    events = (part.select(HEADINGS) for part in read_events(agency, criteria))
+    return (
+        formats.format_json(events)
+        if form == "json"
+        else formats.format_csv(formats.guard_cells(part) for part in events)
+    )
 
 
-def has_more_than(agency: models.Agency, wanted: EventFilters, most: int) -> bool:
+def has_more_than(agency: models.Agency, criteria: EventFilters, most: int) -> bool:
     """Return whether more than `most` events match; count no further than that."""
-    if wanted.subjects is None:
-        told, given = build_conditions(agency, wanted, "p")
-        of = f'{_PASSAGES} p JOIN {_EVENTS} e ON e.agency_id = p.agency_id AND e.id >= p."first" AND e.id <= p."last"'
+    if criteria.subjects is None:
+        conditions, parameters = build_conditions(agency, criteria, "p")
+        source = (
+            f'{_PASSAGES} p JOIN {_EVENTS} e ON e.agency_id = p.agency_id AND e.id >= p."first" AND e.id <= p."last"'
+        )
     else:
-        told, given = build_conditions(agency, wanted, "e")
-        of = f"{_EVENTS} e"
-    found = fetch_rows(f"SELECT count(*) FROM (SELECT 1 FROM {of} WHERE {told} LIMIT %s) AS found", [*given, most + 1])
-    return int(found[0][0]) > most
+        conditions, parameters = build_conditions(agency, criteria, "e")
+        source = f"{_EVENTS} e"
+    rows = fetch_rows(
+        f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {conditions} LIMIT %s) AS found", [*parameters, most + 1]
+    )
+    return int(rows[0][0]) > most
 
 
-def read_events(agency: models.Agency, wanted: EventFilters) -> Iterator[pl.DataFrame]:
+def read_events(agency: models.Agency, criteria: EventFilters) -> Iterator[pl.DataFrame]:
     """Yield the matching events, the oldest first, in frames of `id` and HEADINGS, all text.
 
     Yield at least one frame.
     """
-    yield _part("FALSE", [], 0)
-    if wanted.subjects is None:
-        for batch in _all_passages(agency, wanted):
-            yield from _of_passages(agency, batch)
+    yield _read_part("FALSE", [], 0)
+    if criteria.subjects is None:
+        for batch in _read_passages(agency, criteria):
+            yield from _read_batch(agency, batch)
         return
-    told, given = build_conditions(agency, wanted, "e")
+    conditions, parameters = build_conditions(agency, criteria, "e")
     beyond, last = "TRUE", Values()
     while True:
-        part = _part(f"{told} AND {beyond}", [*given, *last], _PART)
+        part = _read_part(f"{conditions} AND {beyond}", [*parameters, *last], _PART)
         yield part
         if part.height < _PART:
             return
@@ -60,23 +68,23 @@ def read_events(agency: models.Agency, wanted: EventFilters) -> Iterator[pl.Data
         last = [bind_time_text(part["AT"][-1].removesuffix("Z").replace("T", " ")), part["id"][-1]]
 
 
-def _all_passages(agency: models.Agency, wanted: EventFilters) -> Iterator[list[tuple[int, int]]]:
+def _read_passages(agency: models.Agency, criteria: EventFilters) -> Iterator[list[tuple[int, int]]]:
     """Yield the first and last ids of all matching passages, in batches."""
-    told, given = build_conditions(agency, wanted, "p")
+    conditions, parameters = build_conditions(agency, criteria, "p")
     beyond, last = "TRUE", Values()
     while True:
         sql = (
             f'SELECT {runs.select_time("p.")}, p."first", p."last" FROM {_PASSAGES} p'
-            f' WHERE {told} AND {beyond} ORDER BY p.at, p."first" LIMIT %s'
+            f' WHERE {conditions} AND {beyond} ORDER BY p.at, p."first" LIMIT %s'
         )
-        batch = fetch_rows(sql, [*given, *last, _BATCH])
+        batch = fetch_rows(sql, [*parameters, *last, _BATCH])
         yield [(first, end) for _, first, end in batch]
         if len(batch) < _BATCH:
             return
         beyond, last = '(p.at, p."first") > (%s, %s)', [bind_time_text(batch[-1][0]), batch[-1][1]]
 
 
-def _of_passages(agency: models.Agency, batch: list[tuple[int, int]]) -> Iterator[pl.DataFrame]:
+def _read_batch(agency: models.Agency, batch: list[tuple[int, int]]) -> Iterator[pl.DataFrame]:
     """Yield the events of these passages: short ones together, long ones in parts."""
     few: list[int] = []
     for first, last in batch:
@@ -84,28 +92,28 @@ def _of_passages(agency: models.Agency, batch: list[tuple[int, int]]) -> Iterato
             few += range(first, last + 1)
             continue
         if few:
-            yield _few(agency, few)
+            yield _read_few(agency, few)
             few = []
-        yield from _long(agency, first, last)
+        yield from _read_long(agency, first, last)
     if few:
-        yield _few(agency, few)
+        yield _read_few(agency, few)
 
 
-def _long(agency: models.Agency, first: int, last: int) -> Iterator[pl.DataFrame]:
+def _read_long(agency: models.Agency, first: int, last: int) -> Iterator[pl.DataFrame]:
     while first <= last:
-        part = _part("e.agency_id = %s AND e.id >= %s AND e.id <= %s", [agency.pk, first, last], _PART)
+        part = _read_part("e.agency_id = %s AND e.id >= %s AND e.id <= %s", [agency.pk, first, last], _PART)
         yield part
         first = part["id"][-1] + 1
 
 
-def _few(agency: models.Agency, ids: list[int]) -> pl.DataFrame:
-    among, listed = frames.among("e.id", ids)
-    return _part(f"e.agency_id = %s AND {among}", [agency.pk, listed], len(ids))
+def _read_few(agency: models.Agency, ids: list[int]) -> pl.DataFrame:
+    condition, parameter = frames.match_any("e.id", ids)
+    return _read_part(f"e.agency_id = %s AND {condition}", [agency.pk, parameter], len(ids))
 
 
-def _part(condition: str, parameters: Values, most: int) -> pl.DataFrame:
+def _read_part(condition: str, parameters: Values, most: int) -> pl.DataFrame:
     columns = (
-        f"e.id, {_at()}, e.kind, e.subject_external_id, e.actor, e.through, e.address, e.agent,"
+        f"e.id, {_select_time()}, e.kind, e.subject_external_id, e.actor, e.through, e.address, e.agent,"
         " coalesce(i.number, ''), coalesce(CAST(e.row AS text), ''), e.outcome, e.changes,"
         " e.session, e.request"
     )
@@ -113,10 +121,10 @@ def _part(condition: str, parameters: Values, most: int) -> pl.DataFrame:
         f"SELECT {columns} FROM {_EVENTS} e LEFT JOIN {frames.table(models.Import)} i ON i.id = e.of_id"
         f" WHERE {condition} ORDER BY e.at, e.id LIMIT {most}"
     )
-    return frames.read(sql, parameters, {"id": pl.Int64, **dict.fromkeys(HEADINGS, pl.String)})
+    return frames.read_frame(sql, parameters, {"id": pl.Int64, **dict.fromkeys(HEADINGS, pl.String)})
 
 
-def _at() -> str:
+def _select_time() -> str:
     if frames.on_postgres():
         return "to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
     return "replace(substr(e.at, 1, 26), ' ', 'T') || 'Z'"

@@ -35,33 +35,35 @@ class EventFilters:
     until: datetime | None = None
 
 
-def build_conditions(agency: models.Agency, wanted: EventFilters, alias: str, but: str = "") -> tuple[str, Values]:
+def build_conditions(agency: models.Agency, criteria: EventFilters, alias: str, but: str = "") -> tuple[str, Values]:
     """Return the conditions of all filters except `but`, and their parameters.
 
     `alias`: the alias in the query of the table of events, or of passages.
     """
-    tests = [test for name, test in _each(wanted, alias) if name != but]
+    tests = [test for name, test in _list_conditions(criteria, alias) if name != but]
     sql = " AND ".join([f"{alias}.agency_id = %s", *(condition for condition, _ in tests)])
     return sql, [agency.pk, *(value for _, value in tests)]
 
 
-def _each(wanted: EventFilters, alias: str) -> Iterator[tuple[str, tuple[str, str | int | list[str] | list[int]]]]:
+def _list_conditions(
+    criteria: EventFilters, alias: str
+) -> Iterator[tuple[str, tuple[str, str | int | list[str] | list[int]]]]:
     """Yield the name of each filter that is given, with its condition and its parameter."""
-    if wanted.actors is not None:
-        yield "actor", frames.among(f"{alias}.actor", list(wanted.actors))
-    if wanted.subjects is not None:
-        yield "subject", frames.among(f"{alias}.subject_id", list(wanted.subjects))
-    if wanted.kinds:
-        yield "kind", frames.among(f"{alias}.kind", list(wanted.kinds))
-    outcome = "" if wanted.outcome == DONE else wanted.outcome
-    for name, given, value in (
-        ("of_id", wanted.import_id is not None, wanted.import_id or 0),
-        ("through", wanted.through, wanted.through),
-        ("outcome", wanted.outcome, outcome),
+    if criteria.actors is not None:
+        yield "actor", frames.match_any(f"{alias}.actor", list(criteria.actors))
+    if criteria.subjects is not None:
+        yield "subject", frames.match_any(f"{alias}.subject_id", list(criteria.subjects))
+    if criteria.kinds:
+        yield "kind", frames.match_any(f"{alias}.kind", list(criteria.kinds))
+    outcome = "" if criteria.outcome == DONE else criteria.outcome
+    for name, present, value in (
+        ("of_id", criteria.import_id is not None, criteria.import_id or 0),
+        ("through", criteria.through, criteria.through),
+        ("outcome", criteria.outcome, outcome),
     ):
-        if given:
+        if present:
             yield name, (f"{alias}.{name} = %s", value)
-    for sign, at in ((">=", wanted.since), ("<", wanted.until)):
+    for sign, at in ((">=", criteria.since), ("<", criteria.until)):
         if at:
             yield "at", (f"{alias}.at {sign} %s", bind_time(at))
 

@@ -54,8 +54,8 @@ class Digest(Protocol):
 
 def read_head(agency: models.Agency) -> tuple[int, str]:
     """Return the number of links in the agency's trail, by its chain head, and the digest of the last."""
-    ends = models.TrailEnd.objects.filter(agency=agency).order_by("-links")
-    return ends.values_list("links", "digest").first() or (0, START)
+    heads = models.TrailEnd.objects.filter(agency=agency).order_by("-links")
+    return heads.values_list("links", "digest").first() or (0, START)
 
 
 def list_heads(agency: models.Agency | None = None) -> list[tuple[str, int, str]]:
@@ -64,12 +64,12 @@ def list_heads(agency: models.Agency | None = None) -> list[tuple[str, int, str]
     return [(one.slug, *read_head(one)) for one in ([agency] if agency else agencies)]
 
 
-def ring() -> dict[str, bytes]:
+def derive_keys() -> dict[str, bytes]:
     """Return the keys of trails by name: the current one first, then those that only verify what they sealed."""
     return {key.name: key.derive(_PURPOSE) for key in secret_keys.ring()}
 
 
-def begin(before: str, key: bytes | None) -> Digest:
+def begin_digest(before: str, key: bytes | None) -> Digest:
     """Begin the digest of the link after the one with the digest `before`.
 
     `key`: None for a link from before trails had keys.
@@ -79,7 +79,7 @@ def begin(before: str, key: bytes | None) -> Digest:
     return hmac.new(key, f"{before}\n".encode(), "sha256")
 
 
-def finish(digest: Digest, link: models.TrailLink) -> str:
+def finish_digest(digest: Digest, link: models.TrailLink) -> str:
     """Complete the digest of a link whose events were added.
 
     If a key seals the link, the digest also covers the link's own columns.
@@ -90,7 +90,7 @@ def finish(digest: Digest, link: models.TrailLink) -> str:
     return digest.hexdigest()
 
 
-def lines(events: pl.DataFrame) -> pl.Series:
+def build_lines(events: pl.DataFrame) -> pl.Series:
     """Return the text of each event that its link seals: fields separated by U+001F.
 
     No field holds that character or a line feed (rule C1), so two different trails never have the same text.
@@ -98,24 +98,24 @@ def lines(events: pl.DataFrame) -> pl.Series:
     fields = [pl.col(name).cast(pl.String).fill_null("") for name in SEALED]
     line = pl.concat_str(fields, separator="\x1f")
     if "agent" in events.columns:
-        empty, later = _empty(ALSO), _empty(LATER)
+        empty, later = _is_empty(ALSO), _is_empty(LATER)
         line = pl.concat_str(
             line,
-            pl.when(empty & later).then(pl.lit("")).otherwise(_more(ALSO)),
-            pl.when(later).then(pl.lit("")).otherwise(_more(LATER)),
+            pl.when(empty & later).then(pl.lit("")).otherwise(_join_columns(ALSO)),
+            pl.when(later).then(pl.lit("")).otherwise(_join_columns(LATER)),
         )
     return events.select(line).to_series()
 
 
-def _empty(columns: dict[str, type[pl.String]]) -> pl.Expr:
+def _is_empty(columns: dict[str, type[pl.String]]) -> pl.Expr:
     return pl.all_horizontal(pl.col(name) == "" for name in columns)
 
 
-def _more(columns: dict[str, type[pl.String]]) -> pl.Expr:
+def _join_columns(columns: dict[str, type[pl.String]]) -> pl.Expr:
     return pl.concat_str(pl.lit(""), *columns, separator="\x1f")
 
 
-def add(digest: Digest, events: pl.DataFrame) -> None:
+def add_events(digest: Digest, events: pl.DataFrame) -> None:
     """Add events to a link's digest, each ended by a line feed."""
-    for text in (lines(events).str.join("\n").item(), "\n"):
+    for text in (build_lines(events).str.join("\n").item(), "\n"):
         digest.update(text.encode())

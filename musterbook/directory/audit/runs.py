@@ -21,7 +21,7 @@ ALIKE: dict[str, type[pl.DataType]] = {
 }
 """The columns that the events of a passage have in common."""
 
-PLACE: dict[str, type[pl.DataType]] = {"first": pl.Int64, "last": pl.Int64}
+SPAN: dict[str, type[pl.DataType]] = {"first": pl.Int64, "last": pl.Int64}
 """The first and the last event of a passage."""
 
 
@@ -32,35 +32,35 @@ def find_passages(events: pl.DataFrame, *also: str) -> pl.DataFrame:
     """
     if "outcome" not in events.columns:
         events = events.with_columns(outcome=pl.lit(""))
-    return _grouped(events.with_columns(first="id", last="id"), *also)
+    return _group_events(events.with_columns(first="id", last="id"), *also)
 
 
 def join_passages(parts: Iterable[pl.DataFrame], *also: str) -> pl.DataFrame:
     """Return the passages of events that were read in parts; join passages that continue from one part to the next."""
-    return _grouped(pl.concat(parts), *also).select(*ALIKE, *PLACE)
+    return _group_events(pl.concat(parts), *also).select(*ALIKE, *SPAN)
 
 
-def _grouped(told: pl.DataFrame, *also: str) -> pl.DataFrame:
+def _group_events(events: pl.DataFrame, *also: str) -> pl.DataFrame:
     run = pl.struct(*ALIKE, *also).rle_id().alias("run")
-    grouped = told.select(*ALIKE, *PLACE, *also, run).group_by("run", maintain_order=True)
+    grouped = events.select(*ALIKE, *SPAN, *also, run).group_by("run", maintain_order=True)
     return grouped.agg(pl.first(*ALIKE), pl.min("first"), pl.max("last"), pl.first(*also) if also else []).drop("run")
 
 
 def write_passages(agency: models.Agency, parts: Iterable[pl.DataFrame]) -> None:
     """Write the passages of a link, in the transaction of its events."""
-    told = join_passages(parts)
-    ids = frames.new_ids(models.Passage, told.height)
-    frames.insert(models.Passage, told.with_columns(id=ids, agency_id=pl.lit(agency.pk, pl.Int64)))
+    passages = join_passages(parts)
+    ids = frames.new_ids(models.Passage, passages.height)
+    frames.insert(models.Passage, passages.with_columns(id=ids, agency_id=pl.lit(agency.pk, pl.Int64)))
 
 
 def read_passages(agency: models.Agency, after: int, until: int) -> pl.DataFrame:
     """Return the passages that begin after one event and not after the other, as a frame of ALIKE and PLACE."""
-    listed = ", ".join(select_time() if name == "at" else f'"{name}"' for name in (ALIKE | PLACE))
+    selected = ", ".join(select_time() if name == "at" else f'"{name}"' for name in (ALIKE | SPAN))
     sql = (
-        f"SELECT {listed} FROM {frames.table(models.Passage)}"
+        f"SELECT {selected} FROM {frames.table(models.Passage)}"
         ' WHERE agency_id = %s AND "first" > %s AND "first" <= %s ORDER BY "first"'
     )
-    return frames.read(sql, [agency.pk, after, until], ALIKE | PLACE)
+    return frames.read_frame(sql, [agency.pk, after, until], ALIKE | SPAN)
 
 
 def select_time(prefix: str = "") -> str:

@@ -14,7 +14,7 @@ from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, runs
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.storage import frames, locks
-from musterbook.directory.storage.background import Beside, ahead
+from musterbook.directory.storage.background import BackgroundTask, prefetch
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_AGENT = 255
@@ -49,14 +49,14 @@ def record_event(
 
     `outcome`: "", refused or failed.
     """
-    happened = {
+    event = {
         "kind": kind, "subject_id": about.pk if about else None,
         "subject_external_id": about.external_id if about else "", "row": None,
         "changes": json.dumps(changes or {}, ensure_ascii=False, separators=(",", ":")), "outcome": outcome,
     }  # fmt: skip
     with transaction.atomic():
-        locks.row(agency)
-        append(agency, context, [pl.DataFrame([happened])])
+        locks.lock_row(agency)
+        append_events(agency, context, [pl.DataFrame([event])])
 
 
 def record_refused_file(agency: models.Agency, context: AuditContext, name: str, why: str) -> None:
@@ -83,50 +83,50 @@ def seal_unkeyed_trails(at: datetime, *, restored: bool = False) -> None:
             record_event(agency, AuditContext(at, "", "system"), EventKind.AUDIT_KEYED)
 
 
-def append(
-    agency: models.Agency, context: AuditContext, happened: Iterable[pl.DataFrame], *, import_id: int | None = None
+def append_events(
+    agency: models.Agency, context: AuditContext, parts: Iterable[pl.DataFrame], *, import_id: int | None = None
 ) -> None:
     """Append one link of events, in parts.
 
-    The caller holds the agency's lock, in the transaction of the changes that the events record. `happened`: `kind`,
+    The caller holds the agency's lock, in the transaction of the changes that the events record. `parts`: `kind`,
     `subject_id`, `subject_external_id`, `row`, `changes` (JSON text).
     """
     links, before = hash_chain.read_head(agency)
-    name, key = next(iter(hash_chain.ring().items()))
-    digest = hash_chain.begin(before, key)
-    written: list[pl.DataFrame] = []
-    for part in ahead(happened):
+    name, key = next(iter(hash_chain.derive_keys().items()))
+    digest = hash_chain.begin_digest(before, key)
+    passages: list[pl.DataFrame] = []
+    for part in prefetch(parts):
         if part.is_empty():
             continue
-        events = _events(agency, context, part, import_id)
-        sealed = Beside(partial(hash_chain.add, digest, events))
+        events = _build_events(agency, context, part, import_id)
+        sealed = BackgroundTask(partial(hash_chain.add_events, digest, events))
         frames.insert(models.Event, events)
         sealed.result()
-        written.append(runs.find_passages(events))
-    if written:
-        first, last = written[0]["first"][0], written[-1]["last"][-1]
+        passages.append(runs.find_passages(events))
+    if passages:
+        first, last = passages[0]["first"][0], passages[-1]["last"][-1]
         link = models.TrailLink(agency=agency, number=links + 1, first=first, last=last, key=name)
-        link.digest = hash_chain.finish(digest, link)
+        link.digest = hash_chain.finish_digest(digest, link)
         link.save(force_insert=True)
-        runs.write_passages(agency, written)
+        runs.write_passages(agency, passages)
         models.TrailEnd.objects.create(agency=agency, links=link.number, digest=link.digest)
         transaction.on_commit(partial(anchors.record_head, agency, link.number, before, link.digest), robust=True)
 
 
-def _events(
-    agency: models.Agency, context: AuditContext, happened: pl.DataFrame, import_id: int | None
+def _build_events(
+    agency: models.Agency, context: AuditContext, events: pl.DataFrame, import_id: int | None
 ) -> pl.DataFrame:
     columns = hash_chain.SEALED
-    if context.agent or context.session or context.request or "outcome" in happened.columns:
+    if context.agent or context.session or context.request or "outcome" in events.columns:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
-        happened = happened.with_columns(
-            outcome=pl.col("outcome") if "outcome" in happened.columns else pl.lit(""),
+        events = events.with_columns(
+            outcome=pl.col("outcome") if "outcome" in events.columns else pl.lit(""),
             agent=pl.lit(_CONTROL.sub(" ", context.agent)[:_LONGEST_AGENT]),
             session=pl.lit(context.session),
             request=pl.lit(context.request),
         )
-    return happened.with_columns(
-        id=frames.new_ids(models.Event, happened.height),
+    return events.with_columns(
+        id=frames.new_ids(models.Event, events.height),
         agency_id=pl.lit(agency.pk, pl.Int64),
         at=pl.lit(frames.stamp(context.at)),
         actor=pl.lit(context.actor),

@@ -19,10 +19,10 @@ TRAIL = {
 """The tables of the trail, each with the column, besides the id, that is unique within an agency."""
 
 _FUNCTION = "muster_refuse_change"
-_SAID = "The audit trail is append-only"
+_MESSAGE = "The audit trail is append-only"
 _BODY = f"""
 BEGIN
-    RAISE EXCEPTION '{_SAID}: % of % is refused.', TG_OP, TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
+    RAISE EXCEPTION '{_MESSAGE}: % of % is refused.', TG_OP, TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
 END
 """
 
@@ -34,16 +34,16 @@ class UnknownRole(Exception):
 def install() -> None:
     """Install the triggers on all existing tables of the trail, and replace those that were changed."""
     tables = set(connection.introspection.table_names())
-    there = {table: unique for table, unique in TRAIL.items() if table in tables}
+    existing = {table: unique for table, unique in TRAIL.items() if table in tables}
     with connection.cursor() as cursor:
-        for sql in _postgres(there) if frames.on_postgres() else _sqlite(there):
+        for sql in _build_postgres_sql(existing) if frames.on_postgres() else _build_sqlite_sql(existing):
             cursor.execute(sql)
 
 
 def remove() -> None:
     """Remove the triggers, for a migration that must change rows of the trail. `muster migrate` installs them again."""
     with connection.cursor() as cursor:
-        for table, name in _names():
+        for table, name in _list_triggers():
             on = f" ON {table}" if frames.on_postgres() else ""
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}{on}")
 
@@ -82,34 +82,34 @@ def owns_tables() -> bool:
 
 def find_unguarded_tables() -> list[str]:
     """Return the tables of the trail that have no triggers, or whose triggers were switched off or changed."""
-    return _lacking_postgres() if frames.on_postgres() else _lacking_sqlite()
+    return _check_postgres() if frames.on_postgres() else _check_sqlite()
 
 
-def _names() -> list[tuple[str, str]]:
+def _list_triggers() -> list[tuple[str, str]]:
     """Return each table with the names of its triggers."""
     acts = ("change",) if frames.on_postgres() else ("update", "delete", "insert")
     return [(table, f"{table}_{act}") for table in TRAIL for act in acts]
 
 
-def _postgres(tables: dict[str, str]) -> list[str]:
+def _build_postgres_sql(tables: dict[str, str]) -> list[str]:
     if not tables:
         return []
-    made = [f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $body${_BODY}$body$"]
+    statements = [f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $body${_BODY}$body$"]
     for table in tables:
-        made.append(
+        statements.append(
             f"CREATE OR REPLACE TRIGGER {table}_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION {_FUNCTION}()"
         )
         # `session_replication_role` must not switch it off.
-        made.append(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_change")
-    return made
+        statements.append(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_change")
+    return statements
 
 
 _STATEMENT = 2 + 8 + 16 + 32
 """The `tgtype` of a trigger before UPDATE, DELETE and TRUNCATE, for each statement."""
 
 
-def _lacking_postgres() -> list[str]:
+def _check_postgres() -> list[str]:
     sql = (
         "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid"
         " WHERE c.oid = ANY(%s::regclass[]) AND t.tgname = c.relname || '_change' AND t.tgenabled = 'A'"
@@ -121,21 +121,21 @@ def _lacking_postgres() -> list[str]:
     return [table for table in TRAIL if table not in guarded]
 
 
-def _sqlite(tables: dict[str, str]) -> list[str]:
-    made = []
+def _build_sqlite_sql(tables: dict[str, str]) -> list[str]:
+    statements = []
     for table, unique in tables.items():
-        for name, sql in _triggers(table, unique).items():
-            made += [f"DROP TRIGGER IF EXISTS {name}", sql]
-    return made
+        for name, sql in _build_triggers(table, unique).items():
+            statements += [f"DROP TRIGGER IF EXISTS {name}", sql]
+    return statements
 
 
-def _triggers(table: str, unique: str) -> dict[str, str]:
+def _build_triggers(table: str, unique: str) -> dict[str, str]:
     """Return the triggers of a table on SQLite, by name.
 
     REPLACE fires only the trigger before INSERT.
     """
     same = "id = NEW.id" + (f" OR (agency_id = NEW.agency_id AND {unique} = NEW.{unique})" if unique else "")
-    refuse = f"BEGIN SELECT RAISE(ABORT, '{_SAID}.'); END"
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}.'); END"
     return {
         f"{table}_update": f"CREATE TRIGGER {table}_update BEFORE UPDATE ON {table} {refuse}",
         f"{table}_delete": f"CREATE TRIGGER {table}_delete BEFORE DELETE ON {table} {refuse}",
@@ -144,8 +144,10 @@ def _triggers(table: str, unique: str) -> dict[str, str]:
     }
 
 
-def _lacking_sqlite() -> list[str]:
+def _check_sqlite() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")
-        there = {sql for (sql,) in cursor.fetchall()}
-    return [table for table, unique in TRAIL.items() if not there.issuperset(_triggers(table, unique).values())]
+        existing = {sql for (sql,) in cursor.fetchall()}
+    return [
+        table for table, unique in TRAIL.items() if not existing.issuperset(_build_triggers(table, unique).values())
+    ]

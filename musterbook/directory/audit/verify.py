@@ -19,7 +19,7 @@ BEFORE_ALL = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TrailFinding:
     """The result of a check of an agency's trail: its links and events, and an error ("" for none).
 
     `digest` covers all that was checked. Noted elsewhere, it shows later whether that is still unchanged (`--expect`).
@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CheckProgress:
     """The progress of a check: the number of links and events, the last event, the digest there, and the key names."""
 
     links: int = 0
@@ -43,55 +43,57 @@ class Progress:
     keys: tuple[str, ...] = ()
 
 
-def verify_trail(agency: models.Agency, known: KnownAnchors | None = None) -> Finding:
+def verify_trail(agency: models.Agency, known: KnownAnchors | None = None) -> TrailFinding:
     """Read the agency's whole trail, and compare it with its seals, its chain head, the anchors and the directory.
 
     `known`: the anchors, or None to read them. `docs/explanation/security.md` lists what is found, and what is not.
     """
-    found: Progress | Finding = Progress()
-    while isinstance(found, Progress):
-        found = step(agency, found, lambda: False, known)
-    return found
+    result: CheckProgress | TrailFinding = CheckProgress()
+    while isinstance(result, CheckProgress):
+        result = continue_check(agency, result, lambda: False, known)
+    return result
 
 
-def step(
-    agency: models.Agency, so_far: Progress, enough: Callable[[], bool], known: KnownAnchors | None = None
-) -> Progress | Finding:
+def continue_check(
+    agency: models.Agency, so_far: CheckProgress, enough: Callable[[], bool], known: KnownAnchors | None = None
+) -> CheckProgress | TrailFinding:
     """Continue a check until it is done, or until `enough`, which is called regularly, returns true."""
     while True:
         end = hash_chain.read_head(agency)
-        for links in _batches(agency, so_far.links):
-            so_far, wrong = _Check(agency, so_far).checked(links)
-            if wrong:
-                return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
+        for links in _read_batches(agency, so_far.links):
+            so_far, error = _LinkCheck(agency, so_far).checked(links)
+            if error:
+                return TrailFinding(agency.slug, so_far.links, so_far.events, error, so_far.digest)
             if enough():
                 return so_far
-        wrong = (
-            _wrong_end(agency, end, so_far) or _wrong_outside(agency, so_far, known) or cross_checks.find_error(agency)
+        error = (
+            _find_end_error(agency, end, so_far)
+            or _find_anchor_error(agency, so_far, known)
+            or cross_checks.find_error(agency)
         )
         # An event appended meanwhile is no error: check again.
-        if not wrong or end == hash_chain.read_head(agency):
-            return Finding(agency.slug, so_far.links, so_far.events, wrong, so_far.digest)
+        if not error or end == hash_chain.read_head(agency):
+            return TrailFinding(agency.slug, so_far.links, so_far.events, error, so_far.digest)
 
 
-def _wrong_outside(agency: models.Agency, found: Progress, known: KnownAnchors | None) -> str:
+def _find_anchor_error(agency: models.Agency, progress: CheckProgress, known: KnownAnchors | None) -> str:
     """Return what the anchors know that the trail lacks."""
     known = anchors.read_anchors(agency) if known is None else known
     for anchor in known.anchors.get(agency.pk, ()):
-        if anchor.links > found.links:
-            return f"the trail has {found.links} links, and {anchor.said} knows {anchor.links}: its end was removed"
+        if anchor.links > progress.links:
+            return f"the trail has {progress.links} links, and {anchor.said} knows {anchor.links}: its end was removed"
         if not anchors.has_link(agency.pk, anchor):
             which = f"link {anchor.links}" if anchor.links else "no link"
             return (
                 f"{which} is {'not ' if anchor.links else ''}the one that {anchor.said} knows: the trail was made anew"
             )
     if agency.pk in known.headless:
-        gone = f"the newest head is missing from the folder {anchors.HEADS}"
-        return f"{gone}: links may have been removed since the last daily anchor"
+        message = f"the newest head is missing from the folder {anchors.HEADS}"
+        return f"{message}: links may have been removed since the last daily anchor"
     return known.wrong
 
 
-def _batches(agency: models.Agency, after: int) -> Iterator[list[models.TrailLink]]:
+def _read_batches(agency: models.Agency, after: int) -> Iterator[list[models.TrailLink]]:
     while True:
         links = models.TrailLink.objects.filter(agency=agency, number__gt=after)
         batch = list(links.order_by("number")[:_LINKS])
@@ -101,21 +103,19 @@ def _batches(agency: models.Agency, after: int) -> Iterator[list[models.TrailLin
         after = batch[-1].number
 
 
-def _wrong_end(agency: models.Agency, end: tuple[int, str], found: Progress) -> str:
-    if end != (found.links, found.digest):
-        return f"the trail should have {end[0]} links and ends after link {found.links}, or its end was changed"
-    if models.Event.objects.filter(agency=agency, id__gt=found.last).exists():
+def _find_end_error(agency: models.Agency, end: tuple[int, str], progress: CheckProgress) -> str:
+    if end != (progress.links, progress.digest):
+        return f"the trail should have {end[0]} links and ends after link {progress.links}, or its end was changed"
+    if models.Event.objects.filter(agency=agency, id__gt=progress.last).exists():
         return "events that nothing seals stand after the last link"
-    if models.Passage.objects.filter(agency=agency, first__gt=found.last).exists():
+    if models.Passage.objects.filter(agency=agency, first__gt=progress.last).exists():
         return "passages that have no events stand after the last link"
-    if found.keys[-1:] == ("",):
-        return (
-            f"no key seals the last links, up to link {found.links}, though this version seals every trail with a key"
-        )
-    return _wrong_heads(agency)
+    if progress.keys[-1:] == ("",):
+        return f"no key seals the last links, up to link {progress.links}, though this version seals every trail with a key"
+    return _find_head_error(agency)
 
 
-def _wrong_heads(agency: models.Agency) -> str:
+def _find_head_error(agency: models.Agency) -> str:
     """Return an error in the heads before the current one.
 
     Each head must match a link, and each link that a key seals must have a head.
@@ -127,40 +127,40 @@ def _wrong_heads(agency: models.Agency) -> str:
     return "heads that came before the end were changed or removed" if headless.exists() or without.exists() else ""
 
 
-def _wrong_place(link: models.TrailLink, so_far: Progress) -> str:
+def _find_number_error(link: models.TrailLink, so_far: CheckProgress) -> str:
     return "" if link.number == so_far.links + 1 else f"link {so_far.links + 1} is missing"
 
 
-def _named(key: str) -> str:
+def _describe_key(key: str) -> str:
     return f"the key {key}" if key else "no key"
 
 
-class _Check:
+class _LinkCheck:
     """A check of some consecutive links, their events and their passages."""
 
-    def __init__(self, agency: models.Agency, so_far: Progress) -> None:
-        self._agency, self._so_far, self._ring = agency, so_far, hash_chain.ring()
+    def __init__(self, agency: models.Agency, so_far: CheckProgress) -> None:
+        self._agency, self._so_far, self._ring = agency, so_far, hash_chain.derive_keys()
         self._ids: list[int] = []
         self._lines: list[str] = []
         self._runs: list[pl.DataFrame] = []
         self._at = 0
 
-    def checked(self, links: list[models.TrailLink]) -> tuple[Progress, str]:
+    def checked(self, links: list[models.TrailLink]) -> tuple[CheckProgress, str]:
         """Return the progress of the check after these links, and an error in the next link."""
         so_far, until = self._so_far, links[-1].last
         self._parts = self._read(so_far.last, until)
         self._starts = pl.Series([link.first for link in links], dtype=pl.Int64)
         for link in links:
-            wrong = _wrong_place(link, so_far) or self._wrong_key(link, so_far) or self._wrong_start(link)
-            if wrong:
-                return so_far, wrong
-            found = self._sealed(so_far, link)
-            if found is None:
+            error = _find_number_error(link, so_far) or self._wrong_key(link, so_far) or self._wrong_start(link)
+            if error:
+                return so_far, error
+            progress = self._sealed(so_far, link)
+            if progress is None:
                 return so_far, f"the events of link {link.number} are not those that were sealed"
-            so_far = found
+            so_far = progress
         return so_far, self._wrong_passages(links, until)
 
-    def _wrong_key(self, link: models.TrailLink, so_far: Progress) -> str:
+    def _wrong_key(self, link: models.TrailLink, so_far: CheckProgress) -> str:
         """Return an error in the key that a link names.
 
         A key replaces another only once, and no key is ever replaced by none.
@@ -172,7 +172,7 @@ class _Check:
         if so_far.keys == ("",) and not self._begins_keys(link):
             return f"link {link.number} is not the one with which keys began, and the links before it have none"
         if link.key in so_far.keys or (so_far.keys and not link.key):
-            return f"link {link.number} is sealed by {_named(link.key)}, which another key had replaced before"
+            return f"link {link.number} is sealed by {_describe_key(link.key)}, which another key had replaced before"
         return ""
 
     def _begins_keys(self, link: models.TrailLink) -> bool:
@@ -185,18 +185,18 @@ class _Check:
             return f"events that nothing seals stand before link {link.number}"
         return ""
 
-    def _sealed(self, so_far: Progress, link: models.TrailLink) -> Progress | None:
+    def _sealed(self, so_far: CheckProgress, link: models.TrailLink) -> CheckProgress | None:
         """Return the progress of the check after this link.
 
         Return None if its events, or its own columns, are not as they were sealed.
         """
-        digest = hash_chain.begin(so_far.digest, self._ring[link.key] if link.key else None)
+        digest = hash_chain.begin_digest(so_far.digest, self._ring[link.key] if link.key else None)
         first = self._following()
         events, last = self._add(digest, link.last)
-        if (first, last) != (link.first, link.last) or hash_chain.finish(digest, link) != link.digest:
+        if (first, last) != (link.first, link.last) or hash_chain.finish_digest(digest, link) != link.digest:
             return None
         keys = so_far.keys if so_far.keys[-1:] == (link.key,) else (*so_far.keys, link.key)
-        return Progress(link.number, so_far.events + events, link.last, link.digest, keys)
+        return CheckProgress(link.number, so_far.events + events, link.last, link.digest, keys)
 
     def _following(self) -> int | None:
         """Return the id of the next event that has not been checked."""
@@ -204,20 +204,20 @@ class _Check:
             part = next(self._parts, None)
             if part is None:
                 return None
-            self._ids, self._lines, self._at = part["id"].to_list(), hash_chain.lines(part).to_list(), 0
+            self._ids, self._lines, self._at = part["id"].to_list(), hash_chain.build_lines(part).to_list(), 0
             link = self._starts.search_sorted(part["id"], side="right").alias("link")
             self._runs.append(runs.find_passages(part.with_columns(link), "link"))
         return self._ids[self._at]
 
     def _add(self, digest: hash_chain.Digest, last: int) -> tuple[int, int | None]:
         """Add the events up to this one; return how many there are, and the last of them."""
-        events, found = 0, None
+        events, last_id = 0, None
         while (following := self._following()) is not None and following <= last:
             end = bisect_right(self._ids, last, self._at)
             digest.update("".join(f"{line}\n" for line in self._lines[self._at : end]).encode())
-            events, found = events + end - self._at, self._ids[end - 1]
+            events, last_id = events + end - self._at, self._ids[end - 1]
             self._at = end
-        return events, found
+        return events, last_id
 
     def _wrong_passages(self, links: list[models.TrailLink], until: int) -> str:
         """Return an error in the passages of these links, whose events are as they were sealed."""
@@ -228,13 +228,13 @@ class _Check:
 
     def _read(self, after: int, until: int) -> Iterator[pl.DataFrame]:
         columns = hash_chain.SEALED | hash_chain.ALSO | hash_chain.LATER
-        listed = ", ".join(runs.select_time() if name == "at" else f'"{name}"' for name in columns)
+        selected = ", ".join(runs.select_time() if name == "at" else f'"{name}"' for name in columns)
         sql = (
-            f"SELECT {listed} FROM {frames.table(models.Event)}"
+            f"SELECT {selected} FROM {frames.table(models.Event)}"
             f" WHERE agency_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT {_PART}"
         )
         while True:
-            part = frames.read(sql, [self._agency.pk, after, until], columns)
+            part = frames.read_frame(sql, [self._agency.pk, after, until], columns)
             if part.is_empty():
                 return
             yield part

@@ -15,9 +15,9 @@ from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import plan as planning
-from musterbook.core.planning.authority import above_role, roles_above
+from musterbook.core.planning.authority import find_roles_above, flag_above_role
 from musterbook.core.planning.plan import Plan
-from musterbook.core.planning.unchanged import named
+from musterbook.core.planning.unchanged import name_ids
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
@@ -31,7 +31,7 @@ from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames
 
 
-class NotAgreed(Exception):
+class NotConfirmed(Exception):
     """More users would be deactivated than the limit allows; the message is the number that must be confirmed."""
 
 
@@ -40,7 +40,7 @@ OPTION = "bulk"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ActionKind:
     """One kind of action: its label, the description of the users it was done to, and the permission that it needs.
 
     `column`: the column that it sets, always to `value` if that is not empty. None: it sends the mail `mail`,
@@ -56,33 +56,33 @@ class Kind:
     event: EventKind | None = None
 
 
-ACTS = {
-    "deactivate": Kind("Deactivate", "deactivated", "users.edit", columns.STATUS, "Inactive"),
-    "reactivate": Kind("Reactivate", "reactivated", "users.edit", columns.STATUS, "Active"),
-    "invite": Kind(
+ACTIONS = {
+    "deactivate": ActionKind("Deactivate", "deactivated", "users.edit", columns.STATUS, "Inactive"),
+    "reactivate": ActionKind("Reactivate", "reactivated", "users.edit", columns.STATUS, "Active"),
+    "invite": ActionKind(
         "Invite again", "invited", "credentials.manage", mail="invitation", event=EventKind.USER_INVITATION_ASKED
     ),
-    "reset": Kind(
+    "reset": ActionKind(
         "Reset credentials", "sent a reset", "credentials.manage", mail="reset", event=EventKind.USER_RESET_ASKED
     ),
-    "role": Kind("Set role", "changed", "users.edit", columns.ROLE),
-    "rank": Kind("Set rank", "changed", "users.edit", columns.RANK),
-    "group": Kind("Set group", "changed", "users.edit", columns.EVIDENCE_GROUP_EXT_ID),
+    "role": ActionKind("Set role", "changed", "users.edit", columns.ROLE),
+    "rank": ActionKind("Set rank", "changed", "users.edit", columns.RANK),
+    "group": ActionKind("Set group", "changed", "users.edit", columns.EVIDENCE_GROUP_EXT_ID),
 }
 """Every kind of action by its name, in the order in which they are offered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class BulkChange:
     """The action: its name, and the cell that names the role, rank or group to set ("" for none)."""
 
     act: str
     value: str = ""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ActionKind:
         """Return the kind of the action."""
-        return ACTS[self.act]
+        return ACTIONS[self.act]
 
     @property
     def label(self) -> str:
@@ -101,72 +101,74 @@ class Change:
         return asdict(self)
 
 
-def change_of(record: models.Import) -> Change | None:
+def get_change(record: models.Import) -> BulkChange | None:
     """Return the bulk action of the record, or None for a file import or an undo."""
-    return Change(**record.options[OPTION]) if record.kind == ImportKind.BULK else None
+    return BulkChange(**record.options[OPTION]) if record.kind == ImportKind.BULK else None
 
 
-def reason(record: models.Import, change: Change) -> str:
+def get_reason(record: models.Import, change: BulkChange) -> str:
     """Return the reason for a bulk action, if it was given one; "" if its name is just the action."""
     return "" if record.file_name == change.label[:255] else record.file_name
 
 
-def choices(agency: models.Agency, act: str, operator: Operator | None) -> list[tuple[str, str]]:
+def list_choices(agency: models.Agency, act: str, operator: Operator | None) -> list[tuple[str, str]]:
     """Return the values that the action can set, each as a pair of its cell and its label.
 
     Of the roles, only those that the operator may assign are returned.
     """
-    words = snapshot_queries.vocabulary(agency)
+    vocabulary = snapshot_queries.read_vocabulary(agency)
     if act == "role":
-        above = roles_above(operator, words)
-        return sorted((role.name, role.name) for role in words.roles if role.id not in above)
+        above = find_roles_above(operator, vocabulary)
+        return sorted((role.name, role.name) for role in vocabulary.roles if role.id not in above)
     if act == "rank":
-        return [*((rank.name, rank.name) for rank in words.ranks), ("", "No rank")]
+        return [*((rank.name, rank.name) for rank in vocabulary.ranks), ("", "No rank")]
     groups = models.Group.objects.filter(agency=agency, active=True).order_by("name", "pk")
     return [*((one.external_id, f"{one.name} ({one.external_id})") for one in groups), ("", "No group")]
 
 
-def permitted(agency: models.Agency, by: str, change: Change) -> Operator | None:
+def authorize_change(agency: models.Agency, by: str, change: BulkChange) -> Operator | None:
     """Return the operator, or None for the system. Raise UnknownOperator, NotPermitted."""
     if not by:
         return None
-    operator = snapshot_queries.operator(agency, by)
+    operator = snapshot_queries.read_operator(agency, by)
     if change.kind.permission not in operator.permissions:
         raise NotPermitted(change.kind.permission)
     return operator
 
 
-def to_agree(record: models.Import) -> int | None:
+def count_to_confirm(record: models.Import) -> int | None:
     """Return the number of deactivations that must be confirmed to apply this plan.
 
     Return None if that number needs no confirmation (S4).
     """
-    change, number = change_of(record), record.counts.get("updated", 0)
+    change, number = get_change(record), record.counts.get("updated", 0)
     if change is None or change.act != "deactivate" or record.state == "applied":
         return None
     agency = record.agency
     active = models.User.objects.filter(agency=agency, active=True).count()
-    return number if number > snapshot_queries.limit(agency).allowed(active) else None
+    return number if number > snapshot_queries.read_limit(agency).allowed(active) else None
 
 
-def attempt(record: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
+def make_attempt(record: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
     """Return the attempt for the record of a bulk action. Raise Failed if its selection of users is no longer kept."""
-    change = Change(**record.options[OPTION])
-    with runner.told(record):
-        ids = selection.kept(record.number)
+    change = BulkChange(**record.options[OPTION])
+    with runner.record_errors(record):
+        ids = selection.read_ids(record.number)
 
     def plan(agency: models.Agency) -> Plan:
-        policy = Policy(operator=permitted(agency, context.actor, change), limit=snapshot_queries.limit(agency))
-        users = selection.users(agency, ids, _READ).with_row_index("row", offset=2).cast({"row": pl.UInt32})
-        words = snapshot_queries.vocabulary(agency)
+        policy = Policy(
+            operator=authorize_change(agency, context.actor, change), limit=snapshot_queries.read_limit(agency)
+        )
+        users = selection.read_users(agency, ids, _READ).with_row_index("row", offset=2).cast({"row": pl.UInt32})
+        vocabulary = snapshot_queries.read_vocabulary(agency)
         if change.kind.column is None:
-            return _of_mails(users, change, policy, words)
+            return _plan_mails(users, change, policy, vocabulary)
         cell = pl.lit(change.kind.value or change.value).alias(change.kind.column.field)
-        table = Table.of_values(_cells(users, words).with_columns(cell))
-        return planning.make(table, snapshot_queries.snapshot(agency, table, policy.mode), policy)
+        table = Table.of_values(_make_cells(users, vocabulary).with_columns(cell))
+        return planning.make_plan(table, snapshot_queries.read_snapshot(agency, table, policy.mode), policy)
 
     def post(plan: Plan) -> None:
-        _post(record, selection.users(record.agency, ids, _READ), plan, change.kind, context)
+        _queue_mails(record, selection.read_users(record.agency, ids, _READ), plan, change.kind, context)
 
     return Attempt(
         record, context, plan, expected=expected, progress=progress, instead=post if change.kind.mail else None
@@ -183,49 +185,51 @@ _READ = {
 _REGISTERED = "registered_at IS NOT NULL"
 
 
-def _cells(users: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
+def _make_cells(users: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return the users as rows of a file with only the required columns.
 
     Columns that are not in a file stay unchanged (M2).
     """
-    told = {
+    expressions = {
         columns.STATUS: pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive")),
-        columns.ROLE: named("role_id", {role.id: role.name for role in words.roles}),
+        columns.ROLE: name_ids("role_id", {role.id: role.name for role in vocabulary.roles}),
     }
-    return users.select("row", *(told.get(one, pl.col(one.field)).alias(one.field) for one in columns.REQUIRED))
+    return users.select("row", *(expressions.get(one, pl.col(one.field)).alias(one.field) for one in columns.REQUIRED))
 
 
-def _of_mails(users: pl.DataFrame, change: Change, policy: Policy, words: Vocabulary) -> Plan:
+def _plan_mails(users: pl.DataFrame, change: BulkChange, policy: Policy, vocabulary: Vocabulary) -> Plan:
     """Return the plan of a mail to each user that can get it. Those users are its updated rows."""
-    above = users.filter(pl.col("role_id").is_in(roles_above(policy.operator, words)))
-    wrong = [
-        above_role(above, "The user's role has permissions that yours does not have."),
-        problems.of_rows(users.filter(~pl.col("active")), "inactive-user"),
-        problems.of_rows(users.filter(pl.col(_REGISTERED)), "has-registered")
+    above = users.filter(pl.col("role_id").is_in(find_roles_above(policy.operator, vocabulary)))
+    refusals = [
+        flag_above_role(above, "The user's role has permissions that yours does not have."),
+        problems.flag_rows(users.filter(~pl.col("active")), "inactive-user"),
+        problems.flag_rows(users.filter(pl.col(_REGISTERED)), "has-registered")
         if change.act == "invite"
-        else problems.of_rows(users.filter(~pl.col(_REGISTERED)), "not-registered"),
+        else problems.flag_rows(users.filter(~pl.col(_REGISTERED)), "not-registered"),
     ]
-    found = pl.concat(wrong).sort("row", maintain_order=True)
-    errs = pl.col("row").is_in(found["row"].implode())
-    outcome = pl.when(errs).then(pl.lit("errored")).otherwise(pl.lit("updated")).cast(planning.OUTCOME)
+    row_problems = pl.concat(refusals).sort("row", maintain_order=True)
+    is_errored = pl.col("row").is_in(row_problems["row"].implode())
+    outcome = pl.when(is_errored).then(pl.lit("errored")).otherwise(pl.lit("updated")).cast(planning.OUTCOME)
     rows = users.select("row", "external_id", outcome=outcome)
-    return Plan(Mode.UPDATE, Table.of_values(_cells(users, words)), words, rows, problems=found)
+    return Plan(Mode.UPDATE, Table.of_values(_make_cells(users, vocabulary)), vocabulary, rows, problems=row_problems)
 
 
-def _post(record: models.Import, users: pl.DataFrame, plan: Plan, kind: Kind, context: AuditContext) -> None:
+def _queue_mails(
+    record: models.Import, users: pl.DataFrame, plan: Plan, kind: ActionKind, context: AuditContext
+) -> None:
     """Add a mail to the outbox for each user that the plan updates, and record an event for each."""
     rows = plan.rows.filter(pl.col("outcome") == "updated").select("row", "external_id")
-    to = users.join(rows, on="external_id", maintain_order="left")
-    mails = to.select(
+    recipients = users.join(rows, on="external_id", maintain_order="left")
+    mails = recipients.select(
         user_id="id", kind=pl.lit(kind.mail), to="email", agency_id=pl.lit(record.agency_id), of_id=pl.lit(record.pk),
         created_at=pl.lit(frames.stamp(context.at)), attempts=pl.lit(0), problem=pl.lit(""),
     )  # fmt: skip
     frames.insert(models.Mail, mails)
-    told = to.select(
+    events = recipients.select(
         kind=pl.lit(kind.event), subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64),
         changes=pl.lit("{}"),
     )  # fmt: skip
-    trail.append(record.agency, context, told.iter_slices(_PART), import_id=record.pk)
+    trail.append_events(record.agency, context, events.iter_slices(_PART), import_id=record.pk)
 
 
 _PART = 50_000

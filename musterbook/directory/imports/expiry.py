@@ -16,10 +16,10 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import queue
-from musterbook.directory.imports.bulk import Change
+from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.storage import frames
 
-_OVER_EVERYWHERE = timedelta(hours=12)
+_ZONE_MARGIN = timedelta(hours=12)
 """A day is over in every time zone 12 hours after it is over in UTC.
 
 No user loses access in the middle of their last shift.
@@ -32,20 +32,20 @@ def submit_due(at: datetime) -> int:
 
     A worker carries them out. Return the number of users concerned.
     """
-    day = (at - _OVER_EVERYWHERE).date()
+    day = (at - _ZONE_MARGIN).date()
     agencies = models.Agency.objects.filter(Q(looked_on=None) | Q(looked_on__lt=day))
     return sum(_submit(agency, day, at) for agency in agencies.iterator())
 
 
 def _submit(agency: models.Agency, day: date, at: datetime) -> int:
-    ended = _ended(agency, day)
+    ended = _find_ended(agency, day)
     unused = sorted(set(find_unused(agency, agency.unused_days, at)) - set(ended))
     # A person set the last day, so it needs no further confirmation. The limit of deactivations applies to the others.
     _deactivate(agency, ended, f"Last day was before {day}", f"ended {day}", at, preview=False)
     active = models.User.objects.filter(agency=agency, active=True).count()
-    many = len(unused) > snapshot_queries.limit(agency).allowed(active)
+    over_limit = len(unused) > snapshot_queries.read_limit(agency).allowed(active)
     reason = f"No sign-in for {agency.unused_days} days"
-    _deactivate(agency, unused, reason, f"unused {day}", at, preview=many)
+    _deactivate(agency, unused, reason, f"unused {day}", at, preview=over_limit)
     models.Agency.objects.filter(pk=agency.pk).update(looked_on=day)
     return len(ended) + len(unused)
 
@@ -53,13 +53,15 @@ def _submit(agency: models.Agency, day: date, at: datetime) -> int:
 def _deactivate(agency: models.Agency, users: list[int], reason: str, key: str, at: datetime, *, preview: bool) -> None:
     if users:
         context = AuditContext(at, "", "system")
-        queue.submit_bulk(agency, users, Change("deactivate"), context=context, preview=preview, key=key, name=reason)
+        queue.submit_bulk(
+            agency, users, BulkChange("deactivate"), context=context, preview=preview, key=key, name=reason
+        )
 
 
-def _ended(agency: models.Agency, day: date) -> list[int]:
+def _find_ended(agency: models.Agency, day: date) -> list[int]:
     """Return the ids of the Active users whose last day is before that day."""
-    over = models.User.objects.filter(agency=agency, active=True, ends_on__lt=day)
-    return list(over.order_by("pk").values_list("pk", flat=True))
+    users = models.User.objects.filter(agency=agency, active=True, ends_on__lt=day)
+    return list(users.order_by("pk").values_list("pk", flat=True))
 
 
 def find_unused(agency: models.Agency, days: int, at: datetime) -> list[int]:
@@ -74,16 +76,18 @@ def find_unused(agency: models.Agency, days: int, at: datetime) -> list[int]:
     registered = models.User.objects.filter(agency=agency, active=True, registered_at__isnull=False, exempt=False)
     used = Coalesce("last_sign_in_at", "registered_at")
     unused = registered.annotate(used=used).filter(used__lt=since, managed_by="")
-    found = list(unused.order_by("pk").values_list("pk", flat=True))
-    back = _reactivated(agency, found, since)
-    return [user for user in found if user not in back]
+    ids = list(unused.order_by("pk").values_list("pk", flat=True))
+    reactivated = _find_reactivated(agency, ids, since)
+    return [user for user in ids if user not in reactivated]
 
 
-def _reactivated(agency: models.Agency, users: Iterable[int], since: datetime) -> set[int]:
-    condition, parameter = frames.among("subject_id", list(users))
+def _find_reactivated(agency: models.Agency, users: Iterable[int], since: datetime) -> set[int]:
+    condition, parameter = frames.match_any("subject_id", list(users))
     sql = (
         f"SELECT DISTINCT subject_id FROM {frames.table(models.Event)}"
         f" WHERE agency_id = %s AND {condition} AND at > %s AND changes LIKE %s"
     )
-    found = frames.read(sql, [agency.pk, parameter, frames.stamp(since), f"%{_REACTIVATED}%"], {"subject_id": pl.Int64})
-    return set(found["subject_id"])
+    events = frames.read_frame(
+        sql, [agency.pk, parameter, frames.stamp(since), f"%{_REACTIVATED}%"], {"subject_id": pl.Int64}
+    )
+    return set(events["subject_id"])

@@ -15,22 +15,22 @@ from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
 from musterbook.core.reading import intake
-from musterbook.core.reading.budget import Limits
-from musterbook.core.reading.corrections import Mended
-from musterbook.core.reading.file_type import kind
+from musterbook.core.reading.budget import FileLimits
+from musterbook.core.reading.corrections import Corrections
+from musterbook.core.reading.file_type import detect_type
 from musterbook.core.reading.grid import Refusal
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, quotas, records, runner, sandbox, virus_scan
-from musterbook.directory.imports.heartbeats import Progress, silent
-from musterbook.directory.imports.records import SentBefore
-from musterbook.directory.imports.runner import Attempt, Done, carry_out
+from musterbook.directory.imports.heartbeats import Progress, ignore_progress
+from musterbook.directory.imports.records import DuplicateKey
+from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
-from musterbook.directory.storage.background import Beside
+from musterbook.directory.storage.background import BackgroundTask
 
 _LONG_BYTES = 1 << 22
 _PAUSE = 0.1
@@ -44,7 +44,7 @@ class UnknownImport(Exception):
     """The agency has no import of that number."""
 
 
-class NotShown(Exception):
+class NothingToApply(Exception):
     """The import is neither a preview nor held for confirmation, so it cannot be applied as it was shown."""
 
 
@@ -65,20 +65,20 @@ class Options:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
-    mended: Mended = field(default_factory=dict)
+    mended: Corrections = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return the options as they are stored with the import."""
-        kept: dict[str, object] = {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
+        values: dict[str, object] = {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
         if not self.mended:
-            del kept["mended"]
-        return kept
+            del values["mended"]
+        return values
 
     @classmethod
-    def of_json(cls, kept: Mapping[str, object]) -> "Options":
+    def of_json(cls, data: Mapping[str, object]) -> "Options":
         """Return the options from the JSON of `as_json`. Keys that are not options of a file import are ignored."""
-        known = {name: value for name, value in kept.items() if name in cls.__dataclass_fields__}
-        return cls(**{**known, "mode": Mode(str(kept["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
+        known = {name: value for name, value in data.items() if name in cls.__dataclass_fields__}
+        return cls(**{**known, "mode": Mode(str(data["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class Upload:
         return len(self.content)
 
     def keep(self, number: str) -> None:
-        """Keep it as the file of the import of that number. Raise what `import_files.keep` raises."""
-        import_files.keep(number, self.content)
+        """Keep it as the file of the import of that number. Raise what `import_files.store_file` raises."""
+        import_files.store_file(number, self.content)
 
     def digest(self) -> str:
         """Return its SHA-256."""
@@ -103,7 +103,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class OnDisk:
+class FileOnDisk:
     """A file that waits on the disk, with the size and SHA-256 that it arrived with. It is never loaded into memory."""
 
     path: Path
@@ -112,15 +112,15 @@ class OnDisk:
     sha256: str
 
     def keep(self, number: str) -> None:
-        """Keep it as the file of the import of that number. Raise what `import_files.adopt` raises."""
-        import_files.adopt(number, self.path)
+        """Keep it as the file of the import of that number. Raise what `import_files.adopt_file` raises."""
+        import_files.adopt_file(number, self.path)
 
     def digest(self) -> str:
         """Return its SHA-256."""
         return self.sha256
 
 
-def run(
+def run_import(
     agency: models.Agency,
     upload: Upload,
     options: Options,
@@ -128,79 +128,79 @@ def run(
     context: AuditContext,
     key: str | None = None,
     expected: str | None = None,
-    progress: Progress = silent,
-) -> Done:
+    progress: Progress = ignore_progress,
+) -> ImportResult:
     """Import a file, or preview it.
 
     `key`: the idempotency key (D6). `expected`: the digest of the plan as it was shown; nothing is written if the
     plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
     """
-    permitted(agency, context.actor, options.mode)
-    record = records.new(
-        agency, ImportKind.FILE, options.as_json(), context, state="running", key=key, **facts_of_file(upload)
+    authorize_import(agency, context.actor, options.mode)
+    record = records.make_record(
+        agency, ImportKind.FILE, options.as_json(), context, state="running", key=key, **describe_file(upload)
     )
     while True:
-        earlier = _earlier(record)
+        earlier = _find_ended(record)
         if earlier:
-            return Done(earlier, None)
+            return ImportResult(earlier, None)
         if not expected:
             _check_quota(agency, context, upload)
         try:
-            return carry_out(attempt(record, upload, context, expected, progress))
-        except SentBefore:
+            return run_attempt(make_attempt(record, upload, context, expected, progress))
+        except DuplicateKey:
             # The other import arrived while this one waited for the lock. It is done, it
             # is queued, or it has failed and released the key.
             progress("waiting for the same import, sent before")
             time.sleep(_PAUSE)
 
 
-def facts_of_file(upload: Upload | OnDisk) -> dict[str, Any]:
+def describe_file(upload: Upload | FileOnDisk) -> dict[str, Any]:
     """Return the fields of an import's record that identify its file."""
     return {"file_name": upload.name[:255], "file_size": upload.size, "file_sha256": upload.digest()}
 
 
-def _earlier(record: models.Import) -> models.Import | None:
+def _find_ended(record: models.Import) -> models.Import | None:
     """Return the earlier import with this key, if it has ended (D6). Raise KeyTaken if its request was different."""
-    earlier = with_key_of(record)
+    earlier = find_same_key(record)
     return earlier if earlier and earlier.finished_at else None
 
 
-def with_key_of(record: models.Import) -> models.Import | None:
+def find_same_key(record: models.Import) -> models.Import | None:
     """Return the earlier import with the key of this one (D6). Raise KeyTaken if its request was different."""
     key = record.idempotency_key
     earlier = models.Import.objects.filter(agency=record.agency, idempotency_key=key).first() if key else None
     if earlier is None:
         return None
-    if _of(earlier) != _of(record):
+    if _request_content(earlier) != _request_content(record):
         raise KeyTaken(earlier.number)
     return earlier
 
 
-def _of(record: models.Import) -> tuple[object, ...]:
+def _request_content(record: models.Import) -> tuple[object, ...]:
     """Return the content of the request. It must be the same in two requests with one key."""
     return record.file_sha256, record.options, record.undoes_id
 
 
-def attempt(
+def make_attempt(
     record: models.Import, upload: Upload, context: AuditContext, expected: str | None, progress: Progress
 ) -> Attempt:
     """Return the attempt for the record of an import and its file. Raise Failed for a file that cannot be read."""
     options = Options.of_json(record.options)
-    with runner.told(record):
-        reading = _reading(record, upload, options, progress)
+    with runner.record_errors(record):
+        reading = _start_reading(record, upload, options, progress)
 
     def plan(agency: models.Agency) -> planning.Plan:
-        operator = permitted(agency, context.actor, options.mode)
-        users = _everybody(agency, upload, options.mode)
+        operator = authorize_import(agency, context.actor, options.mode)
+        users = _read_all_users(agency, upload, options.mode)
         table = reading()
-        record.file_facts = _facts(table)
-        policy = Policy(options.mode, options.strict, operator, snapshot_queries.limit(agency), options.confirmed)
-        return planning.make(table, snapshot_queries.snapshot(agency, table, options.mode, users), policy)
+        record.file_facts = _describe_table(table)
+        policy = Policy(options.mode, options.strict, operator, snapshot_queries.read_limit(agency), options.confirmed)
+        return planning.make_plan(table, snapshot_queries.read_snapshot(agency, table, options.mode, users), policy)
 
     return Attempt(record, context, plan, upload.content, expected, progress)
 
 
-def _reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
+def _start_reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
     """Begin to read the file. Return a function that waits for the table.
 
     Raise Stopped if a user cancels the import in the meantime.
@@ -208,20 +208,20 @@ def _reading(record: models.Import, upload: Upload, options: Options, progress: 
 
     def heed() -> None:
         progress("reading")
-        cancellation.heed(record)
+        cancellation.raise_if_cancelled(record)
 
     progress("reading")
-    refusal = virus_scan.refusal(upload.content, heed)
+    refusal = virus_scan.scan_file(upload.content, heed)
     if refusal:
-        refused = Table.refused([refusal])
-        return lambda: refused
-    if _long(upload):
-        return partial(Beside(partial(read, record.agency, upload, options)).result, heed)
-    table = read(record.agency, upload, options, heed=heed)
+        refused_table = Table.refused([refusal])
+        return lambda: refused_table
+    if _is_long(upload):
+        return partial(BackgroundTask(partial(read_upload, record.agency, upload, options)).result, heed)
+    table = read_upload(record.agency, upload, options, heed=heed)
     return lambda: table
 
 
-def _long(upload: Upload) -> bool:
+def _is_long(upload: Upload) -> bool:
     """Return whether it saves time to read the file in parallel with the directory.
 
     Python itself reads workbooks, and it does only one thing at a time.
@@ -229,36 +229,42 @@ def _long(upload: Upload) -> bool:
     if len(upload.content) <= _LONG_BYTES:
         return False
     try:
-        return kind(upload.content) == "csv"
+        return detect_type(upload.content) == "csv"
     except Refusal:  # reading the file reports the reason
         return False
 
 
-def _everybody(agency: models.Agency, upload: Upload, mode: Mode) -> pl.DataFrame | None:
+def _read_all_users(agency: models.Agency, upload: Upload, mode: Mode) -> pl.DataFrame | None:
     """Return the agency's users, if it is clear before the file is read that the plan needs all of them."""
     lines = upload.content.count(b"\n")
-    return snapshot_queries.everybody(agency) if _long(upload) and snapshot_queries.whole(agency, lines, mode) else None
+    return (
+        snapshot_queries.read_all_users(agency)
+        if _is_long(upload) and snapshot_queries.needs_all_users(agency, lines, mode)
+        else None
+    )
 
 
-def permitted(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
+def authorize_import(agency: models.Agency, by: str, mode: Mode) -> Operator | None:
     """Return the operator of an import in this mode, or None for the system. Raise UnknownOperator, NotPermitted."""
     if not by:
         return None
-    operator = snapshot_queries.operator(agency, by)
+    operator = snapshot_queries.read_operator(agency, by)
     needed = {"users.import"} | ({"users.synchronize"} if mode is Mode.SYNC else set())
     if not needed <= operator.permissions:
         raise NotPermitted(", ".join(sorted(needed - operator.permissions)))
     return operator
 
 
-def read(agency: models.Agency, upload: Upload, options: Options, *, heed: sandbox.Heed = sandbox.never) -> Table:
+def read_upload(
+    agency: models.Agency, upload: Upload, options: Options, *, heed: sandbox.StopCheck = sandbox.never_stop
+) -> Table:
     """Return the table of a file, with the corrections of the options. `heed` raises an error to stop the reading."""
-    return sandbox.read(upload.content, asked(options, agency.mapping), options.mended, heed)
+    return sandbox.read_table(upload.content, make_read_options(options, agency.mapping), options.mended, heed)
 
 
-def asked(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions:
+def make_read_options(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions:
     """Return how to read a file, with the remembered mapping."""
-    limits = Limits(
+    limits = FileLimits(
         settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
     return intake.ReadOptions(
@@ -271,7 +277,7 @@ def asked(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions
     )
 
 
-def _facts(table: Table) -> dict[str, object]:
+def _describe_table(table: Table) -> dict[str, object]:
     file = table.file
     return {
         "format": file.format, "encoding": file.encoding, "delimiter": file.delimiter, "sheet": file.sheet,
@@ -279,7 +285,7 @@ def _facts(table: Table) -> dict[str, object]:
     }  # fmt: skip
 
 
-def find(agency: models.Agency, number: str) -> models.Import:
+def find_import(agency: models.Agency, number: str) -> models.Import:
     """Return the agency's import of that number. Raise UnknownImport, also for an import of another agency."""
     record = models.Import.objects.select_related("agency").filter(agency=agency, number=number).first()
     if record is None:
@@ -290,9 +296,9 @@ def find(agency: models.Agency, number: str) -> models.Import:
 def _check_quota(agency: models.Agency, context: AuditContext, upload: Upload) -> None:
     """Raise OverQuota for a file that exceeds a quota, and record this in the audit trail."""
     try:
-        quotas.check(agency, context, upload.size)
-    except quotas.OverQuota as over:
-        trail.record_refused_file(agency, context, upload.name, over.problem.message)
+        quotas.check_quotas(agency, context, upload.size)
+    except quotas.OverQuota as error:
+        trail.record_refused_file(agency, context, upload.name, error.problem.message)
         raise
 
 
@@ -303,30 +309,30 @@ def apply_previewed(
     context: AuditContext,
     confirmed: int | None = None,
     key: str | None = None,
-    progress: Progress = silent,
-) -> Done:
+    progress: Progress = ignore_progress,
+) -> ImportResult:
     """Apply the plan of a preview, or of a held import. If the plan has changed since, apply nothing (D2).
 
     `confirmed`: the number of deactivations that the operator confirms, if the import is held (S4). Raise
-    UnknownImport, NotShown, FileGone if the file is no longer kept, and the errors of `run`.
+    UnknownImport, NotShown, FileGone if the file is no longer kept, and the errors of `run_import`.
     """
-    seen = shown(agency, number)
-    upload = Upload(import_files.content(number), seen.file_name)
-    options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
-    return run(agency, upload, options, context=context, key=key, expected=seen.digest, progress=progress)
+    record = find_applicable(agency, number)
+    upload = Upload(import_files.read_content(number), record.file_name)
+    options = replace(Options.of_json(record.options), preview=False, confirmed=confirmed)
+    return run_import(agency, upload, options, context=context, key=key, expected=record.digest, progress=progress)
 
 
-def shown(agency: models.Agency, number: str) -> models.Import:
+def find_applicable(agency: models.Agency, number: str) -> models.Import:
     """Return the agency's import of that number, if its plan can be applied as it was shown.
 
     Raise UnknownImport, NotShown.
     """
-    seen = find(agency, number)
-    if not seen.digest or seen.state not in ("previewed", "held", "refused"):
-        raise NotShown(number)
-    return seen
+    record = find_import(agency, number)
+    if not record.digest or record.state not in ("previewed", "held", "refused"):
+        raise NothingToApply(number)
+    return record
 
 
 def cancel(agency: models.Agency, number: str) -> None:
     """Ask a running import to stop. It stops unless it commits first (D7). Raise UnknownImport."""
-    cancellation.ask(find(agency, number))
+    cancellation.request_cancel(find_import(agency, number))

@@ -19,20 +19,20 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models.functions import Now
 
-from musterbook.config.home import prepare
+from musterbook.config.home import prepare_folder
 from musterbook.directory import models
 from musterbook.directory.storage import frames
 
-EVERY = 5.0
+INTERVAL = 5.0
 """Seconds between heartbeats."""
-LASTS = 15.0
+TIMEOUT = 15.0
 """A worker counts as gone after this many seconds without a heartbeat."""
-_TOLD_EVERY = 0.25
+_REPORT_EVERY = 0.25
 """Seconds between checks of an import's progress. A shorter import is not reported at all."""
-_FORGOTTEN = timedelta(days=1)
+_DELETE_AFTER = timedelta(days=1)
 
 
-ALONE = ""
+STANDALONE = ""
 """The worker name for a process that runs one import itself and looks for no other.
 
 The heartbeat has the import's number as its worker name instead.
@@ -46,12 +46,12 @@ class Progress(Protocol):
         """Receive the stage."""
 
 
-def silent(stage: str, done: int = 0, total: int = 0) -> None:
+def ignore_progress(stage: str, done: int = 0, total: int = 0) -> None:
     """Ignore the progress."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Heartbeat:
     """A worker's heartbeat: its name, its current import ("" for none), and the progress of that import."""
 
     worker: str
@@ -61,96 +61,96 @@ class Sign:
     total: int = 0
 
 
-def give(sign: Sign) -> None:
+def send_heartbeat(heartbeat: Heartbeat) -> None:
     """Send a heartbeat. It replaces the worker's last one."""
     if frames.on_postgres():
-        told = {name: value for name, value in asdict(sign).items() if name != "worker"} | {"seen_at": Now()}
-        models.Worker.objects.update_or_create(name=sign.worker, defaults=told)
+        fields = {name: value for name, value in asdict(heartbeat).items() if name != "worker"} | {"seen_at": Now()}
+        models.Worker.objects.update_or_create(name=heartbeat.worker, defaults=fields)
     else:
-        path = _folder() / sign.worker
+        path = _folder() / heartbeat.worker
         draft = path.with_name(f".{path.name}")
-        draft.write_text(json.dumps(asdict(sign)), encoding="utf-8")
+        draft.write_text(json.dumps(asdict(heartbeat)), encoding="utf-8")
         draft.replace(path)
 
 
-def anybody() -> bool:
+def has_live_worker() -> bool:
     """Return whether any worker is alive that can claim an import."""
-    return any(sign.worker != sign.number for sign in seen())
+    return any(heartbeat.worker != heartbeat.number for heartbeat in list_heartbeats())
 
 
-def seen() -> list[Sign]:
+def list_heartbeats() -> list[Heartbeat]:
     """Return the last heartbeat of each live worker, and of each process that runs an import by itself."""
-    return _of_rows() if frames.on_postgres() else _of_files()
+    return _read_rows() if frames.on_postgres() else _read_files()
 
 
-def _of_rows() -> list[Sign]:
-    alive = models.Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=LASTS))
-    return [Sign(*row) for row in alive.values_list("name", "number", "stage", "done", "total")]
+def _read_rows() -> list[Heartbeat]:
+    alive = models.Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=TIMEOUT))
+    return [Heartbeat(*row) for row in alive.values_list("name", "number", "stage", "done", "total")]
 
 
-def _of_files() -> list[Sign]:
-    found = []
+def _read_files() -> list[Heartbeat]:
+    heartbeats = []
     for path in _folder().glob("[!.]*"):
         # The worker may end, and delete its heartbeat, while we look.
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < LASTS:
-                found.append(Sign(**json.loads(path.read_text(encoding="utf-8"))))
-    return found
+            if time.time() - path.stat().st_mtime < TIMEOUT:
+                heartbeats.append(Heartbeat(**json.loads(path.read_text(encoding="utf-8"))))
+    return heartbeats
 
 
 def _folder() -> Path:
-    return prepare(prepare(settings.MUSTER_HOME) / "workers")
+    return prepare_folder(prepare_folder(settings.MUSTER_HOME) / "workers")
 
 
-def end(worker: str) -> None:
+def delete_heartbeat(worker: str) -> None:
     """Delete the heartbeat of a worker that has ended.
 
     Heartbeats of workers that could not delete theirs are deleted after a day.
     """
     if frames.on_postgres():
         models.Worker.objects.filter(name=worker).delete()
-        models.Worker.objects.filter(seen_at__lt=Now() - _FORGOTTEN).delete()
+        models.Worker.objects.filter(seen_at__lt=Now() - _DELETE_AFTER).delete()
         return
     for path in _folder().iterdir():
         with suppress(FileNotFoundError):
-            if path.name == worker or time.time() - path.stat().st_mtime > _FORGOTTEN.total_seconds():
+            if path.name == worker or time.time() - path.stat().st_mtime > _DELETE_AFTER.total_seconds():
                 path.unlink()
 
 
 @contextmanager
-def told(worker: str, number: str) -> Iterator[Progress]:
+def report_progress(worker: str, number: str) -> Iterator[Progress]:
     """Send heartbeats while the worker, or ALONE, runs that import. Yield the callback for its progress."""
-    telling = _Telling(worker or number, number)
-    telling.thread.start()
+    reporter = _Reporter(worker or number, number)
+    reporter.thread.start()
     try:
-        yield telling
+        yield reporter
     finally:
-        telling.ended.set()
-        telling.thread.join(LASTS)
+        reporter.ended.set()
+        reporter.thread.join(TIMEOUT)
 
 
-class _Telling:
+class _Reporter:
     """The current stage of an import, and the thread that reports it."""
 
     def __init__(self, worker: str, number: str) -> None:
-        self._sign = Sign(worker, number)
+        self._sign = Heartbeat(worker, number)
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._tell, name="telling", daemon=True)
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Set the current stage."""
-        self._sign = Sign(self._sign.worker, self._sign.number, stage, done, total)
+        self._sign = Heartbeat(self._sign.worker, self._sign.number, stage, done, total)
 
     def _tell(self) -> None:
-        given, at = None, 0.0
-        while not self.ended.wait(_TOLD_EVERY):
-            sign = self._sign
-            if sign != given or time.monotonic() - at > EVERY:
+        last, at = None, 0.0
+        while not self.ended.wait(_REPORT_EVERY):
+            heartbeat = self._sign
+            if heartbeat != last or time.monotonic() - at > INTERVAL:
                 # Without heartbeats, other workers consider this one gone, and end its session.
                 with suppress(Error, OSError):
-                    give(sign)
-                    given, at = sign, time.monotonic()
-        if given and given.worker == given.number:
+                    send_heartbeat(heartbeat)
+                    last, at = heartbeat, time.monotonic()
+        if last and last.worker == last.number:
             with suppress(Error, OSError):
-                end(given.worker)
+                delete_heartbeat(last.worker)
         connection.close()

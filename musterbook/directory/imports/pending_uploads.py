@@ -2,7 +2,7 @@
 
 Each is a file in the installation's folder, in a folder for its agency and its user. A second file next to it describes
 it, in JSON. The first file is never copied: it is written and hashed while it arrives, and gets another name when it waits
-and when it is submitted (`storage.import_files.adopt`).
+and when it is submitted (`storage.import_files.adopt_file`).
 """
 
 import hashlib
@@ -20,23 +20,23 @@ from pathlib import Path
 from django.conf import settings
 
 from musterbook.core.domain.problems import Problem
-from musterbook.directory.imports.file_import import OnDisk, Options
+from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
 
-LASTS = timedelta(hours=1)
-MOST = 3
+KEEP_FOR = timedelta(hours=1)
+MAX_WAITING = 3
 """The most files that wait for one user. The oldest is deleted to make room."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _FOLDER = "waiting"
 _ARRIVING = "arriving-"
 _ABOUT = ".json"
-MOST_ARRIVING = 2
+MAX_ARRIVING = 2
 """The most files that one user can send at the same time."""
 _MB = 1024 * 1024
 
 
-class Gone(Exception):
+class UploadGone(Exception):
     """No such file waits for the user: its hour is over, it is already planned, or it belongs to another user."""
 
 
@@ -45,10 +45,10 @@ class TooLarge(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingFile:
     """A waiting file, and the options of its import."""
 
-    file: OnDisk
+    file: FileOnDisk
     options: Options
     at: datetime
     """The time when it was sent."""
@@ -64,7 +64,7 @@ class Waiting:
         return self.file.name
 
 
-class Arriving:
+class ArrivingFile:
     """A file that a user is sending. It is hashed while it arrives, and deleted when it is closed unless it was kept."""
 
     def __init__(self, folder: Path) -> None:
@@ -101,7 +101,7 @@ class Arriving:
         self.path.unlink(missing_ok=True)
 
 
-def keep(user: User, name: str, options: Options, file: Arriving, at: datetime, *, address: str = "") -> str:
+def keep_file(user: User, name: str, options: Options, file: ArrivingFile, at: datetime, *, address: str = "") -> str:
     """Keep the file for the user. Return its token, which gives no access to other users.
 
     `address`: the client address if the sender was no longer signed in. Raise OverQuota, and OSError if the disk is
@@ -111,13 +111,13 @@ def keep(user: User, name: str, options: Options, file: Arriving, at: datetime, 
     _make_room(folder, at)
     check_room(user)
     path = folder / secrets.token_urlsafe(24)
-    about = {
+    description = {
         "name": name[:255], "options": options.as_json(), "at": at.timestamp(), "address": address,
         "size": file.size, "sha256": file.digest(),
     }  # fmt: skip
     try:
-        _about(path).touch(mode=0o600)
-        _about(path).write_text(json.dumps(about), encoding="utf-8")
+        _description_path(path).touch(mode=0o600)
+        _description_path(path).write_text(json.dumps(description), encoding="utf-8")
         # This comes last: without it, nothing waits.
         file.move(path)
     except OSError:
@@ -126,7 +126,7 @@ def keep(user: User, name: str, options: Options, file: Arriving, at: datetime, 
     return path.name
 
 
-def _about(path: Path) -> Path:
+def _description_path(path: Path) -> Path:
     return path.with_suffix(_ABOUT)
 
 
@@ -135,27 +135,27 @@ def _folder(user: User) -> Path:
     return root / str(user.agency_id) / str(user.pk)
 
 
-def arriving(user: User, at: datetime) -> Arriving:
+def open_arriving(user: User, at: datetime) -> ArrivingFile:
     """Return a new file for an upload of the user. Raise OverQuota, and OSError if the disk is full."""
     folder = _folder(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _forget(folder.iterdir(), at)
-    if len(list(folder.glob(f"{_ARRIVING}*"))) >= MOST_ARRIVING:
-        raise OverQuota(Problem.of("too-many-waiting", owner="this user", limit=f"{MOST_ARRIVING} uploads at a time"))
+    _delete_old(folder.iterdir(), at)
+    if len(list(folder.glob(f"{_ARRIVING}*"))) >= MAX_ARRIVING:
+        raise OverQuota(Problem.of("too-many-waiting", owner="this user", limit=f"{MAX_ARRIVING} uploads at a time"))
     check_room(user)
-    return Arriving(folder)
+    return ArrivingFile(folder)
 
 
 def check_room(user: User) -> None:
     """Raise OverQuota if the arriving and waiting files exceed the limit of the user or of the agency."""
-    _refuse_over("this user", _folder(user).glob("*"), "MUSTER_USER_WAITING_MB")
-    _refuse_over("this agency", _folder(user).parent.glob("*/*"), "MUSTER_AGENCY_WAITING_MB")
+    _check_limit("this user", _folder(user).glob("*"), "MUSTER_USER_WAITING_MB")
+    _check_limit("this agency", _folder(user).parent.glob("*/*"), "MUSTER_AGENCY_WAITING_MB")
 
 
-def _refuse_over(whose: str, paths: Iterable[Path], setting: str) -> None:
+def _check_limit(owner: str, paths: Iterable[Path], setting: str) -> None:
     if sum(map(_size, paths)) > getattr(settings, setting) * _MB:
         raise OverQuota(
-            Problem.of("too-many-waiting", owner=whose, limit=f"{getattr(settings, setting):,} MB ({setting})")
+            Problem.of("too-many-waiting", owner=owner, limit=f"{getattr(settings, setting):,} MB ({setting})")
         )
 
 
@@ -167,53 +167,53 @@ def _size(path: Path) -> int:
 
 
 def _make_room(folder: Path, at: datetime) -> None:
-    waiting = sorted((path for path in folder.iterdir() if _TOKEN.fullmatch(path.name)), key=_since)
-    for path in waiting[: max(0, len(waiting) - MOST + 1)]:
+    waiting = sorted((path for path in folder.iterdir() if _TOKEN.fullmatch(path.name)), key=_sent_at)
+    for path in waiting[: max(0, len(waiting) - MAX_WAITING + 1)]:
         _remove(path)
-    _forget(folder.iterdir(), at)
+    _delete_old(folder.iterdir(), at)
 
 
-def read(user: User, token: str, at: datetime) -> Waiting:
+def find_waiting(user: User, token: str, at: datetime) -> WaitingFile:
     """Return the file that waits for the user under that token. Raise Gone."""
     path = _folder(user) / token
     if not _TOKEN.fullmatch(token) or not path.is_file() or _is_old(path, at):
-        raise Gone
+        raise UploadGone
     try:
-        about = json.loads(_about(path).read_bytes())
+        description = json.loads(_description_path(path).read_bytes())
     except FileNotFoundError:
-        raise Gone from None
-    file = OnDisk(path, about["name"], about["size"], about["sha256"])
-    sent = datetime.fromtimestamp(about["at"], UTC)
-    return Waiting(file, Options.of_json(about["options"]), sent, about["address"])
+        raise UploadGone from None
+    file = FileOnDisk(path, description["name"], description["size"], description["sha256"])
+    sent = datetime.fromtimestamp(description["at"], UTC)
+    return WaitingFile(file, Options.of_json(description["options"]), sent, description["address"])
 
 
-def forget(user: User, token: str) -> None:
+def delete_waiting(user: User, token: str) -> None:
     """Delete the file that was read under that token."""
     _remove(_folder(user) / token)
 
 
 def forget_old(at: datetime) -> None:
     """Delete all files whose hour is over, for all agencies, and what processes left that ended in the middle."""
-    _forget((settings.MUSTER_HOME / _FOLDER).glob("*/*/*"), at)
+    _delete_old((settings.MUSTER_HOME / _FOLDER).glob("*/*/*"), at)
 
 
-def _forget(paths: Iterable[Path], at: datetime) -> None:
+def _delete_old(paths: Iterable[Path], at: datetime) -> None:
     for path in [path for path in paths if _is_old(path, at)]:
         _remove(path)
 
 
 def _is_old(path: Path, at: datetime) -> bool:
-    return at.timestamp() - _since(path) >= LASTS.total_seconds()
+    return at.timestamp() - _sent_at(path) >= KEEP_FOR.total_seconds()
 
 
-def _since(path: Path) -> float:
+def _sent_at(path: Path) -> float:
     """Return when the file was sent, as its description states.
 
     For a file that is arriving, or whose description is missing or not whole, use the modification time from the file
     system.
     """
     try:
-        return float(json.loads(_about(path).read_bytes())["at"])
+        return float(json.loads(_description_path(path).read_bytes())["at"])
     except (FileNotFoundError, ValueError):
         pass
     try:
@@ -223,7 +223,7 @@ def _since(path: Path) -> float:
 
 
 def _remove(path: Path) -> None:
-    for one in (path, _about(path)):
+    for one in (path, _description_path(path)):
         # Another process may have deleted it already.
         with suppress(OSError):
             one.unlink()

@@ -16,10 +16,10 @@ from pathlib import Path
 import polars as pl
 from django.conf import settings
 
-from musterbook.config.home import prepare
+from musterbook.config.home import prepare_folder
 from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
-from musterbook.directory.storage.background import Beside
+from musterbook.directory.storage.background import BackgroundTask
 from musterbook.directory.storage.import_files import DAY
 
 _ROWS_AT_ONCE = 20_000
@@ -33,7 +33,7 @@ class PlanGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileHeader:
     """The header row of an import's file.
 
     It has the headings, some sample values for each, and the mapping from heading to column as the file was read.
@@ -50,58 +50,58 @@ def _root() -> Path:
 
 
 @contextmanager
-def keeping(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
+def keep_plan(number: str, plan: Plan) -> Iterator[Callable[[], None]]:
     """Keep a plan, readable only by the owner of the installation, if the yielded function is called before the end.
 
     The plan is written as a draft in the background. The yielded function waits for that, moves the draft into
     place, and deletes plans past their retention time. It raises OSError.
     """
-    place, draft = _root() / number, _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
-    writing = Beside(partial(_write, draft, plan))
+    folder, draft = _root() / number, _root() / f"{_DRAFT}{number}-{secrets.token_hex(4)}"
+    task = BackgroundTask(partial(_write, draft, plan))
 
     def put() -> None:
-        writing.result()
-        shutil.rmtree(place, ignore_errors=True)
-        draft.rename(place)
+        task.result()
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
         forget_old(datetime.now(UTC))
 
     try:
         yield put
     finally:
         with suppress(Exception):
-            writing.result()
+            task.result()
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write(folder: Path, plan: Plan) -> None:
-    prepare(_root())
+    prepare_folder(_root())
     folder.mkdir(mode=0o700)
-    for name, rows in _parts(plan).items():
+    for name, rows in _make_parts(plan).items():
         path = folder / f"{name}.parquet"
         path.touch(mode=0o600)
         rows.write_parquet(path, compression="lz4", row_group_size=_ROWS_AT_ONCE, statistics=False)
     file = plan.table.file
-    told = {
+    header = {
         "headings": file.headings[:_MOST_HEADINGS],
         "samples": file.samples[:_MOST_HEADINGS],
         "mapped": dict(file.mapped),
     }
     (folder / _FILE).touch(mode=0o600)
-    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
+    (folder / _FILE).write_text(json.dumps(header), encoding="utf-8")
 
 
-def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
+def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
     """Return the plan's rows by outcome, with all columns that a page shows."""
-    now, was = changes.texts(plan.vocabulary), changes.texts(plan.vocabulary, "was_")
+    now, was = changes.render_texts(plan.vocabulary), changes.render_texts(plan.vocabulary, "was_")
     cells = plan.table.cells.rename({"external_id": "cell_external_id"}, strict=False)
     return {
         "rows": plan.rows.select("row", "external_id", "outcome"),
-        "added": plan.added.select("row", "external_id", *now) if plan.added.width else _none(),
+        "added": plan.added.select("row", "external_id", *now) if plan.added.width else _make_empty(),
         "updated": plan.updated.select("row", "external_id", *now, *was)
         if plan.updated.width
-        else _rows(plan, "updated"),
-        "unchanged": _rows(plan, "unchanged"),
-        "errored": _rows(plan, "errored").join(cells, on="row", how="left", maintain_order="left"),
+        else _select_rows(plan, "updated"),
+        "unchanged": _select_rows(plan, "unchanged"),
+        "errored": _select_rows(plan, "errored").join(cells, on="row", how="left", maintain_order="left"),
         "deactivated": plan.leavers.deactivated.select("external_id", "email"),
         "protected": plan.leavers.protected.select("external_id", "email", "code"),
         "problems": pl.concat(
@@ -110,18 +110,18 @@ def _parts(plan: Plan) -> dict[str, pl.DataFrame]:
     }
 
 
-def _rows(plan: Plan, outcome: str) -> pl.DataFrame:
+def _select_rows(plan: Plan, outcome: str) -> pl.DataFrame:
     return plan.rows.filter(pl.col("outcome") == outcome).select("row", "external_id")
 
 
-def _none() -> pl.DataFrame:
+def _make_empty() -> pl.DataFrame:
     return pl.DataFrame(schema={"row": pl.UInt32, "external_id": pl.String})
 
 
 def forget_old(at: datetime) -> None:
     """Delete plans that are older than MUSTER_KEEP_FILES_DAYS, and drafts after one day."""
     now, lasts = at.timestamp(), settings.MUSTER_KEEP_FILES_DAYS * DAY
-    for folder in prepare(_root()).iterdir():
+    for folder in prepare_folder(_root()).iterdir():
         # Another import may have deleted it already, which must not fail this one. A draft belongs to another process,
         # unless that process has died.
         with suppress(OSError):
@@ -129,28 +129,28 @@ def forget_old(at: datetime) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def part(number: str, name: str) -> pl.LazyFrame:
+def scan_part(number: str, name: str) -> pl.LazyFrame:
     """Return one part of a plan as a lazy frame. Raise PlanGone."""
-    return pl.scan_parquet(path(number, name))
+    return pl.scan_parquet(find_path(number, name))
 
 
-def path(number: str, name: str) -> Path:
+def find_path(number: str, name: str) -> Path:
     """Return the path of one part of a plan. Raise PlanGone."""
-    kept = _root() / number / f"{name}.parquet"
-    if not kept.exists():
+    part_file = _root() / number / f"{name}.parquet"
+    if not part_file.exists():
         raise PlanGone(number)
-    return kept
+    return part_file
 
 
-def forget(number: str) -> None:
+def delete_plan(number: str) -> None:
     """Delete a plan."""
     shutil.rmtree(_root() / number, ignore_errors=True)
 
 
-def file(number: str) -> File:
+def read_header(number: str) -> FileHeader:
     """Return the header row of the import's file. Raise PlanGone."""
     try:
-        told = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
+        header = json.loads((_root() / number / _FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanGone(number) from None
-    return File(told["headings"], told["samples"], told["mapped"])
+    return FileHeader(header["headings"], header["samples"], header["mapped"])

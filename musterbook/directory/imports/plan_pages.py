@@ -15,20 +15,20 @@ from musterbook.core.domain.labels import PROTECTIONS
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
 from musterbook.core.reporting import report
-from musterbook.core.reporting.report import Row
+from musterbook.core.reporting.report import ReportRow
 from musterbook.directory import models
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import plan_files
 
 PAGE = 50
-SHOWN = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted")
+FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted")
 """The filters of the rows, ordered by how much they need attention."""
 _TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number")
 """The columns that a search covers, as far as a part of a plan has them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CellChange:
     """A changed column with its old and new value."""
 
     heading: str
@@ -46,13 +46,13 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlanRow:
     """One row of the file, or one user who is not in the file (row None). `why`: the reason why a user is protected."""
 
     row: int | None
     external_id: str
     name: str = ""
-    changes: Sequence[Change] = ()
+    changes: Sequence[CellChange] = ()
     cells: Sequence[Cell] = ()
     problems: Sequence[Problem] = ()
     """The problems that belong to no cell."""
@@ -61,13 +61,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PlanPage:
     """One page of rows.
 
     It has the total number of rows, the number of this page, and `gone` if the rows are no longer kept.
     """
 
-    lines: Sequence[Line] = ()
+    lines: Sequence[PlanRow] = ()
     total: int = 0
     number: int = 1
     gone: bool = False
@@ -80,39 +80,41 @@ class Page:
         return max(1, -(-self.total // PAGE))
 
 
-def page(record: models.Import, shown: str, text: str = "", number: int = 1) -> Page:
+def read_page(record: models.Import, shown: str, text: str = "", number: int = 1) -> PlanPage:
     """Return one page of the rows of one kind (one of SHOWN).
 
     `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
     """
     try:
-        rows, total, number = _rows(record, shown, text.strip(), number)
+        rows, total, number = _read_plan_rows(record, shown, text.strip(), number)
     except plan_files.PlanGone:
-        rows, total, number = _rows_of_trail(record, shown, text.strip(), number)
+        rows, total, number = _read_trail_rows(record, shown, text.strip(), number)
         if not rows and record.counts.get(shown) and not text:
-            return Page(gone=True)
-    lines = list(_lines(record, shown, rows))
-    return Page(lines, total, number, columns=[cell.heading for cell in lines[0].cells] if lines else [])
+            return PlanPage(gone=True)
+    lines = list(_make_rows(record, shown, rows))
+    return PlanPage(lines, total, number, columns=[cell.heading for cell in lines[0].cells] if lines else [])
 
 
-def _rows(record: models.Import, shown: str, text: str, number: int) -> tuple[list[dict[str, str | int]], int, int]:
-    part = _noted(record) if shown == "noted" else plan_files.part(record.number, shown)
+def _read_plan_rows(
+    record: models.Import, filter_name: str, text: str, number: int
+) -> tuple[list[dict[str, str | int]], int, int]:
+    part = _scan_noted(record) if filter_name == "noted" else plan_files.scan_part(record.number, filter_name)
     names = [name for name in _TEXTS if name in part.collect_schema().names()]
     if text:
-        part = part.filter(pl.any_horizontal(_holds(name, text) for name in names))
+        part = part.filter(pl.any_horizontal(_contains(name, text) for name in names))
     total = int(part.select(pl.len()).collect().item())
     number = min(max(number, 1), max(1, -(-total // PAGE)))
     return part.slice((number - 1) * PAGE, PAGE).collect().to_dicts(), total, number
 
 
-def _holds(name: str, text: str) -> pl.Expr:
+def _contains(name: str, text: str) -> pl.Expr:
     return pl.col(name).str.to_lowercase().str.contains(text.lower(), literal=True).fill_null(False)
 
 
-def _noted(record: models.Import) -> pl.LazyFrame:
+def _scan_noted(record: models.Import) -> pl.LazyFrame:
     """Return the rows with notes, with any outcome. A row with problems is shown with these as well."""
-    noted = plan_files.part(record.number, "problems").filter("note").select("row").unique()
-    return plan_files.part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
+    noted = plan_files.scan_part(record.number, "problems").filter("note").select("row").unique()
+    return plan_files.scan_part(record.number, "rows").join(noted, on="row", how="semi", maintain_order="left")
 
 
 _KINDS = {
@@ -122,100 +124,107 @@ _KINDS = {
 }
 
 
-def _rows_of_trail(
-    record: models.Import, shown: str, text: str, number: int
+def _read_trail_rows(
+    record: models.Import, filter_name: str, text: str, number: int
 ) -> tuple[list[dict[str, str | int]], int, int]:
     """Return the same for an import whose plan is no longer kept.
 
     Its changes come from the audit trail, and its problems from its record.
     """
-    if shown in _KINDS:
-        kept = models.Event.objects.filter(of=record, kind=_KINDS[shown], subject_external_id__icontains=text)
-        rows = kept.order_by("row", "subject_external_id")
+    if filter_name in _KINDS:
+        events = models.Event.objects.filter(of=record, kind=_KINDS[filter_name], subject_external_id__icontains=text)
+        rows = events.order_by("row", "subject_external_id")
         names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
-    elif shown in {"errored", "noted"}:
-        found = models.ImportProblem.objects.filter(of=record, row__gt=0, note=shown == "noted")
-        rows = found.filter(external_id__icontains=text).order_by("row").distinct()  # type: ignore[assignment]
+    elif filter_name in {"errored", "noted"}:
+        entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=filter_name == "noted")
+        rows = entries.filter(external_id__icontains=text).order_by("row").distinct()  # type: ignore[assignment]
         names = {"row": "row", "external_id": "external_id"}
     else:
         return [], 0, 1
-    listed = rows.values_list(*names.values())
-    total = listed.count()
+    values = rows.values_list(*names.values())
+    total = values.count()
     number = min(max(number, 1), max(1, -(-total // PAGE)))
-    some = listed[(number - 1) * PAGE : number * PAGE]
-    return [dict(zip(names, row, strict=True)) for row in some], total, number
+    page_rows = values[(number - 1) * PAGE : number * PAGE]
+    return [dict(zip(names, row, strict=True)) for row in page_rows], total, number
 
 
-def _lines(record: models.Import, shown: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[Line]:
+def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[PlanRow]:
     """Yield the rows for display, with names, problems and notes."""
     numbers = [int(row["row"]) for row in rows if row.get("row")]
-    told = _told(record, numbers)
-    found = report.by_row([problem for note, problem in told if not note])
-    notes = report.by_row([problem for note, problem in told if note])
-    names = _names(record, rows)
+    flagged = _read_problems(record, numbers)
+    errors = report.group_by_row([problem for note, problem in flagged if not note])
+    notes = report.group_by_row([problem for note, problem in flagged if note])
+    names = _map_names(record, rows)
     for row in rows:
-        line = int(row["row"]) if row.get("row") else None
-        of_row = found.get(line or 0, [])
-        cells = _cells(row, of_row) if shown == "errored" else ()
+        number = int(row["row"]) if row.get("row") else None
+        row_problems = errors.get(number or 0, [])
+        cells = _make_cells(row, row_problems) if filter_name == "errored" else ()
         in_cells = {problem for cell in cells for problem in cell.problems}
-        yield Line(
-            line, str(row["external_id"] or ""), names.get(str(row["external_id"]), ""), _changes(shown, row), cells,
-            [problem for problem in of_row if problem not in in_cells], notes.get(line or 0, ()),
+        yield PlanRow(
+            number, str(row["external_id"] or ""), names.get(str(row["external_id"]), ""), _list_changes(filter_name, row), cells,
+            [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
             PROTECTIONS.get(str(row.get("code")), str(row.get("code", ""))),
         )  # fmt: skip
 
 
-def _told(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Problem]]:
+def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Problem]]:
     """Return the problems and notes of these rows, each with a flag that is true for a note."""
     try:
-        kept = plan_files.part(record.number, "problems").filter(pl.col("row").is_in(rows)).collect()
+        frame = plan_files.scan_part(record.number, "problems").filter(pl.col("row").is_in(rows)).collect()
     except plan_files.PlanGone:
         entries = models.ImportProblem.objects.filter(of=record, row__in=rows).order_by("row", "pk")
         return [(e.note, Problem(e.code, e.row, e.column, e.value, e.detail, e.hint)) for e in entries]
-    return list(zip(kept["note"], problems.of(kept), strict=True))
+    return list(zip(frame["note"], problems.list_problems(frame), strict=True))
 
 
-def _names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
+def _map_names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -> dict[str, str]:
     """Return a map from external id to the name in the row, or else the name of the user."""
     ids = [str(row["external_id"]) for row in rows]
     users = models.User.objects.filter(agency=record.agency_id, external_id__in=ids)
-    names = {of: f"{first} {last}" for of, first, last in users.values_list("external_id", "first_name", "last_name")}
-    given = {str(row["external_id"]): f"{row['first_name']} {row['last_name']}" for row in rows if "first_name" in row}
-    return names | given
+    names = {
+        external_id: f"{first} {last}"
+        for external_id, first, last in users.values_list("external_id", "first_name", "last_name")
+    }
+    row_names = {
+        str(row["external_id"]): f"{row['first_name']} {row['last_name']}" for row in rows if "first_name" in row
+    }
+    return names | row_names
 
 
-def rows(record: models.Import, shown: Iterable[str]) -> Iterator[Row]:
+def read_rows(record: models.Import, kinds: Iterable[str]) -> Iterator[ReportRow]:
     """Give the rows of some kinds (of SHOWN, without problems) as the kept plan has them. Raises PlanGone."""
-    kept = plan_files.part(record.number, "problems").filter("note").collect()
-    notes = report.by_row(problems.of(kept))
-    for kind in shown:
-        for row in plan_files.part(record.number, kind).collect().to_dicts():
-            told = {change.heading: [change.before, change.after] for change in _changes(kind, row)}
-            yield Row(row["row"], row["external_id"], kind, told, (), notes.get(row["row"], ()))
+    noted = plan_files.scan_part(record.number, "problems").filter("note").collect()
+    notes = report.group_by_row(problems.list_problems(noted))
+    for kind in kinds:
+        for row in plan_files.scan_part(record.number, kind).collect().to_dicts():
+            pairs = {change.heading: [change.before, change.after] for change in _list_changes(kind, row)}
+            yield ReportRow(row["row"], row["external_id"], kind, pairs, (), notes.get(row["row"], ()))
 
 
 _CHANGED = ("added", "updated")
 
 
-def _changes(shown: str, row: Mapping[str, str | int]) -> list[Change]:
+def _list_changes(filter_name: str, row: Mapping[str, str | int]) -> list[CellChange]:
     if "changes" in row:
-        told = json.loads(str(row["changes"])) if shown in _CHANGED else {}
-        return [Change(heading, *pair) for heading, pair in told.items() if heading != changes.LINK]
-    if shown not in _CHANGED:
+        stored = json.loads(str(row["changes"])) if filter_name in _CHANGED else {}
+        return [CellChange(heading, *pair) for heading, pair in stored.items() if heading != changes.LINK]
+    if filter_name not in _CHANGED:
         return []
     pairs = [
         (heading, str(row.get(f"was_{name}", "")), str(row[name]))
         for heading, name in changes.NAMES.items()
         if heading != changes.LINK and name in row
     ]
-    return [Change(heading, before, after) for heading, before, after in pairs if before != after]
+    return [CellChange(heading, before, after) for heading, before, after in pairs if before != after]
 
 
-def _cells(row: Mapping[str, str | int], found: Sequence[Problem]) -> list[Cell]:
+def _make_cells(row: Mapping[str, str | int], row_problems: Sequence[Problem]) -> list[Cell]:
     """Return the cells of a row as they are in the file, with the problems of each."""
     names = {column.heading: column.field for column in COLUMNS} | {"EXTERNAL_ID": "cell_external_id"}
     present = {heading: str(row[name] or "") for heading, name in names.items() if name in row}
     return [
-        Cell(heading, cell, [problem for problem in found if problem.column == heading and heading in BY_HEADING])
+        Cell(
+            heading, cell, [problem for problem in row_problems if problem.column == heading and heading in BY_HEADING]
+        )
         for heading, cell in present.items()
     ]

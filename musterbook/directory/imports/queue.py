@@ -20,10 +20,10 @@ from musterbook.directory.imports import (
     selection,
     undo,
 )
-from musterbook.directory.imports.file_import import OnDisk, Options, Upload
-from musterbook.directory.imports.heartbeats import Progress, silent
-from musterbook.directory.imports.records import SentBefore
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.file_import import FileOnDisk, Options, Upload
+from musterbook.directory.imports.heartbeats import Progress, ignore_progress
+from musterbook.directory.imports.records import DuplicateKey
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import database_errors, import_files, locks
 
@@ -31,37 +31,44 @@ _LOOK_EVERY = 0.05
 
 
 def submit(
-    agency: models.Agency, upload: Upload | OnDisk, options: Options, *, context: AuditContext, key: str | None = None
+    agency: models.Agency,
+    upload: Upload | FileOnDisk,
+    options: Options,
+    *,
+    context: AuditContext,
+    key: str | None = None,
 ) -> models.Import:
     """Submit a file for a worker to import or preview. The record and the file are stored when this returns.
 
     `key`: the idempotency key (D6); a repeated request returns the import of the first one. Raise UnknownOperator,
     NotPermitted, KeyTaken, OverQuota, and OSError if the file cannot be kept.
     """
-    file_import.permitted(agency, context.actor, options.mode)
-    file = file_import.facts_of_file(upload)
-    asked = records.new(agency, ImportKind.FILE, options.as_json(), context, key=key, **file)
+    file_import.authorize_import(agency, context.actor, options.mode)
+    file = file_import.describe_file(upload)
+    record = records.make_record(agency, ImportKind.FILE, options.as_json(), context, key=key, **file)
 
     def keep() -> None:
-        quotas.check(agency, context, upload.size)
-        upload.keep(asked.number)
+        quotas.check_quotas(agency, context, upload.size)
+        upload.keep(record.number)
 
-    return _put(asked, keep)
+    return _enqueue(record, keep)
 
 
 def submit_again(
     record: models.Import, options: Options, *, context: AuditContext, key: str | None = None
 ) -> models.Import:
     """Submit another preview of an import's file, with other options. Raise FileGone, and the errors of `submit`."""
-    file_import.permitted(record.agency, context.actor, options.mode)
-    import_files.path(record.number)
-    asked = records.new(record.agency, ImportKind.FILE, options.as_json(), context, key=key, **_file_of(record))
+    file_import.authorize_import(record.agency, context.actor, options.mode)
+    import_files.find_path(record.number)
+    new_record = records.make_record(
+        record.agency, ImportKind.FILE, options.as_json(), context, key=key, **_copy_file_fields(record)
+    )
 
     def keep() -> None:
-        quotas.check(record.agency, context, record.file_size)
-        import_files.keep_copy(asked.number, record.number)
+        quotas.check_quotas(record.agency, context, record.file_size)
+        import_files.store_copy(new_record.number, record.number)
 
-    return _put(asked, keep)
+    return _enqueue(new_record, keep)
 
 
 def submit_apply(
@@ -72,31 +79,31 @@ def submit_apply(
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms
     (S4). Raise UnknownImport, NotShown, FileGone, and the errors of `submit`.
     """
-    seen = file_import.shown(agency, number)
-    options = replace(Options.of_json(seen.options), preview=False, confirmed=confirmed)
-    if seen.kind == ImportKind.UNDO:
-        undo.may_undo(undo.undone(seen), context.actor)
+    preview = file_import.find_applicable(agency, number)
+    options = replace(Options.of_json(preview.options), preview=False, confirmed=confirmed)
+    if preview.kind == ImportKind.UNDO:
+        undo.authorize_undo(undo.get_undone(preview), context.actor)
     else:
-        file_import.permitted(agency, context.actor, options.mode)
-    facts = {"expected": seen.digest, "undoes": seen.undoes, **_file_of(seen)}
-    asked = records.new(agency, ImportKind(seen.kind), options.as_json(), context, key=key, **facts)
-    if seen.kind == ImportKind.UNDO:
-        return _put(asked, lambda: None)
-    return _put(asked, partial(import_files.keep_copy, asked.number, number))
+        file_import.authorize_import(agency, context.actor, options.mode)
+    facts = {"expected": preview.digest, "undoes": preview.undoes, **_copy_file_fields(preview)}
+    record = records.make_record(agency, ImportKind(preview.kind), options.as_json(), context, key=key, **facts)
+    if preview.kind == ImportKind.UNDO:
+        return _enqueue(record, lambda: None)
+    return _enqueue(record, partial(import_files.store_copy, record.number, number))
 
 
 def submit_undo(
     record: models.Import, *, context: AuditContext, preview: bool, key: str | None = None
 ) -> models.Import:
-    """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.may_undo`, and KeyTaken."""
-    undo.may_undo(record, context.actor)
+    """Submit the undo of an applied import, or a preview of it. Raise the errors of `undo.authorize_undo`, and KeyTaken."""
+    undo.authorize_undo(record, context.actor)
     options = Options(preview=preview).as_json()
-    asked = records.new(record.agency, ImportKind.UNDO, options, context, key=key, undoes=record)
-    return _put(asked, lambda: None)
+    new_record = records.make_record(record.agency, ImportKind.UNDO, options, context, key=key, undoes=record)
+    return _enqueue(new_record, lambda: None)
 
 
 def submit_bulk(
-    agency: models.Agency, users: list[int], change: bulk.Change, *,
+    agency: models.Agency, users: list[int], change: bulk.BulkChange, *,
     context: AuditContext, preview: bool, key: str | None = None, name: str = "",
 ) -> models.Import:  # fmt: skip
     """Submit a bulk action on these users of the agency (their ids), or a preview of it.
@@ -104,11 +111,13 @@ def submit_bulk(
     `name`: its name in the history, by default the label of the action. Raise UnknownOperator, NotPermitted,
     KeyTaken, and OSError if the selection of users cannot be kept.
     """
-    bulk.permitted(agency, context.actor, change)
+    bulk.authorize_change(agency, context.actor, change)
     digest = hashlib.sha256(repr(users).encode()).hexdigest()
     facts = {"file_name": (name or change.label)[:255], "file_sha256": digest}
-    asked = records.new(agency, ImportKind.BULK, _options_of(change, preview=preview), context, key=key, **facts)
-    return _put(asked, lambda: selection.keep(asked.number, users))
+    record = records.make_record(
+        agency, ImportKind.BULK, _make_options(change, preview=preview), context, key=key, **facts
+    )
+    return _enqueue(record, lambda: selection.keep_ids(record.number, users))
 
 
 def submit_bulk_apply(
@@ -119,8 +128,8 @@ def submit_bulk_apply(
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
     confirms, if they are many. Raise UnknownImport, NotShown, NotAgreed, FileGone, and the errors of `submit_bulk`.
     """
-    asked, users = _bulk_as_seen(agency, number, context, confirmed, key=key)
-    return _put(asked, lambda: selection.keep(asked.number, users))
+    record, users = _make_bulk_apply(agency, number, context, confirmed, key=key)
+    return _enqueue(record, lambda: selection.keep_ids(record.number, users))
 
 
 def apply_bulk(
@@ -129,76 +138,76 @@ def apply_bulk(
     *,
     context: AuditContext,
     confirmed: int | None = None,
-    progress: Progress = silent,
-) -> Done:
+    progress: Progress = ignore_progress,
+) -> ImportResult:
     """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and Failed."""
-    asked, users = _bulk_as_seen(agency, number, context, confirmed, state="running")
-    selection.keep(asked.number, users)
-    return runner.carry_out(bulk.attempt(asked, context, asked.expected, progress))
+    record, users = _make_bulk_apply(agency, number, context, confirmed, state="running")
+    selection.keep_ids(record.number, users)
+    return runner.run_attempt(bulk.make_attempt(record, context, record.expected, progress))
 
 
-def _bulk_as_seen(
+def _make_bulk_apply(
     agency: models.Agency, number: str, context: AuditContext, confirmed: int | None, *,
     key: str | None = None, state: str = "waiting",
 ) -> tuple[models.Import, list[int]]:  # fmt: skip
     """Give the record of what is to be done as it was previewed, and the users who were chosen."""
-    seen = file_import.shown(agency, number)
-    change = bulk.change_of(seen)
+    preview = file_import.find_applicable(agency, number)
+    change = bulk.get_change(preview)
     if change is None:
-        raise file_import.NotShown(number)
-    to_agree = bulk.to_agree(seen)
-    if to_agree not in (None, confirmed):
-        raise bulk.NotAgreed(to_agree)
-    bulk.permitted(agency, context.actor, change)
-    facts = {"expected": seen.digest, **_file_of(seen)}
-    options = _options_of(change, preview=False)
-    asked = records.new(agency, ImportKind.BULK, options, context, state=state, key=key, **facts)
-    return asked, selection.kept(number)
+        raise file_import.NothingToApply(number)
+    to_confirm = bulk.count_to_confirm(preview)
+    if to_confirm not in (None, confirmed):
+        raise bulk.NotConfirmed(to_confirm)
+    bulk.authorize_change(agency, context.actor, change)
+    facts = {"expected": preview.digest, **_copy_file_fields(preview)}
+    options = _make_options(change, preview=False)
+    record = records.make_record(agency, ImportKind.BULK, options, context, state=state, key=key, **facts)
+    return record, selection.read_ids(number)
 
 
-def _options_of(change: bulk.Change, *, preview: bool) -> dict[str, object]:
+def _make_options(change: bulk.BulkChange, *, preview: bool) -> dict[str, object]:
     return {**Options(preview=preview).as_json(), bulk.OPTION: change.as_json()}
 
 
-def _file_of(record: models.Import) -> dict[str, Any]:
+def _copy_file_fields(record: models.Import) -> dict[str, Any]:
     return {name: getattr(record, name) for name in ("file_name", "file_size", "file_sha256")}
 
 
-def _put(asked: models.Import, keep: Callable[[], None]) -> models.Import:
+def _enqueue(record: models.Import, keep: Callable[[], None]) -> models.Import:
     """Keep the file, then write the record. Return the earlier record if there is one with the same key."""
     while True:
-        earlier = file_import.with_key_of(asked)
+        earlier = file_import.find_same_key(record)
         if earlier:
             return earlier
         keep()
         try:
-            with locks.writing(lambda: None):
-                records.begin(asked)
-        except SentBefore:
-            import_files.let_go(asked.number)
-            selection.let_go(asked.number)
+            with locks.write_transaction(lambda: None):
+                records.insert_record(record)
+        except DuplicateKey:
+            import_files.delete_file(record.number)
+            selection.delete_ids(record.number)
         else:
-            return asked
+            return record
 
 
 def cancel(record: models.Import, context: AuditContext) -> None:
     """End a queued import, or ask a running one to stop. A running import stops unless it commits first (D7)."""
     # This comes first, so that a worker that claims the import at this moment also sees it.
-    cancellation.ask(record, context.actor)
+    cancellation.request_cancel(record, context.actor)
     try:
-        with locks.writing(_rather_not):
-            ended = records.cancel_waiting(record, database_errors.cancelled(context.actor))
+        with locks.write_transaction(_raise_busy):
+            ended = records.cancel_waiting(record, database_errors.describe_cancel(context.actor))
     except _Busy:
         return
     if ended or record.finished_at:
-        cancellation.forget(record)
+        cancellation.delete_request(record)
 
 
 class _Busy(Exception):
     """Another import is being written. The cancelled import ends when it would begin."""
 
 
-def _rather_not() -> None:
+def _raise_busy() -> None:
     raise _Busy
 
 
@@ -209,14 +218,18 @@ def wait(record: models.Import, seconds: float) -> models.Import:
     """
     until = time.monotonic() + seconds
     while True:
-        now = models.Import.objects.select_related("agency").get(pk=record.pk)
-        if now.finished_at or time.monotonic() >= until or (now.state == "waiting" and not heartbeats.anybody()):
-            return now
+        current = models.Import.objects.select_related("agency").get(pk=record.pk)
+        if (
+            current.finished_at
+            or time.monotonic() >= until
+            or (current.state == "waiting" and not heartbeats.has_live_worker())
+        ):
+            return current
         time.sleep(_LOOK_EVERY)
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class EarlierImport:
     """The import of the same agency that another one waits for: its number, and its operator ("" for the system)."""
 
     number: str
@@ -224,7 +237,7 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ImportStatus:
     """The state of an import. While it runs: its stage, the rows done and the total (0: not known).
 
     While it waits: `ahead`, the import that it waits for (None: it waits for a free worker), and whether no worker
@@ -235,26 +248,30 @@ class Standing:
     stage: str = ""
     done: int = 0
     total: int = 0
-    ahead: Ahead | None = None
+    ahead: EarlierImport | None = None
     no_worker: bool = False
     stopping: bool = False
 
 
-def progress_of(record: models.Import) -> Standing:
+def get_status(record: models.Import) -> ImportStatus:
     """Return the current state and progress of the import."""
-    now = models.Import.objects.get(pk=record.pk)
-    if now.finished_at:
-        return Standing(now.state)
-    asked = cancellation.is_asked(now)
-    if now.state == "waiting":
-        return Standing(now.state, ahead=_ahead(now), no_worker=not heartbeats.anybody(), stopping=asked)
-    sign = next((sign for sign in heartbeats.seen() if sign.number == now.number), None)
-    if sign is None:
-        return Standing(now.state, stopping=asked)
-    return Standing(now.state, sign.stage, sign.done, sign.total, stopping=asked)
+    current = models.Import.objects.get(pk=record.pk)
+    if current.finished_at:
+        return ImportStatus(current.state)
+    stopping = cancellation.is_requested(current)
+    if current.state == "waiting":
+        return ImportStatus(
+            current.state, ahead=_find_earlier(current), no_worker=not heartbeats.has_live_worker(), stopping=stopping
+        )
+    heartbeat = next(
+        (heartbeat for heartbeat in heartbeats.list_heartbeats() if heartbeat.number == current.number), None
+    )
+    if heartbeat is None:
+        return ImportStatus(current.state, stopping=stopping)
+    return ImportStatus(current.state, heartbeat.stage, heartbeat.done, heartbeat.total, stopping=stopping)
 
 
-def _ahead(record: models.Import) -> Ahead | None:
+def _find_earlier(record: models.Import) -> EarlierImport | None:
     others = models.Import.objects.filter(agency=record.agency_id, finished_at=None).exclude(pk=record.pk)
     first = others.filter(state="running").first() or others.filter(pk__lt=record.pk).order_by("pk").first()
-    return Ahead(first.number, first.actor) if first else None
+    return EarlierImport(first.number, first.actor) if first else None

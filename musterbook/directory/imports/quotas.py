@@ -23,7 +23,7 @@ class OverQuota(Exception):
         self.problem = problem
 
 
-def check(agency: models.Agency, context: AuditContext, size: int) -> None:
+def check_quotas(agency: models.Agency, context: AuditContext, size: int) -> None:
     """Raise OverQuota if a file of that size exceeds the quota of the actor or of the agency.
 
     The quotas count the files that were imported or previewed within the retention time for files. A program that
@@ -32,22 +32,22 @@ def check(agency: models.Agency, context: AuditContext, size: int) -> None:
     """
     since = context.at - timedelta(days=settings.MUSTER_KEEP_FILES_DAYS)
     mine = Q(actor=context.actor) & ~Q(actor="")
-    kept = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE, started_at__gt=since).aggregate(
+    usage = models.Import.objects.filter(agency=agency, kind=models.ImportKind.FILE, started_at__gt=since).aggregate(
         files=Count("pk"),
         bytes=Sum("file_size"),
         my_files=Count("pk", filter=mine),
         my_bytes=Sum("file_size", filter=mine),
     )
     if context.actor:
-        most = (settings.MUSTER_USER_FILES, settings.MUSTER_USER_FILES_MB)
-        _refuse_over("this user", kept["my_files"], (kept["my_bytes"] or 0) + size, *most)
-    most = (settings.MUSTER_AGENCY_FILES, settings.MUSTER_AGENCY_FILES_MB)
-    _refuse_over("this agency", kept["files"], (kept["bytes"] or 0) + size, *most)
+        limits = (settings.MUSTER_USER_FILES, settings.MUSTER_USER_FILES_MB)
+        _check_limit("this user", usage["my_files"], (usage["my_bytes"] or 0) + size, *limits)
+    limits = (settings.MUSTER_AGENCY_FILES, settings.MUSTER_AGENCY_FILES_MB)
+    _check_limit("this agency", usage["files"], (usage["bytes"] or 0) + size, *limits)
 
 
-def _refuse_over(whose: str, files: int, size: int, most_files: int, most_mb: int) -> None:
+def _check_limit(owner: str, files: int, size: int, most_files: int, most_mb: int) -> None:
     wait = f"Files are deleted after {settings.MUSTER_KEEP_FILES_DAYS} days."
     if files >= most_files:
-        raise OverQuota(Problem.of("too-many-files", owner=whose, value=f"{most_files:,} files", retention=wait))
+        raise OverQuota(Problem.of("too-many-files", owner=owner, value=f"{most_files:,} files", retention=wait))
     if size > most_mb * _MB:
-        raise OverQuota(Problem.of("too-many-files", owner=whose, value=f"{most_mb:,} MB", retention=wait))
+        raise OverQuota(Problem.of("too-many-files", owner=owner, value=f"{most_mb:,} MB", retention=wait))

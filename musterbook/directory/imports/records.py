@@ -25,7 +25,7 @@ ATTEMPTS = 3
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-class SentBefore(Exception):
+class DuplicateKey(Exception):
     """Another import of the agency has the same idempotency key."""
 
 
@@ -39,7 +39,7 @@ def new_number(at: datetime) -> str:
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
-def new(
+def make_record(
     agency: models.Agency,
     kind: models.ImportKind,
     options: Mapping[str, object],
@@ -58,23 +58,23 @@ def new(
     )  # fmt: skip
 
 
-def begin(record: models.Import) -> None:
+def insert_record(record: models.Import) -> None:
     """Write a new record. Raise SentBefore if its idempotency key is in use."""
     try:
         with transaction.atomic():
             record.save(force_insert=True)
     except IntegrityError:
         record.pk = None
-        if record.idempotency_key and _with_key_of(record):
-            raise SentBefore from None
+        if record.idempotency_key and _key_exists(record):
+            raise DuplicateKey from None
         raise
 
 
-def _with_key_of(record: models.Import) -> bool:
+def _key_exists(record: models.Import) -> bool:
     return models.Import.objects.filter(agency=record.agency_id, idempotency_key=record.idempotency_key).exists()
 
 
-def conclude(record: models.Import, plan: Plan, expected: str | None) -> None:
+def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
     """Set the result of the import from its plan: the state, the counts and the deactivations.
 
     `expected`: the digest of the plan as the operator saw it (D2).
@@ -94,82 +94,82 @@ def conclude(record: models.Import, plan: Plan, expected: str | None) -> None:
         record.state = "held" if plan.held else "applied"
 
 
-def finish(record: models.Import, plan: Plan, expected: str | None) -> None:
+def write_result(record: models.Import, plan: Plan, expected: str | None) -> None:
     """Write the concluded record with its problems and notes, in the transaction of the changes that it describes.
 
     Raise Superseded if another worker has claimed the import in the meantime.
     """
     if expected not in (None, plan.digest):
-        _keep(record, [Problem.of("plan-changed")], note=False)
-    _keep(record, plan.refusals, note=False)
-    _keep(record, plan.table.notes, note=True)
-    _keep_of_rows(record, plan, plan.problems, note=False)
-    _keep_of_rows(record, plan, plan.notes, note=True)
+        _add_problems(record, [Problem.of("plan-changed")], note=False)
+    _add_problems(record, plan.refusals, note=False)
+    _add_problems(record, plan.table.notes, note=True)
+    _add_row_problems(record, plan, plan.problems, note=False)
+    _add_row_problems(record, plan, plan.notes, note=True)
     record.finished_at = datetime.now(UTC)
-    if not _mine(record).update(**{name: getattr(record, name) for name in _CONCLUDED}):
+    if not _select_own(record).update(**{name: getattr(record, name) for name in _RESULT_FIELDS}):
         raise Superseded(record.number)
 
 
-_CONCLUDED = ("state", "digest", "counts", "held", "leavers", "file_facts", "finished_at")
+_RESULT_FIELDS = ("state", "digest", "counts", "held", "leavers", "file_facts", "finished_at")
 
 
-def _mine(record: models.Import) -> "QuerySet[models.Import]":
+def _select_own(record: models.Import) -> "QuerySet[models.Import]":
     """Return the record as a query set. It is empty if another worker has claimed the import since."""
     return models.Import.objects.filter(
         pk=record.pk, worker=record.worker, attempts=record.attempts, finished_at=None
     ).exclude(state="waiting")
 
 
-def _keep(record: models.Import, found: "tuple[Problem, ...] | list[Problem]", *, note: bool) -> None:
+def _add_problems(record: models.Import, problems: "tuple[Problem, ...] | list[Problem]", *, note: bool) -> None:
     models.ImportProblem.objects.bulk_create(
-        models.ImportProblem(of=record, external_id="", note=note, **asdict(problem)) for problem in found
+        models.ImportProblem(of=record, external_id="", note=note, **asdict(problem)) for problem in problems
     )
 
 
-def _keep_of_rows(record: models.Import, plan: Plan, found: pl.DataFrame, *, note: bool) -> None:
-    named = found.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
-    ids = frames.new_ids(models.ImportProblem, named.height)
-    kept = named.with_columns(
+def _add_row_problems(record: models.Import, plan: Plan, problems: pl.DataFrame, *, note: bool) -> None:
+    joined = problems.join(plan.rows.select("row", "external_id"), on="row", how="left", maintain_order="left")
+    ids = frames.new_ids(models.ImportProblem, joined.height)
+    rows = joined.with_columns(
         pl.col("external_id").fill_null(""), id=ids, of_id=pl.lit(record.pk, pl.Int64), note=pl.lit(note)
     )
-    frames.insert(models.ImportProblem, kept)
+    frames.insert(models.ImportProblem, rows)
 
 
-def fail(record: models.Import, message: str) -> bool:
+def record_failure(record: models.Import, message: str) -> bool:
     """Record that the import failed, after its transaction has been rolled back.
 
     Return False if it was committed after all. If the database itself fails, the record stays as it is until the
-    next check (`settle_dead`).
+    next check (`reap_orphans`).
     """
     try:
-        return _fail(record, message)
+        return _write_failure(record, message)
     except Error:
         # The connection may be broken: try once more on a new one.
         connection.close()
     try:
-        return _fail(record, message)
+        return _write_failure(record, message)
     except Error:
         return True
 
 
-def _fail(record: models.Import, message: str) -> bool:
-    failed = _failed(message) | {"counts": {}, "held": None, "leavers": {}, "digest": ""}
-    there = models.Import.objects.filter(pk=record.pk).exists()
-    if there and not _mine(record).update(**failed, file_facts=record.file_facts):
+def _write_failure(record: models.Import, message: str) -> bool:
+    fields = _failure_fields(message) | {"counts": {}, "held": None, "leavers": {}, "digest": ""}
+    exists = models.Import.objects.filter(pk=record.pk).exists()
+    if exists and not _select_own(record).update(**fields, file_facts=record.file_facts):
         return False
-    for name, value in failed.items():
+    for name, value in fields.items():
         setattr(record, name, value)
-    if not there:
+    if not exists:
         record.save()
     return True
 
 
-def _failed(message: str) -> dict[str, Any]:
+def _failure_fields(message: str) -> dict[str, Any]:
     """Return the fields to write for a failed import. They release its idempotency key, so it can be used again."""
     return {"state": "failed", "message": message, "finished_at": datetime.now(UTC), "idempotency_key": None}
 
 
-def take_up(record: models.Import, worker: str, at: datetime) -> bool:
+def claim_import(record: models.Import, worker: str, at: datetime) -> bool:
     """Claim a queued import for the worker. The caller holds the agency's lock.
 
     Return False if the import is no longer in the queue.
@@ -182,35 +182,35 @@ def take_up(record: models.Import, worker: str, at: datetime) -> bool:
     return True
 
 
-def put_back(record: models.Import) -> None:
+def requeue_import(record: models.Import) -> None:
     """Requeue an import that its worker was asked to release. This does not count as a failed attempt."""
-    _mine(record).update(state="waiting", worker="", attempts=record.attempts - 1)
+    _select_own(record).update(state="waiting", worker="", attempts=record.attempts - 1)
 
 
 def cancel_waiting(record: models.Import, message: str) -> bool:
     """End a queued import. Return False if a worker has claimed it."""
     waiting = models.Import.objects.filter(pk=record.pk, state="waiting")
-    return bool(waiting.update(**_failed(message)))
+    return bool(waiting.update(**_failure_fields(message)))
 
 
-def settle_dead(agency: models.Agency) -> None:
+def reap_orphans(agency: models.Agency) -> None:
     """Reap the agency's imports whose process ended before they were done (D3).
 
     They are recorded as failed, or requeued for another worker.
     """
     if models.Import.objects.filter(agency=agency, state="running").exists():
-        with locks.if_free(agency) as free:
+        with locks.try_import_lock(agency) as free:
             if free:
-                bury(agency)
+                reap_with_lock(agency)
 
 
-def bury(agency: models.Agency) -> None:
+def reap_with_lock(agency: models.Agency) -> None:
     """Reap the agency's imports that still have the state "running".
 
     The caller holds the agency's lock, so the process of any such import has died. An import that a worker had
     claimed is requeued, unless it has been attempted ATTEMPTS times.
     """
-    died = models.Import.objects.filter(agency=agency, state="running")
-    died.filter(worker="").update(**_failed(database_errors.DIED))
-    died.filter(attempts__gte=ATTEMPTS).update(**_failed(database_errors.DIED_OFTEN))
-    died.update(state="waiting", worker="")
+    running = models.Import.objects.filter(agency=agency, state="running")
+    running.filter(worker="").update(**_failure_fields(database_errors.DIED))
+    running.filter(attempts__gte=ATTEMPTS).update(**_failure_fields(database_errors.DIED_OFTEN))
+    running.update(state="waiting", worker="")

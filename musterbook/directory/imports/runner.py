@@ -17,15 +17,15 @@ from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, heartbeats, plan_files, records
-from musterbook.directory.imports.heartbeats import Progress, silent
+from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
-from musterbook.directory.storage.background import Beside
+from musterbook.directory.storage.background import BackgroundTask
 
 _LOG = logging.getLogger(__name__)
 
 
-class Failed(Exception):
+class ImportFailed(Exception):
     """The import could not be carried out, and nothing was changed. The record has the reason."""
 
     def __init__(self, record: models.Import) -> None:
@@ -34,7 +34,7 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ImportResult:
     """An import that was applied or previewed: its record, and its plan (None if it was done before)."""
 
     record: models.Import
@@ -56,25 +56,25 @@ class Attempt:
     make: Callable[[models.Agency], Plan]
     content: bytes | None = None
     expected: str | None = None
-    progress: Progress = silent
-    telling: Progress = silent
+    progress: Progress = ignore_progress
+    telling: Progress = ignore_progress
     instead: Callable[[Plan], None] | None = None
 
     def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Report the stage. Raise Stopped if the import has been asked to stop."""
         self.telling(stage, done, total)
         self.progress(stage, done, total)
-        cancellation.heed(self.record)
+        cancellation.raise_if_cancelled(self.record)
 
     def wait(self) -> None:
         """Report which import this one waits for (D5)."""
         agency = self.record.agency
-        ahead = models.Import.objects.filter(agency=agency, state="running").exclude(pk=self.record.pk).first()
-        whose = f" by {ahead.actor or 'the system'}, import {ahead.number}" if ahead else ""
-        self.watched(f"waiting for another import{whose}" if ahead else "waiting for the database")
+        earlier = models.Import.objects.filter(agency=agency, state="running").exclude(pk=self.record.pk).first()
+        owner = f" by {earlier.actor or 'the system'}, import {earlier.number}" if earlier else ""
+        self.watched(f"waiting for another import{owner}" if earlier else "waiting for the database")
 
 
-def carry_out(attempt: Attempt) -> Done:
+def run_attempt(attempt: Attempt) -> ImportResult:
     """Plan the import and write it, or only preview it, in one transaction. The record has the final state.
 
     Raise SentBefore if the idempotency key is in use. Raise Failed, with nothing changed, if the import cannot be
@@ -83,99 +83,99 @@ def carry_out(attempt: Attempt) -> Done:
     return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
 
 
-def _preview(attempt: Attempt) -> Done:
+def _preview(attempt: Attempt) -> ImportResult:
     """Preview the import without waiting for other imports: its plan is made again when it is applied (D2)."""
     record = attempt.record
-    with told(record):
-        kept = _keeping(attempt)
-        plan = _planned(attempt)
-        with plan_files.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
-            records.conclude(record, plan, attempt.expected)
-            records.begin(record)
-            kept()
-            records.finish(record, plan, attempt.expected)
-            _tell_suspect(attempt, plan)
-            plan_kept()
-    return Done(record, plan)
+    with record_errors(record):
+        wait_for_file = _start_keeping(attempt)
+        plan = _make_plan(attempt)
+        with plan_files.keep_plan(record.number, plan) as commit_plan, locks.write_transaction(attempt.wait):
+            records.set_result(record, plan, attempt.expected)
+            records.insert_record(record)
+            wait_for_file()
+            records.write_result(record, plan, attempt.expected)
+            _record_suspect(attempt, plan)
+            commit_plan()
+    return ImportResult(record, plan)
 
 
-def _import(attempt: Attempt) -> Done:
+def _import(attempt: Attempt) -> ImportResult:
     record = attempt.record
-    with told(record), locks.import_of(record.agency, attempt.wait):
-        with locks.writing(attempt.wait):
-            records.bury(record.agency)
-            records.begin(record)
+    with record_errors(record), locks.hold_import_lock(record.agency, attempt.wait):
+        with locks.write_transaction(attempt.wait):
+            records.reap_with_lock(record.agency)
+            records.insert_record(record)
         plan = None
         # Record its end while it still has the lock, so that no other process reaps it first.
-        with told(record), heartbeats.told(heartbeats.ALONE, record.number) as tell:
-            plan = _done(replace(attempt, telling=tell), _keeping(attempt))
-        cancellation.forget(record)
-    return Done(record, plan)
+        with record_errors(record), heartbeats.report_progress(heartbeats.STANDALONE, record.number) as report:
+            plan = _plan_and_write(replace(attempt, telling=report), _start_keeping(attempt))
+        cancellation.delete_request(record)
+    return ImportResult(record, plan)
 
 
-def carry_out_taken(attempt: Attempt) -> None:
+def run_claimed(attempt: Attempt) -> None:
     """Run an import that was claimed from the queue. The caller holds the agency's lock, and the file is already kept.
 
     Raise Interrupted and Lost if it must be claimed again, Superseded if another worker has claimed it, and Failed.
     """
     record = attempt.record
-    with told(record):
+    with record_errors(record):
         if record.options["preview"]:
-            _previewed(attempt)
+            _preview_claimed(attempt)
         else:
-            _done(attempt, lambda: None)
+            _plan_and_write(attempt, lambda: None)
 
 
-def _previewed(attempt: Attempt) -> None:
-    record, plan = attempt.record, _planned(attempt)
-    with plan_files.keeping(record.number, plan) as plan_kept, locks.writing(attempt.wait):
-        records.conclude(record, plan, attempt.expected)
-        records.finish(record, plan, attempt.expected)
-        _tell_suspect(attempt, plan)
-        plan_kept()
+def _preview_claimed(attempt: Attempt) -> None:
+    record, plan = attempt.record, _make_plan(attempt)
+    with plan_files.keep_plan(record.number, plan) as commit_plan, locks.write_transaction(attempt.wait):
+        records.set_result(record, plan, attempt.expected)
+        records.write_result(record, plan, attempt.expected)
+        _record_suspect(attempt, plan)
+        commit_plan()
 
 
-def _tell_suspect(attempt: Attempt, plan: Plan) -> None:
+def _record_suspect(attempt: Attempt, plan: Plan) -> None:
     """Record an event in the audit trail for a refused file that may be harmful. Delete an infected file."""
     for problem in plan.refusals:
         if problem.code == INFECTED:
-            import_files.let_go(attempt.record.number)
+            import_files.delete_file(attempt.record.number)
         if problem.code in SUSPECT:
             trail.record_refused_file(attempt.record.agency, attempt.context, attempt.record.file_name, problem.message)
 
 
-def _keeping(attempt: Attempt) -> Callable[[], None]:
+def _start_keeping(attempt: Attempt) -> Callable[[], None]:
     """Begin to keep the file. Return a function that waits until that is done."""
     if attempt.content is None:
         return lambda: None
-    return Beside(partial(import_files.keep, attempt.record.number, attempt.content)).result
+    return BackgroundTask(partial(import_files.store_file, attempt.record.number, attempt.content)).result
 
 
-def _done(attempt: Attempt, kept: Callable[[], None]) -> Plan:
+def _plan_and_write(attempt: Attempt, wait_for_file: Callable[[], None]) -> Plan:
     """Plan the import and write it in one transaction, which ends when the file is kept.
 
     On SQLite all agencies share one writer. The plan is therefore made before the transaction, and made again only
     if another connection has written in the meantime.
     """
     record = attempt.record
-    seen = locks.version()
-    early = None if seen is None else _planned(attempt)
-    with locks.writing(attempt.wait):
-        locks.row(record.agency)
-        plan = early if early and locks.version() == seen else _planned(attempt)
-        records.conclude(record, plan, attempt.expected)
-        with plan_files.keeping(record.number, plan) as plan_kept:
+    version = locks.read_version()
+    early_plan = None if version is None else _make_plan(attempt)
+    with locks.write_transaction(attempt.wait):
+        locks.lock_row(record.agency)
+        plan = early_plan if early_plan and locks.read_version() == version else _make_plan(attempt)
+        records.set_result(record, plan, attempt.expected)
+        with plan_files.keep_plan(record.number, plan) as commit_plan:
             if record.state == "applied":
                 _apply(attempt, plan)
             attempt.watched("committing")
-            kept()
-            records.finish(record, plan, attempt.expected)
-            _tell_suspect(attempt, plan)
-            plan_kept()
+            wait_for_file()
+            records.write_result(record, plan, attempt.expected)
+            _record_suspect(attempt, plan)
+            commit_plan()
     return plan
 
 
-def _planned(attempt: Attempt) -> Plan:
+def _make_plan(attempt: Attempt) -> Plan:
     attempt.watched("planning")
     agency = models.Agency.objects.get(pk=attempt.record.agency_id)
     attempt.record.agency = agency
@@ -194,14 +194,14 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     if attempt.instead:
         attempt.instead(plan)
     else:
-        writer.apply(plan, agency, attempt.context, of=record.pk, mails=mails, written=written)
+        writer.apply_plan(plan, agency, attempt.context, of=record.pk, mails=mails, written=written)
     if options["mapping"]:
-        mapping = headings.joined(agency.mapping, options["mapping"])
+        mapping = headings.merge_mappings(agency.mapping, options["mapping"])
         models.Agency.objects.filter(pk=agency.pk).update(mapping=mapping)
 
 
 @contextmanager
-def told(record: models.Import) -> Iterator[None]:
+def record_errors(record: models.Import) -> Iterator[None]:
     """Record any error that ends an import early, and raise it as Failed.
 
     NotPermitted and UnknownOperator are recorded, and raised unchanged. A lost connection raises Lost if the import
@@ -209,23 +209,29 @@ def told(record: models.Import) -> Iterator[None]:
     """
     try:
         yield
-    except (Failed, records.SentBefore, records.Superseded, cancellation.Interrupted, cancellation.Lost):
+    except (
+        ImportFailed,
+        records.DuplicateKey,
+        records.Superseded,
+        cancellation.Interrupted,
+        cancellation.ConnectionLost,
+    ):
         raise
     except (NotPermitted, snapshot_queries.UnknownOperator):
-        records.fail(record, f"The operator is no longer allowed to do this. {database_errors.NOTHING}")
+        records.record_failure(record, f"The operator is no longer allowed to do this. {database_errors.NOTHING}")
         raise
     except (Exception, KeyboardInterrupt) as error:
         if 0 < record.attempts < records.ATTEMPTS and database_errors.is_lost(error):
-            raise cancellation.Lost from error
-        if records.fail(record, _said(error)):
-            raise Failed(record) from error
+            raise cancellation.ConnectionLost from error
+        if records.record_failure(record, _error_message(error)):
+            raise ImportFailed(record) from error
 
 
-def _said(error: BaseException) -> str:
-    if isinstance(error, cancellation.Stopped):
-        return database_errors.cancelled(error.by)
+def _error_message(error: BaseException) -> str:
+    if isinstance(error, cancellation.ImportCancelled):
+        return database_errors.describe_cancel(error.by)
     if isinstance(error, KeyboardInterrupt):
         return database_errors.CANCELLED
-    if not database_errors.foreseen(error):
+    if not database_errors.explain_error(error):
         _LOG.error("An import failed because of an error in Musterbook", exc_info=error)
-    return database_errors.message(error)
+    return database_errors.build_message(error)

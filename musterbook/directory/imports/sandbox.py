@@ -22,14 +22,14 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from musterbook.config.home import prepare
+from musterbook.config.home import prepare_folder
 from musterbook.config.process import PARENT
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.reading import corrections, intake
-from musterbook.core.reading.corrections import Mended
+from musterbook.core.reading.corrections import Corrections
 from musterbook.core.reading.intake import ReadOptions
-from musterbook.core.reporting.results_file import Which
+from musterbook.core.reporting.results_file import ResultsKind
 from musterbook.directory.imports import sandboxed
 
 _LOG = logging.getLogger(__name__)
@@ -38,16 +38,16 @@ MEMORY, MEMORY_TIMES = 224 * _MB, 17
 """The additional bytes that the process may use: a constant part, and a multiple of the file's size."""
 SECONDS, SECONDS_PER_MB = 9, 9
 """The processor time that it may use: this many seconds, or this many for each megabyte if that is more."""
-_WAITS = 30
+_TIME_FACTOR = 30
 """It may take this many times as long in real time, because other processes use the processor as well."""
 _LOOK_EVERY = 0.05
 _NEEDED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
 _WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
 
-Heed = Callable[[], None]
+StopCheck = Callable[[], None]
 
 
-class Stopped(Exception):
+class ReadingStopped(Exception):
     """The process was ended by its limits or by the system.
 
     `what`: the resource that it used too much of, memory or time.
@@ -58,82 +58,84 @@ class Stopped(Exception):
         self.what = what
 
 
-class Failed(Exception):
+class ReadingFailed(Exception):
     """The process failed with an error of its own. The log has more details."""
 
 
-def never() -> None:
+def never_stop() -> None:
     """Do nothing: no one asks the reading to stop."""
 
 
-def read(content: bytes, options: ReadOptions, mended: Mended, heed: Heed = never) -> Table:
+def read_table(content: bytes, options: ReadOptions, mended: Corrections, heed: StopCheck = never_stop) -> Table:
     """Return the table of a file with its corrections.
 
     A workbook is read in a process of its own, a CSV file in this one. `heed` is called repeatedly while that
     process works. An error that it raises ends the process.
     """
-    if not content.startswith(_WORKBOOK) or not _apart():
-        return corrections.mend(intake.read(content, options), mended)
+    if not content.startswith(_WORKBOOK) or not _can_isolate():
+        return corrections.correct_table(intake.read(content, options), mended)
     if len(content) > options.limits.bytes:
         return intake.read(content, options)
     with ExitStack() as stack:
-        answers = [stack.enter_context(_nameless()) for _ in (*sandboxed.FRAMES, "the rest")]
+        answers = [stack.enter_context(_open_temporary()) for _ in (*sandboxed.FRAMES, "the rest")]
         try:
-            _ask(len(content), _asked(options, mended), content, answers, heed)
-        except Stopped as stopped:
-            return Table.refused([Problem.of("reading-stopped", resource=stopped.what)])
-        return sandboxed.take(answers)
+            _run_task(len(content), _make_task(options, mended), content, answers, heed)
+        except ReadingStopped as error:
+            return Table.refused([Problem.of("reading-stopped", resource=error.what)])
+        return sandboxed.read_table(answers)
 
 
-def results(path: Path, options: ReadOptions, mended: Mended, rows: Path, problems: Path, which: Which) -> IO[bytes]:
+def make_results(
+    path: Path, options: ReadOptions, mended: Corrections, rows: Path, problems: Path, which: ResultsKind
+) -> IO[bytes]:
     """Return the results file or the errors file of the file at `path`. It is deleted when it is closed.
 
     It is made in a process of its own. `rows`, `problems`: the kept outcomes and problems of the rows
     (`imports/plan_files`). Raise Stopped, Failed.
     """
-    told = {"path": str(path), "which": which, "rows": str(rows), "problems": str(problems)}
+    fields = {"path": str(path), "which": which, "rows": str(rows), "problems": str(problems)}
     size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
     with ExitStack() as stack:
-        answer = stack.enter_context(_nameless())
-        _ask(size, _asked(options, mended) | told, b"", [answer], never)
+        answer = stack.enter_context(_open_temporary())
+        _run_task(size, _make_task(options, mended) | fields, b"", [answer], never_stop)
         stack.pop_all()
     return answer
 
 
-def _apart() -> bool:
+def _can_isolate() -> bool:
     return sys.platform != "win32"
 
 
-def _asked(options: ReadOptions, mended: Mended) -> dict[str, Any]:
-    told = asdict(options) | {"mapping": dict(options.mapping), "remembered": dict(options.remembered)}
-    return {"options": told, "mended": {row: dict(cells) for row, cells in mended.items()}}
+def _make_task(options: ReadOptions, mended: Corrections) -> dict[str, Any]:
+    fields = asdict(options) | {"mapping": dict(options.mapping), "remembered": dict(options.remembered)}
+    return {"options": fields, "mended": {row: dict(cells) for row, cells in mended.items()}}
 
 
-def _ask(size: int, asked: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], heed: Heed) -> None:
+def _run_task(size: int, task: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], heed: StopCheck) -> None:
     """Run the process, which writes its answers. Raise Stopped, Failed, and the errors of `heed`."""
-    with _nameless() as source, _nameless() as trace:
-        source.write(json.dumps(asked).encode() + b"\n")
+    with _open_temporary() as source, _open_temporary() as trace:
+        source.write(json.dumps(task).encode() + b"\n")
         source.write(content)
         source.seek(0)
-        _run(size, source, trace, answers, heed)
+        _run_process(size, source, trace, answers, heed)
     for answer in answers:
         answer.seek(0)
 
 
-def _nameless() -> IO[bytes]:
-    return tempfile.TemporaryFile(dir=prepare(prepare(settings.MUSTER_HOME) / "reading"))
+def _open_temporary() -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=prepare_folder(prepare_folder(settings.MUSTER_HOME) / "reading"))
 
 
-def _run(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[bytes]], heed: Heed) -> None:
+def _run_process(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[bytes]], heed: StopCheck) -> None:
     seconds = max(SECONDS, SECONDS_PER_MB * size // _MB)
     files = [answer.fileno() for answer in answers]
     limits = [MEMORY + MEMORY_TIMES * size, seconds, *files]
     command = [sys.executable, "-P", "-m", sandboxed.__name__, *map(str, limits)]
     process = subprocess.Popen(
-        command, stdin=source, stdout=subprocess.DEVNULL, stderr=trace, pass_fds=files, env=_surroundings()
+        command, stdin=source, stdout=subprocess.DEVNULL, stderr=trace, pass_fds=files, env=_make_environment()
     )
     try:
-        status = _ended(process, time.monotonic() + seconds * _WAITS, heed)
+        status = _wait_for_exit(process, time.monotonic() + seconds * _TIME_FACTOR, heed)
     finally:
         process.kill()
         process.wait()
@@ -142,14 +144,14 @@ def _run(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[by
         _raise(status, trace.read(1 << 16).decode("utf-8", "replace"))
 
 
-def _surroundings() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """Return the environment of the process: only what it needs to start, and no secret."""
     needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
     here = os.pathsep.join(path for path in sys.path if path)
     return needed | {"PYTHONPATH": here, "POLARS_MAX_THREADS": "2", PARENT: str(os.getpid())}
 
 
-def _ended(process: "subprocess.Popen[bytes]", until: float, heed: Heed) -> int:
+def _wait_for_exit(process: "subprocess.Popen[bytes]", until: float, heed: StopCheck) -> int:
     """Return the exit status of the process when it ends by itself. Raise Stopped if it takes too long."""
     while True:
         try:
@@ -157,13 +159,13 @@ def _ended(process: "subprocess.Popen[bytes]", until: float, heed: Heed) -> int:
         except subprocess.TimeoutExpired:
             heed()
         if time.monotonic() > until:
-            raise Stopped("time")
+            raise ReadingStopped("time")
 
 
 def _raise(status: int, trace: str) -> None:
     _LOG.warning("The process that reads a file exited with status %s. %s", status, trace.strip()[-4000:])
     if status == -Signals.SIGXCPU:
-        raise Stopped("time")
+        raise ReadingStopped("time")
     if status == sandboxed.NO_MEMORY or status < 0:
-        raise Stopped("memory")
-    raise Failed(f"The process that reads files ended with status {status}")
+        raise ReadingStopped("memory")
+    raise ReadingFailed(f"The process that reads files ended with status {status}")

@@ -22,7 +22,7 @@ from musterbook.core.domain.columns import BY_HEADING
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts, Table
 from musterbook.core.reading import corrections, intake
-from musterbook.core.reading.budget import Limits
+from musterbook.core.reading.budget import FileLimits
 
 NO_MEMORY = 77
 """The exit status of the process if it gets no more memory."""
@@ -34,9 +34,9 @@ def main() -> None:  # pragma: no cover  (runs only in the process: its parts ar
     """Run the process. Its arguments are the limits, then the file descriptors that it writes to."""
     process.die_with_parent(SIGKILL)
     memory, seconds, *numbers = map(int, sys.argv[1:])
-    confine(memory, seconds)
+    limit_resources(memory, seconds)
     try:
-        work(sys.stdin.buffer, [os.fdopen(number, "wb") for number in numbers])
+        run_task(sys.stdin.buffer, [os.fdopen(number, "wb") for number in numbers])
     except MemoryError:
         os._exit(NO_MEMORY)
     except BaseException:  # noqa: BLE001  (the parent process reads this, and logs it)
@@ -49,81 +49,81 @@ def main() -> None:  # pragma: no cover  (runs only in the process: its parts ar
     os._exit(status)
 
 
-def confine(memory: int, seconds: int) -> None:  # pragma: no cover  (it would limit the tests)
+def limit_resources(memory: int, seconds: int) -> None:  # pragma: no cover  (it would limit the tests)
     """Limit this process to that many more bytes and seconds of processor time, if the system supports it."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         used = resource.getrusage(resource.RUSAGE_SELF)
-        most = int(used.ru_utime + used.ru_stime) + seconds + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
+        limit = int(used.ru_utime + used.ru_stime) + seconds + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
-        most = pages * resource.getpagesize() + memory
+        limit = pages * resource.getpagesize() + memory
         # Do not limit the whole address space: the table engine reserves half a gigabyte of it without using it.
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def work(source: IO[bytes], answers: Sequence[IO[bytes]]) -> None:
+def run_task(source: IO[bytes], answers: Sequence[IO[bytes]]) -> None:
     """Perform the task in the first line on the file that follows it, or on the file that it names."""
-    asked = json.loads(source.readline())
-    path = asked.get("path")
+    task = json.loads(source.readline())
+    path = task.get("path")
     content = Path(path).read_bytes() if path else source.read()
-    options = intake.ReadOptions(**{**asked["options"], "limits": Limits(**asked["options"]["limits"])})
-    table = corrections.mend(intake.read(content, options), asked["mended"])
+    options = intake.ReadOptions(**{**task["options"], "limits": FileLimits(**task["options"]["limits"])})
+    table = corrections.correct_table(intake.read(content, options), task["mended"])
     del content
-    if "which" in asked:
-        _write_results(table, asked, answers[0])
+    if "which" in task:
+        _write_results(table, task, answers[0])
     else:
-        give(table, answers)
+        write_table(table, answers)
     for answer in answers:
         answer.flush()
 
 
-def _write_results(table: Table, asked: Mapping[str, Any], answer: IO[bytes]) -> None:
+def _write_results(table: Table, task: Mapping[str, Any], answer: IO[bytes]) -> None:
     from musterbook.core.reporting import results_file  # it imports the plans, and takes a moment to load
 
-    rows, found = pl.read_parquet(asked["rows"]), pl.scan_parquet(asked["problems"]).filter(~pl.col("note")).collect()
-    answer.writelines(results_file.in_parts(table, rows, found, asked["which"]))
+    rows, problems = pl.read_parquet(task["rows"]), pl.scan_parquet(task["problems"]).filter(~pl.col("note")).collect()
+    answer.writelines(results_file.stream_parts(table, rows, problems, task["which"]))
 
 
-def give(table: Table, answers: Sequence[IO[bytes]]) -> None:
+def write_table(table: Table, answers: Sequence[IO[bytes]]) -> None:
     """Write a table to the answers: its frames, then the rest."""
     for name, answer in zip(FRAMES, answers, strict=False):
         getattr(table, name).write_ipc(answer)
-    told = {
+    rest = {
         "file": asdict(table.file),
         "surplus": {str(row): list(cells) for row, cells in table.surplus.items()},
         "problems": [asdict(problem) for problem in table.problems],
         "notes": [asdict(note) for note in table.notes],
     }
-    answers[len(FRAMES)].write(json.dumps(told).encode())
+    answers[len(FRAMES)].write(json.dumps(rest).encode())
 
 
-def take(answers: Sequence[IO[bytes]]) -> Table:
-    """Return the table that `give` has written."""
-    told = json.loads(answers[len(FRAMES)].read())
+def read_table(answers: Sequence[IO[bytes]]) -> Table:
+    """Return the table that `write_table` has written."""
+    rest = json.loads(answers[len(FRAMES)].read())
     frames = {name: pl.read_ipc(answer) for name, answer in zip(FRAMES, answers, strict=False)}
-    facts = told["file"] | {name: tuple(told["file"][name]) for name in ("headings", "ignored")}
-    file = FileFacts(**facts | {"samples": tuple(map(tuple, told["file"]["samples"]))})
+    facts = rest["file"] | {name: tuple(rest["file"][name]) for name in ("headings", "ignored")}
+    file = FileFacts(**facts | {"samples": tuple(map(tuple, rest["file"]["samples"]))})
     return Table(
-        cells=_cells(frames["original"], frames["skipped"], file),
+        cells=_select_cells(frames["original"], frames["skipped"], file),
         file=file,
         faults=frames["faults"],
         skipped=frames["skipped"],
         original=frames["original"],
-        surplus={int(row): cells for row, cells in told["surplus"].items()},
-        problems=tuple(Problem(**problem) for problem in told["problems"]),
-        notes=tuple(Problem(**note) for note in told["notes"]),
+        surplus={int(row): cells for row, cells in rest["surplus"].items()},
+        problems=tuple(Problem(**problem) for problem in rest["problems"]),
+        notes=tuple(Problem(**note) for note in rest["notes"]),
     )
 
 
-def _cells(original: pl.DataFrame, skipped: pl.DataFrame, file: FileFacts) -> pl.DataFrame:
+def _select_cells(original: pl.DataFrame, skipped: pl.DataFrame, file: FileFacts) -> pl.DataFrame:
     """Return the cells of the known columns. They are part of `original`, so they are not passed twice."""
-    kept = original.filter(~pl.col("row").is_in(skipped["row"].implode())) if skipped.height else original
-    places = {str(file.headings.index(heading)): BY_HEADING[column].field for heading, column in file.mapped.items()}
-    read = places if original.width > 1 else {}
-    return kept.select("row", *(pl.col(place).fill_null("").alias(field) for place, field in read.items()))
+    rows = original.filter(~pl.col("row").is_in(skipped["row"].implode())) if skipped.height else original
+    fields = {str(file.headings.index(heading)): BY_HEADING[column].field for heading, column in file.mapped.items()}
+    present = fields if original.width > 1 else {}
+    return rows.select("row", *(pl.col(index).fill_null("").alias(field) for index, field in present.items()))
 
 
 if __name__ == "__main__":  # pragma: no cover

@@ -17,7 +17,7 @@ from contextlib import suppress
 from django.conf import settings
 
 from musterbook.config import environment
-from musterbook.config.home import prepare
+from musterbook.config.home import prepare_folder
 from musterbook.core.domain.problems import Problem
 
 SECONDS, SECONDS_PER_MB = 60, 1
@@ -31,7 +31,7 @@ class _NotScanned(Exception):
     """The program did not report whether the file is clean. The message has the reason."""
 
 
-def refusal(content: bytes, heed: Callable[[], None]) -> Problem | None:
+def scan_file(content: bytes, heed: Callable[[], None]) -> Problem | None:
     """Return the problem of a file that is not clean or could not be scanned, or None.
 
     An error that `heed` raises in the meantime ends the scan.
@@ -40,42 +40,42 @@ def refusal(content: bytes, heed: Callable[[], None]) -> Problem | None:
     if not command:
         return None
     try:
-        said = _found(command, content, heed)
+        finding = _run_scanner(command, content, heed)
     except (OSError, _NotScanned) as error:
         return Problem.of("not-scanned", cause=str(error))
-    return None if said is None else Problem.of("infected-file", finding=said)
+    return None if finding is None else Problem.of("infected-file", finding=finding)
 
 
-def _found(command: list[str], content: bytes, heed: Callable[[], None]) -> str | None:
+def _run_scanner(command: list[str], content: bytes, heed: Callable[[], None]) -> str | None:
     """Return what the program reports as found, or None if the file is clean. Raise _NotScanned, OSError."""
-    folder = prepare(prepare(settings.MUSTER_HOME) / "reading")
-    with tempfile.TemporaryFile(dir=folder) as file, tempfile.TemporaryFile(dir=folder) as said:
+    folder = prepare_folder(prepare_folder(settings.MUSTER_HOME) / "reading")
+    with tempfile.TemporaryFile(dir=folder) as file, tempfile.TemporaryFile(dir=folder) as output:
         file.write(content)
         file.seek(0)
         scanner = subprocess.Popen(
-            command, stdin=file, stdout=said, stderr=said, env=_surroundings(), start_new_session=True
+            command, stdin=file, stdout=output, stderr=output, env=_make_environment(), start_new_session=True
         )
         try:
-            status = _ended(scanner, time.monotonic() + SECONDS + SECONDS_PER_MB * len(content) / _MB, heed)
+            status = _wait_for_exit(scanner, time.monotonic() + SECONDS + SECONDS_PER_MB * len(content) / _MB, heed)
         finally:
             # This also kills all processes that it started. They may have ended already.
             with suppress(OSError):
                 os.killpg(scanner.pid, signal.SIGKILL)
             scanner.wait()
-        said.seek(0)
-        line = said.read(4096).decode("utf-8", "replace").strip().partition("\n")[0][:200]
+        output.seek(0)
+        line = output.read(4096).decode("utf-8", "replace").strip().partition("\n")[0][:200]
     if status not in (0, _FOUND):
         raise _NotScanned(f"the scanner ended with status {status}. {line}".strip())
     return (line or "the scanner gives no name") if status == _FOUND else None
 
 
-def _surroundings() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """Return the environment of the program, without Musterbook's own settings, because they include secrets."""
     ours = {variable.name for variable in environment.VARIABLES}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 
-def _ended(scanner: "subprocess.Popen[bytes]", until: float, heed: Callable[[], None]) -> int:
+def _wait_for_exit(scanner: "subprocess.Popen[bytes]", until: float, heed: Callable[[], None]) -> int:
     while True:
         try:
             return scanner.wait(_LOOK_EVERY)

@@ -20,7 +20,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import bulk, cancellation, file_import, heartbeats, records, runner, undo
 from musterbook.directory.imports.file_import import Upload
 from musterbook.directory.imports.heartbeats import Progress
-from musterbook.directory.imports.runner import Attempt, Failed
+from musterbook.directory.imports.runner import Attempt, ImportFailed
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import frames, import_files, locks
@@ -29,101 +29,101 @@ _LOG = logging.getLogger(__name__)
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
-Now = Callable[[], datetime]
-Asked = Callable[[], bool]
+Clock = Callable[[], datetime]
+EndCheck = Callable[[], bool]
 
 
-def never() -> bool:
+def never_end() -> bool:
     """Return False: no one asks the worker to end."""
     return False
 
 
-def carry_out_next(worker: str, now: Now, ending: Asked = never) -> bool:
+def run_next_import(worker: str, now: Clock, ending: EndCheck = never_end) -> bool:
     """Run the next import in the queue. Return False if there is none.
 
     `worker`: a name that no other worker has. `now`: the clock. `ending`: return whether the worker is asked to
     end; in that case, the current import is requeued for another worker.
     """
-    if not _anything():
+    if not _has_work():
         return False
-    for agency in _in_turn():
-        with locks.if_free(agency) as free:
-            record = _taken(agency, worker, now) if free else None
+    for agency in _list_agencies():
+        with locks.try_import_lock(agency) as free:
+            record = _claim_next(agency, worker, now) if free else None
             if record:
-                with log_lines.numbered(record.number):
-                    _carry_out(record, now, ending)
+                with log_lines.use_number(record.number):
+                    _run_import(record, now, ending)
                 return True
         if not free:
-            _free_from_the_lost(agency)
+            _end_lost_holder(agency)
     return False
 
 
-def _anything() -> bool:
+def _has_work() -> bool:
     """Return whether any import is queued or running. This runs several times a second, so it uses one short query."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT 1 FROM {frames.table(models.Import)} WHERE finished_at IS NULL LIMIT 1")
         return cursor.fetchone() is not None
 
 
-def _in_turn() -> Iterator[models.Agency]:
+def _list_agencies() -> Iterator[models.Agency]:
     """Yield the agencies that have work, first the one whose last import began the longest ago."""
-    to_do = models.Import.objects.filter(Q(state="waiting") | Q(state="running"), finished_at=None)
-    first = dict(to_do.order_by().values_list("agency").annotate(Min("pk")))
+    queued = models.Import.objects.filter(Q(state="waiting") | Q(state="running"), finished_at=None)
+    first = dict(queued.order_by().values_list("agency").annotate(Min("pk")))
     begun = models.Import.objects.filter(agency__in=first).exclude(state="waiting").order_by()
     last = dict(begun.values_list("agency").annotate(Max("started_at")))
     agencies = models.Agency.objects.in_bulk(first)
     yield from sorted(agencies.values(), key=lambda one: (last.get(one.pk, _NEVER), first[one.pk]))
 
 
-def _taken(agency: models.Agency, worker: str, now: Now) -> models.Import | None:
+def _claim_next(agency: models.Agency, worker: str, now: Clock) -> models.Import | None:
     """Claim the agency's next import for this worker. The caller holds the agency's lock."""
-    with locks.writing(lambda: None):
-        records.bury(agency)
+    with locks.write_transaction(lambda: None):
+        records.reap_with_lock(agency)
         waiting = models.Import.objects.select_related("agency", "undoes").filter(
             agency=agency, finished_at=None, state="waiting"
         )
         record = waiting.order_by("pk").first()
-        return record if record and records.take_up(record, worker, now()) else None
+        return record if record and records.claim_import(record, worker, now()) else None
 
 
-def _free_from_the_lost(agency: models.Agency) -> None:
+def _end_lost_holder(agency: models.Agency) -> None:
     record = models.Import.objects.filter(agency=agency, state="running").exclude(worker="").first()
-    if record and record.worker not in {sign.worker for sign in heartbeats.seen()}:
+    if record and record.worker not in {heartbeat.worker for heartbeat in heartbeats.list_heartbeats()}:
         _LOG.warning("Import %s was taken from worker %s, which sends no heartbeats", record.number, record.worker)
         locks.end_holder(agency)
 
 
-def _carry_out(record: models.Import, now: Now, ending: Asked) -> None:
-    with heartbeats.told(record.worker, record.number) as tell:
+def _run_import(record: models.Import, now: Clock, ending: EndCheck) -> None:
+    with heartbeats.report_progress(record.worker, record.number) as report:
 
         def progress(stage: str, done: int = 0, total: int = 0) -> None:
-            tell(stage, done, total)
+            report(stage, done, total)
             if ending():
                 raise cancellation.Interrupted
 
         try:
-            runner.carry_out_taken(_attempt(record, now(), progress))
-        except (Failed, NotPermitted, snapshot_queries.UnknownOperator):
+            runner.run_claimed(_make_attempt(record, now(), progress))
+        except (ImportFailed, NotPermitted, snapshot_queries.UnknownOperator):
             pass  # the record has the error
         except records.Superseded:
             _LOG.warning("Import %s was claimed by another worker", record.number)
         except cancellation.Interrupted:
-            records.put_back(record)
+            records.requeue_import(record)
             return
-        except cancellation.Lost:
+        except cancellation.ConnectionLost:
             # The lock was lost with the connection: the next process that looks requeues the import.
             connection.close()
             return
-    cancellation.forget(record)
+    cancellation.delete_request(record)
 
 
-def _attempt(record: models.Import, at: datetime, progress: Progress) -> Attempt:
+def _make_attempt(record: models.Import, at: datetime, progress: Progress) -> Attempt:
     context = AuditContext(at, record.actor, record.through, record.address, record.agent)
     expected = record.expected or None
     if record.kind == ImportKind.UNDO:
-        return undo.attempt(record, context, expected, progress)
+        return undo.make_attempt(record, context, expected, progress)
     if record.kind == ImportKind.BULK:
-        return bulk.attempt(record, context, expected, progress)
-    with runner.told(record):
-        upload = Upload(import_files.content(record.number), record.file_name)
-    return file_import.attempt(record, upload, context, expected, progress)
+        return bulk.make_attempt(record, context, expected, progress)
+    with runner.record_errors(record):
+        upload = Upload(import_files.read_content(record.number), record.file_name)
+    return file_import.make_attempt(record, upload, context, expected, progress)

@@ -51,7 +51,7 @@ class Opener:
     passphrase: str = field(default="", repr=False)
 
 
-def recipient(text: str) -> Any:
+def parse_recipient(text: str) -> Any:
     """Return a recipient from its text, as `age-keygen` prints it. Raise CannotUse."""
     if not text.strip().lower().startswith("age1"):
         # The text may be the identity, given by mistake, so the message does not repeat it.
@@ -64,25 +64,25 @@ def recipient(text: str) -> Any:
         raise CannotUse(f"“{text}” is not an age recipient. Copy it again; it begins with age1.") from None
 
 
-def identities(text: str) -> tuple[Any, ...]:
+def parse_identities(text: str) -> tuple[Any, ...]:
     """Return the identities from the text of a file that `age-keygen` wrote. Raise CannotUse."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
-        found = tuple(x25519.Identity.from_str(line) for line in lines)
+        keys = tuple(x25519.Identity.from_str(line) for line in lines)
     except pyrage.IdentityError:
-        found = ()
-    if not found:
+        keys = ()
+    if not keys:
         raise CannotUse("The identity file has no line that begins with AGE-SECRET-KEY-. Create one with `age-keygen`.")
-    return found
+    return keys
 
 
 def is_encrypted(path: Path) -> bool:
     """Return whether the file is an encrypted backup."""
-    beginning = _beginning(path)
+    beginning = _read_beginning(path)
     return beginning.startswith(_AGE) or _has_passphrase(beginning)
 
 
-def _beginning(path: Path) -> bytes:
+def _read_beginning(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(64)
 
@@ -95,30 +95,30 @@ def _has_passphrase(beginning: bytes) -> bool:
 def encrypting(file: BinaryIO, lock: Lock) -> Iterator[BinaryIO]:
     """Yield a file whose content is written encrypted to `file`. Raise OSError if that cannot be written."""
     if lock.recipients:
-        with _stream(file, lock.recipients) as into:
+        with _open_stream(file, lock.recipients) as into:
             yield into
         return
     identity = x25519.Identity.generate()
     key = passphrase.encrypt(str(identity).encode(), lock.passphrase)
-    file.write(_header(_KEY, len(key)) + key + bytes(-len(key) % tarfile.BLOCKSIZE))
+    file.write(_build_header(_KEY, len(key)) + key + bytes(-len(key) % tarfile.BLOCKSIZE))
     start = file.tell()
     file.write(bytes(tarfile.BLOCKSIZE))
-    with _stream(file, (identity.to_public(),)) as into:
+    with _open_stream(file, (identity.to_public(),)) as into:
         yield into
     size = file.tell() - start - tarfile.BLOCKSIZE
     file.write(bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE))
     file.seek(start)
-    file.write(_header(_BACKUP, size))
+    file.write(_build_header(_BACKUP, size))
 
 
-def _header(name: str, size: int) -> bytes:
+def _build_header(name: str, size: int) -> bytes:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = size, 0o600
     return entry.tobuf(tarfile.GNU_FORMAT)
 
 
 @contextmanager
-def _stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
+def _open_stream(file: BinaryIO, recipients: tuple[Any, ...]) -> Iterator[BinaryIO]:
     """Yield a file that encrypts to the recipients.
 
     The library reads its input, but a tar file is written. So a pipe and a thread connect them.
@@ -170,7 +170,7 @@ def decrypt(path: Path, target: BinaryIO, opener: Opener) -> None:
 
     Raise CannotOpen for a backup that was changed or cut off, and for a wrong key.
     """
-    beginning = _beginning(path)
+    beginning = _read_beginning(path)
     with path.open("rb", _BUFFER) as file:
         try:
             if _has_passphrase(beginning):
@@ -178,10 +178,10 @@ def decrypt(path: Path, target: BinaryIO, opener: Opener) -> None:
             else:
                 _decrypt(file, target, opener.identities)
         except (pyrage.DecryptError, pyrage.IdentityError, tarfile.TarError, OSError, UnicodeDecodeError) as error:
-            raise CannotOpen(_why(error)) from None
+            raise CannotOpen(_describe_error(error)) from None
 
 
-def _why(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         return f"{error.strerror}"
     if "No matching keys" in str(error):
@@ -200,13 +200,13 @@ def _decrypt_by_passphrase(file: BinaryIO, target: BinaryIO, secret: str) -> Non
         raise CannotUse(
             "The backup is encrypted with a passphrase. Name the file of the passphrase: --passphrase-file FILE."
         )
-    key = file.read(_size(file, _KEY, _MOST_KEY))
+    key = file.read(_read_size(file, _KEY, _MOST_KEY))
     file.read(-len(key) % tarfile.BLOCKSIZE)
     identity = x25519.Identity.from_str(passphrase.decrypt(key, secret).decode())
-    _decrypt(_Part(file, _size(file, _BACKUP)), target, (identity,))
+    _decrypt(_FilePart(file, _read_size(file, _BACKUP)), target, (identity,))
 
 
-def _size(file: BinaryIO, name: str, most: int | None = None) -> int:
+def _read_size(file: BinaryIO, name: str, most: int | None = None) -> int:
     """Read the header of the member of that name. Return its size."""
     entry = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "strict")
     if entry.name != name or entry.size < 1 or (most and entry.size > most):
@@ -214,7 +214,7 @@ def _size(file: BinaryIO, name: str, most: int | None = None) -> int:
     return entry.size
 
 
-class _Part:
+class _FilePart:
     """The next bytes of a file, up to a size, for reading."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -222,6 +222,6 @@ class _Part:
 
     def read(self, size: int) -> bytes:
         """Read at most that many bytes."""
-        found = self._file.read(min(size, self._left))
-        self._left -= len(found)
-        return found
+        content = self._file.read(min(size, self._left))
+        self._left -= len(content)
+        return content

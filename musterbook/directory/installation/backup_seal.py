@@ -25,7 +25,7 @@ _LARGEST_READ = 1 << 20
 _PLAIN_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
 
 
-class NotPlain(Exception):
+class NotPlainFile(Exception):
     """The path to pack is a link, a folder or a device."""
 
 
@@ -49,20 +49,20 @@ class Packing:
             number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise NotPlain(path) from None
+                raise NotPlainFile(path) from None
             raise
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
             os.close(number)
-            raise NotPlain(path)
+            raise NotPlainFile(path)
         with os.fdopen(number, "rb") as file:
-            self._add(name, found.st_size, int(found.st_mtime), file)
+            self._add(name, status.st_size, int(status.st_mtime), file)
 
     def _add(self, name: str, size: int, at: int, file: BinaryIO) -> None:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode, entry.mtime = size, 0o600, at
         self._seal.begin(name, size, at)
-        self._tar.addfile(entry, _Read(file, self._seal))
+        self._tar.addfile(entry, _SealingReader(file, self._seal))
 
     def close(self) -> None:
         """Add the seal: the name of the key, and the HMAC."""
@@ -85,20 +85,20 @@ class _Seal:
         return hmac.new(key.derive("backup"), self._digest.digest(), "sha256").hexdigest()
 
 
-class _Read:
+class _SealingReader:
     """A file whose bytes are added to the seal as they are read."""
 
     def __init__(self, file: BinaryIO, seal: _Seal) -> None:
         self._file, self._seal = file, seal
 
     def read(self, size: int = -1) -> bytes:
-        found = self._file.read(size)
-        self._seal.add(found)
-        return found
+        content = self._file.read(size)
+        self._seal.add(content)
+        return content
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BackupSeal:
     """The seal of a backup as read.
 
     `key`: the name of the key, "" without a seal. `strange`: the number of members that no backup has.
@@ -114,7 +114,7 @@ class Found:
         return hmac.compare_digest(self.mac, self._seal.by(key))
 
 
-def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> Found:
+def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> BackupSeal:
     """Write the members of those names, and those of the folder, into `into`, readable only by their owner.
 
     Nothing else is written, regardless of the tar file's content: none of its links, devices, paths, owners or
@@ -122,16 +122,16 @@ def unpack(file: BinaryIO, into: Path, names: Collection[str], folder: str) -> F
     ValueError.
     """
     seal, strange, sealed = _Seal(), 0, ""
-    for tar, entry in _members(file):
+    for tar, entry in _read_members(file):
         if entry.name == _SEAL and not sealed:
-            sealed = _content(tar, entry)
+            sealed = _read_seal(tar, entry)
         elif entry.isreg() and not entry.issparse() and not sealed and _is_known(entry.name, names, folder):
             seal.begin(entry.name, entry.size, int(entry.mtime))
             _extract(tar, entry, into / entry.name, seal)
         else:
             strange += 1
     key, _, mac = sealed.partition(":")
-    return Found(key, mac, strange, seal)
+    return BackupSeal(key, mac, strange, seal)
 
 
 def _is_known(name: str, names: Collection[str], folder: str) -> bool:
@@ -139,8 +139,8 @@ def _is_known(name: str, names: Collection[str], folder: str) -> bool:
     return name in names or (slash == "/" and before == folder and bool(_PLAIN_NAME.fullmatch(last)))
 
 
-def _members(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    with tarfile.open(fileobj=_Careful(file), mode="r:") as tar:  # type: ignore[call-overload]  # tarfile only reads it
+def _read_members(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    with tarfile.open(fileobj=_ForwardReader(file), mode="r:") as tar:  # type: ignore[call-overload]  # tarfile only reads it
         while (entry := tar.next()) is not None:
             if entry.size < 0:
                 raise tarfile.ReadError("a member has a negative size")
@@ -148,7 +148,7 @@ def _members(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]
             tar.members.clear()  # keep no members in memory: there may be millions
 
 
-class _Careful:
+class _ForwardReader:
     """A file that is read only forward and in small pieces, regardless of the sizes in its headers."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -168,7 +168,7 @@ class _Careful:
         return self._file.seek(to)
 
 
-def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
+def _read_seal(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
     source = tar.extractfile(entry) if entry.isreg() and entry.size <= _LONGEST_SEAL else None
     if source is None:
         raise tarfile.ReadError("its seal is not one")

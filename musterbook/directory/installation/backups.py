@@ -57,16 +57,19 @@ class Manifest:
     """The names of the secret keys that the installation had, the current one first."""
 
 
-def backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> None:
+def write_backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> None:
     """Write the backup, encrypted if there is a lock; it appears whole or not at all. Raises CannotBackUp."""
     if path.exists() and not overwrite:
         raise CannotBackUp(f"{path} already exists. Name another file, or add --overwrite.")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _work() as work:
+        with _open_work_folder() as work:
             # The database first: files that come later are too many, which hurts nobody.
-            database = _dump(work)
-            with _new(draft) as file, backup_encryption.encrypting(file, lock) if lock else nullcontext(file) as into:
+            database = _dump_database(work)
+            with (
+                _create_file(draft) as file,
+                backup_encryption.encrypting(file, lock) if lock else nullcontext(file) as into,
+            ):
                 _pack(into, database)
         draft.replace(path)
     except OSError as error:
@@ -76,18 +79,18 @@ def backup(path: Path, *, overwrite: bool = False, lock: Lock | None = None) -> 
 
 
 @contextmanager
-def _work() -> Iterator[Path]:
+def _open_work_folder() -> Iterator[Path]:
     """Yield a folder for half-done things, on the disk of the installation."""
-    folder = home.prepare(settings.MUSTER_HOME)
-    for left in folder.glob(".backup-*"):
+    folder = home.prepare_folder(settings.MUSTER_HOME)
+    for leftover in folder.glob(".backup-*"):
         # What a process left that was killed holds everything, unencrypted.
-        if left.stat().st_mtime < time.time() - _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".backup-") as work:
         yield Path(work)
 
 
-def _dump(work: Path) -> Path:
+def _dump_database(work: Path) -> Path:
     if not frames.on_postgres():
         target = work / _SQLITE
         connection.ensure_connection()
@@ -95,32 +98,32 @@ def _dump(work: Path) -> Path:
             connection.connection.backup(copy)
         return target
     target = work / _POSTGRES
-    _postgres("pg_dump", "--format=custom", "--no-owner", f"--file={target}", error=CannotBackUp)
+    _run_postgres("pg_dump", "--format=custom", "--no-owner", f"--file={target}", error=CannotBackUp)
     return target
 
 
 def _pack(into: BinaryIO, database: Path) -> None:
     manifest = Manifest(
-        __version__, datetime.now(UTC).isoformat(timespec="seconds"), database.name, migration.recorded(),
+        __version__, datetime.now(UTC).isoformat(timespec="seconds"), database.name, migration.list_recorded(),
         2, [key.name for key in secret_keys.ring()],
     )  # fmt: skip
     with tarfile.open(fileobj=into, mode="w|", format=tarfile.GNU_FORMAT) as tar:
-        packed = backup_seal.Packing(tar, secret_keys.ring()[0])
-        packed.add(_MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
-        packed.add_file(database.name, database)
-        for kept in sorted((settings.MUSTER_HOME / _FILES).glob("*")):
+        packing = backup_seal.Packing(tar, secret_keys.ring()[0])
+        packing.add(_MANIFEST, json.dumps(asdict(manifest), indent=2).encode())
+        packing.add_file(database.name, database)
+        for entry in sorted((settings.MUSTER_HOME / _FILES).glob("*")):
             # It may have been let go of meanwhile; and only plain files are ever kept there.
-            with suppress(FileNotFoundError, backup_seal.NotPlain):
-                packed.add_file(f"{_FILES}/{kept.name}", kept)
-        packed.close()
+            with suppress(FileNotFoundError, backup_seal.NotPlainFile):
+                packing.add_file(f"{_FILES}/{entry.name}", entry)
+        packing.close()
 
 
-def _new(path: Path) -> BinaryIO:
+def _create_file(path: Path) -> BinaryIO:
     """Return a new file that only its owner can read."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
 
 
-def restore(
+def restore_backup(
     path: Path,
     *,
     replace: bool = False,
@@ -133,40 +136,40 @@ def restore(
     `without_key`: also if this installation lacks the key of the backup, so that what it holds cannot be checked, nor the
     sealed values in it be read. `unsealed`: also if it is of a version that did not seal its backups. All sessions end.
     """
-    with _work() as work:
-        unpacked = _unpacked(path, work, opener or Opener())
+    with _open_work_folder() as work:
+        unpacked = _unpack_backup(path, work, opener or Opener())
         manifest = unpacked.manifest
         _refuse(manifest, replace=replace)
         if manifest.format == 1:
             _check_unsealed(path, unpacked, wanted=unsealed)
         else:
-            _check(unpacked, without_key=without_key)
-        _load(work / manifest.database)
+            _check_seal(unpacked, without_key=without_key)
+        _load_database(work / manifest.database)
         _end_sessions()
         _put_files_back(work)
     migration.migrate()
     now = datetime.now(UTC)
     anchors.record_restore(now)
     if unpacked.secret:
-        sealed_values.take_over(secret_keys.Key(unpacked.secret, "the backup"))
+        sealed_values.reseal_older(secret_keys.Key(unpacked.secret, "the backup"))
         trail.seal_unkeyed_trails(now, restored=True)
     return manifest
 
 
 @dataclass(frozen=True, slots=True)
-class _Unpacked:
+class _UnpackedBackup:
     manifest: Manifest
-    seal: backup_seal.Found
+    seal: backup_seal.BackupSeal
     secret: str
     """The secret key that a backup of an older version holds. The writer of the file chose it, so it never enters the ring."""
 
 
-def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
+def _unpack_backup(path: Path, work: Path, opener: Opener) -> _UnpackedBackup:
     try:
-        plain = _plain(path, work, opener)
+        plain = _decrypt_backup(path, work, opener)
         with plain.open("rb") as file:
             seal = backup_seal.unpack(file, work, (_MANIFEST, home.KEY_FILE, _SQLITE, _POSTGRES), _FILES)
-        return _Unpacked(_manifest(work), seal, _held_key(work))
+        return _UnpackedBackup(_read_manifest(work), seal, _read_held_key(work))
     except FileNotFoundError:
         raise CannotRestore(f"{path} does not exist, or is not a file that `muster backup` wrote.") from None
     except backup_encryption.CannotUse as error:
@@ -177,7 +180,7 @@ def _unpacked(path: Path, work: Path, opener: Opener) -> _Unpacked:
         raise CannotRestore(f"{path} cannot be read as a backup: {error}.") from None
 
 
-def _plain(path: Path, work: Path, opener: Opener) -> Path:
+def _decrypt_backup(path: Path, work: Path, opener: Opener) -> Path:
     """Return the backup itself, decrypted into the folder if it is encrypted. The folder must have room for all of it."""
     size, encrypted = path.stat().st_size, backup_encryption.is_encrypted(path)
     free, needed = shutil.disk_usage(work).free, size * (2 if encrypted else 1)
@@ -194,31 +197,36 @@ def _plain(path: Path, work: Path, opener: Opener) -> Path:
             )
         return path
     plain = work / "decrypted.tar"
-    with _new(plain) as file:
+    with _create_file(plain) as file:
         backup_encryption.decrypt(path, file, opener)
     return plain
 
 
-def _manifest(work: Path) -> Manifest:
+def _read_manifest(work: Path) -> Manifest:
     """Return the manifest, with every field checked: it may have been written to do harm."""
     path = work / _MANIFEST
     if path.stat().st_size > _LONGEST_MANIFEST:
         raise ValueError("its manifest is too long")
-    told = json.loads(path.read_bytes())
-    written = told.get("format", 1) if isinstance(told, dict) else 0
-    if type(written) is not int or written not in (1, 2):
+    fields = json.loads(path.read_bytes())
+    file_format = fields.get("format", 1) if isinstance(fields, dict) else 0
+    if type(file_format) is not int or file_format not in (1, 2):
         raise ValueError("it is of a newer Musterbook, or its manifest is not one")
-    if written == 1 and not told.keys().isdisjoint(("format", "keys")):
+    if file_format == 1 and not fields.keys().isdisjoint(("format", "keys")):
         raise ValueError("its manifest was changed")
-    texts = [told["version"], told["at"], told["database"], *told["changes"], *told.get("keys", [])]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(told["changes"], list):
+    texts = [fields["version"], fields["at"], fields["database"], *fields["changes"], *fields.get("keys", [])]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(fields["changes"], list):
         raise TypeError("its manifest is not one")
     return Manifest(
-        told["version"], told["at"], told["database"], list(told["changes"]), written, list(told.get("keys", []))
+        fields["version"],
+        fields["at"],
+        fields["database"],
+        list(fields["changes"]),
+        file_format,
+        list(fields.get("keys", [])),
     )
 
 
-def _held_key(work: Path) -> str:
+def _read_held_key(work: Path) -> str:
     path = work / home.KEY_FILE
     if not path.exists():
         return ""
@@ -234,7 +242,7 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
         kinds = {_POSTGRES: "PostgreSQL", _SQLITE: "the embedded database"}
         other = kinds.get(manifest.database, "another database")
         raise CannotRestore(f"The backup is of {other}, but this installation uses {kinds[mine]}. Check DATABASE_URL.")
-    if migration.newer(manifest.changes):
+    if migration.list_newer(manifest.changes):
         raise CannotRestore(f"A newer Musterbook ({manifest.version}) wrote the backup. Install that version first.")
     if not replace and not _is_empty():
         raise CannotRestore(
@@ -242,20 +250,20 @@ def _refuse(manifest: Manifest, *, replace: bool) -> None:
         )
 
 
-def _load(database: Path) -> None:
+def _load_database(database: Path) -> None:
     if frames.on_postgres():
         options = ("--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error")
         connection.close()
-        _postgres("pg_restore", *options, str(database), error=CannotRestore)
+        _run_postgres("pg_restore", *options, str(database), error=CannotRestore)
         return
     with closing(sqlite3.connect(database)) as copy:
-        found = _damage(copy)
-        if found:
-            raise CannotRestore(f"The database in the backup is damaged: {found}.")
+        damage = _find_damage(copy)
+        if damage:
+            raise CannotRestore(f"The database in the backup is damaged: {damage}.")
         try:
             _copy_from(copy)
         except (DatabaseError, sqlite3.DatabaseError) as error:
-            if not _is_of_damage(error):
+            if not _is_damage(error):
                 raise
             connection.close()
             _set_aside(Path(connection.settings_dict["NAME"]))
@@ -274,12 +282,12 @@ def _is_empty() -> bool:
     try:
         return migration.is_empty()
     except DatabaseError as error:
-        if _is_of_damage(error):
+        if _is_damage(error):
             return False
         raise
 
 
-def _is_of_damage(error: BaseException) -> bool:
+def _is_damage(error: BaseException) -> bool:
     """Return whether SQLite cannot read its file, in whole or in part."""
     code = getattr(error.__cause__ or error, "sqlite_errorcode", 0)
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -293,16 +301,16 @@ def _set_aside(file: Path) -> None:
             file.with_name(f"{file.name}{part}").replace(file.with_name(f"{damaged}{part}"))
 
 
-def _damage(database: sqlite3.Connection) -> str:
+def _find_damage(database: sqlite3.Connection) -> str:
     """Return what is wrong with a database, or "" if it is whole."""
     try:
-        found = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        result = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if found == "ok" else found
+    return "" if result == "ok" else result
 
 
-def _check_unsealed(path: Path, unpacked: _Unpacked, *, wanted: bool) -> None:
+def _check_unsealed(path: Path, unpacked: _UnpackedBackup, *, wanted: bool) -> None:
     """Refuse a backup without a seal unless the operator wants it, and in any case what no version has written."""
     if unpacked.seal.key or not unpacked.secret:
         raise CannotRestore(
@@ -320,7 +328,7 @@ def _check_unsealed(path: Path, unpacked: _Unpacked, *, wanted: bool) -> None:
         )
 
 
-def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
+def _check_seal(unpacked: _UnpackedBackup, *, without_key: bool) -> None:
     """Refuse what no key of ours has sealed."""
     seal = unpacked.seal
     if seal.strange or unpacked.secret or not seal.key:
@@ -338,9 +346,9 @@ def _check(unpacked: _Unpacked, *, without_key: bool) -> None:
 
 def _end_sessions() -> None:
     """Delete all sessions, with the sign-ins that wait in them: some had ended since the backup, and would be back."""
-    there = set(connection.introspection.table_names())  # of an older version, before any migration
+    existing = set(connection.introspection.table_names())  # of an older version, before any migration
     with connection.cursor() as cursor:
-        for table in sorted(there & {frames.table(Session), frames.table(UserSession)}):
+        for table in sorted(existing & {frames.table(Session), frames.table(UserSession)}):
             cursor.execute(f"DELETE FROM {table}")
 
 
@@ -349,32 +357,32 @@ def _put_files_back(work: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    for kept in (work / _FILES).glob("*"):
-        shutil.move(kept, folder / kept.name)
+    for entry in (work / _FILES).glob("*"):
+        shutil.move(entry, folder / entry.name)
 
 
-def _postgres(program: str, *arguments: str, error: type[Exception]) -> None:
+def _run_postgres(program: str, *arguments: str, error: type[Exception]) -> None:
     """Run one of PostgreSQL's own programs on our database; the password goes by the environment, which others cannot see."""
-    command = _program(program)
+    command = _find_program(program)
     if command is None:
         raise error(
             f"{program} is not on this machine. Install PostgreSQL's client programs: apt-get install postgresql-client"
         )
-    told = connection.settings_dict
-    given = {name: str(told[name]) for name in ("USER", "PASSWORD", "HOST", "PORT") if told[name]}
-    given |= {name.upper(): value for name, value in told["OPTIONS"].items() if isinstance(value, str)}
+    parameters = connection.settings_dict
+    variables = {name: str(parameters[name]) for name in ("USER", "PASSWORD", "HOST", "PORT") if parameters[name]}
+    variables |= {name.upper(): value for name, value in parameters["OPTIONS"].items() if isinstance(value, str)}
     # Our own secrets are nothing to them.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
-    environment = {**inherited, **{f"PG{name}": value for name, value in given.items()}}
-    database = ["--dbname", str(told["NAME"])]
-    done = subprocess.run(
+    environment = {**inherited, **{f"PG{name}": value for name, value in variables.items()}}
+    database = ["--dbname", str(parameters["NAME"])]
+    process = subprocess.run(
         [command, *database, *arguments], env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise error(f"{program} failed: {done.stderr.strip()}")
+    if process.returncode:
+        raise error(f"{program} failed: {process.stderr.strip()}")
 
 
-def _program(name: str) -> str | None:
+def _find_program(name: str) -> str | None:
     """Return the program on the path, or the newest of Debian's."""
     debian = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3].partition(".")[0])

@@ -20,7 +20,7 @@ from musterbook.directory.agency import sign_on_file
 from musterbook.directory.apply import search_index
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
-from musterbook.directory.imports.records import settle_dead
+from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.installation import migration, sealed_values
 from musterbook.directory.storage import frames, locks
 from musterbook.server import turns
@@ -42,9 +42,9 @@ class Finding:
     notice: bool = False
 
 
-def findings() -> Iterator[Finding]:
+def run_checks() -> Iterator[Finding]:
     """Yield every finding; without a database, only those that need none."""
-    yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_engine()}")
+    yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_describe_engine()}")
     yield _xml()
     yield _folder()
     yield _space()
@@ -57,13 +57,13 @@ def findings() -> Iterator[Finding]:
             _connections, _migrations, _imports, _trails, _guards, _anchors, _searches, _keys, _providers,
         )  # fmt: skip
         for look in looked:
-            found = _looked(look)
-            yield found
-            if look is _migrations and (found.remedy or migration.pending()):
+            finding = _run_check(look)
+            yield finding
+            if look is _migrations and (finding.remedy or migration.list_pending()):
                 return
 
 
-def _engine() -> str:
+def _describe_engine() -> str:
     return "PostgreSQL" if frames.on_postgres() else f"SQLite {sqlite3.sqlite_version}"
 
 
@@ -76,15 +76,15 @@ def _xml() -> Finding:
     An old version is no fault of the installation: systems correct its known faults without a new number, and the limits of
     reading hold with any.
     """
-    told = pyexpat.EXPAT_VERSION.replace("expat_", "expat ")
+    version = pyexpat.EXPAT_VERSION.replace("expat_", "expat ")
     if pyexpat.version_info >= _SAFE_EXPAT:
-        return Finding("XML reader", told)
+        return Finding("XML reader", version)
     advice = (
         "Install the system's security updates, or use a Python that has expat 2.6.4 or later. Until then, limits of memory"
         " and time stop a workbook that uses these faults"
     )
-    found = f"{told}, a version with known faults unless the system has corrected them. {advice}"
-    return Finding("XML reader", found, notice=True)
+    text = f"{version}, a version with known faults unless the system has corrected them. {advice}"
+    return Finding("XML reader", text, notice=True)
 
 
 def _folder() -> Finding:
@@ -108,12 +108,12 @@ def _folder() -> Finding:
 
 def _space() -> Finding:
     folder = settings.MUSTER_HOME
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    told = f"{free / (1 << 30):,.1f} GB free"
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{free / (1 << 30):,.1f} GB free"
     return Finding(
         "disk",
-        told,
+        text,
         "" if free >= _ENOUGH_BYTES else "Free some space: an import needs several times the size of its file.",
     )
 
@@ -122,7 +122,7 @@ def _refused_passwords() -> Finding:
     path = settings.MUSTER_REFUSED_PASSWORDS
     if path is None:
         return Finding("refused passwords", "there is no list; the estimate of how hard a password is to guess applies")
-    fault = refused_passwords.fault(path)
+    fault = refused_passwords.find_fault(path)
     if fault:
         return Finding("refused passwords", f"{path}: {fault}", "Fix the file, or unset MUSTER_REFUSED_PASSWORDS.")
     return Finding("refused passwords", f"{path} is sorted")
@@ -132,9 +132,9 @@ def _database() -> Finding:
     try:
         migration.ping_database()
     except DatabaseError as error:
-        told = str(error).strip().splitlines()[0]
-        return Finding("database", f"it cannot be used: {told}", _remedy_of_database())
-    return _version() if frames.on_postgres() else _whole()
+        message = str(error).strip().splitlines()[0]
+        return Finding("database", f"it cannot be used: {message}", _remedy_of_database())
+    return _check_postgres() if frames.on_postgres() else _check_sqlite()
 
 
 def _remedy_of_database() -> str:
@@ -146,14 +146,16 @@ def _remedy_of_database() -> str:
     )
 
 
-def _version() -> Finding:
+def _check_postgres() -> Finding:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_encoding')")
         number, encoding = cursor.fetchone()
-    told = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
+    version = f"PostgreSQL {number // 10_000}.{number % 10_000}, {encoding}"
     if encoding != "UTF8":
-        return Finding("database", told, "Create a database in UTF-8: createdb --encoding UTF8 --template template0 …")
-    return Finding("database", told, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
+        return Finding(
+            "database", version, "Create a database in UTF-8: createdb --encoding UTF8 --template template0 …"
+        )
+    return Finding("database", version, "" if number >= _OLDEST_POSTGRES else "Use PostgreSQL 15 or later.")
 
 
 _PROCESSES = 2
@@ -171,40 +173,40 @@ def _connections() -> Finding:
         )
         allowed = int(cursor.fetchone()[0])
     fit = max(allowed - _OTHERS, 0) // turns.TURNS
-    found = f"{allowed} are allowed; each process that serves pages uses up to {turns.TURNS}, so {fit} processes fit"
+    text = f"{allowed} are allowed; each process that serves pages uses up to {turns.TURNS}, so {fit} processes fit"
     needed = _PROCESSES * turns.TURNS + _OTHERS
     remedy = (
         f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
     )
-    return Finding("connections", found, "" if fit >= _PROCESSES else remedy)
+    return Finding("connections", text, "" if fit >= _PROCESSES else remedy)
 
 
-def _looked(look: Callable[[], Finding]) -> Finding:
+def _run_check(look: Callable[[], Finding]) -> Finding:
     """Return the finding, also if a file that it needs cannot be used: the others are still worth knowing."""
     try:
         return look()
     except OSError as error:
-        found, remedy = home.explain(error)
-        if not found:
+        text, remedy = home.explain_error(error)
+        if not text:
             raise
-        return Finding(look.__name__.strip("_").replace("_", " "), found, remedy)
+        return Finding(look.__name__.strip("_").replace("_", " "), text, remedy)
 
 
 def _log() -> Finding:
     try:
-        errors = log_file.errors_since(datetime.now(UTC) - timedelta(days=1))
-        log_file.check()
+        errors = log_file.find_errors_since(datetime.now(UTC) - timedelta(days=1))
+        log_file.check_writable()
     except OSError as error:
         return Finding("log", f"{log_file.path()} cannot be used: {error.strerror}", "Make it writable for Musterbook.")
     if errors:
         last = errors[-1].split()
-        found = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
-        return Finding("log", found, f"Read {log_file.path()}.")
+        text = f"{len(errors):,} errors in the last day, the latest at {last[0][:19]}, number {last[-1]}"
+        return Finding("log", text, f"Read {log_file.path()}.")
     return Finding("log", "no errors in the last day")
 
 
 def _alerts() -> Finding:
-    if alerts.possible():
+    if alerts.can_send():
         return Finding("alerts", f"errors are emailed to {', '.join(settings.MUSTER_ALERTS_TO)}")
     if settings.MUSTER_ALERTS_TO:
         return Finding("alerts", "errors cannot be emailed without a mail server", "Set MUSTER_SMTP_URL.")
@@ -233,22 +235,24 @@ def _is_here(host: str) -> bool:
     return host.startswith(("/", "@")) or host in ("localhost", "127.0.0.1", "::1")
 
 
-def _whole() -> Finding:
+def _check_sqlite() -> Finding:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA quick_check(1)")
-        told = cursor.fetchone()[0]
-    if told == "ok":
+        result = cursor.fetchone()[0]
+    if result == "ok":
         return Finding("database", "the embedded database is whole")
-    return Finding("database", f"it is damaged: {told}", "Stop all processes and restore a backup: muster restore PATH")
+    return Finding(
+        "database", f"it is damaged: {result}", "Stop all processes and restore a backup: muster restore PATH"
+    )
 
 
 def _migrations() -> Finding:
-    lacking = migration.pending()
+    lacking = migration.list_pending()
     if lacking and not frames.on_postgres():
         return Finding("tables", f"{len(lacking)} changes are pending; the next command makes them")
     if lacking:
         return Finding("tables", f"{len(lacking)} changes are pending", "Run: muster migrate")
-    if migration.newer(migration.recorded()):
+    if migration.list_newer(migration.list_recorded()):
         return Finding(
             "tables", "the database belongs to a newer version of Musterbook", "Install the newer version again."
         )
@@ -256,36 +260,36 @@ def _migrations() -> Finding:
 
 
 def _imports() -> Finding:
-    before = _in_state("running")
+    before = _list_in_state("running")
     for agency in models.Agency.objects.filter(pk__in=models.Import.objects.filter(state="running").values("agency")):
-        settle_dead(agency)
-    running, waiting = _in_state("running"), _in_state("waiting")
-    told = f"{len(running):,} running" if running else "none running"
-    told += f", {len(waiting):,} waiting" if waiting else ""
+        reap_orphans(agency)
+    running, waiting = _list_in_state("running"), _list_in_state("waiting")
+    text = f"{len(running):,} running" if running else "none running"
+    text += f", {len(waiting):,} waiting" if waiting else ""
     died = sorted(before - running - waiting)
     if died:
-        told = f"{', '.join(died)} ended early and changed nothing; from now on reported as failed"
-        return Finding("imports", told, "Import those files again.")
-    if waiting and not heartbeats.anybody():
+        text = f"{', '.join(died)} ended early and changed nothing; from now on reported as failed"
+        return Finding("imports", text, "Import those files again.")
+    if waiting and not heartbeats.has_live_worker():
         return Finding(
-            "imports", f"{told}, and there is no worker", "Run `muster serve`, or `muster worker` next to it."
+            "imports", f"{text}, and there is no worker", "Run `muster serve`, or `muster worker` next to it."
         )
-    return Finding("imports", told)
+    return Finding("imports", text)
 
 
-def _in_state(state: str) -> set[str]:
+def _list_in_state(state: str) -> set[str]:
     return set(models.Import.objects.filter(state=state).values_list("number", flat=True))
 
 
 def _trails() -> Finding:
-    found = migration.trails()
-    broken = [f"{finding.agency}: {finding.wrong}" for finding in found if finding.wrong]
+    results = migration.check_trails()
+    broken = [f"{finding.agency}: {finding.wrong}" for finding in results if finding.wrong]
     if broken:
         remedy = (
             "Find out who can write to the database. Compare the trail with an earlier backup (docs/how-to/audit.md)."
         )
         return Finding("audit trail", "; ".join(broken), remedy)
-    return Finding("audit trail", f"whole ({sum(finding.events for finding in found):,} events)")
+    return Finding("audit trail", f"whole ({sum(finding.events for finding in results):,} events)")
 
 
 def _providers() -> Finding:
@@ -293,7 +297,7 @@ def _providers() -> Finding:
     refused = []
     for agency in models.Agency.objects.all():
         for one in agency.sign_on:
-            why = outbound.why_not(sign_on_file.issuer(one)) if one["kind"] == "oidc" else ""
+            why = outbound.explain_refusal(sign_on_file.get_issuer(one)) if one["kind"] == "oidc" else ""
             refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
     if refused:
         remedy = (
@@ -306,30 +310,34 @@ def _providers() -> Finding:
 def _guards() -> Finding:
     lacking = triggers.find_unguarded_tables()
     if lacking:
-        told = f"nothing refuses changes of {', '.join(lacking)}"
-        return Finding("audit guards", told, "Find out who removed the triggers, then run: muster migrate")
-    also = ", and Musterbook's role cannot change that"
+        text = f"nothing refuses changes of {', '.join(lacking)}"
+        return Finding("audit guards", text, "Find out who removed the triggers, then run: muster migrate")
+    suffix = ", and Musterbook's role cannot change that"
     if triggers.owns_tables():
-        also = "; Musterbook's role owns the tables (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
-    return Finding("audit guards", f"the database refuses changes of the audit trail{also}")
+        suffix = "; Musterbook's role owns the tables (docs/how-to/postgresql.md)" if frames.on_postgres() else ""
+    return Finding("audit guards", f"the database refuses changes of the audit trail{suffix}")
 
 
 def _anchors() -> Finding:
     late = anchors.find_unanchored(datetime.now(UTC))
     if late:
-        told = f"no head was written for two days, or lines were removed, for {', '.join(late)}"
-        return Finding("audit anchors", told, "Run `muster serve`, or `muster worker` next to it.")
+        text = f"no head was written for two days, or lines were removed, for {', '.join(late)}"
+        return Finding("audit anchors", text, "Run `muster serve`, or `muster worker` next to it.")
     return Finding("audit anchors", f"up to date, in {settings.MUSTER_HOME / anchors.FILE}")
 
 
 def _searches() -> Finding:
-    mended = 0
+    corrected = 0
     for agency in models.Agency.objects.all():
         with transaction.atomic():
-            locks.row(agency)
-            mended += search_index.mend(agency)
-    found = f"{mended:,} users could not be found by their names; they can now" if mended else "every user can be found"
-    return Finding("search", found)
+            locks.lock_row(agency)
+            corrected += search_index.correct_index(agency)
+    text = (
+        f"{corrected:,} users could not be found by their names; they can now"
+        if corrected
+        else "every user can be found"
+    )
+    return Finding("search", text)
 
 
 def _keys() -> Finding:
@@ -338,7 +346,7 @@ def _keys() -> Finding:
         path = settings.MUSTER_HOME / name
         if path.exists() and path.stat().st_mode & 0o077:
             return Finding("secret keys", f"others can read {path}", f"Run: chmod 600 {path}; then: muster keys rotate")
-    uses, known = sealed_values.uses(), {key.name for key in ring}
+    uses, known = sealed_values.count_uses(), {key.name for key in ring}
     lost = sum(use.values for use in uses if use.key not in known)
     if lost:
         names = ", ".join(sorted({use.key or "unknown" for use in uses} - known))
@@ -347,10 +355,10 @@ def _keys() -> Finding:
             "secret keys", f"{lost:,} sealed values cannot be read, because the key is missing: {names}", remedy
         )
     behind = sum(use.values for use in uses if use.key != ring[0].name and use.about != sealed_values.TRAILS)
-    told = f"{ring[0].name} is current, {len(ring) - 1} old"
+    text = f"{ring[0].name} is current, {len(ring) - 1} old"
     if behind:
-        return Finding("secret keys", f"{told}, {behind:,} values are sealed with old keys", "Run: muster keys reseal")
-    older = sealed_values.older()
+        return Finding("secret keys", f"{text}, {behind:,} values are sealed with old keys", "Run: muster keys reseal")
+    older = sealed_values.count_older()
     if older:
-        told += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"
-    return Finding("secret keys", told, notice=bool(older))
+        text += f"; sealed by an older version: {older:,}. `muster keys reseal` seals them with a better algorithm"
+    return Finding("secret keys", text, notice=bool(older))

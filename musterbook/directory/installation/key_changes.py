@@ -10,7 +10,7 @@ from musterbook.directory.installation import sealed_values
 _LOG = logging.getLogger("musterbook.security")
 
 
-class InUse(Exception):
+class KeyInUse(Exception):
     """The key is still needed. The message states its uses and the remedy."""
 
 
@@ -19,9 +19,9 @@ def rotate(context: AuditContext, *, compromised: bool) -> tuple[secret_keys.Key
 
     All sessions end. Raise rotation.KeptElsewhere.
     """
-    made = key_rotation.replace(context.at, compromised=compromised)
-    _LOG.warning("The secret key was replaced. The new key is %s (compromised: %s)", made.name, compromised)
-    return made, sealed_values.reseal(context)
+    key = key_rotation.replace_key(context.at, compromised=compromised)
+    _LOG.warning("The secret key was replaced. The new key is %s (compromised: %s)", key.name, compromised)
+    return key, sealed_values.reseal(context)
 
 
 def retire(name: str, at: datetime, *, force: bool) -> None:
@@ -32,21 +32,21 @@ def retire(name: str, at: datetime, *, force: bool) -> None:
     key = next((key for key in secret_keys.ring()[1:] if key.name == name), None)
     if key is None:
         raise key_rotation.UnknownKey(name)
-    needed = needs(key, at)
+    needed = list_uses(key, at)
     if needed and not force:
-        raise InUse(
+        raise KeyInUse(
             f"Key {name} is still needed by {', '.join(needed)}. `muster keys reseal` seals values with the current key. "
             "With --force, the key is removed anyway. Then nothing that needs it can be read or verified."
         )
     if key.source == "MUSTER_OLD_SECRET_KEYS":
-        raise key_rotation.KeptElsewhere(f"Key {name} is no longer needed. Remove it from MUSTER_OLD_SECRET_KEYS.")
-    key_rotation.forget(name)
+        raise key_rotation.KeyInEnvironment(f"Key {name} is no longer needed. Remove it from MUSTER_OLD_SECRET_KEYS.")
+    key_rotation.remove_key(name)
     _LOG.warning("The old secret key %s was removed (forced: %s)", name, bool(needed))
 
 
-def needs(key: secret_keys.Key, at: datetime) -> list[str]:
+def list_uses(key: secret_keys.Key, at: datetime) -> list[str]:
     """Return the uses that still need the key, each as a phrase with its count or date."""
-    told = [f"{use.about} ({use.values:,})" for use in sealed_values.uses() if use.key == key.name]
+    phrases = [f"{use.about} ({use.values:,})" for use in sealed_values.count_uses() if use.key == key.name]
     if key.signs_until and key.signs_until > at:
-        told.append(f"links in emails (accepted until {key.signs_until:%Y-%m-%d})")
-    return told
+        phrases.append(f"links in emails (accepted until {key.signs_until:%Y-%m-%d})")
+    return phrases

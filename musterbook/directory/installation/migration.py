@@ -21,34 +21,34 @@ class NotMigrated(Exception):
     """The PostgreSQL database lacks migrations that this version needs. The message has their number."""
 
 
-def ready() -> None:
+def prepare_database() -> None:
     """Create the embedded database or bring it up to date; only check a PostgreSQL one. Raise NotMigrated."""
     if frames.on_postgres():
         _refuse_old()
-    elif not _path().exists() or _stamp() != _newest():
+    elif not _get_path().exists() or _read_stamp() != _compute_stamp():
         migrate()
 
 
 def migrate() -> list[str]:
     """Bring the database up to date. Return the names of the applied migrations."""
-    home.prepare(settings.MUSTER_HOME)
-    with _alone():
-        before = set(recorded())
+    home.prepare_folder(settings.MUSTER_HOME)
+    with _hold_lock():
+        before = set(list_recorded())
         call_command("migrate", verbosity=0, interactive=False)
         if not frames.on_postgres():
-            _path().chmod(0o600)
+            _get_path().chmod(0o600)
             with connection.cursor() as cursor:
-                cursor.execute(f"PRAGMA user_version = {_newest()}")
-        return [name for name in wanted() if name not in before]
+                cursor.execute(f"PRAGMA user_version = {_compute_stamp()}")
+        return [name for name in list_required() if name not in before]
 
 
-def pending() -> list[str]:
+def list_pending() -> list[str]:
     """Return the migrations that the database lacks."""
-    have = set(recorded())
-    return [name for name in wanted() if name not in have]
+    have = set(list_recorded())
+    return [name for name in list_required() if name not in have]
 
 
-def wanted() -> list[str]:
+def list_required() -> list[str]:
     """Return the migrations of this version, as `application.name`, without loading them."""
     return [
         f"{app.label}.{path.stem}"
@@ -57,12 +57,12 @@ def wanted() -> list[str]:
     ]
 
 
-def newer(changes: Iterable[str]) -> list[str]:
+def list_newer(changes: Iterable[str]) -> list[str]:
     """Return the migrations that only a newer version can have made.
 
     This version does not know them, and no older version had them.
     """
-    known = set(wanted())
+    known = set(list_required())
     return [name for name in changes if name not in known and name.partition(".")[0] not in _FORMER]
 
 
@@ -70,7 +70,7 @@ _FORMER = ("socialaccount",)
 """Django applications of an older version that this version no longer uses."""
 
 
-def recorded() -> list[str]:
+def list_recorded() -> list[str]:
     """Return the migrations of the database, as `application.name`. Return none if it is empty."""
     if "django_migrations" not in connection.introspection.table_names():
         return []
@@ -80,28 +80,28 @@ def recorded() -> list[str]:
 
 
 def _refuse_old() -> None:
-    lacking = pending()
+    lacking = list_pending()
     if lacking:
         raise NotMigrated(f"{len(lacking)} changes are missing, the last is {lacking[-1]}")
 
 
-def _path() -> Path:
+def _get_path() -> Path:
     return Path(connection.settings_dict["NAME"])
 
 
-def _newest() -> int:
+def _compute_stamp() -> int:
     """Return a number that identifies the migrations of this version. It is kept in the embedded database."""
-    return zlib.crc32("\n".join(wanted()).encode()) >> 1 or 1
+    return zlib.crc32("\n".join(list_required()).encode()) >> 1 or 1
 
 
-def _stamp() -> int:
+def _read_stamp() -> int:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA user_version")
         return int(cursor.fetchone()[0])
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _hold_lock() -> Iterator[None]:
     """Hold a lock, so that only one process at a time creates the database. Other processes wait."""
     import fcntl
 
@@ -121,7 +121,7 @@ def ping_database() -> None:
 
 def is_empty() -> bool:
     """Return whether the installation has no data that could be lost: no tables, or no agency."""
-    return not recorded() or not Agency.objects.exists()
+    return not list_recorded() or not Agency.objects.exists()
 
 
 def is_new() -> bool:
@@ -129,7 +129,7 @@ def is_new() -> bool:
     return not User.objects.exists()
 
 
-def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[verify.Finding]:
+def check_trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[verify.TrailFinding]:
     """Return the findings of a complete check of every agency's audit trail, or of that of one agency.
 
     `expected`: chain heads that an operator has noted, each as a number of links (0: any) and a digest. The one
@@ -137,18 +137,20 @@ def trails(slug: str = "", expected: Sequence[tuple[int, str]] = ()) -> list[ver
     """
     known = anchors.read_anchors()
     agencies = Agency.objects.order_by("slug")
-    found = []
+    findings = []
     for agency in agencies.filter(slug=slug) if slug else agencies:
-        wanted = tuple(anchors.Anchor(agency.pk, agency.slug, links, head) for links, head in expected)
-        also = {agency.pk: (*known.anchors.get(agency.pk, ()), *wanted)}
-        found.append(verify.verify_trail(agency, replace(known, anchors=also)))
-    return found if slug else found + _gone(known, set(agencies.values_list("pk", flat=True)))
+        heads = tuple(anchors.Anchor(agency.pk, agency.slug, links, head) for links, head in expected)
+        combined = {agency.pk: (*known.anchors.get(agency.pk, ()), *heads)}
+        findings.append(verify.verify_trail(agency, replace(known, anchors=combined)))
+    return findings if slug else findings + _find_missing(known, set(agencies.values_list("pk", flat=True)))
 
 
-def _gone(known: anchors.KnownAnchors, there: set[int]) -> list[verify.Finding]:
+def _find_missing(known: anchors.KnownAnchors, existing: set[int]) -> list[verify.TrailFinding]:
     """Return a finding for each agency that anchors know, but that no longer exists."""
     return [
-        verify.Finding(anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it")
+        verify.TrailFinding(
+            anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it"
+        )
         for agency, (anchor, *_) in sorted(known.anchors.items())
-        if agency not in there and anchor.links
+        if agency not in existing and anchor.links
     ]

@@ -27,7 +27,7 @@ _Unseal: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class SealedColumn:
     """A JSON column with sealed values: an object or a list of objects, each with such values under the names."""
 
     about: str
@@ -37,13 +37,13 @@ class Column:
 
     def rows(self) -> "QuerySet[Model]":
         """Return all rows of the table, ordered by primary key."""
-        found: QuerySet[Model] = self.model.objects.order_by("pk")  # type: ignore[attr-defined]  # each has one
-        return found
+        queryset: QuerySet[Model] = self.model.objects.order_by("pk")  # type: ignore[attr-defined]  # each has one
+        return queryset
 
 
 COLUMNS = (
-    Column("sign-on providers", models.Agency, "sign_on", ("secret",)),
-    Column("second factors", Authenticator, "data", ("secret", "seed")),
+    SealedColumn("sign-on providers", models.Agency, "sign_on", ("secret",)),
+    SealedColumn("second factors", Authenticator, "data", ("secret", "seed")),
 )
 """All columns of the database that hold sealed values.
 
@@ -52,7 +52,7 @@ Sessions hold some as well, but they end with their key.
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class KeyUse:
     """The number of values in one place that need one key.
 
     `key`: its name, "" for values that no key of the ring reads.
@@ -63,34 +63,36 @@ class Use:
     values: int
 
 
-def uses() -> list[Use]:
+def count_uses() -> list[KeyUse]:
     """Count the values that need each key: sealed values, and links of audit trails."""
-    found = Counter((encryption.sealed_by(value), column.about) for column in COLUMNS for value in _kept(column))
-    found.update(_trails())
-    return [Use(key, about, number) for (key, about), number in sorted(found.items())]
+    counts = Counter(
+        (encryption.find_key_name(value), column.about) for column in COLUMNS for value in _read_values(column)
+    )
+    counts.update(_count_links())
+    return [KeyUse(key, about, number) for (key, about), number in sorted(counts.items())]
 
 
-def older() -> int:
+def count_older() -> int:
     """Count the values that an algorithm of older versions sealed, with any key."""
-    return sum(encryption.is_older(value) for column in COLUMNS for value in _kept(column))
+    return sum(encryption.is_older(value) for column in COLUMNS for value in _read_values(column))
 
 
 TRAILS = "links of audit trails"
 
 
-def _trails() -> dict[tuple[str, str], int]:
-    named = models.TrailLink.objects.exclude(key="").order_by().values_list("key")
-    return {(key, TRAILS): number for key, number in named.annotate(number=Count("pk"))}
+def _count_links() -> dict[tuple[str, str], int]:
+    links = models.TrailLink.objects.exclude(key="").order_by().values_list("key")
+    return {(key, TRAILS): number for key, number in links.annotate(number=Count("pk"))}
 
 
-def _kept(column: Column) -> Iterator[str]:
-    for told in column.rows().values_list(column.field, flat=True).iterator(_BATCH):
-        for entry in _entries(told):
+def _read_values(column: SealedColumn) -> Iterator[str]:
+    for data in column.rows().values_list(column.field, flat=True).iterator(_BATCH):
+        for entry in _list_entries(data):
             yield from (entry[name] for name in column.names if _is_sealed(entry.get(name)))
 
 
-def _entries(told: Any) -> list[dict[str, Any]]:
-    return [entry for entry in (told if isinstance(told, list) else [told]) if isinstance(entry, dict)]
+def _list_entries(data: Any) -> list[dict[str, Any]]:
+    return [entry for entry in (data if isinstance(data, list) else [data]) if isinstance(entry, dict)]
 
 
 def _is_sealed(value: object) -> bool:
@@ -103,7 +105,7 @@ def reseal(context: AuditContext) -> int:
     Return the number of changed values. This can run at any time and be stopped at any time: each batch is a
     transaction of its own, and completed batches stay.
     """
-    _tell(context)
+    _record_change(context)
     _end_sessions()
     total = 0
     # Another process may write back a value that it read before, so repeat until there is nothing to do.
@@ -115,17 +117,17 @@ def reseal(context: AuditContext) -> int:
     return total
 
 
-def take_over(key: secret_keys.Key) -> int:
+def reseal_older(key: secret_keys.Key) -> int:
     """Seal with the current key what an older version sealed with that key, which the ring need not have; give how many rows."""
     return sum(_reseal(column, partial(encryption.unseal_older, key=key)) for column in COLUMNS)
 
 
-def _reseal(column: Column, unseal: _Unseal = encryption.unseal) -> int:
+def _reseal(column: SealedColumn, unseal: _Unseal = encryption.unseal) -> int:
     last, done = 0, 0
     while True:
         with transaction.atomic():
             rows = list(column.rows().select_for_update(no_key=True).filter(pk__gt=last)[:_BATCH])
-            changed = [row for row in rows if _changed(row, column, unseal)]
+            changed = [row for row in rows if _reseal_row(row, column, unseal)]
             for row in changed:
                 row.save(update_fields=[column.field])
         if not rows:
@@ -133,19 +135,19 @@ def _reseal(column: Column, unseal: _Unseal = encryption.unseal) -> int:
         last, done = rows[-1].pk, done + len(changed)
 
 
-def _changed(row: Model, column: Column, unseal: _Unseal) -> bool:
+def _reseal_row(row: Model, column: SealedColumn, unseal: _Unseal) -> bool:
     changed = False
-    for entry in _entries(getattr(row, column.field)):
+    for entry in _list_entries(getattr(row, column.field)):
         for name in column.names:
-            again = _again(entry.get(name), unseal)
+            again = _reseal_value(entry.get(name), unseal)
             if again:
                 entry[name], changed = again, True
     return changed
 
 
-def _again(value: object, unseal: _Unseal) -> str:
+def _reseal_value(value: object, unseal: _Unseal) -> str:
     """Return the value sealed with the current key, or "" if it already is, or cannot be read."""
-    if not isinstance(value, str) or value.startswith(encryption.beginning()):
+    if not isinstance(value, str) or value.startswith(encryption.get_prefix()):
         return ""
     try:
         return encryption.seal(unseal(value)) if value else ""
@@ -159,7 +161,7 @@ def _end_sessions() -> None:
     They are no longer valid, because they hold a hash made with that key. They may also hold sealed values.
     """
     salt = import_module(settings.SESSION_ENGINE).SessionStore().key_salt
-    signer = TimestampSigner(key=secret_keys.current(), fallback_keys=[], salt=salt)
+    signer = TimestampSigner(key=secret_keys.get_current(), fallback_keys=[], salt=salt)
     for key, data in Session.objects.values_list("pk", "session_data").iterator(_BATCH):
         try:
             signer.unsign(data)
@@ -167,7 +169,7 @@ def _end_sessions() -> None:
             Session.objects.filter(pk=key, session_data=data).delete()
 
 
-def _tell(context: AuditContext) -> None:
+def _record_change(context: AuditContext) -> None:
     """Record once in each agency's audit trail that the key has changed.
 
     This also records a change whose rotation was killed before it could.
@@ -175,12 +177,12 @@ def _tell(context: AuditContext) -> None:
     ring = secret_keys.ring()
     if len(ring) == 1:
         return
-    changes = {"secret key": (ring[1].name, ring[0].name), "old signatures": ("", _accepted(ring[1].signs_until))}
+    changes = {"secret key": (ring[1].name, ring[0].name), "old signatures": ("", _describe_until(ring[1].signs_until))}
     for agency in models.Agency.objects.order_by("pk"):
-        told = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("-pk")
-        if not any(ring[0].name in changes for changes in told.values_list("changes", flat=True)[:1]):
+        events = models.Event.objects.filter(agency=agency, kind=EventKind.AGENCY_SECRET_KEY_CHANGED).order_by("-pk")
+        if not any(ring[0].name in changes for changes in events.values_list("changes", flat=True)[:1]):
             trail.record_event(agency, context, EventKind.AGENCY_SECRET_KEY_CHANGED, changes=changes)
 
 
-def _accepted(until: datetime | None) -> str:
+def _describe_until(until: datetime | None) -> str:
     return f"accepted until {until:%Y-%m-%d}" if until else "refused"

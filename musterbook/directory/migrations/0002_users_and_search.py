@@ -15,7 +15,7 @@ def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         # A chunk that is scanned must lie there as it is; compressing it would save a third, and cost ten times the search.
         schema_editor.execute('ALTER TABLE directory_searchchunk ALTER COLUMN text SET STORAGE EXTERNAL')
     for agency in apps.get_model('directory', 'Agency').objects.all():
-        search_index.mend(agency)
+        search_index.correct_index(agency)
 
 
 class Migration(migrations.Migration):

@@ -10,7 +10,7 @@ _END = object()
 _LOOK_EVERY = 0.1
 
 
-class Beside(Generic[_T]):
+class BackgroundTask(Generic[_T]):
     """A piece of work that starts at once in a background thread, and its result.
 
     It must leave nothing important half done: when the process ends, nothing waits for it.
@@ -38,11 +38,11 @@ class Beside(Generic[_T]):
         return self._future.result()
 
 
-def ahead(items: Iterable[_T]) -> Iterator[_T]:
+def prefetch(items: Iterable[_T]) -> Iterator[_T]:
     """Yield the items; each is made while the caller works on the one before."""
     source = iter(items)
-    with ThreadPoolExecutor(1, "ahead") as beside:
-        coming = beside.submit(next, source, _END)
-        while (item := coming.result()) is not _END:
-            coming = beside.submit(next, source, _END)
+    with ThreadPoolExecutor(1, "ahead") as executor:
+        future = executor.submit(next, source, _END)
+        while (item := future.result()) is not _END:
+            future = executor.submit(next, source, _END)
             yield item  # type: ignore[misc]  # it is not the end

@@ -55,22 +55,22 @@ _POSTGRES = {
 """Messages by SQLSTATE, or else by its class, the first two characters."""
 
 
-def message(error: BaseException) -> str:
+def build_message(error: BaseException) -> str:
     """Return the message that an import's record keeps for the error that ended it.
 
     It names the cause and the remedy, and states that nothing was changed.
     """
-    return f"{foreseen(error) or _OURS.format(type(error).__name__)} {NOTHING}"
+    return f"{explain_error(error) or _OURS.format(type(error).__name__)} {NOTHING}"
 
 
-def foreseen(error: BaseException) -> str:
+def explain_error(error: BaseException) -> str:
     """Return the sentence for a foreseeable cause, or "" for a bug."""
     # Django wraps the errors that the database driver raises.
     cause = error.__cause__ or error
-    return _sqlite(cause) or _postgres(cause) or _system(error)
+    return _explain_sqlite(cause) or _explain_postgres(cause) or _explain_os_error(error)
 
 
-def cancelled(by: str) -> str:
+def describe_cancel(by: str) -> str:
     """Return the message of an import's record after a user cancelled it; `by`: an external id, "" for the system."""
     return f"It was cancelled by {by}. {NOTHING}" if by else CANCELLED
 
@@ -80,20 +80,20 @@ def is_lost(error: BaseException) -> bool:
 
     The work that was begun is then rolled back, and may be retried.
     """
-    return _postgres(error.__cause__ or error) == _LOST
+    return _explain_postgres(error.__cause__ or error) == _LOST
 
 
 def is_busy(error: BaseException) -> bool:
     """Return whether SQLite's one writer was busy for longer than the wait allows."""
-    return _sqlite(error.__cause__ or error) == _BUSY
+    return _explain_sqlite(error.__cause__ or error) == _BUSY
 
 
-def _sqlite(cause: BaseException) -> str:
+def _explain_sqlite(cause: BaseException) -> str:
     # The low byte of an extended code is the plain code.
     return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, "") if isinstance(cause, sqlite3.Error) else ""
 
 
-def _postgres(cause: BaseException) -> str:
+def _explain_postgres(cause: BaseException) -> str:
     if not type(cause).__module__.startswith("psycopg"):
         return ""
     state = getattr(cause, "sqlstate", None)
@@ -103,7 +103,7 @@ def _postgres(cause: BaseException) -> str:
     return _POSTGRES.get(state) or _POSTGRES.get(state[:2], "")
 
 
-def _system(error: BaseException) -> str:
+def _explain_os_error(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, FileGone):

@@ -14,25 +14,25 @@ MOST_IN_A_SHEET = 1_048_575
 """The most rows that a sheet of a workbook holds below its headings."""
 
 
-class TooLong(Exception):
+class TooManyRows(Exception):
     """The frame has more rows than a sheet of a workbook holds."""
 
 
-def guarded(frame: pl.DataFrame, but: tuple[str, ...] = ()) -> pl.DataFrame:
+def guard_cells(frame: pl.DataFrame, but: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return the frame with an apostrophe before each cell that a spreadsheet would run, except in `but`."""
     return frame.with_columns(text.guard(frame[name]) for name in frame.columns if name not in but)
 
 
-def csv(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
+def format_csv(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
     """Yield the frames as CSV: UTF-8 with a byte order mark, CRLF. Blank cells are empty, without quotation marks."""
     yield _MARK
     for number, frame in enumerate(frames):
         blank = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
-        for place, part in enumerate(blank.iter_slices(_PART) if blank.height else [blank]):
-            yield part.write_csv(include_header=number == place == 0, line_terminator="\r\n").encode()
+        for index, part in enumerate(blank.iter_slices(_PART) if blank.height else [blank]):
+            yield part.write_csv(include_header=number == index == 0, line_terminator="\r\n").encode()
 
 
-def as_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
+def format_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
     """Yield the frames as JSON: one list of objects, one object on each line."""
     before = "[\n"
     for frame in frames:
@@ -42,17 +42,17 @@ def as_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
     yield b"\n]\n" if before == ",\n" else b"[]\n"
 
 
-def workbook(frame: pl.DataFrame, name: str) -> Iterator[bytes]:
+def format_workbook(frame: pl.DataFrame, name: str) -> Iterator[bytes]:
     """Yield an Excel workbook of one sheet whose cells are all text. Raise TooLong."""
     if frame.height > MOST_IN_A_SHEET:
-        raise TooLong(f"{frame.height:,}")
+        raise TooManyRows(f"{frame.height:,}")
     with tempfile.TemporaryFile() as file:
-        _fill(frame, name, file)
+        _fill_workbook(frame, name, file)
         file.seek(0)
         yield from iter(lambda: file.read(1 << 20), b"")
 
 
-def _fill(frame: pl.DataFrame, name: str, file: IO[bytes]) -> None:
+def _fill_workbook(frame: pl.DataFrame, name: str, file: IO[bytes]) -> None:
     import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here, since it is slow to load
 
     with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
@@ -60,24 +60,24 @@ def _fill(frame: pl.DataFrame, name: str, file: IO[bytes]) -> None:
         form = book.add_format({"num_format": "@"})
         sheet.set_column(0, frame.width - 1, 24, form)
         sheet.freeze_panes(1, 0)
-        for number, cells in enumerate(_rows(frame)):
-            for place, cell in enumerate(cells):
+        for number, cells in enumerate(_list_rows(frame)):
+            for column, cell in enumerate(cells):
                 if cell:
-                    sheet.write_string(number, place, cell, form)
+                    sheet.write_string(number, column, cell, form)
 
 
-def _rows(frame: pl.DataFrame) -> Iterator[Iterable[str]]:
+def _list_rows(frame: pl.DataFrame) -> Iterator[Iterable[str]]:
     """Yield the headings, then the rows."""
     yield frame.columns
     yield from frame.iter_rows()
 
 
-def parts(frame: pl.DataFrame, form: str, name: str, unguarded: tuple[str, ...]) -> Iterator[bytes]:
+def format_frame(frame: pl.DataFrame, form: str, name: str, unguarded: tuple[str, ...]) -> Iterator[bytes]:
     """Return the frame as csv, xlsx or json, in parts.
 
     Formats that a spreadsheet opens (csv and xlsx) are guarded, except in the columns `unguarded`.
     """
     if form == "json":
-        return as_json([frame])
-    safe = guarded(frame, unguarded)
-    return workbook(safe, name) if form == "xlsx" else csv([safe])
+        return format_json([frame])
+    safe = guard_cells(frame, unguarded)
+    return format_workbook(safe, name) if form == "xlsx" else format_csv([safe])

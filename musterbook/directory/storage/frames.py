@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Model
 from polars._typing import SchemaDict
 
-from musterbook.directory.storage.background import ahead
+from musterbook.directory.storage.background import prefetch
 
 _WRITE_AT_ONCE = 10_000
 _READ_AT_ONCE = 2_000
@@ -31,7 +31,7 @@ def on_postgres() -> bool:
     return connection.vendor == "postgresql"
 
 
-def read(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+def read_frame(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
     """Return the rows of a query (placeholders `%s`) as a frame of the schema.
 
     The query must select its columns in the order of the schema.
@@ -47,13 +47,13 @@ def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.D
         frame = pl.read_csv(content, has_header=False, schema=texts)
         return frame.with_columns(pl.col(name) == "t" for name, kind in schema.items() if kind == pl.Boolean)
 
-    with ThreadPoolExecutor(1) as beside, connection.cursor() as cursor:
+    with ThreadPoolExecutor(1) as executor, connection.cursor() as cursor:
         with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)", parameters) as copy:
-            parts = [beside.submit(parsed, part) for part in _parts(copy)]
-        return _joined([part.result() for part in parts], schema)
+            parts = [executor.submit(parsed, part) for part in _join_blocks(copy)]
+        return _concat_parts([part.result() for part in parts], schema)
 
 
-def _parts(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+def _join_blocks(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
     """Join blocks into parts, each large enough to parse on its own."""
     part = bytearray()
     for block in blocks:
@@ -65,17 +65,19 @@ def _parts(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
         yield bytes(part)
 
 
-def _joined(parts: Sequence[pl.DataFrame], schema: SchemaDict) -> pl.DataFrame:
+def _concat_parts(parts: Sequence[pl.DataFrame], schema: SchemaDict) -> pl.DataFrame:
     return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=schema)
 
 
 def _read_sqlite(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return _joined([_frame(rows, schema) for rows in iter(lambda: cursor.fetchmany(_READ_AT_ONCE), [])], schema)
+        return _concat_parts(
+            [_build_frame(rows, schema) for rows in iter(lambda: cursor.fetchmany(_READ_AT_ONCE), [])], schema
+        )
 
 
-def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
+def _build_frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
     columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
     return pl.DataFrame([
         pl.Series(name, values, dtype=pl.Int64).cast(pl.Boolean) if kind == pl.Boolean else pl.Series(name, values, dtype=kind)
@@ -83,7 +85,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
     ])  # fmt: skip
 
 
-def among(column: str, values: list[T]) -> tuple[str, str | list[T]]:
+def match_any(column: str, values: list[T]) -> tuple[str, str | list[T]]:
     """Return a condition `column is one of values` and its one parameter. It takes any number of values."""
     if on_postgres():
         return f"{column} = ANY(%s)", values
@@ -108,8 +110,8 @@ def new_ids(model: type[Model], number: int) -> pl.Series:
         if on_postgres():
             # Find the sequence's name first: within the query, it would be looked up again for each id.
             cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table(model)])
-            taken = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
-            return read(taken, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
+            query = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+            return read_frame(query, [cursor.fetchone()[0], number], {"id": pl.Int64})["id"]
         # The writer holds SQLite's one write lock, so no other connection takes these ids.
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table(model)])
         last = (cursor.fetchone() or (0,))[0]
@@ -130,19 +132,19 @@ def _insert(name: str, rows: pl.DataFrame) -> None:
             texts = ", ".join(f'"{c}"' for c, kind in rows.schema.items() if kind == pl.String)
             options = f"FORMAT csv, FORCE_NOT_NULL ({texts})" if texts else "FORMAT csv"
             with cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN ({options})') as copy:
-                for text in ahead(part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE)):
+                for text in prefetch(part.write_csv(include_header=False) for part in rows.iter_slices(_WRITE_AT_ONCE)):
                     copy.write(text)
         else:
             marks = ", ".join(["%s"] * rows.width)
-            cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _tuples(rows))
+            cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({marks})', _iter_tuples(rows))
 
 
-def _tuples(rows: pl.DataFrame) -> Any:  # an iterator is enough, although Django's type stubs disagree
+def _iter_tuples(rows: pl.DataFrame) -> Any:  # an iterator is enough, although Django's type stubs disagree
     for part in rows.iter_slices(_WRITE_AT_ONCE):
-        yield from zip(*(_values(column) for column in part.get_columns()), strict=True)
+        yield from zip(*(_list_values(column) for column in part.get_columns()), strict=True)
 
 
-def _values(column: pl.Series) -> Iterable[Any]:
+def _list_values(column: pl.Series) -> Iterable[Any]:
     """Return the values of a non-empty column as Python objects.
 
     If all values of a long column are the same, the object is made once.
@@ -176,9 +178,9 @@ def update(model: type[Model], rows: pl.DataFrame) -> None:
     columns = [column for column in rows.columns if column != "id"]
     with connection.cursor() as cursor:
         if on_postgres():
-            listed = ", ".join(f'"{column}"' for column in rows.columns)
+            names = ", ".join(f'"{column}"' for column in rows.columns)
             cursor.execute(
-                f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {listed} FROM "{table(model)}" LIMIT 0'
+                f'CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT {names} FROM "{table(model)}" LIMIT 0'
             )
             _insert("changed", rows)
             cursor.execute("ANALYZE changed")
@@ -190,5 +192,5 @@ def update(model: type[Model], rows: pl.DataFrame) -> None:
         else:
             assigned = ", ".join(f'"{column}" = %s' for column in columns)
             cursor.executemany(
-                f'UPDATE "{table(model)}" SET {assigned} WHERE id = %s', _tuples(rows.select(*columns, "id"))
+                f'UPDATE "{table(model)}" SET {assigned} WHERE id = %s', _iter_tuples(rows.select(*columns, "id"))
             )

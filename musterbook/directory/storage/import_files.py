@@ -18,18 +18,18 @@ class FileGone(Exception):
     """The file of the import is no longer kept."""
 
 
-def _folder() -> Path:
+def _prepare_folder() -> Path:
     folder: Path = settings.MUSTER_HOME / "files"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
-def keep(number: str, content: bytes | Iterable[bytes]) -> None:
+def store_file(number: str, content: bytes | Iterable[bytes]) -> None:
     """Store an import's file whole, readable only by the owner of the installation, and delete expired files.
 
     `content`: all of it, or its parts. Raise OSError, with nothing kept, if the folder is full or cannot be written to.
     """
-    path = _folder() / number
+    path = _prepare_folder() / number
     try:
         path.touch(mode=0o600)
         if isinstance(content, bytes):
@@ -41,62 +41,62 @@ def keep(number: str, content: bytes | Iterable[bytes]) -> None:
         with suppress(OSError):
             path.unlink()
         raise
-    forget_old(datetime.now(UTC))
+    delete_expired(datetime.now(UTC))
 
 
-def adopt(number: str, source: Path) -> None:
+def adopt_file(number: str, source: Path) -> None:
     """Store an existing file as an import's file, by a second name for the same bytes.
 
     The caller deletes the first name when the import is recorded, so a crash in between loses nothing. On a file
-    system without links, the file is copied. Raise FileNotFoundError if it is gone, and what `keep` raises.
+    system without links, the file is copied. Raise FileNotFoundError if it is gone, and what `store_file` raises.
     """
     try:
-        os.link(source, _folder() / number)
+        os.link(source, _prepare_folder() / number)
     except OSError:
-        _copy(number, source)
+        _copy_file(number, source)
     else:
-        forget_old(datetime.now(UTC))
+        delete_expired(datetime.now(UTC))
 
 
-def keep_copy(number: str, of: str) -> None:
-    """Copy the file of another import for this one, part by part. Raise FileGone, and what `keep` raises."""
-    _copy(number, path(of))
+def store_copy(number: str, source_number: str) -> None:
+    """Copy the file of another import for this one, part by part. Raise FileGone, and what `store_file` raises."""
+    _copy_file(number, find_path(source_number))
 
 
-def _copy(number: str, source: Path) -> None:
+def _copy_file(number: str, source: Path) -> None:
     with source.open("rb") as file:
-        keep(number, iter(partial(file.read, _PART), b""))
+        store_file(number, iter(partial(file.read, _PART), b""))
 
 
-def let_go(number: str) -> None:
+def delete_file(number: str) -> None:
     """Delete the file of an import that did not take place."""
-    (_folder() / number).unlink(missing_ok=True)
+    (_prepare_folder() / number).unlink(missing_ok=True)
 
 
-def forget_old(at: datetime) -> None:
+def delete_expired(at: datetime) -> None:
     """Delete the files that are older than MUSTER_KEEP_FILES_DAYS."""
     before = at.timestamp() - settings.MUSTER_KEEP_FILES_DAYS * DAY
-    for path in _folder().iterdir():
+    for path in _prepare_folder().iterdir():
         # Another import may have deleted the file, or another user may own it: this import does not fail for that.
         with suppress(OSError):
             if path.stat().st_mtime < before:
                 path.unlink()
 
 
-def path(number: str) -> Path:
+def find_path(number: str) -> Path:
     """Return the path of an import's file. Raise FileGone if it is no longer kept."""
-    found = _folder() / number
-    if not found.exists():
+    file_path = _prepare_folder() / number
+    if not file_path.exists():
         raise FileGone(number)
-    return found
+    return file_path
 
 
-def content(number: str) -> bytes:
+def read_content(number: str) -> bytes:
     """Return the whole file of an import. Raise FileGone if it is no longer kept.
 
     Do not call it in a process that answers requests.
     """
     try:
-        return (_folder() / number).read_bytes()
+        return (_prepare_folder() / number).read_bytes()
     except FileNotFoundError:
         raise FileGone(number) from None

@@ -26,31 +26,31 @@ _BUSY_MILLISECONDS = 200
 
 
 @contextmanager
-def import_of(agency: models.Agency, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the agency's import lock. While another process holds it, call `waiting` repeatedly."""
-    with _turn(agency) as attempt:
+def hold_import_lock(agency: models.Agency, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the agency's import lock. While another process holds it, call `on_wait` repeatedly."""
+    with _open_lock(agency) as attempt:
         while not attempt():
-            waiting()
+            on_wait()
             time.sleep(_POLL_SECONDS)
         yield
 
 
 @contextmanager
-def if_free(agency: models.Agency) -> Iterator[bool]:
+def try_import_lock(agency: models.Agency) -> Iterator[bool]:
     """Hold the agency's import lock if it is free, and yield whether it was."""
-    with _turn(agency) as attempt:
+    with _open_lock(agency) as attempt:
         yield attempt()
 
 
 @contextmanager
-def _turn(agency: models.Agency) -> Iterator[Callable[[], bool]]:
+def _open_lock(agency: models.Agency) -> Iterator[Callable[[], bool]]:
     """Yield a function that tries to take the lock; release the lock at the end."""
-    with _advisory(agency) if frames.on_postgres() else _file(agency) as attempt:
+    with _advisory_lock(agency) if frames.on_postgres() else _file_lock(agency) as attempt:
         yield attempt
 
 
 @contextmanager
-def _advisory(agency: models.Agency) -> Iterator[Callable[[], bool]]:
+def _advisory_lock(agency: models.Agency) -> Iterator[Callable[[], bool]]:
     locked = False
 
     def attempt() -> bool:
@@ -70,25 +70,25 @@ def _advisory(agency: models.Agency) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _file(agency: models.Agency) -> Iterator[Callable[[], bool]]:
-    with (_folder() / str(agency.pk)).open("w") as file:
-        yield partial(_taken, file)
+def _file_lock(agency: models.Agency) -> Iterator[Callable[[], bool]]:
+    with (_prepare_folder() / str(agency.pk)).open("w") as file:
+        yield partial(_try_flock, file)
 
 
 @contextmanager
-def alone_in(name: str, seconds: float) -> Iterator[bool]:
+def hold_named_lock(name: str, seconds: float) -> Iterator[bool]:
     """Hold the lock of this name on this machine; yield whether it was free.
 
     Wait for it for at most this number of seconds.
     """
     until = time.monotonic() + seconds
-    with (_folder() / name).open("w") as file:
-        while not (free := _taken(file)) and time.monotonic() < until:
+    with (_prepare_folder() / name).open("w") as file:
+        while not (free := _try_flock(file)) and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
         yield free
 
 
-def _taken(file: IO[str]) -> bool:
+def _try_flock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -96,23 +96,23 @@ def _taken(file: IO[str]) -> bool:
     return True
 
 
-def _folder() -> Path:
+def _prepare_folder() -> Path:
     folder: Path = settings.MUSTER_HOME / "locks"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
-def writing(waiting: Callable[[], None]) -> Iterator[None]:
-    """Run one transaction, which is never nested. While SQLite has another writer, call `waiting` repeatedly."""
+def write_transaction(on_wait: Callable[[], None]) -> Iterator[None]:
+    """Run one transaction, which is never nested. While SQLite has another writer, call `on_wait` repeatedly."""
     with ExitStack() as stack:
-        with _impatient():
-            while not _begun(stack):
-                waiting()
+        with _shorten_busy_wait():
+            while not _try_begin(stack):
+                on_wait()
         yield
 
 
-def _begun(stack: ExitStack) -> bool:
+def _try_begin(stack: ExitStack) -> bool:
     try:
         stack.enter_context(transaction.atomic(durable=True))
     except OperationalError as error:
@@ -123,17 +123,17 @@ def _begun(stack: ExitStack) -> bool:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _shorten_busy_wait() -> Iterator[None]:
     """Make SQLite wait only briefly at a time, so that the caller learns of the wait and can stop."""
     if frames.on_postgres():
         yield
         return
-    with briefly(_BUSY_MILLISECONDS):
+    with limit_wait(_BUSY_MILLISECONDS):
         yield
 
 
 @contextmanager
-def briefly(milliseconds: int) -> Iterator[None]:
+def limit_wait(milliseconds: int) -> Iterator[None]:
     """Let each wait for another writer fail with an OperationalError after this time, outside a transaction."""
     with connection.cursor() as cursor:
         show, set_to = ("SHOW", "SET") if frames.on_postgres() else ("PRAGMA", "PRAGMA")
@@ -148,7 +148,7 @@ def briefly(milliseconds: int) -> Iterator[None]:
             cursor.execute(f"{set_to} {name} = '{usual}'")
 
 
-def row(agency: models.Agency) -> None:
+def lock_row(agency: models.Agency) -> None:
     """Lock the agency's row, so that no other transaction writes its users until this one ends.
 
     Call it within a transaction. SQLite has one writer anyway. Rows that only refer to the agency can be written
@@ -157,7 +157,7 @@ def row(agency: models.Agency) -> None:
     models.Agency.objects.select_for_update(no_key=True).get(pk=agency.pk)
 
 
-def version() -> int | None:
+def read_version() -> int | None:
     """Return a number that changes when another connection has written to SQLite.
 
     Return None on PostgreSQL, which has no such number.

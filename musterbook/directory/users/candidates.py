@@ -23,7 +23,7 @@ TEXTS = {"id": pl.Int64, **dict.fromkeys(search_index.SEARCHED, pl.String)}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CandidateSet:
     """A candidate set that includes all matching users: their ids, and the conditions that are still to be checked."""
 
     ids: list[int]
@@ -31,106 +31,108 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class CandidateLookup:
     """A lookup of users who meet conditions and have words; it keeps its results, for a page and its count."""
 
     agency: models.Agency
     words: tuple[str, ...]
     _met: dict[Condition, tuple[int, list[int] | None]] = field(default_factory=dict)
     _having: dict[int, list[int] | None] = field(default_factory=dict)
-    _many: dict[tuple[Condition, ...], Found | None] = field(default_factory=dict)
+    _many: dict[tuple[Condition, ...], CandidateSet | None] = field(default_factory=dict)
 
-    def few(self, conditions: tuple[Condition, ...], most: int, found: int) -> Found | None:
+    def few(self, conditions: tuple[Condition, ...], most: int, word_limit: int) -> CandidateSet | None:
         """Return all users who have the words and may meet the conditions.
 
-        Return None if each condition lets more than `most` through, and more than `found` have the words.
+        Return None if each condition lets more than `most` through, and more than `word_limit` have the words.
         """
         narrow = {one: ids for one in conditions if (ids := self.ids(one, most)) is not None}
         ids = sorted(set.intersection(*map(set, narrow.values()))) if narrow else None
         untried = tuple(one for one in conditions if one not in narrow or not one.exact)
         if not self.words or (ids is not None and len(ids) <= _SOON_TRIED):
-            return None if ids is None else Found(self.tried(ids), untried)
+            return None if ids is None else CandidateSet(self.tried(ids), untried)
         # If a condition lets many through as well, the few users who have both are far apart, and no walk meets them
         # soon.
-        have = self.having(max(found, _MANY) if conditions else found)
+        have = self.having(max(word_limit, _MANY) if conditions else word_limit)
         if have is not None:
-            return Found(have, conditions)
-        return None if ids is None else Found(self.tried(ids), untried)
+            return CandidateSet(have, conditions)
+        return None if ids is None else CandidateSet(self.tried(ids), untried)
 
     def ids(self, condition: Condition, most: int) -> list[int] | None:
         """Return the ids of all users who pass the condition, or None if there are more than `most`."""
-        asked, ids = self._met.get(condition, (0, None))
-        if ids is None and asked < most:
-            ids = filters.few(self.agency, condition, most)
+        limit, ids = self._met.get(condition, (0, None))
+        if ids is None and limit < most:
+            ids = filters.find_few_ids(self.agency, condition, most)
             self._met[condition] = (most, ids)
         return ids if ids is not None and len(ids) <= most else None
 
     def having(self, most: int) -> list[int] | None:
         """Return the ids of all users who have the words, or None if there are more than `most`."""
         if most not in self._having:
-            self._having[most] = search_index.found(self.agency, self.words, most)
+            self._having[most] = search_index.find_ids(self.agency, self.words, most)
         return self._having[most]
 
-    def many(self, conditions: tuple[Condition, ...]) -> Found | None:
+    def many(self, conditions: tuple[Condition, ...]) -> CandidateSet | None:
         """Return the same as `few`, with higher limits, for a walk that is slow to meet the users."""
         if conditions not in self._many:
             joined = frames.on_postgres() and not self.words
-            self._many[conditions] = self._joined(conditions) if joined else _tried(self.few(conditions, _MANY, _MANY))
+            self._many[conditions] = (
+                self._joined(conditions) if joined else _check_candidates(self.few(conditions, _MANY, _MANY))
+            )
         return self._many[conditions]
 
-    def _joined(self, conditions: tuple[Condition, ...]) -> Found | None:
+    def _joined(self, conditions: tuple[Condition, ...]) -> CandidateSet | None:
         """Return all users who meet the conditions, unless they are many.
 
         PostgreSQL joins indexes faster than it returns their ids.
         """
         tests = " AND ".join(f"({condition.hint}) AND {condition.sql}" for condition in conditions)
-        given = [value for c in conditions for value in (*c.hints, *c.parameters)]
+        values = [value for c in conditions for value in (*c.hints, *c.parameters)]
         sql = f"SELECT u.id FROM {USERS} u WHERE u.agency_id = %s AND {tests} LIMIT %s"
-        ids = [row[0] for row in rows(sql, [self.agency.pk, *given, _MANY + 1])]
-        return None if len(ids) > _MANY else Found(ids)
+        ids = [row[0] for row in fetch_rows(sql, [self.agency.pk, *values, _MANY + 1])]
+        return None if len(ids) > _MANY else CandidateSet(ids)
 
     def tried(self, ids: list[int]) -> list[int]:
         """Return the ids of those users who have the words."""
         if not self.words:
             return ids
-        source, parameter = among(ids)
-        listed = ", ".join(f"u.{name}" for name in search_index.SEARCHED)
-        users = frames.read(f"SELECT u.id, {listed} FROM {source}", [parameter], TEXTS)
-        return search_index.holding(users, self.words)["id"].to_list()
+        source, parameter = select_users(ids)
+        names = ", ".join(f"u.{name}" for name in search_index.SEARCHED)
+        users = frames.read_frame(f"SELECT u.id, {names} FROM {source}", [parameter], TEXTS)
+        return search_index.filter_users(users, self.words)["id"].to_list()
 
-    def known(self, conditions: tuple[Condition, ...]) -> Found | None:
+    def known(self, conditions: tuple[Condition, ...]) -> CandidateSet | None:
         """Return what `many` has found before, if it has been called."""
         return self._many.get(conditions)
 
 
-def _tried(found: Found | None) -> Found | None:
+def _check_candidates(candidates: CandidateSet | None) -> CandidateSet | None:
     """Return the users who meet the conditions, so that sorting and counting them checks them only once."""
-    if found is None or not found.untried:
-        return found
-    source, parameter = among(found.ids)
-    tests = " AND ".join(one.sql for one in found.untried)
-    given = [value for one in found.untried for value in one.parameters]
-    return Found([row[0] for row in rows(f"SELECT u.id FROM {source} AND {tests}", [parameter, *given])])
+    if candidates is None or not candidates.untried:
+        return candidates
+    source, parameter = select_users(candidates.ids)
+    tests = " AND ".join(one.sql for one in candidates.untried)
+    values = [value for one in candidates.untried for value in one.parameters]
+    return CandidateSet([row[0] for row in fetch_rows(f"SELECT u.id FROM {source} AND {tests}", [parameter, *values])])
 
 
-def counted(found: Found) -> int:
+def count_candidates(candidates: CandidateSet) -> int:
     """Return how many of them meet the conditions."""
-    tried = _tried(found)
-    return len(tried.ids) if tried else 0
+    checked = _check_candidates(candidates)
+    return len(checked.ids) if checked else 0
 
 
-def among(ids: list[int]) -> tuple[str, Any]:
+def select_users(ids: list[int]) -> tuple[str, Any]:
     """Return the users of the ids as a FROM clause, and its parameter.
 
     They are found by their ids, regardless of the other conditions.
     """
-    condition, parameter = frames.among("u.id", ids)
+    condition, parameter = frames.match_any("u.id", ids)
     if frames.on_postgres():
         return f"{USERS} u WHERE {condition}", parameter
     return f"json_each(%s) j CROSS JOIN {USERS} u WHERE u.id = j.value", parameter
 
 
-def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

@@ -13,11 +13,11 @@ from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
-from musterbook.core.planning.authority import roles_above
+from musterbook.core.planning.authority import find_roles_above
 from musterbook.core.planning.evaluate import STRICT_NOTES
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
-from musterbook.core.reporting.report import Rows
+from musterbook.core.reporting.report import RowFilter
 from musterbook.core.values import text
 from musterbook.core.values.keys import fold
 from musterbook.directory import models
@@ -58,7 +58,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class EditResult:
     """The result of an edit. Nothing was changed if there are problems or conflicts.
 
     `user`: the current user; for `add` with `there`, the user who already has the external id. `changes`: heading →
@@ -78,13 +78,13 @@ class Came:
         return not (self.problems or self.conflicts or self.there)
 
 
-def find(agency: models.Agency, number: int) -> models.User:
+def find_user(agency: models.Agency, number: int) -> models.User:
     """Return the agency's user with this number, and all that a row of them needs. Raise UnknownUser."""
-    beside = ("agency", "role", "rank", "group", "supervisor", "account")
-    found = models.User.objects.select_related(*beside).filter(agency=agency, pk=number).first()
-    if found is None:
+    related = ("agency", "role", "rank", "group", "supervisor", "account")
+    user = models.User.objects.select_related(*related).filter(agency=agency, pk=number).first()
+    if user is None:
         raise UnknownUser(str(number))
-    return found
+    return user
 
 
 def find_named(agency: models.Agency, text: str, number: int | None = None) -> models.User:
@@ -93,17 +93,17 @@ def find_named(agency: models.Agency, text: str, number: int | None = None) -> m
     Raise UnknownUser.
     """
     users = models.User.objects.filter(agency=agency)
-    found = users.filter(email_key=fold(text)).first() or users.filter(external_id=text).first()
-    if found is None and number is not None:
-        found = users.filter(pk=number).first()
-    if found is None:
+    user = users.filter(email_key=fold(text)).first() or users.filter(external_id=text).first()
+    if user is None and number is not None:
+        user = users.filter(pk=number).first()
+    if user is None:
         raise UnknownUser(text)
-    return found
+    return user
 
 
-def row_of(user: models.User) -> dict[str, str]:
+def build_row(user: models.User) -> dict[str, str]:
     """Return the user as a row of a file, with EXEMPT and ENDS_ON."""
-    told = {
+    values = {
         "status": "Active" if user.active else "Inactive",
         "role": user.role.name,
         "supervisor_email": user.supervisor.email if user.supervisor else "",
@@ -111,175 +111,177 @@ def row_of(user: models.User) -> dict[str, str]:
         "evidence_group_ext_id": user.group.external_id if user.group else "",
     }
     row = {
-        column.heading: told[column.field] if column.field in told else getattr(user, column.field)
+        column.heading: values[column.field] if column.field in values else getattr(user, column.field)
         for column in columns.COLUMNS
     }
     return row | {EXEMPT: "yes" if user.exempt else "", ENDS_ON: user.ends_on.isoformat() if user.ends_on else ""}
 
 
-def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> Came:
+def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> EditResult:
     """Change the values that differ from those `shown`; all others stay as they are now.
 
     They stay even if they differ from what was shown. The external id stays too. A value that another user has
     meanwhile changed to something else is a conflict. Raise NotPermitted and snapshot_queries.UnknownOperator.
     """
-    with _turn(user.agency):
-        operator = _operator(user.agency, context, PERMISSION)
-        now = row_of(find(user.agency, user.pk))
-        mine = {heading: value for heading, value in typed.items() if _is_mine(heading, value, shown)}
+    with _lock_users(user.agency):
+        operator = _read_operator(user.agency, context, PERMISSION)
+        now = build_row(find_user(user.agency, user.pk))
+        changes = {heading: value for heading, value in typed.items() if _is_mine(heading, value, shown)}
         conflicts = [
             Conflict(heading, shown.get(heading, ""), now[heading])
-            for heading, value in mine.items()
+            for heading, value in changes.items()
             if now[heading] not in (value, shown.get(heading, ""))
         ]
         if conflicts:
-            return Came(user, conflicts=conflicts)
-        return _changed(user, {**now, **mine}, now, context, operator)
+            return EditResult(user, conflicts=conflicts)
+        return _change_user(user, {**now, **changes}, now, context, operator)
 
 
 def _is_mine(heading: str, value: str, shown: Row) -> bool:
     return heading != columns.EXTERNAL_ID.heading and value != shown.get(heading, "")
 
 
-def deactivate(user: models.User, context: AuditContext) -> Came:
+def deactivate(user: models.User, context: AuditContext) -> EditResult:
     """Make the user Inactive: their sessions and links become invalid. Raise what `edit` raises."""
-    return _with_status(user, "Inactive", context)
+    return _change_status(user, "Inactive", context)
 
 
-def reactivate(user: models.User, context: AuditContext) -> Came:
+def reactivate(user: models.User, context: AuditContext) -> EditResult:
     """Make the user Active; a user who never registered is invited again. Raise what `edit` raises."""
-    return _with_status(user, "Active", context)
+    return _change_status(user, "Active", context)
 
 
-def _with_status(user: models.User, status: str, context: AuditContext) -> Came:
-    with _turn(user.agency):
-        operator = _operator(user.agency, context, PERMISSION)
-        now = row_of(find(user.agency, user.pk))
+def _change_status(user: models.User, status: str, context: AuditContext) -> EditResult:
+    with _lock_users(user.agency):
+        operator = _read_operator(user.agency, context, PERMISSION)
+        now = build_row(find_user(user.agency, user.pk))
         # If the last day is over, the user would lose access again the next day.
         ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < context.at.date() else {}
-        return _changed(user, {**now, **ends, columns.STATUS.heading: status}, now, context, operator)
+        return _change_user(user, {**now, **ends, columns.STATUS.heading: status}, now, context, operator)
 
 
-def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool | None = None) -> Came:
+def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool | None = None) -> EditResult:
     """Add the user of this row, unless a user has its external id; the same row sent twice adds one user.
 
     `mails` None: use the agency's setting. Raise what `edit` raises.
     """
-    with _turn(agency):
-        operator = _operator(agency, context, PERMISSION)
-        wanted = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]), guarded=False)[0]
-        there = models.User.objects.filter(agency=agency, external_id=wanted).first() if wanted else None
-        came, plan = _planned(agency, row, operator)
-        if there:
-            again = plan.counts["unchanged"] == 1 and there.created_at > context.at - _SENT_TWICE
-            return Came(find(agency, there.pk), there=not again)
+    with _lock_users(agency):
+        operator = _read_operator(agency, context, PERMISSION)
+        external_id = text.clean(pl.Series([row[columns.EXTERNAL_ID.heading]]), guarded=False)[0]
+        existing = models.User.objects.filter(agency=agency, external_id=external_id).first() if external_id else None
+        result, plan = _plan_row(agency, row, operator)
+        if existing:
+            repeated = plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
+            return EditResult(find_user(agency, existing.pk), there=not repeated)
         marks = {ENDS_ON: ("", row[ENDS_ON])} if row.get(ENDS_ON) else {}
-        came = _with_marks(came, marks, context)
-        if came.problems:
-            return _refused(agency, None, came, context)
+        result = _check_marks(result, marks, context)
+        if result.problems:
+            return _refuse_edit(agency, None, result, context)
         _write(plan, agency, context, mails)
         added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
-        _mark(added, marks, context)
-        return Came(find(agency, added.pk), came.changes, notes=came.notes)
+        _write_marks(added, marks, context)
+        return EditResult(find_user(agency, added.pk), result.changes, notes=result.notes)
 
 
-def _changed(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> Came:
+def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> EditResult:
     """Write the row of an existing user; `now`: the row as the user is now."""
-    came, plan = _planned(user.agency, row, operator)
+    result, plan = _plan_row(user.agency, row, operator)
     marks = {mark: (now[mark], row[mark]) for mark in MARKS if row[mark] != now[mark]}
     if EXEMPT in marks:
-        _operator(user.agency, context, EXEMPT_PERMISSION)
+        _read_operator(user.agency, context, EXEMPT_PERMISSION)
     if marks:
-        came = _below(user, came, operator)
-    if ENDS_ON in marks and operator and operator.id == user.pk and not came.problems:
-        came = Came(problems=[Problem.of("own-account", column=ENDS_ON, act="set a last day for")])
-    came = _with_marks(came, marks, context)
-    if came.problems:
-        return _refused(user.agency, user, came, context)
-    changes = dict(came.changes or {})
+        result = _check_authority(user, result, operator)
+    if ENDS_ON in marks and operator and operator.id == user.pk and not result.problems:
+        result = EditResult(problems=[Problem.of("own-account", column=ENDS_ON, act="set a last day for")])
+    result = _check_marks(result, marks, context)
+    if result.problems:
+        return _refuse_edit(user.agency, user, result, context)
+    changes = dict(result.changes or {})
     if changes or not plan.updated.is_empty():
         _write(plan, user.agency, context)
-    _mark(user, marks, context)
+    _write_marks(user, marks, context)
     changes |= marks
-    return Came(find(user.agency, user.pk), changes, notes=came.notes if changes else ())
+    return EditResult(find_user(user.agency, user.pk), changes, notes=result.notes if changes else ())
 
 
-def _below(user: models.User, came: Came, operator: Operator | None) -> Came:
+def _check_authority(user: models.User, result: EditResult, operator: Operator | None) -> EditResult:
     """Add to the result of the row a problem if the operator may not change this user's marks."""
-    above = user.role_id in roles_above(operator, snapshot_queries.vocabulary(user.agency))
-    if not above or came.problems:
-        return came
+    above = user.role_id in find_roles_above(operator, snapshot_queries.read_vocabulary(user.agency))
+    if not above or result.problems:
+        return result
     sentence = "The user's role has permissions that yours does not, so you cannot change this user."
-    return Came(problems=[Problem.of("above-your-role", column=columns.ROLE.heading, sentence=sentence)])
+    return EditResult(problems=[Problem.of("above-your-role", column=columns.ROLE.heading, sentence=sentence)])
 
 
-def _with_marks(came: Came, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> Came:
+def _check_marks(result: EditResult, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> EditResult:
     """Add to the result of the row any problem with the marks: a last day must be a date that is not past."""
     ends_on = marks.get(ENDS_ON, ("", ""))[1]
-    if not ends_on or (_day(ends_on) or date.min) >= context.at.date():
-        return came
-    return replace(came, problems=[*came.problems, Problem.of("invalid-last-day", column=ENDS_ON, value=ends_on)])
+    if not ends_on or (_parse_day(ends_on) or date.min) >= context.at.date():
+        return result
+    return replace(result, problems=[*result.problems, Problem.of("invalid-last-day", column=ENDS_ON, value=ends_on)])
 
 
-def _day(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
         return None
 
 
-def _mark(user: models.User, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> None:
+def _write_marks(user: models.User, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> None:
     """Write the marks, which are valid, and record one event for them."""
     if not marks:
         return
-    written = {MARKS[mark]: bool(now) if mark == EXEMPT else _day(now) for mark, (_, now) in marks.items()}
+    written = {MARKS[mark]: bool(now) if mark == EXEMPT else _parse_day(now) for mark, (_, now) in marks.items()}
     models.User.objects.filter(pk=user.pk).update(**written)
     trail.record_event(user.agency, context, EventKind.USER_UPDATED, user, marks)
 
 
-def _planned(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[Came, Plan]:
+def _plan_row(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[EditResult, Plan]:
     """Return the plan of the row, and its result.
 
     An invalid supervisor is a problem here, because the user who typed it is present to correct it.
     """
     cells = pl.DataFrame({column.field: [row[column.heading]] for column in columns.COLUMNS})
     table = Table.of_values(cells.with_row_index("row", offset=2))
-    policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.limit(agency))
-    snapshot = snapshot_queries.snapshot(agency, table, policy.mode)
-    plan = planning.make(table, snapshot, policy)
-    told = report.rows(plan, Rows.ALL)[0]
-    wrong = [note for note in told.notes if note.code in STRICT_NOTES]
-    notes = [note for note in told.notes if note.code not in STRICT_NOTES]
-    return Came(changes=told.changes, problems=[*told.problems, *wrong], notes=notes), plan
+    policy = Policy(Mode.UPDATE, operator=operator, limit=snapshot_queries.read_limit(agency))
+    snapshot = snapshot_queries.read_snapshot(agency, table, policy.mode)
+    plan = planning.make_plan(table, snapshot, policy)
+    entry = report.list_rows(plan, RowFilter.ALL)[0]
+    errors = [note for note in entry.notes if note.code in STRICT_NOTES]
+    notes = [note for note in entry.notes if note.code not in STRICT_NOTES]
+    return EditResult(changes=entry.changes, problems=[*entry.problems, *errors], notes=notes), plan
 
 
-def _refused(agency: models.Agency, user: models.User | None, came: Came, context: AuditContext) -> Came:
+def _refuse_edit(
+    agency: models.Agency, user: models.User | None, result: EditResult, context: AuditContext
+) -> EditResult:
     """Record in the audit trail a request that is not permitted. Other problems concern only the user who typed."""
-    codes = ", ".join(problem.code for problem in came.problems if problem.code in _REFUSALS)
+    codes = ", ".join(problem.code for problem in result.problems if problem.code in _REFUSALS)
     if codes:
-        asked = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
-        trail.record_event(agency, context, EventKind.ACT_REFUSED, user, asked, outcome=REFUSED)
-    return Came(user, problems=came.problems)
+        details = {"asked": ("", "edit" if user else "add"), "why": ("", codes)}
+        trail.record_event(agency, context, EventKind.ACT_REFUSED, user, details, outcome=REFUSED)
+    return EditResult(user, problems=result.problems)
 
 
 def _write(plan: Plan, agency: models.Agency, context: AuditContext, mails: bool | None = None) -> None:
     sends = agency.sends_mail if mails is None else mails
-    writer.apply(plan, agency, context, of=None, mails=sends, written=lambda _: None)
+    writer.apply_plan(plan, agency, context, of=None, mails=sends, written=lambda _: None)
 
 
-def _operator(agency: models.Agency, context: AuditContext, permission: str) -> Operator | None:
+def _read_operator(agency: models.Agency, context: AuditContext, permission: str) -> Operator | None:
     """Return the user who acts, or None for the system. Raise UnknownOperator and NotPermitted."""
     if not context.actor:
         return None
-    operator = snapshot_queries.operator(agency, context.actor)
+    operator = snapshot_queries.read_operator(agency, context.actor)
     if permission not in operator.permissions:
         raise NotPermitted(permission)
     return operator
 
 
 @contextmanager
-def _turn(agency: models.Agency) -> Iterator[None]:
+def _lock_users(agency: models.Agency) -> Iterator[None]:
     """Run one transaction in which no other writes the agency's users."""
     with transaction.atomic():
-        locks.row(agency)
+        locks.lock_row(agency)
         yield

@@ -16,7 +16,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import search_index, snapshot_queries
 from musterbook.directory.storage import formats, frames
 from musterbook.directory.users import filters, states
-from musterbook.directory.users.filters import USERS, Condition, Wanted
+from musterbook.directory.users.filters import USERS, Condition, UserFilters
 
 STATES = tuple(state for state in states.STATES if state != states.EXPIRED)
 """The states of a user, as in `X_STATE`: an invited user is Invited, whether or not the invitation has expired."""
@@ -40,7 +40,7 @@ class UnknownFilter(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ExportFilter:
     """The criteria for users; "" for all.
 
     `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active includes invited and
@@ -54,78 +54,82 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class UserExport:
     """An export: the number of users in it, and its bytes in parts."""
 
     users: int
     parts: Iterator[bytes]
 
 
-def export(agency: models.Agency, wanted: Filter, form: str) -> Exported:
+def export_users(agency: models.Agency, criteria: ExportFilter, form: str) -> UserExport:
     """Return the matching users as csv, xlsx or json.
 
     Raise UnknownFilter, and formats.TooLong for more users than a workbook holds.
     """
-    told = users(agency, wanted)
-    return Exported(told.height, formats.parts(told, form, "Users", UNGUARDED))
+    frame = read_users(agency, criteria)
+    return UserExport(frame.height, formats.format_frame(frame, form, "Users", UNGUARDED))
 
 
-def users(agency: models.Agency, wanted: Filter | None = None) -> pl.DataFrame:
+def read_users(agency: models.Agency, criteria: ExportFilter | None = None) -> pl.DataFrame:
     """Return the matching users as text, in the columns of HEADINGS, by external id. Raise UnknownFilter."""
-    wanted = wanted or Filter()
-    words = snapshot_queries.vocabulary(agency)
-    read = _with_supervisors(_read(agency))
-    told = _headed(search_index.holding(read, search_index.words(wanted.query)), words)
-    return told.filter(*_state(wanted.status), *_role(wanted.role, [role.name for role in words.roles]))
+    criteria = criteria or ExportFilter()
+    words = snapshot_queries.read_vocabulary(agency)
+    rows = _join_supervisors(_read(agency))
+    frame = _format_users(search_index.filter_users(rows, search_index.split_words(criteria.query)), words)
+    return frame.filter(
+        *_match_state(criteria.status), *_match_role(criteria.role, [role.name for role in words.roles])
+    )
 
 
-def export_found(agency: models.Agency, wanted: Wanted, form: str, *, at: datetime) -> Exported:
+def export_search(agency: models.Agency, criteria: UserFilters, form: str, *, at: datetime) -> UserExport:
     """Return the users that a search of the list finds, as csv, xlsx or json.
 
     Raise UnknownStatus, and formats.TooLong for more users than a workbook holds.
     """
-    read = _read(agency, tuple(filters.conditions(wanted, at)))
-    found = search_index.holding(read, search_index.words(wanted.text))
-    told = _headed(_with_supervisors(found, _bosses(agency, found)), snapshot_queries.vocabulary(agency))
-    return Exported(told.height, formats.parts(told, form, "Users", UNGUARDED))
+    rows = _read(agency, tuple(filters.build_conditions(criteria, at)))
+    matches = search_index.filter_users(rows, search_index.split_words(criteria.text))
+    frame = _format_users(
+        _join_supervisors(matches, _read_supervisors(agency, matches)), snapshot_queries.read_vocabulary(agency)
+    )
+    return UserExport(frame.height, formats.format_frame(frame, form, "Users", UNGUARDED))
 
 
-def _headed(told: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
+def _format_users(rows: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
     """Return the users as text, in the columns of HEADINGS, by external id."""
-    texts = told.select(*changes.texts(words)[: len(changes.NAMES) - 1], *_ours(), "external_id")
-    named = texts.rename({column.field: column.heading for column in columns.COLUMNS})
-    return named.select(HEADINGS).sort(columns.EXTERNAL_ID.heading)
+    texts = rows.select(*changes.render_texts(words)[: len(changes.NAMES) - 1], *_select_ours(), "external_id")
+    frame = texts.rename({column.field: column.heading for column in columns.COLUMNS})
+    return frame.select(HEADINGS).sort(columns.EXTERNAL_ID.heading)
 
 
-def _bosses(agency: models.Agency, told: pl.DataFrame) -> pl.DataFrame:
+def _read_supervisors(agency: models.Agency, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the supervisors of these users: `supervisor_id`, `supervisor_email`."""
-    condition, parameter = frames.among("id", told["supervisor_id"].drop_nulls().unique().to_list())
+    condition, parameter = frames.match_any("id", rows["supervisor_id"].drop_nulls().unique().to_list())
     sql = f"SELECT id, email FROM {USERS} WHERE agency_id = %s AND {condition}"
-    return frames.read(sql, [agency.pk, parameter], {"supervisor_id": pl.Int64, "supervisor_email": pl.String})
+    return frames.read_frame(sql, [agency.pk, parameter], {"supervisor_id": pl.Int64, "supervisor_email": pl.String})
 
 
 def _read(agency: models.Agency, conditions: tuple[Condition, ...] = ()) -> pl.DataFrame:
     """Return all users, or those who meet the conditions, with their times as text, "" for none."""
-    listed = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
-    listed += [*(_time(name) for name in _TIMES), "managed_by", _ENDS_ON, states.timeless("")]
+    selected = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
+    selected += [*(_format_time(name) for name in _TIMES), "managed_by", _ENDS_ON, states.build_timeless_sql("")]
     schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "ends_on", "state"), pl.String)}
     tests = "".join(f" AND ({condition.sql})" for condition in conditions)
-    given = [value for condition in conditions for value in condition.parameters]
-    sql = f"SELECT {', '.join(listed)} FROM {USERS} u WHERE u.agency_id = %s{tests}"
-    return frames.read(sql, [agency.pk, *given], schema)
+    parameters = [value for condition in conditions for value in condition.parameters]
+    sql = f"SELECT {', '.join(selected)} FROM {USERS} u WHERE u.agency_id = %s{tests}"
+    return frames.read_frame(sql, [agency.pk, *parameters], schema)
 
 
-def _with_supervisors(told: pl.DataFrame, bosses: pl.DataFrame | None = None) -> pl.DataFrame:
+def _join_supervisors(rows: pl.DataFrame, supervisors: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return the users with `supervisor_email`, null for none.
 
-    `bosses`: the supervisors, if they are not among the users.
+    `supervisors`: the supervisors, if they are not among the users.
     """
-    if bosses is None:
-        bosses = told.select(supervisor_id="id", supervisor_email="email")
-    return told.join(bosses, on="supervisor_id", how="left", maintain_order="left")
+    if supervisors is None:
+        supervisors = rows.select(supervisor_id="id", supervisor_email="email")
+    return rows.join(supervisors, on="supervisor_id", how="left", maintain_order="left")
 
 
-def _time(name: str) -> str:
+def _format_time(name: str) -> str:
     """Return a time as ISO 8601 in UTC, "" for none."""
     if frames.on_postgres():
         return f"coalesce(to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '')"
@@ -135,7 +139,7 @@ def _time(name: str) -> str:
 _ENDS_ON = "coalesce(CAST(ends_on AS text), '')"
 
 
-def _ours() -> list[pl.Expr]:
+def _select_ours() -> list[pl.Expr]:
     times = [pl.col(name).alias(heading) for name, heading in _TIMES.items()]
     exempt = pl.when("exempt").then(pl.lit("yes")).otherwise(pl.lit(""))
     return [
@@ -147,7 +151,7 @@ def _ours() -> list[pl.Expr]:
     ]
 
 
-def _state(status: str) -> list[pl.Expr]:
+def _match_state(status: str) -> list[pl.Expr]:
     if not status:
         return []
     state = {state.casefold(): state for state in STATES}.get(status.strip().casefold())
@@ -156,7 +160,7 @@ def _state(status: str) -> list[pl.Expr]:
     return [pl.col("STATUS" if state in ("Active", "Inactive") else "X_STATE") == state]
 
 
-def _role(role: str, known: Iterable[str]) -> list[pl.Expr]:
+def _match_role(role: str, known: Iterable[str]) -> list[pl.Expr]:
     if not role:
         return []
     names = {fold(name): name for name in known}

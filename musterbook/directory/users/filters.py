@@ -22,7 +22,7 @@ class UnknownStatus(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class UserFilters:
     """The criteria for users: a user matches if they pass every filter given.
 
     `text`: every word of it occurs in the user's name, e-mail address, username, badge or external id; `status`: one of
@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class IndexPath:
     """A condition whose users an index finds directly.
 
     `index`: its name, given to SQLite as a hint; `order`: the sort order of the index, which shows PostgreSQL that the
@@ -81,7 +81,7 @@ class Condition:
 
     sql: str
     parameters: Parameters
-    ways: tuple[Way, ...]
+    ways: tuple[IndexPath, ...]
     exact: bool = True
 
     @property
@@ -95,99 +95,102 @@ class Condition:
         return tuple(value for way in self.ways for value in way.parameters)
 
 
-def conditions(wanted: Wanted, at: datetime) -> Iterator[Condition]:
+def build_conditions(criteria: UserFilters, at: datetime) -> Iterator[Condition]:
     """Yield all conditions except the text's, as of that time. Raise UnknownStatus.
 
     Conditions that usually match few users come first.
     """
-    if wanted.supervisor is not None:
-        yield _plain(Way("u.supervisor_id = %s", (wanted.supervisor,), _BY_SUPERVISOR))
-    if wanted.signed_in_from or wanted.signed_in_before:
-        yield _signed_in(wanted.signed_in_from, wanted.signed_in_before)
-    yield from _equal(wanted, "group", "rank")
-    if wanted.never_signed_in:
-        yield never()
-    if wanted.status:
-        yield status(wanted.status, at)
-    yield from _equal(wanted, "role")
-    if wanted.touched_by is not None:
-        yield _touched(wanted.touched_by)
+    if criteria.supervisor is not None:
+        yield _make_condition(IndexPath("u.supervisor_id = %s", (criteria.supervisor,), _BY_SUPERVISOR))
+    if criteria.signed_in_from or criteria.signed_in_before:
+        yield _match_sign_in_time(criteria.signed_in_from, criteria.signed_in_before)
+    yield from _match_columns(criteria, "group", "rank")
+    if criteria.never_signed_in:
+        yield match_no_sign_in()
+    if criteria.status:
+        yield match_status(criteria.status, at)
+    yield from _match_columns(criteria, "role")
+    if criteria.touched_by is not None:
+        yield _match_import(criteria.touched_by)
 
 
-def _equal(wanted: Wanted, *columns: str) -> Iterator[Condition]:
+def _match_columns(criteria: UserFilters, *columns: str) -> Iterator[Condition]:
     for column in columns:
-        if (value := getattr(wanted, column)) is not None:
-            yield equals(column, value)
+        if (value := getattr(criteria, column)) is not None:
+            yield match_id(column, value)
 
 
-def _plain(way: Way) -> Condition:
-    return Condition(way.sql, way.parameters, (way,))
+def _make_condition(path: IndexPath) -> Condition:
+    return Condition(path.sql, path.parameters, (path,))
 
 
-def equals(column: str, value: int | None) -> Condition:
+def match_id(column: str, value: int | None) -> Condition:
     """Return the condition that the role, rank or group has this id, or with None, that there is none."""
     if value is None:
-        return _plain(Way(f"u.{column}_id IS NULL", (), f"user_by_{column}"))
-    return _plain(Way(f"u.{column}_id = %s", (value,), f"user_by_{column}"))
+        return _make_condition(IndexPath(f"u.{column}_id IS NULL", (), f"user_by_{column}"))
+    return _make_condition(IndexPath(f"u.{column}_id = %s", (value,), f"user_by_{column}"))
 
 
-def status(name: str, at: datetime) -> Condition:
+def match_status(name: str, at: datetime) -> Condition:
     """Return the condition that the user has this state at that time. Raise UnknownStatus."""
     if name not in states.STATES:
         raise UnknownStatus(name)
-    sql, parameters = states.state("u.", at)
-    return Condition(f"{sql} = %s", (*parameters, name), _ways_to_status(name, states.bound(at)), name in _EXACT)
+    sql, parameters = states.build_state_sql("u.", at)
+    return Condition(f"{sql} = %s", (*parameters, name), _list_status_paths(name, states.bind_time(at)), name in _EXACT)
 
 
 _EXACT = ("Active", states.INVITED, states.EXPIRED, "Inactive")
 
 
-def _ways_to_status(name: str, at: str) -> tuple[Way, ...]:
+def _list_status_paths(name: str, at: str) -> tuple[IndexPath, ...]:
     free, index, by = "u.active AND u.locked_at IS NULL", "user_unregistered", "u.invitation_expires_at"
     invited = f"{free} AND u.registered_at IS NULL AND {by}"
-    ways = {
-        "Active": (Way(f"{free} AND u.registered_at IS NOT NULL AND u.reset_at IS NULL", (), "user_registered"),),
-        states.INVITED: (Way(f"{invited} IS NULL", (), index, by), Way(f"{invited} >= %s", (at,), index, by)),
-        states.EXPIRED: (Way(f"{invited} < %s", (at,), index, by),),
-        "Locked": (Way("u.locked_at IS NOT NULL", (), "user_locked"),),
-        "Password reset": (Way("u.reset_at IS NOT NULL", (), "user_reset"),),
-        "Inactive": (Way("NOT u.active", (), "user_inactive"),),
+    paths = {
+        "Active": (IndexPath(f"{free} AND u.registered_at IS NOT NULL AND u.reset_at IS NULL", (), "user_registered"),),
+        states.INVITED: (
+            IndexPath(f"{invited} IS NULL", (), index, by),
+            IndexPath(f"{invited} >= %s", (at,), index, by),
+        ),
+        states.EXPIRED: (IndexPath(f"{invited} < %s", (at,), index, by),),
+        "Locked": (IndexPath("u.locked_at IS NOT NULL", (), "user_locked"),),
+        "Password reset": (IndexPath("u.reset_at IS NOT NULL", (), "user_reset"),),
+        "Inactive": (IndexPath("NOT u.active", (), "user_inactive"),),
     }
-    return ways[name]
+    return paths[name]
 
 
-def never() -> Condition:
+def match_no_sign_in() -> Condition:
     """Return the condition that the user has never signed in."""
-    return _plain(Way("u.last_sign_in_at IS NULL", (), "user_never_signed_in"))
+    return _make_condition(IndexPath("u.last_sign_in_at IS NULL", (), "user_never_signed_in"))
 
 
-def ever() -> Condition:
+def match_sign_in() -> Condition:
     """Return the condition that the user has signed in."""
-    return _signed_in(None, None)
+    return _match_sign_in_time(None, None)
 
 
-def _signed_in(since: datetime | None, before: datetime | None) -> Condition:
+def _match_sign_in_time(since: datetime | None, before: datetime | None) -> Condition:
     limits = {">=": since, "<": before}
-    given = {f"u.last_sign_in_at {sign} %s": states.bound(limit) for sign, limit in limits.items() if limit}
-    sql = " AND ".join(["u.last_sign_in_at IS NOT NULL", *given])
-    return _plain(Way(sql, tuple(given.values()), "user_signed_in", order="u.last_sign_in_at"))
+    bounds = {f"u.last_sign_in_at {sign} %s": states.bind_time(limit) for sign, limit in limits.items() if limit}
+    sql = " AND ".join(["u.last_sign_in_at IS NOT NULL", *bounds])
+    return _make_condition(IndexPath(sql, tuple(bounds.values()), "user_signed_in", order="u.last_sign_in_at"))
 
 
-def _touched(number: int) -> Condition:
+def _match_import(import_id: int) -> Condition:
     """Return the condition that the import has recorded an event of the user.
 
     The plus sign keeps a planner from reading all events of the import.
     """
     sql = f"(SELECT 1 FROM {EVENTS} e WHERE e.subject_id = u.id AND +e.of_id = %s LIMIT 1) IS NOT NULL"
     ids = f"SELECT e.subject_id AS id FROM {EVENTS} e WHERE +e.agency_id = %s AND e.of_id = %s AND e.subject_id IS NOT NULL"
-    return Condition(sql, (number,), (Way(sql, (number,), ids=ids),))
+    return Condition(sql, (import_id,), (IndexPath(sql, (import_id,), ids=ids),))
 
 
-def few(agency: models.Agency, condition: Condition, most: int) -> list[int] | None:
+def find_few_ids(agency: models.Agency, condition: Condition, most: int) -> list[int] | None:
     """Return the ids of all users who pass the condition, and perhaps of some more, or None for more than `most`."""
-    ways = [f"SELECT * FROM ({way.first(most + 1)}) w{n}" for n, way in enumerate(condition.ways)]
-    given = [value for way in condition.ways for value in (agency.pk, *way.parameters)]
+    paths = [f"SELECT * FROM ({way.first(most + 1)}) w{n}" for n, way in enumerate(condition.ways)]
+    parameters = [value for way in condition.ways for value in (agency.pk, *way.parameters)]
     with connection.cursor() as cursor:
-        cursor.execute(f"{' UNION ALL '.join(ways)} LIMIT {most + 1}", given)
+        cursor.execute(f"{' UNION ALL '.join(paths)} LIMIT {most + 1}", parameters)
         ids = [row[0] for row in cursor.fetchall()]
     return None if len(ids) > most else ids

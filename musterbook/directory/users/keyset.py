@@ -14,9 +14,16 @@ import polars as pl
 
 from musterbook.directory.apply import search_index
 from musterbook.directory.storage import frames
-from musterbook.directory.users.candidates import TEXTS, Found, Narrowing, among, counted, rows
+from musterbook.directory.users.candidates import (
+    TEXTS,
+    CandidateLookup,
+    CandidateSet,
+    count_candidates,
+    fetch_rows,
+    select_users,
+)
 from musterbook.directory.users.filters import USERS, Condition
-from musterbook.directory.users.orders import Order, Place, Section
+from musterbook.directory.users.orders import Cursor, Order, Section
 
 _FEW, _FOUND = 4_000, 10_000
 """The most users that are sorted at once: those who pass a filter, and those that a search finds."""
@@ -28,134 +35,139 @@ _STEP, _READ_STEP, _LONGEST_STEP = 5_000, 500, 50_000
 class Listing:
     """The users who meet the conditions and have the words, in an order; all methods go downwards if `descending`."""
 
-    narrowing: Narrowing
+    narrowing: CandidateLookup
     conditions: tuple[Condition, ...]
     order: Order
     descending: bool
 
-    def following(self, start: Place | None, number: int) -> list[Place]:
+    def following(self, start: Cursor | None, number: int) -> list[Cursor]:
         """Return the places of the next users after the start, no more than `number`."""
         few = self.narrowing.few(self.conditions, _FEW, _FOUND)
         if few is not None:
             return self._picked(few, start, number)
-        places: list[Place] = []
+        cursors: list[Cursor] = []
         for section in self._sections(start):
             after = start if start and start.mark == section.mark else None
-            part = replace(self, conditions=(*self.conditions, *_given(section.condition)), order=Order((section,)))
+            part = replace(
+                self, conditions=(*self.conditions, *_iter_condition(section.condition)), order=Order((section,))
+            )
             ids = self.narrowing.ids(section.condition, _FEW) if section.condition else None
-            lacking = number - len(places)
+            lacking = number - len(cursors)
             if ids is None:
-                places += part.walked(section, after, lacking)
+                cursors += part.walked(section, after, lacking)
             else:
-                places += part.sorted_in(section, self.narrowing.tried(ids), after, lacking)
-            if len(places) == number:
+                cursors += part.sorted_in(section, self.narrowing.tried(ids), after, lacking)
+            if len(cursors) == number:
                 break
-        return places
+        return cursors
 
-    def _sections(self, start: Place | None) -> Iterable[Section]:
+    def _sections(self, start: Cursor | None) -> Iterable[Section]:
         """Return the sections from that of the start on."""
         sections = self.order.sections
         if self.descending:
             return reversed(sections[: self.order.number(start) + 1] if start else sections)
         return sections[self.order.number(start) :] if start else sections
 
-    def _picked(self, found: Found, start: Place | None, number: int) -> list[Place]:
+    def _picked(self, candidates: CandidateSet, start: Cursor | None, number: int) -> list[Cursor]:
         """Return the next places of these users, sorted."""
         if self.order.mark:
-            return replace(self, conditions=found.untried).sorted_by_marks(found.ids, start, number)
-        places: list[Place] = []
+            return replace(self, conditions=candidates.untried).sorted_by_marks(candidates.ids, start, number)
+        cursors: list[Cursor] = []
         for section in self._sections(start):
             after = start if start and start.mark == section.mark else None
-            part = replace(self, conditions=(*found.untried, *_given(section.condition)))
-            places += part.sorted_in(section, found.ids, after, number - len(places))
-        return places
+            part = replace(self, conditions=(*candidates.untried, *_iter_condition(section.condition)))
+            cursors += part.sorted_in(section, candidates.ids, after, number - len(cursors))
+        return cursors
 
-    def sorted_in(self, section: Section, ids: list[int], after: Place | None, number: int) -> list[Place]:
+    def sorted_in(self, section: Section, ids: list[int], after: Cursor | None, number: int) -> list[Cursor]:
         """Return the next places of these users in one section."""
-        source, parameter = among(ids)
-        beyond, given = self._beyond(section, after)
+        source, parameter = select_users(ids)
+        beyond, values = self._beyond(section, after)
         # Materialized, so that no planner walks an order and expects to meet them.
         sql = (
             f"WITH found AS MATERIALIZED (SELECT u.id, u.{section.column} AS k FROM {source} AND {self._tests} AND {beyond})"
             f" SELECT CAST(k AS text), id FROM found ORDER BY k {self._way}, id {self._way} LIMIT %s"
         )
-        return self._places(section, sql, [parameter, *self._given, *given, number])
+        return self._places(section, sql, [parameter, *self._given, *values, number])
 
-    def sorted_by_marks(self, ids: list[int], start: Place | None, number: int) -> list[Place]:
+    def sorted_by_marks(self, ids: list[int], start: Cursor | None, number: int) -> list[Cursor]:
         """Return the next places of these users in all sections.
 
         All sections are sorted by name, and the order here is the same as there.
         """
-        source, parameter = among(ids)
+        source, parameter = select_users(ids)
         sql = f"SELECT {self.order.mark}, u.name_key, u.id FROM {source} AND {self._tests}"
         numbers = {section.mark: number for number, section in enumerate(self.order.sections)}
-        found = rows(sql, [*self.order.parameters, parameter, *self._given])
-        places = [(numbers[mark], key, user) for mark, key, user in found if mark in numbers]
+        records = fetch_rows(sql, [*self.order.parameters, parameter, *self._given])
+        positions = [(numbers[mark], key, user) for mark, key, user in records if mark in numbers]
         if start:
             here = (self.order.number(start), start.key, start.id)
-            places = [place for place in places if (place < here if self.descending else place > here)]
-        places.sort(reverse=self.descending)
-        return [Place(self.order.sections[section].mark, key, user) for section, key, user in places[:number]]
+            positions = [place for place in positions if (place < here if self.descending else place > here)]
+        positions.sort(reverse=self.descending)
+        return [Cursor(self.order.sections[section].mark, key, user) for section, key, user in positions[:number]]
 
-    def walked(self, section: Section, after: Place | None, number: int) -> list[Place]:
+    def walked(self, section: Section, after: Cursor | None, number: int) -> list[Cursor]:
         """Return the next places in one section, step by step along its index."""
         if not self.conditions and not self.narrowing.words:
             return self._between(section, after, None, number)
-        places: list[Place] = []
-        few: Found | None = None
+        cursors: list[Cursor] = []
+        few: CandidateSet | None = None
         looked, step = 0, _READ_STEP if self.narrowing.words else _STEP
         while True:
             end = self._ahead(section, after, step)
-            places += self._between(section, after, end, number - len(places))
-            if end is None or len(places) == number:
-                return places
+            cursors += self._between(section, after, end, number - len(cursors))
+            if end is None or len(cursors) == number:
+                return cursors
             after, before, looked, step = end, looked, looked + step, min(step * 4, _LONGEST_STEP)
             if before < _STEP <= looked:
                 few = self.narrowing.many(self.conditions)
             if few is not None and len(few.ids) <= looked * 4:
                 part = replace(self, conditions=few.untried)
-                return places + part.sorted_in(section, few.ids, after, number - len(places))
+                return cursors + part.sorted_in(section, few.ids, after, number - len(cursors))
 
-    def _ahead(self, section: Section, after: Place | None, step: int) -> Place | None:
+    def _ahead(self, section: Section, after: Cursor | None, step: int) -> Cursor | None:
         """Return the place `step` users ahead, matching or not, or None beyond the end."""
-        beyond, given = self._beyond(section, after)
+        beyond, values = self._beyond(section, after)
         sql = f"{self._along(section)} AND {beyond} {self._by(section)} LIMIT 1 OFFSET %s"
-        return next(iter(self._places(section, sql, [self.narrowing.agency.pk, *given, step])), None)
+        return next(iter(self._places(section, sql, [self.narrowing.agency.pk, *values, step])), None)
 
-    def _between(self, section: Section, after: Place | None, end: Place | None, number: int) -> list[Place]:
+    def _between(self, section: Section, after: Cursor | None, end: Cursor | None, number: int) -> list[Cursor]:
         """Return the places after `after`, and up to `end`, of users who meet the conditions and have the words."""
-        beyond, given = self._beyond(section, after)
-        until, given_end = self._beyond(section, end, until=True)
+        beyond, values = self._beyond(section, after)
+        until, end_values = self._beyond(section, end, until=True)
         # Hidden from the planner, which would find them by another index, and sort.
         tests = f"CASE WHEN {self._tests} THEN TRUE ELSE FALSE END"
         rest = f" AND {beyond} AND {until} AND {tests} {self._by(section)}"
-        parameters = [self.narrowing.agency.pk, *given, *given_end, *self._given]
+        parameters = [self.narrowing.agency.pk, *values, *end_values, *self._given]
         if not self.narrowing.words:
             return self._places(section, f"{self._along(section)}{rest} LIMIT %s", [*parameters, number])
-        listed = ", ".join(f"u.{name}" for name in search_index.SEARCHED)
-        sql = f"{self._along(section, listed)}{rest}"
-        users = frames.read(sql, parameters, {"key": pl.String, **TEXTS})
+        names = ", ".join(f"u.{name}" for name in search_index.SEARCHED)
+        sql = f"{self._along(section, names)}{rest}"
+        users = frames.read_frame(sql, parameters, {"key": pl.String, **TEXTS})
         return [
-            Place(section.mark, key, user)
-            for key, user in search_index.holding(users, self.narrowing.words).select("key", "id").head(number).rows()
+            Cursor(section.mark, key, user)
+            for key, user in search_index.filter_users(users, self.narrowing.words)
+            .select("key", "id")
+            .head(number)
+            .rows()
         ]
 
     def _along(self, section: Section, more: str = "") -> str:
         """Return the query of the section's users along its index, which SQLite gets as a hint."""
         hint = f" INDEXED BY {section.index}" if section.index and not frames.on_postgres() else ""
-        listed = f"CAST(u.{section.column} AS text), u.id" + (f", {more}" if more else "")
+        names = f"CAST(u.{section.column} AS text), u.id" + (f", {more}" if more else "")
         sure = " AND u.last_sign_in_at IS NOT NULL" if section.index == "user_signed_in" else ""
-        return f"SELECT {listed} FROM {USERS} u{hint} WHERE u.agency_id = %s{sure}"
+        return f"SELECT {names} FROM {USERS} u{hint} WHERE u.agency_id = %s{sure}"
 
     def _by(self, section: Section) -> str:
         return "ORDER BY " + ", ".join(f"{key} {self._way}" for key in section.keys)
 
-    def _beyond(self, section: Section, place: Place | None, *, until: bool = False) -> tuple[str, list[Any]]:
+    def _beyond(self, section: Section, cursor: Cursor | None, *, until: bool = False) -> tuple[str, list[Any]]:
         """Return the condition that a user is after the place, or with `until` no further, and its parameters."""
-        if place is None:
+        if cursor is None:
             return "TRUE", []
         sign = ("<" if self.descending != until else ">") + ("=" if until else "")
-        values = [place.key, place.id][: len(section.keys)]
+        values = [cursor.key, cursor.id][: len(section.keys)]
         return f"(({', '.join(section.keys)}) {sign} ({', '.join(['%s'] * len(values))}))", values
 
     @property
@@ -171,28 +183,28 @@ class Listing:
         return [value for condition in self.conditions for value in condition.parameters]
 
     @staticmethod
-    def _places(section: Section, sql: str, parameters: Sequence[Any]) -> list[Place]:
-        return [Place(section.mark, key, user) for key, user in rows(sql, parameters)]
+    def _places(section: Section, sql: str, parameters: Sequence[Any]) -> list[Cursor]:
+        return [Cursor(section.mark, key, user) for key, user in fetch_rows(sql, parameters)]
 
     def count(self, most: int) -> int:
         """Return how many there are; `most` + 1 if there are more."""
         few = self.narrowing.few(self.conditions, max(most, _FEW), most) or self.narrowing.known(self.conditions)
         if few is not None:
-            return min(counted(few), most + 1)
+            return min(count_candidates(few), most + 1)
         if self.narrowing.words and self.conditions:
             return len(self.following(None, most + 1))
         if self.narrowing.words or [condition.exact for condition in self.conditions] == [True]:
             return most + 1
-        source, given = f"{USERS} u WHERE u.agency_id = %s", list[Any]([self.narrowing.agency.pk])
+        source, parameters = f"{USERS} u WHERE u.agency_id = %s", list[Any]([self.narrowing.agency.pk])
         if self.conditions and not frames.on_postgres():
-            ways = self.conditions[0].ways
-            ids = " UNION ALL ".join(way.query() for way in ways)
+            paths = self.conditions[0].ways
+            ids = " UNION ALL ".join(way.query() for way in paths)
             source = f"({ids}) w CROSS JOIN {USERS} u WHERE u.id = w.id"
-            given = [value for way in ways for value in (self.narrowing.agency.pk, *way.parameters)]
+            parameters = [value for way in paths for value in (self.narrowing.agency.pk, *way.parameters)]
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} AND {self._tests} LIMIT %s) counted"
-        return int(rows(sql, [*given, *self._given, most + 1])[0][0])
+        return int(fetch_rows(sql, [*parameters, *self._given, most + 1])[0][0])
 
 
-def _given(condition: Condition | None) -> Iterator[Condition]:
+def _iter_condition(condition: Condition | None) -> Iterator[Condition]:
     if condition:
         yield condition

@@ -12,7 +12,7 @@ from django.db import connection
 from musterbook.directory import models
 from musterbook.directory.storage import frames
 from musterbook.directory.users import filters, states
-from musterbook.directory.users.filters import USERS, Condition, Wanted
+from musterbook.directory.users.filters import USERS, Condition, UserFilters
 
 _UNIQUE = {
     "username": "username_key",
@@ -35,7 +35,7 @@ class UnknownSort(Exception):
     """A list cannot be sorted by this."""
 
 
-class UnknownPlace(Exception):
+class UnknownCursor(Exception):
     """The text is no place in this list: it belongs to another list, or to none."""
 
 
@@ -59,7 +59,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cursor:
     """The position of a user in an order: the section, the sort key, and the user's id."""
 
     mark: str | int | None
@@ -75,15 +75,15 @@ class Order:
     mark: str = ""
     parameters: tuple[str, ...] = ()
 
-    def number(self, place: Place) -> int:
+    def number(self, cursor: Cursor) -> int:
         """Return the number of the section that the place is in, counted from 0. Raise UnknownPlace."""
         for number, section in enumerate(self.sections):
-            if section.mark == place.mark:
+            if section.mark == cursor.mark:
                 return number
-        raise UnknownPlace
+        raise UnknownCursor
 
 
-def order(agency: models.Agency, sort: str, at: datetime, wanted: Wanted, place: Place | None) -> Order:
+def build_order(agency: models.Agency, sort: str, at: datetime, criteria: UserFilters, cursor: Cursor | None) -> Order:
     """Return the order of this name, limited to the sections that may have matching users.
 
     The section of the place is always in it. Raise UnknownSort.
@@ -92,27 +92,27 @@ def order(agency: models.Agency, sort: str, at: datetime, wanted: Wanted, place:
         return Order((Section(None, None),))
     if sort in _UNIQUE:
         return Order((Section(None, None, _UNIQUE[sort], ""),))
-    if sort == "last_sign_in" and wanted.status in (states.INVITED, states.EXPIRED):
+    if sort == "last_sign_in" and criteria.status in (states.INVITED, states.EXPIRED):
         # A user who has not registered has not signed in. So all are in one section by name, with no lookup among the
         # others.
         return Order((Section("never", None),))
     if sort == "last_sign_in":
-        never = Section("never", filters.never())
-        ever = Section("ever", filters.ever(), "last_sign_in_at", "user_signed_in")
-        ranged = wanted.signed_in_from or wanted.signed_in_before
-        return Order((never,) if wanted.never_signed_in else (ever,) if ranged else (never, ever))
+        never = Section("never", filters.match_no_sign_in())
+        ever = Section("ever", filters.match_sign_in(), "last_sign_in_at", "user_signed_in")
+        ranged = criteria.signed_in_from or criteria.signed_in_before
+        return Order((never,) if criteria.never_signed_in else (ever,) if ranged else (never, ever))
     if sort == "status":
-        mark, parameters = states.state("u.", at)
-        names = (wanted.status,) if wanted.status else states.STATES
-        return Order(tuple(Section(name, filters.status(name, at)) for name in names), mark, tuple(parameters))
+        mark, parameters = states.build_state_sql("u.", at)
+        names = (criteria.status,) if criteria.status else states.STATES
+        return Order(tuple(Section(name, filters.match_status(name, at)) for name in names), mark, tuple(parameters))
     if sort in _VOCABULARIES:
-        only = getattr(wanted, sort)
-        marks = _marks(agency, sort, place.mark if place else None) if only is None else [only]
-        return Order(tuple(Section(mark, filters.equals(sort, mark)) for mark in marks), f"u.{sort}_id")
+        entry_id = getattr(criteria, sort)
+        marks = _list_marks(agency, sort, cursor.mark if cursor else None) if entry_id is None else [entry_id]
+        return Order(tuple(Section(mark, filters.match_id(sort, mark)) for mark in marks), f"u.{sort}_id")
     raise UnknownSort(sort)
 
 
-def _marks(agency: models.Agency, sort: str, needed: str | int | None) -> list[int | None]:
+def _list_marks(agency: models.Agency, sort: str, needed: str | int | None) -> list[int | None]:
     """Return the ids of the roles, ranks or groups that users have, in their order; users with none come last."""
     model, by = _VOCABULARIES[sort]
     users = f"SELECT u.{sort}_id FROM {USERS} u WHERE u.agency_id = %s"
@@ -124,30 +124,30 @@ def _marks(agency: models.Agency, sort: str, needed: str | int | None) -> list[i
         f" SELECT v.id FROM {frames.table(model)} v"
         f" WHERE v.agency_id = %s AND (v.id IN (SELECT id FROM used) OR v.id = %s) ORDER BY {by}"
     )
-    place = needed if isinstance(needed, int) else 0
+    needed_id = needed if isinstance(needed, int) else 0
     with connection.cursor() as cursor:
-        cursor.execute(sql, [agency.pk, agency.pk, agency.pk, place])
+        cursor.execute(sql, [agency.pk, agency.pk, agency.pk, needed_id])
         return [*(row[0] for row in cursor.fetchall()), *([] if sort == "role" else [None])]
 
 
-def written(place: Place, *about: str | bool) -> str:
+def encode_cursor(cursor: Cursor, *about: str | bool) -> str:
     """Return the place as an opaque cursor that can be part of an address; `about`: the list that it belongs to."""
-    told = json.dumps([*about, place.mark, place.key, place.id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
+    text = json.dumps([*about, cursor.mark, cursor.key, cursor.id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read(text: str, *about: str | bool) -> Place:
-    """Return the place that `written` encoded. Raise UnknownPlace if the text is no place of this list."""
+def decode_cursor(text: str, *about: str | bool) -> Cursor:
+    """Return the place that `encode_cursor` encoded. Raise UnknownPlace if the text is no place of this list."""
     try:
-        told = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        values = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
-        raise UnknownPlace from None
-    if not isinstance(told, list) or told[:-3] != list(about) or not _sound(*told[-3:]):
-        raise UnknownPlace
-    return Place(*told[-3:])
+        raise UnknownCursor from None
+    if not isinstance(values, list) or values[:-3] != list(about) or not _is_safe(*values[-3:]):
+        raise UnknownCursor
+    return Cursor(*values[-3:])
 
 
-def _sound(mark: object, key: object, user: object) -> bool:
+def _is_safe(mark: object, key: object, user: object) -> bool:
     """Return whether such a place is safe to use in a database query."""
     numbers = [user, *([] if mark is None or isinstance(mark, str) else [mark])]
     if not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):

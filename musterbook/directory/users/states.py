@@ -18,22 +18,22 @@ _TESTS = (
 """The first test that is true decides the state."""
 
 
-def state(prefix: str, at: datetime) -> tuple[str, list[str]]:
+def build_state_sql(prefix: str, at: datetime) -> tuple[str, list[str]]:
     """Return the state at that time as SQL, and its parameters.
 
     `prefix`: the users' table in the query, with its dot.
     """
     tests = " ".join(f"WHEN {test.format(u=prefix)} THEN '{name}'" for name, test in _TESTS)
-    return f"CASE {tests} ELSE 'Active' END", [bound(at)]
+    return f"CASE {tests} ELSE 'Active' END", [bind_time(at)]
 
 
-def timeless(prefix: str) -> str:
+def build_timeless_sql(prefix: str) -> str:
     """Return the state as SQL, ignoring whether an invitation has expired: Invited either way."""
     tests = " ".join(f"WHEN {test.format(u=prefix)} THEN '{name}'" for name, test in _TESTS if name != EXPIRED)
     return f"CASE {tests} ELSE 'Active' END"
 
 
-def bound(at: datetime) -> str:
+def bind_time(at: datetime) -> str:
     """Return a time as a parameter to compare with stored times.
 
     On SQLite no stored form of the time is less than this one.

@@ -14,16 +14,16 @@ from musterbook.core.values import keys
 from musterbook.directory import models
 from musterbook.directory.apply import search_index
 from musterbook.directory.users import filters, orders, states
-from musterbook.directory.users.candidates import Narrowing
-from musterbook.directory.users.filters import USERS, Wanted
+from musterbook.directory.users.candidates import CandidateLookup
+from musterbook.directory.users.filters import USERS, UserFilters
 from musterbook.directory.users.keyset import Listing
 
 PAGE = 50
-_EVERYBODY = Wanted()
+_ALL_USERS = UserFilters()
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedUser:
     """A user as a list shows them; "" for no rank and no group."""
 
     id: int
@@ -41,28 +41,28 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class UserPage:
     """A page of users, and the places of the pages before and after it ("" for none).
 
     `number`: the number of all matching users, if the caller asked for it.
     """
 
-    users: list[Listed]
+    users: list[ListedUser]
     before: str
     after: str
     number: int = 0
 
 
-def page(
+def read_page(
     agency: models.Agency,
-    wanted: Wanted = _EVERYBODY,
+    criteria: UserFilters = _ALL_USERS,
     *,
     at: datetime,
     sort: str = "name",
     descending: bool = False,
     place: str = "",
     counted: int = 0,
-) -> Page:
+) -> UserPage:
     """Return the page of matching users at the place ("": the first), in the order `sort` (one of orders.SORTS).
 
     `counted`: count them as well, up to this number; the count is one more if there are more.
@@ -70,21 +70,21 @@ def page(
     A user who is not added or edited meanwhile is on one page, regardless of changes to others. Raise UnknownSort,
     UnknownStatus and UnknownPlace.
     """
-    about = (sort, descending)
+    list_key = (sort, descending)
     backward = bool(place) and place.startswith(_BACK)
-    start = orders.read(place.removeprefix(_BACK), *about) if place else None
-    order = orders.order(agency, sort, at, wanted, start)
-    narrowing = Narrowing(agency, search_index.words(wanted.text))
-    listing = Listing(narrowing, tuple(filters.conditions(wanted, at)), order, descending != backward)
-    places = listing.following(start, PAGE + 1)
-    more, shown = len(places) > PAGE, places[:PAGE]
+    start = orders.decode_cursor(place.removeprefix(_BACK), *list_key) if place else None
+    order = orders.build_order(agency, sort, at, criteria, start)
+    lookup = CandidateLookup(agency, search_index.split_words(criteria.text))
+    listing = Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending != backward)
+    cursors = listing.following(start, PAGE + 1)
+    more, visible = len(cursors) > PAGE, cursors[:PAGE]
     if backward:
-        shown.reverse()
+        visible.reverse()
     before, after = (more, True) if backward else (start is not None, more)
-    return Page(
-        _told([place.id for place in shown], at),
-        _BACK + orders.written(shown[0], *about) if before and shown else "",
-        orders.written(shown[-1], *about) if after and shown else "",
+    return UserPage(
+        _read_users([place.id for place in visible], at),
+        _BACK + orders.encode_cursor(visible[0], *list_key) if before and visible else "",
+        orders.encode_cursor(visible[-1], *list_key) if after and visible else "",
         listing.count(counted) if counted else 0,
     )
 
@@ -92,22 +92,22 @@ def page(
 _BACK = "~"
 
 
-def _told(ids: Sequence[int], at: datetime) -> list[Listed]:
+def _read_users(ids: Sequence[int], at: datetime) -> list[ListedUser]:
     """Return the users of these ids, in the order of the ids."""
-    state = RawSQL(*states.state(f"{USERS}.", at))  # noqa: S611  (no part of it comes from outside)
+    state = RawSQL(*states.build_state_sql(f"{USERS}.", at))  # noqa: S611  (no part of it comes from outside)
     users = models.User.objects.filter(pk__in=ids).values_list(
         "pk", "external_id", "first_name", "last_name", "username", "email", "badge_number", state, "role__name",
         "rank__name", "group__name", "last_sign_in_at",
     )  # fmt: skip
-    told = {user[0]: Listed(*(*user[:9], user[9] or "", user[10] or "", user[11])) for user in users}
-    return [told[number] for number in ids if number in told]
+    by_id = {user[0]: ListedUser(*(*user[:9], user[9] or "", user[10] or "", user[11])) for user in users}
+    return [by_id[number] for number in ids if number in by_id]
 
 
-def count(agency: models.Agency, wanted: Wanted = _EVERYBODY, *, at: datetime, most: int = 10_000) -> int:
+def count_users(agency: models.Agency, criteria: UserFilters = _ALL_USERS, *, at: datetime, most: int = 10_000) -> int:
     """Return how many users match; `most` + 1 if there are more. Raise UnknownStatus."""
-    order = orders.order(agency, "name", at, wanted, None)
-    narrowing = Narrowing(agency, search_index.words(wanted.text))
-    return Listing(narrowing, tuple(filters.conditions(wanted, at)), order, descending=False).count(most)
+    order = orders.build_order(agency, "name", at, criteria, None)
+    lookup = CandidateLookup(agency, search_index.split_words(criteria.text))
+    return Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending=False).count(most)
 
 
 def has_users(agency: models.Agency, *, but: int = 0) -> bool:
@@ -115,26 +115,26 @@ def has_users(agency: models.Agency, *, but: int = 0) -> bool:
     return models.User.objects.filter(agency=agency).exclude(pk=but).exists()
 
 
-class TooMany(Exception):
+class TooManyUsers(Exception):
     """The text may mean more users than the limit."""
 
 
-def meant(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
+def find_by_text(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
     """Return the id and external id of each user that the text may mean.
 
     Match it by external id, address or username; if no user has that, return all who have its words. Raise TooMany.
     """
-    key = keys.key(text)
+    key = keys.make_key(text)
     exact = Q(external_id=text) | Q(email_key=key) | Q(username_key=key)
-    found = list(models.User.objects.filter(exact, agency=agency).values_list("pk", "external_id"))
-    if found:
-        return found
-    listed = page(agency, Wanted(text=text), at=at)
-    if listed.after or len(listed.users) > most:
-        raise TooMany(text)
-    return [(user.id, user.external_id) for user in listed.users]
+    matches = list(models.User.objects.filter(exact, agency=agency).values_list("pk", "external_id"))
+    if matches:
+        return matches
+    result = read_page(agency, UserFilters(text=text), at=at)
+    if result.after or len(result.users) > most:
+        raise TooManyUsers(text)
+    return [(user.id, user.external_id) for user in result.users]
 
 
-def of(agency: models.Agency, external_id: str) -> list[int]:
+def find_ids(agency: models.Agency, external_id: str) -> list[int]:
     """Return the id of the user with this external id, or nothing."""
     return list(models.User.objects.filter(agency=agency, external_id=external_id).values_list("pk", flat=True))

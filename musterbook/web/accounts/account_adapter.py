@@ -22,7 +22,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.http import browsers, current_session, incoming, pending, rate_limits, reauthentication, refusals
 from musterbook.web import times
 
-_NO = (
+_SIGN_IN_FAILED = (
     "The name or the password is wrong, or this account cannot sign in now. Several wrong passwords lock an account:"
     " then choose a new one by “Forgotten your password?”, or ask your administrator."
 )
@@ -38,8 +38,8 @@ class Adapter(DefaultAccountAdapter):
     """The adapter of the library's flows."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
-        "username_password_mismatch": _NO,
-        "email_password_mismatch": _NO,
+        "username_password_mismatch": _SIGN_IN_FAILED,
+        "email_password_mismatch": _SIGN_IN_FAILED,
         "too_many_login_attempts": "There were too many failed sign-ins from where you are. Try again in five minutes.",
     }
 
@@ -55,9 +55,9 @@ class Adapter(DefaultAccountAdapter):
         agency, context = incoming.agency(request), incoming.audit_context(request)
         name, password = credentials.get("username", ""), credentials["password"]
         try:
-            return signing_in.account_of(agency, name, password, context, partial(browsers.place, request))
-        except signing_in.TooMany:
-            refusals.refuse(request, rate_limits.WHY)
+            return signing_in.authenticate(agency, name, password, context, partial(browsers.find_place, request))
+        except signing_in.TooManyFailures:
+            refusals.record_refusal(request, rate_limits.WHY)
             raise self.validation_error("too_many_login_attempts") from None
 
     def reauthenticate(self, user: Account, password: str) -> bool:
@@ -82,7 +82,7 @@ class Adapter(DefaultAccountAdapter):
 
     def set_password(self, user: Account, password: str) -> None:
         """Set a new password for the account."""
-        registration.change(user, password, incoming.audit_context(self.request))
+        registration.change_password(user, password, incoming.audit_context(self.request))
 
     def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Let only users of the agency whose page this is continue.
@@ -102,7 +102,7 @@ class Adapter(DefaultAccountAdapter):
 
         Every sign-in method calls this.
         """
-        now = pending.granted(request, user)
+        now = pending.confirm_account(request, user)
         if now is None:
             messages.info(request, pending.ENDED)
             raise ImmediateHttpResponse(redirect("account_login"))
@@ -111,14 +111,16 @@ class Adapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Record the sign-in, with the factors that it took."""
         current_session.begin(request)
-        sessions.end_most(user, request.session.session_key or "", incoming.audit_context(request))
-        if recovery.are_old(user):
+        sessions.end_excess(user, request.session.session_key or "", incoming.audit_context(request))
+        if recovery.has_old_codes(user):
             messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
-        where = browsers.place(request, user)
-        signing_in.signed_in(user, incoming.audit_context(request), incoming.factors(request), where)
+        where = browsers.find_place(request, user)
+        signing_in.record_sign_in(user, incoming.audit_context(request), incoming.describe_factors(request), where)
         if before:
-            messages.info(request, format_html("You last signed in on {}.", times.element(before, times.zone(user))))
+            messages.info(
+                request, format_html("You last signed in on {}.", times.render_time(before, times.find_zone(user)))
+            )
         response = super().post_login(request, user, **about)
         browsers.remember(request, response, user)
         return response
@@ -161,14 +163,18 @@ class Adapter(DefaultAccountAdapter):
         """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
         notice, context = template_prefix.removeprefix("mfa/email/"), incoming.audit_context(self.request)
         if notice == "totp_activated":
-            once.use_up(user)
+            once.use_current_codes(user)
         if notice in _CHANGES:
             kind, before, after = _CHANGES[notice]
             trail.record_event(
-                user.user.agency, registration.by(user.user, context), kind, user.user, {"factor": (before, after)}
+                user.user.agency,
+                registration.with_actor(user.user, context),
+                kind,
+                user.user,
+                {"factor": (before, after)},
             )
         if notice in _CHANGES or notice == "recovery_codes_generated":
-            registration.post(user.user, "second-factor", context.at)
+            registration.queue_mail(user.user, "second-factor", context.at)
 
 
 def _is_below(prefix: str, url: str) -> bool:

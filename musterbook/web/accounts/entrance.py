@@ -22,10 +22,10 @@ from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
 from musterbook.http import current_session, incoming, rate_limits
-from musterbook.web.accounts.forms import what_is_asked
+from musterbook.web.accounts.forms import describe_rules
 
 
-class Forgotten(forms.Form):
+class ForgottenForm(forms.Form):
     """The user whose password is forgotten."""
 
     name = forms.CharField(
@@ -33,7 +33,7 @@ class Forgotten(forms.Form):
     )
 
 
-class NewPassword(forms.Form):
+class NewPasswordForm(forms.Form):
     """A password, typed twice."""
 
     password1 = forms.CharField(
@@ -55,33 +55,33 @@ class NewPassword(forms.Form):
             self.add_error("password2", "This is not the same password as above. Type both again.")
 
 
-Choose = Callable[[Agency, str, str, AuditContext], Account]
+ChoosePassword = Callable[[Agency, str, str, AuditContext], Account]
 
 
-@rate_limits.by_address("sign-in", "POST")
+@rate_limits.limit_by_address("sign-in", "POST")
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def register(request: HttpRequest, token: str = "") -> HttpResponseBase:
     """Show the page to which an invitation leads."""
-    return _opened(request, token, "invitation", registration.register)
+    return _show_link_page(request, token, "invitation", registration.register)
 
 
-@rate_limits.by_address("sign-in", "POST")
+@rate_limits.limit_by_address("sign-in", "POST")
 @never_cache
 @sensitive_post_parameters("password1", "password2")
 def reset(request: HttpRequest, token: str = "") -> HttpResponseBase:
     """Show the page to which a password reset leads."""
-    return _opened(request, token, "reset", registration.reset)
+    return _show_link_page(request, token, "reset", registration.reset_password)
 
 
-def _opened(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
+def _show_link_page(request: HttpRequest, token: str, kind: links.LinkKind, choose: ChoosePassword) -> HttpResponseBase:
     """Show the page of a link.
 
     The token moves from the address to a cookie at once, because histories and logs keep addresses.
     """
     page = reverse(f"{links.PATHS[kind]}_here")
     name = f"{settings.SESSION_COOKIE_NAME.removesuffix('session')}{links.PATHS[kind]}"
-    if token and request.method in ("GET", "HEAD") and _is_good(request, token, kind):
+    if token and request.method in ("GET", "HEAD") and _is_valid_link(request, token, kind):
         # The address of the next page is not secret, and stays in the address.
         onward = urlencode({"next": request.GET["next"]}) if "next" in request.GET else ""
         moved = redirect(f"{page}?{onward}" if onward else page)
@@ -90,7 +90,7 @@ def _opened(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) 
             secure=settings.SESSION_COOKIE_SECURE,
         )  # fmt: skip
         return moved
-    response = _choose(request, token or request.COOKIES.get(name, ""), kind, choose)
+    response = _choose_password(request, token or request.COOKIES.get(name, ""), kind, choose)
     if request.user.is_authenticated and isinstance(response, HttpResponse):
         response.delete_cookie(name, path=page)
     return response
@@ -99,31 +99,33 @@ def _opened(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) 
 _COOKIE_LASTS = 60 * 60
 
 
-def _is_good(request: HttpRequest, token: str, kind: links.Kind) -> bool:
+def _is_valid_link(request: HttpRequest, token: str, kind: links.LinkKind) -> bool:
     try:
-        links.read(incoming.agency(request), kind, token, incoming.audit_context(request).at)
-    except links.Void:
+        links.find_user(incoming.agency(request), kind, token, incoming.audit_context(request).at)
+    except links.InvalidLink:
         return False
     return True
 
 
-def _choose(request: HttpRequest, token: str, kind: links.Kind, choose: Choose) -> HttpResponseBase:
+def _choose_password(
+    request: HttpRequest, token: str, kind: links.LinkKind, choose: ChoosePassword
+) -> HttpResponseBase:
     agency, context = incoming.agency(request), incoming.audit_context(request)
-    form = NewPassword(request.POST or None)
-    form.fields["password1"].help_text = what_is_asked(agency)
+    form = NewPasswordForm(request.POST or None)
+    form.fields["password1"].help_text = describe_rules(agency)
     try:
-        user = links.read(agency, kind, token, context.at)
+        user = links.find_user(agency, kind, token, context.at)
         if form.is_valid():
             account = choose(agency, token, form.cleaned_data["password1"], context)
-            return _enter(request, account)
-    except links.Void:
+            return _sign_in(request, account)
+    except links.InvalidLink:
         return render(request, "void.html", {"kind": kind}, status=404)
     except ValidationError as error:
         form.add_error("password1", error)
     return render(request, "password.html", {"form": form, "kind": kind, "person": user})
 
 
-def _enter(request: HttpRequest, account: Account) -> HttpResponse:
+def _sign_in(request: HttpRequest, account: Account) -> HttpResponse:
     """Sign in a user who has just chosen a password. A user with a second factor is asked for it."""
     current_session.leave(request)
     record_authentication(request, account, method="password")
@@ -132,21 +134,23 @@ def _enter(request: HttpRequest, account: Account) -> HttpResponse:
 
 
 @never_cache
-@rate_limits.by_address("reset", "POST")
+@rate_limits.limit_by_address("reset", "POST")
 def forgotten(request: HttpRequest) -> HttpResponseBase:
     """Send a link to choose a new password. The response is the same for every name."""
-    form = Forgotten(request.POST or None)
+    form = ForgottenForm(request.POST or None)
     if form.is_valid():
-        forgotten_passwords.ask(incoming.agency(request), form.cleaned_data["name"], incoming.audit_context(request))
+        forgotten_passwords.store_request(
+            incoming.agency(request), form.cleaned_data["name"], incoming.audit_context(request)
+        )
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})
 
 
 def sign_out(request: HttpRequest) -> HttpResponseBase:
     """Sign out, and make the browser forget the pages that it has seen. Cookies of other agencies stay."""
-    was = request.user.is_authenticated
+    was_signed_in = request.user.is_authenticated
     response: HttpResponseBase = account_views.logout(request)
-    if was and not request.user.is_authenticated:
+    if was_signed_in and not request.user.is_authenticated:
         response.headers["Clear-Site-Data"] = current_session.FORGET
     return response
 

@@ -34,7 +34,7 @@ class AnotherPassword(forms.ChangePasswordForm):
         super().__init__(*args, **kwargs)
         present, new, again = (self.fields[name] for name in ("oldpassword", "password1", "password2"))
         present.label, present.help_text = "Present password", ""
-        new.label, new.help_text = "New password", what_is_asked(self.user.user.agency)
+        new.label, new.help_text = "New password", describe_rules(self.user.user.agency)
         again.label = "The new password again"
 
     def clean_oldpassword(self) -> str:
@@ -48,7 +48,7 @@ class AnotherPassword(forms.ChangePasswordForm):
         return password
 
 
-def what_is_asked(agency: Agency) -> str:
+def describe_rules(agency: Agency) -> str:
     """Return what the agency requires of a password, for the user to read before they type one."""
     least = max(agency.password_length, SHORTEST)
     return f"At least {least} characters. A few words that nobody would guess are easy to remember."

@@ -33,8 +33,8 @@ class Adapter(DefaultMFAAdapter):
 
         Of recovery codes only digests are stored, each of which equals its code.
         """
-        if encrypted_text.startswith(recovery.MARK):
-            return recovery.Kept(encrypted_text)
+        if encrypted_text.startswith(recovery.DIGEST_PREFIX):
+            return recovery.RecoveryCodeDigest(encrypted_text)
         return encryption.unseal(encrypted_text)
 
     def get_totp_label(self, user: Account) -> str:
@@ -52,11 +52,11 @@ class Adapter(DefaultMFAAdapter):
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Return whether the user meets the requirements without this authenticator too."""
-        return not factors.required(authenticator.user.user) or not factors.is_last(authenticator)
+        return not factors.is_required(authenticator.user.user) or not factors.is_last(authenticator)
 
     def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:  # noqa: A002  (the library's)
         """Return the name for a passkey that its user does not name."""
-        return f"Passkey {factors.count(user, type) + 1}"
+        return f"Passkey {factors.count_factors(user, type) + 1}"
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Return the relying party of passkeys: the public address, regardless of the request's host."""

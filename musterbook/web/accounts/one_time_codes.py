@@ -22,7 +22,7 @@ _LONGEST = 64
 """The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
 
 
-def _field(label: str, **more: Any) -> forms.CharField:
+def _make_field(label: str, **more: Any) -> forms.CharField:
     return forms.CharField(
         label=label,
         max_length=_LONGEST,
@@ -36,7 +36,7 @@ class SetUp(ActivateTOTPForm):
     Until then the session keeps the secret, sealed.
     """
 
-    code = _field("The code that the app shows now", inputmode="numeric")
+    code = _make_field("The code that the app shows now", inputmode="numeric")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         session = allauth_context.request.session
@@ -58,7 +58,7 @@ class SetUp(ActivateTOTPForm):
         return code
 
 
-class _Counted(forms.Form):
+class _CountedCodeForm(forms.Form):
     """A form for codes. A wrong code counts as a failed sign-in, and a locked account accepts none."""
 
     user: Account
@@ -67,7 +67,7 @@ class _Counted(forms.Form):
     def clean_code(self) -> str:
         """Return the code, if it is right."""
         context, key = incoming.audit_context(allauth_context.request), str(self.user.pk)
-        where = browsers.place(allauth_context.request, self.user)
+        where = browsers.find_place(allauth_context.request, self.user)
         if lockout.is_locked_at(self.user.user, where, context.at) or not limits.take("code", key, context.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
         code: str = self.cleaned_data["code"]
@@ -79,32 +79,32 @@ class _Counted(forms.Form):
 
     def _right(self, code: str) -> Authenticator:
         """Return the authenticator of the code, which is used up. A wrong code counts."""
-        found = once.find_authenticator(self.user, code)
-        if found is None:
+        authenticator = once.find_authenticator(self.user, code)
+        if authenticator is None:
             lockout.count_wrong_code(self.user.user, incoming.audit_context(allauth_context.request))
             raise get_adapter().validation_error("incorrect_code")
-        return found
+        return authenticator
 
     def _tell_of_recovery(self) -> None:
         user = self.user.user
-        left = once.count_recovery_codes(self.authenticator)
-        context = registration.by(user, incoming.audit_context(allauth_context.request))
+        remaining = once.count_recovery_codes(self.authenticator)
+        context = registration.with_actor(user, incoming.audit_context(allauth_context.request))
         trail.record_event(
             user.agency,
             context,
             EventKind.USER_RECOVERY_CODE_USED,
             user,
-            {"recovery codes": (str(left + 1), str(left))},
+            {"recovery codes": (str(remaining + 1), str(remaining))},
         )
 
 
-class Code(_Counted, AuthenticateForm):
+class Code(_CountedCodeForm, AuthenticateForm):
     """The form for the second step of a sign-in."""
 
-    code = _field("Code from your app, or a recovery code")
+    code = _make_field("Code from your app, or a recovery code")
 
 
-class CodeAgain(_Counted, ReauthenticateForm):
+class CodeAgain(_CountedCodeForm, ReauthenticateForm):
     """The form for re-authentication with a code."""
 
-    code = _field("Code from your app, or a recovery code")
+    code = _make_field("Code from your app, or a recovery code")

@@ -38,29 +38,29 @@ _LONGEST_CREDENTIAL = 1 << 16
 """Characters. Those of real devices have a few thousand."""
 
 
-def _not_accepted() -> ValidationError:
+def _make_error() -> ValidationError:
     return ValidationError(_NOT_ACCEPTED, code="passkey")
 
 
 @contextmanager
-def _checked() -> Iterator[None]:
+def _reject_bad_input() -> Iterator[None]:
     """Raise one error message for anything wrong with what a browser sent."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise _not_accepted() from error
+        raise _make_error() from error
     except ValidationError as error:
-        raise _not_accepted() if getattr(error, "code", "") == "incorrect_code" else error from None
+        raise _make_error() if getattr(error, "code", "") == "incorrect_code" else error from None
 
 
 @contextmanager
-def _told(user: User | None) -> Iterator[None]:
+def _record_failure(user: User | None) -> Iterator[None]:
     """Raise the same error, and record the failed sign-in.
 
     A passkey cannot be guessed, so failures do not count toward a lock.
     """
     try:
-        with _checked():
+        with _reject_bad_input():
             yield
     except ValidationError:
         agency, context = incoming.agency(allauth_context.request), incoming.audit_context(allauth_context.request)
@@ -73,42 +73,45 @@ def _check_origin(client: CollectedClientData) -> None:
 
     The library accepts any origin over http, and any subdomain over https.
     """
-    origin, own = urlsplit(client.origin), urlsplit(settings.MUSTER_URL)
-    whole = own.scheme == "https"
+    origin, public = urlsplit(client.origin), urlsplit(settings.MUSTER_URL)
+    is_https = public.scheme == "https"
     # Over http (a trial on this machine) ports differ.
-    if (origin.hostname, whole and (origin.scheme, origin.port)) != (own.hostname, whole and (own.scheme, own.port)):
-        raise _not_accepted()
+    if (origin.hostname, is_https and (origin.scheme, origin.port)) != (
+        public.hostname,
+        is_https and (public.scheme, public.port),
+    ):
+        raise _make_error()
     if client.cross_origin:
-        raise _not_accepted()
+        raise _make_error()
 
 
-def _completed(sent: Any, complete: Callable[[], Authenticator]) -> Authenticator:
+def _complete(credential: Any, complete: Callable[[], Authenticator]) -> Authenticator:
     """Return the passkey that was shown, if it, its origin and its counter are right.
 
     The challenge is used up.
     """
-    response = webauthn.parse_authentication_response(sent).response
+    response = webauthn.parse_authentication_response(credential).response
     _check_origin(response.client_data)
     try:
         passkey = complete()
     finally:
         webauthn.clear_state()  # one challenge is for one answer, right or wrong
     if not passkeys.store_counter(passkey, response.authenticator_data.counter):
-        raise _not_accepted()
+        raise _make_error()
     return passkey
 
 
-def _check_new(sent: Any) -> None:
+def _check_new(credential: Any) -> None:
     """Accept a new passkey only if its id is true, and no account has it yet (WebAuthn level 2, 7.1, step 22)."""
-    response = webauthn.parse_registration_response(sent).response
+    response = webauthn.parse_registration_response(credential).response
     _check_origin(response.client_data)
     data = response.attestation_object.auth_data.credential_data
     name = websafe_encode(data.credential_id) if data else ""
-    if not name or name != sent.get("id") or passkeys.is_known(name):
-        raise _not_accepted()
+    if not name or name != credential.get("id") or passkeys.is_known(name):
+        raise _make_error()
 
 
-class Credential(forms.Field):
+class CredentialField(forms.Field):
     """A browser's data about a passkey, in JSON. It is bounded before it is read, and never put back into a page."""
 
     def __init__(self) -> None:
@@ -117,9 +120,9 @@ class Credential(forms.Field):
     def to_python(self, value: Any) -> Any:
         """Return the parsed JSON. Raise the same ValidationError for anything that is wrong with it."""
         text = str(value or "null")
-        with _checked():
+        with _reject_bad_input():
             if len(text) > _LONGEST_CREDENTIAL:
-                raise _not_accepted()
+                raise _make_error()
             parsed = json.loads(text)
             json.dumps([text, parsed], ensure_ascii=False).encode("utf-8")  # lone surrogates raise a ValueError
             return parsed
@@ -132,7 +135,7 @@ class Credential(forms.Field):
 class New(AddWebAuthnForm):
     """The form that adds a passkey."""
 
-    credential = Credential()
+    credential = CredentialField()
     name = forms.CharField(
         label="Name",
         required=False,
@@ -148,7 +151,7 @@ class New(AddWebAuthnForm):
 
     def clean(self) -> dict[str, Any]:
         """Return the typed data, if the passkey is valid."""
-        with _checked():
+        with _reject_bad_input():
             if self.cleaned_data.get("credential"):
                 _check_new(self.cleaned_data["credential"])
             return dict(super().clean())
@@ -163,37 +166,37 @@ class Renamed(EditWebAuthnForm):
 class Beside(AuthenticateWebAuthnForm):
     """The form for the second step of a sign-in, with a passkey."""
 
-    credential = Credential()
+    credential = CredentialField()
 
     def clean_credential(self) -> Authenticator:
         """Return the passkey, if it is one of the user's."""
-        with _told(self.user.user):
-            return _completed(self.cleaned_data["credential"], super().clean_credential)
+        with _record_failure(self.user.user):
+            return _complete(self.cleaned_data["credential"], super().clean_credential)
 
 
 class Again(ReauthenticateWebAuthnForm):
     """The form for re-authentication with a passkey."""
 
-    credential = Credential()
+    credential = CredentialField()
 
     def clean_credential(self) -> Authenticator:
         """Return the passkey, if it is one of the user's."""
-        with _told(self.user.user):
-            return _completed(self.cleaned_data["credential"], super().clean_credential)
+        with _record_failure(self.user.user):
+            return _complete(self.cleaned_data["credential"], super().clean_credential)
 
 
 class Alone(LoginWebAuthnForm):
     """The form for a sign-in with a passkey and nothing else."""
 
-    credential = Credential()
+    credential = CredentialField()
 
     def clean_credential(self) -> Authenticator:
         """Return the passkey, if it belongs to a user of this agency, and has verified its holder."""
-        with _told(None):
-            sent = self.cleaned_data["credential"]
-            response = webauthn.parse_authentication_response(sent).response
-            account = _whose(response.user_handle)
-            passkey = _completed(sent, lambda: webauthn.complete_authentication(account, sent))
+        with _record_failure(None):
+            credential = self.cleaned_data["credential"]
+            response = webauthn.parse_authentication_response(credential).response
+            account = _find_account(response.user_handle)
+            passkey = _complete(credential, lambda: webauthn.complete_authentication(account, credential))
             # The library does not check this. The browser's challenge may have been for a second step, where the holder
             # of a key need not prove who they are.
             if not response.authenticator_data.is_user_verified():
@@ -201,8 +204,8 @@ class Alone(LoginWebAuthnForm):
             return passkey
 
 
-def _whose(handle: bytes | None) -> Account:
+def _find_account(handle: bytes | None) -> Account:
     account = passkeys.find_account(incoming.agency(allauth_context.request), handle)
     if account is None:
-        raise _not_accepted()
+        raise _make_error()
     return account

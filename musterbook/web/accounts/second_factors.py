@@ -20,18 +20,18 @@ from musterbook.accounts import factors, recovery
 from musterbook.accounts.allauth_internals import record_authentication
 from musterbook.config import encryption
 from musterbook.http import rate_limits
-from musterbook.web.permission import account
+from musterbook.web.permission import get_account
 
-_SHOWN_NEXT = "recovery_codes"
+_NEW_CODES_KEY = "recovery_codes"
 """The session key of new recovery codes, which are kept sealed until the next page shows them."""
 
 
 def _make_codes(request: HttpRequest) -> None:
-    codes = recovery.make(account(request))
-    request.session[_SHOWN_NEXT] = encryption.seal("\n".join(codes))
+    codes = recovery.make_codes(get_account(request))
+    request.session[_NEW_CODES_KEY] = encryption.seal("\n".join(codes))
 
 
-def _tell_of_codes(request: HttpRequest) -> None:
+def _announce_codes(request: HttpRequest) -> None:
     """Announce the codes on the next page, and record them in the audit trail (`adapter.Adapter.add_message`)."""
     get_adapter(request).add_message(request, messages.WARNING, "mfa/messages/recovery_codes_generated.txt")
 
@@ -49,9 +49,9 @@ class _WithCodes:
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Add the factor, and create recovery codes if there are none."""
-        user = account(self.request)
-        first = not recovery.exist(user)
-        with factors.adding(user, then=partial(_tell_of_codes, self.request) if first else None):
+        user = get_account(self.request)
+        first = not recovery.has_codes(user)
+        with factors.begin_setup(user, then=partial(_announce_codes, self.request) if first else None):
             if first:
                 _make_codes(self.request)
             response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the view after this mixin
@@ -76,9 +76,9 @@ class NewRecoveryCodes(GenerateRecoveryCodesView):
 
     def form_valid(self, form: Any) -> HttpResponse:  # noqa: ARG002  (the library's signature)
         """Create the codes, and redirect to the page that shows them."""
-        user, adapter = account(self.request), get_adapter(self.request)
+        user, adapter = get_account(self.request), get_adapter(self.request)
         _make_codes(self.request)
-        _tell_of_codes(self.request)
+        _announce_codes(self.request)
         adapter.send_notification_mail("mfa/email/recovery_codes_generated", user)
         return redirect("mfa_view_recovery_codes")
 
@@ -88,10 +88,10 @@ class RecoveryCodes(ViewRecoveryCodesView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Return the context of the page, with the codes that were just created, if any."""
-        told: dict[str, Any] = super().get_context_data(**kwargs)
-        sealed = self.request.session.pop(_SHOWN_NEXT, None)
-        shown = {"unused_codes": encryption.unseal(sealed).split("\n"), "can_view_codes": True} if sealed else {}
-        return told | shown
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        sealed = self.request.session.pop(_NEW_CODES_KEY, None)
+        codes = {"unused_codes": encryption.unseal(sealed).split("\n"), "can_view_codes": True} if sealed else {}
+        return context | codes
 
 
 class RemovePasskey(RemoveWebAuthnView):
@@ -115,7 +115,7 @@ _CHALLENGE_LASTS = 5 * 60
 """The lifetime of a session that has only requested a passkey sign-in, in seconds."""
 
 
-@rate_limits.by_address("sign-in")
+@rate_limits.limit_by_address("sign-in")
 def by_passkey(request: HttpRequest) -> HttpResponseBase:
     """Sign in with a passkey alone. A request that does not sign in leaves only a short session."""
     response: HttpResponseBase = login_webauthn(request)
@@ -125,7 +125,7 @@ def by_passkey(request: HttpRequest) -> HttpResponseBase:
 
 
 urlpatterns = [
-    path("authenticate/", rate_limits.by_address("sign-in")(authenticate), name="mfa_authenticate"),
+    path("authenticate/", rate_limits.limit_by_address("sign-in")(authenticate), name="mfa_authenticate"),
     path("webauthn/login/", by_passkey, name="mfa_login_webauthn"),
     path("webauthn/keys/<int:pk>/remove/", RemovePasskey.as_view(), name="mfa_remove_webauthn"),
     path("webauthn/add/", AddPasskey.as_view(), name="mfa_add_webauthn"),

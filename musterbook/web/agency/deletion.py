@@ -12,19 +12,19 @@ from musterbook.directory.agency.vocabularies import InUse, NotAllowed
 from musterbook.web.permission import may
 
 
-def ask(request: HttpRequest, entry: Any, noun: str) -> HttpResponse:
+def ask_confirmation(request: HttpRequest, entry: Any, noun: str) -> HttpResponse:
     """Render the page that asks for confirmation, or shows how many users still have the entry.
 
     `noun` is role, rank, or group.
     """
-    about = {
+    context = {
         "entry": entry, "noun": noun, "back": f"{noun}s", "fixed": getattr(entry, "administrator", False),
-        "users": vocabularies.users(entry.agency, noun, entry.pk), "may_move": may(request, "users.edit"),
+        "users": vocabularies.count_entry_users(entry.agency, noun, entry.pk), "may_move": may(request, "users.edit"),
     }  # fmt: skip
-    return render(request, "entry_delete.html", about)
+    return render(request, "entry_delete.html", context)
 
 
-def done(request: HttpRequest, entry: Any, noun: str, delete: Callable[[], None]) -> HttpResponse:
+def delete_entry(request: HttpRequest, entry: Any, noun: str, delete: Callable[[], None]) -> HttpResponse:
     """Delete the entry and redirect to the list, or back to the confirmation if users have it by now."""
     name, pk = entry.name, entry.pk
     try:

@@ -9,11 +9,11 @@ from django import forms
 from musterbook.core.domain import labels
 from musterbook.directory import models
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
-from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, Overtaken, bounds
+from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, StaleSettings, describe_bounds
 from musterbook.web import asked
 
 
-class Section(forms.Form):
+class SectionForm(forms.Form):
     """A group of settings, with the values that were shown, to detect what was changed here and what elsewhere."""
 
     settings: tuple[str, ...] = ()
@@ -33,16 +33,16 @@ class Section(forms.Form):
 
     def seen(self) -> dict[str, Any]:
         """Return the settings that were shown, or none if they cannot be read."""
-        return as_object(self.cleaned_data["shown"])
+        return parse_object(self.cleaned_data["shown"])
 
-    def overtaken(self, by: Overtaken) -> None:
+    def overtaken(self, by: StaleSettings) -> None:
         """Add an error for each setting that another user has changed in the meantime.
 
         If the form is sent again, its values are saved.
         """
         for name, now in by.now.items():
             self.add_error(
-                name, f"Somebody has set this to {_said(now)} meanwhile. Save again to set it as it is here."
+                name, f"Somebody has set this to {_format_value(now)} meanwhile. Save again to set it as it is here."
             )
         self.data = {
             **{name: self[name].value() for name in self.fields},
@@ -50,36 +50,36 @@ class Section(forms.Form):
         }
 
 
-def as_object(text: str) -> dict[str, Any]:
+def parse_object(text: str) -> dict[str, Any]:
     """Return a JSON object that a page sent back, or an empty one for any other text."""
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _said(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"“{', '.join(value) if isinstance(value, list) else value}”"
 
 
-def _number(name: str, label: str, about: str = "") -> forms.Field:
+def _make_number_field(name: str, label: str, hint: str = "") -> forms.Field:
     """Return a field for a number within the bounds of that setting.
 
     All errors have the same message, which states the bounds.
     """
     least, most = (ACCOUNTS | LIMITS)[name]
     kind = forms.FloatField if name == "limit_percent" else forms.IntegerField
-    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), bounds(name))
+    wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), describe_bounds(name))
     widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
     return kind(
-        label=label, min_value=least, max_value=most, help_text=about, error_messages=wrong, widget=widget, localize=False
+        label=label, min_value=least, max_value=most, help_text=hint, error_messages=wrong, widget=widget, localize=False
     )  # fmt: skip
 
 
-class Details(Section):
+class DetailsForm(SectionForm):
     """The name and the country of the agency."""
 
     settings = DETAILS
@@ -90,35 +90,37 @@ class Details(Section):
     )  # fmt: skip
 
 
-class Limits(Section):
+class LimitsForm(SectionForm):
     """The number of users that a synchronize import deactivates without confirmation."""
 
     settings = tuple(LIMITS)
-    limit_users = _number("limit_users", "Users who may always be deactivated")
-    limit_percent = _number("limit_percent", "Or percent of the Active users", "Whichever of the two is more.")
-    limit_most = _number("limit_most", "But never more users than")
+    limit_users = _make_number_field("limit_users", "Users who may always be deactivated")
+    limit_percent = _make_number_field(
+        "limit_percent", "Or percent of the Active users", "Whichever of the two is more."
+    )
+    limit_most = _make_number_field("limit_most", "But never more users than")
 
     def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with a whole percentage shown without a decimal point."""
         return {**settings, "limit_percent": f"{settings['limit_percent']:g}"}
 
 
-class Accounts(Section):
+class AccountsForm(SectionForm):
     """The rules for invitations, passwords, locks, and sessions."""
 
     settings = (*ACCOUNTS, *ACCOUNT_FLAGS, "sign_in_notice")
-    invitation_days = _number(
+    invitation_days = _make_number_field(
         "invitation_days", "Days that an invitation lives", "Holds for invitations that leave from now on."
     )
-    password_length = _number(
+    password_length = _make_number_field(
         "password_length", "Fewest characters of a password",
         "12 or more are advised, 8 are the fewest. Holds for passwords that are chosen from now on.",
     )  # fmt: skip
-    password_days = _number(
+    password_days = _make_number_field(
         "password_days", "Days after which a password must be changed",
         "0: never, as is advised. Whoever has an older one chooses another when they next sign in.",
     )  # fmt: skip
-    lock_failures = _number(
+    lock_failures = _make_number_field(
         "lock_failures", "Failed sign-ins within 15 minutes that lock an account",
         "In the browser where they failed, or at its address if nobody has signed in there before.",
     )  # fmt: skip
@@ -127,23 +129,23 @@ class Accounts(Section):
         help_text="Only browsers in which the user has signed in before stay open. This is the strictest reading of CJIS AC-7. "
         "Anybody who knows a username can then keep its user from signing in in a new browser.",
     )  # fmt: skip
-    lock_minutes = _number(
+    lock_minutes = _make_number_field(
         "lock_minutes", "Minutes after which a lock ends by itself",
         "0: when an administrator ends it, or by a new password through mail. An administrator's own lock ends after 15 at most.",
     )  # fmt: skip
-    idle_minutes = _number(
+    idle_minutes = _make_number_field(
         "idle_minutes", "Minutes without use that end a session", "Holds at once. After 12 hours all sessions end."
     )
-    sessions_most = _number(
+    sessions_most = _make_number_field(
         "sessions_most", "Sessions that a user may have at once",
         "Each browser is one. With one more, the session that was not used for the longest time ends.",
     )  # fmt: skip
-    unused_days = _number(
+    unused_days = _make_number_field(
         "unused_days", "Days without a sign-in after which a user is deactivated",
         "0: never. The CJIS Security Policy asks for 90. If it concerns more users than the limit of deactivations, the plan"
         " waits in Import history for an administrator.",
     )  # fmt: skip
-    reuse_days = _number(
+    reuse_days = _make_number_field(
         "reuse_days", "Days before another user can get a username or email address that someone had",
         "0: at once. The CJIS Security Policy asks for 365.",
     )  # fmt: skip
@@ -153,7 +155,7 @@ class Accounts(Section):
     )  # fmt: skip
 
 
-class Mails(Section):
+class MailsForm(SectionForm):
     """The mails that are sent."""
 
     settings = MAIL
@@ -162,7 +164,7 @@ class Mails(Section):
         help_text="Whoever imports can say otherwise for one import.",
     )  # fmt: skip
     kinds = forms.MultipleChoiceField(
-        label="Of these kinds", choices=[(kind, labels.MAILS[kind]) for kind in MAILS], required=False,
+        label="Of these kinds", choices=[(kind, labels.EMAIL_TITLES[kind]) for kind in MAILS], required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="An invitation that somebody sends by hand leaves all the same.",
     )  # fmt: skip
@@ -187,7 +189,7 @@ class Mails(Section):
 _EVERYONE = "everyone"
 
 
-class SecondFactors(forms.Form):
+class SecondFactorsForm(forms.Form):
     """The roles whose users must have a second factor."""
 
     shown = forms.CharField(widget=forms.HiddenInput, required=False)
@@ -203,9 +205,9 @@ class SecondFactors(forms.Form):
     def __init__(self, agency: models.Agency, roles: Iterable[models.Role], sent: Any = None, *, all_: bool) -> None:
         """Offer the roles. `all_` means that these are all roles, so the user may decide about everyone."""
         self._asked = [role.pk for role in roles if role.second_factor]
-        seen = [*map(str, self._asked), *([_EVERYONE] if agency.second_factor else [])]
-        shown = {"roles": self._asked, "shown": " ".join(seen), "everyone": agency.second_factor}
-        super().__init__(sent, initial=shown)
+        marks = [*map(str, self._asked), *([_EVERYONE] if agency.second_factor else [])]
+        initial = {"roles": self._asked, "shown": " ".join(marks), "everyone": agency.second_factor}
+        super().__init__(sent, initial=initial)
         self.fields["everyone"].disabled = not all_
         self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice field
 
@@ -220,13 +222,13 @@ class SecondFactors(forms.Form):
     def seen(self) -> frozenset[int]:
         """Return the roles that were chosen when the page was shown."""
         numbers = self.cleaned_data["shown"].split()
-        return frozenset(number for number in map(asked.number, numbers) if number is not None)
+        return frozenset(number for number in map(asked.parse_number, numbers) if number is not None)
 
 
 _MATCHES = [("email", "by their e-mail address"), ("external_id", "by their external id")]
 
 
-class Provider(forms.Form):
+class ProviderForm(forms.Form):
     """The fields that both kinds of identity providers have."""
 
     kind = ""
@@ -271,16 +273,16 @@ class Provider(forms.Form):
             del self.fields["slug"]
         if self.kind == "saml":
             del self.fields["amr"]
-        last = ("match", "claim", "trust_email", "second_factor", "acr", "amr", "max_age_minutes")
-        self.order_fields([name for name in self.fields if name not in last])
+        last_fields = ("match", "claim", "trust_email", "second_factor", "acr", "amr", "max_age_minutes")
+        self.order_fields([name for name in self.fields if name not in last_fields])
 
     def told(self, slug: str = "") -> dict[str, Any]:
         """Return the provider as an agency file has it. A blank client secret means that none was entered."""
-        said = {name: value for name, value in self.cleaned_data.items() if name != "shown"}
-        return said | {"kind": self.kind, "slug": slug or said["slug"]}
+        values = {name: value for name, value in self.cleaned_data.items() if name != "shown"}
+        return values | {"kind": self.kind, "slug": slug or values["slug"]}
 
 
-class Oidc(Provider):
+class OidcForm(ProviderForm):
     """An identity provider that uses OpenID Connect."""
 
     kind = "oidc"
@@ -307,7 +309,7 @@ class Oidc(Provider):
         )
 
 
-class Saml(Provider):
+class SamlForm(ProviderForm):
     """An identity provider that uses SAML."""
 
     kind = "saml"
@@ -319,5 +321,5 @@ class Saml(Provider):
     )  # fmt: skip
 
 
-PROVIDERS = {"oidc": Oidc, "saml": Saml}
+PROVIDERS = {"oidc": OidcForm, "saml": SamlForm}
 """The form of each kind."""

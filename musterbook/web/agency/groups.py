@@ -11,18 +11,18 @@ from django.views.decorators.http import require_POST
 
 from musterbook.directory import models
 from musterbook.directory.agency import groups, vocabularies
-from musterbook.directory.agency.vocabularies import Unfit, UnknownEntry
+from musterbook.directory.agency.vocabularies import InvalidValue, UnknownEntry
 from musterbook.directory.users import editing
 from musterbook.http import incoming
 from musterbook.web import asked
 from musterbook.web.agency import deletion
 from musterbook.web.permission import may, needs
 
-_LISTED = 200
-_MEMBERS = 50
+_MOST_GROUPS = 200
+_MOST_MEMBERS = 50
 
 
-class NewGroup(forms.Form):
+class NewGroupForm(forms.Form):
     """The external id and the name of a group."""
 
     external_id = forms.CharField(
@@ -31,7 +31,7 @@ class NewGroup(forms.Form):
     name = forms.CharField(label="Name", max_length=255, required=False)
 
 
-class GroupForm(NewGroup):
+class GroupForm(NewGroupForm):
     """The fields of an existing group, including whether it is active."""
 
     active = forms.BooleanField(
@@ -44,25 +44,25 @@ class GroupForm(NewGroup):
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the groups that match a text, with the number of users in each."""
     agency, text = incoming.agency(request), request.GET.get("q", "").replace("\0", "").strip()
-    found = groups.search_groups(agency, text, _LISTED + 1)
-    about = {
-        "groups": found[:_LISTED],
-        "is_more": len(found) > _LISTED,
-        "most": _LISTED,
+    matches = groups.search_groups(agency, text, _MOST_GROUPS + 1)
+    context = {
+        "groups": matches[:_MOST_GROUPS],
+        "is_more": len(matches) > _MOST_GROUPS,
+        "most": _MOST_GROUPS,
         "q": text,
         "may_change": may(request, "groups.manage"),
     }
-    return render(request, "groups.html", about)
+    return render(request, "groups.html", context)
 
 
 @needs("groups.manage")
 def add(request: HttpRequest) -> HttpResponseBase:
     """Add a group."""
-    form = NewGroup(request.POST or None)
+    form = NewGroupForm(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
             added = groups.add(incoming.agency(request), **form.cleaned_data, context=incoming.audit_context(request))
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
             messages.success(request, f"The group {added.name} is added.")
@@ -70,9 +70,9 @@ def add(request: HttpRequest) -> HttpResponseBase:
     return render(request, "group_edit.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
-def _group(request: HttpRequest, pk: int) -> models.Group:
+def _find_group(request: HttpRequest, pk: int) -> models.Group:
     try:
-        return vocabularies.find(models.Group, incoming.agency(request), pk)
+        return vocabularies.find_entry(models.Group, incoming.agency(request), pk)
     except UnknownEntry:
         raise Http404 from None
 
@@ -80,28 +80,28 @@ def _group(request: HttpRequest, pk: int) -> models.Group:
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show one group: its first members, and its monitors."""
-    group = _group(request, pk)
-    about = {
+    group = _find_group(request, pk)
+    context = {
         "group": group,
-        "members": groups.list_members(group, _MEMBERS),
-        "number": vocabularies.users(group.agency, "group", group.pk),
-        "most": _MEMBERS,
+        "members": groups.list_members(group, _MOST_MEMBERS),
+        "number": vocabularies.count_entry_users(group.agency, "group", group.pk),
+        "most": _MOST_MEMBERS,
         "monitors": groups.list_monitors(group),
         "may_change": may(request, "groups.manage"),
     }
-    return render(request, "group.html", about)
+    return render(request, "group.html", context)
 
 
 @needs("groups.manage")
 def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Edit one group."""
-    group = _group(request, pk)
-    told = {"external_id": group.external_id, "name": group.name, "active": group.active}
-    form = GroupForm(request.POST or None, initial=told)
+    group = _find_group(request, pk)
+    initial = {"external_id": group.external_id, "name": group.name, "active": group.active}
+    form = GroupForm(request.POST or None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             groups.change(group, **form.cleaned_data, context=incoming.audit_context(request))
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
             messages.success(request, "The group is saved.")
@@ -112,18 +112,20 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 @needs("groups.manage")
 def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users are still in the group. Delete it on POST."""
-    group = _group(request, pk)
+    group = _find_group(request, pk)
     if request.method == "POST":
-        return deletion.done(request, group, "group", partial(groups.delete, group, incoming.audit_context(request)))
-    return deletion.ask(request, group, "group")
+        return deletion.delete_entry(
+            request, group, "group", partial(groups.delete, group, incoming.audit_context(request))
+        )
+    return deletion.ask_confirmation(request, group, "group")
 
 
 @require_POST
 @needs("groups.manage")
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Add a monitor by e-mail address or external id, or remove one."""
-    group = _group(request, pk)
-    removed = asked.number(request.POST.get("remove", ""))
+    group = _find_group(request, pk)
+    removed = asked.parse_number(request.POST.get("remove", ""))
     if removed is None:
         _add_monitor(request, group, request.POST.get("who", "").replace("\0", "").strip())
     else:
@@ -131,11 +133,11 @@ def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
     return redirect("group", pk)
 
 
-def _add_monitor(request: HttpRequest, group: models.Group, named: str) -> None:
+def _add_monitor(request: HttpRequest, group: models.Group, name: str) -> None:
     try:
-        user = editing.find_named(group.agency, named)
+        user = editing.find_named(group.agency, name)
     except editing.UnknownUser:
-        messages.error(request, f"Nobody has the e-mail address or external id “{named}”. Nothing was changed.")
+        messages.error(request, f"Nobody has the e-mail address or external id “{name}”. Nothing was changed.")
         return
     if groups.add_monitor(group, user, incoming.audit_context(request)):
         messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")
@@ -145,6 +147,6 @@ def _add_monitor(request: HttpRequest, group: models.Group, named: str) -> None:
 
 def _remove_monitor(request: HttpRequest, group: models.Group, number: int) -> None:
     with suppress(editing.UnknownUser):
-        user = editing.find(group.agency, number)
+        user = editing.find_user(group.agency, number)
         if groups.remove_monitor(group, user, incoming.audit_context(request)):
             messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")

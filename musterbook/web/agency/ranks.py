@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from musterbook.directory import models
 from musterbook.directory.agency import ranks, vocabularies
-from musterbook.directory.agency.vocabularies import Unfit, UnknownEntry
+from musterbook.directory.agency.vocabularies import InvalidValue, UnknownEntry
 from musterbook.http import incoming
 from musterbook.web.agency import deletion
 from musterbook.web.permission import needs
@@ -32,18 +32,18 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     if form.is_bound and form.is_valid():
         try:
             added = ranks.add(incoming.agency(request), **form.cleaned_data, context=incoming.audit_context(request))
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
             messages.success(request, f"The rank {added.name} is added, below the others.")
             return redirect("ranks")
-    about = {"ranks": ranks.list_ranks(incoming.agency(request)), "form": form}
-    return render(request, "ranks.html", about, status=422 if form.is_bound else 200)
+    context = {"ranks": ranks.list_ranks(incoming.agency(request)), "form": form}
+    return render(request, "ranks.html", context, status=422 if form.is_bound else 200)
 
 
-def _rank(request: HttpRequest, pk: int) -> models.Rank:
+def _find_rank(request: HttpRequest, pk: int) -> models.Rank:
     try:
-        return vocabularies.find(models.Rank, incoming.agency(request), pk)
+        return vocabularies.find_entry(models.Rank, incoming.agency(request), pk)
     except UnknownEntry:
         raise Http404 from None
 
@@ -51,12 +51,12 @@ def _rank(request: HttpRequest, pk: int) -> models.Rank:
 @needs("ranks.manage")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Edit one rank."""
-    rank = _rank(request, pk)
+    rank = _find_rank(request, pk)
     form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
     if form.is_bound and form.is_valid():
         try:
             ranks.change(rank, **form.cleaned_data, context=incoming.audit_context(request))
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
             messages.success(request, f"The rank {form.cleaned_data['name']} is saved.")
@@ -68,7 +68,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 @needs("ranks.manage")
 def move(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Move a rank up or down by one."""
-    rank = _rank(request, pk)
+    rank = _find_rank(request, pk)
     ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", incoming.audit_context(request))
     return redirect("ranks")
 
@@ -76,7 +76,9 @@ def move(request: HttpRequest, pk: int) -> HttpResponseBase:
 @needs("ranks.manage")
 def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users still have the rank. Delete it on POST."""
-    rank = _rank(request, pk)
+    rank = _find_rank(request, pk)
     if request.method == "POST":
-        return deletion.done(request, rank, "rank", partial(ranks.delete, rank, incoming.audit_context(request)))
-    return deletion.ask(request, rank, "rank")
+        return deletion.delete_entry(
+            request, rank, "rank", partial(ranks.delete, rank, incoming.audit_context(request))
+        )
+    return deletion.ask_confirmation(request, rank, "rank")

@@ -12,13 +12,13 @@ from django.shortcuts import redirect, render
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import roles, vocabularies
-from musterbook.directory.agency.roles import Told
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit, UnknownEntry
+from musterbook.directory.agency.roles import RoleInput
+from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.http import incoming
 from musterbook.web.agency import deletion
-from musterbook.web.permission import account, needs
+from musterbook.web.permission import get_account, needs
 
 
 class RoleForm(forms.Form):
@@ -37,18 +37,18 @@ class RoleForm(forms.Form):
         for name in ("name", "permissions") if fixed else ():
             del self.fields[name]
 
-    def told(self) -> Told:
+    def told(self) -> RoleInput:
         """Return the values that were chosen."""
-        told = self.cleaned_data
-        return Told(told.get("name", ""), frozenset(told.get("permissions", ())), told["second_factor"])
+        data = self.cleaned_data
+        return RoleInput(data.get("name", ""), frozenset(data.get("permissions", ())), data["second_factor"])
 
 
 @needs("roles.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List all roles with their permissions."""
-    told = [(role, permissions.of(role)) for role in roles.list_roles(incoming.agency(request))]
-    table = [(about, [name in granted for _, granted in told]) for name, about in PERMISSIONS.items()]
-    return render(request, "roles.html", {"roles": [role for role, _ in told], "table": table})
+    rows = [(role, permissions.get_permissions(role)) for role in roles.list_roles(incoming.agency(request))]
+    table = [(label, [name in granted for _, granted in rows]) for name, label in PERMISSIONS.items()]
+    return render(request, "roles.html", {"roles": [role for role, _ in rows], "table": table})
 
 
 @needs("roles.manage")
@@ -57,68 +57,68 @@ def add(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         answer: HttpResponseBase = _save(request, RoleForm(request.POST), None)
         return answer
-    return _page(request, RoleForm(), None)
+    return _render_page(request, RoleForm(), None)
 
 
 @needs("roles.manage")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Edit one role."""
-    role = _role(request, pk)
+    role = _find_role(request, pk)
     if request.method == "POST":
         answer: HttpResponseBase = _save(request, RoleForm(request.POST, fixed=role.administrator), role)
         return answer
-    told = {"name": role.name, "permissions": role.permissions, "second_factor": role.second_factor}
-    return _page(request, RoleForm(initial=told, fixed=role.administrator), role)
+    initial = {"name": role.name, "permissions": role.permissions, "second_factor": role.second_factor}
+    return _render_page(request, RoleForm(initial=initial, fixed=role.administrator), role)
 
 
-def _role(request: HttpRequest, pk: int) -> models.Role:
+def _find_role(request: HttpRequest, pk: int) -> models.Role:
     try:
-        return vocabularies.find(models.Role, incoming.agency(request), pk)
+        return vocabularies.find_entry(models.Role, incoming.agency(request), pk)
     except UnknownEntry:
         raise Http404 from None
 
 
-def _operator(request: HttpRequest) -> Operator:
-    return snapshot_queries.operator(incoming.agency(request), account(request).user.external_id)
+def _find_operator(request: HttpRequest) -> Operator:
+    return snapshot_queries.read_operator(incoming.agency(request), get_account(request).user.external_id)
 
 
 @reauthentication_required
 def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
-    agency, context, by = incoming.agency(request), incoming.audit_context(request), _operator(request)
+    agency, context, by = incoming.agency(request), incoming.audit_context(request), _find_operator(request)
     if form.is_valid():
         try:
             if role:
                 roles.change(role, form.told(), context, by)
             else:
                 role = roles.add(agency, form.told(), context, by)
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:
             form.add_error("permissions" if "permissions" in form.fields else None, str(refused))
         else:
             messages.success(request, f"The role {role.name} is saved.")
             return redirect("roles")
-    return _page(request, form, role)
+    return _render_page(request, form, role)
 
 
-def _page(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
-    users = vocabularies.users(role.agency, "role", role.pk) if role else 0
-    about = {"form": form, "role": role, "users": users}
-    return render(request, "role.html", about, status=422 if form.is_bound else 200)
+def _render_page(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
+    users = vocabularies.count_entry_users(role.agency, "role", role.pk) if role else 0
+    context = {"form": form, "role": role, "users": users}
+    return render(request, "role.html", context, status=422 if form.is_bound else 200)
 
 
 @needs("roles.manage")
 def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or show how many users still have the role. Delete it on POST."""
-    role = _role(request, pk)
+    role = _find_role(request, pk)
     if request.method == "POST":
         answer: HttpResponseBase = _delete(request, role)
         return answer
-    return deletion.ask(request, role, "role")
+    return deletion.ask_confirmation(request, role, "role")
 
 
 @reauthentication_required
 def _delete(request: HttpRequest, role: models.Role) -> HttpResponseBase:
-    return deletion.done(
-        request, role, "role", partial(roles.delete, role, incoming.audit_context(request), _operator(request))
+    return deletion.delete_entry(
+        request, role, "role", partial(roles.delete, role, incoming.audit_context(request), _find_operator(request))
     )

@@ -13,13 +13,13 @@ from musterbook.accounts import factors
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models, permissions
 from musterbook.directory.agency import agency_settings, roles
-from musterbook.directory.agency.agency_settings import Overtaken
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency.agency_settings import StaleSettings
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.apply import snapshot_queries
 from musterbook.http import incoming
 from musterbook.web import menu
-from musterbook.web.agency.forms import Accounts, Details, Limits, Mails, SecondFactors, Section
-from musterbook.web.permission import account, needs
+from musterbook.web.agency.forms import AccountsForm, DetailsForm, LimitsForm, MailsForm, SecondFactorsForm, SectionForm
+from musterbook.web.permission import get_account, needs
 
 PERMISSION = "agency.configure"
 
@@ -27,7 +27,7 @@ PERMISSION = "agency.configure"
 @needs(PERMISSION)
 def details(request: HttpRequest) -> HttpResponseBase:
     """Edit the agency's name and country."""
-    return _section(request, Details, "agency_settings", "The details are saved.", title="Agency settings")
+    return _show_section(request, DetailsForm, "agency_settings", "The details are saved.", title="Agency settings")
 
 
 @needs(PERMISSION)
@@ -38,8 +38,8 @@ def imports(request: HttpRequest) -> HttpResponseBase:
         "A synchronize import that would deactivate more users than this waits until somebody types their number. "
         "So a file that was cut off takes nobody's access away."
     )
-    return _section(
-        request, Limits, "agency_imports", "The limit is saved.", title="Imports", intro=intro, mapping=mapping
+    return _show_section(
+        request, LimitsForm, "agency_imports", "The limit is saved.", title="Imports", intro=intro, mapping=mapping
     )
 
 
@@ -56,102 +56,106 @@ def forget(request: HttpRequest) -> HttpResponseBase:
 @needs(PERMISSION)
 def accounts(request: HttpRequest) -> HttpResponseBase:
     """Edit the rules for invitations, passwords, locks, and sessions."""
-    answer: Any = _secure_section if request.method == "POST" else _section
-    found: HttpResponseBase = answer(
-        request, Accounts, "agency_accounts", "The rules are saved.", title="Sign-in and passwords"
+    handler: Any = _secure_section if request.method == "POST" else _show_section
+    response: HttpResponseBase = handler(
+        request, AccountsForm, "agency_accounts", "The rules are saved.", title="Sign-in and passwords"
     )
-    return found
+    return response
 
 
 @needs(PERMISSION)
 def mails(request: HttpRequest) -> HttpResponseBase:
     """Edit the kinds of mails that are sent."""
     intro = "What tells users of their account's safety (a new password, a new address, a lock, second factors) always leaves."
-    return _section(
-        request, Mails, "agency_mails", "What mails leave is saved.", title="Mails", intro=intro,
+    return _show_section(
+        request, MailsForm, "agency_mails", "What mails leave is saved.", title="Mails", intro=intro,
         no_server=settings.MAIL_SERVER is None,
     )  # fmt: skip
 
 
-def _section(request: HttpRequest, kind: type[Section], name: str, saved: str, **about: Any) -> HttpResponseBase:
+def _show_section(
+    request: HttpRequest, kind: type[SectionForm], name: str, saved: str, **context: Any
+) -> HttpResponseBase:
     """Show or save one section. `saved` is the message after it was saved."""
     agency = incoming.agency(request)
     form = kind(agency, request.POST if request.method == "POST" else None)
-    if form.is_bound and form.is_valid() and _saved(request, agency, form):
+    if form.is_bound and form.is_valid() and _save(request, agency, form):
         messages.success(request, saved)
         return redirect(name)
-    return page(request, "agency_section.html", form=form, **about)
+    return render_page(request, "agency_section.html", form=form, **context)
 
 
-_secure_section = reauthentication_required(_section)
+_secure_section = reauthentication_required(_show_section)
 
 
-def _saved(request: HttpRequest, agency: models.Agency, form: Section) -> bool:
+def _save(request: HttpRequest, agency: models.Agency, form: SectionForm) -> bool:
     try:
         agency_settings.change(agency, form.told(), form.seen(), incoming.audit_context(request))
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
-    except Overtaken as overtaken:
+    except StaleSettings as overtaken:
         form.overtaken(overtaken)
     else:
         return True
     return False
 
 
-def page(request: HttpRequest, template: str, **about: Any) -> HttpResponseBase:
+def render_page(request: HttpRequest, template: str, **context: Any) -> HttpResponseBase:
     """Render a page of the settings, with their menu."""
-    side = menu.shown(menu.SETTINGS, request, account(request).user)
-    form = about.get("form")
+    side = menu.list_entries(menu.SETTINGS, request, get_account(request).user)
+    form = context.get("form")
     status = 422 if form is not None and form.is_bound and form.errors else 200
-    return render(request, template, about | {"side": side}, status=status)
+    return render(request, template, context | {"side": side}, status=status)
 
 
-def operator(request: HttpRequest) -> Operator:
+def find_operator(request: HttpRequest) -> Operator:
     """Return the signed-in user as the operator."""
-    return snapshot_queries.operator(incoming.agency(request), account(request).user.external_id)
+    return snapshot_queries.read_operator(incoming.agency(request), get_account(request).user.external_id)
 
 
 @needs(PERMISSION)
 def second_factors(request: HttpRequest) -> HttpResponseBase:
     """Edit the roles whose users must have a second factor."""
     every = roles.list_roles(incoming.agency(request))
-    mine = operator(request).permissions
-    may = [role for role in every if permissions.of(role) <= mine]
-    others = [role for role in every if role not in may]
-    sent = request.POST if request.method == "POST" else None
-    form = SecondFactors(incoming.agency(request), may, sent, all_=not others)
+    mine = find_operator(request).permissions
+    allowed = [role for role in every if permissions.get_permissions(role) <= mine]
+    others = [role for role in every if role not in allowed]
+    data = request.POST if request.method == "POST" else None
+    form = SecondFactorsForm(incoming.agency(request), allowed, data, all_=not others)
     if form.is_bound and form.is_valid():
-        answer: HttpResponseBase = _ask(request, form, may)
+        answer: HttpResponseBase = _save_second_factors(request, form, allowed)
         return answer
-    return page(request, "agency_second_factors.html", form=form, others=others)
+    return render_page(request, "agency_second_factors.html", form=form, others=others)
 
 
-def _stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> list[tuple[str, int]]:
+def _list_stopped(agency: models.Agency, new: list[models.Role], everyone: bool) -> list[tuple[str, int]]:
     """Return each role that newly requires a second factor, with the number of its users who have none.
 
     If everyone is to have one, the list includes everyone.
     """
-    told = [(role.name, factors.count_without(agency, role)) for role in new]
-    return [*told, ("Everyone", factors.count_without(agency))] if everyone else told
+    rows = [(role.name, factors.count_without(agency, role)) for role in new]
+    return [*rows, ("Everyone", factors.count_without(agency))] if everyone else rows
 
 
 @reauthentication_required
-def _ask(request: HttpRequest, form: SecondFactors, may: list[models.Role]) -> HttpResponseBase:
+def _save_second_factors(request: HttpRequest, form: SecondFactorsForm, allowed: list[models.Role]) -> HttpResponseBase:
     """Save which roles, or everyone, must have a second factor.
 
     Before a new requirement is saved, ask for confirmation. The page shows how many users cannot continue until they
     set up a second factor.
     """
     agency, context, everyone = incoming.agency(request), incoming.audit_context(request), form.cleaned_data["everyone"]
-    new = [role for role in may if role.pk in form.told() - form.seen() and not role.second_factor]
-    seen = form.seen_everyone()
-    all_new = everyone and not seen and not agency.second_factor
+    new = [role for role in allowed if role.pk in form.told() - form.seen() and not role.second_factor]
+    was_everyone = form.seen_everyone()
+    all_new = everyone and not was_everyone and not agency.second_factor
     agreed = " ".join([*(str(role.pk) for role in new), *(["everyone"] if all_new else [])])
     if agreed and request.POST.get("agreed") != agreed:
-        about = {"stopped": _stopped(agency, new, all_new), "agreed": agreed, "everyone": everyone}
-        own = (all_new or account(request).user.role in new) and not factors.has(account(request))
-        return page(request, "agency_second_factors_agree.html", form=form, own=own, **about)
-    agency_settings.ask_second_factors(agency, form.told(), form.seen(), context, operator(request))
-    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": seen}, context)
+        extra = {"stopped": _list_stopped(agency, new, all_new), "agreed": agreed, "everyone": everyone}
+        affects_self = (all_new or get_account(request).user.role in new) and not factors.has_factor(
+            get_account(request)
+        )
+        return render_page(request, "agency_second_factors_agree.html", form=form, own=affects_self, **extra)
+    agency_settings.set_second_factors(agency, form.told(), form.seen(), context, find_operator(request))
+    agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": was_everyone}, context)
     messages.success(request, "Who must have a second factor is saved.")
     return redirect("agency_second_factors")

@@ -9,31 +9,31 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 
 from musterbook.directory.agency import sign_on
-from musterbook.directory.agency.sign_on import Overtaken, UnknownProvider
+from musterbook.directory.agency.sign_on import StaleProvider, UnknownProvider
 from musterbook.directory.agency.sign_on_file import Provider
-from musterbook.directory.agency.vocabularies import Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.permissions import ALL
 from musterbook.http import incoming
 from musterbook.web.agency.forms import PROVIDERS
-from musterbook.web.agency.settings import PERMISSION, operator, page
-from musterbook.web.permission import account, needs, refuse
+from musterbook.web.agency.settings import PERMISSION, find_operator, render_page
+from musterbook.web.permission import get_account, needs, refuse
 
-_KINDS = {"oidc": "OpenID Connect", "saml": "SAML"}
+_KIND_NAMES = {"oidc": "OpenID Connect", "saml": "SAML"}
 
 
 @needs(PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the identity providers of the agency."""
-    providers = [(one, _KINDS[one["kind"]]) for one in incoming.agency(request).sign_on]
-    return page(request, "agency_sign_on.html", providers=providers, may=not _lacking(request))
+    providers = [(entry, _KIND_NAMES[entry["kind"]]) for entry in incoming.agency(request).sign_on]
+    return render_page(request, "agency_sign_on.html", providers=providers, may=not _list_lacking(request))
 
 
-def _lacking(request: HttpRequest) -> list[str]:
+def _list_lacking(request: HttpRequest) -> list[str]:
     """Return the permissions that the operator's role lacks.
 
     A provider states the identity of users, so an operator needs every permission to configure one.
     """
-    return sorted(ALL - operator(request).permissions)
+    return sorted(ALL - find_operator(request).permissions)
 
 
 @needs(PERMISSION)
@@ -41,105 +41,112 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
     """Add an identity provider."""
     if kind not in PROVIDERS:
         raise Http404
-    if _lacking(request):
-        return refuse(request, *_lacking(request))
+    if _list_lacking(request):
+        return refuse(request, *_list_lacking(request))
     form = PROVIDERS[kind](request.POST if request.method == "POST" else None, there=False)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _add(request, form)
         return answer
-    return _page(request, form)
+    return _render_page(request, form)
 
 
 @reauthentication_required
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
-    told = form.told()
+    provider = form.told()
     try:
-        sign_on.add(incoming.agency(request), told, incoming.audit_context(request), operator(request))
-    except Unfit as unfit:
+        sign_on.add(incoming.agency(request), provider, incoming.audit_context(request), find_operator(request))
+    except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
-        return _page(request, form)
-    messages.success(request, f"{told['name']} is added. Give it the addresses below, then try to sign in by it.")
-    return redirect("agency_sign_on_one", told["slug"])
+        return _render_page(request, form)
+    messages.success(request, f"{provider['name']} is added. Give it the addresses below, then try to sign in by it.")
+    return redirect("agency_sign_on_one", provider["slug"])
 
 
 @needs(PERMISSION)
 def one(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Edit one identity provider."""
-    provider = _find(request, slug)
-    if _lacking(request):
-        return refuse(request, *_lacking(request))
+    provider = _find_provider(request, slug)
+    if _list_lacking(request):
+        return refuse(request, *_list_lacking(request))
     initial = provider | {"shown": sign_on.mark(provider)}
-    sent = request.POST if request.method == "POST" else None
-    form = PROVIDERS[provider["kind"]](sent, there=True, initial=initial)
+    data = request.POST if request.method == "POST" else None
+    form = PROVIDERS[provider["kind"]](data, there=True, initial=initial)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _change(request, form, slug)
         return answer
-    return _page(request, form, provider)
+    return _render_page(request, form, provider)
 
 
 @reauthentication_required
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
-    agency, told = incoming.agency(request), form.told(slug)
+    agency, provider = incoming.agency(request), form.told(slug)
     try:
-        sign_on.change(agency, told, form.cleaned_data["shown"], incoming.audit_context(request), operator(request))
-    except Unfit as unfit:
+        sign_on.change(
+            agency, provider, form.cleaned_data["shown"], incoming.audit_context(request), find_operator(request)
+        )
+    except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
-        return _page(request, form, _find(request, slug))
-    except (Overtaken, UnknownProvider):
-        return _overtaken(request)
-    messages.success(request, f"{told['name']} is saved.")
+        return _render_page(request, form, _find_provider(request, slug))
+    except (StaleProvider, UnknownProvider):
+        return _report_conflict(request)
+    messages.success(request, f"{provider['name']} is saved.")
     return redirect("agency_sign_on")
 
 
 @needs(PERMISSION)
 def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Ask for confirmation, or remove the identity provider."""
-    provider = _find(request, slug)
-    if _lacking(request):
-        return refuse(request, *_lacking(request))
+    provider = _find_provider(request, slug)
+    if _list_lacking(request):
+        return refuse(request, *_list_lacking(request))
     if request.method == "POST":
         answer: HttpResponseBase = _remove(request, provider)
         return answer
-    me = account(request)
-    shown = sign_on.mark(provider)
-    return page(
-        request, "agency_sign_on_remove.html", provider=provider, shown=shown, no_password=not me.has_usable_password()
+    me = get_account(request)
+    mark = sign_on.mark(provider)
+    return render_page(
+        request, "agency_sign_on_remove.html", provider=provider, shown=mark, no_password=not me.has_usable_password()
     )
 
 
 @reauthentication_required
 def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    agency, shown = incoming.agency(request), request.POST.get("shown", "")
+    agency, mark = incoming.agency(request), request.POST.get("shown", "")
     try:
-        sign_on.remove(agency, provider["slug"], shown, incoming.audit_context(request), operator(request))
-    except (Overtaken, UnknownProvider):
-        return _overtaken(request)
+        sign_on.remove(agency, provider["slug"], mark, incoming.audit_context(request), find_operator(request))
+    except (StaleProvider, UnknownProvider):
+        return _report_conflict(request)
     messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
     return redirect("agency_sign_on")
 
 
-def _overtaken(request: HttpRequest) -> HttpResponseBase:
+def _report_conflict(request: HttpRequest) -> HttpResponseBase:
     messages.error(
         request, "Somebody has changed or removed this provider meanwhile, so nothing was saved. Look at it again."
     )
     return redirect("agency_sign_on")
 
 
-def _find(request: HttpRequest, slug: str) -> Provider:
+def _find_provider(request: HttpRequest, slug: str) -> Provider:
     try:
-        return sign_on.find(incoming.agency(request), slug)
+        return sign_on.find_provider(incoming.agency(request), slug)
     except UnknownProvider:
         raise Http404 from None
 
 
-def _page(request: HttpRequest, form: Any, provider: Provider | None = None) -> HttpResponseBase:
-    addresses = _addresses(request, provider) if provider else []
-    return page(
-        request, "agency_sign_on_one.html", form=form, provider=provider, kind=_KINDS[form.kind], addresses=addresses
+def _render_page(request: HttpRequest, form: Any, provider: Provider | None = None) -> HttpResponseBase:
+    addresses = _list_addresses(request, provider) if provider else []
+    return render_page(
+        request,
+        "agency_sign_on_one.html",
+        form=form,
+        provider=provider,
+        kind=_KIND_NAMES[form.kind],
+        addresses=addresses,
     )
 
 
-def _addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
+def _list_addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
     """Return our addresses that the provider must know, each with its label."""
     start = f"{settings.MUSTER_URL}/{incoming.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
     if provider["kind"] == "oidc":

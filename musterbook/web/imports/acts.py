@@ -20,35 +20,35 @@ from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.imports import bulk, file_import, plan_files, queue, quotas, undo
-from musterbook.directory.imports.file_import import OnDisk, Options
+from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import import_files
 from musterbook.http import incoming
 from musterbook.web.imports import page
-from musterbook.web.imports.forms import Mapping_, Reading
-from musterbook.web.permission import account, needs, refuse
+from musterbook.web.imports.forms import MappingForm, ReadingForm
+from musterbook.web.permission import get_account, needs, refuse
 
 PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
 
 
-def key_of(request: HttpRequest, *facts: object) -> str:
+def make_key(request: HttpRequest, *facts: object) -> str:
     """Return the idempotency key of an act of the signed-in user. The same act of another user has another key."""
-    told = json.dumps([account(request).user.pk, *map(str, facts)])
-    return f"page {hashlib.sha256(told.encode()).hexdigest()[:40]}"
+    text = json.dumps([get_account(request).user.pk, *map(str, facts)])
+    return f"page {hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 
-def submit(request: HttpRequest, upload: OnDisk, options: Options, key: str) -> HttpResponseBase:
+def submit_file(request: HttpRequest, upload: FileOnDisk, options: Options, key: str) -> HttpResponseBase:
     """Submit a file to the queue, once for each key. Redirect to the page of the import."""
-    user = account(request).user
+    user = get_account(request).user
 
     def work() -> models.Import:
         return queue.submit(user.agency, upload, options, context=incoming.audit_context(request), key=key)
 
-    return _led(request, work)
+    return _run_and_redirect(request, work)
 
 
-def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "") -> HttpResponseBase:
+def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import], show: str = "") -> HttpResponseBase:
     """Do the work and redirect to the import that it created, or report why it failed.
 
     It fails if the user may not do it, if a quota is exceeded, or if the disk is full.
@@ -69,13 +69,13 @@ def _led(request: HttpRequest, work: Callable[[], models.Import], shown: str = "
         messages.error(request, "There is no room for this file now. Tell whoever runs Musterbook here.")
         return redirect("import_users")
     address = reverse("import", args=[record.number])
-    return redirect(f"{address}?show={shown}" if shown else address)
+    return redirect(f"{address}?show={show}" if show else address)
 
 
-def find(request: HttpRequest, number: str) -> models.Import:
+def find_import(request: HttpRequest, number: str) -> models.Import:
     """Return the import of the agency with that number. Raise Http404."""
     try:
-        return file_import.find(incoming.agency(request), number)
+        return file_import.find_import(incoming.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
 
@@ -83,19 +83,19 @@ def find(request: HttpRequest, number: str) -> models.Import:
 @needs("users.import")
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
     """Show one import: its progress, its plan to apply, or its result. A POST applies the plan."""
-    record = find(request, number)
-    if bulk.change_of(record):
+    record = find_import(request, number)
+    if bulk.get_change(record):
         return redirect("bulk_plan", number)
-    return _apply(request, record) if request.method == "POST" else page.shown(request, record)
+    return _apply(request, record) if request.method == "POST" else page.render_import(request, record)
 
 
 @reauthentication_required
 def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
-    form = page.agreement(record, request.POST)
+    form = page.make_confirm_form(record, request.POST)
     if form and not form.is_valid():
-        return page.shown(request, record, form)
+        return page.render_import(request, record, form)
     confirmed = form.cleaned_data["number"] if form else None
-    key = key_of(request, "apply", record.number)
+    key = make_key(request, "apply", record.number)
 
     def work() -> models.Import:
         return queue.submit_apply(
@@ -103,22 +103,22 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
         )
 
     try:
-        return _led(request, work)
-    except file_import.NotShown:
+        return _run_and_redirect(request, work)
+    except file_import.NothingToApply:
         messages.error(request, "This import is no plan that waits to be applied. Nothing was changed.")
     except import_files.FileGone:
-        messages.error(request, _GONE)
+        messages.error(request, _FILE_GONE)
     return redirect("import", record.number)
 
 
-_GONE = "The file of this import is kept no longer. Import it once more. Nothing was changed."
+_FILE_GONE = "The file of this import is kept no longer. Import it once more. Nothing was changed."
 
 
 @require_POST
 @needs("users.import")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
-    queue.cancel(find(request, number), incoming.audit_context(request))
+    queue.cancel(find_import(request, number), incoming.audit_context(request))
     messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("import", number)
 
@@ -128,14 +128,14 @@ def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
 @reauthentication_required
 def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the undo of an import, for review before it is applied."""
-    record = find(request, number)
+    record = find_import(request, number)
 
     def work() -> models.Import:
-        key = key_of(request, "undo", number, request.POST.get("once", ""))
+        key = make_key(request, "undo", number, request.POST.get("once", ""))
         return queue.submit_undo(record, context=incoming.audit_context(request), preview=True, key=key)
 
     try:
-        return _led(request, work)
+        return _run_and_redirect(request, work)
     except undo.NotApplied:
         messages.error(request, "This import has changed nothing, so there is nothing to undo.")
         return redirect("import", number)
@@ -145,63 +145,63 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 @needs("users.import")
 def mend(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with the cells that were corrected on the page (A3). They replace the cells of the file."""
-    record = find(request, number)
+    record = find_import(request, number)
     before = Options.of_json(record.options).mended
-    now = mended(request.POST)
+    now = read_corrections(request.POST)
     if not now:
         messages.info(request, "No cell was changed, so the plan is the same.")
         return redirect(f"{reverse('import', args=[number])}?show=errored")
-    return _again(request, record, "errored", mended=corrections.joined(before, now))
+    return _preview_again(request, record, "errored", mended=corrections.merge_corrections(before, now))
 
 
-def mended(sent: Any) -> dict[str, dict[str, str]]:
+def read_corrections(form: Any) -> dict[str, dict[str, str]]:
     """Return the cells of a form that differ from those shown, as row → heading → text."""
-    found: dict[str, dict[str, str]] = {}
-    for name, text in sent.items():
-        kind, _, place = name.partition("-")
-        row, _, heading = place.partition("-")
+    cells: dict[str, dict[str, str]] = {}
+    for name, text in form.items():
+        kind, _, rest = name.partition("-")
+        row, _, heading = rest.partition("-")
         is_cell = kind == "cell" and row.isascii() and row.isdecimal() and len(row) < 9 and heading in BY_HEADING
-        if is_cell and text != sent.get(f"was-{row}-{heading}"):
-            found.setdefault(row, {})[heading] = text[:10_000]
-    return found
+        if is_cell and text != form.get(f"was-{row}-{heading}"):
+            cells.setdefault(row, {})[heading] = text[:10_000]
+    return cells
 
 
 @require_POST
 @needs("users.import")
 def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with another reading: headings mapped by hand, another encoding, delimiter, or sheet."""
-    record = find(request, number)
+    record = find_import(request, number)
     options = Options.of_json(record.options)
     changes: dict[str, Any] = {}
     if "map" in request.POST:
         try:
-            form = Mapping_(plan_files.file(number), options.mapping, request.POST)
+            form = MappingForm(plan_files.read_header(number), options.mapping, request.POST)
         except plan_files.PlanGone:
-            messages.error(request, _GONE)
+            messages.error(request, _FILE_GONE)
             return redirect("import", number)
         if not form.is_valid():
-            return page.shown(request, record, mapping=form)
+            return page.render_import(request, record, mapping=form)
         changes["mapping"] = {**options.mapping, **form.said()}
     else:
-        reading = Reading(request.POST)
+        reading = ReadingForm(request.POST)
         if not reading.is_valid():
-            return page.shown(request, record, reading=reading)
+            return page.render_import(request, record, reading=reading)
         changes |= reading.said()
-    return _again(request, record, "", **changes)
+    return _preview_again(request, record, "", **changes)
 
 
-def _again(request: HttpRequest, record: models.Import, shown: str, **changes: Any) -> HttpResponseBase:
+def _preview_again(request: HttpRequest, record: models.Import, show: str, **changes: Any) -> HttpResponseBase:
     """Create a new preview of the import's file. The same changes sent twice create one preview."""
     options = replace(Options.of_json(record.options), preview=True, confirmed=None, **changes)
     if record.kind != ImportKind.FILE:
         raise Http404
-    key = key_of(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
+    key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 
     def work() -> models.Import:
         return queue.submit_again(record, options, context=incoming.audit_context(request), key=key)
 
     try:
-        return _led(request, work, shown)
+        return _run_and_redirect(request, work, show)
     except import_files.FileGone:
-        messages.error(request, _GONE)
+        messages.error(request, _FILE_GONE)
         return redirect("import", record.number)

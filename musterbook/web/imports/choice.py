@@ -21,8 +21,8 @@ from musterbook.directory.imports.file_import import UnknownImport
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.http import incoming, reauthentication
 from musterbook.web.imports import acts, uploads
-from musterbook.web.imports.forms import Choose
-from musterbook.web.permission import account, may, needs, refuse
+from musterbook.web.imports.forms import UploadForm
+from musterbook.web.permission import get_account, may, needs, refuse
 
 
 def choose(request: HttpRequest) -> HttpResponseBase:
@@ -31,69 +31,69 @@ def choose(request: HttpRequest) -> HttpResponseBase:
     A user whose session has expired signs in first, and continues with the file.
     """
     if request.method == "POST" and not request.user.is_authenticated:
-        return redirect_to_login(_left(request) or reverse("import_users"))
-    return _choose(request)
+        return redirect_to_login(_keep_for_later(request) or reverse("import_users"))
+    return _show_choice(request)
 
 
 @needs("users.import")
-def _choose(request: HttpRequest) -> HttpResponseBase:
+def _show_choice(request: HttpRequest) -> HttpResponseBase:
     if request.POST.get("mode") == Mode.SYNC.value and not may(request, "users.synchronize"):
         return refuse(request, "users.synchronize")
-    form = Choose(request)
+    form = UploadForm(request)
     if form.is_valid():
-        answer = _sent(request, form)
+        answer = _submit_or_keep(request, form)
         if answer:
             return answer
-    _tell_refused(request, form)
-    told = {
+    _record_refused(request, form)
+    context = {
         "form": form,
         "columns": COLUMNS,
         "may_synchronize": may(request, "users.synchronize"),
     }
-    return render(request, "import_choose.html", told, status=422 if form.is_bound else 200)
+    return render(request, "import_choose.html", context, status=422 if form.is_bound else 200)
 
 
-def _tell_refused(request: HttpRequest, form: Choose) -> None:
+def _record_refused(request: HttpRequest, form: UploadForm) -> None:
     """Record in the audit trail that a file was sent and refused.
 
     If the disk is full, nothing is recorded, because the event could not be written.
     """
     why = " ".join(map(str, form.errors.get("file", ())))
-    if why and why != uploads.NO_ROOM and (request.FILES or uploads.refusal(request)):
+    if why and why != uploads.NO_ROOM and (request.FILES or uploads.get_refusal(request)):
         trail.record_refused_file(incoming.agency(request), incoming.audit_context(request), "", why)
 
 
-def _sent(request: HttpRequest, form: Choose) -> HttpResponseBase | None:
+def _submit_or_keep(request: HttpRequest, form: UploadForm) -> HttpResponseBase | None:
     """Submit the file, or keep it while its sender re-authenticates. Return None if it could not be kept."""
-    token = _kept(request, account(request).user, form, "")
+    token = _keep_file(request, get_account(request).user, form, "")
     if not token:
         return None
     if reauthentication.is_recent(request):
-        return _hand_on(request, token, request.POST.get("do", ""))
-    sent = QueryDict("do=upload" if request.POST.get("do") == "upload" else "do=preview")
-    return reauthentication.ask_for(request, reverse("import_waiting", args=[token]), sent)
+        return _submit_kept(request, token, request.POST.get("do", ""))
+    form_data = QueryDict("do=upload" if request.POST.get("do") == "upload" else "do=preview")
+    return reauthentication.redirect_with_form(request, reverse("import_waiting", args=[token]), form_data)
 
 
-def _left(request: HttpRequest) -> str:
+def _keep_for_later(request: HttpRequest) -> str:
     """Return the address of the kept file if the session of its sender has expired.
 
     It is "" for any other sender, and if the file could not be kept.
     """
-    user, form = uploads.sender(request), Choose(request)
+    user, form = uploads.find_sender(request), UploadForm(request)
     if user is None or not form.is_valid():
         return ""
-    token = _kept(request, user, form, incoming.audit_context(request).address or "unknown")
+    token = _keep_file(request, user, form, incoming.audit_context(request).address or "unknown")
     return reverse("import_waiting", args=[token]) if token else ""
 
 
-def _kept(request: HttpRequest, user: models.User, form: Choose, address: str) -> str:
+def _keep_file(request: HttpRequest, user: models.User, form: UploadForm, address: str) -> str:
     """Return the token of the kept file. If it could not be kept, return "" and add an error to the form."""
     file = form.cleaned_data["file"]
     # A file from a sender who was not signed in is always previewed first.
     options = form.options(preview=bool(address) or request.POST.get("do") != "upload")
     now = datetime.now(UTC)
     try:
-        return pending_uploads.keep(user, file.name or "file", options, file.file, now, address=address)
+        return pending_uploads.keep_file(user, file.name or "file", options, file.file, now, address=address)
     except OSError:
         form.add_error("file", uploads.NO_ROOM)
     except OverQuota as over:
@@ -109,31 +109,31 @@ def waiting(request: HttpRequest, token: str) -> HttpResponseBase:
     A POST of its sender submits it and redirects to the import.
     """
     if request.method == "POST" and reauthentication.is_recent(request):
-        return _hand_on(request, token, request.POST.get("do", ""))
+        return _submit_kept(request, token, request.POST.get("do", ""))
     try:
-        file = pending_uploads.read(account(request).user, token, datetime.now(UTC))
-    except pending_uploads.Gone:
-        return _handed_on(request, token)
+        file = pending_uploads.find_waiting(get_account(request).user, token, datetime.now(UTC))
+    except pending_uploads.UploadGone:
+        return _redirect_to_import(request, token)
     if request.method == "POST":
-        return reauthentication.ask(request)
+        return reauthentication.redirect_to_reauth(request)
     return render(request, "import_waiting.html", {"file": file, "sync": file.options.mode is Mode.SYNC})
 
 
-def _hand_on(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
-    user = account(request).user
+def _submit_kept(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
+    user = get_account(request).user
     try:
-        file = pending_uploads.read(user, token, datetime.now(UTC))
+        file = pending_uploads.find_waiting(user, token, datetime.now(UTC))
         options = replace(file.options, preview=bool(file.address) or do != "upload")
-        answer = acts.submit(request, file.file, options, acts.key_of(request, "file", token))
-    except (pending_uploads.Gone, FileNotFoundError):  # the same request came before, or at the same time
-        return _handed_on(request, token)
-    pending_uploads.forget(user, token)
+        answer = acts.submit_file(request, file.file, options, acts.make_key(request, "file", token))
+    except (pending_uploads.UploadGone, FileNotFoundError):  # the same request came before, or at the same time
+        return _redirect_to_import(request, token)
+    pending_uploads.delete_waiting(user, token)
     return answer
 
 
-def _handed_on(request: HttpRequest, token: str) -> HttpResponseBase:
+def _redirect_to_import(request: HttpRequest, token: str) -> HttpResponseBase:
     """Redirect to the import of a file that is no longer kept, if it was submitted."""
-    user, key = account(request).user, acts.key_of(request, "file", token)
+    user, key = get_account(request).user, acts.make_key(request, "file", token)
     try:
         return redirect("import", history.find_by_key(user.agency, user.external_id, key).number)
     except UnknownImport:

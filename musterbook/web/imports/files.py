@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from musterbook.core.reporting import example_file as examples
 from musterbook.directory.imports import history, plan_files, sandbox
 from musterbook.directory.storage import import_files
-from musterbook.web.imports.acts import find
+from musterbook.web.imports.acts import find_import
 from musterbook.web.permission import needs
 
 _KINDS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
@@ -26,61 +26,61 @@ def example(_: HttpRequest, form: Literal["csv", "xlsx"]) -> HttpResponseBase:
     """Return the example file."""
     if form not in _KINDS:
         raise Http404
-    return _file(examples.example(form), f"example.{form}", _KINDS[form])
+    return _make_download(examples.build_example(form), f"example.{form}", _KINDS[form])
 
 
 @require_GET
 @needs("users.import")
 def results_file(request: HttpRequest, number: str) -> HttpResponseBase:
     """Return all rows of the file, each with its result."""
-    return _of_rows(request, number, "results")
+    return _send_rows(request, number, "results")
 
 
 @require_GET
 @needs("users.import")
 def errors_file(request: HttpRequest, number: str) -> HttpResponseBase:
     """Return only the rows that have problems."""
-    return _of_rows(request, number, "errors")
+    return _send_rows(request, number, "errors")
 
 
-def _of_rows(request: HttpRequest, number: str, which: Literal["results", "errors"]) -> HttpResponseBase:
-    record = find(request, number)
+def _send_rows(request: HttpRequest, number: str, which: Literal["results", "errors"]) -> HttpResponseBase:
+    record = find_import(request, number)
     try:
-        made = history.results_file(record, which)
-    except tuple(_NOT_MADE) as error:
-        messages.error(request, _NOT_MADE[type(error)])
+        file = history.open_results_file(record, which)
+    except tuple(_MESSAGES) as error:
+        messages.error(request, _MESSAGES[type(error)])
         return redirect("import", number)
     stem = record.file_name.rpartition(".")[0] or record.file_name or "import"
-    return _file(_at_once(made) or _in_parts(made), f"{stem}-{which}.csv", _KINDS["csv"])
+    return _make_download(_read_small(file) or _read_parts(file), f"{stem}-{which}.csv", _KINDS["csv"])
 
 
-_GONE = "The file of this import is kept no longer, so it cannot be given back."
-_NOT_MADE: dict[type[Exception], str] = {
-    import_files.FileGone: _GONE,
-    plan_files.PlanGone: _GONE,
+_FILE_GONE = "The file of this import is kept no longer, so it cannot be given back."
+_MESSAGES: dict[type[Exception], str] = {
+    import_files.FileGone: _FILE_GONE,
+    plan_files.PlanGone: _FILE_GONE,
     history.ResultsInProgress: "Another results file is being made. Download this one again in a moment.",
-    sandbox.Stopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
-    sandbox.Failed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
+    sandbox.ReadingStopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
+    sandbox.ReadingFailed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
 }
 """The message for each error that prevents a file."""
 _PART = 1 << 16
 
 
-def _at_once(made: IO[bytes]) -> bytes:
+def _read_small(file: IO[bytes]) -> bytes:
     """Return the content of a file that fits in one part, or b"" for a larger file."""
-    if os.fstat(made.fileno()).st_size > _PART:
+    if os.fstat(file.fileno()).st_size > _PART:
         return b""
-    with made:
-        return made.read()
+    with file:
+        return file.read()
 
 
-def _in_parts(made: IO[bytes]) -> Iterator[bytes]:
-    with made:
-        yield from iter(partial(made.read, _PART), b"")
+def _read_parts(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        yield from iter(partial(file.read, _PART), b"")
 
 
-def _file(content: bytes | Iterator[bytes], name: str, kind: str) -> HttpResponseBase:
-    made = HttpResponse if isinstance(content, bytes) else StreamingHttpResponse
-    answer = made(content, content_type=kind)
+def _make_download(content: bytes | Iterator[bytes], name: str, kind: str) -> HttpResponseBase:
+    response_class = HttpResponse if isinstance(content, bytes) else StreamingHttpResponse
+    answer = response_class(content, content_type=kind)
     answer.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     return answer

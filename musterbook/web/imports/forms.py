@@ -11,7 +11,7 @@ from musterbook.core.domain.columns import BY_HEADING, COLUMNS
 from musterbook.core.domain.policy import Mode
 from musterbook.core.reading import headings
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.plan_files import File
+from musterbook.directory.imports.plan_files import FileHeader
 from musterbook.web.imports import uploads
 
 _MODES = [
@@ -20,7 +20,7 @@ _MODES = [
 ]
 
 
-class Choose(forms.Form):
+class UploadForm(forms.Form):
     """The mode, the file, and the other options of an import."""
 
     mode = forms.ChoiceField(label="Import option", choices=_MODES, widget=forms.RadioSelect, initial=Mode.UPDATE.value)
@@ -29,13 +29,13 @@ class Choose(forms.Form):
     quiet = forms.BooleanField(label="Send no invitations and no notices", required=False)
 
     def __init__(self, request: HttpRequest) -> None:
-        sent = request.method == "POST"
-        super().__init__(request.POST if sent else None, request.FILES if sent else None)
+        is_post = request.method == "POST"
+        super().__init__(request.POST if is_post else None, request.FILES if is_post else None)
         most = settings.MUSTER_MAX_FILE_MB
         file = self.fields["file"]
         file.help_text = f"CSV, .xlsx or .ods, up to {most:,} MB. You can also drop it here."
         file.widget.attrs["accept"] = ".csv,.txt,.tsv,.xlsx,.ods"
-        file.error_messages["required"] = uploads.refusal(request) or "Select a file: CSV, .xlsx or .ods."
+        file.error_messages["required"] = uploads.get_refusal(request) or "Select a file: CSV, .xlsx or .ods."
 
     @property
     def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
@@ -44,12 +44,12 @@ class Choose(forms.Form):
 
     def options(self, preview: bool) -> Options:
         """Return the options that were chosen."""
-        chosen = self.cleaned_data
-        mails = False if chosen["quiet"] else None
-        return Options(Mode(chosen["mode"]), preview=preview, strict=chosen["strict"], mails=mails)
+        data = self.cleaned_data
+        mails = False if data["quiet"] else None
+        return Options(Mode(data["mode"]), preview=preview, strict=data["strict"], mails=mails)
 
 
-class Agree(forms.Form):
+class ConfirmForm(forms.Form):
     """The number of deactivations, typed by the user who confirms them."""
 
     number = forms.CharField(label="Number of users to deactivate", widget=forms.TextInput({"inputmode": "numeric"}))
@@ -81,7 +81,7 @@ _DELIMITERS = [
 ]  # fmt: skip
 
 
-class Reading(forms.Form):
+class ReadingForm(forms.Form):
     """The options for reading the file, for when automatic detection was wrong."""
 
     encoding = forms.ChoiceField(label="Encoding", choices=_ENCODINGS, required=False)
@@ -93,43 +93,47 @@ class Reading(forms.Form):
         return {name: value or None for name, value in self.cleaned_data.items()}
 
 
-class Mapping_(forms.Form):  # noqa: N801  (this module needs the type `Mapping`)
+class MappingForm(forms.Form):
     """A choice of column for each heading that is not the name of a column."""
 
-    def __init__(self, file: File, given: Mapping[str, str], data: Any = None) -> None:
+    def __init__(self, file: FileHeader, given: Mapping[str, str], data: Any = None) -> None:
         super().__init__(data, prefix="map")
         self.lines = [
             (heading, samples)
             for heading, samples in zip(file.headings, file.samples, strict=False)
-            if _asked(heading, file.mapped)
+            if _needs_mapping(heading, file.mapped)
         ]
-        choices = [("", "Do not read it"), *((name, name) for name in _free(file.mapped, given))]
-        for place, (heading, samples) in enumerate(self.lines):
-            self.fields[str(place)] = forms.ChoiceField(
+        choices = [("", "Do not read it"), *((name, name) for name in _list_free_columns(file.mapped, given))]
+        for index, (heading, samples) in enumerate(self.lines):
+            self.fields[str(index)] = forms.ChoiceField(
                 label=heading, choices=choices, required=False, initial=given.get(heading) or file.mapped.get(heading, ""),
                 help_text=", ".join(samples) if samples else "no values in the first rows",
             )  # fmt: skip
 
     def said(self) -> dict[str, str]:
         """Return the column of each heading, or "" for a heading that is not read."""
-        return {heading: self.cleaned_data[str(place)] for place, (heading, _) in enumerate(self.lines)}
+        return {heading: self.cleaned_data[str(index)] for index, (heading, _) in enumerate(self.lines)}
 
 
-def _asked(heading: str, mapped: Mapping[str, str]) -> bool:
+def _needs_mapping(heading: str, mapped: Mapping[str, str]) -> bool:
     """Return whether the heading needs a mapping.
 
     It does if it is neither the name of a column nor one of our own headings, or if it was mapped by hand.
     """
-    name = headings.normal(heading)
-    is_strange = bool(name) and name not in BY_HEADING and not name.startswith(headings.OURS)
-    return is_strange or heading in _by_hand(mapped)
+    name = headings.normalize_heading(heading)
+    is_strange = bool(name) and name not in BY_HEADING and not name.startswith(headings.OWN_PREFIX)
+    return is_strange or heading in _list_hand_mapped(mapped)
 
 
-def _by_hand(mapped: Mapping[str, str]) -> set[str]:
-    return {heading for heading, column in mapped.items() if headings.normal(heading) != column}
+def _list_hand_mapped(mapped: Mapping[str, str]) -> set[str]:
+    return {heading for heading, column in mapped.items() if headings.normalize_heading(heading) != column}
 
 
-def _free(mapped: Mapping[str, str], given: Mapping[str, str]) -> Sequence[str]:
+def _list_free_columns(mapped: Mapping[str, str], mapping: Mapping[str, str]) -> Sequence[str]:
     """Return the columns that no heading of the file has as its own name."""
-    taken = {column for heading, column in mapped.items() if heading not in _by_hand(mapped) and heading not in given}
-    return [column.heading for column in COLUMNS if column.heading not in taken]
+    used = {
+        column
+        for heading, column in mapped.items()
+        if heading not in _list_hand_mapped(mapped) and heading not in mapping
+    }
+    return [column.heading for column in COLUMNS if column.heading not in used]

@@ -15,6 +15,6 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     """List the agency's imports page by page, the latest first."""
     which = request.GET.get("which", "done")
     which = which if which in _FILTERS else "done"
-    page = history.page(incoming.agency(request), which, request.GET.get("before", ""))
-    about = {"entries": page.entries, "before": page.before, "which": which, "filters": _FILTERS.items()}
-    return render(request, "imports.html", about)
+    page = history.list_page(incoming.agency(request), which, request.GET.get("before", ""))
+    context = {"entries": page.entries, "before": page.before, "which": which, "filters": _FILTERS.items()}
+    return render(request, "imports.html", context)

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, HELD, state_title
+from musterbook.core.domain.labels import CHANNELS, HOLD_REASONS, format_state_title
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
@@ -15,18 +15,18 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import ImportKind
 from musterbook.web import asked
 from musterbook.web.fragments import is_part
-from musterbook.web.imports.forms import Agree, Mapping_, Reading
-from musterbook.web.permission import account
+from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
+from musterbook.web.permission import get_account
 
 _TILES = (
     ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),
     ("protected", "protected"), ("unchanged", "unchanged"), ("noted", "with notes"),
 )  # fmt: skip
 """The counts of rows. Each is also a filter."""
-_LISTED = 200
+_MOST_NAMES = 200
 """The most names that are offered for a cell."""
 _MOST_PAGES = 10**8
-_ABOUT = {
+_TILE_SENTENCES = {
     "errored": "These rows have problems. They change nothing until they are mended; the other rows do not wait for them.",
     "added": "These users are new.",
     "updated": "These users change.",
@@ -37,43 +37,43 @@ _ABOUT = {
 }
 
 
-def agreement(record: models.Import, *sent: Any) -> Agree | None:
+def make_confirm_form(record: models.Import, *args: Any) -> ConfirmForm | None:
     """Return the form that confirms the number of deactivations, or None if the import is not held."""
-    return Agree(record.held["deactivations"], *sent) if record.held else None
+    return ConfirmForm(record.held["deactivations"], *args) if record.held else None
 
 
-def shown(
+def render_import(
     request: HttpRequest,
     record: models.Import,
-    form: Agree | None = None,
-    mapping: Mapping_ | None = None,
-    reading: Reading | None = None,
+    form: ConfirmForm | None = None,
+    mapping: MappingForm | None = None,
+    reading: ReadingForm | None = None,
 ) -> HttpResponseBase:
     """Render the page of the import. The status is 422 if a form has errors."""
     history.refresh_record(record)
     if record.state in {"waiting", "running"}:
-        return progress(request, record, "import_running.html", {"title": state_title(record.state)})
+        return render_progress(request, record, "import_running.html", {"title": format_state_title(record.state)})
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    found = rows(request, record, dict(_TILES), _ABOUT)
+    row_context = list_rows(request, record, dict(_TILES), _TILE_SENTENCES)
     if is_part(request):
-        return render(request, "import_rows.html", found)
-    wrong = next((one for one in (form, mapping, reading) if one and one.is_bound), None)
-    about = found | _about(request, record) | _forms(record, form, mapping, reading)
-    return render(request, "import.html", about, status=422 if wrong else 200)
+        return render(request, "import_rows.html", row_context)
+    wrong = next((candidate for candidate in (form, mapping, reading) if candidate and candidate.is_bound), None)
+    context = row_context | _describe_import(request, record) | _make_forms(record, form, mapping, reading)
+    return render(request, "import.html", context, status=422 if wrong else 200)
 
 
-def progress(request: HttpRequest, record: models.Import, template: str, about: dict[str, Any]) -> HttpResponse:
+def render_progress(request: HttpRequest, record: models.Import, template: str, extra: dict[str, Any]) -> HttpResponse:
     """Render the progress on a page with the template and its context.
 
     If only the fragment is requested, render only the fragment.
     """
-    standing = queue.progress_of(record)
-    told = about | {"record": record, "standing": standing, "said": _said(standing)}
-    return render(request, "import_progress.html" if is_part(request) else template, told)
+    standing = queue.get_status(record)
+    context = extra | {"record": record, "standing": standing, "said": _describe_progress(standing)}
+    return render(request, "import_progress.html" if is_part(request) else template, context)
 
 
-def _said(standing: queue.Standing) -> str:
+def _describe_progress(standing: queue.ImportStatus) -> str:
     """Return the progress of an import as a sentence."""
     if standing.stopping:
         return "It was asked to stop, and does unless it is done first."
@@ -89,7 +89,7 @@ def _said(standing: queue.Standing) -> str:
     return f"{stage[0].upper()}{stage[1:]}."
 
 
-def rows(
+def list_rows(
     request: HttpRequest, record: models.Import, labels: dict[str, str], sentences: dict[str, str]
 ) -> dict[str, Any]:
     """Return the tiles, and the page of rows that is requested.
@@ -97,83 +97,83 @@ def rows(
     `labels` has the label of each tile, and `sentences` the sentence about its rows. By default, the page has the first
     tile that has rows, so rows that need attention come first.
     """
-    counts = {name: number for name, number in _counts(record).items() if name in labels}
+    counts = {name: number for name, number in _count_rows(record).items() if name in labels}
     show = request.GET.get("show", "")
-    chosen = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
-    text, number = request.GET.get("q", ""), asked.number(request.GET.get("page", ""), _MOST_PAGES)
-    page = plan_pages.page(record, chosen, text, number or 1)
+    tile = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
+    text, number = request.GET.get("q", ""), asked.parse_number(request.GET.get("page", ""), _MOST_PAGES)
+    page = plan_pages.read_page(record, tile, text, number or 1)
     return {
         "record": record,
-        "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == chosen],
-        "show": chosen,
-        "about_rows": sentences[chosen],
+        "tiles": [(name, label, counts[name]) for name, label in labels.items() if counts[name] or name == tile],
+        "show": tile,
+        "about_rows": sentences[tile],
         "q": text,
         "page": page,
-        "before": _address(chosen, text, page.number - 1) if page.number > 1 else "",
-        "after": _address(chosen, text, page.number + 1) if page.number < page.pages else "",
-        "can_mend": chosen == "errored" and record.state != "failed" and record.kind == ImportKind.FILE,
-        "vocabulary": _vocabulary(record.agency) if chosen == "errored" else {},
+        "before": _make_address(tile, text, page.number - 1) if page.number > 1 else "",
+        "after": _make_address(tile, text, page.number + 1) if page.number < page.pages else "",
+        "can_mend": tile == "errored" and record.state != "failed" and record.kind == ImportKind.FILE,
+        "vocabulary": _list_values(record.agency) if tile == "errored" else {},
         "is_done": record.state == "applied",
     }
 
 
-def _address(show: str, text: str, number: int) -> str:
+def _make_address(show: str, text: str, number: int) -> str:
     query = QueryDict(mutable=True)
     query.update({"show": show, "page": str(number)} | ({"q": text} if text else {}))
     return f"?{query.urlencode()}"
 
 
-def _counts(record: models.Import) -> dict[str, int]:
+def _count_rows(record: models.Import) -> dict[str, int]:
     noted = history.count_noted_rows(record)
     return {name: noted if name == "noted" else record.counts.get(name, 0) for name, _ in _TILES}
 
 
-def _vocabulary(agency: models.Agency) -> dict[str, list[str]]:
+def _list_values(agency: models.Agency) -> dict[str, list[str]]:
     """Return the values that each heading accepts, for cells that are corrected."""
-    words = snapshot_queries.vocabulary(agency)
+    vocabulary = snapshot_queries.read_vocabulary(agency)
     return {
         "STATUS": ["Active", "Inactive"],
-        "ROLE": [role.name for role in words.roles[:_LISTED]],
-        "RANK": [rank.name for rank in words.ranks[:_LISTED]],
-        "EVIDENCE_GROUP_EXT_ID": [group.external_id for group in words.groups if group.active][:_LISTED],
+        "ROLE": [role.name for role in vocabulary.roles[:_MOST_NAMES]],
+        "RANK": [rank.name for rank in vocabulary.ranks[:_MOST_NAMES]],
+        "EVIDENCE_GROUP_EXT_ID": [group.external_id for group in vocabulary.groups if group.active][:_MOST_NAMES],
     }
 
 
-def _about(request: HttpRequest, record: models.Import) -> dict[str, Any]:
-    told = history.about(record)
-    changed = any(problem.code == "plan-changed" for problem in told.problems)
+def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, Any]:
+    summary = history.summarize_import(record)
+    changed = any(problem.code == "plan-changed" for problem in summary.problems)
     undone = history.find_undo(record)
     return {
-        "title": state_title(record.state),
-        "told": told,
+        "title": format_state_title(record.state),
+        "told": summary,
         "actor": history.find_operator(record),
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),
         "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
-        "can_undo": not undone and undo.is_allowed(record, account(request).user.external_id),
-        "held": HELD.get(str(told.held["code"]), "") if told.held else "",
+        "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
+        "held": HOLD_REASONS.get(str(summary.held["code"]), "") if summary.held else "",
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(
-            str(told.file.get("delimiter")), ""
+            str(summary.file.get("delimiter")), ""
         ),
         "through": CHANNELS.get(record.through, record.through),
         "mended": sum(len(cells) for cells in Options.of_json(record.options).mended.values()),
     }
 
 
-def _forms(
-    record: models.Import, form: Agree | None, mapping: Mapping_ | None, reading: Reading | None
+def _make_forms(
+    record: models.Import, form: ConfirmForm | None, mapping: MappingForm | None, reading: ReadingForm | None
 ) -> dict[str, Any]:
     options = Options.of_json(record.options)
     if record.kind != ImportKind.FILE or record.state not in {"previewed", "held", "refused"}:
-        return {"form": form or agreement(record)}
+        return {"form": form or make_confirm_form(record)}
     if mapping is None:
         try:
-            mapping = Mapping_(plan_files.file(record.number), options.mapping)
+            mapping = MappingForm(plan_files.read_header(record.number), options.mapping)
         except plan_files.PlanGone:
-            return {"form": form or agreement(record)}
-    said = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}
+            return {"form": form or make_confirm_form(record)}
+    initial = {name: getattr(options, name) or "" for name in ("encoding", "delimiter", "sheet")}
     return {
-        "form": form or agreement(record),
+        "form": form or make_confirm_form(record),
         "mapping": mapping if mapping.fields else None,
-        "reading": reading or Reading(initial=said),
+        "reading": reading or ReadingForm(initial=initial),
     }

@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.imports import pending_uploads
-from musterbook.directory.imports.pending_uploads import Arriving, TooLarge
+from musterbook.directory.imports.pending_uploads import ArrivingFile, TooLarge
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
 from musterbook.http import current_session
@@ -33,21 +33,21 @@ _CHECKED_EVERY = 16 * 1024 * 1024
 class Handler(FileUploadHandler):
     """An upload handler that writes one file to the pending uploads, if `sender` returns a user.
 
-    It skips all other files, and refuses a file over the limit. `refusal` returns afterwards why a file was refused.
+    It skips all other files, and refuses a file over the limit. `get_refusal` returns afterwards why a file was refused.
     """
 
     _unchecked = 0
     _user: User | None = None
     _sender: User
-    _open: Arriving | None = None
+    _open: ArrivingFile | None = None
     """The file that was begun, and must be closed."""
-    _taken: Arriving | None = None
+    _taken: ArrivingFile | None = None
     """The file that is arriving now, unless it was refused."""
 
     def handle_raw_input(self, *about: Any, **more: Any) -> None:
         """Check the sender and the page before anything is read."""
         request: HttpRequest = self.request  # type: ignore[assignment]  # always set while something is read
-        self._user = sender(request) if _takes_files(request) else None
+        self._user = find_sender(request) if _takes_files(request) else None
         super().handle_raw_input(*about, **more)
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
@@ -58,7 +58,7 @@ class Handler(FileUploadHandler):
         super().new_file(*args, **kwargs)
         self._sender = user
         with self._refusing():
-            self._open = self._taken = pending_uploads.arriving(user, datetime.now(UTC))
+            self._open = self._taken = pending_uploads.open_arriving(user, datetime.now(UTC))
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:  # noqa: ARG002  (Django passes it)
         """Accept a part of the file, unless it exceeds the limit."""
@@ -67,7 +67,7 @@ class Handler(FileUploadHandler):
                 self._check(self._taken, len(raw_data))
                 self._taken.write(raw_data)
 
-    def _check(self, file: Arriving, more: int) -> None:
+    def _check(self, file: ArrivingFile, more: int) -> None:
         """Check from time to time that the quotas of the user and of the agency still have room."""
         self._unchecked += more
         if self._unchecked > _CHECKED_EVERY:
@@ -80,7 +80,7 @@ class Handler(FileUploadHandler):
         try:
             yield
         except TooLarge:
-            self._refuse(_too_large())
+            self._refuse(_describe_limit())
         except OverQuota as over:
             self._refuse(f"{over.problem.message} {over.problem.remedy}")
         except OSError:
@@ -104,7 +104,7 @@ class Handler(FileUploadHandler):
         return UploadedFile(file, self.file_name or "file", self.content_type, file_size, self.charset)
 
 
-def _too_large() -> str:
+def _describe_limit() -> str:
     most = settings.MUSTER_MAX_FILE_MB
     return f"This file is larger than {most:,} MB. Split it, or ask whoever runs Musterbook here to allow more."
 
@@ -120,9 +120,9 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        length = asked.number(request.META.get("CONTENT_LENGTH") or "0")
-        large = length is None or length > turns.WAITED_FOR
-        if large and (getattr(request, "agency", None) is None or sender(request) is None):
+        length = asked.parse_number(request.META.get("CONTENT_LENGTH") or "0")
+        large = length is None or length > turns.MAX_BUFFERED
+        if large and (getattr(request, "agency", None) is None or find_sender(request) is None):
             return HttpResponse("The request is too large.", content_type="text/plain; charset=utf-8", status=413)
         try:
             return respond(request)
@@ -134,15 +134,15 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     return answer
 
 
-def refusal(request: HttpRequest) -> str:
+def get_refusal(request: HttpRequest) -> str:
     """Return why the uploaded file was refused, or "" if it was accepted or none was sent."""
     return getattr(request, "file_refused", "")
 
 
-def sender(request: HttpRequest) -> User | None:
+def find_sender(request: HttpRequest) -> User | None:
     """Return the user who sends the file, or None if they may not import.
 
     This is the signed-in user, or the user whose session in this browser expired not long ago.
     """
-    account = request.user if isinstance(request.user, Account) else current_session.left_by(request)
-    return account.user if account and "users.import" in permissions.of(account.user.role) else None
+    account = request.user if isinstance(request.user, Account) else current_session.find_left_account(request)
+    return account.user if account and "users.import" in permissions.get_permissions(account.user.role) else None

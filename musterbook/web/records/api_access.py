@@ -14,13 +14,13 @@ from django.views.decorators.cache import never_cache
 
 from musterbook.accounts import tokens
 from musterbook.accounts.models import Token
-from musterbook.accounts.tokens import Listed, Told, UnknownToken
+from musterbook.accounts.tokens import ListedToken, TokenData, UnknownToken
 from musterbook.directory import permissions
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
 from musterbook.http import incoming
-from musterbook.web.permission import account, needs, refuse
+from musterbook.web.permission import get_account, needs, refuse
 
 
 class TokenForm(forms.Form):
@@ -44,19 +44,19 @@ class TokenForm(forms.Form):
         """Offer only the permissions in `mine`: those of the user who creates the token."""
         super().__init__(*args)
         choices: dict[str, Any] = {
-            "permissions": [(name, about) for name, about in PERMISSIONS.items() if name in mine],
-            "days": [(days, _until(days)) for days in tokens.DAYS],
+            "permissions": [(name, label) for name, label in PERMISSIONS.items() if name in mine],
+            "days": [(days, _label_days(days)) for days in tokens.DAYS],
         }
-        for name, found in choices.items():
-            self.fields[name].choices = found  # type: ignore[attr-defined]  # a choice field
+        for name, options in choices.items():
+            self.fields[name].choices = options  # type: ignore[attr-defined]  # a choice field
 
-    def told(self) -> Told:
+    def told(self) -> TokenData:
         """Return the values that were chosen."""
-        told = self.cleaned_data
-        return Told(told["name"], frozenset(told["permissions"]), told["days"])
+        data = self.cleaned_data
+        return TokenData(data["name"], frozenset(data["permissions"]), data["days"])
 
 
-def _until(days: int) -> str:
+def _label_days(days: int) -> str:
     end = timezone.localtime() + timedelta(days=days)
     return f"{days} days, until {end.day} {end:%B %Y}"
 
@@ -64,21 +64,21 @@ def _until(days: int) -> str:
 @needs(tokens.PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the tokens of the agency, the valid ones first."""
-    good, ended = tokens.listed(incoming.agency(request), datetime.now(UTC))
-    about = {
-        "good": [_shown(one) for one in good],
-        "ended": [_shown(one) for one in ended],
-        "example": _example(request),
+    good, ended = tokens.list_tokens(incoming.agency(request), datetime.now(UTC))
+    context = {
+        "good": [_describe_token(entry) for entry in good],
+        "ended": [_describe_token(entry) for entry in ended],
+        "example": _make_example(request),
     }
-    return render(request, "api_access.html", about)
+    return render(request, "api_access.html", context)
 
 
-def _shown(one: Listed) -> dict[str, Any]:
-    told = {name: [PERMISSIONS[each] for each in getattr(one, name)] for name in ("granted", "withheld")}
-    return {"token": one.token, "why_not": one.why_not, **told}
+def _describe_token(entry: ListedToken) -> dict[str, Any]:
+    labels = {name: [PERMISSIONS[each] for each in getattr(entry, name)] for name in ("granted", "withheld")}
+    return {"token": entry.token, "why_not": entry.why_not, **labels}
 
 
-def _example(request: HttpRequest) -> str:
+def _make_example(request: HttpRequest) -> str:
     """Return a command that asks the API to identify its token."""
     where = f"{settings.MUSTER_URL}/{incoming.agency(request).slug}/api/me"
     return f'curl --header "Authorization: Bearer $TOKEN" {where}'
@@ -87,38 +87,38 @@ def _example(request: HttpRequest) -> str:
 @needs(tokens.PERMISSION)
 def add(request: HttpRequest) -> HttpResponseBase:
     """Create a token. The response shows its secret, which is never shown again."""
-    mine = permissions.of(account(request).user.role)
+    mine = permissions.get_permissions(get_account(request).user.role)
     if request.method == "POST":
         lacking = sorted({*request.POST.getlist("permissions")} & permissions.ALL - mine)
         if lacking:
             return refuse(request, *lacking)
-        answer: HttpResponseBase = _make(request, TokenForm(request.POST, mine=mine))
+        answer: HttpResponseBase = _make_token(request, TokenForm(request.POST, mine=mine))
         return answer
     return render(request, "api_token_add.html", {"form": TokenForm(mine=mine)})
 
 
 @never_cache
 @reauthentication_required
-def _make(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
+def _make_token(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
     agency = incoming.agency(request)
-    by = snapshot_queries.operator(agency, account(request).user.external_id)
+    by = snapshot_queries.read_operator(agency, get_account(request).user.external_id)
     if form.is_valid():
         try:
-            token, secret = tokens.make(agency, form.told(), incoming.audit_context(request), by)
-        except Unfit as unfit:
+            token, secret = tokens.create_token(agency, form.told(), incoming.audit_context(request), by)
+        except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:
             form.add_error("permissions", str(refused))
         else:
-            about = {"token": token, "secret": secret, "example": _example(request)}
-            return render(request, "api_token_made.html", about)
+            context = {"token": token, "secret": secret, "example": _make_example(request)}
+            return render(request, "api_token_made.html", context)
     return render(request, "api_token_add.html", {"form": form}, status=422)
 
 
 @needs(tokens.PERMISSION)
 def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or revoke the token."""
-    token = _token(request, pk)
+    token = _find_token(request, pk)
     if request.method == "POST":
         if tokens.revoke(token, incoming.audit_context(request)):
             messages.success(request, f"The token {token.name} is revoked: it opens nothing any more.")
@@ -126,8 +126,8 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
     return render(request, "api_token_revoke.html", {"token": token})
 
 
-def _token(request: HttpRequest, pk: int) -> Token:
+def _find_token(request: HttpRequest, pk: int) -> Token:
     try:
-        return tokens.find(incoming.agency(request), pk)
+        return tokens.find_token(incoming.agency(request), pk)
     except UnknownToken:
         raise Http404 from None

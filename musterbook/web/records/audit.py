@@ -18,14 +18,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from musterbook.directory.audit import browse, hash_chain, trail, verify
 from musterbook.directory.audit import export as audit_export
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.directory.audit.verify import Finding, Progress
+from musterbook.directory.audit.verify import CheckProgress, TrailFinding
 from musterbook.http import incoming
 from musterbook.web import fragments
-from musterbook.web.permission import account, may, needs
+from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_pdf, audit_words
-from musterbook.web.records.audit_form import Filters
+from musterbook.web.records.audit_form import AuditFilterForm
 
-_OPENED = "audit_opened"
+_OPENED_KEY = "audit_opened"
 """The session key of the filters with which the trail was last opened."""
 
 
@@ -33,41 +33,41 @@ _OPENED = "audit_opened"
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
     """Show a page of the events that match the filters, the newest first."""
-    form = Filters(incoming.agency(request), request.GET, incoming.audit_context(request).at)
+    form = AuditFilterForm(incoming.agency(request), request.GET, incoming.audit_context(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
-    place = request.GET.get("place", "")
-    _tell_opened(request, urlencode(form.filled()), turning=bool(place))
+    cursor = request.GET.get("place", "")
+    _record_opened(request, urlencode(form.filled()), turning=bool(cursor))
     try:
-        page = browse.read_page(incoming.agency(request), form.wanted(), place)
+        page = browse.read_page(incoming.agency(request), form.wanted(), cursor)
     except browse.UnknownCursor as unknown:
         raise Http404 from unknown
-    about = {
+    context = {
         "form": form,
         "query": urlencode(form.filled()),
         "filled": form.said(),
-        "events": [audit_words.shown(told) for told in page.events],
+        "events": [audit_words.describe_event(event) for event in page.events],
         "page": page,
-        "turned": bool(place),
+        "turned": bool(cursor),
         "sees_imports": may(request, "users.import"),
     }
-    return render(request, "audit.html", about)
+    return render(request, "audit.html", context)
 
 
-def _tell_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
+def _record_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
     """Record that the trail was viewed.
 
     Opening it with these filters is one event. Turning its pages records no more events.
     """
-    if turning and request.session.get(_OPENED) == query:
+    if turning and request.session.get(_OPENED_KEY) == query:
         return
-    request.session[_OPENED] = query
+    request.session[_OPENED_KEY] = query
     trail.record_event(
-        incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_VIEWED, None, _filters(query)
+        incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_VIEWED, None, _list_filters(query)
     )
 
 
-def _filters(query: str) -> dict[str, tuple[str, str]]:
+def _list_filters(query: str) -> dict[str, tuple[str, str]]:
     return {"filters": ("", query)} if query else {}
 
 
@@ -76,34 +76,36 @@ def _filters(query: str) -> dict[str, tuple[str, str]]:
 def export(request: HttpRequest) -> HttpResponseBase:
     """Export all events up to now that match the filters."""
     agency, context = incoming.agency(request), incoming.audit_context(request)
-    form = Filters(agency, request.GET, context.at)
+    form = AuditFilterForm(agency, request.GET, context.at)
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
     if request.method == "GET" or not form.is_valid():
         return redirect(back)
-    wanted = form.wanted()
-    wanted = replace(wanted, until=min(wanted.until or context.at, context.at))
+    filters = form.wanted()
+    filters = replace(filters, until=min(filters.until or context.at, context.at))
     as_pdf = request.POST.get("form") == "pdf"
-    if as_pdf and audit_export.has_more_than(agency, wanted, audit_pdf.MOST):
+    if as_pdf and audit_export.has_more_than(agency, filters, audit_pdf.MOST):
         most = f"{audit_pdf.MOST:,}"
         messages.error(
             request, f"These are more than {most} events. Choose a shorter time, or take the CSV, which has any number."
         )
         return redirect(back)
-    told = {"form": ("", "PDF" if as_pdf else "CSV"), **_filters(urlencode(form.filled()))}
-    trail.record_event(agency, context, EventKind.AUDIT_EXPORTED, None, told)
+    changes = {"form": ("", "PDF" if as_pdf else "CSV"), **_list_filters(urlencode(form.filled()))}
+    trail.record_event(agency, context, EventKind.AUDIT_EXPORTED, None, changes)
     if as_pdf:
-        made = audit_pdf.made(agency, wanted, form.said(), account(request).user, context.at)
-        return _file(iter([made]), "application/pdf", _name(request, "pdf", context.at))
-    return _file(
-        audit_export.export_events(agency, wanted, "csv"), "text/csv; charset=utf-8", _name(request, "csv", context.at)
+        pdf = audit_pdf.render_pdf(agency, filters, form.said(), get_account(request).user, context.at)
+        return _make_download(iter([pdf]), "application/pdf", _make_file_name(request, "pdf", context.at))
+    return _make_download(
+        audit_export.export_events(agency, filters, "csv"),
+        "text/csv; charset=utf-8",
+        _make_file_name(request, "csv", context.at),
     )
 
 
-def _name(request: HttpRequest, form: str, at: datetime) -> str:
+def _make_file_name(request: HttpRequest, form: str, at: datetime) -> str:
     return f"{incoming.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
 
 
-def _file(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
+def _make_download(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(parts, content_type=kind, headers=headers)
 
@@ -118,19 +120,19 @@ _SALT = "musterbook.web.records.audit.check"
 def check(request: HttpRequest) -> HttpResponseBase:
     """Check the whole trail in steps, and report whether anything in it was altered."""
     agency = incoming.agency(request)
-    about: dict[str, Any] = {"links": hash_chain.read_head(agency)[0]}
+    context: dict[str, Any] = {"links": hash_chain.read_head(agency)[0]}
     if request.method == "POST":
         end = time.monotonic() + _AT_ONCE
-        found = verify.step(agency, _so_far(request), lambda: time.monotonic() > end)
-        if isinstance(found, Finding):
-            _tell_checked(request, found)
-            about["finding"] = found
+        result = verify.continue_check(agency, _read_progress(request), lambda: time.monotonic() > end)
+        if isinstance(result, TrailFinding):
+            _record_check(request, result)
+            context["finding"] = result
         else:
-            about |= {"so_far": found, "signed": _signed(request, found)}
-    return render(request, "audit_check_part.html" if fragments.is_part(request) else "audit_check.html", about)
+            context |= {"so_far": result, "signed": _sign_progress(request, result)}
+    return render(request, "audit_check_part.html" if fragments.is_part(request) else "audit_check.html", context)
 
 
-def _signed(request: HttpRequest, so_far: Progress) -> str:
+def _sign_progress(request: HttpRequest, so_far: CheckProgress) -> str:
     """Return the progress of the check, signed, for the page to send back."""
     facts = [
         request.user.pk,
@@ -144,22 +146,24 @@ def _signed(request: HttpRequest, so_far: Progress) -> str:
     return signing.dumps(facts, salt=_SALT)
 
 
-def _so_far(request: HttpRequest) -> Progress:
+def _read_progress(request: HttpRequest) -> CheckProgress:
     """Return the progress of the check, or a new check if what was sent is not valid."""
     try:
         user, agency, links, events, last, digest, keys = signing.loads(
             request.POST.get("so_far", ""), salt=_SALT, max_age=24 * 60 * 60
         )
     except signing.BadSignature:
-        return Progress()
+        return CheckProgress()
     mine = (user, agency) == (request.user.pk, incoming.agency(request).pk)
-    return Progress(links, events, last, digest, tuple(keys)) if mine else Progress()
+    return CheckProgress(links, events, last, digest, tuple(keys)) if mine else CheckProgress()
 
 
-def _tell_checked(request: HttpRequest, found: Finding) -> None:
-    told = {
-        "found": ("", found.wrong or "nothing was altered"),
-        "events": ("", str(found.events)),
-        "digest": ("", found.digest),
+def _record_check(request: HttpRequest, finding: TrailFinding) -> None:
+    changes = {
+        "found": ("", finding.wrong or "nothing was altered"),
+        "events": ("", str(finding.events)),
+        "digest": ("", finding.digest),
     }
-    trail.record_event(incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_CHECKED, None, told)
+    trail.record_event(
+        incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_CHECKED, None, changes
+    )

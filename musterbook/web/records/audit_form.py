@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from musterbook.core.domain.labels import CHANNELS, capitalized
+from musterbook.core.domain.labels import CHANNELS, capitalize_label
 from musterbook.directory.audit import event_kinds, filters
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.imports import file_import
@@ -20,7 +20,7 @@ SYSTEM = "system"
 _CATEGORY = "all of "
 
 
-def _kinds() -> list[tuple[str, Any]]:
+def _list_kinds() -> list[tuple[str, Any]]:
     """Return all kinds of events, by category."""
     categories = [
         (str(category), [(f"{_CATEGORY}{category}", f"{category}: all"), *((kind.value, kind.label) for kind in kinds)])
@@ -29,27 +29,27 @@ def _kinds() -> list[tuple[str, Any]]:
     return [("", "Everything"), *categories]
 
 
-def _time(label: str) -> asked.Time:
+def _make_time_field(label: str) -> asked.TimeField:
     widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
     wrong = "This is no time. Write it like 2026-05-01 08:30."
-    return asked.Time(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
+    return asked.TimeField(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
 
 
-class Filters(forms.Form):
+class AuditFilterForm(forms.Form):
     """The filters. Their fields are limited to what fits in an address."""
 
     by = forms.CharField(label="Done by", required=False, max_length=255)
     about = forms.CharField(label="Done to", required=False, max_length=255)
     of = forms.CharField(label="Import number", required=False, max_length=26)
-    kind = forms.ChoiceField(label="What", required=False, choices=_kinds)
+    kind = forms.ChoiceField(label="What", required=False, choices=_list_kinds)
     through = forms.ChoiceField(
         label="Through",
         required=False,
-        choices=[("", "Anything"), *((code, capitalized(label)) for code, label in CHANNELS.items())],
+        choices=[("", "Anything"), *((code, capitalize_label(label)) for code, label in CHANNELS.items())],
     )
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "Any"), *event_kinds.OUTCOMES.items()])
-    since = _time("From")
-    until = _time("To")
+    since = _make_time_field("From")
+    until = _make_time_field("To")
 
     def __init__(self, agency: Agency, data: QueryDict, now: datetime) -> None:
         super().__init__(data, auto_id="filter_%s")
@@ -72,13 +72,13 @@ class Filters(forms.Form):
 
     def _meant(self, text: str) -> list[tuple[int, str]]:
         try:
-            found = user_list.meant(self._agency, text, at=self._now, most=_MOST)
-        except user_list.TooMany:
-            said = f"More than {_MOST} users are called like this. Type an e-mail address or an external id."
-            raise forms.ValidationError(said) from None
-        if not found:
+            matches = user_list.find_by_text(self._agency, text, at=self._now, most=_MOST)
+        except user_list.TooManyUsers:
+            message = f"More than {_MOST} users are called like this. Type an e-mail address or an external id."
+            raise forms.ValidationError(message) from None
+        if not matches:
             raise forms.ValidationError("No user is called like this.")
-        return found
+        return matches
 
     def clean_of(self) -> int | None:
         """Return the id of the import, or None if the field is empty."""
@@ -86,7 +86,7 @@ class Filters(forms.Form):
         if not number:
             return None
         try:
-            return int(file_import.find(self._agency, number.upper()).pk)
+            return int(file_import.find_import(self._agency, number.upper()).pk)
         except file_import.UnknownImport:
             raise forms.ValidationError("There is no import of this number.") from None
 
@@ -98,18 +98,18 @@ class Filters(forms.Form):
 
     def wanted(self) -> EventFilters:
         """Return the filters. The form must be valid."""
-        told = self.cleaned_data
-        kind: str = told["kind"]
+        data = self.cleaned_data
+        kind: str = data["kind"]
         kinds = event_kinds.CATEGORIES.get(kind.removeprefix(_CATEGORY), ())
         return filters.EventFilters(
-            actors=told["by"],
-            subjects=told["about"],
-            import_id=told["of"],
+            actors=data["by"],
+            subjects=data["about"],
+            import_id=data["of"],
             kinds=kinds or ((kind,) if kind else ()),
-            through=told["through"],
-            outcome=told["outcome"],
-            since=told["since"],
-            until=told["until"],
+            through=data["through"],
+            outcome=data["outcome"],
+            since=data["since"],
+            until=data["until"],
         )
 
     def filled(self) -> dict[str, str]:
@@ -118,19 +118,22 @@ class Filters(forms.Form):
 
     def said(self) -> list[tuple[str, str]]:
         """Return the label and the text in words of each filter that is set."""
-        return [(str(self.fields[name].label), _said(self.fields[name], text)) for name, text in self.filled().items()]
+        return [
+            (str(self.fields[name].label), _describe_value(self.fields[name], text))
+            for name, text in self.filled().items()
+        ]
 
 
-def _said(field: forms.Field, text: str) -> str:
+def _describe_value(field: forms.Field, text: str) -> str:
     """Return what was typed or chosen, in words."""
     if isinstance(field, forms.DateTimeField):
         return text.replace("T", " ")
-    return _labels(field.choices).get(text, text) if isinstance(field, forms.ChoiceField) else text
+    return _map_labels(field.choices).get(text, text) if isinstance(field, forms.ChoiceField) else text
 
 
-def _labels(choices: Any) -> dict[str, str]:
+def _map_labels(choices: Any) -> dict[str, str]:
     """Return the label of each value of the choices, including those in groups."""
     flat: dict[str, str] = {}
     for value, label in choices:
-        flat |= _labels(label) if isinstance(label, list) else {value: label}
+        flat |= _map_labels(label) if isinstance(label, list) else {value: label}
     return flat

@@ -31,8 +31,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 20 * mm, A4[0] - 20 * mm, A4[1] - 22 * mm, 20 * m
 _LEADING = 1.35
 
 
-def made(
-    agency: models.Agency, wanted: EventFilters, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
+def render_pdf(
+    agency: models.Agency, query: EventFilters, filters: Sequence[tuple[str, str]], by: models.User, at: datetime
 ) -> bytes:
     """Return the matching events as a PDF, the oldest first.
 
@@ -44,7 +44,7 @@ def made(
     sheet.line(title, size=16, bold=True, after=8)
     facts = [
         *(filters or [("Filters", "none: all events")]),
-        ("Made", f"{_moment(at)} by {by.first_name} {by.last_name} ({by.external_id})"),
+        ("Made", f"{_format_time(at)} by {by.first_name} {by.last_name} ({by.external_id})"),
         ("Trail at that time", f"{links:,} links, the last sealed as {digest}"),
     ]
     for label, text in facts:
@@ -54,20 +54,20 @@ def made(
         after=12,
     )
     number = 0
-    for event in _events(agency, wanted):
+    for event in _read_events(agency, query):
         number += 1
         sheet.event(event)
     sheet.line(f"{number:,} event{'s' * (number != 1)}. End." if number else "No event matches.", bold=True)
     return sheet.whole()
 
 
-def _events(agency: models.Agency, wanted: EventFilters) -> Iterator[audit_words.Shown]:
-    for part in export.read_events(agency, wanted):
-        for told in browse.read_events(agency, part["id"].to_list()):
-            yield audit_words.shown(told)
+def _read_events(agency: models.Agency, query: EventFilters) -> Iterator[audit_words.ShownEvent]:
+    for part in export.read_events(agency, query):
+        for event in browse.read_events(agency, part["id"].to_list()):
+            yield audit_words.describe_event(event)
 
 
-def _moment(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     local = timezone.localtime(at)
     return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
@@ -76,24 +76,24 @@ class _Sheet:
     """A document that is written line by line from the top, page after page."""
 
     def __init__(self, title: str) -> None:
-        _register()
+        _register_fonts()
         self._file, self._title, self._page = io.BytesIO(), title, 1
         self._canvas = Canvas(self._file, pagesize=A4, lang="en")
         self._canvas.setTitle(title)
         self._canvas.setAuthor("Musterbook")
         self._y = _TOP
 
-    def event(self, event: audit_words.Shown) -> None:
+    def event(self, event: audit_words.ShownEvent) -> None:
         """Write an event: time and act, then the actor and the source, then each field before and after."""
         outcome = f" [{event.outcome}]" if event.told.outcome else ""
         self._room(3 * 10 * _LEADING)
-        self.line(f"{_moment(event.told.at)}   {audit_words.plain(event.what)}{outcome}", bold=True)
-        came = (
+        self.line(f"{_format_time(event.told.at)}   {audit_words.remove_marks(event.what)}{outcome}", bold=True)
+        origin = (
             f"Import {event.told.number}{f', row {event.told.row}' if event.told.row else ''}"
             if event.told.number
             else ""
         )
-        where = ", ".join(filter(None, (event.through, event.program, event.told.address, came)))
+        where = ", ".join(filter(None, (event.through, event.program, event.told.address, origin)))
         self.line(f"{event.by}. {where}", indent=4 * mm)
         for change in event.changes:
             was = f"“{change.before}” became " if change.before else ""
@@ -103,7 +103,7 @@ class _Sheet:
     def line(self, text: str, *, size: float = 9.5, bold: bool = False, indent: float = 0, after: float = 0) -> None:
         """Write a text over as many lines and pages as it needs."""
         font = _BOLD if bold else _PLAIN
-        for piece in _wrapped(_drawable(text), font, size, _RIGHT - _LEFT - indent):
+        for piece in _wrap(_escape_missing(text), font, size, _RIGHT - _LEFT - indent):
             self._room(size * _LEADING)
             self._canvas.setFont(font, size)
             self._y -= size * _LEADING
@@ -118,7 +118,7 @@ class _Sheet:
 
     def _end_page(self) -> None:
         self._canvas.setFont(_PLAIN, 8)
-        self._canvas.drawString(_LEFT, 12 * mm, _drawable(self._title)[:100])
+        self._canvas.drawString(_LEFT, 12 * mm, _escape_missing(self._title)[:100])
         self._canvas.drawRightString(_RIGHT, 12 * mm, f"Page {self._page}")
         self._canvas.showPage()
 
@@ -130,7 +130,7 @@ class _Sheet:
 
 
 @cache
-def _register() -> frozenset[int]:
+def _register_fonts() -> frozenset[int]:
     """Register the fonts, and return the code points of the characters that all of them have."""
     faces = [TTFont(name, font_files_ttf[name]) for name in (_PLAIN, _BOLD)]
     for face in faces:
@@ -138,16 +138,16 @@ def _register() -> frozenset[int]:
     return frozenset.intersection(*(frozenset(face.face.charToGlyph) for face in faces))
 
 
-def _drawable(text: str) -> str:
+def _escape_missing(text: str) -> str:
     """Return the text with each missing or unprintable character as its code point, such as ‹U+4E2D›."""
-    known = _register()
+    glyphs = _register_fonts()
     return "".join(
-        sign if ord(sign) in known and sign.isprintable() else f"‹U+{ord(sign):04X}›"
-        for sign in unicodedata.normalize("NFC", text)
+        character if ord(character) in glyphs and character.isprintable() else f"‹U+{ord(character):04X}›"
+        for character in unicodedata.normalize("NFC", text)
     )
 
 
-def _wrapped(text: str, font: str, size: float, width: float) -> Iterator[str]:
+def _wrap(text: str, font: str, size: float, width: float) -> Iterator[str]:
     """Yield the text in lines of that width. Lines break at spaces, and words that are too long break anywhere."""
     most, line = int(width / size), ""  # no character is wider than the font size
     for word in re.findall(r"\S*\s*", text):

@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from musterbook.accounts import sessions
-from musterbook.core.domain.labels import CHANNELS, capitalized
+from musterbook.core.domain.labels import CHANNELS, capitalize_label
 from musterbook.directory.audit import event_kinds
 from musterbook.directory.audit.browse import ListedEvent
 
@@ -14,7 +14,7 @@ _FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """A field of an event, before and after. `before` is empty if there was no value."""
 
     field: str
@@ -23,7 +23,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownEvent:
     """An event as it is shown."""
 
     told: ListedEvent
@@ -31,7 +31,7 @@ class Shown:
     through: str
     program: str
     outcome: str
-    changes: list[Change]
+    changes: list[FieldChange]
 
     @property
     def many(self) -> bool:
@@ -46,29 +46,29 @@ class Shown:
         return f"{self.told.actor_name} ({self.told.actor})" if self.told.actor_name else self.told.actor
 
 
-def shown(told: ListedEvent) -> Shown:
+def describe_event(event: ListedEvent) -> ShownEvent:
     """Return the event in words."""
-    name = isolated(told.subject_name)
-    user = f"{name} ({told.subject_external_id})" if name else told.subject_external_id
-    return Shown(
-        told,
-        event_kinds.describe(told.kind, user),
-        capitalized(CHANNELS.get(told.through, told.through)),
-        sessions.program(told.agent) if told.agent else "",
-        event_kinds.OUTCOMES.get(told.outcome, told.outcome),
-        [Change(event_kinds.label_field(name), before, after) for name, (before, after) in told.changes.items()],
+    name = isolate_name(event.subject_name)
+    user = f"{name} ({event.subject_external_id})" if name else event.subject_external_id
+    return ShownEvent(
+        event,
+        event_kinds.describe(event.kind, user),
+        capitalize_label(CHANNELS.get(event.through, event.through)),
+        sessions.describe_program(event.agent) if event.agent else "",
+        event_kinds.OUTCOMES.get(event.outcome, event.outcome),
+        [FieldChange(event_kinds.label_field(name), before, after) for name, (before, after) in event.changes.items()],
     )
 
 
-def isolated(name: str) -> str:
+def isolate_name(name: str) -> str:
     """Return a name that can be placed within a sentence.
 
     A right-to-left name is isolated, so that it does not reverse the text next to it.
     """
-    turns = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in name)
+    turns = any(unicodedata.bidirectional(character) in ("R", "AL") for character in name)
     return f"{_BEGIN}{name}{_END}" if turns else name
 
 
-def plain(text: str) -> str:
-    """Return the text without the marks of `isolated`."""
+def remove_marks(text: str) -> str:
+    """Return the text without the marks of `isolate_name`."""
     return text.replace(_BEGIN, "").replace(_END, "")

@@ -14,4 +14,4 @@ register = template.Library()
 @register.filter
 def moment(at: datetime | None) -> SafeString | str:
     """Return a time in the reader's zone, with the exact time on hover, or “never” for None."""
-    return times.element(at, timezone.get_current_timezone()) if at else "never"
+    return times.render_time(at, timezone.get_current_timezone()) if at else "never"

@@ -22,11 +22,11 @@ from musterbook.directory.users import editing
 from musterbook.http import incoming, reauthentication
 from musterbook.web import asked
 from musterbook.web.permission import needs
-from musterbook.web.users.edit import back, found, handed_over, is_told, tried
-from musterbook.web.users.form import said
+from musterbook.web.users.edit import find_user, is_notified, redirect_to_user, run_or_respond, show_link
+from musterbook.web.users.form import describe_problem
 
 _LONGEST_REASON = 255
-Manage = Callable[[models.User, AuditContext, Operator | None], str]
+CredentialAction = Callable[[models.User, AuditContext, Operator | None], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ class Question:
     """The label of the reason, which is recorded in the audit trail, or "" to ask for none."""
 
 
-def _name(user: models.User) -> str:
+def _format_name(user: models.User) -> str:
     return f"{user.first_name} {user.last_name}"
 
 
 @needs("users.edit")
 def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Make a user Inactive, after the page has explained the consequences."""
-    user = found(request, pk)
+    user = find_user(request, pk)
     question = Question(
-        f"Deactivate {_name(user)}?",
+        f"Deactivate {_format_name(user)}?",
         (
             "They are signed out everywhere at once, and cannot sign in, register or choose a new password.",
             "Open invitations and links that were sent to them are void.",
@@ -62,64 +62,71 @@ def deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
         "Deactivate",
         takes=True,
     )
-    return _with_status(
-        request, user, question, editing.deactivate, f"{_name(user)} is Inactive, and signed out everywhere."
+    return _change_status(
+        request, user, question, editing.deactivate, f"{_format_name(user)} is Inactive, and signed out everywhere."
     )
 
 
 @needs("users.edit")
 def reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Make a user Active again, after the page has explained the consequences."""
-    user = found(request, pk)
+    user = find_user(request, pk)
     question = Question(
-        f"Reactivate {_name(user)}?",
-        (_comes_in(user), f"Their role is {user.role.name}, as it was. Look at it first if their work has changed."),
+        f"Reactivate {_format_name(user)}?",
+        (
+            _describe_sign_in(user),
+            f"Their role is {user.role.name}, as it was. Look at it first if their work has changed.",
+        ),
         "Reactivate",
     )
-    return _with_status(request, user, question, editing.reactivate, f"{_name(user)} is Active again.")
+    return _change_status(request, user, question, editing.reactivate, f"{_format_name(user)} is Active again.")
 
 
-def _comes_in(user: models.User) -> str:
+def _describe_sign_in(user: models.User) -> str:
     """Return how the user signs in once they are Active again."""
     if user.registered_at:
-        told = "A mail tells them so." if is_told(user, "reactivated") else "No mail tells them so: do it yourself."
-        return f"They sign in anew with the password and second factors that they had. {told}"
-    if is_told(user, "invitation"):
+        notice = (
+            "A mail tells them so." if is_notified(user, "reactivated") else "No mail tells them so: do it yourself."
+        )
+        return f"They sign in anew with the password and second factors that they had. {notice}"
+    if is_notified(user, "invitation"):
         return "They have not registered yet, so a new invitation is sent to them."
     return "They have not registered yet, and no invitation is sent: invite them from their page afterwards."
 
 
-def _with_status(
+def _change_status(
     request: HttpRequest,
     user: models.User,
     question: Question,
-    do: Callable[[models.User, AuditContext], editing.Came],
-    done: str,
+    action: Callable[[models.User, AuditContext], editing.EditResult],
+    message: str,
 ) -> HttpResponseBase:
     """Ask for confirmation, then change the status. Problems are shown on the page that asked."""
     if request.method != "POST":
-        return _asked(request, user, question)
+        return _render_question(request, user, question)
     if not reauthentication.is_recent(request):
-        return reauthentication.ask(request)
-    came = tried(request, lambda: do(user, incoming.audit_context(request)))
-    if not isinstance(came, editing.Came):
-        return came
-    if came.problems:
-        return _asked(request, user, question, [said(problem) for problem in came.problems])
-    messages.success(request, done)
-    return back(request, user)
+        return reauthentication.redirect_to_reauth(request)
+    result = run_or_respond(request, lambda: action(user, incoming.audit_context(request)))
+    if not isinstance(result, editing.EditResult):
+        return result
+    if result.problems:
+        return _render_question(request, user, question, [describe_problem(problem) for problem in result.problems])
+    messages.success(request, message)
+    return redirect_to_user(request, user)
 
 
-def _asked(request: HttpRequest, user: models.User, question: Question, wrong: Sequence[str] = ()) -> HttpResponseBase:
-    told = {"about": user, "question": question, "wrong": wrong}
-    return render(request, "user_confirm.html", told, status=422 if wrong else 200)
+def _render_question(
+    request: HttpRequest, user: models.User, question: Question, wrong: Sequence[str] = ()
+) -> HttpResponseBase:
+    context = {"about": user, "question": question, "wrong": wrong}
+    return render(request, "user_confirm.html", context, status=422 if wrong else 200)
 
 
 @require_POST
 @needs(credentials.PERMISSION)
 def invite(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Send another invitation."""
-    return _managed(request, found(request, pk), _invite)
+    return _run_action(request, find_user(request, pk), _invite)
 
 
 def _invite(user: models.User, context: AuditContext, by: Operator | None) -> str:
@@ -132,8 +139,8 @@ def _invite(user: models.User, context: AuditContext, by: Operator | None) -> st
 @needs(credentials.PERMISSION)
 def link(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Create an invitation to hand over, and show it once."""
-    user = found(request, pk)
-    return _managed(request, user, credentials.invitation, days=user.agency.invitation_days)
+    user = find_user(request, pk)
+    return _run_action(request, user, credentials.create_invitation, days=user.agency.invitation_days)
 
 
 @never_cache
@@ -143,23 +150,25 @@ def reset(request: HttpRequest, pk: int) -> HttpResponseBase:
 
     The link is sent by mail, or shown to hand over if no mail server is configured.
     """
-    user, by_mail = found(request, pk), settings.MAIL_SERVER is not None
-    hours = int(links.RESET_LASTS.total_seconds() // 3600)
-    way = (
+    user, by_mail = find_user(request, pk), settings.MAIL_SERVER is not None
+    hours = int(links.RESET_LIFETIME.total_seconds() // 3600)
+    delivery = (
         f"A link to choose a new password is sent to {user.email}."
         if by_mail
         else "No mail leaves from here: a link is shown to you, once, for you to hand over. Make sure who you give it to."
     )
     points = (
-        f"{way} It is good for {hours} hours, and once.",
+        f"{delivery} It is good for {hours} hours, and once.",
         "Until then the present password stays good. The new one signs them out everywhere, and ends a lock.",
         "Second factors stay as they are.",
     )
     if request.method != "POST":
-        return _asked(request, user, Question(f"Reset the credentials of {_name(user)}?", points, "Reset"))
+        return _render_question(
+            request, user, Question(f"Reset the credentials of {_format_name(user)}?", points, "Reset")
+        )
     if by_mail:
-        return _managed(request, user, _reset)
-    return _managed(request, user, credentials.reset_link, hours=hours)
+        return _run_action(request, user, _reset)
+    return _run_action(request, user, credentials.create_reset_link, hours=hours)
 
 
 def _reset(user: models.User, context: AuditContext, by: Operator | None) -> str:
@@ -171,18 +180,18 @@ def _reset(user: models.User, context: AuditContext, by: Operator | None) -> str
 @needs(credentials.PERMISSION)
 def unlock(request: HttpRequest, pk: int) -> HttpResponseBase:
     """End the lock of a user."""
-    return _managed(request, found(request, pk), _unlock)
+    return _run_action(request, find_user(request, pk), _unlock)
 
 
 def _unlock(user: models.User, context: AuditContext, by: Operator | None) -> str:
     ended = credentials.unlock(user, context, by)
-    return f"{_name(user)} is unlocked." if ended else f"{_name(user)} is not locked."
+    return f"{_format_name(user)} is unlocked." if ended else f"{_format_name(user)} is not locked."
 
 
 @needs(credentials.PERMISSION)
 def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Remove all second factors of a user who has lost them, after the page has explained the consequences."""
-    user = found(request, pk)
+    user = find_user(request, pk)
     points = (
         "Their one-time codes, passkeys and recovery codes are removed, and a mail tells them so.",
         "When they sign in next, with their password, they set up a new one before anything else.",
@@ -190,20 +199,24 @@ def remove_factors(request: HttpRequest, pk: int) -> HttpResponseBase:
         "Whoever knows their password could ask for this as well.",
     )
     question = Question(
-        f"Remove the second factors of {_name(user)}?", points, "Remove second factors", takes=True,
+        f"Remove the second factors of {_format_name(user)}?", points, "Remove second factors", takes=True,
         reason="How did you check who asks? (This is kept in the audit trail.)",
     )  # fmt: skip
     reason = request.POST.get("reason", "").strip()[:_LONGEST_REASON]
     if request.method != "POST":
-        return _asked(request, user, question)
+        return _render_question(request, user, question)
     if not reason:
-        return _asked(request, user, question, ["Write how you checked who asks."])
-    return _managed(request, user, lambda about, context, by: _remove(about, context, by, reason))
+        return _render_question(request, user, question, ["Write how you checked who asks."])
+    return _run_action(request, user, lambda about, context, by: _remove(about, context, by, reason))
 
 
 def _remove(user: models.User, context: AuditContext, by: Operator | None, reason: str) -> str:
     removed = credentials.remove_factors(user, context, by, reason)
-    return f"The second factors of {_name(user)} are removed." if removed else f"{_name(user)} has no second factors."
+    return (
+        f"The second factors of {_format_name(user)} are removed."
+        if removed
+        else f"{_format_name(user)} has no second factors."
+    )
 
 
 @needs(credentials.PERMISSION)
@@ -212,42 +225,52 @@ def release_sign_on(request: HttpRequest, pk: int) -> HttpResponseBase:
 
     The page explains the consequences first.
     """
-    user = found(request, pk)
+    user = find_user(request, pk)
     points = (
         "The next person whom a provider takes for this user is linked to them, and signs in as them.",
         "Do this when the provider has given them a new account, or when they move to another provider.",
         "Make sure that it is they who ask, and that the provider has not given their address to somebody else.",
     )
     if request.method != "POST":
-        question = Question(f"Release the link of {_name(user)} to a provider?", points, "Release the link", takes=True)
-        return _asked(request, user, question)
-    return _managed(request, user, _release)
+        question = Question(
+            f"Release the link of {_format_name(user)} to a provider?", points, "Release the link", takes=True
+        )
+        return _render_question(request, user, question)
+    return _run_action(request, user, _release)
 
 
 def _release(user: models.User, context: AuditContext, by: Operator | None) -> str:
     released = credentials.release_sign_on(user, context, by)
-    return f"The link of {_name(user)} is released." if released else f"{_name(user)} is not linked to a provider."
+    return (
+        f"The link of {_format_name(user)} is released."
+        if released
+        else f"{_format_name(user)} is not linked to a provider."
+    )
 
 
 @require_POST
 @needs(credentials.PERMISSION)
 def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
     """End one session of a user, or all of them."""
-    user, which, current = found(request, pk), request.POST.get("end", ""), request.session.session_key or ""
+    user, which, current = find_user(request, pk), request.POST.get("end", ""), request.session.session_key or ""
 
     def end(_: models.User, context: AuditContext, by: Operator | None) -> str:
         if not hasattr(user, "account"):
-            return f"{_name(user)} is signed in nowhere."
+            return f"{_format_name(user)} is signed in nowhere."
         if which == "all":
             ended = credentials.end_sessions(user, current, context, by)
-            return f"{_name(user)} is signed out everywhere." if ended else f"{_name(user)} is signed in nowhere else."
-        credentials.end_session(user, asked.number(which) or 0, current, context, by)
-        return f"{_name(user)} is signed out there."
+            return (
+                f"{_format_name(user)} is signed out everywhere."
+                if ended
+                else f"{_format_name(user)} is signed in nowhere else."
+            )
+        credentials.end_session(user, asked.parse_number(which) or 0, current, context, by)
+        return f"{_format_name(user)} is signed out there."
 
-    return _managed(request, user, end, grave=False)
+    return _run_action(request, user, end, grave=False)
 
 
-_WRONG = {
+_ERROR_MESSAGES = {
     registration.CannotInvite: "{name} can be invited no more, or not now: they have registered, or are Inactive.",
     registration.CannotReset: "{name} has no password to choose anew: they have not registered, or are Inactive.",
     credentials.NotAllowed: "The role of {name} has permissions that yours has not, so you may not do this.",
@@ -255,8 +278,8 @@ _WRONG = {
 }
 
 
-def _managed(
-    request: HttpRequest, user: models.User, do: Manage, *, grave: bool = True, **lasts: int
+def _run_action(
+    request: HttpRequest, user: models.User, action: CredentialAction, *, grave: bool = True, **lasts: int
 ) -> HttpResponseBase:
     """Run an act on credentials, and show its result.
 
@@ -264,16 +287,18 @@ def _managed(
     shown.
     """
     if grave and not reauthentication.is_recent(request):
-        return reauthentication.ask(request)
+        return reauthentication.redirect_to_reauth(request)
     context = incoming.audit_context(request)
     try:
-        told = tried(request, lambda: do(user, context, credentials.operator(user.agency, context.actor)))
-    except tuple(_WRONG) as error:
-        messages.error(request, _WRONG[type(error)].format(name=_name(user)))
-        return back(request, user)
-    if not isinstance(told, str):
-        return told
+        result = run_or_respond(
+            request, lambda: action(user, context, credentials.find_operator(user.agency, context.actor))
+        )
+    except tuple(_ERROR_MESSAGES) as error:
+        messages.error(request, _ERROR_MESSAGES[type(error)].format(name=_format_name(user)))
+        return redirect_to_user(request, user)
+    if not isinstance(result, str):
+        return result
     if lasts:
-        return handed_over(request, user, told, title=f"A link for {_name(user)}", **lasts)
-    messages.success(request, told)
-    return back(request, user)
+        return show_link(request, user, result, title=f"A link for {_format_name(user)}", **lasts)
+    messages.success(request, result)
+    return redirect_to_user(request, user)

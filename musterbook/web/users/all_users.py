@@ -14,12 +14,12 @@ from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import formats
 from musterbook.directory.users import export, orders, user_list
-from musterbook.directory.users.orders import UnknownPlace
+from musterbook.directory.users.orders import UnknownCursor
 from musterbook.http import incoming
 from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
 from musterbook.web.users import bulk, chosen
-from musterbook.web.users.search import FIELDS, Search
+from musterbook.web.users.search import FIELDS, SearchForm
 
 COLUMNS = (
     (("name", "Name"), ("external_id", "External id")),
@@ -46,91 +46,95 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     """Show the page of users that the address asks for."""
     agency, now = incoming.agency(request), datetime.now(UTC)
     query = request.GET.copy()
-    ticked, is_all = chosen.borne(request.GET)
-    query["chosen"] = chosen.written(ticked)
-    form = Search(agency, query)
-    wanted = form.wanted()
-    sort, descending = _order(query)
-    given = [value for value in asdict(wanted).values() if value not in ("", None, False)]
-    most = _MOST if len(given) <= 1 else _MOST_OF_SEVERAL
-    place = query.get("place", "")
+    ticked, is_all = chosen.read_fitting(request.GET)
+    query["chosen"] = chosen.join_ids(ticked)
+    form = SearchForm(agency, query)
+    filters = form.wanted()
+    sort, descending = _read_order(query)
+    conditions = [value for value in asdict(filters).values() if value not in ("", None, False)]
+    most = _MOST if len(conditions) <= 1 else _MOST_OF_SEVERAL
+    cursor = query.get("place", "")
     try:
-        page = user_list.page(agency, wanted, at=now, sort=sort, descending=descending, place=place, counted=most)
-    except UnknownPlace:
-        return redirect(f"{reverse('all_users')}?{_query(query).urlencode()}")
-    about = {
+        page = user_list.read_page(
+            agency, filters, at=now, sort=sort, descending=descending, place=cursor, counted=most
+        )
+    except UnknownCursor:
+        return redirect(f"{reverse('all_users')}?{_copy_query(query).urlencode()}")
+    context = {
         "form": form,
         "page": page,
         "number": min(page.number, most),
         "is_more": page.number > most,
-        "columns": [[_head(query, *one, sort, descending) for one in column] for column in COLUMNS],
+        "columns": [[_make_heading(query, *pair, sort, descending) for pair in column] for column in COLUMNS],
         "sort": sort,
         "descending": descending,
-        "before": _address(query, place=page.before) if page.before else "",
-        "after": _address(query, place=page.after) if page.after else "",
-        "chips": [(label, value, _address(query, **{name: ""})) for name, label, value in form.chips()],
+        "before": _make_address(query, place=page.before) if page.before else "",
+        "after": _make_address(query, place=page.after) if page.after else "",
+        "chips": [(label, value, _make_address(query, **{name: ""})) for name, label, value in form.chips()],
         "is_search": any(query.get(name) for name in FIELDS),
-        "search": _searched(query).urlencode(),
+        "search": _copy_search(query).urlencode(),
         "may_export": may(request, "users.export"),
         "is_empty": not page.users and not user_list.has_users(agency),
         "wrong": "" if is_all else bulk.TOO_MANY,
-    } | _selection(request, query, ticked, [user.id for user in page.users])
+    } | _describe_selection(request, query, ticked, [user.id for user in page.users])
     if not is_part(request):
-        return render(request, "all_users.html", about)
-    answer = render(request, "all_users_found.html", about)
+        return render(request, "all_users.html", context)
+    answer = render(request, "all_users_found.html", context)
     # The address without blank fields. The form alone would put all fields into it.
-    answer.headers["HX-Push-Url"] = f"{reverse('all_users')}?{_query(query, 'place').urlencode()}"
+    answer.headers["HX-Push-Url"] = f"{reverse('all_users')}?{_copy_query(query, 'place').urlencode()}"
     return answer
 
 
-def _selection(request: HttpRequest, query: QueryDict, ticked: frozenset[int], shown: list[int]) -> dict[str, Any]:
+def _describe_selection(
+    request: HttpRequest, query: QueryDict, ticked: frozenset[int], shown_ids: list[int]
+) -> dict[str, Any]:
     """Return the context for choosing users and acting on them. It depends on the permissions of the signed-in user."""
-    acts = bulk.offered(request)
+    acts = bulk.list_actions(request)
     return {
         "may_act": bool(acts),
         "acts": acts,
-        "bulk": f"{reverse('bulk')}?{_query(query, 'place').urlencode()}",
+        "bulk": f"{reverse('bulk')}?{_copy_query(query, 'place').urlencode()}",
         "chosen": query["chosen"],
         "ticked": ticked,
-        "elsewhere": len(ticked.difference(shown)),
-        "shown": chosen.written(shown),
-        "unticked": _address(query, chosen=""),
+        "elsewhere": len(ticked.difference(shown_ids)),
+        "shown": chosen.join_ids(shown_ids),
+        "unticked": _make_address(query, chosen=""),
     }
 
 
-def _order(query: QueryDict) -> tuple[str, bool]:
+def _read_order(query: QueryDict) -> tuple[str, bool]:
     sort = query.get("sort", "name")
     return (sort if sort in orders.SORTS else "name"), query.get("desc") == "1"
 
 
-def _searched(query: QueryDict) -> QueryDict:
+def _copy_search(query: QueryDict) -> QueryDict:
     """Return the search, as it is in an address."""
     searched = QueryDict(mutable=True)
     searched.update({name: str(query[name]) for name in FIELDS if query.get(name)})
     return searched
 
 
-def _query(query: QueryDict, *more: str) -> QueryDict:
+def _copy_query(query: QueryDict, *more: str) -> QueryDict:
     """Return the search, the order, and the ticked users, and the other parameters that are named."""
-    found = _searched(query)
-    found.update({name: str(query[name]) for name in ("sort", "desc", "chosen", *more) if query.get(name)})
-    return found
+    result = _copy_search(query)
+    result.update({name: str(query[name]) for name in ("sort", "desc", "chosen", *more) if query.get(name)})
+    return result
 
 
-def _address(query: QueryDict, **changes: str) -> str:
+def _make_address(query: QueryDict, **changes: str) -> str:
     """Return the address of the same search with these changes.
 
     An empty value removes a parameter. The address leads to the first page unless a place is given.
     """
-    found = _query(query)
+    result = _copy_query(query)
     for name, value in changes.items():
-        found.pop(name, None)
+        result.pop(name, None)
         if value:
-            found[name] = value
-    return f"?{found.urlencode()}"
+            result[name] = value
+    return f"?{result.urlencode()}"
 
 
-def _head(query: QueryDict, name: str, label: str, sort: str, descending: bool) -> dict[str, Any]:
+def _make_heading(query: QueryDict, name: str, label: str, sort: str, descending: bool) -> dict[str, Any]:
     """Return one heading with a link that sorts by it.
 
     If the list is already sorted by it, the link reverses the order.
@@ -140,7 +144,7 @@ def _head(query: QueryDict, name: str, label: str, sort: str, descending: bool) 
     return {
         "label": label,
         "name": name,
-        "address": _address(query, sort=name, desc=turned),
+        "address": _make_address(query, sort=name, desc=turned),
         "way": ("descending" if descending else "ascending") if is_on else "",
     }
 
@@ -152,19 +156,19 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     if form not in _FORMS:
         raise Http404
     agency, context = incoming.agency(request), incoming.audit_context(request)
-    wanted = Search(agency, request.GET).wanted()
+    filters = SearchForm(agency, request.GET).wanted()
     try:
-        made = export.export_found(agency, wanted, form, at=context.at)
-        parts = iter([next(made.parts)]), made.parts
-    except formats.TooLong as rows:
+        result = export.export_search(agency, filters, form, at=context.at)
+        parts = iter([next(result.parts)]), result.parts
+    except formats.TooManyRows as rows:
         return render(
             request,
             "export_too_long.html",
-            {"rows": str(rows), "search": _searched(request.GET).urlencode()},
+            {"rows": str(rows), "search": _copy_search(request.GET).urlencode()},
             status=422,
         )
-    searched = {name: ("", value) for name, value in _searched(request.GET).items()}
-    changes = {"format": ("", form), "users": ("", f"{made.users}"), **searched}
+    searched = {name: ("", value) for name, value in _copy_search(request.GET).items()}
+    changes = {"format": ("", form), "users": ("", f"{result.users}"), **searched}
     trail.record_event(agency, context, EventKind.USERS_EXPORTED, None, changes)  # type: ignore[arg-type]  # each has one value
     answer = StreamingHttpResponse((part for some in parts for part in some), content_type=_FORMS[form])
     name = f"{agency.slug}-users-{context.at:%Y-%m-%d}.{form}"

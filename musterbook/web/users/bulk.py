@@ -16,26 +16,26 @@ from django.views.decorators.http import require_POST
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import bulk, file_import, queue
-from musterbook.directory.imports.bulk import ACTS, Change
+from musterbook.directory.imports.bulk import ACTIONS, BulkChange
 from musterbook.directory.storage import import_files
 from musterbook.http import incoming
-from musterbook.web.imports.acts import PATIENCE, key_of
-from musterbook.web.permission import account, may, needs, refuse
+from musterbook.web.imports.acts import PATIENCE, make_key
+from musterbook.web.permission import get_account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen
 
 TOO_MANY = f"At most {chosen.MOST} users can be ticked. Search for them, and choose all that match."
 
 
-class Value(forms.Form):
+class ValueForm(forms.Form):
     """Which role, rank or group is set."""
 
     def __init__(self, act: str, choices: list[tuple[str, str]], sent: Any = None) -> None:
         super().__init__(sent)
-        wanted = f"Choose a {act}."
-        said = [(f"={value}", label) for value, label in choices]
+        message = f"Choose a {act}."
+        options = [(f"={value}", label) for value, label in choices]
         self.fields["value"] = forms.ChoiceField(
-            label=act.capitalize(), choices=[("", "Choose one"), *said],
-            error_messages={"required": wanted, "invalid_choice": wanted},
+            label=act.capitalize(), choices=[("", "Choose one"), *options],
+            error_messages={"required": message, "invalid_choice": message},
         )  # fmt: skip
 
     @property
@@ -44,9 +44,9 @@ class Value(forms.Form):
         return str(self.cleaned_data["value"])[1:]
 
 
-def offered(request: HttpRequest) -> list[tuple[str, str]]:
+def list_actions(request: HttpRequest) -> list[tuple[str, str]]:
     """Return the actions that the signed-in user's role allows, each with its label."""
-    return [(name, kind.label) for name, kind in ACTS.items() if may(request, kind.permission)]
+    return [(name, kind.label) for name, kind in ACTIONS.items() if may(request, kind.permission)]
 
 
 @needs("users.view")
@@ -54,67 +54,73 @@ def choose(request: HttpRequest) -> HttpResponseBase:
     """Take the users chosen in All Users, ask for the value to set if there is one, and plan the action."""
     act = request.POST.get("act", "")
     if request.method != "POST" or "keep" in request.POST:
-        return _back(request)
-    if act not in ACTS:
-        return _back(request, "Choose what to do.")
-    if not may(request, ACTS[act].permission):
-        return refuse(request, ACTS[act].permission)
-    return _chosen(request, act)
+        return _redirect_back(request)
+    if act not in ACTIONS:
+        return _redirect_back(request, "Choose what to do.")
+    if not may(request, ACTIONS[act].permission):
+        return refuse(request, ACTIONS[act].permission)
+    return _plan_chosen(request, act)
 
 
-def _chosen(request: HttpRequest, act: str) -> HttpResponseBase:
+def _plan_chosen(request: HttpRequest, act: str) -> HttpResponseBase:
     agency, wrong = incoming.agency(request), "Choose at least one user."
     try:
-        ids = chosen.users(agency, request.POST, request.GET.dict(), datetime.now(UTC))
-    except chosen.TooMany:
+        ids = chosen.list_chosen(agency, request.POST, request.GET.dict(), datetime.now(UTC))
+    except chosen.TooManyTicked:
         ids = []
     except chosen.WrongSearch:
         ids, wrong = [], "A filter is not understood, so it is not clear who matches. Mend it, and choose again."
-    return _planned(request, agency, act, ids) if ids else _back(request, wrong)
+    return _submit_plan(request, agency, act, ids) if ids else _redirect_back(request, wrong)
 
 
-def _back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
+def _redirect_back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
     """Leads to where the users were chosen, with those ticked who were."""
-    address, is_all = _list(request)
+    address, is_all = _make_list_address(request)
     wrong = wrong if is_all else TOO_MANY
     if wrong:
         messages.error(request, wrong)
     return redirect(address)
 
 
-def _list(request: HttpRequest) -> tuple[str, bool]:
+def _make_list_address(request: HttpRequest) -> tuple[str, bool]:
     """Return the address of the list with the ticked users, and whether it can hold all of them."""
     query = request.GET.copy()
-    ticked, is_all = chosen.borne(request.POST or request.GET)
-    query["chosen"] = chosen.written(ticked)
+    ticked, is_all = chosen.read_fitting(request.POST or request.GET)
+    query["chosen"] = chosen.join_ids(ticked)
     return f"{reverse('all_users')}?{query.urlencode()}", is_all
 
 
-def _planned(request: HttpRequest, agency: models.Agency, act: str, ids: list[int]) -> HttpResponseBase:
+def _submit_plan(request: HttpRequest, agency: models.Agency, act: str, ids: list[int]) -> HttpResponseBase:
     value = ""
-    if ACTS[act].column and not ACTS[act].value:
-        operator = snapshot_queries.operator(agency, account(request).user.external_id)
-        form = Value(act, bulk.choices(agency, act, operator), request.POST if "value" in request.POST else None)
+    if ACTIONS[act].column and not ACTIONS[act].value:
+        operator = snapshot_queries.read_operator(agency, get_account(request).user.external_id)
+        form = ValueForm(
+            act, bulk.list_choices(agency, act, operator), request.POST if "value" in request.POST else None
+        )
         if not (form.is_bound and form.is_valid()):
-            return _asked(request, act, form, len(ids))
+            return _ask_value(request, act, form, len(ids))
         value = form.said
 
     def work() -> models.Import:
-        return queue.submit_bulk(agency, ids, Change(act, value), context=incoming.audit_context(request), preview=True)
+        return queue.submit_bulk(
+            agency, ids, BulkChange(act, value), context=incoming.audit_context(request), preview=True
+        )
 
-    return _led(request, work)
+    return _run_and_redirect(request, work)
 
 
-def _asked(request: HttpRequest, act: str, form: Value, number: int) -> HttpResponseBase:
-    sent = [(name, value) for name in ("act", "all", "chosen", "shown", "user") for value in request.POST.getlist(name)]
-    about = {
-        "kind": ACTS[act], "form": form, "number": number, "sent": sent, "here": request.get_full_path(),
-        "back": _list(request)[0],
+def _ask_value(request: HttpRequest, act: str, form: ValueForm, number: int) -> HttpResponseBase:
+    hidden = [
+        (name, value) for name in ("act", "all", "chosen", "shown", "user") for value in request.POST.getlist(name)
+    ]
+    context = {
+        "kind": ACTIONS[act], "form": form, "number": number, "sent": hidden, "here": request.get_full_path(),
+        "back": _make_list_address(request)[0],
     }  # fmt: skip
-    return render(request, "bulk_choose.html", about, status=422 if form.is_bound else 200)
+    return render(request, "bulk_choose.html", context, status=422 if form.is_bound else 200)
 
 
-def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpResponseBase:
+def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import]) -> HttpResponseBase:
     """Submit it and redirect to its page, or say why the user may not."""
     try:
         record = queue.wait(work(), PATIENCE)
@@ -128,12 +134,12 @@ def _led(request: HttpRequest, work: Callable[[], models.Import]) -> HttpRespons
     return redirect("bulk_plan", record.number)
 
 
-def _find(request: HttpRequest, number: str) -> tuple[models.Import, Change]:
+def _find_change(request: HttpRequest, number: str) -> tuple[models.Import, BulkChange]:
     try:
-        record = file_import.find(incoming.agency(request), number)
+        record = file_import.find_import(incoming.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
-    change = bulk.change_of(record)
+    change = bulk.get_change(record)
     if change is None:
         raise Http404
     return record, change
@@ -142,9 +148,9 @@ def _find(request: HttpRequest, number: str) -> tuple[models.Import, Change]:
 @needs("users.view")
 def one(request: HttpRequest, number: str) -> HttpResponseBase:
     """One act on many: its progress, its plan to be done, or what it came to."""
-    record, change = _find(request, number)
+    record, change = _find_change(request, number)
     if request.method != "POST":
-        return bulk_page.shown(request, record, change)
+        return bulk_page.render_change(request, record, change)
     if not may(request, change.kind.permission):
         return refuse(request, change.kind.permission)
     answer: HttpResponseBase = _apply(request, record, change)
@@ -152,19 +158,19 @@ def one(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @reauthentication_required
-def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpResponseBase:
-    form = bulk_page.agreement(record, request.POST)
+def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> HttpResponseBase:
+    form = bulk_page.make_confirm_form(record, request.POST)
     if form and not form.is_valid():
-        return bulk_page.shown(request, record, change, form)
+        return bulk_page.render_change(request, record, change, form)
     confirmed = form.cleaned_data["number"] if form else None
 
     def work() -> models.Import:
-        context, key = incoming.audit_context(request), key_of(request, "apply", record.number)
+        context, key = incoming.audit_context(request), make_key(request, "apply", record.number)
         return queue.submit_bulk_apply(record.agency, record.number, context=context, confirmed=confirmed, key=key)
 
     try:
-        return _led(request, work)
-    except (file_import.NotShown, bulk.NotAgreed):
+        return _run_and_redirect(request, work)
+    except (file_import.NothingToApply, bulk.NotConfirmed):
         messages.error(request, "This is no plan that waits to be done. Nothing was changed.")
     except import_files.FileGone:
         messages.error(request, "It is kept no longer who was chosen. Choose them once more. Nothing was changed.")
@@ -175,7 +181,7 @@ def _apply(request: HttpRequest, record: models.Import, change: Change) -> HttpR
 @needs("users.view")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Asks what waits or runs to stop."""
-    record, change = _find(request, number)
+    record, change = _find_change(request, number)
     if not may(request, change.kind.permission):
         return refuse(request, change.kind.permission)
     queue.cancel(record, incoming.audit_context(request))

@@ -7,16 +7,16 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, state_title
+from musterbook.core.domain.labels import CHANNELS, format_state_title
 from musterbook.directory import models
 from musterbook.directory.imports import bulk, history, undo
-from musterbook.directory.imports.bulk import Change
+from musterbook.directory.imports.bulk import BulkChange
 from musterbook.web.fragments import is_part
 from musterbook.web.imports import page
-from musterbook.web.imports.forms import Agree
-from musterbook.web.permission import account, may
+from musterbook.web.imports.forms import ConfirmForm
+from musterbook.web.permission import get_account, may
 
-_ABOUT = {
+_TILE_SENTENCES = {
     "errored": "These users are left out, each for the reason given. The others do not wait for them.",
     "updated": "These users change.",
     "unchanged": "These users are so already.",
@@ -33,46 +33,60 @@ _WILL = {
 }  # fmt: skip
 
 
-def agreement(record: models.Import, *sent: Any) -> Agree | None:
+def make_confirm_form(record: models.Import, *args: Any) -> ConfirmForm | None:
     """Return the form that confirms the number of deactivations, if they are many."""
-    number = bulk.to_agree(record)
-    return Agree(number, *sent) if number else None
+    number = bulk.count_to_confirm(record)
+    return ConfirmForm(number, *args) if number else None
 
 
-def shown(request: HttpRequest, record: models.Import, change: Change, form: Agree | None = None) -> HttpResponseBase:
+def render_change(
+    request: HttpRequest, record: models.Import, change: BulkChange, form: ConfirmForm | None = None
+) -> HttpResponseBase:
     """Return the page; with an invalid form, as 422."""
     history.refresh_record(record)
-    about: dict[str, Any] = {"title": state_title(record.state), "change": change, "mails": _MAILED.get(change.act, "")}
-    about["reason"] = bulk.reason(record, change)
+    context: dict[str, Any] = {
+        "title": format_state_title(record.state),
+        "change": change,
+        "mails": _MAILED.get(change.act, ""),
+    }
+    context["reason"] = bulk.get_reason(record, change)
     if record.state in {"waiting", "running"}:
-        about["in_history"] = may(request, "users.import")
-        return page.progress(request, record, "bulk_running.html", about)
+        context["in_history"] = may(request, "users.import")
+        return page.render_progress(request, record, "bulk_running.html", context)
     if is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
-    rows = page.rows(request, record, change.words, _ABOUT | _said(change)) | about | {"of_chosen": True}
+    rows = (
+        page.list_rows(request, record, change.words, _TILE_SENTENCES | _pick_sentences(change))
+        | context
+        | {"of_chosen": True}
+    )
     if is_part(request):
         return render(request, "import_rows.html", rows)
-    return render(request, "bulk.html", rows | _whole(request, record, change, form), status=422 if form else 200)
+    return render(
+        request, "bulk.html", rows | _describe_change(request, record, change, form), status=422 if form else 200
+    )
 
 
-def _said(change: Change) -> dict[str, str]:
+def _pick_sentences(change: BulkChange) -> dict[str, str]:
     return {"updated": _MAILS[change.act]} if change.act in _MAILS else {}
 
 
-def _whole(request: HttpRequest, record: models.Import, change: Change, form: Agree | None) -> dict[str, Any]:
-    told = history.about(record)
-    changed = any(problem.code == "plan-changed" for problem in told.problems)
+def _describe_change(
+    request: HttpRequest, record: models.Import, change: BulkChange, form: ConfirmForm | None
+) -> dict[str, Any]:
+    summary = history.summarize_import(record)
+    changed = any(problem.code == "plan-changed" for problem in summary.problems)
     undone = history.find_undo(record)
     waits = (record.state == "previewed" or changed) and bool(record.digest)
     return {
-        "told": told,
+        "told": summary,
         "actor": history.find_operator(record),
         "undone_by": undone,
         "will": _WILL.get(change.act, "This changes"),
         "once": secrets.token_urlsafe(12),
-        "form": form or agreement(record),
+        "form": form or make_confirm_form(record),
         "can_apply": waits and record.counts.get("updated") and may(request, change.kind.permission),
         "is_done": record.state == "applied",
-        "can_undo": not undone and undo.is_allowed(record, account(request).user.external_id),
+        "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
         "through": CHANNELS.get(record.through, record.through),
     }

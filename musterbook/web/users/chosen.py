@@ -13,7 +13,7 @@ from django.http import QueryDict
 from musterbook.directory import models
 from musterbook.directory.imports import selection
 from musterbook.web import asked
-from musterbook.web.users.search import Search
+from musterbook.web.users.search import SearchForm
 
 MOST = 500
 """The most users that can be ticked one by one, because the length of an address is limited.
@@ -22,7 +22,7 @@ To act on more, a user chooses all that match.
 """
 
 
-class TooMany(Exception):
+class TooManyTicked(Exception):
     """More users are ticked, on all pages together, than fit in an address."""
 
 
@@ -30,49 +30,49 @@ class WrongSearch(Exception):
     """A filter is not valid, so the set of all that match is not defined."""
 
 
-def read(sent: QueryDict) -> frozenset[int]:
+def read_ticked(data: QueryDict) -> frozenset[int]:
     """Return the ids of all ticked users. Raise TooMany.
 
     These are the ids that were ticked before, without those that this page showed, and those that are ticked on it.
     """
-    ids = (_ids(sent.get("chosen", "").split(".")) - shown(sent)) | _ids(sent.getlist("user"))
+    ids = (_parse_ids(data.get("chosen", "").split(".")) - read_shown(data)) | _parse_ids(data.getlist("user"))
     if len(ids) > MOST:
-        raise TooMany
+        raise TooManyTicked
     return ids
 
 
-def borne(sent: QueryDict) -> tuple[frozenset[int], bool]:
+def read_fitting(data: QueryDict) -> tuple[frozenset[int], bool]:
     """Return the ticked ids as far as they fit in an address, and whether they all do."""
     try:
-        return read(sent), True
-    except TooMany:
-        return frozenset(sorted(_ids(sent.get("chosen", "").split(".")))[:MOST]), False
+        return read_ticked(data), True
+    except TooManyTicked:
+        return frozenset(sorted(_parse_ids(data.get("chosen", "").split(".")))[:MOST]), False
 
 
-def shown(sent: QueryDict) -> frozenset[int]:
+def read_shown(data: QueryDict) -> frozenset[int]:
     """Return the ids of the users on the page that was sent."""
-    return _ids(sent.get("shown", "").split("."))
+    return _parse_ids(data.get("shown", "").split("."))
 
 
-def written(ids: Iterable[int]) -> str:
+def join_ids(ids: Iterable[int]) -> str:
     """Return the ids as an address has them."""
     return ".".join(map(str, sorted(ids)))
 
 
-def _ids(texts: Iterable[str]) -> frozenset[int]:
-    return frozenset(number for number in map(asked.number, texts) if number is not None)
+def _parse_ids(texts: Iterable[str]) -> frozenset[int]:
+    return frozenset(number for number in map(asked.parse_number, texts) if number is not None)
 
 
-def users(agency: models.Agency, sent: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:
+def list_chosen(agency: models.Agency, data: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:
     """Return the ids of the agency's users who are chosen.
 
-    They are chosen in `sent`, or are all that match the search in the address. Raise TooMany and WrongSearch.
+    They are chosen in `data`, or are all that match the search in the address. Raise TooMany and WrongSearch.
     """
-    if sent.get("all") == "page":
-        return selection.of_agency(agency, shown(sent))
-    if sent.get("all") != "1":
-        return selection.of_agency(agency, read(sent))
-    search = Search(agency, query)
+    if data.get("all") == "page":
+        return selection.filter_ids(agency, read_shown(data))
+    if data.get("all") != "1":
+        return selection.filter_ids(agency, read_ticked(data))
+    search = SearchForm(agency, query)
     if not search.is_valid():
         raise WrongSearch
-    return selection.matching(agency, search.wanted(), at)
+    return selection.find_matching(agency, search.wanted(), at)

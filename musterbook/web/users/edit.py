@@ -19,26 +19,26 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing, user_list
-from musterbook.directory.users.editing import EXEMPT, Came
-from musterbook.directory.users.filters import Wanted
+from musterbook.directory.users.editing import EXEMPT, EditResult
+from musterbook.directory.users.filters import UserFilters
 from musterbook.http import incoming, reauthentication
 from musterbook.web.fragments import is_part
-from musterbook.web.permission import account, may, needs, refuse
-from musterbook.web.users.form import LABELS, UserForm, said
+from musterbook.web.permission import get_account, may, needs, refuse
+from musterbook.web.users.form import LABELS, UserForm, describe_problem
 
 _SUGGESTED = 10
 Result = TypeVar("Result")
 
 
-def found(request: HttpRequest, pk: int) -> models.User:
+def find_user(request: HttpRequest, pk: int) -> models.User:
     """Return the agency's user with that id. Raise Http404."""
     try:
-        return editing.find(incoming.agency(request), pk)
+        return editing.find_user(incoming.agency(request), pk)
     except editing.UnknownUser:
         raise Http404 from None
 
 
-def back(request: HttpRequest, user: models.User) -> HttpResponseBase:
+def redirect_to_user(request: HttpRequest, user: models.User) -> HttpResponseBase:
     """Redirect to the page of the user, or to the home page if the signed-in user may not see it."""
     return redirect("user", user.pk) if may(request, "users.view") else redirect("home")
 
@@ -49,121 +49,125 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 
     Concurrent changes of another user are neither lost nor overwritten unseen.
     """
-    user = found(request, pk)
+    user = find_user(request, pk)
     left_out = {"EXTERNAL_ID", "STATUS"} | (set() if may(request, editing.EXEMPT_PERMISSION) else {EXEMPT})
-    form = _form(request, editing.row_of(user), left_out, _sent(request))
+    form = _make_form(request, editing.build_row(user), left_out, _get_posted(request))
     if form.is_bound and form.is_valid():
         if form.is_grave and not reauthentication.is_recent(request):
-            return reauthentication.ask(request)
-        came = tried(request, lambda: editing.edit(user, form.row, form.base, incoming.audit_context(request)))
-        if not isinstance(came, Came):
-            return came
-        if came.done:
-            _tell_saved(request, came)
-            return back(request, user)
-        form = _again(request, form, came, editing.row_of(found(request, pk)), left_out)
-    return _shown(request, "user_edit.html", form, about=user)
+            return reauthentication.redirect_to_reauth(request)
+        result = run_or_respond(
+            request, lambda: editing.edit(user, form.row, form.base, incoming.audit_context(request))
+        )
+        if not isinstance(result, EditResult):
+            return result
+        if result.done:
+            _report_saved(request, result)
+            return redirect_to_user(request, user)
+        form = _add_errors(request, form, result, editing.build_row(find_user(request, pk)), left_out)
+    return _render_form(request, "user_edit.html", form, about=user)
 
 
 @never_cache
 @needs("users.edit")
 def add(request: HttpRequest) -> HttpResponseBase:
     """Add a user from a form."""
-    form = _form(request, {}, {EXEMPT}, _sent(request))
+    form = _make_form(request, {}, {EXEMPT}, _get_posted(request))
     if not form.is_bound or not form.is_valid():
-        return _shown(request, "user_add.html", form)
+        return _render_form(request, "user_add.html", form)
     if not reauthentication.is_recent(request):
-        return reauthentication.ask(request)
+        return reauthentication.redirect_to_reauth(request)
     agency = incoming.agency(request)
-    came = tried(request, lambda: editing.add(agency, form.row, incoming.audit_context(request)))
-    if not isinstance(came, Came):
-        return came
-    if came.done and came.user:
-        return _welcomed(request, came.user, came)
-    form.tell(came)
-    if came.there and came.user:
-        named = f"{came.user.first_name} {came.user.last_name}"
-        form.add_error(
-            "external_id", f"{named} has this external id already. Nobody was added, and nobody was changed."
-        )
-    return _shown(request, "user_add.html", form, there=came.user if came.there else None)
+    result = run_or_respond(request, lambda: editing.add(agency, form.row, incoming.audit_context(request)))
+    if not isinstance(result, EditResult):
+        return result
+    if result.done and result.user:
+        return _report_added(request, result.user, result)
+    form.tell(result)
+    if result.there and result.user:
+        name = f"{result.user.first_name} {result.user.last_name}"
+        form.add_error("external_id", f"{name} has this external id already. Nobody was added, and nobody was changed.")
+    return _render_form(request, "user_add.html", form, there=result.user if result.there else None)
 
 
-def _welcomed(request: HttpRequest, user: models.User, came: Came) -> HttpResponseBase:
+def _report_added(request: HttpRequest, user: models.User, result: EditResult) -> HttpResponseBase:
     """Report how the new user signs in: by an invitation mail, or by a link to hand over."""
     name = f"{user.first_name} {user.last_name}"
-    for note in came.notes:
-        messages.info(request, said(note))
+    for note in result.notes:
+        messages.info(request, describe_problem(note))
     if not user.active:
         messages.success(request, f"{name} is added, Inactive: they can register once they are reactivated.")
-    elif is_told(user, "invitation"):
+    elif is_notified(user, "invitation"):
         messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
     elif may(request, credentials.PERMISSION):
         context = incoming.audit_context(request)
-        link = credentials.invitation(user, context, credentials.operator(user.agency, context.actor))
-        return handed_over(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
+        link = credentials.create_invitation(user, context, credentials.find_operator(user.agency, context.actor))
+        return show_link(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
     else:
-        told = "No invitation is sent: ask somebody who manages credentials for a link to hand over."
-        messages.warning(request, f"{name} is added. {told}")
-    return back(request, user)
+        advice = "No invitation is sent: ask somebody who manages credentials for a link to hand over."
+        messages.warning(request, f"{name} is added. {advice}")
+    return redirect_to_user(request, user)
 
 
-def is_told(user: models.User, kind: str) -> bool:
+def is_notified(user: models.User, kind: str) -> bool:
     """Return whether an edit sends the user a mail of that kind, and a mail server is configured."""
     agency = user.agency
     return bool(settings.MAIL_SERVER) and agency.sends_mail and kind not in agency.mails_off
 
 
-def handed_over(request: HttpRequest, user: models.User, link: str, **about: Any) -> HttpResponseBase:
+def show_link(request: HttpRequest, user: models.User, link: str, **about: Any) -> HttpResponseBase:
     """Show a link once, for the signed-in user to hand over."""
     return render(request, "user_link.html", {"about": user, "link": link, **about})
 
 
-def _sent(request: HttpRequest) -> QueryDict | None:
+def _get_posted(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
-def _form(request: HttpRequest, now: editing.Row, left_out: set[str], sent: QueryDict | None) -> UserForm:
-    agency, me = incoming.agency(request), account(request).user
-    operator = Operator(me.pk, me.external_id, permissions.of(me.role))
-    words, listed = snapshot_queries.vocabulary(agency), groups.list_groups(agency)
+def _make_form(request: HttpRequest, now: editing.Row, left_out: set[str], data: QueryDict | None) -> UserForm:
+    agency, me = incoming.agency(request), get_account(request).user
+    operator = Operator(me.pk, me.external_id, permissions.get_permissions(me.role))
+    vocabulary, all_groups = snapshot_queries.read_vocabulary(agency), groups.list_groups(agency)
     suggests = may(request, "users.view")
-    return UserForm(now, words, listed, operator, sent, left_out=left_out, suggests=suggests)
+    return UserForm(now, vocabulary, all_groups, operator, data, left_out=left_out, suggests=suggests)
 
 
-def _again(request: HttpRequest, form: UserForm, came: Came, now: editing.Row, left_out: set[str]) -> UserForm:
+def _add_errors(
+    request: HttpRequest, form: UserForm, result: EditResult, now: editing.Row, left_out: set[str]
+) -> UserForm:
     """Return the form with its errors. After a conflict, it has the values that others have saved."""
-    if came.conflicts:
-        form = _form(request, now, left_out, _mixed(request, now, left_out))
+    if result.conflicts:
+        form = _make_form(request, now, left_out, _merge_saved(request, now, left_out))
         form.is_valid()
-    form.tell(came)
+    form.tell(result)
     return form
 
 
-def _mixed(request: HttpRequest, now: editing.Row, left_out: set[str]) -> QueryDict:
+def _merge_saved(request: HttpRequest, now: editing.Row, left_out: set[str]) -> QueryDict:
     """Return what was sent, combined with what others have saved."""
-    fresh = _form(request, now, left_out, request.POST)
+    fresh = _make_form(request, now, left_out, request.POST)
     fresh.is_valid()
     return fresh.with_theirs(request.POST)
 
 
-def _shown(request: HttpRequest, template: str, form: UserForm, **about: Any) -> HttpResponseBase:
+def _render_form(request: HttpRequest, template: str, form: UserForm, **about: Any) -> HttpResponseBase:
     return render(request, template, {"form": form, **about}, status=422 if form.is_bound else 200)
 
 
-def _tell_saved(request: HttpRequest, came: Came) -> None:
-    if not came.changes:
+def _report_saved(request: HttpRequest, result: EditResult) -> None:
+    if not result.changes:
         messages.info(request, "Nothing was changed: all of it stands so already.")
         return
-    messages.success(request, f"Saved: {', '.join(LABELS[heading] for heading in LABELS if heading in came.changes)}.")
-    for note in came.notes:
-        messages.info(request, said(note))
+    messages.success(
+        request, f"Saved: {', '.join(LABELS[heading] for heading in LABELS if heading in result.changes)}."
+    )
+    for note in result.notes:
+        messages.info(request, describe_problem(note))
 
 
 BUSY = "An import is being written just now. Nothing was changed here: try again in a minute."
 
 
-def tried(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResponseBase:
+def run_or_respond(request: HttpRequest, work: Callable[[], Result]) -> Result | HttpResponseBase:
     """Return the result of the work, or a response if it could not be done."""
     try:
         return work()
@@ -188,5 +192,5 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
     if len(typed) < 2:
         return render(request, "supervisors.html", {"users": []})
     context = incoming.audit_context(request)
-    listed = user_list.page(incoming.agency(request), Wanted(text=typed), at=context.at).users
-    return render(request, "supervisors.html", {"users": [u for u in listed if u.status != "Inactive"][:_SUGGESTED]})
+    users = user_list.read_page(incoming.agency(request), UserFilters(text=typed), at=context.at).users
+    return render(request, "supervisors.html", {"users": [u for u in users if u.status != "Inactive"][:_SUGGESTED]})

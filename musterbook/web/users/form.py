@@ -15,7 +15,7 @@ from musterbook.core.domain.policy import Operator
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.directory import models
-from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Came, Conflict, Row
+from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Conflict, EditResult, Row
 
 LABELS = {
     "EXTERNAL_ID": "External id",
@@ -57,7 +57,7 @@ _STATUSES = [
 _EXEMPT = "Exempt from synchronize: stays Active when a synchronize file does not mention them"
 
 
-class Cell(forms.CharField):
+class CellField(forms.CharField):
     """The text of one cell, not validated. The plan checks all cells together."""
 
     def validate(self, value: Any) -> None:
@@ -76,7 +76,7 @@ class UserForm(forms.Form):
         initial = {heading.lower(): value for heading, value in now.items()} | {"shown": json.dumps(dict(now))}
         super().__init__(sent, initial=initial)
         self._now = now
-        self._choices = _choices(now, words, groups, operator)
+        self._choices = _list_choices(now, words, groups, operator)
         for heading, label in LABELS.items():
             if heading not in left_out:
                 self.fields[heading.lower()] = self._field(heading, label, suggests=suggests)
@@ -85,12 +85,12 @@ class UserForm(forms.Form):
         if heading == EXEMPT:
             return forms.BooleanField(label=_EXEMPT, required=False)
         if heading == ENDS_ON:
-            about = "For a temporary account. After this day the user becomes Inactive. Leave it blank for no end."
+            hint = "For a temporary account. After this day the user becomes Inactive. Leave it blank for no end."
             # With this type, a browser shows a calendar, and sends the day in the format that is stored.
-            return Cell(label=label, widget=forms.TextInput({"type": "date"}), help_text=about, required=False)
+            return CellField(label=label, widget=forms.TextInput({"type": "date"}), help_text=hint, required=False)
         column = columns.BY_HEADING[heading]
         widget = self._widget(column, suggests=suggests)
-        field = Cell(label=label, widget=widget, help_text=_HINTS.get(heading, ""), required=column.required)
+        field = CellField(label=label, widget=widget, help_text=_HINTS.get(heading, ""), required=column.required)
         if widget.is_hidden is False and isinstance(widget, forms.RadioSelect):
             field.initial = "Active"
         return field
@@ -105,44 +105,46 @@ class UserForm(forms.Form):
             return forms.EmailInput(plain)
         if column is columns.PHONE:
             return forms.TextInput(plain | {"inputmode": "tel"})
-        return forms.TextInput(plain | (_suggesting() if column is columns.SUPERVISOR_EMAIL and suggests else {}))
+        return forms.TextInput(
+            plain | (_make_suggest_attrs() if column is columns.SUPERVISOR_EMAIL and suggests else {})
+        )
 
     @property
     def row(self) -> dict[str, str]:
         """Return what was typed, as a row. Fields that the form lacks are not in it."""
-        told = {heading: self.cleaned_data[heading.lower()] for heading in LABELS if heading.lower() in self.fields}
-        return told | ({EXEMPT: "yes" if told[EXEMPT] else ""} if EXEMPT in told else {})
+        cells = {heading: self.cleaned_data[heading.lower()] for heading in LABELS if heading.lower() in self.fields}
+        return cells | ({EXEMPT: "yes" if cells[EXEMPT] else ""} if EXEMPT in cells else {})
 
     @property
     def base(self) -> dict[str, str]:
         """Return the values that were shown, or an empty row if they cannot be read."""
         try:
-            told = json.loads(self.cleaned_data["shown"])
+            values = json.loads(self.cleaned_data["shown"])
         except (ValueError, RecursionError):
             return {}
-        return {name: str(value) for name, value in told.items()} if isinstance(told, dict) else {}
+        return {name: str(value) for name, value in values.items()} if isinstance(values, dict) else {}
 
     @property
     def is_grave(self) -> bool:
         """Return whether a sensitive column changes, that is, one that is not in HARMLESS."""
         return any(value != self.base.get(name, "") for name, value in self.row.items() if name not in HARMLESS)
 
-    def tell(self, came: Came) -> None:
+    def tell(self, result: EditResult) -> None:
         """Add each problem and conflict to its field."""
-        for problem in came.problems:
-            self._say(problem.column, said(problem))
-        for conflict in came.conflicts:
-            self._say(conflict.heading, _in_words(conflict))
+        for problem in result.problems:
+            self._say(problem.column, describe_problem(problem))
+        for conflict in result.conflicts:
+            self._say(conflict.heading, _describe_conflict(conflict))
 
     def _say(self, heading: str, sentence: str) -> None:
         self.add_error(heading.lower() if heading.lower() in self.fields else None, sentence)
 
-    def with_theirs(self, sent: QueryDict) -> QueryDict:
+    def with_theirs(self, data: QueryDict) -> QueryDict:
         """Return what was sent, combined with what others have saved in the meantime.
 
         The values of others become the values shown, and replace the fields that were left unchanged.
         """
-        mixed = sent.copy()
+        mixed = data.copy()
         mixed["shown"] = json.dumps(dict(self._now))
         for heading, value in self.row.items():
             if value == self.base.get(heading, "") and heading != EXEMPT:
@@ -150,40 +152,40 @@ class UserForm(forms.Form):
         return mixed
 
 
-def _suggesting() -> dict[str, str]:
+def _make_suggest_attrs() -> dict[str, str]:
     """Return the attributes that make a field suggest supervisors while the user types."""
     return {"list": "supervisors", "data-suggest": reverse("supervisors")}
 
 
-def _choices(
-    now: Row, words: Vocabulary, groups: Iterable[models.Group], operator: Operator | None
+def _list_choices(
+    now: Row, vocabulary: Vocabulary, groups: Iterable[models.Group], operator: Operator | None
 ) -> Mapping[str, list[tuple[str, str]]]:
     """Return the choices of each heading. They include the user's present value, even if it can no longer be chosen."""
-    roles = [role.name for role in words.roles if operator is None or role.permissions <= operator.permissions]
+    roles = [role.name for role in vocabulary.roles if operator is None or role.permissions <= operator.permissions]
     active = [(group.external_id, f"{group.name} ({group.external_id})") for group in groups if group.active]
     choices = {
         "ROLE": [("", "Choose a role"), *((name, name) for name in roles)],
-        "RANK": [("", "None"), *((rank.name, rank.name) for rank in words.ranks)],
+        "RANK": [("", "None"), *((rank.name, rank.name) for rank in vocabulary.ranks)],
         "EVIDENCE_GROUP_EXT_ID": [("", "None"), *active],
     }
-    for heading, listed in choices.items():
+    for heading, options in choices.items():
         has = now.get(heading, "")
-        if has not in dict(listed):
-            listed.append((has, has))
+        if has not in dict(options):
+            options.append((has, has))
     if now.get("ROLE"):
         del choices["ROLE"][0]
     return choices
 
 
-def said(problem: Problem) -> str:
+def describe_problem(problem: Problem) -> str:
     """Return a problem or a note as a form shows it, without mention of a file or a row."""
     if problem.code == "required":
         return "This is blank. Every user needs one."
-    named = replace(problem, column=LABELS.get(problem.column, problem.column))
-    sentence = named.message.replace("The row ", "This ").replace("SUPERVISOR_EMAIL", "Supervisor")
-    return f"{sentence} {named.remedy}".strip()
+    labeled = replace(problem, column=LABELS.get(problem.column, problem.column))
+    sentence = labeled.message.replace("The row ", "This ").replace("SUPERVISOR_EMAIL", "Supervisor")
+    return f"{sentence} {labeled.remedy}".strip()
 
 
-def _in_words(conflict: Conflict) -> str:
+def _describe_conflict(conflict: Conflict) -> str:
     was, now = (f"“{value}”" if value else "blank" for value in (conflict.shown, conflict.now))
     return f"Somebody has changed this meanwhile, from {was} to {now}. Save again if yours is right, or write theirs."

@@ -9,16 +9,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from musterbook.accounts import credentials, factors, identities, links, lockout, sessions
-from musterbook.core.domain.labels import MAILS
+from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.directory import models, permissions
 from musterbook.directory.audit import browse
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.users import profile
 from musterbook.directory.users.editing import PERMISSION as EDIT
 from musterbook.http import incoming
-from musterbook.web.permission import account, may, needs
+from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_words
-from musterbook.web.users.edit import found
+from musterbook.web.users.edit import find_user
 
 _MOST_EVENTS = 20
 
@@ -27,70 +27,79 @@ _MOST_EVENTS = 20
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show everything about a user that the signed-in user may see, and the acts that they may do."""
-    user, at = found(request, pk), incoming.audit_context(request).at
-    above = not permissions.of(user.role) <= permissions.of(account(request).user.role)
-    reports, reports_in_all = profile.reports(user, at)
-    told = {
+    user, at = find_user(request, pk), incoming.audit_context(request).at
+    above = not permissions.get_permissions(user.role) <= permissions.get_permissions(get_account(request).user.role)
+    reports, reports_in_all = profile.list_reports(user, at)
+    context = {
         "about": user,
-        "state": profile.state(user, at),
-        "is_me": user.pk == account(request).user.pk,
+        "state": profile.read_state(user, at),
+        "is_me": user.pk == get_account(request).user.pk,
         "above": above,
         "may_edit": may(request, EDIT) and not above,
         "may_manage": may(request, credentials.PERMISSION) and not above,
         "mails_leave": settings.MAIL_SERVER is not None,
-        "mail": _mail(user),
-        "monitors": profile.monitors(user),
+        "mail": _describe_mail(user),
+        "monitors": profile.list_monitored(user),
         "reports": reports,
         "reports_in_all": reports_in_all,
         "more_reports": reports_in_all > len(reports),
-        **_locked(user, at),
-        **_signing_in(request, user),
-        "sign_on": identities.bound(user),
+        **_describe_lock(user, at),
+        **_describe_sign_in(request, user),
+        "sign_on": identities.find_binding(user),
     }
-    return render(request, "user.html", told | _history(request, user))
+    return render(request, "user.html", context | _list_history(request, user))
 
 
-def _history(request: HttpRequest, user: models.User) -> dict[str, Any]:
+def _list_history(request: HttpRequest, user: models.User) -> dict[str, Any]:
     """Return the user's events and imports, each only if the signed-in user may see them."""
     return {
-        "events": _events(user) if may(request, "audit.view") else None,
+        "events": _list_events(user) if may(request, "audit.view") else None,
         "sees_imports": may(request, "users.import"),
-        "imports": profile.imports(user) if may(request, "users.import") else None,
+        "imports": profile.list_imports(user) if may(request, "users.import") else None,
     }
 
 
-def _events(user: models.User) -> list[audit_words.Shown]:
+def _list_events(user: models.User) -> list[audit_words.ShownEvent]:
     """Return the latest events about the user."""
     latest = browse.read_page(user.agency, EventFilters(subjects=(user.pk,))).events
-    return [audit_words.shown(told) for told in latest[:_MOST_EVENTS]]
+    return [audit_words.describe_event(event) for event in latest[:_MOST_EVENTS]]
 
 
-def _locked(user: models.User, at: datetime) -> dict[str, Any]:
+def _describe_lock(user: models.User, at: datetime) -> dict[str, Any]:
     """Return when a lock ends by itself, and how long a reset link is valid."""
     return {
-        "lock_ends": lockout.ends(user) if lockout.is_locked(user, at) else None,
-        "reset_until": user.reset_at + links.RESET_LASTS if user.reset_at else None,
-        "reset_over": bool(user.reset_at and user.reset_at + links.RESET_LASTS < at),
+        "lock_ends": lockout.find_end(user) if lockout.is_locked(user, at) else None,
+        "reset_until": user.reset_at + links.RESET_LIFETIME if user.reset_at else None,
+        "reset_over": bool(user.reset_at and user.reset_at + links.RESET_LIFETIME < at),
     }
 
 
-def _signing_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
+def _describe_sign_in(request: HttpRequest, user: models.User) -> dict[str, Any]:
     """Return the second factors of the user, and their sessions."""
     theirs = getattr(user, "account", None)
     if theirs is None:
         return {"factors": [], "sessions": [], "has_account": False}
-    named = factors.list_names(theirs)
+    names = factors.list_names(theirs)
     current = request.session.session_key or ""
-    living = sessions.living(theirs, current, incoming.audit_context(request).at.timestamp()) if _sees(request) else []
-    return {"factors": named, "sessions": living, "has_account": True, "others": sum(not one.current for one in living)}
+    active = (
+        sessions.list_active(theirs, current, incoming.audit_context(request).at.timestamp())
+        if _may_see_sessions(request)
+        else []
+    )
+    return {
+        "factors": names,
+        "sessions": active,
+        "has_account": True,
+        "others": sum(not entry.current for entry in active),
+    }
 
 
-def _sees(request: HttpRequest) -> bool:
+def _may_see_sessions(request: HttpRequest) -> bool:
     """Return whether the signed-in user may see the sessions of others."""
     return may(request, credentials.PERMISSION)
 
 
-def _mail(user: models.User) -> dict[str, Any] | None:
+def _describe_mail(user: models.User) -> dict[str, Any] | None:
     """Return the latest mail to the user and its state, or None if there is none."""
     mail = profile.find_last_mail(user)
-    return {"title": MAILS.get(mail.kind, mail.kind), "is": mail} if mail else None
+    return {"title": EMAIL_TITLES.get(mail.kind, mail.kind), "is": mail} if mail else None

@@ -10,7 +10,7 @@ from musterbook.directory import models
 from musterbook.directory.agency import vocabularies
 from musterbook.directory.imports import file_import
 from musterbook.directory.users import editing, states
-from musterbook.directory.users.filters import Wanted
+from musterbook.directory.users.filters import UserFilters
 from musterbook.web import asked
 
 FIELDS = (
@@ -20,7 +20,7 @@ FIELDS = (
 _LONGEST = 255
 
 
-class Search(forms.Form):
+class SearchForm(forms.Form):
     """The words, and the advanced search."""
 
     q = forms.CharField(label="Name, e-mail, username, badge or external id", required=False, max_length=_LONGEST)
@@ -31,10 +31,10 @@ class Search(forms.Form):
     supervisor = forms.CharField(
         label="Supervisor", required=False, max_length=_LONGEST, help_text="E-mail address or external id"
     )
-    signed_in_from = asked.Day(
+    signed_in_from = asked.DayField(
         label="Signed in last on or after", required=False, widget=forms.DateInput({"type": "date"})
     )
-    signed_in_before = asked.Day(
+    signed_in_before = asked.DayField(
         label="Signed in last on or before", required=False, widget=forms.DateInput({"type": "date"})
     )
     never = forms.BooleanField(label="Has never signed in", required=False)
@@ -59,11 +59,11 @@ class Search(forms.Form):
 
     def clean_supervisor(self) -> int | None:
         """Return the id of the user who is named, or None if the field is empty."""
-        named = self.cleaned_data["supervisor"].strip()
-        if not named:
+        name = self.cleaned_data["supervisor"].strip()
+        if not name:
             return None
         try:
-            return int(editing.find_named(self._agency, named, asked.number(named)).pk)
+            return int(editing.find_named(self._agency, name, asked.parse_number(name)).pk)
         except editing.UnknownUser:
             raise forms.ValidationError("Nobody has that e-mail address or external id.") from None
 
@@ -73,7 +73,7 @@ class Search(forms.Form):
         if not number:
             return None
         try:
-            return int(file_import.find(self._agency, number).pk)
+            return int(file_import.find_import(self._agency, number).pk)
         except file_import.UnknownImport:
             raise forms.ValidationError("There is no import of that number.") from None
 
@@ -82,45 +82,45 @@ class Search(forms.Form):
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> UserFilters:
         """Return the filters. Fields that are not valid are ignored."""
-        said = self.cleaned_data if self.is_bound and self.is_valid() else getattr(self, "cleaned_data", {})
-        before = said.get("signed_in_before")
-        return Wanted(
-            text=said.get("q", ""),
-            status=said.get("status", ""),
-            role=_id(said.get("role")),
-            rank=_id(said.get("rank")),
-            group=_id(said.get("group")),
-            supervisor=said.get("supervisor"),
-            signed_in_from=_midnight(said.get("signed_in_from")),
-            signed_in_before=_midnight(before + timedelta(days=1)) if before else None,
-            never_signed_in=said.get("never", False),
-            touched_by=said.get("import"),
+        data = self.cleaned_data if self.is_bound and self.is_valid() else getattr(self, "cleaned_data", {})
+        before = data.get("signed_in_before")
+        return UserFilters(
+            text=data.get("q", ""),
+            status=data.get("status", ""),
+            role=_parse_id(data.get("role")),
+            rank=_parse_id(data.get("rank")),
+            group=_parse_id(data.get("group")),
+            supervisor=data.get("supervisor"),
+            signed_in_from=_find_midnight(data.get("signed_in_from")),
+            signed_in_before=_find_midnight(before + timedelta(days=1)) if before else None,
+            never_signed_in=data.get("never", False),
+            touched_by=data.get("import"),
         )
 
     def chips(self) -> list[tuple[str, str, str]]:
         """Return the filters that are set: name, label, and value."""
-        told = []
+        entries = []
         for name in FIELDS[1:]:
             value = self.data.get(name, "") if name not in self.errors else ""
             if value:
                 field = self.fields[name]
                 choices = dict(getattr(field, "choices", ()))
-                shown = str(choices.get(_id(value) or value, value)) if name != "never" else "yes"
-                told.append((name, str(field.label), shown))
-        return told
+                text = str(choices.get(_parse_id(value) or value, value)) if name != "never" else "yes"
+                entries.append((name, str(field.label), text))
+        return entries
 
 
-def wanted_of(agency: models.Agency, query: Any) -> Wanted:
+def read_filters(agency: models.Agency, query: Any) -> UserFilters:
     """Return the filters in an address."""
-    return Search(agency, query).wanted()
+    return SearchForm(agency, query).wanted()
 
 
-def _id(value: Any) -> int | None:
-    return asked.number(value)
+def _parse_id(value: Any) -> int | None:
+    return asked.parse_number(value)
 
 
-def _midnight(day: Any) -> datetime | None:
+def _find_midnight(day: Any) -> datetime | None:
     """Return when a day begins in the reader's time zone."""
     return timezone.make_aware(datetime.combine(day, time())) if day else None

@@ -39,18 +39,18 @@ def of(*rows: dict[str, str], words: Vocabulary = WORDS) -> CheckedTable:
 def value(heading: str, cell: str, name: str = "", words: Vocabulary = WORDS) -> object:
     """What one cell comes to, without a problem."""
     checked = of({heading: cell}, words=words)
-    assert checked.problems.is_empty(), problems.of(checked.problems)
+    assert checked.problems.is_empty(), problems.list_problems(checked.problems)
     return checked.rows[name or heading.lower()].item()
 
 
 def said(checked: CheckedTable) -> list[tuple[int, str, str]]:
-    return [(problem.row, problem.code, problem.column) for problem in problems.of(checked.problems)]
+    return [(problem.row, problem.code, problem.column) for problem in problems.list_problems(checked.problems)]
 
 
 def problem(heading: str, cell: str, words: Vocabulary = WORDS) -> Problem:
     """The one problem of one cell, whose values are null."""
     checked = of({heading: cell}, words=words)
-    (found,) = problems.of(checked.problems)
+    (found,) = problems.list_problems(checked.problems)
     assert found.column == heading
     names = {"STATUS": "status", "ROLE": "role_id", "RANK": "rank_id", "EVIDENCE_GROUP_EXT_ID": "group_id"}
     assert checked.rows[names.get(heading, heading.lower())].item() is None
@@ -67,10 +67,10 @@ def test_the_check_of_a_table_of_values_sees_exactly_these_values(column: Column
     table = Table.of_values(pl.DataFrame({"row": [2], column.field: [written]}).cast({"row": pl.UInt32}))
     checked = check(table, Vocabulary())
     value = unicodedata.normalize("NFC", written.strip(TRIMMED))
-    read = phones.number(value) if column is PHONE and value else value
+    read = phones.parse_number(value) if column is PHONE and value else value
     # A blank rank or group has no problem, and no value that is text.
     values = checked.rows.get_column(column.field, default=pl.Series([value]))
-    seen = {problem.value for problem in problems.of(checked.problems)}
+    seen = {problem.value for problem in problems.list_problems(checked.problems)}
     assert seen == {value} if seen else values.to_list() == [read]
 
 
@@ -313,7 +313,7 @@ def test_the_same_fault_in_many_rows_is_said_of_each() -> None:
 
 
 def test_a_row_whose_cells_may_stand_in_the_wrong_columns_has_no_problem_but_that() -> None:
-    faults = problems.frame([Problem("cell-count", row=2, value="12", detail="13")])
+    faults = problems.build_frame([Problem("cell-count", row=2, value="12", detail="13")])
     table = replace(table_of([ANN | {"STATUS": "x"}, ANN | {"STATUS": "y"}]), faults=faults)
     assert said(check(table, WORDS)) == [(2, "cell-count", ""), (3, "invalid-status", "STATUS")]
 
@@ -321,7 +321,7 @@ def test_a_row_whose_cells_may_stand_in_the_wrong_columns_has_no_problem_but_tha
 def test_of_a_cell_that_could_not_be_read_nothing_more_is_said() -> None:
     found = [Problem("no-result", row=2, column=heading) for heading in ("EXTERNAL_ID", "RANK", "STATUS")]
     table = table_of([ANN | {"EXTERNAL_ID": "", "RANK": "", "STATUS": "x"}, ANN | {"STATUS": "x"}])
-    checked = check(replace(table, faults=problems.frame(found)), WORDS)
+    checked = check(replace(table, faults=problems.build_frame(found)), WORDS)
     assert said(checked) == [*((2, "no-result", p.column) for p in found), (3, "invalid-status", "STATUS")]
     assert checked.rows.select("external_id", "rank_id", "rank_blank", "status").rows() == [
         (None, None, False, None),

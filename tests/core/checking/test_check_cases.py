@@ -30,7 +30,7 @@ def clear(name: str) -> list[Any]:
 def checked(heading: str, value: str) -> tuple[object, list[str]]:
     """What one cell comes to, and the columns that have a problem."""
     result = check(table_of([ANN | {heading: value}]), WORDS)
-    return result.rows[heading.lower()].item(), [found.column for found in problems.of(result.problems)]
+    return result.rows[heading.lower()].item(), [found.column for found in problems.list_problems(result.problems)]
 
 
 @pytest.mark.parametrize("case", clear("emails"), ids=lambda case: case["id"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from musterbook.core.domain.labels import CHANNELS, capitalized, state_title
+from musterbook.core.domain.labels import CHANNELS, capitalize_label, format_state_title
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,9 @@ from musterbook.core.domain.labels import CHANNELS, capitalized, state_title
     ],
 )
 def test_the_title_of_a_state_says_whether_something_was_changed(code: str, title: str) -> None:
-    assert state_title(code) == title
-    assert state_title(code, ", ") == title.replace(":", ",")
+    assert format_state_title(code) == title
+    assert format_state_title(code, ", ") == title.replace(":", ",")
 
 
 def test_a_label_at_the_beginning_of_a_line_keeps_its_acronyms() -> None:
-    assert [capitalized(CHANNELS[code]) for code in ("page", "api", "scim")] == ["A page", "The API", "SCIM"]
+    assert [capitalize_label(CHANNELS[code]) for code in ("page", "api", "scim")] == ["A page", "The API", "SCIM"]

@@ -88,10 +88,10 @@ def test_a_problem_with_other_parameters_than_its_kind_is_an_error(params: dict[
 
 def test_rows_give_a_frame_of_problems() -> None:
     rows = pl.DataFrame({"row": [2, 5], "text": ["a", "b"]}, schema_overrides={"row": pl.UInt32})
-    found = problems.of_rows(rows, "taken", column="EMAIL", value=pl.col("text"), holder=pl.col("text"), advice="")
+    found = problems.flag_rows(rows, "taken", column="EMAIL", value=pl.col("text"), holder=pl.col("text"), advice="")
     assert dict(found.schema) == SCHEMA
-    assert problems.of(found) == [
+    assert problems.list_problems(found) == [
         Problem.of("taken", 2, "EMAIL", "a", holder="a", advice=""),
         Problem.of("taken", 5, "EMAIL", "b", holder="b", advice=""),
     ]
-    assert dict(problems.of_rows(rows.clear(), "required", column="EMAIL").schema) == SCHEMA
+    assert dict(problems.flag_rows(rows.clear(), "required", column="EMAIL").schema) == SCHEMA

@@ -68,7 +68,7 @@ def test_checking_returns_checked_rows_and_problems(rows: Table, known: Snapshot
 @tables
 @snapshots
 def test_matching_returns_rows_with_their_users(rows: Table, known: Snapshot) -> None:
-    matched = matching.match(rows, known)
+    matched = matching.match_table(rows, known)
     absent = () if "phone" in rows.cells.columns else ("supervisor_email", "supervisor_email_key")
     assert schema(known.users) == snapshot.SCHEMA
     assert schema(matched.users) == matching.USERS
@@ -81,7 +81,7 @@ def test_matching_returns_rows_with_their_users(rows: Table, known: Snapshot) ->
 @snapshots
 @modes
 def test_evaluation_returns_judged_rows(rows: Table, known: Snapshot, mode: Mode) -> None:
-    judged = evaluate.judge(rows, matching.match(rows, known), known.vocabulary, Policy(mode))
+    judged = evaluate.judge_rows(rows, matching.match_table(rows, known), known.vocabulary, Policy(mode))
     assert schema(judged.rows) == evaluate.SCHEMA
     assert schema(judged.problems) == schema(judged.notes) == problems.SCHEMA
     assert schema(judged.leavers.deactivated) == deactivations.DEACTIVATED
@@ -91,7 +91,7 @@ def test_evaluation_returns_judged_rows(rows: Table, known: Snapshot, mode: Mode
 @tables
 @snapshots
 def test_a_plan_has_the_frames_that_writing_and_reporting_take(rows: Table, known: Snapshot) -> None:
-    made = plan.make(rows, known, Policy(operator=ADA_ACTS))
+    made = plan.make_plan(rows, known, Policy(operator=ADA_ACTS))
     assert schema(made.rows) == plan.ROWS
     assert schema(made.added) == plan.ADDED
     assert schema(made.updated) == plan.UPDATED
@@ -100,7 +100,7 @@ def test_a_plan_has_the_frames_that_writing_and_reporting_take(rows: Table, know
 
 
 def test_a_refused_plan_has_no_users_to_write() -> None:
-    made = plan.make(Table.refused([problems.Problem("empty-file")]), agency(), Policy())
+    made = plan.make_plan(Table.refused([problems.Problem("empty-file")]), agency(), Policy())
     assert (made.added.width, made.updated.width) == (0, 0)
     assert schema(made.rows) == plan.ROWS
     assert schema(made.problems) == schema(made.notes) == problems.SCHEMA

@@ -87,10 +87,10 @@ def test_a_faulty_row_that_is_clearly_a_new_users_holds_nothing() -> None:
 
 
 def test_a_row_whose_cells_may_have_shifted_is_not_clearly_a_new_users() -> None:
-    table = replace(table_of([*ALL, row("E")]), faults=problems.frame([Problem("cell-count", 6)]))
-    assert held(plan.make(table, agency(), Policy(Mode.SYNC))) == "unreadable-rows"
-    known = replace(table_of(ALL), faults=problems.frame([Problem("cell-count", 5)]))
-    assert held(plan.make(known, agency(), Policy(Mode.SYNC))) == ""
+    table = replace(table_of([*ALL, row("E")]), faults=problems.build_frame([Problem("cell-count", 6)]))
+    assert held(plan.make_plan(table, agency(), Policy(Mode.SYNC))) == "unreadable-rows"
+    known = replace(table_of(ALL), faults=problems.build_frame([Problem("cell-count", 5)]))
+    assert held(plan.make_plan(known, agency(), Policy(Mode.SYNC))) == ""
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_protected_users_do_not_count_towards_the_limit() -> None:
 
 def test_a_file_without_rows_is_refused_in_synchronize_mode() -> None:
     heading = Table(table_of(ALL).cells.clear())
-    made = plan.make(heading, agency(), Policy(Mode.SYNC))
+    made = plan.make_plan(heading, agency(), Policy(Mode.SYNC))
     assert [problem.code for problem in made.refusals] == ["no-rows"] and made.leavers.deactivated.is_empty()
 
 

@@ -195,13 +195,13 @@ def test_strict_mode_lets_other_notes_pass() -> None:
 
 
 def test_a_file_that_was_refused_makes_a_plan_that_is_refused() -> None:
-    made = plan.make(intake.read(b"nothing"), agency(), Policy())
+    made = plan.make_plan(intake.read(b"nothing"), agency(), Policy())
     assert [problem.code for problem in made.refusals] and made.counts["rows"] == 0 and made.rows.is_empty()
 
 
 def test_an_update_of_no_rows_does_nothing() -> None:
     heading = ",".join(row(CY))
-    made = plan.make(intake.read(heading.encode()), agency(), Policy())
+    made = plan.make_plan(intake.read(heading.encode()), agency(), Policy())
     assert set(made.counts.values()) == {0} and made.refusals == () and made.updated.is_empty()
 
 
@@ -219,7 +219,7 @@ def test_a_rank_of_an_agency_without_ranks_is_unknown() -> None:
 def test_the_counts_are_those_of_the_summary() -> None:
     cells = table_of([row(CY), row(DEE, ROLE="Pope"), row("E")])
     table = replace(cells, skipped=pl.DataFrame({"row": [5]}, schema={"row": pl.UInt32}))
-    made = plan.make(table, agency(), Policy(Mode.SYNC))
+    made = plan.make_plan(table, agency(), Policy(Mode.SYNC))
     assert made.counts == {
         "rows": 4, "added": 1, "updated": 0, "reactivated": 0, "unchanged": 1, "errored": 1, "skipped": 1,
         "deactivated": 1, "protected": 1,
@@ -290,8 +290,8 @@ def test_quotes_and_backslashes_survive_in_what_is_told_of_changes() -> None:
 
 
 def test_a_fault_that_reading_found_keeps_a_row_from_being_settled() -> None:
-    table = replace(table_of([row(CY), row(DEE)]), faults=problems.frame([Problem("cell-count", 2)]))
-    assert outcomes(plan.make(table, agency(), Policy())) == ["errored", "unchanged"]
+    table = replace(table_of([row(CY), row(DEE)]), faults=problems.build_frame([Problem("cell-count", 2)]))
+    assert outcomes(plan.make_plan(table, agency(), Policy())) == ["errored", "unchanged"]
 
 
 def test_the_names_of_ranks_are_given_by_their_ids() -> None:
@@ -306,7 +306,7 @@ def test_the_names_of_ranks_are_given_by_their_ids() -> None:
 def made_of(*rows: str) -> plan.Plan:
     """The plan of a CSV file of these rows below the required headings."""
     head = ",".join(column.heading for column in REQUIRED)
-    return plan.make(intake.read("\n".join([head, *rows]).encode()), agency(), Policy())
+    return plan.make_plan(intake.read("\n".join([head, *rows]).encode()), agency(), Policy())
 
 
 def test_a_file_whose_rows_have_too_many_problems_is_refused_with_examples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,5 +332,5 @@ def test_a_row_that_has_one_problem_alone_counts_once(monkeypatch: pytest.Monkey
 
 def test_large_files_may_have_more_problems_and_what_is_no_file_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 1)
-    assert [budget.most_problems(size) for size in (1, 800)] == [1, 10]
+    assert [budget.limit_problems(size) for size in (1, 800)] == [1, 10]
     assert outcomes(planned(row("E", EMAIL=""), row("F", EMAIL=""))) == ["errored", "errored"]

@@ -255,7 +255,7 @@ def _graphs(draw: st.DrawFn) -> tuple[list[int | None], list[int | None]]:
 @given(_graphs())
 def test_circles_are_broken_as_by_the_plainest_search(graphs: tuple[list[int | None], list[int | None]]) -> None:
     stored, asked = graphs
-    found = cycles.broken(pl.Series(stored, dtype=pl.Int64), pl.Series(asked, dtype=pl.Int64))
+    found = cycles.break_cycles(pl.Series(stored, dtype=pl.Int64), pl.Series(asked, dtype=pl.Int64))
     back, around = _plainly_broken(stored, asked)
     assert (set(found.back), set(found.around)) == (back, around)
     assert len(found.back) == len(back)
@@ -266,7 +266,7 @@ def test_a_line_turned_upside_down_with_one_mistake_is_found_in_one_search() -> 
     size = 3000
     stored = pl.Series([*range(1, size), None], dtype=pl.Int64)
     asked = pl.Series([1, *range(size - 1)], dtype=pl.Int64)
-    found = cycles.broken(stored, asked)
+    found = cycles.break_cycles(stored, asked)
     assert set(found.back) == set(range(1, size)) and set(found.around) == set(range(size))
 
 

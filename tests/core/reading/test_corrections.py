@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import COLUMNS, REQUIRED
 from musterbook.core.domain.table import Table
-from musterbook.core.reading.corrections import joined, mend
+from musterbook.core.reading.corrections import correct_table, merge_corrections
 from musterbook.core.reading.intake import read
 from musterbook.core.reporting.results_file import errors_file
 from tests.core.reporting.test_results_file import outcomes
@@ -25,7 +25,7 @@ def table(*rows: list[str]) -> Table:
 
 
 def test_a_mended_cell_stands_in_place_of_the_file_s_also_in_what_is_given_back() -> None:
-    mended = mend(table(HEADER, ROW, ["102", *ROW[1:]]), {"3": {"EMAIL": "b@agency.example"}})
+    mended = correct_table(table(HEADER, ROW, ["102", *ROW[1:]]), {"3": {"EMAIL": "b@agency.example"}})
     assert mended.cells["email"].to_list() == ["a@agency.example", "b@agency.example"]
     assert b"102,b@agency.example" in errors_file(mended, outcomes(r3="errored: why"))
 
@@ -33,15 +33,15 @@ def test_a_mended_cell_stands_in_place_of_the_file_s_also_in_what_is_given_back(
 def test_what_reading_found_wrong_with_a_mended_cell_is_forgotten_and_nothing_else() -> None:
     damaged = table(HEADER, ["x" * 10_001, "y" * 10_001, *ROW[2:]])
     assert damaged.faults["column"].to_list() == ["EXTERNAL_ID", "EMAIL"]
-    mended = mend(damaged, {"2": {"EXTERNAL_ID": "101"}})
+    mended = correct_table(damaged, {"2": {"EXTERNAL_ID": "101"}})
     assert mended.faults["column"].to_list() == ["EMAIL"]
 
 
 def test_a_mended_row_has_as_many_cells_as_the_header_row() -> None:
     shifted = table(HEADER, ROW[:3], [*ROW, "more"])
-    assert [fault.code for fault in problems.of(shifted.faults)] == ["cell-count", "cell-count"]
+    assert [fault.code for fault in problems.list_problems(shifted.faults)] == ["cell-count", "cell-count"]
     whole = dict(zip([column.heading for column in REQUIRED], ROW, strict=False))
-    mended = mend(shifted, {"2": whole, "3": {"EMAIL": "b@agency.example"}})
+    mended = correct_table(shifted, {"2": whole, "3": {"EMAIL": "b@agency.example"}})
     assert mended.faults.is_empty() and mended.surplus == {}
     assert mended.cells.row(0)[1:] == tuple(ROW[:8])
     assert mended.original.row(0) == (2, *ROW[:8], "")
@@ -50,13 +50,13 @@ def test_a_mended_row_has_as_many_cells_as_the_header_row() -> None:
 
 def test_rows_and_columns_that_the_file_has_not_are_passed_over() -> None:
     before = table(HEADER, ROW)
-    assert mend(before, {"9": {"EMAIL": "x@agency.example"}}).cells.equals(before.cells)
-    assert mend(before, {"2": {"RANK": "Captain"}}) is before
-    assert mend(before, {}) is before
+    assert correct_table(before, {"9": {"EMAIL": "x@agency.example"}}).cells.equals(before.cells)
+    assert correct_table(before, {"2": {"RANK": "Captain"}}) is before
+    assert correct_table(before, {}) is before
 
 
 def test_of_a_cell_mended_twice_the_last_word_holds() -> None:
-    assert joined({"2": {"RANK": "a", "ROLE": "b"}}, {"2": {"RANK": "c"}, "3": {"ROLE": "d"}}) == {
+    assert merge_corrections({"2": {"RANK": "a", "ROLE": "b"}}, {"2": {"RANK": "c"}, "3": {"ROLE": "d"}}) == {
         "2": {"RANK": "c", "ROLE": "b"},
         "3": {"ROLE": "d"},
     }
@@ -73,7 +73,7 @@ HEADINGS = [column.heading for column in COLUMNS]
 def test_a_mended_table_is_that_of_a_file_with_the_mended_cells(
     rows: list[list[str]], changes: dict[int, dict[str, str]]
 ) -> None:
-    mended = mend(table(HEADINGS, *rows), {str(row): cells for row, cells in changes.items()})
+    mended = correct_table(table(HEADINGS, *rows), {str(row): cells for row, cells in changes.items()})
     edited = [
         [changes.get(row, {}).get(heading, cell) for heading, cell in zip(HEADINGS, cells, strict=True)]
         for row, cells in enumerate(rows, 2)

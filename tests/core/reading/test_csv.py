@@ -19,7 +19,7 @@ ROW = "1,a@agency.example,7,Ann,Lee,Active,alee,Officer"
 
 
 def records(text: str, delimiter: str = ",") -> list[list[str]]:
-    return [cells for _, cells in exact_reader.records(text.encode(), delimiter)]
+    return [cells for _, cells in exact_reader.read_records(text.encode(), delimiter)]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_nul_byte_refuses_the_file_and_names_its_row() -> None:
 
 
 def quick(text: str, delimiter: str = ",") -> list[list[str]] | None:
-    frame = fast.rows(text.encode(), delimiter, records(text, delimiter)[0])
+    frame = fast.read_rows(text.encode(), delimiter, records(text, delimiter)[0])
     return None if frame is None else [list(row) for row in frame.iter_rows()]
 
 
@@ -172,7 +172,7 @@ def test_the_quick_reader_agrees_with_the_exact_one_on_all_that_it_takes(
     try:
         exact = records(text)
     except BrokenQuote:
-        assert fast.rows(text.encode(), ",", ["k", "l"]) is None
+        assert fast.read_rows(text.encode(), ",", ["k", "l"]) is None
         return
     taken = quick(text)
     assert taken is None or taken == exact[1:]

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from musterbook.core.reading.headings import normal
+from musterbook.core.reading.headings import normalize_heading
 from musterbook.core.reading.intake import ReadOptions, read
 from tests.core.reading.test_workbook import (
     NAMES,
@@ -51,7 +51,7 @@ def test_a_codec_that_gives_what_is_no_text_refuses_the_file() -> None:
 
 
 def test_a_heading_that_was_guarded_is_read_without_its_guard() -> None:
-    assert normal("'=name") == "=NAME"
+    assert normalize_heading("'=name") == "=NAME"
 
 
 def test_a_workbook_of_too_many_columns_is_refused() -> None:

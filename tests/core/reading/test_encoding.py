@@ -129,6 +129,6 @@ def _found(read: Callable[[], object]) -> str | None:
         read()
     except UnicodeDecodeError as error:
         return error.object[: error.start].decode()
-    except encoding.Unreadable as error:
+    except encoding.UnreadableText as error:
         return error.before
     return None

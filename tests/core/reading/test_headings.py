@@ -5,13 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musterbook.core.domain.columns import BY_HEADING, COLUMNS, REQUIRED
-from musterbook.core.reading.headings import distance, joined, normal, place, resolve
+from musterbook.core.reading.headings import (
+    edit_distance,
+    format_position,
+    merge_mappings,
+    normalize_heading,
+    resolve_headings,
+)
 
 NAMES = [column.heading for column in REQUIRED]
 
 
 def codes(*headings: str) -> list[tuple[str, str]]:
-    return [(p.code, p.column) for p in resolve([*NAMES, *headings], {}, {}).problems]
+    return [(p.code, p.column) for p in resolve_headings([*NAMES, *headings], {}, {}).problems]
 
 
 @pytest.mark.parametrize(
@@ -26,12 +32,12 @@ def codes(*headings: str) -> list[tuple[str, str]]:
     ],
 )
 def test_headings_match_without_regard_to_case_spaces_and_hyphens(heading: str) -> None:
-    assert normal(heading) == "BADGE_NUMBER"
+    assert normalize_heading(heading) == "BADGE_NUMBER"
 
 
 def test_the_order_of_columns_is_free() -> None:
     names = [column.heading for column in reversed(COLUMNS)]
-    found = resolve(names, {}, {})
+    found = resolve_headings(names, {}, {})
     assert [found.columns[index] for index in range(13)] == list(reversed(COLUMNS))
     assert found.complete
     assert not found.problems
@@ -47,16 +53,16 @@ def test_a_misspelt_optional_column_refuses_the_file_with_the_suggestion(heading
 
 def test_a_heading_like_a_column_that_is_there_is_only_ignored() -> None:
     assert codes("RANK", "RANKS") == []
-    assert resolve([*NAMES, "RANK", "RANKS"], {}, {}).ignored == (9,)
+    assert resolve_headings([*NAMES, "RANK", "RANKS"], {}, {}).ignored == (9,)
 
 
 def test_our_own_headings_are_ignored_quietly() -> None:
-    found = resolve([*NAMES, "X_RANK", "x_row"], {}, {})
+    found = resolve_headings([*NAMES, "X_RANK", "x_row"], {}, {})
     assert (found.ours, found.ignored, found.problems) == ((8, 9), (), ())
 
 
 def test_a_column_that_stands_twice_is_told_with_both_places() -> None:
-    (problem,) = resolve([*NAMES, "Email"], {}, {}).problems
+    (problem,) = resolve_headings([*NAMES, "Email"], {}, {}).problems
     assert (problem.code, problem.column) == ("duplicate-column", "EMAIL")
     assert "column 2 (B), “EMAIL” and column 9 (I), “Email”" in problem.message
 
@@ -64,16 +70,16 @@ def test_a_column_that_stands_twice_is_told_with_both_places() -> None:
 def test_what_is_given_and_what_is_remembered_hold_together_and_the_given_goes_first() -> None:
     names = [name for name in NAMES if name not in ("BADGE_NUMBER", "USERNAME")]
     remembered = {"Shield": "BADGE_NUMBER", "Login": "USERNAME"}
-    found = resolve([*names, "Badge no", "Login", "Shield"], {"Badge no": "BADGE_NUMBER"}, remembered)
+    found = resolve_headings([*names, "Badge no", "Login", "Shield"], {"Badge no": "BADGE_NUMBER"}, remembered)
     assert {6: "BADGE_NUMBER", 7: "USERNAME"}.items() <= {i: c.heading for i, c in found.columns.items()}.items()
     assert (found.ignored, found.problems) == ((8,), ())
-    assert joined(remembered, {"LOGIN": ""}) == {"Shield": "BADGE_NUMBER", "LOGIN": ""}
+    assert merge_mappings(remembered, {"LOGIN": ""}) == {"Shield": "BADGE_NUMBER", "LOGIN": ""}
 
 
 def test_a_remembered_mapping_gives_way_to_the_column_itself() -> None:
-    found = resolve([*NAMES, "Shield"], {}, {"Shield": "BADGE_NUMBER"})
+    found = resolve_headings([*NAMES, "Shield"], {}, {"Shield": "BADGE_NUMBER"})
     assert (found.ignored, found.problems) == ((8,), ())
-    assert [p.code for p in resolve([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, {}).problems] == [
+    assert [p.code for p in resolve_headings([*NAMES, "Shield"], {"Shield": "BADGE_NUMBER"}, {}).problems] == [
         "duplicate-column"
     ]
 
@@ -84,25 +90,31 @@ def test_a_remembered_mapping_gives_way_to_the_column_itself() -> None:
 )
 def test_the_nearest_heading_is_named_for_a_missing_column(heading: str, column: str) -> None:
     names = [name for name in NAMES if name != column]
-    problems = resolve([*names, heading], {}, {}).problems
+    problems = resolve_headings([*names, heading], {}, {}).problems
     assert [(p.code, p.column, heading in p.message) for p in problems] == (
         [("missing-column", column, True)] if column else []
     )
 
 
 def test_places_are_counted_as_a_spreadsheet_does() -> None:
-    assert [place(index) for index in (0, 25, 26, 701, 702)] == ["1 (A)", "26 (Z)", "27 (AA)", "702 (ZZ)", "703 (AAA)"]
+    assert [format_position(index) for index in (0, 25, 26, 701, 702)] == [
+        "1 (A)",
+        "26 (Z)",
+        "27 (AA)",
+        "702 (ZZ)",
+        "703 (AAA)",
+    ]
 
 
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))
 def test_distance_is_symmetric_and_nought_only_for_the_same_word(one: str, other: str) -> None:
-    assert distance(one, other) == distance(other, one)
-    assert (distance(one, other) == 0) == (one == other)
+    assert edit_distance(one, other) == edit_distance(other, one)
+    assert (edit_distance(one, other) == 0) == (one == other)
 
 
 @given(st.lists(st.one_of(st.sampled_from(list(BY_HEADING)), st.text(max_size=20)), max_size=20))
 def test_every_heading_has_one_meaning(headings: list[str]) -> None:
-    found = resolve(headings, {}, {})
+    found = resolve_headings(headings, {}, {})
     places = [*found.columns, *found.ours, *found.ignored, *found.blank]
     misspelt = [p for p in found.problems if p.code == "misspelt-column"]
     assert len(places) == len(set(places)) == len(headings) - len(misspelt)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import COLUMNS, REQUIRED
-from musterbook.core.domain.problems import CATALOGUE, About
+from musterbook.core.domain.problems import CATALOGUE, Level
 from musterbook.core.domain.table import Table
-from musterbook.core.reading.budget import Limits
+from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.intake import ReadOptions, read
-from musterbook.core.reporting.example_file import example
+from musterbook.core.reporting.example_file import build_example
 from tests.examples import examples
 
 REQUIRED_NAMES = [column.heading for column in REQUIRED]
@@ -39,7 +39,7 @@ def taken(content: bytes, options: ReadOptions | None = None) -> Table:
 
 
 def faults(table: Table) -> list[tuple[int, str, str]]:
-    return [(fault.row, fault.code, fault.column) for fault in problems.of(table.faults)]
+    return [(fault.row, fault.code, fault.column) for fault in problems.list_problems(table.faults)]
 
 
 def test_a_row_becomes_cells_by_column_with_the_row_that_a_spreadsheet_shows() -> None:
@@ -90,7 +90,7 @@ def test_a_row_that_holds_only_our_own_columns_is_blank() -> None:
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_the_example_rows_are_skipped_with_a_note(form: str) -> None:
-    table = taken(example("xlsx" if form == "xlsx" else "csv"))
+    table = taken(build_example("xlsx" if form == "xlsx" else "csv"))
     assert table.present == COLUMNS
     assert table.cells.height == 0
     assert table.skipped["row"].to_list() == [2, 3, 4, 5]
@@ -105,7 +105,7 @@ def test_a_short_row_is_a_fault_of_that_row_and_its_missing_cells_are_blank() ->
     table = taken(text(ROW, "102,b@agency.example"))
     assert faults(table) == [(3, "cell-count", "")]
     assert table.cells.row(1) == (3, "102", "b@agency.example", "", "", "", "", "", "")
-    assert problems.of(table.faults)[0].message == "The row has 2 cells, but the header row has 8."
+    assert problems.list_problems(table.faults)[0].message == "The row has 2 cells, but the header row has 8."
     assert table.original.row(1) == (3, "102", "b@agency.example", None, None, None, None, None, None)
 
 
@@ -175,18 +175,18 @@ def test_a_header_row_cut_by_another_sign_is_told() -> None:
 
 def test_a_file_past_a_limit_is_refused() -> None:
     many = text(*[ROW] * 3)
-    assert refused(many, ReadOptions(limits=Limits(rows=2))) == ["too-many-rows"]
-    assert refused(many.replace(b"7", b'"7"'), ReadOptions(limits=Limits(rows=2))) == ["too-many-rows"]
-    assert refused(many + b",\r\n", ReadOptions(limits=Limits(rows=2))) == ["too-many-rows"]
-    assert refused(many, ReadOptions(limits=Limits(bytes=100))) == ["file-too-large"]
+    assert refused(many, ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+    assert refused(many.replace(b"7", b'"7"'), ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+    assert refused(many + b",\r\n", ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+    assert refused(many, ReadOptions(limits=FileLimits(bytes=100))) == ["file-too-large"]
     assert refused(("," * 2000).join(REQUIRED_NAMES).encode()) == ["too-many-columns"]
-    assert taken(many, ReadOptions(limits=Limits(rows=3))).rows == 3
+    assert taken(many, ReadOptions(limits=FileLimits(rows=3))).rows == 3
 
 
 def test_a_very_long_cell_is_a_fault_of_its_row_alone() -> None:
     table = taken(text(ROW, ROW.replace("Amelia", "A" * 10_001), ROW.replace("Amelia", "A" * 10_000)))
     assert faults(table) == [(3, "cell-too-long", "FIRST_NAME")]
-    assert "10,001 characters" in problems.of(table.faults)[0].message
+    assert "10,001 characters" in problems.list_problems(table.faults)[0].message
 
 
 def test_ids_are_text_and_nothing_is_inferred() -> None:
@@ -220,7 +220,7 @@ def test_every_refusal_has_a_sentence_and_a_remedy() -> None:
         problem = problems.Problem(kind.code, 2, "EMAIL", "v", "d", "h")
         assert problem.message
         assert "{" not in problem.message + problem.remedy
-        assert problem.remedy or kind.about is About.NOTE
+        assert problem.remedy or kind.about is Level.NOTE
 
 
 _LINES = st.lists(
@@ -231,7 +231,7 @@ _LINES = st.lists(
 
 def said(table: Table) -> None:
     """A table is whole: refused with sentences, or rows with every outcome accounted for."""
-    for problem in (*table.problems, *table.notes, *problems.of(table.faults)):
+    for problem in (*table.problems, *table.notes, *problems.list_problems(table.faults)):
         assert problem.message
         assert json.dumps(problem.as_json())
     if not table.problems:

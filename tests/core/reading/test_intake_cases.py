@@ -59,7 +59,7 @@ def wrong(case: dict[str, Any], expected: dict[str, Any], table: Table) -> str:
     if table.problems:
         return f"refused: {said}"
     records = {row: record for record, row in enumerate(table.cells["row"].to_list(), 1)}
-    faulty = {records[fault.row] for fault in problems.of(table.faults)}
+    faulty = {records[fault.row] for fault in problems.list_problems(table.faults)}
     if expected["outcome"] == "reject_rows":
         missed = {row["record"] for row in expected["rejected"]} - faulty
         return f"no fault in rows {missed}" if missed and case["id"] not in LATER else ""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.table import Table
-from musterbook.core.reading.budget import Limits
+from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reading.workbook import archive
 from tests.examples import examples
@@ -158,7 +158,7 @@ def test_a_cell_is_the_text_that_a_person_sees(cell: str, text: str) -> None:
     ],
 )
 def test_a_value_that_the_workbook_does_not_hold_is_a_fault_of_its_row(column: str, cell: str, code: str) -> None:
-    faults = problems.of(with_cell(column, cell).faults)
+    faults = problems.list_problems(with_cell(column, cell).faults)
     assert [(fault.row, fault.code, fault.column) for fault in faults] == [(2, code, column)]
 
 
@@ -174,7 +174,7 @@ def test_hidden_rows_count() -> None:
 
 def test_a_cell_beyond_the_headings_is_a_fault() -> None:
     table = read(xlsx(NAMES, [*ROW, "", "x"]))
-    assert [fault.code for fault in problems.of(table.faults)] == ["cell-count"]
+    assert [fault.code for fault in problems.list_problems(table.faults)] == ["cell-count"]
     assert table.surplus == {2: ["x"]}
 
 
@@ -268,7 +268,7 @@ def test_a_workbook_that_unpacks_too_large_is_refused_before_it_is_unpacked(monk
 
 
 def test_a_workbook_past_a_limit_of_rows_is_refused() -> None:
-    assert codes(xlsx(NAMES, ROW, ROW, ROW), ReadOptions(limits=Limits(rows=2))) == ["too-many-rows"]
+    assert codes(xlsx(NAMES, ROW, ROW, ROW), ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
 
 
 def ods(rows: str, *, style: str = "", settings_: str = "", extra: Mapping[str, str] | None = None) -> bytes:
@@ -332,7 +332,7 @@ def test_what_an_ods_workbook_does_not_hold_is_a_fault() -> None:
         *ROW[3:],
     ]
     table = read(ods(ods_table(ods_row(NAMES), ods_row(cells))))
-    assert sorted(fault.code for fault in problems.of(table.faults)) == [
+    assert sorted(fault.code for fault in problems.list_problems(table.faults)) == [
         "no-result",
         "number-too-long",
         "spreadsheet-damage",

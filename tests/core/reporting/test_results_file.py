@@ -57,7 +57,7 @@ def test_short_rows_stay_short_and_surplus_cells_come_back() -> None:
         ["3", "errored", "long", *ROW, "", "extra, cell"],
     ]
     again = read(content)
-    assert [fault.code for fault in problems.of(again.faults)] == ["cell-count", "cell-count"]
+    assert [fault.code for fault in problems.list_problems(again.faults)] == ["cell-count", "cell-count"]
 
 
 def test_the_errors_file_holds_the_errored_rows_alone() -> None:
@@ -84,7 +84,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_guarded() -> None:
 
 def test_a_value_that_the_workbook_lost_is_an_error_again_when_it_is_uploaded_unmended() -> None:
     table = read(upload(HEADER, ROW))
-    lost = problems.frame([problems.Problem("no-result", 2, "ROLE")])
+    lost = problems.build_frame([problems.Problem("no-result", 2, "ROLE")])
     damaged = Table(cells=table.cells, file=table.file, original=table.original, faults=lost)
     assert lines(errors_file(damaged, outcomes(r2="errored: x")))[1][-1] == "#N/A"
 
@@ -108,5 +108,5 @@ def test_what_is_uploaded_again_means_what_it_meant(rows: list[list[str]]) -> No
     assert not again.problems
     first, second = table.cells.drop("row").rows(), again.cells.drop("row").rows()
     assert [[meaning(cell) for cell in row] for row in first] == [[meaning(cell) for cell in row] for row in second]
-    codes = [[f.code for f in problems.of(t.faults)] for t in (table, again)]
+    codes = [[f.code for f in problems.list_problems(t.faults)] for t in (table, again)]
     assert codes[0] == codes[1]

@@ -46,13 +46,13 @@ def as_written(full: str, code: int, chance: Random) -> str:
 def agree(values: list[str], country: str) -> None:
     """What is settled at one look is what each number is read as alone; and all of them are."""
     written = pl.Series(values)
-    read = [phones.number(value, country) for value in values]
-    quickly = phones.quick(written, country).to_list()
+    read = [phones.parse_number(value, country) for value in values]
+    quickly = phones.parse_quickly(written, country).to_list()
     settled = [
         (value, quick, one) for value, quick, one in zip(values, quickly, read, strict=True) if quick is not None
     ]
     assert [(value, quick) for value, quick, _ in settled] == [(value, one) for value, _, one in settled]
-    assert phones.numbers(written, country).to_list() == read
+    assert phones.parse_numbers(written, country).to_list() == read
 
 
 @pytest.mark.parametrize("country", ["", "US", "DE", "IT", "RU", "BR", "AX"])
@@ -97,7 +97,7 @@ def test_whatever_is_written_is_read_alike_at_one_look_and_alone(values: list[st
     ],
 )
 def test_common_numbers_are_settled_at_one_look(values: list[str], country: str) -> None:
-    assert phones.quick(pl.Series(values), country).null_count() == 0
+    assert phones.parse_quickly(pl.Series(values), country).null_count() == 0
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_common_numbers_are_settled_at_one_look(values: list[str], country: str)
     ],
 )
 def test_c8_how_a_number_is_read(value: str, country: str, stored: str | None) -> None:
-    assert phones.numbers(pl.Series([value]), country).to_list() == [stored]
+    assert phones.parse_numbers(pl.Series([value]), country).to_list() == [stored]
 
 
 @pytest.mark.parametrize(
@@ -132,4 +132,4 @@ def test_c8_how_a_number_is_read(value: str, country: str, stored: str | None) -
     ],
 )
 def test_why_it_is_no_number_is_said_in_words(value: str, sentence: str) -> None:
-    assert phones.reason(value) == sentence
+    assert phones.explain_fault(value) == sentence

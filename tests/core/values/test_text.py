@@ -75,6 +75,6 @@ def test_a_column_is_cleaned_and_guarded_as_its_cells_are(values: list[str]) -> 
 
 
 def test_the_first_illegal_character_is_named_with_what_stands_before_it() -> None:
-    assert text.named_illegal("\x07x") == "U+0007, a control character"
-    assert text.named_illegal("a long name and then\nmore\t") == "a line break, after “ame and then”"
-    assert text.named_character("ann\u200b\n") == "U+200B, zero width space, after “ann”"
+    assert text.name_illegal("\x07x") == "U+0007, a control character"
+    assert text.name_illegal("a long name and then\nmore\t") == "a line break, after “ame and then”"
+    assert text.name_character("ann\u200b\n") == "U+200B, zero width space, after “ann”"

@@ -13,9 +13,9 @@ from musterbook.config import encryption
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file, agency_settings, sign_on
-from musterbook.directory.agency.agency_settings import Overtaken
+from musterbook.directory.agency.agency_settings import StaleSettings
 from musterbook.directory.agency.sign_on import UnknownProvider
-from musterbook.directory.agency.vocabularies import NotAllowed, Unfit
+from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
@@ -40,7 +40,7 @@ def made() -> models.Agency:
 
 
 def by(made: models.Agency, number: int = 1) -> Operator:
-    return snapshot_queries.operator(made, f"E-{number}")
+    return snapshot_queries.read_operator(made, f"E-{number}")
 
 
 def told(made: models.Agency) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
         password_length = 8
         idle_minutes = 720
     """
-    assert agencies.apply(agency_file.read(file.encode()), CONTEXT).changes == {}
+    assert agencies.apply_file(agency_file.read_agency_file(file.encode()), CONTEXT).changes == {}
     assert told(made) == [
         {"name": ["Springfield", "Springfield Police"], "default_country": ["", "US"]},
         {"deactivation_limit": ["users 5, percent 10, most 500", "users 1, percent 2.5, most 9"]},
@@ -94,7 +94,7 @@ def test_numbers_have_bounds(made: models.Agency, name: str, bounds: tuple[int, 
         change(made, **{name: good})
         assert getattr(models.Agency.objects.get(), name) == good
     for bad in (bounds[0] - 1, bounds[1] + 1, True, "8", float("nan")):
-        with pytest.raises(Unfit, match=rf"number from {bounds[0]} to {bounds[1]:,}\.") as unfit:
+        with pytest.raises(InvalidValue, match=rf"number from {bounds[0]} to {bounds[1]:,}\.") as unfit:
             change(made, **{name: bad})
         assert unfit.value.field == name
 
@@ -107,7 +107,7 @@ def test_numbers_have_bounds(made: models.Agency, name: str, bounds: tuple[int, 
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(made: models.Agency, name: str, value: object) -> None:
-    with pytest.raises(Unfit) as unfit:
+    with pytest.raises(InvalidValue) as unfit:
         change(made, **{"idle_minutes": 5, name: value})
     assert unfit.value.field == name
     assert told(made) == []
@@ -126,7 +126,7 @@ def test_two_who_change_different_settings_at_once_both_do(made: models.Agency) 
 def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Agency) -> None:
     agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
     agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
-    with pytest.raises(Overtaken) as overtaken:
+    with pytest.raises(StaleSettings) as overtaken:
         agency_settings.change(made, {"idle_minutes": 60, "invitation_days": 3}, SHOWN, CONTEXT)
     assert overtaken.value.now == {"idle_minutes": 5}
     made.refresh_from_db()
@@ -136,7 +136,7 @@ def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Ag
 def ask(made: models.Agency, names: str, shown: str = "", number: int = 1) -> None:
     roles = {role.name: role.pk for role in models.Role.objects.filter(agency=made)}
     wanted, seen = ({roles[name] for name in of.split()} for of in (names, shown))
-    agency_settings.ask_second_factors(made, wanted, seen, CONTEXT, by(made, number))
+    agency_settings.set_second_factors(made, wanted, seen, CONTEXT, by(made, number))
 
 
 def asked(made: models.Agency) -> set[str]:
@@ -169,7 +169,7 @@ def test_nobody_changes_the_second_factor_of_a_role_that_may_do_more(made: model
 def test_a_role_of_another_agency_asks_for_nothing(made: models.Agency) -> None:
     other = agency("shelbyville")
     strangers = set(models.Role.objects.filter(agency=other).values_list("pk", flat=True))
-    agency_settings.ask_second_factors(made, strangers, set(), CONTEXT, by(made))
+    agency_settings.set_second_factors(made, strangers, set(), CONTEXT, by(made))
     assert asked(other) == asked(made) == set()
 
 
@@ -187,12 +187,12 @@ def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> No
 
 def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_nowhere_told(made: models.Agency) -> None:
     sign_on.add(made, OIDC, CONTEXT, by(made))
-    provider = sign_on.find(made, "county")
+    provider = sign_on.find_provider(made, "county")
     sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), CONTEXT, by(made))
-    assert encryption.unseal(sign_on.find(made, "county")["secret"]) == "hush"
+    assert encryption.unseal(sign_on.find_provider(made, "county")["secret"]) == "hush"
     assert sign_on.mark(provider) != mark(made)
     sign_on.change(made, OIDC | {"client_secret": "quiet"}, mark(made), CONTEXT, by(made))
-    assert encryption.unseal(sign_on.find(made, "county")["secret"]) == "quiet"
+    assert encryption.unseal(sign_on.find_provider(made, "county")["secret"]) == "quiet"
     sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     assert models.Agency.objects.get().sign_on == []
     assert [list(changes) for changes in told(made)] == [["sign_on county"]] * 4
@@ -200,7 +200,7 @@ def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_now
 
 
 def mark(made: models.Agency) -> str:
-    return sign_on.mark(sign_on.find(made, "county"))
+    return sign_on.mark(sign_on.find_provider(made, "county"))
 
 
 def test_a_provider_stands_beside_others(made: models.Agency) -> None:
@@ -208,10 +208,10 @@ def test_a_provider_stands_beside_others(made: models.Agency) -> None:
         sign_on.add(made, OIDC | {"slug": slug}, CONTEXT, by(made))
     sign_on.change(made, OIDC | {"name": "The County"}, mark(made), CONTEXT, by(made))
     assert [one["name"] for one in made.sign_on] == ["The County", "County"]
-    assert sign_on.find(made, "state")["slug"] == "state"
+    assert sign_on.find_provider(made, "state")["slug"] == "state"
     sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
-    assert sign_on.find(made, "state")["name"] == "County" and len(made.sign_on) == 1
-    with pytest.raises(Unfit, match="There is a provider of that short name"):
+    assert sign_on.find_provider(made, "state")["name"] == "County" and len(made.sign_on) == 1
+    with pytest.raises(InvalidValue, match="There is a provider of that short name"):
         sign_on.add(made, OIDC | {"slug": "state"}, CONTEXT, by(made))
 
 
@@ -227,7 +227,7 @@ def test_a_provider_stands_beside_others(made: models.Agency) -> None:
 def test_a_provider_that_cannot_be_is_refused(
     made: models.Agency, cells: dict[str, Any], field: str, sentence: str
 ) -> None:
-    with pytest.raises(Unfit, match=sentence) as unfit:
+    with pytest.raises(InvalidValue, match=sentence) as unfit:
         sign_on.add(made, OIDC | cells, CONTEXT, by(made))
     assert unfit.value.field == field and told(made) == []
 
@@ -236,9 +236,9 @@ def test_a_provider_that_somebody_has_changed_or_removed_meanwhile_is_not_change
     sign_on.add(made, OIDC, CONTEXT, by(made))
     seen = mark(made)
     sign_on.change(made, OIDC | {"client_secret": "quiet"}, seen, CONTEXT, by(made))
-    with pytest.raises(sign_on.Overtaken):
+    with pytest.raises(sign_on.StaleProvider):
         sign_on.change(made, OIDC | {"name": "Other"}, seen, CONTEXT, by(made))
-    with pytest.raises(sign_on.Overtaken):
+    with pytest.raises(sign_on.StaleProvider):
         sign_on.remove(made, "county", seen, CONTEXT, by(made))
     sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     with pytest.raises(UnknownProvider):
@@ -263,7 +263,7 @@ def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybo
 def test_mails_that_are_off_do_not_leave_and_others_do(made: models.Agency) -> None:
     change(made, mails_off=["invitation", "welcome"])
     applied(made, [person(2)])
-    invitation = registration.issue(user(made, 2), CONTEXT).rpartition("/")[2]
+    invitation = registration.issue_invitation(user(made, 2), CONTEXT).rpartition("/")[2]
     registration.register(made, invitation, GOOD, CONTEXT)
     assert not models.Mail.objects.exists()
     registration.invite(user(made, 5), CONTEXT)
@@ -283,5 +283,5 @@ def test_the_reference_names_each_setting_with_its_bounds_and_what_it_is_at_firs
 
 @pytest.mark.parametrize("told", ['"welcome"', '["reset"]', "[5]"])
 def test_only_mails_that_an_agency_can_do_without_can_be_off(told: str) -> None:
-    with pytest.raises(agency_file.Faulty, match="write a list of any of these: invitation, welcome"):
-        agency_file.read(f'slug = "a"\nname = "A"\nmails_off = {told}'.encode())
+    with pytest.raises(agency_file.InvalidAgencyFile, match="write a list of any of these: invitation, welcome"):
+        agency_file.read_agency_file(f'slug = "a"\nname = "A"\nmails_off = {told}'.encode())

@@ -35,12 +35,12 @@ CONTEXT = AuditContext(NOW, "", "cli")
 
 
 def brought(text: str) -> dict[str, tuple[str, str]]:
-    return dict(agencies.apply(agency_file.read((HEAD + text).encode()), CONTEXT).changes)
+    return dict(agencies.apply_file(agency_file.read_agency_file((HEAD + text).encode()), CONTEXT).changes)
 
 
 def wrong(text: str) -> list[str]:
-    with pytest.raises(agency_file.Faulty) as caught:
-        agency_file.read((HEAD + text).encode())
+    with pytest.raises(agency_file.InvalidAgencyFile) as caught:
+        agency_file.read_agency_file((HEAD + text).encode())
     return caught.value.problems
 
 
@@ -68,7 +68,9 @@ def test_the_same_providers_again_change_nothing_and_another_secret_does() -> No
 
 def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTY", "from elsewhere")
-    told = agency_file.read((HEAD + OIDC.replace('client_secret = "hush"', 'client_secret_env = "COUNTY"')).encode())
+    told = agency_file.read_agency_file(
+        (HEAD + OIDC.replace('client_secret = "hush"', 'client_secret_env = "COUNTY"')).encode()
+    )
     assert told.sign_on
     assert encryption.unseal(told.sign_on[0]["secret"]) == "from elsewhere"
 
@@ -101,15 +103,15 @@ def test_two_providers_of_one_name_and_no_list_of_them_are_named() -> None:
 
 
 def test_on_this_machine_alone_an_address_need_not_be_secure() -> None:
-    assert agency_file.read(
+    assert agency_file.read_agency_file(
         (HEAD + OIDC.replace("https://login.county.example", "http://localhost:9")).encode()
     ).sign_on
 
 
 def test_a_mark_says_nothing_of_a_secret_to_another_installation(settings: Settings) -> None:
-    told = agency_file.read((HEAD + OIDC).encode()).sign_on
+    told = agency_file.read_agency_file((HEAD + OIDC).encode()).sign_on
     assert told
-    here = sign_on_file.shown(told[0])
-    assert encryption.mark("hush") in here
+    here = sign_on_file.describe_provider(told[0])
+    assert encryption.make_fingerprint("hush") in here
     settings.SECRET_KEY = "another"
-    assert encryption.mark("hush") not in here
+    assert encryption.make_fingerprint("hush") not in here

@@ -9,8 +9,8 @@ import pytest
 from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.agency import groups, ranks, roles
-from musterbook.directory.agency.roles import Told
-from musterbook.directory.agency.vocabularies import InUse, NotAllowed, Unfit
+from musterbook.directory.agency.roles import RoleInput
+from musterbook.directory.agency.vocabularies import InUse, InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
@@ -33,15 +33,15 @@ def made() -> models.Agency:
 
 
 def by(made: models.Agency, number: int = 1) -> Operator:
-    return snapshot_queries.operator(made, f"E-{number}")
+    return snapshot_queries.read_operator(made, f"E-{number}")
 
 
 def role(made: models.Agency, name: str) -> models.Role:
     return models.Role.objects.get(agency=made, name=name)
 
 
-def told(name: str = "Clerk", *permissions: str, second_factor: bool = False) -> Told:
-    return Told(name, frozenset(permissions), second_factor)
+def told(name: str = "Clerk", *permissions: str, second_factor: bool = False) -> RoleInput:
+    return RoleInput(name, frozenset(permissions), second_factor)
 
 
 def changes(made: models.Agency) -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ def test_what_nobody_has_any_more_is_deleted(made: models.Agency, noun: str) -> 
 def test_a_name_that_cannot_be_is_told_at_its_field(
     made: models.Agency, act: Callable[[models.Agency], Any], field: str
 ) -> None:
-    with pytest.raises(Unfit) as unfit:
+    with pytest.raises(InvalidValue) as unfit:
         act(made)
     assert unfit.value.field == field and str(unfit.value).endswith(".")
     assert changes(made) == []

@@ -17,7 +17,7 @@ from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.runner import Done, Failed
+from musterbook.directory.imports.runner import ImportFailed, ImportResult
 from musterbook.directory.storage import frames
 from musterbook.directory.users import export
 from tests.directory.cast import (
@@ -44,12 +44,16 @@ AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "loca
 
 def texts(made: models.Agency) -> dict[str, Row]:
     """Everybody as the trail words them, by external id."""
-    users = export._with_supervisors(snapshot_queries.everybody(made)).with_columns(supervisor_external_id=pl.lit(""))
-    told = users.select("external_id", *changes.texts(snapshot_queries.vocabulary(made))).drop("supervisor_external_id")
+    users = export._join_supervisors(snapshot_queries.read_all_users(made)).with_columns(
+        supervisor_external_id=pl.lit("")
+    )
+    told = users.select("external_id", *changes.render_texts(snapshot_queries.read_vocabulary(made))).drop(
+        "supervisor_external_id"
+    )
     return {row["external_id"]: row for row in told.to_dicts()}
 
 
-def told_by_events(done: Done, before: dict[str, Row]) -> dict[str, Row]:
+def told_by_events(done: ImportResult, before: dict[str, Row]) -> dict[str, Row]:
     """The directory before, with what the import's events tell."""
     after = {external_id: dict(row) for external_id, row in before.items()}
     for event in models.Event.objects.filter(of=done.record):
@@ -62,10 +66,10 @@ def told_by_events(done: Done, before: dict[str, Row]) -> dict[str, Row]:
     return after
 
 
-def assert_written(done: Done, made: models.Agency) -> None:
+def assert_written(done: ImportResult, made: models.Agency) -> None:
     """What the plan's frames say stands in the tables."""
     assert done.plan
-    stored = snapshot_queries.everybody(made)
+    stored = snapshot_queries.read_all_users(made)
     for frame, schema in ((done.plan.added, ADDED), (done.plan.updated, UPDATED)):
         if frame.width:
             assert dict(frame.schema) == schema
@@ -82,10 +86,10 @@ def assert_written(done: Done, made: models.Agency) -> None:
 
 def test_users_are_read_with_the_columns_of_a_snapshot_and_written_from_those_of_a_plan() -> None:
     made = agency()
-    assert dict(snapshot_queries.everybody(made).schema) == SCHEMA
+    assert dict(snapshot_queries.read_all_users(made).schema) == SCHEMA
     done = run(made, [person(1), person(2)])
     assert_written(done, made)
-    assert dict(snapshot_queries.everybody(made).schema) == SCHEMA
+    assert dict(snapshot_queries.read_all_users(made).schema) == SCHEMA
     names = {*writer._KEYED, *writer._UNKEYED}
     assert {*names, *writer._KEYS} <= ADDED.keys()
     assert {*names, *writer._KEYS, *(f"was_{name}" for name in names)} <= UPDATED.keys()
@@ -151,15 +155,15 @@ def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(
 def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"shelbyville-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
-    before = {row["id"]: row for row in snapshot_queries.everybody(made).to_dicts()}
+    before = {row["id"]: row for row in snapshot_queries.read_all_users(made).to_dicts()}
     done = run(made, second, Options(mode=mode))
     assume(done.record.state == "applied")
-    back = undo.run(done.record, context=AuditContext(NOW, "", "cli")).record
+    back = undo.run_undo(done.record, context=AuditContext(NOW, "", "cli")).record
     found = models.ImportProblem.objects.filter(of=back, note=False)
     # What an added user has taken they keep, for nobody is deleted: it cannot go back.
     assert {*found.values_list("code", flat=True)} <= {"taken"}
     assume(not found.exists())
-    after = {row["id"]: row for row in snapshot_queries.everybody(made).to_dicts()}
+    after = {row["id"]: row for row in snapshot_queries.read_all_users(made).to_dicts()}
     assert {number: after[number] for number in before} == before
     assert not any(row["active"] for number, row in after.items() if number not in before)
 
@@ -260,7 +264,7 @@ def test_mails_go_with_the_import_that_fails() -> None:
             assert models.Mail.objects.exists()
             raise KeyboardInterrupt
 
-    with pytest.raises(Failed):
+    with pytest.raises(ImportFailed):
         run(made, people(1), progress=progress)
     assert not models.Mail.objects.exists()
 
@@ -318,8 +322,8 @@ def test_the_last_administrator_of_another_agency_does_not_count() -> None:
 def test_what_comes_in_many_parts_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     applied(made, people(*range(9)))
-    at_once = snapshot_queries.everybody(made)
+    at_once = snapshot_queries.read_all_users(made)
     monkeypatch.setattr(frames, "_PART_BYTES", 100)
     monkeypatch.setattr(frames, "_READ_AT_ONCE", 2)
     assert at_once.height == 9
-    assert snapshot_queries.everybody(made).equals(at_once)
+    assert snapshot_queries.read_all_users(made).equals(at_once)

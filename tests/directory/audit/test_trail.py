@@ -22,7 +22,7 @@ def three_links() -> models.Agency:
     made = agency()
     for number in (1, 3, 5):
         applied(made, people(number, number + 1))
-    assert verify.verify_trail(made) == verify.Finding("springfield", 3, 6, "", verify.verify_trail(made).digest)
+    assert verify.verify_trail(made) == verify.TrailFinding("springfield", 3, 6, "", verify.verify_trail(made).digest)
     return made
 
 
@@ -31,7 +31,7 @@ def wrong(made: models.Agency) -> str:
 
 
 def test_an_agency_without_events_is_whole() -> None:
-    assert verify.verify_trail(agency()) == verify.Finding("springfield", 0, 0)
+    assert verify.verify_trail(agency()) == verify.TrailFinding("springfield", 0, 0)
 
 
 def test_an_event_names_who_when_how_the_import_the_row_and_each_field() -> None:
@@ -57,7 +57,7 @@ def test_who_leaves_has_an_event_without_a_row() -> None:
 
 def test_the_events_of_an_undo_name_it_and_its_rows() -> None:
     made = agency()
-    done = undo.run(applied(made, people(1)).record, context=AuditContext(NOW, "", "cli"))
+    done = undo.run_undo(applied(made, people(1)).record, context=AuditContext(NOW, "", "cli"))
     (event,) = models.Event.objects.filter(of=done.record)
     assert (event.row, json.loads(event.changes)) == (2, {"STATUS": ["Active", "Inactive"]})
 
@@ -153,7 +153,7 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
         "row": [None, None], "changes": [json.dumps({"name": ["a\nb", "ü"]}), "{}"],
     })  # fmt: skip
     before = verify.verify_trail(made)
-    trail.append(made, AuditContext(NOW, "E-1", "page", "192.0.2.1"), [happened])
+    trail.append_events(made, AuditContext(NOW, "E-1", "page", "192.0.2.1"), [happened])
     after = verify.verify_trail(made)
     assert (after.links, after.events, after.wrong) == (4, 8, "")
     assert after.digest != before.digest
@@ -177,11 +177,11 @@ def test_a_long_link_is_verified_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_trail_is_verified_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     made = three_links()
     monkeypatch.setattr(verify, "_LINKS", 1)
-    so_far: verify.Progress | verify.Finding = verify.Progress()
+    so_far: verify.CheckProgress | verify.TrailFinding = verify.CheckProgress()
     steps = []
-    while isinstance(so_far, verify.Progress):
+    while isinstance(so_far, verify.CheckProgress):
         steps.append(so_far.links)
-        so_far = verify.step(made, so_far, lambda: True)
+        so_far = verify.continue_check(made, so_far, lambda: True)
     assert steps == [0, 1, 2, 3]
     assert so_far == verify.verify_trail(made)
 
@@ -204,7 +204,7 @@ def test_events_that_are_alike_are_one_passage_though_they_come_in_parts() -> No
         "kind": ["user.signed-out"] * 2, "subject_id": [None] * 2, "subject_external_id": [""] * 2,
         "row": [None] * 2, "changes": ["{}"] * 2,
     })  # fmt: skip
-    trail.append(made, AuditContext(NOW, "E-1", "page"), [part, part])
+    trail.append_events(made, AuditContext(NOW, "E-1", "page"), [part, part])
     assert passages(made)[4:] == [("user.signed-out", "E-1", 4)]
     assert wrong(made) == ""
 

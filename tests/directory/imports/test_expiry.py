@@ -10,7 +10,7 @@ from musterbook import jobs
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import expiry, undo
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.worker import run_next_import
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 
@@ -40,7 +40,7 @@ def change(agency: models.Agency, number: int, **columns: object) -> None:
 def carry_out(at: datetime) -> None:
     """Ask for what is due at that time, and do what waits."""
     expiry.submit_due(at)
-    while carry_out_next("one", lambda: at):
+    while run_next_import("one", lambda: at):
         pass
 
 
@@ -61,7 +61,7 @@ def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agenc
     assert (record.state, record.file_name) == ("applied", "Last day was before 2026-06-01")
     events = models.Event.objects.filter(of=record)
     assert [(event.through, event.actor, event.subject_external_id) for event in events] == [("system", "", "E-2")]
-    undo.run(record, context=AuditContext(NOON, "", "cli"))
+    undo.run_undo(record, context=AuditContext(NOON, "", "cli"))
     assert inactive(agency) == []
     cast.whole(agency)
 
@@ -116,5 +116,5 @@ def test_each_day_is_looked_at_once_by_however_many_workers(agency: models.Agenc
 def test_the_worker_looks_for_users_whose_access_ends(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     change(agency, 2, ends_on=NOW.date())
     monkeypatch.setattr(jobs, "now", lambda: NOON)
-    jobs.once()
+    jobs.run_once()
     assert inactive(agency) == ["E-2"]

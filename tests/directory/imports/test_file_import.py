@@ -14,9 +14,9 @@ from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, file_import, records, runner
-from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options
-from musterbook.directory.imports.records import settle_dead
-from musterbook.directory.imports.runner import Failed
+from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Options
+from musterbook.directory.imports.records import reap_orphans
+from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from tests.directory.cast import (
@@ -52,7 +52,7 @@ def test_an_import_is_kept_with_who_when_how_and_of_what() -> None:
     )
     kept = models.Import.objects.get(number=done.record.number)
     assert (kept.actor, kept.through, kept.mode, kept.state) == ("E-1", "api", "update", "applied")
-    assert (kept.file_name, kept.file_size) == ("users.csv", len(import_files.content(kept.number)))
+    assert (kept.file_name, kept.file_size) == ("users.csv", len(import_files.read_content(kept.number)))
     assert (len(kept.file_sha256), len(kept.digest)) == (64, 64)
     assert Options.of_json(kept.options) == Options(mapping={"EMAIL": "EMAIL"})
     assert kept.file_facts["mapped"]["EMAIL"] == "EMAIL"
@@ -124,7 +124,7 @@ def test_only_what_was_shown_can_be_applied_as_it_was_seen(state: str) -> None:
     made = agency()
     done = applied(made, people(1)).record
     models.Import.objects.filter(pk=done.pk).update(state=state)
-    with pytest.raises(NotShown):
+    with pytest.raises(NothingToApply):
         file_import.apply_previewed(made, done.number, context=AuditContext(NOW, "", "page"))
 
 
@@ -168,11 +168,11 @@ def test_a_key_that_is_used_while_this_one_waited_is_that_import() -> None:
 
 def test_an_import_that_failed_gives_its_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    keep = import_files.keep
-    monkeypatch.setattr(import_files, "keep", _full)
-    with pytest.raises(Failed):
+    keep = import_files.store_file
+    monkeypatch.setattr(import_files, "store_file", _full)
+    with pytest.raises(ImportFailed):
         run(made, people(1), key="k")
-    monkeypatch.setattr(import_files, "keep", keep)
+    monkeypatch.setattr(import_files, "store_file", keep)
     assert run(made, people(1), key="k").record.state == "applied"
 
 
@@ -247,7 +247,7 @@ def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
         if now == stage:
             file_import.cancel(made, models.Import.objects.latest("pk").number)
 
-    with pytest.raises(Failed) as failed:
+    with pytest.raises(ImportFailed) as failed:
         run(made, people(2), progress=progress)
     assert str(failed.value) == "It was cancelled. Nothing was changed."
     assert failed.value.record.state == models.Import.objects.get(pk=failed.value.record.pk).state == "failed"
@@ -262,7 +262,7 @@ def test_a_key_stroke_cancels_an_import() -> None:
         if stage == "writing" and done:
             raise KeyboardInterrupt
 
-    with pytest.raises(Failed, match=r"^It was cancelled\. Nothing was changed\.$"):
+    with pytest.raises(ImportFailed, match=r"^It was cancelled\. Nothing was changed\.$"):
         run(made, people(1), progress=progress)
     assert models.User.objects.count() == models.Event.objects.count() == models.Mail.objects.count() == 0
 
@@ -273,7 +273,7 @@ def test_a_cancelled_reading_is_told_too() -> None:
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(Failed) as failed:
+    with pytest.raises(ImportFailed) as failed:
         run(made, people(1), progress=progress)
     assert failed.value.record.message == "It was cancelled. Nothing was changed."
     assert models.Import.objects.get().state == "failed"
@@ -283,8 +283,8 @@ def test_what_has_ended_cannot_be_cancelled() -> None:
     made = agency()
     record = applied(made, people(1)).record
     file_import.cancel(made, record.number)
-    cancellation.forget(record)
-    assert file_import.find(made, record.number).state == "applied"
+    cancellation.delete_request(record)
+    assert file_import.find_import(made, record.number).state == "applied"
 
 
 def test_a_folder_that_cannot_keep_the_file_fails_the_import_clearly(settings: Settings, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_folder_that_cannot_keep_the_file_fails_the_import_clearly(settings: S
     (tmp_path / "files").write_text("a file where the folder should be")
     (tmp_path / "locks").mkdir()
     settings.MUSTER_HOME = tmp_path
-    with pytest.raises(Failed) as failed:
+    with pytest.raises(ImportFailed) as failed:
         run(made, people(1))
     assert "Nothing was changed." in failed.value.record.message
     assert models.User.objects.count() == 0
@@ -306,7 +306,7 @@ def test_a_full_disk_leaves_no_half_of_a_file(
     made = agency()
     monkeypatch.setattr(Path, "write_bytes", _full)
     with pytest.raises(
-        Failed, match=r"^The disk is full\. Free some space, then import again\. Nothing was changed\.$"
+        ImportFailed, match=r"^The disk is full\. Free some space, then import again\. Nothing was changed\.$"
     ):
         run(made, people(1), Options(preview=True))
     assert list((tmp_path / "files").iterdir()) == []
@@ -321,15 +321,15 @@ def test_files_are_kept_for_their_days_and_no_longer(settings: Settings, tmp_pat
         then = time.time() - age.total_seconds()
         os.utime(tmp_path / "files" / record.number, (then, then))
     run(made, people(2))
-    assert import_files.content(second.number) == file(people(1))
+    assert import_files.read_content(second.number) == file(people(1))
     with pytest.raises(import_files.FileGone):
         file_import.apply_previewed(made, first.number, context=AuditContext(NOW, "", "page"))
-    assert file_import.find(made, first.number).file_sha256 == second.file_sha256
+    assert file_import.find_import(made, first.number).file_sha256 == second.file_sha256
 
 
 def test_a_kept_file_is_for_the_owner_alone() -> None:
     record = run(agency(), people(1)).record
-    assert (import_files._folder() / record.number).stat().st_mode & 0o777 == 0o600
+    assert (import_files._prepare_folder() / record.number).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_mapping_is_remembered_with_the_import_that_is_applied() -> None:
@@ -372,14 +372,14 @@ def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> N
     made = agency()
     dead = applied(made, people(1), key="k").record
     models.Import.objects.filter(pk=dead.pk).update(state="running")
-    settle_dead(made)
+    reap_orphans(made)
     dead.refresh_from_db()
     assert (dead.state, dead.message) == (
         "failed",
         "Its process ended before the import was complete. Nothing was changed.",
     )
     assert dead.idempotency_key is None
-    settle_dead(made)
+    reap_orphans(made)
 
 
 def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
@@ -389,7 +389,7 @@ def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
     def end() -> None:
         raise KeyboardInterrupt
 
-    with runner.told(record):
+    with runner.record_errors(record):
         end()
     record.refresh_from_db()
     assert record.state == "applied"
@@ -427,8 +427,8 @@ def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch:
 
     made = agency()
     monkeypatch.setattr(file_import, "_LONG_BYTES", 0)
-    monkeypatch.setattr(file_import, "read", broken)
-    with pytest.raises(Failed) as failed:
+    monkeypatch.setattr(file_import, "read_upload", broken)
+    with pytest.raises(ImportFailed) as failed:
         run(made, people(1))
     assert "memory" in failed.value.record.message
     assert models.Import.objects.get(number=failed.value.record.number).state == "failed"
@@ -438,6 +438,6 @@ def test_of_three_administrators_a_small_file_may_retire_two_in_a_large_agency()
     made = agency()
     applied(made, [*people(1, 2, 3, ROLE="Admin"), *people(*range(10, 40))])
     register(made, 1, 2, 3)
-    assert not snapshot_queries.whole(made, 2, Mode.UPDATE)
+    assert not snapshot_queries.needs_all_users(made, 2, Mode.UPDATE)
     done = applied(made, people(1, 2, ROLE="Admin", STATUS="Inactive"))
     assert done.record.counts["updated"] == 2

@@ -15,7 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import pending_uploads, queue, records
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.pending_uploads import LASTS, Gone
+from musterbook.directory.imports.pending_uploads import KEEP_FOR, UploadGone
 from musterbook.directory.storage import import_files
 from tests.directory.cast import NOW, agency, applied, file, people, user, waiting
 
@@ -43,9 +43,9 @@ def chief() -> models.User:
 
 def submitted(chief: models.User, token: str) -> models.Import:
     """The import of the file that waits, as the page submits it."""
-    kept = pending_uploads.read(chief, token, NOW)
+    kept = pending_uploads.find_waiting(chief, token, NOW)
     record = queue.submit(chief.agency, kept.file, Options(preview=True), context=AuditContext(NOW, "E-1", "page"))
-    pending_uploads.forget(chief, token)
+    pending_uploads.delete_waiting(chief, token)
     return record
 
 
@@ -62,7 +62,7 @@ def test_the_bytes_that_arrive_are_those_that_are_kept(chief: models.User, setti
     arrived = pending_uploads._folder(chief) / token
     node = arrived.stat().st_ino
     record = submitted(chief, token)
-    path = import_files.path(record.number)
+    path = import_files.find_path(record.number)
     assert (path.read_bytes(), path.stat().st_ino, path.stat().st_mode & 0o777) == (CONTENT, node, 0o600)
     assert (record.file_size, record.file_sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     assert left(settings, "waiting") == []
@@ -73,14 +73,14 @@ def test_on_a_file_system_without_links_the_file_is_copied(
 ) -> None:
     monkeypatch.setattr(os, "link", no_links)
     record = submitted(chief, waiting(chief, CONTENT, NOW))
-    assert import_files.content(record.number) == CONTENT
+    assert import_files.read_content(record.number) == CONTENT
     assert left(settings, "waiting") == []
 
 
 def test_a_file_that_is_gone_when_it_is_submitted_is_no_import(chief: models.User) -> None:
     token = waiting(chief, CONTENT, NOW)
-    kept = pending_uploads.read(chief, token, NOW)
-    pending_uploads.forget(chief, token)
+    kept = pending_uploads.find_waiting(chief, token, NOW)
+    pending_uploads.delete_waiting(chief, token)
     before = models.Import.objects.count()
     with pytest.raises(FileNotFoundError):
         queue.submit(chief.agency, kept.file, Options(), context=AuditContext(NOW, "E-1", "page"))
@@ -97,17 +97,17 @@ def test_a_crash_while_a_file_is_kept_leaves_nothing_that_waits(
     def killed(*_: object, **__: object) -> None:
         raise Killed
 
-    half = pending_uploads.arriving(chief, NOW)
+    half = pending_uploads.open_arriving(chief, NOW)
     half.write(CONTENT)
     half.flush()
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(Path, where, killed)
-        pending_uploads.keep(chief, "a.csv", Options(), half, NOW)
+        pending_uploads.keep_file(chief, "a.csv", Options(), half, NOW)
     half._file.close()  # as the system does when a process ends
     for path in left(settings, "waiting"):
-        with pytest.raises(Gone):
-            pending_uploads.read(chief, path.stem, NOW)
-    pending_uploads.forget_old(datetime.now(UTC) + LASTS)
+        with pytest.raises(UploadGone):
+            pending_uploads.find_waiting(chief, path.stem, NOW)
+    pending_uploads.forget_old(datetime.now(UTC) + KEEP_FOR)
     assert left(settings, "waiting") == []
 
 
@@ -116,9 +116,9 @@ def test_a_description_that_was_not_written_whole_is_swept(chief: models.User, s
     half.parent.mkdir(parents=True)
     half.write_text('{"name": "a', encoding="utf-8")
     os.utime(half, (NOW.timestamp(), NOW.timestamp()))
-    pending_uploads.forget_old(NOW + LASTS - timedelta(seconds=1))
+    pending_uploads.forget_old(NOW + KEEP_FOR - timedelta(seconds=1))
     assert half.exists()
-    pending_uploads.forget_old(NOW + LASTS)
+    pending_uploads.forget_old(NOW + KEEP_FOR)
     assert not half.exists()
 
 
@@ -130,10 +130,10 @@ def test_a_crash_before_the_import_is_recorded_loses_nothing(
 
     token = waiting(chief, CONTENT, NOW)
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(records, "begin", killed)
+        patched.setattr(records, "insert_record", killed)
         submitted(chief, token)
     record = submitted(chief, token)
-    assert import_files.content(record.number) == CONTENT
+    assert import_files.read_content(record.number) == CONTENT
 
 
 # Memory
@@ -148,10 +148,10 @@ def peak(chief: models.User, size: int) -> int:
     """The most memory that an upload of that many megabytes takes from its first byte to its import."""
     tracemalloc.start()
     try:
-        with closing(pending_uploads.arriving(chief, NOW)) as arriving:
+        with closing(pending_uploads.open_arriving(chief, NOW)) as arriving:
             for part in parts(size):
                 arriving.write(part)
-            token = pending_uploads.keep(chief, "a.csv", Options(), arriving, NOW)
+            token = pending_uploads.keep_file(chief, "a.csv", Options(), arriving, NOW)
         submitted(chief, token)
         return tracemalloc.get_traced_memory()[1]
     finally:

@@ -11,7 +11,7 @@ import pytest
 from musterbook.directory import models
 from musterbook.directory.apply import writer
 from musterbook.directory.imports import plan_files
-from musterbook.directory.imports.runner import Failed
+from musterbook.directory.imports.runner import ImportFailed
 from tests.directory.cast import agency, applied, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,8 +29,8 @@ def _fails(*_: object, **__: object) -> None:
 
 def test_an_import_that_fails_leaves_no_plan(plans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    monkeypatch.setattr(writer, "apply", _fails)
-    with pytest.raises(Failed):
+    monkeypatch.setattr(writer, "apply_plan", _fails)
+    with pytest.raises(ImportFailed):
         applied(made, [person(1)])
     assert list(plans.iterdir()) == []
 
@@ -38,7 +38,7 @@ def test_an_import_that_fails_leaves_no_plan(plans: Path, monkeypatch: pytest.Mo
 def test_an_import_whose_plan_cannot_be_kept_changes_nothing(plans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     monkeypatch.setattr(pl.DataFrame, "write_parquet", _fails)
-    with pytest.raises(Failed):
+    with pytest.raises(ImportFailed):
         applied(made, [person(1)])
     assert list(plans.iterdir()) == []
     assert not models.User.objects.filter(agency=made).exists()
@@ -60,4 +60,4 @@ def test_a_plan_is_readable_by_its_owner_alone(plans: Path) -> None:
     applied(agency(), [person(1)])
     (kept,) = plans.iterdir()
     assert kept.stat().st_mode & 0o077 == 0
-    assert plan_files.part(kept.name, "added").collect()["external_id"].to_list() == ["E-1"]
+    assert plan_files.scan_part(kept.name, "added").collect()["external_id"].to_list() == ["E-1"]

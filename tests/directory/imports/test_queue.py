@@ -14,11 +14,11 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
-from musterbook.directory.imports.file_import import KeyTaken, NotShown, Options, Upload
-from musterbook.directory.imports.heartbeats import Sign
-from musterbook.directory.imports.queue import Ahead, Standing
-from musterbook.directory.imports.records import settle_dead
-from musterbook.directory.imports.worker import carry_out_next
+from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Options, Upload
+from musterbook.directory.imports.heartbeats import Heartbeat
+from musterbook.directory.imports.queue import EarlierImport, ImportStatus
+from musterbook.directory.imports.records import reap_orphans
+from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
 from tests.directory.cast import NOW, Row, agency, applied, everything, file, people, user, whole
@@ -42,7 +42,7 @@ def asked(made: models.Agency, rows: list[Row], options: Options | None = None, 
 
 def work(worker: str = "one") -> bool:
     """The worker's next import, three minutes later."""
-    return carry_out_next(worker, lambda: LATER)
+    return run_next_import(worker, lambda: LATER)
 
 
 def now(record: models.Import) -> models.Import:
@@ -57,7 +57,7 @@ def test_what_is_asked_for_is_kept_and_done_by_a_worker() -> None:
     made = agency()
     applied(made, people(1, ROLE="Chief"))
     record = asked(made, people(2), context=AuditContext(NOW, "E-1", "page", "192.0.2.7", "Browser/2"))
-    assert (now(record).state, import_files.content(record.number)) == ("waiting", file(people(2)))
+    assert (now(record).state, import_files.read_content(record.number)) == ("waiting", file(people(2)))
     assert not models.User.objects.filter(external_id="E-2").exists()
     assert work()
     done = now(record)
@@ -77,7 +77,7 @@ def test_a_preview_that_is_asked_for_changes_nothing_and_is_applied_as_it_was_se
     assert work()
     assert now(seen).state == "previewed" and not models.User.objects.exists()
     record = queue.submit_apply(made, seen.number, context=CONTEXT)
-    assert import_files.content(record.number) == file(people(1))
+    assert import_files.read_content(record.number) == file(people(1))
     assert record.file_sha256 == seen.file_sha256
     assert work()
     assert (now(record).state, now(record).counts["added"]) == ("applied", 1)
@@ -92,7 +92,7 @@ def test_a_plan_that_is_another_by_now_is_not_done() -> None:
     work()
     assert now(record).state == "refused"
     assert models.ImportProblem.objects.get(of=record, row=0).code == "plan-changed"
-    with pytest.raises(NotShown):
+    with pytest.raises(NothingToApply):
         queue.submit_apply(made, queue.submit_apply(made, record.number, context=CONTEXT).number, context=CONTEXT)
 
 
@@ -140,15 +140,15 @@ def test_one_key_is_one_import() -> None:
 
 def test_of_two_with_one_key_that_come_at_once_one_is_kept(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     made = agency()
-    usual = import_files.keep
+    usual = import_files.store_file
     first: list[models.Import] = []
 
     def overtaken(number: str, content: bytes) -> None:
-        monkeypatch.setattr(import_files, "keep", usual)
+        monkeypatch.setattr(import_files, "store_file", usual)
         first.append(asked(made, people(1), key="k"))
         usual(number, content)
 
-    monkeypatch.setattr(import_files, "keep", overtaken)
+    monkeypatch.setattr(import_files, "store_file", overtaken)
     assert asked(made, people(1), key="k") == first[0]
     assert [path.name for path in (settings.MUSTER_HOME / "files").iterdir()] == [first[0].number]
 
@@ -195,7 +195,7 @@ def test_a_file_that_cannot_be_kept_is_not_an_import(settings: Settings, tmp_pat
 def test_a_file_that_is_gone_fails_the_import_clearly() -> None:
     made = agency()
     record = asked(made, people(1))
-    import_files.let_go(record.number)
+    import_files.delete_file(record.number)
     assert work()
     assert now(record).message == (
         "The file is no longer kept, or the worker has no access to it. Import the file again. Nothing was changed."
@@ -210,7 +210,7 @@ def test_agencies_take_turns_and_one_agency_s_imports_come_in_their_order() -> N
     waiting = [asked(many, people(n)) for n in (1, 2, 3)] + [asked(few, people(1))]
     times = iter(NOW + timedelta(minutes=n) for n in range(20))
     for _ in waiting:
-        assert carry_out_next("one", lambda: next(times))
+        assert run_next_import("one", lambda: next(times))
     order = models.Import.objects.order_by("started_at").values_list("pk", flat=True)
     assert list(order) == [waiting[0].pk, waiting[3].pk, waiting[1].pk, waiting[2].pk]
 
@@ -233,7 +233,7 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
         if stage.startswith("waiting for the same"):
             work()
 
-    done = file_import.run(
+    done = file_import.run_import(
         made,
         Upload(file(people(1)), "users.csv"),
         Options(),
@@ -253,63 +253,63 @@ def test_it_is_told_where_an_import_stands() -> None:
     applied(made, people(1, ROLE="Chief"))
     first = asked(made, people(2), context=AuditContext(NOW, "E-1", "page"))
     second = asked(made, people(3))
-    assert queue.progress_of(first) == Standing("waiting", no_worker=True)
-    heartbeats.give(Sign("one"))
-    assert queue.progress_of(second) == Standing("waiting", ahead=Ahead(first.number, "E-1"))
-    records.take_up(first, "one", LATER)
-    assert queue.progress_of(first) == Standing("running")
-    heartbeats.give(Sign("one", first.number, "writing", 10, 20))
-    assert queue.progress_of(first) == Standing("running", "writing", 10, 20)
-    assert queue.progress_of(second).ahead == Ahead(first.number, "E-1")
+    assert queue.get_status(first) == ImportStatus("waiting", no_worker=True)
+    heartbeats.send_heartbeat(Heartbeat("one"))
+    assert queue.get_status(second) == ImportStatus("waiting", ahead=EarlierImport(first.number, "E-1"))
+    records.claim_import(first, "one", LATER)
+    assert queue.get_status(first) == ImportStatus("running")
+    heartbeats.send_heartbeat(Heartbeat("one", first.number, "writing", 10, 20))
+    assert queue.get_status(first) == ImportStatus("running", "writing", 10, 20)
+    assert queue.get_status(second).ahead == EarlierImport(first.number, "E-1")
     queue.cancel(first, CONTEXT)
-    assert queue.progress_of(first).stopping
-    heartbeats.end("one")
-    assert queue.progress_of(second).no_worker
+    assert queue.get_status(first).stopping
+    heartbeats.delete_heartbeat("one")
+    assert queue.get_status(second).no_worker
     models.Import.objects.filter(pk=first.pk).update(state="applied", finished_at=LATER)
-    assert queue.progress_of(first) == Standing("applied")
+    assert queue.get_status(first) == ImportStatus("applied")
 
 
 def test_a_worker_that_is_silent_counts_as_gone_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    heartbeats.give(Sign("one"))
-    assert heartbeats.seen() == [Sign("one")]
-    monkeypatch.setattr(heartbeats, "LASTS", 0)
-    assert heartbeats.seen() == []
-    heartbeats.give(Sign("two"))
-    monkeypatch.setattr(heartbeats, "_FORGOTTEN", timedelta(0))
-    heartbeats.end("three")
+    heartbeats.send_heartbeat(Heartbeat("one"))
+    assert heartbeats.list_heartbeats() == [Heartbeat("one")]
+    monkeypatch.setattr(heartbeats, "TIMEOUT", 0)
+    assert heartbeats.list_heartbeats() == []
+    heartbeats.send_heartbeat(Heartbeat("two"))
+    monkeypatch.setattr(heartbeats, "_DELETE_AFTER", timedelta(0))
+    heartbeats.delete_heartbeat("three")
     monkeypatch.undo()
-    assert heartbeats.seen() == []
+    assert heartbeats.list_heartbeats() == []
 
 
 def test_a_worker_that_ends_takes_its_own_sign_with_it() -> None:
-    heartbeats.give(Sign("one"))
-    heartbeats.give(Sign("two"))
-    heartbeats.end("one")
-    assert heartbeats.seen() == [Sign("two")]
-    heartbeats.end("two")
+    heartbeats.send_heartbeat(Heartbeat("one"))
+    heartbeats.send_heartbeat(Heartbeat("two"))
+    heartbeats.delete_heartbeat("one")
+    assert heartbeats.list_heartbeats() == [Heartbeat("two")]
+    heartbeats.delete_heartbeat("two")
 
 
 def test_an_import_tells_how_far_it_is_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeats, "_TOLD_EVERY", 0.005)
-    with heartbeats.told("one", "N") as tell:
+    monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
+    with heartbeats.report_progress("one", "N") as tell:
         tell("writing", 1, 2)
-        until(lambda: heartbeats.seen() == [Sign("one", "N", "writing", 1, 2)])
+        until(lambda: heartbeats.list_heartbeats() == [Heartbeat("one", "N", "writing", 1, 2)])
 
 
 def test_an_import_of_the_command_line_is_told_of_as_well_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeats, "_TOLD_EVERY", 0.005)
+    monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
     made = agency()
-    told: list[Standing] = []
+    told: list[ImportStatus] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":
-            until(heartbeats.seen)
-            assert not heartbeats.anybody()
-            told.append(queue.progress_of(models.Import.objects.get()))
+            until(heartbeats.list_heartbeats)
+            assert not heartbeats.has_live_worker()
+            told.append(queue.get_status(models.Import.objects.get()))
 
     applied(made, people(1), progress=progress)
-    assert told[0] == Standing("running", "planning")
-    assert heartbeats.seen() == []
+    assert told[0] == ImportStatus("running", "planning")
+    assert heartbeats.list_heartbeats() == []
 
 
 def until(holds: Any) -> None:
@@ -325,7 +325,7 @@ def test_one_can_wait_for_an_import_to_end() -> None:
     made = agency()
     record = asked(made, people(1))
     assert queue.wait(record, 60).state == "waiting", "nobody waits where there is no worker"
-    heartbeats.give(Sign("one"))
+    heartbeats.send_heartbeat(Heartbeat("one"))
     assert queue.wait(record, 0.1).state == "waiting"
     work()
     ended = queue.wait(record, 60)
@@ -368,9 +368,9 @@ def test_where_the_writer_is_busy_a_cancelled_import_ends_when_it_would_begin(mo
     made = agency()
     record = asked(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(locks, "_begun", lambda stack: False)
+        patched.setattr(locks, "_try_begin", lambda stack: False)
         queue.cancel(record, CONTEXT)
-    assert queue.progress_of(record).stopping
+    assert queue.get_status(record).stopping
     work()
     assert now(record).message == "It was cancelled. Nothing was changed."
     assert not models.User.objects.exists()
@@ -382,7 +382,7 @@ def test_where_the_writer_is_busy_a_cancelled_import_ends_when_it_would_begin(mo
 def died(record: models.Import, worker: str = "gone") -> None:
     """A worker has taken the import up and died."""
     record.refresh_from_db()
-    assert records.take_up(record, worker, NOW)
+    assert records.claim_import(record, worker, NOW)
 
 
 def test_the_import_of_a_worker_that_died_is_taken_up_again() -> None:
@@ -404,7 +404,7 @@ def test_what_a_dead_command_left_behind_has_failed_and_there_is_nothing_to_do()
 
 def test_where_one_writer_is_all_nobody_s_session_is_ended() -> None:
     made = agency()
-    with locks.if_free(made) as free:
+    with locks.try_import_lock(made) as free:
         assert free
         if connection.vendor == "sqlite":
             locks.end_holder(made)
@@ -415,7 +415,7 @@ def test_who_looks_in_between_does_not_bury_it() -> None:
     made = agency()
     record = asked(made, people(1))
     died(record)
-    settle_dead(made)
+    reap_orphans(made)
     assert (now(record).state, now(record).worker) == ("waiting", "")
     applied(made, people(1))
     work()
@@ -427,7 +427,7 @@ def test_an_import_whose_workers_die_again_and_again_fails() -> None:
     record = asked(made, people(1), key="k")
     for _ in range(records.ATTEMPTS):
         died(record)
-        settle_dead(made)
+        reap_orphans(made)
     ended = now(record)
     assert ended.state == "failed" and ended.message.startswith(
         "Its worker ended several times before the import was complete."
@@ -441,13 +441,13 @@ def test_an_import_that_another_took_up_meanwhile_counts_for_nothing() -> None:
     applied(made, people(1))
     record = asked(made, people(2))
     before = everything(made)
-    records.take_up(record, "slow", NOW)
+    records.claim_import(record, "slow", NOW)
     models.Import.objects.filter(pk=record.pk).update(worker="quick", attempts=2)
     upload = Upload(file(people(2)), "users.csv")
     with pytest.raises(records.Superseded):
-        runner.carry_out_taken(file_import.attempt(record, upload, CONTEXT, None, heartbeats.silent))
+        runner.run_claimed(file_import.make_attempt(record, upload, CONTEXT, None, heartbeats.ignore_progress))
     assert everything(made) == before
-    assert not records.fail(record, "too late")
+    assert not records.record_failure(record, "too late")
     assert (now(record).state, now(record).worker) == ("running", "quick")
 
 
@@ -459,7 +459,7 @@ def test_a_superseded_worker_goes_on_with_the_next(monkeypatch: pytest.MonkeyPat
         raise records.Superseded
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "carry_out_taken", superseded)
+        patched.setattr(runner, "run_claimed", superseded)
         assert work()
     assert work()
     assert now(record).state == "applied"
@@ -469,15 +469,15 @@ def test_an_import_taken_by_another_between_looking_and_taking_is_left() -> None
     made = agency()
     record = asked(made, people(1))
     stale = now(record)
-    assert records.take_up(record, "one", NOW)
-    assert not records.take_up(stale, "two", NOW)
+    assert records.claim_import(record, "one", NOW)
+    assert not records.claim_import(stale, "two", NOW)
 
 
 @pytest.mark.parametrize("options", [Options(), Options(preview=True)])
 def test_a_worker_that_is_asked_to_end_leaves_its_import_for_the_next(options: Options) -> None:
     made = agency()
     record = asked(made, people(1), options)
-    assert carry_out_next("one", lambda: NOW, lambda: True)
+    assert run_next_import("one", lambda: NOW, lambda: True)
     assert (now(record).state, now(record).attempts) == ("waiting", 0)
     assert not models.User.objects.exists()
     assert work("two")
@@ -493,7 +493,7 @@ def test_a_connection_that_is_lost_again_and_again_fails_the_import(monkeypatch:
     made = agency()
     record = asked(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_planned", lost)
+        patched.setattr(runner, "_make_plan", lost)
         assert work()
         assert now(record).state == "running"
         assert work()
@@ -507,7 +507,7 @@ def test_after_a_lost_connection_it_is_done_on_another(monkeypatch: pytest.Monke
     made = agency()
     record = asked(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_planned", lost)
+        patched.setattr(runner, "_make_plan", lost)
         work()
     assert work()
     assert (now(record).state, now(record).attempts) == ("applied", 2)
@@ -521,8 +521,8 @@ def test_what_fails_is_told_by_the_record_and_the_worker_goes_on(monkeypatch: py
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_planned", full)
+        patched.setattr(runner, "_make_plan", full)
         assert work()
     assert now(record).message.startswith("The disk is full.")
-    assert cancellation.is_asked(record) is False
-    assert database_errors.cancelled("") == database_errors.CANCELLED
+    assert cancellation.is_requested(record) is False
+    assert database_errors.describe_cancel("") == database_errors.CANCELLED

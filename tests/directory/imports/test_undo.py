@@ -10,7 +10,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, undo
 from musterbook.directory.imports.file_import import Options
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.permissions import NotPermitted
 from tests.directory.cast import (
     NOW,
@@ -31,18 +31,18 @@ pytestmark = pytest.mark.django_db
 SYNC = Options(mode=Mode.SYNC)
 
 
-def undone(done: Done, by: str = "") -> Done:
-    return undo.run(done.record, context=AuditContext(NOW, by, "cli"))
+def undone(done: ImportResult, by: str = "") -> ImportResult:
+    return undo.run_undo(done.record, context=AuditContext(NOW, by, "cli"))
 
 
-def told(done: Done) -> list[tuple[str, str, bool]]:
+def told(done: ImportResult) -> list[tuple[str, str, bool]]:
     return list(
         models.ImportProblem.objects.filter(of=done.record).order_by("pk").values_list("external_id", "code", "note")
     )
 
 
 def users(made: models.Agency) -> list[dict[str, Any]]:
-    return snapshot_queries.everybody(made).drop("registered").to_dicts()
+    return snapshot_queries.read_all_users(made).drop("registered").to_dicts()
 
 
 def test_values_go_back_added_users_become_inactive_and_deactivated_ones_active() -> None:
@@ -158,7 +158,7 @@ def test_a_preview_of_an_undo_changes_nothing() -> None:
     made = agency()
     done = applied(made, people(1))
     before = everything(made)
-    seen = undo.run(done.record, context=AuditContext(NOW, "", "cli"), preview=True)
+    seen = undo.run_undo(done.record, context=AuditContext(NOW, "", "cli"), preview=True)
     assert (seen.record.state, seen.record.counts["updated"]) == ("previewed", 1)
     assert everything(made) == before
 
@@ -231,8 +231,8 @@ def test_an_undo_leaves_the_last_administrator() -> None:
 def test_an_import_is_found_by_its_own_agency_alone() -> None:
     one, other = agency(), agency("shelbyville")
     number = applied(one, people(1)).record.number
-    assert file_import.find(one, number).number == number
-    for use in (file_import.find, file_import.cancel):
+    assert file_import.find_import(one, number).number == number
+    for use in (file_import.find_import, file_import.cancel):
         with pytest.raises(file_import.UnknownImport):
             use(other, number)
     with pytest.raises(file_import.UnknownImport):

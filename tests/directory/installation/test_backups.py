@@ -41,22 +41,22 @@ def test_a_backup_that_cannot_be_written_names_the_place_and_leaves_nothing(
 ) -> None:
     dumped = tmp_path / "dumped"
     dumped.write_bytes(b"")
-    monkeypatch.setattr(backups, "_dump", lambda work: dumped)
+    monkeypatch.setattr(backups, "_dump_database", lambda work: dumped)
     with pytest.raises(CannotBackUp, match=r"cannot be written: No such file or directory\. Name another place"):
-        backups.backup(tmp_path / "absent" / "muster.tar")
+        backups.write_backup(tmp_path / "absent" / "muster.tar")
     assert list(tmp_path.iterdir()) == [dumped]
 
 
 def test_a_backup_of_the_other_kind_of_database_is_refused(tmp_path: Path) -> None:
     other = "database.sqlite3" if frames.on_postgres() else "database.dump"
     with pytest.raises(CannotRestore, match=r"The backup is of .*, but this installation uses .* Check DATABASE_URL"):
-        backups.restore(packed(tmp_path, other))
+        backups.restore_backup(packed(tmp_path, other))
 
 
 def test_a_backup_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
-    path = packed(tmp_path, here(), [*migration.wanted(), "directory.9999_later"])
+    path = packed(tmp_path, here(), [*migration.list_required(), "directory.9999_later"])
     with pytest.raises(CannotRestore, match=r"newer Musterbook \(9.9\)"):
-        backups.restore(path)
+        backups.restore_backup(path)
     assert not (tmp_path.parent / "outside").exists()
 
 
@@ -65,7 +65,7 @@ def test_a_backup_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_damaged_database_is_not_loaded(whole: bool, tmp_path: Path) -> None:
     content = b"no database at all" if whole else _damaged(tmp_path / "damaged.sqlite3")
     with pytest.raises(CannotRestore, match=r"pg_restore failed|The database in the backup is damaged"):
-        backups.restore(packed(tmp_path, here(), content=content), replace=True, unsealed=True)
+        backups.restore_backup(packed(tmp_path, here(), content=content), replace=True, unsealed=True)
 
 
 def _damaged(path: Path) -> bytes:
@@ -82,9 +82,9 @@ def _damaged(path: Path) -> bytes:
 def test_a_program_of_postgresql_that_is_missing_or_fails_is_told(
     program: str | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backups, "_program", lambda name: program)
+    monkeypatch.setattr(backups, "_find_program", lambda name: program)
     with pytest.raises(CannotBackUp, match=said):
-        backups._postgres("pg_dump", error=CannotBackUp)
+        backups._run_postgres("pg_dump", error=CannotBackUp)
 
 
 def test_a_database_that_is_busy_is_not_taken_for_a_damaged_one(
@@ -100,6 +100,6 @@ def test_a_database_that_is_busy_is_not_taken_for_a_damaged_one(
     monkeypatch.setattr(backups, "_copy_from", busy)
     monkeypatch.setattr(migration, "is_empty", busy)
     with pytest.raises(OperationalError, match="locked"):
-        backups._load(tmp_path / "copy.sqlite3")
+        backups._load_database(tmp_path / "copy.sqlite3")
     with pytest.raises(OperationalError, match="locked"):
         backups._is_empty()

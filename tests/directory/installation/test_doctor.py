@@ -17,7 +17,7 @@ from musterbook.cli import installation as commands
 from musterbook.config import databases, log_lines, mail_server, secret_keys
 from musterbook.directory import models
 from musterbook.directory.imports import heartbeats
-from musterbook.directory.imports.heartbeats import Sign
+from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.installation import doctor, migration
 from musterbook.directory.storage import frames
 
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def remedies() -> dict[str, str]:
-    return {finding.about: finding.remedy for finding in doctor.findings() if finding.remedy}
+    return {finding.about: finding.remedy for finding in doctor.run_checks() if finding.remedy}
 
 
 def test_nothing_is_wrong_with_a_new_installation(home: Path) -> None:
@@ -76,16 +76,16 @@ def test_a_database_out_of_reach_is_found_and_nothing_further_asked_of_it(monkey
         raise OperationalError("connection refused\nIs the server running?")
 
     monkeypatch.setattr(connection, "cursor", unreachable)
-    found = list(doctor.findings())
+    found = list(doctor.run_checks())
     assert (found[-1].about, found[-1].found) == ("database", "it cannot be used: connection refused")
 
 
 def test_a_database_that_is_behind_or_ahead_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = migration.wanted()
-    monkeypatch.setattr(migration, "wanted", lambda: [*known, "directory.9999_next"])
+    known = migration.list_required()
+    monkeypatch.setattr(migration, "list_required", lambda: [*known, "directory.9999_next"])
     assert remedies() == ({"tables": "Run: muster migrate"} if frames.on_postgres() else {})
-    assert [*doctor.findings()][-1].about == "tables"
-    monkeypatch.setattr(migration, "wanted", lambda: known[:-1])
+    assert [*doctor.run_checks()][-1].about == "tables"
+    monkeypatch.setattr(migration, "list_required", lambda: known[:-1])
     assert remedies() == {"tables": "Install the newer version again."}
 
 
@@ -106,9 +106,9 @@ def test_imports_that_wait_for_no_worker_are_found() -> None:
         number="01WAITS", agency=agency, mode="update", state="waiting", through="page", started_at=NOW
     )
     assert remedies() == {"imports": "Run `muster serve`, or `muster worker` next to it."}
-    heartbeats.give(Sign("one"))
+    heartbeats.send_heartbeat(Heartbeat("one"))
     assert remedies() == {}
-    assert "none running, 1 waiting" in [finding.found for finding in doctor.findings()]
+    assert "none running, 1 waiting" in [finding.found for finding in doctor.run_checks()]
 
 
 def test_an_import_that_another_worker_will_take_up_has_not_failed() -> None:
@@ -123,7 +123,7 @@ def test_an_import_that_another_worker_will_take_up_has_not_failed() -> None:
         worker="w",
         attempts=1,
     )
-    heartbeats.give(Sign("one"))
+    heartbeats.send_heartbeat(Heartbeat("one"))
     assert remedies() == {}
     assert models.Import.objects.get().state == "waiting"
 
@@ -137,15 +137,15 @@ def test_a_trail_that_is_not_whole_is_found() -> None:
 def test_errors_of_the_last_day_are_counted(home: Path) -> None:
     now = datetime.now(UTC)
     written = [
-        f"{log_lines.stamp(now - timedelta(days=2))} ERROR musterbook 1 a1 Long ago",
-        f"{log_lines.stamp(now)} WARNING musterbook 1 a2 A warning",
-        f"{log_lines.stamp(now)} ERROR musterbook 1 a3 It failed",
+        f"{log_lines.format_stamp(now - timedelta(days=2))} ERROR musterbook 1 a1 Long ago",
+        f"{log_lines.format_stamp(now)} WARNING musterbook 1 a2 A warning",
+        f"{log_lines.format_stamp(now)} ERROR musterbook 1 a3 It failed",
         "  | ZeroDivisionError",
-        f"{log_lines.stamp(now)} CRITICAL musterbook 1 a4 It failed",
+        f"{log_lines.format_stamp(now)} CRITICAL musterbook 1 a4 It failed",
     ]
     home.mkdir(mode=0o700)
     (home / "muster.log").write_text("\n".join(written))
-    [found] = [finding for finding in doctor.findings() if finding.about == "log"]
+    [found] = [finding for finding in doctor.run_checks() if finding.about == "log"]
     assert found.found.startswith("2 errors in the last day")
     assert found.found.endswith("number a4")
     assert found.remedy
@@ -159,14 +159,14 @@ def test_a_log_that_cannot_be_written_is_found(home: Path) -> None:
 
 def test_whether_anybody_is_notified_is_said(settings: Settings) -> None:
     def said() -> tuple[str, str]:
-        [found] = [finding for finding in doctor.findings() if finding.about == "alerts"]
+        [found] = [finding for finding in doctor.run_checks() if finding.about == "alerts"]
         return found.found, found.remedy
 
     assert said()[0].startswith("nobody is notified") and said()[1] == ""
     assert doctor._alerts().notice
     settings.MUSTER_ALERTS_TO = ["ops@agency.example"]
     assert said()[1] == "Set MUSTER_SMTP_URL."
-    settings.MAIL_SERVER = mail_server.configured("smtps://mail.agency.example")
+    settings.MAIL_SERVER = mail_server.parse_url("smtps://mail.agency.example")
     assert said() == ("errors are emailed to ops@agency.example", "")
     assert not doctor._alerts().notice
 
@@ -184,7 +184,7 @@ def test_a_notice_has_a_sign_of_its_own_and_leaves_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = [doctor.Finding("a", "well"), doctor.Finding("b", "to know", notice=True)]
-    monkeypatch.setattr(doctor, "findings", lambda: iter(found))
+    monkeypatch.setattr(doctor, "run_checks", lambda: iter(found))
     monkeypatch.setattr("musterbook.cli.installation.opened", lambda **_: nullcontext())
     commands.doctor()
     assert capsys.readouterr().out.splitlines() == ["✓ a: well", "! b: to know"]
@@ -213,10 +213,10 @@ def test_a_notice_has_a_sign_of_its_own_and_leaves_the_exit_status(
 def test_what_crosses_the_network_unprotected_is_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, mail: str, database: str, found: list[str]
 ) -> None:
-    settings.MAIL_SERVER = mail_server.configured(mail)
+    settings.MAIL_SERVER = mail_server.parse_url(mail)
     if database:
         monkeypatch.setattr("musterbook.directory.storage.frames.on_postgres", lambda: True)
-        monkeypatch.setitem(configured.DATABASES, "default", databases.postgres(database))
+        monkeypatch.setitem(configured.DATABASES, "default", databases.make_postgres(database))
     remedy = doctor._encryption().remedy
     assert [name for name in ("MUSTER_SMTP_URL", "DATABASE_URL") if name in remedy] == found
 
@@ -246,7 +246,7 @@ def test_a_key_that_cannot_be_read_is_one_finding_among_the_others(
     if owner == "another":
         monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
     monkeypatch.setattr(secret_keys, "ring", _refusing(home / "secret-key"))
-    found = {finding.about: finding for finding in doctor.findings()}
+    found = {finding.about: finding for finding in doctor.run_checks()}
     assert found["keys"].found == f"{home / 'secret-key'} cannot be used: Permission denied"
     remedy = found["keys"].remedy
     assert f"chown -R 4000000 {home}" in remedy if owner == "another" else "MUSTER_HOME" in remedy
@@ -256,7 +256,7 @@ def test_a_key_that_cannot_be_read_is_one_finding_among_the_others(
 def test_a_file_of_others_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret_keys, "ring", _refusing(Path("/nowhere/else")))
     with pytest.raises(PermissionError):
-        list(doctor.findings())
+        list(doctor.run_checks())
 
 
 def _refusing(path: Path) -> Any:

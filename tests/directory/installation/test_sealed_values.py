@@ -37,7 +37,7 @@ def _secret() -> str:
 
 def _uses() -> dict[str, int]:
     """By the key's name, what needs it, but for audit trails."""
-    return {use.key: use.values for use in sealed_values.uses() if use.about != sealed_values.TRAILS}
+    return {use.key: use.values for use in sealed_values.count_uses() if use.about != sealed_values.TRAILS}
 
 
 def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(folder: Path) -> None:
@@ -57,12 +57,12 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
 
 def test_what_an_older_version_sealed_with_the_current_key_is_sealed_again(folder: Path) -> None:
     key = secret_keys.ring()[0]
-    token = encryption._older_box(key.derive("secrecy")).encrypt(b"hush").decode()
+    token = encryption._make_old_cipher(key.derive("secrecy")).encrypt(b"hush").decode()
     for older in (token, f"fernet:{key.name}:{token}"):
         models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
-        assert (_uses(), sealed_values.older()) == ({key.name: 1}, 1)
+        assert (_uses(), sealed_values.count_older()) == ({key.name: 1}, 1)
         assert doctor._keys().notice and "sealed by an older version: 1." in doctor._keys().found
-        assert (sealed_values.reseal(CONTEXT), sealed_values.older(), doctor._keys().notice) == (1, 0, False)
+        assert (sealed_values.reseal(CONTEXT), sealed_values.count_older(), doctor._keys().notice) == (1, 0, False)
         assert _secret().startswith(f"aesgcm:{key.name}:") and encryption.unseal(_secret()) == "hush"
 
 
@@ -86,7 +86,7 @@ def test_a_value_that_another_process_writes_back_again_and_again_does_not_hold_
 
 def test_doctor_says_what_to_do_about_keys(folder: Path) -> None:
     assert doctor._keys().remedy == ""
-    key_rotation.replace(NOW, compromised=False)
+    key_rotation.replace_key(NOW, compromised=False)
     assert doctor._keys().remedy == "Run: muster keys reseal"
     (folder / secret_keys.OLD_FILE).chmod(0o644)
     assert doctor._keys().remedy.startswith(f"Run: chmod 600 {folder / secret_keys.OLD_FILE}")
@@ -94,52 +94,52 @@ def test_doctor_says_what_to_do_about_keys(folder: Path) -> None:
 
 def test_a_key_is_retired_when_nothing_needs_it_or_when_forced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = secret_keys.ring()[0]
-    key_rotation.replace(NOW, compromised=False)
+    key_rotation.replace_key(NOW, compromised=False)
     for name in (secret_keys.ring()[0].name, "0123456789"):
         with pytest.raises(key_rotation.UnknownKey):
             key_changes.retire(name, NOW, force=True)
-    with pytest.raises(key_changes.InUse, match=r"sign-on providers \(1\).*links in emails"):
+    with pytest.raises(key_changes.KeyInUse, match=r"sign-on providers \(1\).*links in emails"):
         key_changes.retire(old.name, NOW, force=False)
     sealed_values.reseal(CONTEXT)
     later = NOW + timedelta(days=31)
-    if not any(use.key == old.name for use in sealed_values.uses()):
+    if not any(use.key == old.name for use in sealed_values.count_uses()):
         key_changes.retire(old.name, later, force=False)
     else:  # the audit trail needs it
         key_changes.retire(old.name, later, force=True)
     assert [key.name for key in secret_keys.ring()] == [secret_keys.ring()[0].name]
     with pytest.raises(key_rotation.UnknownKey):
-        key_rotation.forget(old.name)
+        key_rotation.remove_key(old.name)
     monkeypatch.setenv("MUSTER_OLD_SECRET_KEYS", "another old one")
-    with pytest.raises(key_rotation.KeptElsewhere, match="Remove it from MUSTER_OLD_SECRET_KEYS"):
+    with pytest.raises(key_rotation.KeyInEnvironment, match="Remove it from MUSTER_OLD_SECRET_KEYS"):
         key_changes.retire(secret_keys.ring()[1].name, NOW, force=False)
 
 
 def test_a_key_of_the_environment_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
-    with pytest.raises(key_rotation.KeptElsewhere, match="comes from MUSTER_SECRET_KEY"):
-        key_rotation.replace(NOW, compromised=False)
+    with pytest.raises(key_rotation.KeyInEnvironment, match="comes from MUSTER_SECRET_KEY"):
+        key_rotation.replace_key(NOW, compromised=False)
 
 
 def test_an_old_key_without_a_time_stays_one_that_only_reads(folder: Path) -> None:
-    home.write(folder / secret_keys.OLD_FILE, "an old one\n")
+    home.write_private(folder / secret_keys.OLD_FILE, "an old one\n")
     assert [key.secret for key in secret_keys.ring()[1:]] == ["an old one"]
-    key_rotation.replace(NOW, compromised=True)
+    key_rotation.replace_key(NOW, compromised=True)
     assert (folder / secret_keys.OLD_FILE).read_text().splitlines()[1:] == ["an old one"]
 
 
 def test_a_key_that_is_not_ours_reads_only_what_an_older_version_sealed(folder: Path) -> None:
     theirs = secret_keys.Key(secrets.token_urlsafe(48), "a backup")
-    token = encryption._older_box(theirs.derive("secrecy")).encrypt(b"hush").decode()
+    token = encryption._make_old_cipher(theirs.derive("secrecy")).encrypt(b"hush").decode()
     for older in (token, f"fernet:{theirs.name}:{token}"):
         models.Agency.objects.update(sign_on=[{"slug": "county", "secret": older}])
-        assert sealed_values.take_over(theirs) == 1
+        assert sealed_values.reseal_older(theirs) == 1
         assert encryption.unseal(_secret()) == "hush"
     newer = (folder / home.KEY_FILE).read_text()
     (folder / home.KEY_FILE).write_text(theirs.secret)
     value = encryption.seal("hush")
     (folder / home.KEY_FILE).write_text(newer)
     models.Agency.objects.update(sign_on=[{"slug": "county", "secret": value}])
-    assert (sealed_values.take_over(theirs), _secret()) == (0, value)
+    assert (sealed_values.reseal_older(theirs), _secret()) == (0, value)
     assert [key.name for key in secret_keys.ring()] == [secret_keys.ring()[0].name]
 
 
@@ -150,7 +150,7 @@ def test_a_disk_without_room_is_named_before_anything_is_unpacked(
     path.write_bytes(bytes(1024))
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(backups.CannotRestore, match=r"The restore needs 0\.0 GB of free space"):
-        backups.restore(path)
+        backups.restore_backup(path)
 
 
 class _Full(io.BytesIO):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from musterbook.directory.storage.background import Beside, ahead
+from musterbook.directory.storage.background import BackgroundTask, prefetch
 
 
 def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
@@ -16,7 +16,7 @@ def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
         go_on.wait(10)
         return 7
 
-    beside = Beside(work)
+    beside = BackgroundTask(work)
     assert begun.wait(10)
     go_on.set()
     assert beside.result() == 7 == beside.result()
@@ -26,14 +26,14 @@ def test_what_the_work_raises_is_raised_to_whoever_asks() -> None:
     def work() -> None:
         raise MemoryError
 
-    beside = Beside(work)
+    beside = BackgroundTask(work)
     with pytest.raises(MemoryError):
         beside.result()
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 50])
 def test_items_made_ahead_come_in_order_and_all(number: int) -> None:
-    assert list(ahead(range(number))) == list(range(number))
+    assert list(prefetch(range(number))) == list(range(number))
 
 
 def test_one_item_is_made_ahead_and_no_more() -> None:
@@ -44,7 +44,7 @@ def test_one_item_is_made_ahead_and_no_more() -> None:
             made.append(number)
             yield number
 
-    source = ahead(items())
+    source = prefetch(items())
     for number in range(4):
         assert next(source) == number
         assert len(made) <= number + 2
@@ -57,7 +57,7 @@ def test_what_making_an_item_raises_reaches_whoever_asks_after_the_items_before(
         yield 1
         raise MemoryError
 
-    source = ahead(items())
+    source = prefetch(items())
     assert next(source) == 1
     with pytest.raises(MemoryError):
         next(source)

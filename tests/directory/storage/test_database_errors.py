@@ -10,7 +10,7 @@ from psycopg import errors
 
 from musterbook.directory import models
 from musterbook.directory.imports import records
-from musterbook.directory.imports.runner import Failed
+from musterbook.directory.imports.runner import ImportFailed
 from musterbook.directory.storage import database_errors
 from tests.directory.cast import agency, people, run
 
@@ -54,7 +54,7 @@ def wrapped(cause: BaseException) -> Error:
     ],
 )
 def test_a_foreseen_cause_has_its_sentence(error: BaseException, told: str) -> None:
-    message = database_errors.message(error)
+    message = database_errors.build_message(error)
     assert message.startswith(told)
     assert message.endswith(" Nothing was changed.")
     assert "Error" not in message
@@ -73,8 +73,8 @@ def test_a_statement_that_took_too_long_is_no_lost_connection_after_which_the_im
     ],
 )  # fmt: skip
 def test_a_bug_is_owned_up_to(error: BaseException) -> None:
-    assert database_errors.foreseen(error) == ""
-    assert database_errors.message(error).startswith(f"An error occurred in Musterbook ({type(error).__name__})")
+    assert database_errors.explain_error(error) == ""
+    assert database_errors.build_message(error).startswith(f"An error occurred in Musterbook ({type(error).__name__})")
 
 
 def test_only_a_busy_sqlite_is_waited_for() -> None:
@@ -92,8 +92,8 @@ def test_a_bug_is_logged_whole_and_fails_the_import(
     def bug(*_: object, **__: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("musterbook.directory.audit.trail.append", bug)
-    with pytest.raises(Failed):
+    monkeypatch.setattr("musterbook.directory.audit.trail.append_events", bug)
+    with pytest.raises(ImportFailed):
         run(made, people(1))
     assert "KeyError: 'a bug'" in caplog.text
     assert models.Import.objects.get().state == "failed"
@@ -107,7 +107,7 @@ def test_a_record_that_cannot_be_written_is_left_for_the_next_look(monkeypatch: 
     monkeypatch.setattr(models.Import, "save", lambda *_, **__: (_ for _ in ()).throw(lost))
     closed: list[str] = []
     monkeypatch.setattr(connection, "close", lambda: closed.append("once"))
-    with pytest.raises(Failed, match=r"^The connection to the database was lost"):
+    with pytest.raises(ImportFailed, match=r"^The connection to the database was lost"):
         run(made, people(1))
     assert closed == ["once"]
     assert not models.Import.objects.exists()
@@ -123,4 +123,4 @@ def test_a_new_record_that_the_database_refuses_is_no_import_sent_before(monkeyp
     monkeypatch.setattr(models.Import, "save", crossed)
     record = models.Import(agency=made, number="1", idempotency_key="k")
     with pytest.raises(IntegrityError):
-        records.begin(record)
+        records.insert_record(record)

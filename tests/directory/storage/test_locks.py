@@ -39,8 +39,8 @@ def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwrit
     threads: list[threading.Thread] = []
 
     def edit() -> None:
-        with locks.writing(lambda: None):
-            locks.row(made)
+        with locks.write_transaction(lambda: None):
+            locks.lock_row(made)
             models.User.objects.filter(agency=made, external_id="E-2").update(last_name="By hand", active=False)
             trail.record_event(
                 made,
@@ -118,7 +118,7 @@ def test_another_error_than_a_busy_database_is_not_waited_out(monkeypatch: pytes
         raise OperationalError("the disk has gone")
 
     monkeypatch.setattr(transaction, "atomic", broken)
-    with pytest.raises(OperationalError), locks.writing(lambda: None):
+    with pytest.raises(OperationalError), locks.write_transaction(lambda: None):
         raise AssertionError("never got here")
 
 
@@ -128,14 +128,14 @@ def test_a_turn_is_one_process_s_and_comes_back() -> None:
     found: list[bool] = []
 
     def look(at: models.Agency) -> None:
-        with locks.if_free(at) as free:
+        with locks.try_import_lock(at) as free:
             found.append(free)
 
     record = applied(made, people(1)).record
     models.Import.objects.filter(pk=record.pk).update(state="running")
-    with locks.import_of(made, lambda: None):
+    with locks.hold_import_lock(made, lambda: None):
         elsewhere(lambda: look(made)).join()
-        elsewhere(lambda: records.settle_dead(made)).join()
+        elsewhere(lambda: records.reap_orphans(made)).join()
         record.refresh_from_db()
         assert record.state == "running"
         elsewhere(lambda: look(other)).join()
@@ -149,13 +149,13 @@ def test_who_waits_for_a_turn_is_told_so_and_gets_it() -> None:
     taken, told = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with locks.import_of(made, lambda: None):
+        with locks.hold_import_lock(made, lambda: None):
             taken.set()
             told.wait(20)
 
     holder = elsewhere(hold)
     taken.wait(20)
-    with locks.import_of(made, told.set):
+    with locks.hold_import_lock(made, told.set):
         assert told.is_set()
     holder.join()
 
@@ -165,7 +165,7 @@ def test_a_lost_connection_gives_its_turn_back_by_itself() -> None:
     if not frames.on_postgres():
         pytest.skip("a file's lock ends with its process")
     made = agency()
-    with locks.import_of(made, lambda: None), closing(connection.cursor()) as cursor:
+    with locks.hold_import_lock(made, lambda: None), closing(connection.cursor()) as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         backend = cursor.fetchone()[0]
 
@@ -175,7 +175,7 @@ def test_a_lost_connection_gives_its_turn_back_by_itself() -> None:
 
         elsewhere(end).join()
     connection.close()
-    with locks.if_free(made) as free:
+    with locks.try_import_lock(made) as free:
         assert free
 
 

@@ -10,7 +10,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users import editing
-from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Came
+from musterbook.directory.users.editing import ENDS_ON, EXEMPT, EditResult
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 
@@ -36,10 +36,10 @@ def agency() -> models.Agency:
 
 def row(agency: models.Agency, number: int) -> dict[str, str]:
     """The user as a row, as a page shows them now."""
-    return editing.row_of(editing.find(agency, cast.user(agency, number).pk))
+    return editing.build_row(editing.find_user(agency, cast.user(agency, number).pk))
 
 
-def edit(agency: models.Agency, number: int, by: str = "", shown: Any = None, **typed: str) -> Came:
+def edit(agency: models.Agency, number: int, by: str = "", shown: Any = None, **typed: str) -> EditResult:
     """Edits the user of that number, as they were shown or as they are."""
     base = dict(shown or row(agency, number))
     return editing.edit(cast.user(agency, number), {**base, **typed}, base, context(by))
@@ -55,7 +55,7 @@ def events(agency: models.Agency) -> list[models.Event]:
     return list(models.Event.objects.filter(agency=agency, of=None).order_by("pk"))
 
 
-def codes(came: Came) -> list[tuple[str, str]]:
+def codes(came: EditResult) -> list[tuple[str, str]]:
     """Of each problem: its code and column."""
     return [(problem.code, problem.column) for problem in came.problems]
 
@@ -231,7 +231,7 @@ def test_whoever_has_registered_is_told_of_both_and_an_agency_without_mails_send
     assert list(models.Mail.objects.filter(of=None).values_list("kind", flat=True)) == ["deactivated", "reactivated"]
     models.Agency.objects.update(sends_mail=False)
     silent = models.Agency.objects.get()
-    editing.deactivate(editing.find(silent, cast.user(silent, 2).pk), context())
+    editing.deactivate(editing.find_user(silent, cast.user(silent, 2).pk), context())
     assert models.Mail.objects.filter(of=None).count() == 2
 
 
@@ -318,19 +318,19 @@ def test_who_is_reactivated_after_their_last_day_has_none_any_more(agency: model
 def test_users_of_other_agencies_are_not_there(agency: models.Agency) -> None:
     other = cast.agency("shelbyville")
     with pytest.raises(editing.UnknownUser):
-        editing.find(other, cast.user(agency, 3).pk)
+        editing.find_user(other, cast.user(agency, 3).pk)
 
 
 def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     cast.applied(agency, cast.people(*range(10, 60)))
     seen: list[int] = []
-    real = snapshot_queries.snapshot
+    real = snapshot_queries.read_snapshot
 
     def watched(*given: object) -> object:
         found = real(*given)  # type: ignore[arg-type]
         seen.append(found.users.height)
         return found
 
-    monkeypatch.setattr(snapshot_queries, "snapshot", watched)
+    monkeypatch.setattr(snapshot_queries, "read_snapshot", watched)
     edit(agency, 3, SUPERVISOR_EMAIL="user20@agency.example")
     assert seen == [3]

@@ -20,7 +20,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import triggers
 from musterbook.directory.storage import frames
 from musterbook.directory.users import orders, user_list
-from musterbook.directory.users.filters import Wanted
+from musterbook.directory.users.filters import UserFilters
 from tests.directory.cast import NOW, agency, file, people
 
 pytestmark = pytest.mark.django_db
@@ -201,9 +201,9 @@ WANTED: dict[str, dict[str, Any]] = {
 }
 
 
-def _wanted(made: models.Agency, given: Mapping[str, Any]) -> Wanted:
+def _wanted(made: models.Agency, given: Mapping[str, Any]) -> UserFilters:
     models_of = dict(zip(("role", "rank", "group"), _WORDS, strict=True))
-    return Wanted(**{
+    return UserFilters(**{
         name: list(models_of[name].objects.filter(agency=made).order_by("pk"))[value].pk if name in models_of else value
         for name, value in given.items()
     })  # fmt: skip
@@ -219,23 +219,23 @@ PAIRS = [
 def test_no_page_looks_at_every_user(million: models.Agency, sort: str, name: str) -> None:
     wanted = _wanted(million, WANTED[name])
     with _noted() as noted:
-        page = user_list.page(million, wanted, at=NOW, sort=sort)
+        page = user_list.read_page(million, wanted, at=NOW, sort=sort)
         if page.after:
-            user_list.page(million, wanted, at=NOW, sort=sort, place=page.after)
-        user_list.count(million, wanted, at=NOW)
+            user_list.read_page(million, wanted, at=NOW, sort=sort, place=page.after)
+        user_list.count_users(million, wanted, at=NOW)
     assert 1 < len(noted) < 60
     assert _good(noted)
 
 
 def test_the_import_of_a_small_file_looks_at_few_users(million: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[tuple[str, Any]] = []
-    read = frames.read
+    read = frames.read_frame
 
     def note(sql: str, parameters: Any, schema: Any) -> Any:
         noted.append((sql, parameters))
         return read(sql, parameters, schema)
 
-    monkeypatch.setattr(frames, "read", note)
+    monkeypatch.setattr(frames, "read_frame", note)
     table = intake.read(file(people(*range(500, 520))))
-    assert 20 <= snapshot_queries.snapshot(million, table, Mode.UPDATE).users.height < 100
+    assert 20 <= snapshot_queries.read_snapshot(million, table, Mode.UPDATE).users.height < 100
     assert noted and _good(noted)

@@ -7,7 +7,7 @@ import pytest
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
-from musterbook.directory.imports.runner import Done
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.users import editing
 from tests.directory import cast
 from tests.directory.cast import person
@@ -26,7 +26,7 @@ def agency() -> models.Agency:
     return made
 
 
-def codes(done: Done) -> list[tuple[str, str]]:
+def codes(done: ImportResult) -> list[tuple[str, str]]:
     found = models.ImportProblem.objects.filter(of=done.record).order_by("row", "column")
     return [(problem.code, problem.column) for problem in found]
 
@@ -44,7 +44,7 @@ def test_its_former_user_gets_a_name_back_by_a_file_or_by_undo(agency: models.Ag
     moved = cast.applied(agency, [person(2, USERNAME="two")], at=NOW)
     cast.applied(agency, [person(2)], at=NOW)
     moved = cast.applied(agency, [person(2, USERNAME="two")], at=NOW)
-    undo.run(moved.record, context=AuditContext(NOW, "", "cli"))
+    undo.run_undo(moved.record, context=AuditContext(NOW, "", "cli"))
     assert cast.user(agency, 2).username == "user.2"
 
 
@@ -61,8 +61,8 @@ def test_names_do_not_change_hands_within_a_file(agency: models.Agency) -> None:
 
 def test_names_rest_for_forms_too_and_in_large_agencies(agency: models.Agency) -> None:
     cast.applied(agency, [person(2, USERNAME="two"), *cast.people(*range(10, 40))], at=NOW)
-    three = editing.find(agency, cast.user(agency, 3).pk)
-    row = editing.row_of(three)
+    three = editing.find_user(agency, cast.user(agency, 3).pk)
+    row = editing.build_row(three)
     came = editing.edit(three, row | {"USERNAME": "user.2"}, row, AuditContext(NOW, "", "page"))
     assert [problem.code for problem in came.problems] == ["resting-name"]
 

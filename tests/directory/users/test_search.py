@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from musterbook.core.values.search_keys import folded
+from musterbook.core.values.search_keys import fold_text
 from musterbook.directory import models
 from musterbook.directory.apply import search_index
 from musterbook.directory.audit.trail import AuditContext
@@ -17,7 +17,7 @@ from musterbook.directory.imports import undo
 from musterbook.directory.installation import doctor
 from musterbook.directory.storage import frames
 from musterbook.directory.users import export
-from musterbook.directory.users.export import Filter
+from musterbook.directory.users.export import ExportFilter
 from tests.databases import Home
 from tests.directory.cast import NOW, Row, agency, applied, people, person
 from tests.directory.cast import file as written
@@ -41,7 +41,7 @@ AWKWARD = (
 
 
 def found(made: models.Agency, text: str, most: int = 1000) -> list[str] | None:
-    ids = search_index.found(made, search_index.words(text), most)
+    ids = search_index.find_ids(made, search_index.split_words(text), most)
     if ids is None:
         return None
     return sorted(models.User.objects.filter(agency=made, pk__in=ids).values_list("external_id", flat=True))
@@ -53,7 +53,7 @@ def expected(made: models.Agency, text: str) -> list[str]:
     return sorted(
         user["external_id"]
         for user in models.User.objects.filter(agency=made).values(*fields)
-        if all(any(word in folded(user[field]) for field in fields) for word in folded(text).split())
+        if all(any(word in fold_text(user[field]) for field in fields) for word in fold_text(text).split())
     )
 
 
@@ -73,16 +73,16 @@ def test_who_has_every_word_is_found(text: str) -> None:
     made = agency()
     applied(made, named(AWKWARD))
     assert found(made, text) == expected(made, text)
-    assert export.users(made, Filter(query=text))["EXTERNAL_ID"].to_list() == expected(made, text)
+    assert export.read_users(made, ExportFilter(query=text))["EXTERNAL_ID"].to_list() == expected(made, text)
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\x01", "\ud800", "user\x7f", "u" * 6_000, "u\x00ser"])
 def test_text_that_no_user_can_have_finds_nobody_and_breaks_nothing(text: str) -> None:
     made = agency()
     applied(made, people(1, 2))
-    words = search_index.words(text)
-    assert search_index.found(made, words, 10) == []
-    assert search_index.holding(search_index._users(made), words).is_empty()
+    words = search_index.split_words(text)
+    assert search_index.find_ids(made, words, 10) == []
+    assert search_index.filter_users(search_index._read_users(made), words).is_empty()
 
 
 def test_more_than_can_be_told_are_none() -> None:
@@ -108,9 +108,9 @@ def test_an_edited_user_is_found_by_what_they_are_called_now() -> None:
     done = applied(made, [person(7, LAST_NAME="Żółw", EMAIL="new@agency.example")])
     assert (found(made, "zolw"), found(made, "user7@")) == (["E-7"], [])
     assert len(set(models.SearchChunk.objects.values_list("slot", "text")) - before) == 1
-    undo.run(done.record, context=AuditContext(NOW, "", "cli"))
+    undo.run_undo(done.record, context=AuditContext(NOW, "", "cli"))
     assert (found(made, "zolw"), found(made, "user7@")) == ([], ["E-7"])
-    assert search_index.mend(made) == 0
+    assert search_index.correct_index(made) == 0
 
 
 def test_a_change_of_what_is_not_searched_writes_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,14 +146,14 @@ def test_after_any_imports_a_search_finds_what_a_plain_look_finds(imports: list[
     for names in imports:
         applied(made, named(names))
     for text in asked:
-        if folded(text).split():
+        if fold_text(text).split():
             assert found(made, text) == expected(made, text)
-    assert search_index.mend(made) == 0
+    assert search_index.correct_index(made) == 0
 
 
 def test_nobody_written_is_no_chunk() -> None:
     made = agency()
-    search_index.follow(made, search_index._users(made))
+    search_index.update_index(made, search_index._read_users(made))
     assert not models.SearchChunk.objects.exists()
 
 
@@ -170,7 +170,7 @@ def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None
 
 def test_a_name_key_is_no_longer_than_an_index_holds() -> None:
     users = pl.DataFrame({"first_name": ["x"], "last_name": ["\ufdfa" * 255]})
-    assert len(search_index.name_keys(users)[0].encode()) <= 1000
+    assert len(search_index.build_name_keys(users)[0].encode()) <= 1000
 
 
 def test_users_who_were_there_before_searches_are_found_after_migrating(fresh_home: Home) -> None:

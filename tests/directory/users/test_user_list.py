@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from musterbook.core.values.search_keys import folded
+from musterbook.core.values.search_keys import fold_text
 from musterbook.directory import models
 from musterbook.directory.users import candidates, filters, keyset, orders, states, user_list
-from musterbook.directory.users.filters import UnknownStatus, Wanted
-from musterbook.directory.users.orders import UnknownPlace, UnknownSort
-from musterbook.directory.users.user_list import Listed
+from musterbook.directory.users.filters import UnknownStatus, UserFilters
+from musterbook.directory.users.orders import UnknownCursor, UnknownSort
+from musterbook.directory.users.user_list import ListedUser
 from tests.directory.cast import NOW, agency, applied, people, person
 from tests.examples import examples
 
@@ -88,7 +88,7 @@ def state(user: models.User, at: datetime) -> str:
     return "Password reset" if user.reset_at else "Active"
 
 
-def plainly(made: models.Agency, wanted: Wanted, sort: str, at: datetime) -> list[str]:
+def plainly(made: models.Agency, wanted: UserFilters, sort: str, at: datetime) -> list[str]:
     """The external ids of the wanted users, sorted, by looking at all of them."""
     touched = set(models.Event.objects.filter(of=wanted.touched_by).values_list("subject", flat=True))
     kept = [
@@ -108,10 +108,10 @@ def plainly(made: models.Agency, wanted: Wanted, sort: str, at: datetime) -> lis
 
 def _has(user: models.User, text: str) -> bool:
     fields = (user.email, user.first_name, user.last_name, user.username, user.badge_number, user.external_id)
-    return all(any(word in folded(field) for field in fields) for word in folded(text).split())
+    return all(any(word in fold_text(field) for field in fields) for word in fold_text(text).split())
 
 
-def _signed_in(user: models.User, wanted: Wanted) -> bool:
+def _signed_in(user: models.User, wanted: UserFilters) -> bool:
     last = user.last_sign_in_at
     if wanted.never_signed_in and last:
         return False
@@ -121,7 +121,7 @@ def _signed_in(user: models.User, wanted: Wanted) -> bool:
 
 
 def _key(user: models.User, now: str, sort: str) -> tuple[Any, ...]:
-    name = (f"{folded(user.last_name)}\x1f{folded(user.first_name)}", user.pk)
+    name = (f"{fold_text(user.last_name)}\x1f{fold_text(user.first_name)}", user.pk)
     last = user.last_sign_in_at
     keys: dict[str, Callable[[], tuple[Any, ...]]] = {
         "name": lambda: name,
@@ -139,19 +139,19 @@ def _key(user: models.User, now: str, sort: str) -> tuple[Any, ...]:
 
 
 def pages(
-    made: models.Agency, wanted: Wanted, between: Callable[[], None] = lambda: None, **how: Any
-) -> Iterator[list[Listed]]:
+    made: models.Agency, wanted: UserFilters, between: Callable[[], None] = lambda: None, **how: Any
+) -> Iterator[list[ListedUser]]:
     """Page after page, from the first to the last; something may happen in between."""
     place = ""
     while True:
-        page = user_list.page(made, wanted, place=place, **how)
+        page = user_list.read_page(made, wanted, place=place, **how)
         yield page.users
         if not (place := page.after):
             return
         between()
 
 
-def listed(made: models.Agency, wanted: Wanted, **how: Any) -> list[str]:
+def listed(made: models.Agency, wanted: UserFilters, **how: Any) -> list[str]:
     return [user.external_id for page in pages(made, wanted, **how) for user in page]
 
 
@@ -159,32 +159,32 @@ def listed(made: models.Agency, wanted: Wanted, **how: Any) -> list[str]:
 def test_pages_are_those_of_a_plain_sort_either_way(way: str, sort: str) -> None:
     made = filled()
     filled("shelbyville")
-    plain = plainly(made, Wanted(), sort, NOW + HOUR)
-    assert listed(made, Wanted(), sort=sort, at=NOW + HOUR) == plain
-    assert listed(made, Wanted(), sort=sort, at=NOW + HOUR, descending=True) == plain[::-1]
+    plain = plainly(made, UserFilters(), sort, NOW + HOUR)
+    assert listed(made, UserFilters(), sort=sort, at=NOW + HOUR) == plain
+    assert listed(made, UserFilters(), sort=sort, at=NOW + HOUR, descending=True) == plain[::-1]
 
 
 @pytest.mark.parametrize("sort", orders.SORTS)
 @pytest.mark.parametrize("descending", [False, True])
 def test_one_comes_back_by_the_pages_by_which_one_went(way: str, sort: str, descending: bool) -> None:
     made = filled()
-    there, page = [], user_list.page(made, at=NOW, sort=sort, descending=descending)
+    there, page = [], user_list.read_page(made, at=NOW, sort=sort, descending=descending)
     assert page.before == ""
     while page.after:
         there.append(page.users)
-        page = user_list.page(made, at=NOW, sort=sort, descending=descending, place=page.after)
+        page = user_list.read_page(made, at=NOW, sort=sort, descending=descending, place=page.after)
     while page.before:
-        page = user_list.page(made, at=NOW, sort=sort, descending=descending, place=page.before)
+        page = user_list.read_page(made, at=NOW, sort=sort, descending=descending, place=page.before)
         assert page.users == there.pop()
     assert there == []
 
 
-def _wanted(made: models.Agency, draw: st.DrawFn) -> Wanted:
+def _wanted(made: models.Agency, draw: st.DrawFn) -> UserFilters:
     def one(model: Any) -> int | None:
         return draw(st.none() | st.sampled_from(list(model.objects.filter(agency=made).values_list("pk", flat=True))))
 
     maybe = st.booleans()
-    return Wanted(
+    return UserFilters(
         text=draw(st.sampled_from(["", "", "o", "user", "ozil", "de ann", "e-1", "łoś 8", "дм", "agency first"])),
         status=draw(st.sampled_from(["", "", *states.STATES])),
         role=one(models.Role), rank=one(models.Rank), group=one(models.Group),
@@ -209,8 +209,8 @@ def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: s
     )
     for most in (2, 1_000):
         number = min(len(plain), most + 1)
-        assert user_list.count(made, wanted, at=NOW + HOUR, most=most) == number
-        page = user_list.page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
+        assert user_list.count_users(made, wanted, at=NOW + HOUR, most=most) == number
+        page = user_list.read_page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
         assert page.number == number
 
 
@@ -220,8 +220,8 @@ def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
 ) -> None:
     made = filled()
     officer = models.Role.objects.get(agency=made, name="Officer").pk
-    conditions = tuple(filters.conditions(Wanted(role=officer), NOW))
-    narrow = candidates.Narrowing(made, words)
+    conditions = tuple(filters.build_conditions(UserFilters(role=officer), NOW))
+    narrow = candidates.CandidateLookup(made, words)
     found = narrow.many(conditions)
     assert found and set(found.ids) == set(models.User.objects.filter(role=officer).values_list("pk", flat=True))
     with django_assert_num_queries(0):
@@ -231,12 +231,12 @@ def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
 def test_filters_that_let_many_through_are_counted_with_words_and_without(way: str) -> None:
     made = filled()
     officer = models.Role.objects.get(agency=made, name="Officer").pk
-    for wanted in (Wanted(role=officer, never_signed_in=True), Wanted(role=officer, text="agency")):
+    for wanted in (UserFilters(role=officer, never_signed_in=True), UserFilters(role=officer, text="agency")):
         number = len(plainly(made, wanted, "name", NOW + HOUR))
         assert number > 2
         for most in (2, 1_000):
-            assert user_list.count(made, wanted, at=NOW + HOUR, most=most) == min(number, most + 1)
-            assert user_list.page(made, wanted, at=NOW + HOUR, counted=most).number == min(number, most + 1)
+            assert user_list.count_users(made, wanted, at=NOW + HOUR, most=most) == min(number, most + 1)
+            assert user_list.read_page(made, wanted, at=NOW + HOUR, counted=most).number == min(number, most + 1)
 
 
 @given(st.data())
@@ -244,7 +244,7 @@ def test_filters_that_let_many_through_are_counted_with_words_and_without(way: s
 def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: str, data: st.DataObject) -> None:
     made = filled(f"a{models.Agency.objects.count()}")
     sort, descending = data.draw(st.sampled_from(orders.SORTS)), data.draw(st.booleans())
-    plain = plainly(made, Wanted(), sort, NOW)
+    plain = plainly(made, UserFilters(), sort, NOW)
     moved: set[str] = set()
 
     def happens() -> None:
@@ -255,7 +255,7 @@ def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: st
 
     seen = [
         user.external_id
-        for page in pages(made, Wanted(), happens, sort=sort, at=NOW, descending=descending)
+        for page in pages(made, UserFilters(), happens, sort=sort, at=NOW, descending=descending)
         for user in page
     ]
     alone = [user for user in seen if user not in moved]
@@ -264,8 +264,10 @@ def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: st
 
 def test_a_user_is_listed_with_all_that_a_list_shows() -> None:
     made = filled()
-    shown = next(user for user in user_list.page(made, at=NOW, sort="external_id").users if user.external_id == "E-5")
-    assert shown == Listed(
+    shown = next(
+        user for user in user_list.read_page(made, at=NOW, sort="external_id").users if user.external_id == "E-5"
+    )
+    assert shown == ListedUser(
         shown.id, "E-5", "Özil", "O’Neil", "user.5", "user5@agency.example", "B-5", "Locked", "Officer", "Sergeant", "Patrol",
         NOW + HOUR,
     )  # fmt: skip
@@ -276,20 +278,20 @@ def test_roles_ranks_and_groups_of_another_agency_filter_everybody_out() -> None
     role = models.Role.objects.get(agency=other, name="Officer").pk
     theirs = models.Import.objects.filter(agency=other).latest("pk").pk
     boss = models.User.objects.get(agency=other, external_id="E-0").pk
-    for wanted in (Wanted(role=role), Wanted(touched_by=theirs), Wanted(supervisor=boss)):
+    for wanted in (UserFilters(role=role), UserFilters(touched_by=theirs), UserFilters(supervisor=boss)):
         for sort in orders.SORTS:
             assert listed(made, wanted, sort=sort, at=NOW) == []
-        assert user_list.count(made, wanted, at=NOW) == 0
+        assert user_list.count_users(made, wanted, at=NOW) == 0
 
 
 def test_what_there_is_not_is_said_by_name() -> None:
     made = filled()
     with pytest.raises(UnknownSort):
-        user_list.page(made, at=NOW, sort="shoe_size")
+        user_list.read_page(made, at=NOW, sort="shoe_size")
     with pytest.raises(UnknownStatus):
-        user_list.page(made, Wanted(status="Asleep"), at=NOW)
+        user_list.read_page(made, UserFilters(status="Asleep"), at=NOW)
     with pytest.raises(UnknownStatus):
-        user_list.count(made, Wanted(status="Asleep"), at=NOW)
+        user_list.count_users(made, UserFilters(status="Asleep"), at=NOW)
 
 
 def told(*values: object) -> str:
@@ -309,31 +311,33 @@ TAMPERED = [
 
 @pytest.mark.parametrize("place", TAMPERED, ids=range(len(TAMPERED)))
 def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
-    with pytest.raises(UnknownPlace):
-        user_list.page(filled(), at=NOW, place=place)
+    with pytest.raises(UnknownCursor):
+        user_list.read_page(filled(), at=NOW, place=place)
 
 
 @pytest.mark.parametrize(
     "key", ["2026-W10-1", "yesterday", "2026-13-01 00:00:00", "0000-01-01 00:00:00", "infinity", "1"]
 )
 def test_a_time_that_is_none_is_no_place(key: str) -> None:
-    with pytest.raises(UnknownPlace):
-        user_list.page(filled(), at=NOW, sort="last_sign_in", place=told("last_sign_in", False, "ever", key, 1))
+    with pytest.raises(UnknownCursor):
+        user_list.read_page(filled(), at=NOW, sort="last_sign_in", place=told("last_sign_in", False, "ever", key, 1))
 
 
 @pytest.mark.parametrize("mark", [999_999_999, "x", None])
 def test_a_role_that_there_is_not_is_no_place(mark: object) -> None:
-    with pytest.raises(UnknownPlace):
-        user_list.page(filled(), at=NOW, sort="role", place=told("role", False, mark, "x", 1))
+    with pytest.raises(UnknownCursor):
+        user_list.read_page(filled(), at=NOW, sort="role", place=told("role", False, mark, "x", 1))
 
 
 def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_list, "PAGE", 1)
     made = agency()
     applied(made, [person(1, ROLE="Chief"), person(2)])
-    first = user_list.page(made, at=NOW, sort="role")
+    first = user_list.read_page(made, at=NOW, sort="role")
     applied(made, [person(1)])
-    assert [user.external_id for user in user_list.page(made, at=NOW, sort="role", place=first.after).users] == ["E-1"]
+    assert [user.external_id for user in user_list.read_page(made, at=NOW, sort="role", place=first.after).users] == [
+        "E-1"
+    ]
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -341,9 +345,9 @@ def test_few_users_of_many_roles_go_on_where_the_page_before_ended(
     monkeypatch: pytest.MonkeyPatch, *, descending: bool
 ) -> None:
     made = filled()
-    wanted = Wanted(rank=models.Rank.objects.get(agency=made, name="Captain").pk)
+    wanted = UserFilters(rank=models.Rank.objects.get(agency=made, name="Captain").pk)
     whole = [
-        user.external_id for user in user_list.page(made, wanted, at=NOW, sort="role", descending=descending).users
+        user.external_id for user in user_list.read_page(made, wanted, at=NOW, sort="role", descending=descending).users
     ]
     monkeypatch.setattr(user_list, "PAGE", 1)
     assert listed(made, wanted, at=NOW, sort="role", descending=descending) == whole
@@ -353,14 +357,14 @@ def test_few_users_of_many_roles_go_on_where_the_page_before_ended(
 @pytest.mark.parametrize("text", ["'", '"', "%", "_", "\\", "\x00", "\x1e", "' OR 1=1 --", "[", "*", "\ud800"])
 def test_a_search_is_text_and_nothing_else(way: str, text: str) -> None:
     made = filled()
-    assert listed(made, Wanted(text=text), at=NOW) == plainly(made, Wanted(text=text), "name", NOW)
+    assert listed(made, UserFilters(text=text), at=NOW) == plainly(made, UserFilters(text=text), "name", NOW)
 
 
 def test_an_agency_of_nobody_has_one_empty_page() -> None:
     made = agency()
     for sort in orders.SORTS:
-        assert user_list.page(made, at=NOW, sort=sort) == user_list.Page([], "", "")
-    assert user_list.count(made, at=NOW) == 0
+        assert user_list.read_page(made, at=NOW, sort=sort) == user_list.UserPage([], "", "")
+    assert user_list.count_users(made, at=NOW) == 0
 
 
 def test_times_are_the_same_however_the_database_writes_them() -> None:
@@ -370,6 +374,6 @@ def test_times_are_the_same_however_the_database_writes_them() -> None:
         at = datetime(2026, 3, 2, 7, 0, 0, micros, tzinfo=UTC)
         models.User.objects.filter(agency=made, external_id=f"E-{number}").update(last_sign_in_at=at)
     exactly = datetime(2026, 3, 2, 7, tzinfo=UTC)
-    assert listed(made, Wanted(signed_in_from=exactly), at=NOW, sort="last_sign_in") == ["E-1", "E-2"]
-    assert listed(made, Wanted(signed_in_before=exactly), at=NOW) == []
-    assert len(list(islice(pages(made, Wanted(), at=NOW, sort="last_sign_in", descending=True), 5))) == 1
+    assert listed(made, UserFilters(signed_in_from=exactly), at=NOW, sort="last_sign_in") == ["E-1", "E-2"]
+    assert listed(made, UserFilters(signed_in_before=exactly), at=NOW) == []
+    assert len(list(islice(pages(made, UserFilters(), at=NOW, sort="last_sign_in", descending=True), 5))) == 1

@@ -31,7 +31,7 @@ _MARKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedText:
     """The text of a file, as UTF-8 without a byte order mark, and its original encoding."""
 
     body: bytes
@@ -39,7 +39,7 @@ class Decoded:
     guessed: bool = False
 
 
-class Unreadable(Exception):
+class UnreadableText(Exception):
     """A spot that cannot be read in `encoding`.
 
     `before` is the text before the spot. `doubtful` is the Windows-1252 reading of the spot, "" where a byte is simply
@@ -53,23 +53,23 @@ class Unreadable(Exception):
         self.doubtful = doubtful
 
 
-def decoded(content: bytes, named: str | None) -> Decoded:
+def decode_content(content: bytes, name: str | None) -> DecodedText:
     """Return the text of `content`.
 
     Raise Unreadable for bytes that cannot be read, and Refusal for an unknown encoding name.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return _as(content, encoding)
-    if named:
-        return _as(content, _known(named))
+            return _decode_as(content, encoding)
+    if name:
+        return _decode_as(content, _find_codec(name))
     try:
-        return _as(content, "utf-8")
-    except Unreadable as error:
-        return _as_windows(content, error)
+        return _decode_as(content, "utf-8")
+    except UnreadableText as error:
+        return _decode_windows(content, error)
 
 
-def _known(name: str) -> str:
+def _find_codec(name: str) -> str:
     try:
         b" ".decode(name)
         return codecs.lookup(name).name
@@ -79,17 +79,17 @@ def _known(name: str) -> str:
         raise Refusal(Problem.of("unknown-encoding", value=name)) from error
 
 
-def _as(content: bytes, encoding: str) -> Decoded:
+def _decode_as(content: bytes, encoding: str) -> DecodedText:
     if encoding == "utf-8":
         _check_utf8(content)
         body = content[3:] if content.startswith(codecs.BOM_UTF8) else content
-        return Decoded(body, encoding)
+        return DecodedText(body, encoding)
     try:
-        return Decoded(content.decode(encoding).removeprefix("\ufeff").encode(), encoding)
+        return DecodedText(content.decode(encoding).removeprefix("\ufeff").encode(), encoding)
     except UnicodeDecodeError as error:
-        raise Unreadable(encoding, content[: error.start].decode(encoding, "ignore")) from error
+        raise UnreadableText(encoding, content[: error.start].decode(encoding, "ignore")) from error
     except (UnicodeError, ValueError) as error:  # a lone surrogate, or a codec with bugs
-        raise Unreadable(encoding, "") from error
+        raise UnreadableText(encoding, "") from error
 
 
 def _check_utf8(content: bytes) -> None:
@@ -114,7 +114,7 @@ def _raise_at_bad_byte(content: bytes) -> None:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Unreadable("utf-8", content[: error.start].decode("utf-8")) from error
+        raise UnreadableText("utf-8", content[: error.start].decode("utf-8")) from error
 
 
 _SEVERAL_BYTES = re.compile(
@@ -122,16 +122,16 @@ _SEVERAL_BYTES = re.compile(
 )
 
 
-def _as_windows(content: bytes, error: Unreadable) -> Decoded:
-    cut_off = len(content) - len(error.before.encode()) <= 3 and _starts_a_character(content, error)
+def _decode_windows(content: bytes, error: UnreadableText) -> DecodedText:
+    cut_off = len(content) - len(error.before.encode()) <= 3 and _starts_character(content, error)
     if cut_off or _SEVERAL_BYTES.search(content):
         raise error
-    decoded = _as(content, WINDOWS)
-    _refuse_doubtful(decoded.body.decode())
-    return Decoded(decoded.body, WINDOWS, guessed=True)
+    result = _decode_as(content, WINDOWS)
+    _refuse_doubtful(result.body.decode())
+    return DecodedText(result.body, WINDOWS, guessed=True)
 
 
-def _starts_a_character(content: bytes, error: Unreadable) -> bool:
+def _starts_character(content: bytes, error: UnreadableText) -> bool:
     """Return whether the last bytes of the file begin a character that UTF-8 writes with more bytes."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
@@ -167,13 +167,13 @@ _CELL_END = re.compile('[\r\n,;\t|"]')
 
 
 def _refuse_doubtful(text: str) -> None:
-    looked_at: set[str] = set()
+    spots: set[str] = set()
     for run in _BEYOND_ASCII.finditer(text):
         spot = text[max(0, run.start() - 1) : run.end() + 1]
-        if spot in looked_at:
+        if spot in spots:
             continue
-        looked_at.add(spot)
+        spots.add(spot)
         if any(_DOUBTFUL.match(text, at) for at in range(run.start(), run.end())):
             before = _CELL_END.split(text[max(0, run.start() - 40) : run.start()])[-1]
             after = _CELL_END.split(text[run.start() : run.end() + 40])[0]
-            raise Unreadable(WINDOWS, text[: run.start()], doubtful=before + after)
+            raise UnreadableText(WINDOWS, text[: run.start()], doubtful=before + after)

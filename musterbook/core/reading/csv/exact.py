@@ -109,19 +109,19 @@ class Scanner:
         return closing.end()
 
 
-def lines(body: bytes) -> Iterator[str]:
+def read_lines(body: bytes) -> Iterator[str]:
     """Return the lines of UTF-8 text with their ends, which may be CRLF, LF or CR."""
     return iter(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline=""))
 
 
-def records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+def read_records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
     """Yield the records of UTF-8 text after the first `skip` lines, numbered from 1.
 
     A blank line is a record without cells. Raise BrokenQuote where a quoted cell is not closed correctly.
     """
     scanner = Scanner(delimiter)
     number = scanner.row
-    for line in itertools.islice(lines(body), skip, None):
+    for line in itertools.islice(read_lines(body), skip, None):
         record = scanner.take(line)
         if record is not None:
             yield number, record
@@ -129,7 +129,7 @@ def records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tuple[int
     scanner.finish()
 
 
-def spot(text: str, delimiter: str, *, skip: int = 0) -> tuple[int, int]:
+def locate_end(text: str, delimiter: str, *, skip: int = 0) -> tuple[int, int]:
     """Return the row and the cell in which `text`, the beginning of a file, ends.
 
     Rows count from 1, after `skip` lines. Cells count from 0.
@@ -138,7 +138,7 @@ def spot(text: str, delimiter: str, *, skip: int = 0) -> tuple[int, int]:
     ended = True
     record: list[str] | None = None
     try:
-        for line in itertools.islice(lines(text.encode()), skip, None):
+        for line in itertools.islice(read_lines(text.encode()), skip, None):
             record = scanner.take(line)
             ended = record is not None and line.endswith(("\r", "\n"))
     except BrokenQuote as broken:

@@ -11,23 +11,23 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from musterbook.core.reading.grid import names
+from musterbook.core.reading.grid import name_columns
 
 
-def rows(body: bytes, delimiter: str, headings: Sequence[str]) -> pl.DataFrame | None:
+def read_rows(body: bytes, delimiter: str, headings: Sequence[str]) -> pl.DataFrame | None:
     """Return the rows below the header line, or None if the file is not proven plain.
 
     The columns are "0", "1", … without nulls. `body` is UTF-8 text without NUL, whose first record is `headings`.
     """
     if len(headings) < 2 or any("\n" in heading for heading in headings):
         return None
-    if (b"\r" in body and body.count(b"\r") != body.count(b"\r\n")) or not _quoted_well(body, delimiter):
+    if (b"\r" in body and body.count(b"\r") != body.count(b"\r\n")) or not _has_plain_quotes(body, delimiter):
         return None
-    frame = _parsed(body, delimiter, len(headings))
-    return frame if frame is not None and _whole(frame, headings, body) else None
+    frame = _parse_rows(body, delimiter, len(headings))
+    return frame if frame is not None and _is_whole(frame, headings, body) else None
 
 
-def _quoted_well(body: bytes, delimiter: str) -> bool:
+def _has_plain_quotes(body: bytes, delimiter: str) -> bool:
     if b'"' not in body:
         return True
     mark = re.escape(delimiter).encode()
@@ -37,14 +37,14 @@ def _quoted_well(body: bytes, delimiter: str) -> bool:
     return plain.fullmatch(body) is not None
 
 
-def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
+def _parse_rows(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
     try:
         return pl.read_csv(
             body,
             has_header=False,
             skip_lines=1,
             separator=delimiter,
-            schema=dict.fromkeys(names(width), pl.String()),
+            schema=dict.fromkeys(name_columns(width), pl.String()),
             infer_schema=False,
             empty_string_is_null=False,
             extra_columns="raise",
@@ -55,29 +55,29 @@ def _parsed(body: bytes, delimiter: str, width: int) -> pl.DataFrame | None:
         return None
 
 
-def _whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes) -> bool:
+def _is_whole(frame: pl.DataFrame, headings: Sequence[str], body: bytes) -> bool:
     """Return whether the cells and the characters between them are the whole file."""
     header = pl.DataFrame([headings], schema=frame.schema, orient="row")
     breaks, quotes = body.count(b"\n"), body.count(b'"')
     lines = breaks + (not body.endswith(b"\n"))
     delimiters = lines * (len(headings) - 1)
-    inner_quotes = _inner_quotes(header) + _inner_quotes(frame) if b'""' in body else 0
+    inner_quotes = _count_inner_quotes(header) + _count_inner_quotes(frame) if b'""' in body else 0
     between = delimiters + breaks + body.count(b"\r") + quotes - inner_quotes
-    return frame.height == lines - 1 and _size(header) + _size(frame) + between == len(body)
+    return frame.height == lines - 1 and _count_bytes(header) + _count_bytes(frame) + between == len(body)
 
 
-def _size(frame: pl.DataFrame) -> int:
+def _count_bytes(frame: pl.DataFrame) -> int:
     """Return the bytes of all cells."""
-    return _total(frame, pl.all().str.len_bytes())
+    return _sum_columns(frame, pl.all().str.len_bytes())
 
 
-def _inner_quotes(frame: pl.DataFrame) -> int:
+def _count_inner_quotes(frame: pl.DataFrame) -> int:
     """Return the number of quotation marks inside cells, counted only in columns that have any."""
-    found = frame.select(pl.all().str.contains('"', literal=True).any()).row(0, named=True)
-    return _total(
-        frame.select(name for name, has in found.items() if has), pl.all().str.count_matches('"', literal=True)
+    flags = frame.select(pl.all().str.contains('"', literal=True).any()).row(0, named=True)
+    return _sum_columns(
+        frame.select(name for name, has in flags.items() if has), pl.all().str.count_matches('"', literal=True)
     )
 
 
-def _total(frame: pl.DataFrame, counted: pl.Expr) -> int:
+def _sum_columns(frame: pl.DataFrame, counted: pl.Expr) -> int:
     return sum(frame.select(counted.cast(pl.Int64).sum()).row(0)) if frame.width else 0

@@ -10,9 +10,9 @@ import polars as pl
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
 from musterbook.core.reading import headings
-from musterbook.core.reading.budget import Budget, Limits
+from musterbook.core.reading.budget import Budget, FileLimits
 from musterbook.core.reading.csv import encoding, exact, fast
-from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, blank, too_wide
+from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, Grid, GridBuilder, Refusal, is_blank, too_wide
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _HEAD = 1 << 20
@@ -26,67 +26,71 @@ class _Dialect:
     header: tuple[str, ...]
 
 
-def grid(
-    content: bytes, limits: Limits, mapping: Mapping[str, str], named_encoding: str | None, named_delimiter: str | None
+def read_grid(
+    content: bytes,
+    limits: FileLimits,
+    mapping: Mapping[str, str],
+    named_encoding: str | None,
+    named_delimiter: str | None,
 ) -> Grid:
     """Return the grid of a CSV file. Raise Refusal if it cannot be read.
 
     `mapping` (heading → column) helps to detect the delimiter. `named_encoding` and `named_delimiter` set the values
     that they name.
     """
-    delimiter = _delimiter_named(named_delimiter) if named_delimiter else ""
+    delimiter = _find_delimiter(named_delimiter) if named_delimiter else ""
     try:
-        text = encoding.decoded(content, named_encoding)
-    except encoding.Unreadable as error:
-        raise _unreadable(error, delimiter, mapping) from error
+        text = encoding.decode_content(content, named_encoding)
+    except encoding.UnreadableText as error:
+        raise _unreadable_refusal(error, delimiter, mapping) from error
     body = text.body.removesuffix(b"\x1a")
-    dialect = _dialect(body[:_HEAD].decode("utf-8", "ignore"), delimiter, mapping)
+    dialect = _detect_dialect(body[:_HEAD].decode("utf-8", "ignore"), delimiter, mapping)
     _refuse_nul(body, dialect)
-    width = _width(dialect.header)
-    rows, surplus = _rows(body, dialect, width, min(limits.rows, MOST_CELLS // max(width, 1)))
+    width = _measure_width(dialect.header)
+    rows, surplus = _read_rows(body, dialect, width, min(limits.rows, MOST_CELLS // max(width, 1)))
     file = FileFacts(format="csv", encoding=text.encoding, delimiter=dialect.delimiter, headings=dialect.header[:width])
-    notes = (Problem.of("read-as-windows-1252", sample=_sample(rows)),) if text.guessed else ()
+    notes = (Problem.of("read-as-windows-1252", sample=_show_sample(rows)),) if text.guessed else ()
     return Grid(file.headings, rows, surplus, blank_to=len(dialect.header), file=file, notes=notes)
 
 
-def _delimiter_named(name: str) -> str:
+def _find_delimiter(name: str) -> str:
     delimiter = DELIMITERS.get(name.strip().lower(), "\t" if name == "\\t" else name)
     if delimiter not in DELIMITERS.values():
         raise Refusal(Problem.of("unknown-delimiter", value=name))
     return delimiter
 
 
-def _dialect(head: str, named: str, mapping: Mapping[str, str]) -> _Dialect:
+def _detect_dialect(head: str, override: str, mapping: Mapping[str, str]) -> _Dialect:
     """Return the dialect that the beginning of a text shows.
 
-    It consists of the delimiter (unless `named`), the number of lines before the header row, and that row.
+    It consists of the delimiter (unless `override`), the number of lines before the header row, and that row.
     """
     sep = _SEP.match(head)
     if sep:
-        named = named or _delimiter_named(sep[1])
+        override = override or _find_delimiter(sep[1])
         head = head[sep.end() :]
-    choices = [named] if named else list(DELIMITERS.values())
-    headers = [_first_record(head, delimiter) for delimiter in choices]
-    best = max(range(len(choices)), key=lambda i: (headings.known(headers[i], mapping), len(headers[i])))
+    choices = [override] if override else list(DELIMITERS.values())
+    headers = [_read_first_record(head, delimiter) for delimiter in choices]
+    best = max(range(len(choices)), key=lambda i: (headings.count_known(headers[i], mapping), len(headers[i])))
     return _Dialect(choices[best], 1 if sep else 0, tuple(headers[best]))
 
 
-def _first_record(head: str, delimiter: str) -> list[str]:
+def _read_first_record(head: str, delimiter: str) -> list[str]:
     """Return the first record of a text.
 
     If its quotation marks are broken, return the first line split at each delimiter.
     """
     try:
-        for _, record in exact.records(head.encode(), delimiter):
+        for _, record in exact.read_records(head.encode(), delimiter):
             return record
     except exact.BrokenQuote:
         pass
     return re.split(r"[\r\n]", head, maxsplit=1)[0].split(delimiter)
 
 
-def _width(header: Sequence[str]) -> int:
+def _measure_width(header: Sequence[str]) -> int:
     """Return how many columns the header row names. Blank headings at its end do not count."""
-    width = max((index for index, cell in enumerate(header, 1) if not blank(cell)), default=0)
+    width = max((index for index, cell in enumerate(header, 1) if not is_blank(cell)), default=0)
     if width > MOST_COLUMNS:
         raise too_wide(1, MOST_COLUMNS)
     return width
@@ -95,7 +99,7 @@ def _width(header: Sequence[str]) -> int:
 def _refuse_nul(body: bytes, dialect: _Dialect) -> None:
     at = body.find(b"\0")
     if at >= 0:
-        row, _ = exact.spot(body[:at].decode(), dialect.delimiter, skip=dialect.skip)
+        row, _ = exact.locate_end(body[:at].decode(), dialect.delimiter, skip=dialect.skip)
         zeros = body[:2000].count(b"\0")
         advice = (
             "If it is UTF-16 without a byte order mark, name its encoding instead."
@@ -107,27 +111,27 @@ def _refuse_nul(body: bytes, dialect: _Dialect) -> None:
         )
 
 
-def _unreadable(error: encoding.Unreadable, delimiter: str, mapping: Mapping[str, str]) -> Refusal:
-    dialect = _dialect(error.before[:_HEAD], delimiter, mapping)
-    row, index = exact.spot(error.before, dialect.delimiter, skip=dialect.skip)
-    column = _column(dialect.header, index) if row > 1 else headings.place(index)
+def _unreadable_refusal(error: encoding.UnreadableText, delimiter: str, mapping: Mapping[str, str]) -> Refusal:
+    dialect = _detect_dialect(error.before[:_HEAD], delimiter, mapping)
+    row, index = exact.locate_end(error.before, dialect.delimiter, skip=dialect.skip)
+    column = _name_column(dialect.header, index) if row > 1 else headings.format_position(index)
     code = "doubtful-encoding" if error.doubtful else "unreadable-byte"
     value = error.doubtful or error.encoding
     problem = Problem.of(code, in_row=str(row), column=column, value=value)
     return Refusal(problem, headings=dialect.header if row > 1 else ())
 
 
-def _column(header: Sequence[str], index: int) -> str:
+def _name_column(header: Sequence[str], index: int) -> str:
     heading = header[index].strip() if index < len(header) else ""
-    return heading[:60] or headings.place(index)
+    return heading[:60] or headings.format_position(index)
 
 
 _Surplus = dict[int, Sequence[str]]
 
 
-def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[pl.DataFrame, _Surplus]:
+def _read_rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[pl.DataFrame, _Surplus]:
     if width == len(dialect.header) and not dialect.skip:
-        quick = fast.rows(body, dialect.delimiter, dialect.header)
+        quick = fast.read_rows(body, dialect.delimiter, dialect.header)
         if quick is not None:
             if quick.height > most_rows:
                 raise Refusal(Problem.of("too-many-rows", limit=f"{most_rows:,}"), headings=dialect.header)
@@ -135,20 +139,22 @@ def _rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tuple[p
             return quick.insert_column(0, numbers.alias("row")), {}
     builder = GridBuilder(width, most_rows, Budget(len(body)))
     try:
-        source = exact.records(body, dialect.delimiter, skip=dialect.skip)
+        source = exact.read_records(body, dialect.delimiter, skip=dialect.skip)
         for number, cells in itertools.islice(source, 1, None):
             builder.add(number, cells)
     except exact.BrokenQuote as broken:
-        column = _column(dialect.header, broken.index) if broken.row > 1 else headings.place(broken.index)
+        column = (
+            _name_column(dialect.header, broken.index) if broken.row > 1 else headings.format_position(broken.index)
+        )
         problem = Problem.of(broken.code, in_row=str(broken.row), column=column, value=broken.text)
         raise Refusal(problem, headings=dialect.header if broken.row > 1 else ()) from broken
     return builder.rows(), builder.surplus
 
 
-def _sample(rows: pl.DataFrame) -> str:
+def _show_sample(rows: pl.DataFrame) -> str:
     """Return up to three cells with letters beyond ASCII, as a sentence."""
-    found: list[str] = []
+    samples: list[str] = []
     for column in rows.drop("row").get_columns():
-        found += column.filter(column.str.contains(r"[^\x00-\x7F]")).head(3).to_list()
-    cells = [headings.shown(cell) for cell in dict.fromkeys(found)][:3]
+        samples += column.filter(column.str.contains(r"[^\x00-\x7F]")).head(3).to_list()
+    cells = [headings.quote_text(cell) for cell in dict.fromkeys(samples)][:3]
     return f"For example: {', '.join(cells)}." if cells else ""

@@ -83,7 +83,7 @@ class Archive:
 
     def __init__(self, content: bytes) -> None:
         refuse_many_parts(content)
-        with _as_damage("its archive"):
+        with _report_damage("its archive"):
             self._zip = zipfile.ZipFile(io.BytesIO(content))
         members = self._zip.infolist()
         unpacked = sum(member.file_size for member in members)
@@ -106,9 +106,9 @@ class Archive:
 
     def parsing(self, part: str, handler: Handler) -> Iterator[None]:
         """Pass the elements of a part to `handler`, and yield between its pieces."""
-        with _as_damage(part):
+        with _report_damage(part):
             names: dict[str, str] = {}
-            parser, fed = _parser(handler, names), 0
+            parser, fed = _build_parser(handler, names), 0
             with self._zip.open(self._names[part.lower()]) as source:
                 while chunk := source.read(_CHUNK):
                     parser.Parse(chunk, False)
@@ -128,17 +128,17 @@ def _refuse_odd(part: str, unread: int, names: int) -> None:
 
 
 @contextmanager
-def _as_damage(part: str) -> Iterator[None]:
+def _report_damage(part: str) -> Iterator[None]:
     try:
         yield
     except _FAULTS as error:
         raise damaged(f"{part} is broken") from error
 
 
-def _parser(handler: Handler, names: dict[str, str]) -> expat.XMLParserType:
+def _build_parser(handler: Handler, names: dict[str, str]) -> expat.XMLParserType:
     parser = expat.ParserCreate(None, None, names)
     parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = _without_prefix(handler.start, handler.end)
+    parser.StartElementHandler, parser.EndElementHandler = _strip_prefix(handler.start, handler.end)
     parser.CharacterDataHandler = handler.text
     parser.StartDoctypeDeclHandler = _refuse_doctype
     return parser
@@ -148,7 +148,7 @@ _Start: TypeAlias = Callable[[str, dict[str, str]], None]
 _End: TypeAlias = Callable[[str], None]
 
 
-def _without_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
+def _strip_prefix(begin: _Start, finish: _End) -> tuple[_Start, _End]:
     """Return the callbacks for expat.
 
     They use the names that a handler knows, and limit how deeply elements may be nested.

@@ -27,7 +27,7 @@ _LAST_DAY = 2_958_465
 _MOST_PLACES = 30
 
 
-def number(text: str) -> Decimal | None:
+def parse_number(text: str) -> Decimal | None:
     """Return the number that a cell's text represents, None if no spreadsheet holds such a number."""
     try:
         value = Decimal(text)
@@ -36,7 +36,7 @@ def number(text: str) -> Decimal | None:
     return value if value.is_finite() and abs(value.adjusted()) < 400 else None
 
 
-def general(value: Decimal) -> str:
+def format_general(value: Decimal) -> str:
     """Return a number as a cell without format shows it: at most 15 digits, whole numbers without `.0`."""
     value = _DIGITS.plus(value)
     if value and value.adjusted() < -10:
@@ -47,22 +47,22 @@ def general(value: Decimal) -> str:
 
 def is_date(code: str) -> bool:
     """Return whether a format shows a date or a time of day."""
-    return bool(_date_letters(_sections(code)[0]))
+    return bool(_find_date_letters(_split_sections(code)[0]))
 
 
-def format_of(code: str, *, from_1904: bool = False) -> Format:
+def build_format(code: str, *, from_1904: bool = False) -> Format:
     """Return how the format `code` shows numbers. An unknown format shows them as General does."""
-    sections = _sections(code)
-    letters = _date_letters(sections[0])
+    sections = _split_sections(code)
+    letters = _find_date_letters(sections[0])
     if letters:
-        return lambda value: _date(value, letters, from_1904)
-    patterns = [pattern for section in sections[:3] if (pattern := _pattern(section))]
+        return lambda value: _format_date(value, letters, from_1904)
+    patterns = [pattern for section in sections[:3] if (pattern := _parse_pattern(section))]
     if len(patterns) < len(sections[:3]):
-        return general
-    return lambda value: _shown(value, patterns)
+        return format_general
+    return lambda value: _format_number(value, patterns)
 
 
-def _sections(code: str) -> list[list[str]]:
+def _split_sections(code: str) -> list[list[str]]:
     sections: list[list[str]] = [[]]
     for token in _TOKEN.findall(code):
         if token == ";":
@@ -72,7 +72,7 @@ def _sections(code: str) -> list[list[str]]:
     return sections
 
 
-def _date_letters(tokens: list[str]) -> str:
+def _find_date_letters(tokens: list[str]) -> str:
     """Return the letters of a date format, with minutes distinguished from months.
 
     The letters are from `ymdhs`; "" for a number format.
@@ -85,10 +85,10 @@ def _date_letters(tokens: list[str]) -> str:
     return letters
 
 
-def _date(value: Decimal, letters: str, from_1904: bool) -> str:
+def _format_date(value: Decimal, letters: str, from_1904: bool) -> str:
     days = float(value) + (1462 if from_1904 else 0)
     if not value >= 0 or days >= _LAST_DAY:
-        return general(value)
+        return format_general(value)
     # The spreadsheet's calendar has a 29 February 1900, which did not exist.
     start = datetime(1899, 12, 30) if days >= 60 else datetime(1899, 12, 31)
     moment = start + timedelta(seconds=round(days * 86_400))
@@ -135,39 +135,39 @@ class _Pattern:
 
         The leftmost place takes all remaining digits.
         """
-        shown: list[str] = []
+        characters: list[str] = []
         first = next((i for i, piece in enumerate(self.whole) if piece.place), -1)
         count = 0
         for index in range(len(self.whole) - 1, -1, -1):
             piece = self.whole[index]
             if not piece.place:
-                shown.append(piece.text)
+                characters.append(piece.text)
                 continue
             left = 0 if index == first else max(len(digits) - 1, 0)
             digits, taken = digits[:left], digits[left:]
             for digit in reversed(taken or _EMPTY[piece.mark]):
-                shown.append("," if self.grouped and count and count % 3 == 0 else "")
-                shown.append(digit)
+                characters.append("," if self.grouped and count and count % 3 == 0 else "")
+                characters.append(digit)
                 count += 1
-        return "".join(reversed(shown))
+        return "".join(reversed(characters))
 
     def _decimals(self, digits: str) -> str:
         places = [piece.mark for piece in self.decimals if piece.place]
         needed = max((i for i, mark in enumerate(places, 1) if mark == "0"), default=0)
-        kept = iter(digits[: max(needed, len(digits.rstrip("0")))])
-        return "".join(next(kept, "") if piece.place else piece.text for piece in self.decimals)
+        remaining = iter(digits[: max(needed, len(digits.rstrip("0")))])
+        return "".join(next(remaining, "") if piece.place else piece.text for piece in self.decimals)
 
 
 _EMPTY = {"0": "0", "?": " ", "#": ""}
 _LONG = Context(prec=900)
 
 
-def _pattern(tokens: list[str]) -> _Pattern | None:
+def _parse_pattern(tokens: list[str]) -> _Pattern | None:
     """Return the pattern of a section, or None if it has none.
 
     A section without a pattern is General, scientific, a fraction, conditional or without digits.
     """
-    pieces = [piece for token in tokens if (piece := _piece(token))]
+    pieces = [piece for token in tokens if (piece := _parse_piece(token))]
     marks = {piece.mark for piece in pieces}
     if not marks & _PLACES or "unknown" in marks:
         return None
@@ -185,7 +185,7 @@ def _pattern(tokens: list[str]) -> _Pattern | None:
 _UNKNOWN = frozenset(("general", "@", "e+", "e-", "/"))
 
 
-def _piece(token: str) -> _Piece | None:
+def _parse_piece(token: str) -> _Piece | None:
     """Return the piece that a token means, None if it shows nothing."""
     if token in _PLACES or token in ".,%":
         return _Piece(token, "" if token in _PLACES else token)
@@ -197,19 +197,19 @@ def _piece(token: str) -> _Piece | None:
         return _Piece("unknown") if token[1:2] in "<>=" else None
     if token.lower() in _UNKNOWN:
         return _Piece("unknown")
-    return _Piece(text=_literal(token))
+    return _Piece(text=_unquote_literal(token))
 
 
-def _literal(token: str) -> str:
+def _unquote_literal(token: str) -> str:
     if token.startswith("_"):
         return " "
     return token.strip('"') if token.startswith('"') else token.removeprefix("\\")
 
 
-def _shown(value: Decimal, patterns: list[_Pattern]) -> str:
+def _format_number(value: Decimal, patterns: list[_Pattern]) -> str:
     value = _DIGITS.plus(value)
     negative = value < 0
     index = 2 if value == 0 and len(patterns) == 3 else 1 if negative and len(patterns) > 1 else 0
     text = patterns[index].text(value)
     # A format that hides a number must not clear its value.
-    return f"{'-' if negative and index == 0 else ''}{text}" if text.strip() else general(value)
+    return f"{'-' if negative and index == 0 else ''}{text}" if text.strip() else format_general(value)

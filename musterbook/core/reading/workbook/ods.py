@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from musterbook.core.domain.problems import Problem
 from musterbook.core.reading.budget import FAULT, Budget
-from musterbook.core.reading.grid import CellFault, Refusal, blank
+from musterbook.core.reading.grid import CellFault, Refusal, is_blank
 from musterbook.core.reading.workbook import number_format
 from musterbook.core.reading.workbook.archive import Archive, damaged
-from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, Silent, too_long
+from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, SilentHandler, has_lost_digits
 
 Attributes = dict[str, str]
 _CONTENT = "content.xml"
@@ -30,7 +30,7 @@ class OdsBook:
         outline = _Outline(budget)
         archive.parse(_CONTENT, outline)
         self._places = {
-            name: place for place, (name, style) in enumerate(outline.tables) if style not in outline.hidden
+            name: position for position, (name, style) in enumerate(outline.tables) if style not in outline.hidden
         }
         self._first = outline.first
 
@@ -49,12 +49,12 @@ class OdsBook:
         for _ in self._archive.parsing(_CONTENT, reader):
             ready, reader.ready = reader.ready, []
             for row, times in ready:
-                yield from _repeated(row, times)
+                yield from _repeat_row(row, times)
             if reader.done:
                 return
 
 
-def _repeated(row: Row, times: int) -> Iterator[Row]:
+def _repeat_row(row: Row, times: int) -> Iterator[Row]:
     """Yield the row and its repetitions one by one. A few bytes may ask for a million."""
     yield row
     for number in range(row.number + 1, row.number + times):
@@ -62,12 +62,12 @@ def _repeated(row: Row, times: int) -> Iterator[Row]:
         yield Row(number, row.cells, faults)
 
 
-def _of(attributes: Attributes, name: str, default: str = "") -> str:
+def _get_attribute(attributes: Attributes, name: str, default: str = "") -> str:
     """Return an attribute by its name without prefix."""
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), default)
 
 
-class _Manifest(Silent):
+class _Manifest(SilentHandler):
     def __init__(self) -> None:
         self.encrypted = False
 
@@ -76,7 +76,7 @@ class _Manifest(Silent):
         self.encrypted = self.encrypted or name == "encryption-data"
 
 
-class _Outline(Silent):
+class _Outline(SilentHandler):
     """The sheets, each with its style and its first row, and the styles that hide a sheet."""
 
     def __init__(self, budget: Budget) -> None:
@@ -93,10 +93,10 @@ class _Outline(Silent):
         if name == "table":
             self._depth += 1
             if self._depth == 1:
-                self._add(_of(attributes, "name"), _of(attributes, "style-name"))
+                self._add(_get_attribute(attributes, "name"), _get_attribute(attributes, "style-name"))
         elif name == "style":
-            self._style = _of(attributes, "name")
-        elif name == "table-properties" and _of(attributes, "display") == "false":
+            self._style = _get_attribute(attributes, "name")
+        elif name == "table-properties" and _get_attribute(attributes, "display") == "false":
             self._budget.keep("its styles", self._style)
             self.hidden.add(self._style)
         if self._reader:
@@ -123,12 +123,12 @@ class _Outline(Silent):
             self._reader.text(text)
 
 
-_ASIDE = frozenset(("annotation", "ruby-text", "shapes", "frame", "custom-shape"))
+_ATTACHMENTS = frozenset(("annotation", "ruby-text", "shapes", "frame", "custom-shape"))
 """Elements that are attached to a cell and are not part of its text."""
 _SCIENTIFIC = re.compile(r"[-+]?\d+([.,]\d+)?[eE][-+]?\d+")
 
 
-class _SheetReader(Silent):
+class _SheetReader(SilentHandler):
     """A handler that assembles the cells of the sheet at position `wanted`.
 
     `ready` holds the finished rows, each with its number of repetitions.
@@ -157,7 +157,7 @@ class _SheetReader(Silent):
             self._depth += 1
         elif self._tables_to_come or self.done or self._depth != 1:
             return
-        elif name in _ASIDE:
+        elif name in _ATTACHMENTS:
             self._aside += 1
         elif name == "table-row":
             self._begin_row(attributes)
@@ -175,7 +175,7 @@ class _SheetReader(Silent):
                 self._tables_to_come -= 1
         elif self._tables_to_come or self.done or self._depth != 1:
             return
-        elif name in _ASIDE:
+        elif name in _ATTACHMENTS:
             self._aside -= 1
         elif name == "table-row":
             self._end_row()
@@ -196,7 +196,7 @@ class _SheetReader(Silent):
                 self._room -= 1
                 self._lines.append([])
         elif self._lines and name in ("s", "tab", "line-break"):
-            times = min(int(_of(attributes, "c", "1")), self._room) if name == "s" else 1
+            times = min(int(_get_attribute(attributes, "c", "1")), self._room) if name == "s" else 1
             self._write({"s": " ", "tab": "\t", "line-break": "\n"}[name] * times)
 
     def _write(self, text: str) -> None:
@@ -206,7 +206,7 @@ class _SheetReader(Silent):
             self._room -= len(text)
 
     def _begin_row(self, attributes: Attributes) -> None:
-        self._row_times = max(int(_of(attributes, "number-rows-repeated", "1")), 1)
+        self._row_times = max(int(_get_attribute(attributes, "number-rows-repeated", "1")), 1)
         self._row = Row(self._number + 1)
         self._column = 0
 
@@ -220,9 +220,9 @@ class _SheetReader(Silent):
         self.ready.append((self._row, self._row_times))
 
     def _end_cell(self) -> None:
-        times = max(int(_of(self._cell, "number-columns-repeated", "1")), 1)
+        times = max(int(_get_attribute(self._cell, "number-columns-repeated", "1")), 1)
         value = self._value("\n".join("".join(line) for line in self._lines))
-        if not blank(value):
+        if not is_blank(value):
             self._count(times - 1)
             if self._column + times > MOST_COLUMNS:
                 raise damaged("a sheet has too many columns")
@@ -234,19 +234,19 @@ class _SheetReader(Silent):
         if self._repeated > _MOST_REPEATED:
             raise damaged("it repeats its cells too many times")
 
-    def _value(self, shown: str) -> str:
+    def _value(self, text: str) -> str:
         """Return the text of the cell that ends, and record its faults."""
-        kind = _of(self._cell, "value-type")
-        if not kind and not shown and _of(self._cell, "formula"):
+        kind = _get_attribute(self._cell, "value-type")
+        if not kind and not text and _get_attribute(self._cell, "formula"):
             self._fault("no-result")
         if kind == "date":
-            day = _of(self._cell, "date-value").removesuffix("T00:00:00").replace("T", " ")
+            day = _get_attribute(self._cell, "date-value").removesuffix("T00:00:00").replace("T", " ")
             self._fault("spreadsheet-damage", day, DATE)
             return day
-        value = number_format.number(_of(self._cell, "value")) if kind == "float" else None
-        if value is not None and too_long(value):
-            self._fault("number-too-long", number_format.general(value))
-        return number_format.general(value) if value is not None and _SCIENTIFIC.fullmatch(shown) else shown
+        value = number_format.parse_number(_get_attribute(self._cell, "value")) if kind == "float" else None
+        if value is not None and has_lost_digits(value):
+            self._fault("number-too-long", number_format.format_general(value))
+        return number_format.format_general(value) if value is not None and _SCIENTIFIC.fullmatch(text) else text
 
     def _fault(self, code: str, value: str = "", cause: str = "") -> None:
         self._budget.take(FAULT * self._row_times, f"the problems of row {self._row.number}")

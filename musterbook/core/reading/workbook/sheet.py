@@ -23,7 +23,7 @@ class Row:
     faults: list[CellFault] = field(default_factory=list)
 
 
-class Silent:
+class SilentHandler:
     """An XML handler that ignores everything."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -36,19 +36,19 @@ class Silent:
         """Handle text."""
 
 
-def too_long(value: Decimal) -> bool:
+def has_lost_digits(value: Decimal) -> bool:
     """Return whether this is a whole number of which a spreadsheet has lost digits."""
     return bool(value) and value.adjusted() >= MOST_DIGITS
 
 
-def unescaped(text: str) -> str:
+def unescape_text(text: str) -> str:
     """Return text with Office escapes such as `_x000D_` replaced by their characters."""
-    return _ESCAPE.sub(_character, text) if "_x" in text else text
+    return _ESCAPE.sub(_decode_character, text) if "_x" in text else text
 
 
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
-def _character(match: re.Match[str]) -> str:
+def _decode_character(match: re.Match[str]) -> str:
     code = int(match[1], 16)
     return match[0] if 0xD800 <= code <= 0xDFFF else chr(code)

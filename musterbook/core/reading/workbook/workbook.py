@@ -8,7 +8,7 @@ from typing import Protocol
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
 from musterbook.core.reading import headings
-from musterbook.core.reading.budget import Budget, Limits
+from musterbook.core.reading.budget import Budget, FileLimits
 from musterbook.core.reading.grid import MOST_CELLS, MOST_COLUMNS, CellFault, Grid, GridBuilder, Refusal, too_wide
 from musterbook.core.reading.workbook.archive import Archive, damaged
 from musterbook.core.reading.workbook.ods import OdsBook
@@ -31,12 +31,14 @@ class Book(Protocol):
 
 
 _BOOKS: Mapping[str, Callable[[Archive, Budget], Book]] = {"xlsx": XlsxBook, "ods": OdsBook}
-_LISTED = 20
-_LOOKED_AT = 50
+_MAX_LISTED = 20
+_MAX_SHEETS = 50
 """The number of sheets that are examined. A sheet beyond them must be named."""
 
 
-def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], named_sheet: str | None) -> Grid:
+def read_grid(
+    content: bytes, form: str, limits: FileLimits, mapping: Mapping[str, str], named_sheet: str | None
+) -> Grid:
     """Return the grid of a workbook of the form `xlsx` or `ods`. Raise Refusal if it cannot be read.
 
     The sheet is the named one, or the only visible one whose first row has the required headings (`mapping`: heading →
@@ -46,47 +48,49 @@ def grid(content: bytes, form: str, limits: Limits, mapping: Mapping[str, str], 
     book = _BOOKS[form](Archive(content), budget)
     if not book.sheets:
         raise damaged("it has no visible sheet")
-    first_rows = {sheet: _first_row(book, sheet) for sheet in book.sheets[:_LOOKED_AT]}
-    sheet = _named(book, named_sheet) if named_sheet else _chosen(first_rows, mapping)
-    others = [headings.shown(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
-    notes = (Problem.of("other-sheets", value=sheet, others=_listed(others)),) if others else ()
-    return _read(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
+    first_rows = {sheet: _read_first_row(book, sheet) for sheet in book.sheets[:_MAX_SHEETS]}
+    sheet = _find_sheet(book, named_sheet) if named_sheet else _choose_sheet(first_rows, mapping)
+    others = [headings.quote_text(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
+    notes = (Problem.of("other-sheets", value=sheet, others=_join_names(others)),) if others else ()
+    return _read_sheet(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
 
 
-def _first_row(book: Book, sheet: str) -> list[str] | None:
+def _read_first_row(book: Book, sheet: str) -> list[str] | None:
     """Return the cells of row 1, empty if that is blank, or None for a sheet without contents."""
     first = book.first(sheet)
     if first is None:
         return None
-    return _cells(first, max(first.cells, default=-1) + 1) if first.number == 1 else []
+    return _list_cells(first, max(first.cells, default=-1) + 1) if first.number == 1 else []
 
 
-def _cells(row: Row, width: int) -> list[str]:
+def _list_cells(row: Row, width: int) -> list[str]:
     return [row.cells.get(index, "") for index in range(width)]
 
 
-def _named(book: Book, name: str) -> str:
+def _find_sheet(book: Book, name: str) -> str:
     for sheet in book.sheets:
         if sheet.strip().casefold() == name.strip().casefold():
             return sheet
-    raise Refusal(Problem.of("no-such-sheet", value=name, sheets=_listed([headings.shown(s) for s in book.sheets])))
+    raise Refusal(
+        Problem.of("no-such-sheet", value=name, sheets=_join_names([headings.quote_text(s) for s in book.sheets]))
+    )
 
 
-def _chosen(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str]) -> str:
+def _choose_sheet(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str]) -> str:
     rows = {sheet: cells or [] for sheet, cells in first_rows.items()}
-    bearing = [sheet for sheet, cells in rows.items() if headings.resolve(cells, {}, mapping).complete]
-    if len(bearing) > 1:
-        raise Refusal(Problem.of("which-sheet", sheets=_listed([headings.shown(sheet) for sheet in bearing])))
+    complete = [sheet for sheet, cells in rows.items() if headings.resolve_headings(cells, {}, mapping).complete]
+    if len(complete) > 1:
+        raise Refusal(Problem.of("which-sheet", sheets=_join_names([headings.quote_text(sheet) for sheet in complete])))
     filled = [sheet for sheet, cells in first_rows.items() if cells is not None] or list(rows)
-    return bearing[0] if bearing else max(filled, key=lambda sheet: headings.known(rows[sheet], mapping))
+    return complete[0] if complete else max(filled, key=lambda sheet: headings.count_known(rows[sheet], mapping))
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])])
+def _join_names(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_MAX_LISTED], *(["…"] if len(names) > _MAX_LISTED else [])])
 
 
 @dataclass(slots=True)
-class _Gathering:
+class _RowCollector:
     """The rows of a sheet on their way into a grid. `last` is the number of the last row."""
 
     builder: GridBuilder
@@ -100,12 +104,12 @@ class _Gathering:
         for number in range(self.last + 1, row.number):
             self.builder.add(number, nothing, why)
         extra = [text for index, text in sorted(row.cells.items()) if index >= width]
-        self.builder.add(row.number, _cells(row, width) + extra)
+        self.builder.add(row.number, _list_cells(row, width) + extra)
         self.faults += row.faults
         self.last = row.number
 
 
-def _read(book: Book, file: FileFacts, most_rows: int, budget: Budget, notes: tuple[Problem, ...]) -> Grid:
+def _read_sheet(book: Book, file: FileFacts, most_rows: int, budget: Budget, notes: tuple[Problem, ...]) -> Grid:
     rows = book.rows(file.sheet)
     first = next(rows, None)
     if first is not None and first.number != 1:
@@ -113,10 +117,10 @@ def _read(book: Book, file: FileFacts, most_rows: int, budget: Budget, notes: tu
     width = max(first.cells, default=-1) + 1 if first else 0
     if width > MOST_COLUMNS:
         raise too_wide(1, MOST_COLUMNS)
-    header = tuple(_cells(first, width)) if first else ()
-    gathered = _Gathering(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1)), budget))
+    header = tuple(_list_cells(first, width)) if first else ()
+    collector = _RowCollector(GridBuilder(width, min(most_rows, MOST_CELLS // max(width, 1)), budget))
     for row in rows:
-        gathered.add(row)
+        collector.add(row)
     file = replace(file, headings=header)
-    frame, surplus = gathered.builder.rows(), gathered.builder.surplus
-    return Grid(header, frame, surplus, gathered.faults, blank_to=width, file=file, notes=notes)
+    frame, surplus = collector.builder.rows(), collector.builder.surplus
+    return Grid(header, frame, surplus, collector.faults, blank_to=width, file=file, notes=notes)

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from musterbook.core.reading.budget import FAULT, Budget
-from musterbook.core.reading.grid import CellFault, blank
+from musterbook.core.reading.grid import CellFault, is_blank
 from musterbook.core.reading.workbook import number_format
 from musterbook.core.reading.workbook.archive import Archive, damaged
-from musterbook.core.reading.workbook.sheet import DATE, MOST_COLUMNS, MOST_ROWS, Row, Silent, too_long, unescaped
+from musterbook.core.reading.workbook.sheet import (
+    DATE,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    Row,
+    SilentHandler,
+    has_lost_digits,
+    unescape_text,
+)
 
 Attributes = dict[str, str]
 _LONGEST_FORMAT = 255
@@ -27,7 +35,7 @@ class XlsxBook:
         part = self._workbook_part()
         outline = _Outline(budget)
         archive.parse(part, outline)
-        related = _relations(archive, part, budget)
+        related = _read_relations(archive, part, budget)
         by_kind = {relation.kind: relation.part for relation in related.values()}
         self._parts = {
             name: related[key].part
@@ -61,7 +69,7 @@ class XlsxBook:
             yield from ready
 
     def _workbook_part(self) -> str:
-        for relation in _relations(self._archive, "", self._budget).values():
+        for relation in _read_relations(self._archive, "", self._budget).values():
             if relation.kind == "officeDocument":
                 return relation.part
         return "xl/workbook.xml"
@@ -76,10 +84,10 @@ class XlsxBook:
         reader = _Styles(self._budget)
         if self._archive.has(part):
             self._archive.parse(part, reader)
-        known: dict[int, _Style] = {}
+        styles: dict[int, _Style] = {}
         for key in set(reader.cells):
-            known[key] = _style(reader.codes.get(key, number_format.BUILT_IN.get(key, "General")), from_1904)
-        return [known[key] for key in reader.cells]
+            styles[key] = _build_style(reader.codes.get(key, number_format.BUILT_IN.get(key, "General")), from_1904)
+        return [styles[key] for key in reader.cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class _Relation:
     part: str
 
 
-def _relations(archive: Archive, part: str, budget: Budget) -> dict[str, _Relation]:
+def _read_relations(archive: Archive, part: str, budget: Budget) -> dict[str, _Relation]:
     """Return what a part of the archive (or "": the archive) refers to, by the ids that it uses."""
     folder, name = posixpath.split(part)
     listing = posixpath.join(folder, "_rels", f"{name}.rels")
@@ -98,7 +106,7 @@ def _relations(archive: Archive, part: str, budget: Budget) -> dict[str, _Relati
     return reader.found
 
 
-class _Relations(Silent):
+class _Relations(SilentHandler):
     def __init__(self, folder: str, budget: Budget) -> None:
         self.folder = folder
         self._budget = budget
@@ -113,7 +121,7 @@ class _Relations(Silent):
             self.found[attributes["Id"]] = _Relation(posixpath.basename(attributes["Type"]), part)
 
 
-class _Outline(Silent):
+class _Outline(SilentHandler):
     """The sheets that workbook.xml lists."""
 
     def __init__(self, budget: Budget) -> None:
@@ -131,7 +139,7 @@ class _Outline(Silent):
             self.visible.append((attributes["name"], keys[0] if keys else ""))
 
 
-class _Strings(Silent):
+class _Strings(SilentHandler):
     """The shared strings: rich text joined, without the readings of a phonetic guide."""
 
     def __init__(self, budget: Budget) -> None:
@@ -156,7 +164,7 @@ class _Strings(Silent):
         if name == "rPh":
             self._in_guide = False
         elif name == "si":
-            text = unescaped("".join(self._pieces))
+            text = unescape_text("".join(self._pieces))
             self._budget.take(sys.getsizeof(text) + 8, "the texts that its cells share")
             self.strings.append(text)
 
@@ -167,7 +175,7 @@ class _Strings(Silent):
             self._room -= len(text)
 
 
-class _Styles(Silent):
+class _Styles(SilentHandler):
     """The number format of each cell style, and the codes of the formats."""
 
     def __init__(self, budget: Budget) -> None:
@@ -201,15 +209,15 @@ class _Style:
     plain: bool
 
 
-def _style(code: str, from_1904: bool) -> _Style:
-    text = number_format.format_of(code, from_1904=from_1904)
-    return _Style(text, number_format.is_date(code), text is number_format.general)
+def _build_style(code: str, from_1904: bool) -> _Style:
+    text = number_format.build_format(code, from_1904=from_1904)
+    return _Style(text, number_format.is_date(code), text is number_format.format_general)
 
 
-_PLAIN = _style("General", from_1904=False)
+_PLAIN = _build_style("General", from_1904=False)
 
 
-class _SheetReader(Silent):
+class _SheetReader(SilentHandler):
     """A handler that assembles the cells of a sheet. `ready` holds the finished rows."""
 
     def __init__(self, strings: list[str], formats: list[_Style], budget: Budget) -> None:
@@ -284,7 +292,7 @@ class _SheetReader(Silent):
             return self._column + 1
         column = self._columns.get(letters)
         if column is None:
-            column = self._columns[letters] = _column(letters)
+            column = self._columns[letters] = _parse_column(letters)
         if column in self._row.cells:
             raise damaged(f"cell {reference} is in a sheet twice")
         return column
@@ -302,8 +310,8 @@ class _SheetReader(Silent):
         elif kind == "b":
             value = "TRUE" if value.strip() in ("1", "true") else "FALSE"
         else:
-            value = unescaped(value)
-        if not blank(value):
+            value = unescape_text(value)
+        if not is_blank(value):
             self._row.cells[self._column] = value
 
     def _shared(self, index: str) -> str:
@@ -316,15 +324,15 @@ class _SheetReader(Silent):
         style = self._style()
         if style.plain and text.isdecimal() and text.isascii() and len(text) <= 15:
             return text.lstrip("0") or "0"
-        value = number_format.number(text)
+        value = number_format.parse_number(text)
         if value is None:
             raise damaged(f"a cell of row {self._row.number} contains “{text[:20]}” where a number belongs")
-        shown = style.text(value)
+        result = style.text(value)
         if style.date:
-            self._fault("spreadsheet-damage", shown, DATE)
-        elif too_long(value):
-            self._fault("number-too-long", number_format.general(value))
-        return shown
+            self._fault("spreadsheet-damage", result, DATE)
+        elif has_lost_digits(value):
+            self._fault("number-too-long", number_format.format_general(value))
+        return result
 
     def _style(self) -> _Style:
         index = int(self._cell.get("s", "0"))
@@ -338,7 +346,7 @@ class _SheetReader(Silent):
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 
 
-def _column(letters: str) -> int:
+def _parse_column(letters: str) -> int:
     if not _LETTERS.fullmatch(letters):
         raise damaged(f"a cell is at “{letters[:10]}”")
     column = 0

@@ -19,6 +19,6 @@ class Command(migrate.Command):
         """Migrates as Django does."""
         super().handle(*args, **options)
         # A migration to an earlier state leaves tables that our triggers do not fit.
-        if not (options["plan"] or options["check_unapplied"] or migration.pending()):
+        if not (options["plan"] or options["check_unapplied"] or migration.list_pending()):
             triggers.install()
             trail.seal_unkeyed_trails(datetime.now(UTC))
