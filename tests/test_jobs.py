@@ -90,7 +90,7 @@ def test_a_database_that_fails_is_tried_again(
             raise failure
         return usual(*about)
 
-    monkeypatch.setattr(jobs, "carry_out_next", failing)
+    monkeypatch.setattr(jobs, "run_next_import", failing)
     record = submitted(made)
     with working():
         until(heartbeats.list_heartbeats)

@@ -55,41 +55,41 @@ class ReportFacts:
         return self.change.words | {"rows": "chosen users"} if self.change else {"reactivated": "of these, reactivated"}
 
 
-def print_report(told: "Report", facts: ReportFacts) -> None:
+def print_report(report: "Report", facts: ReportFacts) -> None:
     """Print the report."""
     out = make_console()
-    _print_headline(out, told, facts)
-    if told.state not in ("failed", "running", "waiting"):
-        _print_counts(out, told, facts)
-    _print_file(out, told)
-    _print_errored(out, told, facts)
-    _print_rows(out, told, facts)
+    _print_headline(out, report, facts)
+    if report.state not in ("failed", "running", "waiting"):
+        _print_counts(out, report, facts)
+    _print_file(out, report)
+    _print_errored(out, report, facts)
+    _print_rows(out, report, facts)
     _print_notes(out, facts.noted)
-    _print_leavers(out, told, facts.names)
-    _print_next(out, told, facts)
+    _print_leavers(out, report, facts.names)
+    _print_next(out, report, facts)
 
 
-def _print_headline(out: Console, told: "Report", facts: ReportFacts) -> None:
-    line = Text(format_state_title(told.state, ", "), style=_STYLES.get(told.state, _FAILED))
-    action = facts.change.label if facts.change else _MODES[told.mode]
+def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
+    line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
+    action = facts.change.label if facts.change else _MODES[report.mode]
     action += f" ({facts.reason})" if facts.reason else ""
-    line.append(f": {told.agency}, {escape_text(action)}, import {told.number}", style="not bold default")
+    line.append(f": {report.agency}, {escape_text(action)}, import {report.number}", style="not bold default")
     out.print(line, soft_wrap=True)
-    if told.message:
-        out.print(_make_text(told.message))
-    if told.held:
-        held = told.held
+    if report.message:
+        out.print(_make_text(report.message))
+    if report.held:
+        held = report.held
         out.print(_make_text(
             f"{HOLD_REASONS[str(held['code'])]} It would deactivate {held['deactivations']:,} of {held['active']:,} active users."
             f" The limit is {held['limit']:,}."
         ))  # fmt: skip
 
 
-def _print_counts(out: Console, told: "Report", facts: ReportFacts) -> None:
+def _print_counts(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print the counts that are not 0, and always the rows."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     table.add_column(justify="right")
-    for name, number in told.counts.items():
+    for name, number in report.counts.items():
         label = facts.words.get(name, name)
         if name == "rows" or (number and not (facts.change and name == "reactivated")):
             style = "red" if name == "errored" else "yellow" if label == "deactivated" else ""
@@ -97,19 +97,19 @@ def _print_counts(out: Console, told: "Report", facts: ReportFacts) -> None:
     out.print(table)
 
 
-def _print_file(out: Console, told: "Report") -> None:
-    if told.problems:
+def _print_file(out: Console, report: "Report") -> None:
+    if report.problems:
         _print_heading(out, "The file")
-        for problem in told.problems:
+        for problem in report.problems:
             out.print(_format_problem(problem), soft_wrap=True)
-    if told.notes:
+    if report.notes:
         _print_heading(out, "Notes on the file")
-        for note in told.notes:
+        for note in report.notes:
             out.print(_format_problem(note), soft_wrap=True)
 
 
-def _print_errored(out: Console, told: "Report", facts: ReportFacts) -> None:
-    rows = [row for row in told.rows if row.outcome == "errored"]
+def _print_errored(out: Console, report: "Report", facts: ReportFacts) -> None:
+    rows = [row for row in report.rows if row.outcome == "errored"]
     if not rows:
         return
     _print_heading(out, "Left out: these users do not change" if facts.change else "Errors: these rows change nothing")
@@ -122,9 +122,9 @@ def _print_errored(out: Console, told: "Report", facts: ReportFacts) -> None:
         out.print(_make_text(f"… and {len(rows) - LISTED:,} more rows; {hint}."))
 
 
-def _print_rows(out: Console, told: "Report", facts: ReportFacts) -> None:
+def _print_rows(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print the other rows, if --rows asks for them."""
-    rows = [row for row in told.rows if row.outcome != "errored"]
+    rows = [row for row in report.rows if row.outcome != "errored"]
     if not rows:
         return
     _print_heading(out, "Rows")
@@ -154,47 +154,47 @@ def _print_notes(out: Console, notes: "Sequence[tuple[str, Problem]]") -> None:
         out.print(_make_text(f"… and {len(notes) - LISTED:,} more; --output json --rows all tells them all."))
 
 
-def _print_leavers(out: Console, told: "Report", names: Mapping[str, str]) -> None:
-    if told.deactivated:
-        done = told.state == "applied"
+def _print_leavers(out: Console, report: "Report", names: Mapping[str, str]) -> None:
+    if report.deactivated:
+        done = report.state == "applied"
         _print_heading(out, f"{'Deactivated' if done else 'Would be deactivated'}: the file does not mention them")
         table = _make_grid("external id", "name")
-        for external_id in told.deactivated[:LISTED]:
+        for external_id in report.deactivated[:LISTED]:
             table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")))
         out.print(table)
-        if len(told.deactivated) > LISTED:
-            out.print(_make_text(f"… and {len(told.deactivated) - LISTED:,} more; --output json lists all of them."))
-    if told.protected:
+        if len(report.deactivated) > LISTED:
+            out.print(_make_text(f"… and {len(report.deactivated) - LISTED:,} more; --output json lists all of them."))
+    if report.protected:
         _print_heading(out, "Protected: kept although the file does not mention them")
         table = _make_grid("external id", "name", "why")
-        for one in told.protected[:LISTED]:
+        for one in report.protected[:LISTED]:
             external_id, code = one["external_id"], one["code"]
             table.add_row(
                 escape_text(external_id), escape_text(names.get(external_id, "")), PROTECTIONS.get(code, code)
             )
         out.print(table)
-        if len(told.protected) > LISTED:
-            out.print(_make_text(f"… and {len(told.protected) - LISTED:,} more; --output json lists all of them."))
+        if len(report.protected) > LISTED:
+            out.print(_make_text(f"… and {len(report.protected) - LISTED:,} more; --output json lists all of them."))
 
 
-def _print_next(out: Console, told: "Report", facts: ReportFacts) -> None:
+def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print what to do next, if there is something to do."""
-    if told.state == "previewed" and facts.change:
-        _print_next_bulk(out, told, facts)
-    elif told.state == "previewed":
+    if report.state == "previewed" and facts.change:
+        _print_next_bulk(out, report, facts)
+    elif report.state == "previewed":
         _print_command(out, "To apply it", facts.apply)
-    elif told.state == "held":
+    elif report.state == "held":
         _print_command(out, "To apply it anyway", facts.apply)
-    elif told.state == "applied" and told.counts["errored"] and not facts.change:
+    elif report.state == "applied" and report.counts["errored"] and not facts.change:
         out.print(_make_text("\nCorrect the errored rows and import them again. All other rows were applied."))
 
 
-def _print_next_bulk(out: Console, told: "Report", facts: ReportFacts) -> None:
-    if not told.counts["updated"]:
+def _print_next_bulk(out: Console, report: "Report", facts: ReportFacts) -> None:
+    if not report.counts["updated"]:
         out.print(_make_text("\nNo chosen user would change."))
         return
-    if not any(row.outcome == "updated" for row in told.rows):
-        _print_command(out, "To see the users", f"muster imports show {told.number} --rows changed")
+    if not any(row.outcome == "updated" for row in report.rows):
+        _print_command(out, "To see the users", f"muster imports show {report.number} --rows changed")
     _print_command(out, "To apply it", facts.apply)
 
 

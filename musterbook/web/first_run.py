@@ -70,7 +70,7 @@ class SetupForm(forms.Form):
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
-    def told(self) -> SetupData:
+    def read_values(self) -> SetupData:
         """Return the values that were entered."""
         data = self.cleaned_data
         row = {heading: data[heading.lower()] for heading in _LABELS}
@@ -98,7 +98,7 @@ def show_setup(request: HttpRequest) -> HttpResponseBase:
 def _set_up(request: HttpRequest, form: SetupForm) -> str:
     """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
-        return first_run.set_up_agency(form.cleaned_data["code"], form.told(), incoming.audit_context(request))
+        return first_run.set_up_agency(form.cleaned_data["code"], form.read_values(), incoming.audit_context(request))
     except (WrongCode, NotNew):
         form.add_error("code", _INVALID_CODE)
     except InvalidValue as unfit:

@@ -125,7 +125,7 @@ def messages(found: pl.DataFrame) -> list[str]:
 def written(made: Plan, who: str) -> dict[str, Any]:
     """The user as the plan would write them, with what changes."""
     for users in (made.added, made.updated):
-        for one in made.told(users.filter(pl.col("external_id") == who)).to_dicts():
+        for one in made.with_changes(users.filter(pl.col("external_id") == who)).to_dicts():
             return one
     raise LookupError(who)
 

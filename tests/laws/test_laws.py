@@ -173,7 +173,7 @@ def _shown(before: dict[str, Row], shown: Plan) -> dict[str, Row]:
     after = {external_id: dict(row) for external_id, row in before.items()}
     blank = {"RANK": "", "LOCATION": "", "EVIDENCE_GROUP_EXT_ID": "", "PHONE": "", "boss": ""}
     for frame in (shown.added, shown.updated):
-        for external_id, text in shown.told(frame).select("external_id", "changes").iter_rows():
+        for external_id, text in shown.with_changes(frame).select("external_id", "changes").iter_rows():
             told = pl.Series([text]).str.json_decode(undo._PAIRS)[0]
             row = after.setdefault(external_id, {**blank, "EXTERNAL_ID": external_id})
             row |= {_NAMES.get(heading, heading): pair[1] for heading, pair in told.items() if pair}

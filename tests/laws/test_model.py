@@ -159,7 +159,7 @@ def test_changes_are_told_as_json_from_what_was_to_what_is(case: Case) -> None:
         pair
         for f in (made.added, made.updated)
         if f.width
-        for pair in made.told(f).select("external_id", "changes").rows()
+        for pair in made.with_changes(f).select("external_id", "changes").rows()
     ]
     for external_id, text in pairs:
         told: dict[str, list[str]] = json.loads(text)

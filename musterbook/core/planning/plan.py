@@ -108,7 +108,7 @@ class Plan:
         _update_digest(digest, self.problems, "necessary")
         return digest.hexdigest()
 
-    def told(self, users: pl.DataFrame) -> pl.DataFrame:
+    def with_changes(self, users: pl.DataFrame) -> pl.DataFrame:
         """Return some rows of `added` or `updated`, with `changes`.
 
         `changes` is JSON text, several times as long as the values that it describes.

@@ -137,7 +137,7 @@ def _list_changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
         pair
         for users in (plan.added, plan.updated)
         if users.width
-        for pair in plan.told(users.join(listed, on="row", how="semi")).select("row", "changes").iter_rows()
+        for pair in plan.with_changes(users.join(listed, on="row", how="semi")).select("row", "changes").iter_rows()
     ]
 
 

@@ -69,15 +69,15 @@ def build_lines(users: pl.DataFrame) -> pl.Series:
     return fields.select(pl.concat_str("email", *parts).alias("line")).to_series()
 
 
-def filter_users(users: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
+def filter_users(users: pl.DataFrame, terms: Sequence[str]) -> pl.DataFrame:
     """Return the users (SEARCHED) who have all the words."""
-    if not wanted:
+    if not terms:
         return users
-    if not all(map(_is_possible, wanted)):
+    if not all(map(_is_possible, terms)):
         return users.clear()
     line = pl.col("line").str
     matching = users.select(line=build_lines(users)).select(
-        pl.all_horizontal(line.contains(word, literal=True) for word in wanted)
+        pl.all_horizontal(line.contains(word, literal=True) for word in terms)
     )
     return users.filter(matching.to_series())
 
@@ -87,23 +87,23 @@ def _is_possible(word: str) -> bool:
     return len(word) <= _LONGEST_WORD and not any(unicodedata.category(c) in ("Cc", "Cs") for c in word)
 
 
-def find_ids(agency: models.Agency, wanted: Sequence[str], most: int) -> list[int] | None:
+def find_ids(agency: models.Agency, terms: Sequence[str], most: int) -> list[int] | None:
     """Return the ids of the agency's users who have all the words, or None if there are more than `most`."""
-    if not all(map(_is_possible, wanted)):
+    if not all(map(_is_possible, terms)):
         return []
     ids: list[int] = []
-    with _scan_chunks(agency, wanted[:_SCANNED]) as chunks:
+    with _scan_chunks(agency, terms[:_SCANNED]) as chunks:
         for slot, text in chunks:
-            ids.extend(_find_matches(slot, text, wanted))
+            ids.extend(_find_matches(slot, text, terms))
             if len(ids) > most:
                 return None
     return ids
 
 
 @contextmanager
-def _scan_chunks(agency: models.Agency, wanted: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
+def _scan_chunks(agency: models.Agency, terms: Sequence[str]) -> Iterator[Iterator[tuple[int, str]]]:
     """Yield the chunks that hold a selective part of each word, as slot and text, as the database finds them."""
-    conditions, parts = zip(*(_match_chunk(_cut_word(word)) for word in wanted), strict=True)
+    conditions, parts = zip(*(_match_chunk(_cut_word(word)) for word in terms), strict=True)
     sql = (
         f"SELECT slot, {_select_text()} FROM {frames.table(models.SearchChunk)}"
         f" WHERE agency_id = %s AND {' AND '.join(conditions)}"
@@ -144,9 +144,9 @@ def _select_text() -> str:
     return "convert_from(text, 'UTF8')" if frames.on_postgres() else "text"
 
 
-def _find_matches(slot: int, text: str, wanted: Sequence[str]) -> Iterator[int]:
+def _find_matches(slot: int, text: str, terms: Sequence[str]) -> Iterator[int]:
     """Yield the ids of the users in the chunk who have all the words."""
-    first, *others = wanted
+    first, *others = terms
     at = text.find(first)
     while at >= 0:
         end = text.find(_LINE, at)

@@ -184,7 +184,7 @@ def _build_events(plan: Plan, added: pl.DataFrame, order: pl.Series) -> Iterator
         (EventKind.USER_UPDATED, _split_parts(plan.updated)),
     ):
         for part in parts:
-            yield _build_event(plan.told(part), kind)
+            yield _build_event(plan.with_changes(part), kind)
     leavers = plan.leavers.deactivated
     yield _build_event(
         leavers.with_columns(row=pl.lit(None, pl.UInt32), changes=pl.lit(changes.DEACTIVATED)),

@@ -80,18 +80,18 @@ class PlanPage:
         return max(1, -(-self.total // PAGE))
 
 
-def read_page(record: models.Import, shown: str, text: str = "", number: int = 1) -> PlanPage:
+def read_page(record: models.Import, filter_name: str, text: str = "", number: int = 1) -> PlanPage:
     """Return one page of the rows of one kind (one of SHOWN).
 
     `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
     """
     try:
-        rows, total, number = _read_plan_rows(record, shown, text.strip(), number)
+        rows, total, number = _read_plan_rows(record, filter_name, text.strip(), number)
     except plan_files.PlanGone:
-        rows, total, number = _read_trail_rows(record, shown, text.strip(), number)
-        if not rows and record.counts.get(shown) and not text:
+        rows, total, number = _read_trail_rows(record, filter_name, text.strip(), number)
+        if not rows and record.counts.get(filter_name) and not text:
             return PlanPage(gone=True)
-    lines = list(_make_rows(record, shown, rows))
+    lines = list(_make_rows(record, filter_name, rows))
     return PlanPage(lines, total, number, columns=[cell.heading for cell in lines[0].cells] if lines else [])
 
 

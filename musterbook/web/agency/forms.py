@@ -27,11 +27,11 @@ class SectionForm(forms.Form):
         """Return the settings as the fields show them."""
         return dict(settings)
 
-    def told(self) -> dict[str, Any]:
+    def read_values(self) -> dict[str, Any]:
         """Return the settings that were typed or chosen."""
         return {name: self.cleaned_data[name] for name in self.settings}
 
-    def seen(self) -> dict[str, Any]:
+    def read_original(self) -> dict[str, Any]:
         """Return the settings that were shown, or none if they cannot be read."""
         return parse_object(self.cleaned_data["shown"])
 
@@ -46,7 +46,7 @@ class SectionForm(forms.Form):
             )
         self.data = {
             **{name: self[name].value() for name in self.fields},
-            "shown": json.dumps(self.seen() | dict(by.now)),
+            "shown": json.dumps(self.read_original() | dict(by.now)),
         }
 
 
@@ -176,7 +176,7 @@ class MailsForm(SectionForm):
             "kinds": [kind for kind in MAILS if kind not in settings["mails_off"]],
         }
 
-    def told(self) -> dict[str, Any]:
+    def read_values(self) -> dict[str, Any]:
         """Return the settings with the kinds that are not ticked turned off."""
         off = [kind for kind in MAILS if kind not in self.cleaned_data["kinds"]]
         return {"sends_mail": self.cleaned_data["sends_mail"], "mails_off": off}
@@ -211,7 +211,7 @@ class SecondFactorsForm(forms.Form):
         self.fields["everyone"].disabled = not all_
         self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice field
 
-    def told(self) -> frozenset[int]:
+    def read_values(self) -> frozenset[int]:
         """Return the roles that were chosen."""
         return frozenset(map(int, self.cleaned_data["roles"]))
 
@@ -219,7 +219,7 @@ class SecondFactorsForm(forms.Form):
         """Return whether everyone had to have one when the page was shown."""
         return _EVERYONE in self.cleaned_data["shown"].split()
 
-    def seen(self) -> frozenset[int]:
+    def read_original(self) -> frozenset[int]:
         """Return the roles that were chosen when the page was shown."""
         numbers = self.cleaned_data["shown"].split()
         return frozenset(number for number in map(asked.parse_number, numbers) if number is not None)
@@ -276,7 +276,7 @@ class ProviderForm(forms.Form):
         last_fields = ("match", "claim", "trust_email", "second_factor", "acr", "amr", "max_age_minutes")
         self.order_fields([name for name in self.fields if name not in last_fields])
 
-    def told(self, slug: str = "") -> dict[str, Any]:
+    def read_values(self, slug: str = "") -> dict[str, Any]:
         """Return the provider as an agency file has it. A blank client secret means that none was entered."""
         values = {name: value for name, value in self.cleaned_data.items() if name != "shown"}
         return values | {"kind": self.kind, "slug": slug or values["slug"]}

@@ -37,7 +37,7 @@ class RoleForm(forms.Form):
         for name in ("name", "permissions") if fixed else ():
             del self.fields[name]
 
-    def told(self) -> RoleInput:
+    def read_values(self) -> RoleInput:
         """Return the values that were chosen."""
         data = self.cleaned_data
         return RoleInput(data.get("name", ""), frozenset(data.get("permissions", ())), data["second_factor"])
@@ -88,9 +88,9 @@ def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> Htt
     if form.is_valid():
         try:
             if role:
-                roles.change(role, form.told(), context, by)
+                roles.change(role, form.read_values(), context, by)
             else:
-                role = roles.add(agency, form.told(), context, by)
+                role = roles.add(agency, form.read_values(), context, by)
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:

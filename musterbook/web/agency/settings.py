@@ -90,7 +90,7 @@ _secure_section = reauthentication_required(_show_section)
 
 def _save(request: HttpRequest, agency: models.Agency, form: SectionForm) -> bool:
     try:
-        agency_settings.change(agency, form.told(), form.seen(), incoming.audit_context(request))
+        agency_settings.change(agency, form.read_values(), form.read_original(), incoming.audit_context(request))
     except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
     except StaleSettings as overtaken:
@@ -145,7 +145,7 @@ def _save_second_factors(request: HttpRequest, form: SecondFactorsForm, allowed:
     set up a second factor.
     """
     agency, context, everyone = incoming.agency(request), incoming.audit_context(request), form.cleaned_data["everyone"]
-    new = [role for role in allowed if role.pk in form.told() - form.seen() and not role.second_factor]
+    new = [role for role in allowed if role.pk in form.read_values() - form.read_original() and not role.second_factor]
     was_everyone = form.seen_everyone()
     all_new = everyone and not was_everyone and not agency.second_factor
     agreed = " ".join([*(str(role.pk) for role in new), *(["everyone"] if all_new else [])])
@@ -155,7 +155,9 @@ def _save_second_factors(request: HttpRequest, form: SecondFactorsForm, allowed:
             get_account(request)
         )
         return render_page(request, "agency_second_factors_agree.html", form=form, own=affects_self, **extra)
-    agency_settings.set_second_factors(agency, form.told(), form.seen(), context, find_operator(request))
+    agency_settings.set_second_factors(
+        agency, form.read_values(), form.read_original(), context, find_operator(request)
+    )
     agency_settings.change(agency, {"second_factor": everyone}, {"second_factor": was_everyone}, context)
     messages.success(request, "Who must have a second factor is saved.")
     return redirect("agency_second_factors")

@@ -52,7 +52,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
-    provider = form.told()
+    provider = form.read_values()
     try:
         sign_on.add(incoming.agency(request), provider, incoming.audit_context(request), find_operator(request))
     except InvalidValue as unfit:
@@ -79,7 +79,7 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
-    agency, provider = incoming.agency(request), form.told(slug)
+    agency, provider = incoming.agency(request), form.read_values(slug)
     try:
         sign_on.change(
             agency, provider, form.cleaned_data["shown"], incoming.audit_context(request), find_operator(request)

@@ -50,7 +50,7 @@ class TokenForm(forms.Form):
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]  # a choice field
 
-    def told(self) -> TokenData:
+    def read_values(self) -> TokenData:
         """Return the values that were chosen."""
         data = self.cleaned_data
         return TokenData(data["name"], frozenset(data["permissions"]), data["days"])
@@ -104,7 +104,7 @@ def _make_token(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
     by = snapshot_queries.read_operator(agency, get_account(request).user.external_id)
     if form.is_valid():
         try:
-            token, secret = tokens.create_token(agency, form.told(), incoming.audit_context(request), by)
+            token, secret = tokens.create_token(agency, form.read_values(), incoming.audit_context(request), by)
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:

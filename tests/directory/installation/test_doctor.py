@@ -185,7 +185,7 @@ def test_a_notice_has_a_sign_of_its_own_and_leaves_the_exit_status(
 ) -> None:
     found = [doctor.Finding("a", "well"), doctor.Finding("b", "to know", notice=True)]
     monkeypatch.setattr(doctor, "run_checks", lambda: iter(found))
-    monkeypatch.setattr("musterbook.cli.installation.opened", lambda **_: nullcontext())
+    monkeypatch.setattr("musterbook.cli.installation.open_installation", lambda **_: nullcontext())
     commands.doctor()
     assert capsys.readouterr().out.splitlines() == ["✓ a: well", "! b: to know"]
     found.append(doctor.Finding("c", "wrong", "Do this."))
