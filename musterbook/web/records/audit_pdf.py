@@ -85,15 +85,15 @@ class _Sheet:
 
     def event(self, event: audit_words.ShownEvent) -> None:
         """Write an event: time and act, then the actor and the source, then each field before and after."""
-        outcome = f" [{event.outcome}]" if event.told.outcome else ""
+        outcome = f" [{event.outcome}]" if event.source.outcome else ""
         self._room(3 * 10 * _LEADING)
-        self.line(f"{_format_time(event.told.at)}   {audit_words.remove_marks(event.what)}{outcome}", bold=True)
+        self.line(f"{_format_time(event.source.at)}   {audit_words.remove_marks(event.what)}{outcome}", bold=True)
         origin = (
-            f"Import {event.told.number}{f', row {event.told.row}' if event.told.row else ''}"
-            if event.told.number
+            f"Import {event.source.number}{f', row {event.source.row}' if event.source.row else ''}"
+            if event.source.number
             else ""
         )
-        where = ", ".join(filter(None, (event.through, event.program, event.told.address, origin)))
+        where = ", ".join(filter(None, (event.through, event.program, event.source.address, origin)))
         self.line(f"{event.by}. {where}", indent=4 * mm)
         for change in event.changes:
             was = f"“{change.before}” became " if change.before else ""

@@ -26,7 +26,7 @@ class FieldChange:
 class ShownEvent:
     """An event as it is shown."""
 
-    told: ListedEvent
+    source: ListedEvent
     what: str
     through: str
     program: str
@@ -41,9 +41,9 @@ class ShownEvent:
     @property
     def by(self) -> str:
         """Return the actor: their name as it is now, or what else is known."""
-        if not self.told.actor:
-            return "Nobody signed in" if self.told.through == "page" else "Musterbook itself"
-        return f"{self.told.actor_name} ({self.told.actor})" if self.told.actor_name else self.told.actor
+        if not self.source.actor:
+            return "Nobody signed in" if self.source.through == "page" else "Musterbook itself"
+        return f"{self.source.actor_name} ({self.source.actor})" if self.source.actor_name else self.source.actor
 
 
 def describe_event(event: ListedEvent) -> ShownEvent:
