@@ -110,7 +110,7 @@ def test_nobody_is_invited_who_is_inactive_or_has_registered(springfield: Spring
     with pytest.raises(registration.CannotInvite, match="E-3 is Inactive"):
         registration.invite(springfield.user(3), context())
     springfield.registered(2)
-    with pytest.raises(registration.CannotInvite, match="E-2 has registered"):
+    with pytest.raises(registration.CannotInvite, match="E-2 has already registered"):
         springfield.invitation(2)
 
 

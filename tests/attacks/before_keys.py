@@ -45,7 +45,7 @@ for told in (["directory", "0011_people"], ["accounts", "0004_factor_due"], ["se
 _DUMP = """
 import json, sys; from pathlib import Path; import django; django.setup()
 from musterbook.directory.installation import backups, migration
-print(json.dumps({"database": backups._dump(Path(sys.argv[1])).name, "changes": migration.recorded()}))
+print(json.dumps({"database": backups._dump_database(Path(sys.argv[1])).name, "changes": migration.list_recorded()}))
 """
 
 

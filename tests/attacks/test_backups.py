@@ -555,7 +555,7 @@ import django; django.setup()
 from musterbook.config import encryption
 from musterbook.directory.models import Agency
 for provider in Agency.objects.get().sign_on:
-    assert provider["secret"].startswith(encryption.beginning())
+    assert provider["secret"].startswith(encryption.get_prefix())
     print(encryption.unseal(provider["secret"]))
 """
 

@@ -188,6 +188,6 @@ def test_users_who_were_there_before_searches_are_found_after_migrating(fresh_ho
         "from musterbook.directory import models\n"
         "from musterbook.directory.apply import search_index as search\n"
         "made = models.Agency.objects.get()\n"
-        "print(len(search.found(made, ('user2',), 9)), search.mend(made))",
+        "print(len(search.find_ids(made, ('user2',), 9)), search.correct_index(made))",
     )  # fmt: skip
     assert looked.stdout.strip() == "1 0", looked.stderr
