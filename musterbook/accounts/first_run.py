@@ -108,7 +108,7 @@ def check_code(code: str, at: datetime) -> None:
 def set_up_agency(code: str, data: SetupData, context: AuditContext) -> str:
     """Create the agency and its administrator, all or nothing, and return the path of the registration page.
 
-    Raise WrongCode or NotNew, Unfit for the data of the agency, or Problems for the data of the administrator.
+    Raise WrongCode or NotNew, InvalidValue for the data of the agency, or Problems for the data of the administrator.
     """
     check_code(code, context.at)
     with _claim_code(), transaction.atomic():

@@ -47,7 +47,7 @@ def _sign(user: User, kind: LinkKind, key: str | None = None) -> str:
 
 
 def find_user(agency: Agency, kind: LinkKind, text: str, at: datetime) -> User:
-    """Return the user of the agency that the link belongs to. Raise Void."""
+    """Return the user of the agency that the link belongs to. Raise InvalidLink."""
     number, _, signature = text.partition("-")
     try:
         key = base36_to_int(number)

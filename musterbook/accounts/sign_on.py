@@ -65,7 +65,7 @@ def list_origins(agency: Agency) -> tuple[str, ...]:
 
 
 def check_strength(provider: Provider, attempt: SignOnAttempt, person: PersonClaims, context: AuditContext) -> None:
-    """Check that the user has signed in at the provider as strongly and as recently as required. Raise Refused."""
+    """Check that the user has signed in at the provider as strongly and as recently as required. Raise SignOnRefused."""
     contexts, methods = provider.get("acr", "").split(), provider.get("amr", "").split()
     if (contexts and not set(contexts) & set(person.contexts)) or not set(methods) <= set(person.methods):
         raise SignOnRefused(WEAK)
@@ -76,7 +76,7 @@ def check_strength(provider: Provider, attempt: SignOnAttempt, person: PersonCla
 
 
 def resolve_account(agency: Agency, provider: Provider, person: PersonClaims, context: AuditContext) -> Account:
-    """Return the account of the user that the answer means. Raise Refused.
+    """Return the account of the user that the answer means. Raise SignOnRefused.
 
     The first sign-in creates the account, and is the registration.
     """

@@ -41,7 +41,7 @@ def authenticate(
     """Return the account with that username or email address and password, if it may sign in now.
 
     Return None if anything is wrong. Only the audit trail contains the reason. `where`: returns the place of the
-    attempt for an account; without it, the place is the address. Raise TooMany or hashing.Busy.
+    attempt for an account; without it, the place is the address. Raise TooManyFailures or hashing.Busy.
     """
     user = registration.find_by_name(agency, name)
     account: Account | None = getattr(user, "account", None)

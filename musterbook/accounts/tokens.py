@@ -77,7 +77,7 @@ class ListedToken:
 def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Operator) -> tuple[Token, str]:
     """Create a token of the operator; return it, and its secret, which is stored nowhere.
 
-    Raise Unfit or NotAllowed.
+    Raise InvalidValue or NotAllowed.
     """
     lacking = sorted({PERMISSION, *data.permissions} - by.permissions)
     if lacking:
@@ -101,7 +101,7 @@ def create_token(agency: Agency, data: TokenData, context: AuditContext, by: Ope
 
 
 def _check_name(agency: Agency, data: TokenData, at: datetime) -> str:
-    """Return the name, if no valid token has it. Raise Unfit.
+    """Return the name, if no valid token has it. Raise InvalidValue.
 
     So a form that is sent twice creates one token.
     """
@@ -188,7 +188,7 @@ def _has_access(maker: User, since: datetime) -> bool:
 
 
 def check_secret(agency: Agency, secret: str, at: datetime) -> Token:
-    """Return the token with that secret, if it gives access to the agency. Raise Refused."""
+    """Return the token with that secret, if it gives access to the agency. Raise TokenRefused."""
     if not _SECRET.fullmatch(secret):
         raise TokenRefused("This is not a token.", None)
     # The lookup is by hash, so its time reveals nothing about any secret.

@@ -20,7 +20,7 @@ class UnknownKey(Exception):
 
 
 def replace_key(at: datetime, *, compromised: bool) -> secret_keys.Key:
-    """Make a new current key and keep the one before for reading. Raises KeptElsewhere.
+    """Make a new current key and keep the one before for reading. Raises KeyInEnvironment.
 
     `compromised`: no signature of any old key is accepted from now on.
     """

@@ -119,7 +119,7 @@ def allows_http() -> bool:
 
 
 def fetch(url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Response:
-    """Send a request to another server: GET, or POST of a form. Follow no redirect. Raise Refused and OutsideError."""
+    """Send a request to another server: GET, or POST of a form. Follow no redirect. Raise RequestRefused and OutsideError."""
     target = parse_url(url)
     if target is None:
         raise RequestRefused(f"“{url[:200]}” is not a web address that this installation uses.")
@@ -219,7 +219,7 @@ def _resolve(target: Target, deadline: float) -> list[Address]:
 
 
 def _filter_addresses(target: Target, addresses: Iterable[Address]) -> list[Address]:
-    """Return the addresses that connections are allowed to. Raise Refused if there are none."""
+    """Return the addresses that connections are allowed to. Raise RequestRefused if there are none."""
     allowed = [
         address for address in addresses if is_allowed(address) and (target.scheme == "https" or address.is_loopback)
     ]

@@ -31,7 +31,7 @@ def is_provider_trusted(request: HttpRequest) -> bool:
 def finish_sign_in(
     request: HttpRequest, provider: Provider, attempt: SignOnAttempt, person: PersonClaims
 ) -> HttpResponseBase:
-    """Sign in the user that the answer means, or re-authenticate them. Raise Refused."""
+    """Sign in the user that the answer means, or re-authenticate them. Raise SignOnRefused."""
     agency, context = incoming.agency(request), incoming.audit_context(request)
     check_strength(provider, attempt, person, context)
     account = resolve_account(agency, provider, person, context)
@@ -50,7 +50,7 @@ def _reauthenticate(
 ) -> HttpResponseBase:
     """Return the user to what they were doing, after a re-authentication at the provider.
 
-    The user must be the one who is signed in. Raise Refused otherwise.
+    The user must be the one who is signed in. Raise SignOnRefused otherwise.
     """
     if not isinstance(request.user, Account) or request.user != account or account.pk != attempt.again:
         raise SignOnRefused(OTHER, account.user)

@@ -51,7 +51,7 @@ class Response:
         return bytes(buffer)
 
     async def put(self, part: bytes, *, more: bool = False) -> None:
-        """Send a part. Raise Late if the client does not read it, ConnectionError if the client is gone."""
+        """Send a part. Raise TooSlow if the client does not read it, ConnectionError if the client is gone."""
         try:
             if not self.begun:
                 self.begun = True

@@ -26,7 +26,7 @@ class Pace:
         self._seconds, self._waited, self._moved = seconds, 0.0, 0
 
     async def keep(self, part: Awaitable[Part]) -> Part:
-        """Wait for a part. Raise Late if it takes too long. Only the time spent waiting for the client counts."""
+        """Wait for a part. Raise TooSlow if it takes too long. Only the time spent waiting for the client counts."""
         left = self._seconds + self._moved / MIN_RATE - self._waited
         began = time.monotonic()
         try:

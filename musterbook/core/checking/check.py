@@ -51,7 +51,7 @@ class _CheckedColumn:
 def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
     """Return the cells of the table as values.
 
-    A row whose cells may be in the wrong columns has no other problem. Raise TooMany as soon as the columns checked so
+    A row whose cells may be in the wrong columns has no other problem. Raise TooManyProblems as soon as the columns checked so
     far have too many problems.
     """
     is_count = pl.col("code") == "cell-count"
@@ -66,7 +66,7 @@ def check(table: Table, vocabulary: Vocabulary) -> CheckedTable:
 
 
 def refuse_too_many(faults: pl.DataFrame, file: FileFacts) -> None:
-    """Raise TooMany if the rows have more problems than a file of this size may have."""
+    """Raise TooManyProblems if the rows have more problems than a file of this size may have."""
     most = budget.limit_problems(file.size)
     if faults.height > most:
         raise TooManyProblems(Problem.of("too-many-problems", value=f"{most:,}", examples=_show_examples(faults)))

@@ -155,7 +155,7 @@ def _write_roles(agency: models.Agency, roles: tuple[Role, ...]) -> None:
 def _require_factors(agency: models.Agency, file: AgencyFile) -> None:
     """Require a second factor of the roles that the file names, and of no others.
 
-    Raise Faulty if a role does not exist.
+    Raise InvalidAgencyFile if a role does not exist.
     """
     if file.second_factor_roles is None:
         return

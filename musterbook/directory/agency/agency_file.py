@@ -131,7 +131,7 @@ class AgencyFile:
 
 
 def read_agency_file(content: bytes) -> AgencyFile:
-    """Return the content of the file. Raise Faulty with all errors."""
+    """Return the content of the file. Raise InvalidAgencyFile with all errors."""
     try:
         document = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

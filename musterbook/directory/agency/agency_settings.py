@@ -44,7 +44,7 @@ def change(
 ) -> None:
     """Change the settings that differ from those `original`; the others keep their current values.
 
-    Raise Unfit and Overtaken.
+    Raise InvalidValue and StaleSettings.
     """
     fit = {name: _CHECKS[name](name, value) for name, value in values.items()}
     with agencies.changing(agency, context):

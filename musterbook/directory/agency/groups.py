@@ -43,14 +43,14 @@ def list_monitors(group: models.Group) -> list[models.User]:
 
 
 def add(agency: models.Agency, external_id: str, name: str, context: AuditContext) -> models.Group:
-    """Add a new, active group, and return it. Raise Unfit."""
+    """Add a new, active group, and return it. Raise InvalidValue."""
     with agencies.changing(agency, context):
         fields = _clean_fields(agency, external_id, name)
         return models.Group.objects.create(agency=agency, **fields)
 
 
 def change(group: models.Group, external_id: str, name: str, active: bool, context: AuditContext) -> None:
-    """Rename a group, end it or make it active again; its members stay in it. Raise Unfit."""
+    """Rename a group, end it or make it active again; its members stay in it. Raise InvalidValue."""
     with agencies.changing(group.agency, context):
         fields = _clean_fields(group.agency, external_id, name, group.pk)
         models.Group.objects.filter(pk=group.pk).update(active=active, **fields)

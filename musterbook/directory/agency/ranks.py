@@ -19,7 +19,7 @@ def list_ranks(agency: models.Agency) -> list[tuple[models.Rank, int]]:
 
 
 def add(agency: models.Agency, name: str, abbreviation: str, context: AuditContext) -> models.Rank:
-    """Add a new rank, below all others, and return it. Raise Unfit."""
+    """Add a new rank, below all others, and return it. Raise InvalidValue."""
     with agencies.changing(agency, context):
         fields = _clean_fields(agency, name, abbreviation)
         last = models.Rank.objects.filter(agency=agency).aggregate(last=Max("position"))["last"]
@@ -27,7 +27,7 @@ def add(agency: models.Agency, name: str, abbreviation: str, context: AuditConte
 
 
 def change(rank: models.Rank, name: str, abbreviation: str, context: AuditContext) -> None:
-    """Rename a rank. Raise Unfit."""
+    """Rename a rank. Raise InvalidValue."""
     with agencies.changing(rank.agency, context):
         models.Rank.objects.filter(pk=rank.pk).update(**_clean_fields(rank.agency, name, abbreviation, rank.pk))
 

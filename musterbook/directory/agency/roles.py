@@ -25,14 +25,14 @@ def list_roles(agency: models.Agency) -> list[models.Role]:
 
 
 def add(agency: models.Agency, values: RoleInput, context: AuditContext, by: Operator) -> models.Role:
-    """Add a new role, and return it. Raise Unfit and NotAllowed."""
+    """Add a new role, and return it. Raise InvalidValue and NotAllowed."""
     _check_permissions(by, values.permissions)
     with agencies.changing(agency, context):
         return _write(models.Role(agency=agency), values)
 
 
 def change(role: models.Role, values: RoleInput, context: AuditContext, by: Operator) -> None:
-    """Change a role to the requested state; of Admin only the second factor changes. Raise Unfit and NotAllowed."""
+    """Change a role to the requested state; of Admin only the second factor changes. Raise InvalidValue and NotAllowed."""
     with agencies.changing(role.agency, context):
         role.refresh_from_db()
         before = permissions.get_permissions(role)

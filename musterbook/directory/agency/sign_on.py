@@ -35,7 +35,7 @@ def mark(provider: Provider) -> str:
 
 
 def add(agency: models.Agency, values: Mapping[str, Any], context: AuditContext, by: Operator) -> None:
-    """Add a provider, in the form of an agency file. Raise Unfit and NotAllowed."""
+    """Add a provider, in the form of an agency file. Raise InvalidValue and NotAllowed."""
     _check_permissions(by)
     provider = _check_provider(values)
     with agencies.changing(agency, context):
@@ -49,7 +49,7 @@ def change(
 ) -> None:
     """Change the provider with this slug; a secret that is left out stays. `shown_mark`: its mark when it was shown.
 
-    Raise Unfit, NotAllowed, UnknownProvider and Overtaken.
+    Raise InvalidValue, NotAllowed, UnknownProvider and StaleProvider.
     """
     _check_permissions(by)
     provider = _check_provider(values)
@@ -60,7 +60,7 @@ def change(
 
 
 def remove(agency: models.Agency, slug: str, shown_mark: str, context: AuditContext, by: Operator) -> None:
-    """Remove the provider. Raise NotAllowed, UnknownProvider and Overtaken."""
+    """Remove the provider. Raise NotAllowed, UnknownProvider and StaleProvider."""
     _check_permissions(by)
     with agencies.changing(agency, context):
         _check_unchanged(agency, slug, shown_mark)

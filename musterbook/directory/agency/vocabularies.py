@@ -46,7 +46,7 @@ class NotAllowed(Exception):
 
 
 def clean_text(text: str, field: str, *, required: bool = True) -> str:
-    """Return the text as it is stored. Raise Unfit."""
+    """Return the text as it is stored. Raise InvalidValue."""
     value = unicodedata.normalize("NFC", text).strip()
     if required and not value:
         raise InvalidValue(field, "This is blank. Write something.")
@@ -58,7 +58,7 @@ def clean_text(text: str, field: str, *, required: bool = True) -> str:
 
 
 def clean_name(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[str, str]:
-    """Return a name as it is stored, and its key for comparisons. Raise Unfit if an entry other than `but` has it."""
+    """Return a name as it is stored, and its key for comparisons. Raise InvalidValue if an entry other than `but` has it."""
     name = clean_text(text, "name")
     key = fold(name)
     if model.objects.filter(agency=agency, name_key=key).exclude(pk=but).exists():

@@ -150,7 +150,7 @@ def count_to_confirm(record: models.Import) -> int | None:
 
 
 def make_attempt(record: models.Import, context: AuditContext, expected: str | None, progress: Progress) -> Attempt:
-    """Return the attempt for the record of a bulk action. Raise Failed if its selection of users is no longer kept."""
+    """Return the attempt for the record of a bulk action. Raise ImportFailed if its selection of users is no longer kept."""
     change = BulkChange(**record.options[OPTION])
     with runner.record_errors(record):
         ids = selection.read_ids(record.number)

@@ -41,7 +41,7 @@ def request_cancel(record: models.Import, by: str = "") -> None:
 
 
 def raise_if_cancelled(record: models.Import) -> None:
-    """Raise Stopped if the import has been asked to stop."""
+    """Raise ImportCancelled if the import has been asked to stop."""
     by = _read_row(record) if frames.on_postgres() else _read_file(record)
     if by is not None:
         raise ImportCancelled(by)

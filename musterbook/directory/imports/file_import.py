@@ -133,7 +133,7 @@ def run_import(
     """Import a file, or preview it.
 
     `key`: the idempotency key (D6). `expected`: the digest of the plan as it was shown; nothing is written if the
-    plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, Failed.
+    plan has another one (D2). Raise UnknownOperator, NotPermitted, KeyTaken, OverQuota, ImportFailed.
     """
     authorize_import(agency, context.actor, options.mode)
     record = records.make_record(
@@ -184,7 +184,7 @@ def _request_content(record: models.Import) -> tuple[object, ...]:
 def make_attempt(
     record: models.Import, upload: Upload, context: AuditContext, expected: str | None, progress: Progress
 ) -> Attempt:
-    """Return the attempt for the record of an import and its file. Raise Failed for a file that cannot be read."""
+    """Return the attempt for the record of an import and its file. Raise ImportFailed for a file that cannot be read."""
     options = Options.of_json(record.options)
     with runner.record_errors(record):
         reading = _start_reading(record, upload, options, progress)
@@ -203,7 +203,7 @@ def make_attempt(
 def _start_reading(record: models.Import, upload: Upload, options: Options, progress: Progress) -> Callable[[], Table]:
     """Begin to read the file. Return a function that waits for the table.
 
-    Raise Stopped if a user cancels the import in the meantime.
+    Raise ImportCancelled if a user cancels the import in the meantime.
     """
 
     def heed() -> None:
@@ -325,7 +325,7 @@ def apply_previewed(
 def find_applicable(agency: models.Agency, number: str) -> models.Import:
     """Return the agency's import of that number, if its plan can be applied as it was shown.
 
-    Raise UnknownImport, NotShown.
+    Raise UnknownImport, NothingToApply.
     """
     record = find_import(agency, number)
     if not record.digest or record.state not in ("previewed", "held", "refused"):

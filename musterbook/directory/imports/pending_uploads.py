@@ -174,7 +174,7 @@ def _make_room(folder: Path, at: datetime) -> None:
 
 
 def find_waiting(user: User, token: str, at: datetime) -> WaitingFile:
-    """Return the file that waits for the user under that token. Raise Gone."""
+    """Return the file that waits for the user under that token. Raise UploadGone."""
     path = _folder(user) / token
     if not _TOKEN.fullmatch(token) or not path.is_file() or _is_old(path, at):
         raise UploadGone

@@ -77,7 +77,7 @@ def submit_apply(
     """Submit the plan that a preview (also of an undo) or a held import showed.
 
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms
-    (S4). Raise UnknownImport, NotShown, FileGone, and the errors of `submit`.
+    (S4). Raise UnknownImport, NothingToApply, FileGone, and the errors of `submit`.
     """
     preview = file_import.find_applicable(agency, number)
     options = replace(Options.of_json(preview.options), preview=False, confirmed=confirmed)
@@ -126,7 +126,7 @@ def submit_bulk_apply(
     """Submit the bulk action that a preview showed, for the same users.
 
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
-    confirms, if they are many. Raise UnknownImport, NotShown, NotAgreed, FileGone, and the errors of `submit_bulk`.
+    confirms, if they are many. Raise UnknownImport, NothingToApply, NotConfirmed, FileGone, and the errors of `submit_bulk`.
     """
     record, users = _make_bulk_apply(agency, number, context, confirmed, key=key)
     return _enqueue(record, lambda: selection.keep_ids(record.number, users))
@@ -140,7 +140,7 @@ def apply_bulk(
     confirmed: int | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
-    """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and Failed."""
+    """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and ImportFailed."""
     record, users = _make_bulk_apply(agency, number, context, confirmed, state="running")
     selection.keep_ids(record.number, users)
     return runner.run_attempt(bulk.make_attempt(record, context, record.expected, progress))

@@ -59,7 +59,7 @@ def make_record(
 
 
 def insert_record(record: models.Import) -> None:
-    """Write a new record. Raise SentBefore if its idempotency key is in use."""
+    """Write a new record. Raise DuplicateKey if its idempotency key is in use."""
     try:
         with transaction.atomic():
             record.save(force_insert=True)

@@ -61,7 +61,7 @@ class Attempt:
     instead: Callable[[Plan], None] | None = None
 
     def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Report the stage. Raise Stopped if the import has been asked to stop."""
+        """Report the stage. Raise ImportCancelled if the import has been asked to stop."""
         self.telling(stage, done, total)
         self.progress(stage, done, total)
         cancellation.raise_if_cancelled(self.record)
@@ -77,7 +77,7 @@ class Attempt:
 def run_attempt(attempt: Attempt) -> ImportResult:
     """Plan the import and write it, or only preview it, in one transaction. The record has the final state.
 
-    Raise SentBefore if the idempotency key is in use. Raise Failed, with nothing changed, if the import cannot be
+    Raise DuplicateKey if the idempotency key is in use. Raise ImportFailed, with nothing changed, if the import cannot be
     done.
     """
     return _preview(attempt) if attempt.record.options["preview"] else _import(attempt)
@@ -116,7 +116,8 @@ def _import(attempt: Attempt) -> ImportResult:
 def run_claimed(attempt: Attempt) -> None:
     """Run an import that was claimed from the queue. The caller holds the agency's lock, and the file is already kept.
 
-    Raise Interrupted and Lost if it must be claimed again, Superseded if another worker has claimed it, and Failed.
+    Raise Interrupted and ConnectionLost if it must be claimed again, Superseded if another worker has claimed it, and
+    ImportFailed.
     """
     record = attempt.record
     with record_errors(record):

@@ -91,7 +91,7 @@ def make_results(
     """Return the results file or the errors file of the file at `path`. It is deleted when it is closed.
 
     It is made in a process of its own. `rows`, `problems`: the kept outcomes and problems of the rows
-    (`imports/plan_files`). Raise Stopped, Failed.
+    (`imports/plan_files`). Raise ReadingStopped, ReadingFailed.
     """
     fields = {"path": str(path), "which": which, "rows": str(rows), "problems": str(problems)}
     size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
@@ -112,7 +112,7 @@ def _make_task(options: ReadOptions, mended: Corrections) -> dict[str, Any]:
 
 
 def _run_task(size: int, task: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], heed: StopCheck) -> None:
-    """Run the process, which writes its answers. Raise Stopped, Failed, and the errors of `heed`."""
+    """Run the process, which writes its answers. Raise ReadingStopped, ReadingFailed, and the errors of `heed`."""
     with _open_temporary() as source, _open_temporary() as trace:
         source.write(json.dumps(task).encode() + b"\n")
         source.write(content)
@@ -152,7 +152,7 @@ def _make_environment() -> dict[str, str]:
 
 
 def _wait_for_exit(process: "subprocess.Popen[bytes]", until: float, heed: StopCheck) -> int:
-    """Return the exit status of the process when it ends by itself. Raise Stopped if it takes too long."""
+    """Return the exit status of the process when it ends by itself. Raise ReadingStopped if it takes too long."""
     while True:
         try:
             return process.wait(_LOOK_EVERY)

@@ -42,7 +42,7 @@ class Packing:
     def add_file(self, name: str, path: Path) -> None:
         """Add a file as a member.
 
-        Raise NotPlain for anything but a plain file, and FileNotFoundError if it is gone.
+        Raise NotPlainFile for anything but a plain file, and FileNotFoundError if it is gone.
         """
         try:
             # Do not follow a link, and do not wait for a pipe.

@@ -25,7 +25,7 @@ def rotate(context: AuditContext, *, compromised: bool) -> tuple[secret_keys.Key
 
 
 def retire(name: str, at: datetime, *, force: bool) -> None:
-    """Remove an old key. Raise InUse, rotation.UnknownKey and rotation.KeptElsewhere, with nothing changed.
+    """Remove an old key. Raise KeyInUse, key_rotation.UnknownKey and key_rotation.KeptElsewhere, with nothing changed.
 
     `force`: remove it even if values need it; they can then be neither read nor verified.
     """

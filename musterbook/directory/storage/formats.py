@@ -43,7 +43,7 @@ def format_json(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
 
 
 def format_workbook(frame: pl.DataFrame, name: str) -> Iterator[bytes]:
-    """Yield an Excel workbook of one sheet whose cells are all text. Raise TooLong."""
+    """Yield an Excel workbook of one sheet whose cells are all text. Raise TooManyRows."""
     if frame.height > MOST_IN_A_SHEET:
         raise TooManyRows(f"{frame.height:,}")
     with tempfile.TemporaryFile() as file:

@@ -76,7 +76,7 @@ class Order:
     parameters: tuple[str, ...] = ()
 
     def number(self, cursor: Cursor) -> int:
-        """Return the number of the section that the place is in, counted from 0. Raise UnknownPlace."""
+        """Return the number of the section that the place is in, counted from 0. Raise UnknownCursor."""
         for number, section in enumerate(self.sections):
             if section.mark == cursor.mark:
                 return number
@@ -137,7 +137,7 @@ def encode_cursor(cursor: Cursor, *about: str | bool) -> str:
 
 
 def decode_cursor(text: str, *about: str | bool) -> Cursor:
-    """Return the place that `encode_cursor` encoded. Raise UnknownPlace if the text is no place of this list."""
+    """Return the place that `encode_cursor` encoded. Raise UnknownCursor if the text is no place of this list."""
     try:
         values = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):

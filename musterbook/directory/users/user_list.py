@@ -68,7 +68,7 @@ def read_page(
     `counted`: count them as well, up to this number; the count is one more if there are more.
 
     A user who is not added or edited meanwhile is on one page, regardless of changes to others. Raise UnknownSort,
-    UnknownStatus and UnknownPlace.
+    UnknownStatus and UnknownCursor.
     """
     list_key = (sort, descending)
     backward = bool(place) and place.startswith(_BACK)
@@ -122,7 +122,7 @@ class TooManyUsers(Exception):
 def find_by_text(agency: models.Agency, text: str, *, at: datetime, most: int = PAGE) -> list[tuple[int, str]]:
     """Return the id and external id of each user that the text may mean.
 
-    Match it by external id, address or username; if no user has that, return all who have its words. Raise TooMany.
+    Match it by external id, address or username; if no user has that, return all who have its words. Raise TooManyUsers.
     """
     key = keys.make_key(text)
     exact = Q(external_id=text) | Q(email_key=key) | Q(username_key=key)

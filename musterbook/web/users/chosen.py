@@ -31,7 +31,7 @@ class WrongSearch(Exception):
 
 
 def read_ticked(data: QueryDict) -> frozenset[int]:
-    """Return the ids of all ticked users. Raise TooMany.
+    """Return the ids of all ticked users. Raise TooManyTicked.
 
     These are the ids that were ticked before, without those that this page showed, and those that are ticked on it.
     """
@@ -66,7 +66,7 @@ def _parse_ids(texts: Iterable[str]) -> frozenset[int]:
 def list_chosen(agency: models.Agency, data: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:
     """Return the ids of the agency's users who are chosen.
 
-    They are chosen in `data`, or are all that match the search in the address. Raise TooMany and WrongSearch.
+    They are chosen in `data`, or are all that match the search in the address. Raise TooManyTicked and WrongSearch.
     """
     if data.get("all") == "page":
         return selection.filter_ids(agency, read_shown(data))

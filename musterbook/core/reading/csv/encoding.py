@@ -56,7 +56,7 @@ class UnreadableText(Exception):
 def decode_content(content: bytes, name: str | None) -> DecodedText:
     """Return the text of `content`.
 
-    Raise Unreadable for bytes that cannot be read, and Refusal for an unknown encoding name.
+    Raise UnreadableText for bytes that cannot be read, and Refusal for an unknown encoding name.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
