@@ -123,7 +123,7 @@ def test_a_refused_workbook_says_the_same_and_one_beyond_the_limit_is_not_read_a
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "what"), [("MEMORY", 4 << 20, "memory"), ("SECONDS", 0, "time"), ("_WAITS", -1, "time")]
+    ("setting", "value", "what"), [("MEMORY", 4 << 20, "memory"), ("SECONDS", 0, "time"), ("_TIME_FACTOR", -1, "time")]
 )
 def test_a_process_that_takes_too_much_is_ended_and_that_is_a_problem(
     home: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: int, what: str
