@@ -61,15 +61,15 @@ def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> 
     agency = _agency()
     stages = Stages(profile=profile)
     watched = (
-        ("directory.apply.snapshot_queries", "snapshot"),
-        ("core.planning.unchanged", "split"),
-        ("core.checking.check", "check"),
-        ("core.reading.intake", "read"),
+        ("directory.apply.snapshot_queries", "read_snapshot", "snapshot"),
+        ("core.planning.unchanged", "split", "split"),
+        ("core.checking.check", "check", "check"),
+        ("core.reading.intake", "read", "read"),
     )
-    for module, name in watched:
-        stages.watch(f"musterbook.{module}", name, lambda *_, label=name: label)
+    for module, name, label in watched:
+        stages.watch(f"musterbook.{module}", name, lambda *_, label=label: label)
     if find_spec("musterbook.directory.apply.search_index"):
-        for name in ("name_keys", "follow"):
+        for name in ("build_name_keys", "update_index"):
             stages.watch("musterbook.directory.apply.search_index", name, lambda *_: "search")
     for name in ("insert", "update"):
         stages.watch(
