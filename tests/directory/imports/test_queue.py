@@ -13,7 +13,7 @@ from pytest_django import Settings
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo
+from musterbook.directory.imports import cancellation, file_import, heartbeats, queue, records, runner, undo, worker
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Options, Upload
 from musterbook.directory.imports.heartbeats import Heartbeat
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
@@ -526,3 +526,19 @@ def test_what_fails_is_told_by_the_record_and_the_worker_goes_on(monkeypatch: py
     assert now(record).message.startswith("The disk is full.")
     assert cancellation.is_requested(record) is False
     assert database_errors.describe_cancel("") == database_errors.CANCELLED
+
+
+def test_the_lock_of_an_import_is_taken_from_a_worker_that_sends_no_heartbeats(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, taken = agency(), list[str]()
+    record = asked(made, people(1))
+    models.Import.objects.update(state="running", worker="one")
+    monkeypatch.setattr(locks, "end_holder", lambda of: taken.append(of.slug))
+    heartbeats.send_heartbeat(Heartbeat("one", record.number))
+    worker._end_lost_holder(made)
+    assert taken == []
+    heartbeats.delete_heartbeat("one")
+    worker._end_lost_holder(made)
+    assert taken == [made.slug]
+    assert "sends no heartbeats" in caplog.text

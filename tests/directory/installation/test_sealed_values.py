@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from pyrage import x25519
 
 from musterbook.config import encryption, home, key_rotation, secret_keys
@@ -182,3 +184,12 @@ def test_a_container_without_the_backup_cannot_be_opened(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes().replace(b"backup.age", b"backup.agf"))
     with pytest.raises(CannotOpen):
         backup_encryption.decrypt(path, io.BytesIO(), Opener((), words))
+
+
+def test_a_rotation_ends_the_sessions_that_the_old_key_signed_and_no_other(folder: Path) -> None:
+    SessionStore().create()
+    key_changes.rotate(CONTEXT, compromised=False)
+    assert not Session.objects.exists()
+    SessionStore().create()
+    sealed_values.reseal(CONTEXT)
+    assert Session.objects.count() == 1

@@ -377,3 +377,10 @@ def test_times_are_the_same_however_the_database_writes_them() -> None:
     assert listed(made, UserFilters(signed_in_from=exactly), at=NOW, sort="last_sign_in") == ["E-1", "E-2"]
     assert listed(made, UserFilters(signed_in_before=exactly), at=NOW) == []
     assert len(list(islice(pages(made, UserFilters(), at=NOW, sort="last_sign_in", descending=True), 5))) == 1
+
+
+def test_invited_users_by_their_last_sign_in_come_by_name() -> None:
+    made = agency()
+    applied(made, [person(1, LAST_NAME="Zhou"), person(2, LAST_NAME="Abel"), person(3, LAST_NAME="Moss")])
+    criteria = UserFilters(status=states.INVITED)
+    assert listed(made, criteria, at=NOW, sort="last_sign_in") == ["E-2", "E-3", "E-1"]
