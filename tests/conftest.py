@@ -17,6 +17,7 @@ from allauth.mfa.totp.internal import auth
 from django.conf import settings
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
+from pytest_django import DjangoDbBlocker
 
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
@@ -115,6 +116,18 @@ def _one_time_codes_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
     monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 60.0)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The tests' database. PostgreSQL drops it only when no thread of a test, ended or not, is connected to it."""
+    yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(scope="session")
