@@ -14,7 +14,7 @@ from scripts.testing import FAST, PARTS
 COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
 _MANY_PROCESSES = (
-    "tests/cli/test_installation.py", "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
+    "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/test_scripts.py",
 )  # fmt: skip
 """Tests that start many processes, or measure."""
@@ -35,7 +35,7 @@ _COVERED_ON_POSTGRESQL = (
 """Tests that reach what is for PostgreSQL alone."""
 
 
-_NOT_FAST = ("tests/bench", "tests/attacks", *_MANY_PROCESSES)
+_NOT_FAST = ("tests/bench", "tests/attacks", "tests/cli/test_installation.py", *_MANY_PROCESSES)
 
 
 def is_in(item: pytest.Item, part: str) -> bool:

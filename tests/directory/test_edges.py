@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import polars as pl
 import pytest
 
 from musterbook.core.domain.policy import Mode
@@ -11,7 +12,7 @@ from musterbook.directory.imports import records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.installation import doctor, migration
 from musterbook.directory.installation.migration import NotMigrated
-from musterbook.directory.storage import locks
+from musterbook.directory.storage import frames, locks
 from tests.directory import cast
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +78,8 @@ def test_a_database_that_is_behind_is_not_used(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(migration, "list_pending", lambda: ["directory.0002_more"])
     with pytest.raises(NotMigrated, match=r"1 changes are missing, the last is directory\.0002_more"):
         migration._refuse_old()
+
+
+def test_the_values_of_a_long_column_are_the_same_whether_they_differ_or_not() -> None:
+    for values in (["a"] * 300, [None] * 300, [str(number) for number in range(300)]):
+        assert list(frames._list_values(pl.Series(values, dtype=pl.String))) == values
