@@ -227,7 +227,7 @@ def test_a_backup_that_is_packed_to_be_a_bomb_is_not_unpacked(good: Path) -> Non
     with gzip.open(bomb, "wb", compresslevel=9) as file:
         for _ in range(64):
             file.write(bytes(1 << 20))
-    assert "cannot be read as a backup" in refusal(bomb)
+    assert "cannot be read as a file that `muster backup` wrote" in refusal(bomb)
 
 
 @pytest.mark.parametrize(

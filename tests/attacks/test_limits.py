@@ -245,7 +245,7 @@ def test_the_code_that_sets_a_device_up_does_not_sign_in_and_an_older_one_does_n
 ) -> None:
     account = springfield.registered(2)
     device = totp.TOTP.activate(account, "A" * 32).instance
-    once.use_current_codes(device)
+    once.use_current_codes(device.user)
     assert not once.use_code(device, code("A" * 32))
     assert not once.use_code(device, "000000x")
     UsedCode.objects.update(step=F("step") - 1)

@@ -177,7 +177,7 @@ def _unpack_backup(path: Path, work: Path, opener: Opener) -> _UnpackedBackup:
     except backup_encryption.CannotOpen as error:
         raise CannotRestore(f"{path} cannot be decrypted: {error}.") from None
     except (OSError, tarfile.TarError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CannotRestore(f"{path} cannot be read as a backup: {error}.") from None
+        raise CannotRestore(f"{path} cannot be read as a file that `muster backup` wrote: {error}.") from None
 
 
 def _decrypt_backup(path: Path, work: Path, opener: Opener) -> Path:
