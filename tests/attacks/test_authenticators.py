@@ -427,7 +427,7 @@ def test_every_form_reads_passkeys_by_our_field() -> None:
     forms = {path: import_string(path) for path in settings.MFA_FORMS.values()}
     assert modules == {"musterbook.web.accounts.one_time_codes", "musterbook.web.accounts.passkeys"}
     fields = {path: type(form.base_fields.get("credential")).__name__ for path, form in forms.items()}
-    assert {kind for path, kind in fields.items() if "passkeys" in path} == {"Credential", "NoneType"}
+    assert {kind for path, kind in fields.items() if "passkeys" in path} == {"CredentialField", "NoneType"}
     assert [path for path, kind in fields.items() if kind == "JSONField"] == []
 
 
