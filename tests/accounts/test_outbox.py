@@ -189,7 +189,7 @@ def test_a_server_that_hangs_up_in_the_middle_gets_no_second_copy(
     server.hang_up = False
     clock.on(500)
     outbox.send_due("w", clock)
-    ended = Mail.objects.get(problem__contains="it may have arrived or not")
+    ended = Mail.objects.get(problem__contains="It may have arrived or not")
     assert [mail["To"] for mail in server.mails] == [Mail.objects.exclude(pk=ended.pk).get().to]
 
 
