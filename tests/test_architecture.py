@@ -24,7 +24,9 @@ ORM_METHODS = {
 FALSE_FRIENDS = {"path.exists", "self._canvas.save"}
 """Calls of methods that have such a name, but belong to a path and to a PDF."""
 
-INTERFACES = [path for face in ("cli", "web", "api", "scim") for path in sorted((PACKAGE / face).rglob("*.py"))]
+INTERFACES = [
+    path for package in ("cli", "web", "api", "scim", "http") for path in sorted((PACKAGE / package).rglob("*.py"))
+]
 ALL = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.backends import BaseBackend
 
+from musterbook.accounts.account import load_account
 from musterbook.accounts.models import Account
 
 
@@ -13,5 +14,5 @@ class Backend(BaseBackend):
 
     def get_user(self, user_id: int) -> Account | None:
         """Return the account, unless its user is Inactive."""
-        accounts = Account.objects.select_related("user__agency", "user__role")
-        return accounts.filter(pk=user_id, user__active=True).first()
+        account = load_account(user_id)
+        return account if account and account.user.active else None

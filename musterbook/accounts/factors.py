@@ -49,6 +49,11 @@ def list_names(account: Account) -> list[str]:
     return [TYPE_NAMES[kind] for kind in sorted(types)]
 
 
+def list_ids(account: Account) -> list[int]:
+    """Return the ids of all authenticators of the account, in the order in which they were added."""
+    return list(Authenticator.objects.filter(user=account).order_by("pk").values_list("pk", flat=True))
+
+
 @contextmanager
 def begin_setup(account: Account, then: Callable[[], None] | None = None) -> Iterator[None]:
     """Open a transaction in which the user sets up a second factor. After its commit, call `then`."""

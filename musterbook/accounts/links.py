@@ -60,7 +60,7 @@ def find_user(agency: Agency, kind: LinkKind, text: str, at: datetime) -> User:
 
 
 def _is_signed(signature: str, user: User, kind: LinkKind) -> bool:
-    """Return whether the current key signed the link, or an old key that is still accepted (`keys.Fallbacks`)."""
+    """Return whether the current key signed the link, or an old key that is still accepted (`secret_keys.Fallbacks`)."""
     signed = [_sign(user, kind, key) for key in (None, *settings.SECRET_KEY_FALLBACKS)]
     return any(constant_time_compare(signature, candidate) for candidate in signed)
 

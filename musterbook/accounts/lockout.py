@@ -1,6 +1,6 @@
 """Locks: five failed sign-ins within 15 minutes lock a user out of the place where they failed.
 
-A place is a known browser (`browsers`), or else an address. So an attacker who guesses from elsewhere is locked out,
+A place is a known browser (`http.browsers`), or else an address. So an attacker who guesses from elsewhere is locked out,
 and not the user. An agency can choose to lock all places at once except known browsers. Without that setting, very many
 failures from many places do the same for 15 minutes. Wrong codes lock every place, because a code is requested only
 after the password.

@@ -48,6 +48,16 @@ def find_end_reason(session: Mapping[str, Any], agency: Agency, now: float) -> s
     return IDLE if now - session.get(SEEN, now) > agency.idle_minutes * 60 else ""
 
 
+def record_use(key: str | None, now: float) -> None:
+    """Record in the list of sessions that the session with that key is in use."""
+    UserSession.objects.filter(session_key=key).update(last_seen_at=datetime.fromtimestamp(now, UTC))
+
+
+def change_key(before: str | None, after: str | None) -> None:
+    """Record in the list of sessions that a session has another key."""
+    UserSession.objects.filter(session_key=before).update(session_key=after)
+
+
 def forget_old(at: datetime) -> None:
     """Delete expired sessions, and their addresses and programs."""
     store = import_module(settings.SESSION_ENGINE).SessionStore

@@ -60,7 +60,7 @@ class Agency(models.Model):
     looked_on = models.DateField(null=True)
     """The last day on which `imports.expiry` looked for users whose access ends."""
     sign_on = models.JSONField(default=list)
-    """The identity providers, as `agency.sign_on_file` reads them; secrets are sealed (`secrecy`)."""
+    """The identity providers, as `agency.sign_on_file` reads them; secrets are sealed (`config.encryption`)."""
 
 
 class Role(models.Model):
@@ -121,7 +121,7 @@ class User(models.Model):
     first_name = models.CharField(max_length=255)
     last_name = models.CharField(max_length=255)
     name_key = Bytewise()
-    """The sort key of a list by name (`apply.search_index.name_keys`)."""
+    """The sort key of a list by name (`apply.search_index.build_name_keys`)."""
     active = models.BooleanField()
     username = models.CharField(max_length=255)
     username_key = models.CharField(max_length=1020)

@@ -2,18 +2,17 @@
 
 import secrets
 import time
-from datetime import UTC, datetime
 
-from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from musterbook.accounts.account import load_account
 from musterbook.accounts.allauth_internals import clear_login
 from musterbook.accounts.allauth_internals import logout as sign_out
 from musterbook.accounts.models import Account
-from musterbook.accounts.sessions import BEGAN, SEEN, find_end_reason, record_end
+from musterbook.accounts.sessions import BEGAN, SEEN, change_key, find_end_reason, record_end, record_use
 from musterbook.http import incoming
 
 _LEFT = "left"
@@ -44,9 +43,7 @@ def use(request: HttpRequest) -> str:
     request.session.setdefault(BEGAN, now)
     if now - request.session.get(SEEN, 0) >= agency.idle_minutes * 60 / _NOTES:
         request.session[SEEN] = now
-        UserSession.objects.filter(session_key=request.session.session_key).update(
-            last_seen_at=datetime.fromtimestamp(now, UTC)
-        )
+        record_use(request.session.session_key, now)
     return ""
 
 
@@ -76,10 +73,10 @@ def find_left_account(request: HttpRequest) -> Account | None:
     entry = request.session.get(_LEFT)
     if not entry or time.time() - entry["at"] > LEFT_LIFETIME:
         return None
-    accounts = Account.objects.select_related("user__agency", "user__role")
-    account = accounts.filter(pk=entry["account"], user__active=True, user__agency=incoming.agency(request)).first()
-    same = account and constant_time_compare(account.get_session_auth_hash(), entry["hash"])
-    return account if same else None
+    account = load_account(entry["account"])
+    if account is None or not account.user.active or account.user.agency != incoming.agency(request):
+        return None
+    return account if constant_time_compare(account.get_session_auth_hash(), entry["hash"]) else None
 
 
 def renew(request: HttpRequest) -> None:
@@ -89,7 +86,7 @@ def renew(request: HttpRequest) -> None:
     """
     before = request.session.session_key
     request.session.cycle_key()
-    UserSession.objects.filter(session_key=before).update(session_key=request.session.session_key)
+    change_key(before, request.session.session_key)
 
 
 def leave(request: HttpRequest) -> None:

@@ -8,11 +8,11 @@ role, the factors, the provider or the agency's requirement of a factor.
 
 import json
 
-from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook.accounts import lockout
+from musterbook.accounts import factors, lockout
+from musterbook.accounts.account import load_account
 from musterbook.accounts.allauth_internals import LOGIN_SESSION_KEY, clear_login, unstash_login
 from musterbook.accounts.models import Account
 from musterbook.core.values import emails
@@ -38,7 +38,7 @@ def end_changed(request: HttpRequest) -> bool:
     login = unstash_login(request, peek=True)
     if login is None:
         return False
-    account = _reload_account(login.user)
+    account = load_account(login.user.pk) if login.user else None
     if account and _is_unchanged(request, account):
         return False
     _end(request, account)
@@ -50,17 +50,12 @@ def confirm_account(request: HttpRequest, account: Account) -> Account | None:
 
     Return None if anything has changed since the sign-in began, or if the account is locked.
     """
-    now = _reload_account(account)
+    now = load_account(account.pk)
     if now and _is_unchanged(request, now) and not _is_locked_out(request, now):
         request.session.pop(_BASIS, None)
         return now
     _end(request, now)
     return None
-
-
-def _reload_account(account: Account | None) -> Account | None:
-    accounts = Account.objects.select_related("user__agency", "user__role")
-    return accounts.filter(pk=account.pk).first() if account else None
 
 
 def _is_unchanged(request: HttpRequest, account: Account) -> bool:
@@ -88,11 +83,10 @@ def _end(request: HttpRequest, account: Account | None) -> None:
 
 def _digest_facts(request: HttpRequest, account: Account) -> str:
     user, agency = account.user, account.user.agency
-    factors = Authenticator.objects.filter(user=account).order_by("pk").values_list("pk", flat=True)
     slugs = {record.get("provider") for record in incoming.list_records(request, account)}
     facts = [
         account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.to_mailbox(user.email), user.role_id,
-        user.role.second_factor, agency.second_factor, list(factors),
+        user.role.second_factor, agency.second_factor, factors.list_ids(account),
         [entry for entry in agency.sign_on if entry["slug"] in slugs],
     ]  # fmt: skip
     return salted_hmac("musterbook.accounts.pending", json.dumps(facts), algorithm="sha256").hexdigest()

@@ -1,19 +1,15 @@
 """Refused requests, recorded in the log and in the audit trail of the requested agency."""
 
-import logging
 from dataclasses import replace
 
 from django.http import HttpRequest
 
 from musterbook.accounts import strangers
 from musterbook.accounts.models import Account
-from musterbook.config import log_lines
+from musterbook.config import log_lines, logs
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.models import Agency, User
 from musterbook.http import incoming
-
-SECURITY = logging.getLogger("musterbook.security")
-"""The logger of refused requests, one line each."""
 
 
 def record_refusal(request: HttpRequest, why: str) -> None:
@@ -25,7 +21,7 @@ def record_refusal(request: HttpRequest, why: str) -> None:
     """
     requested = log_lines.redact(f"{request.method} {request.path_info}")[:200]
     context = incoming.audit_context(request)
-    SECURITY.warning("Refused %s from %s: %s", ascii(requested), context.address, why)
+    logs.SECURITY.warning("Refused %s from %s: %s", ascii(requested), context.address, why)
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
         changes = {"asked": ("", requested), "why": ("", why)}

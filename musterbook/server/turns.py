@@ -134,7 +134,7 @@ class LimitedApplication:
 
 
 async def _acquire(semaphore: asyncio.Semaphore, stack: AsyncExitStack, seconds: float) -> None:
-    """Acquire the semaphore until `held` is closed. Raise RequestRefused if that takes longer than that many seconds."""
+    """Acquire the semaphore until `stack` is closed. Raise RequestRefused if that takes longer than that many seconds."""
     try:
         async with asyncio.timeout(seconds if semaphore.locked() else None):
             await semaphore.acquire()

@@ -8,7 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 
-from musterbook.accounts import preferences, sessions
+from musterbook.accounts import sessions
+from musterbook.accounts.account import set_time_zone
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
@@ -47,7 +48,7 @@ def me(request: HttpRequest) -> HttpResponseBase:
     mine = get_account(request)
     form = TimeZoneForm(request.POST if request.method == "POST" else None, initial={"time_zone": mine.time_zone})
     if form.is_bound and form.is_valid():
-        preferences.set_time_zone(mine, form.cleaned_data["time_zone"])
+        set_time_zone(mine, form.cleaned_data["time_zone"])
         messages.success(request, "Your time zone is saved.")
         return redirect("my_account")
     context = {"form": form, "notices": _list_notices(mine.user.agency)}

@@ -31,7 +31,7 @@ _CHECKED_EVERY = 16 * 1024 * 1024
 
 
 class Handler(FileUploadHandler):
-    """An upload handler that writes one file to the pending uploads, if `sender` returns a user.
+    """An upload handler that writes one file to the pending uploads, if `find_sender` returns a user.
 
     It skips all other files, and refuses a file over the limit. `get_refusal` returns afterwards why a file was refused.
     """
