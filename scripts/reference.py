@@ -10,7 +10,7 @@ from typer.main import get_command
 from musterbook.cli import commands
 from musterbook.config.environment import VARIABLES
 from musterbook.core.domain.columns import COLUMNS
-from musterbook.core.domain.problems import CATALOGUE, Kind, Level
+from musterbook.core.domain.problems import CATALOG, Kind, Level
 from musterbook.directory.permissions import PERMISSIONS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -109,13 +109,13 @@ def _problems() -> Iterator[str]:
     }
     for about, (title, sentence) in titles.items():
         yield from ("", f"## {title}", "", sentence, "", "| code | message | remedy |", "|---|---|---|")
-        for kind in CATALOGUE.values():
+        for kind in CATALOG.values():
             if kind.about is about:
                 yield f"| `{kind.code}` | {_cell(_shown(kind, kind.sentence))} | {_cell(_shown(kind, kind.remedy))} |"
 
 
 def _shown(kind: Kind, template: str) -> str:
-    """A sentence of the catalogue with `…` where something is filled in."""
+    """A sentence of the catalog with `…` where something is filled in."""
     for name in ("column", "value", *kind.params):
         template = template.replace(f"{{{name}}}", "…" if name != "column" else "COLUMN")
     return template.replace("… …", "…").strip()

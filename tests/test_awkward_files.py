@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from musterbook.core.domain.problems import CATALOGUE
+from musterbook.core.domain.problems import CATALOG
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
@@ -58,6 +58,6 @@ def test_an_awkward_file_is_refused_with_sentences_and_changes_nothing(name: str
     kept = models.ImportProblem.objects.filter(of=done.record, row=0, note=False)
     assert done.record.state == "refused"
     assert {problem.code for problem in kept} == codes
-    assert all(CATALOGUE[problem.code].remedy for problem in kept)
+    assert all(CATALOG[problem.code].remedy for problem in kept)
     assert not models.User.objects.exists()
     assert not models.Event.objects.exists()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from musterbook.core.domain.columns import COLUMNS
-from musterbook.core.domain.problems import CATALOGUE
+from musterbook.core.domain.problems import CATALOG
 from musterbook.core.reading import intake
 from musterbook.core.reading.budget import AT_LEAST, TIMES
 from tests.attacks import bombs
@@ -122,7 +122,7 @@ def _read(content: bytes, folder: Path) -> None:
     table = intake.read(content)
     used = time.process_time() - began
     peak = tracemalloc.get_traced_memory()[1] - before
-    assert all(problem.code in CATALOGUE and problem.message for problem in (*table.problems, *table.notes)), path
+    assert all(problem.code in CATALOG and problem.message for problem in (*table.problems, *table.notes)), path
     # What Python itself takes; it is traced, and so takes several times as long as it would.
     assert peak <= 3 * (AT_LEAST + TIMES * len(content)), f"{path} takes {peak:,} bytes"
     assert used < 60, f"{path} takes {used:.0f} s"

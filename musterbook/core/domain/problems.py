@@ -1,4 +1,4 @@
-"""Problems and notes, and the catalogue of every code with its sentence, its remedy and the names of its parameters."""
+"""Problems and notes, and the catalog of every code with its sentence, its remedy and the names of its parameters."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One entry of the catalogue.
+    """One entry of the catalog.
 
     The problem fills in `{column}`, `{value}` and the parameters that `params` names.
     """
@@ -57,12 +57,12 @@ class Problem:
     @property
     def message(self) -> str:
         """Return the sentence that describes the problem."""
-        return _fill_template(CATALOGUE[self.code].sentence, self)
+        return _fill_template(CATALOG[self.code].sentence, self)
 
     @property
     def remedy(self) -> str:
         """Return the sentence that explains how to correct the problem ("" if there is nothing to correct)."""
-        return _fill_template(CATALOGUE[self.code].remedy, self)
+        return _fill_template(CATALOG[self.code].remedy, self)
 
     def as_json(self) -> dict[str, str]:
         """Return the problem as the interfaces output it: code, column, value, message, remedy."""
@@ -111,7 +111,7 @@ def fill_slots(code: str, params: Mapping[str, _T], blank: _T) -> tuple[_T, _T]:
 
     Raise TypeError if they are not exactly the parameters of the kind.
     """
-    names = CATALOGUE[code].params
+    names = CATALOG[code].params
     if params.keys() != {*filter(None, names)}:
         raise TypeError(f"The parameters of {code} are {names}, not {tuple(params)}")
     detail, hint = (params.get(name, blank) for name in (*names, "", "")[:2])
@@ -128,7 +128,7 @@ _MAX_VALUE_LENGTH = 80
 
 def _fill_template(template: str, problem: Problem) -> str:
     value = problem.value if len(problem.value) <= _MAX_VALUE_LENGTH else f"{problem.value[: _MAX_VALUE_LENGTH - 1]}…"
-    params = dict(zip(CATALOGUE[problem.code].params, (problem.detail, problem.hint), strict=False))
+    params = dict(zip(CATALOG[problem.code].params, (problem.detail, problem.hint), strict=False))
     return template.format_map({"column": problem.column, "value": value} | params).strip()
 
 
@@ -299,4 +299,4 @@ INFECTED = "infected-file"
 SUSPECT = frozenset({"expands-too-far", "reading-stopped", "workbook-too-large", INFECTED, "not-scanned"})
 """The refusal codes of files that may be malicious. The audit trail records these refusals."""
 
-CATALOGUE: dict[str, Kind] = {kind.code: kind for kind in _KINDS}
+CATALOG: dict[str, Kind] = {kind.code: kind for kind in _KINDS}

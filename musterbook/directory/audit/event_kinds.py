@@ -152,7 +152,12 @@ class EventKind(StrEnum):
         "Trail sealed by a key",
         "The audit trail began to be sealed by a secret key",
     )
-    ACT_REFUSED = "act.refused", Category.REFUSALS, "Refused", "Something was refused, for the role does not allow it"
+    ACT_REFUSED = (
+        "act.refused",
+        Category.REFUSALS,
+        "Refused",
+        "Something was refused because the role does not allow it",
+    )
     REQUEST_REFUSED = (
         "request.refused",
         Category.REFUSALS,

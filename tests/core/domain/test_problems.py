@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from musterbook.core.domain import problems
-from musterbook.core.domain.problems import CATALOGUE, SCHEMA, Kind, Problem
+from musterbook.core.domain.problems import CATALOG, SCHEMA, Kind, Problem
 
 PACKAGE = Path(__file__).parents[3] / "musterbook"
 CATALOG = PACKAGE / "core/domain/problems.py"
@@ -28,7 +28,7 @@ def used(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
-@pytest.mark.parametrize("kind", CATALOGUE.values(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", CATALOG.values(), ids=lambda kind: kind.code)
 def test_the_templates_of_a_kind_use_only_its_parameters_and_all_of_them(kind: Kind) -> None:
     params = {*filter(None, kind.params)}
     assert params <= used(kind.sentence) | used(kind.remedy) <= params | {"column", "value"}
@@ -47,7 +47,7 @@ def raised(path: Path) -> Iterator[tuple[str, set[str]]]:
     for name, call in calls(path):
         position = RAISERS.get(name, len(call.args))
         code = call.args[position] if position < len(call.args) else None
-        if isinstance(code, ast.Constant) and code.value in CATALOGUE:
+        if isinstance(code, ast.Constant) and code.value in CATALOG:
             yield str(code.value), {word.arg or "**" for word in call.keywords} - {"row", "column", "value"}
 
 
@@ -58,7 +58,7 @@ SITES = [(path, code, given) for path in MODULES for code, given in raised(path)
 def test_a_place_that_raises_a_problem_fills_exactly_the_parameters_of_its_kind(
     path: Path, code: str, given: set[str]
 ) -> None:
-    assert given == {*filter(None, CATALOGUE[code].params)}, path
+    assert given == {*filter(None, CATALOG[code].params)}, path
 
 
 def test_the_places_that_raise_problems_are_found() -> None:

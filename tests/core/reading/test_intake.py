@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import COLUMNS, REQUIRED
-from musterbook.core.domain.problems import CATALOGUE, Level
+from musterbook.core.domain.problems import CATALOG, Level
 from musterbook.core.domain.table import Table
 from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.intake import ReadOptions, read
@@ -216,7 +216,7 @@ def test_a_heading_can_be_ignored_by_hand() -> None:
 
 
 def test_every_refusal_has_a_sentence_and_a_remedy() -> None:
-    for kind in CATALOGUE.values():
+    for kind in CATALOG.values():
         problem = problems.Problem(kind.code, 2, "EMAIL", "v", "d", "h")
         assert problem.message
         assert "{" not in problem.message + problem.remedy
