@@ -12,12 +12,12 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.problems import CATALOG, SCHEMA, Kind, Problem
 
 PACKAGE = Path(__file__).parents[3] / "musterbook"
-CATALOG = PACKAGE / "core/domain/problems.py"
+SOURCE = PACKAGE / "core/domain/problems.py"
 STORED = {"history.py", "plan_pages.py", "sandboxed.py"}
 """The modules that restore stored problems. They have the parameters by their columns."""
 MODULES = sorted(
     path for layer in ("core", "directory") for path in (PACKAGE / layer).rglob("*.py")
-    if path != CATALOG and path.parent.name != "migrations"
+    if path != SOURCE and path.parent.name != "migrations"
 )  # fmt: skip
 RAISERS = {"of": 0, "flag_rows": 1, "_note_rows": 1, "_say": 1}
 """The functions that raise a problem, with the position of the code in their arguments."""
