@@ -143,28 +143,18 @@ def record_sign_in(account: Account, context: AuditContext, factors: str, where:
 
     `where`: the place, as `lockout` counts it; without it, the address.
     """
-    user = account.user
     with transaction.atomic():
-        trail.record_event(
-            user.agency,
-            registration.with_actor(user, context),
-            EventKind.USER_SIGNED_IN,
-            user,
-            {"factors": ("", factors)},
-        )
-        lockout.forget_failures(user, where or lockout.make_place(context.address))
-        User.objects.filter(pk=user.pk).update(last_sign_in_at=context.at)
+        _record_success(account.user, context, EventKind.USER_SIGNED_IN, factors, where)
+        User.objects.filter(pk=account.user_id).update(last_sign_in_at=context.at)
 
 
 def record_reauth(account: Account, context: AuditContext, factor: str, where: str = "") -> None:
     """Record that the user, who is signed in, has re-authenticated by that factor."""
-    user = account.user
     with transaction.atomic():
-        trail.record_event(
-            user.agency,
-            registration.with_actor(user, context),
-            EventKind.USER_SIGNED_IN_AGAIN,
-            user,
-            {"factors": ("", factor)},
-        )
-        lockout.forget_failures(user, where or lockout.make_place(context.address))
+        _record_success(account.user, context, EventKind.USER_SIGNED_IN_AGAIN, factor, where)
+
+
+def _record_success(user: User, context: AuditContext, kind: EventKind, factors: str, where: str) -> None:
+    """Record the event as the user's own act, and forget the failures at the place."""
+    trail.record_event(user.agency, registration.with_actor(user, context), kind, user, {"factors": ("", factors)})
+    lockout.forget_failures(user, where or lockout.make_place(context.address))

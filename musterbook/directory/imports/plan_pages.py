@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+from django.db.models import QuerySet
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import BY_HEADING, COLUMNS
@@ -131,13 +132,14 @@ def _read_trail_rows(
 
     Its changes come from the audit trail, and its problems from its record.
     """
+    rows: QuerySet[models.Event] | QuerySet[models.ImportProblem]
     if filter_name in _KINDS:
         events = models.Event.objects.filter(of=record, kind=_KINDS[filter_name], subject_external_id__icontains=text)
         rows = events.order_by("row", "subject_external_id")
         names = {"row": "row", "external_id": "subject_external_id", "changes": "changes"}
     elif filter_name in {"errored", "noted"}:
         entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=filter_name == "noted")
-        rows = entries.filter(external_id__icontains=text).order_by("row").distinct()  # type: ignore[assignment]
+        rows = entries.filter(external_id__icontains=text).order_by("row").distinct()
         names = {"row": "row", "external_id": "external_id"}
     else:
         return [], 0, 1
