@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import coverage
 import pytest
@@ -116,6 +117,22 @@ def _one_time_codes_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_signs_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import within a test gives no signs of life: on a connection of their own, they would outlast the test by seconds."""
     monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 60.0)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """On SQLite, the tests' database is a copy of a migrated one, and stays until the process ends."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, _migrated: databases.Home) -> None:
+    """Begin with a migrated database instead of an empty one."""
+    test = connection.settings_dict["TEST"]
+    if connection.vendor == "sqlite":
+        shutil.copy(_migrated.folder / "muster.sqlite3", test["NAME"])
+    else:
+        test["TEMPLATE"] = urlsplit(_migrated.database_url).path.strip("/")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Databases for tests that start real processes: each test gets one of its own, empty and migrated."""
 
+import fcntl
+import hashlib
 import itertools
 import os
 import shutil
@@ -14,6 +16,8 @@ from urllib.parse import urlsplit
 import psycopg
 
 _MUSTER = str(Path(sys.executable).parent / "muster")
+_ROOT = Path(__file__).parents[1]
+_SHARED = _ROOT / "build" / "tests" / "migrated"
 _numbers = itertools.count(1)
 
 
@@ -53,12 +57,46 @@ class Home:
 
 @contextmanager
 def template(folder: Path, server: str) -> Iterator[Home]:
-    """A migrated installation, of which `copied` makes copies; on PostgreSQL it is a database of the server's."""
+    """Make a migrated installation in the new folder, of which `copied` makes copies; on PostgreSQL also a new database.
+
+    With SQLite it is a copy of one that all runs of the same version share: a migration takes seconds.
+    """
     with _created(server) as url:
         home = Home(folder, url)
-        done = home.run(sys.executable, "-m", "django", "migrate", "--verbosity", "0", timeout=300)
-        assert done.returncode == 0, done.stderr
+        if url:
+            _migrate(home)
+        else:
+            _copy_migrated(folder)
         yield home
+
+
+def _migrate(home: Home) -> None:
+    done = home.run(sys.executable, "-m", "django", "migrate", "--verbosity", "0", timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def _copy_migrated(folder: Path) -> None:
+    """Copy the migrated home of the product as it is now; make it first, for the first process that asks."""
+    _SHARED.mkdir(parents=True, exist_ok=True)
+    shared = _SHARED / _compute_version()
+    with (_SHARED / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            for old in filter(Path.is_dir, _SHARED.iterdir()):
+                shutil.rmtree(old)
+            new = _SHARED / "new"
+            new.mkdir(mode=0o700)
+            _migrate(Home(new, ""))
+            new.rename(shared)
+        shutil.copytree(shared, folder, dirs_exist_ok=True)
+
+
+def _compute_version() -> str:
+    """Return a digest of all that decides what a migrated home is: the product, its libraries and Python."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in (*sorted((_ROOT / "musterbook").rglob("*.py")), _ROOT / "requirements.lock"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import NOW
 
@@ -88,12 +89,18 @@ def _quick_hashes(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@pytest.fixture
-def springfield(db: None) -> Springfield:
+@built_once
+def build_springfield() -> Springfield:
     """An agency with an administrator, an officer, and an Inactive officer."""
     made = Springfield(cast.agency())
     made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
     return made
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    """An agency with an administrator, an officer, and an Inactive officer."""
+    return build_springfield()
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests import worker
-from tests.accounts.conftest import GOOD, Springfield
-from tests.directory import cast
+from tests.accounts.conftest import GOOD, Springfield, build_springfield
 
 
 @pytest.fixture
@@ -61,9 +60,7 @@ def _quick_hashes(settings: Settings) -> None:
 @pytest.fixture
 def springfield(live_server: LiveServer) -> Springfield:
     """An agency with an administrator, an officer, and an Inactive officer."""
-    made = Springfield(cast.agency())
-    made.imported(cast.person(1, ROLE="Admin"), cast.person(2), cast.person(3, STATUS="Inactive"))
-    return made
+    return build_springfield()
 
 
 @pytest.fixture(autouse=True)

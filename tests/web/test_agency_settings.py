@@ -14,6 +14,7 @@ from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in
 from tests.accounts.test_factors import set_up
+from tests.built_once import built_once
 from tests.certificates import CERTIFICATE
 from tests.directory import cast
 from tests.directory.cast import person
@@ -32,6 +33,7 @@ SAML = {
 }  # fmt: skip
 
 
+@built_once
 def filled() -> Springfield:
     """An agency with an administrator (1), an officer (2), and one who may configure it and no more (5)."""
     made = Springfield(cast.agency())

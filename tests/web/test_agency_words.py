@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.conftest import enter
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.any_database
 GIVEN = ["roles.manage", "ranks.manage", "groups.manage", "users.view"]
 
 
+@built_once
 def filled() -> Springfield:
     """An agency with an administrator (1), an officer of PATROL (2), and one who may change roles, ranks and groups (5)."""
     made = Springfield(cast.agency())

@@ -17,6 +17,7 @@ from musterbook.directory.storage import formats
 from musterbook.directory.users import orders, user_list
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 
@@ -24,8 +25,8 @@ PAGE = "/springfield/users/"
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def springfield(db: None) -> Springfield:
+@built_once
+def _build_springfield() -> Springfield:
     """An agency with an administrator, and users of several kinds."""
     made = Springfield(cast.agency())
     made.imported(
@@ -34,6 +35,12 @@ def springfield(db: None) -> Springfield:
     )  # fmt: skip
     made.registered(1)
     return made
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    """An agency with an administrator, and users of several kinds."""
+    return _build_springfield()
 
 
 @pytest.fixture

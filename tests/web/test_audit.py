@@ -17,6 +17,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.web.records import audit_pdf
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import sign_in
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.every_page import EVIL
@@ -25,13 +26,19 @@ from tests.web.looks import barriers
 PAGE = "/springfield/audit/"
 
 
-@pytest.fixture
-def auditor(db: None, client: Client) -> Client:
-    """A browser in which user 5 is signed in, whose role may see the audit trail and nothing else."""
+@built_once
+def filled() -> None:
+    """An agency with an administrator (1), an officer (2), and user 5, whose role may see the audit trail and nothing else."""
     made = Springfield(cast.agency())
     made.imported(person(1, ROLE="Admin"), person(2), person(5))
     models.Role.objects.filter(agency=made.agency, name="Officer").update(permissions=["audit.view"])
     made.registered(5)
+
+
+@pytest.fixture
+def auditor(db: None, client: Client) -> Client:
+    """A browser in which user 5 is signed in."""
+    filled()
     sign_in(client, "user.5")
     return client
 

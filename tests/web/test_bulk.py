@@ -15,6 +15,7 @@ from musterbook.web.users import chosen
 from tests import worker
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import people, person
 from tests.web.conftest import at_localhost, enter
@@ -25,6 +26,7 @@ USERS = "/springfield/users/"
 BULK = "/springfield/users/bulk"
 
 
+@built_once
 def made(slug: str = "springfield") -> Springfield:
     """An agency with an administrator (1), one who may edit users alone (2), and three officers."""
     one = Springfield(cast.agency(slug))

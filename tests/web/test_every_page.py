@@ -21,6 +21,7 @@ from musterbook.server import turns
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 from tests.web.conftest import enter
@@ -36,6 +37,7 @@ def springfield(db: None) -> Springfield:
     return made("springfield")
 
 
+@built_once
 def made(slug: str) -> Springfield:
     """An agency with an administrator (1) and an officer (2) whose role may do nothing."""
     one = Springfield(cast.agency(slug))

@@ -18,6 +18,7 @@ from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.storage import import_files
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 
@@ -32,13 +33,19 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
     settings.MUSTER_HOME = tmp_path
 
 
-@pytest.fixture
-def springfield(db: None) -> Springfield:
+@built_once
+def _build_springfield() -> Springfield:
     """An agency with an administrator, and two officers."""
     made = Springfield(cast.agency())
     made.imported(person(1, ROLE="Admin"), person(2, RANK="Captain"), person(3))
     made.registered(1)
     return made
+
+
+@pytest.fixture
+def springfield(db: None) -> Springfield:
+    """An agency with an administrator, and two officers."""
+    return _build_springfield()
 
 
 @pytest.fixture

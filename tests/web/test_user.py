@@ -23,6 +23,7 @@ from musterbook.web.users.form import HARMLESS, LABELS
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import sign_in, who
 from tests.accounts.test_factors import set_up
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.conftest import enter
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.any_database
 HTMX = {"HX-Request": "true"}
 
 
+@built_once
 def filled() -> Springfield:
     """An administrator (1), an officer who reports to them (2), an Inactive one (3); all but the last have registered."""
     made = Springfield(cast.agency())

@@ -17,6 +17,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
+from tests.built_once import built_once
 from tests.directory.cast import NOW, agency, applied, people, person, user
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,7 @@ def told(made: models.Agency, wanted: EventFilters) -> list[tuple[str, str]]:
     return [(event.kind, event.subject_external_id) for event in events]
 
 
+@built_once
 def springfield() -> models.Agency:
     """Two imports, one of them by user 1, and acts at two pages, one of which was refused."""
     made = agency()

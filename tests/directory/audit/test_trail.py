@@ -13,11 +13,13 @@ from musterbook.directory.audit import hash_chain, trail, verify
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
+from tests.built_once import built_once
 from tests.directory.cast import NOW, agency, applied, people, person, run, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("as_owner")]
 
 
+@built_once
 def three_links() -> models.Agency:
     made = agency()
     for number in (1, 3, 5):

@@ -11,6 +11,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.users import editing
 from musterbook.directory.users.editing import ENDS_ON, EXEMPT, EditResult
+from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import NOW, person
 
@@ -22,8 +23,8 @@ def context(actor: str = "", minutes: float = 5) -> AuditContext:
     return AuditContext(NOW + timedelta(minutes=minutes), actor, "page", "192.0.2.7", "Browser/1.0")
 
 
-@pytest.fixture
-def agency() -> models.Agency:
+@built_once
+def _build_agency() -> models.Agency:
     """An administrator (1, registered), a chief who may edit (2), officers (3, 4), an Inactive officer (5)."""
     made = cast.agency()
     rows = [person(1, ROLE="Admin"), person(2, ROLE="Chief"), *cast.people(3, 4), person(5, STATUS="Inactive")]
@@ -32,6 +33,12 @@ def agency() -> models.Agency:
     permissions = ["users.view", "users.edit"]
     models.Role.objects.filter(agency=made, name="Chief").update(permissions=permissions)
     return made
+
+
+@pytest.fixture
+def agency() -> models.Agency:
+    """An administrator (1, registered), a chief who may edit (2), officers (3, 4), an Inactive officer (5)."""
+    return _build_agency()
 
 
 def row(agency: models.Agency, number: int) -> dict[str, str]:

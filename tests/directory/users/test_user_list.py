@@ -18,6 +18,7 @@ from musterbook.directory.users import candidates, filters, keyset, orders, stat
 from musterbook.directory.users.filters import UnknownStatus, UserFilters
 from musterbook.directory.users.orders import UnknownCursor, UnknownSort
 from musterbook.directory.users.user_list import ListedUser
+from tests.built_once import built_once
 from tests.directory.cast import NOW, agency, applied, people, person
 from tests.examples import examples
 
@@ -41,6 +42,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+@built_once
 def filled(slug: str = "springfield") -> models.Agency:
     """An agency of people with awkward names, in all states, of all roles, ranks and groups."""
     made = agency(slug)
