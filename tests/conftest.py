@@ -7,7 +7,8 @@ both. With `--only-database`, tests that need none, or are the same on any, are 
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from pytest_django import DjangoDbBlocker
 
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
-from scripts.testing import FAST, PARTS
+from scripts.testing import FAST, WHOLE
 from tests import databases, parts
 from tests.examples import load_profile
 
@@ -47,7 +48,9 @@ def pytest_sessionfinish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--only-database", action="store_true", help="leave out the tests that need no database")
-    parser.addoption("--part", choices=(*PARTS, FAST), help="run one part of the tests, in the order that ./test uses")
+    parser.addoption(
+        "--part", choices=(WHOLE, FAST), help="run all tests, or the fast ones, in the order that ./test uses"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -55,11 +58,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = [
         item
         for item in items
-        if (not config.getoption("--only-database") or _needs_database(item))
-        and (part is None or parts.is_in(item, part))
+        if (not config.getoption("--only-database") or _needs_database(item)) and (part != FAST or parts.is_fast(item))
     ]
     config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
     items[:] = parts.order(chosen) if part else chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Measure the coverage of those tests alone that add to it."""
+    with nullcontext() if parts.is_measured(item) else parts.pause_coverage():
+        return (yield)
 
 
 def _needs_database(item: pytest.Item) -> bool:

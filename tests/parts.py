@@ -1,56 +1,63 @@
-"""The two parts of the tests on each database: one measures coverage, which takes nearly twice as long; the other does not.
+"""Which tests `./test` measures coverage of, and which `./test --fast` runs.
 
-`./test` runs both. A test without coverage still fails when it must: only what it reaches is not counted.
+Measured tests take nearly twice as long. A test that is not measured still fails when it must; only what it reaches is not
+counted.
 """
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import coverage
 import pytest
 
-from scripts.testing import FAST, PARTS
-
-COVERED, OTHERS = PARTS
 _ROOT = Path(__file__).parents[1]
 _MANY_PROCESSES = (
     "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/test_scripts.py",
 )  # fmt: skip
 """Tests that start many processes, or measure."""
-_NOT_COVERED = (
-    "tests/laws", "tests/cases", "tests/bench", *_MANY_PROCESSES,
-    *(f"tests/attacks/test_{name}.py" for name in (
-        "authenticators", "forgotten", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls", "limits",
-        "lockout", "markup", "pages_fuzz", "pending_sign_ins", "policy", "queries", "reader_fuzz", "redirects",
-        "sign_in_names", "tickets", "turns",
-    )),
-)  # fmt: skip
+_NOT_MEASURED = ("tests/laws", "tests/cases", "tests/bench", "tests/attacks", *_MANY_PROCESSES)
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
-_COVERED_ON_POSTGRESQL = (
-    "tests/directory", "tests/cli", "tests/attacks/test_anchors.py", "tests/attacks/test_application_role.py",
-    "tests/attacks/test_audit_trail.py", "tests/attacks/test_backups.py", "tests/attacks/test_connections.py",
-    "tests/attacks/test_old_trails.py",
+_MEASURED_ON_POSTGRESQL = (
+    "tests/directory/apply", "tests/directory/audit", "tests/directory/imports/test_queue.py",
+    "tests/directory/installation", "tests/directory/storage", "tests/directory/test_edges.py",
+    "tests/directory/users/test_search.py", "tests/attacks/test_application_role.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone."""
-
-
 _NOT_FAST = ("tests/bench", "tests/attacks", "tests/cli/test_installation.py", *_MANY_PROCESSES)
+_FOR_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+"""The environment variable by which coverage measures the processes that a test starts."""
 
 
-def is_in(item: pytest.Item, part: str) -> bool:
-    """Return whether a test belongs to the part, on the database of DATABASE_URL."""
-    if part == FAST:
-        return not (_path(item).startswith(_NOT_FAST) or _needs_browser(item))
-    return part_of(item) == part
+def is_fast(item: pytest.Item) -> bool:
+    """Return whether the test runs in `./test --fast`."""
+    return not (_path(item).startswith(_NOT_FAST) or _needs_browser(item))
 
 
-def part_of(item: pytest.Item) -> str:
-    """Return the part to which a test belongs, on the database of DATABASE_URL."""
-    path = _path(item)
-    costly = path.startswith(_NOT_COVERED) or _needs_browser(item)
-    elsewhere = bool(os.environ.get("DATABASE_URL")) and not path.startswith(_COVERED_ON_POSTGRESQL)
-    return OTHERS if costly or elsewhere else COVERED
+def is_measured(item: pytest.Item) -> bool:
+    """Return whether coverage counts what the test reaches, on the database of DATABASE_URL."""
+    if os.environ.get("DATABASE_URL"):
+        return _path(item).startswith(_MEASURED_ON_POSTGRESQL)
+    return not (_path(item).startswith(_NOT_MEASURED) or _needs_browser(item))
+
+
+@contextmanager
+def pause_coverage() -> Iterator[None]:
+    """Count nothing that this process reaches, nor the processes that it starts, if coverage is measured at all."""
+    measuring = coverage.Coverage.current()
+    if measuring is None:
+        yield
+        return
+    configuration = os.environ.pop(_FOR_PROCESSES)
+    measuring.stop()
+    try:
+        yield
+    finally:
+        measuring.start()
+        os.environ[_FOR_PROCESSES] = configuration
 
 
 def _path(item: pytest.Item) -> str:

@@ -71,11 +71,40 @@ def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> No
     assert f"./{command}" in done.stdout or command == "screenshots"
 
 
-def test_each_test_belongs_to_one_part_and_the_longest_files_come_first(request: pytest.FixtureRequest) -> None:
+def test_the_longest_files_come_first(request: pytest.FixtureRequest) -> None:
     items = request.session.items
-    assert {parts.part_of(item) for item in items} <= set(testing.PARTS)
     ordered = parts.order(items)
     assert sorted(map(id, ordered)) == sorted(map(id, items))
     tests = Counter(item.path for item in ordered)
     counts = [tests[item.path] for item in ordered]
     assert counts == sorted(counts)
+
+
+_REACHES = """
+import coverage, sys
+from tests import parts
+measuring = coverage.Coverage.current()
+def reach(name):
+    exec(compile("reached = 1", name, "exec"), {})
+reach("before.py")
+with parts.pause_coverage():
+    reach("paused.py")
+    assert parts._FOR_PROCESSES not in parts.os.environ
+reach("after.py")
+assert parts.os.environ[parts._FOR_PROCESSES]
+data = measuring.get_data()
+print([name for name in data.measured_files() if data.lines(name)])
+"""
+
+
+def test_what_a_test_reaches_is_not_counted_while_coverage_is_paused(tmp_path: Path) -> None:
+    (tmp_path / "reaches.py").write_text(_REACHES)
+    (tmp_path / "setup.cfg").write_text("[coverage:run]\npatch = subprocess\n")
+    for name in ("before", "paused", "after"):
+        (tmp_path / f"{name}.py").write_text("reached = 1")
+    done = subprocess.run(
+        [sys.executable, "-m", "coverage", "run", "--source=.", "reaches.py"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [name in done.stdout for name in ("before.py", "paused.py", "after.py")] == [True, False, True]
