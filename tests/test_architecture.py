@@ -24,6 +24,9 @@ ORM_METHODS = {
 FALSE_FRIENDS = {"path.exists", "self._canvas.save"}
 """Calls of methods that have such a name, but belong to a path and to a PDF."""
 
+DJANGO_ENTRIES = {"apps", "models", "migrations", "management"}
+"""The modules and packages that Django finds by their names in the folder of an application."""
+
 INTERFACES = [
     path for package in ("cli", "web", "api", "scim", "http") for path in sorted((PACKAGE / package).rglob("*.py"))
 ]
@@ -84,6 +87,13 @@ def test_a_module_has_one_purpose_and_states_it(path: Path) -> None:
     generated = path.parent.name == "migrations"
     assert says or generated
     assert path.stem not in {"utils", "common", "helpers", "services", "managers", "types", "exceptions"}
+
+
+@pytest.mark.parametrize("package", ["core", "directory"])
+def test_the_top_level_of_a_package_has_at_most_eight_entries_of_our_own(package: str) -> None:
+    folders = {path.parent.name for path in (PACKAGE / package).glob("*/__init__.py")}
+    modules = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
+    assert len((folders | modules) - DJANGO_ENTRIES) <= 8
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(PACKAGE)))
