@@ -1,10 +1,11 @@
-"""The facts that an incoming request states: its agency, actor, address, program and factors."""
+"""The facts that an incoming request states: its agency, actor, address, program, factors, and the wanted part of a page."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
 
 from musterbook.accounts.allauth_internals import get_authentication_records
 from musterbook.accounts.models import Account, Token
@@ -20,6 +21,11 @@ def agency(request: HttpRequest) -> Agency:
     """Return the agency whose page is requested, as the middleware found it."""
     found: Agency = vars(request)["agency"]
     return found
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Return whether the request asks for a fragment and not for the whole page."""
+    return bool(HtmxDetails(request))
 
 
 def audit_context(request: HttpRequest) -> AuditContext:

@@ -20,7 +20,6 @@ from musterbook.directory.audit import export as audit_export
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.verify import CheckProgress, TrailFinding
 from musterbook.http import incoming
-from musterbook.web import fragments
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_pdf, audit_words
 from musterbook.web.records.audit_form import AuditFilterForm
@@ -129,7 +128,7 @@ def check(request: HttpRequest) -> HttpResponseBase:
             context["finding"] = result
         else:
             context |= {"so_far": result, "signed": _sign_progress(request, result)}
-    return render(request, "audit_check_part.html" if fragments.is_part(request) else "audit_check.html", context)
+    return render(request, "audit_check_part.html" if incoming.is_part(request) else "audit_check.html", context)
 
 
 def _sign_progress(request: HttpRequest, so_far: CheckProgress) -> str:

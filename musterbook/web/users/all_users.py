@@ -16,7 +16,6 @@ from musterbook.directory.storage import formats
 from musterbook.directory.users import export, orders, user_list
 from musterbook.directory.users.orders import UnknownCursor
 from musterbook.http import incoming
-from musterbook.web.fragments import is_part
 from musterbook.web.permission import may, needs
 from musterbook.web.users import bulk, chosen
 from musterbook.web.users.search import FIELDS, SearchForm
@@ -77,7 +76,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
         "is_empty": not page.users and not user_list.has_users(agency),
         "wrong": "" if is_all else bulk.TOO_MANY,
     } | _describe_selection(request, query, ticked, [user.id for user in page.users])
-    if not is_part(request):
+    if not incoming.is_part(request):
         return render(request, "all_users.html", context)
     answer = render(request, "all_users_found.html", context)
     # The address without blank fields. The form alone would put all fields into it.

@@ -22,7 +22,6 @@ from musterbook.directory.users import editing, user_list
 from musterbook.directory.users.editing import EXEMPT, EditResult
 from musterbook.directory.users.filters import UserFilters
 from musterbook.http import incoming, reauthentication
-from musterbook.web.fragments import is_part
 from musterbook.web.permission import get_account, may, needs, refuse
 from musterbook.web.users.form import LABELS, UserForm, describe_problem
 
@@ -186,7 +185,7 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
 
     The number of suggestions is limited.
     """
-    if not is_part(request):
+    if not incoming.is_part(request):
         raise Http404
     typed = request.GET.get("supervisor_email", "").strip()[:100]
     if len(typed) < 2:
