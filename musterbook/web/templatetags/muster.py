@@ -1,10 +1,14 @@
-"""Template tags and filters for the control of a field and for the version."""
+"""Template tags and filters for the control of a field, for times, and for the version."""
+
+from datetime import datetime
 
 from django import forms, template
 from django.forms.boundfield import BoundField
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from musterbook import __version__
+from musterbook.web import times
 
 register = template.Library()
 
@@ -36,6 +40,12 @@ def looks_like(field: BoundField, kind: str) -> bool:
     """Return whether a field is one “checkbox”, or several “choices”."""
     kinds = {"checkbox": forms.CheckboxInput, "choices": (forms.RadioSelect, forms.CheckboxSelectMultiple)}
     return isinstance(field.field.widget, kinds[kind])  # type: ignore[arg-type]
+
+
+@register.filter
+def moment(at: datetime | None) -> SafeString | str:
+    """Return a time in the reader's zone, with the exact time on hover, or “never” for None."""
+    return times.render_time(at, timezone.get_current_timezone()) if at else "never"
 
 
 @register.simple_tag
