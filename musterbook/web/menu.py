@@ -1,10 +1,13 @@
-"""The menus: the pages that exist and that the user may open."""
+"""The menus: the pages that exist and that the user may open. Every template has them in its context."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 
+from musterbook.accounts import factors
 from musterbook.directory import permissions
 from musterbook.directory.models import User
 
@@ -98,6 +101,26 @@ MY_ACCOUNT = (
     Entry("Sessions", "usersessions_list", "Where you are signed in, and how to end that."),
 )
 """The pages that users manage for themselves."""
+
+
+def build_context(request: HttpRequest) -> dict[str, Any]:
+    """Return the agency, and the context of the signed-in user.
+
+    The agency is None on pages of the installation itself. The context of the user has the user, whether they lack a
+    second factor, and the menus.
+    """
+    account = getattr(request, "user", None)
+    agency = getattr(request, "agency", None)
+    if agency is None or account is None or not account.is_authenticated:
+        return {"agency": agency, "me": None}
+    me = account.user
+    return {
+        "agency": agency,
+        "me": me,
+        "menu": list_sections(ADMIN, request, me),
+        "my_account": list_entries(MY_ACCOUNT, request, me),
+        "lacks_second_factor": partial(factors.lacks_factor, account),
+    }
 
 
 def list_sections(sections: tuple[Section, ...], request: HttpRequest, user: User) -> list[VisibleSection]:
