@@ -3,12 +3,12 @@
 from django.urls import path
 
 from musterbook.api import problems
-from musterbook.web import installation
+from musterbook.web import home
 
 handler500 = "musterbook.web.errors.failed"
 urlpatterns = [
-    path("", installation.agencies, name="agencies"),
-    path("health", installation.health, name="health"),
+    path("", home.agencies, name="agencies"),
+    path("health", home.health, name="health"),
     # The API of an agency that does not exist.
     path("<str:agency>/api/<path:rest>", problems.not_found),
 ]
