@@ -12,7 +12,6 @@ from musterbook.web.agency import sign_on as agency_sign_on
 from musterbook.web.imports import acts as import_acts
 from musterbook.web.imports import choice as import_choice
 from musterbook.web.imports import files as import_files
-from musterbook.web.imports import history as import_history
 from musterbook.web.records import api_access, audit
 from musterbook.web.users import acts as user_acts
 from musterbook.web.users import all_users, bulk
@@ -85,7 +84,7 @@ urlpatterns = [
     path("users/<int:pk>/second-factors", user_acts.remove_factors, name="user_second_factors"),
     path("users/<int:pk>/sign-on", user_acts.release_sign_on, name="user_sign_on"),
     path("users/<int:pk>/sessions", user_acts.end_sessions, name="user_sessions"),
-    path("imports/", import_history.listed, name="imports"),
+    path("imports/", import_acts.listed, name="imports"),
     path("imports/<str:number>", import_acts.one, name="import"),
     path("imports/<str:number>/cancel", import_acts.cancel, name="import_cancel"),
     path("imports/<str:number>/undo", import_acts.take_back, name="import_undo"),

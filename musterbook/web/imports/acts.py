@@ -1,4 +1,4 @@
-"""The acts on imports: submit, apply, correct cells, read the file differently, cancel, and undo."""
+"""The history of imports, and the acts on one: submit, apply, correct cells, read the file differently, cancel, and undo."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
@@ -19,7 +19,7 @@ from musterbook.core.reading import corrections
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
-from musterbook.directory.imports import bulk, file_import, plan_files, queue, quotas, undo
+from musterbook.directory.imports import bulk, file_import, history, plan_files, queue, quotas, undo
 from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import import_files
@@ -30,6 +30,8 @@ from musterbook.web.permission import get_account, needs, refuse
 
 PATIENCE = 3.0
 """The time that a page waits for an import to end, in seconds. After that, it shows the progress."""
+_FILTERS = {"done": "Done", "previews": "Previews and held", "all": "All"}
+"""The filters of the history, each with its label."""
 
 
 def make_key(request: HttpRequest, *facts: object) -> str:
@@ -78,6 +80,16 @@ def find_import(request: HttpRequest, number: str) -> models.Import:
         return file_import.find_import(incoming.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
+
+
+@needs("users.import")
+def listed(request: HttpRequest) -> HttpResponseBase:
+    """List the agency's imports page by page, the latest first."""
+    which = request.GET.get("which", "done")
+    which = which if which in _FILTERS else "done"
+    listing = history.list_page(incoming.agency(request), which, request.GET.get("before", ""))
+    context = {"entries": listing.entries, "before": listing.before, "which": which, "filters": _FILTERS.items()}
+    return render(request, "imports.html", context)
 
 
 @needs("users.import")
