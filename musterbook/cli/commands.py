@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from musterbook import __version__
-from musterbook.cli import agencies, audit, example, export, imports, installation, keys, people, serving
+from musterbook.cli import agencies, audit, export, imports, installation, keys, people, serving
 from musterbook.cli.output import ignore_closed_pipe
 from musterbook.cli.session import handle_signals
 
@@ -27,7 +27,7 @@ app.add_typer(imports.app, name="imports")
 app.command("apply")(imports.apply)
 app.command("undo")(imports.undo)
 app.command("export")(export.export)
-app.command("example")(example.example)
+app.command("example")(export.example)
 app.add_typer(audit.app, name="audit")
 app.command("invite")(people.invite)
 app.command("unlock")(people.unlock)

@@ -1,4 +1,4 @@
-"""`muster export`: the users of an agency, in a format that can be imported again."""
+"""`muster export` and `muster example`: the users of an agency, and the example file, both ready to import."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from musterbook.cli import options
-from musterbook.cli.exits import WrongCall
+from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.output import check_writable, save, say, write
 from musterbook.cli.session import open_installation
 
@@ -46,9 +46,7 @@ def export(
         from musterbook.directory.users import export as exporting
 
         file_format = form or _infer_format(to)
-        check_writable(to)
-        if to is None and file_format == "xlsx" and sys.stdout.isatty():
-            raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
+        _check_target(to, file_format)
         result = exporting.export_users(
             agencies.find_agency(agency), exporting.ExportFilter(status, role, query), file_format
         )
@@ -62,3 +60,36 @@ def export(
 def _infer_format(to: Path | None) -> str:
     suffix = to.suffix.lower().lstrip(".") if to else ""
     return suffix if suffix in ("xlsx", "json") else "csv"
+
+
+def example(
+    form: Annotated[
+        Literal["csv", "xlsx"], typer.Option("--format", help="The format: CSV, or an Excel workbook.")
+    ] = "csv",
+    to: options.To = None,
+) -> None:
+    """Write the example file, to fill in.
+
+    It has the thirteen headings and four example users. An import skips the example users.
+
+    Example: muster example --format xlsx --to users.xlsx
+    """
+    from musterbook.core.reporting import example_file
+
+    try:
+        _check_target(to, form)
+    except WrongCall as error:
+        say(str(error))
+        raise typer.Exit(Exit.WRONG_CALL) from None
+    content = example_file.build_example(form)
+    if to is None:
+        write([content])
+    else:
+        save([content], to)
+
+
+def _check_target(to: Path | None, file_format: str) -> None:
+    """Raise WrongCall if the file cannot be written, or if a workbook would be printed on a terminal."""
+    check_writable(to)
+    if to is None and file_format == "xlsx" and sys.stdout.isatty():
+        raise WrongCall("A terminal cannot show a workbook. Name a file with --to.")
