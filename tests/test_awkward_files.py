@@ -11,6 +11,9 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from tests.files import make
 
+pytestmark = pytest.mark.any_database
+
+
 FILES = Path(__file__).parent / "files"
 REFUSED = {
     "empty.csv": {"empty-file"},

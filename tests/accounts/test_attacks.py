@@ -151,6 +151,8 @@ PAGES = sorted(addresses())
 _MINUTES_AT_MOST = 20
 """So long all pages take at most, on a slow machine; there is one event of a kind in a minute."""
 
+pytestmark = pytest.mark.any_database
+
 
 def test_every_page_is_tried() -> None:
     names = {name for name, _ in PAGES}
@@ -201,7 +203,6 @@ def test_our_own_forms_bear_what_they_need(springfield: Springfield) -> None:
 # Where pages lead on to
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("way", ["query", "form"])
 def test_no_page_leads_to_another_site(

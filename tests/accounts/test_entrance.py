@@ -12,6 +12,9 @@ from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
+
 HOME = "/springfield/"
 
 

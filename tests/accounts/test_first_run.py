@@ -21,6 +21,9 @@ from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory import cast
 from tests.directory.cast import NOW
 
+pytestmark = pytest.mark.any_database
+
+
 SAID = {
     "name": "Springfield Police", "slug": "springfield", "country": "us", "first_name": "Ann", "last_name": "Berg",
     "email": "ann@springfield.example", "username": "ann", "badge_number": "B-1", "external_id": "E-1",

@@ -31,6 +31,9 @@ from tests.cli.conftest import muster as muster  # noqa: PLC0414  (a fixture)
 from tests.directory import cast
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
+
 LIST = "/springfield/my-account/sessions/"
 AGAIN = "/springfield/sign-in/again"
 ME = "/springfield/my-account/"

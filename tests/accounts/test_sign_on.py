@@ -27,7 +27,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what the provider uses
     import oidc_provider_mock
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what the provider uses, in a thread of ours
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of what the provider uses, in a thread of ours
+]
 OIDC = "/springfield/sign-in/with/oidc/county/login/"
 
 

@@ -25,6 +25,9 @@ from tests.accounts.conftest import shelbyville as shelbyville  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
 from tests.accounts.test_entrance import sign_in
 
+pytestmark = pytest.mark.any_database
+
+
 ME = "/springfield/api/me"
 
 

@@ -162,6 +162,8 @@ ONLY_SHOW = {
 }  # fmt: skip
 """Pages that look at no form."""
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.mark.parametrize(
     ("heading", "value"), [("username", "another.name"), ("email", "elsewhere@agency.example"), ("role", "Chief")]

@@ -72,6 +72,7 @@ def secret(of: Home) -> str:
     return (of.folder / home.KEY_FILE).read_text()
 
 
+@pytest.mark.any_database
 def test_no_command_works_with_a_weak_key(fresh_home: Home) -> None:
     of = keyed(fresh_home, MUSTER_SECRET_KEY="changeme123" * 4)
     for command in (("agency", "list"), ("serve", "--no-worker", "--port", "8977"), ("worker", "--once")):
@@ -129,6 +130,7 @@ def test_a_rotation_killed_at_any_moment_loses_nothing_and_is_completed(fresh_ho
     assert "✗ secret keys" not in fresh_home.muster("doctor").stdout
 
 
+@pytest.mark.any_database
 def test_many_rotations_at_once_lose_no_key(fresh_home: Home) -> None:
     number = filled(fresh_home, 5)
     started = [fresh_home.start("keys", "rotate") for _ in range(4)]
@@ -154,6 +156,7 @@ def _opens(link: str) -> bool:
     return 'type="password"' in page
 
 
+@pytest.mark.any_database
 def test_a_running_server_takes_a_new_key_at_once_and_links_in_mails_survive(
     fresh_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_running_server_takes_a_new_key_at_once_and_links_in_mails_survive(
         assert _opens(_link(fresh_home))
 
 
+@pytest.mark.any_database
 def test_a_key_of_the_environment_is_changed_there_and_old_values_are_read_with_the_old_one(fresh_home: Home) -> None:
     old, new = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
     before = keyed(fresh_home, MUSTER_SECRET_KEY=old)
@@ -189,6 +193,7 @@ def test_a_key_of_the_environment_is_changed_there_and_old_values_are_read_with_
     assert sound(lost) == number
 
 
+@pytest.mark.any_database
 def test_a_key_that_is_needed_is_not_retired_unless_forced(fresh_home: Home) -> None:
     filled(fresh_home, 5)
     name = secret_keys.Key(secret(fresh_home), "").name
@@ -205,6 +210,7 @@ def test_a_key_that_is_needed_is_not_retired_unless_forced(fresh_home: Home) -> 
     assert states.get(name, "missing") == "missing"
 
 
+@pytest.mark.any_database
 def test_the_key_is_shown_nowhere(fresh_home: Home) -> None:
     filled(fresh_home, 2)
     shown = [secret(fresh_home)]
@@ -227,6 +233,7 @@ def test_the_key_is_shown_nowhere(fresh_home: Home) -> None:
         assert one[:16] not in told
 
 
+@pytest.mark.any_database
 def test_the_key_is_in_no_process_list_and_no_child_of_ours_inherits_it(fresh_home: Home) -> None:
     key = secrets.token_urlsafe(48)
     of = keyed(fresh_home, MUSTER_SECRET_KEY=key)
@@ -239,6 +246,7 @@ def test_the_key_is_in_no_process_list_and_no_child_of_ours_inherits_it(fresh_ho
         assert process.poll() is None
 
 
+@pytest.mark.any_database
 def test_a_lost_old_keys_file_stops_every_command_instead_of_losing_more(fresh_home: Home) -> None:
     filled(fresh_home, 2)
     assert fresh_home.muster("keys", "rotate").returncode == 0

@@ -20,6 +20,9 @@ from tests.accounts.conftest import Springfield
 from tests.attacks.serving import HEAD, Server, free_port, log, mode, served, wait_until
 from tests.databases import Home
 
+pytestmark = pytest.mark.any_database
+
+
 BROKEN = {"DJANGO_SETTINGS_MODULE": "tests.attacks.broken", "PYTHONPATH": str(Path(__file__).parents[2])}
 TOKEN = "1a-" + "0f" * 32
 

@@ -6,6 +6,9 @@ from django.test import Client
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.test_entrance import HOME, sign_in
 
+pytestmark = pytest.mark.any_database
+
+
 OUT = (
     "/springfield/../shelbyville/", "/springfield/..", "/springfield/x/../../shelbyville/", "/springfield/%2e%2e/shelbyville/",
     "/springfield/.%2e/shelbyville/", "/springfield/%2E./shelbyville/", "/springfield/%252e%252e/shelbyville/",
@@ -22,7 +25,6 @@ WITHIN = (
 )  # fmt: skip
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("out", OUT)
 def test_no_page_leads_out_of_its_agency(
     springfield: Springfield, shelbyville: Springfield, client: Client, out: str
@@ -38,7 +40,6 @@ def test_no_page_leads_out_of_its_agency(
         assert answer.headers["Location"] in (HOME, "/springfield/sign-in"), path
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("within", WITHIN)
 def test_pages_still_lead_on_within_the_agency(springfield: Springfield, client: Client, within: str) -> None:
     springfield.registered(2)

@@ -11,6 +11,9 @@ import pytest
 
 from tests.databases import Home
 
+pytestmark = pytest.mark.any_database
+
+
 ROOT = Path(__file__).parents[2]
 _USERS = 500
 

@@ -21,6 +21,9 @@ from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
 
+pytestmark = pytest.mark.any_database
+
+
 PAGE = "/springfield/users/"
 HTMX = {"HX-Request": "true"}
 

@@ -23,6 +23,9 @@ from tests.directory.cast import person
 from tests.web.every_page import EVIL
 from tests.web.looks import barriers
 
+pytestmark = pytest.mark.any_database
+
+
 PAGE = "/springfield/audit/"
 
 
@@ -342,7 +345,6 @@ def test_an_auditor_looks_through_the_trail(page: Page, springfield: Springfield
 
 
 @pytest.mark.usefixtures("as_owner")
-@pytest.mark.any_database
 def test_an_auditor_checks_the_trail(page: Page, springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "_LINKS", 1)
     monkeypatch.setattr("musterbook.web.records.audit._AT_ONCE", -1.0)

@@ -22,6 +22,9 @@ from tests.web.conftest import at_localhost, enter
 from tests.web.looks import barriers
 from tests.web.test_all_users_journey import filled
 
+pytestmark = pytest.mark.any_database
+
+
 USERS = "/springfield/users/"
 BULK = "/springfield/users/bulk"
 
@@ -325,7 +328,6 @@ def test_users_are_ticked_on_two_pages_and_given_a_rank(page: Page, springfield:
     assert springfield.user(10).rank
 
 
-@pytest.mark.any_database
 def test_without_scripts_ticks_are_kept_by_a_button(
     browser: Browser, live_server: LiveServer, springfield: Springfield
 ) -> None:
