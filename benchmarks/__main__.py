@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import measure, plot, report
-from benchmarks.keep import Kept
+from benchmarks.measurements import Kept
 from benchmarks.plans import CASES, DATABASES, Plan
 
 _HERE = Path(__file__).resolve().parent

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import homes, machine
+from benchmarks import installations, machine
 from benchmarks.jobs import job
-from benchmarks.keep import Kept
+from benchmarks.measurements import Kept
 from benchmarks.plans import Plan, Row
 from scripts.postgres import server
 from tests.databases import Home, template
@@ -36,7 +36,7 @@ class Bench:
 
     def copied(self, home: Home) -> AbstractContextManager[Home]:
         """A copy of an installation."""
-        return homes.copied(home, self._folder())
+        return installations.copied(home, self._folder())
 
     def loaded(self, home: Home, file: Path) -> Home:
         """A copy of an installation with the users of the file, as it is some time later."""

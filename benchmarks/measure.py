@@ -6,11 +6,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import beside, homes, machine
+from benchmarks import installations, machine, peer_runs
 from benchmarks.bench import Bench
 from benchmarks.jobs import imported, job, make, source
-from benchmarks.keep import Kept
 from benchmarks.limits import Manner
+from benchmarks.measurements import Kept
 from benchmarks.plans import IMPORTS, SMALL_AGENCY, Plan, Row
 from tests.databases import Home
 
@@ -34,16 +34,16 @@ def measure(plan: Plan, kept: Kept) -> None:
             for database in plan.databases:
                 with ExitStack() as stack:
                     bench = Bench(plan, kept, Path(folder), database, users, stack)
-                    beside.importexport(bench)
+                    peer_runs.importexport(bench)
     for users in plan.kolibri_users if "kolibri" in plan.cases else ():
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder, ExitStack() as stack:
-            beside.kolibri(Bench(plan, kept, Path(folder), "sqlite", users, stack))
+            peer_runs.kolibri(Bench(plan, kept, Path(folder), "sqlite", users, stack))
 
 
 def _size(plan: Plan, kept: Kept, users: int) -> None:
     with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
         files = Path(folder)
-        if not homes.room(files, users):
+        if not installations.room(files, users):
             raise SystemExit(f"The disk of {folder} has no room for {users:,} users; TMPDIR names another folder.")
         make(files, users, "all.csv", "empty.csv", *{IMPORTS[case].file for case in plan.imports})
         for database in plan.databases:

@@ -104,12 +104,12 @@ def edit(file: str, times: int, warm: int = 3) -> Measured:
 
 
 def live(file: str) -> Measured:
-    """Has a year pass for the users of the file, as `benchmarks.living` has it."""
+    """Has a year pass for the users of the file, as `benchmarks.activity` has it."""
     agency = _agency()
-    from benchmarks import living
+    from benchmarks import activity
 
-    counts = living.lived(agency, datetime.now(UTC))
-    living.imported(agency, Path(file))
+    counts = activity.lived(agency, datetime.now(UTC))
+    activity.imported(agency, Path(file))
     return {"counts": counts}
 
 

@@ -17,7 +17,15 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import Error, close_old_connections, connection
 
-from musterbook.accounts import anchoring, forgotten, limits, lockout, outbox, sessions, strangers
+from musterbook.accounts import (
+    anchor_delivery,
+    limits,
+    lockout,
+    outbox,
+    reset_requests,
+    sessions,
+    unauthenticated_events,
+)
 from musterbook.config import alerts, log_file, process
 from musterbook.directory.imports import expiry, heartbeats, pending_uploads, plan_files
 from musterbook.directory.imports.heartbeats import Heartbeat
@@ -112,7 +120,7 @@ class _MailLoop:
         if now() - self._tidied >= _TIDY_EVERY:
             self._tidied = now()
             tidy()
-        forgotten.answer_requests()
+        reset_requests.answer_requests()
         return 0 if outbox.send_due(self._worker, now) else _PAUSE
 
 
@@ -122,7 +130,7 @@ def run_once() -> tuple[int, int]:
     worker, imports, mails = make_worker_name(), 0, 0
     while run_next_import(worker, now):
         imports += 1
-    forgotten.answer_requests()
+    reset_requests.answer_requests()
     while done := outbox.send_due(worker, now):
         mails += done
     return imports, mails
@@ -149,9 +157,9 @@ _DUE_TASKS: tuple[Callable[[datetime], object], ...] = (
     outbox.forget_old,
     sessions.forget_old,
     lockout.unlock_due,
-    anchoring.anchor,
+    anchor_delivery.anchor,
     expiry.submit_due,
-    strangers.record_repetitions,
+    unauthenticated_events.record_repetitions,
     limits.forget_old,
 )
 

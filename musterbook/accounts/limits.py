@@ -2,7 +2,8 @@
 
 `RATES` declares every limit. `take` counts one attempt and returns whether it is allowed. It is one statement, so no
 count is lost when many attempts arrive at once. Call it outside any transaction, because a rollback discards the count.
-`http.rate_limits` applies limits to pages, and `strangers` records in the audit trail what unauthenticated clients do.
+`http.rate_limits` applies limits to pages, and `unauthenticated_events` records the
+requests of unauthenticated clients in the audit trail.
 """
 
 from collections.abc import Mapping

@@ -122,7 +122,7 @@ class Attempts(models.Model):
 class UsedCode(models.Model):
     """The time step of the last one-time code that was used on a device.
 
-    That code and the codes before it are rejected (`once`).
+    That code and the codes before it are rejected (`one_time_use`).
     """
 
     authenticator = models.OneToOneField("mfa.Authenticator", CASCADE, primary_key=True, related_name="+")
@@ -130,7 +130,7 @@ class UsedCode(models.Model):
 
 
 class Repeated(models.Model):
-    """An event of an unauthenticated client, and how often it happened within a minute (`strangers`)."""
+    """An event of an unauthenticated client, and how often it happened within a minute (`unauthenticated_events`)."""
 
     key = models.CharField(max_length=64, unique=True)
     """A hash of the columns that distinguish the event."""

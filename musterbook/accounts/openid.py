@@ -1,6 +1,6 @@
 """OpenID Connect: requests to a provider, and the verification of its answers (PyJWT checks signatures).
 
-This is the authorization code flow with proof key (PKCE), state and nonce. Only `outbound.fetch` gets the provider's
+This is the authorization code flow with proof key (PKCE), state and nonce. Only `outbound_requests.fetch` gets the provider's
 metadata, keys, token and user information. Each process keeps metadata and keys for ten minutes, so no visitor can
 cause repeated requests to the provider.
 """
@@ -20,9 +20,9 @@ import jwt
 from cryptography.fernet import InvalidToken
 
 from musterbook.accounts import claims
-from musterbook.accounts.asked import SignOnAttempt
 from musterbook.accounts.claims import PersonClaims, Untrusted, read_claim
-from musterbook.config import encryption, outbound
+from musterbook.accounts.sign_on_attempts import SignOnAttempt
+from musterbook.config import encryption, outbound_requests
 from musterbook.directory.agency.sign_on_file import Provider, get_issuer
 
 ALGORITHMS = (
@@ -155,7 +155,7 @@ def fetch_metadata(provider: Provider) -> Metadata:
 
 def _read_endpoint(provider: Provider, document: Mapping[str, Any], name: str) -> str:
     address = read_claim(document, name, str) or ""
-    base, endpoint = outbound.parse_url(get_issuer(provider)), outbound.parse_url(address)
+    base, endpoint = outbound_requests.parse_url(get_issuer(provider)), outbound_requests.parse_url(address)
     if base is None or endpoint is None or endpoint.scheme != base.scheme:
         raise Untrusted(claims.METADATA, f"{name} is not a usable address: “{address[:200]}”")
     hosts = {*_OTHER_HOSTS.get(base.host, ()), *provider.get("hosts", "").split()}
@@ -164,7 +164,7 @@ def _read_endpoint(provider: Provider, document: Mapping[str, Any], name: str) -
     return address
 
 
-def _get_default_port(to: outbound.Target) -> int:
+def _get_default_port(to: outbound_requests.Target) -> int:
     return 443 if to.scheme == "https" else 80
 
 
@@ -205,14 +205,14 @@ def _fetch_document(address: str, kept_for: float = _KEPT_FOR) -> dict[str, Any]
 
 def _request_document(address: str) -> dict[str, Any] | Untrusted:
     try:
-        return _parse_answer(outbound.fetch(address), claims.METADATA)
-    except outbound.OutsideError as error:
+        return _parse_answer(outbound_requests.fetch(address), claims.METADATA)
+    except outbound_requests.OutsideError as error:
         return Untrusted(claims.NO_ANSWER, error)
     except Untrusted as error:
         return error
 
 
-def _parse_answer(answer: outbound.Response, reason: str) -> dict[str, Any]:
+def _parse_answer(answer: outbound_requests.Response, reason: str) -> dict[str, Any]:
     """Return the object in a server's answer. Raise Untrusted for any other answer."""
     if answer.status not in (200, 201):
         raise Untrusted(reason, f"answered with {answer.status}")
@@ -250,10 +250,10 @@ def _unseal_secret(provider: Provider) -> str:
         ) from error
 
 
-def _fetch(address: str, **more: Any) -> outbound.Response:
+def _fetch(address: str, **more: Any) -> outbound_requests.Response:
     try:
-        return outbound.fetch(address, **more)
-    except outbound.OutsideError as error:
+        return outbound_requests.fetch(address, **more)
+    except outbound_requests.OutsideError as error:
         raise Untrusted(claims.NO_ANSWER, error) from error
 
 

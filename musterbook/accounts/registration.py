@@ -9,7 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.db.models import Q
 
-from musterbook.accounts import links, lockout, strangers
+from musterbook.accounts import links, lockout, unauthenticated_events
 from musterbook.accounts.models import Account, PastPassword
 from musterbook.accounts.passwords import HISTORY_LENGTH, normalize
 from musterbook.core.values import keys
@@ -126,7 +126,9 @@ def request_reset(agency: Agency, name: str, context: AuditContext) -> None:
     """
     user = find_by_name(agency, name)
     can = user is not None and _may_request(user, context.at)
-    strangers.record_event(agency, context, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED)
+    unauthenticated_events.record_event(
+        agency, context, EventKind.USER_RESET_ASKED, user, outcome="" if can else FAILED
+    )
     if user is None or not can:
         return
     kind = "reset" if user.registered_at else "invitation"

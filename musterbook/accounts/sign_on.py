@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db import transaction
 
 from musterbook.accounts import identities, registration
-from musterbook.accounts.asked import SignOnAttempt
 from musterbook.accounts.claims import PersonClaims
 from musterbook.accounts.models import Account
-from musterbook.config import outbound
+from musterbook.accounts.sign_on_attempts import SignOnAttempt
+from musterbook.config import outbound_requests
 from musterbook.core.values import emails, keys
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.audit import trail
@@ -61,7 +61,7 @@ def list_origins(agency: Agency) -> tuple[str, ...]:
     """
     addresses = [provider.get("server") or provider.get("sso_url") or "" for provider in agency.sign_on]
     addresses += [f"https://{host}" for entry in agency.sign_on for host in entry.get("hosts", "").split()]
-    return tuple(target.origin for target in map(outbound.parse_url, addresses) if target)
+    return tuple(target.origin for target in map(outbound_requests.parse_url, addresses) if target)
 
 
 def check_strength(provider: Provider, attempt: SignOnAttempt, person: PersonClaims, context: AuditContext) -> None:

@@ -9,7 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.crypto import get_random_string, salted_hmac
 
-from musterbook.accounts import hashing, limits, lockout, passwords, registration, strangers
+from musterbook.accounts import hashing, limits, lockout, passwords, registration, unauthenticated_events
 from musterbook.accounts.models import Account, Failure
 from musterbook.core.values import keys
 from musterbook.directory.audit import trail
@@ -68,7 +68,9 @@ def _check_password(attempt: _Attempt, account: Account | None, password: str, l
     if account and right and allowed and _confirm_sign_in(attempt, account, failure):
         _rehash(account, password, stored)
         return True
-    strangers.record_each_event(attempt.agency, attempt.context, EventKind.USER_SIGN_IN_FAILED, attempt.user)
+    unauthenticated_events.record_each_event(
+        attempt.agency, attempt.context, EventKind.USER_SIGN_IN_FAILED, attempt.user
+    )
     with transaction.atomic():
         locks.lock_row(attempt.agency)
         lockout.count_failure(failure, attempt.user, attempt.context)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from musterbook.accounts import strangers
+from musterbook.accounts import unauthenticated_events
 from musterbook.accounts.models import Token
 from musterbook.core.domain.policy import Operator
 from musterbook.core.values.keys import fold
@@ -216,7 +216,9 @@ def record_use(token: Token, context: AuditContext) -> None:
 def record_refusal(agency: Agency, token: Token | None, context: AuditContext, why: str) -> None:
     """Record in the audit trail that a program was refused."""
     changes = {"token": ("", _describe(token) if token else "unknown"), "why": ("", why)}
-    strangers.record_each_event(agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, changes)
+    unauthenticated_events.record_each_event(
+        agency, context, EventKind.API_TOKEN_REFUSED, token.maker if token else None, changes
+    )
 
 
 def find_unrecorded(agency: Agency) -> str:

@@ -17,7 +17,7 @@ from musterbook.accounts.tokens import TokenRefused
 from musterbook.api import problems
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.http import incoming, rate_limits, refusals
+from musterbook.http import rate_limits, refusals, request_context
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Token, P], HttpResponseBase]
@@ -38,7 +38,7 @@ def needs(permission: str, *methods: str) -> Callable[[View[P]], Guarded[P]]:
             token = _find_token(request)
             if not isinstance(token, Token):
                 return token
-            tokens.record_use(token, incoming.api_audit_context(request, token))
+            tokens.record_use(token, request_context.api_audit_context(request, token))
             if permission and permission not in tokens.get_permissions(token):
                 return _refuse_lacking(request, token, permission)
             return view(request, token, *args, **kwargs)
@@ -60,7 +60,7 @@ def _find_token(request: HttpRequest) -> Token | HttpResponseBase:
         detail = "Send a token of this agency in the header “Authorization: Bearer …”. A user who manages API access creates one."
         return _refuse_unknown(request, detail)
     try:
-        return tokens.check_secret(incoming.agency(request), secret.strip(), datetime.now(UTC))
+        return tokens.check_secret(request_context.agency(request), secret.strip(), datetime.now(UTC))
     except TokenRefused as refused:
         return _refuse(request, refused)
 
@@ -73,19 +73,19 @@ def _refuse(request: HttpRequest, refused: TokenRefused) -> HttpResponseBase:
         return problems.make_problem(
             HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(limits.get_wait_seconds("refused token"))}
         )
-    context = incoming.api_audit_context(request, refused.token)
-    tokens.record_refusal(incoming.agency(request), refused.token, context, str(refused))
+    context = request_context.api_audit_context(request, refused.token)
+    tokens.record_refusal(request_context.agency(request), refused.token, context, str(refused))
     return _refuse_unknown(request, f"{refused} A user who manages API access creates a new one.", "invalid_token")
 
 
 def _refuse_unknown(request: HttpRequest, detail: str, error: str = "") -> HttpResponseBase:
-    challenge = f'Bearer realm="{incoming.agency(request).slug}"' + (f', error="{error}"' if error else "")
+    challenge = f'Bearer realm="{request_context.agency(request).slug}"' + (f', error="{error}"' if error else "")
     return problems.make_problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": challenge})
 
 
 def _refuse_lacking(request: HttpRequest, token: Token, permission: str) -> HttpResponseBase:
     changes = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", permission)}
-    context = incoming.api_audit_context(request, token)
+    context = request_context.api_audit_context(request, token)
     trail.record_event(token.agency, context, EventKind.ACT_REFUSED, None, changes, outcome=REFUSED)
     detail = f"The token lacks {permission}: it was created without it, or its creator has lost it."
     challenge = f'Bearer realm="{token.agency.slug}", error="insufficient_scope", scope="{permission}"'

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from musterbook import __version__
-from musterbook.cli import agencies, audit, export, imports, installation, keys, people, serving
+from musterbook.cli import agencies, audit, export, imports, installation, keys, serving, users
 from musterbook.cli.output import ignore_closed_pipe
 from musterbook.cli.session import handle_signals
 
@@ -29,8 +29,8 @@ app.command("undo")(imports.undo)
 app.command("export")(export.export)
 app.command("example")(export.example)
 app.add_typer(audit.app, name="audit")
-app.command("invite")(people.invite)
-app.command("unlock")(people.unlock)
+app.command("invite")(users.invite)
+app.command("unlock")(users.unlock)
 app.command("serve")(serving.serve)
 app.command("worker")(serving.worker)
 app.command("migrate")(installation.migrate)

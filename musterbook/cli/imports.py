@@ -236,7 +236,7 @@ def list_(
     with open_installation():
         from dataclasses import asdict
 
-        from musterbook.cli import printed
+        from musterbook.cli import import_output
         from musterbook.directory.agency import agencies
         from musterbook.directory.imports import history
 
@@ -248,7 +248,7 @@ def list_(
         if output == "json":
             write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
         else:
-            printed.print_imports(entries)
+            import_output.print_imports(entries)
 
 
 @app.command()
@@ -290,7 +290,7 @@ def _run_import(work: "Callable[[datetime, Progress], ImportResult]", output_opt
 
 def _print_result(record: "models.Import", plan: "Plan | None", output_options: OutputOptions) -> None:
     """Print the result of an import, and end the command with its status."""
-    from musterbook.cli import printed
+    from musterbook.cli import import_output
     from musterbook.core.reporting.report import RowFilter
     from musterbook.directory.imports import bulk, history
 
@@ -300,21 +300,21 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
         write_json(report.as_json())
     else:
         change = bulk.get_change(record)
-        facts = printed.ReportFacts(
+        facts = import_output.ReportFacts(
             noted=history.list_notes(record, plan),
-            names=history.map_names(record, printed.LISTED),
+            names=history.map_names(record, import_output.LISTED),
             errors=output_options.errors,
             change=change,
             reason=bulk.get_reason(record, change) if change else "",
             apply=_make_command(record, called=plan is not None),
         )
-        printed.print_report(report, facts)
+        import_output.print_report(report, facts)
     raise typer.Exit(exits.get_import_exit(report.state, report.counts["errored"]))
 
 
 def _make_command(record: "models.Import", *, called: bool) -> str:
     """Return the command that applies a preview or a held import. `called`: the command that runs now has made it."""
-    from musterbook.cli import printed
+    from musterbook.cli import import_output
     from musterbook.directory.imports import bulk
     from musterbook.directory.imports import undo as undoing
     from musterbook.directory.models import ImportKind
@@ -322,9 +322,9 @@ def _make_command(record: "models.Import", *, called: bool) -> str:
     number = record.held["deactivations"] if record.held else bulk.count_to_confirm(record)
     confirm = "" if number is None else f" --confirm-deactivations {number}"
     if called and record.state == "held":
-        return f"{printed.repeat_command()}{confirm}"
+        return f"{import_output.repeat_command()}{confirm}"
     if record.kind == ImportKind.UNDO:
-        return printed.drop_preview() if called else f"muster undo {undoing.get_undone(record).number}"
+        return import_output.drop_preview() if called else f"muster undo {undoing.get_undone(record).number}"
     return f"muster apply {record.number}{confirm}"
 
 

@@ -79,7 +79,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
 WHITENOISE_IMMUTABLE_FILE_TEST = assets.is_immutable
-CACHES = {"default": {"BACKEND": "musterbook.accounts.once.Cache"}}
+CACHES = {"default": {"BACKEND": "musterbook.accounts.one_time_use.Cache"}}
 
 # The URL of the installation. Every absolute URL begins with it, regardless of the host in a request (web/hosts.py).
 MUSTER_URL = environment.address("MUSTER_URL")
@@ -90,7 +90,7 @@ _SECURE = MUSTER_URL.startswith("https:")
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# The servers that our own requests may go to (config/outbound.py)
+# The servers that our own requests may go to (config/outbound_requests.py)
 MUSTER_OUTSIDE_HOSTS = environment.hosts("MUSTER_OUTSIDE_HOSTS")
 MUSTER_OUTSIDE_NETWORKS = environment.networks("MUSTER_OUTSIDE_NETWORKS")
 MUSTER_OUTSIDE_PROXY = environment.text("MUSTER_OUTSIDE_PROXY")

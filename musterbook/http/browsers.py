@@ -15,7 +15,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from musterbook.accounts import lockout
 from musterbook.accounts.models import Account
-from musterbook.http import incoming
+from musterbook.http import request_context
 
 COOKIE_LIFETIME = 180 * 24 * 60 * 60
 """Seconds for which a browser stays known after a sign-in."""
@@ -38,7 +38,7 @@ def find_any_browser(request: HttpRequest) -> str:
 
 def find_place(request: HttpRequest, account: Account | None) -> str:
     """Return the place that a request comes from, as locks count it for the account."""
-    return lockout.make_place(incoming.audit_context(request).address, find_browser(request, account))
+    return lockout.make_place(request_context.audit_context(request).address, find_browser(request, account))
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, account: Account) -> None:
@@ -69,7 +69,7 @@ def _read_cookie(request: HttpRequest) -> tuple[str, list[str]]:
 
 
 def _make_signer(request: HttpRequest) -> TimestampSigner:
-    return TimestampSigner(salt=f"musterbook.accounts.browsers.{incoming.agency(request).pk}")
+    return TimestampSigner(salt=f"musterbook.accounts.browsers.{request_context.agency(request).pk}")
 
 
 def _make_mark(account: Account | None, browser: str) -> str:

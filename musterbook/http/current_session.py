@@ -13,7 +13,7 @@ from musterbook.accounts.allauth_internals import clear_login
 from musterbook.accounts.allauth_internals import logout as sign_out
 from musterbook.accounts.models import Account
 from musterbook.accounts.sessions import BEGAN, SEEN, change_key, find_end_reason, record_end, record_use
-from musterbook.http import incoming
+from musterbook.http import request_context
 
 _LEFT = "left"
 """The key for the user of an expired session, in the session that follows it."""
@@ -31,12 +31,12 @@ def begin(request: HttpRequest) -> None:
     request.session.pop(_LEFT, None)
     request.session.set_expiry(settings.SESSION_COOKIE_AGE)
     request.session[BEGAN] = request.session[SEEN] = time.time()
-    request.session[incoming.SESSION] = secrets.token_hex(8)
+    request.session[request_context.SESSION] = secrets.token_hex(8)
 
 
 def use(request: HttpRequest) -> str:
     """Record that the session is in use, unless it has expired; return why it has, or ""."""
-    now, agency = time.time(), incoming.agency(request)
+    now, agency = time.time(), request_context.agency(request)
     over = find_end_reason(request.session, agency, now)
     if over:
         return over
@@ -50,7 +50,7 @@ def use(request: HttpRequest) -> str:
 def end_own(request: HttpRequest, why: str) -> None:
     """End the session of the requesting user, who has not signed out."""
     account: Account = request.user  # type: ignore[assignment]  # signed in
-    record_end(account, incoming.audit_context(request), why)
+    record_end(account, request_context.audit_context(request), why)
     clear_login(request)
     logout(request)
 
@@ -74,7 +74,7 @@ def find_left_account(request: HttpRequest) -> Account | None:
     if not entry or time.time() - entry["at"] > LEFT_LIFETIME:
         return None
     account = load_account(entry["account"])
-    if account is None or not account.user.active or account.user.agency != incoming.agency(request):
+    if account is None or not account.user.active or account.user.agency != request_context.agency(request):
         return None
     return account if constant_time_compare(account.get_session_auth_hash(), entry["hash"]) else None
 

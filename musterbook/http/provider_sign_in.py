@@ -10,12 +10,12 @@ from django.urls import reverse
 
 from musterbook.accounts import identities
 from musterbook.accounts.allauth_internals import perform_login, record_authentication, resume_request
-from musterbook.accounts.asked import SignOnAttempt
 from musterbook.accounts.claims import PersonClaims
 from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import OTHER, SignOnRefused, check_strength, resolve_account
+from musterbook.accounts.sign_on_attempts import SignOnAttempt
 from musterbook.directory.agency.sign_on_file import Provider
-from musterbook.http import current_session, incoming
+from musterbook.http import current_session, request_context
 
 METHOD = "socialaccount"
 """The method of a sign-in by a provider in a session's record."""
@@ -23,16 +23,16 @@ METHOD = "socialaccount"
 
 def is_provider_trusted(request: HttpRequest) -> bool:
     """Return whether the user has signed in by a provider that is trusted for the second factor as well."""
-    records = incoming.list_records(request)
+    records = request_context.list_records(request)
     slugs = {record.get("provider") for record in records if record["method"] == METHOD}
-    return any(p["slug"] in slugs and not p["second_factor"] for p in incoming.agency(request).sign_on)
+    return any(p["slug"] in slugs and not p["second_factor"] for p in request_context.agency(request).sign_on)
 
 
 def finish_sign_in(
     request: HttpRequest, provider: Provider, attempt: SignOnAttempt, person: PersonClaims
 ) -> HttpResponseBase:
     """Sign in the user that the answer means, or re-authenticate them. Raise SignOnRefused."""
-    agency, context = incoming.agency(request), incoming.audit_context(request)
+    agency, context = request_context.agency(request), request_context.audit_context(request)
     check_strength(provider, attempt, person, context)
     account = resolve_account(agency, provider, person, context)
     if attempt.again:
@@ -65,7 +65,7 @@ def _record_sign_in(request: HttpRequest, account: Account, provider: Provider, 
 
     The time is that of the sign-in at the provider, if the provider states it.
     """
-    at = {} if person.at is None else {"at": min(person.at, incoming.audit_context(request).at.timestamp())}
+    at = {} if person.at is None else {"at": min(person.at, request_context.audit_context(request).at.timestamp())}
     also: dict[str, Any] = {"provider": provider["slug"], "uid": person.subject, **at}
     record_authentication(request, account, METHOD, **also)
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
 from musterbook.accounts import limits
-from musterbook.http import browsers, incoming, refusals
+from musterbook.http import browsers, refusals, request_context
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -39,7 +39,7 @@ def limit_by_address(rate: str, *methods: str) -> Callable[[View[P]], View[P]]:
 
 def take(request: HttpRequest, rate: str) -> bool:
     """Count the request against a limit by address, and return whether it is allowed."""
-    return limits.take(rate, _find_place(request, rate), incoming.audit_context(request).at)
+    return limits.take(rate, _find_place(request, rate), request_context.audit_context(request).at)
 
 
 def give_back(request: HttpRequest, rate: str) -> None:
@@ -53,7 +53,7 @@ def _find_place(request: HttpRequest, rate: str) -> str:
     It is the browser if the limit is by browser, and a user has signed in there before.
     """
     browser = browsers.find_any_browser(request) if limits.RATES[rate].per == limits.BROWSER else ""
-    return f"browser {browser}" if browser else limits.normalize_address(incoming.audit_context(request).address)
+    return f"browser {browser}" if browser else limits.normalize_address(request_context.audit_context(request).address)
 
 
 def render_refusal(request: HttpRequest, rate: str) -> HttpResponseBase:

@@ -20,12 +20,12 @@ from musterbook.accounts.allauth_internals import STATE_SESSION_KEY
 from musterbook.accounts.models import Account
 from musterbook.accounts.sessions import AGAIN
 from musterbook.config import encryption
-from musterbook.http import browsers, current_session, incoming, provider_sign_in
+from musterbook.http import browsers, current_session, provider_sign_in, request_context
 
 
 def is_recent(request: HttpRequest) -> bool:
     """Return whether the user has signed in or re-authenticated recently enough, by any method."""
-    latest = max((record["at"] for record in incoming.list_records(request)), default=0)
+    latest = max((record["at"] for record in request_context.list_records(request)), default=0)
     return bool(time.time() - latest < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
@@ -45,7 +45,7 @@ def is_strong(request: HttpRequest) -> bool:
         provider_sign_in.is_provider_trusted(request),
     )
     strong = {"mfa", provider_sign_in.METHOD} if vouches else {"mfa"}
-    return any(record["at"] > since and record["method"] in strong for record in incoming.list_records(request))
+    return any(record["at"] > since and record["method"] in strong for record in request_context.list_records(request))
 
 
 def redirect_to_reauth(request: HttpRequest, back: str = "", *, strong: bool = False) -> HttpResponseBase:
@@ -121,7 +121,7 @@ def has_old_password(request: HttpRequest) -> bool:
     return (
         isinstance(user, Account)
         and passwords.is_old(user, now)
-        and "password" in incoming.describe_factors(request).split("+")
+        and "password" in request_context.describe_factors(request).split("+")
     )
 
 
@@ -136,5 +136,8 @@ def handle_sign_in_step(*, request: HttpRequest, user: Account, **_: Any) -> Non
     """Handle the library's signal for each sign-in step, and record re-authentications."""
     if request.user == user:
         current_session.renew(request)
-        factor, where = incoming.read_factor(incoming.list_records(request)[-1]), browsers.find_place(request, user)
-        signing_in.record_reauth(user, incoming.audit_context(request), factor, where)
+        factor, where = (
+            request_context.read_factor(request_context.list_records(request)[-1]),
+            browsers.find_place(request, user),
+        )
+        signing_in.record_reauth(user, request_context.audit_context(request), factor, where)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from django.http import HttpRequest
 
-from musterbook.accounts import strangers
+from musterbook.accounts import unauthenticated_events
 from musterbook.accounts.models import Account
 from musterbook.config import log_lines, logs
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.models import Agency, User
-from musterbook.http import incoming
+from musterbook.http import request_context
 
 
 def record_refusal(request: HttpRequest, why: str) -> None:
@@ -20,12 +20,12 @@ def record_refusal(request: HttpRequest, why: str) -> None:
     it likes.
     """
     requested = log_lines.redact(f"{request.method} {request.path_info}")[:200]
-    context = incoming.audit_context(request)
+    context = request_context.audit_context(request)
     logs.SECURITY.warning("Refused %s from %s: %s", ascii(requested), context.address, why)
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
         changes = {"asked": ("", requested), "why": ("", why)}
-        strangers.record_event(
+        unauthenticated_events.record_event(
             agency, replace(context, actor=""), EventKind.REQUEST_REFUSED, _get_user(request), changes, outcome=REFUSED
         )
 

@@ -1,7 +1,7 @@
 """Sign-ins at a provider that a browser has begun, stored in that browser in a sealed cookie.
 
 So an unauthenticated client writes nothing to the database. Each sign-in is valid for ten minutes, in this browser, for
-this agency and provider. `accounts.asked.spend` ensures that it is used once.
+this agency and provider. `accounts.sign_on_attempts.spend` ensures that it is used once.
 """
 
 import json
@@ -13,10 +13,10 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from musterbook.accounts import asked as begun
-from musterbook.accounts.asked import SignOnAttempt
+from musterbook.accounts import sign_on_attempts as begun
+from musterbook.accounts.sign_on_attempts import SignOnAttempt
 from musterbook.config import encryption
-from musterbook.http import incoming
+from musterbook.http import request_context
 
 _ANSWER_LASTS = 120
 """Seconds within which the browser must present the signed answer of the provider."""
@@ -63,7 +63,7 @@ def store_answer(request: HttpRequest, response: HttpResponseBase, slug: str, an
 
     Browsers do not send the other cookies with a form from another site.
     """
-    values = [slug, incoming.audit_context(request).at.timestamp(), answer]
+    values = [slug, request_context.audit_context(request).at.timestamp(), answer]
     _set_cookie(response, settings.SIGN_ON_ANSWER_COOKIE_NAME, _seal(request, "answer", values), _ANSWER_LASTS)
 
 
@@ -91,11 +91,11 @@ def _list_attempts(request: HttpRequest) -> list[SignOnAttempt]:
 
 
 def _is_young(request: HttpRequest, at: float, lasts: int) -> bool:
-    return 0 <= incoming.audit_context(request).at.timestamp() - at <= lasts
+    return 0 <= request_context.audit_context(request).at.timestamp() - at <= lasts
 
 
 def _seal(request: HttpRequest, purpose: str, values: Sequence[Any]) -> str:
-    scope = [f"sign-on {purpose}", incoming.agency(request).pk]
+    scope = [f"sign-on {purpose}", request_context.agency(request).pk]
     return encryption.seal(json.dumps([*scope, values], separators=(",", ":")))
 
 
@@ -104,7 +104,7 @@ def _unseal(request: HttpRequest, purpose: str, name: str) -> Any:
         label, agency, values = json.loads(encryption.unseal(request.COOKIES.get(name, ""), stored=False))
     except (InvalidToken, ValueError, TypeError):
         return None
-    return values if (label, agency) == (f"sign-on {purpose}", incoming.agency(request).pk) else None
+    return values if (label, agency) == (f"sign-on {purpose}", request_context.agency(request).pk) else None
 
 
 def _set_cookie(response: HttpResponseBase, name: str, value: str, lasts: int) -> None:

@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from musterbook.accounts import first_run
 from musterbook.accounts.first_run import NotNew, Problems, SetupData, WrongCode
 from musterbook.directory.agency.vocabularies import InvalidValue
-from musterbook.http import incoming, rate_limits
+from musterbook.http import rate_limits, request_context
 
 _INVALID_CODE = (
     "This is not the code that was printed last, or it is void. Start muster serve again: it prints another."
@@ -98,7 +98,9 @@ def show_setup(request: HttpRequest) -> HttpResponseBase:
 def _set_up(request: HttpRequest, form: SetupForm) -> str:
     """Return the path on which the administrator registers, or "" if the form has errors."""
     try:
-        return first_run.set_up_agency(form.cleaned_data["code"], form.read_values(), incoming.audit_context(request))
+        return first_run.set_up_agency(
+            form.cleaned_data["code"], form.read_values(), request_context.audit_context(request)
+        )
     except (WrongCode, NotNew):
         form.add_error("code", _INVALID_CODE)
     except InvalidValue as unfit:

@@ -6,7 +6,7 @@ from django.shortcuts import render
 
 from musterbook.directory.installation import migration
 from musterbook.directory.users import user_list
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web import first_run
 from musterbook.web.permission import get_account, require_sign_in
 
@@ -40,5 +40,5 @@ def home(request: HttpRequest) -> HttpResponseBase:
     An administrator who is the only user sees the first steps.
     """
     me = get_account(request).user
-    first_steps = me.role.administrator and not user_list.has_users(incoming.agency(request), but=me.pk)
+    first_steps = me.role.administrator and not user_list.has_users(request_context.agency(request), but=me.pk)
     return render(request, "home.html", {"first_steps": first_steps})

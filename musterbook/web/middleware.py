@@ -26,7 +26,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory.agency.agencies import UnknownAgency, find_agency
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.models import Agency
-from musterbook.http import current_session, pending, reauthentication
+from musterbook.http import current_session, pending_sign_ins, reauthentication
 from musterbook.web import times
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -182,8 +182,8 @@ def limits(respond: Respond) -> Respond:
         ended = False
         if agency is not None and SESSION_KEY in request.session:
             ended = _end_if_invalid(request, agency)
-        elif agency is not None and pending.end_changed(request):
-            messages.info(request, pending.ENDED)
+        elif agency is not None and pending_sign_ins.end_changed(request):
+            messages.info(request, pending_sign_ins.ENDED)
         response = respond(request)
         if ended:
             response.headers["Clear-Site-Data"] = current_session.FORGET

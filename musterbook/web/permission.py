@@ -15,8 +15,8 @@ from musterbook.accounts.models import Account
 from musterbook.directory import permissions
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import REFUSED, EventKind
-from musterbook.http import incoming, reauthentication
-from musterbook.web import recent
+from musterbook.http import reauthentication, request_context
+from musterbook.web import sensitive_pages
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -42,7 +42,7 @@ def _guard(view: View[P], permission: str) -> View[P]:
             return _redirect_to_sign_in(request)
         if permission and not may(request, permission):
             return refuse(request, permission)
-        if recent.is_needed(request) and not reauthentication.is_recent(request):
+        if sensitive_pages.is_needed(request) and not reauthentication.is_recent(request):
             return reauthentication.redirect_to_reauth(request)
         return view(request, *args, **kwargs)
 
@@ -74,7 +74,12 @@ def refuse(request: HttpRequest, *lacking: str) -> HttpResponseBase:
     """Render the refusal in plain words, and record in the audit trail what was requested."""
     changes = {"asked": ("", f"{request.method} {request.path_info}"[:255]), "lacking": ("", ", ".join(lacking))}
     trail.record_event(
-        incoming.agency(request), incoming.audit_context(request), EventKind.ACT_REFUSED, None, changes, outcome=REFUSED
+        request_context.agency(request),
+        request_context.audit_context(request),
+        EventKind.ACT_REFUSED,
+        None,
+        changes,
+        outcome=REFUSED,
     )
     labels = [permissions.PERMISSIONS[name] for name in lacking]
     return render(request, "403.html", {"lacking": labels}, status=403)

@@ -5,18 +5,18 @@ from django.urls import include, path
 
 from musterbook.http import rate_limits
 from musterbook.web import home
-from musterbook.web.accounts import entrance, my_account, second_factors, sign_on
+from musterbook.web.accounts import my_account, registration_pages, second_factors, sign_on
 from musterbook.web.agency import groups, ranks, roles
 from musterbook.web.agency import settings as agency_settings
 from musterbook.web.agency import sign_on as agency_sign_on
-from musterbook.web.imports import acts as import_acts
-from musterbook.web.imports import choice as import_choice
+from musterbook.web.imports import actions as import_acts
 from musterbook.web.imports import files as import_files
+from musterbook.web.imports import submission as import_choice
 from musterbook.web.records import api_access, audit
-from musterbook.web.users import acts as user_acts
+from musterbook.web.users import actions as user_acts
 from musterbook.web.users import all_users, bulk
 from musterbook.web.users import edit as user_edit
-from musterbook.web.users import one as user
+from musterbook.web.users import user_page as user
 
 handler500 = "musterbook.web.errors.failed"
 
@@ -24,8 +24,8 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("sign-in", rate_limits.limit_by_address("sign-in", "POST")(account.login), name="account_login"),
     path("sign-in/again", account.reauthenticate, name="account_reauthenticate"),
-    path("sign-in/not-possible", entrance.not_possible, name="account_inactive"),
-    path("sign-in/failed", entrance.sign_on_failed, name="sign_on_failed"),
+    path("sign-in/not-possible", registration_pages.not_possible, name="account_inactive"),
+    path("sign-in/failed", registration_pages.sign_on_failed, name="sign_on_failed"),
     path("sign-in/again/provider", sign_on.again, name="sign_on_again"),
     path("sign-in/with/oidc/<str:slug>/login/", sign_on.begin, name="oidc_login"),
     path("sign-in/with/oidc/<str:slug>/login/callback/", sign_on.finish, name="oidc_callback"),
@@ -33,12 +33,12 @@ urlpatterns = [
     path("sign-in/with/saml/<str:slug>/acs/", sign_on.acs, name="saml_acs"),
     path("sign-in/with/saml/<str:slug>/acs/finish/", sign_on.finish_saml, name="saml_finish_acs"),
     path("sign-in/with/saml/<str:slug>/metadata/", sign_on.metadata, name="saml_metadata"),
-    path("sign-out", entrance.sign_out, name="account_logout"),
-    path("register/", entrance.register, name="register_here"),
-    path("register/<str:token>", entrance.register, name="register"),
-    path("forgotten-password", entrance.forgotten, name="account_reset_password"),
-    path("reset/", entrance.reset, name="reset_here"),
-    path("reset/<str:token>", entrance.reset, name="reset"),
+    path("sign-out", registration_pages.sign_out, name="account_logout"),
+    path("register/", registration_pages.register, name="register_here"),
+    path("register/<str:token>", registration_pages.register, name="register"),
+    path("forgotten-password", registration_pages.forgotten, name="account_reset_password"),
+    path("reset/", registration_pages.reset, name="reset_here"),
+    path("reset/<str:token>", registration_pages.reset, name="reset"),
     path("users/", all_users.listed, name="all_users"),
     path("users/export.<str:form>", all_users.exported, name="export_users"),
     path("users/bulk", bulk.choose, name="bulk"),

@@ -16,7 +16,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from musterbook import jobs
-from musterbook.accounts import forgotten, lockout, outbox, registration
+from musterbook.accounts import lockout, outbox, registration, reset_requests
 from musterbook.accounts.mails import KINDS
 from musterbook.config.mail_server import MailServer
 from musterbook.directory import models
@@ -325,7 +325,7 @@ def test_links_begin_with_the_public_address_whatever_host_a_request_names(
     springfield.registered(2)
     settings.MUSTER_URL = "https://muster.example"
     client.post("/springfield/forgotten-password", {"name": "user.2"}, headers={"Host": "localhost:1234"})
-    forgotten.answer_requests()
+    reset_requests.answer_requests()
     outbox.send_due("w", jobs.now)
     for mail in server.mails:
         links = [word for word in text(mail).split() if "://" in word]

@@ -12,7 +12,7 @@ from django.test import Client, TestCase
 from pytest_django import Settings
 
 from musterbook import jobs
-from musterbook.accounts import anchoring, outbox
+from musterbook.accounts import anchor_delivery, outbox
 from musterbook.config import mail_server
 from musterbook.directory import models
 from musterbook.directory.audit import anchors, hash_chain, trail, verify
@@ -56,7 +56,7 @@ def body(path: Path) -> str:
 def test_the_worker_writes_heads_daily_logs_them_and_keeps_the_mail_as_a_file(
     made: models.Agency, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert anchoring.anchor in jobs._DUE_TASKS
+    assert anchor_delivery.anchor in jobs._DUE_TASKS
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     caplog.set_level(logging.INFO, "musterbook.audit")
     jobs.tidy()
@@ -77,12 +77,12 @@ def test_heads_that_moved_are_mailed_the_next_day_and_nothing_where_none_did(
 ) -> None:
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     now = jobs.now()
-    anchoring.anchor(now)
-    anchoring.anchor(now + DAY * 0.1)
+    anchor_delivery.anchor(now)
+    anchor_delivery.anchor(now + DAY * 0.1)
     happens(made)
-    anchoring.anchor(now + DAY * 0.9)
+    anchor_delivery.anchor(now + DAY * 0.9)
     assert len(server.mails) == 1
-    anchoring.anchor(now + DAY * 1.1)
+    anchor_delivery.anchor(now + DAY * 1.1)
     assert len(server.mails) == 2
     for number, mail in enumerate(server.mails, 2):
         assert mail["To"] == "auditor@court.example"
@@ -92,7 +92,7 @@ def test_heads_that_moved_are_mailed_the_next_day_and_nothing_where_none_did(
 
 
 def test_without_an_address_nothing_is_mailed(made: models.Agency, server: Kept) -> None:
-    anchoring.anchor(jobs.now())
+    anchor_delivery.anchor(jobs.now())
     assert server.mails == []
 
 
@@ -104,17 +104,17 @@ def test_a_mail_server_out_of_order_is_tried_again_after_a_while_and_no_line_is_
     settings.MAIL_SERVER = mail_server.parse_url(f"smtp://127.0.0.1:{free_port()}")
     now = jobs.now()
     for minute in range(14):
-        anchoring.anchor(now + timedelta(minutes=minute))
+        anchor_delivery.anchor(now + timedelta(minutes=minute))
     assert caplog.text.count("could not be emailed") == 1
     settings.MAIL_SERVER = right
     server.answers["auditor@court.example"] = "450 later"
-    anchoring.anchor(now + timedelta(minutes=16))
+    anchor_delivery.anchor(now + timedelta(minutes=16))
     assert caplog.text.count("could not be emailed") == 2
     server.answers.clear()
-    anchoring.anchor(now + timedelta(minutes=32))
+    anchor_delivery.anchor(now + timedelta(minutes=32))
     assert len(server.mails) == 1
     assert "slug=springfield" in server.mails[0].get_content()
-    anchoring.anchor(now + timedelta(minutes=48))
+    anchor_delivery.anchor(now + timedelta(minutes=48))
     assert len(server.mails) == 1
 
 
@@ -126,7 +126,7 @@ def test_years_of_lines_are_mailed_in_parts(
     filled(days=5, agencies=4)
     now = jobs.now()
     for minute in range(0, 120, 16):
-        anchoring.anchor(now + timedelta(minutes=minute))
+        anchor_delivery.anchor(now + timedelta(minutes=minute))
     text = "".join(mail.get_content() for mail in server.mails)
     written = list(anchors._read_lines())
     assert 1 < len(server.mails) < len(written)

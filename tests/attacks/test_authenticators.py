@@ -21,7 +21,7 @@ from musterbook.accounts.models import Token
 from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.web import recent
+from musterbook.web import sensitive_pages
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who
 from tests.accounts.test_factors import CODES, PAGES, STEP, code, fresh, set_up, shown_codes
@@ -136,25 +136,27 @@ def _asks(answer: object) -> bool:
 
 
 def test_each_page_says_whether_it_needs_a_recent_sign_in(springfield: Springfield, aged: Client) -> None:
-    listed: dict[str, str] = {**recent.ALWAYS, **recent.SOMETIMES, **recent.NEVER}
-    assert len(listed) == len(recent.ALWAYS) + len(recent.SOMETIMES) + len(recent.NEVER)
+    listed: dict[str, str] = {**sensitive_pages.ALWAYS, **sensitive_pages.SOMETIMES, **sensitive_pages.NEVER}
+    assert len(listed) == len(sensitive_pages.ALWAYS) + len(sensitive_pages.SOMETIMES) + len(sensitive_pages.NEVER)
     maker, at = springfield.user(1), datetime.now(UTC)
     Token.objects.create(agency=springfield.agency, name="t", permissions=[], maker=maker, made_at=at, expires_at=at)
     pages = list(every_page.pages())
     assert set(listed) <= {page.name for page in pages}
     wrong, silent = [], []
     asked = [
-        (page, f"/springfield/{page.path(springfield.agency)}") for page in pages if page.name not in recent.SOMETIMES
+        (page, f"/springfield/{page.path(springfield.agency)}")
+        for page in pages
+        if page.name not in sensitive_pages.SOMETIMES
     ]
     for page, path in asked:
         answer = aged.post(path, {})
-        download = page.name in recent.DOWNLOADS  # which refuse any form
-        if _asks(aged.get(path)) != download or _asks(answer) != (page.name in recent.ALWAYS and not download):
+        download = page.name in sensitive_pages.DOWNLOADS  # which refuse any form
+        if _asks(aged.get(path)) != download or _asks(answer) != (page.name in sensitive_pages.ALWAYS and not download):
             wrong.append(page.name)
         if page.name not in listed and answer.status_code != 405:
             silent.append(page.name)
     assert wrong == []
-    assert set(silent) <= ONLY_SHOW, "say in web/recent.py whether these need a recent sign-in"
+    assert set(silent) <= ONLY_SHOW, "say in web/sensitive_pages.py whether these need a recent sign-in"
 
 
 ONLY_SHOW = {

@@ -24,7 +24,7 @@ from musterbook.directory.installation.backup_encryption import CannotUse, Lock,
 from musterbook.directory.installation.backups import CannotRestore
 from musterbook.directory.storage import frames
 from tests import databases
-from tests.attacks.before_keys import dumped, seal_as_before
+from tests.attacks.old_installations import dumped, seal_as_before
 from tests.attacks.test_keys import DUMP, filled, keyed, listed, secret, sound
 from tests.databases import Home
 

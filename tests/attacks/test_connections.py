@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from musterbook.server import turns
+from musterbook.server import concurrency
 from tests.attacks.serving import Server, log, served, wait_until
 from tests.databases import Home
 
@@ -48,7 +48,7 @@ def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
     with served(fresh_home, "--no-worker", "--workers", "1") as server, ThreadPoolExecutor(24) as pool:
         for _ in range(3):
             assert set(pool.map(server.status, ["/"] * 72)) == {200}
-            assert connections(fresh_home) <= turns.TURNS
+            assert connections(fresh_home) <= concurrency.TURNS
         wait_until(lambda: connections(fresh_home) == 0)
 
 
@@ -56,8 +56,8 @@ def test_slow_bodies_hold_up_no_page_and_no_command_and_are_ended(fresh_home: Ho
     with served(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="25") as server:
         with slow_bodies(server, SLOW) as clients:
             assert [server.status("/health"), server.status("/")] == [200, 200]
-            assert _threads(server) < 2 * turns.TURNS + 16
-            assert connections(fresh_home) <= turns.TURNS
+            assert _threads(server) < 2 * concurrency.TURNS + 16
+            assert connections(fresh_home) <= concurrency.TURNS
             assert fresh_home.muster("agency", "list").returncode == 0
             assert {_everything(client)[:12] for client in clients} == {b"HTTP/1.1 408"}
         assert [server.status("/health"), server.status("/")] == [200, 200]

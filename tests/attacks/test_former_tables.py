@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.attacks.before_keys import execute
+from tests.attacks.old_installations import execute
 from tests.databases import Home
 
 

@@ -20,7 +20,7 @@ from django.db.models import F
 from django.test import Client
 
 import musterbook
-from musterbook.accounts import limits, once, strangers
+from musterbook.accounts import limits, one_time_use, unauthenticated_events
 from musterbook.accounts.limits import RATES
 from musterbook.accounts.models import Attempts, Repeated, UsedCode
 from musterbook.directory import models
@@ -123,11 +123,13 @@ def stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") ->
 def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells_the_number() -> None:
     agency = cast.agency()
     for _ in range(500):
-        strangers.record_event(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None, {"factors": ("", "mock")})
+        unauthenticated_events.record_event(
+            agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None, {"factors": ("", "mock")}
+        )
     assert models.Event.objects.count() == 1
-    assert strangers.record_repetitions(START + timedelta(seconds=50)) == 0
-    assert strangers.record_repetitions(START + timedelta(seconds=120)) == 1
-    assert strangers.record_repetitions(START + timedelta(seconds=120)) == 0
+    assert unauthenticated_events.record_repetitions(START + timedelta(seconds=50)) == 0
+    assert unauthenticated_events.record_repetitions(START + timedelta(seconds=120)) == 1
+    assert unauthenticated_events.record_repetitions(START + timedelta(seconds=120)) == 0
     first, second = models.Event.objects.order_by("id")
     assert (second.kind, second.outcome, second.address, second.actor) == (first.kind, "failed", "192.0.2.7", "")
     assert second.changes == '{"more of the same":["","499"],"in the minute":["","2026-11-28T06:00+00:00"]}'
@@ -148,9 +150,11 @@ def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
         (one, "192.0.2.7", 60),
     ]:
         for _ in range(3):
-            strangers.record_event(agency, stranger(seconds, address), EventKind.USER_SIGN_IN_FAILED, user)
+            unauthenticated_events.record_event(agency, stranger(seconds, address), EventKind.USER_SIGN_IN_FAILED, user)
     for why in ("too many attempts", "no token"):
-        strangers.record_event(agency, stranger(), EventKind.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=REFUSED)
+        unauthenticated_events.record_event(
+            agency, stranger(), EventKind.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=REFUSED
+        )
     assert models.Event.objects.count() - before == 6
 
 
@@ -158,28 +162,30 @@ def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
 def test_many_addresses_together_cannot_flood_the_trail_either() -> None:
     agency, other = cast.agency(), cast.agency("shelbyville")
     for number in range(500):
-        strangers.record_event(agency, stranger(0, f"2001:db8:0:{number:x}::1"), EventKind.USER_SIGN_IN_FAILED, None)
+        unauthenticated_events.record_event(
+            agency, stranger(0, f"2001:db8:0:{number:x}::1"), EventKind.USER_SIGN_IN_FAILED, None
+        )
     most = RATES["event"].most
     assert models.Event.objects.filter(agency=agency).count() == most + 1
-    strangers.record_event(other, stranger(), EventKind.USER_SIGN_IN_FAILED, None)
+    unauthenticated_events.record_event(other, stranger(), EventKind.USER_SIGN_IN_FAILED, None)
     assert models.Event.objects.filter(agency=other).count() == 1
-    strangers.record_repetitions(START + timedelta(seconds=120))
+    unauthenticated_events.record_repetitions(START + timedelta(seconds=120))
     told = models.Event.objects.filter(agency=agency).latest("id")
-    assert (told.address, '"more of the same":["","379"]' in told.changes) == (strangers.MANY, True)
+    assert (told.address, '"more of the same":["","379"]' in told.changes) == (unauthenticated_events.MANY, True)
 
 
 @pytest.mark.django_db
 def test_nothing_that_a_signed_in_user_does_is_counted_together() -> None:
     agency = cast.agency()
     for _ in range(5):
-        strangers.record_event(agency, stranger(actor="E-1"), EventKind.ACT_REFUSED, None, outcome=REFUSED)
+        unauthenticated_events.record_event(agency, stranger(actor="E-1"), EventKind.ACT_REFUSED, None, outcome=REFUSED)
     assert models.Event.objects.count() == 5
 
 
 @pytest.mark.django_db(transaction=True)
 def test_one_event_is_first_when_many_arrive_at_once() -> None:
     agency = cast.agency()
-    at_once(12, lambda _: strangers.record_event(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None))
+    at_once(12, lambda _: unauthenticated_events.record_event(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None))
     assert models.Event.objects.count() == 1
     assert Repeated.objects.get().count == 12
 
@@ -189,7 +195,7 @@ def test_no_cache_forgets_or_unpickles_anything() -> None:
         str(path) for path in PRODUCT.rglob("*.py") if re.search(r"\b(pickle|marshal|shelve|dill)\b", path.read_text())
     ]
     assert not found
-    assert {cache["BACKEND"] for cache in settings.CACHES.values()} == {"musterbook.accounts.once.Cache"}
+    assert {cache["BACKEND"] for cache in settings.CACHES.values()} == {"musterbook.accounts.one_time_use.Cache"}
     assert not list(limits_of_the_library())
     for ask in (caches["default"].get, caches["default"].delete):
         with pytest.raises(NotImplementedError):
@@ -245,18 +251,18 @@ def test_the_code_that_sets_a_device_up_does_not_sign_in_and_an_older_one_does_n
 ) -> None:
     account = springfield.registered(2)
     device = totp.TOTP.activate(account, "A" * 32).instance
-    once.use_current_codes(device.user)
-    assert not once.use_code(device, code("A" * 32))
-    assert not once.use_code(device, "000000x")
+    one_time_use.use_current_codes(device.user)
+    assert not one_time_use.use_code(device, code("A" * 32))
+    assert not one_time_use.use_code(device, "000000x")
     UsedCode.objects.update(step=F("step") - 1)
-    assert [once.use_code(device, code("A" * 32)) for _ in range(2)] == [True, False]
+    assert [one_time_use.use_code(device, code("A" * 32)) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_a_code_sent_ten_times_at_once_one_is_taken(springfield: Springfield) -> None:
     device = totp.TOTP.activate(springfield.registered(2), "A" * 32).instance
     now = code("A" * 32)
-    assert sorted(at_once(10, lambda _: once.use_code(device, now))) == [False] * 9 + [True]
+    assert sorted(at_once(10, lambda _: one_time_use.use_code(device, now))) == [False] * 9 + [True]
 
 
 def test_the_documentation_tells_every_limit() -> None:

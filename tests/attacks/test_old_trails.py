@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.attacks.before_keys import execute, is_postgres
+from tests.attacks.old_installations import execute, is_postgres
 from tests.databases import Home
 
 

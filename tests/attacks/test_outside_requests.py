@@ -15,12 +15,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from pytest_django import Settings
 
-from musterbook.config import outbound
+from musterbook.config import outbound_requests
 from musterbook.directory.installation import doctor
 from tests import certificates
 from tests.directory import cast
 
-PACKAGE = Path(outbound.__file__).parents[1]
+PACKAGE = Path(outbound_requests.__file__).parents[1]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 Serve = Callable[[socket.socket], None]
 
@@ -72,11 +72,11 @@ def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 def test_a_server_is_asked_and_answers() -> None:
     with server(says(OK)) as (port, asked):
-        answer = outbound.fetch(f"http://127.0.0.1:{port}/a?b=c", headers={"Authorization": "Bearer x"})
+        answer = outbound_requests.fetch(f"http://127.0.0.1:{port}/a?b=c", headers={"Authorization": "Bearer x"})
     assert (answer.status, answer.kind, answer.body) == (200, "application/json", b"{}")
     assert asked[0].startswith(b"GET /a?b=c HTTP/1.1\r\n") and b"Authorization: Bearer x" in asked[0]
     with server(says(OK)) as (port, asked):
-        outbound.fetch(f"http://localhost:{port}/token", form={"code": "a b"})
+        outbound_requests.fetch(f"http://localhost:{port}/token", form={"code": "a b"})
     assert asked[0].startswith(b"POST /token ") and f"Host: localhost:{port}".encode() in asked[0]
 
 
@@ -96,15 +96,15 @@ def test_no_address_that_is_not_public_is_connected_to(
     settings.MUSTER_OUTSIDE_NETWORKS = ()
     resolves(monkeypatch, address)
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("a connection was made"))
-    with pytest.raises(outbound.RequestRefused, match="has no public address"):
-        outbound.fetch("https://provider.example/")
-    assert not outbound.is_allowed(ipaddress.ip_address(address))
+    with pytest.raises(outbound_requests.RequestRefused, match="has no public address"):
+        outbound_requests.fetch("https://provider.example/")
+    assert not outbound_requests.is_allowed(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
 def test_public_addresses_are_allowed(settings: Settings, address: str) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = ()
-    assert outbound.is_allowed(ipaddress.ip_address(address))
+    assert outbound_requests.is_allowed(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_public_addresses_are_allowed(settings: Settings, address: str) -> None:
 )
 def test_other_ways_to_write_this_machine_lead_nowhere_either(settings: Settings, host: str) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = ()
-    with server(says(OK)) as (port, asked), pytest.raises(outbound.OutsideError):
-        outbound.fetch(f"https://{host}:{port}/")
+    with server(says(OK)) as (port, asked), pytest.raises(outbound_requests.OutsideError):
+        outbound_requests.fetch(f"https://{host}:{port}/")
     assert asked == []
 
 
@@ -121,12 +121,12 @@ def test_own_networks_are_reached_once_they_are_named_and_nothing_beside_them(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = (ipaddress.ip_network("10.20.0.0/16"),)
-    assert outbound.is_allowed(ipaddress.ip_address("10.20.3.4"))
-    assert not outbound.is_allowed(ipaddress.ip_address("10.21.3.4"))
-    assert not outbound.allows_http()
+    assert outbound_requests.is_allowed(ipaddress.ip_address("10.20.3.4"))
+    assert not outbound_requests.is_allowed(ipaddress.ip_address("10.21.3.4"))
+    assert not outbound_requests.allows_http()
     resolves(monkeypatch, "10.20.3.4")
-    with pytest.raises(outbound.RequestRefused, match="not encrypted"):
-        outbound.fetch("http://idp.agency.example/")
+    with pytest.raises(outbound_requests.RequestRefused, match="not encrypted"):
+        outbound_requests.fetch("http://idp.agency.example/")
 
 
 def test_a_name_that_resolves_elsewhere_a_moment_later_changes_nothing(
@@ -141,8 +141,8 @@ def test_a_name_that_resolves_elsewhere_a_moment_later_changes_nothing(
         raise OSError("not here")
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    with pytest.raises(outbound.OutsideError):
-        outbound.fetch("https://rebinding.example/")
+    with pytest.raises(outbound_requests.OutsideError):
+        outbound_requests.fetch("https://rebinding.example/")
     assert asked == ["rebinding.example"], (
         "the name is looked up once, and the address that was checked is connected to"
     )
@@ -161,8 +161,8 @@ def test_of_several_addresses_only_the_public_ones_are_tried(
         raise OSError("not here")
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    with pytest.raises(outbound.OutsideError):
-        outbound.fetch("https://both.example/")
+    with pytest.raises(outbound_requests.OutsideError):
+        outbound_requests.fetch("https://both.example/")
     assert connected == ["8.8.8.8"]
 
 
@@ -170,7 +170,7 @@ def test_a_redirect_is_not_followed() -> None:
     with server(says(OK)) as (inner, reached):
         told = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{inner}/secret\r\nContent-Length: 0\r\n\r\n".encode()
         with server(says(told)) as (port, _):
-            assert outbound.fetch(f"http://127.0.0.1:{port}/").status == 302
+            assert outbound_requests.fetch(f"http://127.0.0.1:{port}/").status == 302
     assert reached == []
 
 
@@ -200,8 +200,8 @@ def _endless_headers(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("serve", [_endless_body, _endless_chunks, _claims_much, _endless_headers])
 def test_an_answer_without_end_is_cut_off(serve: Serve) -> None:
-    with server(serve) as (port, _), pytest.raises(outbound.OutsideError):
-        outbound.fetch(f"http://127.0.0.1:{port}/")
+    with server(serve) as (port, _), pytest.raises(outbound_requests.OutsideError):
+        outbound_requests.fetch(f"http://127.0.0.1:{port}/")
 
 
 def _says_nothing(connection: socket.socket) -> None:
@@ -229,20 +229,20 @@ def _goes_on_and_on(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("serve", [_says_nothing, _trickles_headers, _trickles_body, _goes_on_and_on])
 def test_a_server_that_takes_its_time_is_left(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
-    monkeypatch.setattr(outbound, "SECONDS", 1.0)
+    monkeypatch.setattr(outbound_requests, "SECONDS", 1.0)
     began = time.monotonic()
     with server(serve) as (port, _):
-        with pytest.raises(outbound.OutsideError):
-            outbound.fetch(f"http://127.0.0.1:{port}/")
+        with pytest.raises(outbound_requests.OutsideError):
+            outbound_requests.fetch(f"http://127.0.0.1:{port}/")
         assert time.monotonic() - began < 3
 
 
 def test_a_look_up_that_takes_its_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "SECONDS", 0.5)
+    monkeypatch.setattr(outbound_requests, "SECONDS", 0.5)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: time.sleep(2))
     began = time.monotonic()
-    with pytest.raises(outbound.OutsideError):
-        outbound.fetch("https://slow.example/")
+    with pytest.raises(outbound_requests.OutsideError):
+        outbound_requests.fetch("https://slow.example/")
     assert time.monotonic() - began < 1.5
 
 
@@ -250,8 +250,8 @@ def test_a_look_up_that_takes_its_time_is_left(monkeypatch: pytest.MonkeyPatch) 
     "answer", [b"", b"\x00\xff" * 50, b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"HTTP/9 x\r\n\r\n"]
 )
 def test_an_answer_that_is_none_is_one_kind_of_error(answer: bytes) -> None:
-    with server(says(answer)) as (port, _), suppress(outbound.OutsideError):
-        assert outbound.fetch(f"http://127.0.0.1:{port}/").body == b""
+    with server(says(answer)) as (port, _), suppress(outbound_requests.OutsideError):
+        assert outbound_requests.fetch(f"http://127.0.0.1:{port}/").body == b""
 
 
 @pytest.mark.parametrize(
@@ -265,9 +265,9 @@ def test_an_answer_that_is_none_is_one_kind_of_error(answer: bytes) -> None:
     ],
 )  # fmt: skip
 def test_an_address_that_is_written_oddly_is_none(url: str) -> None:
-    assert outbound.parse_url(url) is None
-    with pytest.raises(outbound.RequestRefused):
-        outbound.fetch(url)
+    assert outbound_requests.parse_url(url) is None
+    with pytest.raises(outbound_requests.RequestRefused):
+        outbound_requests.fetch(url)
 
 
 def test_only_named_hosts_are_asked_where_the_installation_names_some(
@@ -282,12 +282,12 @@ def test_only_named_hosts_are_asked_where_the_installation_names_some(
         "xlogin.example.org",
         "evilexample.com",
     ):
-        with pytest.raises(outbound.RequestRefused, match="not in MUSTER_OUTSIDE_HOSTS"):
-            outbound.fetch(f"https://{host}/")
+        with pytest.raises(outbound_requests.RequestRefused, match="not in MUSTER_OUTSIDE_HOSTS"):
+            outbound_requests.fetch(f"https://{host}/")
     assert asked == []
     for host in ("LOGIN.example.org", "a.example.com"):
-        with pytest.raises(outbound.RequestRefused, match="no public address"):
-            outbound.fetch(f"https://{host}/")
+        with pytest.raises(outbound_requests.RequestRefused, match="no public address"):
+            outbound_requests.fetch(f"https://{host}/")
 
 
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,19 +295,19 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
         monkeypatch.setenv("NO_PROXY", "")
-        outbound.fetch(f"http://127.0.0.1:{port}/")
+        outbound_requests.fetch(f"http://127.0.0.1:{port}/")
     assert len(asked) == 1 and through == []
 
 
 def test_a_proxy_that_is_set_is_asked_for_named_hosts_alone(settings: Settings) -> None:
     with server(says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as (port, asked):
         settings.MUSTER_OUTSIDE_PROXY = f"http://127.0.0.1:{port}"
-        with pytest.raises(outbound.RequestRefused, match="needs MUSTER_OUTSIDE_HOSTS"):
-            outbound.fetch("https://login.example.org/")
+        with pytest.raises(outbound_requests.RequestRefused, match="needs MUSTER_OUTSIDE_HOSTS"):
+            outbound_requests.fetch("https://login.example.org/")
         assert asked == []
         settings.MUSTER_OUTSIDE_HOSTS = ("login.example.org",)
-        with pytest.raises(outbound.OutsideError, match="the proxy answered 403"):
-            outbound.fetch("https://login.example.org/")
+        with pytest.raises(outbound_requests.OutsideError, match="the proxy answered 403"):
+            outbound_requests.fetch("https://login.example.org/")
     assert asked[0].startswith(b"CONNECT login.example.org:443 HTTP/1.1\r\n")
 
 
@@ -356,9 +356,9 @@ def encrypted(folder: Path, name: str) -> Iterator[tuple[int, list[bytes], Path]
 
 @pytest.fixture
 def _fresh_trust() -> Iterator[None]:
-    outbound._make_context.cache_clear()
+    outbound_requests._make_context.cache_clear()
     yield
-    outbound._make_context.cache_clear()
+    outbound_requests._make_context.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh_trust")
@@ -366,15 +366,15 @@ def test_a_certificate_is_checked_against_known_authorities_and_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with encrypted(tmp_path, "localhost") as (port, asked, certificate):
-        with pytest.raises(outbound.OutsideError, match="CERTIFICATE_VERIFY_FAILED"):
-            outbound.fetch(f"https://localhost:{port}/")
+        with pytest.raises(outbound_requests.OutsideError, match="CERTIFICATE_VERIFY_FAILED"):
+            outbound_requests.fetch(f"https://localhost:{port}/")
         assert asked == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        outbound._make_context.cache_clear()
-        assert outbound.fetch(f"https://localhost:{port}/").body == b"{}"
+        outbound_requests._make_context.cache_clear()
+        assert outbound_requests.fetch(f"https://localhost:{port}/").body == b"{}"
         assert f"Host: localhost:{port}".encode() in asked[0]
-        with pytest.raises(outbound.OutsideError, match="IP address mismatch"):
-            outbound.fetch(f"https://127.0.0.1:{port}/")
+        with pytest.raises(outbound_requests.OutsideError, match="IP address mismatch"):
+            outbound_requests.fetch(f"https://127.0.0.1:{port}/")
 
 
 # Nothing else in the package goes outside
@@ -384,14 +384,14 @@ WAYS_OUT = {
     "poplib", "imaplib", "nntplib", "xmlrpc", "asyncio", "socketserver", "pycurl", "websockets", "paramiko",
 }  # fmt: skip
 KNOWN = {
-    ("config/outbound.py", "http.client"), ("config/outbound.py", "socket"), ("config/outbound.py", "ssl"),  # attacked here
+    *(("config/outbound_requests.py", library) for library in ("http.client", "socket", "ssl")),  # attacked here
     ("accounts/outbox.py", "smtplib"),  # the mail server of MUSTER_SMTP_URL, which the installation names, and no agency
-    ("accounts/anchoring.py", "smtplib"),  # the same: it names the errors of the outbox's connection
+    ("accounts/anchor_delivery.py", "smtplib"),  # the same: it names the errors of the outbox's connection
     ("jobs.py", "socket"),  # the machine's own name
     ("cli/serving.py", "socket"),  # looks whether the port is free
     # What clients send to us is paced, and a client that is too slow is cut off.
-    ("server/answers.py", "asyncio"), ("server/bodies.py", "asyncio"), ("server/paces.py", "asyncio"),
-    ("server/turns.py", "asyncio"), ("server/sweeping.py", "asyncio"), ("server/sweeping.py", "socket"),
+    ("server/responses.py", "asyncio"), ("server/bodies.py", "asyncio"), ("server/paces.py", "asyncio"),
+    ("server/concurrency.py", "asyncio"), ("server/connection_closer.py", "asyncio"), ("server/connection_closer.py", "socket"),
 }  # fmt: skip
 """Who uses what: each is a way out that security.md lists, or a comment says why it is none."""
 
@@ -412,7 +412,7 @@ def test_nothing_else_in_the_package_opens_connections() -> None:
     used = {
         (str(path.relative_to(PACKAGE)), way) for path in sorted(PACKAGE.rglob("*.py")) for way in set(_ways_out(path))
     }
-    assert used - KNOWN == set(), "outbound.fetch is the way out; see docs/explanation/security.md"
+    assert used - KNOWN == set(), "outbound_requests.fetch is the way out; see docs/explanation/security.md"
     assert KNOWN - used == set(), "no longer used: take it off the list"
 
 
@@ -434,6 +434,6 @@ def test_the_doctor_names_providers_that_this_installation_does_not_ask(settings
     agency.sign_on = [provider | {"server": "https://a;b"}]
     agency.save()
     assert "not written as it must be" in found().found
-    assert outbound.explain_refusal("https://login.example.org.invalid/") != ""
+    assert outbound_requests.explain_refusal("https://login.example.org.invalid/") != ""
     settings.MUSTER_OUTSIDE_HOSTS = ()
-    assert outbound.explain_refusal("https://no-such-name.invalid/") == ""
+    assert outbound_requests.explain_refusal("https://no-such-name.invalid/") == ""

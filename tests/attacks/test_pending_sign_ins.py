@@ -18,7 +18,7 @@ from musterbook.accounts import factors, lockout, registration
 from musterbook.accounts.models import UsedCode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.http import pending
+from musterbook.http import pending_sign_ins
 from tests.accounts.conftest import GOOD, Springfield, age
 from tests.accounts.test_entrance import HOME, sign_in, who
 from tests.accounts.test_factors import PAGES, STEP, code, fresh, set_up
@@ -287,7 +287,7 @@ def test_what_is_stopped_is_said_and_recorded(scene: Scene) -> None:
     assert "changed in the meantime" in answer.content.decode()
     event = models.Event.objects.latest("id")
     assert (event.kind, event.subject_external_id, event.outcome) == ("user.sign-in-failed", "E-2", "failed")
-    assert pending.ENDED.endswith("Sign in again.")
+    assert pending_sign_ins.ENDED.endswith("Sign in again.")
 
 
 def test_no_session_of_a_deactivated_user_is_signed_in_after_reactivation(scene: Scene) -> None:

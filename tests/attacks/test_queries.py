@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from musterbook.directory.apply import snapshot_queries
-from musterbook.web import asked
+from musterbook.web import parsers
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
 
@@ -53,7 +53,7 @@ def test_no_query_breaks_a_page(springfield: Springfield, boss: Client) -> None:
         (path, name, value[:40]): boss.get(f"/springfield/{path}", {name: value}).status_code
         for path, name, value in ASKED
     }
-    assert {asked: code for asked, code in got.items() if code >= 500} == {}
+    assert {address: code for address, code in got.items() if code >= 500} == {}
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
@@ -81,14 +81,14 @@ def test_a_day_that_is_asked_for_still_finds_users(springfield: Springfield, bos
 @pytest.mark.parametrize("text", NUMBERS)
 def test_numbers_are_read_in_plain_digits_and_as_large_as_an_id(text: str) -> None:
     plain = {"0": 0, str(2**31): 2**31, str(2**63 - 1): 2**63 - 1}
-    assert asked.parse_number(text) == plain.get(text)
+    assert parsers.parse_number(text) == plain.get(text)
 
 
 def test_no_other_module_of_pages_reads_numbers_or_days() -> None:
     import ast
     from pathlib import Path
 
-    web = Path(asked.__file__).parent
+    web = Path(parsers.__file__).parent
     found = set()
     for path in web.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -103,10 +103,10 @@ def test_no_other_module_of_pages_reads_numbers_or_days() -> None:
             }:
                 found.add(f"{path.name}: {ast.unparse(called)}")
     allowed = {
-        "asked.py: int(digits)", "audit_pdf.py: int(width / size)",
-        "acts.py: int(links.RESET_LIFETIME.total_seconds() // 3600)",
+        "parsers.py: int(digits)", "audit_pdf.py: int(width / size)",
+        "actions.py: int(links.RESET_LIFETIME.total_seconds() // 3600)",
         "audit_form.py: int(file_import.find_import(self._agency, number.upper()).pk)",
-        "search.py: int(editing.find_named(self._agency, name, asked.parse_number(name)).pk)",
+        "search.py: int(editing.find_named(self._agency, name, parsers.parse_number(name)).pk)",
         "search.py: int(file_import.find_import(self._agency, number).pk)",
     }  # fmt: skip
     assert found <= allowed

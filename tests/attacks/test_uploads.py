@@ -34,7 +34,7 @@ from musterbook.directory.imports import (
     queue,
     quotas,
     sandbox,
-    sandboxed,
+    sandbox_process,
 )
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.sandbox import ReadingFailed, ReadingStopped
@@ -44,7 +44,7 @@ from musterbook.directory.storage import import_files, locks
 from tests import worker
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in, text
-from tests.attacks import bombs, measured
+from tests.attacks import bombs, measured_import
 from tests.attacks.bombs import BOMBS
 from tests.directory import cast
 from tests.directory.cast import person
@@ -60,7 +60,7 @@ FEW = (
     "a thousand headings above blank lines (.csv)", "60 million elements",
     "rows of problems", "as many problems as may be", "rows with a cell too many",
 )  # fmt: skip
-"""Those that each run of the tests tries; `python -m tests.attacks.measured` tries all."""
+"""Those that each run of the tests tries; `python -m tests.attacks.measured_import` tries all."""
 
 
 def workbook(*rows: list[str]) -> bytes:
@@ -79,15 +79,15 @@ def home(settings: Settings, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("measured")
-    measured.installation(folder)
+    measured_import.installation(folder)
     return folder
 
 
 @pytest.mark.parametrize("name", FEW)
 def test_a_file_takes_memory_and_time_by_its_size(installed: Path, name: str) -> None:
     content = next(make for full, make in BOMBS.items() if full.startswith(name))()
-    found = measured.preview(installed, content)
-    size = len(content) / measured.MB
+    found = measured_import.preview(installed, content)
+    size = len(content) / measured_import.MB
     assert found.status in {0, 1, 3}, found.said
     assert found.peak <= 512 + 20 * size
     assert found.processor <= max(15, 10 * size)
@@ -141,10 +141,10 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
     content = workbook(GOOD, ["x"])
     answers = [(tmp_path / name).open("w+b") for name in "abcd"]
     asked = sandbox._make_task(intake.ReadOptions(), {"2": {"LAST_NAME": "Li"}})
-    sandboxed.run_task(io.BytesIO(json.dumps(asked).encode() + b"\n" + content), answers)
+    sandbox_process.run_task(io.BytesIO(json.dumps(asked).encode() + b"\n" + content), answers)
     for answer in answers:
         answer.seek(0)
-    table = sandboxed.read_table(answers)
+    table = sandbox_process.read_table(answers)
     for answer in answers:
         answer.close()
     assert table.cells["last_name"].to_list() == ["Li", ""]
@@ -155,12 +155,12 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
     told = {"path": str(tmp_path / "upload"), "which": "errors"}
     told |= {name: str(tmp_path / name) for name in ("rows", "problems")}
     with (tmp_path / "answer").open("wb") as made:
-        sandboxed.run_task(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
+        sandbox_process.run_task(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
     assert b"EMAIL is blank." in (tmp_path / "answer").read_bytes()
 
 
 def test_an_error_of_the_process_is_not_blamed_on_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandboxed, "__name__", "musterbook.there_is_no_such_module")
+    monkeypatch.setattr(sandbox_process, "__name__", "musterbook.there_is_no_such_module")
     with pytest.raises(ReadingFailed):
         sandbox.read_table(workbook(GOOD), intake.ReadOptions(), {})
 
@@ -185,11 +185,11 @@ def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc")
 def test_the_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    measured.installation(tmp_path)
+    measured_import.installation(tmp_path)
     path = tmp_path / "upload"
     path.write_bytes(BOMBS["60 million elements"]())
-    command = [sys.executable, "-c", measured._MUSTER, "import", str(path), "--agency", "a", "--preview"]
-    parent = subprocess.Popen(command, env=measured._environment(tmp_path), stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", measured_import._MUSTER, "import", str(path), "--agency", "a", "--preview"]
+    parent = subprocess.Popen(command, env=measured_import._environment(tmp_path), stderr=subprocess.DEVNULL)
     child = _eventually(lambda: _children(parent.pid))
     parent.kill()
     parent.wait()

@@ -9,7 +9,7 @@ from typing import Any
 from granian.constants import HTTPModes, Interfaces
 from granian.server import Server
 
-from musterbook.server.turns import LimitedApplication
+from musterbook.server.concurrency import LimitedApplication
 
 LONG = 64 * 1024 * 1024
 PART = bytes(range(256)) * 256

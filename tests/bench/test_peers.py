@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import beside, people
+from benchmarks import peer_runs, people
 from benchmarks.bench import Bench
-from benchmarks.keep import Kept
+from benchmarks.measurements import Kept
 from benchmarks.peers import kolibri
 from benchmarks.plans import Plan
 
@@ -34,7 +34,7 @@ def test_a_peer_that_cannot_be_had_is_said_to_be_missing(tmp_path: Path, monkeyp
     monkeypatch.setattr(kolibri, "installed", installed)
     plan = Plan((10,), ("sqlite",), ("kolibri",), 1, tmp_path)
     with ExitStack() as stack:
-        beside.kolibri(Bench(plan, Kept(tmp_path), tmp_path, "sqlite", 10, stack))
+        peer_runs.kolibri(Bench(plan, Kept(tmp_path), tmp_path, "sqlite", 10, stack))
     (row,) = Kept(tmp_path).rows
     assert (row.key, row.remarks) == (("kolibri", "sqlite", 10), ["Kolibri: not run: there is no network."])
 

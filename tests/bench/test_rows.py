@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks import plot, report
-from benchmarks.keep import Kept, replaced
+from benchmarks.measurements import Kept, replaced
 from benchmarks.plans import Row
 
 _MADE: dict[str, object] = {"commit": "abc1234", "load": 0.4, "cores": 2, "made": "2026-01-01"}

@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from musterbook.directory import models
 from musterbook.directory.imports import expiry, queue, selection
-from musterbook.web.users import chosen
+from musterbook.web.users import chosen_users
 from tests import worker
 from tests.accounts.conftest import Springfield, age
 from tests.accounts.test_entrance import sign_in
@@ -78,7 +78,7 @@ def rank(agency: Springfield, number: int) -> str:
 def test_a_rank_is_chosen_previewed_and_set(agency: Springfield, boss: Client) -> None:
     asked = boss.post(BULK, {"act": "rank", "user": ids(agency, 3, 4)})
     assert "For 2 users." in text(asked) and 'value="=Captain"' in asked.content.decode()
-    assert f'{USERS}?chosen={chosen.join_ids(ids(agency, 3, 4))}"' in asked.content.decode()
+    assert f'{USERS}?chosen={chosen_users.join_ids(ids(agency, 3, 4))}"' in asked.content.decode()
     assert boss.post(BULK, {"act": "rank", "user": ids(agency, 3), "value": "=Emperor"}).status_code == 422
     address = plan(boss, act="rank", user=ids(agency, 3, 4), value="=Captain")
     seen = boss.get(address)
@@ -104,7 +104,7 @@ def test_no_rank_is_a_choice(agency: Springfield, boss: Client) -> None:
 
 def test_all_that_match_and_all_on_the_page_are_chosen(agency: Springfield, boss: Client) -> None:
     boss.post(plan(boss, "?q=b-4", act="rank", value="=Captain", all="1", user=ids(agency, 3)))
-    shown = chosen.join_ids(ids(agency, 5))
+    shown = chosen_users.join_ids(ids(agency, 5))
     boss.post(plan(boss, "?q=b-4", act="rank", value="=Captain", all="page", shown=shown))
     assert [rank(agency, n) for n in (1, 2, 3, 4, 5)] == ["", "", "", "Captain", "Captain"]
 

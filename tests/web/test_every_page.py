@@ -17,7 +17,7 @@ from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models, permissions
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports.file_import import Options
-from musterbook.server import turns
+from musterbook.server import concurrency
 from tests.accounts.conftest import Springfield, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import sign_in
@@ -122,7 +122,7 @@ def test_every_text_says_how_it_is_encoded(springfield: Springfield, monkeypatch
     models.Agency.objects.filter(pk=agency.pk).update(sign_on=[saml | more])
     answers = [(path, browser.get(path)) for path in {*paths, *OTHERS} for browser in (Client(), client)]
     answers += [
-        (path, Client().post(path, {"x": "y" * 2 * turns.MAX_BUFFERED})) for path in ("/", "/springfield/sign-in")
+        (path, Client().post(path, {"x": "y" * 2 * concurrency.MAX_BUFFERED})) for path in ("/", "/springfield/sign-in")
     ]
     answers += [(path, Client(enforce_csrf_checks=True).post(path)) for path in ("/", "/springfield/sign-in")]
     answers += [("another host", Client(headers={"Host": "evil.example"}).get("/"))]

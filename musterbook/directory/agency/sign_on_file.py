@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from musterbook.config import encryption, outbound
+from musterbook.config import encryption, outbound_requests
 
 KINDS = ("oidc", "saml")
 MATCHES = ("email", "external_id")
@@ -135,14 +135,15 @@ def _check_address(name: str, texts: Provider) -> list[str]:
 
     It goes into requests, redirects and a header, so only plain addresses are accepted.
     """
-    address = outbound.parse_url(texts[name])
+    address = outbound_requests.parse_url(texts[name])
     if address is None or (
-        address.scheme == "http" and not (outbound.allows_http() and address.host in outbound.THIS_MACHINE)
+        address.scheme == "http"
+        and not (outbound_requests.allows_http() and address.host in outbound_requests.THIS_MACHINE)
     ):
         return [f"is “{texts[name]}”, which is no address that begins with https://."]
     if name == "server" and "?" in address.path:
         return [f"is “{texts[name]}”. Write the issuer without a question mark and what follows it."]
-    if name == "server" and not outbound.is_host_allowed(address.host):
+    if name == "server" and not outbound_requests.is_host_allowed(address.host):
         return [f"is on {address.host}, which MUSTER_OUTSIDE_HOSTS does not name."]
     return []
 

@@ -1,4 +1,4 @@
-"""The reading of a file in a process of its own, `imports/sandboxed`.
+"""The reading of a file in a process of its own, `imports/sandbox_process`.
 
 The file's size bounds the memory and time of that process. A workbook is an archive of XML that anyone may have made.
 Rules bound its use of resources (`reading/budget`), and the operating system bounds it where a rule is missing. Files
@@ -30,7 +30,7 @@ from musterbook.core.reading import corrections, intake
 from musterbook.core.reading.corrections import Corrections
 from musterbook.core.reading.intake import ReadOptions
 from musterbook.core.reporting.results_file import ResultsKind
-from musterbook.directory.imports import sandboxed
+from musterbook.directory.imports import sandbox_process
 
 _LOG = logging.getLogger(__name__)
 _MB = 1024 * 1024
@@ -77,12 +77,12 @@ def read_table(content: bytes, options: ReadOptions, mended: Corrections, heed: 
     if len(content) > options.limits.bytes:
         return intake.read(content, options)
     with ExitStack() as stack:
-        answers = [stack.enter_context(_open_temporary()) for _ in (*sandboxed.FRAMES, "the rest")]
+        answers = [stack.enter_context(_open_temporary()) for _ in (*sandbox_process.FRAMES, "the rest")]
         try:
             _run_task(len(content), _make_task(options, mended), content, answers, heed)
         except ReadingStopped as error:
             return Table.refused([Problem.of("reading-stopped", resource=error.what)])
-        return sandboxed.read_table(answers)
+        return sandbox_process.read_table(answers)
 
 
 def make_results(
@@ -130,7 +130,7 @@ def _run_process(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequen
     seconds = max(SECONDS, SECONDS_PER_MB * size // _MB)
     files = [answer.fileno() for answer in answers]
     limits = [MEMORY + MEMORY_TIMES * size, seconds, *files]
-    command = [sys.executable, "-P", "-m", sandboxed.__name__, *map(str, limits)]
+    command = [sys.executable, "-P", "-m", sandbox_process.__name__, *map(str, limits)]
     process = subprocess.Popen(
         command, stdin=source, stdout=subprocess.DEVNULL, stderr=trace, pass_fds=files, env=_make_environment()
     )
@@ -166,6 +166,6 @@ def _raise(status: int, trace: str) -> None:
     _LOG.warning("The process that reads a file exited with status %s. %s", status, trace.strip()[-4000:])
     if status == -Signals.SIGXCPU:
         raise ReadingStopped("time")
-    if status == sandboxed.NO_MEMORY or status < 0:
+    if status == sandbox_process.NO_MEMORY or status < 0:
         raise ReadingStopped("memory")
     raise ReadingFailed(f"The process that reads files ended with status {status}")

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from musterbook import __version__
-from musterbook.config import alerts, home, log_file, outbound, refused_passwords, secret_keys
+from musterbook.config import alerts, home, log_file, outbound_requests, refused_passwords, secret_keys
 from musterbook.directory import models
 from musterbook.directory.agency import sign_on_file
 from musterbook.directory.apply import search_index
@@ -23,7 +23,7 @@ from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.installation import migration, sealed_values
 from musterbook.directory.storage import frames, locks
-from musterbook.server import turns
+from musterbook.server import concurrency
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
@@ -172,9 +172,11 @@ def _connections() -> Finding:
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
         )
         allowed = int(cursor.fetchone()[0])
-    fit = max(allowed - _OTHERS, 0) // turns.TURNS
-    text = f"{allowed} are allowed; each process that serves pages uses up to {turns.TURNS}, so {fit} processes fit"
-    needed = _PROCESSES * turns.TURNS + _OTHERS
+    fit = max(allowed - _OTHERS, 0) // concurrency.TURNS
+    text = (
+        f"{allowed} are allowed; each process that serves pages uses up to {concurrency.TURNS}, so {fit} processes fit"
+    )
+    needed = _PROCESSES * concurrency.TURNS + _OTHERS
     remedy = (
         f"Set max_connections of PostgreSQL to {needed + 5} or more, or run `muster serve --workers {max(fit, 1)}`."
     )
@@ -297,7 +299,7 @@ def _providers() -> Finding:
     refused = []
     for agency in models.Agency.objects.all():
         for one in agency.sign_on:
-            why = outbound.explain_refusal(sign_on_file.get_issuer(one)) if one["kind"] == "oidc" else ""
+            why = outbound_requests.explain_refusal(sign_on_file.get_issuer(one)) if one["kind"] == "oidc" else ""
             refused += [f"{agency.slug}: {one['slug']}: {why}"] if why else []
     if refused:
         remedy = (

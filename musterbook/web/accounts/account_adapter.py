@@ -14,12 +14,20 @@ from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from musterbook.accounts import once, recovery, registration, sessions, signing_in, strangers
+from musterbook.accounts import one_time_use, recovery, registration, sessions, signing_in, unauthenticated_events
 from musterbook.accounts.allauth_internals import clear_login, get_reauthentication_flows
 from musterbook.accounts.models import Account
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.http import browsers, current_session, incoming, pending, rate_limits, reauthentication, refusals
+from musterbook.http import (
+    browsers,
+    current_session,
+    pending_sign_ins,
+    rate_limits,
+    reauthentication,
+    refusals,
+    request_context,
+)
 from musterbook.web import times
 
 _SIGN_IN_FAILED = (
@@ -52,7 +60,7 @@ class Adapter(DefaultAccountAdapter):
 
         Failures are limited by address.
         """
-        agency, context = incoming.agency(request), incoming.audit_context(request)
+        agency, context = request_context.agency(request), request_context.audit_context(request)
         name, password = credentials.get("username", ""), credentials["password"]
         try:
             return signing_in.authenticate(agency, name, password, context, partial(browsers.find_place, request))
@@ -82,19 +90,19 @@ class Adapter(DefaultAccountAdapter):
 
     def set_password(self, user: Account, password: str) -> None:
         """Set a new password for the account."""
-        registration.change_password(user, password, incoming.audit_context(self.request))
+        registration.change_password(user, password, request_context.audit_context(self.request))
 
     def pre_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Let only users of the agency whose page this is continue.
 
         A passkey or a provider may name a user of another agency.
         """
-        if user.user.agency_id != incoming.agency(request).pk or not user.is_active:
+        if user.user.agency_id != request_context.agency(request).pk or not user.is_active:
             clear_login(request)
-            context = incoming.audit_context(request)
-            strangers.record_event(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED)
+            context = request_context.audit_context(request)
+            unauthenticated_events.record_event(request_context.agency(request), context, EventKind.USER_SIGN_IN_FAILED)
             return self.respond_user_inactive(request, user)
-        pending.begin(request, user)
+        pending_sign_ins.begin(request, user)
         return super().pre_login(request, user, **about)
 
     def login(self, request: HttpRequest, user: Account) -> None:
@@ -102,21 +110,23 @@ class Adapter(DefaultAccountAdapter):
 
         Every sign-in method calls this.
         """
-        now = pending.confirm_account(request, user)
+        now = pending_sign_ins.confirm_account(request, user)
         if now is None:
-            messages.info(request, pending.ENDED)
+            messages.info(request, pending_sign_ins.ENDED)
             raise ImmediateHttpResponse(redirect("account_login"))
         super().login(request, now)
 
     def post_login(self, request: HttpRequest, user: Account, **about: Any) -> Any:
         """Record the sign-in, with the factors that it took."""
         current_session.begin(request)
-        sessions.end_excess(user, request.session.session_key or "", incoming.audit_context(request))
+        sessions.end_excess(user, request.session.session_key or "", request_context.audit_context(request))
         if recovery.has_old_codes(user):
             messages.info(request, _OLD_CODES)
         before = user.user.last_sign_in_at
         where = browsers.find_place(request, user)
-        signing_in.record_sign_in(user, incoming.audit_context(request), incoming.describe_factors(request), where)
+        signing_in.record_sign_in(
+            user, request_context.audit_context(request), request_context.describe_factors(request), where
+        )
         if before:
             messages.info(
                 request, format_html("You last signed in on {}.", times.render_time(before, times.find_zone(user)))
@@ -136,7 +146,7 @@ class Adapter(DefaultAccountAdapter):
         if not request.user.is_authenticated and not request.session.session_key:
             return
         if message_template == "mfa/messages/recovery_codes_generated.txt":
-            context, user = incoming.audit_context(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
+            context, user = request_context.audit_context(request), request.user.user  # type: ignore[union-attr]  # only signed-in users get here
             trail.record_event(
                 user.agency, context, EventKind.USER_RECOVERY_CODES_MADE, user, {"factor": ("", "recovery codes")}
             )
@@ -144,7 +154,7 @@ class Adapter(DefaultAccountAdapter):
 
     def logout(self, request: HttpRequest) -> None:
         """Sign out the current user, and record the event."""
-        user, context = request.user.user, incoming.audit_context(request)  # type: ignore[union-attr]  # only signed-in users sign out
+        user, context = request.user.user, request_context.audit_context(request)  # type: ignore[union-attr]  # only signed-in users sign out
         trail.record_event(user.agency, context, EventKind.USER_SIGNED_OUT, user)
         super().logout(request)
 
@@ -161,9 +171,9 @@ class Adapter(DefaultAccountAdapter):
 
     def send_notification_mail(self, template_prefix: str, user: Account, *_: Any, **__: Any) -> None:
         """Notify the user of a change of their sign-in methods, and record the change in the audit trail."""
-        notice, context = template_prefix.removeprefix("mfa/email/"), incoming.audit_context(self.request)
+        notice, context = template_prefix.removeprefix("mfa/email/"), request_context.audit_context(self.request)
         if notice == "totp_activated":
-            once.use_current_codes(user)
+            one_time_use.use_current_codes(user)
         if notice in _CHANGES:
             kind, before, after = _CHANGES[notice]
             trail.record_event(

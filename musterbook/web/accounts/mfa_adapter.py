@@ -10,7 +10,7 @@ from django.conf import settings
 from musterbook.accounts import factors, recovery
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
-from musterbook.http import incoming
+from musterbook.http import request_context
 
 
 class Adapter(DefaultMFAAdapter):
@@ -43,7 +43,7 @@ class Adapter(DefaultMFAAdapter):
 
     def get_totp_issuer(self) -> str:
         """Return our name in an authenticator app."""
-        return f"Musterbook {incoming.agency(self.request).name}"
+        return f"Musterbook {request_context.agency(self.request).name}"
 
     def build_totp_svg(self, url: str) -> str:
         """Return the QR code on white, because a camera could not read it on a dark page otherwise."""

@@ -13,8 +13,8 @@ from musterbook.accounts.account import set_time_zone
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
-from musterbook.http import incoming
-from musterbook.web import asked, times
+from musterbook.http import request_context
+from musterbook.web import parsers, times
 from musterbook.web.permission import get_account, require_sign_in
 
 _ALWAYS_SENT = (
@@ -77,7 +77,7 @@ def no_password(request: HttpRequest) -> HttpResponseBase:
 @require_sign_in
 def sessions_(request: HttpRequest) -> HttpResponseBase:
     """List the user's sessions. End one or all of the others on POST."""
-    mine, context, key = get_account(request), incoming.audit_context(request), request.session.session_key or ""
+    mine, context, key = get_account(request), request_context.audit_context(request), request.session.session_key or ""
     if request.method == "POST":
         messages.success(request, _end_session(request.POST.get("end", ""), mine, key, context))
         return redirect("usersessions_list")
@@ -90,7 +90,7 @@ def _end_session(which: str, mine: Account, key: str, context: AuditContext) -> 
         sessions.end_others(mine, key, context)
         return "You are signed out in all other browsers."
     try:
-        sessions.end_session(mine, asked.parse_number(which) or 0, key, context)
+        sessions.end_session(mine, parsers.parse_number(which) or 0, key, context)
     except sessions.UnknownSession:
         return "That session has ended already."
     return "You are signed out there."

@@ -10,13 +10,13 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from django import forms
 from django.core.exceptions import ValidationError
 
-from musterbook.accounts import limits, lockout, once, registration
+from musterbook.accounts import limits, lockout, one_time_use, registration
 from musterbook.accounts.allauth_internals import totp
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
-from musterbook.http import browsers, incoming
+from musterbook.http import browsers, request_context
 
 _LONGEST = 64
 """The most characters of a code. A recovery code has 39 with its hyphens, and users may type blanks as well."""
@@ -51,7 +51,7 @@ class SetUp(ActivateTOTPForm):
         Attempts are limited like those of a code that is set up already.
         """
         key = f"set-up {allauth_context.request.user.pk}"
-        if not limits.take("code", key, incoming.audit_context(allauth_context.request).at):
+        if not limits.take("code", key, request_context.audit_context(allauth_context.request).at):
             raise ValidationError("There were too many wrong codes. Try again in five minutes.", code="limited")
         code: str = super().clean_code()
         limits.give_back("code", key)
@@ -66,7 +66,7 @@ class _CountedCodeForm(forms.Form):
 
     def clean_code(self) -> str:
         """Return the code, if it is right."""
-        context, key = incoming.audit_context(allauth_context.request), str(self.user.pk)
+        context, key = request_context.audit_context(allauth_context.request), str(self.user.pk)
         where = browsers.find_place(allauth_context.request, self.user)
         if lockout.is_locked_at(self.user.user, where, context.at) or not limits.take("code", key, context.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
@@ -79,16 +79,16 @@ class _CountedCodeForm(forms.Form):
 
     def _right(self, code: str) -> Authenticator:
         """Return the authenticator of the code, which is used up. A wrong code counts."""
-        authenticator = once.find_authenticator(self.user, code)
+        authenticator = one_time_use.find_authenticator(self.user, code)
         if authenticator is None:
-            lockout.count_wrong_code(self.user.user, incoming.audit_context(allauth_context.request))
+            lockout.count_wrong_code(self.user.user, request_context.audit_context(allauth_context.request))
             raise get_adapter().validation_error("incorrect_code")
         return authenticator
 
     def _tell_of_recovery(self) -> None:
         user = self.user.user
-        remaining = once.count_recovery_codes(self.authenticator)
-        context = registration.with_actor(user, incoming.audit_context(allauth_context.request))
+        remaining = one_time_use.count_recovery_codes(self.authenticator)
+        context = registration.with_actor(user, request_context.audit_context(allauth_context.request))
         trail.record_event(
             user.agency,
             context,

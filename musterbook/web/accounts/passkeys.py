@@ -21,12 +21,12 @@ from django.core.exceptions import ValidationError
 from fido2.utils import websafe_encode
 from fido2.webauthn import CollectedClientData
 
-from musterbook.accounts import passkeys, strangers
+from musterbook.accounts import passkeys, unauthenticated_events
 from musterbook.accounts.allauth_internals import webauthn
 from musterbook.accounts.models import Account
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.models import User
-from musterbook.http import incoming
+from musterbook.http import request_context
 
 _NOT_ACCEPTED = "This passkey was not accepted. Try once more, or use another way."
 _NOT_ALONE = (
@@ -63,8 +63,13 @@ def _record_failure(user: User | None) -> Iterator[None]:
         with _reject_bad_input():
             yield
     except ValidationError:
-        agency, context = incoming.agency(allauth_context.request), incoming.audit_context(allauth_context.request)
-        strangers.record_event(agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")})
+        agency, context = (
+            request_context.agency(allauth_context.request),
+            request_context.audit_context(allauth_context.request),
+        )
+        unauthenticated_events.record_event(
+            agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "passkey")}
+        )
         raise
 
 
@@ -205,7 +210,7 @@ class Alone(LoginWebAuthnForm):
 
 
 def _find_account(handle: bytes | None) -> Account:
-    account = passkeys.find_account(incoming.agency(allauth_context.request), handle)
+    account = passkeys.find_account(request_context.agency(allauth_context.request), handle)
     if account is None:
         raise _make_error()
     return account

@@ -17,16 +17,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from musterbook.accounts import asked, claims, openid, saml, sign_on, strangers
-from musterbook.accounts.asked import SignOnAttempt
+from musterbook.accounts import claims, openid, saml, sign_on, sign_on_attempts, unauthenticated_events
 from musterbook.accounts.claims import Address, PersonClaims, Untrusted
 from musterbook.accounts.models import Account
 from musterbook.accounts.sign_on import SignOnRefused
+from musterbook.accounts.sign_on_attempts import SignOnAttempt
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
 from musterbook.directory.models import User
-from musterbook.http import incoming, provider_sign_in, rate_limits, sign_on_cookies
-from musterbook.web import asked as queries
+from musterbook.http import provider_sign_in, rate_limits, request_context, sign_on_cookies
+from musterbook.web import parsers as queries
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_FORM = 3 * saml.LARGEST // 2 + 4_096
@@ -46,7 +46,7 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
     def decorate(view: View) -> Page:
         def page(request: HttpRequest, slug: str) -> HttpResponseBase:
-            provider = sign_on.find_provider(incoming.agency(request), kind, slug)
+            provider = sign_on.find_provider(request_context.agency(request), kind, slug)
             if provider is None:
                 raise Http404
             try:
@@ -69,8 +69,8 @@ def _with_provider(kind: str) -> Callable[[View], Page]:
 
 def _record_failure(request: HttpRequest, provider: Provider, reason: str, user: User | None) -> None:
     changes = {"factors": ("", provider["slug"]), "why": ("", reason)}
-    agency, context = incoming.agency(request), incoming.audit_context(request)
-    strangers.record_event(agency, context, EventKind.USER_SIGN_IN_FAILED, user, changes, outcome=FAILED)
+    agency, context = request_context.agency(request), request_context.audit_context(request)
+    unauthenticated_events.record_event(agency, context, EventKind.USER_SIGN_IN_FAILED, user, changes, outcome=FAILED)
 
 
 _PAGES = {sign_on.BOUND: "sign_on_bound.html", sign_on.UNKNOWN: "sign_on_unknown.html"}
@@ -110,7 +110,7 @@ def _start_attempt(request: HttpRequest, provider: Provider) -> SignOnAttempt:
     """Return a new sign-in, or a new re-authentication of the signed-in user."""
     user, following = request.user, get_next_redirect_url(request) or ""
     again = user.pk if isinstance(user, Account) and request.POST.get("again") else 0
-    return asked.start_sign_on(provider["slug"], incoming.audit_context(request).at, following, again)
+    return sign_on_attempts.start_sign_on(provider["slug"], request_context.audit_context(request).at, following, again)
 
 
 def _send_to_provider(request: HttpRequest, address: str, attempt: SignOnAttempt) -> HttpResponseBase:
@@ -142,7 +142,7 @@ def begin(request: HttpRequest, provider: Provider) -> HttpResponseBase:
 
 
 def _build_callback(request: HttpRequest, provider: Provider) -> str:
-    return f"{sign_on.build_base_url(incoming.agency(request), provider)}/login/callback/"
+    return f"{sign_on.build_base_url(request_context.agency(request), provider)}/login/callback/"
 
 
 @never_cache
@@ -164,7 +164,7 @@ def _take_attempt(request: HttpRequest, provider: Provider, state: str) -> SignO
     Raise Untrusted if there is none, or if it was used before.
     """
     attempt = sign_on_cookies.find_attempt(request, provider["slug"], state)
-    if attempt is None or not asked.spend(attempt, incoming.audit_context(request).at):
+    if attempt is None or not sign_on_attempts.spend(attempt, request_context.audit_context(request).at):
         raise Untrusted(claims.NOT_ASKED)
     return attempt
 
@@ -184,10 +184,10 @@ def _sign_in(
 def begin_saml(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Redirect the browser to a SAML provider."""
     attempt = _start_attempt(request, provider)
-    start = sign_on.build_base_url(incoming.agency(request), provider)
+    start = sign_on.build_base_url(request_context.agency(request), provider)
     address, number = saml.begin(provider, start, again=bool(attempt.again))
-    saml_attempt = asked.start_sign_on(
-        attempt.slug, incoming.audit_context(request).at, attempt.next, attempt.again, number
+    saml_attempt = sign_on_attempts.start_sign_on(
+        attempt.slug, request_context.audit_context(request).at, attempt.next, attempt.again, number
     )
     return _send_to_provider(request, address, saml_attempt)
 
@@ -210,7 +210,7 @@ def acs(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     encoded = request.POST.get("SAMLResponse", "")
     if not encoded or len(encoded) > saml.LARGEST:
         raise Untrusted(claims.RESPONSE, "there is none, or it is too large")
-    number, person = saml.finish(provider, encoded, sign_on.build_base_url(incoming.agency(request), provider))
+    number, person = saml.finish(provider, encoded, sign_on.build_base_url(request_context.agency(request), provider))
     response = redirect("saml_finish_acs", provider["slug"])
     sign_on_cookies.store_answer(request, response, provider["slug"], [number, asdict(person)])
     return response
@@ -244,5 +244,5 @@ def _read_claims(stored: Mapping[str, Any]) -> PersonClaims:
 @rate_limits.limit_by_address("sign-on")
 def metadata(request: HttpRequest, provider: Provider) -> HttpResponseBase:
     """Return the metadata that a SAML provider must know of us."""
-    xml = saml.build_metadata(provider, sign_on.build_base_url(incoming.agency(request), provider))
+    xml = saml.build_metadata(provider, sign_on.build_base_url(request_context.agency(request), provider))
     return HttpResponse(xml, content_type="text/xml; charset=utf-8")

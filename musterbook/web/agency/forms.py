@@ -10,7 +10,7 @@ from musterbook.core.domain import labels
 from musterbook.directory import models
 from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
 from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, StaleSettings, describe_bounds
-from musterbook.web import asked
+from musterbook.web import parsers
 
 
 class SectionForm(forms.Form):
@@ -222,7 +222,7 @@ class SecondFactorsForm(forms.Form):
     def read_original(self) -> frozenset[int]:
         """Return the roles that were chosen when the page was shown."""
         numbers = self.cleaned_data["shown"].split()
-        return frozenset(number for number in map(asked.parse_number, numbers) if number is not None)
+        return frozenset(number for number in map(parsers.parse_number, numbers) if number is not None)
 
 
 _MATCHES = [("email", "by their e-mail address"), ("external_id", "by their external id")]

@@ -13,8 +13,8 @@ from musterbook.directory import models
 from musterbook.directory.agency import groups, vocabularies
 from musterbook.directory.agency.vocabularies import InvalidValue, UnknownEntry
 from musterbook.directory.users import editing
-from musterbook.http import incoming
-from musterbook.web import asked
+from musterbook.http import request_context
+from musterbook.web import parsers
 from musterbook.web.agency import deletion
 from musterbook.web.permission import may, needs
 
@@ -43,7 +43,7 @@ class GroupForm(NewGroupForm):
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the groups that match a text, with the number of users in each."""
-    agency, text = incoming.agency(request), request.GET.get("q", "").replace("\0", "").strip()
+    agency, text = request_context.agency(request), request.GET.get("q", "").replace("\0", "").strip()
     matches = groups.search_groups(agency, text, _MOST_GROUPS + 1)
     context = {
         "groups": matches[:_MOST_GROUPS],
@@ -61,7 +61,9 @@ def add(request: HttpRequest) -> HttpResponseBase:
     form = NewGroupForm(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
-            added = groups.add(incoming.agency(request), **form.cleaned_data, context=incoming.audit_context(request))
+            added = groups.add(
+                request_context.agency(request), **form.cleaned_data, context=request_context.audit_context(request)
+            )
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -72,7 +74,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
 
 def _find_group(request: HttpRequest, pk: int) -> models.Group:
     try:
-        return vocabularies.find_entry(models.Group, incoming.agency(request), pk)
+        return vocabularies.find_entry(models.Group, request_context.agency(request), pk)
     except UnknownEntry:
         raise Http404 from None
 
@@ -100,7 +102,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = GroupForm(request.POST or None, initial=initial)
     if form.is_bound and form.is_valid():
         try:
-            groups.change(group, **form.cleaned_data, context=incoming.audit_context(request))
+            groups.change(group, **form.cleaned_data, context=request_context.audit_context(request))
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -115,7 +117,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     group = _find_group(request, pk)
     if request.method == "POST":
         return deletion.delete_entry(
-            request, group, "group", partial(groups.delete, group, incoming.audit_context(request))
+            request, group, "group", partial(groups.delete, group, request_context.audit_context(request))
         )
     return deletion.ask_confirmation(request, group, "group")
 
@@ -125,7 +127,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Add a monitor by e-mail address or external id, or remove one."""
     group = _find_group(request, pk)
-    removed = asked.parse_number(request.POST.get("remove", ""))
+    removed = parsers.parse_number(request.POST.get("remove", ""))
     if removed is None:
         _add_monitor(request, group, request.POST.get("who", "").replace("\0", "").strip())
     else:
@@ -139,7 +141,7 @@ def _add_monitor(request: HttpRequest, group: models.Group, name: str) -> None:
     except editing.UnknownUser:
         messages.error(request, f"Nobody has the e-mail address or external id “{name}”. Nothing was changed.")
         return
-    if groups.add_monitor(group, user, incoming.audit_context(request)):
+    if groups.add_monitor(group, user, request_context.audit_context(request)):
         messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")
     else:
         messages.info(request, f"{user.first_name} {user.last_name} monitors this group already.")
@@ -148,5 +150,5 @@ def _add_monitor(request: HttpRequest, group: models.Group, name: str) -> None:
 def _remove_monitor(request: HttpRequest, group: models.Group, number: int) -> None:
     with suppress(editing.UnknownUser):
         user = editing.find_user(group.agency, number)
-        if groups.remove_monitor(group, user, incoming.audit_context(request)):
+        if groups.remove_monitor(group, user, request_context.audit_context(request)):
             messages.success(request, f"{user.first_name} {user.last_name} monitors this group no longer.")

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from musterbook.directory import models
 from musterbook.directory.agency import ranks, vocabularies
 from musterbook.directory.agency.vocabularies import InvalidValue, UnknownEntry
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.agency import deletion
 from musterbook.web.permission import needs
 
@@ -31,19 +31,21 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     form = RankForm(request.POST or None)
     if form.is_bound and form.is_valid():
         try:
-            added = ranks.add(incoming.agency(request), **form.cleaned_data, context=incoming.audit_context(request))
+            added = ranks.add(
+                request_context.agency(request), **form.cleaned_data, context=request_context.audit_context(request)
+            )
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
             messages.success(request, f"The rank {added.name} is added, below the others.")
             return redirect("ranks")
-    context = {"ranks": ranks.list_ranks(incoming.agency(request)), "form": form}
+    context = {"ranks": ranks.list_ranks(request_context.agency(request)), "form": form}
     return render(request, "ranks.html", context, status=422 if form.is_bound else 200)
 
 
 def _find_rank(request: HttpRequest, pk: int) -> models.Rank:
     try:
-        return vocabularies.find_entry(models.Rank, incoming.agency(request), pk)
+        return vocabularies.find_entry(models.Rank, request_context.agency(request), pk)
     except UnknownEntry:
         raise Http404 from None
 
@@ -55,7 +57,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = RankForm(request.POST or None, initial={"name": rank.name, "abbreviation": rank.abbreviation})
     if form.is_bound and form.is_valid():
         try:
-            ranks.change(rank, **form.cleaned_data, context=incoming.audit_context(request))
+            ranks.change(rank, **form.cleaned_data, context=request_context.audit_context(request))
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         else:
@@ -69,7 +71,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 def move(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Move a rank up or down by one."""
     rank = _find_rank(request, pk)
-    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", incoming.audit_context(request))
+    ranks.move(rank, "up" if request.POST.get("way") == "up" else "down", request_context.audit_context(request))
     return redirect("ranks")
 
 
@@ -79,6 +81,6 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
     rank = _find_rank(request, pk)
     if request.method == "POST":
         return deletion.delete_entry(
-            request, rank, "rank", partial(ranks.delete, rank, incoming.audit_context(request))
+            request, rank, "rank", partial(ranks.delete, rank, request_context.audit_context(request))
         )
     return deletion.ask_confirmation(request, rank, "rank")

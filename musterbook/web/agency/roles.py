@@ -16,7 +16,7 @@ from musterbook.directory.agency.roles import RoleInput
 from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed, UnknownEntry
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.agency import deletion
 from musterbook.web.permission import get_account, needs
 
@@ -46,7 +46,7 @@ class RoleForm(forms.Form):
 @needs("roles.manage")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List all roles with their permissions."""
-    rows = [(role, permissions.get_permissions(role)) for role in roles.list_roles(incoming.agency(request))]
+    rows = [(role, permissions.get_permissions(role)) for role in roles.list_roles(request_context.agency(request))]
     table = [(label, [name in granted for _, granted in rows]) for name, label in PERMISSIONS.items()]
     return render(request, "roles.html", {"roles": [role for role, _ in rows], "table": table})
 
@@ -73,18 +73,22 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _find_role(request: HttpRequest, pk: int) -> models.Role:
     try:
-        return vocabularies.find_entry(models.Role, incoming.agency(request), pk)
+        return vocabularies.find_entry(models.Role, request_context.agency(request), pk)
     except UnknownEntry:
         raise Http404 from None
 
 
 def _find_operator(request: HttpRequest) -> Operator:
-    return snapshot_queries.read_operator(incoming.agency(request), get_account(request).user.external_id)
+    return snapshot_queries.read_operator(request_context.agency(request), get_account(request).user.external_id)
 
 
 @reauthentication_required
 def _save(request: HttpRequest, form: RoleForm, role: models.Role | None) -> HttpResponseBase:
-    agency, context, by = incoming.agency(request), incoming.audit_context(request), _find_operator(request)
+    agency, context, by = (
+        request_context.agency(request),
+        request_context.audit_context(request),
+        _find_operator(request),
+    )
     if form.is_valid():
         try:
             if role:
@@ -120,5 +124,8 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 @reauthentication_required
 def _delete(request: HttpRequest, role: models.Role) -> HttpResponseBase:
     return deletion.delete_entry(
-        request, role, "role", partial(roles.delete, role, incoming.audit_context(request), _find_operator(request))
+        request,
+        role,
+        "role",
+        partial(roles.delete, role, request_context.audit_context(request), _find_operator(request)),
     )

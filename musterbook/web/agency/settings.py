@@ -16,7 +16,7 @@ from musterbook.directory.agency import agency_settings, roles
 from musterbook.directory.agency.agency_settings import StaleSettings
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.apply import snapshot_queries
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web import menu
 from musterbook.web.agency.forms import AccountsForm, DetailsForm, LimitsForm, MailsForm, SecondFactorsForm, SectionForm
 from musterbook.web.permission import get_account, needs
@@ -33,7 +33,7 @@ def details(request: HttpRequest) -> HttpResponseBase:
 @needs(PERMISSION)
 def imports(request: HttpRequest) -> HttpResponseBase:
     """Edit the limit of deactivations without confirmation, and show the remembered mapping of headings."""
-    mapping = sorted(incoming.agency(request).mapping.items())
+    mapping = sorted(request_context.agency(request).mapping.items())
     intro = (
         "A synchronize import that would deactivate more users than this waits until somebody types their number. "
         "So a file that was cut off takes nobody's access away."
@@ -48,7 +48,7 @@ def imports(request: HttpRequest) -> HttpResponseBase:
 def forget(request: HttpRequest) -> HttpResponseBase:
     """Forget the column to which a heading was mapped."""
     heading = request.POST.get("heading", "")
-    if agency_settings.forget_heading(incoming.agency(request), heading, incoming.audit_context(request)):
+    if agency_settings.forget_heading(request_context.agency(request), heading, request_context.audit_context(request)):
         messages.success(request, f"What “{heading}” was mapped to is forgotten. The next file that has it asks.")
     return redirect("agency_imports")
 
@@ -77,7 +77,7 @@ def _show_section(
     request: HttpRequest, kind: type[SectionForm], name: str, saved: str, **context: Any
 ) -> HttpResponseBase:
     """Show or save one section. `saved` is the message after it was saved."""
-    agency = incoming.agency(request)
+    agency = request_context.agency(request)
     form = kind(agency, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid() and _save(request, agency, form):
         messages.success(request, saved)
@@ -90,7 +90,7 @@ _secure_section = reauthentication_required(_show_section)
 
 def _save(request: HttpRequest, agency: models.Agency, form: SectionForm) -> bool:
     try:
-        agency_settings.change(agency, form.read_values(), form.read_original(), incoming.audit_context(request))
+        agency_settings.change(agency, form.read_values(), form.read_original(), request_context.audit_context(request))
     except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
     except StaleSettings as overtaken:
@@ -110,18 +110,18 @@ def render_page(request: HttpRequest, template: str, **context: Any) -> HttpResp
 
 def find_operator(request: HttpRequest) -> Operator:
     """Return the signed-in user as the operator."""
-    return snapshot_queries.read_operator(incoming.agency(request), get_account(request).user.external_id)
+    return snapshot_queries.read_operator(request_context.agency(request), get_account(request).user.external_id)
 
 
 @needs(PERMISSION)
 def second_factors(request: HttpRequest) -> HttpResponseBase:
     """Edit the roles whose users must have a second factor."""
-    every = roles.list_roles(incoming.agency(request))
+    every = roles.list_roles(request_context.agency(request))
     mine = find_operator(request).permissions
     allowed = [role for role in every if permissions.get_permissions(role) <= mine]
     others = [role for role in every if role not in allowed]
     data = request.POST if request.method == "POST" else None
-    form = SecondFactorsForm(incoming.agency(request), allowed, data, all_=not others)
+    form = SecondFactorsForm(request_context.agency(request), allowed, data, all_=not others)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _save_second_factors(request, form, allowed)
         return answer
@@ -144,7 +144,11 @@ def _save_second_factors(request: HttpRequest, form: SecondFactorsForm, allowed:
     Before a new requirement is saved, ask for confirmation. The page shows how many users cannot continue until they
     set up a second factor.
     """
-    agency, context, everyone = incoming.agency(request), incoming.audit_context(request), form.cleaned_data["everyone"]
+    agency, context, everyone = (
+        request_context.agency(request),
+        request_context.audit_context(request),
+        form.cleaned_data["everyone"],
+    )
     new = [role for role in allowed if role.pk in form.read_values() - form.read_original() and not role.second_factor]
     was_everyone = form.seen_everyone()
     all_new = everyone and not was_everyone and not agency.second_factor

@@ -13,7 +13,7 @@ from musterbook.directory.agency.sign_on import StaleProvider, UnknownProvider
 from musterbook.directory.agency.sign_on_file import Provider
 from musterbook.directory.agency.vocabularies import InvalidValue
 from musterbook.directory.permissions import ALL
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.agency.forms import PROVIDERS
 from musterbook.web.agency.settings import PERMISSION, find_operator, render_page
 from musterbook.web.permission import get_account, needs, refuse
@@ -24,7 +24,7 @@ _KIND_NAMES = {"oidc": "OpenID Connect", "saml": "SAML"}
 @needs(PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the identity providers of the agency."""
-    providers = [(entry, _KIND_NAMES[entry["kind"]]) for entry in incoming.agency(request).sign_on]
+    providers = [(entry, _KIND_NAMES[entry["kind"]]) for entry in request_context.agency(request).sign_on]
     return render_page(request, "agency_sign_on.html", providers=providers, may=not _list_lacking(request))
 
 
@@ -54,7 +54,9 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
 def _add(request: HttpRequest, form: Any) -> HttpResponseBase:
     provider = form.read_values()
     try:
-        sign_on.add(incoming.agency(request), provider, incoming.audit_context(request), find_operator(request))
+        sign_on.add(
+            request_context.agency(request), provider, request_context.audit_context(request), find_operator(request)
+        )
     except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
         return _render_page(request, form)
@@ -79,10 +81,10 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _change(request: HttpRequest, form: Any, slug: str) -> HttpResponseBase:
-    agency, provider = incoming.agency(request), form.read_values(slug)
+    agency, provider = request_context.agency(request), form.read_values(slug)
     try:
         sign_on.change(
-            agency, provider, form.cleaned_data["shown"], incoming.audit_context(request), find_operator(request)
+            agency, provider, form.cleaned_data["shown"], request_context.audit_context(request), find_operator(request)
         )
     except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
@@ -111,9 +113,9 @@ def remove(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @reauthentication_required
 def _remove(request: HttpRequest, provider: Provider) -> HttpResponseBase:
-    agency, mark = incoming.agency(request), request.POST.get("shown", "")
+    agency, mark = request_context.agency(request), request.POST.get("shown", "")
     try:
-        sign_on.remove(agency, provider["slug"], mark, incoming.audit_context(request), find_operator(request))
+        sign_on.remove(agency, provider["slug"], mark, request_context.audit_context(request), find_operator(request))
     except (StaleProvider, UnknownProvider):
         return _report_conflict(request)
     messages.success(request, f"{provider['name']} is removed. Nobody can sign in by it any more.")
@@ -129,7 +131,7 @@ def _report_conflict(request: HttpRequest) -> HttpResponseBase:
 
 def _find_provider(request: HttpRequest, slug: str) -> Provider:
     try:
-        return sign_on.find_provider(incoming.agency(request), slug)
+        return sign_on.find_provider(request_context.agency(request), slug)
     except UnknownProvider:
         raise Http404 from None
 
@@ -148,7 +150,7 @@ def _render_page(request: HttpRequest, form: Any, provider: Provider | None = No
 
 def _list_addresses(request: HttpRequest, provider: Provider) -> list[tuple[str, str]]:
     """Return our addresses that the provider must know, each with its label."""
-    start = f"{settings.MUSTER_URL}/{incoming.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
+    start = f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/sign-in/with/{provider['kind']}/{provider['slug']}"
     if provider["kind"] == "oidc":
         return [("Redirect address", f"{start}/login/callback/")]
     return [("Assertion consumer", f"{start}/acs/"), ("Audience (our entity id and metadata)", f"{start}/metadata/")]

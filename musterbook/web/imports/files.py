@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from musterbook.core.reporting import example_file as examples
 from musterbook.directory.imports import history, plan_files, sandbox
 from musterbook.directory.storage import import_files
-from musterbook.web.imports.acts import find_import
+from musterbook.web.imports.actions import find_import
 from musterbook.web.permission import needs
 
 _KINDS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}

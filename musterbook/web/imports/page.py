@@ -13,8 +13,8 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.models import ImportKind
-from musterbook.http import incoming
-from musterbook.web import asked
+from musterbook.http import request_context
+from musterbook.web import parsers
 from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
 from musterbook.web.permission import get_account
 
@@ -53,10 +53,10 @@ def render_import(
     history.refresh_record(record)
     if record.state in {"waiting", "running"}:
         return render_progress(request, record, "import_running.html", {"title": format_state_title(record.state)})
-    if incoming.is_part(request) and "progress" in request.GET:
+    if request_context.is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
     row_context = list_rows(request, record, dict(_TILES), _TILE_SENTENCES)
-    if incoming.is_part(request):
+    if request_context.is_part(request):
         return render(request, "import_rows.html", row_context)
     wrong = next((candidate for candidate in (form, mapping, reading) if candidate and candidate.is_bound), None)
     context = row_context | _describe_import(request, record) | _make_forms(record, form, mapping, reading)
@@ -70,7 +70,7 @@ def render_progress(request: HttpRequest, record: models.Import, template: str, 
     """
     standing = queue.get_status(record)
     context = extra | {"record": record, "standing": standing, "said": _describe_progress(standing)}
-    return render(request, "import_progress.html" if incoming.is_part(request) else template, context)
+    return render(request, "import_progress.html" if request_context.is_part(request) else template, context)
 
 
 def _describe_progress(standing: queue.ImportStatus) -> str:
@@ -100,7 +100,7 @@ def list_rows(
     counts = {name: number for name, number in _count_rows(record).items() if name in labels}
     show = request.GET.get("show", "")
     tile = show if show in counts else next((name for name in labels if counts[name]), "unchanged")
-    text, number = request.GET.get("q", ""), asked.parse_number(request.GET.get("page", ""), _MOST_PAGES)
+    text, number = request.GET.get("q", ""), parsers.parse_number(request.GET.get("page", ""), _MOST_PAGES)
     page = plan_pages.read_page(record, tile, text, number or 1)
     return {
         "record": record,

@@ -21,8 +21,8 @@ from musterbook.directory.imports.pending_uploads import ArrivingFile, TooLarge
 from musterbook.directory.imports.quotas import OverQuota
 from musterbook.directory.models import User
 from musterbook.http import current_session
-from musterbook.server import turns
-from musterbook.web import asked
+from musterbook.server import concurrency
+from musterbook.web import parsers
 
 PAGE = "import_users"
 """The name of the page that accepts a file."""
@@ -120,8 +120,8 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        length = asked.parse_number(request.META.get("CONTENT_LENGTH") or "0")
-        large = length is None or length > turns.MAX_BUFFERED
+        length = parsers.parse_number(request.META.get("CONTENT_LENGTH") or "0")
+        large = length is None or length > concurrency.MAX_BUFFERED
         if large and (getattr(request, "agency", None) is None or find_sender(request) is None):
             return HttpResponse("The request is too large.", content_type="text/plain; charset=utf-8", status=413)
         try:

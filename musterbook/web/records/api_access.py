@@ -19,7 +19,7 @@ from musterbook.directory import permissions
 from musterbook.directory.agency.vocabularies import InvalidValue, NotAllowed
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import PERMISSIONS
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.permission import get_account, needs, refuse
 
 
@@ -64,7 +64,7 @@ def _label_days(days: int) -> str:
 @needs(tokens.PERMISSION)
 def listed(request: HttpRequest) -> HttpResponseBase:
     """List the tokens of the agency, the valid ones first."""
-    good, ended = tokens.list_tokens(incoming.agency(request), datetime.now(UTC))
+    good, ended = tokens.list_tokens(request_context.agency(request), datetime.now(UTC))
     context = {
         "good": [_describe_token(entry) for entry in good],
         "ended": [_describe_token(entry) for entry in ended],
@@ -80,7 +80,7 @@ def _describe_token(entry: ListedToken) -> dict[str, Any]:
 
 def _make_example(request: HttpRequest) -> str:
     """Return a command that asks the API to identify its token."""
-    where = f"{settings.MUSTER_URL}/{incoming.agency(request).slug}/api/me"
+    where = f"{settings.MUSTER_URL}/{request_context.agency(request).slug}/api/me"
     return f'curl --header "Authorization: Bearer $TOKEN" {where}'
 
 
@@ -100,11 +100,11 @@ def add(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 @reauthentication_required
 def _make_token(request: HttpRequest, form: TokenForm) -> HttpResponseBase:
-    agency = incoming.agency(request)
+    agency = request_context.agency(request)
     by = snapshot_queries.read_operator(agency, get_account(request).user.external_id)
     if form.is_valid():
         try:
-            token, secret = tokens.create_token(agency, form.read_values(), incoming.audit_context(request), by)
+            token, secret = tokens.create_token(agency, form.read_values(), request_context.audit_context(request), by)
         except InvalidValue as unfit:
             form.add_error(unfit.field, unfit.sentence)
         except NotAllowed as refused:
@@ -120,7 +120,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Ask for confirmation, or revoke the token."""
     token = _find_token(request, pk)
     if request.method == "POST":
-        if tokens.revoke(token, incoming.audit_context(request)):
+        if tokens.revoke(token, request_context.audit_context(request)):
             messages.success(request, f"The token {token.name} is revoked: it opens nothing any more.")
         return redirect("api_access")
     return render(request, "api_token_revoke.html", {"token": token})
@@ -128,6 +128,6 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _find_token(request: HttpRequest, pk: int) -> Token:
     try:
-        return tokens.find_token(incoming.agency(request), pk)
+        return tokens.find_token(request_context.agency(request), pk)
     except UnknownToken:
         raise Http404 from None

@@ -19,7 +19,7 @@ from musterbook.directory.audit import browse, hash_chain, trail, verify
 from musterbook.directory.audit import export as audit_export
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.verify import CheckProgress, TrailFinding
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_pdf, audit_words
 from musterbook.web.records.audit_form import AuditFilterForm
@@ -32,13 +32,13 @@ _OPENED_KEY = "audit_opened"
 @needs("audit.view")
 def events(request: HttpRequest) -> HttpResponseBase:
     """Show a page of the events that match the filters, the newest first."""
-    form = AuditFilterForm(incoming.agency(request), request.GET, incoming.audit_context(request).at)
+    form = AuditFilterForm(request_context.agency(request), request.GET, request_context.audit_context(request).at)
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     cursor = request.GET.get("place", "")
     _record_opened(request, urlencode(form.filled()), turning=bool(cursor))
     try:
-        page = browse.read_page(incoming.agency(request), form.wanted(), cursor)
+        page = browse.read_page(request_context.agency(request), form.wanted(), cursor)
     except browse.UnknownCursor as unknown:
         raise Http404 from unknown
     context = {
@@ -62,7 +62,11 @@ def _record_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
         return
     request.session[_OPENED_KEY] = query
     trail.record_event(
-        incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_VIEWED, None, _list_filters(query)
+        request_context.agency(request),
+        request_context.audit_context(request),
+        EventKind.AUDIT_VIEWED,
+        None,
+        _list_filters(query),
     )
 
 
@@ -74,7 +78,7 @@ def _list_filters(query: str) -> dict[str, tuple[str, str]]:
 @needs("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
     """Export all events up to now that match the filters."""
-    agency, context = incoming.agency(request), incoming.audit_context(request)
+    agency, context = request_context.agency(request), request_context.audit_context(request)
     form = AuditFilterForm(agency, request.GET, context.at)
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
     if request.method == "GET" or not form.is_valid():
@@ -101,7 +105,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 
 def _make_file_name(request: HttpRequest, form: str, at: datetime) -> str:
-    return f"{incoming.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
+    return f"{request_context.agency(request).slug}-audit-trail-{timezone.localtime(at):%Y-%m-%d-%H%M}.{form}"
 
 
 def _make_download(parts: Iterator[bytes], kind: str, name: str) -> StreamingHttpResponse:
@@ -118,7 +122,7 @@ _SALT = "musterbook.web.records.audit.check"
 @needs("audit.view")
 def check(request: HttpRequest) -> HttpResponseBase:
     """Check the whole trail in steps, and report whether anything in it was altered."""
-    agency = incoming.agency(request)
+    agency = request_context.agency(request)
     context: dict[str, Any] = {"links": hash_chain.read_head(agency)[0]}
     if request.method == "POST":
         end = time.monotonic() + _AT_ONCE
@@ -128,14 +132,14 @@ def check(request: HttpRequest) -> HttpResponseBase:
             context["finding"] = result
         else:
             context |= {"so_far": result, "signed": _sign_progress(request, result)}
-    return render(request, "audit_check_part.html" if incoming.is_part(request) else "audit_check.html", context)
+    return render(request, "audit_check_part.html" if request_context.is_part(request) else "audit_check.html", context)
 
 
 def _sign_progress(request: HttpRequest, so_far: CheckProgress) -> str:
     """Return the progress of the check, signed, for the page to send back."""
     facts = [
         request.user.pk,
-        incoming.agency(request).pk,
+        request_context.agency(request).pk,
         so_far.links,
         so_far.events,
         so_far.last,
@@ -153,7 +157,7 @@ def _read_progress(request: HttpRequest) -> CheckProgress:
         )
     except signing.BadSignature:
         return CheckProgress()
-    mine = (user, agency) == (request.user.pk, incoming.agency(request).pk)
+    mine = (user, agency) == (request.user.pk, request_context.agency(request).pk)
     return CheckProgress(links, events, last, digest, tuple(keys)) if mine else CheckProgress()
 
 
@@ -164,5 +168,5 @@ def _record_check(request: HttpRequest, finding: TrailFinding) -> None:
         "digest": ("", finding.digest),
     }
     trail.record_event(
-        incoming.agency(request), incoming.audit_context(request), EventKind.AUDIT_CHECKED, None, changes
+        request_context.agency(request), request_context.audit_context(request), EventKind.AUDIT_CHECKED, None, changes
     )

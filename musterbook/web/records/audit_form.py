@@ -12,7 +12,7 @@ from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.imports import file_import
 from musterbook.directory.models import Agency
 from musterbook.directory.users import user_list
-from musterbook.web import asked
+from musterbook.web import parsers
 
 _MOST = 20
 """The most users that a name may match."""
@@ -29,10 +29,10 @@ def _list_kinds() -> list[tuple[str, Any]]:
     return [("", "Everything"), *categories]
 
 
-def _make_time_field(label: str) -> asked.TimeField:
+def _make_time_field(label: str) -> parsers.TimeField:
     widget = forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
     wrong = "This is no time. Write it like 2026-05-01 08:30."
-    return asked.TimeField(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
+    return parsers.TimeField(label=label, required=False, widget=widget, error_messages={"invalid": wrong})
 
 
 class AuditFilterForm(forms.Form):

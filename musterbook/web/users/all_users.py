@@ -15,9 +15,9 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.storage import formats
 from musterbook.directory.users import export, orders, user_list
 from musterbook.directory.users.orders import UnknownCursor
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.permission import may, needs
-from musterbook.web.users import bulk, chosen
+from musterbook.web.users import bulk, chosen_users
 from musterbook.web.users.search import FIELDS, SearchForm
 
 COLUMNS = (
@@ -43,10 +43,10 @@ _FORMS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlform
 @needs("users.view")
 def listed(request: HttpRequest) -> HttpResponseBase:
     """Show the page of users that the address asks for."""
-    agency, now = incoming.agency(request), datetime.now(UTC)
+    agency, now = request_context.agency(request), datetime.now(UTC)
     query = request.GET.copy()
-    ticked, is_all = chosen.read_fitting(request.GET)
-    query["chosen"] = chosen.join_ids(ticked)
+    ticked, is_all = chosen_users.read_fitting(request.GET)
+    query["chosen"] = chosen_users.join_ids(ticked)
     form = SearchForm(agency, query)
     filters = form.wanted()
     sort, descending = _read_order(query)
@@ -76,7 +76,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
         "is_empty": not page.users and not user_list.has_users(agency),
         "wrong": "" if is_all else bulk.TOO_MANY,
     } | _describe_selection(request, query, ticked, [user.id for user in page.users])
-    if not incoming.is_part(request):
+    if not request_context.is_part(request):
         return render(request, "all_users.html", context)
     answer = render(request, "all_users_found.html", context)
     # The address without blank fields. The form alone would put all fields into it.
@@ -96,7 +96,7 @@ def _describe_selection(
         "chosen": query["chosen"],
         "ticked": ticked,
         "elsewhere": len(ticked.difference(shown_ids)),
-        "shown": chosen.join_ids(shown_ids),
+        "shown": chosen_users.join_ids(shown_ids),
         "unticked": _make_address(query, chosen=""),
     }
 
@@ -154,7 +154,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     """Export all users that the address asks for, as a file that can be imported again."""
     if form not in _FORMS:
         raise Http404
-    agency, context = incoming.agency(request), incoming.audit_context(request)
+    agency, context = request_context.agency(request), request_context.audit_context(request)
     filters = SearchForm(agency, request.GET).wanted()
     try:
         result = export.export_search(agency, filters, form, at=context.at)

@@ -18,12 +18,12 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import bulk, file_import, queue
 from musterbook.directory.imports.bulk import ACTIONS, BulkChange
 from musterbook.directory.storage import import_files
-from musterbook.http import incoming
-from musterbook.web.imports.acts import PATIENCE, make_key
+from musterbook.http import request_context
+from musterbook.web.imports.actions import PATIENCE, make_key
 from musterbook.web.permission import get_account, may, needs, refuse
-from musterbook.web.users import bulk_page, chosen
+from musterbook.web.users import bulk_page, chosen_users
 
-TOO_MANY = f"At most {chosen.MOST} users can be ticked. Search for them, and choose all that match."
+TOO_MANY = f"At most {chosen_users.MOST} users can be ticked. Search for them, and choose all that match."
 
 
 class ValueForm(forms.Form):
@@ -63,12 +63,12 @@ def choose(request: HttpRequest) -> HttpResponseBase:
 
 
 def _plan_chosen(request: HttpRequest, act: str) -> HttpResponseBase:
-    agency, wrong = incoming.agency(request), "Choose at least one user."
+    agency, wrong = request_context.agency(request), "Choose at least one user."
     try:
-        ids = chosen.list_chosen(agency, request.POST, request.GET.dict(), datetime.now(UTC))
-    except chosen.TooManyTicked:
+        ids = chosen_users.list_chosen(agency, request.POST, request.GET.dict(), datetime.now(UTC))
+    except chosen_users.TooManyTicked:
         ids = []
-    except chosen.WrongSearch:
+    except chosen_users.WrongSearch:
         ids, wrong = [], "A filter is not understood, so it is not clear who matches. Mend it, and choose again."
     return _submit_plan(request, agency, act, ids) if ids else _redirect_back(request, wrong)
 
@@ -85,8 +85,8 @@ def _redirect_back(request: HttpRequest, wrong: str = "") -> HttpResponseBase:
 def _make_list_address(request: HttpRequest) -> tuple[str, bool]:
     """Return the address of the list with the ticked users, and whether it can hold all of them."""
     query = request.GET.copy()
-    ticked, is_all = chosen.read_fitting(request.POST or request.GET)
-    query["chosen"] = chosen.join_ids(ticked)
+    ticked, is_all = chosen_users.read_fitting(request.POST or request.GET)
+    query["chosen"] = chosen_users.join_ids(ticked)
     return f"{reverse('all_users')}?{query.urlencode()}", is_all
 
 
@@ -103,7 +103,7 @@ def _submit_plan(request: HttpRequest, agency: models.Agency, act: str, ids: lis
 
     def work() -> models.Import:
         return queue.submit_bulk(
-            agency, ids, BulkChange(act, value), context=incoming.audit_context(request), preview=True
+            agency, ids, BulkChange(act, value), context=request_context.audit_context(request), preview=True
         )
 
     return _run_and_redirect(request, work)
@@ -136,7 +136,7 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import]) -
 
 def _find_change(request: HttpRequest, number: str) -> tuple[models.Import, BulkChange]:
     try:
-        record = file_import.find_import(incoming.agency(request), number)
+        record = file_import.find_import(request_context.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
     change = bulk.get_change(record)
@@ -165,7 +165,7 @@ def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> H
     confirmed = form.cleaned_data["number"] if form else None
 
     def work() -> models.Import:
-        context, key = incoming.audit_context(request), make_key(request, "apply", record.number)
+        context, key = request_context.audit_context(request), make_key(request, "apply", record.number)
         return queue.submit_bulk_apply(record.agency, record.number, context=context, confirmed=confirmed, key=key)
 
     try:
@@ -184,6 +184,6 @@ def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     record, change = _find_change(request, number)
     if not may(request, change.kind.permission):
         return refuse(request, change.kind.permission)
-    queue.cancel(record, incoming.audit_context(request))
+    queue.cancel(record, request_context.audit_context(request))
     messages.info(request, "It was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("bulk_plan", number)

@@ -11,7 +11,7 @@ from musterbook.core.domain.labels import CHANNELS, format_state_title
 from musterbook.directory import models
 from musterbook.directory.imports import bulk, history, undo
 from musterbook.directory.imports.bulk import BulkChange
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import ConfirmForm
 from musterbook.web.permission import get_account, may
@@ -53,14 +53,14 @@ def render_change(
     if record.state in {"waiting", "running"}:
         context["in_history"] = may(request, "users.import")
         return page.render_progress(request, record, "bulk_running.html", context)
-    if incoming.is_part(request) and "progress" in request.GET:
+    if request_context.is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
     rows = (
         page.list_rows(request, record, change.words, _TILE_SENTENCES | _pick_sentences(change))
         | context
         | {"of_chosen": True}
     )
-    if incoming.is_part(request):
+    if request_context.is_part(request):
         return render(request, "import_rows.html", rows)
     return render(
         request, "bulk.html", rows | _describe_change(request, record, change, form), status=422 if form else 200

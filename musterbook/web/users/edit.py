@@ -21,7 +21,7 @@ from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing, user_list
 from musterbook.directory.users.editing import EXEMPT, EditResult
 from musterbook.directory.users.filters import UserFilters
-from musterbook.http import incoming, reauthentication
+from musterbook.http import reauthentication, request_context
 from musterbook.web.permission import get_account, may, needs, refuse
 from musterbook.web.users.form import LABELS, UserForm, describe_problem
 
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 def find_user(request: HttpRequest, pk: int) -> models.User:
     """Return the agency's user with that id. Raise Http404."""
     try:
-        return editing.find_user(incoming.agency(request), pk)
+        return editing.find_user(request_context.agency(request), pk)
     except editing.UnknownUser:
         raise Http404 from None
 
@@ -55,7 +55,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
         if form.is_grave and not reauthentication.is_recent(request):
             return reauthentication.redirect_to_reauth(request)
         result = run_or_respond(
-            request, lambda: editing.edit(user, form.row, form.base, incoming.audit_context(request))
+            request, lambda: editing.edit(user, form.row, form.base, request_context.audit_context(request))
         )
         if not isinstance(result, EditResult):
             return result
@@ -75,8 +75,8 @@ def add(request: HttpRequest) -> HttpResponseBase:
         return _render_form(request, "user_add.html", form)
     if not reauthentication.is_recent(request):
         return reauthentication.redirect_to_reauth(request)
-    agency = incoming.agency(request)
-    result = run_or_respond(request, lambda: editing.add(agency, form.row, incoming.audit_context(request)))
+    agency = request_context.agency(request)
+    result = run_or_respond(request, lambda: editing.add(agency, form.row, request_context.audit_context(request)))
     if not isinstance(result, EditResult):
         return result
     if result.done and result.user:
@@ -98,7 +98,7 @@ def _report_added(request: HttpRequest, user: models.User, result: EditResult) -
     elif is_notified(user, "invitation"):
         messages.success(request, f"{name} is added. An invitation is on its way to {user.email}.")
     elif may(request, credentials.PERMISSION):
-        context = incoming.audit_context(request)
+        context = request_context.audit_context(request)
         link = credentials.create_invitation(user, context, credentials.find_operator(user.agency, context.actor))
         return show_link(request, user, link, title=f"{name} is added", days=user.agency.invitation_days)
     else:
@@ -123,7 +123,7 @@ def _get_posted(request: HttpRequest) -> QueryDict | None:
 
 
 def _make_form(request: HttpRequest, now: editing.Row, left_out: set[str], data: QueryDict | None) -> UserForm:
-    agency, me = incoming.agency(request), get_account(request).user
+    agency, me = request_context.agency(request), get_account(request).user
     operator = Operator(me.pk, me.external_id, permissions.get_permissions(me.role))
     vocabulary, all_groups = snapshot_queries.read_vocabulary(agency), groups.list_groups(agency)
     suggests = may(request, "users.view")
@@ -185,11 +185,11 @@ def supervisors(request: HttpRequest) -> HttpResponseBase:
 
     The number of suggestions is limited.
     """
-    if not incoming.is_part(request):
+    if not request_context.is_part(request):
         raise Http404
     typed = request.GET.get("supervisor_email", "").strip()[:100]
     if len(typed) < 2:
         return render(request, "supervisors.html", {"users": []})
-    context = incoming.audit_context(request)
-    users = user_list.read_page(incoming.agency(request), UserFilters(text=typed), at=context.at).users
+    context = request_context.audit_context(request)
+    users = user_list.read_page(request_context.agency(request), UserFilters(text=typed), at=context.at).users
     return render(request, "supervisors.html", {"users": [u for u in users if u.status != "Inactive"][:_SUGGESTED]})

@@ -11,7 +11,7 @@ from musterbook.directory.agency import vocabularies
 from musterbook.directory.imports import file_import
 from musterbook.directory.users import editing, states
 from musterbook.directory.users.filters import UserFilters
-from musterbook.web import asked
+from musterbook.web import parsers
 
 FIELDS = (
     "q", "status", "role", "rank", "group", "supervisor", "signed_in_from", "signed_in_before", "never", "import",
@@ -31,10 +31,10 @@ class SearchForm(forms.Form):
     supervisor = forms.CharField(
         label="Supervisor", required=False, max_length=_LONGEST, help_text="E-mail address or external id"
     )
-    signed_in_from = asked.DayField(
+    signed_in_from = parsers.DayField(
         label="Signed in last on or after", required=False, widget=forms.DateInput({"type": "date"})
     )
-    signed_in_before = asked.DayField(
+    signed_in_before = parsers.DayField(
         label="Signed in last on or before", required=False, widget=forms.DateInput({"type": "date"})
     )
     never = forms.BooleanField(label="Has never signed in", required=False)
@@ -63,7 +63,7 @@ class SearchForm(forms.Form):
         if not name:
             return None
         try:
-            return int(editing.find_named(self._agency, name, asked.parse_number(name)).pk)
+            return int(editing.find_named(self._agency, name, parsers.parse_number(name)).pk)
         except editing.UnknownUser:
             raise forms.ValidationError("Nobody has that e-mail address or external id.") from None
 
@@ -118,7 +118,7 @@ def read_filters(agency: models.Agency, query: Any) -> UserFilters:
 
 
 def _parse_id(value: Any) -> int | None:
-    return asked.parse_number(value)
+    return parsers.parse_number(value)
 
 
 def _find_midnight(day: Any) -> datetime | None:

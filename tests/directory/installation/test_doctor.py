@@ -230,7 +230,7 @@ def test_connections_that_do_not_suffice_are_found(monkeypatch: pytest.MonkeyPat
             "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
         )
         allowed = cursor.fetchone()[0]
-    monkeypatch.setattr("musterbook.server.turns.TURNS", (allowed - 10) // fit)
+    monkeypatch.setattr("musterbook.server.concurrency.TURNS", (allowed - 10) // fit)
     found = doctor._connections()
     assert f"so {fit} processes fit" in found.found
     assert (not found.remedy) == enough

@@ -14,14 +14,14 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from musterbook.accounts import forgotten as forgotten_passwords
 from musterbook.accounts import links, registration
+from musterbook.accounts import reset_requests as forgotten_passwords
 from musterbook.accounts.allauth_internals import perform_login, record_authentication
 from musterbook.accounts.models import Account
 from musterbook.accounts.passwords import LONGEST
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.models import Agency
-from musterbook.http import current_session, incoming, rate_limits
+from musterbook.http import current_session, rate_limits, request_context
 from musterbook.web.accounts.forms import describe_rules
 
 
@@ -101,7 +101,7 @@ _COOKIE_LASTS = 60 * 60
 
 def _is_valid_link(request: HttpRequest, token: str, kind: links.LinkKind) -> bool:
     try:
-        links.find_user(incoming.agency(request), kind, token, incoming.audit_context(request).at)
+        links.find_user(request_context.agency(request), kind, token, request_context.audit_context(request).at)
     except links.InvalidLink:
         return False
     return True
@@ -110,7 +110,7 @@ def _is_valid_link(request: HttpRequest, token: str, kind: links.LinkKind) -> bo
 def _choose_password(
     request: HttpRequest, token: str, kind: links.LinkKind, choose: ChoosePassword
 ) -> HttpResponseBase:
-    agency, context = incoming.agency(request), incoming.audit_context(request)
+    agency, context = request_context.agency(request), request_context.audit_context(request)
     form = NewPasswordForm(request.POST or None)
     form.fields["password1"].help_text = describe_rules(agency)
     try:
@@ -140,7 +140,7 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
     form = ForgottenForm(request.POST or None)
     if form.is_valid():
         forgotten_passwords.store_request(
-            incoming.agency(request), form.cleaned_data["name"], incoming.audit_context(request)
+            request_context.agency(request), form.cleaned_data["name"], request_context.audit_context(request)
         )
         return render(request, "forgotten_done.html")
     return render(request, "forgotten.html", {"form": form})

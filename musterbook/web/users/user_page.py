@@ -15,7 +15,7 @@ from musterbook.directory.audit import browse
 from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.users import profile
 from musterbook.directory.users.editing import PERMISSION as EDIT
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
 from musterbook.web.records import audit_words
 from musterbook.web.users.edit import find_user
@@ -27,7 +27,7 @@ _MOST_EVENTS = 20
 @needs("users.view")
 def one(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show everything about a user that the signed-in user may see, and the acts that they may do."""
-    user, at = find_user(request, pk), incoming.audit_context(request).at
+    user, at = find_user(request, pk), request_context.audit_context(request).at
     above = not permissions.get_permissions(user.role) <= permissions.get_permissions(get_account(request).user.role)
     reports, reports_in_all = profile.list_reports(user, at)
     context = {
@@ -82,7 +82,7 @@ def _describe_sign_in(request: HttpRequest, user: models.User) -> dict[str, Any]
     names = factors.list_names(theirs)
     current = request.session.session_key or ""
     active = (
-        sessions.list_active(theirs, current, incoming.audit_context(request).at.timestamp())
+        sessions.list_active(theirs, current, request_context.audit_context(request).at.timestamp())
         if _may_see_sessions(request)
         else []
     )

@@ -19,8 +19,8 @@ from musterbook.core.domain.policy import Operator
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.users import editing
-from musterbook.http import incoming, reauthentication
-from musterbook.web import asked
+from musterbook.http import reauthentication, request_context
+from musterbook.web import parsers
 from musterbook.web.permission import needs
 from musterbook.web.users.edit import find_user, is_notified, redirect_to_user, run_or_respond, show_link
 from musterbook.web.users.form import describe_problem
@@ -106,7 +106,7 @@ def _change_status(
         return _render_question(request, user, question)
     if not reauthentication.is_recent(request):
         return reauthentication.redirect_to_reauth(request)
-    result = run_or_respond(request, lambda: action(user, incoming.audit_context(request)))
+    result = run_or_respond(request, lambda: action(user, request_context.audit_context(request)))
     if not isinstance(result, editing.EditResult):
         return result
     if result.problems:
@@ -264,7 +264,7 @@ def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
                 if ended
                 else f"{_format_name(user)} is signed in nowhere else."
             )
-        credentials.end_session(user, asked.parse_number(which) or 0, current, context, by)
+        credentials.end_session(user, parsers.parse_number(which) or 0, current, context, by)
         return f"{_format_name(user)} is signed out there."
 
     return _run_action(request, user, end, grave=False)
@@ -288,7 +288,7 @@ def _run_action(
     """
     if grave and not reauthentication.is_recent(request):
         return reauthentication.redirect_to_reauth(request)
-    context = incoming.audit_context(request)
+    context = request_context.audit_context(request)
     try:
         result = run_or_respond(
             request, lambda: action(user, context, credentials.find_operator(user.agency, context.actor))

@@ -17,11 +17,11 @@ from http import HTTPStatus
 from typing import Any
 
 from musterbook.config import logs
-from musterbook.server.answers import Response
 from musterbook.server.bodies import Body, BodyReader
+from musterbook.server.connection_closer import ConnectionCloser
 from musterbook.server.environ import Environ, get_length, make_environ
 from musterbook.server.paces import Pace, TooSlow
-from musterbook.server.sweeping import ConnectionCloser
+from musterbook.server.responses import Response
 
 TURNS = 16
 """The requests that one process answers at the same time. Each uses at most one thread and one database connection."""

@@ -19,8 +19,8 @@ from musterbook.directory.audit import trail
 from musterbook.directory.imports import history, pending_uploads
 from musterbook.directory.imports.file_import import UnknownImport
 from musterbook.directory.imports.quotas import OverQuota
-from musterbook.http import incoming, reauthentication
-from musterbook.web.imports import acts, uploads
+from musterbook.http import reauthentication, request_context
+from musterbook.web.imports import actions, uploads
 from musterbook.web.imports.forms import UploadForm
 from musterbook.web.permission import get_account, may, needs, refuse
 
@@ -60,7 +60,7 @@ def _record_refused(request: HttpRequest, form: UploadForm) -> None:
     """
     why = " ".join(map(str, form.errors.get("file", ())))
     if why and why != uploads.NO_ROOM and (request.FILES or uploads.get_refusal(request)):
-        trail.record_refused_file(incoming.agency(request), incoming.audit_context(request), "", why)
+        trail.record_refused_file(request_context.agency(request), request_context.audit_context(request), "", why)
 
 
 def _submit_or_keep(request: HttpRequest, form: UploadForm) -> HttpResponseBase | None:
@@ -82,7 +82,7 @@ def _keep_for_later(request: HttpRequest) -> str:
     user, form = uploads.find_sender(request), UploadForm(request)
     if user is None or not form.is_valid():
         return ""
-    token = _keep_file(request, user, form, incoming.audit_context(request).address or "unknown")
+    token = _keep_file(request, user, form, request_context.audit_context(request).address or "unknown")
     return reverse("import_waiting", args=[token]) if token else ""
 
 
@@ -124,7 +124,7 @@ def _submit_kept(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
     try:
         file = pending_uploads.find_waiting(user, token, datetime.now(UTC))
         options = replace(file.options, preview=bool(file.address) or do != "upload")
-        answer = acts.submit_file(request, file.file, options, acts.make_key(request, "file", token))
+        answer = actions.submit_file(request, file.file, options, actions.make_key(request, "file", token))
     except (pending_uploads.UploadGone, FileNotFoundError):  # the same request came before, or at the same time
         return _redirect_to_import(request, token)
     pending_uploads.delete_waiting(user, token)
@@ -133,7 +133,7 @@ def _submit_kept(request: HttpRequest, token: str, do: str) -> HttpResponseBase:
 
 def _redirect_to_import(request: HttpRequest, token: str) -> HttpResponseBase:
     """Redirect to the import of a file that is no longer kept, if it was submitted."""
-    user, key = get_account(request).user, acts.make_key(request, "file", token)
+    user, key = get_account(request).user, actions.make_key(request, "file", token)
     try:
         return redirect("import", history.find_by_key(user.agency, user.external_id, key).number)
     except UnknownImport:

@@ -18,7 +18,7 @@ from musterbook.accounts.models import Account
 from musterbook.core.values import emails
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
-from musterbook.http import browsers, incoming
+from musterbook.http import browsers, request_context
 
 _BASIS = "pending_basis"
 """The session key of the digest of the facts that the pending sign-in depends on."""
@@ -68,22 +68,24 @@ def _is_locked_out(request: HttpRequest, account: Account) -> bool:
 
     A passkey alone and a provider bypass a lock, as they do everywhere.
     """
-    by_password = any(record["method"] == "password" for record in incoming.list_records(request, account))
-    at = incoming.audit_context(request).at
+    by_password = any(record["method"] == "password" for record in request_context.list_records(request, account))
+    at = request_context.audit_context(request).at
     return by_password and lockout.is_locked_at(account.user, browsers.find_place(request, account), at)
 
 
 def _end(request: HttpRequest, account: Account | None) -> None:
-    context, user = incoming.audit_context(request), account.user if account else None
+    context, user = request_context.audit_context(request), account.user if account else None
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.record_event(incoming.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
+    trail.record_event(
+        request_context.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED
+    )
 
 
 def _digest_facts(request: HttpRequest, account: Account) -> str:
     user, agency = account.user, account.user.agency
-    slugs = {record.get("provider") for record in incoming.list_records(request, account)}
+    slugs = {record.get("provider") for record in request_context.list_records(request, account)}
     facts = [
         account.pk, account.get_session_auth_hash(), agency.pk, user.external_id, emails.to_mailbox(user.email), user.role_id,
         user.role.second_factor, agency.second_factor, factors.list_ids(account),

@@ -1,6 +1,6 @@
 """The command `muster import --preview` on a file, measured: what it says, its peak and its time.
 
-By hand, for every bomb: `python -m tests.attacks.measured`.
+By hand, for every bomb: `python -m tests.attacks.measured_import`.
 """
 
 import json

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from musterbook import jobs
-from musterbook.accounts import forgotten, registration
+from musterbook.accounts import registration, reset_requests
 from musterbook.accounts.models import Attempts, ResetRequest
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield, context
@@ -62,8 +62,8 @@ def test_the_worker_answers_each_request_once(springfield: Springfield, client: 
         client.post(PAGE, {"name": name})
     assert springfield.mails() == ["welcome"]
     stale = ResetRequest.objects.order_by("pk")[0]
-    assert forgotten.answer_requests() == 3
-    assert not forgotten._answer_request(stale)
+    assert reset_requests.answer_requests() == 3
+    assert not reset_requests._answer_request(stale)
     assert springfield.mails() == ["welcome", "reset"]
     asked = models.Event.objects.filter(kind="user.reset-asked").order_by("id")
     assert [(event.subject_external_id, event.outcome, event.address) for event in asked] == [

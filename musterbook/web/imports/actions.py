@@ -23,7 +23,7 @@ from musterbook.directory.imports import bulk, file_import, history, plan_files,
 from musterbook.directory.imports.file_import import FileOnDisk, Options
 from musterbook.directory.models import ImportKind
 from musterbook.directory.storage import import_files
-from musterbook.http import incoming
+from musterbook.http import request_context
 from musterbook.web.imports import page
 from musterbook.web.imports.forms import MappingForm, ReadingForm
 from musterbook.web.permission import get_account, needs, refuse
@@ -45,7 +45,7 @@ def submit_file(request: HttpRequest, upload: FileOnDisk, options: Options, key:
     user = get_account(request).user
 
     def work() -> models.Import:
-        return queue.submit(user.agency, upload, options, context=incoming.audit_context(request), key=key)
+        return queue.submit(user.agency, upload, options, context=request_context.audit_context(request), key=key)
 
     return _run_and_redirect(request, work)
 
@@ -62,7 +62,9 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import], s
     except snapshot_queries.UnknownOperator:
         return redirect_to_login(request.get_full_path())
     except quotas.OverQuota as over:
-        trail.record_refused_file(incoming.agency(request), incoming.audit_context(request), "", over.problem.message)
+        trail.record_refused_file(
+            request_context.agency(request), request_context.audit_context(request), "", over.problem.message
+        )
         messages.error(request, str(over))
         return redirect("import_users")
     except FileNotFoundError:
@@ -77,7 +79,7 @@ def _run_and_redirect(request: HttpRequest, work: Callable[[], models.Import], s
 def find_import(request: HttpRequest, number: str) -> models.Import:
     """Return the import of the agency with that number. Raise Http404."""
     try:
-        return file_import.find_import(incoming.agency(request), number)
+        return file_import.find_import(request_context.agency(request), number)
     except file_import.UnknownImport:
         raise Http404 from None
 
@@ -87,7 +89,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     """List the agency's imports page by page, the latest first."""
     which = request.GET.get("which", "done")
     which = which if which in _FILTERS else "done"
-    listing = history.list_page(incoming.agency(request), which, request.GET.get("before", ""))
+    listing = history.list_page(request_context.agency(request), which, request.GET.get("before", ""))
     context = {"entries": listing.entries, "before": listing.before, "which": which, "filters": _FILTERS.items()}
     return render(request, "imports.html", context)
 
@@ -111,7 +113,7 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
 
     def work() -> models.Import:
         return queue.submit_apply(
-            record.agency, record.number, context=incoming.audit_context(request), confirmed=confirmed, key=key
+            record.agency, record.number, context=request_context.audit_context(request), confirmed=confirmed, key=key
         )
 
     try:
@@ -130,7 +132,7 @@ _FILE_GONE = "The file of this import is kept no longer. Import it once more. No
 @needs("users.import")
 def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Request that a waiting or running import stop."""
-    queue.cancel(find_import(request, number), incoming.audit_context(request))
+    queue.cancel(find_import(request, number), request_context.audit_context(request))
     messages.info(request, "The import was asked to stop. Unless it was done already, nothing was changed.")
     return redirect("import", number)
 
@@ -144,7 +146,7 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 
     def work() -> models.Import:
         key = make_key(request, "undo", number, request.POST.get("once", ""))
-        return queue.submit_undo(record, context=incoming.audit_context(request), preview=True, key=key)
+        return queue.submit_undo(record, context=request_context.audit_context(request), preview=True, key=key)
 
     try:
         return _run_and_redirect(request, work)
@@ -210,7 +212,7 @@ def _preview_again(request: HttpRequest, record: models.Import, show: str, **cha
     key = make_key(request, "again", record.number, json.dumps(options.as_json(), sort_keys=True))
 
     def work() -> models.Import:
-        return queue.submit_again(record, options, context=incoming.audit_context(request), key=key)
+        return queue.submit_again(record, options, context=request_context.audit_context(request), key=key)
 
     try:
         return _run_and_redirect(request, work, show)

@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from musterbook.directory import models
 from musterbook.directory.imports import selection
-from musterbook.web import asked
+from musterbook.web import parsers
 from musterbook.web.users.search import SearchForm
 
 MOST = 500
@@ -60,7 +60,7 @@ def join_ids(ids: Iterable[int]) -> str:
 
 
 def _parse_ids(texts: Iterable[str]) -> frozenset[int]:
-    return frozenset(number for number in map(asked.parse_number, texts) if number is not None)
+    return frozenset(number for number in map(parsers.parse_number, texts) if number is not None)
 
 
 def list_chosen(agency: models.Agency, data: QueryDict, query: Mapping[str, Any], at: datetime) -> list[int]:

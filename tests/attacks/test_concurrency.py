@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from musterbook.server.answers import Response
 from musterbook.server.paces import Pace
+from musterbook.server.responses import Response
 from tests.attacks import toy
 from tests.attacks.serving import free_port, wait_until
 
