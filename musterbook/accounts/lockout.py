@@ -67,11 +67,11 @@ def _list_locks(user: User) -> list[Lock]:
 
 
 def _find_lock_end(user: User, lock: Lock) -> datetime | None:
-    lasts = timedelta(minutes=user.agency.lock_minutes)
+    lifetime = timedelta(minutes=user.agency.lock_minutes)
     by_outsiders = lock.place == UNKNOWN and not user.agency.lock_all_places
     if user.role.administrator or by_outsiders:
-        lasts = min(lasts or SPAN, SPAN)
-    return lock.at + lasts if lasts else None
+        lifetime = min(lifetime or SPAN, SPAN)
+    return lock.at + lifetime if lifetime else None
 
 
 def is_locked(user: User, at: datetime) -> bool:

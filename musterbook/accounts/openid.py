@@ -194,8 +194,8 @@ def _fetch_document(address: str, kept_for: float = _KEPT_FOR) -> dict[str, Any]
         turn = _locks.setdefault(address, Lock())
     with turn:
         at, entry = _documents.get(address, (0.0, None))
-        lasts = _FAILURE_KEPT_FOR if isinstance(entry, Untrusted) else kept_for
-        if entry is None or time.monotonic() - at > lasts:
+        lifetime = _FAILURE_KEPT_FOR if isinstance(entry, Untrusted) else kept_for
+        if entry is None or time.monotonic() - at > lifetime:
             entry = _request_document(address)
             _documents[address] = (time.monotonic(), entry)
     if isinstance(entry, Untrusted):

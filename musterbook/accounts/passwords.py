@@ -86,7 +86,7 @@ def _get_min_length(user: "Account | None") -> int:
     return max(user.user.agency.password_length, SHORTEST) if user else SHORTEST
 
 
-class Length:
+class MinimumLength:
     """The rule for the length: as many characters as the agency requires, and at most 128."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
@@ -101,13 +101,13 @@ class Length:
         return "All characters are allowed. A few words that nobody would guess are easy to remember."
 
 
-class Guessable:
+class NotGuessable:
     """The rule against passwords that others would guess, also by what they know of the user and the agency."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:
         """Raise ValidationError if the password is guessable.
 
-        Only a bounded part of it is read, so that no one can make this slow. `Length` reports a password that is too
+        Only a bounded part of it is read, so that no one can make this slow. `MinimumLength` reports a password that is too
         short.
         """
         if len(password) < _get_min_length(user):
@@ -197,7 +197,7 @@ def _list_user_words(account: "Account") -> tuple[str, ...]:
     return tuple({part.casefold() for part in (*parts, initials, digits[-10:], digits[-7:]) if len(part) > 2})
 
 
-class Refused:
+class NotRefused:
     """The rule against passwords on the list that the installation names, such as a list of breached passwords."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:  # noqa: ARG002  (Django's signature)
@@ -213,7 +213,7 @@ class Refused:
         return "Not on the list of refused passwords."
 
 
-class Another:
+class NotRecentlyUsed:
     """The rule against the last ten passwords."""
 
     def validate(self, password: str, user: "Account | None" = None) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from musterbook.accounts import limits
 
-LASTS = 600
+LIFETIME = 600
 """Seconds that a user may take at the provider."""
 _LONGEST_NEXT = 500
 

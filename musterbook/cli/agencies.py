@@ -44,7 +44,12 @@ def apply(
         if output == "json":
             changes = {name: list(pair) for name, pair in result.changes.items()}
             write_json(
-                {"agency": settings.slug, "created": result.created, "changes": changes, "kept": list(result.kept)}
+                {
+                    "agency": settings.slug,
+                    "created": result.created,
+                    "changes": changes,
+                    "kept": list(result.kept_entries),
+                }
             )
         else:
             _print_result(settings.slug, result)
@@ -70,7 +75,7 @@ def _print_result(slug: str, result: "ApplyResult") -> None:
             )
     else:
         out.print(f"Agency {slug} already matches the file. Nothing was changed.")
-    for item in result.kept:
+    for item in result.kept_entries:
         out.print(f"Not in the file, but kept: {escape_text(item)}.", markup=False)
 
 

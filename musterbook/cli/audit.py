@@ -98,9 +98,9 @@ def verify(
         slug = _resolve_slug(agency, needed=bool(expect))
         findings = migration.check_trails(slug, [_parse_head(text) for text in expect or ()])
         for finding in findings:
-            result = f"not whole: {finding.wrong}" if finding.wrong else "whole"
+            result = f"not whole: {finding.error}" if finding.error else "whole"
             write([f"{finding.agency}: {result} (events: {finding.events:,}, links: {finding.links:,})\n".encode()])
-        if any(finding.wrong for finding in findings):
+        if any(finding.error for finding in findings):
             say(escape_text("Compare the audit trail with an earlier backup. `muster restore` restores a backup."))
             raise typer.Exit(Exit.SOME_ERRORED)
 

@@ -22,7 +22,7 @@ def contains(path: Path, password: str) -> bool:
     """Return whether the file has the password, as it is or in lower case. Log a file that cannot be read."""
     try:
         with path.open("rb") as file:
-            return any(_has_line(file, sought) for sought in _list_lines(file, password))
+            return any(_has_line(file, target) for target in _list_lines(file, password))
     except OSError as error:
         _LOG.error("The list of refused passwords cannot be read: %s", error)
         return False
@@ -40,7 +40,7 @@ def _has_hashes(file: BinaryIO) -> bool:
     return _SHA1.match(file.readline(_LONGEST).rstrip(b"\r\n")) is not None
 
 
-def _has_line(file: BinaryIO, sought: bytes) -> bool:
+def _has_line(file: BinaryIO, target: bytes) -> bool:
     """Search for a line by bisection.
 
     `low` is the beginning of a line, and the sought line is before `high`.
@@ -49,9 +49,9 @@ def _has_line(file: BinaryIO, sought: bytes) -> bool:
     while low < high:
         middle = (low + high) // 2
         line, begins, ends = _read_line(file, low, middle)
-        if line == sought:
+        if line == target:
             return True
-        low, high = (ends, high) if line < sought else (low, begins)
+        low, high = (ends, high) if line < target else (low, begins)
     return False
 
 

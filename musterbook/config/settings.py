@@ -132,10 +132,10 @@ AUTH_USER_MODEL = "accounts.Account"
 AUTHENTICATION_BACKENDS = ["musterbook.accounts.adapter.Backend"]
 PASSWORD_HASHERS = ["musterbook.accounts.hashing.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "musterbook.accounts.passwords.Length"},
-    {"NAME": "musterbook.accounts.passwords.Guessable"},
-    {"NAME": "musterbook.accounts.passwords.Refused"},
-    {"NAME": "musterbook.accounts.passwords.Another"},
+    {"NAME": "musterbook.accounts.passwords.MinimumLength"},
+    {"NAME": "musterbook.accounts.passwords.NotGuessable"},
+    {"NAME": "musterbook.accounts.passwords.NotRefused"},
+    {"NAME": "musterbook.accounts.passwords.NotRecentlyUsed"},
 ]
 MUSTER_REFUSED_PASSWORDS = environment.file("MUSTER_REFUSED_PASSWORDS")
 LOGIN_URL = "account_login"
@@ -146,9 +146,9 @@ ACCOUNT_USER_MODEL_EMAIL_FIELD = None  # the directory has the email address (Ac
 ACCOUNT_USER_DISPLAY = str
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_FORMS = {
-    "login": "musterbook.web.accounts.forms.SignIn",
-    "reauthenticate": "musterbook.web.accounts.forms.SignInAgain",
-    "change_password": "musterbook.web.accounts.forms.AnotherPassword",
+    "login": "musterbook.web.accounts.forms.SignInForm",
+    "reauthenticate": "musterbook.web.accounts.forms.ReauthenticateForm",
+    "change_password": "musterbook.web.accounts.forms.ChangePasswordForm",
 }
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -161,14 +161,14 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False  # ours are in accounts/limits.py
 MFA_ADAPTER = "musterbook.web.accounts.mfa_adapter.Adapter"
 MFA_FORMS = {
-    "activate_totp": "musterbook.web.accounts.one_time_codes.SetUp",
-    "authenticate": "musterbook.web.accounts.one_time_codes.Code",
-    "reauthenticate": "musterbook.web.accounts.one_time_codes.CodeAgain",
-    "add_webauthn": "musterbook.web.accounts.passkeys.New",
-    "edit_webauthn": "musterbook.web.accounts.passkeys.Renamed",
-    "authenticate_webauthn": "musterbook.web.accounts.passkeys.Beside",
-    "reauthenticate_webauthn": "musterbook.web.accounts.passkeys.Again",
-    "login_webauthn": "musterbook.web.accounts.passkeys.Alone",
+    "activate_totp": "musterbook.web.accounts.one_time_codes.SetUpForm",
+    "authenticate": "musterbook.web.accounts.one_time_codes.CodeForm",
+    "reauthenticate": "musterbook.web.accounts.one_time_codes.ReauthenticateCodeForm",
+    "add_webauthn": "musterbook.web.accounts.passkeys.AddPasskeyForm",
+    "edit_webauthn": "musterbook.web.accounts.passkeys.RenamePasskeyForm",
+    "authenticate_webauthn": "musterbook.web.accounts.passkeys.SecondFactorForm",
+    "reauthenticate_webauthn": "musterbook.web.accounts.passkeys.ReauthenticateForm",
+    "login_webauthn": "musterbook.web.accounts.passkeys.PasswordlessForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True

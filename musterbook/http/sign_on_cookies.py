@@ -13,7 +13,7 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from musterbook.accounts import sign_on_attempts as begun
+from musterbook.accounts import sign_on_attempts
 from musterbook.accounts.sign_on_attempts import SignOnAttempt
 from musterbook.config import encryption
 from musterbook.http import request_context
@@ -33,7 +33,7 @@ def store_attempt(request: HttpRequest, response: HttpResponseBase, attempt: Sig
         len(sealed := _seal(request, "asked", [asdict(entry) for entry in attempts])) > _LONGEST and len(attempts) > 1
     ):
         attempts = attempts[1:]
-    _set_cookie(response, settings.SIGN_ON_COOKIE_NAME, sealed, begun.LASTS)
+    _set_cookie(response, settings.SIGN_ON_COOKIE_NAME, sealed, sign_on_attempts.LIFETIME)
 
 
 def find_attempt(request: HttpRequest, slug: str, state: str) -> SignOnAttempt | None:
@@ -52,7 +52,7 @@ def drop_attempt(request: HttpRequest, response: HttpResponseBase, state: str) -
             response,
             settings.SIGN_ON_COOKIE_NAME,
             _seal(request, "asked", [asdict(entry) for entry in attempts]),
-            begun.LASTS,
+            sign_on_attempts.LIFETIME,
         )
     elif settings.SIGN_ON_COOKIE_NAME in request.COOKIES:
         _delete_cookie(response, settings.SIGN_ON_COOKIE_NAME)
@@ -87,11 +87,11 @@ def _list_attempts(request: HttpRequest) -> list[SignOnAttempt]:
     entries = _unseal(request, "asked", settings.SIGN_ON_COOKIE_NAME) or []
     names = {item.name for item in fields(SignOnAttempt)}
     attempts = [SignOnAttempt(**item) for item in entries if set(item) == names]
-    return [item for item in attempts if _is_young(request, item.at, begun.LASTS)]
+    return [item for item in attempts if _is_young(request, item.at, sign_on_attempts.LIFETIME)]
 
 
-def _is_young(request: HttpRequest, at: float, lasts: int) -> bool:
-    return 0 <= request_context.audit_context(request).at.timestamp() - at <= lasts
+def _is_young(request: HttpRequest, at: float, lifetime: int) -> bool:
+    return 0 <= request_context.audit_context(request).at.timestamp() - at <= lifetime
 
 
 def _seal(request: HttpRequest, purpose: str, values: Sequence[Any]) -> str:
@@ -107,9 +107,9 @@ def _unseal(request: HttpRequest, purpose: str, name: str) -> Any:
     return values if (label, agency) == (f"sign-on {purpose}", request_context.agency(request).pk) else None
 
 
-def _set_cookie(response: HttpResponseBase, name: str, value: str, lasts: int) -> None:
+def _set_cookie(response: HttpResponseBase, name: str, value: str, lifetime: int) -> None:
     response.set_cookie(
-        name, value, max_age=lasts, httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax"
+        name, value, max_age=lifetime, httponly=True, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax"
     )
 
 

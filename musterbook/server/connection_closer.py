@@ -15,21 +15,21 @@ class ConnectionCloser:
     """A closer of this process's connections, by client address. One pass closes all that are due at the same time."""
 
     def __init__(self) -> None:
-        self._wanted: set[tuple[str, int]] = set()
+        self._to_close: set[tuple[str, int]] = set()
 
     def end(self, scope: Any) -> None:
         """Close the connection of a request after SOON. Its response must already be handed over, or there is none."""
-        if not self._wanted:
+        if not self._to_close:
             asyncio.get_running_loop().call_soon(self._find)
         host, port = scope["client"]
-        self._wanted.add((host, int(port)))
+        self._to_close.add((host, int(port)))
 
     def _find(self) -> None:
         """Find the connections and hold them.
 
         Other connections may have the same addresses when they are closed.
         """
-        addresses, self._wanted = self._wanted, set()
+        addresses, self._to_close = self._to_close, set()
         connections = []
         for name in os.listdir("/dev/fd"):  # noqa: PTH208  (these are numbers, not paths)
             with suppress(OSError):

@@ -66,7 +66,7 @@ class SetupForm(forms.Form):
         return [self[heading.lower()] for heading in _LABELS]
 
     @property
-    def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
+    def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 

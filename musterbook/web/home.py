@@ -40,5 +40,5 @@ def home(request: HttpRequest) -> HttpResponseBase:
     An administrator who is the only user sees the first steps.
     """
     me = get_account(request).user
-    first_steps = me.role.administrator and not user_list.has_users(request_context.agency(request), but=me.pk)
+    first_steps = me.role.administrator and not user_list.has_users(request_context.agency(request), except_id=me.pk)
     return render(request, "home.html", {"first_steps": first_steps})

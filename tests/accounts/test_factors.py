@@ -205,7 +205,7 @@ def test_an_administrator_removes_the_factors_of_who_lost_them(springfield: Spri
     assert not factors.remove_all(springfield.user(2), context())
     client = Client()
     assert sign_in(client, "user.2").headers["Location"] == HOME
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""
 
 
 def test_a_reset_asks_for_the_second_factor_as_well(springfield: Springfield, secret: str, client: Client) -> None:

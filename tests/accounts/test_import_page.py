@@ -90,7 +90,7 @@ def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client
     assert cast.user(springfield.agency, 7).active
     event = models.Event.objects.get(kind="user.added", subject_external_id="E-7")
     assert (event.actor, event.through, event.address, event.agent) == ("E-5", "page", "127.0.0.1", "Browser/2")
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""
     assert "Apply</button>" not in text(chief.get(done))
 
 
@@ -250,7 +250,7 @@ def test_who_may_not_import_is_refused_in_plain_words_and_the_trail_tells(
     assert refused == [("act.refused", "E-2", "", "refused")] * 3
     told = models.Event.objects.filter(kind="act.refused").order_by("id")[1].changes
     assert told == '{"asked":["","POST /users/import"],"lacking":["","users.import"]}'
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""
 
 
 def test_synchronize_takes_a_permission_of_its_own(springfield: Springfield, chief: Client, settings: Settings) -> None:

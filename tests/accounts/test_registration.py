@@ -20,7 +20,7 @@ def test_an_invited_user_registers_and_is_welcomed(springfield: Springfield) -> 
     assert (user.registered_at, user.invitation_expires_at) == (NOW, None)
     assert springfield.events() == [("user.invited", "", "E-2", ""), ("user.registered", "E-2", "E-2", "")]
     assert springfield.mails() == ["welcome"]
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""
 
 
 def test_an_invitation_is_used_once(springfield: Springfield) -> None:

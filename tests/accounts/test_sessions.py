@@ -100,7 +100,7 @@ def test_signing_out_is_told(springfield: Springfield, officer: Client) -> None:
     assert springfield.events()[-1] == ("user.signed-out", "E-2", "E-2", "")
     officer.post("/springfield/sign-out")
     assert springfield.events()[-2][0] != "user.signed-out"
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""
 
 
 # Deactivation by whichever road
@@ -459,4 +459,4 @@ def test_the_trail_of_all_this_verifies(springfield: Springfield, officer: Clien
     officer.post(AGAIN, {"password": GOOD})
     age(officer, 31)
     who(officer)
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""

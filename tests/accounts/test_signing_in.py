@@ -152,7 +152,7 @@ def test_the_trail_of_all_this_verifies(springfield: Springfield) -> None:
     fail(springfield, "user.2", 5)
     registration.request_reset(springfield.agency, "user.2", context())
     found = verify.verify_trail(springfield.agency)
-    assert (found.wrong, found.events) == ("", 3 + 2 + 5 + 1 + 1)
+    assert (found.error, found.events) == ("", 3 + 2 + 5 + 1 + 1)
 
 
 @pytest.mark.usefixtures("as_owner")
@@ -161,14 +161,14 @@ def test_a_changed_program_or_outcome_is_found(springfield: Springfield, column:
     springfield.registered(2)
     fail(springfield, "user.2", 1)
     models.Event.objects.filter(kind="user.sign-in-failed").update(**{column: ""})
-    assert "not those that were sealed" in verify.verify_trail(springfield.agency).wrong
+    assert "not those that were sealed" in verify.verify_trail(springfield.agency).error
 
 
 def test_a_program_that_calls_itself_by_control_characters_cannot_forge_an_event(springfield: Springfield) -> None:
     told = AuditContext(context().at, "", "page", "192.0.2.7", "x\x1frefused\ny" + "z" * 300)
     signing_in.authenticate(springfield.agency, "nobody", "wrong", told)
     assert models.Event.objects.latest("id").agent == ("x refused y" + "z" * 300)[:255]
-    assert verify.verify_trail(springfield.agency).wrong == ""
+    assert verify.verify_trail(springfield.agency).error == ""
 
 
 def test_old_failures_are_forgotten_in_time(springfield: Springfield) -> None:

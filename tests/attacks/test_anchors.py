@@ -151,14 +151,14 @@ def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: 
     happens(made)
     path.write_text(f"{first}\n{first[:50]}")
     assert anchors.read_unsent_lines()[0] == [first]
-    assert verify.verify_trail(made).wrong == ""
+    assert verify.verify_trail(made).error == ""
     [second] = anchors.write_lines(AT + DAY)
     assert path.read_text() == f"{first}\n{first[:50]}\n{second}\n"
-    assert verify.verify_trail(made).wrong == ""
-    assert anchors.read_anchors().wrong == ""
+    assert verify.verify_trail(made).error == ""
+    assert anchors.read_anchors().error == ""
     path.write_text(f"{first[:50]}\n{second}\n")
-    assert verify.verify_trail(made).wrong.startswith("line 2 of audit-anchors.log was changed")
-    assert anchors.read_anchors().wrong.startswith("line 2 of audit-anchors.log was changed")
+    assert verify.verify_trail(made).error.startswith("line 2 of audit-anchors.log was changed")
+    assert anchors.read_anchors().error.startswith("line 2 of audit-anchors.log was changed")
 
 
 def filled(days: int, agencies: int) -> None:
@@ -184,16 +184,16 @@ def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_oth
     known = anchors.read_anchors(made)
     assert time.process_time() - begun < 1
     [_, own] = known.anchors[made.pk]
-    assert (own.links, own.head, known.wrong) == (*hash_chain.read_head(made), "")
+    assert (own.links, own.head, known.error) == (*hash_chain.read_head(made), "")
     path = tmp_path / anchors.FILE
     whole = path.read_text()
     path.write_text(whole.replace(mine, mine.replace("links=1 ", "links=9 ")))
-    assert anchors.read_anchors(made).wrong.startswith("line 3 of audit-anchors.log was changed")
+    assert anchors.read_anchors(made).error.startswith("line 3 of audit-anchors.log was changed")
     newest = whole.splitlines()[-2]
     path.write_text(whole.replace(f"{newest}\n", ""))
-    assert anchors.read_anchors(made).wrong.startswith("line 20002 of audit-anchors.log was changed")
+    assert anchors.read_anchors(made).error.startswith("line 20002 of audit-anchors.log was changed")
     path.write_text("")
-    assert anchors.read_anchors(made).wrong == ""
+    assert anchors.read_anchors(made).error == ""
 
 
 def test_a_newest_head_that_is_gone_is_found_by_the_command_as_well(made: models.Agency, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_newest_head_that_is_gone_is_found_by_the_command_as_well(made: models
         *migration.check_trails(),
         *migration.check_trails("springfield", [hash_chain.read_head(made)]),
     ):
-        assert found.wrong.startswith("the newest head is missing from the folder audit-heads")
+        assert found.error.startswith("the newest head is missing from the folder audit-heads")
 
 
 def test_a_worker_of_its_own_anchors_and_logs(fresh_home: Home) -> None:

@@ -70,7 +70,7 @@ def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
 
 
 def wrong(of: models.Agency) -> str:
-    return verify.verify_trail(of).wrong
+    return verify.verify_trail(of).error
 
 
 def run(sql: str, *parameters: Any) -> None:
@@ -310,10 +310,10 @@ def test_an_end_that_was_cut_off_is_found_by_an_expected_head_alone(made: models
     models.User.objects.update(last_sign_in_at=None)
     assert wrong(made) == ""
     (finding,) = migration.check_trails("springfield", [head])
-    assert finding.wrong == "the trail has 2 links, and the expected head knows 3: its end was removed"
+    assert finding.error == "the trail has 2 links, and the expected head knows 3: its end was removed"
     (finding,) = migration.check_trails("springfield", [(0, head[1])])
-    assert finding.wrong == "no link is the one that the expected head knows: the trail was made anew"
-    assert migration.check_trails("springfield", [hash_chain.read_head(made)])[0].wrong == ""
+    assert finding.error == "no link is the one that the expected head knows: the trail was made anew"
+    assert migration.check_trails("springfield", [hash_chain.read_head(made)])[0].error == ""
 
 
 @OWNER
@@ -351,8 +351,8 @@ def test_an_agency_that_was_removed_with_its_trail_is_found(made: models.Agency)
         table.objects.all()._raw_delete("default")
     (finding,) = migration.check_trails()
     assert finding.agency == "springfield"
-    assert f"the agency is gone, and the anchor of {datetime.now(UTC):%Y}" in finding.wrong
-    assert f"knows {links} links of it" in finding.wrong
+    assert f"the agency is gone, and the anchor of {datetime.now(UTC):%Y}" in finding.error
+    assert f"knows {links} links of it" in finding.error
 
 
 @OWNER
@@ -415,7 +415,7 @@ def test_after_a_restore_older_anchors_know_more_and_that_is_noted(made: models.
     assert " restored " in line
     assert wrong(made) == ""
     models.Agency.objects.filter(pk=made.pk).update(slug="renamed")
-    assert [finding.wrong for finding in migration.check_trails()] == [""]
+    assert [finding.error for finding in migration.check_trails()] == [""]
 
 
 def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(

@@ -133,7 +133,7 @@ def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells
     first, second = models.Event.objects.order_by("id")
     assert (second.kind, second.outcome, second.address, second.actor) == (first.kind, "failed", "192.0.2.7", "")
     assert second.changes == '{"more of the same":["","499"],"in the minute":["","2026-11-28T06:00+00:00"]}'
-    assert not verify.verify_trail(agency).wrong
+    assert not verify.verify_trail(agency).error
     assert not Repeated.objects.exists()
 
 

@@ -401,7 +401,7 @@ def test_what_was_begun_long_ago_or_at_another_provider_is_no_good(
     models.Agency.objects.filter(pk=springfield.agency.pk).update(sign_on=providers)
     other = client.get(f"{CALLBACK.replace('county', 'city')}?code=c&state={asked['state']}")
     assert other.headers["Location"] == FAILED
-    monkeypatch.setattr("musterbook.accounts.sign_on_attempts.LASTS", -1)
+    monkeypatch.setattr("musterbook.accounts.sign_on_attempts.LIFETIME", -1)
     assert returned(client, asked["state"]).headers["Location"] == FAILED
     assert who(client) == ""
 

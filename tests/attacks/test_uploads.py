@@ -174,11 +174,11 @@ def test_the_process_has_no_secret_in_its_environment(home: Path, monkeypatch: p
 def test_reading_ends_when_somebody_asks_for_that(home: Path) -> None:
     began = time.monotonic()
 
-    def heed() -> None:
+    def check_stop() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sandbox.read_table(BOMBS["60 million elements"](), intake.ReadOptions(), {}, heed)
+        sandbox.read_table(BOMBS["60 million elements"](), intake.ReadOptions(), {}, check_stop)
     assert time.monotonic() - began < 60
     assert list((home / "reading").iterdir()) == []
 
@@ -261,13 +261,13 @@ def test_an_import_is_cancelled_while_its_file_is_read(
     looks: list[str] = []
     usual = cancellation.raise_if_cancelled
 
-    def heed(of: models.Import) -> None:
+    def check_stop(of: models.Import) -> None:
         looks.append(of.state)
         if len(looks) == 2:
             cancellation.request_cancel(of, "E-9")
         usual(of)
 
-    monkeypatch.setattr(cancellation, "raise_if_cancelled", heed)
+    monkeypatch.setattr(cancellation, "raise_if_cancelled", check_stop)
     assert run_next_import("worker", lambda: cast.NOW)
     record.refresh_from_db()
     assert (record.state, record.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")

@@ -126,4 +126,4 @@ def mails(done: ImportResult) -> list[tuple[str, str]]:
 
 def whole(made: models.Agency) -> None:
     """The agency's trail is."""
-    assert verify.verify_trail(made).wrong == ""
+    assert verify.verify_trail(made).error == ""

@@ -53,7 +53,7 @@ def main(command: str, *arguments: str) -> None:
         _submit(agency, *arguments[1:])
     elif command == "look":
         reap_orphans(agency)
-        print(verify.verify_trail(agency).wrong or "whole")
+        print(verify.verify_trail(agency).error or "whole")
 
 
 def _import(agency: models.Agency, file: str, mode: str = "update", key: str = "") -> None:
@@ -80,13 +80,13 @@ def _submit(agency: models.Agency, file: str, mode: str = "update", key: str = "
 
 
 def _work(times: int) -> None:
-    usual = runner.Attempt.watched
+    usual = runner.Attempt.report_stage
 
     def watched(attempt: runner.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
         progress(stage, done, total)
         usual(attempt, stage, done, total)
 
-    runner.Attempt.watched = watched  # type: ignore[method-assign, assignment]
+    runner.Attempt.report_stage = watched  # type: ignore[method-assign, assignment]
     heartbeats.TIMEOUT = float(os.environ.get("SILENCE", heartbeats.TIMEOUT))
     name = jobs.make_worker_name()
     while times:

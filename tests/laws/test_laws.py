@@ -102,7 +102,7 @@ def test_law_4_rows_are_the_sum_of_their_outcomes_and_what_is_written_is_what_th
     after, expected = directory.users(agency), model.expected(case).final
     assert after == (expected if done.record.state == "applied" else before)
     assert directory.keys_hold(agency)
-    assert verify.verify_trail(agency).wrong == ""
+    assert verify.verify_trail(agency).error == ""
 
 
 @given(_applied())

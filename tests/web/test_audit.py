@@ -275,7 +275,7 @@ def test_the_trail_is_checked_and_that_is_told(auditor: Client) -> None:
     told = said(auditor.post(f"{PAGE}check"))
     assert "Nothing was altered. 6 events in 4 links are as they were sealed." in told
     event = models.Event.objects.get(kind="audit.checked")
-    assert verify.verify_trail(springfield()).wrong == ""
+    assert verify.verify_trail(springfield()).error == ""
     digest = models.TrailLink.objects.get(number=4).digest
     assert event.changes == f'{{"found":["","nothing was altered"],"events":["","6"],"digest":["","{digest}"]}}'
     assert digest in told

@@ -491,4 +491,4 @@ def test_who_may_import_but_not_synchronize_is_told(springfield: Springfield, cl
 
 def test_options_without_mended_cells_are_as_they_were_before_there_were_any() -> None:
     assert "mended" not in Options().as_json()
-    assert Options.of_json(Options(mended={"2": {"ROLE": "x"}}).as_json()).mended == {"2": {"ROLE": "x"}}
+    assert Options.of_json(Options(corrections={"2": {"ROLE": "x"}}).as_json()).corrections == {"2": {"ROLE": "x"}}

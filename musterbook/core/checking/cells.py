@@ -52,15 +52,15 @@ class _Reader:
     def __init__(self, column: Column, cells: pl.Series, clean: pl.Series, words: Vocabulary) -> None:
         self.column, self.words = column, words
         self.cells, self.text = cells, clean
-        self.sound = pl.repeat(True, len(cells), eager=True)
+        self.valid = pl.repeat(True, len(cells), eager=True)
         self.values: dict[str, pl.Series] = {}
         self.found: list[pl.DataFrame] = []
 
-    def _say(self, wrong: pl.Series, code: str, **params: ParamFunction | str) -> None:
+    def _flag(self, wrong: pl.Series, code: str, **params: ParamFunction | str) -> None:
         """Record a fault for every wrong cell, with the parameters of its kind. These cells are no longer valid."""
         if not wrong.any():
             return
-        self.sound &= ~wrong
+        self.valid &= ~wrong
         detail, hint = problems.fill_slots(code, params, "")
         values = self.text.filter(wrong).to_list()
         faults = pl.DataFrame(
@@ -77,27 +77,27 @@ class _Reader:
         self._illegal()
         self._damaged()
         long = self.text.str.len_chars() > self.column.longest
-        self._say(long, "too-long", length=lambda value: f"{len(value):,}", limit=str(self.column.longest))
+        self._flag(long, "too-long", length=lambda value: f"{len(value):,}", limit=str(self.column.longest))
         if self.column.required:
-            self._say(self.text == "", "required")
+            self._flag(self.text == "", "required")
 
     def _illegal(self) -> None:
         unseen = self.column in _UNSEEN
         wrong = text.has_illegal(self.text)
         describe = text.name_character if unseen else text.name_illegal
-        self._say(wrong | text.has_hidden(self.text) if unseen else wrong, "illegal-character", character=describe)
+        self._flag(wrong | text.has_hidden(self.text) if unseen else wrong, "illegal-character", character=describe)
 
     def _damaged(self) -> None:
         error = "a spreadsheet replaced the value with an error"
-        self._say(self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", cause=error)
+        self._flag(self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", cause=error)
         if self.column in _NUMBERED:
             shortened = "a spreadsheet shortened the number and lost digits"
-            self._say(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", cause=shortened)
+            self._flag(self.text.str.contains(_SCIENTIFIC), "spreadsheet-damage", cause=shortened)
             apostrophe = "the apostrophe that marks text in a spreadsheet became part of the value"
-            self._say(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", cause=apostrophe)
+            self._flag(self.text.str.contains(_APOSTROPHE), "spreadsheet-damage", cause=apostrophe)
 
     def _keep(self, name: str, values: pl.Series) -> None:
-        self.values[name] = values.set(~self.sound, None).alias(name)
+        self.values[name] = values.set(~self.valid, None).alias(name)
 
     def as_text(self) -> None:
         """Keep the text itself, and its key where the column is compared by one."""
@@ -107,22 +107,22 @@ class _Reader:
 
     def as_email(self) -> None:
         """Check the cells as email addresses (C4)."""
-        faults = emails.find_faults(self.text.filter(self.sound))
-        self._say(self.sound & self.text.is_in(list(faults)), "invalid-email", reason=faults.__getitem__)
+        faults = emails.find_faults(self.text.filter(self.valid))
+        self._flag(self.valid & self.text.is_in(list(faults)), "invalid-email", reason=faults.__getitem__)
         self.as_text()
 
     def as_status(self) -> None:
         """Read whether the user is Active (C5)."""
         active = pl.Series([_STATUS.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
-        self._say(self.sound & active.is_null(), "invalid-status")
+        self._flag(self.valid & active.is_null(), "invalid-status")
         self._keep("status", active)
 
     def as_role(self) -> None:
         """Read the id of the role (C6)."""
         ids = names.resolve_names(self.text, names.index_roles(self.words.roles))
         known = {role.name: role.name for role in self.words.roles}
-        self._say(
-            self.sound & ids.is_null(), "unknown-role", suggestion=lambda value: names.suggest_names(value, known)
+        self._flag(
+            self.valid & ids.is_null(), "unknown-role", suggestion=lambda value: names.suggest_names(value, known)
         )
         self._keep("role_id", ids)
 
@@ -143,14 +143,16 @@ class _Reader:
 
     def _optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
         blank = self.text == ""
-        self._say(self.sound & ids.is_null() & ~blank, code, suggestion=lambda value: names.suggest_names(value, known))
+        self._flag(
+            self.valid & ids.is_null() & ~blank, code, suggestion=lambda value: names.suggest_names(value, known)
+        )
         self._keep(f"{name}_id", ids)
-        self.values[f"{name}_blank"] = blank & self.sound
+        self.values[f"{name}_blank"] = blank & self.valid
 
     def as_phone(self) -> None:
         """Read the number as E.164 (C8)."""
-        numbers = phones.parse_numbers(self.text.set(~self.sound, ""), self.words.country)
-        self._say(self.sound & numbers.is_null(), "invalid-phone", reason=phones.explain_fault)
+        numbers = phones.parse_numbers(self.text.set(~self.valid, ""), self.words.country)
+        self._flag(self.valid & numbers.is_null(), "invalid-phone", reason=phones.explain_fault)
         self._keep("phone", numbers)
 
 

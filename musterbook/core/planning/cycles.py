@@ -20,30 +20,32 @@ _NO_SUPERVISOR = -1
 class BrokenCycles:
     """The result of breaking cycles.
 
-    - `back`: the people whose link stays as it was.
-    - `around`: for everyone who was on a cycle, the people above them: the whole cycle up to and including themselves,
+    - `restored`: the people whose link stays as it was.
+    - `paths`: for everyone who was on a cycle, the people above them: the whole cycle up to and including themselves,
       or the first few.
     """
 
-    back: list[int] = field(default_factory=list)
-    around: dict[int, list[int]] = field(default_factory=dict)
+    restored: list[int] = field(default_factory=list)
+    paths: dict[int, list[int]] = field(default_factory=dict)
 
 
-def break_cycles(stored: pl.Series, asked: pl.Series) -> BrokenCycles:
-    """Put links of `asked` back to `stored` where they close a cycle, until there is none.
+def break_cycles(stored: pl.Series, requested: pl.Series) -> BrokenCycles:
+    """Put links of `requested` back to `stored` where they close a cycle, until there is none.
 
     All changed links of a cycle go back, and this may close another cycle. A cycle exists until one of its links goes
     back, and no person is on two cycles at once. So the order in which cycles are found does not matter.
     """
-    changed = asked.ne_missing(stored) & asked.is_not_null()
-    around = _find_on_cycles(asked)
-    beginnings = around.filter(changed.gather(around))
+    changed = requested.ne_missing(stored) & requested.is_not_null()
+    on_cycles = _find_on_cycles(requested)
+    beginnings = on_cycles.filter(changed.gather(on_cycles))
     if beginnings.is_empty():
         return BrokenCycles()
     # A person whose link is cleared is at the top. A cycle in the directory, which no import makes, must not hang an
     # import.
-    fixed = stored.set(asked.is_null(), None).fill_null(_NO_SUPERVISOR).scatter(_find_on_cycles(stored), _NO_SUPERVISOR)
-    return _Search(fixed.to_list(), asked.fill_null(_NO_SUPERVISOR).to_list(), changed.to_list()).run(
+    fixed = (
+        stored.set(requested.is_null(), None).fill_null(_NO_SUPERVISOR).scatter(_find_on_cycles(stored), _NO_SUPERVISOR)
+    )
+    return _Search(fixed.to_list(), requested.fill_null(_NO_SUPERVISOR).to_list(), changed.to_list()).run(
         beginnings.to_list()
     )
 
@@ -66,18 +68,18 @@ class _Search:
     known.
     """
 
-    def __init__(self, stored: list[int], asked: list[int], changed: list[bool]) -> None:
-        self.stored, self.asked, self.open = stored, asked, changed
-        self.to_open, self.to_untold = list(stored), list(stored)
-        self.done: set[int] = set()
-        self.found = BrokenCycles()
+    def __init__(self, stored: list[int], requested: list[int], changed: list[bool]) -> None:
+        self.stored, self.requested, self.open = stored, requested, changed
+        self.to_open, self.to_unrecorded = list(stored), list(stored)
+        self.finished: set[int] = set()
+        self.result = BrokenCycles()
 
     def run(self, beginnings: list[int]) -> BrokenCycles:
         """Walk up from the beginnings, and again from everyone whose link goes back."""
         waiting = beginnings[::-1]
         while waiting:
             waiting += self._walk(waiting.pop())
-        return self.found
+        return self.result
 
     def _walk(self, start: int) -> list[int]:
         """Walk up to the top or to a person already passed, and break cycles on the way.
@@ -88,7 +90,7 @@ class _Search:
         position: dict[int, int] = {}
         freed: list[int] = []
         node = self._next_open(start)
-        while node != _NO_SUPERVISOR and node not in self.done:
+        while node != _NO_SUPERVISOR and node not in self.finished:
             if node not in position:
                 position[node] = len(path)
                 path.append(node)
@@ -96,8 +98,8 @@ class _Search:
                 cycle, path = path[position[node] :], path[: position[node]]
                 self._break(cycle)
                 freed += cycle
-            node = self._next_open(self.asked[path[-1]]) if path else _NO_SUPERVISOR
-        self.done.update(path)
+            node = self._next_open(self.requested[path[-1]]) if path else _NO_SUPERVISOR
+        self.finished.update(path)
         return freed
 
     def _next_open(self, node: int) -> int:
@@ -110,37 +112,37 @@ class _Search:
         return node
 
     def _break(self, cycle: list[int]) -> None:
-        around = self.found.around
+        paths = self.result.paths
         for first in cycle:
             for node in self._fixed_after(first):
-                around[node] = self._ahead(node)
-        around.update({node: self._ahead(node) for node in cycle})
+                paths[node] = self._list_above(node)
+        paths.update({node: self._list_above(node) for node in cycle})
         for node in cycle:
             self.open[node] = False
-        self.found.back.extend(cycle)
+        self.result.restored.extend(cycle)
 
     def _fixed_after(self, first: int) -> Iterator[int]:
         """Yield the people between an open person and the next one.
 
         People whose cycle has been recorded already are left out.
         """
-        node = self._untold(self.asked[first])
+        node = self._next_unrecorded(self.requested[first])
         while not self.open[node]:
             yield node
-            node = self._untold(self.stored[node])
+            node = self._next_unrecorded(self.stored[node])
 
-    def _untold(self, node: int) -> int:
+    def _next_unrecorded(self, node: int) -> int:
         passed = []
-        while node in self.found.around:
+        while node in self.result.paths:
             passed.append(node)
-            node = self.to_untold[node]
+            node = self.to_unrecorded[node]
         for one in passed:
-            self.to_untold[one] = node
+            self.to_unrecorded[one] = node
         return node
 
-    def _ahead(self, node: int) -> list[int]:
-        ahead = [node]
-        while len(ahead) <= _MAX_STEPS and (len(ahead) == 1 or ahead[-1] != node):
-            here = ahead[-1]
-            ahead.append(self.asked[here] if self.open[here] else self.stored[here])
-        return ahead
+    def _list_above(self, node: int) -> list[int]:
+        chain = [node]
+        while len(chain) <= _MAX_STEPS and (len(chain) == 1 or chain[-1] != node):
+            here = chain[-1]
+            chain.append(self.requested[here] if self.open[here] else self.stored[here])
+        return chain

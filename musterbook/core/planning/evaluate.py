@@ -90,7 +90,7 @@ class _Evaluation:
         Return the rows with `ok` and `shifted` (cells may be in the wrong columns), their problems, and notes.
         """
         rows = self.matched.rows
-        inactive, notes = check_groups(rows, self.matched.same, self.vocabulary)
+        inactive, notes = check_groups(rows, self.matched.unchanged_rows, self.vocabulary)
         forbidden = authority.find_forbidden(rows, self.policy.operator, self.vocabulary)
         resting = uniqueness.find_resting(rows, self.matched.resting)
         problems = pl.concat([self.matched.problems, uniqueness.find_repeated_ids(rows), inactive, forbidden, resting])
@@ -122,20 +122,22 @@ class _Evaluation:
     def _leavers(self, rows: pl.DataFrame) -> Leavers:
         if self.policy.mode is Mode.UPDATE:
             return Leavers()
-        return deactivations.find_leavers(self.matched.users, self.matched.same, rows, self.policy, self.vocabulary)
+        return deactivations.find_leavers(
+            self.matched.users, self.matched.unchanged_rows, rows, self.policy, self.vocabulary
+        )
 
     def _linked(self, rows: pl.DataFrame, leavers: Leavers) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
         state = FinalState(self.matched.users, rows.filter("ok"), leavers.deactivated)
         if columns.SUPERVISOR_EMAIL in self.table.present:
-            repeats = self.matched.same.filter(pl.col("supervisor_id").is_not_null())
+            repeats = self.matched.unchanged_rows.filter(pl.col("supervisor_id").is_not_null())
             links = supervisors.link_supervisors(
                 state, repeats, authority.find_roles_above(self.policy.operator, self.vocabulary)
             )
         else:
             links = SupervisorLinks()
         overstepping = authority.flag_above_role(
-            rows.filter(pl.col("row").is_in(links.overstepping.implode())),
+            rows.filter(pl.col("row").is_in(links.forbidden.implode())),
             "The user's role has permissions that yours does not, so you cannot change their supervisor.",
         )
         return _add_supervisors(rows, state, links), overstepping, links.notes
@@ -148,7 +150,7 @@ def _add_supervisors(rows: pl.DataFrame, state: FinalState, links: SupervisorLin
     and after.
     """
     chosen = links.chosen.filter(pl.col("boss").ne_missing(pl.col("was"))).select("row", "boss", linked=pl.lit(True))
-    now = state.people(chosen["boss"]).select(
+    now = state.list_people(chosen["boss"]).select(
         boss="person", supervisor_external_id="external_id", supervisor_email="email"
     )
     was = state.users.join(rows.select(id="was_supervisor_id"), on="id", how="semi").select(

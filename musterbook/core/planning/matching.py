@@ -51,7 +51,7 @@ class MatchedTable:
     """A table matched to a directory.
 
     - `users` (USERS): the users of the snapshot, with the keys that some row asks for.
-    - `same`: the rows of the unchanged fast path (unchanged.SCHEMA).
+    - `unchanged_rows`: the rows of the unchanged fast path (unchanged.SCHEMA).
     - `rows` (SCHEMA): all other rows, as checked (`status` as `active`), with every value of the final state, the user
       that each row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value
       other than the supervisor changes.
@@ -60,7 +60,7 @@ class MatchedTable:
     """
 
     users: pl.DataFrame
-    same: pl.DataFrame
+    unchanged_rows: pl.DataFrame
     rows: pl.DataFrame
     problems: pl.DataFrame
     resting: pl.DataFrame | None = None

@@ -140,7 +140,9 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
         check.refuse_too_many(judgement.problems, table.file)
     except check.TooManyProblems as error:
         return Plan(policy.mode, table, refusals=(error.problem,))
-    plan = replace(_assemble_plan(table, matched.same, judgement, policy.mode), vocabulary=snapshot.vocabulary)
+    plan = replace(
+        _assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=snapshot.vocabulary
+    )
     return replace(plan, refusals=_find_refusals(plan, policy))
 
 

@@ -20,14 +20,14 @@ class Headings:
     """The contents of a header row.
 
     - `columns`: the columns by their position.
-    - `ours`, `ignored`, `blank`: the positions of our own (`X_…`), ignored and blank headings.
+    - `own_columns`, `ignored`, `blank`: the positions of our own (`X_…`), ignored and blank headings.
     - `problems`: everything that is wrong with the header row.
 
     Positions count from 0.
     """
 
     columns: Mapping[int, Column]
-    ours: tuple[int, ...] = ()
+    own_columns: tuple[int, ...] = ()
     ignored: tuple[int, ...] = ()
     blank: tuple[int, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -164,7 +164,7 @@ def _are_blank(cells: pl.Series) -> pl.Series:
 
 def _find_blank_rows(grid: Grid, header: Headings) -> pl.Series:
     """Return the rows whose cells are all blank, not counting our own columns."""
-    others = [name for name in name_columns(len(grid.headings)) if int(name) not in header.ours]
+    others = [name for name in name_columns(len(grid.headings)) if int(name) not in header.own_columns]
     rows = grid.rows
     # Check column by column: after the first column, only rows that are blank so far are checked.
     for name in others:

@@ -46,7 +46,7 @@ class ApplyResult:
 
     created: bool
     changes: Mapping[str, tuple[str, str]]
-    kept: tuple[str, ...]
+    kept_entries: tuple[str, ...]
     """The roles, ranks and groups that the file does not name but users have."""
 
 

@@ -56,9 +56,9 @@ def change(group: models.Group, external_id: str, name: str, active: bool, conte
         models.Group.objects.filter(pk=group.pk).update(active=active, **fields)
 
 
-def _clean_fields(agency: models.Agency, external_id: str, name: str, but: int = 0) -> dict[str, str]:
+def _clean_fields(agency: models.Agency, external_id: str, name: str, except_id: int = 0) -> dict[str, str]:
     stored_id = vocabularies.clean_text(external_id, "external_id")
-    if models.Group.objects.filter(agency=agency, external_id=stored_id).exclude(pk=but).exists():
+    if models.Group.objects.filter(agency=agency, external_id=stored_id).exclude(pk=except_id).exists():
         raise InvalidValue("external_id", f"There is a group with the external id {stored_id}. Choose another.")
     return {"external_id": stored_id, "name": vocabularies.clean_text(name, "name", required=False) or stored_id}
 

@@ -32,11 +32,11 @@ def change(rank: models.Rank, name: str, abbreviation: str, context: AuditContex
         models.Rank.objects.filter(pk=rank.pk).update(**_clean_fields(rank.agency, name, abbreviation, rank.pk))
 
 
-def _clean_fields(agency: models.Agency, name: str, abbreviation: str, but: int = 0) -> dict[str, str]:
-    name, key = vocabularies.clean_name(name, models.Rank, agency, but)
+def _clean_fields(agency: models.Agency, name: str, abbreviation: str, except_id: int = 0) -> dict[str, str]:
+    name, key = vocabularies.clean_name(name, models.Rank, agency, except_id)
     short = vocabularies.clean_text(abbreviation, "abbreviation", required=False)
     # Files name a rank by its name or its abbreviation (rule C6).
-    for other in models.Rank.objects.filter(agency=agency).exclude(pk=but):
+    for other in models.Rank.objects.filter(agency=agency).exclude(pk=except_id):
         taken = {other.name_key, fold(other.abbreviation)} - {""}
         for field, value in (("name", key), ("abbreviation", fold(short))):
             if value in taken:

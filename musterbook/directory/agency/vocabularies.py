@@ -57,11 +57,14 @@ def clean_text(text: str, field: str, *, required: bool = True) -> str:
     return value
 
 
-def clean_name(text: str, model: Any, agency: models.Agency, but: int = 0) -> tuple[str, str]:
-    """Return a name as it is stored, and its key for comparisons. Raise InvalidValue if an entry other than `but` has it."""
+def clean_name(text: str, model: Any, agency: models.Agency, except_id: int = 0) -> tuple[str, str]:
+    """Return a name as it is stored, and its key for comparisons.
+
+    Raise InvalidValue if an entry other than `except_id` has it.
+    """
     name = clean_text(text, "name")
     key = fold(name)
-    if model.objects.filter(agency=agency, name_key=key).exclude(pk=but).exists():
+    if model.objects.filter(agency=agency, name_key=key).exclude(pk=except_id).exists():
         raise InvalidValue("name", f"There is one that is called {name}. Choose another name.")
     return name, key
 

@@ -67,7 +67,7 @@ class Anchor:
     """Whether a backup was restored, so that earlier anchors may know more links."""
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Return the name of the anchor in a sentence."""
         return f"the anchor of {self.at}" if self.at else "the expected head"
 
@@ -77,7 +77,7 @@ class KnownAnchors:
     """The newest anchors by agency id, at most two for each, and an error in the files ("" for none)."""
 
     anchors: dict[int, tuple[Anchor, ...]]
-    wrong: str = ""
+    error: str = ""
     headless: frozenset[int] = frozenset()
     """The agencies that have a line but no newest head, although one is written with each link."""
 
@@ -103,7 +103,7 @@ def _may_replace(agency: models.Agency, old: Anchor, links: int, before: str) ->
     """Return whether the trail still has the head recorded last, so that the new one may replace it."""
     still = old.head == before if old.links == links - 1 else has_link(agency.pk, old)
     if not still:
-        _LOG.critical("The audit trail of %s has lost link %s, which is in %s", agency.slug, old.links, old.said)
+        _LOG.critical("The audit trail of %s has lost link %s, which is in %s", agency.slug, old.links, old.description)
     return still and old.links < links
 
 
@@ -150,7 +150,7 @@ def _has_moved(head: Anchor, last: Anchor | None) -> bool:
     if last is None:
         return True
     if not has_link(head.agency, last):
-        _LOG.critical("The audit trail of %s has lost link %s, which is in %s", head.slug, last.links, last.said)
+        _LOG.critical("The audit trail of %s has lost link %s, which is in %s", head.slug, last.links, last.description)
         return False
     return head.links > last.links
 

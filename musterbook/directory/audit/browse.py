@@ -142,7 +142,7 @@ def _read_passages(
     apart, values = ("actor", criteria.actors) if criteria.actors is not None else ("kind", criteria.kinds or None)
     queries, all_parameters = [], Values()
     for value in values or [None]:
-        conditions, parameters = build_conditions(agency, criteria, "p", but=apart if values else "")
+        conditions, parameters = build_conditions(agency, criteria, "p", exclude=apart if values else "")
         extra = "TRUE" if value is None else f"p.{apart} = %s"
         all_parameters += parameters if value is None else [*parameters, value]
         queries.append(

@@ -35,12 +35,14 @@ class EventFilters:
     until: datetime | None = None
 
 
-def build_conditions(agency: models.Agency, criteria: EventFilters, alias: str, but: str = "") -> tuple[str, Values]:
-    """Return the conditions of all filters except `but`, and their parameters.
+def build_conditions(
+    agency: models.Agency, criteria: EventFilters, alias: str, exclude: str = ""
+) -> tuple[str, Values]:
+    """Return the conditions of all filters except `exclude`, and their parameters.
 
     `alias`: the alias in the query of the table of events, or of passages.
     """
-    tests = [test for name, test in _list_conditions(criteria, alias) if name != but]
+    tests = [test for name, test in _list_conditions(criteria, alias) if name != exclude]
     sql = " AND ".join([f"{alias}.agency_id = %s", *(condition for condition, _ in tests)])
     return sql, [agency.pk, *(value for _, value in tests)]
 

@@ -28,7 +28,7 @@ class TrailFinding:
     agency: str
     links: int
     events: int
-    wrong: str = ""
+    error: str = ""
     digest: str = hash_chain.START
 
 
@@ -81,16 +81,14 @@ def _find_anchor_error(agency: models.Agency, progress: CheckProgress, known: Kn
     known = anchors.read_anchors(agency) if known is None else known
     for anchor in known.anchors.get(agency.pk, ()):
         if anchor.links > progress.links:
-            return f"the trail has {progress.links} links, and {anchor.said} knows {anchor.links}: its end was removed"
+            return f"the trail has {progress.links} links, and {anchor.description} knows {anchor.links}: its end was removed"
         if not anchors.has_link(agency.pk, anchor):
             which = f"link {anchor.links}" if anchor.links else "no link"
-            return (
-                f"{which} is {'not ' if anchor.links else ''}the one that {anchor.said} knows: the trail was made anew"
-            )
+            return f"{which} is {'not ' if anchor.links else ''}the one that {anchor.description} knows: the trail was made anew"
     if agency.pk in known.headless:
         message = f"the newest head is missing from the folder {anchors.HEADS}"
         return f"{message}: links may have been removed since the last daily anchor"
-    return known.wrong
+    return known.error
 
 
 def _read_batches(agency: models.Agency, after: int) -> Iterator[list[models.TrailLink]]:
@@ -151,16 +149,18 @@ class _LinkCheck:
         self._parts = self._read(so_far.last, until)
         self._starts = pl.Series([link.first for link in links], dtype=pl.Int64)
         for link in links:
-            error = _find_number_error(link, so_far) or self._wrong_key(link, so_far) or self._wrong_start(link)
+            error = (
+                _find_number_error(link, so_far) or self._find_key_error(link, so_far) or self._find_start_error(link)
+            )
             if error:
                 return so_far, error
             progress = self._sealed(so_far, link)
             if progress is None:
                 return so_far, f"the events of link {link.number} are not those that were sealed"
             so_far = progress
-        return so_far, self._wrong_passages(links, until)
+        return so_far, self._find_passage_error(links, until)
 
-    def _wrong_key(self, link: models.TrailLink, so_far: CheckProgress) -> str:
+    def _find_key_error(self, link: models.TrailLink, so_far: CheckProgress) -> str:
         """Return an error in the key that a link names.
 
         A key replaces another only once, and no key is ever replaced by none.
@@ -179,7 +179,7 @@ class _LinkCheck:
         """Return whether the link is the one event with which `trail.seal_unkeyed_trails` begins to seal a trail with a key."""
         return self._following() == link.last and f"\x1f{EventKind.AUDIT_KEYED}\x1f" in self._lines[self._at]
 
-    def _wrong_start(self, link: models.TrailLink) -> str:
+    def _find_start_error(self, link: models.TrailLink) -> str:
         following = self._following()
         if following is not None and following < link.first:
             return f"events that nothing seals stand before link {link.number}"
@@ -219,7 +219,7 @@ class _LinkCheck:
             self._at = end
         return events, last_id
 
-    def _wrong_passages(self, links: list[models.TrailLink], until: int) -> str:
+    def _find_passage_error(self, links: list[models.TrailLink], until: int) -> str:
         """Return an error in the passages of these links, whose events are as they were sealed."""
         stored = runs.read_passages(self._agency, self._so_far.last, until)
         if runs.join_passages(self._runs, "link").equals(stored):

@@ -171,7 +171,7 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
         _queue_mails(record, selection.read_users(record.agency, ids, _READ), plan, change.kind, context)
 
     return Attempt(
-        record, context, plan, expected=expected, progress=progress, instead=post if change.kind.mail else None
+        record, context, plan, expected=expected, progress=progress, apply_override=post if change.kind.mail else None
     )
 
 

@@ -48,12 +48,16 @@ class NothingToApply(Exception):
     """The import is neither a preview nor held for confirmation, so it cannot be applied as it was shown."""
 
 
+_CORRECTIONS_KEY = "mended"
+"""The key of the corrections in the stored options of an import."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of an import.
 
     `mails`: None for the agency's setting. `confirmed`: the number of deactivations that the operator confirmed
-    (S4). `mended`: cells that replace cells of the file (A3).
+    (S4). `corrections`: cells that replace cells of the file (A3).
     """
 
     mode: Mode = Mode.UPDATE
@@ -65,19 +69,21 @@ class Options:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
-    mended: Corrections = field(default_factory=dict)
+    corrections: Corrections = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return the options as they are stored with the import."""
         values: dict[str, object] = {**asdict(self), "mode": self.mode.value, "mapping": dict(self.mapping)}
-        if not self.mended:
-            del values["mended"]
+        corrections = values.pop("corrections")
+        if corrections:
+            values[_CORRECTIONS_KEY] = corrections
         return values
 
     @classmethod
     def of_json(cls, data: Mapping[str, object]) -> "Options":
         """Return the options from the JSON of `as_json`. Keys that are not options of a file import are ignored."""
-        known = {name: value for name, value in data.items() if name in cls.__dataclass_fields__}
+        named = {"corrections" if key == _CORRECTIONS_KEY else key: value for key, value in data.items()}
+        known = {name: value for name, value in named.items() if name in cls.__dataclass_fields__}
         return cls(**{**known, "mode": Mode(str(data["mode"]))})  # type: ignore[arg-type]  # JSON that as_json wrote
 
 
@@ -206,18 +212,18 @@ def _start_reading(record: models.Import, upload: Upload, options: Options, prog
     Raise ImportCancelled if a user cancels the import in the meantime.
     """
 
-    def heed() -> None:
+    def check_stop() -> None:
         progress("reading")
         cancellation.raise_if_cancelled(record)
 
     progress("reading")
-    refusal = virus_scan.scan_file(upload.content, heed)
+    refusal = virus_scan.scan_file(upload.content, check_stop)
     if refusal:
         refused_table = Table.refused([refusal])
         return lambda: refused_table
     if _is_long(upload):
-        return partial(BackgroundTask(partial(read_upload, record.agency, upload, options)).result, heed)
-    table = read_upload(record.agency, upload, options, heed=heed)
+        return partial(BackgroundTask(partial(read_upload, record.agency, upload, options)).result, check_stop)
+    table = read_upload(record.agency, upload, options, check_stop=check_stop)
     return lambda: table
 
 
@@ -256,10 +262,12 @@ def authorize_import(agency: models.Agency, by: str, mode: Mode) -> Operator | N
 
 
 def read_upload(
-    agency: models.Agency, upload: Upload, options: Options, *, heed: sandbox.StopCheck = sandbox.never_stop
+    agency: models.Agency, upload: Upload, options: Options, *, check_stop: sandbox.StopCheck = sandbox.never_stop
 ) -> Table:
-    """Return the table of a file, with the corrections of the options. `heed` raises an error to stop the reading."""
-    return sandbox.read_table(upload.content, make_read_options(options, agency.mapping), options.mended, heed)
+    """Return the table of a file, with the corrections of the options. `check_stop` raises an error to stop the reading."""
+    return sandbox.read_table(
+        upload.content, make_read_options(options, agency.mapping), options.corrections, check_stop
+    )
 
 
 def make_read_options(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions:

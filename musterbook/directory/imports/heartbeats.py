@@ -133,18 +133,18 @@ class _Reporter:
     """The current stage of an import, and the thread that reports it."""
 
     def __init__(self, worker: str, number: str) -> None:
-        self._sign = Heartbeat(worker, number)
+        self._heartbeat = Heartbeat(worker, number)
         self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._tell, name="telling", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Set the current stage."""
-        self._sign = Heartbeat(self._sign.worker, self._sign.number, stage, done, total)
+        self._heartbeat = Heartbeat(self._heartbeat.worker, self._heartbeat.number, stage, done, total)
 
-    def _tell(self) -> None:
+    def _run(self) -> None:
         last, at = None, 0.0
         while not self.ended.wait(_REPORT_EVERY):
-            heartbeat = self._sign
+            heartbeat = self._heartbeat
             if heartbeat != last or time.monotonic() - at > INTERVAL:
                 # Without heartbeats, other workers consider this one gone, and end its session.
                 with suppress(Error, OSError):

@@ -313,5 +313,5 @@ def open_results_file(record: models.Import, which: ResultsKind) -> IO[bytes]:
         if not free:
             raise ResultsInProgress
         return sandbox.make_results(
-            source, read_options, options.mended, rows, plan_files.find_path(number, "problems"), which
+            source, read_options, options.corrections, rows, plan_files.find_path(number, "problems"), which
         )

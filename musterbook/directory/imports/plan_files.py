@@ -120,12 +120,12 @@ def _make_empty() -> pl.DataFrame:
 
 def forget_old(at: datetime) -> None:
     """Delete plans that are older than MUSTER_KEEP_FILES_DAYS, and drafts after one day."""
-    now, lasts = at.timestamp(), settings.MUSTER_KEEP_FILES_DAYS * DAY
+    now, lifetime = at.timestamp(), settings.MUSTER_KEEP_FILES_DAYS * DAY
     for folder in prepare_folder(_root()).iterdir():
         # Another import may have deleted it already, which must not fail this one. A draft belongs to another process,
         # unless that process has died.
         with suppress(OSError):
-            if now - folder.stat().st_mtime > (DAY if folder.name.startswith(_DRAFT) else lasts):
+            if now - folder.stat().st_mtime > (DAY if folder.name.startswith(_DRAFT) else lifetime):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

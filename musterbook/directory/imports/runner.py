@@ -45,24 +45,24 @@ class ImportResult:
 class Attempt:
     """The work of one import.
 
-    `record`: the record of the import, not yet written. `make`: returns the plan from the agency's current
+    `record`: the record of the import, not yet written. `make_plan`: returns the plan from the agency's current
     directory, and may be called twice. `content`: the file to keep. `expected`: the digest of the plan as it was
     shown; nothing is written if the plan has another one. `progress`: is called for each stage, and so is
-    `telling`, which reports to other processes. `instead`: writes the result of a plan that changes no user.
+    `report`, which reports to other processes. `apply_override`: writes the result of a plan that changes no user.
     """
 
     record: models.Import
     context: AuditContext
-    make: Callable[[models.Agency], Plan]
+    make_plan: Callable[[models.Agency], Plan]
     content: bytes | None = None
     expected: str | None = None
     progress: Progress = ignore_progress
-    telling: Progress = ignore_progress
-    instead: Callable[[Plan], None] | None = None
+    report: Progress = ignore_progress
+    apply_override: Callable[[Plan], None] | None = None
 
-    def watched(self, stage: str, done: int = 0, total: int = 0) -> None:
+    def report_stage(self, stage: str, done: int = 0, total: int = 0) -> None:
         """Report the stage. Raise ImportCancelled if the import has been asked to stop."""
-        self.telling(stage, done, total)
+        self.report(stage, done, total)
         self.progress(stage, done, total)
         cancellation.raise_if_cancelled(self.record)
 
@@ -71,7 +71,7 @@ class Attempt:
         agency = self.record.agency
         earlier = models.Import.objects.filter(agency=agency, state="running").exclude(pk=self.record.pk).first()
         owner = f" by {earlier.actor or 'the system'}, import {earlier.number}" if earlier else ""
-        self.watched(f"waiting for another import{owner}" if earlier else "waiting for the database")
+        self.report_stage(f"waiting for another import{owner}" if earlier else "waiting for the database")
 
 
 def run_attempt(attempt: Attempt) -> ImportResult:
@@ -108,7 +108,7 @@ def _import(attempt: Attempt) -> ImportResult:
         plan = None
         # Record its end while it still has the lock, so that no other process reaps it first.
         with record_errors(record), heartbeats.report_progress(heartbeats.STANDALONE, record.number) as report:
-            plan = _plan_and_write(replace(attempt, telling=report), _start_keeping(attempt))
+            plan = _plan_and_write(replace(attempt, report=report), _start_keeping(attempt))
         cancellation.delete_request(record)
     return ImportResult(record, plan)
 
@@ -168,7 +168,7 @@ def _plan_and_write(attempt: Attempt, wait_for_file: Callable[[], None]) -> Plan
         with plan_files.keep_plan(record.number, plan) as commit_plan:
             if record.state == "applied":
                 _apply(attempt, plan)
-            attempt.watched("committing")
+            attempt.report_stage("committing")
             wait_for_file()
             records.write_result(record, plan, attempt.expected)
             _record_suspect(attempt, plan)
@@ -177,10 +177,10 @@ def _plan_and_write(attempt: Attempt, wait_for_file: Callable[[], None]) -> Plan
 
 
 def _make_plan(attempt: Attempt) -> Plan:
-    attempt.watched("planning")
+    attempt.report_stage("planning")
     agency = models.Agency.objects.get(pk=attempt.record.agency_id)
     attempt.record.agency = agency
-    return attempt.make(agency)
+    return attempt.make_plan(agency)
 
 
 def _apply(attempt: Attempt, plan: Plan) -> None:
@@ -190,10 +190,10 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     mails = agency.sends_mail if options["mails"] is None else options["mails"]
 
     def written(done: int) -> None:
-        attempt.watched("writing", done, total)
+        attempt.report_stage("writing", done, total)
 
-    if attempt.instead:
-        attempt.instead(plan)
+    if attempt.apply_override:
+        attempt.apply_override(plan)
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, mails=mails, written=written)
     if options["mapping"]:

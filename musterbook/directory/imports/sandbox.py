@@ -66,27 +66,29 @@ def never_stop() -> None:
     """Do nothing: no one asks the reading to stop."""
 
 
-def read_table(content: bytes, options: ReadOptions, mended: Corrections, heed: StopCheck = never_stop) -> Table:
+def read_table(
+    content: bytes, options: ReadOptions, replacements: Corrections, check_stop: StopCheck = never_stop
+) -> Table:
     """Return the table of a file with its corrections.
 
-    A workbook is read in a process of its own, a CSV file in this one. `heed` is called repeatedly while that
+    A workbook is read in a process of its own, a CSV file in this one. `check_stop` is called repeatedly while that
     process works. An error that it raises ends the process.
     """
     if not content.startswith(_WORKBOOK) or not _can_isolate():
-        return corrections.correct_table(intake.read(content, options), mended)
+        return corrections.correct_table(intake.read(content, options), replacements)
     if len(content) > options.limits.bytes:
         return intake.read(content, options)
     with ExitStack() as stack:
         answers = [stack.enter_context(_open_temporary()) for _ in (*sandbox_process.FRAMES, "the rest")]
         try:
-            _run_task(len(content), _make_task(options, mended), content, answers, heed)
+            _run_task(len(content), _make_task(options, replacements), content, answers, check_stop)
         except ReadingStopped as error:
             return Table.refused([Problem.of("reading-stopped", resource=error.what)])
         return sandbox_process.read_table(answers)
 
 
 def make_results(
-    path: Path, options: ReadOptions, mended: Corrections, rows: Path, problems: Path, which: ResultsKind
+    path: Path, options: ReadOptions, replacements: Corrections, rows: Path, problems: Path, which: ResultsKind
 ) -> IO[bytes]:
     """Return the results file or the errors file of the file at `path`. It is deleted when it is closed.
 
@@ -97,7 +99,7 @@ def make_results(
     size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
     with ExitStack() as stack:
         answer = stack.enter_context(_open_temporary())
-        _run_task(size, _make_task(options, mended) | fields, b"", [answer], never_stop)
+        _run_task(size, _make_task(options, replacements) | fields, b"", [answer], never_stop)
         stack.pop_all()
     return answer
 
@@ -106,18 +108,20 @@ def _can_isolate() -> bool:
     return sys.platform != "win32"
 
 
-def _make_task(options: ReadOptions, mended: Corrections) -> dict[str, Any]:
+def _make_task(options: ReadOptions, replacements: Corrections) -> dict[str, Any]:
     fields = asdict(options) | {"mapping": dict(options.mapping), "remembered": dict(options.remembered)}
-    return {"options": fields, "mended": {row: dict(cells) for row, cells in mended.items()}}
+    return {"options": fields, "mended": {row: dict(cells) for row, cells in replacements.items()}}
 
 
-def _run_task(size: int, task: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], heed: StopCheck) -> None:
-    """Run the process, which writes its answers. Raise ReadingStopped, ReadingFailed, and the errors of `heed`."""
+def _run_task(
+    size: int, task: dict[str, Any], content: bytes, answers: Sequence[IO[bytes]], check_stop: StopCheck
+) -> None:
+    """Run the process, which writes its answers. Raise ReadingStopped, ReadingFailed, and the errors of `check_stop`."""
     with _open_temporary() as source, _open_temporary() as trace:
         source.write(json.dumps(task).encode() + b"\n")
         source.write(content)
         source.seek(0)
-        _run_process(size, source, trace, answers, heed)
+        _run_process(size, source, trace, answers, check_stop)
     for answer in answers:
         answer.seek(0)
 
@@ -126,7 +130,9 @@ def _open_temporary() -> IO[bytes]:
     return tempfile.TemporaryFile(dir=prepare_folder(prepare_folder(settings.MUSTER_HOME) / "reading"))
 
 
-def _run_process(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[bytes]], heed: StopCheck) -> None:
+def _run_process(
+    size: int, source: IO[bytes], trace: IO[bytes], answers: Sequence[IO[bytes]], check_stop: StopCheck
+) -> None:
     seconds = max(SECONDS, SECONDS_PER_MB * size // _MB)
     files = [answer.fileno() for answer in answers]
     limits = [MEMORY + MEMORY_TIMES * size, seconds, *files]
@@ -135,7 +141,7 @@ def _run_process(size: int, source: IO[bytes], trace: IO[bytes], answers: Sequen
         command, stdin=source, stdout=subprocess.DEVNULL, stderr=trace, pass_fds=files, env=_make_environment()
     )
     try:
-        status = _wait_for_exit(process, time.monotonic() + seconds * _TIME_FACTOR, heed)
+        status = _wait_for_exit(process, time.monotonic() + seconds * _TIME_FACTOR, check_stop)
     finally:
         process.kill()
         process.wait()
@@ -151,13 +157,13 @@ def _make_environment() -> dict[str, str]:
     return needed | {"PYTHONPATH": here, "POLARS_MAX_THREADS": "2", PARENT: str(os.getpid())}
 
 
-def _wait_for_exit(process: "subprocess.Popen[bytes]", until: float, heed: StopCheck) -> int:
+def _wait_for_exit(process: "subprocess.Popen[bytes]", until: float, check_stop: StopCheck) -> int:
     """Return the exit status of the process when it ends by itself. Raise ReadingStopped if it takes too long."""
     while True:
         try:
             return process.wait(_LOOK_EVERY)
         except subprocess.TimeoutExpired:
-            heed()
+            check_stop()
         if time.monotonic() > until:
             raise ReadingStopped("time")
 

@@ -31,22 +31,22 @@ class _NotScanned(Exception):
     """The program did not report whether the file is clean. The message has the reason."""
 
 
-def scan_file(content: bytes, heed: Callable[[], None]) -> Problem | None:
+def scan_file(content: bytes, check_stop: Callable[[], None]) -> Problem | None:
     """Return the problem of a file that is not clean or could not be scanned, or None.
 
-    An error that `heed` raises in the meantime ends the scan.
+    An error that `check_stop` raises in the meantime ends the scan.
     """
     command = shlex.split(settings.MUSTER_SCAN_COMMAND)
     if not command:
         return None
     try:
-        finding = _run_scanner(command, content, heed)
+        finding = _run_scanner(command, content, check_stop)
     except (OSError, _NotScanned) as error:
         return Problem.of("not-scanned", cause=str(error))
     return None if finding is None else Problem.of("infected-file", finding=finding)
 
 
-def _run_scanner(command: list[str], content: bytes, heed: Callable[[], None]) -> str | None:
+def _run_scanner(command: list[str], content: bytes, check_stop: Callable[[], None]) -> str | None:
     """Return what the program reports as found, or None if the file is clean. Raise _NotScanned, OSError."""
     folder = prepare_folder(prepare_folder(settings.MUSTER_HOME) / "reading")
     with tempfile.TemporaryFile(dir=folder) as file, tempfile.TemporaryFile(dir=folder) as output:
@@ -56,7 +56,9 @@ def _run_scanner(command: list[str], content: bytes, heed: Callable[[], None]) -
             command, stdin=file, stdout=output, stderr=output, env=_make_environment(), start_new_session=True
         )
         try:
-            status = _wait_for_exit(scanner, time.monotonic() + SECONDS + SECONDS_PER_MB * len(content) / _MB, heed)
+            status = _wait_for_exit(
+                scanner, time.monotonic() + SECONDS + SECONDS_PER_MB * len(content) / _MB, check_stop
+            )
         finally:
             # This also kills all processes that it started. They may have ended already.
             with suppress(OSError):
@@ -75,11 +77,11 @@ def _make_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 
-def _wait_for_exit(scanner: "subprocess.Popen[bytes]", until: float, heed: Callable[[], None]) -> int:
+def _wait_for_exit(scanner: "subprocess.Popen[bytes]", until: float, check_stop: Callable[[], None]) -> int:
     while True:
         try:
             return scanner.wait(_LOOK_EVERY)
         except subprocess.TimeoutExpired:
-            heed()
+            check_stop()
         if time.monotonic() > until:
             raise _NotScanned("the scanner did not end in time")

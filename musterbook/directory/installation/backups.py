@@ -141,7 +141,7 @@ def restore_backup(
         manifest = unpacked.manifest
         _refuse(manifest, replace=replace)
         if manifest.format == 1:
-            _check_unsealed(path, unpacked, wanted=unsealed)
+            _check_unsealed(path, unpacked, expected=unsealed)
         else:
             _check_seal(unpacked, without_key=without_key)
         _load_database(work / manifest.database)
@@ -310,7 +310,7 @@ def _find_damage(database: sqlite3.Connection) -> str:
     return "" if result == "ok" else result
 
 
-def _check_unsealed(path: Path, unpacked: _UnpackedBackup, *, wanted: bool) -> None:
+def _check_unsealed(path: Path, unpacked: _UnpackedBackup, *, expected: bool) -> None:
     """Refuse a backup without a seal unless the operator wants it, and in any case what no version has written."""
     if unpacked.seal.key or not unpacked.secret:
         raise CannotRestore(
@@ -321,7 +321,7 @@ def _check_unsealed(path: Path, unpacked: _UnpackedBackup, *, wanted: bool) -> N
         raise CannotRestore(
             f"{path} was changed. It has no seal, but its database is of a version that seals backups. Use another backup."
         )
-    if not wanted:
+    if not expected:
         raise CannotRestore(
             f"{path} has no seal. An older version wrote it, or an attacker who wants you to restore it. Restore a newer backup. "
             "If there is none, and nobody could change this one after it was written, add --unsealed."

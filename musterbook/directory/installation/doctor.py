@@ -285,7 +285,7 @@ def _list_in_state(state: str) -> set[str]:
 
 def _trails() -> Finding:
     results = migration.check_trails()
-    broken = [f"{finding.agency}: {finding.wrong}" for finding in results if finding.wrong]
+    broken = [f"{finding.agency}: {finding.error}" for finding in results if finding.error]
     if broken:
         remedy = (
             "Find out who can write to the database. Compare the trail with an earlier backup (docs/how-to/audit.md)."

@@ -149,7 +149,7 @@ def _find_missing(known: anchors.KnownAnchors, existing: set[int]) -> list[verif
     """Return a finding for each agency that anchors know, but that no longer exists."""
     return [
         verify.TrailFinding(
-            anchor.slug, 0, 0, f"the agency is gone, and {anchor.said} knows {anchor.links} links of it"
+            anchor.slug, 0, 0, f"the agency is gone, and {anchor.description} knows {anchor.links} links of it"
         )
         for agency, (anchor, *_) in sorted(known.anchors.items())
         if agency not in existing and anchor.links

@@ -27,13 +27,13 @@ class BackgroundTask(Generic[_T]):
         except BaseException as error:  # noqa: BLE001  (`result` raises it)
             self._future.set_exception(error)
 
-    def result(self, heed: Callable[[], None] | None = None) -> _T:
+    def result(self, check_stop: Callable[[], None] | None = None) -> _T:
         """Return the result of the work once it is done.
 
-        Raise what the work raised. `heed` is called repeatedly meanwhile; raise what it raises.
+        Raise what the work raised. `check_stop` is called repeatedly meanwhile; raise what it raises.
         """
-        while heed and not self._future.done():
-            heed()
+        while check_stop and not self._future.done():
+            check_stop()
             wait([self._future], _LOOK_EVERY)
         return self._future.result()
 

@@ -18,9 +18,9 @@ class TooManyRows(Exception):
     """The frame has more rows than a sheet of a workbook holds."""
 
 
-def guard_cells(frame: pl.DataFrame, but: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return the frame with an apostrophe before each cell that a spreadsheet would run, except in `but`."""
-    return frame.with_columns(text.guard(frame[name]) for name in frame.columns if name not in but)
+def guard_cells(frame: pl.DataFrame, exclude: tuple[str, ...] = ()) -> pl.DataFrame:
+    """Return the frame with an apostrophe before each cell that a spreadsheet would run, except in `exclude`."""
+    return frame.with_columns(text.guard(frame[name]) for name in frame.columns if name not in exclude)
 
 
 def format_csv(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:

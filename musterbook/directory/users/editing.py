@@ -61,7 +61,7 @@ class Conflict:
 class EditResult:
     """The result of an edit. Nothing was changed if there are problems or conflicts.
 
-    `user`: the current user; for `add` with `there`, the user who already has the external id. `changes`: heading →
+    `user`: the current user; for `add` with `already_exists`, the user who already has the external id. `changes`: heading →
     before, after. `notes`: information that prevents nothing.
     """
 
@@ -70,12 +70,12 @@ class EditResult:
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     conflicts: Sequence[Conflict] = ()
-    there: bool = False
+    already_exists: bool = False
 
     @property
     def done(self) -> bool:
         """Return whether the user is now as requested."""
-        return not (self.problems or self.conflicts or self.there)
+        return not (self.problems or self.conflicts or self.already_exists)
 
 
 def find_user(agency: models.Agency, number: int) -> models.User:
@@ -172,7 +172,7 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
         result, plan = _plan_row(agency, row, operator)
         if existing:
             repeated = plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
-            return EditResult(find_user(agency, existing.pk), there=not repeated)
+            return EditResult(find_user(agency, existing.pk), already_exists=not repeated)
         marks = {ENDS_ON: ("", row[ENDS_ON])} if row.get(ENDS_ON) else {}
         result = _check_marks(result, marks, context)
         if result.problems:

@@ -76,23 +76,23 @@ class IndexPath:
 class Condition:
     """A condition on the users `u`.
 
-    `ways`: conditions that together match the same users, and, unless the condition is `exact`, some more.
+    `paths`: conditions that together match the same users, and, unless the condition is `exact`, some more.
     """
 
     sql: str
     parameters: Parameters
-    ways: tuple[IndexPath, ...]
+    paths: tuple[IndexPath, ...]
     exact: bool = True
 
     @property
     def hint(self) -> str:
         """Return a condition that all matching users meet, and that an index finds easily."""
-        return " OR ".join(f"({way.sql})" for way in self.ways)
+        return " OR ".join(f"({way.sql})" for way in self.paths)
 
     @property
     def hints(self) -> Parameters:
         """Return the parameters of `hint`."""
-        return tuple(value for way in self.ways for value in way.parameters)
+        return tuple(value for way in self.paths for value in way.parameters)
 
 
 def build_conditions(criteria: UserFilters, at: datetime) -> Iterator[Condition]:
@@ -188,8 +188,8 @@ def _match_import(import_id: int) -> Condition:
 
 def find_few_ids(agency: models.Agency, condition: Condition, most: int) -> list[int] | None:
     """Return the ids of all users who pass the condition, and perhaps of some more, or None for more than `most`."""
-    paths = [f"SELECT * FROM ({way.first(most + 1)}) w{n}" for n, way in enumerate(condition.ways)]
-    parameters = [value for way in condition.ways for value in (agency.pk, *way.parameters)]
+    paths = [f"SELECT * FROM ({way.first(most + 1)}) w{n}" for n, way in enumerate(condition.paths)]
+    parameters = [value for way in condition.paths for value in (agency.pk, *way.parameters)]
     with connection.cursor() as cursor:
         cursor.execute(f"{' UNION ALL '.join(paths)} LIMIT {most + 1}", parameters)
         ids = [row[0] for row in cursor.fetchall()]

@@ -76,7 +76,7 @@ def read_page(
     order = orders.build_order(agency, sort, at, criteria, start)
     lookup = CandidateLookup(agency, search_index.split_words(criteria.text))
     listing = Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending != backward)
-    cursors = listing.following(start, PAGE + 1)
+    cursors = listing.find_next(start, PAGE + 1)
     more, visible = len(cursors) > PAGE, cursors[:PAGE]
     if backward:
         visible.reverse()
@@ -110,9 +110,9 @@ def count_users(agency: models.Agency, criteria: UserFilters = _ALL_USERS, *, at
     return Listing(lookup, tuple(filters.build_conditions(criteria, at)), order, descending=False).count(most)
 
 
-def has_users(agency: models.Agency, *, but: int = 0) -> bool:
-    """Return whether the agency has users. `but`: the id of a user who does not count."""
-    return models.User.objects.filter(agency=agency).exclude(pk=but).exists()
+def has_users(agency: models.Agency, *, except_id: int = 0) -> bool:
+    """Return whether the agency has users. `except_id`: the id of a user who does not count."""
+    return models.User.objects.filter(agency=agency).exclude(pk=except_id).exists()
 
 
 class TooManyUsers(Exception):

@@ -9,7 +9,7 @@ from musterbook.accounts.passwords import SHORTEST
 from musterbook.directory.models import Agency
 
 
-class SignIn(forms.LoginForm):
+class SignInForm(forms.LoginForm):
     """A name and a password."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -19,7 +19,7 @@ class SignIn(forms.LoginForm):
         self.fields["password"].help_text = ""
 
 
-class SignInAgain(forms.ReauthenticateForm):
+class ReauthenticateForm(forms.ReauthenticateForm):
     """The password of the signed-in user."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,7 +27,7 @@ class SignInAgain(forms.ReauthenticateForm):
         self.fields["password"].help_text = ""
 
 
-class AnotherPassword(forms.ChangePasswordForm):
+class ChangePasswordForm(forms.ChangePasswordForm):
     """The present password, and a new one twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -45,13 +45,13 @@ class TimeZoneForm(forms.Form):
 @require_sign_in
 def me(request: HttpRequest) -> HttpResponseBase:
     """Show the user's details as the directory has them, and edit their time zone."""
-    mine = get_account(request)
-    form = TimeZoneForm(request.POST if request.method == "POST" else None, initial={"time_zone": mine.time_zone})
+    account = get_account(request)
+    form = TimeZoneForm(request.POST if request.method == "POST" else None, initial={"time_zone": account.time_zone})
     if form.is_bound and form.is_valid():
-        set_time_zone(mine, form.cleaned_data["time_zone"])
+        set_time_zone(account, form.cleaned_data["time_zone"])
         messages.success(request, "Your time zone is saved.")
         return redirect("my_account")
-    context = {"form": form, "notices": _list_notices(mine.user.agency)}
+    context = {"form": form, "notices": _list_notices(account.user.agency)}
     return render(request, "me.html", context, status=422 if form.is_bound else 200)
 
 
@@ -77,20 +77,24 @@ def no_password(request: HttpRequest) -> HttpResponseBase:
 @require_sign_in
 def sessions_(request: HttpRequest) -> HttpResponseBase:
     """List the user's sessions. End one or all of the others on POST."""
-    mine, context, key = get_account(request), request_context.audit_context(request), request.session.session_key or ""
+    account, context, key = (
+        get_account(request),
+        request_context.audit_context(request),
+        request.session.session_key or "",
+    )
     if request.method == "POST":
-        messages.success(request, _end_session(request.POST.get("end", ""), mine, key, context))
+        messages.success(request, _end_session(request.POST.get("end", ""), account, key, context))
         return redirect("usersessions_list")
-    active = sessions.list_active(mine, key, datetime.now(UTC).timestamp())
+    active = sessions.list_active(account, key, datetime.now(UTC).timestamp())
     return render(request, "usersessions/usersession_list.html", {"sessions": active, "session_count": len(active)})
 
 
-def _end_session(which: str, mine: Account, key: str, context: AuditContext) -> str:
+def _end_session(which: str, account: Account, key: str, context: AuditContext) -> str:
     if which == "others":
-        sessions.end_others(mine, key, context)
+        sessions.end_others(account, key, context)
         return "You are signed out in all other browsers."
     try:
-        sessions.end_session(mine, parsers.parse_number(which) or 0, key, context)
+        sessions.end_session(account, parsers.parse_number(which) or 0, key, context)
     except sessions.UnknownSession:
         return "That session has ended already."
     return "You are signed out there."

@@ -30,7 +30,7 @@ def _make_field(label: str, **more: Any) -> forms.CharField:
     )
 
 
-class SetUp(ActivateTOTPForm):
+class SetUpForm(ActivateTOTPForm):
     """The form that shows the secret of one-time codes, and takes the first code.
 
     Until then the session keeps the secret, sealed.
@@ -71,13 +71,13 @@ class _CountedCodeForm(forms.Form):
         if lockout.is_locked_at(self.user.user, where, context.at) or not limits.take("code", key, context.at):
             raise ValidationError("Too many wrong codes: this account is locked for now.", code="locked")
         code: str = self.cleaned_data["code"]
-        self.authenticator = self._right(code)
+        self.authenticator = self._use_code(code)
         limits.give_back("code", key)
         if self.authenticator.type == Authenticator.Type.RECOVERY_CODES:
-            self._tell_of_recovery()
+            self._record_recovery_code()
         return code
 
-    def _right(self, code: str) -> Authenticator:
+    def _use_code(self, code: str) -> Authenticator:
         """Return the authenticator of the code, which is used up. A wrong code counts."""
         authenticator = one_time_use.find_authenticator(self.user, code)
         if authenticator is None:
@@ -85,7 +85,7 @@ class _CountedCodeForm(forms.Form):
             raise get_adapter().validation_error("incorrect_code")
         return authenticator
 
-    def _tell_of_recovery(self) -> None:
+    def _record_recovery_code(self) -> None:
         user = self.user.user
         remaining = one_time_use.count_recovery_codes(self.authenticator)
         context = registration.with_actor(user, request_context.audit_context(allauth_context.request))
@@ -98,13 +98,13 @@ class _CountedCodeForm(forms.Form):
         )
 
 
-class Code(_CountedCodeForm, AuthenticateForm):
+class CodeForm(_CountedCodeForm, AuthenticateForm):
     """The form for the second step of a sign-in."""
 
     code = _make_field("Code from your app, or a recovery code")
 
 
-class CodeAgain(_CountedCodeForm, ReauthenticateForm):
+class ReauthenticateCodeForm(_CountedCodeForm, ReauthenticateForm):
     """The form for re-authentication with a code."""
 
     code = _make_field("Code from your app, or a recovery code")

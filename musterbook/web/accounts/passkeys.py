@@ -137,7 +137,7 @@ class CredentialField(forms.Field):
         return ""
 
 
-class New(AddWebAuthnForm):
+class AddPasskeyForm(AddWebAuthnForm):
     """The form that adds a passkey."""
 
     credential = CredentialField()
@@ -162,13 +162,13 @@ class New(AddWebAuthnForm):
             return dict(super().clean())
 
 
-class Renamed(EditWebAuthnForm):
+class RenamePasskeyForm(EditWebAuthnForm):
     """The form that renames a passkey."""
 
     name = forms.CharField(label="Name", max_length=_LONGEST)
 
 
-class Beside(AuthenticateWebAuthnForm):
+class SecondFactorForm(AuthenticateWebAuthnForm):
     """The form for the second step of a sign-in, with a passkey."""
 
     credential = CredentialField()
@@ -179,7 +179,7 @@ class Beside(AuthenticateWebAuthnForm):
             return _complete(self.cleaned_data["credential"], super().clean_credential)
 
 
-class Again(ReauthenticateWebAuthnForm):
+class ReauthenticateForm(ReauthenticateWebAuthnForm):
     """The form for re-authentication with a passkey."""
 
     credential = CredentialField()
@@ -190,7 +190,7 @@ class Again(ReauthenticateWebAuthnForm):
             return _complete(self.cleaned_data["credential"], super().clean_credential)
 
 
-class Alone(LoginWebAuthnForm):
+class PasswordlessForm(LoginWebAuthnForm):
     """The form for a sign-in with a passkey and nothing else."""
 
     credential = CredentialField()

@@ -21,9 +21,9 @@ class SectionForm(forms.Form):
 
     def __init__(self, agency: models.Agency, sent: Any = None) -> None:
         now = {name: getattr(agency, name) for name in self.settings}
-        super().__init__(sent, initial=self.fields_of(now) | {"shown": json.dumps(now)})
+        super().__init__(sent, initial=self.make_initial(now) | {"shown": json.dumps(now)})
 
-    def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings as the fields show them."""
         return dict(settings)
 
@@ -35,7 +35,7 @@ class SectionForm(forms.Form):
         """Return the settings that were shown, or none if they cannot be read."""
         return parse_object(self.cleaned_data["shown"])
 
-    def overtaken(self, by: StaleSettings) -> None:
+    def add_stale_errors(self, by: StaleSettings) -> None:
         """Add an error for each setting that another user has changed in the meantime.
 
         If the form is sent again, its values are saved.
@@ -100,7 +100,7 @@ class LimitsForm(SectionForm):
     )
     limit_most = _make_number_field("limit_most", "But never more users than")
 
-    def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with a whole percentage shown without a decimal point."""
         return {**settings, "limit_percent": f"{settings['limit_percent']:g}"}
 
@@ -169,7 +169,7 @@ class MailsForm(SectionForm):
         help_text="An invitation that somebody sends by hand leaves all the same.",
     )  # fmt: skip
 
-    def fields_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with the kinds that are sent ticked."""
         return {
             "sends_mail": settings["sends_mail"],
@@ -204,9 +204,9 @@ class SecondFactorsForm(forms.Form):
 
     def __init__(self, agency: models.Agency, roles: Iterable[models.Role], sent: Any = None, *, all_: bool) -> None:
         """Offer the roles. `all_` means that these are all roles, so the user may decide about everyone."""
-        self._asked = [role.pk for role in roles if role.second_factor]
-        marks = [*map(str, self._asked), *([_EVERYONE] if agency.second_factor else [])]
-        initial = {"roles": self._asked, "shown": " ".join(marks), "everyone": agency.second_factor}
+        self._required_ids = [role.pk for role in roles if role.second_factor]
+        marks = [*map(str, self._required_ids), *([_EVERYONE] if agency.second_factor else [])]
+        initial = {"roles": self._required_ids, "shown": " ".join(marks), "everyone": agency.second_factor}
         super().__init__(sent, initial=initial)
         self.fields["everyone"].disabled = not all_
         self.fields["roles"].choices = [(role.pk, role.name) for role in roles]  # type: ignore[attr-defined]  # a choice field
@@ -215,7 +215,7 @@ class SecondFactorsForm(forms.Form):
         """Return the roles that were chosen."""
         return frozenset(map(int, self.cleaned_data["roles"]))
 
-    def seen_everyone(self) -> bool:
+    def included_everyone(self) -> bool:
         """Return whether everyone had to have one when the page was shown."""
         return _EVERYONE in self.cleaned_data["shown"].split()
 
@@ -266,10 +266,10 @@ class ProviderForm(forms.Form):
         help_text="After that they must sign in there again to come in here. Leave blank to take any.",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, there: bool, **more: Any) -> None:
-        """Build the fields. `there` means that the provider already exists."""
+    def __init__(self, *args: Any, exists: bool, **more: Any) -> None:
+        """Build the fields. `exists` means that the provider already exists."""
         super().__init__(*args, **more)
-        if there:
+        if exists:
             del self.fields["slug"]
         if self.kind == "saml":
             del self.fields["amr"]
@@ -301,11 +301,11 @@ class OidcForm(ProviderForm):
         widget=forms.PasswordInput({"autocomplete": "off", "data-called": "secret"}),
     )
 
-    def __init__(self, *args: Any, there: bool, **more: Any) -> None:
-        super().__init__(*args, there=there, **more)
+    def __init__(self, *args: Any, exists: bool, **more: Any) -> None:
+        super().__init__(*args, exists=exists, **more)
         secret = "It is kept sealed and never shown."
         self.fields["client_secret"].help_text = (
-            f"{secret} Leave it blank to keep the one there is." if there else secret
+            f"{secret} Leave it blank to keep the one there is." if exists else secret
         )
 
 

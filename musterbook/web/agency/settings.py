@@ -93,8 +93,8 @@ def _save(request: HttpRequest, agency: models.Agency, form: SectionForm) -> boo
         agency_settings.change(agency, form.read_values(), form.read_original(), request_context.audit_context(request))
     except InvalidValue as unfit:
         form.add_error(unfit.field, unfit.sentence)
-    except StaleSettings as overtaken:
-        form.overtaken(overtaken)
+    except StaleSettings as stale:
+        form.add_stale_errors(stale)
     else:
         return True
     return False
@@ -150,7 +150,7 @@ def _save_second_factors(request: HttpRequest, form: SecondFactorsForm, allowed:
         form.cleaned_data["everyone"],
     )
     new = [role for role in allowed if role.pk in form.read_values() - form.read_original() and not role.second_factor]
-    was_everyone = form.seen_everyone()
+    was_everyone = form.included_everyone()
     all_new = everyone and not was_everyone and not agency.second_factor
     agreed = " ".join([*(str(role.pk) for role in new), *(["everyone"] if all_new else [])])
     if agreed and request.POST.get("agreed") != agreed:

@@ -43,7 +43,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponseBase:
         raise Http404
     if _list_lacking(request):
         return refuse(request, *_list_lacking(request))
-    form = PROVIDERS[kind](request.POST if request.method == "POST" else None, there=False)
+    form = PROVIDERS[kind](request.POST if request.method == "POST" else None, exists=False)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _add(request, form)
         return answer
@@ -72,7 +72,7 @@ def one(request: HttpRequest, slug: str) -> HttpResponseBase:
         return refuse(request, *_list_lacking(request))
     initial = provider | {"shown": sign_on.mark(provider)}
     data = request.POST if request.method == "POST" else None
-    form = PROVIDERS[provider["kind"]](data, there=True, initial=initial)
+    form = PROVIDERS[provider["kind"]](data, exists=True, initial=initial)
     if form.is_bound and form.is_valid():
         answer: HttpResponseBase = _change(request, form, slug)
         return answer

@@ -160,12 +160,12 @@ def take_back(request: HttpRequest, number: str) -> HttpResponseBase:
 def mend(request: HttpRequest, number: str) -> HttpResponseBase:
     """Plan the file again with the cells that were corrected on the page (A3). They replace the cells of the file."""
     record = find_import(request, number)
-    before = Options.of_json(record.options).mended
+    before = Options.of_json(record.options).corrections
     now = read_corrections(request.POST)
     if not now:
         messages.info(request, "No cell was changed, so the plan is the same.")
         return redirect(f"{reverse('import', args=[number])}?show=errored")
-    return _preview_again(request, record, "errored", mended=corrections.merge_corrections(before, now))
+    return _preview_again(request, record, "errored", corrections=corrections.merge_corrections(before, now))
 
 
 def read_corrections(form: Any) -> dict[str, dict[str, str]]:
@@ -195,12 +195,12 @@ def read_again(request: HttpRequest, number: str) -> HttpResponseBase:
             return redirect("import", number)
         if not form.is_valid():
             return page.render_import(request, record, mapping=form)
-        changes["mapping"] = {**options.mapping, **form.said()}
+        changes["mapping"] = {**options.mapping, **form.read_choices()}
     else:
         reading = ReadingForm(request.POST)
         if not reading.is_valid():
             return page.render_import(request, record, reading=reading)
-        changes |= reading.said()
+        changes |= reading.read_choices()
     return _preview_again(request, record, "", **changes)
 
 

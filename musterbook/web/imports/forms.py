@@ -38,7 +38,7 @@ class UploadForm(forms.Form):
         file.error_messages["required"] = uploads.get_refusal(request) or "Select a file: CSV, .xlsx or .ods."
 
     @property
-    def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
+    def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
@@ -57,15 +57,15 @@ class ConfirmForm(forms.Form):
     def __init__(self, deactivations: int, *args: Any) -> None:
         super().__init__(*args)
         self._deactivations = deactivations
-        self._wanted = f"The plan deactivates {deactivations:,}. Type that number if it is right."
-        self.fields["number"].error_messages["required"] = self._wanted
+        self._instruction = f"The plan deactivates {deactivations:,}. Type that number if it is right."
+        self.fields["number"].error_messages["required"] = self._instruction
         self.fields["number"].widget.attrs["autocomplete"] = "off"
 
     def clean_number(self) -> int:
         """Return the number if it is the number of deactivations in the plan."""
         typed = "".join(self.cleaned_data["number"].replace(",", "").split())
         if typed != str(self._deactivations):
-            raise forms.ValidationError(self._wanted)
+            raise forms.ValidationError(self._instruction)
         return self._deactivations
 
 
@@ -88,7 +88,7 @@ class ReadingForm(forms.Form):
     delimiter = forms.ChoiceField(label="Delimiter", choices=_DELIMITERS, required=False)
     sheet = forms.CharField(label="Sheet of the workbook", max_length=255, required=False)
 
-    def said(self) -> dict[str, str | None]:
+    def read_choices(self) -> dict[str, str | None]:
         """Return the choices as options of an import."""
         return {name: value or None for name, value in self.cleaned_data.items()}
 
@@ -110,7 +110,7 @@ class MappingForm(forms.Form):
                 help_text=", ".join(samples) if samples else "no values in the first rows",
             )  # fmt: skip
 
-    def said(self) -> dict[str, str]:
+    def read_choices(self) -> dict[str, str]:
         """Return the column of each heading, or "" for a heading that is not read."""
         return {heading: self.cleaned_data[str(index)] for index, (heading, _) in enumerate(self.lines)}
 

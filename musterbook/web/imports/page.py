@@ -156,7 +156,7 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
             str(summary.file.get("delimiter")), ""
         ),
         "through": CHANNELS.get(record.through, record.through),
-        "mended": sum(len(cells) for cells in Options.of_json(record.options).mended.values()),
+        "corrected": sum(len(cells) for cells in Options.of_json(record.options).corrections.values()),
     }
 
 

@@ -36,12 +36,12 @@ class Handler(FileUploadHandler):
     It skips all other files, and refuses a file over the limit. `get_refusal` returns afterwards why a file was refused.
     """
 
-    _unchecked = 0
+    _unchecked_bytes = 0
     _user: User | None = None
     _sender: User
     _open: ArrivingFile | None = None
     """The file that was begun, and must be closed."""
-    _taken: ArrivingFile | None = None
+    _arriving: ArrivingFile | None = None
     """The file that is arriving now, unless it was refused."""
 
     def handle_raw_input(self, *about: Any, **more: Any) -> None:
@@ -52,31 +52,31 @@ class Handler(FileUploadHandler):
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Begin a file."""
-        user, self._user, self._taken = self._user, None, None
+        user, self._user, self._arriving = self._user, None, None
         if user is None:
             return
         super().new_file(*args, **kwargs)
         self._sender = user
-        with self._refusing():
-            self._open = self._taken = pending_uploads.open_arriving(user, datetime.now(UTC))
+        with self._catch_refusals():
+            self._open = self._arriving = pending_uploads.open_arriving(user, datetime.now(UTC))
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:  # noqa: ARG002  (Django passes it)
         """Accept a part of the file, unless it exceeds the limit."""
-        if self._taken:
-            with self._refusing():
-                self._check(self._taken, len(raw_data))
-                self._taken.write(raw_data)
+        if self._arriving:
+            with self._catch_refusals():
+                self._check(self._arriving, len(raw_data))
+                self._arriving.write(raw_data)
 
     def _check(self, file: ArrivingFile, more: int) -> None:
         """Check from time to time that the quotas of the user and of the agency still have room."""
-        self._unchecked += more
-        if self._unchecked > _CHECKED_EVERY:
-            self._unchecked = 0
+        self._unchecked_bytes += more
+        if self._unchecked_bytes > _CHECKED_EVERY:
+            self._unchecked_bytes = 0
             file.flush()
             pending_uploads.check_room(self._sender)
 
     @contextmanager
-    def _refusing(self) -> Iterator[None]:
+    def _catch_refusals(self) -> Iterator[None]:
         try:
             yield
         except TooLarge:
@@ -87,20 +87,20 @@ class Handler(FileUploadHandler):
             self._refuse(NO_ROOM)
 
     def _refuse(self, why: str) -> None:
-        self._taken = None
-        self.let_go()
+        self._arriving = None
+        self.discard()
         self.request.file_refused = why  # type: ignore[union-attr]  # as above
 
-    def let_go(self) -> None:
+    def discard(self) -> None:
         """Delete the uploaded data. The view has already taken it, or the sender has disconnected or was too slow."""
         if self._open:
             self._open.close()
 
     def file_complete(self, file_size: int) -> "UploadedFile[bytes] | None":
         """Return the file, if it was accepted."""
-        if self._taken is None:
+        if self._arriving is None:
             return None
-        file: Any = self._taken  # not a file to read from: the form needs only its name and size
+        file: Any = self._arriving  # not a file to read from: the form needs only its name and size
         return UploadedFile(file, self.file_name or "file", self.content_type, file_size, self.charset)
 
 
@@ -129,7 +129,7 @@ def from_known(respond: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
         finally:
             for handler in request.upload_handlers:
                 if isinstance(handler, Handler):
-                    handler.let_go()
+                    handler.discard()
 
     return answer
 

@@ -40,11 +40,11 @@ class TokenForm(forms.Form):
         help_text="Then make another, and give it to the program before this one ends.",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, mine: frozenset[str]) -> None:
-        """Offer only the permissions in `mine`: those of the user who creates the token."""
+    def __init__(self, *args: Any, allowed: frozenset[str]) -> None:
+        """Offer only the permissions in `allowed`: those of the user who creates the token."""
         super().__init__(*args)
         choices: dict[str, Any] = {
-            "permissions": [(name, label) for name, label in PERMISSIONS.items() if name in mine],
+            "permissions": [(name, label) for name, label in PERMISSIONS.items() if name in allowed],
             "days": [(days, _label_days(days)) for days in tokens.DAYS],
         }
         for name, options in choices.items():
@@ -87,14 +87,14 @@ def _make_example(request: HttpRequest) -> str:
 @needs(tokens.PERMISSION)
 def add(request: HttpRequest) -> HttpResponseBase:
     """Create a token. The response shows its secret, which is never shown again."""
-    mine = permissions.get_permissions(get_account(request).user.role)
+    allowed = permissions.get_permissions(get_account(request).user.role)
     if request.method == "POST":
-        lacking = sorted({*request.POST.getlist("permissions")} & permissions.ALL - mine)
+        lacking = sorted({*request.POST.getlist("permissions")} & permissions.ALL - allowed)
         if lacking:
             return refuse(request, *lacking)
-        answer: HttpResponseBase = _make_token(request, TokenForm(request.POST, mine=mine))
+        answer: HttpResponseBase = _make_token(request, TokenForm(request.POST, allowed=allowed))
         return answer
-    return render(request, "api_token_add.html", {"form": TokenForm(mine=mine)})
+    return render(request, "api_token_add.html", {"form": TokenForm(allowed=allowed)})
 
 
 @never_cache

@@ -36,15 +36,15 @@ def events(request: HttpRequest) -> HttpResponseBase:
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     cursor = request.GET.get("place", "")
-    _record_opened(request, urlencode(form.filled()), turning=bool(cursor))
+    _record_opened(request, urlencode(form.filled()), is_next_page=bool(cursor))
     try:
-        page = browse.read_page(request_context.agency(request), form.wanted(), cursor)
+        page = browse.read_page(request_context.agency(request), form.read_filters(), cursor)
     except browse.UnknownCursor as unknown:
         raise Http404 from unknown
     context = {
         "form": form,
         "query": urlencode(form.filled()),
-        "filled": form.said(),
+        "filled": form.describe_filters(),
         "events": [audit_words.describe_event(event) for event in page.events],
         "page": page,
         "turned": bool(cursor),
@@ -53,12 +53,12 @@ def events(request: HttpRequest) -> HttpResponseBase:
     return render(request, "audit.html", context)
 
 
-def _record_opened(request: HttpRequest, query: str, *, turning: bool) -> None:
+def _record_opened(request: HttpRequest, query: str, *, is_next_page: bool) -> None:
     """Record that the trail was viewed.
 
     Opening it with these filters is one event. Turning its pages records no more events.
     """
-    if turning and request.session.get(_OPENED_KEY) == query:
+    if is_next_page and request.session.get(_OPENED_KEY) == query:
         return
     request.session[_OPENED_KEY] = query
     trail.record_event(
@@ -83,7 +83,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     back = f"{reverse('audit')}?{urlencode(form.filled())}"
     if request.method == "GET" or not form.is_valid():
         return redirect(back)
-    filters = form.wanted()
+    filters = form.read_filters()
     filters = replace(filters, until=min(filters.until or context.at, context.at))
     as_pdf = request.POST.get("form") == "pdf"
     if as_pdf and audit_export.has_more_than(agency, filters, audit_pdf.MOST):
@@ -95,7 +95,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     changes = {"form": ("", "PDF" if as_pdf else "CSV"), **_list_filters(urlencode(form.filled()))}
     trail.record_event(agency, context, EventKind.AUDIT_EXPORTED, None, changes)
     if as_pdf:
-        pdf = audit_pdf.render_pdf(agency, filters, form.said(), get_account(request).user, context.at)
+        pdf = audit_pdf.render_pdf(agency, filters, form.describe_filters(), get_account(request).user, context.at)
         return _make_download(iter([pdf]), "application/pdf", _make_file_name(request, "pdf", context.at))
     return _make_download(
         audit_export.export_events(agency, filters, "csv"),
@@ -163,7 +163,7 @@ def _read_progress(request: HttpRequest) -> CheckProgress:
 
 def _record_check(request: HttpRequest, finding: TrailFinding) -> None:
     changes = {
-        "found": ("", finding.wrong or "nothing was altered"),
+        "found": ("", finding.error or "nothing was altered"),
         "events": ("", str(finding.events)),
         "digest": ("", finding.digest),
     }

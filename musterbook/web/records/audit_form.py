@@ -63,14 +63,14 @@ class AuditFilterForm(forms.Form):
         text: str = self.cleaned_data["by"]
         if text.lower() == SYSTEM:
             return ("",)
-        return tuple(external_id for _, external_id in self._meant(text)) if text else None
+        return tuple(external_id for _, external_id in self._find_users(text)) if text else None
 
     def clean_about(self) -> tuple[int, ...] | None:
         """Return the ids of the users who match, or None if the field is empty."""
         text: str = self.cleaned_data["about"]
-        return tuple(number for number, _ in self._meant(text)) if text else None
+        return tuple(number for number, _ in self._find_users(text)) if text else None
 
-    def _meant(self, text: str) -> list[tuple[int, str]]:
+    def _find_users(self, text: str) -> list[tuple[int, str]]:
         try:
             matches = user_list.find_by_text(self._agency, text, at=self._now, most=_MOST)
         except user_list.TooManyUsers:
@@ -96,7 +96,7 @@ class AuditFilterForm(forms.Form):
         whole_day = ":" not in self.data.get("until", "")
         return until + (timedelta(days=1) if whole_day else timedelta(minutes=1)) if until else None
 
-    def wanted(self) -> EventFilters:
+    def read_filters(self) -> EventFilters:
         """Return the filters. The form must be valid."""
         data = self.cleaned_data
         kind: str = data["kind"]
@@ -116,7 +116,7 @@ class AuditFilterForm(forms.Form):
         """Return the name and the text of each filter that is set."""
         return {name: text for name in self.fields if (text := str(self.data.get(name, "")).strip())}
 
-    def said(self) -> list[tuple[str, str]]:
+    def describe_filters(self) -> list[tuple[str, str]]:
         """Return the label and the text in words of each filter that is set."""
         return [
             (str(self.fields[name].label), _describe_value(self.fields[name], text))

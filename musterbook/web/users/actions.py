@@ -267,7 +267,7 @@ def end_sessions(request: HttpRequest, pk: int) -> HttpResponseBase:
         credentials.end_session(user, parsers.parse_number(which) or 0, current, context, by)
         return f"{_format_name(user)} is signed out there."
 
-    return _run_action(request, user, end, grave=False)
+    return _run_action(request, user, end, sensitive=False)
 
 
 _ERROR_MESSAGES = {
@@ -279,14 +279,14 @@ _ERROR_MESSAGES = {
 
 
 def _run_action(
-    request: HttpRequest, user: models.User, action: CredentialAction, *, grave: bool = True, **lasts: int
+    request: HttpRequest, user: models.User, action: CredentialAction, *, sensitive: bool = True, **lifetime: int
 ) -> HttpResponseBase:
     """Run an act on credentials, and show its result.
 
-    If `grave` is true, the act is sensitive and requires a recent sign-in. With `lasts`, the result is a link, which is
+    If `sensitive` is true, the act is sensitive and requires a recent sign-in. With `lifetime`, the result is a link, which is
     shown.
     """
-    if grave and not reauthentication.is_recent(request):
+    if sensitive and not reauthentication.is_recent(request):
         return reauthentication.redirect_to_reauth(request)
     context = request_context.audit_context(request)
     try:
@@ -298,7 +298,7 @@ def _run_action(
         return redirect_to_user(request, user)
     if not isinstance(result, str):
         return result
-    if lasts:
-        return show_link(request, user, result, title=f"A link for {_format_name(user)}", **lasts)
+    if lifetime:
+        return show_link(request, user, result, title=f"A link for {_format_name(user)}", **lifetime)
     messages.success(request, result)
     return redirect_to_user(request, user)

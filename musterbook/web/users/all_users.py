@@ -48,7 +48,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     ticked, is_all = chosen_users.read_fitting(request.GET)
     query["chosen"] = chosen_users.join_ids(ticked)
     form = SearchForm(agency, query)
-    filters = form.wanted()
+    filters = form.read_filters()
     sort, descending = _read_order(query)
     conditions = [value for value in asdict(filters).values() if value not in ("", None, False)]
     most = _MOST if len(conditions) <= 1 else _MOST_OF_SEVERAL
@@ -155,7 +155,7 @@ def exported(request: HttpRequest, form: str) -> HttpResponseBase:
     if form not in _FORMS:
         raise Http404
     agency, context = request_context.agency(request), request_context.audit_context(request)
-    filters = SearchForm(agency, request.GET).wanted()
+    filters = SearchForm(agency, request.GET).read_filters()
     try:
         result = export.export_search(agency, filters, form, at=context.at)
         parts = iter([next(result.parts)]), result.parts

@@ -39,7 +39,7 @@ class ValueForm(forms.Form):
         )  # fmt: skip
 
     @property
-    def said(self) -> str:
+    def cell(self) -> str:
         """The cell that names it; what is sent begins with a mark, for the blank one is a choice as well."""
         return str(self.cleaned_data["value"])[1:]
 
@@ -99,7 +99,7 @@ def _submit_plan(request: HttpRequest, agency: models.Agency, act: str, ids: lis
         )
         if not (form.is_bound and form.is_valid()):
             return _ask_value(request, act, form, len(ids))
-        value = form.said
+        value = form.cell
 
     def work() -> models.Import:
         return queue.submit_bulk(

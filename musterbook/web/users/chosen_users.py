@@ -75,4 +75,4 @@ def list_chosen(agency: models.Agency, data: QueryDict, query: Mapping[str, Any]
     search = SearchForm(agency, query)
     if not search.is_valid():
         raise WrongSearch
-    return selection.find_matching(agency, search.wanted(), at)
+    return selection.find_matching(agency, search.read_filters(), at)

@@ -52,7 +52,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     left_out = {"EXTERNAL_ID", "STATUS"} | (set() if may(request, editing.EXEMPT_PERMISSION) else {EXEMPT})
     form = _make_form(request, editing.build_row(user), left_out, _get_posted(request))
     if form.is_bound and form.is_valid():
-        if form.is_grave and not reauthentication.is_recent(request):
+        if form.is_sensitive and not reauthentication.is_recent(request):
             return reauthentication.redirect_to_reauth(request)
         result = run_or_respond(
             request, lambda: editing.edit(user, form.row, form.base, request_context.audit_context(request))
@@ -81,11 +81,11 @@ def add(request: HttpRequest) -> HttpResponseBase:
         return result
     if result.done and result.user:
         return _report_added(request, result.user, result)
-    form.tell(result)
-    if result.there and result.user:
+    form.add_errors(result)
+    if result.already_exists and result.user:
         name = f"{result.user.first_name} {result.user.last_name}"
         form.add_error("external_id", f"{name} has this external id already. Nobody was added, and nobody was changed.")
-    return _render_form(request, "user_add.html", form, there=result.user if result.there else None)
+    return _render_form(request, "user_add.html", form, existing_user=result.user if result.already_exists else None)
 
 
 def _report_added(request: HttpRequest, user: models.User, result: EditResult) -> HttpResponseBase:
@@ -137,7 +137,7 @@ def _add_errors(
     if result.conflicts:
         form = _make_form(request, now, left_out, _merge_saved(request, now, left_out))
         form.is_valid()
-    form.tell(result)
+    form.add_errors(result)
     return form
 
 
@@ -145,7 +145,7 @@ def _merge_saved(request: HttpRequest, now: editing.Row, left_out: set[str]) -> 
     """Return what was sent, combined with what others have saved."""
     fresh = _make_form(request, now, left_out, request.POST)
     fresh.is_valid()
-    return fresh.with_theirs(request.POST)
+    return fresh.add_saved_values(request.POST)
 
 
 def _render_form(request: HttpRequest, template: str, form: UserForm, **about: Any) -> HttpResponseBase:

@@ -125,21 +125,21 @@ class UserForm(forms.Form):
         return {name: str(value) for name, value in values.items()} if isinstance(values, dict) else {}
 
     @property
-    def is_grave(self) -> bool:
+    def is_sensitive(self) -> bool:
         """Return whether a sensitive column changes, that is, one that is not in HARMLESS."""
         return any(value != self.base.get(name, "") for name, value in self.row.items() if name not in HARMLESS)
 
-    def tell(self, result: EditResult) -> None:
+    def add_errors(self, result: EditResult) -> None:
         """Add each problem and conflict to its field."""
         for problem in result.problems:
-            self._say(problem.column, describe_problem(problem))
+            self._add_error(problem.column, describe_problem(problem))
         for conflict in result.conflicts:
-            self._say(conflict.heading, _describe_conflict(conflict))
+            self._add_error(conflict.heading, _describe_conflict(conflict))
 
-    def _say(self, heading: str, sentence: str) -> None:
+    def _add_error(self, heading: str, sentence: str) -> None:
         self.add_error(heading.lower() if heading.lower() in self.fields else None, sentence)
 
-    def with_theirs(self, data: QueryDict) -> QueryDict:
+    def add_saved_values(self, data: QueryDict) -> QueryDict:
         """Return what was sent, combined with what others have saved in the meantime.
 
         The values of others become the values shown, and replace the fields that were left unchanged.

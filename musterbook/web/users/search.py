@@ -78,11 +78,11 @@ class SearchForm(forms.Form):
             raise forms.ValidationError("There is no import of that number.") from None
 
     @property
-    def wrong(self) -> list[tuple[forms.BoundField, list[str]]]:
+    def field_errors(self) -> list[tuple[forms.BoundField, list[str]]]:
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
-    def wanted(self) -> UserFilters:
+    def read_filters(self) -> UserFilters:
         """Return the filters. Fields that are not valid are ignored."""
         data = self.cleaned_data if self.is_bound and self.is_valid() else getattr(self, "cleaned_data", {})
         before = data.get("signed_in_before")
@@ -114,7 +114,7 @@ class SearchForm(forms.Form):
 
 def read_filters(agency: models.Agency, query: Any) -> UserFilters:
     """Return the filters in an address."""
-    return SearchForm(agency, query).wanted()
+    return SearchForm(agency, query).read_filters()
 
 
 def _parse_id(value: Any) -> int | None:

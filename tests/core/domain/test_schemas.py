@@ -72,7 +72,7 @@ def test_matching_returns_rows_with_their_users(rows: Table, known: Snapshot) ->
     absent = () if "phone" in rows.cells.columns else ("supervisor_email", "supervisor_email_key")
     assert schema(known.users) == snapshot.SCHEMA
     assert schema(matched.users) == matching.USERS
-    assert schema(matched.same) == unchanged.SCHEMA
+    assert schema(matched.unchanged_rows) == unchanged.SCHEMA
     assert schema(matched.rows) == but(matching.SCHEMA, *absent)
     assert schema(matched.problems) == problems.SCHEMA
 

@@ -257,9 +257,9 @@ def test_circles_are_broken_as_by_the_plainest_search(graphs: tuple[list[int | N
     stored, asked = graphs
     found = cycles.break_cycles(pl.Series(stored, dtype=pl.Int64), pl.Series(asked, dtype=pl.Int64))
     back, around = _plainly_broken(stored, asked)
-    assert (set(found.back), set(found.around)) == (back, around)
-    assert len(found.back) == len(back)
-    assert all(path[0] == node and (len(path) == 7 or path[-1] == node) for node, path in found.around.items())
+    assert (set(found.restored), set(found.paths)) == (back, around)
+    assert len(found.restored) == len(back)
+    assert all(path[0] == node and (len(path) == 7 or path[-1] == node) for node, path in found.paths.items())
 
 
 def test_a_line_turned_upside_down_with_one_mistake_is_found_in_one_search() -> None:
@@ -267,7 +267,7 @@ def test_a_line_turned_upside_down_with_one_mistake_is_found_in_one_search() -> 
     stored = pl.Series([*range(1, size), None], dtype=pl.Int64)
     asked = pl.Series([1, *range(size - 1)], dtype=pl.Int64)
     found = cycles.break_cycles(stored, asked)
-    assert set(found.back) == set(range(1, size)) and set(found.around) == set(range(size))
+    assert set(found.restored) == set(range(1, size)) and set(found.paths) == set(range(size))
 
 
 def test_the_order_of_rows_does_not_matter_to_circles() -> None:

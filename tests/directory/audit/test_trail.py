@@ -29,7 +29,7 @@ def three_links() -> models.Agency:
 
 
 def wrong(made: models.Agency) -> str:
-    return verify.verify_trail(made).wrong
+    return verify.verify_trail(made).error
 
 
 def test_an_agency_without_events_is_whole() -> None:
@@ -157,7 +157,7 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
     before = verify.verify_trail(made)
     trail.append_events(made, AuditContext(NOW, "E-1", "page", "192.0.2.1"), [happened])
     after = verify.verify_trail(made)
-    assert (after.links, after.events, after.wrong) == (4, 8, "")
+    assert (after.links, after.events, after.error) == (4, 8, "")
     assert after.digest != before.digest
     models.Event.objects.filter(kind="signed-in").update(address="192.0.2.2")
     assert wrong(made) == "the events of link 4 are not those that were sealed"

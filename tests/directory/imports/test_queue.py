@@ -351,7 +351,7 @@ def test_a_waiting_import_is_cancelled_at_once() -> None:
 def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     record = asked(made, people(1))
-    usual = runner.Attempt.watched
+    usual = runner.Attempt.report_stage
 
     def watched(attempt: runner.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":

@@ -256,9 +256,9 @@ def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
 
 def test_an_external_id_that_somebody_has_updates_nobody(agency: models.Agency) -> None:
     came = editing.add(agency, new(3, LAST_NAME="Other"), context("E-2"))
-    assert (came.done, came.there, came.user) == (False, True, cast.user(agency, 3))
+    assert (came.done, came.already_exists, came.user) == (False, True, cast.user(agency, 3))
     assert cast.user(agency, 3).last_name == "Last 3"
-    assert editing.add(agency, new(3), context("E-2")).there
+    assert editing.add(agency, new(3), context("E-2")).already_exists
     assert events(agency) == []
 
 
@@ -268,7 +268,7 @@ def test_a_form_sent_twice_adds_once(agency: models.Agency) -> None:
     assert again.done
     assert again.user == first.user
     assert len(events(agency)) == models.Mail.objects.filter(of=None).count() == 1
-    assert editing.add(agency, new(9, LAST_NAME="Other"), context("E-2")).there
+    assert editing.add(agency, new(9, LAST_NAME="Other"), context("E-2")).already_exists
 
 
 def test_what_is_wrong_with_a_new_user_is_said_whole(agency: models.Agency) -> None:

@@ -224,10 +224,10 @@ def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
     officer = models.Role.objects.get(agency=made, name="Officer").pk
     conditions = tuple(filters.build_conditions(UserFilters(role=officer), NOW))
     narrow = candidates.CandidateLookup(made, words)
-    found = narrow.many(conditions)
+    found = narrow.find_many(conditions)
     assert found and set(found.ids) == set(models.User.objects.filter(role=officer).values_list("pk", flat=True))
     with django_assert_num_queries(0):
-        assert narrow.many(conditions) is narrow.known(conditions) is found
+        assert narrow.find_many(conditions) is narrow.get_found(conditions) is found
 
 
 def test_filters_that_let_many_through_are_counted_with_words_and_without(way: str) -> None:

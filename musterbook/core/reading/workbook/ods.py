@@ -129,16 +129,16 @@ _SCIENTIFIC = re.compile(r"[-+]?\d+([.,]\d+)?[eE][-+]?\d+")
 
 
 class _SheetReader(SilentHandler):
-    """A handler that assembles the cells of the sheet at position `wanted`.
+    """A handler that assembles the cells of the sheet at `position`.
 
     `ready` holds the finished rows, each with its number of repetitions.
     """
 
-    def __init__(self, wanted: int, budget: Budget) -> None:
+    def __init__(self, position: int, budget: Budget) -> None:
         self.ready: list[tuple[Row, int]] = []
         self.done = False
         self._budget = budget
-        self._tables_to_come = wanted
+        self._tables_left = position
         self._depth = 0
         self._aside = 0
         self._number = 0
@@ -155,7 +155,7 @@ class _SheetReader(SilentHandler):
         """Handle the start of an element."""
         if name == "table":
             self._depth += 1
-        elif self._tables_to_come or self.done or self._depth != 1:
+        elif self._tables_left or self.done or self._depth != 1:
             return
         elif name in _ATTACHMENTS:
             self._aside += 1
@@ -171,9 +171,9 @@ class _SheetReader(SilentHandler):
         if name == "table":
             self._depth -= 1
             if not self._depth:
-                self.done = self.done or self._tables_to_come == 0
-                self._tables_to_come -= 1
-        elif self._tables_to_come or self.done or self._depth != 1:
+                self.done = self.done or self._tables_left == 0
+                self._tables_left -= 1
+        elif self._tables_left or self.done or self._depth != 1:
             return
         elif name in _ATTACHMENTS:
             self._aside -= 1
