@@ -1,1 +1,1 @@
-"""The benchmarks: whole imports, each in a process of its own, beside the bare limits of the same work."""
+"""The benchmarks: whole imports, each in a process of its own, and the bare limits of the same work."""

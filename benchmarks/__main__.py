@@ -1,4 +1,4 @@
-"""Reads the command line of `./bench`."""
+"""The command line of `./bench`."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import measure, plot, report
-from benchmarks.measurements import Kept
+from benchmarks.measurements import Results
 from benchmarks.plans import CASES, DATABASES, Plan
 
 _HERE = Path(__file__).resolve().parent
@@ -16,28 +16,28 @@ _SIZES_OF_A_PLOT = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measures what the arguments ask for; prints the tables of all that is kept, and draws it if that is asked for."""
-    asked = _parser().parse_args(arguments)
-    # Whoever ends a run ends it so that its databases go.
+    """Run the requested measurements. Print the tables of all stored results, and draw the plot if requested."""
+    options = _make_parser().parse_args(arguments)
+    # A terminated run also removes its databases.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     # Five million users are a file of a gigabyte.
     os.environ.setdefault("MUSTER_MAX_FILE_MB", "4096")
-    # What was measured with a profile, or once with few users, takes the place of nothing.
-    name = "profile" if asked.profile else "quick" if asked.quick else "last"
-    kept = Kept(asked.out, name)
-    if not asked.plot and not asked.table:
-        measure.measure(_plan(asked), kept)
-    text = report.text(kept.rows)
-    (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
+    # Results of --profile and --quick have files of their own and replace nothing.
+    name = "profile" if options.profile else "quick" if options.quick else "last"
+    results = Results(options.out, name)
+    if not options.plot and not options.table:
+        measure.measure(_make_plan(options), results)
+    text = report.make_report(results.rows)
+    (options.out / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
-    if asked.plot or (name == "last" and len(asked.users or []) >= _SIZES_OF_A_PLOT):
-        return _draw(kept, asked.picture)
+    if options.plot or (name == "last" and len(options.users or []) >= _SIZES_OF_A_PLOT):
+        return _draw(results, options.picture)
     return 0
 
 
-def _draw(kept: Kept, picture: Path) -> int:
+def _draw(results: Results, picture: Path) -> int:
     try:
-        picture.write_text(plot.drawn(kept.rows), encoding="utf-8")
+        picture.write_text(plot.draw_plot(results.rows), encoding="utf-8")
     except plot.NothingToDraw as error:
         print(error, file=sys.stderr)
         return 1
@@ -45,21 +45,21 @@ def _draw(kept: Kept, picture: Path) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./bench", description="How long imports take, and how long they must.",
-        epilog="Each row takes the place of the row of the same case, database and size that is kept in the folder.",
+        epilog="Each row replaces the stored row of the same case, database and size.",
     )  # fmt: skip
-    _many(parser, "--users", "size of the agency; repeatable (default 50,000)")
-    _many(parser, "--peer-users", "users beside django-import-export; repeatable (default 10,000)")
-    _many(parser, "--kolibri-users", "users beside Kolibri; repeatable (default 1,000)")
+    _add_number(parser, "--users", "size of the agency; repeatable (default 50,000)")
+    _add_number(parser, "--peer-users", "users of the runs with django-import-export; repeatable (default 10,000)")
+    _add_number(parser, "--kolibri-users", "users of the runs with Kolibri; repeatable (default 1,000)")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
     parser.add_argument("--case", choices=CASES, action="append", help="repeatable (default: all)")
     parser.add_argument("--runs", type=int, default=3, help="how often each is run (default 3)")
     parser.add_argument("--quick", action="store_true", help="few users, one run, no Kolibri: shows that it works")
     parser.add_argument("--profile", action="store_true", help="one run of each; a profile of each stage in the folder")
-    parser.add_argument("--table", action="store_true", help="measure nothing; the tables of what is kept")
-    parser.add_argument("--plot", action="store_true", help="measure nothing; draw what is kept")
+    parser.add_argument("--table", action="store_true", help="measure nothing; the tables of the stored results")
+    parser.add_argument("--plot", action="store_true", help="measure nothing; draw the stored results")
     parser.add_argument(
         "--picture", type=Path, default=_HERE / "plot.svg", help="where to (default benchmarks/plot.svg)"
     )
@@ -69,22 +69,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _many(parser: argparse.ArgumentParser, name: str, said: str) -> None:
-    parser.add_argument(name, type=int, metavar="N", action="append", help=said)
+def _add_number(parser: argparse.ArgumentParser, name: str, help_text: str) -> None:
+    parser.add_argument(name, type=int, metavar="N", action="append", help=help_text)
 
 
-def _plan(asked: argparse.Namespace) -> Plan:
-    cases = asked.case or [case for case in CASES if not (asked.quick and case == "kolibri")]
+def _make_plan(options: argparse.Namespace) -> Plan:
+    cases = options.case or [case for case in CASES if not (options.quick and case == "kolibri")]
     return Plan(
-        users=tuple(asked.users or [2_000 if asked.quick else 50_000]),
-        databases=DATABASES if asked.database == "both" else (asked.database,),
+        users=tuple(options.users or [2_000 if options.quick else 50_000]),
+        databases=DATABASES if options.database == "both" else (options.database,),
         cases=tuple(case for case in CASES if case in cases),
-        runs=1 if asked.quick or asked.profile else asked.runs,
-        out=asked.out,
-        peer_users=tuple(asked.peer_users or [500 if asked.quick else 10_000]),
-        kolibri_users=tuple(asked.kolibri_users or [20 if asked.quick else 1_000]),
-        profile=asked.profile,
-        quick=asked.quick,
+        runs=1 if options.quick or options.profile else options.runs,
+        out=options.out,
+        peer_users=tuple(options.peer_users or [500 if options.quick else 10_000]),
+        kolibri_users=tuple(options.kolibri_users or [20 if options.quick else 1_000]),
+        profile=options.profile,
+        quick=options.quick,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which pages are asked for: All Users in each order, by each filter and by searches, one user, the trail, a plan's rows."""
+"""The requested pages: All Users in each order, by each filter and by searches, one user, the trail, the rows of a plan."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -11,14 +11,14 @@ from musterbook.directory.users import orders, states, user_list
 _Query = Mapping[str, object]
 
 
-def all_users(agency: models.Agency, at: datetime) -> Iterator[tuple[str, str]]:
-    """The pages of All Users by what they are."""
-    for name, query in (*_places(agency, at), *_filters(agency, at), *_searches(agency)):
+def list_user_pages(agency: models.Agency, at: datetime) -> Iterator[tuple[str, str]]:
+    """Yield the pages of All Users: a description and an address of each."""
+    for name, query in (*_list_cursors(agency, at), *_list_filters(agency, at), *_list_searches(agency)):
         yield name, f"/{agency.slug}/users/?{urlencode(query)}"
 
 
-def others(agency: models.Agency) -> Iterator[tuple[str, str]]:
-    """One user, the trail, and the rows of a plan that was previewed."""
+def list_other_pages(agency: models.Agency) -> Iterator[tuple[str, str]]:
+    """Yield the page of one user, the trail, and the rows of a plan that was previewed."""
     one = models.User.objects.filter(agency=agency, supervisor__isnull=False).order_by("pk")[0]
     yield "one user", f"/{agency.slug}/users/{one.pk}/"
     yield "audit trail", f"/{agency.slug}/audit/"
@@ -32,28 +32,28 @@ def others(agency: models.Agency) -> Iterator[tuple[str, str]]:
     yield "plan, updated, search", f"{rows}?show=updated&q=bondarenko"
 
 
-def _places(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:
+def _list_cursors(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:
     first = user_list.read_page(agency, at=at)
     yield "first", {}
     yield "next", {"place": first.after}
     if first.after:
         yield "back to the first", {"place": user_list.read_page(agency, at=at, place=first.after).before}
-    yield "last", {"place": _last(agency)}
+    yield "last", {"place": _find_last(agency)}
     for sort in orders.SORTS:
         yield f"by {sort}", {"sort": sort}
         yield f"by {sort}, descending", {"sort": sort, "desc": "1"}
-        yield f"by {sort}, deep", {"sort": sort, "place": listing.deep(agency, sort, at)}
+        yield f"by {sort}, deep", {"sort": sort, "place": listing.find_deep_cursor(agency, sort, at)}
 
 
-def _last(agency: models.Agency) -> str:
-    """The place of the user before the last page."""
+def _find_last(agency: models.Agency) -> str:
+    """Return the cursor of the user before the last page."""
     found = models.User.objects.filter(agency=agency).order_by("-name_key", "-pk").values_list("name_key", "pk")
     before = found[user_list.PAGE : user_list.PAGE + 1]
     return orders.encode_cursor(orders.Cursor(None, *before[0]), "name", False) if before else ""
 
 
-def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:
-    """Each filter, by values that many have, some, and few or none; and filters together."""
+def _list_filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]]:
+    """Yield each filter, with values that many, some, and few or no users have, and combinations of filters."""
     role, rank, group = (
         dict(model.objects.filter(agency=agency).values_list("name", "pk"))
         for model in (models.Role, models.Rank, models.Group)
@@ -68,7 +68,7 @@ def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]
     last = {"import": applied.reverse()[0].number}
     queries: dict[str, _Query] = {
         "role, 80 %": officer,
-        "role, 80 %, deep": {**officer, "place": listing.deep(agency, "name", at)},
+        "role, 80 %, deep": {**officer, "place": listing.find_deep_cursor(agency, "name", at)},
         "role, 3 %": {"role": role["Auditor"]},
         "role, one user": {"role": role["Admin"]},
         "rank, 55 %": {"rank": rank["Police Officer"]},
@@ -97,7 +97,7 @@ def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, _Query]
     yield from queries.items()
 
 
-def _searches(agency: models.Agency) -> Iterator[tuple[str, _Query]]:
+def _list_searches(agency: models.Agency) -> Iterator[tuple[str, _Query]]:
     one = models.User.objects.filter(agency=agency).order_by("pk")[0]
     captain = models.Rank.objects.get(agency=agency, name="Captain").pk
     group = models.Group.objects.get(agency=agency, name="UNIT-07").pk

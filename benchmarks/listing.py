@@ -1,4 +1,4 @@
-"""How long the pages of All Users take: each query of a list, run so many times, its runs spread among the others'."""
+"""The queries of All Users, timed: each runs many times, and its runs alternate with those of the others."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,20 +10,20 @@ from musterbook.directory.users import orders, user_list
 from musterbook.directory.users.filters import UserFilters
 
 DEEP = 500_000
-"""How deep the deep page is, or half as deep as there are users."""
+"""The position of the deep page, or half the number of users if there are fewer."""
 
 TEXTS = {
     "one letter": "a", "two letters": "qu", "two letters, nobody": "qx", "common": "harbor", "medium": "bondarenko",
     "with an accent": "Dvořák", "without its accent": "dvorak", "nobody": "zzqyx", "two words": "gudrun bondarenko",
     "Cyrillic": "дмитрий", "Cyrillic, one letter": "д",
 }  # fmt: skip
-"""What is searched for, by what it is."""
+"""The searches: description → text."""
 
 
-def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
-    """Seconds of each run, by the name of the query."""
+def measure_queries(agency: models.Agency, runs: int) -> dict[str, list[float]]:
+    """Return the seconds of each run, by the name of the query."""
     at = datetime.now(UTC)
-    queries = dict(_queries(agency, at))
+    queries = dict(_list_queries(agency, at))
     seconds: dict[str, list[float]] = {name: [] for name in queries}
     for query in queries.values():
         query()
@@ -35,33 +35,36 @@ def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
     return seconds
 
 
-def _queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Every query by its name."""
+def _list_queries(agency: models.Agency, at: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield every query with its name."""
     for sort in orders.SORTS:
         first = user_list.read_page(agency, at=at, sort=sort)
         for descending in (False, True):
             way = f"{sort}, descending" if descending else sort
-            yield f"first page by {way}", _page(agency, UserFilters(), at, sort, descending=descending)
-        yield f"second page by {sort}", _page(agency, UserFilters(), at, sort, place=first.after)
-        yield f"deep page by {sort}", _page(agency, UserFilters(), at, sort, place=deep(agency, sort, at))
-    for name, wanted in (*_filters(agency, at), *_searches(agency)):
+            yield f"first page by {way}", _make_page(agency, UserFilters(), at, sort, descending=descending)
+        yield f"second page by {sort}", _make_page(agency, UserFilters(), at, sort, place=first.after)
+        yield (
+            f"deep page by {sort}",
+            _make_page(agency, UserFilters(), at, sort, place=find_deep_cursor(agency, sort, at)),
+        )
+    for name, criteria in (*_list_filters(agency, at), *_list_searches(agency)):
         for sort in ("name", "external_id"):
-            yield f"{name}, by {sort}", _page(agency, wanted, at, sort)
-        yield f"{name}, counted", _count(agency, wanted, at)
+            yield f"{name}, by {sort}", _make_page(agency, criteria, at, sort)
+        yield f"{name}, counted", _make_count(agency, criteria, at)
 
 
-def _page(
-    agency: models.Agency, wanted: UserFilters, at: datetime, sort: str, *, descending: bool = False, place: str = ""
+def _make_page(
+    agency: models.Agency, criteria: UserFilters, at: datetime, sort: str, *, descending: bool = False, place: str = ""
 ) -> Callable[[], object]:
-    return lambda: user_list.read_page(agency, wanted, at=at, sort=sort, descending=descending, place=place)
+    return lambda: user_list.read_page(agency, criteria, at=at, sort=sort, descending=descending, place=place)
 
 
-def _count(agency: models.Agency, wanted: UserFilters, at: datetime) -> Callable[[], object]:
-    return lambda: user_list.count_users(agency, wanted, at=at)
+def _make_count(agency: models.Agency, criteria: UserFilters, at: datetime) -> Callable[[], object]:
+    return lambda: user_list.count_users(agency, criteria, at=at)
 
 
-def deep(agency: models.Agency, sort: str, at: datetime) -> str:
-    """The place of a user deep in the order."""
+def find_deep_cursor(agency: models.Agency, sort: str, at: datetime) -> str:
+    """Return the cursor of a user deep in the order."""
     order = orders.build_order(agency, sort, at, UserFilters(), None)
     middle = order.sections[len(order.sections) // 2]
     everybody = models.User.objects.filter(agency=agency)
@@ -78,8 +81,8 @@ def deep(agency: models.Agency, sort: str, at: datetime) -> str:
     return orders.encode_cursor(orders.Cursor(middle.mark, *found[0]), sort, False) if found else ""
 
 
-def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, UserFilters]]:
-    """Filters by values that many have, that some have, and that few or none have."""
+def _list_filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, UserFilters]]:
+    """Yield filters with values that many, some, and few or no users have."""
     role, rank, group = (
         {getattr(one, "name"): one.pk for one in model.objects.filter(agency=agency)}  # noqa: B009  (models differ)
         for model in (models.Role, models.Rank, models.Group)
@@ -102,7 +105,7 @@ def _filters(agency: models.Agency, at: datetime) -> Iterator[tuple[str, UserFil
         yield status, UserFilters(status=status)
 
 
-def _searches(agency: models.Agency) -> Iterator[tuple[str, UserFilters]]:
+def _list_searches(agency: models.Agency) -> Iterator[tuple[str, UserFilters]]:
     one = models.User.objects.filter(agency=agency).order_by("pk")[0]
     for name, text in {**TEXTS, "one user": one.email, "their badge": one.badge_number}.items():
         yield f"search, {name}", UserFilters(text=text)

@@ -1,4 +1,4 @@
-"""Keeps what was measured as it comes, so that a run that is killed loses nothing, and tables can be made in pieces."""
+"""The stored results. Each is stored at once, so a run that is killed loses nothing, and tables can be made in pieces."""
 
 import json
 from collections.abc import Iterable
@@ -10,31 +10,31 @@ from benchmarks.plans import CASES, DATABASES, PEERS, Row
 _ORDER = (*CASES, *PEERS)
 
 
-class Kept:
-    """The rows of a file in a folder, in the order of a table; each is written to the disk when it is put."""
+class Results:
+    """The rows of a file, in the order of a table. Each is written to the disk when it is put."""
 
     def __init__(self, folder: Path, name: str = "last") -> None:
         self._path = folder / f"{name}.json"
         folder.mkdir(parents=True, exist_ok=True)
-        self.rows = read(self._path) if self._path.exists() else []
+        self.rows = read_rows(self._path) if self._path.exists() else []
 
     def put(self, row: Row) -> None:
-        """Keeps the row, instead of what is there of the same case, database and size."""
-        self.rows = replaced(self.rows, row)
+        """Store the row in place of the row of the same case, database and size."""
+        self.rows = replace_row(self.rows, row)
         draft = self._path.with_suffix(".new")
         draft.write_text(json.dumps({"rows": [asdict(row) for row in self.rows]}, indent=1) + "\n", encoding="utf-8")
         draft.replace(self._path)
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a file that `Kept` wrote."""
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a file that `Results` wrote."""
     return [Row(**facts) for facts in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
-def replaced(rows: Iterable[Row], row: Row) -> list[Row]:
-    """The rows with this one, which takes the place of that with the same key; ordered by size, database and case."""
-    return sorted([*(other for other in rows if other.key != row.key), row], key=_place)
+def replace_row(rows: Iterable[Row], row: Row) -> list[Row]:
+    """Return the rows, with this one in place of the row with the same key, ordered by size, database and case."""
+    return sorted([*(other for other in rows if other.key != row.key), row], key=_make_sort_key)
 
 
-def _place(row: Row) -> tuple[int, int, int]:
+def _make_sort_key(row: Row) -> tuple[int, int, int]:
     return row.users, (*DATABASES, row.database).index(row.database), (*_ORDER, row.case).index(row.case)

@@ -1,4 +1,4 @@
-"""How long whole pages take on the server: asked for as a browser asks, through sessions, permissions and templates."""
+"""Whole pages on the server, timed: requested as a browser does, through sessions, permissions and templates."""
 
 import time
 from datetime import UTC, datetime
@@ -14,20 +14,20 @@ _PASSWORD = "a quiet brown heron"
 _HTMX = {"HX-Request": "true"}
 
 
-def measured(agency: models.Agency, runs: int) -> dict[str, list[float]]:
-    """Seconds of each run, by what the page is."""
-    client = _signed_in(agency)
-    pages = dict([*addresses.all_users(agency, datetime.now(UTC)), *addresses.others(agency)])
+def measure_pages(agency: models.Agency, runs: int) -> dict[str, list[float]]:
+    """Return the seconds of each run, by the description of the page."""
+    client = _sign_in(agency)
+    pages = dict([*addresses.list_user_pages(agency, datetime.now(UTC)), *addresses.list_other_pages(agency)])
     seconds: dict[str, list[float]] = {name: [] for name in pages}
     for address in pages.values():
-        _ask(client, address)
+        _time_request(client, address)
     for _ in range(runs):
         for name, address in pages.items():
-            seconds[name].append(_ask(client, address))
+            seconds[name].append(_time_request(client, address))
     return seconds
 
 
-def _ask(client: Client, address: str) -> float:
+def _time_request(client: Client, address: str) -> float:
     since = time.perf_counter()
     answer = client.get(address, headers=_HTMX if "typed" in address else None)
     seconds = time.perf_counter() - since
@@ -36,8 +36,8 @@ def _ask(client: Client, address: str) -> float:
     return seconds
 
 
-def _signed_in(agency: models.Agency) -> Client:
-    """A browser in which an administrator is signed in: one of the users, who is made one."""
+def _sign_in(agency: models.Agency) -> Client:
+    """Return a browser in which an administrator is signed in: one of the users, who becomes one."""
     invited = models.User.objects.filter(agency=agency, active=True, registered_at=None)
     user = invited.select_related("agency").order_by("pk")[0]
     models.User.objects.filter(pk=user.pk).update(role=models.Role.objects.get(agency=agency, administrator=True))

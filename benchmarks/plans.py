@@ -1,4 +1,4 @@
-"""What a run of the benchmark is to measure, and what it has measured."""
+"""The plan of a run of the benchmark, and its results."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An import to measure: of which file, in which mode, and in words."""
+    """An import to measure: its file, its mode, and a description."""
 
     file: str
     mode: str
@@ -30,17 +30,17 @@ PEERS = {
 """The imports that django-import-export does too."""
 
 ALONE = ("edit", "list", "pages", "peers", "kolibri", "start")
-"""What else can be measured: one user edited, lists and search, both peers, and how long commands take to start."""
+"""The other cases: edits of one user, lists and search, both peers, and the start of commands."""
 
 CASES = (*IMPORTS, *ALONE)
 DATABASES = ("sqlite", "postgresql")
 SMALL_AGENCY = 100
-"""The agency that one with many users must keep up with, when one of them is edited."""
+"""The size of the small agency. An edit in a large one must take about as long as in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure: every case, for each size, on each database, so many times; what comes of it is kept in `out`."""
+    """The plan: every case, for each size, on each database, `runs` times. The results are stored in `out`."""
 
     users: tuple[int, ...]
     databases: tuple[str, ...]
@@ -54,16 +54,16 @@ class Plan:
 
     @property
     def imports(self) -> tuple[str, ...]:
-        """The cases that are imports of a whole agency."""
+        """Return the cases that are imports of a whole agency."""
         return tuple(case for case in IMPORTS if case in self.cases)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one case came to on one database: seconds of each run by what was timed, and peak memory in bytes.
+    """The result of one case on one database: the seconds of each run by name, and peak memory in bytes.
 
-    `seconds["run"]` is the import itself, `seconds["process"]` with the start of its Python; `read`, `write`, `select`
-    are the bare limits; what has a dot in its name is a part of what stands before the dot.
+    `seconds["run"]` is the import itself, `seconds["process"]` includes the start of its Python. `read`, `write`,
+    `select` are the bare limits. A name with a dot is a part of the name before the dot.
     """
 
     case: str
@@ -72,17 +72,17 @@ class Row:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     peak_bytes: list[int] = field(default_factory=list)
     peaks: dict[str, int] = field(default_factory=dict)
-    """Peak memory at each stage's end, of the last run."""
+    """Peak memory at the end of each stage, in the last run."""
     counts: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     made: dict[str, object] = field(default_factory=dict)
-    """When, at which commit, on which machine and under which load."""
+    """The facts of `machine.facts`."""
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What a row is of: a later one with the same key takes its place."""
+        """Return the key of the row. A later row with the same key replaces it."""
         return self.case, self.database, self.users
 
     def add(self, name: str, *seconds: float) -> None:
-        """Keeps one run's seconds, or those of several."""
+        """Add the seconds of one run or of several."""
         self.seconds.setdefault(name, []).extend(seconds)

@@ -1,4 +1,4 @@
-"""Times an import from within: the stages that it announces, and the functions that are watched; profiles them if asked."""
+"""The timer of an import within its process: its stages, the watched functions, and profiles of them if requested."""
 
 import cProfile
 import importlib
@@ -16,8 +16,8 @@ from typing import Any
 _LINES = 25
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has held; not what the one that started it held, which Linux counts in `ru_maxrss`."""
+def read_peak_bytes() -> int:
+    """Return the peak memory of this process, without that of its parent, which Linux counts in `ru_maxrss`."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
@@ -26,58 +26,58 @@ def peak_bytes() -> int:
 
 
 class Stages:
-    """Seconds by stage, and by what is watched within the stages ("planning.snapshot"); peak memory at each stage's end."""
+    """The seconds by stage and by watched function ("planning.snapshot"), and the peak memory at the end of each stage."""
 
     def __init__(self, *, profile: bool) -> None:
         self.seconds: dict[str, float] = {}
         self.peaks: dict[str, int] = {}
-        self._wanted = profile
+        self._is_profiled = profile
         self._stage = ""
         self._since = time.perf_counter()
         self._profiles: dict[str, cProfile.Profile] = {}
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:  # noqa: ARG002  (what imports announce)
-        """A stage begins or goes on, and another ends; "" ends the last."""
+        """Begin or continue a stage, and end the one before. "" ends the last one."""
         if stage == self._stage:
             return
         if self._stage:
             self._end()
         self._stage, self._since = stage, time.perf_counter()
-        if self._wanted and stage:
+        if self._is_profiled and stage:
             self._profiles.setdefault(stage, cProfile.Profile()).enable()
 
     def _end(self) -> None:
-        if self._wanted:
+        if self._is_profiled:
             self._profiles[self._stage].disable()
-        self.peaks[self._stage] = peak_bytes()
+        self.peaks[self._stage] = read_peak_bytes()
         self._add(self._stage, time.perf_counter() - self._since)
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def watch(self, module: str, name: str, label: Callable[..., str]) -> None:
-        """Times every call of a module's function from now on, under the label made from its arguments."""
+        """Time every call of a module's function from now on, under the label made from its arguments."""
         home = importlib.import_module(module)
         original: Callable[..., Any] = getattr(home, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            told = f"{self._stage}.{label(*arguments)}"
+            name = f"{self._stage}.{label(*arguments)}"
             since = time.perf_counter()
             try:
-                with self._aside(told):
+                with self._profile_thread(name):
                     return original(*arguments, **named)
             finally:
-                self._add(told, time.perf_counter() - since)
+                self._add(name, time.perf_counter() - since)
 
         setattr(home, name, timed)
 
     @contextmanager
-    def _aside(self, told: str) -> Iterator[None]:
-        """Profiles what runs in another thread than the stages do: their profile does not see it."""
-        if not self._wanted or threading.current_thread() is threading.main_thread():
+    def _profile_thread(self, name: str) -> Iterator[None]:
+        """Profile a function that runs in another thread than the stages, whose profile does not include it."""
+        if not self._is_profiled or threading.current_thread() is threading.main_thread():
             yield
             return
-        profile = self._profiles[told] = cProfile.Profile()
+        profile = self._profiles[name] = cProfile.Profile()
         profile.enable()
         try:
             yield
@@ -86,11 +86,13 @@ class Stages:
 
     @property
     def profiles(self) -> dict[str, str]:
-        """Each stage's profile as text: what took longest with all that it calls, then without; Polars' work is in its calls."""
-        return {stage: _text(stage, self.seconds[stage], profile) for stage, profile in self._profiles.items()}
+        """Return the profile of each stage as text, by cumulative time and then by own time. Calls include the work of Polars."""
+        return {
+            stage: _format_profile(stage, self.seconds[stage], profile) for stage, profile in self._profiles.items()
+        }
 
 
-def _text(stage: str, seconds: float, profile: cProfile.Profile) -> str:
+def _format_profile(stage: str, seconds: float, profile: cProfile.Profile) -> str:
     text = io.StringIO()
     text.write(f"{stage}: {seconds:.3f} s\n")
     for order in ("cumulative", "tottime"):

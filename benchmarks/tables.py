@@ -1,4 +1,4 @@
-"""Where an installation's rows are: its tables by name, and its database by URL or file."""
+"""The location of an installation's rows: its tables by name, and its database by URL or file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ LISTED = (
     "id, external_id, email, badge_number, first_name, last_name, active, username, role_id, supervisor_id, location, rank_id,"
     " group_id, phone, registered_at IS NOT NULL, exempt"
 )
-"""What an import compares of each user."""
+"""The columns of a user that an import compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """The file of a database on SQLite."""
+        """Return the file of a database on SQLite."""
         return self.folder / databases.SQLITE_FILE
 
 
-def select(table: str, rest: str) -> str:
-    """A query of whole rows."""
+def make_select(table: str, rest: str) -> str:
+    """Return a query of whole rows."""
     return f"SELECT * FROM {table} {rest}"

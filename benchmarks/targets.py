@@ -1,4 +1,4 @@
-"""The targets: what each figure must come to, from what was measured; arithmetic only."""
+"""The targets of the figures, computed from the results."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LISTED, _SEARCHED, _DEARER = 0.030, 0.100, 1.3
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One target beside what was measured; `limit` None: there is no bare limit beside it; `unit` of all three figures."""
+    """One target and its measured figure. `limit` is None if there is no bare limit. `unit` is that of all three figures."""
 
     what: str
     row: Row
@@ -30,119 +30,121 @@ class Verdict:
 
     @property
     def met(self) -> bool:
-        """Whether the target is met."""
+        """Return whether the target is met."""
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     @property
     def ratio(self) -> float | None:
-        """The figure as a multiple of the limit."""
+        """Return the figure as a multiple of the limit."""
         return self.measured / self.limit if self.limit else None
 
 
-def middle(row: Row, name: str) -> float | None:
-    """The median of what was timed under the name; None where it was not."""
+def find_median(row: Row, name: str) -> float | None:
+    """Return the median of the seconds of that name, or None if there are none."""
     return median(row.seconds[name]) if row.seconds.get(name) else None
 
 
-def p95(seconds: Sequence[float]) -> float:
-    """What 95 of 100 measured do not exceed."""
+def find_p95(seconds: Sequence[float]) -> float:
+    """Return the 95th percentile."""
     return sorted(seconds)[ceil(len(seconds) * 0.95) - 1]
 
 
-def memory(users: int) -> int:
-    """The most bytes that an import of so many users may hold."""
+def get_memory_target(users: int) -> int:
+    """Return the most bytes that an import of that many users may use."""
     return BYTES_A_ROW * users + BYTES_AT_LEAST
 
 
-def of_import(row: Row, rows: Iterable[Row]) -> tuple[float | None, float | None]:
-    """The limit of a whole import and its target, in seconds; None where a part of it was not measured, or there is none."""
-    read, select, write = (middle(row, name) for name in ("read", "select", "write"))
+def get_import_target(row: Row, rows: Iterable[Row]) -> tuple[float | None, float | None]:
+    """Return the limit of a whole import and its target in seconds; None where a part was not measured or does not exist."""
+    read, select, write = (find_median(row, name) for name in ("read", "select", "write"))
     if row.case == "new":
         return (None, None) if read is None or write is None else (read + write, 1.25 * (read + write))
     if row.case == "unchanged":
         return (None, None) if read is None or select is None else (read + select, 2 * (read + select))
     same = next((other for other in rows if other.key == ("unchanged", row.database, row.users)), None)
-    unchanged = middle(same, "run") if same else None
+    unchanged = find_median(same, "run") if same else None
     if unchanged is None or write is None:
         return None, None
     return unchanged + write, 1.3 * unchanged + 1.5 * write if row.case == "changed" else None
 
 
-def verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
-    """Every target of which enough was measured."""
+def list_verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
+    """Yield every target whose figures were measured."""
     for row in rows:
         if row.case in IMPORTS:
-            yield from _imported(row, rows)
+            yield from _judge_import(row, rows)
         elif row.case in _PEERS:
             what = f"{PEERS[row.case].about}: × django-import-export"
-            yield from _beside(row, what, "peer", _PEERS[row.case])
-            yield from _beside(row, f"{what} with our comparison", "peer hooked", _PEERS[row.case])
+            yield from _judge_peer(row, what, "peer", _PEERS[row.case])
+            yield from _judge_peer(row, f"{what} with our comparison", "peer hooked", _PEERS[row.case])
         elif row.case == "kolibri":
-            yield from _beside(row, "users a second: × Kolibri’s bulkimportusers, less start-up", "peer", _KOLIBRI)
+            yield from _judge_peer(row, "users a second: × Kolibri’s bulkimportusers, less start-up", "peer", _KOLIBRI)
         elif row.case == "edit":
-            yield from _edited(row)
+            yield from _judge_edits(row)
         elif row.case == "start":
-            yield from _started(row)
+            yield from _judge_start(row)
         elif row.case in ("list", "pages"):
-            yield from _listed(row)
+            yield from _judge_lists(row)
 
 
-def _imported(row: Row, rows: Sequence[Row]) -> Iterator[Verdict]:
-    limit, target = of_import(row, rows)
-    run = middle(row, "run")
+def _judge_import(row: Row, rows: Sequence[Row]) -> Iterator[Verdict]:
+    limit, target = get_import_target(row, rows)
+    run = find_median(row, "run")
     if run is None:
         return
     if target is not None:
         yield Verdict(IMPORTS[row.case].about, row, run, target, limit)
     if row.case == "changed" and row.users == NIGHT:
-        yield from _night(row, run)
+        yield from _judge_night(row, run)
     if row.users == _MANY:
-        yield from _grown(row, run, rows)
+        yield from _judge_growth(row, run, rows)
     searchable = sum(median(found) for name, found in row.seconds.items() if name.endswith(".search"))
     if searchable:
         yield Verdict(
             f"{row.case}: × the same less what search needs", row, run / (run - searchable), _DEARER, unit="×"
         )
-    yield Verdict(f"peak memory, {row.case}", row, max(row.peak_bytes) / 1e6, memory(row.users) / 1e6, unit="MB")
+    yield Verdict(
+        f"peak memory, {row.case}", row, max(row.peak_bytes) / 1e6, get_memory_target(row.users) / 1e6, unit="MB"
+    )
 
 
-def _night(row: Row, run: float) -> Iterator[Verdict]:
+def _judge_night(row: Row, run: float) -> Iterator[Verdict]:
     yield Verdict("a large agency’s night: work after start-up", row, run, 0.5)
-    command, empty = middle(row, "command"), middle(row, "command-empty")
+    command, empty = find_median(row, "command"), find_median(row, "command-empty")
     if command is not None and empty is not None:
         yield Verdict("a large agency’s night: whole command, beside an empty file", row, command, 2 * empty, empty)
 
 
-def _grown(row: Row, run: float, rows: Sequence[Row]) -> Iterator[Verdict]:
+def _judge_growth(row: Row, run: float, rows: Sequence[Row]) -> Iterator[Verdict]:
     few = next((other for other in rows if other.key == (row.case, row.database, _FEW)), None)
-    before = middle(few, "run") if few else None
+    before = find_median(few, "run") if few else None
     if before is not None:
         cost, limit = (seconds / users * 1e6 for seconds, users in ((run, row.users), (before, _FEW)))
         yield Verdict(f"{row.case}: cost a row, beside {_FEW:,} rows", row, cost, 1.2 * limit, limit, "µs")
 
 
-def _beside(row: Row, what: str, name: str, target: float) -> Iterator[Verdict]:
-    ours, theirs = middle(row, "run"), middle(row, name)
+def _judge_peer(row: Row, what: str, name: str, target: float) -> Iterator[Verdict]:
+    ours, theirs = find_median(row, "run"), find_median(row, name)
     if ours is not None and theirs is not None:
         yield Verdict(what, row, theirs / ours, target, unit="×", at_least=True)
 
 
-def _edited(row: Row) -> Iterator[Verdict]:
-    here, small = middle(row, "run"), middle(row, "small")
+def _judge_edits(row: Row) -> Iterator[Verdict]:
+    here, small = find_median(row, "run"), find_median(row, "small")
     if here is not None and small is not None:
         what = "one user edited, beside an agency of 100"
         yield Verdict(what, row, here * 1000, 2 * small * 1000, small * 1000, "ms")
 
 
-def _started(row: Row) -> Iterator[Verdict]:
-    limit = middle(row, "python")
+def _judge_start(row: Row) -> Iterator[Verdict]:
+    limit = find_median(row, "python")
     for command, target in _STARTS.items():
-        taken = middle(row, command)
+        taken = find_median(row, command)
         if taken is not None:
             yield Verdict(f"start-up, `{command}`, beside a bare Python", row, taken, target, limit)
 
 
-def _listed(row: Row) -> Iterator[Verdict]:
+def _judge_lists(row: Row) -> Iterator[Verdict]:
     for name, seconds in row.seconds.items():
         target = _SEARCHED if "search" in name else _LISTED
-        yield Verdict(f"{name}, 95th of 100", row, p95(seconds) * 1000, target * 1000, unit="ms")
+        yield Verdict(f"{name}, 95th of 100", row, find_p95(seconds) * 1000, target * 1000, unit="ms")

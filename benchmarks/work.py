@@ -1,4 +1,4 @@
-"""One job of the benchmark in a process of its own: takes it as JSON, and gives what it measured as JSON."""
+"""One job of the benchmark in a process of its own. Its arguments and its results are JSON."""
 
 import hashlib
 import importlib
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.stages import Stages, peak_bytes
+from benchmarks.stages import Stages, read_peak_bytes
 
 if TYPE_CHECKING:
     from musterbook.directory import models
@@ -20,17 +20,17 @@ Measured = Mapping[str, Any]
 _AGENCY = "bench"
 
 
-def make(folder: str, users: int, files: Sequence[str]) -> Measured:
-    """Makes the files of one size."""
+def make_files(folder: str, users: int, files: Sequence[str]) -> Measured:
+    """Make the files of one size."""
     from benchmarks import people
 
-    people.make(Path(folder), users, files)
+    people.make_files(Path(folder), users, files)
     return {}
 
 
-def prepare() -> Measured:
-    """Gives a new installation its agency: roles, ranks, groups."""
-    _django()
+def prepare_agency() -> Measured:
+    """Add the agency to a new installation: roles, ranks, groups."""
+    _set_up_django()
     from benchmarks import people
     from musterbook.core.values.keys import fold
     from musterbook.directory import models
@@ -46,9 +46,9 @@ def prepare() -> Measured:
     return {}
 
 
-def settle() -> Measured:
-    """Leaves a database as housekeeping leaves it some time after a large import."""
-    _django()
+def settle_database() -> Measured:
+    """Run the housekeeping that follows a large import."""
+    _set_up_django()
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -56,9 +56,9 @@ def settle() -> Measured:
     return {}
 
 
-def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> Measured:
-    """One import, as the command does it once it has started; without mails. If `state`, how the users stand then."""
-    agency = _agency()
+def run_import(file: str, mode: str, *, profile: bool = False, state: bool = False) -> Measured:
+    """Run one import as the command does, without emails. If `state`, return the digest of the users too."""
+    agency = _find_agency()
     stages = Stages(profile=profile)
     watched = (
         ("directory.apply.snapshot_queries", "read_snapshot", "snapshot"),
@@ -76,18 +76,18 @@ def run(file: str, mode: str, *, profile: bool = False, state: bool = False) -> 
             "musterbook.directory.storage.frames", name, lambda model, *_, does=name: f"{does}-{model.__name__.lower()}"
         )
     since = time.perf_counter()
-    counts = _imported(agency, Path(file).read_bytes(), Path(file).name, mode, stages)
+    counts = _import_content(agency, Path(file).read_bytes(), Path(file).name, mode, stages)
     stages("")
     seconds = {"run": time.perf_counter() - since, **stages.seconds}
     measured = {"seconds": seconds, "counts": counts, "profiles": stages.profiles, "peaks": stages.peaks}
-    return {**measured, "peak_bytes": peak_bytes(), "state": _state() if state else ""}
+    return {**measured, "peak_bytes": read_peak_bytes(), "state": _compute_digest() if state else ""}
 
 
-def edit(file: str, times: int, warm: int = 3) -> Measured:
-    """One user after another given another location, each by an import of one row; the first few are not counted."""
+def edit_users(file: str, times: int, warm: int = 3) -> Measured:
+    """Give one user after another another location, each by an import of one row. The first few runs are not counted."""
     import polars as pl
 
-    agency = _agency()
+    agency = _find_agency()
     people = pl.read_csv(file, infer_schema=False).fill_null("")
     step = max(people.height // (times + warm), 1)
     edited = (
@@ -97,38 +97,38 @@ def edit(file: str, times: int, warm: int = 3) -> Measured:
     for row in edited.iter_slices(1):
         content = row.write_csv().encode()
         since = time.perf_counter()
-        counts = _imported(agency, content, "one.csv", "update", lambda *_: None)
+        counts = _import_content(agency, content, "one.csv", "update", lambda *_: None)
         taken.append(time.perf_counter() - since)
-        _demand(counts["updated"] == 1, f"Of one user edited, came {counts}.")
+        _require(counts["updated"] == 1, f"Of one user edited, came {counts}.")
     return {"seconds": {"run": taken[warm:]}, "counts": {"rows": 1, "updated": 1}}
 
 
-def live(file: str) -> Measured:
-    """Has a year pass for the users of the file, as `benchmarks.activity` has it."""
-    agency = _agency()
+def simulate_year(file: str) -> Measured:
+    """Simulate a year for the users of the file, as `benchmarks.activity` does."""
+    agency = _find_agency()
     from benchmarks import activity
 
-    counts = activity.lived(agency, datetime.now(UTC))
-    activity.imported(agency, Path(file))
+    counts = activity.simulate_year(agency, datetime.now(UTC))
+    activity.import_some(agency, Path(file))
     return {"counts": counts}
 
 
-def listed(module: str, runs: int) -> Measured:
-    """All Users and its search, as `benchmarks.listing` or `benchmarks.pages` measures them."""
-    agency = _agency()
+def time_pages(module: str, runs: int) -> Measured:
+    """Time All Users and its search, as `benchmarks.listing` or `benchmarks.pages` does."""
+    agency = _find_agency()
     return {"seconds": importlib.import_module(f"benchmarks.{module}").measured(agency, runs)}
 
 
-def peer(file: str, *, new: bool, hooked: bool) -> Measured:
-    """The same import by django-import-export, and how the users stand then."""
-    agency = _agency()
+def run_peer(file: str, *, new: bool, hooked: bool) -> Measured:
+    """Run the same import with django-import-export. Return the digest of the users too."""
+    agency = _find_agency()
     from benchmarks.peers import importexport
 
-    return {**importexport.imported(agency, Path(file), new=new, hooked=hooked), "state": _state()}
+    return {**importexport.import_users(agency, Path(file), new=new, hooked=hooked), "state": _compute_digest()}
 
 
-def limit(name: str, **given: Any) -> Measured:
-    """One of the bare limits: the file read, with the stored users if an installation is named; or users written."""
+def time_limit(name: str, **given: Any) -> Measured:
+    """Time one of the bare limits: reading the file (with the stored users if an installation is given), or writing users."""
     from benchmarks import limits
     from benchmarks.tables import Source
 
@@ -136,25 +136,25 @@ def limit(name: str, **given: Any) -> Measured:
         return Source(given[key]["url"], Path(given[key]["folder"]))
 
     if name == "read":
-        selected = limits.compared(source("done")) if "done" in given else {}
-        return {"seconds": limits.read(Path(given["file"])) | selected}
-    return {"seconds": limits.write(source("done"), source("fresh"), limits.Manner(given["manner"]))}
+        selected = limits.time_selecting(source("done")) if "done" in given else {}
+        return {"seconds": limits.time_reading(Path(given["file"])) | selected}
+    return {"seconds": limits.time_writing(source("done"), source("fresh"), limits.Manner(given["manner"]))}
 
 
-def _django() -> None:
+def _set_up_django() -> None:
     import django
 
     django.setup()
 
 
-def _agency() -> "models.Agency":
-    _django()
+def _find_agency() -> "models.Agency":
+    _set_up_django()
     from musterbook.directory import models
 
     return models.Agency.objects.get(slug=_AGENCY)
 
 
-def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, progress: Any) -> dict[str, int]:
+def _import_content(agency: "models.Agency", content: bytes, name: str, mode: str, progress: Any) -> dict[str, int]:
     from musterbook.core.domain.policy import Mode
     from musterbook.directory.audit.trail import AuditContext
     from musterbook.directory.imports import file_import
@@ -162,13 +162,13 @@ def _imported(agency: "models.Agency", content: bytes, name: str, mode: str, pro
     upload, options = file_import.Upload(content, name), file_import.Options(mode=Mode(mode), mails=False)
     context = AuditContext(datetime.now(UTC), "", "cli")
     record = file_import.run_import(agency, upload, options, context=context, progress=progress).record
-    _demand(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")
+    _require(record.state == "applied", f"The import ended {record.state}: {record.message or record.held}")
     counts: dict[str, int] = record.counts
     return counts
 
 
-def _state() -> str:
-    """The digest of all users as they stand, with their supervisors' numbers, whatever ids they have."""
+def _compute_digest() -> str:
+    """Return the digest of all users, with their supervisors' external ids and without database ids."""
     from musterbook.directory import models
 
     names = (
@@ -179,21 +179,28 @@ def _state() -> str:
     return hashlib.sha256(repr(list(rows)).encode()).hexdigest()
 
 
-def _demand(holds: bool, otherwise: str) -> None:
+def _require(holds: bool, message: str) -> None:
     if not holds:
-        raise SystemExit(otherwise)
+        raise SystemExit(message)
 
 
 _JOBS = {
-    "make": make, "prepare": prepare, "settle": settle, "run": run, "edit": edit, "live": live, "listed": listed, "peer": peer,
-    "limit": limit,
-}  # fmt: skip
+    "make": make_files,
+    "prepare": prepare_agency,
+    "settle": settle_database,
+    "run": run_import,
+    "edit": edit_users,
+    "live": simulate_year,
+    "listed": time_pages,
+    "peer": run_peer,
+    "limit": time_limit,
+}
 
 
 def main(job: str, arguments: str) -> None:
-    """Does the job, and prints what came of it as one line of JSON."""
+    """Run the job, and print its results as one line of JSON."""
     measured = dict(_JOBS[job](**json.loads(arguments)))  # type: ignore[operator]  # each job with its own arguments
-    print(json.dumps({"peak_bytes": peak_bytes(), **measured}))
+    print(json.dumps({"peak_bytes": read_peak_bytes(), **measured}))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What setting up, checking, testing and trying out need; standard library alone."""
+"""Setup, checks, tests and the trial of a checkout; they use the standard library alone."""

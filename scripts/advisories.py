@@ -1,7 +1,7 @@
-"""Compares the locks with known advisories, where their list can be reached: `python -m scripts.advisories`.
+"""The check of the locks against known advisories: `python -m scripts.advisories`.
 
-It asks OSV (Open Source Vulnerabilities) about every package that a lock pins. A finding fails, unless `advisories.toml` says
-why it does no harm. Where the list cannot be reached it says "not run", which is not the same as that there is nothing.
+It queries OSV (Open Source Vulnerabilities) for every package that a lock pins. A finding fails unless `find_advisories.toml`
+has the reason why it is harmless. If the list cannot be reached, the result is "not run", which does not mean "nothing found".
 """
 
 import json
@@ -18,7 +18,7 @@ from scripts import setup
 LIST = "https://api.osv.dev/v1/querybatch"
 """The list of advisories; MUSTER_ADVISORIES names a mirror of it."""
 ACCEPTED = setup.ROOT / "advisories.toml"
-"""Advisory → why it does no harm here, and until when that holds."""
+"""Advisory → the reason why it is harmless here, and until when that holds."""
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 _AT_ONCE, _SECONDS = 500, 30
 
@@ -27,18 +27,18 @@ Package = tuple[str, str, str]
 
 
 class NotReached(Exception):
-    """The list of advisories cannot be asked."""
+    """The list of advisories cannot be reached."""
 
 
 def main() -> int:
-    """Print what was found; 0 if there is nothing that harms, or if it could not be looked up."""
-    packages = pinned(setup.ROOT)
+    """Print the findings. Return 0 if none is harmful, or if the list could not be reached."""
+    packages = list_packages(setup.ROOT)
     try:
-        found = advisories(packages)
+        found = find_advisories(packages)
     except NotReached as error:
         print(f"advisories: not run ({error})", flush=True)
         return 0
-    harmful = {name: about for name, about in found.items() if name not in accepted(ACCEPTED)}
+    harmful = {name: about for name, about in found.items() if name not in read_accepted(ACCEPTED)}
     for name, (_, package, version) in sorted(harmful.items()):
         print(
             f"{name}: {package} {version}. Update it (./lock --upgrade), or say in {ACCEPTED.name} why it does no harm."
@@ -47,8 +47,8 @@ def main() -> int:
     return 1 if harmful else 0
 
 
-def pinned(folder: Path) -> list[Package]:
-    """Every package that a lock of the folder pins."""
+def list_packages(folder: Path) -> list[Package]:
+    """Return every package that a lock of the folder pins."""
     python = {
         ("PyPI", name.lower(), version)
         for lock in folder.glob("*.lock")
@@ -59,12 +59,12 @@ def pinned(folder: Path) -> list[Package]:
     return sorted(python | npm)
 
 
-def advisories(packages: list[Package]) -> dict[str, Package]:
-    """The advisories about these packages. Raises NotReached."""
+def find_advisories(packages: list[Package]) -> dict[str, Package]:
+    """Return the advisories about these packages. Raise NotReached."""
     found: dict[str, Package] = {}
     for start in range(0, len(packages), _AT_ONCE):
         some = packages[start : start + _AT_ONCE]
-        answers = _asked([_query(package) for package in some])
+        answers = _send_queries([_make_query(package) for package in some])
         if len(answers) != len(some):
             raise NotReached("its answer is incomplete")
         for package, answer in zip(some, answers, strict=True):
@@ -72,12 +72,12 @@ def advisories(packages: list[Package]) -> dict[str, Package]:
     return found
 
 
-def _query(package: Package) -> dict[str, Any]:
+def _make_query(package: Package) -> dict[str, Any]:
     ecosystem, name, version = package
     return {"package": {"ecosystem": ecosystem, "name": name}, "version": version}
 
 
-def _asked(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _send_queries(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     address = os.environ.get("MUSTER_ADVISORIES", LIST)
     request = urllib.request.Request(  # noqa: S310  (the address is ours, or that of who runs this)
         address, json.dumps({"queries": queries}).encode(), {"Content-Type": "application/json"}
@@ -90,8 +90,8 @@ def _asked(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return results
 
 
-def accepted(file: Path) -> dict[str, str]:
-    """The advisories that do no harm, each with its reason. Raises ValueError where a reason is missing."""
+def read_accepted(file: Path) -> dict[str, str]:
+    """Return the harmless advisories, each with its reason. Raise ValueError if a reason is missing."""
     if not file.exists():
         return {}
     reasons: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))

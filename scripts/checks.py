@@ -1,4 +1,4 @@
-"""The quick checks, side by side: form, rules, types, architecture, templates, spelling."""
+"""The quick checks, run in parallel: form, rules, types, architecture, templates, spelling."""
 
 import os
 import subprocess
@@ -25,21 +25,21 @@ CHECKS = {
         "tests/test_reference.py",
     ],
 }
-"""Each check by its name, and the command that makes it; all end with 0 if there is nothing to mend."""
+"""The name and the command of each check. All commands exit with 0 if there is nothing to correct."""
 
 
 def main() -> int:
-    """Run every check, and show what those say that fail; gives 0 if none does."""
+    """Run every check, and print the output of those that fail. Return 0 if none does."""
     return 0 if all(run().values()) else 1
 
 
 def run() -> dict[str, bool]:
-    """Run every check; gives each one's name and whether it passed."""
+    """Run every check. Return the name of each and whether it passed."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(CHECKS, pool.map(_passes, CHECKS), strict=True))
+        return dict(zip(CHECKS, pool.map(_run_check, CHECKS), strict=True))
 
 
-def _passes(name: str) -> bool:
+def _run_check(name: str) -> bool:
     program, *arguments = CHECKS[name]
     environment = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Makes the lock files anew from pyproject.toml: every version and hash, for every platform, and no host."""
+"""The lock files, made from pyproject.toml: every version and hash, for every platform, and no host."""
 
 from scripts import setup
 
@@ -6,16 +6,16 @@ _COMPILE = ["pip", "compile", "--quiet", "--universal", "--generate-hashes", "--
 _PINS = {
     setup.SETUP_LOCK: ["--group", "setup"],
     setup.RUN_LOCK: ["pyproject.toml"],
-    # The tools are chosen around what the product runs on, so that one environment serves both.
+    # The versions of the tools must suit those of the product, so that one environment serves both.
     setup.DEV_LOCK: ["pyproject.toml", "--group", "dev", "--constraint", setup.RUN_LOCK.name],
-    # Its binaries alone are wanted, not what its Python layer needs.
+    # Only its binaries are used, not the dependencies of its Python layer.
     setup.POSTGRES_LOCK: ["--group", "postgres", "--no-deps"],
     setup.ASSETS_LOCK: ["--group", "assets"],
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Write all locks of Python; `--upgrade` and other options of `uv pip compile` go to it."""
+    """Write all Python locks. `--upgrade` and other options are passed to `uv pip compile`."""
     for lock, inputs in _PINS.items():
-        setup.uv(*_COMPILE, *inputs, "--output-file", lock.name, *arguments)
+        setup.run_uv(*_COMPILE, *inputs, "--output-file", lock.name, *arguments)
     return 0

@@ -16,22 +16,22 @@ _PORT = 8791
 _PAGE = "/springfield/sign-in"
 
 
-def _memory(parent: int) -> int:
-    """The kilobytes that a process and its children have now, and do not share."""
+def _measure_memory(parent: int) -> int:
+    """Return the kilobytes that a process and its children use now and do not share."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout.split()[2:]
     pairs = [(int(pid), int(of)) for pid, of in zip(listed[::2], listed[1::2], strict=True)]
     family = {parent}
     for _ in range(4):
         family |= {pid for pid, of in pairs if of in family}
-    return sum(_own(pid) for pid in family)
+    return sum(_read_private(pid) for pid in family)
 
 
-def _own(pid: int) -> int:
+def _read_private(pid: int) -> int:
     try:
-        told = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
         return 0
-    return sum(int(number) for number in re.findall(r"^Private_\w+: +(\d+) kB", told, re.MULTILINE))
+    return sum(int(number) for number in re.findall(r"^Private_\w+: +(\d+) kB", text, re.MULTILINE))
 
 
 def _sign_in(answers: Counter[int]) -> None:
@@ -51,7 +51,7 @@ def _sign_in(answers: Counter[int]) -> None:
 
 
 def measure(number: int) -> str:
-    """Start an installation of its own, sign in so many times at once, and say what that took."""
+    """Start an installation, sign in that many times at once, and return a sentence about the memory."""
     with tempfile.TemporaryDirectory() as home:
         env = os.environ | {"MUSTER_HOME": home, "MUSTER_URL": f"http://localhost:{_PORT}"}
         muster = str(Path(sys.executable).with_name("muster"))
@@ -60,13 +60,13 @@ def measure(number: int) -> str:
         subprocess.run([muster, "agency", "apply", str(file)], env=env, check=True, capture_output=True)
         serve = subprocess.Popen([muster, "serve", "--port", str(_PORT), "--no-worker"], env=env)
         try:
-            return _measured(serve.pid, number)
+            return _sign_in_all(serve.pid, number)
         finally:
             serve.terminate()
             serve.wait(30)
 
 
-def _measured(serve: int, number: int) -> str:
+def _sign_in_all(serve: int, number: int) -> str:
     answers = Counter[int]()
     for _ in range(600):
         try:
@@ -77,13 +77,13 @@ def _measured(serve: int, number: int) -> str:
     for _ in range(4):
         _sign_in(answers)
     answers.clear()
-    before = most = _memory(serve)
+    before = most = _measure_memory(serve)
     threads = [threading.Thread(target=_sign_in, args=(answers,)) for _ in range(number)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        most = max(most, _memory(serve))
+        most = max(most, _measure_memory(serve))
     took = time.perf_counter() - start
     return f"{number} sign-ins at once: {dict(answers)}, {took:.1f} s, {before // 1024} MB before, {most // 1024} MB at most"
 

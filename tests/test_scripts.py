@@ -16,7 +16,7 @@ from scripts import postgres, testing
 from scripts.setup import ROOT
 from tests import parts
 
-needs_postgres = pytest.mark.skipif(not postgres.installed(), reason="there is no PostgreSQL on this machine")
+needs_postgres = pytest.mark.skipif(not postgres.is_installed(), reason="there is no PostgreSQL on this machine")
 _USE = "from scripts import postgres\nwith postgres.server() as url: print(url, flush=True); input()"
 
 
@@ -49,19 +49,19 @@ def test_a_server_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_counts_are_those_of_the_report(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_text('<testsuites><testsuite tests="9" failures="2" errors="1" skipped="3"/></testsuites>')
-    assert testing.counted(report, 1) == Counter(passed=3, failed=3, skipped=3)
+    assert testing.count_results(report, 1) == Counter(passed=3, failed=3, skipped=3)
 
 
 def test_a_run_that_broke_off_is_a_failure(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
-    assert testing.counted(report, 3) == Counter(failed=1)
+    assert testing.count_results(report, 3) == Counter(failed=1)
     report.write_text('<testsuites><testsuite tests="9" failures="0" errors="0" skipped="0"/></testsuites>')
-    assert testing.counted(report, 2) == Counter(passed=9, failed=1)
+    assert testing.count_results(report, 2) == Counter(passed=9, failed=1)
 
 
 def test_skipped_tests_are_named_in_the_closing_line_if_there_are_any() -> None:
-    assert testing.closing(Counter(passed=812)) == "812 passed, 0 failed"
-    assert testing.closing(Counter(passed=1, failed=2, skipped=3)) == "1 passed, 2 failed, 3 skipped"
+    assert testing.format_summary(Counter(passed=812)) == "812 passed, 0 failed"
+    assert testing.format_summary(Counter(passed=1, failed=2, skipped=3)) == "1 passed, 2 failed, 3 skipped"
 
 
 @pytest.mark.parametrize("command", ["test", "check", "lock", "screenshots", "run", "bench"])

@@ -1,4 +1,4 @@
-"""django-import-export on our own table of users, at its documented best; and beyond that.
+"""django-import-export on our own table of users, with its documented best settings and beyond.
 
 Used of what its documentation offers: `use_bulk` with a `batch_size` of 1,000 (its default);
 `CachedInstanceLoader`, or `force_init_instance` where everybody is known to be new; `use_transactions`, one for all;
@@ -38,32 +38,32 @@ _FIELDS = (
 )  # fmt: skip
 
 
-class _Found(Widget):
-    """A cell looked up among what was read once; a blank one is nothing."""
+class _CachedWidget(Widget):
+    """A cell whose value is looked up in a mapping that was read once. A blank cell is null."""
 
     def __init__(self, known: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.known: Mapping[str, Any] = known or {}
 
     def clean(self, value: str, row: object = None, **_: object) -> Any:  # noqa: ARG002  (as it is called)
-        """The value of the cell; raises KeyError for one that is not known."""
+        """Return the value of the cell. Raise KeyError for an unknown one."""
         return self.known[value] if value else None
 
 
-class _Users(ModelResource):
+class _UserResource(ModelResource):
     external_id = Field("external_id", "EXTERNAL_ID")
     email = Field("email", "EMAIL")
     badge_number = Field("badge_number", "BADGE_NUMBER")
     first_name = Field("first_name", "FIRST_NAME")
     last_name = Field("last_name", "LAST_NAME")
-    active = Field("active", "STATUS", _Found({"Active": True, "Inactive": False}))
+    active = Field("active", "STATUS", _CachedWidget({"Active": True, "Inactive": False}))
     username = Field("username", "USERNAME")
-    role_id = Field("role_id", "ROLE", _Found())
+    role_id = Field("role_id", "ROLE", _CachedWidget())
     location = Field("location", "LOCATION")
-    rank_id = Field("rank_id", "RANK", _Found())
-    group_id = Field("group_id", "EVIDENCE_GROUP_EXT_ID", _Found())
+    rank_id = Field("rank_id", "RANK", _CachedWidget())
+    group_id = Field("group_id", "EVIDENCE_GROUP_EXT_ID", _CachedWidget())
     phone = Field("phone", "PHONE")
-    supervisor_id = Field("supervisor_id", "SUPERVISOR_EMAIL", _Found())
+    supervisor_id = Field("supervisor_id", "SUPERVISOR_EMAIL", _CachedWidget())
 
     class Meta:
         model = models.User
@@ -85,11 +85,11 @@ class _Users(ModelResource):
         self._now = datetime.now(UTC)
 
     def get_queryset(self) -> Any:
-        """The agency's users."""
+        """Return the agency's users."""
         return models.User.objects.filter(agency=self._agency)
 
     def before_import(self, dataset: Any, **_: object) -> None:
-        """Reads once what rows look up, and gives out ids."""
+        """Read the mappings that rows look up, and assign ids."""
         mine = {"agency": self._agency}
         self.fields["role_id"].widget.known = dict(models.Role.objects.filter(**mine).values_list("name", "id"))
         self.fields["rank_id"].widget.known = dict(models.Rank.objects.filter(**mine).values_list("name", "id"))
@@ -104,7 +104,7 @@ class _Users(ModelResource):
         self.fields["supervisor_id"].widget.known = {address: self._ids[number] for address, number in addresses}
 
     def after_init_instance(self, instance: Any, new: bool, row: Mapping[str, str], **_: object) -> None:
-        """Completes a new user; notes how one who is there stood."""
+        """Complete a new user, and remember the values of an existing one."""
         self._before = None
         if new:
             instance.id, instance.agency, instance.created_at = self._ids[row["EXTERNAL_ID"]], self._agency, self._now
@@ -112,7 +112,7 @@ class _Users(ModelResource):
             self._before = self._values(instance)
 
     def skip_row(self, instance: Any, *others: object) -> bool:
-        """Whether the row changes nothing."""
+        """Return whether the row changes nothing."""
         if self._hooked:
             return self._before == self._values(instance)
         return bool(super().skip_row(instance, *others))
@@ -123,20 +123,20 @@ class _Users(ModelResource):
         return [held[name] for name in _FIELDS]
 
     def before_save_instance(self, instance: Any, *_: object, **__: object) -> None:
-        """Makes the keys that values are compared by."""
+        """Set the keys that values are compared by."""
         for name in _KEYED:
             setattr(instance, f"{name}_key", getattr(instance, name).casefold())
 
     def get_bulk_update_fields(self) -> list[str]:
-        """The columns that change."""
+        """Return the columns that change."""
         return [*_FIELDS[1:], *(f"{name}_key" for name in _KEYED)]
 
 
-def imported(agency: models.Agency, path: Path, *, new: bool, hooked: bool) -> dict[str, Any]:
-    """Imports the file; gives the seconds, from reading it to the end of the transaction, and what became of the rows."""
+def import_users(agency: models.Agency, path: Path, *, new: bool, hooked: bool) -> dict[str, Any]:
+    """Import the file. Return the seconds, from reading it to the end of the transaction, and the outcome of the rows."""
     since = time.perf_counter()
     dataset = tablib.Dataset().load(path.read_text(encoding="utf-8"), format="csv")
-    result = _Users(agency, new=new, hooked=hooked).import_data(dataset, raise_errors=True)
+    result = _UserResource(agency, new=new, hooked=hooked).import_data(dataset, raise_errors=True)
     _set_sequence()
     seconds = time.perf_counter() - since
     totals = {"added": "new", "updated": "update", "unchanged": "skip"}
@@ -144,7 +144,7 @@ def imported(agency: models.Agency, path: Path, *, new: bool, hooked: bool) -> d
 
 
 def _set_sequence() -> None:
-    """Says which ids are taken, where the database gives them out itself."""
+    """Set the sequence of ids, if the database has one."""
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), [models.User]):
             cursor.execute(statement)

@@ -22,7 +22,7 @@ _OWNER = ("--facility", "Bench", "--superusername", "owner", "--superuserpasswor
 
 
 class CannotRun(Exception):
-    """Kolibri is not here, and cannot be had; the message says why."""
+    """Kolibri is not installed and cannot be installed. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,24 @@ class Kolibri:
     command: Path
     home: Path
 
-    def imported(self, file: Path, folder: Path) -> float:
-        """The seconds of the whole command on a new copy of the home, in the folder while it lasts; `file` is one of ours."""
+    def time_import(self, file: Path, folder: Path) -> float:
+        """Return the seconds of the whole command on a new copy of the home in `folder`. `file` is one of ours."""
         folder.mkdir()
         try:
             shutil.copytree(self.home, folder / "home")
-            users = written(file, folder / "users.csv")
+            users = write_users(file, folder / "users.csv")
             since = time.perf_counter()
-            said = _run([self.command, "manage", "bulkimportusers", folder / "users.csv"], folder / "home")
+            output = _run([self.command, "manage", "bulkimportusers", folder / "users.csv"], folder / "home")
             seconds = time.perf_counter() - since
         finally:
             shutil.rmtree(folder)
-        if f"'created': {users}, 'updated': 0, 'deleted': 0" not in said:
-            raise SystemExit(f"Kolibri did not create {users} users:\n{said}")
+        if f"'created': {users}, 'updated': 0, 'deleted': 0" not in output:
+            raise SystemExit(f"Kolibri did not create {users} users:\n{output}")
         return seconds
 
 
-def written(file: Path, where: Path) -> int:
-    """Writes the users of one of our files as Kolibri takes them; gives their number."""
+def write_users(file: Path, where: Path) -> int:
+    """Write the users of one of our files in Kolibri's format. Return their number."""
     users = pl.read_csv(file, infer_schema=False).fill_null("")
     given = {"USERNAME": "USERNAME", "IDENTIFIER": "EXTERNAL_ID", "ENROLLED_IN": "EVIDENCE_GROUP_EXT_ID"}
     made = {
@@ -63,8 +63,8 @@ def written(file: Path, where: Path) -> int:
     return users.height
 
 
-def installed() -> Kolibri:
-    """Kolibri with an empty facility, installed first where it is not; raises CannotRun."""
+def find_kolibri() -> Kolibri:
+    """Return Kolibri with an empty facility. Install it if necessary. Raise CannotRun."""
     kolibri = Kolibri(_FOLDER / "bin" / "kolibri", _FOLDER / "home")
     if not kolibri.home.exists():
         _install(kolibri)
@@ -79,7 +79,7 @@ def _install(kolibri: Kolibri) -> None:
     pin = _FOLDER / "requirements.txt"
     _run([uv, "venv", "--quiet", "--seed", _FOLDER], None)
     pin.write_text(_PIN, encoding="utf-8")
-    # All that it needs is within it.
+    # The wheel contains all its dependencies.
     _run([uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python", _FOLDER, "-r", pin], None)
     draft = _FOLDER / "home.new"
     _run(
@@ -100,7 +100,7 @@ def _install(kolibri: Kolibri) -> None:
 
 
 def _run(command: list[str | Path], home: Path | None) -> str:
-    """Runs a command to its end, with a KOLIBRI_HOME if one is named; gives what it said. Raises CannotRun if it fails."""
+    """Run a command, with a KOLIBRI_HOME if one is given. Return its output. Raise CannotRun if it fails."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "KOLIBRI_", "VIRTUAL_ENV"))
     }

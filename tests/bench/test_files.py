@@ -15,7 +15,7 @@ _UNIQUE = ("EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "USERNAME")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("files")
-    people.make(made, _USERS)
+    people.make_files(made, _USERS)
     return made
 
 
@@ -30,15 +30,15 @@ def _differing(folder: Path, name: str, before: str = "all.csv") -> dict[str, in
 
 
 def test_the_same_seed_makes_the_same_files_and_another_makes_others(folder: Path, tmp_path: Path) -> None:
-    people.make(tmp_path, _USERS)
+    people.make_files(tmp_path, _USERS)
     assert {path.name for path in tmp_path.iterdir()} == set(people.FILES)
     assert all((tmp_path / name).read_bytes() == (folder / name).read_bytes() for name in people.FILES)
-    people.make(tmp_path, _USERS, ["all.csv"], seed=2)
+    people.make_files(tmp_path, _USERS, ["all.csv"], seed=2)
     assert (tmp_path / "all.csv").read_bytes() != (folder / "all.csv").read_bytes()
 
 
 def test_only_the_files_asked_for_are_made(tmp_path: Path) -> None:
-    people.make(tmp_path, 20, ["empty.csv"])
+    people.make_files(tmp_path, 20, ["empty.csv"])
     assert [path.name for path in tmp_path.iterdir()] == ["empty.csv"]
 
 
@@ -72,7 +72,7 @@ def test_what_is_handed_on_stays_among_those_who_hand_it_on(folder: Path) -> Non
 
 
 def test_a_supervisor_with_another_address_is_the_supervisor_still(tmp_path: Path) -> None:
-    people.make(tmp_path, 20, ["all.csv", "rotated.csv"])
+    people.make_files(tmp_path, 20, ["all.csv", "rotated.csv"])
     led = [_led(_read(tmp_path / name)) for name in ("all.csv", "rotated.csv")]
     assert led[0] == led[1]
     assert "SUPERVISOR_EMAIL" in _differing(tmp_path, "rotated.csv")

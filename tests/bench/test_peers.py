@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import peer_runs, people
 from benchmarks.bench import Bench
-from benchmarks.measurements import Kept
+from benchmarks.measurements import Results
 from benchmarks.peers import kolibri
 from benchmarks.plans import Plan
 
@@ -18,8 +18,8 @@ _COLUMNS = {
 
 
 def test_kolibri_is_given_the_same_users_in_its_own_columns(tmp_path: Path) -> None:
-    people.make(tmp_path, 50, ["all.csv"])
-    assert kolibri.written(tmp_path / "all.csv", tmp_path / "theirs.csv") == 50
+    people.make_files(tmp_path, 50, ["all.csv"])
+    assert kolibri.write_users(tmp_path / "all.csv", tmp_path / "theirs.csv") == 50
     ours, theirs = (pl.read_csv(tmp_path / name, infer_schema=False) for name in ("all.csv", "theirs.csv"))
     assert set(theirs.columns) == _COLUMNS
     assert theirs["IDENTIFIER"].to_list() == ours["EXTERNAL_ID"].to_list()
@@ -31,17 +31,17 @@ def test_a_peer_that_cannot_be_had_is_said_to_be_missing(tmp_path: Path, monkeyp
     def installed() -> kolibri.Kolibri:
         raise kolibri.CannotRun("there is no network.")
 
-    monkeypatch.setattr(kolibri, "installed", installed)
+    monkeypatch.setattr(kolibri, "find_kolibri", installed)
     plan = Plan((10,), ("sqlite",), ("kolibri",), 1, tmp_path)
     with ExitStack() as stack:
-        peer_runs.kolibri(Bench(plan, Kept(tmp_path), tmp_path, "sqlite", 10, stack))
-    (row,) = Kept(tmp_path).rows
+        peer_runs.measure_kolibri(Bench(plan, Results(tmp_path), tmp_path, "sqlite", 10, stack))
+    (row,) = Results(tmp_path).rows
     assert (row.key, row.remarks) == (("kolibri", "sqlite", 10), ["Kolibri: not run: there is no network."])
 
 
 def test_a_command_that_fails_says_so(tmp_path: Path) -> None:
     with pytest.raises(kolibri.CannotRun, match="No such file"):
-        kolibri.Kolibri(tmp_path / "none", _empty(tmp_path)).imported(_one(tmp_path), tmp_path / "run")
+        kolibri.Kolibri(tmp_path / "none", _empty(tmp_path)).time_import(_one(tmp_path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -52,5 +52,5 @@ def _empty(folder: Path) -> Path:
 
 
 def _one(folder: Path) -> Path:
-    people.make(folder, 20, ["all.csv"])
+    people.make_files(folder, 20, ["all.csv"])
     return folder / "all.csv"

@@ -113,8 +113,8 @@ def test_an_agency_has_users_or_none_but_one(made: models.Agency) -> None:
     assert not user_list.has_users(empty)
     applied(empty, [person(1)])
     assert user_list.has_users(empty)
-    assert not user_list.has_users(empty, but=user(empty, 1).pk)
-    assert user_list.has_users(made, but=user(made, 1).pk)
+    assert not user_list.has_users(empty, except_id=user(empty, 1).pk)
+    assert user_list.has_users(made, except_id=user(made, 1).pk)
 
 
 def test_the_last_email_to_a_user_is_found(made: models.Agency) -> None:

@@ -73,8 +73,8 @@ def test_pages_do_not_pretend_to_be_those_of_a_government() -> None:
 
 @fetched
 def test_nothing_is_fetched_again_while_the_lock_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "_fetched", lambda dev: pytest.fail("it was fetched again"))
-    assert assets.ready(dev=False)
+    monkeypatch.setattr(assets, "_fetch_packages", lambda dev: pytest.fail("it was fetched again"))
+    assert assets.prepare(dev=False)
 
 
 def test_where_nothing_can_be_fetched_a_line_says_what_to_install(
@@ -83,9 +83,9 @@ def test_where_nothing_can_be_fetched_a_line_says_what_to_install(
     monkeypatch.setattr(assets, "INTO", tmp_path / "into")
     monkeypatch.setattr(assets, "_WORK", tmp_path / "work")
     monkeypatch.setattr(assets, "_NODE", tmp_path / "node")
-    monkeypatch.setattr(setup, "tries_uv", lambda *_: False)
+    monkeypatch.setattr(setup, "try_uv", lambda *_: False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not assets.ready(dev=True)
+    assert not assets.prepare(dev=True)
     assert "Install npm" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "into").exists()
 
@@ -109,7 +109,7 @@ def test_a_copy_has_the_files_that_the_styles_name_and_is_told_by_its_stamp(
         "uswds.min.css", "uswds.min.css.gz", "a.woff2", "b.svg", "sprite.svg", "sprite.svg.gz", "LICENSE.md", "made-from.txt",
     }  # fmt: skip
     assert (tmp_path / "axe.min.js").read_text(encoding="utf-8") == "axe"
-    assert assets.ready(dev=True)
+    assert assets.prepare(dev=True)
 
 
 @fetched

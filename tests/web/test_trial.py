@@ -12,7 +12,7 @@ pytestmark = pytest.mark.any_database
 
 
 def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(browser: Browser, tmp_path: Path) -> None:
-    with trial.waiting(tmp_path / "home") as link:
+    with trial.serve_sample(tmp_path / "home") as link:
         page = browser.new_context().new_page()
         page.goto(link)
         for label in ("Password", "The same password again"):
@@ -24,7 +24,7 @@ def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(bro
         expect(page.get_by_role("heading", name="Applied")).to_be_visible()
         assert page.locator("#show-deactivated strong").inner_text() == "8"
         page.context.close()
-    with trial.waiting(tmp_path / "home") as again:
+    with trial.serve_sample(tmp_path / "home") as again:
         assert again.endswith(f"/{trial.AGENCY}/"), "the administrator has a password now"
         page = browser.new_context().new_page()
         page.goto(again)
@@ -45,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_second_run_disturbs_nothing_and_says_where_the_first_is(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with trial._alone(8000) as running:
+    with trial._hold_lock(8000) as running:
         assert running == ""
         assert trial.main(["--fresh"]) == 0
     assert home.exists()
@@ -77,7 +77,7 @@ def test_help_starts_nothing(home: Path, arguments: list[str], status: int) -> N
 
 def test_a_step_that_fails_ends_it_with_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "_STEPS", (("Nothing", ["import", "nowhere.csv", "--agency", "nobody"]),))
-    with pytest.raises(trial.StepFailed) as failed, trial.waiting(tmp_path / "home"):
+    with pytest.raises(trial.StepFailed) as failed, trial.serve_sample(tmp_path / "home"):
         raise AssertionError
     assert failed.value.status == 2
     assert not (tmp_path / "home").exists(), "what is cut short is not taken for a sample"

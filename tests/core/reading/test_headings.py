@@ -58,7 +58,7 @@ def test_a_heading_like_a_column_that_is_there_is_only_ignored() -> None:
 
 def test_our_own_headings_are_ignored_quietly() -> None:
     found = resolve_headings([*NAMES, "X_RANK", "x_row"], {}, {})
-    assert (found.ours, found.ignored, found.problems) == ((8, 9), (), ())
+    assert (found.own_columns, found.ignored, found.problems) == ((8, 9), (), ())
 
 
 def test_a_column_that_stands_twice_is_told_with_both_places() -> None:
@@ -115,6 +115,6 @@ def test_distance_is_symmetric_and_nought_only_for_the_same_word(one: str, other
 @given(st.lists(st.one_of(st.sampled_from(list(BY_HEADING)), st.text(max_size=20)), max_size=20))
 def test_every_heading_has_one_meaning(headings: list[str]) -> None:
     found = resolve_headings(headings, {}, {})
-    places = [*found.columns, *found.ours, *found.ignored, *found.blank]
+    places = [*found.columns, *found.own_columns, *found.ignored, *found.blank]
     misspelt = [p for p in found.problems if p.code == "misspelt-column"]
     assert len(places) == len(set(places)) == len(headings) - len(misspelt)
