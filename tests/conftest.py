@@ -188,7 +188,7 @@ def database_server() -> str:
 @pytest.fixture
 def fresh_home(_migrated: databases.Home, tmp_path: Path) -> Iterator[databases.Home]:
     """An installation of this test's own, migrated and empty: run or start processes on it."""
-    with databases.copied(_migrated, tmp_path / "home") as home:
+    with databases.copy_home(_migrated, tmp_path / "home") as home:
         yield home
 
 

@@ -57,11 +57,11 @@ class Home:
 
 @contextmanager
 def template(folder: Path, server: str) -> Iterator[Home]:
-    """Make a migrated installation in the new folder, of which `copied` makes copies; on PostgreSQL also a new database.
+    """Make a migrated installation in the new folder, of which `copy_home` makes copies; on PostgreSQL also a new database.
 
     With SQLite it is a copy of one that all runs of the same version share: a migration takes seconds.
     """
-    with _created(server) as url:
+    with _create(server) as url:
         home = Home(folder, url)
         if url:
             _migrate(home)
@@ -100,38 +100,38 @@ def _compute_version() -> str:
 
 
 @contextmanager
-def empty(server: str) -> Iterator[str]:
+def make_empty(server: str) -> Iterator[str]:
     """The URL of a new database of the server's without tables ("" for SQLite), gone afterwards."""
-    with _created(server) as url:
+    with _create(server) as url:
         yield url
 
 
 @contextmanager
-def copied(original: Home, folder: Path) -> Iterator[Home]:
+def copy_home(original: Home, folder: Path) -> Iterator[Home]:
     """A copy of an installation, gone afterwards."""
     shutil.copytree(original.folder, folder, dirs_exist_ok=True)
-    with _created(original.database_url, copy=True) as url:
+    with _create(original.database_url, copy=True) as url:
         yield Home(folder, url)
 
 
 @contextmanager
-def _created(server: str, *, copy: bool = False) -> Iterator[str]:
+def _create(server: str, *, copy: bool = False) -> Iterator[str]:
     """A new database beside the one of the URL, empty or a copy of it; "" where there is no URL."""
     if not server:
         yield ""
         return
     name = f"muster_{os.getpid()}_{next(_numbers)}"
     # Through the server's own database: one cannot be copied while anybody is connected to it.
-    with psycopg.connect(_at(server, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(_make_url(server, "postgres"), autocommit=True) as connection:
         like = f' TEMPLATE "{urlsplit(server).path.strip("/")}"' if copy else ""
         connection.execute(f'CREATE DATABASE "{name}"{like}')
         try:
-            yield _at(server, name)
+            yield _make_url(server, name)
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _at(server: str, name: str) -> str:
+def _make_url(server: str, name: str) -> str:
     """The URL of another database of the same server."""
     parts = urlsplit(server)
     return f"{parts.scheme}://{parts.netloc}/{name}{'?' if parts.query else ''}{parts.query}"

@@ -36,7 +36,7 @@ def _quick(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @contextmanager
-def working() -> Iterator[threading.Thread]:
+def run_worker() -> Iterator[threading.Thread]:
     """A worker, in a thread."""
     stop = threading.Event()
 
@@ -55,7 +55,7 @@ def working() -> Iterator[threading.Thread]:
         thread.join(30)
 
 
-def submitted(made: models.Agency) -> models.Import:
+def submit(made: models.Agency) -> models.Import:
     return queue.submit(
         made, Upload(cast.file(cast.people(1)), "users.csv"), Options(), context=AuditContext(jobs.now(), "", "page")
     )
@@ -71,9 +71,9 @@ def until(holds: Any) -> None:
 
 def test_a_worker_is_seen_carries_imports_out_and_says_when_it_ends() -> None:
     made = cast.agency()
-    with working():
+    with run_worker():
         until(heartbeats.list_heartbeats)
-        record = queue.wait(submitted(made), 30)
+        record = queue.wait(submit(made), 30)
         assert record.state == "applied"
         until(lambda: models.Mail.objects.exclude(sent_at=None).count() == 1)
     assert heartbeats.list_heartbeats() == []
@@ -91,8 +91,8 @@ def test_a_database_that_fails_is_tried_again(
         return usual(*about)
 
     monkeypatch.setattr(jobs, "run_next_import", failing)
-    record = submitted(made)
-    with working():
+    record = submit(made)
+    with run_worker():
         until(heartbeats.list_heartbeats)
         assert queue.wait(record, 30).state == "applied"
     assert "It tries again" in caplog.text
@@ -104,7 +104,7 @@ def test_an_error_of_our_own_in_one_loop_ends_the_worker(monkeypatch: pytest.Mon
         raise ZeroDivisionError
 
     monkeypatch.setattr(outbox, "send_due", broken)
-    with working() as thread:
+    with run_worker() as thread:
         thread.join(30)
         assert not thread.is_alive()
 
@@ -125,8 +125,8 @@ def test_what_is_past_its_time_is_deleted_by_the_clock_alone(
 ) -> None:
     settings.MUSTER_KEEP_FILES_DAYS, settings.MUSTER_KEEP_MAILS_DAYS = 90, 30
     made = cast.agency()
-    record = submitted(made)
-    cast.waiting(models.User(pk=1, agency_id=made.pk), b"x", jobs.now())
+    record = submit(made)
+    cast.keep_waiting(models.User(pk=1, agency_id=made.pk), b"x", jobs.now())
     jobs.run_once()
     jobs.run_once()
     account = Account.objects.create(user=models.User.objects.get(external_id="E-1"))
@@ -170,7 +170,7 @@ def test_what_cannot_be_deleted_keeps_nothing_else(
 
 
 def test_kept_plans_are_their_owners_alone(settings: Settings) -> None:
-    record = submitted(cast.agency())
+    record = submit(cast.agency())
     jobs.run_once()
     plan = settings.MUSTER_HOME / "plans" / record.number
     assert plan.parent.stat().st_mode & 0o777 == plan.stat().st_mode & 0o777 == 0o700

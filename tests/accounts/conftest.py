@@ -25,7 +25,7 @@ def context(minutes: float = 0) -> AuditContext:
     return AuditContext(NOW + timedelta(minutes=minutes), "", "page", "192.0.2.7", "Browser/1.0")
 
 
-def age(client: Client, minutes: float) -> None:
+def age_session(client: Client, minutes: float) -> None:
     """Makes the client's session older by so many minutes, all that it remembers of time included."""
     session = SessionStore(client.cookies[settings.SESSION_COOKIE_NAME].value.partition(":")[0])
     for name in ("began", "seen"):
@@ -72,12 +72,12 @@ class Springfield:
 
     def imported(self, *rows: cast.Row) -> None:
         """Imports these rows."""
-        cast.applied(self.agency, rows)
+        cast.apply_rows(self.agency, rows)
 
     def events(self) -> list[tuple[str, str, str, str]]:
         """Kind, actor, subject and outcome of each event of accounts, in order."""
-        told = models.Event.objects.filter(agency=self.agency).exclude(kind__in=["user.added", "user.updated"])
-        return list(told.order_by("id").values_list("kind", "actor", "subject_external_id", "outcome"))
+        events = models.Event.objects.filter(agency=self.agency).exclude(kind__in=["user.added", "user.updated"])
+        return list(events.order_by("id").values_list("kind", "actor", "subject_external_id", "outcome"))
 
     def mails(self) -> list[str]:
         """The kinds of mails in the outbox, in order, without the import's invitations."""

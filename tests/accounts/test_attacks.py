@@ -13,8 +13,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from musterbook.accounts import links
 from musterbook.directory import models
 from tests import worker
-from tests.accounts.conftest import GOOD, Springfield, age
-from tests.accounts.test_entrance import HOME, sign_in, text, who
+from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.test_entrance import HOME, read_username, sign_in, text
 from tests.accounts.test_factors import STEP, code, set_up
 from tests.directory import cast
 from tests.directory.cast import person
@@ -60,19 +60,19 @@ def test_a_session_that_somebody_else_has_begun_is_not_ones_own_after_signing_in
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
-    secret = set_up_for(springfield)
+    secret = set_up_codes(springfield)
     attacker = Client()
     sign_in(attacker, "user.2")
     planted = attacker.cookies[COOKIE].value
     victim = with_cookie(planted)
     sign_in(victim, "user.2")
     victim.post(STEP, {"code": code(secret)})
-    assert who(victim) == "user.2"
+    assert read_username(victim) == "user.2"
     assert victim.cookies[COOKIE].value != planted
-    assert who(with_cookie(planted)) == ""
+    assert read_username(with_cookie(planted)) == ""
 
 
-def set_up_for(springfield: Springfield) -> str:
+def set_up_codes(springfield: Springfield) -> str:
     """The officer has one-time codes from here on."""
     client = Client()
     sign_in(client, "user.2")
@@ -82,10 +82,10 @@ def set_up_for(springfield: Springfield) -> str:
 def test_the_session_changes_with_each_sign_in(springfield: Springfield, officer: Client) -> None:
     first = officer.cookies[COOKIE].value
     officer.post("/springfield/sign-out")
-    assert who(with_cookie(first)) == ""
+    assert read_username(with_cookie(first)) == ""
     sign_in(officer, "user.2")
     assert officer.cookies[COOKIE].value != first
-    assert who(with_cookie(first)) == ""
+    assert read_username(with_cookie(first)) == ""
 
 
 def test_a_cookie_that_was_tampered_with_opens_nothing(springfield: Springfield, officer: Client) -> None:
@@ -95,14 +95,14 @@ def test_a_cookie_that_was_tampered_with_opens_nothing(springfield: Springfield,
         key, f"{key}:", f":{signature}", f"{key}:{signature[:-1]}", f"{key}:{signature}x", f"{key[1:]}{key[0]}:{signature}",
         f"{key}:{signature[::-1]}", "x" * 5000, f"{key}:{signature}:{signature}", "",
     ]  # fmt: skip
-    assert [who(with_cookie(value)) for value in forged] == [""] * len(forged)
-    assert who(with_cookie(good)) == "user.2"
+    assert [read_username(with_cookie(value)) for value in forged] == [""] * len(forged)
+    assert read_username(with_cookie(good)) == "user.2"
 
 
 def test_what_stands_in_the_database_opens_nothing(springfield: Springfield, officer: Client) -> None:
     for key in Session.objects.values_list("session_key", flat=True):
-        assert who(with_cookie(key)) == ""
-        assert who(with_cookie(f"{key}:{key}")) == ""
+        assert read_username(with_cookie(key)) == ""
+        assert read_username(with_cookie(f"{key}:{key}")) == ""
 
 
 def test_a_cookie_of_one_agency_opens_nothing_in_another_whoever_signs_it(
@@ -112,7 +112,7 @@ def test_a_cookie_of_one_agency_opens_nothing_in_another_whoever_signs_it(
     for path in ("/shelbyville/", "/shelbyville/my-account/", "/shelbyville/my-account/sessions/"):
         answer = with_cookie(value).get(path)
         assert answer.headers["Location"].startswith("/shelbyville/sign-in")
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
 
 
 def test_a_session_that_the_database_gives_to_another_agency_ends(
@@ -122,7 +122,7 @@ def test_a_session_that_the_database_gives_to_another_agency_ends(
         agency=shelbyville.agency, external_id="E-9", email_key="9", badge_number_key="9", username_key="9"
     )
     key = officer.cookies[COOKIE].value.partition(":")[0]
-    assert who(officer) == ""
+    assert read_username(officer) == ""
     assert not Session.objects.filter(session_key=key).exists()
 
 
@@ -165,7 +165,7 @@ def test_no_page_takes_a_form_of_another_site(springfield: Springfield, signed_i
     springfield.registered(1)
     client = Client(enforce_csrf_checks=True)
     if signed_in:
-        client.cookies = sign_in_plainly("user.1").cookies
+        client.cookies = sign_in_as("user.1").cookies
     last, sessions = models.Event.objects.latest("pk").pk, Session.objects.count()
     forms: tuple[dict[str, str], ...] = ({}, {"csrfmiddlewaretoken": "x" * 64})
     tried = [(name, f"/springfield/{path}") for name, path in PAGES if name not in _FROM_OUTSIDE]
@@ -178,7 +178,7 @@ def test_no_page_takes_a_form_of_another_site(springfield: Springfield, signed_i
     assert Session.objects.count() == sessions
 
 
-def sign_in_plainly(name: str) -> Client:
+def sign_in_as(name: str) -> Client:
     """A browser in which that user is signed in."""
     client = Client()
     sign_in(client, name)
@@ -193,11 +193,11 @@ def test_our_own_forms_bear_what_they_need(springfield: Springfield) -> None:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
         assert token
         client.post("/springfield/sign-in", {**form, "csrfmiddlewaretoken": token.group(1)})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(HOME).content.decode())
     assert token
     client.post("/springfield/sign-out", {"csrfmiddlewaretoken": token.group(1)})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 # Where pages lead on to
@@ -255,13 +255,13 @@ def test_signing_out_by_a_link_does_nothing(springfield: Springfield, officer: C
     assert "Sign out" in text(officer.get("/springfield/sign-out"))
     officer.get("/springfield/sign-out", {"next": "/springfield/"})
     officer.head("/springfield/sign-out")
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
 
 
 def test_who_is_signed_in_stays_who_they_are(springfield: Springfield, officer: Client) -> None:
     springfield.registered(1)
     assert sign_in(officer, "user.1").headers["Location"] == HOME
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
 
 
 @pytest.mark.parametrize("kind", ["register", "reset"])
@@ -272,10 +272,10 @@ def test_a_link_of_another_signs_the_first_out_before(springfield: Springfield, 
     before = officer.cookies[COOKIE].value
     fields = {"password1": "another good password", "password2": "another good password"}
     officer.post(f"/springfield/{kind}/{token}", fields)
-    assert who(officer) == "user.1"
-    assert who(with_cookie(before)) == ""
-    told = [(kind, actor) for kind, actor, *_ in springfield.events()]
-    assert told[-2:] == [("user.signed-out", "E-2"), ("user.signed-in", "E-1")]
+    assert read_username(officer) == "user.1"
+    assert read_username(with_cookie(before)) == ""
+    events = [(kind, actor) for kind, actor, *_ in springfield.events()]
+    assert events[-2:] == [("user.signed-out", "E-2"), ("user.signed-in", "E-1")]
     # What the first one had shown is not the second one's.
     assert models.Event.objects.latest("id").changes == '{"factors":["","password"]}'
 
@@ -283,11 +283,11 @@ def test_a_link_of_another_signs_the_first_out_before(springfield: Springfield, 
 def test_a_form_that_another_left_behind_is_not_taken_as_ones_own(springfield: Springfield, officer: Client) -> None:
     set_up(officer)
     springfield.registered(1)
-    age(officer, 16)
+    age_session(officer, 16)
     officer.post("/springfield/my-account/second-factors/totp/deactivate/")
     token = springfield.reset_now(1)
     officer.post(f"/springfield/reset/{token}", {"password1": GOOD + "!", "password2": GOOD + "!"})
-    assert who(officer) == "user.1"
+    assert read_username(officer) == "user.1"
     page = "/springfield/sign-in/again?next=/springfield/my-account/second-factors/totp/deactivate/"
     officer.post(page, {"password": GOOD + "!"})
     assert "user.second-factor-removed" not in [kind for kind, *_ in springfield.events()]
@@ -309,7 +309,7 @@ def test_nobody_gives_anybody_a_role_above_their_own(
     springfield.registered(5)
     sign_in(client, "user.5")
     rows = [person(5, ROLE="Admin"), person(6, ROLE="Admin"), person(1, ROLE="Admin", EMAIL="mine@evil.example")]
-    plan = _sent(client, rows)
+    plan = _send_file(client, rows)
     client.post(plan)
     assert client.get(plan).content.decode().count("permissions that yours does not") >= 3
     roles = dict(models.User.objects.filter(agency=springfield.agency).values_list("external_id", "role__name"))
@@ -317,7 +317,7 @@ def test_nobody_gives_anybody_a_role_above_their_own(
     assert springfield.user(1).email == "user1@agency.example"
 
 
-def _sent(client: Client, rows: list[dict[str, str]]) -> str:
+def _send_file(client: Client, rows: list[dict[str, str]]) -> str:
     """Sends a file of these rows; gives the address of its plan."""
     file = SimpleUploadedFile("roster.csv", cast.file(rows))
     answer = client.post("/springfield/users/import", {"mode": "update", "file": file})

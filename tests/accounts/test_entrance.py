@@ -29,7 +29,7 @@ def text(response: object) -> str:
     return re.sub(r'value="[^"]*"', "", said)
 
 
-def who(client: Client) -> str:
+def read_username(client: Client) -> str:
     """The username on the home page; "" for nobody."""
     found = re.search(r"as <strong>([^<]+)</strong>|as ([a-z.0-9]+)\.", client.get(HOME).content.decode())
     return next(filter(None, found.groups())) if found else ""
@@ -40,7 +40,7 @@ def test_an_invited_user_registers_and_is_signed_in(springfield: Springfield, cl
     assert "First 2 Last 2" in text(client.get(page, follow=True))
     answer = client.post(page, {"password1": GOOD, "password2": GOOD})
     assert (answer.status_code, answer.headers["Location"]) == (302, HOME)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     assert [kind for kind, *_ in springfield.events()] == ["user.invited", "user.registered", "user.signed-in"]
     assert client.get(page).status_code == 404
 
@@ -50,15 +50,15 @@ def test_what_is_wrong_with_a_password_is_said_beside_it(springfield: Springfiel
     assert "this one has 5" in text(client.post(page, {"password1": "short", "password2": "short"}))
     assert "not the same" in text(client.post(page, {"password1": GOOD, "password2": "another"}))
     assert "required" in text(client.post(page, {}))
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_a_user_signs_in_and_out(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     assert sign_in(client, "user2@agency.example").headers["Location"] == HOME
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     client.post("/springfield/sign-out")
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 @pytest.mark.parametrize("name", ["user.2", "user.1", "user.3", "nobody", "nobody@agency.example"])
@@ -69,23 +69,23 @@ def test_who_cannot_sign_in_is_told_the_same_whatever_the_reason(
     models.User.objects.filter(external_id="E-2").update(
         locked_at=models.User.objects.get(external_id="E-2").created_at
     )
-    told = sign_in(client, name, GOOD)
-    assert told.status_code == 200
-    assert text(told) == text(sign_in(Client(), "someone else", "wrong"))
+    answer = sign_in(client, name, GOOD)
+    assert answer.status_code == 200
+    assert text(answer) == text(sign_in(Client(), "someone else", "wrong"))
 
 
 @pytest.mark.parametrize("name", ["user.2", "user.1", "user.3", "nobody"])
 def test_who_forgot_a_password_is_told_the_same(springfield: Springfield, client: Client, name: str) -> None:
     springfield.registered(2)
-    told = client.post("/springfield/forgotten-password", {"name": name})
-    assert text(told) == text(Client().post("/springfield/forgotten-password", {"name": "someone else"}))
+    answer = client.post("/springfield/forgotten-password", {"name": name})
+    assert text(answer) == text(Client().post("/springfield/forgotten-password", {"name": "someone else"}))
 
 
 def test_a_reset_leads_to_a_new_password_and_in(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     page = f"/springfield/reset/{springfield.reset_now(2)}"
     client.post(page, {"password1": "another good password", "password2": "another good password"})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     assert "have a new link sent" in text(client.get(page)).lower()
     assert sign_in(Client(), "user.2", GOOD).status_code == 200
 
@@ -107,7 +107,7 @@ def test_a_session_of_one_agency_is_none_in_another(
     assert client.cookies[settings.SESSION_COOKIE_NAME]["path"] == HOME
     # A browser would not send the cookie; somebody else might.
     assert client.get("/shelbyville/").status_code == 302
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_a_user_whom_the_next_import_deactivates_is_out_with_the_next_click(
@@ -116,9 +116,9 @@ def test_a_user_whom_the_next_import_deactivates_is_out_with_the_next_click(
     springfield.registered(2)
     sign_in(client, "user.2")
     springfield.imported(person(2, STATUS="Inactive"))
-    assert who(client) == ""
+    assert read_username(client) == ""
     springfield.imported(person(2))
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert sign_in(client, "user.2").status_code == 302
 
 
@@ -129,7 +129,7 @@ def test_a_new_password_ends_all_other_sessions(springfield: Springfield, client
         sign_in(browser, "user.2")
     page = f"/springfield/reset/{springfield.reset_now(2)}"
     Client().post(page, {"password1": "another good password", "password2": "another good password"})
-    assert (who(client), who(other)) == ("", "")
+    assert (read_username(client), read_username(other)) == ("", "")
 
 
 def test_one_address_cannot_try_for_ever(springfield: Springfield, client: Client) -> None:

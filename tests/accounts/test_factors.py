@@ -19,8 +19,8 @@ from musterbook.accounts.models import UsedCode
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit import verify
-from tests.accounts.conftest import GOOD, Springfield, age, context
-from tests.accounts.test_entrance import HOME, sign_in, text, who
+from tests.accounts.conftest import GOOD, Springfield, age_session, context
+from tests.accounts.test_entrance import HOME, read_username, sign_in, text
 from tests.directory.cast import person
 
 pytestmark = pytest.mark.any_database
@@ -34,7 +34,7 @@ def code(secret: str) -> str:
     return str(format_hotp_value(hotp_value(secret, next(auth.yield_hotp_counters_from_time()))))
 
 
-def fresh() -> None:
+def forget_codes() -> None:
     """Forgets which codes were used, as half a minute does."""
     UsedCode.objects.all().delete()
 
@@ -49,7 +49,7 @@ def set_up(client: Client) -> str:
     before = made.count()
     client.post(f"{PAGES}totp/activate/", {"code": code(found.group())})
     assert made.count() == before + 1
-    fresh()
+    forget_codes()
     return found.group()
 
 
@@ -57,7 +57,7 @@ CODES: list[str] = []
 """The recovery codes of the officer, as they were shown."""
 
 
-def shown_codes(client: Client) -> list[str]:
+def read_codes(client: Client) -> list[str]:
     """The recovery codes that the next page shows."""
     page = client.get(f"{PAGES}recovery-codes/").content.decode()
     return re.findall(r"<li><code>([A-Z2-7-]+)</code>", page)
@@ -69,16 +69,16 @@ def secret(springfield: Springfield, client: Client) -> str:
     springfield.registered(2)
     sign_in(client, "user.2")
     made = set_up(client)
-    CODES[:] = shown_codes(client)
+    CODES[:] = read_codes(client)
     client.post("/springfield/sign-out")
     return made
 
 
 def test_a_user_with_codes_signs_in_with_both(springfield: Springfield, secret: str, client: Client) -> None:
     assert sign_in(client, "user.2").headers["Location"] == STEP
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert client.post(STEP, {"code": code(secret)}).headers["Location"] == HOME
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     event = models.Event.objects.filter(kind="user.signed-in").latest("id")
     assert event.changes == '{"factors":["","password+totp"]}'
 
@@ -91,18 +91,18 @@ def test_the_password_alone_opens_nothing(springfield: Springfield, secret: str,
 
 def test_the_second_step_alone_opens_nothing(springfield: Springfield, secret: str, client: Client) -> None:
     client.post(STEP, {"code": code(secret)})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_a_code_is_used_once(springfield: Springfield, secret: str, client: Client) -> None:
     now = code(secret)
     sign_in(client, "user.2")
     client.post(STEP, {"code": now})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     other = Client()
     sign_in(other, "user.2")
     other.post(STEP, {"code": now})
-    assert who(other) == ""
+    assert read_username(other) == ""
 
 
 def test_wrong_codes_lock_and_no_code_helps_then(springfield: Springfield, secret: str, client: Client) -> None:
@@ -111,7 +111,7 @@ def test_wrong_codes_lock_and_no_code_helps_then(springfield: Springfield, secre
         assert "This code is not right" in text(client.post(STEP, {"code": "000000"}))
     assert springfield.user(2).locked_at is not None
     assert "locked" in text(client.post(STEP, {"code": code(secret)}))
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert sign_in(Client(), "user.2").status_code == 200
     assert [kind for kind, *_ in springfield.events()].count("user.sign-in-failed") == 6
 
@@ -124,18 +124,18 @@ def test_the_code_of_another_account_is_none(springfield: Springfield, secret: s
     admin.post("/springfield/sign-out")
     sign_in(admin, "user.1")
     admin.post(STEP, {"code": code(secret)})
-    assert who(admin) == ""
+    assert read_username(admin) == ""
 
 
 def test_a_recovery_code_stands_in_once(springfield: Springfield, secret: str, client: Client) -> None:
     first = CODES[0]
     sign_in(client, "user.2")
     client.post(STEP, {"code": first})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     other = Client()
     sign_in(other, "user.2")
     other.post(STEP, {"code": first})
-    assert who(other) == ""
+    assert read_username(other) == ""
 
 
 def test_no_secret_stands_in_the_database(springfield: Springfield, secret: str) -> None:
@@ -154,7 +154,7 @@ def test_setting_up_asks_to_sign_in_again_and_is_told(
     account = springfield.registered(2)
     sign_in(client, "user.2")
     assert client.get(f"{PAGES}totp/activate/").status_code == 200
-    age(client, 16)
+    age_session(client, 16)
     assert "sign-in/again" in client.get(f"{PAGES}totp/activate/").headers["Location"]
     with django_capture_on_commit_callbacks(execute=True):
         set_up(client)
@@ -176,7 +176,7 @@ def test_who_needs_a_second_factor_sets_it_up_before_anything_else(springfield: 
     assert client.get("/springfield/nowhere").status_code == 404
     assert client.get("/springfield/my-account/password").status_code in (200, 302)
     set_up(client)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_a_role_that_asks_for_it_by_now_does_so_with_the_next_click(springfield: Springfield, client: Client) -> None:
@@ -212,14 +212,14 @@ def test_a_reset_asks_for_the_second_factor_as_well(springfield: Springfield, se
     page = f"/springfield/reset/{springfield.reset_now(2)}"
     answer = client.post(page, {"password1": "another good password", "password2": "another good password"})
     assert answer.headers["Location"] == STEP
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_deactivated_between_the_steps_is_out(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     springfield.imported(person(2, STATUS="Inactive"))
     client.post(STEP, {"code": code(secret)})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_the_second_step_is_in_a_new_session(springfield: Springfield, secret: s
     assert client.cookies[settings.SESSION_COOKIE_NAME].value != between
     fixed = Client()
     fixed.cookies[settings.SESSION_COOKIE_NAME] = between
-    assert who(fixed) == ""
+    assert read_username(fixed) == ""
 
 
 def test_the_code_in_one_tab_is_for_whoever_signs_in_by_the_other(
@@ -271,7 +271,7 @@ def test_the_code_in_one_tab_is_for_whoever_signs_in_by_the_other(
     client.post("/springfield/sign-out")
     sign_in(client, "user.1")
     assert "not right" in text(client.post(STEP, {"code": code(secret)}))
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_the_second_step_in_a_second_tab_ends_with_the_first(
@@ -281,20 +281,20 @@ def test_the_second_step_in_a_second_tab_ends_with_the_first(
     client.get(STEP)
     client.post(STEP, {"code": code(secret)})
     assert client.post(STEP, {"code": code(secret)}).headers["Location"] == HOME
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_of_two_tabs_that_set_up_codes_the_later_counts(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     sign_in(client, "user.2")
-    first, second = (shown(client.get(f"{PAGES}totp/activate/")) for _ in range(2))
+    first, second = (read_secret(client.get(f"{PAGES}totp/activate/")) for _ in range(2))
     assert first != second
     assert second in text(client.post(f"{PAGES}totp/activate/", {"code": code(first)}))
     client.post(f"{PAGES}totp/activate/", {"code": code(second)})
     assert Authenticator.objects.filter(type="totp").count() == 1
 
 
-def shown(page: object) -> str:
+def read_secret(page: object) -> str:
     """The secret that a page shows."""
     found = re.search(r"<code>([A-Z2-7]{32})</code>", page.content.decode())  # type: ignore[attr-defined]
     assert found
@@ -307,16 +307,16 @@ def test_a_secret_that_is_being_set_up_is_sealed_too(springfield: Springfield, c
     page = client.get(f"{PAGES}totp/activate/")
     kept = str([session.get_decoded() for session in Session.objects.all()])
     assert "mfa.totp.secret" in kept
-    assert shown(page) not in kept
+    assert read_secret(page) not in kept
     assert "no-store" in page.headers["Cache-Control"]
 
 
 def test_a_used_recovery_code_is_told(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     client.post(STEP, {"code": CODES[3]})
-    told = models.Event.objects.get(kind="user.recovery-code-used")
-    assert (told.actor, told.subject_external_id, told.outcome) == ("E-2", "E-2", "")
-    assert told.changes == '{"recovery codes":["10","9"]}'
+    event = models.Event.objects.get(kind="user.recovery-code-used")
+    assert (event.actor, event.subject_external_id, event.outcome) == ("E-2", "E-2", "")
+    assert event.changes == '{"recovery codes":["10","9"]}'
     signed_in = models.Event.objects.filter(kind="user.signed-in").latest("id")
     assert signed_in.changes == '{"factors":["","password+recovery_codes"]}'
 
@@ -332,7 +332,7 @@ def test_new_recovery_codes_void_the_old_ones(
     client.post(STEP, {"code": code(secret)})
     with django_capture_on_commit_callbacks(execute=True):
         client.post(f"{PAGES}recovery-codes/generate/")
-    new = shown_codes(client)
+    new = read_codes(client)
     assert len(new) == 10 and not set(old) & set(new)
     assert springfield.events()[-1] == ("user.recovery-codes-made", "E-2", "E-2", "")
     assert springfield.mails()[-1] == "second-factor"
@@ -375,7 +375,7 @@ def test_factors_change_only_after_a_fresh_sign_in(
     if path == "totp/activate/":
         Authenticator.objects.all().delete()
     before = list(Authenticator.objects.values_list("id", "data"))
-    age(client, 16)
+    age_session(client, 16)
     asked = client.post(f"{PAGES}{path}", {"code": code(secret)}).headers["Location"]
     # Who has a second factor shows it; a password is not enough.
     assert "/sign-in/again" in asked if path == "totp/activate/" else f"{PAGES}reauthenticate/" in asked
@@ -385,7 +385,7 @@ def test_factors_change_only_after_a_fresh_sign_in(
 def test_a_locked_user_signs_in_again_by_no_code(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     client.post(STEP, {"code": code(secret)})
-    fresh()
+    forget_codes()
     for _ in range(5):
         client.post(f"{PAGES}reauthenticate/", {"code": "000000"})
     assert "locked" in text(client.post(f"{PAGES}reauthenticate/", {"code": code(secret)}))
@@ -394,8 +394,8 @@ def test_a_locked_user_signs_in_again_by_no_code(springfield: Springfield, secre
 def test_a_code_signs_in_again(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     client.post(STEP, {"code": code(secret)})
-    fresh()
-    age(client, 16)
+    forget_codes()
+    age_session(client, 16)
     answer = client.post(f"{PAGES}reauthenticate/", {"code": code(secret), "next": f"{PAGES}webauthn/add/"})
     assert answer.headers["Location"] == f"{PAGES}webauthn/add/"
     assert client.get(f"{PAGES}webauthn/add/").status_code == 200

@@ -41,7 +41,7 @@ def code() -> str:
     return first_run.create_code(datetime.now(UTC))
 
 
-def told(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> SetupData:
+def make_data(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> SetupData:
     return SetupData(slug, name, country, ROW | cells)
 
 
@@ -49,7 +49,7 @@ def seen(client: Client) -> str:
     return client.get("/").content.decode()
 
 
-def nobody() -> bool:
+def is_empty() -> bool:
     """Whether nothing whatever was made."""
     return not (models.Agency.objects.exists() or models.User.objects.exists() or models.Event.objects.exists())
 
@@ -63,14 +63,14 @@ def test_the_first_page_makes_an_agency_and_its_administrator_who_chooses_a_pass
     assert (account.user.external_id, account.user.role.administrator) == ("E-1", True)
     home = client.get("/springfield/").content.decode()
     assert "Springfield Police has nobody but you yet." in home
-    cast.applied(models.Agency.objects.get(), [cast.person(2, ROLE="Admin")])
+    cast.apply_rows(models.Agency.objects.get(), [cast.person(2, ROLE="Admin")])
     assert "What to do first" not in client.get("/springfield/").content.decode()
     kinds = models.Event.objects.order_by("id").values_list("kind", flat=True)
     assert list(kinds)[:4] == ["agency.added", "user.added", "user.invited", "user.registered"]
     assert set(models.Event.objects.exclude(of__isnull=False).values_list("through", flat=True)) == {"page"}
     agency = models.Agency.objects.get()
     assert agency.default_country == "US"
-    cast.whole(agency)
+    cast.assert_whole(agency)
 
 
 def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield: Springfield, client: Client) -> None:
@@ -83,7 +83,7 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
     assert "Set up" not in answer.content.decode()
     assert models.Agency.objects.count() == 1
     with pytest.raises(NotNew):
-        first_run.set_up_agency("ABCD", told("mine"), context())
+        first_run.set_up_agency("ABCD", make_data("mine"), context())
     assert first_run.create_code(NOW) == "" and not first_run._path().exists()
 
 
@@ -98,24 +98,24 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
 def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Callable[[str], str]) -> None:
     said = typed(first_run.create_code(NOW))
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(said, told(), context())
+        first_run.set_up_agency(said, make_data(), context())
     answer = client.post("/", SAID | {"code": said})
     assert answer.status_code == 422
-    assert nobody()
+    assert is_empty()
 
 
 def test_nothing_is_made_where_no_code_was_printed(db: None) -> None:
     with pytest.raises(WrongCode):
-        first_run.set_up_agency("ABCD-EFGH-JKLM-NPQR", told(), context())
+        first_run.set_up_agency("ABCD-EFGH-JKLM-NPQR", make_data(), context())
 
 
 def test_a_code_is_good_once_however_it_is_typed_and_for_a_day(db: None) -> None:
     good = first_run.create_code(NOW)
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(good, told(), context(24 * 60))
-    first_run.set_up_agency(f" {good.lower().replace('-', ' ')}", told(), context())
+        first_run.set_up_agency(good, make_data(), context(24 * 60))
+    first_run.set_up_agency(f" {good.lower().replace('-', ' ')}", make_data(), context())
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(good, told("another"), context())
+        first_run.set_up_agency(good, make_data("another"), context())
     assert models.Agency.objects.get().slug == "springfield"
 
 
@@ -125,8 +125,8 @@ def test_of_two_who_send_the_code_at_once_one_is_told_that_it_is_void(
     good = first_run.create_code(NOW)
     monkeypatch.setattr(first_run, "check_code", lambda *_: first_run._path().unlink())
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(good, told(), context())
-    assert nobody()
+        first_run.set_up_agency(good, make_data(), context())
+    assert is_empty()
 
 
 def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: 
 @pytest.mark.parametrize(
     ("said", "field"),
     [
-        (told(slug="Springfield PD"), "slug"), (told(slug="static"), "slug"), (told(name="\x01"), "name"),
-        (told(country="USA"), "country"), (told(EMAIL="ann at home"), "EMAIL"), (told(USERNAME="\x02"), "USERNAME"),
+        (make_data(slug="Springfield PD"), "slug"), (make_data(slug="static"), "slug"), (make_data(name="\x01"), "name"),
+        (make_data(country="USA"), "country"), (make_data(EMAIL="ann at home"), "EMAIL"), (make_data(USERNAME="\x02"), "USERNAME"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
@@ -153,12 +153,12 @@ def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
     found = wrong.value
     fields = [problem.column for problem in found.found] if isinstance(found, Problems) else [vars(found)["field"]]
     assert field in fields
-    assert nobody()
+    assert is_empty()
     cells = {heading.lower(): value for heading, value in said.administrator.items()}
     answer = client.post("/", {"code": good, "slug": said.slug, "name": said.name, "country": said.country} | cells)
     assert answer.status_code == 422 and f'id="id_{field.lower()}_error"' in answer.content.decode()
-    assert nobody()
-    first_run.set_up_agency(good, told(), context())
+    assert is_empty()
+    first_run.set_up_agency(good, make_data(), context())
 
 
 def test_who_guesses_codes_is_stopped_soon(db: None, client: Client) -> None:
@@ -166,17 +166,17 @@ def test_who_guesses_codes_is_stopped_soon(db: None, client: Client) -> None:
     for _ in range(10):
         assert client.post("/", SAID | {"code": "ABCD"}).status_code == 422
     assert client.post("/", SAID | {"code": good}).status_code == 429
-    assert nobody()
+    assert is_empty()
 
 
 def test_another_site_cannot_send_the_form(db: None) -> None:
     answer = Client(enforce_csrf_checks=True).post("/", SAID | {"code": code()})
-    assert answer.status_code == 403 and nobody()
+    assert answer.status_code == 403 and is_empty()
 
 
 def test_an_agency_without_users_gets_its_administrator(db: None) -> None:
     agency = cast.agency()
-    first_run.set_up_agency(first_run.create_code(NOW), told(name="Springfield Police"), context())
+    first_run.set_up_agency(first_run.create_code(NOW), make_data(name="Springfield Police"), context())
     agency.refresh_from_db()
     assert agency.name == "Springfield Police" and models.Agency.objects.count() == 1
     assert models.User.objects.get().role.administrator
@@ -186,6 +186,6 @@ def test_the_server_prints_the_code_while_there_is_nobody(db: None, capsys: pyte
     serving._print_setup_code()
     printed = capsys.readouterr().err.strip()
     assert printed.startswith("There are no users yet.") and "for 24 hours" in printed
-    first_run.set_up_agency(printed.rpartition(" ")[2], told(), replace(context(), at=datetime.now(UTC)))
+    first_run.set_up_agency(printed.rpartition(" ")[2], make_data(), replace(context(), at=datetime.now(UTC)))
     serving._print_setup_code()
     assert capsys.readouterr().err == ""

@@ -22,7 +22,7 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.pending_uploads import TooLarge, UploadGone
 from musterbook.directory.storage import import_files
 from tests import worker
-from tests.accounts.conftest import Springfield, age
+from tests.accounts.conftest import Springfield, age_session
 from tests.accounts.test_entrance import sign_in, text
 from tests.directory import cast
 from tests.directory.cast import person
@@ -61,30 +61,30 @@ def send(client: Client, *rows: cast.Row, mode: str = "update", to: str = "", na
     return client.post(to or form(client), {"mode": mode, "file": file})  # type: ignore[return-value]
 
 
-def followed(client: Client, answer: HttpResponse) -> str:
+def follow_to_plan(client: Client, answer: HttpResponse) -> str:
     """The address of the plan that the answer leads to."""
     plan = answer.headers["Location"]
     assert "/imports/" in plan
     return plan
 
 
-def signed_in_again(client: Client, asked: str) -> str:
+def sign_in_again(client: Client, address: str) -> str:
     """Signs in again where the answer has led; gives where that leads on to."""
-    return client.post(asked, {"password": "a quiet brown heron"}).headers["Location"]
+    return client.post(address, {"password": "a quiet brown heron"}).headers["Location"]
 
 
-def waiting(settings: Settings) -> list[Path]:
+def list_waiting(settings: Settings) -> list[Path]:
     """The files that wait."""
     return [path for path in (settings.MUSTER_HOME / "waiting").rglob("*") if path.is_file()]
 
 
 def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client, settings: Settings) -> None:
-    plan = followed(chief, send(chief, person(7), person(8, ROLE="Nobody")))
-    told = text(chief.get(plan))
-    assert "Preview: nothing was changed yet" in told and "<strong>1</strong> <span>added</span>" in told
-    assert "E-8" in told and "<strong>1</strong> <span>with problems</span>" in told
+    plan = follow_to_plan(chief, send(chief, person(7), person(8, ROLE="Nobody")))
+    page = text(chief.get(plan))
+    assert "Preview: nothing was changed yet" in page and "<strong>1</strong> <span>added</span>" in page
+    assert "E-8" in page and "<strong>1</strong> <span>with problems</span>" in page
     assert not models.User.objects.filter(external_id="E-7").exists()
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
     done = chief.post(plan, headers={"User-Agent": "Browser/2"}).headers["Location"]
     assert "<h1>Applied</h1>" in text(chief.get(done))
     assert cast.user(springfield.agency, 7).active
@@ -95,33 +95,33 @@ def test_a_file_is_previewed_and_applied(springfield: Springfield, chief: Client
 
 
 def test_sent_twice_it_is_done_once(springfield: Springfield, chief: Client) -> None:
-    plan = followed(chief, send(chief, person(7)))
+    plan = follow_to_plan(chief, send(chief, person(7)))
     once, twice = (chief.post(plan).headers["Location"] for _ in range(2))
     assert once == twice
     assert models.Import.objects.filter(state="applied", through="page").count() == 1
 
 
 def test_a_plan_asked_for_twice_is_made_once(springfield: Springfield, chief: Client) -> None:
-    age(chief, 16)
+    age_session(chief, 16)
     asked = send(chief, person(7)).headers["Location"]
-    first = signed_in_again(chief, asked)
+    first = sign_in_again(chief, asked)
     address = parse_qs(urlsplit(asked).query)["next"][0]
     assert [chief.get(address).headers["Location"], chief.post(address).headers["Location"]] == [first, first]
     assert models.Import.objects.filter(state="previewed").count() == 1
 
 
-def held(springfield: Springfield, client: Client) -> str:
+def make_held(springfield: Springfield, client: Client) -> str:
     """A plan that is held, for it would deactivate all but user 5 and an administrator."""
     models.Agency.objects.update(limit_users=0, limit_percent=0)
     springfield.registered(1)
-    return followed(client, send(client, person(5, ROLE="Chief"), mode="sync"))
+    return follow_to_plan(client, send(client, person(5, ROLE="Chief"), mode="sync"))
 
 
 def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Client) -> None:
-    plan = held(springfield, chief)
-    told = text(chief.get(plan))
-    assert "It would deactivate 1 of 3 active users; 0 are allowed without asking." in told
-    assert "First 2 Last 2" in told and "<strong>1</strong> <span>protected</span>" in told
+    plan = make_held(springfield, chief)
+    page = text(chief.get(plan))
+    assert "It would deactivate 1 of 3 active users; 0 are allowed without asking." in page
+    assert "First 2 Last 2" in page and "<strong>1</strong> <span>protected</span>" in page
     assert "above the operator&#x27;s role" in text(chief.get(f"{plan}?show=protected"))
     for wrong in ("", "2", "one"):
         again = chief.post(plan, {"number": wrong})
@@ -133,7 +133,7 @@ def test_a_held_import_asks_for_its_number(springfield: Springfield, chief: Clie
 
 
 def test_a_plan_that_is_another_by_now_is_shown_and_not_done(springfield: Springfield, chief: Client) -> None:
-    plan = followed(chief, send(chief, person(7), person(2, LAST_NAME="New")))
+    plan = follow_to_plan(chief, send(chief, person(7), person(2, LAST_NAME="New")))
     springfield.imported(person(2, LAST_NAME="Other"))
     second = chief.post(plan).headers["Location"]
     assert "Refused: nothing was changed" in text(chief.get(second))
@@ -141,7 +141,7 @@ def test_a_plan_that_is_another_by_now_is_shown_and_not_done(springfield: Spring
 
 
 def test_what_cannot_be_applied_says_so(springfield: Springfield, chief: Client) -> None:
-    plan = followed(chief, send(chief, person(7)))
+    plan = follow_to_plan(chief, send(chief, person(7)))
     done = chief.post(plan).headers["Location"]
     chief.post(done)
     assert "no plan that waits" in text(chief.get(done))
@@ -150,7 +150,7 @@ def test_what_cannot_be_applied_says_so(springfield: Springfield, chief: Client)
 def test_a_file_that_is_kept_no_longer_is_asked_for_once_more(
     springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = followed(chief, send(chief, person(7)))
+    plan = follow_to_plan(chief, send(chief, person(7)))
 
     def gone(number: str) -> Path:
         raise import_files.FileGone(number)
@@ -165,8 +165,8 @@ def test_an_import_that_fails_says_so(springfield: Springfield, chief: Client, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(plan_files, "_write", full)
-    told = text(chief.get(followed(chief, send(chief, person(7)))))
-    assert "Failed: nothing was changed" in told and "disk" in told
+    page = text(chief.get(follow_to_plan(chief, send(chief, person(7)))))
+    assert "Failed: nothing was changed" in page and "disk" in page
 
 
 def test_a_file_for_which_there_is_no_room_is_asked_for_once_more(
@@ -187,33 +187,33 @@ def test_after_a_quarter_of_an_hour_one_signs_in_again_and_is_shown_the_plan_of_
     springfield: Springfield, chief: Client
 ) -> None:
     to = form(chief)
-    age(chief, 16)
+    age_session(chief, 16)
     asked = send(chief, person(7), to=to).headers["Location"]
     assert asked.startswith("/springfield/sign-in/again?next=%2Fspringfield%2Fusers%2Fimport%2Fwaiting%2F")
     assert not models.Import.objects.filter(through="page").exists()
-    assert "Preview: nothing was changed yet" in text(chief.get(signed_in_again(chief, asked)))
+    assert "Preview: nothing was changed yet" in text(chief.get(sign_in_again(chief, asked)))
     assert EventKind.USER_SIGNED_IN_AGAIN in [kind for kind, *_ in springfield.events()]
 
 
 @pytest.mark.parametrize("how", ["idle", "idle, and another tab knows", "too old"])
 def test_a_file_survives_the_end_of_its_session(springfield: Springfield, chief: Client, how: str) -> None:
     to = form(chief)
-    age(chief, 45 if "idle" in how else 13 * 60)
+    age_session(chief, 45 if "idle" in how else 13 * 60)
     if "tab" in how:
         chief.get("/springfield/my-account/")
     asked = send(chief, person(7), to=to, mode="sync").headers["Location"]
     assert asked.startswith("/springfield/sign-in?next=/springfield/users/import/waiting/")
     answer = chief.post(asked, {"login": "user.5", "password": "a quiet brown heron"})
     waits = answer.headers["Location"]
-    told = text(chief.get(waits))
-    assert "roster.csv" in told and "from the address 127.0.0.1" in told and "Synchronize all" in told
+    page = text(chief.get(waits))
+    assert "roster.csv" in page and "from the address 127.0.0.1" in page and "Synchronize all" in page
     assert not models.Import.objects.filter(through="page").exists()
     assert "synchronize all" in text(chief.get(chief.post(waits).headers["Location"]))
 
 
 def test_a_plan_survives_signing_in_again_and_is_then_done(springfield: Springfield, chief: Client) -> None:
-    plan = held(springfield, chief)
-    age(chief, 16)
+    plan = make_held(springfield, chief)
+    age_session(chief, 16)
     asked = chief.post(plan, {"number": "1"}).headers["Location"]
     assert asked.startswith("/springfield/sign-in/again?next=")
     assert cast.user(springfield.agency, 2).active
@@ -222,8 +222,8 @@ def test_a_plan_survives_signing_in_again_and_is_then_done(springfield: Springfi
 
 
 def test_a_plan_survives_the_end_of_its_session(springfield: Springfield, chief: Client) -> None:
-    plan = followed(chief, send(chief, person(7)))
-    age(chief, 45)
+    plan = follow_to_plan(chief, send(chief, person(7)))
+    age_session(chief, 45)
     asked = chief.post(plan).headers["Location"]
     assert asked == f"/springfield/sign-in?next={plan}"
     assert not models.User.objects.filter(external_id="E-7").exists()
@@ -248,21 +248,21 @@ def test_who_may_not_import_is_refused_in_plain_words_and_the_trail_tells(
         assert "Import users from a file: add or update." in text(answer)
     refused = [event for event in springfield.events() if event[0] == "act.refused"]
     assert refused == [("act.refused", "E-2", "", "refused")] * 3
-    told = models.Event.objects.filter(kind="act.refused").order_by("id")[1].changes
-    assert told == '{"asked":["","POST /users/import"],"lacking":["","users.import"]}'
+    changes = models.Event.objects.filter(kind="act.refused").order_by("id")[1].changes
+    assert changes == '{"asked":["","POST /users/import"],"lacking":["","users.import"]}'
     assert verify.verify_trail(springfield.agency).error == ""
 
 
 def test_synchronize_takes_a_permission_of_its_own(springfield: Springfield, chief: Client, settings: Settings) -> None:
     to = form(chief)
-    age(chief, 16)
+    age_session(chief, 16)
     asked = send(chief, person(7), mode="sync", to=to).headers["Location"]
     models.Role.objects.filter(name="Chief").update(permissions=["users.import"])
     assert send(chief, person(7), mode="sync").status_code == 403
     # The file was sent while it was allowed.
     answer = chief.post(asked, {"password": "a quiet brown heron"})
     assert answer.status_code == 403 and "synchronize all" in text(answer)
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
 
 
 def test_an_operator_who_is_gone_meanwhile_signs_in(
@@ -284,7 +284,7 @@ def test_who_is_not_signed_in_signs_in_first(springfield: Springfield, client: C
         assert client.get(path).headers["Location"] == f"/springfield/sign-in?next={path}"
     for to in (PAGE, f"{PAGE}?for=1-1:x:y", f"{PAGE}?for="):
         assert send(client, person(7), to=to).headers["Location"] == f"/springfield/sign-in?next={PAGE}"
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
 
 
 @pytest.fixture
@@ -300,11 +300,11 @@ def others(springfield: Springfield, chief: Client) -> Iterator[Client]:
 def test_a_file_that_waits_is_never_anothers(springfield: Springfield, chief: Client, others: Iterator[Client]) -> None:
     other = next(others)
     to = form(chief)
-    age(chief, 16)
+    age_session(chief, 16)
     asked = send(chief, person(7), to=to).headers["Location"]
     address = parse_qs(urlsplit(asked).query)["next"][0]
     assert (other.get(address).status_code, other.post(address).status_code) == (404, 404)
-    signed_in_again(chief, asked)
+    sign_in_again(chief, asked)
     assert (other.get(address).status_code, other.post(address).status_code) == (404, 404)
 
 
@@ -312,7 +312,7 @@ def test_a_plan_is_for_all_who_may_import_and_applied_as_whoever_does_it(
     springfield: Springfield, chief: Client, others: Iterator[Client]
 ) -> None:
     other = next(others)
-    plan = followed(chief, send(chief, person(7)))
+    plan = follow_to_plan(chief, send(chief, person(7)))
     assert "First 7 Last 7" in text(other.get(plan))
     done = other.post(plan).headers["Location"]
     assert "<h1>Applied</h1>" in text(chief.get(done))
@@ -322,7 +322,7 @@ def test_a_plan_is_for_all_who_may_import_and_applied_as_whoever_does_it(
 def test_nothing_of_it_is_seen_from_another_agency(
     springfield: Springfield, shelbyville: Springfield, chief: Client, client: Client
 ) -> None:
-    plan = followed(chief, send(chief, person(7)))
+    plan = follow_to_plan(chief, send(chief, person(7)))
     to = form(chief)
     shelbyville.registered(1)
     other = Client()
@@ -340,7 +340,7 @@ def test_a_file_that_is_too_large_is_left_on_its_way(chief: Client, settings: Se
     answer = chief.post(form(chief), {"mode": "update", "file": SimpleUploadedFile("a.csv", b"x" * (1024 * 1024 + 1))})
     assert answer.status_code == 422
     assert "larger than 1 MB" in text(answer)
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
     fits = SimpleUploadedFile("a.csv", b"x" * 1024 * 1024)
     assert chief.post(form(chief), {"mode": "update", "file": fits}).status_code == 302
 
@@ -357,15 +357,15 @@ def test_a_hostile_file_is_refused_and_its_name_harms_nobody(chief: Client, name
     if answer.status_code == 422:
         assert "Select a file" in text(answer)
         return
-    told = chief.get(followed(chief, answer)).content.decode()  # type: ignore[arg-type]
-    assert "Refused: nothing was changed" in told
-    assert "<script>." not in told and "etc/passwd" not in told
+    page = chief.get(follow_to_plan(chief, answer)).content.decode()  # type: ignore[arg-type]
+    assert "Refused: nothing was changed" in page
+    assert "<script>." not in page and "etc/passwd" not in page
 
 
 def test_of_two_files_the_first_is_taken(springfield: Springfield, chief: Client) -> None:
     files = [SimpleUploadedFile(f"{n}.csv", cast.file([person(n)])) for n in (7, 8)]
     answer = chief.post(form(chief), {"mode": "update", "file": files})
-    plan = followed(chief, answer)  # type: ignore[arg-type]
+    plan = follow_to_plan(chief, answer)  # type: ignore[arg-type]
     assert "7.csv" in text(chief.get(plan))
 
 
@@ -388,48 +388,48 @@ def test_a_full_disk_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch, set
         raise OSError(28, "No space left on device")
 
     to = form(chief)
-    age(chief, 16)
+    age_session(chief, 16)
     monkeypatch.setattr(Path, "write_text", full)
     answer = send(chief, person(7), to=to)
     assert answer.status_code == 422 and "no room" in text(answer)
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
 
 
 # Files that wait
 
 
-def kept(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
-    return cast.waiting(user, content, at, Options(Mode.SYNC))
+def keep_file(user: models.User, at: datetime = NOW, content: bytes = b"x") -> str:
+    return cast.keep_waiting(user, content, at, Options(Mode.SYNC))
 
 
 def test_a_file_waits_for_an_hour(springfield: Springfield, settings: Settings) -> None:
     user = springfield.user(2)
-    token = kept(user)
+    token = keep_file(user)
     assert pending_uploads.find_waiting(user, token, NOW + timedelta(minutes=59)).options.mode is Mode.SYNC
     with pytest.raises(UploadGone):
         pending_uploads.find_waiting(user, token, NOW + timedelta(hours=1))
     pending_uploads.forget_old(NOW + timedelta(minutes=59))
-    assert len(waiting(settings)) == 2  # the file, and its description
+    assert len(list_waiting(settings)) == 2  # the file, and its description
     pending_uploads.forget_old(NOW + timedelta(hours=1))
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
 
 
 def test_the_worker_lets_go_of_old_files(springfield: Springfield, settings: Settings) -> None:
-    kept(springfield.user(2))
+    keep_file(springfield.user(2))
     jobs.tidy()
-    assert waiting(settings) == []
+    assert list_waiting(settings) == []
 
 
 def test_a_user_has_three_files_waiting_at_most(springfield: Springfield, settings: Settings) -> None:
     user = springfield.user(2)
-    tokens = [kept(user, NOW + timedelta(minutes=number)) for number in range(5)]
-    assert {path.stem for path in waiting(settings)} == set(tokens[2:])
-    assert {path.stat().st_mode & 0o777 for path in waiting(settings)} == {0o600}
+    tokens = [keep_file(user, NOW + timedelta(minutes=number)) for number in range(5)]
+    assert {path.stem for path in list_waiting(settings)} == set(tokens[2:])
+    assert {path.stat().st_mode & 0o777 for path in list_waiting(settings)} == {0o600}
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "../1/x", "x" * 32, "a" * 31 + "/", "a" * 31 + "\n"])
 def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: str) -> None:
-    kept(springfield.user(2))
+    keep_file(springfield.user(2))
     with pytest.raises(UploadGone):
         pending_uploads.find_waiting(springfield.user(2), token, NOW)
 
@@ -437,15 +437,15 @@ def test_a_token_that_nobody_has_finds_nothing(springfield: Springfield, token: 
 def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settings) -> None:
     settings.MUSTER_MAX_FILE_MB = 1
     with pytest.raises(TooLarge):
-        kept(springfield.user(2), content=b"x" * (1024 * 1024 + 1))
-    assert waiting(settings) == []
+        keep_file(springfield.user(2), content=b"x" * (1024 * 1024 + 1))
+    assert list_waiting(settings) == []
 
 
 def test_a_file_that_is_being_written_or_just_let_go_of_stops_nobody(
     springfield: Springfield, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     user = springfield.user(2)
-    token = kept(user)
+    token = keep_file(user)
     (tmp_path / "half").write_bytes(b"")
     assert pending_uploads._sent_at(tmp_path / "half") > 0
     assert pending_uploads._sent_at(tmp_path / "nothing") == 0

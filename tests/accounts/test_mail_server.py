@@ -21,7 +21,7 @@ from musterbook.config import mail_server
 from musterbook.config.mail_server import MailServer
 from musterbook.directory.models import Mail
 from tests.accounts.conftest import Springfield, context
-from tests.accounts.test_outbox import Clock, Kept, free_port
+from tests.accounts.test_outbox import Clock, Mailbox, free_port
 
 pytestmark = pytest.mark.any_database
 
@@ -70,7 +70,7 @@ def _welcome(server: SMTP, session: Session, envelope: Envelope, mechanism: str,
 def test_a_secured_server_with_a_password(
     springfield: Springfield, settings: Settings, clock: Clock, certificate: ssl.SSLContext, secure: str
 ) -> None:
-    kept = Kept()
+    kept = Mailbox()
     more = (
         {"tls_context": certificate, "require_starttls": True} if secure == "starttls" else {"ssl_context": certificate}
     )
@@ -101,7 +101,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    kept = Kept()
+    kept = Mailbox()
     controller = Controller(kept, hostname=CERTIFIED, port=free_port(), tls_context=certificate)
     controller.start()
     try:
@@ -119,8 +119,8 @@ def test_the_address_of_a_mail_server_is_read() -> None:
     assert mail_server.parse_url("smtps://a%40b:p%40ss@mail.example/") == MailServer(
         "mail.example", 465, "a@b", "p@ss", "tls"
     )
-    told = mail_server.parse_url("smtp+starttls://u:p@mail.example:2525")
-    assert told == MailServer("mail.example", 2525, "u", "p", "starttls")
+    parsed = mail_server.parse_url("smtp+starttls://u:p@mail.example:2525")
+    assert parsed == MailServer("mail.example", 2525, "u", "p", "starttls")
 
 
 @pytest.mark.parametrize(

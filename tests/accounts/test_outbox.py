@@ -25,7 +25,7 @@ from tests.accounts.conftest import GOOD, Springfield, context
 from tests.directory.cast import NOW, person
 
 
-class Kept:
+class Mailbox:
     """A mail server's memory, and its moods."""
 
     def __init__(self) -> None:
@@ -61,9 +61,9 @@ class Kept:
 
 
 @pytest.fixture
-def server(settings: Settings) -> Iterator[Kept]:
+def server(settings: Settings) -> Iterator[Mailbox]:
     """A mail server on loopback, which mails leave by."""
-    kept = Kept()
+    kept = Mailbox()
     controller = Controller(kept, hostname="127.0.0.1", port=free_port())
     controller.start()
     settings.MAIL_SERVER = MailServer("127.0.0.1", controller.port, "", "", "")
@@ -107,7 +107,7 @@ def text(mail: EmailMessage, form: str = "plain") -> str:
 
 
 def test_whom_an_import_adds_is_invited_and_registers_by_the_link(
-    springfield: Springfield, server: Kept, client: Client
+    springfield: Springfield, server: Mailbox, client: Client
 ) -> None:
     assert outbox.send_due("w", jobs.now) == 2
     [mail] = server.to(2)
@@ -124,12 +124,12 @@ def test_whom_an_import_adds_is_invited_and_registers_by_the_link(
     assert [kind for kind, *_ in springfield.events()].count("user.invited") == 2
 
 
-def test_a_batch_takes_one_connection(springfield: Springfield, server: Kept, clock: Clock) -> None:
+def test_a_batch_takes_one_connection(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     outbox.send_due("w", clock)
     assert (len(server.mails), len(server.sessions)) == (2, 1)
 
 
-def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Kept, clock: Clock) -> None:
+def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     springfield.registered(2)
     Mail.objects.all().delete()
     for kind in KINDS:
@@ -143,14 +143,14 @@ def test_each_kind_has_a_text_in_both_forms(springfield: Springfield, server: Ke
         assert "{{" not in text(mail) + text(mail, "html")
 
 
-def test_nothing_is_sent_twice_and_nothing_again(springfield: Springfield, server: Kept, clock: Clock) -> None:
+def test_nothing_is_sent_twice_and_nothing_again(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     assert outbox.send_due("w", clock) == 2
     assert outbox.send_due("v", clock) == 0
     assert len(server.mails) == 2
 
 
 def test_what_another_worker_has_claimed_is_left_to_it_until_its_time_is_over(
-    springfield: Springfield, server: Kept, clock: Clock
+    springfield: Springfield, server: Mailbox, clock: Clock
 ) -> None:
     assert len(outbox._claim("other", clock())) == 2
     assert outbox.send_due("w", clock) == 0
@@ -158,7 +158,7 @@ def test_what_another_worker_has_claimed_is_left_to_it_until_its_time_is_over(
     assert outbox.send_due("w", clock) == 2
 
 
-def test_a_worker_that_was_overtaken_sends_nothing(springfield: Springfield, server: Kept, clock: Clock) -> None:
+def test_a_worker_that_was_overtaken_sends_nothing(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     claimed = outbox._claim("slow", clock())
     clock.on(6)
     outbox.send_due("quick", clock)
@@ -169,7 +169,7 @@ def test_a_worker_that_was_overtaken_sends_nothing(springfield: Springfield, ser
 
 
 def test_a_mail_whose_worker_died_while_handing_it_over_is_not_sent_again(
-    springfield: Springfield, server: Kept, clock: Clock
+    springfield: Springfield, server: Mailbox, clock: Clock
 ) -> None:
     [first, second] = outbox._claim("dies", clock())
     assert outbox._prepare_mail(first, clock())
@@ -182,7 +182,7 @@ def test_a_mail_whose_worker_died_while_handing_it_over_is_not_sent_again(
 
 
 def test_a_server_that_hangs_up_in_the_middle_gets_no_second_copy(
-    springfield: Springfield, server: Kept, clock: Clock
+    springfield: Springfield, server: Mailbox, clock: Clock
 ) -> None:
     server.hang_up = True
     outbox.send_due("w", clock)
@@ -213,7 +213,7 @@ def test_a_server_that_is_away_is_tried_again_later_and_later_and_then_given_up(
 
 @pytest.mark.parametrize(("answer", "again"), [("550 No such mailbox", False), ("451 Busy", True)])
 def test_what_the_server_refuses_for_good_is_not_tried_again(
-    springfield: Springfield, server: Kept, clock: Clock, answer: str, again: bool
+    springfield: Springfield, server: Mailbox, clock: Clock, answer: str, again: bool
 ) -> None:
     server.answers["user2@agency.example"] = answer
     outbox.send_due("w", clock)
@@ -225,7 +225,7 @@ def test_what_the_server_refuses_for_good_is_not_tried_again(
     assert len(server.to(2)) == again
 
 
-def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server: Kept, clock: Clock) -> None:
+def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     springfield.registered(1)
     registration.queue_mail(springfield.user(1), "reset", clock())
     registration.queue_mail(springfield.user(2), "invitation", clock())
@@ -242,14 +242,14 @@ def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server:
     }  # fmt: skip
 
 
-def test_an_older_invitation_does_not_void_a_newer_one(springfield: Springfield, server: Kept) -> None:
+def test_an_older_invitation_does_not_void_a_newer_one(springfield: Springfield, server: Mailbox) -> None:
     token = springfield.invitation(2, minutes=5)
     outbox.send_due("w", jobs.now)
     assert server.to(2) == []
     registration.register(springfield.agency, token, GOOD, context(6))
 
 
-def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Kept, client: Client) -> None:
+def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Mailbox, client: Client) -> None:
     springfield.registered(2)
     registration.request_reset(springfield.agency, "user.2", replace(context(), at=jobs.now()))
     outbox.send_due("w", jobs.now)
@@ -260,7 +260,7 @@ def test_a_reset_leads_to_the_page_it_says(springfield: Springfield, server: Kep
 
 
 def test_the_pace_is_kept_by_all_workers_together(
-    springfield: Springfield, server: Kept, settings: Settings, clock: Clock
+    springfield: Springfield, server: Mailbox, settings: Settings, clock: Clock
 ) -> None:
     settings.MUSTER_MAILS_PER_MINUTE = 3
     springfield.imported(*(person(number) for number in range(10, 15)))
@@ -272,17 +272,17 @@ def test_the_pace_is_kept_by_all_workers_together(
 
 
 def test_one_agencys_many_invitations_do_not_keep_anothers_waiting(
-    springfield: Springfield, shelbyville: Springfield, server: Kept, settings: Settings, clock: Clock
+    springfield: Springfield, shelbyville: Springfield, server: Mailbox, settings: Settings, clock: Clock
 ) -> None:
     springfield.registered(2)
     springfield.imported(*(person(number) for number in range(10, 20)))
     registration.request_reset(springfield.agency, "user.2", context())
     settings.MUSTER_MAILS_PER_MINUTE = 6
     outbox.send_due("w", clock)
-    told = [mail["Subject"] for mail in server.mails]
-    assert told[:2] == ["You have registered at Springfield", "A new password for Springfield"]
+    subjects = [mail["Subject"] for mail in server.mails]
+    assert subjects[:2] == ["You have registered at Springfield", "A new password for Springfield"]
     # One of Springfield's two is for somebody who has registered by now.
-    assert sorted(told[2:]) == ["Your account at Shelbyville"] * 2 + ["Your account at Springfield"]
+    assert sorted(subjects[2:]) == ["Your account at Shelbyville"] * 2 + ["Your account at Springfield"]
 
 
 def test_without_a_mail_server_mails_are_files_for_their_owner_alone(
@@ -297,7 +297,7 @@ def test_without_a_mail_server_mails_are_files_for_their_owner_alone(
 
 
 def test_names_of_any_script_and_any_cunning_stay_in_their_place(
-    springfield: Springfield, server: Kept, clock: Clock
+    springfield: Springfield, server: Mailbox, clock: Clock
 ) -> None:
     springfield.imported(person(5, FIRST_NAME="Ирина", LAST_NAME="李 & Söhne"))
     models.Agency.objects.update(name="Springfield\r\nBcc everybody")
@@ -309,7 +309,7 @@ def test_names_of_any_script_and_any_cunning_stay_in_their_place(
 
 
 def test_a_mail_that_cannot_be_made_does_not_keep_the_others(
-    springfield: Springfield, server: Kept, clock: Clock, caplog: pytest.LogCaptureFixture
+    springfield: Springfield, server: Mailbox, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     Mail.objects.filter(to="user1@agency.example").update(kind="nothing-we-know")
     outbox.send_due("w", clock)
@@ -320,7 +320,7 @@ def test_a_mail_that_cannot_be_made_does_not_keep_the_others(
 
 
 def test_links_begin_with_the_public_address_whatever_host_a_request_names(
-    springfield: Springfield, server: Kept, settings: Settings, client: Client
+    springfield: Springfield, server: Mailbox, settings: Settings, client: Client
 ) -> None:
     springfield.registered(2)
     settings.MUSTER_URL = "https://muster.example"
@@ -333,7 +333,7 @@ def test_links_begin_with_the_public_address_whatever_host_a_request_names(
         assert all(link.startswith("https://muster.example/springfield/") for link in links)
 
 
-def test_the_workers_round_sends_unlocks_and_forgets(springfield: Springfield, server: Kept, client: Client) -> None:
+def test_the_workers_round_sends_unlocks_and_forgets(springfield: Springfield, server: Mailbox, client: Client) -> None:
     models.User.objects.filter(external_id="E-1").update(locked_at=NOW)
     assert jobs.run_once() == (0, 2)
     assert springfield.user(1).locked_at is None

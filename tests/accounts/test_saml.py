@@ -26,8 +26,8 @@ from musterbook.accounts.models import Account
 from musterbook.directory import models
 from musterbook.directory.agency import sign_on
 from tests.accounts.conftest import Springfield
-from tests.accounts.test_entrance import HOME, who
-from tests.accounts.test_sign_on import has, oidc_settings
+from tests.accounts.test_entrance import HOME, read_username
+from tests.accounts.test_sign_on import add_provider, oidc_settings
 
 pytestmark = pytest.mark.any_database
 
@@ -66,10 +66,10 @@ class Idp:
         pem = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        told: bytes | str = OneLogin_Saml2_Utils.add_sign(
+        result: bytes | str = OneLogin_Saml2_Utils.add_sign(
             assertion, pem.decode(), self.certificate, sign_algorithm=Saml.RSA_SHA256, digest_algorithm=Saml.SHA256
         )
-        return told.decode() if isinstance(told, bytes) else told
+        return result.decode() if isinstance(result, bytes) else result
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +81,19 @@ def idp() -> Idp:
 @pytest.fixture
 def saml(springfield: Springfield, idp: Idp) -> Springfield:
     """The agency, whose users sign in by the provider."""
-    has(
+    add_provider(
         springfield, kind="saml", entity_id=ENTITY, sso_url="https://idp.county.example/sso",
         certificate=idp.certificate, secret="",
     )  # fmt: skip
     return springfield
 
 
-def request_of(client: Client) -> str:
+def begin_request(client: Client) -> str:
     """Begins, and gives the number of the request that goes to the provider."""
     address = str(client.post(f"{SAML}login/").headers["Location"])
     packed = parse_qs(urlsplit(address).query)["SAMLRequest"][0]
-    told = OneLogin_Saml2_Utils.decode_base64_and_inflate(packed).decode()
-    found = re.search(r'ID="([^"]+)"', told)
+    request = OneLogin_Saml2_Utils.decode_base64_and_inflate(packed).decode()
+    found = re.search(r'ID="([^"]+)"', request)
     assert found
     return found.group(1)
 
@@ -127,52 +127,52 @@ def response(to: str, *assertions: str) -> str:
     """An answer with these assertions, as a browser brings it."""
     stamp = f"{jobs.now():%Y-%m-%dT%H:%M:%SZ}"
     asked_by = f'InResponseTo="{to}" ' if to else ""
-    told = (
+    xml = (
         f'<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" ID="_{uuid.uuid4().hex}" Version="2.0" '
         f'IssueInstant="{stamp}" {asked_by}Destination="{ACS}">'
         f'<saml:Issuer xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">{ENTITY}</saml:Issuer>'
         '<samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"/></samlp:Status>'
         f"{''.join(assertions)}</samlp:Response>"
     )
-    return base64.b64encode(told.encode()).decode()
+    return base64.b64encode(xml.encode()).decode()
 
 
-def brought(client: Client, told: str, relay: str = "") -> HttpResponse:
+def bring(client: Client, answer: str, relay: str = "") -> HttpResponse:
     """The browser brings the answer, and goes where it is sent."""
-    step = client.post(f"{SAML}acs/", {"SAMLResponse": told, "RelayState": relay})
+    step = client.post(f"{SAML}acs/", {"SAMLResponse": answer, "RelayState": relay})
     return client.get(step.headers["Location"])  # type: ignore[return-value]
 
 
 def test_a_user_comes_in_by_saml(saml: Springfield, idp: Idp, client: Client) -> None:
-    number = request_of(client)
-    assert brought(client, response(number, idp.signed(assertion(number)))).headers["Location"] == HOME
-    assert who(client) == "user.2"
+    number = begin_request(client)
+    assert bring(client, response(number, idp.signed(assertion(number)))).headers["Location"] == HOME
+    assert read_username(client) == "user.2"
 
 
 def test_the_address_of_a_provider_may_have_a_query_of_its_own(
     springfield: Springfield, idp: Idp, client: Client
 ) -> None:
     at = "https://idp.county.example/sso?app=1&lt=2"
-    has(springfield, kind="saml", entity_id=ENTITY, sso_url=at, certificate=idp.certificate, secret="")
+    add_provider(springfield, kind="saml", entity_id=ENTITY, sso_url=at, certificate=idp.certificate, secret="")
     address = str(client.post(f"{SAML}login/").headers["Location"])
     assert address.startswith(f"{at}&SAMLRequest=")
     packed = parse_qs(urlsplit(address).query)["SAMLRequest"][0]
-    told = fromstring(OneLogin_Saml2_Utils.decode_base64_and_inflate(packed))
-    assert told.get("Destination") == at
+    request = fromstring(OneLogin_Saml2_Utils.decode_base64_and_inflate(packed))
+    assert request.get("Destination") == at
 
 
 def test_by_saml_an_attribute_may_hold_the_external_id(saml: Springfield, idp: Idp, client: Client) -> None:
-    has(saml, **(oidc_settings(saml) | {"match": "external_id", "claim": "employee"}))
-    number = request_of(client)
-    brought(client, response(number, idp.signed(assertion(number, email="someone@else.example"))))
-    assert who(client) == "user.2"
+    add_provider(saml, **(oidc_settings(saml) | {"match": "external_id", "claim": "employee"}))
+    number = begin_request(client)
+    bring(client, response(number, idp.signed(assertion(number, email="someone@else.example"))))
+    assert read_username(client) == "user.2"
 
 
 def test_whom_saml_means_but_the_agency_does_not_know_stays_out(saml: Springfield, idp: Idp, client: Client) -> None:
     for email in ("nobody@agency.example", "user3@agency.example"):
-        number = request_of(client)
-        assert brought(client, response(number, idp.signed(assertion(number, email)))).status_code == 403
-    assert who(client) == ""
+        number = begin_request(client)
+        assert bring(client, response(number, idp.signed(assertion(number, email)))).status_code == 403
+    assert read_username(client) == ""
 
 
 def _unsigned(_: Idp, number: str) -> str:
@@ -230,11 +230,11 @@ def _entity(idp: Idp, number: str) -> str:
     ],
 )  # fmt: skip
 def test_a_forged_answer_lets_nobody_in(saml: Springfield, idp: Idp, client: Client, forged: Any) -> None:
-    number = request_of(client)
-    answer = brought(client, forged(idp, number))
+    number = begin_request(client)
+    answer = bring(client, forged(idp, number))
     assert answer.status_code == 403 or answer.headers["Location"] == "/springfield/sign-in/failed"
     assert client.get("/springfield/sign-in").status_code == 200
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert not Account.objects.exists()
 
 
@@ -250,40 +250,40 @@ def test_a_forged_answer_lets_nobody_in(saml: Springfield, idp: Idp, client: Cli
 def test_a_good_answer_with_a_document_type_is_refused_for_that_alone(
     saml: Springfield, idp: Idp, client: Client, before: str, declared: str
 ) -> None:
-    number, start = request_of(client), METADATA.removesuffix("/metadata/")
+    number, start = begin_request(client), METADATA.removesuffix("/metadata/")
     good = base64.b64decode(response(number, idp.signed(assertion(number)))).decode()
     provider = sign_on.find_provider(models.Agency.objects.get(pk=saml.agency.pk), "county")
     assert provider_answers.finish(provider, _sent(declared + good), start)[0] == number
     with pytest.raises(Untrusted) as refused:
         provider_answers.finish(provider, _sent(declared + before + good), start)
     assert "DTDForbidden" in str(refused.value) or "DTDForbidden" in repr(refused.value.__cause__)
-    brought(client, _sent(declared + before + good))
-    assert who(client) == "" and not Account.objects.exists()
+    bring(client, _sent(declared + before + good))
+    assert read_username(client) == "" and not Account.objects.exists()
 
 
-def _sent(told: str) -> str:
-    return base64.b64encode(told.encode()).decode()
+def _sent(answer: str) -> str:
+    return base64.b64encode(answer.encode()).decode()
 
 
 def test_an_answer_is_used_once(saml: Springfield, idp: Idp, client: Client) -> None:
-    number = request_of(client)
-    told = response(number, idp.signed(assertion(number)))
-    brought(client, told)
+    number = begin_request(client)
+    answer = response(number, idp.signed(assertion(number)))
+    bring(client, answer)
     client.post("/springfield/sign-out")
-    brought(client, told)
-    assert who(client) == ""
+    bring(client, answer)
+    assert read_username(client) == ""
     other = Client(headers={"Host": "testserver"})
-    brought(other, told)
-    assert who(other) == ""
+    bring(other, answer)
+    assert read_username(other) == ""
 
 
 def test_saml_leads_nowhere_else_afterwards(saml: Springfield, idp: Idp, client: Client) -> None:
-    number = request_of(client)
-    told = response(number, idp.signed(assertion(number)))
-    assert brought(client, told, "https://evil.example/").headers["Location"] == HOME
+    number = begin_request(client)
+    answer = response(number, idp.signed(assertion(number)))
+    assert bring(client, answer, "https://evil.example/").headers["Location"] == HOME
 
 
 def test_the_metadata_name_this_agencys_addresses(saml: Springfield, client: Client) -> None:
-    told = client.get(f"{SAML}metadata/").content.decode()
-    assert ACS in told
+    metadata = client.get(f"{SAML}metadata/").content.decode()
+    assert ACS in metadata
     assert client.get(SAML.replace("county", "city") + "metadata/").status_code == 404

@@ -22,8 +22,8 @@ from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.http import reauthentication as again
 from musterbook.web import times
-from tests.accounts.conftest import GOOD, Springfield, age
-from tests.accounts.test_entrance import HOME, sign_in, text, who
+from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.test_entrance import HOME, read_username, sign_in, text
 from tests.accounts.test_factors import PAGES, code, set_up
 from tests.cli.conftest import Muster
 from tests.cli.conftest import _database_marked as _database_marked  # noqa: PLC0414  (a fixture)
@@ -45,11 +45,11 @@ def officer(springfield: Springfield, client: Client) -> Client:
     """A browser in which the officer is signed in."""
     springfield.registered(2)
     sign_in(client, "user.2")
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     return client
 
 
-def told(springfield: Springfield, kind: str) -> list[str]:
+def list_changes(springfield: Springfield, kind: str) -> list[str]:
     """What the events of that kind say of changes."""
     return list(models.Event.objects.filter(kind=kind).order_by("id").values_list("changes", flat=True))
 
@@ -58,41 +58,41 @@ def told(springfield: Springfield, kind: str) -> list[str]:
 
 
 def test_a_session_out_of_use_ends_with_a_word_and_leads_back(springfield: Springfield, officer: Client) -> None:
-    age(officer, 29.9)
-    assert who(officer) == "user.2"
-    age(officer, 30.1)
+    age_session(officer, 29.9)
+    assert read_username(officer) == "user.2"
+    age_session(officer, 30.1)
     assert officer.get(ME).headers["Location"] == f"/springfield/sign-in?next={ME}"
     page = text(officer.get(f"/springfield/sign-in?next={ME}"))
     assert "You were signed out because nothing was done here for 30 minutes." in page
     assert sign_in(officer, "user.2", next=ME).headers["Location"] == ME
-    assert told(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","out of use"]}']
+    assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","out of use"]}']
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 720])
 def test_the_agency_says_for_how_long(springfield: Springfield, officer: Client, minutes: int) -> None:
     models.Agency.objects.update(idle_minutes=minutes)
     for _ in range(3):
-        age(officer, minutes * 0.95 if minutes < 700 else 200)
-        assert who(officer) == "user.2"
-    age(officer, minutes + 0.1)
-    assert who(officer) == ""
+        age_session(officer, minutes * 0.95 if minutes < 700 else 200)
+        assert read_username(officer) == "user.2"
+    age_session(officer, minutes + 0.1)
+    assert read_username(officer) == ""
 
 
 def test_use_within_the_time_is_never_lost_for_long(springfield: Springfield, officer: Client) -> None:
     models.Agency.objects.update(idle_minutes=1)
     for _ in range(8):
-        age(officer, 0.95)
-        assert who(officer) == "user.2"
+        age_session(officer, 0.95)
+        assert read_username(officer) == "user.2"
 
 
 def test_no_session_lasts_for_more_than_twelve_hours(springfield: Springfield, officer: Client) -> None:
     models.Agency.objects.update(idle_minutes=720)
-    age(officer, 11.9 * 60)
-    assert who(officer) == "user.2"
-    age(officer, 0.2 * 60)
-    assert who(officer) == ""
+    age_session(officer, 11.9 * 60)
+    assert read_username(officer) == "user.2"
+    age_session(officer, 0.2 * 60)
+    assert read_username(officer) == ""
     assert "more than 12 hours since you signed in" in text(officer.get("/springfield/sign-in"))
-    assert told(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","too old"]}']
+    assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","too old"]}']
 
 
 def test_signing_out_is_told(springfield: Springfield, officer: Client) -> None:
@@ -112,7 +112,7 @@ def _import(springfield: Springfield, muster: Muster) -> None:
 
 def _synchronize(springfield: Springfield, muster: Muster) -> None:
     options = Options(mode=Mode.SYNC)
-    cast.applied(springfield.agency, [person(1, ROLE="Admin")], options)
+    cast.apply_rows(springfield.agency, [person(1, ROLE="Admin")], options)
 
 
 def _undo(springfield: Springfield, muster: Muster) -> None:
@@ -138,21 +138,21 @@ def test_deactivation_by_whichever_road_ends_the_session_with_the_next_click_and
         springfield.imported(person(2, STATUS="Inactive"))
         springfield.imported(person(2))
         sign_in(officer, "user.2")
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
     road(springfield, muster)  # type: ignore[operator]
     assert officer.get(ME).headers["Location"].startswith("/springfield/sign-in")
     assert "your access has changed" in text(officer.get("/springfield/sign-in"))
     springfield.imported(person(2))
-    assert who(officer) == ""
+    assert read_username(officer) == ""
     sign_in(officer, "user.2")
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
     assert len(re.findall("<tr>", text(officer.get(LIST)))) == 2
 
 
 def test_between_two_clicks_inactive_and_active_again_is_out_as_well(springfield: Springfield, officer: Client) -> None:
     springfield.imported(person(2, STATUS="Inactive"))
     springfield.imported(person(2))
-    assert who(officer) == ""
+    assert read_username(officer) == ""
 
 
 def test_a_role_change_takes_effect_at_once(springfield: Springfield, officer: Client) -> None:
@@ -167,7 +167,7 @@ def test_a_role_change_takes_effect_at_once(springfield: Springfield, officer: C
 # The list of sessions
 
 
-def second(springfield: Springfield, agent: str = FIREFOX, address: str = "198.51.100.4") -> Client:
+def open_second(springfield: Springfield, agent: str = FIREFOX, address: str = "198.51.100.4") -> Client:
     """Another browser in which the officer is signed in."""
     other = Client(headers={"User-Agent": agent}, REMOTE_ADDR=address)
     sign_in(other, "user.2")
@@ -175,7 +175,7 @@ def second(springfield: Springfield, agent: str = FIREFOX, address: str = "198.5
 
 
 def test_a_user_sees_where_they_are_signed_in(springfield: Springfield, officer: Client) -> None:
-    second(springfield)
+    open_second(springfield)
     page = text(officer.get(LIST))
     assert "Firefox on Windows" in page and "198.51.100.4" in page and FIREFOX in page
     assert page.index("This one") < page.index("Firefox on Windows")
@@ -188,18 +188,18 @@ def number(client: Client) -> int:
 
 
 def test_a_user_ends_one_session(springfield: Springfield, officer: Client) -> None:
-    other, third = second(springfield), second(springfield)
+    other, third = open_second(springfield), open_second(springfield)
     officer.post(LIST, {"end": number(other)})
-    assert [who(client) for client in (officer, other, third)] == ["user.2", "", "user.2"]
+    assert [read_username(client) for client in (officer, other, third)] == ["user.2", "", "user.2"]
     assert springfield.events()[-1] == (EventKind.USER_SESSION_ENDED, "E-2", "E-2", "")
-    assert "198.51.100.4" in told(springfield, EventKind.USER_SESSION_ENDED)[-1]
+    assert "198.51.100.4" in list_changes(springfield, EventKind.USER_SESSION_ENDED)[-1]
 
 
 def test_a_user_ends_all_other_sessions(springfield: Springfield, officer: Client) -> None:
-    others = [second(springfield), second(springfield)]
+    others = [open_second(springfield), open_second(springfield)]
     officer.post(LIST, {"end": "others"})
-    assert [who(client) for client in (officer, *others)] == ["user.2", "", ""]
-    assert len(told(springfield, EventKind.USER_SESSION_ENDED)) == 2
+    assert [read_username(client) for client in (officer, *others)] == ["user.2", "", ""]
+    assert len(list_changes(springfield, EventKind.USER_SESSION_ENDED)) == 2
     assert "This one" in text(officer.get(LIST)) and "End all others" not in text(officer.get(LIST))
 
 
@@ -213,17 +213,17 @@ def test_nobody_ends_what_is_not_another_session_of_theirs(
     asked = {"own": number(officer), "strange": number(admin)}.get(which, which)
     answer = officer.post(LIST, {"end": asked}, follow=True)
     assert "has ended already" in text(answer)
-    assert (who(officer), who(admin)) == ("user.2", "user.1")
-    assert told(springfield, EventKind.USER_SESSION_ENDED) == []
+    assert (read_username(officer), read_username(admin)) == ("user.2", "user.1")
+    assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == []
 
 
 def test_dead_sessions_are_not_listed(springfield: Springfield, officer: Client) -> None:
-    idle, gone = second(springfield), second(springfield)
-    age(idle, 31)
+    idle, gone = open_second(springfield), open_second(springfield)
+    age_session(idle, 31)
     SessionStore(gone.cookies[configured.SESSION_COOKIE_NAME].value.partition(":")[0]).delete()
     assert "Firefox" not in text(officer.get(LIST))
     assert UserSession.objects.count() == 1
-    assert who(idle) == ""
+    assert read_username(idle) == ""
 
 
 @pytest.mark.parametrize(
@@ -313,9 +313,9 @@ def change(client: Client, old: str = GOOD, **more: str) -> object:
 
 
 def test_a_new_password_ends_other_sessions_and_keeps_this_one(springfield: Springfield, officer: Client) -> None:
-    other = second(springfield)
+    other = open_second(springfield)
     assert change(officer).headers["Location"] == ME  # type: ignore[attr-defined]
-    assert (who(officer), who(other)) == ("user.2", "")
+    assert (read_username(officer), read_username(other)) == ("user.2", "")
     assert springfield.events()[-1][0] == EventKind.USER_PASSWORD_CHANGED
     assert springfield.mails() == ["welcome", "password-changed"]
     assert "Firefox" not in text(officer.get(LIST))
@@ -330,7 +330,7 @@ def test_the_present_password_cannot_be_guessed_from_within(springfield: Springf
     assert springfield.user(2).account.check_password(GOOD)
 
 
-def grown_old(springfield: Springfield, days: float) -> None:
+def age_password(springfield: Springfield, days: float) -> None:
     """The officer's password was chosen so many days ago."""
     Account.objects.update(password_at=datetime.now(UTC) - timedelta(days=days))
 
@@ -339,7 +339,7 @@ def test_who_signs_in_with_an_old_password_chooses_a_new_one_before_anything_els
     springfield: Springfield, officer: Client
 ) -> None:
     models.Agency.objects.update(password_days=90)
-    grown_old(springfield, 91)
+    age_password(springfield, 91)
     asked = officer.get(LIST).headers["Location"]
     assert asked == f"{CHANGE}?next=%2Fspringfield%2Fmy-account%2Fsessions%2F"
     assert officer.post(ME, {"time_zone": ""}).headers["Location"] == f"{CHANGE}?"
@@ -368,7 +368,7 @@ def test_a_password_is_old_when_its_days_are_over_and_the_agency_says_so(springf
 
 def test_a_form_that_was_sent_is_taken_after_signing_in_again(springfield: Springfield, officer: Client) -> None:
     secret = set_up(officer)
-    age(officer, 16)
+    age_session(officer, 16)
     asked = officer.post(f"{PAGES}totp/deactivate/").headers["Location"]
     again = f"{PAGES}reauthenticate/"  # who has a factor shows it
     assert asked == f"{again}?next=%2Fspringfield%2Fmy-account%2Fsecond-factors%2Ftotp%2Fdeactivate%2F"
@@ -382,7 +382,7 @@ def test_a_form_that_was_sent_is_taken_after_signing_in_again(springfield: Sprin
 
 def test_what_was_sent_is_kept_sealed_and_without_the_cookie(springfield: Springfield, officer: Client) -> None:
     set_up(officer)
-    age(officer, 16)
+    age_session(officer, 16)
     officer.post(f"{PAGES}totp/deactivate/", {"secret": "a secret word"})
     cookie = officer.cookies[configured.SESSION_COOKIE_NAME].value
     kept = str(SessionStore(cookie.partition(":")[0]).load())
@@ -392,7 +392,7 @@ def test_what_was_sent_is_kept_sealed_and_without_the_cookie(springfield: Spring
 
 def test_what_was_sent_is_not_taken_on_the_way_to_another_page(springfield: Springfield, officer: Client) -> None:
     set_up(officer)
-    age(officer, 16)
+    age_session(officer, 16)
     officer.post(f"{PAGES}totp/deactivate/")
     assert officer.post(f"{AGAIN}?next={ME}", {"password": GOOD}).headers["Location"] == ME
     assert EventKind.USER_SECOND_FACTOR_REMOVED not in [kind for kind, *_ in springfield.events()]
@@ -416,17 +416,17 @@ def test_who_is_not_signed_in_is_asked_to_sign_in(db: None) -> None:
 
 def test_a_code_will_do_as_well(springfield: Springfield, officer: Client) -> None:
     secret = set_up(officer)
-    age(officer, 16)
+    age_session(officer, 16)
     asked = f"{PAGES}reauthenticate/?next={ME}"
     assert officer.post(asked, {"code": code(secret)}).headers["Location"] == ME
-    assert told(springfield, EventKind.USER_SIGNED_IN_AGAIN)[-1] == '{"factors":["","totp"]}'
+    assert list_changes(springfield, EventKind.USER_SIGNED_IN_AGAIN)[-1] == '{"factors":["","totp"]}'
 
 
 def test_failures_to_sign_in_again_lock(springfield: Springfield, officer: Client) -> None:
     for _ in range(5):
         officer.post(AGAIN, {"password": "wrong"})
     assert springfield.user(2).locked_at is not None
-    age(officer, 16)
+    age_session(officer, 16)
     assert officer.post(AGAIN, {"password": GOOD}).status_code == 200
     assert "sign-in/again" in officer.get(f"{PAGES}totp/activate/").headers["Location"]
 
@@ -446,17 +446,17 @@ def test_who_signs_in_by_a_provider_alone_is_never_let_through(springfield: Spri
     store = SessionStore(key)
     store["_auth_user_hash"] = account.get_session_auth_hash()
     store.save()
-    age(officer, 16)
+    age_session(officer, 16)
     asked = officer.get(f"{PAGES}totp/activate/").headers["Location"]
     assert asked == f"/springfield/sign-in?next={PAGES}totp/activate/"
-    assert who(officer) == ""
-    assert told(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","to sign in again"]}']
+    assert read_username(officer) == ""
+    assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","to sign in again"]}']
 
 
 def test_the_trail_of_all_this_verifies(springfield: Springfield, officer: Client, tmp_path: Path) -> None:
-    second(springfield)
+    open_second(springfield)
     officer.post(LIST, {"end": "others"})
     officer.post(AGAIN, {"password": GOOD})
-    age(officer, 31)
-    who(officer)
+    age_session(officer, 31)
+    read_username(officer)
     assert verify.verify_trail(springfield.agency).error == ""

@@ -18,8 +18,8 @@ from musterbook.core.reporting.report import RowFilter
 from musterbook.directory import models
 from musterbook.directory.agency import agency_file
 from musterbook.directory.imports import history
-from tests.accounts.conftest import Springfield, age
-from tests.accounts.test_entrance import HOME, sign_in, text, who
+from tests.accounts.conftest import Springfield, age_session
+from tests.accounts.test_entrance import HOME, read_username, sign_in, text
 from tests.directory import cast
 from tests.directory.cast import person
 
@@ -59,7 +59,7 @@ def provider() -> Iterator[str]:
         yield f"http://localhost:{server.server_port}"
 
 
-def has(made: Springfield, **settings: Any) -> None:
+def add_provider(made: Springfield, **settings: Any) -> None:
     """Gives the agency a provider."""
     usual = {
         "slug": "county",
@@ -72,9 +72,9 @@ def has(made: Springfield, **settings: Any) -> None:
     models.Agency.objects.filter(pk=made.agency.pk).update(sign_on=[usual | settings])
 
 
-def oidc_by(made: Springfield, server: str, **more: Any) -> None:
+def add_oidc(made: Springfield, server: str, **more: Any) -> None:
     """Gives the agency the provider at that address."""
-    has(
+    add_provider(
         made,
         **({"kind": "oidc", "server": server, "client_id": "musterbook", "secret": encryption.seal("hush")} | more),
     )
@@ -83,35 +83,35 @@ def oidc_by(made: Springfield, server: str, **more: Any) -> None:
 @pytest.fixture
 def oidc(springfield: Springfield, provider: str) -> Springfield:
     """The agency, whose users sign in by the provider."""
-    oidc_by(springfield, provider)
+    add_oidc(springfield, provider)
     return springfield
 
 
-def asked(client: Client, start: str = OIDC) -> str:
+def begin_sign_on(client: Client, start: str = OIDC) -> str:
     """Begins, and gives the address at the provider that the browser is sent to."""
     return str(client.post(start).headers["Location"])
 
 
-def answered(address: str, sub: str) -> str:
+def get_answer(address: str, sub: str) -> str:
     """What the provider sends the browser back to, when the person says who they are."""
     answer = requests.post(address, data={"sub": sub}, allow_redirects=False, timeout=10)
     return str(answer.headers["Location"])
 
 
-def local(address: str) -> str:
+def strip_host(address: str) -> str:
     """The address without its host."""
     parts = urlsplit(address)
     return f"{parts.path}?{parts.query}"
 
 
-def come_in(client: Client, sub: str) -> HttpResponse:
+def complete_sign_on(client: Client, sub: str) -> HttpResponse:
     """The whole way round."""
-    return client.get(local(answered(asked(client), sub)))  # type: ignore[return-value]
+    return client.get(strip_host(get_answer(begin_sign_on(client), sub)))  # type: ignore[return-value]
 
 
 def test_a_user_comes_in_by_the_provider_and_is_registered_by_that(oidc: Springfield, client: Client) -> None:
-    assert come_in(client, "2").headers["Location"] == HOME
-    assert who(client) == "user.2"
+    assert complete_sign_on(client, "2").headers["Location"] == HOME
+    assert read_username(client) == "user.2"
     user = oidc.user(2)
     assert user.registered_at
     assert not user.account.has_usable_password()
@@ -120,13 +120,13 @@ def test_a_user_comes_in_by_the_provider_and_is_registered_by_that(oidc: Springf
     ]
     assert models.Event.objects.latest("id").changes == '{"factors":["","county"]}'
     client.post("/springfield/sign-out")
-    come_in(client, "2")
+    complete_sign_on(client, "2")
     assert Account.objects.count() == 1
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_who_has_no_password_is_told_how_to_get_one(oidc: Springfield, client: Client) -> None:
-    come_in(client, "2")
+    complete_sign_on(client, "2")
     assert "You have no password here" in text(client.get("/springfield/my-account/password", follow=True))
 
 
@@ -134,10 +134,10 @@ def test_who_has_no_password_is_told_how_to_get_one(oidc: Springfield, client: C
 def test_who_is_inactive_unknown_or_not_vouched_for_is_told_the_same(
     oidc: Springfield, client: Client, sub: str
 ) -> None:
-    told = come_in(client, sub)
-    assert told.status_code == 403
-    assert text(told) == text(come_in(Client(), "stranger"))
-    assert who(client) == ""
+    answer = complete_sign_on(client, sub)
+    assert answer.status_code == 403
+    assert text(answer) == text(complete_sign_on(Client(), "stranger"))
+    assert read_username(client) == ""
     assert not Account.objects.exists()
     assert oidc.events()[-1][0] == "user.sign-in-failed"
 
@@ -145,50 +145,50 @@ def test_who_is_inactive_unknown_or_not_vouched_for_is_told_the_same(
 def test_an_address_that_the_configuration_trusts_needs_no_voucher(
     oidc: Springfield, provider: str, client: Client
 ) -> None:
-    oidc_by(oidc, provider, trust_email=True)
-    come_in(client, "unsure")
-    assert who(client) == "user.2"
+    add_oidc(oidc, provider, trust_email=True)
+    complete_sign_on(client, "unsure")
+    assert read_username(client) == "user.2"
 
 
 def test_where_the_external_id_decides_an_address_decides_nothing(
     oidc: Springfield, provider: str, client: Client
 ) -> None:
-    oidc_by(oidc, provider, match="external_id", claim="employee")
-    come_in(client, "liar")
-    assert who(client) == "user.2"
+    add_oidc(oidc, provider, match="external_id", claim="employee")
+    complete_sign_on(client, "liar")
+    assert read_username(client) == "user.2"
     other = Client()
-    assert come_in(other, "1").status_code == 403
+    assert complete_sign_on(other, "1").status_code == 403
 
 
 def test_a_user_with_a_password_keeps_it(oidc: Springfield, client: Client) -> None:
     account = oidc.registered(2)
-    come_in(client, "2")
-    assert who(client) == "user.2"
+    complete_sign_on(client, "2")
+    assert read_username(client) == "user.2"
     assert Account.objects.get() == account
     assert sign_in(Client(), "user.2").status_code == 302
 
 
 def test_a_lock_does_not_hold_up_a_provider(oidc: Springfield, client: Client) -> None:
     models.User.objects.update(locked_at=jobs.now())
-    come_in(client, "2")
-    assert who(client) == "user.2"
+    complete_sign_on(client, "2")
+    assert read_username(client) == "user.2"
 
 
 def test_the_provider_answers_for_the_second_factor_unless_the_agency_says_otherwise(
     oidc: Springfield, provider: str, client: Client
 ) -> None:
     models.Role.objects.update(second_factor=True)
-    come_in(client, "2")
-    assert who(client) == "user.2"
-    oidc_by(oidc, provider, second_factor=True)
+    complete_sign_on(client, "2")
+    assert read_username(client) == "user.2"
+    add_oidc(oidc, provider, second_factor=True)
     assert client.get(HOME).headers["Location"].endswith("/second-factors/")
 
 
 def test_signing_in_again_is_asked_of_who_has_nothing_but_the_provider(oidc: Springfield, client: Client) -> None:
-    come_in(client, "2")
+    complete_sign_on(client, "2")
     page = "/springfield/my-account/second-factors/totp/activate/"
     assert client.get(page).status_code == 200
-    age(client, 16)
+    age_session(client, 16)
     assert client.get(page).headers["Location"].startswith("/springfield/sign-in")
 
 
@@ -200,37 +200,37 @@ def test_the_page_offers_the_provider_and_may_lead_there(oidc: Springfield, prov
 
 def test_it_is_begun_by_a_form_with_proof_of_work_and_state(oidc: Springfield, client: Client) -> None:
     assert client.get(OIDC).status_code == 200
-    told = parse_qs(urlsplit(asked(client)).query)
-    assert told["code_challenge_method"] == ["S256"]
-    assert told["redirect_uri"] == ["http://localhost:8000/springfield/sign-in/with/oidc/county/login/callback/"]
+    query = parse_qs(urlsplit(begin_sign_on(client)).query)
+    assert query["code_challenge_method"] == ["S256"]
+    assert query["redirect_uri"] == ["http://localhost:8000/springfield/sign-in/with/oidc/county/login/callback/"]
     assert Client(enforce_csrf_checks=True).post(OIDC).status_code == 403
 
 
 def test_an_answer_is_good_for_the_browser_that_asked_and_once(oidc: Springfield, client: Client) -> None:
-    back = local(answered(asked(client), "2"))
+    back = strip_host(get_answer(begin_sign_on(client), "2"))
     thief = Client()
     thief.get(back)
-    assert who(thief) == ""
+    assert read_username(thief) == ""
     client.get(back)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     client.post("/springfield/sign-out")
     client.get(back)
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_a_made_up_code_or_a_refusal_lets_nobody_in(oidc: Springfield, client: Client) -> None:
-    back = local(answered(asked(client), "2"))
+    back = strip_host(get_answer(begin_sign_on(client), "2"))
     assert client.get(re.sub(r"code=[^&]*", "code=made-up", back)).headers["Location"] == "/springfield/sign-in/failed"
-    state = parse_qs(urlsplit(asked(client)).query)["state"][0]
+    state = parse_qs(urlsplit(begin_sign_on(client)).query)["state"][0]
     callback = "/springfield/sign-in/with/oidc/county/login/callback/"
     client.get(f"{callback}?error=access_denied&state={state}")
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert client.get("/springfield/sign-in/failed").status_code == 403
 
 
 def test_a_provider_that_is_away_is_no_failure_of_ours(oidc: Springfield, client: Client) -> None:
-    oidc_by(oidc, "http://localhost:1")
-    assert asked(client) == "/springfield/sign-in/failed"
+    add_oidc(oidc, "http://localhost:1")
+    assert begin_sign_on(client) == "/springfield/sign-in/failed"
     assert oidc.events()[-1] == ("user.sign-in-failed", "", "", "failed")
 
 
@@ -238,27 +238,27 @@ def test_a_provider_of_one_agency_is_none_in_another(
     oidc: Springfield, shelbyville: Springfield, client: Client
 ) -> None:
     assert client.post(OIDC.replace("springfield", "shelbyville")).status_code == 404
-    back = local(answered(asked(client), "2"))
+    back = strip_host(get_answer(begin_sign_on(client), "2"))
     assert client.get(back.replace("springfield", "shelbyville")).status_code == 404
-    has(shelbyville, **oidc_settings(oidc))
+    add_provider(shelbyville, **oidc_settings(oidc))
     assert client.get(back.replace("springfield", "shelbyville")).headers["Location"] != "/shelbyville/"
     assert not models.User.objects.filter(agency=shelbyville.agency, registered_at__isnull=False).exists()
 
 
 def oidc_settings(made: Springfield) -> dict[str, Any]:
     """The agency's provider."""
-    told: dict[str, Any] = models.Agency.objects.get(pk=made.agency.pk).sign_on[0]
-    return told
+    settings_entry: dict[str, Any] = models.Agency.objects.get(pk=made.agency.pk).sign_on[0]
+    return settings_entry
 
 
 def test_it_leads_nowhere_else_afterwards(oidc: Springfield, client: Client) -> None:
     start = client.post(f"{OIDC}?next=https://evil.example/").headers["Location"]
-    answer = client.get(local(answered(str(start), "2")))
+    answer = client.get(strip_host(get_answer(str(start), "2")))
     assert answer.headers["Location"] == HOME
 
 
 def test_an_import_that_changes_the_address_a_provider_knows_says_so(oidc: Springfield, client: Client) -> None:
-    come_in(client, "2")
+    complete_sign_on(client, "2")
     done = cast.run(
         models.Agency.objects.get(pk=oidc.agency.pk),
         [person(1, EMAIL="x@y.example"), person(2, EMAIL="new@agency.example")],
@@ -266,8 +266,8 @@ def test_an_import_that_changes_the_address_a_provider_knows_says_so(oidc: Sprin
     report = history.make_report(done.record, done.plan, RowFilter.ALL)
     noted = [(row.external_id, note.code) for row in report.rows for note in row.notes]
     assert noted == [("E-2", "sign-on-address")]
-    told = next(note for row in report.rows for note in row.notes)
-    assert str(told.as_json()["message"]).startswith(
+    remark = next(note for row in report.rows for note in row.notes)
+    assert str(remark.as_json()["message"]).startswith(
         "The user's identity provider identifies them as “user2@agency.example”"
     )
 
@@ -287,8 +287,8 @@ client_secret_env = "COUNTY_SECRET"
 
 def test_an_agency_file_names_providers_and_keeps_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTY_SECRET", "hush")
-    told = agency_file.read_agency_file(FILE.encode()).sign_on
-    assert told
-    assert encryption.unseal(told[0]["secret"]) == "hush"
-    assert "hush" not in str(told)
-    assert told[0]["match"] == "email"
+    providers = agency_file.read_agency_file(FILE.encode()).sign_on
+    assert providers
+    assert encryption.unseal(providers[0]["secret"]) == "hush"
+    assert "hush" not in str(providers)
+    assert providers[0]["match"] == "email"

@@ -165,8 +165,8 @@ def test_a_changed_program_or_outcome_is_found(springfield: Springfield, column:
 
 
 def test_a_program_that_calls_itself_by_control_characters_cannot_forge_an_event(springfield: Springfield) -> None:
-    told = AuditContext(context().at, "", "page", "192.0.2.7", "x\x1frefused\ny" + "z" * 300)
-    signing_in.authenticate(springfield.agency, "nobody", "wrong", told)
+    forged = AuditContext(context().at, "", "page", "192.0.2.7", "x\x1frefused\ny" + "z" * 300)
+    signing_in.authenticate(springfield.agency, "nobody", "wrong", forged)
     assert models.Event.objects.latest("id").agent == ("x refused y" + "z" * 300)[:255]
     assert verify.verify_trail(springfield.agency).error == ""
 

@@ -31,11 +31,11 @@ pytestmark = pytest.mark.any_database
 ME = "/springfield/api/me"
 
 
-def made(springfield: Springfield, *may: str) -> tuple[Token, str]:
+def make_token(springfield: Springfield, *may: str) -> tuple[Token, str]:
     """A token of the administrator that may do that, good from now on."""
-    told = TokenData("HR", frozenset(may or ("users.view", "users.import")), 90)
+    data = TokenData("HR", frozenset(may or ("users.view", "users.import")), 90)
     operator = snapshot_queries.read_operator(springfield.agency, "E-1")
-    return tokens.create_token(springfield.agency, told, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
+    return tokens.create_token(springfield.agency, data, AuditContext(datetime.now(UTC), "E-1", "page"), operator)
 
 
 def ask(secret: str, path: str = ME, scheme: str = "Bearer", client: Client | None = None) -> Any:
@@ -45,16 +45,16 @@ def ask(secret: str, path: str = ME, scheme: str = "Bearer", client: Client | No
 
 def problem(answer: Any, status: int) -> dict[str, Any]:
     """What the answer says is wrong."""
-    told: dict[str, Any] = json.loads(answer.content)
+    content: dict[str, Any] = json.loads(answer.content)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
-    assert (told["status"], told["title"], told["type"]) == (status, HTTPStatus(status).phrase, "about:blank")
+    assert (content["status"], content["title"], content["type"]) == (status, HTTPStatus(status).phrase, "about:blank")
     assert not answer.cookies
-    return told
+    return content
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
 def test_a_token_tells_what_it_is(springfield: Springfield, scheme: str) -> None:
-    token, secret = made(springfield)
+    token, secret = make_token(springfield)
     answer = ask(secret, scheme=scheme)
     assert answer.status_code == 200
     assert json.loads(answer.content) == {
@@ -73,7 +73,7 @@ def test_a_token_tells_what_it_is(springfield: Springfield, scheme: str) -> None
 
 
 def test_nobody_comes_in_without_a_token(springfield: Springfield) -> None:
-    _, secret = made(springfield)
+    _, secret = make_token(springfield)
     for answer in (
         Client().get(ME),
         ask(secret, scheme="Basic"),
@@ -86,7 +86,7 @@ def test_nobody_comes_in_without_a_token(springfield: Springfield) -> None:
 
 
 def test_a_session_opens_nothing_here_and_a_token_opens_no_page(springfield: Springfield, client: Client) -> None:
-    _, secret = made(springfield)
+    _, secret = make_token(springfield)
     springfield.registered(1)
     sign_in(client, "user.1")
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -120,7 +120,7 @@ def _once_inactive(token: Token) -> None:
     [(_revoked, "revoked"), (_expired, "expired"), (_inactive, "lost access"), (_once_inactive, "lost access")],
 )
 def test_what_ends_a_token_is_said_and_told_in_the_trail(springfield: Springfield, ends: Any, said: str) -> None:
-    token, secret = made(springfield)
+    token, secret = make_token(springfield)
     ends(token)
     answer = ask(secret)
     assert said in problem(answer, 401)["detail"]
@@ -134,9 +134,9 @@ def test_what_ends_a_token_is_said_and_told_in_the_trail(springfield: Springfiel
 def test_a_token_of_another_agency_is_as_one_that_there_is_not(
     springfield: Springfield, shelbyville: Springfield
 ) -> None:
-    _, secret = made(springfield)
-    theirs, nobodys = ask(secret, "/shelbyville/api/me"), ask(f"muster_{'0' * 64}", "/shelbyville/api/me")
-    assert problem(theirs, 401) == problem(nobodys, 401)
+    _, secret = make_token(springfield)
+    theirs, unknown = ask(secret, "/shelbyville/api/me"), ask(f"muster_{'0' * 64}", "/shelbyville/api/me")
+    assert problem(theirs, 401) == problem(unknown, 401)
     events = models.Event.objects.filter(kind="api.token-refused").values_list(
         "agency__slug", "actor", "subject_external_id"
     )
@@ -144,7 +144,7 @@ def test_a_token_of_another_agency_is_as_one_that_there_is_not(
 
 
 def test_there_is_an_answer_in_json_where_there_is_nothing(springfield: Springfield) -> None:
-    _, secret = made(springfield)
+    _, secret = make_token(springfield)
     for path in ("/springfield/api", "/springfield/api/", "/springfield/api/users/1", "/nowhere/api/me"):
         client = Client()
         answer = ask(secret, path, client=client)
@@ -153,7 +153,7 @@ def test_there_is_an_answer_in_json_where_there_is_nothing(springfield: Springfi
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_what_only_answers_takes_nothing(springfield: Springfield, method: str) -> None:
-    _, secret = made(springfield)
+    _, secret = make_token(springfield)
     client = Client(enforce_csrf_checks=True)
     answer = getattr(client, method)(ME, headers={"Authorization": f"Bearer {secret}"})
     problem(answer, 405)
@@ -161,7 +161,7 @@ def test_what_only_answers_takes_nothing(springfield: Springfield, method: str) 
 
 
 def test_too_many_wrong_tokens_are_put_off_and_good_ones_are_not(springfield: Springfield) -> None:
-    _, secret = made(springfield)
+    _, secret = make_token(springfield)
     codes = [ask(f"muster_{number:064x}").status_code for number in range(32)]
     assert codes == [401] * 30 + [429] * 2
     answer = ask("wrong")
@@ -171,7 +171,7 @@ def test_too_many_wrong_tokens_are_put_off_and_good_ones_are_not(springfield: Sp
 
 
 def test_a_permission_that_a_token_lacks_is_said_and_told_in_the_trail(springfield: Springfield) -> None:
-    _, secret = made(springfield, "users.view")
+    _, secret = make_token(springfield, "users.view")
 
     def view(request: HttpRequest, token: Token) -> HttpResponseBase:
         return HttpResponse(token.name)
@@ -193,7 +193,7 @@ def test_a_permission_that_a_token_lacks_is_said_and_told_in_the_trail(springfie
 def test_what_nobody_expected_is_said_in_json_too(
     springfield: Springfield, monkeypatch: pytest.MonkeyPatch, error: type[Exception], status: int
 ) -> None:
-    _, secret = made(springfield)
+    _, secret = make_token(springfield)
 
     def broken(_: object) -> None:
         raise error

@@ -30,13 +30,13 @@ class Device:
         """The answer to `navigator.credentials.create(options)`."""
         asked = options["publicKey"]
         self.handle = _bytes(asked["user"]["id"])
-        told = self._client("webauthn.create", asked["challenge"], **client)
+        client_data = self._client("webauthn.create", asked["challenge"], **client)
         public = ES256.from_cryptography_key(self.key.public_key())  # type: ignore[no-untyped-call]  # of the library
         attested = bytes(16) + len(self.identity).to_bytes(2, "big") + self.identity
         data = self._data(ATTESTED | (VERIFIED if verified else 0)) + attested + cbor.encode(public)
         statement = cbor.encode({"fmt": "none", "attStmt": {}, "authData": data})
         answer = {
-            "clientDataJSON": websafe_encode(told),
+            "clientDataJSON": websafe_encode(client_data),
             "attestationObject": websafe_encode(statement),
             "transports": [],
         }
@@ -45,17 +45,17 @@ class Device:
     def shown(self, options: dict[str, Any], *, verified: bool = True, **more: Any) -> str:
         """The answer to `navigator.credentials.get(options)`; `handle`, `identity` and what the browser tells can be forged."""
         handle, identity = more.pop("handle", self.handle), more.pop("identity", self.identity)
-        told = self._client("webauthn.get", options["publicKey"]["challenge"], **more)
+        client_data = self._client("webauthn.get", options["publicKey"]["challenge"], **more)
         data = self._data(VERIFIED if verified else 0)
-        signature = self.key.sign(data + hashlib.sha256(told).digest(), ec.ECDSA(SHA256()))
+        signature = self.key.sign(data + hashlib.sha256(client_data).digest(), ec.ECDSA(SHA256()))
         answer = {
-            "clientDataJSON": websafe_encode(told), "authenticatorData": websafe_encode(data),
+            "clientDataJSON": websafe_encode(client_data), "authenticatorData": websafe_encode(data),
             "signature": websafe_encode(signature), "userHandle": websafe_encode(handle),
         }  # fmt: skip
         return self._sent(answer, identity)
 
-    def _client(self, kind: str, asked: str, **forged: Any) -> bytes:
-        usual = {"type": kind, "challenge": asked, "origin": self.origin, "crossOrigin": False}
+    def _client(self, kind: str, challenge: str, **forged: Any) -> bytes:
+        usual = {"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False}
         return json.dumps(usual | forged).encode()
 
     def _data(self, flags: int) -> bytes:
@@ -76,7 +76,7 @@ class Device:
         )
 
 
-def _bytes(told: str) -> bytes:
+def _bytes(text: str) -> bytes:
     from fido2.utils import websafe_decode
 
-    return bytes(websafe_decode(told))
+    return bytes(websafe_decode(text))

@@ -24,7 +24,7 @@ PROVIDER = {
 }  # fmt: skip
 
 
-def older(text: str, *, named: bool) -> str:
+def seal_as_older(text: str, *, named: bool) -> str:
     """Seal the text as older versions did: by Fernet, with the name of the key or without."""
     key = secret_keys.ring()[0]
     token = encryption._make_old_cipher(key.derive("secrecy")).encrypt(text.encode()).decode()
@@ -35,7 +35,7 @@ def fill(number: int) -> None:
     """Two agencies with a provider each, users with one-time codes and recovery codes, and a session that holds a form."""
     for slug in ("alpha-pd", "beta-fd"):
         cast.agency(slug, sign_on=[PROVIDER | {"secret": encryption.seal("hush hush")}])
-    cast.applied(models.Agency.objects.get(slug="alpha-pd"), cast.people(*range(number)))
+    cast.apply_rows(models.Agency.objects.get(slug="alpha-pd"), cast.people(*range(number)))
     users = models.User.objects.order_by("pk")
     accounts = Account.objects.bulk_create([Account(user=user) for user in users])
     codes = [
@@ -45,7 +45,7 @@ def fill(number: int) -> None:
     before = [
         Authenticator(
             user=account, type="recovery_codes",
-            data={"seed": older(f"seed {account.user.external_id}", named=account.pk % 2 == 0), "used_mask": 0},
+            data={"seed": seal_as_older(f"seed {account.user.external_id}", named=account.pk % 2 == 0), "used_mask": 0},
         )
         for account in accounts
     ]  # fmt: skip

@@ -88,10 +88,10 @@ def main() -> None:
             found = preview(home, content)
             size = len(content) / MB
             over = found.peak > 512 + 20 * size or found.processor > max(10.0, 10 * size)
-            told = ",".join(found.codes) or found.said[-300:]
+            summary = ",".join(found.codes) or found.said[-300:]
             sys.stdout.write(
                 f"{name:50} {len(content) / 1024:9,.1f} kB {found.peak:6,.0f} MB {found.processor:5.1f} s"
-                f" ({found.seconds:5.1f} s by the clock) {found.status} {told}{' OVER' if over else ''}\n"
+                f" ({found.seconds:5.1f} s by the clock) {found.status} {summary}{' OVER' if over else ''}\n"
             )
             sys.stdout.flush()
 

@@ -23,7 +23,7 @@ _BEFORE = "0012_mails_to_forget"
 @pytest.fixture
 def old_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
     """An installation as the version before keys left it, with a trail of two links."""
-    with databases.empty(database_server) as url:
+    with databases.make_empty(database_server) as url:
         home = Home(tmp_path / "home", url)
         home.folder.mkdir()
         done = home.run(
@@ -52,7 +52,7 @@ print(json.dumps({"database": backups._dump_database(Path(sys.argv[1])).name, "c
 @pytest.fixture
 def unsealed_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
     """An installation as the last version left it whose backups had no seal, with a trail of two links."""
-    with databases.empty(database_server) as url:
+    with databases.make_empty(database_server) as url:
         home = Home(tmp_path / "unsealed", url)
         home.folder.mkdir()
         done = home.run(sys.executable, "-c", _UNSEALED, timeout=300)
@@ -75,7 +75,7 @@ def seal_as_before(home: Home, secret: str) -> None:
     execute(home, write)
 
 
-def dumped(home: Home, folder: Path) -> dict[str, object]:
+def dump_database(home: Home, folder: Path) -> dict[str, object]:
     """Dumps the database into the folder; gives what a manifest says of it."""
     done = home.run(sys.executable, "-c", _DUMP, str(folder))
     assert done.returncode == 0, done.stderr
@@ -108,7 +108,7 @@ def _old_trail(run: Callable[..., Any]) -> None:
         first = number + 1
         for _ in range(3):
             number += 1
-            told = (
+            events = (
                 number,
                 1,
                 f"2026-01-0{link} 07:00:00.000000",
@@ -123,11 +123,11 @@ def _old_trail(run: Callable[..., Any]) -> None:
                 "{}",
             )
             also = ("", agent, "") if agent else ()
-            digest.update(("\x1f".join(map(str, told)) + "\x1f".join(also) + "\n").encode())
+            digest.update(("\x1f".join(map(str, events)) + "\x1f".join(also) + "\n").encode())
             run(
                 "INSERT INTO directory_event (id, agency_id, at, actor, through, address, kind, subject_external_id, changes,"
                 " agent, outcome) VALUES (?, 1, ?, '', 'cli', '', 'agency.changed', '', '{}', ?, '')",
-                number, told[2] + ("+00" if is_postgres(run) else ""), agent,
+                number, events[2] + ("+00" if is_postgres(run) else ""), agent,
             )  # fmt: skip
         before = digest.hexdigest()
         run(
@@ -137,7 +137,7 @@ def _old_trail(run: Callable[..., Any]) -> None:
         run(
             "INSERT INTO directory_passage (agency_id, at, actor, through, kind, outcome, of_id, \"first\", \"last\")"
             " VALUES (1, ?, '', 'cli', 'agency.changed', '', NULL, ?, ?)",
-            told[2] + ("+00" if is_postgres(run) else ""), first, number,
+            events[2] + ("+00" if is_postgres(run) else ""), first, number,
         )  # fmt: skip
     run("INSERT INTO directory_trailend (agency_id, links, digest) VALUES (1, 2, ?)", before)
     if is_postgres(run):

@@ -54,7 +54,7 @@ class Server:
 
 
 @contextmanager
-def served(home: Home, *options: str, **variables: str) -> Iterator[Server]:
+def serve(home: Home, *options: str, **variables: str) -> Iterator[Server]:
     """A server of the installation, with these options of `muster serve` and these environment variables."""
     port, errors = free_port(), home.folder.parent / "errors"
     environment = home.environment | {"COVERAGE_PROCESS_START": ""} | variables

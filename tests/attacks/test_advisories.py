@@ -14,7 +14,7 @@ from scripts import advisories, setup
 
 
 @contextmanager
-def listed(holes: dict[str, str], *, broken: bool = False) -> Iterator[str]:
+def write_list(holes: dict[str, str], *, broken: bool = False) -> Iterator[str]:
     """A list of advisories: package → advisory."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ def test_a_package_with_a_hole_fails_unless_a_reason_says_why_not(
 ) -> None:
     reasons = tmp_path / "advisories.toml"
     monkeypatch.setattr(advisories, "ACCEPTED", reasons)
-    with listed({"django": "GHSA-1"}) as address:
+    with write_list({"django": "GHSA-1"}) as address:
         monkeypatch.setenv("MUSTER_ADVISORIES", address)
         assert advisories.main() == 1
         assert "GHSA-1: django" in capsys.readouterr().out
@@ -68,7 +68,7 @@ def test_a_package_with_a_hole_fails_unless_a_reason_says_why_not(
 def test_a_list_that_cannot_be_asked_is_not_a_list_without_findings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: bool
 ) -> None:
-    with listed({}, broken=True) as address:
+    with write_list({}, broken=True) as address:
         monkeypatch.setenv("MUSTER_ADVISORIES", address if broken else "http://127.0.0.1:1")
         assert advisories.main() == 0
     assert "advisories: not run (" in capsys.readouterr().out

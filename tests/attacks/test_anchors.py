@@ -21,7 +21,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from tests.accounts.conftest import Springfield
 from tests.accounts.test_entrance import sign_in
-from tests.accounts.test_outbox import Kept, free_port, server
+from tests.accounts.test_outbox import Mailbox, free_port, server
 from tests.attacks.serving import log
 from tests.databases import Home
 from tests.directory import cast
@@ -39,11 +39,11 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 @pytest.fixture
 def made(db: None) -> models.Agency:
     new = cast.agency("springfield")
-    happens(new)
+    do_something(new)
     return new
 
 
-def happens(to: models.Agency) -> None:
+def do_something(to: models.Agency) -> None:
     """An act that is committed, so that its head is noted."""
     with TestCase.captureOnCommitCallbacks(execute=True):
         trail.record_event(to, AuditContext(AT, "", "system"), EventKind.AGENCY_CHANGED)
@@ -67,19 +67,19 @@ def test_the_worker_writes_heads_daily_logs_them_and_keeps_the_mail_as_a_file(
     [mail] = outbox.get_folder().glob("anchors-*.eml")
     assert "To: auditor@court.example" in body(mail)
     assert line in body(mail)
-    happens(made)
+    do_something(made)
     jobs.tidy()
     assert (tmp_path / anchors.FILE).read_text() == f"{line}\n"
 
 
 def test_heads_that_moved_are_mailed_the_next_day_and_nothing_where_none_did(
-    made: models.Agency, settings: Settings, server: Kept
+    made: models.Agency, settings: Settings, server: Mailbox
 ) -> None:
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     now = jobs.now()
     anchor_delivery.anchor(now)
     anchor_delivery.anchor(now + DAY * 0.1)
-    happens(made)
+    do_something(made)
     anchor_delivery.anchor(now + DAY * 0.9)
     assert len(server.mails) == 1
     anchor_delivery.anchor(now + DAY * 1.1)
@@ -91,13 +91,13 @@ def test_heads_that_moved_are_mailed_the_next_day_and_nothing_where_none_did(
         assert content.count("agency=") == 1
 
 
-def test_without_an_address_nothing_is_mailed(made: models.Agency, server: Kept) -> None:
+def test_without_an_address_nothing_is_mailed(made: models.Agency, server: Mailbox) -> None:
     anchor_delivery.anchor(jobs.now())
     assert server.mails == []
 
 
 def test_a_mail_server_out_of_order_is_tried_again_after_a_while_and_no_line_is_lost(
-    made: models.Agency, settings: Settings, server: Kept, caplog: pytest.LogCaptureFixture
+    made: models.Agency, settings: Settings, server: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
     right = settings.MAIL_SERVER
@@ -119,11 +119,11 @@ def test_a_mail_server_out_of_order_is_tried_again_after_a_while_and_no_line_is_
 
 
 def test_years_of_lines_are_mailed_in_parts(
-    made: models.Agency, settings: Settings, server: Kept, monkeypatch: pytest.MonkeyPatch
+    made: models.Agency, settings: Settings, server: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(anchors, "_SENT_AT_ONCE", 1_000)
     settings.MUSTER_ANCHOR_MAIL = "auditor@court.example"
-    filled(days=5, agencies=4)
+    fill_lines(days=5, agencies=4)
     now = jobs.now()
     for minute in range(0, 120, 16):
         anchor_delivery.anchor(now + timedelta(minutes=minute))
@@ -148,7 +148,7 @@ def test_a_note_of_what_was_sent_that_is_none_begins_from_the_first_line(
 def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: models.Agency, tmp_path: Path) -> None:
     path = tmp_path / anchors.FILE
     [first] = anchors.write_lines(AT)
-    happens(made)
+    do_something(made)
     path.write_text(f"{first}\n{first[:50]}")
     assert anchors.read_unsent_lines()[0] == [first]
     assert verify.verify_trail(made).error == ""
@@ -161,7 +161,7 @@ def test_a_line_that_a_full_disk_cut_off_accuses_nobody_and_hides_nothing(made: 
     assert anchors.read_anchors().error.startswith("line 2 of audit-anchors.log was changed")
 
 
-def filled(days: int, agencies: int) -> None:
+def fill_lines(days: int, agencies: int) -> None:
     """Lines of many agencies on many days, as a worker writes them."""
     with anchors._open_locked() as file:
         before = anchors._read_newest(file)[1]
@@ -176,9 +176,9 @@ def filled(days: int, agencies: int) -> None:
 def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_others_have(
     made: models.Agency, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled(days=1, agencies=2)
+    fill_lines(days=1, agencies=2)
     [mine] = anchors.write_lines(AT)
-    filled(days=10, agencies=2_000)
+    fill_lines(days=10, agencies=2_000)
     monkeypatch.setattr(anchors, "_read_noted_heads", lambda: pytest.fail("it looked at the heads of all agencies"))
     begun = time.process_time()
     known = anchors.read_anchors(made)

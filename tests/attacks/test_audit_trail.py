@@ -27,7 +27,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from musterbook.directory.storage import frames
-from tests.directory.cast import NOW, agency, applied, people, person, user
+from tests.directory.cast import NOW, agency, apply_rows, people, person, user
 
 pytestmark = pytest.mark.django_db
 OWNER = pytest.mark.usefixtures("as_owner")
@@ -48,18 +48,18 @@ def made(
     if "as_owner" in request.fixturenames:
         request.getfixturevalue("as_owner")
     with django_capture_on_commit_callbacks(execute=True):
-        return built("springfield")
+        return build_trail("springfield")
 
 
-def built(slug: str) -> models.Agency:
+def build_trail(slug: str) -> models.Agency:
     new = agency(slug)
-    applied(new, people(1, 2, 3, ROLE="Chief"))
-    applied(new, [person(1, ROLE="Chief", LAST_NAME="New"), person(4)])
-    signs_in(new, 1)
+    apply_rows(new, people(1, 2, 3, ROLE="Chief"))
+    apply_rows(new, [person(1, ROLE="Chief", LAST_NAME="New"), person(4)])
+    sign_in(new, 1)
     return new
 
 
-def signs_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
+def sign_in(of: models.Agency, number: int, at: datetime = NOW) -> None:
     trail.record_event(
         of,
         AuditContext(at, f"E-{number}", "page", "192.0.2.1", "Firefox", "a" * 16),
@@ -142,7 +142,7 @@ def test_a_session_that_plays_replica_is_refused_too(made: models.Agency) -> Non
         run("SET session_replication_role = DEFAULT")
 
 
-def altered() -> Iterator[tuple[Any, str]]:
+def list_alterations() -> Iterator[tuple[Any, str]]:
     surrogate = {models.TrailLink: "id", models.TrailEnd: "id", models.Passage: "id"}
     for model in TRAIL:
         for field in model._meta.fields:
@@ -151,7 +151,9 @@ def altered() -> Iterator[tuple[Any, str]]:
 
 
 @OWNER
-@pytest.mark.parametrize(("model", "column"), list(altered()), ids=lambda about: str(getattr(about, "__name__", about)))
+@pytest.mark.parametrize(
+    ("model", "column"), list(list_alterations()), ids=lambda about: str(getattr(about, "__name__", about))
+)
 def test_a_change_of_any_column_is_found(made: models.Agency, model: Any, column: str) -> None:
     rows = model.objects.filter(agency=made).order_by("pk")
     for row in (rows.first(), rows.last()):
@@ -213,7 +215,7 @@ def test_a_link_that_is_taken_out_is_found_though_the_others_are_numbered_anew(m
 
 @OWNER
 def test_events_that_are_moved_to_another_agency_are_found_in_both(made: models.Agency) -> None:
-    other = built("shelbyville")
+    other = build_trail("shelbyville")
     event = models.Event.objects.filter(agency=made).order_by("pk")[1]
     models.Event.objects.filter(pk=event.pk).update(agency=other)
     assert wrong(made) == "the events of link 1 are not those that were sealed"
@@ -253,7 +255,7 @@ def test_keyed_links_that_are_made_anew_as_plain_ones_are_found(
     trail.seal_unkeyed_trails(AT)
     assert wrong(made).startswith("no key seals the last links")
     with django_capture_on_commit_callbacks(execute=True):
-        signs_in(made, 2)
+        sign_in(made, 2)
     assert wrong(made) == "link 4 is not the one with which keys began, and the links before it have none"
 
 
@@ -267,10 +269,10 @@ def test_a_link_that_names_a_key_that_there_is_not_is_found(made: models.Agency)
 def test_a_key_that_was_replaced_seals_no_more(made: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = secret_keys.ring()[0], secret_keys.Key(secrets.token_urlsafe(48), "a test")
     monkeypatch.setattr(secret_keys, "ring", lambda: (new, old))
-    signs_in(made, 2)
+    sign_in(made, 2)
     assert wrong(made) == ""
     monkeypatch.setattr(secret_keys, "ring", lambda: (old, new))
-    signs_in(made, 3)
+    sign_in(made, 3)
     assert wrong(made) == f"link 5 is sealed by the key {old.name}, which another key had replaced before"
 
 
@@ -295,7 +297,7 @@ def test_an_end_that_was_cut_off_since_the_daily_anchor_is_found_though_the_newe
     made: models.Agency, tmp_path: Path
 ) -> None:
     anchors.write_lines(AT)
-    signs_in(made, 3)
+    sign_in(made, 3)
     (tmp_path / anchors.HEADS / str(made.pk)).unlink()
     cut(made, 3)
     models.User.objects.update(last_sign_in_at=None)
@@ -334,7 +336,7 @@ def test_a_trail_that_was_removed_and_grew_again_is_found(
         model.objects.filter(agency=made).delete()
     for number in (1, 2, 3, 1, 2):
         with django_capture_on_commit_callbacks(execute=True):
-            signs_in(made, number)
+            sign_in(made, number)
     assert "link 3 is not the one that the anchor of" in wrong(made)
     assert "has lost link 3" in caplog.text
     assert anchors.write_lines(AT + timedelta(days=1)) == []
@@ -361,7 +363,7 @@ def test_an_older_copy_of_the_database_is_found(
 ) -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         with django_capture_on_commit_callbacks(execute=True):
-            signs_in(made, 2)
+            sign_in(made, 2)
         raise ZeroDivisionError
     assert wrong(made).startswith("the trail has 3 links, and the anchor of")
 
@@ -372,7 +374,7 @@ def lines(folder: Path) -> list[str]:
 
 def test_a_line_of_the_anchors_that_was_changed_or_removed_is_found(made: models.Agency, tmp_path: Path) -> None:
     for day in range(4):
-        signs_in(made, 2)
+        sign_in(made, 2)
         assert len(anchors.write_lines(AT + timedelta(days=day))) == 1
     written = lines(tmp_path)
     assert wrong(made) == ""
@@ -398,13 +400,13 @@ def test_anchors_say_nothing_new_where_nothing_moved_and_go_on_in_one_file(made:
     assert anchors.write_lines(AT) == []
     assert not anchors.is_due(datetime.now(UTC))
     assert (tmp_path / anchors.FILE).stat().st_mode & 0o777 == 0o600
-    signs_in(made, 2)
+    sign_in(made, 2)
     (second,) = anchors.write_lines(AT)
     assert lines(tmp_path) == [first, second]
 
 
 def test_after_a_restore_older_anchors_know_more_and_that_is_noted(made: models.Agency, tmp_path: Path) -> None:
-    signs_in(made, 2)
+    sign_in(made, 2)
     anchors.write_lines(AT)
     triggers.remove() if not frames.on_postgres() else run("SET CONSTRAINTS ALL IMMEDIATE")
     triggers.remove()
@@ -427,7 +429,7 @@ def test_a_head_that_cannot_be_noted_is_logged_and_the_act_stays(
     (tmp_path / anchors.HEADS).rename(tmp_path / "elsewhere")
     (tmp_path / anchors.HEADS).write_text("")
     with django_capture_on_commit_callbacks(execute=True):
-        signs_in(made, 2)
+        sign_in(made, 2)
     assert "could not be recorded" in caplog.text
     assert hash_chain.read_head(made)[0] == 4
 
@@ -550,7 +552,7 @@ def test_an_old_trail_stays_whole_and_its_links_cannot_be_made_anew_once_keys_be
     assert hash_chain.read_head(made)[0] == 4
     trail.seal_unkeyed_trails(AT)
     assert hash_chain.read_head(made)[0] == 4
-    signs_in(made, 2)
+    sign_in(made, 2)
     assert wrong(made) == ""
     link = models.TrailLink.objects.get(agency=made, number=1)
     assert link.digest == _old_digest(made, link)

@@ -22,9 +22,9 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.web import sensitive_pages
-from tests.accounts.conftest import GOOD, Springfield, age
-from tests.accounts.test_entrance import HOME, sign_in, who
-from tests.accounts.test_factors import CODES, PAGES, STEP, code, fresh, set_up, shown_codes
+from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.test_entrance import HOME, read_username, sign_in
+from tests.accounts.test_factors import CODES, PAGES, STEP, code, forget_codes, read_codes, set_up
 from tests.accounts.test_first_run import SAID
 from tests.attacks.authenticator import Device
 from tests.directory.cast import person
@@ -34,9 +34,9 @@ NOW = datetime.now(UTC)
 SETTINGS = "/springfield/settings/second-factors"
 
 
-def everyone(wanted: bool = True) -> None:
+def require_everyone(required: bool = True) -> None:
     """Has the agency ask every user for a second factor."""
-    models.Agency.objects.update(second_factor=wanted)
+    models.Agency.objects.update(second_factor=required)
 
 
 # Second factors for everyone
@@ -46,12 +46,12 @@ def test_nobody_gets_past_a_demand_for_everyone(springfield: Springfield, client
     springfield.registered(2)
     sign_in(client, "user.2")
     assert client.get(HOME).status_code == 200
-    everyone()
+    require_everyone()
     for path in (HOME, "/springfield/my-account/sessions/", "/springfield/users/export.csv"):
         assert client.get(path).headers["Location"] == PAGES
     assert client.get(HOME, headers={"Accept": "application/json"}).status_code == 403
     set_up(client)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     client.post(f"{PAGES}totp/deactivate/")
     assert client.get(HOME).status_code == 200  # the last one stays
 
@@ -76,7 +76,7 @@ def test_who_may_less_than_an_administrator_does_not_take_it_back(springfield: S
     models.Role.objects.filter(name="Chief").update(permissions=["agency.configure"])
     springfield.imported(person(2, ROLE="Chief"))
     springfield.registered(2)
-    everyone()
+    require_everyone()
     sign_in(client, "user.2")
     set_up(client)
     client.post(SETTINGS, {"shown": ""})
@@ -112,8 +112,8 @@ def test_more_sessions_than_are_allowed_end_the_ones_unused_for_longest(springfi
     clients = [Client() for _ in range(5)]
     for place, client in enumerate(clients):
         sign_in(client, "user.2")
-        age(client, 10 - place)
-    assert [who(client) for client in clients] == ["", "", "user.2", "user.2", "user.2"]
+        age_session(client, 10 - place)
+    assert [read_username(client) for client in clients] == ["", "", "user.2", "user.2", "user.2"]
     assert [kind for kind, *_ in springfield.events()].count("user.session-ended") == 2
 
 
@@ -127,11 +127,11 @@ def aged(springfield: Springfield, client: Client) -> Client:
     if springfield.user(2).registered_at is None:
         springfield.registered(2)
     sign_in(client, "user.1")
-    age(client, 16)
+    age_session(client, 16)
     return client
 
 
-def _asks(answer: object) -> bool:
+def _is_asked(answer: object) -> bool:
     return "/sign-in/again" in answer.headers.get("Location", "")  # type: ignore[attr-defined]
 
 
@@ -151,7 +151,9 @@ def test_each_page_says_whether_it_needs_a_recent_sign_in(springfield: Springfie
     for page, path in asked:
         answer = aged.post(path, {})
         download = page.name in sensitive_pages.DOWNLOADS  # which refuse any form
-        if _asks(aged.get(path)) != download or _asks(answer) != (page.name in sensitive_pages.ALWAYS and not download):
+        if _is_asked(aged.get(path)) != download or _is_asked(answer) != (
+            page.name in sensitive_pages.ALWAYS and not download
+        ):
             wrong.append(page.name)
         if page.name not in listed and answer.status_code != 405:
             silent.append(page.name)
@@ -176,14 +178,14 @@ def test_what_a_user_signs_in_with_changes_only_after_a_recent_sign_in(
     page = f"/springfield/users/{springfield.user(2).pk}/edit"
     form = aged.get(page).context["form"]
     sent = {name: form[name].value() or "" for name in form.fields}
-    assert _asks(aged.post(page, sent | {heading: value}))
+    assert _is_asked(aged.post(page, sent | {heading: value}))
     user = springfield.user(2)
     assert (user.username, user.email, user.role.name) == ("user.2", "user2@agency.example", "Officer")
 
 
 def test_an_export_comes_after_the_recent_sign_in_that_it_asked_for(springfield: Springfield, aged: Client) -> None:
     asked = aged.get("/springfield/users/export.csv")
-    assert _asks(asked)
+    assert _is_asked(asked)
     answer = aged.post(
         asked.headers["Location"].partition("?")[0],
         {"password": GOOD, "next": "/springfield/users/export.csv"},
@@ -196,7 +198,7 @@ def test_a_limit_that_was_typed_is_saved_after_signing_in_again(springfield: Spr
     page = "/springfield/settings/imports"
     form = aged.get(page).context["form"]
     sent = {name: form[name].value() for name in form.fields} | {"limit_users": "2000"}
-    assert _asks(aged.post(page, sent))
+    assert _is_asked(aged.post(page, sent))
     assert models.Agency.objects.get().limit_users == 5
     aged.post("/springfield/sign-in/again", {"password": GOOD, "next": page})
     assert models.Agency.objects.get().limit_users == 2000
@@ -212,7 +214,7 @@ def secret(springfield: Springfield) -> str:
     client = Client()
     sign_in(client, "user.2")
     made = set_up(client)
-    CODES[:] = shown_codes(client)
+    CODES[:] = read_codes(client)
     return made
 
 
@@ -225,8 +227,8 @@ def test_a_password_alone_changes_no_factors_of_who_has_one(
 ) -> None:
     sign_in(client, "user.2")
     client.post(STEP, {"code": code(secret)})
-    fresh()
-    age(client, 16)
+    forget_codes()
+    age_session(client, 16)
     client.post("/springfield/sign-in/again", {"password": GOOD, "next": HOME})
     before = list(Authenticator.objects.values_list("pk", "data"))
     asked = client.post(f"{PAGES}{path}", {})
@@ -252,7 +254,7 @@ def test_lost_factors_are_removed_with_a_reason_and_set_up_again_first(
     springfield: Springfield, secret: str, aged: Client
 ) -> None:
     page = f"/springfield/users/{springfield.user(2).pk}/second-factors"
-    assert _asks(aged.post(page, {"reason": "Came to the desk with their badge"}))
+    assert _is_asked(aged.post(page, {"reason": "Came to the desk with their badge"}))
     assert Authenticator.objects.filter(type="totp").exists()
     aged.post("/springfield/sign-in/again", {"password": GOOD, "next": page})
     assert not Authenticator.objects.exists()
@@ -264,7 +266,7 @@ def test_lost_factors_are_removed_with_a_reason_and_set_up_again_first(
     sign_in(officer, "user.2")
     assert officer.get(HOME).headers["Location"] == PAGES
     set_up(officer)
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
     assert not springfield.user(2).account.factor_due
 
 
@@ -286,8 +288,8 @@ def test_recovery_codes_are_long_and_kept_as_digests(springfield: Springfield, s
     assert all(len(one.replace("-", "")) * 5 >= 160 for one in CODES)
     # No letter is the same in all of them.
     assert all(len({one.replace("-", "")[at] for one in CODES}) > 1 for at in range(32))
-    told = f"{kept} {[session.get_decoded() for session in Session.objects.all()]}"
-    assert not any(one in told or one.replace("-", "") in told for one in CODES)
+    stored = f"{kept} {[session.get_decoded() for session in Session.objects.all()]}"
+    assert not any(one in stored or one.replace("-", "") in stored for one in CODES)
     assert all(one.startswith("sha256$") for one in kept["migrated_codes"])
 
 
@@ -297,11 +299,11 @@ def test_a_recovery_code_is_good_once_however_it_is_typed(
 ) -> None:
     sign_in(client, "user.2")
     client.post(STEP, {"code": typed(CODES[2])})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     other = Client()
     sign_in(other, "user.2")
     other.post(STEP, {"code": CODES[2]})
-    assert who(other) == ""
+    assert read_username(other) == ""
 
 
 def test_what_stands_in_the_database_is_no_code(springfield: Springfield, secret: str, client: Client) -> None:
@@ -309,7 +311,7 @@ def test_what_stands_in_the_database_is_no_code(springfield: Springfield, secret
     sign_in(client, "user.2")
     for typed in (digest, digest.partition("$")[2], digest[:32]):
         client.post(STEP, {"code": typed})
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert not recovery.RecoveryCodeDigest(digest) == digest  # noqa: SIM201  (what the library asks)
 
 
@@ -320,7 +322,7 @@ def test_recovery_codes_of_120_bits_from_before_work(springfield: Springfield, s
     kept.save()
     sign_in(client, "user.2")
     client.post(STEP, {"code": old})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_recovery_codes_of_the_older_kind_work_until_new_ones_are_made(
@@ -334,12 +336,12 @@ def test_recovery_codes_of_the_older_kind_work_until_new_ones_are_made(
     assert "of an older kind" in answer.content.decode()
     assert "of an older kind" in client.get(PAGES).content.decode()
     client.post(f"{PAGES}recovery-codes/generate/")
-    assert len(shown_codes(client)) == 10
+    assert len(read_codes(client)) == 10
     assert not recovery.has_old_codes(account)
     other = Client()
     sign_in(other, "user.2")
     other.post(STEP, {"code": old[1]})
-    assert who(other) == ""
+    assert read_username(other) == ""
 
 
 # Passkeys
@@ -374,7 +376,7 @@ def _options(client: Client, path: str = ALONE) -> dict[str, Any]:
 
 def test_a_passkey_signs_in_alone(springfield: Springfield, device: Device, client: Client) -> None:
     client.post(ALONE, {"credential": device.shown(_options(client))})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 FORGED: dict[str, Callable[[Device, dict[str, Any]], str]] = {
@@ -398,7 +400,7 @@ FORGED: dict[str, Callable[[Device, dict[str, Any]], str]] = {
 @pytest.mark.parametrize("what", FORGED)
 def test_a_passkey_is_refused_with(springfield: Springfield, device: Device, client: Client, what: str) -> None:
     client.post(ALONE, {"credential": FORGED[what](device, _options(client))})
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert springfield.events()[-1][0] == "user.sign-in-failed"
 
 
@@ -440,12 +442,12 @@ def test_the_answer_to_one_challenge_is_taken_once(springfield: Springfield, dev
     client.post(ALONE, {"credential": sent})
     client.post("/springfield/sign-out")
     client.post(ALONE, {"credential": sent})
-    assert who(client) == ""
+    assert read_username(client) == ""
     other = Client()
     other.post(ALONE, {"credential": sent})
     _options(other)
     other.post(ALONE, {"credential": sent})
-    assert who(other) == ""
+    assert read_username(other) == ""
 
 
 def test_a_challenge_is_used_up_by_a_wrong_answer(springfield: Springfield, device: Device, client: Client) -> None:
@@ -453,13 +455,13 @@ def test_a_challenge_is_used_up_by_a_wrong_answer(springfield: Springfield, devi
     client.post(ALONE, {"credential": device.shown(asked, origin="http://evil.example")})
     client.post(ALONE, {"credential": replace(device, key=Device().key).shown(asked)})
     client.post(ALONE, {"credential": device.shown(asked)})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_a_challenge_of_another_browser_is_none(springfield: Springfield, device: Device, client: Client) -> None:
     _options(client)
     client.post(ALONE, {"credential": device.shown(_options(Client()))})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_a_passkey_of_another_user_is_no_second_factor(
@@ -478,7 +480,7 @@ def test_a_passkey_of_another_user_is_no_second_factor(
     for forged in forgeries:
         asked = client.get(STEP).context["js_data"]["request_options"]
         client.post(STEP, {"credential": theirs.shown(asked, **forged)})
-        assert who(client) == ""
+        assert read_username(client) == ""
 
 
 def test_a_passkey_of_another_agency_is_none(
@@ -491,7 +493,7 @@ def test_a_passkey_of_another_agency_is_none(
     client.post(ALONE, {"credential": theirs.shown(_options(client))})
     client.post(ALONE, {"credential": theirs.shown(_options(client), handle=device.handle)})
     client.post(ALONE, {"credential": theirs.shown(_options(client), handle=device.handle, identity=device.identity)})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_what_was_asked_for_a_second_step_does_not_sign_in_alone(
@@ -500,7 +502,7 @@ def test_what_was_asked_for_a_second_step_does_not_sign_in_alone(
     sign_in(client, "user.2")
     asked = client.get(STEP).context["js_data"]["request_options"]
     client.post(ALONE, {"credential": device.shown(asked, verified=False)})
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 NEW: dict[str, Callable[[Device, dict[str, Any]], str]] = {
@@ -545,6 +547,6 @@ def test_behind_https_a_passkey_is_of_the_public_origin_alone(
         "https://localhost.evil.example",
     ):
         client.post(ALONE, {"credential": device.shown(_options(client), origin=origin)})
-        assert who(client) == ""
+        assert read_username(client) == ""
     client.post(ALONE, {"credential": device.shown(_options(client), origin="https://localhost")})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"

@@ -24,8 +24,8 @@ from musterbook.directory.installation.backup_encryption import CannotUse, Lock,
 from musterbook.directory.installation.backups import CannotRestore
 from musterbook.directory.storage import frames
 from tests import databases
-from tests.attacks.old_installations import dumped, seal_as_before
-from tests.attacks.test_keys import DUMP, filled, keyed, listed, secret, sound
+from tests.attacks.old_installations import dump_database, seal_as_before
+from tests.attacks.test_keys import DUMP, check_sealed, fill, listed, make_keyed, secret
 from tests.databases import Home
 
 IDENTITY = x25519.Identity.generate()
@@ -52,12 +52,12 @@ def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> Path:
     return tmp_path / "good.tar"
 
 
-class Loaded(Exception):
+class BackupLoaded(Exception):
     """The backup got as far as being loaded."""
 
 
 def _never(database: Path) -> None:
-    raise Loaded(database)
+    raise BackupLoaded(database)
 
 
 def members(path: Path) -> Members:
@@ -65,7 +65,7 @@ def members(path: Path) -> Members:
         return [(entry, (tar.extractfile(entry) or io.BytesIO()).read()) for entry in tar]
 
 
-def packed(path: Path, what: Members) -> Path:
+def pack(path: Path, what: Members) -> Path:
     with tarfile.open(path, "w") as tar:
         for entry, content in what:
             entry.size = len(content)
@@ -81,7 +81,7 @@ def member(
     return entry, content
 
 
-def refusal(path: Path, opener: Opener | None = None, *, unsealed: bool = False) -> str:
+def find_refusal(path: Path, opener: Opener | None = None, *, unsealed: bool = False) -> str:
     with pytest.raises(CannotRestore) as refused:
         backups.restore_backup(path, replace=True, opener=opener, unsealed=unsealed)
     assert not list(settings.MUSTER_HOME.glob(".backup-*"))
@@ -89,7 +89,7 @@ def refusal(path: Path, opener: Opener | None = None, *, unsealed: bool = False)
 
 
 def test_what_this_installation_sealed_gets_as_far_as_being_loaded(good: Path) -> None:
-    with pytest.raises(Loaded):
+    with pytest.raises(BackupLoaded):
         backups.restore_backup(good, replace=True)
 
 
@@ -153,7 +153,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_backup_that_was_changed_is_refused(good: Path, change: Callable[[Members], Members]) -> None:
-    assert "changed" in refusal(packed(good.with_name("changed.tar"), change(members(good))))
+    assert "changed" in find_refusal(pack(good.with_name("changed.tar"), change(members(good))))
 
 
 def test_a_backup_that_another_installation_sealed_names_its_key_and_is_refused(
@@ -161,16 +161,16 @@ def test_a_backup_that_another_installation_sealed_names_its_key_and_is_refused(
 ) -> None:
     name = secret_keys.ring()[0].name
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
-    assert f"sealed with the secret key {name}, which is missing" in refusal(good)
-    with pytest.raises(Loaded):
+    assert f"sealed with the secret key {name}, which is missing" in find_refusal(good)
+    with pytest.raises(BackupLoaded):
         backups.restore_backup(good, replace=True, without_key=True)
 
 
 def test_a_seal_that_claims_a_key_of_ours_does_not_pass(good: Path) -> None:
     forged = members(good)[:-1]
     seal = f"{secret_keys.ring()[0].name}:{'0' * 64}".encode()
-    assert "changed" in refusal(packed(good, [*_other_content(forged), member("seal", seal)]))
-    assert "seal is not one" in refusal(packed(good, [*forged, member("seal", b"0" * 5000)]))
+    assert "changed" in find_refusal(pack(good, [*_other_content(forged), member("seal", seal)]))
+    assert "seal is not one" in find_refusal(pack(good, [*forged, member("seal", b"0" * 5000)]))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_nothing_but_plain_files_with_names_of_a_backup_is_ever_written(
 ) -> None:
     there = members(good)
     for place in (0, len(there) - 1):
-        found = refusal(packed(good.with_name("strange.tar"), [*there[:place], strange, *there[place:]]))
+        found = find_refusal(pack(good.with_name("strange.tar"), [*there[:place], strange, *there[place:]]))
         assert "changed" in found or "cannot be read" in found
     for folder in (settings.MUSTER_HOME.parent, settings.MUSTER_HOME):
         assert not (folder / "outside").exists()
@@ -219,7 +219,7 @@ def _header(size: int, kind: bytes = tarfile.REGTYPE, name: str = "manifest.json
 def test_headers_that_claim_anything_are_refused_at_once(good: Path, content: bytes) -> None:
     for lead in (b"", _header(0, name="files/x")):
         good.write_bytes(lead + content + bytes(1024))
-        assert str(good) in refusal(good)
+        assert str(good) in find_refusal(good)
 
 
 def test_a_backup_that_is_packed_to_be_a_bomb_is_not_unpacked(good: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_backup_that_is_packed_to_be_a_bomb_is_not_unpacked(good: Path) -> Non
     with gzip.open(bomb, "wb", compresslevel=9) as file:
         for _ in range(64):
             file.write(bytes(1 << 20))
-    assert "cannot be read as a file that `muster backup` wrote" in refusal(bomb)
+    assert "cannot be read as a file that `muster backup` wrote" in find_refusal(bomb)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_backup_that_is_packed_to_be_a_bomb_is_not_unpacked(good: Path) -> Non
     ],
 )  # fmt: skip
 def test_a_manifest_that_is_none_is_refused(good: Path, manifest: bytes) -> None:
-    assert refusal(packed(good, [(members(good)[0][0], manifest), *members(good)[1:]]))
+    assert find_refusal(pack(good, [(members(good)[0][0], manifest), *members(good)[1:]]))
 
 
 def test_cut_off_anywhere_it_is_refused(good: Path) -> None:
@@ -250,7 +250,7 @@ def test_cut_off_anywhere_it_is_refused(good: Path) -> None:
     chance = random.Random(1)
     for length in [0, 1, 511, 512, end, end + 20, *(chance.randrange(end) for _ in range(60))]:
         good.write_bytes(whole[:length])
-        assert refusal(good)
+        assert find_refusal(good)
 
 
 def test_with_any_bit_changed_it_is_refused_or_the_same(good: Path) -> None:
@@ -265,7 +265,7 @@ def test_with_any_bit_changed_it_is_refused_or_the_same(good: Path) -> None:
             backups.restore_backup(changed, replace=True)
         except CannotRestore:
             continue
-        except Loaded:
+        except BackupLoaded:
             # Only what fills a block up, which is nobody's content.
             assert [(entry.name, content) for entry, content in members(changed)] == same
 
@@ -291,22 +291,22 @@ def test_an_encrypted_backup_opens_with_its_key_alone_and_only_whole(good: Path,
     lock = Lock((IDENTITY.to_public(),)) if by == "recipient" else Lock((), words)
     opener = Opener((IDENTITY,)) if by == "recipient" else Opener((), words)
     path = _locked(good, lock)
-    with pytest.raises(Loaded):
+    with pytest.raises(BackupLoaded):
         backups.restore_backup(path, replace=True, opener=opener)
-    assert "encrypted" in refusal(path)
+    assert "encrypted" in find_refusal(path)
     for wrong in (Opener((x25519.Identity.generate(),)), Opener((), "another passphrase")):
-        assert "encrypted" in refusal(path, wrong) or "cannot be decrypted" in refusal(path, wrong)
+        assert "encrypted" in find_refusal(path, wrong) or "cannot be decrypted" in find_refusal(path, wrong)
     whole = path.read_bytes()
     assert b"a database" not in whole
     encrypted = _encrypted(path)
     chance = random.Random(3)
     for _ in range(tries):
         path.write_bytes(whole[: chance.randrange(70, len(whole) - 1500)])
-        assert refusal(path, opener)
+        assert find_refusal(path, opener)
         copy = bytearray(whole)
         copy[chance.choice(encrypted)] ^= 1 << chance.randrange(8)
         path.write_bytes(copy)
-        assert refusal(path, opener)
+        assert find_refusal(path, opener)
 
 
 def test_a_passphrase_that_would_take_years_is_refused_at_once(good: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_passphrase_that_would_take_years_is_refused_at_once(good: Path) -> No
     end = content.index(b"\n", start)
     line = content[start:end].rpartition(b" ")[0] + b" 63"
     path.write_bytes(content[:start] + line + content[end:])
-    assert "cannot be decrypted" in refusal(path, Opener((), "a quiet brown heron"))
+    assert "cannot be decrypted" in find_refusal(path, Opener((), "a quiet brown heron"))
 
 
 def test_a_recipient_or_identity_that_is_none_is_named_and_a_secret_is_not_repeated() -> None:
@@ -362,26 +362,26 @@ def test_the_secret_key_is_in_no_backup_and_a_restore_names_the_key_that_it_need
     fresh_home: Home, tmp_path: Path
 ) -> None:
     _pg_dump(fresh_home)
-    number, path = filled(fresh_home, 3), tmp_path / "muster.tar"
+    number, path = fill(fresh_home, 3), tmp_path / "muster.tar"
     key = secret(fresh_home)
     done = fresh_home.muster("backup", str(path))
     name = secret_keys.Key(key, "").name
     assert (done.returncode, "not encrypted" in done.stderr, f"{name} is not in it" in done.stderr) == (0, True, True)
     assert key.encode() not in path.read_bytes()
-    elsewhere = keyed(fresh_home, MUSTER_SECRET_KEY=secrets.token_urlsafe(48))
+    elsewhere = make_keyed(fresh_home, MUSTER_SECRET_KEY=secrets.token_urlsafe(48))
     refused = elsewhere.muster("restore", str(path), "--yes")
     assert (refused.returncode, f"secret key {name}, which is missing" in refused.stderr) == (3, True)
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
     lost = elsewhere.muster("restore", str(path), "--yes", "--without-key")
     assert (lost.returncode, f"need the secret key {name}, which is missing" in lost.stderr) == (0, True)
     assert fresh_home.muster("restore", str(path), "--yes").returncode == 0
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
 
 
 @pytest.mark.parametrize("by", ["recipient", "passphrase"])
 def test_an_encrypted_backup_is_restored_and_age_opens_it(fresh_home: Home, tmp_path: Path, by: str) -> None:
     _pg_dump(fresh_home)
-    number, path = filled(fresh_home, 3), tmp_path / "muster.age"
+    number, path = fill(fresh_home, 3), tmp_path / "muster.age"
     (tmp_path / "identity").write_text(f"# key\n{IDENTITY}\n")
     (tmp_path / "words").write_text("a quiet brown heron\n")
     lock = (
@@ -403,7 +403,7 @@ def test_an_encrypted_backup_is_restored_and_age_opens_it(fresh_home: Home, tmp_
     assert fresh_home.muster("restore", str(path), "--yes").returncode == 3
     done = fresh_home.muster("restore", str(path), "--yes", *opens)
     assert done.returncode == 0, done.stderr
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
     for kept in fresh_home.folder.rglob("*"):
         if kept.parent.name == "files" or kept.name == "muster.sqlite3":
             assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -414,7 +414,7 @@ def test_age_s_own_file_is_restored(good: Path) -> None:
         pytest.skip("there is no age here")
     path = good.with_suffix(".age")
     subprocess.run(["age", "-r", str(IDENTITY.to_public()), "-o", str(path), str(good)], check=True)
-    with pytest.raises(Loaded):
+    with pytest.raises(BackupLoaded):
         backups.restore_backup(path, replace=True, opener=Opener((IDENTITY,)))
 
 
@@ -426,8 +426,13 @@ def unsealed(of: Members, key: str, *more: str) -> Members:
     """What an old version could have written: no format, no names of keys, no seal, but the key itself."""
     manifest = json.loads(of[0][1])
     old = [name for name in manifest["changes"] if not _is_sealed_since(name)]
-    told = {"version": "0.1.0", "at": manifest["at"], "database": manifest["database"], "changes": [*old, *more]}
-    return [(of[0][0], json.dumps(told).encode()), member("secret-key", key.encode()), *of[1:-1]]
+    manifest_facts = {
+        "version": "0.1.0",
+        "at": manifest["at"],
+        "database": manifest["database"],
+        "changes": [*old, *more],
+    }
+    return [(of[0][0], json.dumps(manifest_facts).encode()), member("secret-key", key.encode()), *of[1:-1]]
 
 
 def _is_sealed_since(change: str) -> bool:
@@ -435,12 +440,12 @@ def _is_sealed_since(change: str) -> bool:
 
 
 def test_what_calls_itself_an_old_backup_is_refused_unless_the_operator_says_that_it_is_one(good: Path) -> None:
-    forged = packed(good, unsealed(members(good), secrets.token_urlsafe(48)))
-    found = refusal(forged)
+    forged = pack(good, unsealed(members(good), secrets.token_urlsafe(48)))
+    found = find_refusal(forged)
     assert str(forged) in found and "has no seal" in found and "--unsealed" in found
     with pytest.raises(CannotRestore):
         backups.restore_backup(forged, replace=True, without_key=True)
-    with pytest.raises(Loaded):
+    with pytest.raises(BackupLoaded):
         backups.restore_backup(forged, replace=True, unsealed=True)
 
 
@@ -449,7 +454,7 @@ def test_an_unsealed_backup_of_a_version_that_seals_is_refused_whatever_the_oper
     later = [name for name in migration.list_required() if _is_sealed_since(name)]
     assert set(FIRST_SEALED) < set(later)
     for change in later:
-        assert "seals backups" in refusal(packed(good, unsealed(there, key, change)), unsealed=True), change
+        assert "seals backups" in find_refusal(pack(good, unsealed(there, key, change)), unsealed=True), change
 
 
 @pytest.mark.parametrize(
@@ -464,23 +469,23 @@ def test_an_unsealed_backup_with_what_no_old_version_wrote_is_refused(
     good: Path, change: Callable[[Members], Members]
 ) -> None:
     old = unsealed(members(good), secrets.token_urlsafe(48))
-    assert "changed" in refusal(packed(good, change(old)), unsealed=True)
+    assert "changed" in find_refusal(pack(good, change(old)), unsealed=True)
 
 
 def test_the_option_for_unsealed_backups_lets_no_changed_seal_pass(good: Path) -> None:
-    assert "changed" in refusal(packed(good, _other_content(members(good))), unsealed=True)
+    assert "changed" in find_refusal(pack(good, _other_content(members(good))), unsealed=True)
 
 
 def test_a_key_in_an_old_backup_cannot_be_more_than_a_key(good: Path) -> None:
     for text in ("key\nsecond\t2026-01-01T00:00:00+00:00\tsigns", "a\tb\tsigns", "\udcff", "a\0b"):
         there = unsealed(members(good), "")
         there[1] = member("secret-key", text.encode(errors="surrogateescape"))
-        assert "cannot be read" in refusal(packed(good.with_name("old.tar"), there), unsealed=True)
+        assert "cannot be read" in find_refusal(pack(good.with_name("old.tar"), there), unsealed=True)
 
 
 @pytest.mark.parametrize("opener", [Opener((IDENTITY,)), Opener((), "a quiet brown heron")])
 def test_an_unencrypted_file_in_place_of_an_encrypted_backup_is_refused(good: Path, opener: Opener) -> None:
-    found = refusal(good, opener)
+    found = find_refusal(good, opener)
     assert f"{good} is not encrypted" in found and "--identity" in found and "MUSTER_BACKUP_PASSPHRASE" in found
 
 
@@ -488,10 +493,10 @@ def test_an_unencrypted_file_in_place_of_an_encrypted_backup_is_refused(good: Pa
 def test_the_key_in_a_forged_old_backup_is_trusted_for_nothing(fresh_home: Home, tmp_path: Path, empty: bool) -> None:
     _pg_dump(fresh_home)
     theirs, path, forged = secrets.token_urlsafe(48), tmp_path / "theirs.tar", tmp_path / "forged.tar"
-    attacker = keyed(fresh_home, MUSTER_SECRET_KEY=theirs)
-    filled(attacker, 2)
+    attacker = make_keyed(fresh_home, MUSTER_SECRET_KEY=theirs)
+    fill(attacker, 2)
     assert attacker.muster("backup", str(path), "--unencrypted").returncode == 0
-    packed(forged, unsealed(members(path), theirs))
+    pack(forged, unsealed(members(path), theirs))
     shutil.rmtree(fresh_home.folder / "audit-heads", ignore_errors=True)
     (fresh_home.folder / home.KEY_FILE).unlink(missing_ok=True)
     if not empty:
@@ -518,16 +523,16 @@ def test_a_genuine_old_backup_is_restored_and_its_secrets_are_sealed_with_the_in
     _pg_dump(unsealed_home)
     path, theirs = tmp_path / "old.tar", secrets.token_urlsafe(48)
     seal_as_before(unsealed_home, theirs)
-    told = {"version": "0.1.0", "at": "2026-01-03T00:00:00+00:00"} | dumped(unsealed_home, tmp_path)
-    database = str(told["database"])
-    packed(
+    facts = {"version": "0.1.0", "at": "2026-01-03T00:00:00+00:00"} | dump_database(unsealed_home, tmp_path)
+    database = str(facts["database"])
+    pack(
         path,
         [
-            member("manifest.json", json.dumps(told).encode()), member("secret-key", theirs.encode()),
+            member("manifest.json", json.dumps(facts).encode()), member("secret-key", theirs.encode()),
             member(database, (tmp_path / database).read_bytes()), member("files/01OLD", b"EXTERNAL_ID\n"),
         ],
     )  # fmt: skip
-    with databases.empty(database_server) as url:
+    with databases.make_empty(database_server) as url:
         empty = Home(tmp_path / "empty", url)
         empty.folder.mkdir()
         mine = secrets.token_urlsafe(48)
@@ -562,7 +567,7 @@ for provider in Agency.objects.get().sign_on:
 
 def test_a_restore_ends_every_session_that_the_backup_holds(fresh_home: Home, tmp_path: Path) -> None:
     _pg_dump(fresh_home)
-    filled(fresh_home, 2)
+    fill(fresh_home, 2)
     rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
     assert "django_session " in rows and "usersessions_usersession " in rows
     assert fresh_home.muster("backup", str(tmp_path / "muster.tar")).returncode == 0
@@ -620,11 +625,11 @@ def test_programs_of_postgresql_inherit_no_secret_of_ours(
 ) -> None:
     monkeypatch.setenv("MUSTER_SECRET_KEY", secrets.token_urlsafe(48))
     monkeypatch.setenv("MUSTER_BACKUP_PASSPHRASE", "a quiet brown heron")
-    told = tmp_path / "told"
+    record = tmp_path / "told"
     program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\nenv > {told}\n")
+    program.write_text(f"#!/bin/sh\nenv > {record}\n")
     program.chmod(0o700)
     monkeypatch.setattr(backups, "_find_program", lambda name: str(program))
     backups._run_postgres("pg_dump", error=CannotRestore)
-    assert "MUSTER_" not in told.read_text()
+    assert "MUSTER_" not in record.read_text()
     assert migration.list_recorded()

@@ -59,7 +59,7 @@ class Toy:
         return self.errors.read_text(encoding="utf-8")
 
 
-def started(folder: Path) -> Toy:
+def start(folder: Path) -> Toy:
     port, errors = free_port(), folder / "errors"
     with errors.open("wb") as said:
         process = subprocess.Popen(
@@ -73,13 +73,13 @@ def started(folder: Path) -> Toy:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """The small application, for all tests here."""
-    running = started(tmp_path_factory.mktemp("toy"))
+    running = start(tmp_path_factory.mktemp("toy"))
     yield running
     running.process.terminate()
     running.process.wait(30)
 
 
-def everything(client: socket.socket) -> bytes:
+def read_all(client: socket.socket) -> bytes:
     """All that comes until the server ends the connection."""
     with client:
         taken = bytearray()
@@ -88,14 +88,14 @@ def everything(client: socket.socket) -> bytes:
     return bytes(taken)
 
 
-def asked(server: Toy, *lines: bytes) -> Any:
+def send_request(server: Toy, *lines: bytes) -> Any:
     """What the application sees of a request with these lines."""
     client = server.open(b"\r\n".join([*lines, b"Host: here", b"Connection: close", b"", b""]))
-    return json.loads(everything(client).partition(b"\r\n\r\n")[2])
+    return json.loads(read_all(client).partition(b"\r\n\r\n")[2])
 
 
 def test_addresses_and_headers_are_as_wsgi_has_them(server: Toy) -> None:
-    seen = asked(
+    seen = send_request(
         server, b"GET /p%C3%A4%FF%2F?q=%20&r HTTP/1.1", b"X-Two: 1", b"x-two: 2", b"Cookie: a=1", b"Cookie: b=2",
         b"Content-Type: text/x",
     )  # fmt: skip
@@ -111,7 +111,9 @@ def test_addresses_and_headers_are_as_wsgi_has_them(server: Toy) -> None:
 
 
 def test_a_header_does_not_pass_for_another_or_for_a_setting(server: Toy) -> None:
-    seen = asked(server, b"GET / HTTP/1.1", b"X_Forwarded_For: 6.6.6.6", b"X-Forwarded_Proto: https", b"Proxy: evil")
+    seen = send_request(
+        server, b"GET / HTTP/1.1", b"X_Forwarded_For: 6.6.6.6", b"X-Forwarded_Proto: https", b"Proxy: evil"
+    )
     assert not [name for name in seen if "FORWARDED" in name or "PROXY" in name]
     assert "PATH" not in seen
 
@@ -151,10 +153,10 @@ def test_half_an_answer_does_not_look_whole(server: Toy) -> None:
 
 def test_a_body_without_length_is_refused(server: Toy) -> None:
     sent = b"POST /read HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-    assert refused(everything(server.open(sent))) == 411
+    assert read_refusal(read_all(server.open(sent))) == 411
 
 
-def refused(text: bytes) -> int:
+def read_refusal(text: bytes) -> int:
     """The status of a refusal, which has all headers that pages have."""
     head, _, body = text.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
@@ -192,8 +194,8 @@ def test_a_refusal_promises_https_only_where_pages_are_found_by_it() -> None:
 @pytest.mark.parametrize("size", [1000, 3 * MB])
 def test_a_body_that_stops_is_ended_and_so_is_its_connection(server: Toy, size: int) -> None:
     began = time.monotonic()
-    text = everything(server.open(b"POST /read HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\nx" % size))
-    assert refused(text) == 408
+    text = read_all(server.open(b"POST /read HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\nx" % size))
+    assert read_refusal(text) == 408
     assert toy.SECONDS - 0.5 < time.monotonic() - began < 15
 
 
@@ -233,14 +235,14 @@ def test_a_client_that_goes_ends_its_body(server: Toy) -> None:
 def test_uploads_are_few_at_a_time_and_take_no_page_s_turn(server: Toy) -> None:
     large = b"POST /read HTTP/1.1\r\nHost: here\r\nContent-Length: 3000000\r\n\r\nx"
     clients = [server.open(large) for _ in range(12)]
-    assert sorted(refused(everything(client)) for client in clients) == [408] * 4 + [503] * 8
+    assert sorted(read_refusal(read_all(client)) for client in clients) == [408] * 4 + [503] * 8
     assert server.ask("POST", "/read", b"x" * 2 * MB)[1] == str(2 * MB).encode()
 
 
 def test_what_has_begun_is_finished_when_the_server_ends(tmp_path: Path) -> None:
-    running = started(tmp_path)
+    running = start(tmp_path)
     client = running.open(b"GET /sleep HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
     time.sleep(0.5)
     running.process.terminate()
-    assert everything(client).startswith(b"HTTP/1.1 200 ")
+    assert read_all(client).startswith(b"HTTP/1.1 200 ")
     assert running.process.wait(30) == 0

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from musterbook.server import concurrency
-from tests.attacks.serving import Server, log, served, wait_until
+from tests.attacks.serving import Server, log, serve, wait_until
 from tests.databases import Home
 
 SLOW = 600
@@ -45,7 +45,7 @@ def slow_bodies(server: Server, many: int) -> Iterator[list[socket.socket]]:
 
 
 def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
-    with served(fresh_home, "--no-worker", "--workers", "1") as server, ThreadPoolExecutor(24) as pool:
+    with serve(fresh_home, "--no-worker", "--workers", "1") as server, ThreadPoolExecutor(24) as pool:
         for _ in range(3):
             assert set(pool.map(server.status, ["/"] * 72)) == {200}
             assert connections(fresh_home) <= concurrency.TURNS
@@ -53,19 +53,19 @@ def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
 
 
 def test_slow_bodies_hold_up_no_page_and_no_command_and_are_ended(fresh_home: Home) -> None:
-    with served(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="25") as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="25") as server:
         with slow_bodies(server, SLOW) as clients:
             assert [server.status("/health"), server.status("/")] == [200, 200]
             assert _threads(server) < 2 * concurrency.TURNS + 16
             assert connections(fresh_home) <= concurrency.TURNS
             assert fresh_home.muster("agency", "list").returncode == 0
-            assert {_everything(client)[:12] for client in clients} == {b"HTTP/1.1 408"}
+            assert {_read_all(client)[:12] for client in clients} == {b"HTTP/1.1 408"}
         assert [server.status("/health"), server.status("/")] == [200, 200]
         wait_until(lambda: connections(fresh_home) == 0)
     assert "Refused with 408: POST from 127.0.0.1" in log(fresh_home)
 
 
-def _everything(client: socket.socket) -> bytes:
+def _read_all(client: socket.socket) -> bytes:
     """All that arrives until the server ends the connection."""
     taken = bytearray()
     while part := client.recv(65_536):
@@ -83,7 +83,7 @@ def _threads(server: Server) -> int:
 def test_health_says_that_the_database_is_away(fresh_home: Home) -> None:
     if not fresh_home.database_url:
         pytest.skip("the embedded database is a file, and there as long as the process is")
-    with served(fresh_home, "--no-worker", "--workers", "1") as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1") as server:
         with psycopg.connect(fresh_home.database_url, autocommit=True) as own:
             name = own.execute("SELECT current_database()").fetchone()
         assert name
@@ -146,19 +146,19 @@ def _files(home: Home) -> list[Path]:
 
 def test_a_large_file_arrives_and_one_that_trickles_leaves_nothing(fresh_home: Home) -> None:
     cookies = importer(fresh_home)
-    with served(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="5") as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="5") as server:
         head, body = form(server, cookies, 4_000_000)
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(head + body)
-            answer = _everything(client)
+            answer = _read_all(client)
             assert answer[:12] in (b"HTTP/1.1 302", b"HTTP/1.1 200"), answer[:2000]
         kept = _files(fresh_home)
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(head + body[:2_000_000])
             wait_until(lambda: len(_files(fresh_home)) > len(kept))
-            assert _everything(client).startswith(b"HTTP/1.1 408 ")
+            assert _read_all(client).startswith(b"HTTP/1.1 408 ")
         assert _files(fresh_home) == kept
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
             client.sendall(head.replace(b"Cookie: ", b"X-Nothing: ") + body[:100])
-            assert _everything(client).startswith(b"HTTP/1.1 413 ")
+            assert _read_all(client).startswith(b"HTTP/1.1 413 ")
         assert "Traceback" not in log(fresh_home)

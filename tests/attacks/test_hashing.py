@@ -14,7 +14,7 @@ from pytest_django import Settings
 from musterbook.accounts import hashing, signing_in
 from musterbook.accounts.models import Account
 from tests.accounts.conftest import GOOD, Springfield
-from tests.accounts.test_entrance import sign_in, who
+from tests.accounts.test_entrance import read_username, sign_in
 
 OWASP = "argon2$argon2id$v=19$m=19456,t=2,p=1$"
 OLD = "argon2" + PasswordHasher(memory_cost=1024, time_cost=3, parallelism=8).hash(GOOD)
@@ -79,7 +79,7 @@ def test_who_waits_too_long_is_asked_to_come_back_and_it_costs_no_try(
     assert answers[0].headers["Retry-After"] == "30"
     assert "Too many people are signing in" in answers[0].content.decode()
     sign_in(client, "user.2")
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 @pytest.mark.django_db
@@ -90,9 +90,9 @@ def test_a_sign_in_replaces_a_hash_of_an_earlier_version(springfield: Springfiel
     assert springfield.user(2).account.password == OLD
     sign_in(client, "user.2")
     assert springfield.user(2).account.password.startswith(OWASP)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     sign_in(Client(), "user.2")
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 @pytest.mark.django_db

@@ -22,7 +22,7 @@ from musterbook.accounts.tokens import TokenData
 from musterbook.config import environment
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
-from tests.accounts.conftest import GOOD, Springfield, age, context
+from tests.accounts.conftest import GOOD, Springfield, age_session, context
 from tests.accounts.test_attacks import PAGES as ADDRESSES
 from tests.accounts.test_entrance import HOME, sign_in, text
 from tests.directory.cast import person
@@ -92,8 +92,8 @@ def test_absolute_addresses_begin_with_the_public_one(springfield: Springfield, 
     }  # fmt: skip
     models.Agency.objects.filter(pk=springfield.agency.pk).update(sign_on=[provider])
     client = Client(headers={"Host": host, "X-Forwarded-Proto": "https"}, raise_request_exception=False)
-    told = client.get("/springfield/sign-in/with/saml/county/metadata/").content.decode()
-    named = set(re.findall(r"https?://[^/\"]+/springfield", told))
+    metadata = client.get("/springfield/sign-in/with/saml/county/metadata/").content.decode()
+    named = set(re.findall(r"https?://[^/\"]+/springfield", metadata))
     assert named <= {f"{HTTPS}/springfield"}
 
 
@@ -191,7 +191,7 @@ def test_a_session_that_ends_by_itself_has_the_browser_forget_the_pages(
     springfield.registered(1)
     sign_in(client, "user.1")
     assert "Clear-Site-Data" not in client.get("/springfield/").headers
-    age(client, 31)
+    age_session(client, 31)
     assert client.get("/springfield/").headers["Clear-Site-Data"] == '"cache", "storage"'
     assert "Clear-Site-Data" not in client.get("/springfield/sign-in").headers
 

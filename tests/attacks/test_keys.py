@@ -29,7 +29,7 @@ with connection.cursor() as cursor:
 
 
 @dataclass(frozen=True)
-class Keyed(Home):
+class KeyedHome(Home):
     """An installation with further environment variables."""
 
     more: tuple[tuple[str, str], ...] = ()
@@ -40,17 +40,17 @@ class Keyed(Home):
         return super().environment | dict(self.more)
 
 
-def keyed(of: Home, **more: str) -> Keyed:
-    return Keyed(of.folder, of.database_url, tuple(more.items()))
+def make_keyed(of: Home, **more: str) -> KeyedHome:
+    return KeyedHome(of.folder, of.database_url, tuple(more.items()))
 
 
-def filled(of: Home, number: int) -> int:
+def fill(of: Home, number: int) -> int:
     done = of.run(sys.executable, "-m", "tests.attacks.lived_in", str(number), timeout=120)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
 
-def sound(of: Home) -> int:
+def check_sealed(of: Home) -> int:
     done = of.run(sys.executable, "-m", "tests.attacks.lived_in", "check")
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
@@ -63,7 +63,7 @@ def listed(of: Home) -> list[dict[str, object]]:
     return found
 
 
-def told(rows: str) -> int:
+def count_events(rows: str) -> int:
     """How many events of a changed key there are."""
     return sum(row.startswith("directory_event ") and "agency.secret-key-changed" in row for row in rows.splitlines())
 
@@ -74,7 +74,7 @@ def secret(of: Home) -> str:
 
 @pytest.mark.any_database
 def test_no_command_works_with_a_weak_key(fresh_home: Home) -> None:
-    of = keyed(fresh_home, MUSTER_SECRET_KEY="changeme123" * 4)
+    of = make_keyed(fresh_home, MUSTER_SECRET_KEY="changeme123" * 4)
     for command in (("agency", "list"), ("serve", "--no-worker", "--port", "8977"), ("worker", "--once")):
         done = of.muster(*command)
         assert done.returncode == 2, done
@@ -84,20 +84,20 @@ def test_no_command_works_with_a_weak_key(fresh_home: Home) -> None:
 
 
 def test_a_rotation_leaves_nothing_sealed_with_the_old_key(fresh_home: Home) -> None:
-    number = filled(fresh_home, 20)
+    number = fill(fresh_home, 20)
     old = secret(fresh_home)
     name = secret_keys.Key(old, "").name
     done = fresh_home.muster("keys", "rotate")
     assert done.returncode == 0, done.stderr
     assert f"Values sealed again: {number}." in done.stderr
     assert secret(fresh_home) != old
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
     rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
     assert f"aesgcm:{secret_keys.Key(secret(fresh_home), '').name}:" in rows
     assert f"aesgcm:{name}" not in rows
     # Nothing of older versions is left either.
     assert "fernet:" not in rows and "gAAAA" not in rows
-    assert told(rows) == 2  # one for each agency
+    assert count_events(rows) == 2  # one for each agency
     assert "django_session " not in rows
     assert fresh_home.muster("audit", "verify").returncode == 0
     for kept in (home.KEY_FILE, secret_keys.OLD_FILE):
@@ -106,7 +106,7 @@ def test_a_rotation_leaves_nothing_sealed_with_the_old_key(fresh_home: Home) -> 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_rotation_killed_at_any_moment_loses_nothing_and_is_completed(fresh_home: Home, seed: int) -> None:
-    number = filled(fresh_home, 1500)
+    number = fill(fresh_home, 1500)
     chance = random.Random(seed)
     before = secret(fresh_home)
     process = fresh_home.start("keys", "rotate")
@@ -116,15 +116,15 @@ def test_a_rotation_killed_at_any_moment_loses_nothing_and_is_completed(fresh_ho
     time.sleep(chance.uniform(0, 0.25) if seed else chance.uniform(0, 1.5))
     process.kill()
     process.communicate()
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
     done = fresh_home.muster("keys", "reseal")
     assert done.returncode == 0, done.stderr
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
     ring = listed(fresh_home)
     if secret(fresh_home) != before:
         assert [key["state"] for key in ring] == ["current", "old"]
         rows = fresh_home.run(sys.executable, "-c", DUMP).stdout
-        assert told(rows) == 2
+        assert count_events(rows) == 2
         old = ring[1]["needed_by"]
         assert isinstance(old, dict) and set(old) <= {"links of audit trails"}
     assert "✗ secret keys" not in fresh_home.muster("doctor").stdout
@@ -132,13 +132,13 @@ def test_a_rotation_killed_at_any_moment_loses_nothing_and_is_completed(fresh_ho
 
 @pytest.mark.any_database
 def test_many_rotations_at_once_lose_no_key(fresh_home: Home) -> None:
-    number = filled(fresh_home, 5)
+    number = fill(fresh_home, 5)
     started = [fresh_home.start("keys", "rotate") for _ in range(4)]
     assert [process.wait(60) for process in started] == [0] * 4
     for process in started:
         process.communicate()
     assert fresh_home.muster("keys", "reseal").returncode == 0
-    assert sound(fresh_home) == number
+    assert check_sealed(fresh_home) == number
     assert [key["state"] for key in listed(fresh_home)] == ["current"] + ["old"] * 4
 
 
@@ -160,7 +160,7 @@ def _opens(link: str) -> bool:
 def test_a_running_server_takes_a_new_key_at_once_and_links_in_mails_survive(
     fresh_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled(fresh_home, 2)
+    fill(fresh_home, 2)
     with serving(fresh_home, named=monkeypatch):
         link = _link(fresh_home)
         assert _opens(link)
@@ -177,25 +177,25 @@ def test_a_running_server_takes_a_new_key_at_once_and_links_in_mails_survive(
 @pytest.mark.any_database
 def test_a_key_of_the_environment_is_changed_there_and_old_values_are_read_with_the_old_one(fresh_home: Home) -> None:
     old, new = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
-    before = keyed(fresh_home, MUSTER_SECRET_KEY=old)
-    number = filled(before, 5)
+    before = make_keyed(fresh_home, MUSTER_SECRET_KEY=old)
+    number = fill(before, 5)
     refused = before.muster("keys", "rotate")
     assert (refused.returncode, "MUSTER_OLD_SECRET_KEYS" in refused.stderr) == (2, True)
-    lost = keyed(fresh_home, MUSTER_SECRET_KEY=new)
+    lost = make_keyed(fresh_home, MUSTER_SECRET_KEY=new)
     assert "sealed values cannot be read" in lost.muster("doctor").stdout
-    after = keyed(fresh_home, MUSTER_SECRET_KEY=new, MUSTER_OLD_SECRET_KEYS=f"x,{old}")
-    assert sound(after) == number
+    after = make_keyed(fresh_home, MUSTER_SECRET_KEY=new, MUSTER_OLD_SECRET_KEYS=f"x,{old}")
+    assert check_sealed(after) == number
     assert "Run: muster keys reseal" in after.muster("doctor").stdout
     assert after.muster("keys", "reseal").returncode == 0
     name = secret_keys.Key(old, "").name
     trails = after.muster("keys", "retire", name)
     assert trails.returncode in (2, 3)  # nothing but the audit trail can need it now
-    assert sound(lost) == number
+    assert check_sealed(lost) == number
 
 
 @pytest.mark.any_database
 def test_a_key_that_is_needed_is_not_retired_unless_forced(fresh_home: Home) -> None:
-    filled(fresh_home, 5)
+    fill(fresh_home, 5)
     name = secret_keys.Key(secret(fresh_home), "").name
     assert fresh_home.muster("keys", "rotate").returncode == 0
     refused = fresh_home.muster("keys", "retire", name)
@@ -212,31 +212,31 @@ def test_a_key_that_is_needed_is_not_retired_unless_forced(fresh_home: Home) -> 
 
 @pytest.mark.any_database
 def test_the_key_is_shown_nowhere(fresh_home: Home) -> None:
-    filled(fresh_home, 2)
+    fill(fresh_home, 2)
     shown = [secret(fresh_home)]
     commands = (
         ("keys", "list"), ("keys", "list", "--output", "json"), ("keys", "rotate"), ("keys", "rotate", "--compromised"),
         ("keys", "reseal"), ("keys", "retire", "nothing"), ("doctor",), ("migrate",), ("audit", "verify"),
         ("audit", "--agency", "alpha-pd"), ("keys", "list"),
     )  # fmt: skip
-    told = ""
+    output = ""
     for command in commands:
         done = fresh_home.muster(*command)
-        told += done.stdout + done.stderr
+        output += done.stdout + done.stderr
         shown.append(secret(fresh_home))
     (fresh_home.folder / secret_keys.OLD_FILE).write_text(f"{shown[0]}\tyesterday\tsigns\n")
-    told += fresh_home.muster("keys", "list").stderr
+    output += fresh_home.muster("keys", "list").stderr
     for path in fresh_home.folder.rglob("*.log*"):
-        told += path.read_text()
+        output += path.read_text()
     for one in set(shown):
-        assert one not in told
-        assert one[:16] not in told
+        assert one not in output
+        assert one[:16] not in output
 
 
 @pytest.mark.any_database
 def test_the_key_is_in_no_process_list_and_no_child_of_ours_inherits_it(fresh_home: Home) -> None:
     key = secrets.token_urlsafe(48)
-    of = keyed(fresh_home, MUSTER_SECRET_KEY=key)
+    of = make_keyed(fresh_home, MUSTER_SECRET_KEY=key)
     with serving(of) as (process, _):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -248,7 +248,7 @@ def test_the_key_is_in_no_process_list_and_no_child_of_ours_inherits_it(fresh_ho
 
 @pytest.mark.any_database
 def test_a_lost_old_keys_file_stops_every_command_instead_of_losing_more(fresh_home: Home) -> None:
-    filled(fresh_home, 2)
+    fill(fresh_home, 2)
     assert fresh_home.muster("keys", "rotate").returncode == 0
     (fresh_home.folder / secret_keys.OLD_FILE).write_bytes(os.urandom(64) + b"\xff")
     done = fresh_home.muster("keys", "rotate")

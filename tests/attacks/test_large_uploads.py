@@ -10,7 +10,7 @@ import requests
 
 from musterbook.core.domain.columns import REQUIRED
 from tests.accounts.conftest import GOOD
-from tests.attacks.serving import Server, served
+from tests.attacks.serving import Server, serve
 from tests.databases import Home
 
 pytestmark = pytest.mark.any_database
@@ -76,7 +76,7 @@ def test_a_large_file_is_sent_previewed_and_given_back_and_the_server_stays_smal
 ) -> None:
     made = fresh_home.run(sys.executable, "-c", _STAFF, timeout=600)
     assert made.returncode == 0, made.stderr
-    with served(fresh_home, "--no-worker", "--workers", "1") as server, _Browser(server) as browser:
+    with serve(fresh_home, "--no-worker", "--workers", "1") as server, _Browser(server) as browser:
         form = browser.form("/springfield/sign-in") | {"login": "user.5", "password": GOOD}
         browser.post(f"{browser.root}/springfield/sign-in", form, allow_redirects=False, timeout=60)
         page = "/springfield/users/import"

@@ -32,7 +32,7 @@ from musterbook.web import busy
 from tests.accounts.conftest import GOOD, Springfield
 from tests.accounts.conftest import _quick_hashes as _quick_hashes  # noqa: PLC0414
 from tests.accounts.conftest import springfield as springfield  # noqa: PLC0414
-from tests.accounts.test_entrance import who
+from tests.accounts.test_entrance import read_username
 from tests.accounts.test_factors import STEP, code, set_up
 from tests.directory import cast
 
@@ -114,7 +114,7 @@ def test_no_address_can_be_read_from_the_counts_and_they_are_forgotten() -> None
     assert not Attempts.objects.exists()
 
 
-def stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") -> AuditContext:
+def make_stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "") -> AuditContext:
     """An act of somebody who is not signed in."""
     return AuditContext(START + timedelta(seconds=seconds), actor, "page", address, "Browser/1.0")
 
@@ -124,7 +124,7 @@ def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells
     agency = cast.agency()
     for _ in range(500):
         unauthenticated_events.record_event(
-            agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None, {"factors": ("", "mock")}
+            agency, make_stranger(), EventKind.USER_SIGN_IN_FAILED, None, {"factors": ("", "mock")}
         )
     assert models.Event.objects.count() == 1
     assert unauthenticated_events.record_repetitions(START + timedelta(seconds=50)) == 0
@@ -140,7 +140,7 @@ def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells
 @pytest.mark.django_db
 def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
     agency = cast.agency()
-    cast.applied(agency, cast.people(1, 2))
+    cast.apply_rows(agency, cast.people(1, 2))
     before = models.Event.objects.count()
     one, two = models.User.objects.order_by("external_id")
     for user, address, seconds in [
@@ -150,10 +150,12 @@ def test_addresses_users_reasons_and_minutes_stay_apart() -> None:
         (one, "192.0.2.7", 60),
     ]:
         for _ in range(3):
-            unauthenticated_events.record_event(agency, stranger(seconds, address), EventKind.USER_SIGN_IN_FAILED, user)
+            unauthenticated_events.record_event(
+                agency, make_stranger(seconds, address), EventKind.USER_SIGN_IN_FAILED, user
+            )
     for why in ("too many attempts", "no token"):
         unauthenticated_events.record_event(
-            agency, stranger(), EventKind.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=REFUSED
+            agency, make_stranger(), EventKind.REQUEST_REFUSED, None, {"why": ("", why)}, outcome=REFUSED
         )
     assert models.Event.objects.count() - before == 6
 
@@ -163,29 +165,33 @@ def test_many_addresses_together_cannot_flood_the_trail_either() -> None:
     agency, other = cast.agency(), cast.agency("shelbyville")
     for number in range(500):
         unauthenticated_events.record_event(
-            agency, stranger(0, f"2001:db8:0:{number:x}::1"), EventKind.USER_SIGN_IN_FAILED, None
+            agency, make_stranger(0, f"2001:db8:0:{number:x}::1"), EventKind.USER_SIGN_IN_FAILED, None
         )
     most = RATES["event"].most
     assert models.Event.objects.filter(agency=agency).count() == most + 1
-    unauthenticated_events.record_event(other, stranger(), EventKind.USER_SIGN_IN_FAILED, None)
+    unauthenticated_events.record_event(other, make_stranger(), EventKind.USER_SIGN_IN_FAILED, None)
     assert models.Event.objects.filter(agency=other).count() == 1
     unauthenticated_events.record_repetitions(START + timedelta(seconds=120))
-    told = models.Event.objects.filter(agency=agency).latest("id")
-    assert (told.address, '"more of the same":["","379"]' in told.changes) == (unauthenticated_events.MANY, True)
+    event = models.Event.objects.filter(agency=agency).latest("id")
+    assert (event.address, '"more of the same":["","379"]' in event.changes) == (unauthenticated_events.MANY, True)
 
 
 @pytest.mark.django_db
 def test_nothing_that_a_signed_in_user_does_is_counted_together() -> None:
     agency = cast.agency()
     for _ in range(5):
-        unauthenticated_events.record_event(agency, stranger(actor="E-1"), EventKind.ACT_REFUSED, None, outcome=REFUSED)
+        unauthenticated_events.record_event(
+            agency, make_stranger(actor="E-1"), EventKind.ACT_REFUSED, None, outcome=REFUSED
+        )
     assert models.Event.objects.count() == 5
 
 
 @pytest.mark.django_db(transaction=True)
 def test_one_event_is_first_when_many_arrive_at_once() -> None:
     agency = cast.agency()
-    at_once(12, lambda _: unauthenticated_events.record_event(agency, stranger(), EventKind.USER_SIGN_IN_FAILED, None))
+    at_once(
+        12, lambda _: unauthenticated_events.record_event(agency, make_stranger(), EventKind.USER_SIGN_IN_FAILED, None)
+    )
     assert models.Event.objects.count() == 1
     assert Repeated.objects.get().count == 12
 
@@ -242,7 +248,7 @@ def test_a_one_time_code_works_once_whatever_else_happens(springfield: Springfie
             "/springfield/sign-in", {"login": "nobody", "password": "x"}
         )
     browsers[1].post(STEP, {"code": now})
-    assert [who(browser) for browser in browsers] == ["user.2", ""]
+    assert [read_username(browser) for browser in browsers] == ["user.2", ""]
 
 
 @pytest.mark.django_db
@@ -266,8 +272,8 @@ def test_of_a_code_sent_ten_times_at_once_one_is_taken(springfield: Springfield)
 
 
 def test_the_documentation_tells_every_limit() -> None:
-    told = (PRODUCT.parent / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
-    assert [row for row in limits.render_table() if row not in told] == []
+    page = (PRODUCT.parent / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
+    assert [row for row in limits.render_table() if row not in page] == []
 
 
 @pytest.mark.django_db(transaction=True)

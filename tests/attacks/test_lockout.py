@@ -11,7 +11,7 @@ from musterbook.accounts.models import Account, Failure, Lock
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from tests.accounts.conftest import GOOD, Springfield
-from tests.accounts.test_entrance import sign_in, who
+from tests.accounts.test_entrance import read_username, sign_in
 from tests.attacks.test_limits import at_once
 from tests.directory.cast import person
 
@@ -25,9 +25,9 @@ def guess(name: str, times: int, address: str = STRANGER) -> None:
         assert sign_in(Client(REMOTE_ADDR=address), name, "wrong").status_code in (200, 429)
 
 
-def comes_in(browser: Client, name: str = "user.2", password: str = GOOD) -> bool:
+def can_sign_in(browser: Client, name: str = "user.2", password: str = GOOD) -> bool:
     sign_in(browser, name, password)
-    return bool(who(browser) == name)
+    return bool(read_username(browser) == name)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -71,7 +71,7 @@ def test_a_lock_that_comes_about_while_the_password_is_checked_holds(springfield
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "is_right", slowly)
-        assert not comes_in(client)
+        assert not can_sign_in(client)
 
 
 @pytest.mark.django_db
@@ -86,7 +86,7 @@ def test_a_password_that_changes_while_it_is_checked_does_not_come_in(springfiel
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "is_right", slowly)
-        assert not comes_in(client)
+        assert not can_sign_in(client)
 
 
 @pytest.mark.django_db
@@ -97,25 +97,25 @@ def test_strangers_cannot_lock_known_browsers_of_an_agency(springfield: Springfi
     for number in (1, 2):
         springfield.registered(number)
         browsers[number] = Client()
-        assert comes_in(browsers[number], f"user.{number}")
+        assert can_sign_in(browsers[number], f"user.{number}")
         browsers[number].post("/springfield/sign-out")
     for number in (1, 2):
         guess(f"user.{number}", 6)
         assert springfield.user(number).locked_at is not None
-        assert comes_in(browsers[number], f"user.{number}")
-        assert not comes_in(Client(REMOTE_ADDR=STRANGER), f"user.{number}")
-        assert comes_in(Client(REMOTE_ADDR="198.51.100.9"), f"user.{number}") is not everywhere
+        assert can_sign_in(browsers[number], f"user.{number}")
+        assert not can_sign_in(Client(REMOTE_ADDR=STRANGER), f"user.{number}")
+        assert can_sign_in(Client(REMOTE_ADDR="198.51.100.9"), f"user.{number}") is not everywhere
 
 
 @pytest.mark.django_db
 def test_a_known_browser_is_locked_by_its_own_failures_alone(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
-    assert comes_in(client)
+    assert can_sign_in(client)
     client.post("/springfield/sign-out")
     for _ in range(5):
         sign_in(client, "user.2", "wrong")
-    assert not comes_in(client)
-    assert comes_in(Client())
+    assert not can_sign_in(client)
+    assert can_sign_in(Client())
 
 
 @pytest.mark.django_db
@@ -128,7 +128,7 @@ def test_a_cookie_of_another_user_agency_or_time_makes_no_browser_known(
     springfield.registered(4)
     shelbyville.registered(2)
     other, elsewhere, old = Client(), Client(), Client()
-    assert comes_in(other, "user.4") and comes_in(old)
+    assert can_sign_in(other, "user.4") and can_sign_in(old)
     sign_in(elsewhere, "user.2", GOOD, "shelbyville")
     cookie = elsewhere.cookies[settings.BROWSER_COOKIE_NAME]
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/shelbyville/", True, "Lax")
@@ -141,7 +141,7 @@ def test_a_cookie_of_another_user_agency_or_time_makes_no_browser_known(
     for browser in (other, old):
         browser.post("/springfield/sign-out")
     guess("user.2", 6)
-    assert [comes_in(browser) for browser in (other, taken, forged, old)] == [False] * 4
+    assert [can_sign_in(browser) for browser in (other, taken, forged, old)] == [False] * 4
 
 
 def _other_hash() -> str:
@@ -154,11 +154,11 @@ def _other_hash() -> str:
 def test_a_shift_shares_a_browser(springfield: Springfield, client: Client) -> None:
     for number in (1, 2):
         springfield.registered(number)
-        assert comes_in(client, f"user.{number}")
+        assert can_sign_in(client, f"user.{number}")
         client.post("/springfield/sign-out")
     guess("user.1", 5, "127.0.0.1")
     guess("user.2", 5, "127.0.0.1")
-    assert comes_in(client, "user.1")
+    assert can_sign_in(client, "user.1")
 
 
 @pytest.mark.django_db
@@ -176,12 +176,12 @@ def test_very_many_places_together_lock_the_others_for_a_quarter_of_an_hour(
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
-    assert comes_in(client)
+    assert can_sign_in(client)
     client.post("/springfield/sign-out")
     for number in range(17):
         guess("user.2", 3, f"2001:db8:0:{number:x}::1")
-    assert not comes_in(Client(REMOTE_ADDR="198.51.100.9"))
-    assert comes_in(client)
+    assert not can_sign_in(Client(REMOTE_ADDR="198.51.100.9"))
+    assert can_sign_in(client)
     lock = Lock.objects.get(place=lockout.UNKNOWN)
     assert lockout.unlock_due(lock.at + lockout.SPAN) == 1
 
@@ -195,8 +195,8 @@ def test_a_lock_of_one_place_ends_before_that_of_another(springfield: Springfiel
     guess("user.1", 5, "198.51.100.9")
     assert lockout.unlock_due(at + timedelta(minutes=6)) == 0
     assert Lock.objects.count() == 1
-    assert comes_in(Client(REMOTE_ADDR=STRANGER), "user.1")
-    assert not comes_in(Client(REMOTE_ADDR="198.51.100.9"), "user.1")
+    assert can_sign_in(Client(REMOTE_ADDR=STRANGER), "user.1")
+    assert not can_sign_in(Client(REMOTE_ADDR="198.51.100.9"), "user.1")
     end = lockout.find_end(springfield.user(1))
     assert end is not None and end > at + timedelta(minutes=14)
     assert lockout.unlock_due(at + timedelta(minutes=17)) == 1
@@ -224,7 +224,7 @@ def test_wrong_codes_lock_known_browsers_too(springfield: Springfield) -> None:
 def test_a_user_who_was_locked_before_places_were_known_stays_locked(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     models.User.objects.filter(external_id="E-2").update(locked_at=datetime.now(UTC) - timedelta(days=3))
-    assert not comes_in(client)
+    assert not can_sign_in(client)
     assert lockout.is_locked(springfield.user(2), datetime.now(UTC))
     assert not lockout.is_locked_at(springfield.user(2), lockout.make_place("", "abc"), datetime.now(UTC))
 
@@ -234,7 +234,7 @@ def test_strangers_behind_the_same_address_do_not_use_up_the_sign_ins_of_a_known
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
-    assert comes_in(client)
+    assert can_sign_in(client)
     client.post("/springfield/sign-out")
     stranger = Client()
     for _ in range(limits.RATES["sign-in"].most):
@@ -242,7 +242,7 @@ def test_strangers_behind_the_same_address_do_not_use_up_the_sign_ins_of_a_known
     forged = client.cookies["muster_browser"].value.replace(":", "0:", 1)
     stranger.cookies["muster_browser"] = forged
     assert stranger.post("/springfield/sign-in", {"login": "", "password": ""}).status_code == 429
-    assert comes_in(client)
+    assert can_sign_in(client)
     for _ in range(limits.RATES["sign-in"].most):
         answer = client.post("/springfield/sign-in", {"login": "", "password": ""})
     assert answer.status_code == 429, "a known browser has a limit of its own"
@@ -252,7 +252,7 @@ def test_a_known_browser_has_no_more_wrong_guesses_or_requests_for_mail_than_its
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
-    assert comes_in(client)
+    assert can_sign_in(client)
     client.post("/springfield/sign-out")
     for _ in range(limits.RATES["reset"].most):
         limits.take("reset", limits.normalize_address("127.0.0.1"), datetime.now(UTC))
@@ -263,8 +263,8 @@ def test_strangers_behind_the_same_address_do_not_stop_a_known_browser(
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
-    assert comes_in(client)
+    assert can_sign_in(client)
     client.post("/springfield/sign-out")
     guess("nobody", limits.RATES["failed sign-in"].most + 2, "127.0.0.1")
-    assert not comes_in(Client())
-    assert comes_in(client)
+    assert not can_sign_in(Client())
+    assert can_sign_in(client)

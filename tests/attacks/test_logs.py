@@ -17,7 +17,7 @@ from pytest_django import Settings
 from musterbook.config import alerts, log_file, log_lines, logs, mail_server
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
-from tests.attacks.serving import HEAD, Server, free_port, log, mode, served, wait_until
+from tests.attacks.serving import HEAD, Server, free_port, log, mode, serve, wait_until
 from tests.databases import Home
 
 pytestmark = pytest.mark.any_database
@@ -34,7 +34,7 @@ def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "muster.log"
 
 
-def written(message: str, *args: object, name: str = "musterbook.test", level: int = logging.ERROR) -> None:
+def write_log(message: str, *args: object, name: str = "musterbook.test", level: int = logging.ERROR) -> None:
     logs.File().handle(logging.LogRecord(name, level, __file__, 1, message, args, None))
 
 
@@ -46,7 +46,7 @@ def heads(text: str) -> list[str]:
 
 
 def test_a_page_that_raises_leaves_a_line_with_the_number_that_the_reader_sees(fresh_home: Home) -> None:
-    with served(fresh_home, "--no-worker", "--workers", "1", **BROKEN) as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1", **BROKEN) as server:
         answer = server.ask("GET", "/broken")
         _break_off(server)
         assert server.ask("GET", f"/reset/{TOKEN}?code=hidden").status == 500
@@ -74,7 +74,7 @@ def _break_off(server: Server) -> None:
 
 
 def test_a_worker_that_raises_leaves_a_line_and_is_started_again(fresh_home: Home) -> None:
-    with served(fresh_home, "--workers", "1", **BROKEN) as server:
+    with serve(fresh_home, "--workers", "1", **BROKEN) as server:
         wait_until(lambda: log(fresh_home).count("The worker exited") >= 1)
     assert "ERROR musterbook.cli.session" in log(fresh_home)
     assert "ZeroDivisionError: on purpose" in log(fresh_home)
@@ -117,7 +117,7 @@ def test_a_command_that_raises_leaves_a_trace_in_the_log_and_one_sentence_to_its
     ],
 )
 def test_a_value_forges_no_line(own_log: Path, value: str) -> None:
-    written("Somebody asked for %s", f"{value}\n2026-01-01T00:00:00.000000Z ERROR forged 1 - a line")
+    write_log("Somebody asked for %s", f"{value}\n2026-01-01T00:00:00.000000Z ERROR forged 1 - a line")
     try:
         raise ValueError(value + "\n2026-01-01T00:00:00.000000Z ERROR forged 1 - a line")
     except ValueError:
@@ -138,20 +138,20 @@ def test_a_value_forges_no_line(own_log: Path, value: str) -> None:
     ],
 )
 def test_no_secret_and_no_mailbox_is_logged(own_log: Path, said: str, secret: str) -> None:
-    written("%s", said)
+    write_log("%s", said)
     assert secret not in own_log.read_text()
     assert said[:6] in own_log.read_text()
 
 
 def test_a_long_value_takes_little_of_the_log(own_log: Path) -> None:
-    written("%s", "x" * 5_000_000)
+    write_log("%s", "x" * 5_000_000)
     assert own_log.stat().st_size < 3_000
 
 
 def test_the_log_is_its_owners_alone_also_where_it_was_not(own_log: Path) -> None:
     own_log.write_text("")
     own_log.chmod(0o644)
-    written("something")
+    write_log("something")
     assert mode(own_log) == 0o600
 
 
@@ -162,7 +162,7 @@ def test_the_log_is_bounded_and_no_line_is_lost_by_many_who_write(
 
     def write(one: int) -> None:
         for line in range(20):
-            written("from %d line %d", one, line)
+            write_log("from %d line %d", one, line)
 
     threads = [threading.Thread(target=write, args=(one,)) for one in range(5)]
     for thread in threads:
@@ -181,7 +181,7 @@ def test_the_log_is_bounded_and_no_line_is_lost_by_many_who_write(
 
 def test_old_lines_are_deleted_by_the_clock(own_log: Path) -> None:
     now = datetime.now(UTC)
-    written("something")
+    write_log("something")
     log_file.tidy(now)
     assert own_log.exists()
     log_file.tidy(now + log_file.NEW_FILE_AFTER + timedelta(days=1))
@@ -272,8 +272,8 @@ def inbox(settings: Settings, tmp_path: Path) -> Iterator["Inbox"]:
 def test_errors_are_mailed_to_those_who_run_it_once_and_without_what_they_say(own_log: Path, inbox: Inbox) -> None:
     assert not alerts.send_due(datetime.now(UTC))
     for _ in range(30):
-        written("Officer Ann Smith could not be saved")
-    written("Refused", name="musterbook.security", level=logging.WARNING)
+        write_log("Officer Ann Smith could not be saved")
+    write_log("Refused", name="musterbook.security", level=logging.WARNING)
     now = datetime.now(UTC)
     assert alerts.send_due(now)
     assert not alerts.send_due(now + timedelta(minutes=1))
@@ -287,7 +287,7 @@ def test_errors_are_mailed_to_those_who_run_it_once_and_without_what_they_say(ow
 
 def test_an_alert_that_could_not_be_sent_is_sent_later(own_log: Path, inbox: Inbox, settings: Settings) -> None:
     now, server = datetime.now(UTC), settings.MAIL_SERVER
-    written("It failed")
+    write_log("It failed")
     settings.MAIL_SERVER = mail_server.parse_url("smtp://127.0.0.1:1")
     with pytest.raises(OSError, match="refused"):
         alerts.send_due(now)
@@ -301,8 +301,8 @@ def test_a_log_that_cannot_be_written_is_reported_at_once(
 ) -> None:
     monkeypatch.setattr(alerts._LogFailure, "at", float("-inf"))
     own_log.mkdir()
-    written("It failed")
-    written("It failed again")
+    write_log("It failed")
+    write_log("It failed again")
     wait_until(lambda: inbox.mails)
     assert "It failed again" in capsys.readouterr().err
     [mail] = inbox.mails
@@ -315,7 +315,7 @@ def test_a_mail_server_that_is_away_too_leaves_standard_error(
     monkeypatch.setattr(alerts._LogFailure, "at", float("-inf"))
     settings.MAIL_SERVER = mail_server.parse_url("smtp://127.0.0.1:1")
     own_log.mkdir()
-    written("It failed")
+    write_log("It failed")
     said = ""
 
     def heard() -> bool:

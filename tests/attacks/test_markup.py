@@ -119,7 +119,7 @@ def at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     worker.at_hand(monkeypatch)
 
 
-def strange(*values: str, heading: str = "NICKNAME") -> bytes:
+def make_strange_file(*values: str, heading: str = "NICKNAME") -> bytes:
     """A file with a column that no page knows, and these values in it."""
     rows = [{**person(number), heading: value} for number, value in enumerate(values, 20)]
     head = list(rows[0])
@@ -127,7 +127,7 @@ def strange(*values: str, heading: str = "NICKNAME") -> bytes:
     return "\r\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines).encode()
 
 
-def previewed(client: Client, file: bytes, name: str = "roster.csv") -> str:
+def preview(client: Client, file: bytes, name: str = "roster.csv") -> str:
     """Uploads the file; gives the address of its preview."""
     sent = {"mode": "update", "do": "preview", "file": SimpleUploadedFile(name, file)}
     return client.post(PAGE, sent).headers["Location"]
@@ -150,7 +150,7 @@ def test_a_value_of_an_unknown_column_is_text(springfield: Springfield, client: 
     sign_in(client, "user.1")
     values = proof("/springfield/roles/1/")
     heading = "<marquee onstart=alert(1)>"
-    page = client.get(previewed(client, strange(*values, heading=heading))).content.decode()
+    page = client.get(preview(client, make_strange_file(*values, heading=heading))).content.decode()
     read = _Elements()
     read.feed(page)
     assert html.escape(", ".join(values)) in page
@@ -166,9 +166,9 @@ def test_in_a_browser_a_file_sends_nothing(page: Page, springfield: Springfield)
     role = models.Role.objects.get(agency=springfield.agency, name="Chief")
     before = list(role.permissions)
     page.goto(PAGE)
-    file = strange(*proof(f"/springfield/roles/{role.pk}/"))
+    file = make_strange_file(*proof(f"/springfield/roles/{role.pk}/"))
     page.set_input_files("[name=file]", {"name": "roster.csv", "mimeType": "text/csv", "buffer": file})
-    sent = posts(page)
+    sent = list_posts(page)
     page.get_by_role("button", name="Preview").click()
     page.wait_for_url("**/imports/*")
     page.get_by_text("Columns that were not recognised").click()
@@ -179,7 +179,7 @@ def test_in_a_browser_a_file_sends_nothing(page: Page, springfield: Springfield)
     assert role.permissions == before
 
 
-def posts(page: Page) -> list[str]:
+def list_posts(page: Page) -> list[str]:
     """The addresses that the page sends anything but a GET to, from here on."""
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method != "GET" else None)
@@ -224,7 +224,7 @@ def test_markup_that_got_into_a_page_would_send_nothing(page: Page, springfield:
     springfield.registered(1)
     enter(page, "user.1")
     inject(page, *PLACES[place])
-    sent = posts(page)
+    sent = list_posts(page)
     page.goto("/springfield/users/")
     assert page.locator("i").count() >= 5
     page.locator("i").first.click()
@@ -244,7 +244,7 @@ def test_without_this_guard_it_would(page: Page, springfield: Springfield) -> No
     enter(page, "user.1")
     inject(page, "<body hx-disable>", f"<body>{INJECTED}")
     page.route("**/sign-out", lambda route: route.fulfill(status=204))
-    sent = posts(page)
+    sent = list_posts(page)
     page.goto("/springfield/users/")
     page.wait_for_timeout(400)
     assert sent

@@ -54,11 +54,11 @@ def server(serve: Serve, host: str = "127.0.0.1") -> Iterator[tuple[int, list[by
         thread.join(5)
 
 
-def says(answer: bytes) -> Serve:
+def answer_with(answer: bytes) -> Serve:
     return lambda connection: connection.sendall(answer)
 
 
-def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
     """Lets every name have these addresses; gives the names that were looked up."""
     asked: list[str] = []
 
@@ -71,11 +71,11 @@ def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 
 def test_a_server_is_asked_and_answers() -> None:
-    with server(says(OK)) as (port, asked):
+    with server(answer_with(OK)) as (port, asked):
         answer = outbound_requests.fetch(f"http://127.0.0.1:{port}/a?b=c", headers={"Authorization": "Bearer x"})
     assert (answer.status, answer.kind, answer.body) == (200, "application/json", b"{}")
     assert asked[0].startswith(b"GET /a?b=c HTTP/1.1\r\n") and b"Authorization: Bearer x" in asked[0]
-    with server(says(OK)) as (port, asked):
+    with server(answer_with(OK)) as (port, asked):
         outbound_requests.fetch(f"http://localhost:{port}/token", form={"code": "a b"})
     assert asked[0].startswith(b"POST /token ") and f"Host: localhost:{port}".encode() in asked[0]
 
@@ -94,7 +94,7 @@ def test_no_address_that_is_not_public_is_connected_to(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = ()
-    resolves(monkeypatch, address)
+    resolve_to(monkeypatch, address)
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("a connection was made"))
     with pytest.raises(outbound_requests.RequestRefused, match="has no public address"):
         outbound_requests.fetch("https://provider.example/")
@@ -112,7 +112,7 @@ def test_public_addresses_are_allowed(settings: Settings, address: str) -> None:
 )
 def test_other_ways_to_write_this_machine_lead_nowhere_either(settings: Settings, host: str) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = ()
-    with server(says(OK)) as (port, asked), pytest.raises(outbound_requests.OutsideError):
+    with server(answer_with(OK)) as (port, asked), pytest.raises(outbound_requests.OutsideError):
         outbound_requests.fetch(f"https://{host}:{port}/")
     assert asked == []
 
@@ -124,7 +124,7 @@ def test_own_networks_are_reached_once_they_are_named_and_nothing_beside_them(
     assert outbound_requests.is_allowed(ipaddress.ip_address("10.20.3.4"))
     assert not outbound_requests.is_allowed(ipaddress.ip_address("10.21.3.4"))
     assert not outbound_requests.allows_http()
-    resolves(monkeypatch, "10.20.3.4")
+    resolve_to(monkeypatch, "10.20.3.4")
     with pytest.raises(outbound_requests.RequestRefused, match="not encrypted"):
         outbound_requests.fetch("http://idp.agency.example/")
 
@@ -133,7 +133,7 @@ def test_a_name_that_resolves_elsewhere_a_moment_later_changes_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = ()
-    asked = resolves(monkeypatch, "8.8.8.8")
+    asked = resolve_to(monkeypatch, "8.8.8.8")
     connected: list[Any] = []
 
     def connect(to: Any, **_: Any) -> socket.socket:
@@ -153,7 +153,7 @@ def test_of_several_addresses_only_the_public_ones_are_tried(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = ()
-    resolves(monkeypatch, "127.0.0.1", "8.8.8.8", "10.0.0.1")
+    resolve_to(monkeypatch, "127.0.0.1", "8.8.8.8", "10.0.0.1")
     connected: list[Any] = []
 
     def connect(to: Any, **_: Any) -> socket.socket:
@@ -167,9 +167,11 @@ def test_of_several_addresses_only_the_public_ones_are_tried(
 
 
 def test_a_redirect_is_not_followed() -> None:
-    with server(says(OK)) as (inner, reached):
-        told = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{inner}/secret\r\nContent-Length: 0\r\n\r\n".encode()
-        with server(says(told)) as (port, _):
+    with server(answer_with(OK)) as (inner, reached):
+        answer = (
+            f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{inner}/secret\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        with server(answer_with(answer)) as (port, _):
             assert outbound_requests.fetch(f"http://127.0.0.1:{port}/").status == 302
     assert reached == []
 
@@ -250,7 +252,7 @@ def test_a_look_up_that_takes_its_time_is_left(monkeypatch: pytest.MonkeyPatch) 
     "answer", [b"", b"\x00\xff" * 50, b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"HTTP/9 x\r\n\r\n"]
 )
 def test_an_answer_that_is_none_is_one_kind_of_error(answer: bytes) -> None:
-    with server(says(answer)) as (port, _), suppress(outbound_requests.OutsideError):
+    with server(answer_with(answer)) as (port, _), suppress(outbound_requests.OutsideError):
         assert outbound_requests.fetch(f"http://127.0.0.1:{port}/").body == b""
 
 
@@ -274,7 +276,7 @@ def test_only_named_hosts_are_asked_where_the_installation_names_some(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSTER_OUTSIDE_HOSTS = ("login.example.org", "*.example.com")
-    asked = resolves(monkeypatch, "192.0.2.1")
+    asked = resolve_to(monkeypatch, "192.0.2.1")
     for host in (
         "evil.example",
         "example.com",
@@ -291,7 +293,7 @@ def test_only_named_hosts_are_asked_where_the_installation_names_some(
 
 
 def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(says(OK)) as (proxy, through), server(says(OK)) as (port, asked):
+    with server(answer_with(OK)) as (proxy, through), server(answer_with(OK)) as (port, asked):
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
         monkeypatch.setenv("NO_PROXY", "")
@@ -300,7 +302,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_proxy_that_is_set_is_asked_for_named_hosts_alone(settings: Settings) -> None:
-    with server(says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as (port, asked):
+    with server(answer_with(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as (port, asked):
         settings.MUSTER_OUTSIDE_PROXY = f"http://127.0.0.1:{port}"
         with pytest.raises(outbound_requests.RequestRefused, match="needs MUSTER_OUTSIDE_HOSTS"):
             outbound_requests.fetch("https://login.example.org/")
@@ -314,7 +316,7 @@ def test_a_proxy_that_is_set_is_asked_for_named_hosts_alone(settings: Settings) 
 # Certificates
 
 
-def certified(folder: Path, name: str) -> tuple[Path, Path]:
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """A key, and a certificate that nobody but itself vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate, private = folder / "certificate.pem", folder / "key.pem"
@@ -326,7 +328,7 @@ def certified(folder: Path, name: str) -> tuple[Path, Path]:
 @contextmanager
 def encrypted(folder: Path, name: str) -> Iterator[tuple[int, list[bytes], Path]]:
     """A server that speaks TLS."""
-    certificate, private = certified(folder, name)
+    certificate, private = make_certificate(folder, name)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
     asked: list[bytes] = []

@@ -139,12 +139,12 @@ class Attack:
     def judge(self, path: str, method: str, ask: Callable[[], tuple[int, Any, str]]) -> None:
         """Note an answer that is an error of ours, or slow; undo what the request has changed."""
         before, place, self.sent = time.process_time(), transaction.savepoint(), self.sent + 1
-        told = ask()
+        answer = ask()
         took = time.process_time() - before
         connection.needs_rollback = False
         transaction.savepoint_rollback(place)
-        if (told[0] >= 500 and told[0] != 503) or took > MOST:
-            self.wrong.append(f"{method} {path} {told[1]!r:.1500}: {told[0]} in {took:.1f} s {told[2]}")
+        if (answer[0] >= 500 and answer[0] != 503) or took > MOST:
+            self.wrong.append(f"{method} {path} {answer[1]!r:.1500}: {answer[0]} in {took:.1f} s {answer[2]}")
 
     def request(self, path: str, method: str) -> tuple[int, Any, str]:
         """Sends one request; gives the status, what was sent, and the error."""
@@ -155,14 +155,14 @@ class Attack:
         }
         headers = {name: re.sub(r"[\r\n\x00]", " ", value) for name, value in headers.items()}
         query = list(self.pairs(path)) if method == "get" or self.chance.random() < 0.2 else []
-        told = "&".join(f"{quote_plus(name)}={quote_plus(value)[:20_000]}" for name, value in query)
+        encoded = "&".join(f"{quote_plus(name)}={quote_plus(value)[:20_000]}" for name, value in query)
         body = list(self.pairs(path)) if method == "post" else []
         sent: dict[str, Any] = {}
         for name, value in body:
             sent.setdefault(name, []).append(value)
         if method == "post" and self.chance.random() < 0.1:
             sent["file"] = SimpleUploadedFile(f"{self.chance.choice(FILES)}", self.value().encode()[:2000])
-        status, _, why = self.answered(f"{address}?{told}", method, sent, headers)
+        status, _, why = self.answered(f"{address}?{encoded}", method, sent, headers)
         return status, (query, sent, headers), why
 
     def answered(

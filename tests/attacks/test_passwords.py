@@ -15,7 +15,7 @@ from musterbook.accounts.models import Account
 from musterbook.config import refused_passwords
 from musterbook.directory import models
 from tests.accounts.conftest import GOOD, Springfield
-from tests.accounts.test_entrance import sign_in, text, who
+from tests.accounts.test_entrance import read_username, sign_in, text
 from tests.directory import cast
 
 pytestmark = pytest.mark.any_database
@@ -69,7 +69,7 @@ def riverton(db: None) -> Springfield:
     return made
 
 
-def refusal(made: Springfield, password: str) -> str:
+def find_refusal(made: Springfield, password: str) -> str:
     """Why the officer may not choose it; "" if they may."""
     try:
         validate_password(password, Account(user=made.user(2)))
@@ -79,28 +79,28 @@ def refusal(made: Springfield, password: str) -> str:
 
 
 def test_what_attackers_try_first_is_refused(riverton: Springfield) -> None:
-    assert [one for one in TRIED_FIRST if not refusal(riverton, one)] == []
+    assert [one for one in TRIED_FIRST if not find_refusal(riverton, one)] == []
 
 
 def test_what_is_made_of_the_users_own_data_is_refused(riverton: Springfield) -> None:
-    assert [one for one in OWN if not refusal(riverton, one)] == []
+    assert [one for one in OWN if not find_refusal(riverton, one)] == []
 
 
 def test_random_words_are_not_refused_in_any_agency(riverton: Springfield) -> None:
-    assert [(one, refusal(riverton, one)) for one in RANDOM if refusal(riverton, one)] == []
+    assert [(one, find_refusal(riverton, one)) for one in RANDOM if find_refusal(riverton, one)] == []
     for name in ("Horse", "Quiet", "Mauve", "Lamp", "Battery", "Desk", "An"):
         models.Agency.objects.update(name=name)
-        assert [one for one in RANDOM if refusal(riverton, one)] == []
+        assert [one for one in RANDOM if find_refusal(riverton, one)] == []
 
 
 def test_letters_in_common_with_the_users_data_are_no_reason(riverton: Springfield) -> None:
     models.User.objects.update(first_name="Al", last_name="Art", username="or", email="a@b.c")
-    assert [one for one in RANDOM if refusal(riverton, one)] == []
+    assert [one for one in RANDOM if find_refusal(riverton, one)] == []
 
 
 def test_a_refusal_says_what_to_do_instead(riverton: Springfield) -> None:
     for password in ("Password1234!", "off22off22off22"):
-        assert "four words at random" in refusal(riverton, password)
+        assert "four words at random" in find_refusal(riverton, password)
 
 
 @pytest.mark.parametrize("password", ["Password1234!", "springfield 2026", "user.2user.2"])
@@ -117,7 +117,7 @@ def test_the_pages_refuse_them_wherever_a_password_is_set(
     assert "four words at random" in text(change)
     client.post("/springfield/sign-out")
     sign_in(client, "user.2", password)
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 LONG = [
@@ -129,7 +129,7 @@ LONG = [
 def test_no_password_makes_the_estimate_slow(riverton: Springfield) -> None:
     for password in LONG:
         before = time.process_time()
-        refusal(riverton, password)
+        find_refusal(riverton, password)
         assert time.process_time() - before < 1
 
 
@@ -140,24 +140,24 @@ def test_a_long_password_is_kept_whole(springfield: Springfield, client: Client)
     )
     springfield.registered(2, long)
     sign_in(client, "user.2", f"{long[:-1]}y")
-    assert who(client) == ""
+    assert read_username(client) == ""
     sign_in(client, "user.2", long)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_blanks_at_the_ends_belong_to_a_password(springfield: Springfield, client: Client) -> None:
     springfield.registered(2, f" {GOOD} ")
     sign_in(client, "user.2", GOOD)
-    assert who(client) == ""
+    assert read_username(client) == ""
     sign_in(client, "user.2", f" {GOOD} ")
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_the_same_letters_from_another_keyboard_are_the_same_password(springfield: Springfield, client: Client) -> None:
     typed = "größe übung ähre öl"
     springfield.registered(2, unicodedata.normalize("NFD", typed))
     sign_in(client, "user.2", unicodedata.normalize("NFC", typed))
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def test_a_password_from_before_normalization_still_works(springfield: Springfield, client: Client) -> None:
@@ -166,7 +166,7 @@ def test_a_password_from_before_normalization_still_works(springfield: Springfie
     account.set_password(old)
     account.save()
     sign_in(client, "user.2", old)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
 
 
 def _list(path: Path, passwords: list[str], *, hashed: bool) -> Path:
@@ -188,8 +188,8 @@ def test_a_list_of_breached_passwords_is_searched_to_its_ends(tmp_path: Path, ha
 def test_a_listed_password_is_refused(riverton: Springfield, tmp_path: Path, settings: Settings) -> None:
     good = "correct horse battery staple"
     settings.MUSTER_REFUSED_PASSWORDS = _list(tmp_path / "list", [good, "another", "zebra"], hashed=True)
-    assert "breach" in refusal(riverton, good)
-    assert refusal(riverton, "a quiet brown heron") == ""
+    assert "breach" in find_refusal(riverton, good)
+    assert find_refusal(riverton, "a quiet brown heron") == ""
 
 
 def test_a_list_that_is_of_no_use_is_found_by_the_doctor(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from musterbook.accounts.models import UsedCode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.http import pending_sign_ins
-from tests.accounts.conftest import GOOD, Springfield, age
-from tests.accounts.test_entrance import HOME, sign_in, who
-from tests.accounts.test_factors import PAGES, STEP, code, fresh, set_up
+from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.test_entrance import HOME, read_username, sign_in
+from tests.accounts.test_factors import PAGES, STEP, code, forget_codes, set_up
 from tests.attacks.authenticator import Device
 from tests.directory.cast import person
 
@@ -146,13 +146,13 @@ def code_asked_after_a_provider(scene: Scene) -> None:
 def _signed_in(scene: Scene) -> None:
     sign_in(scene.client, "user.2")
     scene.client.post(STEP, {"code": code(scene.secret)})
-    assert who(scene.client) == "user.2"
-    fresh()
+    assert read_username(scene.client) == "user.2"
+    forget_codes()
 
 
 def sign_in_again_asked(scene: Scene) -> None:
     _signed_in(scene)
-    age(scene.client, 16)
+    age_session(scene.client, 16)
     scene.told["finish"] = lambda: scene.client.post(AGAIN, {"password": GOOD, "next": f"{PAGES}webauthn/add/"})
 
 
@@ -238,7 +238,11 @@ GOES_ON = {
 def _access(scene: Scene) -> str:
     """Who is signed in in that browser; a page that asks for a factor first is one of who is."""
     answer = scene.client.get(HOME)
-    return "user.2" if answer.status_code == 200 and who(scene.client) else str(answer.headers.get("Location", ""))
+    return (
+        "user.2"
+        if answer.status_code == 200 and read_username(scene.client)
+        else str(answer.headers.get("Location", ""))
+    )
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda one: one.__name__)
@@ -247,9 +251,9 @@ def test_no_unfinished_sign_in_outlives_what_it_rests_on(
     scene: Scene, point: Callable[[Scene], None], action: Callable[[Scene], None]
 ) -> None:
     point(scene)
-    fresh()
+    forget_codes()
     action(scene)
-    fresh()
+    forget_codes()
     scene.finish()
     there = _access(scene)
     if (point, action) in GOES_ON:
@@ -275,7 +279,7 @@ def test_each_point_of_a_sign_in_goes_on_where_nothing_has_changed(
     scene: Scene, point: Callable[[Scene], None]
 ) -> None:
     point(scene)
-    fresh()
+    forget_codes()
     scene.finish()
     assert _access(scene) == "user.2"
 
@@ -298,7 +302,7 @@ def test_no_session_of_a_deactivated_user_is_signed_in_after_reactivation(scene:
         not models.Event.objects.filter(kind="user.signed-in", subject_external_id="E-2", at__gt=_minute()).count() > 1
     )
     scene.springfield.imported(person(2))
-    assert who(scene.client) == ""
+    assert read_username(scene.client) == ""
 
 
 def _minute() -> datetime:
@@ -314,13 +318,13 @@ def test_an_invitation_that_was_opened_ends_as_well(springfield: Springfield, ac
     action(Scene(springfield, "", Device()))
     for opened in (page, "/springfield/register/"):
         assert client.post(opened, {"password1": GOOD, "password2": GOOD}).status_code == 404
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_an_invitation_lets_in_who_was_locked_by_strangers(springfield: Springfield, client: Client) -> None:
     models.User.objects.filter(external_id="E-2").update(locked_at=datetime.now(UTC))
     client.post(f"/springfield/register/{springfield.invitation_now(2)}", {"password1": GOOD, "password2": GOOD})
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     assert springfield.user(2).locked_at is None
 
 
@@ -329,7 +333,7 @@ def test_a_request_that_was_kept_waits_for_a_factor_that_is_asked_for_by_now(
 ) -> None:
     springfield.registered(1)
     sign_in(client, "user.1")
-    age(client, 16)
+    age_session(client, 16)
     role = models.Role.objects.get(name="Officer")
     page = f"/springfield/roles/{role.pk}/"
     sent = {"name": "Officer", "permissions": ["users.view"]}
@@ -345,7 +349,7 @@ def test_a_request_that_was_kept_waits_for_a_new_password_where_the_old_is_too_o
 ) -> None:
     springfield.registered(1)
     sign_in(client, "user.1")
-    age(client, 16)
+    age_session(client, 16)
     role = models.Role.objects.get(name="Officer")
     page = f"/springfield/roles/{role.pk}/"
     sent = {"name": "Officer", "permissions": ["users.view"]}
@@ -360,7 +364,7 @@ def test_a_request_that_was_kept_is_not_taken_from_somebody_who_lost_access_mean
 ) -> None:
     springfield.registered(1)
     sign_in(client, "user.1")
-    age(client, 16)
+    age_session(client, 16)
     role = models.Role.objects.get(name="Officer")
     page = f"/springfield/roles/{role.pk}/"
     sent = {"name": "Officer", "permissions": ["users.view"]}

@@ -18,8 +18,8 @@ HOSTS = (
 @pytest.mark.any_database
 @pytest.mark.parametrize("path", ["/", "/springfield/sign-in", "/springfield/api/me", "/nowhere"])
 def test_nothing_but_our_own_is_loaded(springfield: Springfield, client: Client, path: str) -> None:
-    told = client.get(path).headers["Content-Security-Policy"]
-    policy = dict(one.strip().split(" ", 1) for one in told.split(";"))
+    header = client.get(path).headers["Content-Security-Policy"]
+    policy = dict(one.strip().split(" ", 1) for one in header.split(";"))
     assert {name: policy[name] for name in ("default-src", "object-src", "base-uri", "frame-ancestors")} == {
         "default-src": "'none'", "object-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'",
     }  # fmt: skip
@@ -45,8 +45,8 @@ def test_a_host_adds_nothing_to_the_policy(springfield: Springfield, client: Cli
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_no_such_host_is_stored(host: str) -> None:
-    told = {"slug": "x", "name": "X", "kind": "oidc", "server": f"https://{host}/", "client_id": "c"}
-    assert [name for name, _ in sign_on_file.parse_provider(told)[1]] == ["server"]
+    provider = {"slug": "x", "name": "X", "kind": "oidc", "server": f"https://{host}/", "client_id": "c"}
+    assert [name for name, _ in sign_on_file.parse_provider(provider)[1]] == ["server"]
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_no_such_host_is_stored(host: str) -> None:
     ],
 )
 def test_a_plain_address_is_stored(address: str) -> None:
-    told = {"slug": "x", "name": "X", "kind": "oidc", "server": address, "client_id": "c"}
-    assert sign_on_file.parse_provider(told)[1] == []
+    provider = {"slug": "x", "name": "X", "kind": "oidc", "server": address, "client_id": "c"}
+    assert sign_on_file.parse_provider(provider)[1] == []

@@ -45,7 +45,7 @@ def seeds() -> list[bytes]:
     ]
 
 
-def mutated(content: bytes, chance: random.Random) -> bytes:
+def mutate(content: bytes, chance: random.Random) -> bytes:
     """The file with a few changes; of a workbook, often within its parts, so that the archive stays whole."""
     if content.startswith(b"PK") and chance.random() < 0.8:
         return _within(content, chance)
@@ -104,7 +104,7 @@ def test_whatever_a_file_is_reading_gives_a_table_or_a_problem(tmp_path: Path) -
     tracemalloc.start()
     try:
         while time.monotonic() < until:
-            content = mutated(chance.choice(pool), chance)
+            content = mutate(chance.choice(pool), chance)
             _read(content, tmp_path)
             tried += 1
             if chance.random() < 0.05:

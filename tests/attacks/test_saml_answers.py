@@ -14,9 +14,9 @@ from musterbook.accounts.models import Account, Attempts, Identity
 from musterbook.config import secret_keys
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
-from tests.accounts.test_entrance import who
-from tests.accounts.test_saml import ACS, ENTITY, METADATA, SAML, Idp, assertion, brought, request_of, response
-from tests.accounts.test_sign_on import has, oidc_settings
+from tests.accounts.test_entrance import read_username
+from tests.accounts.test_saml import ACS, ENTITY, METADATA, SAML, Idp, assertion, begin_request, bring, response
+from tests.accounts.test_sign_on import add_provider, oidc_settings
 from tests.attacks.test_single_sign_on import FAILED, USER
 
 pytestmark = pytest.mark.any_database
@@ -30,7 +30,7 @@ def idp() -> Idp:
 @pytest.fixture
 def county(springfield: Springfield, idp: Idp) -> Springfield:
     """The agency, whose users sign in by SAML."""
-    has(
+    add_provider(
         springfield, kind="saml", entity_id=ENTITY, sso_url="https://idp.county.example/sso", certificate=idp.certificate,
         secret="",
     )  # fmt: skip
@@ -38,9 +38,9 @@ def county(springfield: Springfield, idp: Idp) -> Springfield:
 
 
 def _without(found: str, instead: str = "") -> Callable[[str], str]:
-    def change(told: str) -> str:
-        assert found in told
-        return told.replace(found, instead)
+    def change(xml: str) -> str:
+        assert found in xml
+        return xml.replace(found, instead)
 
     return change
 
@@ -58,27 +58,27 @@ def _without(found: str, instead: str = "") -> Callable[[str], str]:
 def test_a_signed_assertion_that_is_not_for_us_here_now_lets_nobody_in(
     county: Springfield, idp: Idp, client: Client, lie: Callable[[str], str]
 ) -> None:
-    number = request_of(client)
-    told = lie(assertion("NUMBER")).replace("NUMBER", number)
-    assert brought(client, response(number, idp.signed(told))).status_code in (302, 403)
-    assert who(client) == "" and not Account.objects.exists()
+    number = begin_request(client)
+    xml = lie(assertion("NUMBER")).replace("NUMBER", number)
+    assert bring(client, response(number, idp.signed(xml))).status_code in (302, 403)
+    assert read_username(client) == "" and not Account.objects.exists()
 
 
 def test_an_assertion_nobody_asked_for_is_not_made_an_answer_by_what_is_not_signed(
     county: Springfield, idp: Idp, client: Client
 ) -> None:
     """The signed part answers nothing; the attacker writes the number of their own question around it."""
-    number = request_of(client)
-    told = assertion("NUMBER").replace('InResponseTo="NUMBER" ', "")
-    brought(client, response(number, idp.signed(told)))
-    assert who(client) == ""
+    number = begin_request(client)
+    xml = assertion("NUMBER").replace('InResponseTo="NUMBER" ', "")
+    bring(client, response(number, idp.signed(xml)))
+    assert read_username(client) == ""
 
 
 def test_a_comment_within_an_address_does_not_cut_it_off(county: Springfield, idp: Idp, client: Client) -> None:
-    number = request_of(client)
-    told = assertion(number, email="user2@agency.example<!-- -->.evil.example")
-    assert brought(client, response(number, idp.signed(told))).status_code in (302, 403)
-    assert who(client) == ""
+    number = begin_request(client)
+    xml = assertion(number, email="user2@agency.example<!-- -->.evil.example")
+    assert bring(client, response(number, idp.signed(xml))).status_code in (302, 403)
+    assert read_username(client) == ""
 
 
 @pytest.mark.parametrize("slug", ["county", "other", "x" * 300, "..", "%00"])
@@ -87,7 +87,7 @@ def test_where_there_is_no_such_provider_nothing_is_stored(
     springfield: Springfield, client: Client, slug: str, kind: dict[str, str]
 ) -> None:
     if kind:
-        has(springfield, **kind)
+        add_provider(springfield, **kind)
     for address in ("acs/", "acs/finish/", "login/", "metadata/"):
         answer = client.post(f"/springfield/sign-in/with/saml/{slug}/{address}", {"SAMLResponse": "x" * 100_000})
         assert answer.status_code == 404
@@ -108,7 +108,7 @@ def test_what_is_posted_is_not_stored_and_limited_in_size_and_number(county: Spr
 def test_a_checked_answer_is_brought_on_by_a_short_cookie_and_not_by_a_session(
     county: Springfield, idp: Idp, client: Client
 ) -> None:
-    number = request_of(client)
+    number = begin_request(client)
     step = client.post(f"{SAML}acs/", {"SAMLResponse": response(number, idp.signed(assertion(number)))})
     cookie = step.cookies["muster_sign_on_answer"]
     assert cookie["httponly"] and cookie["max-age"] == 120 and len(cookie.value) < 4000
@@ -116,29 +116,29 @@ def test_a_checked_answer_is_brought_on_by_a_short_cookie_and_not_by_a_session(
     other = Client()
     other.cookies["muster_sign_on_answer"] = cookie.value
     assert other.get(step.headers["Location"]).headers["Location"] == FAILED
-    assert who(other) == ""
+    assert read_username(other) == ""
 
 
 def test_an_answer_by_saml_is_used_once_even_if_the_browser_keeps_its_cookies(
     county: Springfield, idp: Idp, client: Client
 ) -> None:
-    number = request_of(client)
+    number = begin_request(client)
     step = client.post(f"{SAML}acs/", {"SAMLResponse": response(number, idp.signed(assertion(number)))})
     kept = {name: morsel.value for name, morsel in client.cookies.items()}
     client.get(step.headers["Location"])
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     again = Client()
     for name, value in kept.items():
         again.cookies[name] = value
     again.get(step.headers["Location"])
-    assert who(again) == ""
+    assert read_username(again) == ""
 
 
 def test_a_sealed_cookie_of_one_purpose_or_agency_is_nothing_in_another(
     county: Springfield, shelbyville: Springfield, idp: Idp, client: Client
 ) -> None:
     models.Agency.objects.filter(pk=shelbyville.agency.pk).update(sign_on=[oidc_settings(county)])
-    number = request_of(client)
+    number = begin_request(client)
     step = client.post(f"{SAML}acs/", {"SAMLResponse": response(number, idp.signed(assertion(number)))})
     asked, answer = client.cookies["muster_sign_on"].value, step.cookies["muster_sign_on_answer"].value
     for agency, first, second in (
@@ -155,13 +155,13 @@ def test_a_sealed_cookie_of_one_purpose_or_agency_is_nothing_in_another(
 def test_whoever_knows_an_old_key_does_not_make_answers_of_providers(
     county: Springfield, idp: Idp, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = request_of(client)
+    number = begin_request(client)
     step = client.post(f"{SAML}acs/", {"SAMLResponse": response(number, idp.signed(assertion(number)))})
     current, *_ = secret_keys.ring()
     newer = secret_keys.Key("another key, of which nobody knows anything yet", "a test")
     monkeypatch.setattr(secret_keys, "ring", lambda: (newer, current))
     assert client.get(step.headers["Location"]).headers["Location"] == FAILED
-    assert who(client) == ""
+    assert read_username(client) == ""
 
 
 def test_by_saml_a_user_is_bound_to_the_lasting_name_and_not_to_a_transient_one(
@@ -169,12 +169,12 @@ def test_by_saml_a_user_is_bound_to_the_lasting_name_and_not_to_a_transient_one(
 ) -> None:
     def comes(name: str, form: str) -> str:
         browser = Client()
-        number = request_of(browser)
-        told = (
+        number = begin_request(browser)
+        xml = (
             assertion(number).replace(">p-2<", f">{name}<").replace("nameid-format:persistent", f"nameid-format:{form}")
         )
-        brought(browser, response(number, idp.signed(told)))
-        return who(browser)
+        bring(browser, response(number, idp.signed(xml)))
+        return read_username(browser)
 
     assert comes("t-1", "transient") == comes("t-2", "transient") == "user.2"
     Identity.objects.all().delete()
@@ -190,16 +190,16 @@ def test_by_saml_a_user_is_bound_to_the_lasting_name_and_not_to_a_transient_one(
 def test_by_saml_too_who_signed_in_too_weakly_or_too_long_ago_stays_out(
     county: Springfield, idp: Idp, client: Client, asked: Any, minutes: int, enters: bool
 ) -> None:
-    has(county, **(oidc_settings(county) | asked))
-    number = request_of(client)
-    told = assertion(number)
-    instant = told.partition('AuthnInstant="')[2].partition('"')[0]
+    add_provider(county, **(oidc_settings(county) | asked))
+    number = begin_request(client)
+    xml = assertion(number)
+    instant = xml.partition('AuthnInstant="')[2].partition('"')[0]
     earlier = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - minutes * 60))
-    told = told.replace(f'AuthnInstant="{instant}"', f'AuthnInstant="{earlier}"')
-    brought(client, response(number, idp.signed(told)))
-    assert (who(client) == "user.2") is enters
+    xml = xml.replace(f'AuthnInstant="{instant}"', f'AuthnInstant="{earlier}"')
+    bring(client, response(number, idp.signed(xml)))
+    assert (read_username(client) == "user.2") is enters
 
 
 def test_our_entity_id_does_not_follow_the_host_that_a_request_names(county: Springfield) -> None:
-    told = Client(headers={"Host": "127.0.0.1"}).get(f"{SAML}metadata/").content.decode()
-    assert METADATA in told and "127.0.0.1" not in told
+    metadata = Client(headers={"Host": "127.0.0.1"}).get(f"{SAML}metadata/").content.decode()
+    assert METADATA in metadata and "127.0.0.1" not in metadata

@@ -12,10 +12,10 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.runner import ImportResult
 from tests.accounts.conftest import GOOD, Springfield
-from tests.accounts.test_entrance import sign_in, who
+from tests.accounts.test_entrance import read_username, sign_in
 from tests.directory import cast
 from tests.directory.cast import person
-from tests.web.test_user import at, form, limited, post, said
+from tests.web.test_user import at, form, open_limited, post, read_page
 
 ADMIN_ADDRESS = "user1@agency.example"
 
@@ -31,7 +31,7 @@ def _codes(done: ImportResult) -> list[str]:
 def _edited(client: Client, springfield: Springfield, **fields: str) -> str:
     """The page after the form of user 2 was sent with these fields changed."""
     path = at(springfield, 2, "edit")
-    return post(client, path, **(form(said(client, path)) | fields))
+    return post(client, path, **(form(read_page(client, path)) | fields))
 
 
 # One namespace (M4)
@@ -54,7 +54,7 @@ def test_no_file_gives_a_user_the_username_of_another_as_an_address(springfield:
 
 def test_no_form_gives_a_user_the_address_of_another_as_a_username(springfield: Springfield) -> None:
     springfield.registered(1)
-    client = limited(springfield, "users.view", "users.edit")
+    client = open_limited(springfield, "users.view", "users.edit")
     page = _edited(client, springfield, username=ADMIN_ADDRESS)
     assert "belongs to" in page
     assert springfield.user(2).username == "user.2"
@@ -66,7 +66,7 @@ def test_where_an_older_version_let_names_clash_the_address_decides(springfield:
     clash = {"username": ADMIN_ADDRESS, "username_key": keys.make_key(ADMIN_ADDRESS)}
     models.User.objects.filter(pk=springfield.user(2).pk).update(**clash)
     sign_in(client, ADMIN_ADDRESS, GOOD)
-    assert who(client) == "user.1"
+    assert read_username(client) == "user.1"
     for _ in range(6):
         sign_in(Client(), ADMIN_ADDRESS, "wrong")
     assert springfield.user(2).locked_at is None
@@ -81,7 +81,7 @@ def test_who_may_not_manage_credentials_cannot_move_a_registered_user_to_another
     springfield: Springfield,
 ) -> None:
     springfield.registered(2)
-    client = limited(springfield, "users.view", "users.edit", "users.import")
+    client = open_limited(springfield, "users.view", "users.edit", "users.import")
     page = _edited(client, springfield, email="mine@evil.example")
     assert "email address of a registered user" in page
     done = cast.run(springfield.agency, [person(2, EMAIL="mine@evil.example")], Options(), by="E-5")
@@ -95,7 +95,7 @@ def test_an_address_with_the_same_key_is_another_mailbox(springfield: Springfiel
     """`ß` and `ss` have one key, and are two domains."""
     springfield.imported(person(4, EMAIL="u4@hessen.example"))
     springfield.registered(4)
-    limited(springfield, "users.view", "users.import")
+    open_limited(springfield, "users.view", "users.import")
     done = cast.run(springfield.agency, [person(4, EMAIL="u4@heßen.example")], Options(), by="E-5")
     assert _codes(done) == ["registered-address"]
     done = cast.run(springfield.agency, [person(4, EMAIL="U4@Hessen.example")], Options(), by="E-5")
@@ -117,7 +117,7 @@ def test_who_may_manage_credentials_can_and_so_can_anybody_for_a_user_who_has_no
     springfield: Springfield,
 ) -> None:
     springfield.registered(2)
-    limited(springfield, "users.view", "users.edit", "users.import", "credentials.manage")
+    open_limited(springfield, "users.view", "users.edit", "users.import", "credentials.manage")
     done = cast.run(springfield.agency, [person(2, EMAIL="two@agency.example")], Options(), by="E-5")
     assert done.record.state == "applied" and _codes(done) == []
     springfield.imported(person(4))

@@ -23,9 +23,9 @@ from musterbook.accounts.models import Account, Identity
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.agency import agency_file, sign_on_file
-from tests.accounts.conftest import Springfield, age
-from tests.accounts.test_entrance import HOME, sign_in, text, who
-from tests.accounts.test_sign_on import OIDC, has, oidc_settings
+from tests.accounts.conftest import Springfield, age_session
+from tests.accounts.test_entrance import HOME, read_username, sign_in, text
+from tests.accounts.test_sign_on import OIDC, add_provider, oidc_settings
 from tests.certificates import certificate
 from tests.directory.cast import person
 
@@ -66,19 +66,19 @@ class Forger(ThreadingHTTPServer):
     def jwk(key: Any, **more: Any) -> dict[str, Any]:
         """The public half of a key, as a provider publishes it."""
         kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
-        told: dict[str, Any] = json.loads(kind.to_jwk(key.public_key()))
-        return told | {"kid": "k"} | more
+        key_data: dict[str, Any] = json.loads(kind.to_jwk(key.public_key()))
+        return key_data | {"kid": "k"} | more
 
-    def sign(self, told: dict[str, Any], key: Any = None, alg: str = "RS256", kid: str = "k") -> str:
+    def sign(self, payload: dict[str, Any], key: Any = None, alg: str = "RS256", kid: str = "k") -> str:
         """An ID token."""
-        return jwt.encode(told, key or self.key, algorithm=alg, headers={"kid": kid})
+        return jwt.encode(payload, key or self.key, algorithm=alg, headers={"kid": kid})
 
     def id_token(self) -> Any:
         """The claims that are told, and those that each token has."""
         now = int(time.time())
         usual = {"iss": self.here, "aud": "musterbook", "exp": now + 300, "iat": now, "nonce": self.nonce}
-        told = {name: value for name, value in (usual | self.claims).items() if value is not ...}
-        return self.signed(told)
+        payload = {name: value for name, value in (usual | self.claims).items() if value is not ...}
+        return self.signed(payload)
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -99,8 +99,8 @@ class Answering(BaseHTTPRequestHandler):
         token = self.server.id_token()
         self._say({"access_token": "a", "token_type": "Bearer"} | ({} if token is None else {"id_token": token}))
 
-    def _say(self, told: Any) -> None:
-        body = told if isinstance(told, bytes) else json.dumps(told).encode()
+    def _say(self, content: Any) -> None:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(self.server.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -131,37 +131,37 @@ def forger(_forger: Forger, springfield: Springfield) -> Forger:
 
 def by(made: Springfield, forger: Forger, **more: Any) -> None:
     usual = {"kind": "oidc", "server": forger.here, "client_id": "musterbook", "secret": encryption.seal("hush")}
-    has(made, **(usual | more))
+    add_provider(made, **(usual | more))
 
 
-def started(client: Client, forger: Forger, **sent: str) -> dict[str, str]:
+def start_sign_on(client: Client, forger: Forger, **sent: str) -> dict[str, str]:
     """Begins, and gives what the browser brings the provider."""
     address = str(client.post(OIDC, sent).headers["Location"])
-    told = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-    forger.nonce = told.get("nonce", "")
-    return told
+    query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    forger.nonce = query.get("nonce", "")
+    return query
 
 
-def returned(client: Client, state: str, **more: str) -> HttpResponse:
+def return_to_us(client: Client, state: str, **more: str) -> HttpResponse:
     return client.get(f"{CALLBACK}?{urlencode({'code': 'c', 'state': state, **more})}")  # type: ignore[return-value]
 
 
-def goes(client: Client, forger: Forger, **more: str) -> HttpResponse:
+def complete_sign_on(client: Client, forger: Forger, **more: str) -> HttpResponse:
     """The whole way to the provider and back."""
-    return returned(client, started(client, forger).get("state", "none"), **more)
+    return return_to_us(client, start_sign_on(client, forger).get("state", "none"), **more)
 
 
-def stays_out(client: Client, answer: HttpResponse) -> None:
+def assert_refused(client: Client, answer: HttpResponse) -> None:
     assert answer.status_code == 403 or answer.headers["Location"] == FAILED, answer.headers
-    assert who(client) == ""
+    assert read_username(client) == ""
     assert not Account.objects.exists() and not Identity.objects.exists()
 
 
 def test_an_honest_provider_lets_its_user_in(forger: Forger, client: Client) -> None:
-    asked = started(client, forger)
+    asked = start_sign_on(client, forger)
     assert len(asked["nonce"]) >= 32 and len(asked["state"]) >= 32 and asked["code_challenge_method"] == "S256"
-    assert returned(client, asked["state"]).headers["Location"] == HOME
-    assert who(client) == "user.2"
+    assert return_to_us(client, asked["state"]).headers["Location"] == HOME
+    assert read_username(client) == "user.2"
     sent = forger.forms[0]
     assert sent["client_secret"] == ["hush"] and sent["grant_type"] == ["authorization_code"] and sent["code_verifier"]
 
@@ -181,14 +181,14 @@ def test_nothing_but_true_says_that_an_address_is_verified(
         forger.claims = {"sub": "p-2"} | person
     else:
         forger.claims, forger.userinfo = {"sub": "p-2"}, {"sub": "p-2"} | person
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
 
 
 @pytest.mark.parametrize("said", [True, "true", "True"])
 def test_true_does(forger: Forger, client: Client, said: Any) -> None:
     forger.claims["email_verified"] = said
-    goes(client, forger)
-    assert who(client) == "user.2"
+    complete_sign_on(client, forger)
+    assert read_username(client) == "user.2"
 
 
 @pytest.mark.parametrize(
@@ -199,16 +199,16 @@ def test_an_address_with_the_same_key_is_another_persons_at_the_provider(
 ) -> None:
     springfield.imported(person(9, EMAIL=stored))
     forger.claims, forger.userinfo = {"sub": "p-9", "email": told, "email_verified": True}, {"sub": "p-9"}
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
     forger.claims["email"] = stored.replace("u9", "U9")
-    goes(client, forger)
-    assert who(client) == "user.9"
+    complete_sign_on(client, forger)
+    assert read_username(client) == "user.9"
 
 
 def test_one_address_is_not_verified_by_the_word_on_another(forger: Forger, client: Client) -> None:
     forger.claims = {"sub": "p-2", "email": ADMIN}
     forger.userinfo = {"sub": "p-2", "email": "mine@else.example", "email_verified": True}
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_one_address_is_not_verified_by_the_word_on_another(forger: Forger, clie
 )  # fmt: skip
 def test_a_claim_of_another_type_is_an_answer_that_is_not_used(forger: Forger, client: Client, told: Any) -> None:
     forger.claims |= told
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_claim_of_another_type_is_an_answer_that_is_not_used(forger: Forger, c
 def test_an_external_id_is_one_text(springfield: Springfield, forger: Forger, client: Client, said: Any) -> None:
     by(springfield, forger, match="external_id", claim="employee")
     forger.claims["employee"] = said
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_an_external_id_is_one_text(springfield: Springfield, forger: Forger, cl
 )
 def test_an_address_that_only_looks_alike_is_somebody_elses(forger: Forger, client: Client, like: str) -> None:
     forger.claims["email"] = like
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
 
 
 # ID tokens
@@ -278,9 +278,9 @@ def _by_a_key_in_its_own_header(forger: Forger) -> None:
 
 
 def _changed_after_signing(forger: Forger) -> None:
-    def changed(told: dict[str, Any]) -> str:
-        head, _, tail = forger.sign(told).split(".")
-        body = base64.urlsafe_b64encode(json.dumps(told | {"email": ADMIN}).encode()).rstrip(b"=").decode()
+    def changed(payload: dict[str, Any]) -> str:
+        head, _, tail = forger.sign(payload).split(".")
+        body = base64.urlsafe_b64encode(json.dumps(payload | {"email": ADMIN}).encode()).rstrip(b"=").decode()
         return f"{head}.{body}.{tail}"
 
     forger.signed = changed
@@ -343,50 +343,50 @@ def test_an_id_token_that_is_not_genuine_lets_nobody_in(
     forger: Forger, client: Client, lie: Callable[[Forger], None]
 ) -> None:
     lie(forger)
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
     assert text(client.get(FAILED, follow=True))
 
 
 def test_keys_of_other_kinds_and_new_keys_are_taken(forger: Forger, client: Client) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
-    goes(client, forger)
+    complete_sign_on(client, forger)
     forger.keys = [*forger.keys, forger.jwk(curve, kid="new")]
     forger.signed = lambda told: forger.sign(told, curve, "ES256", "new")
     openid._documents[f"{forger.here}/keys"] = (time.monotonic() - 61, openid._documents[f"{forger.here}/keys"][1])
     other = Client()
-    goes(other, forger)
-    assert who(other) == "user.2"
+    complete_sign_on(other, forger)
+    assert read_username(other) == "user.2"
 
 
 def test_a_token_of_one_sign_in_is_no_good_in_another(forger: Forger, client: Client) -> None:
     """Somebody has a genuine token of the victim's, and injects its code into a sign-in of their own."""
     victim = Client()
-    started(victim, forger)
+    start_sign_on(victim, forger)
     stolen = forger.id_token()
-    mine = started(client, forger)
+    mine = start_sign_on(client, forger)
     forger.signed = lambda _: stolen
-    stays_out(client, returned(client, mine["state"]))
+    assert_refused(client, return_to_us(client, mine["state"]))
 
 
 # The callback
 
 
 def test_an_answer_is_used_once_even_if_the_browser_keeps_its_cookies(forger: Forger, client: Client) -> None:
-    asked = started(client, forger)
+    asked = start_sign_on(client, forger)
     kept = {name: morsel.value for name, morsel in client.cookies.items()}
-    returned(client, asked["state"])
-    assert who(client) == "user.2"
+    return_to_us(client, asked["state"])
+    assert read_username(client) == "user.2"
     again = Client()
     for name, value in kept.items():
         again.cookies[name] = value
-    assert returned(again, asked["state"]).headers["Location"] == FAILED
-    assert who(again) == ""
+    assert return_to_us(again, asked["state"]).headers["Location"] == FAILED
+    assert read_username(again) == ""
 
 
 def test_an_answer_is_good_in_the_browser_that_asked_for_it(forger: Forger, client: Client) -> None:
-    asked = started(client, forger)
+    asked = start_sign_on(client, forger)
     for browser, state in ((Client(), asked["state"]), (client, "made-up"), (client, "")):
-        assert returned(browser, state).headers["Location"] == FAILED
+        assert return_to_us(browser, state).headers["Location"] == FAILED
     answer = client.get(f"{CALLBACK}?code=c&state={asked['state']}&state={asked['state']}")
     assert answer.headers["Location"] == FAILED
     assert client.post(f"{CALLBACK}?code=c&state={asked['state']}").status_code == 405
@@ -396,38 +396,38 @@ def test_an_answer_is_good_in_the_browser_that_asked_for_it(forger: Forger, clie
 def test_what_was_begun_long_ago_or_at_another_provider_is_no_good(
     springfield: Springfield, forger: Forger, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = started(client, forger)
+    asked = start_sign_on(client, forger)
     providers = [oidc_settings(springfield), oidc_settings(springfield) | {"slug": "city"}]
     models.Agency.objects.filter(pk=springfield.agency.pk).update(sign_on=providers)
     other = client.get(f"{CALLBACK.replace('county', 'city')}?code=c&state={asked['state']}")
     assert other.headers["Location"] == FAILED
     monkeypatch.setattr("musterbook.accounts.sign_on_attempts.LIFETIME", -1)
-    assert returned(client, asked["state"]).headers["Location"] == FAILED
-    assert who(client) == ""
+    assert return_to_us(client, asked["state"]).headers["Location"] == FAILED
+    assert read_username(client) == ""
 
 
 def test_several_tabs_may_sign_in_at_once(forger: Forger, client: Client) -> None:
-    first, second = started(client, forger), started(client, forger)
+    first, second = start_sign_on(client, forger), start_sign_on(client, forger)
     forger.nonce = first["nonce"]
-    returned(client, first["state"])
-    assert who(client) == "user.2"
+    return_to_us(client, first["state"])
+    assert read_username(client) == "user.2"
     client.post("/springfield/sign-out")
     forger.nonce = second["nonce"]
-    returned(client, second["state"])
-    assert who(client) == "user.2"
+    return_to_us(client, second["state"])
+    assert read_username(client) == "user.2"
 
 
 @pytest.mark.parametrize("named", ["https://other.example", "", "HTTP://LOCALHOST"])
 def test_a_callback_that_names_another_issuer_is_not_used(forger: Forger, client: Client, named: str) -> None:
-    stays_out(client, goes(client, forger, iss=named))
+    assert_refused(client, complete_sign_on(client, forger, iss=named))
     assert "/token" not in forger.asked
 
 
 def test_a_provider_that_names_itself_in_callbacks_must(forger: Forger, client: Client) -> None:
     forger.metadata["authorization_response_iss_parameter_supported"] = True
-    stays_out(client, goes(client, forger))
-    goes(client, forger, iss=forger.here)
-    assert who(client) == "user.2"
+    assert_refused(client, complete_sign_on(client, forger))
+    complete_sign_on(client, forger, iss=forger.here)
+    assert read_username(client) == "user.2"
 
 
 def test_a_stranger_adds_nothing_to_what_the_provider_is_asked(forger: Forger, client: Client) -> None:
@@ -485,7 +485,7 @@ def test_metadata_that_are_none_are_no_failure_of_ours(forger: Forger, client: C
 )
 def test_user_information_of_somebody_else_is_not_used(forger: Forger, client: Client, said: Any) -> None:
     forger.userinfo = said
-    stays_out(client, goes(client, forger))
+    assert_refused(client, complete_sign_on(client, forger))
 
 
 def test_strangers_cannot_have_the_provider_asked_again_and_again(forger: Forger) -> None:
@@ -495,11 +495,11 @@ def test_strangers_cannot_have_the_provider_asked_again_and_again(forger: Forger
     most = RATES["failed sign-on"].most
     for _ in range(most + 5):
         client = Client()
-        returned(client, started(client, forger)["state"], error="x")
+        return_to_us(client, start_sign_on(client, forger)["state"], error="x")
     assert forger.asked.count("/token") == 0
     for _ in range(3):
         client = Client()
-        assert returned(client, started(client, forger)["state"]).status_code == 429
+        assert return_to_us(client, start_sign_on(client, forger)["state"]).status_code == 429
     assert "/token" not in forger.asked
 
 
@@ -513,7 +513,7 @@ def test_a_provider_that_is_away_is_asked_once_in_a_while(forger: Forger, client
 def test_strangers_write_no_session_and_few_events(forger: Forger) -> None:
     for number in range(40):
         Client().post(OIDC)
-        returned(Client(), f"x{number}", error="y" * 200)
+        return_to_us(Client(), f"x{number}", error="y" * 200)
     assert not Session.objects.exists()
     assert models.Event.objects.filter(kind="user.sign-in-failed").count() <= 2
     assert "yyyy" not in "".join(models.Event.objects.values_list("changes", flat=True))
@@ -525,13 +525,13 @@ def test_strangers_write_no_session_and_few_events(forger: Forger) -> None:
 def test_another_person_with_the_same_address_is_not_the_user(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
-    goes(client, forger)
-    assert who(client) == "user.2"
+    complete_sign_on(client, forger)
+    assert read_username(client) == "user.2"
     forger.claims["sub"] = forger.userinfo["sub"] = "p-9"
     other = Client()
-    answer = goes(other, forger)
+    answer = complete_sign_on(other, forger)
     assert answer.status_code == 403 and "linked to another account" in text(answer)
-    assert who(other) == ""
+    assert read_username(other) == ""
     latest = models.Event.objects.latest("id")
     assert (latest.kind, latest.subject_external_id, latest.outcome) == ("user.sign-in-failed", "E-2", "failed")
     assert "linked to another person" in latest.changes
@@ -540,39 +540,39 @@ def test_another_person_with_the_same_address_is_not_the_user(
 def test_another_provider_of_the_agency_cannot_vouch_for_the_user(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
-    goes(client, forger)
+    complete_sign_on(client, forger)
     county = oidc_settings(springfield)
     models.Agency.objects.filter(pk=springfield.agency.pk).update(
         sign_on=[county | {"slug": "real", "client_id": "musterbook"}, county | {"client_id": "elsewhere"}]
     )
     forger.claims["aud"] = "elsewhere"
     other = Client()
-    assert goes(other, forger).status_code == 403
-    assert who(other) == ""
+    assert complete_sign_on(other, forger).status_code == 403
+    assert read_username(other) == ""
 
 
 def test_a_person_stays_the_same_user_when_addresses_change_and_never_becomes_another(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
-    goes(client, forger)
+    complete_sign_on(client, forger)
     forger.claims |= {"email": "new@else.example"}
     renamed = Client()
-    goes(renamed, forger)
-    assert who(renamed) == "user.2"
+    complete_sign_on(renamed, forger)
+    assert read_username(renamed) == "user.2"
     forger.claims |= {"email": ADMIN}
     confused = Client()
-    assert goes(confused, forger).status_code == 403
-    assert who(confused) == ""
+    assert complete_sign_on(confused, forger).status_code == 403
+    assert read_username(confused) == ""
     models.User.objects.filter(external_id="E-2").update(active=False)
     forger.claims |= {"email": USER}
     gone = Client()
-    assert goes(gone, forger).status_code == 403
+    assert complete_sign_on(gone, forger).status_code == 403
 
 
 def test_an_administrator_releases_a_link_and_nobody_else_does(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
-    goes(client, forger)
+    complete_sign_on(client, forger)
     officer = springfield.user(2)
     path = f"/springfield/users/{officer.pk}/sign-on"
     assert client.post(path).status_code == 403
@@ -582,26 +582,26 @@ def test_an_administrator_releases_a_link_and_nobody_else_does(
     assert "linked to County since" in text(boss.get(f"/springfield/users/{officer.pk}/"))
     assert "Release the link" in text(boss.get(path))
     assert Identity.objects.exists()
-    age(boss, 16)
+    age_session(boss, 16)
     boss.post(path)
     assert Identity.objects.exists(), "it takes a recent sign-in"
-    age(boss, -16)
+    age_session(boss, -16)
     boss.post(path)
     assert not Identity.objects.exists()
     assert models.Event.objects.latest("id").kind == "user.sign-on-released"
     forger.claims["sub"] = forger.userinfo["sub"] = "p-9"
-    goes(Client(), forger)
+    complete_sign_on(Client(), forger)
     assert Identity.objects.get().user == officer
 
 
 def test_a_provider_that_is_gone_binds_nobody(springfield: Springfield, forger: Forger, client: Client) -> None:
-    goes(client, forger)
+    complete_sign_on(client, forger)
     by(springfield, forger, client_id="anew")
     forger.claims |= {"sub": "p-new", "aud": "anew"}
     forger.userinfo["sub"] = "p-new"
     other = Client()
-    goes(other, forger)
-    assert who(other) == "user.2"
+    complete_sign_on(other, forger)
+    assert read_username(other) == "user.2"
 
 
 # How somebody signed in
@@ -624,11 +624,11 @@ def test_who_signed_in_too_weakly_or_too_long_ago_stays_out(
     if "auth_time" in told:
         told = {"auth_time": int(time.time()) - told["auth_time"]}
     forger.claims |= told
-    sent = started(client, forger)
+    sent = start_sign_on(client, forger)
     assert sent.get("acr_values") == asked.get("acr")
     assert sent.get("max_age") == ("600" if "max_age_minutes" in asked else None)
-    answer = returned(client, sent["state"])
-    assert (who(client) == "user.2") is enters
+    answer = return_to_us(client, sent["state"])
+    assert (read_username(client) == "user.2") is enters
     if not enters:
         assert answer.status_code == 403 and "You were not signed in" in text(answer)
 
@@ -638,21 +638,21 @@ GUARDED = "/springfield/my-account/second-factors/totp/activate/"
 
 def test_an_old_session_at_the_provider_is_no_recent_sign_in(forger: Forger, client: Client) -> None:
     forger.claims["auth_time"] = int(time.time()) - 3600
-    goes(client, forger)
-    assert who(client) == "user.2"
+    complete_sign_on(client, forger)
+    assert read_username(client) == "user.2"
     assert client.get(GUARDED).headers["Location"].startswith("/springfield/sign-in/again/provider?next=")
 
 
 def test_signing_in_again_at_the_provider_takes_a_new_sign_in_there(forger: Forger, client: Client) -> None:
-    goes(client, forger)
-    age(client, 16)
+    complete_sign_on(client, forger)
+    age_session(client, 16)
     page = str(client.get(GUARDED).headers["Location"])
     assert "Sign in again with County" in text(client.get(page))
 
     def again() -> HttpResponse:
-        sent = started(client, forger, again="yes", next=GUARDED)
+        sent = start_sign_on(client, forger, again="yes", next=GUARDED)
         assert (sent["prompt"], sent["max_age"]) == ("login", "0")
-        return returned(client, sent["state"])
+        return return_to_us(client, sent["state"])
 
     for old in (..., int(time.time()) - 600):
         forger.claims["auth_time"] = old
@@ -661,21 +661,21 @@ def test_signing_in_again_at_the_provider_takes_a_new_sign_in_there(forger: Forg
     forger.claims["auth_time"] = int(time.time())
     assert again().headers["Location"] == GUARDED
     assert client.get(GUARDED).status_code == 200
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     assert models.Event.objects.filter(kind="user.signed-in-again").count() == 1
 
 
 def test_somebody_else_does_not_sign_in_again_for_the_user(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
-    goes(client, forger)
-    age(client, 16)
-    sent = started(client, forger, again="yes", next=GUARDED)
+    complete_sign_on(client, forger)
+    age_session(client, 16)
+    sent = start_sign_on(client, forger, again="yes", next=GUARDED)
     forger.claims = {"sub": "p-1", "email": ADMIN, "email_verified": True, "auth_time": int(time.time())}
     forger.userinfo = {"sub": "p-1"}
-    answer = returned(client, sent["state"])
+    answer = return_to_us(client, sent["state"])
     assert answer.status_code == 403 and "somebody else" in text(answer)
-    assert who(client) == "user.2"
+    assert read_username(client) == "user.2"
     assert client.get(GUARDED).status_code == 302
 
 
@@ -683,12 +683,12 @@ def test_a_form_is_taken_as_sent_after_signing_in_again_at_the_provider(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
     forger.claims |= {"email": ADMIN, "auth_time": int(time.time())}
-    goes(client, forger)
-    age(client, 16)
+    complete_sign_on(client, forger)
+    age_session(client, 16)
     path = f"/springfield/users/{springfield.user(2).pk}/deactivate"
     page = str(client.post(path, {"sure": "yes"}).headers["Location"])
     following = parse_qs(urlsplit(page).query)["next"][0]
-    returned(client, started(client, forger, again="yes", next=following)["state"])
+    return_to_us(client, start_sign_on(client, forger, again="yes", next=following)["state"])
     assert not springfield.user(2).active
 
 
@@ -696,8 +696,8 @@ def test_a_form_is_taken_as_sent_after_signing_in_again_at_the_provider(
 
 
 def _problems(**changed: Any) -> list[str]:
-    told = {"slug": "a", "name": "A", "kind": "oidc", "server": "https://a.example", "client_id": "x"} | changed
-    lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
+    provider = {"slug": "a", "name": "A", "kind": "oidc", "server": "https://a.example", "client_id": "x"} | changed
+    lines = [f"{name} = {json.dumps(value)}" for name, value in provider.items()]
     file = 'slug = "s"\nname = "S"\n[[sign_on]]\n' + "\n".join(lines)
     try:
         agency_file.read_agency_file(file.encode())
@@ -758,12 +758,14 @@ def test_a_certificate_of_a_short_key_is_not_saved_and_one_without_its_first_lin
     assert "has a key of 1024 bits" in sign_on_file.parse_provider(usual | {"certificate": short})[1][0][1]
     good = certificate(rsa.generate_private_key(65537, 2048))
     bare = "".join(line for line in good.splitlines() if "-----" not in line)
-    for told in (good, bare, good.replace("\n", "\r\n")):
-        assert sign_on_file.parse_provider(usual | {"certificate": told})[1] == []
+    for pem in (good, bare, good.replace("\n", "\r\n")):
+        assert sign_on_file.parse_provider(usual | {"certificate": pem})[1] == []
 
 
 def test_an_address_saved_before_does_not_change_the_policy_either(springfield: Springfield, client: Client) -> None:
-    has(springfield, kind="saml", entity_id="x", sso_url="https://a.example;script-src * x", certificate="", secret="")
+    add_provider(
+        springfield, kind="saml", entity_id="x", sso_url="https://a.example;script-src * x", certificate="", secret=""
+    )
     policy = client.get("/springfield/sign-in").headers["Content-Security-Policy"]
     assert "a.example" not in policy and policy.count("script-src") == 1
 

@@ -16,7 +16,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import pending_uploads
 from musterbook.http import current_session
 from tests import worker
-from tests.accounts.conftest import GOOD, Springfield, age
+from tests.accounts.conftest import GOOD, Springfield, age_session
 from tests.accounts.test_entrance import sign_in, text
 from tests.directory import cast
 from tests.directory.cast import person
@@ -81,7 +81,7 @@ def test_a_browser_whose_session_was_ended_on_purpose_leaves_no_file(
 def test_nor_does_one_whose_session_has_ended_by_time_before(
     springfield: Springfield, chief: Client, settings: Settings, how: str
 ) -> None:
-    age(chief, 45)
+    age_session(chief, 45)
     chief.get(PAGE)
     end(springfield, chief, how)
     assert send(chief) == f"/springfield/sign-in?next={PAGE}"
@@ -109,7 +109,7 @@ def end(springfield: Springfield, chief: Client, how: str) -> None:
 def test_some_minutes_after_the_end_of_a_session_its_browser_leaves_no_file(
     springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    age(chief, 45)
+    age_session(chief, 45)
     chief.get(PAGE)
     later = time.time() + current_session.LEFT_LIFETIME + 1
     monkeypatch.setattr(time, "time", lambda: later)
@@ -119,7 +119,7 @@ def test_some_minutes_after_the_end_of_a_session_its_browser_leaves_no_file(
 def test_the_browser_of_another_agency_leaves_no_file(
     springfield: Springfield, shelbyville: Springfield, chief: Client
 ) -> None:
-    age(chief, 45)
+    age_session(chief, 45)
     chief.get(PAGE)
     assert send(chief, "/shelbyville/users/import") == "/shelbyville/sign-in?next=/shelbyville/users/import"
 
@@ -127,7 +127,7 @@ def test_the_browser_of_another_agency_leaves_no_file(
 def test_a_file_that_came_without_a_session_is_only_previewed_and_says_where_from(
     springfield: Springfield, chief: Client
 ) -> None:
-    age(chief, 45)
+    age_session(chief, 45)
     asked = send(chief, do="upload")
     assert asked.startswith("/springfield/sign-in?next=/springfield/users/import/waiting/")
     waits = chief.post(asked, {"login": "user.5", "password": GOOD}).headers["Location"]
@@ -142,7 +142,7 @@ def test_a_file_that_came_without_a_session_is_only_previewed_and_says_where_fro
 
 def test_opening_the_address_of_a_file_that_waits_does_nothing(springfield: Springfield, chief: Client) -> None:
     user = springfield.user(5)
-    name = cast.waiting(user, cast.file([person(7)]), datetime.now(UTC))
+    name = cast.keep_waiting(user, cast.file([person(7)]), datetime.now(UTC))
     before = models.Event.objects.count(), models.Import.objects.count()
     for _ in range(2):
         assert "A file waits for you" in text(chief.get(f"{PAGE}/waiting/{name}"))
@@ -156,7 +156,7 @@ def test_opening_the_address_of_a_file_that_waits_does_nothing(springfield: Spri
 def test_a_file_that_its_user_sent_while_signed_in_is_done_after_signing_in_again(
     springfield: Springfield, chief: Client
 ) -> None:
-    age(chief, 16)
+    age_session(chief, 16)
     asked = send(chief, do="upload")
     assert asked.startswith("/springfield/sign-in/again?next=") and not is_added()
     done = chief.post(asked, {"password": GOOD}).headers["Location"]
@@ -212,7 +212,7 @@ def test_without_its_token_a_link_opens_nothing(springfield: Springfield, client
 
 def test_signing_in_again_gives_the_session_another_key(springfield: Springfield, chief: Client) -> None:
     before = chief.cookies["muster_session"].value
-    age(chief, 16)
+    age_session(chief, 16)
     asked = send(chief)
     chief.post(asked, {"password": GOOD})
     after = chief.cookies["muster_session"].value
@@ -228,7 +228,7 @@ def test_signing_in_again_gives_the_session_another_key(springfield: Springfield
 def test_ending_ones_sessions_takes_a_recent_sign_in(springfield: Springfield, chief: Client) -> None:
     other = Client()
     sign_in(other, "user.5")
-    age(chief, 16)
+    age_session(chief, 16)
     asked = chief.post("/springfield/my-account/sessions/", {"end": "others"}).headers["Location"]
     assert asked.startswith("/springfield/sign-in/again?next=")
     assert other.get("/springfield/my-account/").status_code == 200
@@ -243,7 +243,7 @@ def test_an_anonymous_session_is_kept_for_minutes_and_a_signed_in_one_for_hours(
         return Session.objects.get().expire_date - datetime.now(UTC)
 
     assert timedelta(hours=11) < lasts() <= timedelta(hours=12)
-    age(chief, 45)
+    age_session(chief, 45)
     chief.get(PAGE)
     assert lasts() <= timedelta(minutes=30)
     sign_in(chief, "user.5")

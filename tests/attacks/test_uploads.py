@@ -152,10 +152,10 @@ def test_what_the_process_does_is_the_same_wherever_it_is_done(tmp_path: Path) -
     table.original.select("row").with_columns(outcome=pl.lit("errored")).write_parquet(tmp_path / "rows")
     found = problems.build_frame([problems.Problem("required", 3, "EMAIL")]).with_columns(note=pl.lit(False))
     found.write_parquet(tmp_path / "problems")
-    told = {"path": str(tmp_path / "upload"), "which": "errors"}
-    told |= {name: str(tmp_path / name) for name in ("rows", "problems")}
+    fields = {"path": str(tmp_path / "upload"), "which": "errors"}
+    fields |= {name: str(tmp_path / name) for name in ("rows", "problems")}
     with (tmp_path / "answer").open("wb") as made:
-        sandbox_process.run_task(io.BytesIO(json.dumps(asked | told).encode() + b"\n"), [made])
+        sandbox_process.run_task(io.BytesIO(json.dumps(asked | fields).encode() + b"\n"), [made])
     assert b"EMAIL is blank." in (tmp_path / "answer").read_bytes()
 
 
@@ -241,9 +241,9 @@ def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Pa
     assert run_next_import("worker", lambda: cast.NOW)
     asked.refresh_from_db()
     assert asked.state == "refused"
-    told = models.Event.objects.filter(agency=agency, kind="import.file-refused")
-    assert {event.outcome for event in told} == {"refused"} and told.count() == 3
-    assert "roster.xlsx" in told[0].changes
+    events = models.Event.objects.filter(agency=agency, kind="import.file-refused")
+    assert {event.outcome for event in events} == {"refused"} and events.count() == 3
+    assert "roster.xlsx" in events[0].changes
 
 
 @pytest.mark.django_db(transaction=True)
@@ -301,7 +301,7 @@ def chief(springfield: Springfield, client: Client, home: Path, monkeypatch: pyt
     return client
 
 
-def sent(client: Client, content: bytes) -> Any:
+def send(client: Client, content: bytes) -> Any:
     """Sends a file as the page does, and goes where that leads."""
     form = {"mode": "update", "do": "preview", "file": SimpleUploadedFile("roster.csv", content)}
     return client.post(PAGE, form, follow=True)
@@ -315,20 +315,20 @@ def test_no_page_takes_a_file_into_memory_whole(chief: Client, monkeypatch: pyte
         message = f"the file of {number} is read whole"
         raise AssertionError(message)
 
-    answer = sent(chief, content)
+    answer = send(chief, content)
     address = answer.redirect_chain[-1][0]
     monkeypatch.setattr(import_files, "read_content", whole)
     answer = chief.get(f"{address}/results")
     assert answer.streaming
-    told = b"".join(answer).decode("utf-8-sig")
-    assert told.count("\r\n") == 1902
+    downloaded = b"".join(answer).decode("utf-8-sig")
+    assert downloaded.count("\r\n") == 1902
     errors = chief.get(f"{address}/errors").content.decode("utf-8-sig")
     assert errors.count("\r\n") == 2 and "nobody" in errors
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_file_that_cannot_be_given_back_is_said(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = sent(chief, cast.file(cast.people(9))).redirect_chain[-1][0]
+    address = send(chief, cast.file(cast.people(9))).redirect_chain[-1][0]
     monkeypatch.setattr(history, "RESULTS_PATIENCE", 0.1)
     with locks.hold_named_lock("results", 0) as free:
         assert free
@@ -359,7 +359,7 @@ def test_a_file_beyond_a_quota_is_refused_on_the_page(chief: Client, settings: S
     else:
         models.Import.objects.update(file_size=1, actor="E-5", started_at=datetime.now(UTC))
     before = models.Import.objects.count()
-    answer = sent(chief, cast.file(cast.people(9)))
+    answer = send(chief, cast.file(cast.people(9)))
     assert "The limit for imported files that are kept for this" in text(answer)
     assert models.Import.objects.count() == before
     assert models.Event.objects.filter(kind="import.file-refused").exists()
@@ -400,9 +400,9 @@ def test_what_arrives_is_limited_while_it_arrives(
 ) -> None:
     setattr(settings, setting, 1)
     monkeypatch.setattr("musterbook.web.imports.uploads._CHECKED_EVERY", 1024 * 1024)
-    assert "Too many files are being uploaded or are waiting" in text(sent(chief, b"x" * (4 * 1024 * 1024)))
-    told = models.Event.objects.get(kind="import.file-refused")
-    assert told.actor == "E-5" and "Too many files are being uploaded" in told.changes
+    assert "Too many files are being uploaded or are waiting" in text(send(chief, b"x" * (4 * 1024 * 1024)))
+    event = models.Event.objects.get(kind="import.file-refused")
+    assert event.actor == "E-5" and "Too many files are being uploaded" in event.changes
     assert _left_in(settings) == []
 
 
@@ -433,7 +433,7 @@ def test_a_full_disk_is_said_and_nothing_half_is_kept(
         monkeypatch.setattr(pending_uploads, "open_arriving", full)
     else:
         monkeypatch.setattr(pending_uploads.ArrivingFile, "write", full)
-    assert "There is no room for this file now" in text(sent(chief, b"x" * 100))
+    assert "There is no room for this file now" in text(send(chief, b"x" * 100))
     assert _left_in(settings) == []
 
 
@@ -488,7 +488,7 @@ def test_a_clean_file_is_imported_and_a_scanner_that_is_not_there_refuses(
     monkeypatch.setenv("MUSTER_SMTP_URL", "a secret")
     scanner('cat > /dev/null; test -z "$MUSTER_SMTP_URL"')
     agency = cast.agency()
-    cast.applied(agency, cast.people(1))
+    cast.apply_rows(agency, cast.people(1))
     settings.MUSTER_SCAN_COMMAND = "/there/is/none"
     done = cast.run(agency, cast.people(2))
     assert [problem.code for problem in models.ImportProblem.objects.filter(of=done.record)] == ["not-scanned"]

@@ -46,14 +46,14 @@ def test_a_row_that_goes_on_after_it_was_put_is_put_again(tmp_path: Path) -> Non
 def test_the_table_tells_medians_spread_limit_ratio_target_memory_commit_and_load() -> None:
     row = _row(read=[0.5], write=[0.5])
     row.add("run", 1.0, 3.5)
-    told = report.make_report([row])
-    assert told.startswith("cores 2\n")
-    (line,) = (line for line in told.splitlines() if line.startswith("| 1,000 | new"))
+    text = report.make_report([row])
+    assert text.startswith("cores 2\n")
+    (line,) = (line for line in text.splitlines() if line.startswith("| 1,000 | new"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[3] == "2.00 (1.00–3.50)"
     assert cells[6:9] == ["1.00", "2.00", "1.25"]
     assert cells[11:] == ["200", "151", "abc1234", "0.4"]
-    assert "| everybody is new " in told and "**not met**" in told
+    assert "| everybody is new " in text and "**not met**" in text
 
 
 def test_a_table_that_has_no_rows_is_left_out_and_remarks_stand_last() -> None:

@@ -98,7 +98,7 @@ def outcome(made: models.Agency, done: ImportResult) -> dict[str, Any]:
     plan = done.plan
     assert plan
     held = "too many users would become Inactive: the import is held" if done.record.state == "held" else ""
-    refused = " ".join(_said(problem) for problem in plan.refusals) or held
+    refused = " ".join(_join_sentences(problem) for problem in plan.refusals) or held
     return {
         "file_rejected": refused or None,
         "rows": _rows(plan) if plan.rows.height else [],
@@ -115,14 +115,14 @@ def _rows(plan: Plan) -> list[dict[str, Any]]:
             "external_id": row["external_id"],
             "outcome": row["outcome"].replace("errored", "error"),
             "columns": sorted({problem.column for problem in found if problem.row == row["row"]}),
-            "message": " ".join(_said(problem) for problem in found if problem.row == row["row"]),
-            "warnings": [f"{note.column}: {_said(note)}" for note in notes if note.row == row["row"]],
+            "message": " ".join(_join_sentences(problem) for problem in found if problem.row == row["row"]),
+            "warnings": [f"{note.column}: {_join_sentences(note)}" for note in notes if note.row == row["row"]],
         }
         for record, row in enumerate(plan.rows.iter_rows(named=True), 1)
     ]
 
 
-def _said(problem: Problem) -> str:
+def _join_sentences(problem: Problem) -> str:
     return f"{problem.message} {problem.remedy}".strip()
 
 

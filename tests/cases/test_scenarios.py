@@ -49,7 +49,7 @@ def files() -> list[Any]:
     return [loaded(path) for path in sorted((adapter.CASES / "csv").glob("C*.json"))]
 
 
-def wanted(case: dict[str, Any]) -> str:
+def get_level(case: dict[str, Any]) -> str:
     if case["id"] not in BY_THE_SPECIFICATION:
         return "preferred"
     assert case["basis"] == "policy"
@@ -67,7 +67,7 @@ def test_a_scenario_ends_as_it_should(case: dict[str, Any]) -> None:
         case["actor_external_id"] or "",
     )
     verdict, why = adapter.judge().judge_scenario(case, adapter.outcome(agency, done))
-    assert verdict == wanted(case), why
+    assert verdict == get_level(case), why
 
 
 @pytest.mark.parametrize("case", files(), ids=lambda case: case["file"])
@@ -75,7 +75,7 @@ def test_a_file_of_the_world_is_imported_or_refused_as_it_should(case: dict[str,
     agency = adapter.agency(loaded(adapter.CASES / "csv" / "context.json"))
     done = adapter.run(agency, (adapter.CASES / "csv" / case["file"]).read_bytes(), name=case["file"])
     verdict, why = adapter.judge().judge_csv(case, adapter.outcome(agency, done), adapter.CASES / "csv")
-    assert verdict == wanted(case), why
+    assert verdict == get_level(case), why
 
 
 @pytest.mark.parametrize("name", ["village", "county-a"])

@@ -40,7 +40,7 @@ HEADINGS = (
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ended."""
 
     status: int
@@ -64,12 +64,12 @@ class Muster:
 
     folder: Path
 
-    def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
+    def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> CommandResult:
         """Run the command to its end."""
         result = CliRunner().invoke(get_command(commands.app), [str(argument) for argument in arguments], input=stdin)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Ended(result.exit_code, result.stdout_bytes, result.stderr)
+        return CommandResult(result.exit_code, result.stdout_bytes, result.stderr)
 
     def file(self, *rows: str, name: str = "roster.csv", headings: tuple[str, ...] = HEADINGS) -> Path:
         """A file of these rows, each `E-1 ann Officer …`: see `row`."""
@@ -77,7 +77,7 @@ class Muster:
         path.write_text("\n".join([",".join(headings), *rows, ""]), encoding="utf-8")
         return path
 
-    def imported(self, *rows: str, mode: str = "update", also: tuple[str, ...] = ()) -> Ended:
+    def imported(self, *rows: str, mode: str = "update", also: tuple[str, ...] = ()) -> CommandResult:
         """Import these rows, and have the answer as JSON."""
         return self(
             "import", self.file(*rows), "--agency", "springfield-pd", "--mode", mode, "--output", "json", *also

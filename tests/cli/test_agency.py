@@ -6,16 +6,16 @@ from musterbook.directory import models
 from tests.cli.conftest import AGENCY, Muster, row
 
 
-def applied(muster: Muster, text: str) -> dict[str, object]:
+def apply(muster: Muster, text: str) -> dict[str, object]:
     path = muster.folder / "agency.toml"
     path.write_text(text, encoding="utf-8")
     done = muster("agency", "apply", path, "--output", "json")
     assert done.status == 0, done.err
-    told: dict[str, object] = done.json
-    return told
+    result: dict[str, object] = done.json
+    return result
 
 
-def refused(muster: Muster, text: str) -> str:
+def read_refusals(muster: Muster, text: str) -> str:
     path = muster.folder / "agency.toml"
     path.write_text(text, encoding="utf-8")
     done = muster("agency", "apply", path)
@@ -35,14 +35,14 @@ def test_an_agency_is_made_as_its_file_says() -> None:
 
 def test_the_same_file_again_changes_nothing(springfield: Muster) -> None:
     events = models.Event.objects.count()
-    assert applied(springfield, AGENCY) == {"agency": "springfield-pd", "created": False, "changes": {}, "kept": []}
+    assert apply(springfield, AGENCY) == {"agency": "springfield-pd", "created": False, "changes": {}, "kept": []}
     assert "Nothing was changed" in springfield("agency", "apply", springfield.folder / "agency.toml").text
     assert models.Event.objects.count() == events == 1
 
 
 def test_what_changes_stands_in_the_trail_before_and_after(springfield: Muster) -> None:
-    told = applied(springfield, AGENCY.replace('"Sgt"', '"Sergt"').replace('"US"', '"ca"'))
-    assert told["changes"] == {
+    result = apply(springfield, AGENCY.replace('"Sgt"', '"Sergt"').replace('"US"', '"ca"'))
+    assert result["changes"] == {
         "default_country": ["US", "CA"], "rank sergeant": ["1. Sergeant (Sgt)", "1. Sergeant (Sergt)"],
     }  # fmt: skip
     event = models.Event.objects.latest("pk")
@@ -52,7 +52,7 @@ def test_what_changes_stands_in_the_trail_before_and_after(springfield: Muster) 
 
 
 def test_mail_can_be_switched_off(springfield: Muster) -> None:
-    applied(springfield, "mail = false\n" + AGENCY)
+    apply(springfield, "mail = false\n" + AGENCY)
     assert not models.Agency.objects.get().sends_mail
 
 
@@ -65,21 +65,21 @@ second_factor_roles = ["admin", "Clerk"]
 
 
 def test_rules_for_accounts_are_set_and_shown_before_and_after(springfield: Muster) -> None:
-    told = applied(springfield, AGENCY + ACCOUNTS)
-    assert told["changes"] == {
+    result = apply(springfield, AGENCY + ACCOUNTS)
+    assert result["changes"] == {
         "invitation_days": ["7", "3"], "lock_minutes": ["0", "30"],
         "role admin": ["Admin: every permission", "Admin: every permission; second factor"],
         "role clerk": ["Clerk: users.import, users.view", "Clerk: users.import, users.view; second factor"],
     }  # fmt: skip
     made = models.Agency.objects.get()
     assert (made.invitation_days, made.lock_minutes, made.idle_minutes) == (3, 30, 30)
-    assert applied(springfield, AGENCY)["changes"] == {}
-    changed = applied(springfield, AGENCY + '[accounts]\nsecond_factor_roles = ["Clerk"]')["changes"]
+    assert apply(springfield, AGENCY)["changes"] == {}
+    changed = apply(springfield, AGENCY + '[accounts]\nsecond_factor_roles = ["Clerk"]')["changes"]
     assert list(changed) == ["role admin"]  # type: ignore[call-overload]
 
 
 def test_a_second_factor_for_a_role_that_there_is_not_changes_nothing(springfield: Muster) -> None:
-    said = refused(springfield, AGENCY + '[accounts]\nidle_minutes = 5\nsecond_factor_roles = ["Sheriff"]')
+    said = read_refusals(springfield, AGENCY + '[accounts]\nidle_minutes = 5\nsecond_factor_roles = ["Sheriff"]')
     assert "“sheriff”, and there is no such role" in said
     assert models.Agency.objects.get().idle_minutes == 30
 
@@ -94,15 +94,15 @@ def test_a_second_factor_for_a_role_that_there_is_not_changes_nothing(springfiel
     ],
 )
 def test_a_wrong_rule_for_accounts_is_named(springfield: Muster, line: str, said: str) -> None:
-    assert said in refused(springfield, f"{AGENCY}[accounts]\n{line}")
+    assert said in read_refusals(springfield, f"{AGENCY}[accounts]\n{line}")
 
 
 def test_rules_for_accounts_stand_in_a_table(springfield: Muster) -> None:
-    assert "accounts is not a table" in refused(springfield, "accounts = 5\n" + AGENCY)
+    assert "accounts is not a table" in read_refusals(springfield, "accounts = 5\n" + AGENCY)
 
 
 def test_no_agency_has_the_address_of_something_else(springfield: Muster) -> None:
-    assert "slug is “health”. Musterbook uses this address itself" in refused(
+    assert "slug is “health”. Musterbook uses this address itself" in read_refusals(
         springfield, AGENCY.replace("springfield-pd", "health")
     )
 
@@ -110,21 +110,21 @@ def test_no_agency_has_the_address_of_something_else(springfield: Muster) -> Non
 def test_what_the_file_no_longer_names_goes_unless_users_have_it(springfield: Muster) -> None:
     springfield.imported(row("bob", rank="Sergeant"))
     bare = AGENCY[: AGENCY.index("[[roles]]")]
-    told = applied(springfield, bare + 'groups = []\nranks = []\n[[roles]]\nname = "Chief"\n')
-    assert told["kept"] == ["role “Officer” (users: 1)", "rank “Sergeant” (users: 1)"]
+    result = apply(springfield, bare + 'groups = []\nranks = []\n[[roles]]\nname = "Chief"\n')
+    assert result["kept"] == ["role “Officer” (users: 1)", "rank “Sergeant” (users: 1)"]
     assert set(models.Role.objects.values_list("name", flat=True)) == {"Admin", "Officer", "Chief"}
     assert models.Rank.objects.exists()
     assert not models.Group.objects.exists()
 
 
 def test_what_the_file_is_silent_about_stays(springfield: Muster) -> None:
-    told = applied(springfield, 'slug = "springfield-pd"\nname = "SPD"\n')
-    assert told["changes"] == {"name": ["Springfield Police Department", "SPD"]}
+    result = apply(springfield, 'slug = "springfield-pd"\nname = "SPD"\n')
+    assert result["changes"] == {"name": ["Springfield Police Department", "SPD"]}
     assert models.Role.objects.count() == 3
 
 
 def test_everything_wrong_with_the_file_is_said_at_once(muster: Muster) -> None:
-    said = refused(muster, """
+    said = read_refusals(muster, """
         slug = "Springfield PD"
         default_country = "USA"
         deactivation_limit = { users = -1, percent = 200, mots = 5 }
@@ -165,7 +165,7 @@ def test_everything_wrong_with_the_file_is_said_at_once(muster: Muster) -> None:
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_followed_says_why(muster: Muster, text: str, sentence: str) -> None:
-    assert sentence in refused(muster, text)
+    assert sentence in read_refusals(muster, text)
 
 
 def test_a_file_that_is_not_utf_8_says_so(muster: Muster) -> None:

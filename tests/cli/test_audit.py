@@ -20,18 +20,18 @@ def events(muster: Muster, *options: str) -> list[dict[str, str]]:
 def test_each_changed_user_has_one_event_with_the_import_and_the_row(springfield: Muster) -> None:
     springfield.imported(row("ann"), row("bob"))
     number = springfield.imported(row("ann"), row("bob", rank="Sgt")).json["import"]
-    told = events(springfield, "--user", "E-bob")
-    assert [event["KIND"] for event in told] == ["user.added", "user.updated"]
-    last = told[-1]
+    listed = events(springfield, "--user", "E-bob")
+    assert [event["KIND"] for event in listed] == ["user.added", "user.updated"]
+    last = listed[-1]
     assert (last["IMPORT"], last["ROW"], last["THROUGH"], last["ACTOR"]) == (number, "3", "cli", "")
     assert json.loads(last["CHANGES"]) == {"RANK": ["", "Sergeant"]}
 
 
 def test_the_trail_is_given_as_json_too(springfield: Muster) -> None:
     springfield.imported(row("ann"))
-    told = springfield("audit", "--agency", "springfield-pd", "--format", "json").json
-    assert [event["KIND"] for event in told] == ["agency.added", "user.added"]
-    assert told[0]["AT"].endswith("Z")
+    listed = springfield("audit", "--agency", "springfield-pd", "--format", "json").json
+    assert [event["KIND"] for event in listed] == ["agency.added", "user.added"]
+    assert listed[0]["AT"].endswith("Z")
 
 
 def test_a_time_bounds_the_events_and_a_day_is_meant_whole(springfield: Muster) -> None:

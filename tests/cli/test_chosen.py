@@ -23,7 +23,7 @@ def staffed(springfield: Muster) -> Muster:
     return springfield
 
 
-def planned(change: BulkChange, *names: str, name: str = "") -> models.Import:
+def make_preview(change: BulkChange, *names: str, name: str = "") -> models.Import:
     """A preview of it, made as a page or the worker makes it."""
     agency, context = models.Agency.objects.get(), AuditContext(datetime.now(UTC), "", "page")
     users = models.User.objects.filter(external_id__in=[f"E-{one}" for one in names]).order_by("pk")
@@ -81,14 +81,14 @@ def test_the_plan_of_unused_accounts_is_shown_and_done_by_the_commands_that_it_n
 
 @pytest.mark.parametrize("given", [[], ["--confirm-deactivations", "3"]])
 def test_more_deactivations_than_allowed_need_their_exact_number(staffed: Muster, given: list[str]) -> None:
-    record = planned(BulkChange("deactivate"), "ann", "bob")
+    record = make_preview(BulkChange("deactivate"), "ann", "bob")
     done = staffed("apply", record.number, *given)
     assert (done.status, done.text, inactive()) == (4, "", [])
     assert "add --confirm-deactivations 2. Nothing was changed." in done.err
 
 
 def test_a_rank_is_set_without_a_number_and_by_who_may_alone(staffed: Muster) -> None:
-    record = planned(BulkChange("rank", "Sergeant"), "ann", "bob")
+    record = make_preview(BulkChange("rank", "Sergeant"), "ann", "bob")
     refused = staffed("apply", record.number, "--as", "E-cy")
     assert (refused.status, "users.edit" in refused.err) == (2, True)
     shown = staffed("imports", "show", record.number).text
@@ -102,7 +102,7 @@ def test_a_rank_is_set_without_a_number_and_by_who_may_alone(staffed: Muster) ->
 
 def test_who_is_left_out_is_shown_with_the_reason(staffed: Muster) -> None:
     models.User.objects.filter(external_id="E-boss").update(registered_at=datetime.now(UTC))
-    record = planned(BulkChange("invite"), "boss")
+    record = make_preview(BulkChange("invite"), "boss")
     shown = staffed("imports", "show", record.number)
     assert shown.status == 1
     assert "Left out: these users do not change" in shown.text and "1 left out" in plain(shown.text)
@@ -110,7 +110,7 @@ def test_who_is_left_out_is_shown_with_the_reason(staffed: Muster) -> None:
 
 
 def test_a_plan_that_has_become_another_is_not_done(staffed: Muster) -> None:
-    record = planned(BulkChange("rank", "Sergeant"), "ann", "bob")
+    record = make_preview(BulkChange("rank", "Sergeant"), "ann", "bob")
     staffed.imported(row("ann", rank="Sergeant"))
     done = staffed("apply", record.number)
     assert (done.status, "The directory has changed since the plan was made" in done.text) == (3, True)
@@ -118,13 +118,13 @@ def test_a_plan_that_has_become_another_is_not_done(staffed: Muster) -> None:
 
 
 def test_files_of_results_are_refused_for_chosen_users(staffed: Muster) -> None:
-    record = planned(BulkChange("rank", "Sergeant"), "ann")
+    record = make_preview(BulkChange("rank", "Sergeant"), "ann")
     done = staffed("apply", record.number, "--results", staffed.folder / "results.csv")
     assert (done.status, "--results and --errors are only for imports of files" in done.err) == (2, True)
 
 
 def test_users_of_whom_it_is_kept_no_longer_that_they_were_chosen_are_to_be_chosen_again(staffed: Muster) -> None:
-    record = planned(BulkChange("rank", "Sergeant"), "ann")
+    record = make_preview(BulkChange("rank", "Sergeant"), "ann")
     (settings.MUSTER_HOME / "files" / f"{record.number}.users").unlink()
     done = staffed("apply", record.number)
     assert (done.status, "Choose them again on the page All Users." in done.err) == (2, True)
@@ -135,8 +135,8 @@ def test_a_preview_shows_its_rows_and_the_command_that_does_it_also_later(staffe
     first = staffed.imported(row("ann", rank="Sergeant"))
     preview = staffed.imported(row("bob", rank="Sergeant"), row("ann", rank="Sergeant"), also=("--preview",))
     number = preview.json["import"]
-    told = staffed("imports", "show", number, "--rows", "all", "--output", "json").json["rows"]
-    assert [(one["external_id"], one["outcome"]) for one in told] == [("E-bob", "updated"), ("E-ann", "unchanged")]
+    rows = staffed("imports", "show", number, "--rows", "all", "--output", "json").json["rows"]
+    assert [(one["external_id"], one["outcome"]) for one in rows] == [("E-bob", "updated"), ("E-ann", "unchanged")]
     assert f"To apply it: muster apply {number}\n" in staffed("imports", "show", number).text
     undo = staffed("undo", first.json["import"], "--preview", "--output", "json").json["import"]
     assert f"To apply it: muster undo {first.json['import']}\n" in staffed("imports", "show", undo).text

@@ -34,7 +34,7 @@ def awkward(springfield: Muster) -> Muster:
     return springfield
 
 
-def exported(muster: Muster, *options: str) -> dict[str, dict[str, str]]:
+def export(muster: Muster, *options: str) -> dict[str, dict[str, str]]:
     done = muster("export", "--agency", "springfield-pd", *options)
     assert done.status == 0, done.err
     text = done.out.decode("utf-8-sig")
@@ -51,7 +51,7 @@ def test_an_export_comes_back_unchanged(awkward: Muster, name: str) -> None:
 
 
 def test_what_a_spreadsheet_would_run_stands_behind_an_apostrophe_phones_excepted(awkward: Muster) -> None:
-    rows = exported(awkward)
+    rows = export(awkward)
     assert list(rows) == ["'+E-2", "00123", "123", "'=E-1"]
     assert (rows["'=E-1"]["LAST_NAME"], rows["'=E-1"]["USERNAME"], rows["'=E-1"]["PHONE"]) == (
         "'=1+1",
@@ -67,7 +67,7 @@ def test_the_columns_of_the_import_come_first_then_ours(awkward: Muster) -> None
 
 
 def test_states_and_times_are_told(awkward: Muster) -> None:
-    rows = exported(awkward)
+    rows = export(awkward)
     assert {key: row["X_STATE"] for key, row in rows.items()} == {
         "'=E-1": "Active", "'+E-2": "Locked", "00123": "Inactive", "123": "Password reset",
     }  # fmt: skip
@@ -81,14 +81,14 @@ def test_states_and_times_are_told(awkward: Muster) -> None:
 
 def test_the_last_day_of_access_is_exported(awkward: Muster) -> None:
     models.User.objects.filter(external_id="123").update(ends_on="2026-12-31")
-    rows = exported(awkward)
+    rows = export(awkward)
     assert (rows["123"]["X_ENDS_ON"], rows["00123"]["X_ENDS_ON"]) == ("2026-12-31", "")
 
 
 def test_json_bears_the_values_as_they_are(awkward: Muster) -> None:
-    told = awkward("export", "--agency", "springfield-pd", "--format", "json").json
-    assert [user["EXTERNAL_ID"] for user in told] == ["+E-2", "00123", "123", "=E-1"]
-    assert all(isinstance(value, str) for user in told for value in user.values())
+    rows = awkward("export", "--agency", "springfield-pd", "--format", "json").json
+    assert [user["EXTERNAL_ID"] for user in rows] == ["+E-2", "00123", "123", "=E-1"]
+    assert all(isinstance(value, str) for user in rows for value in user.values())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_json_bears_the_values_as_they_are(awkward: Muster) -> None:
     ],
 )  # fmt: skip
 def test_only_the_users_asked_for(awkward: Muster, options: tuple[str, ...], ids: list[str]) -> None:
-    assert list(exported(awkward, *options)) == ids
+    assert list(export(awkward, *options)) == ids
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_wrong_call_says_what_there_is(awkward: Muster, options: tuple[str, ..
 
 
 def test_an_agency_without_users_has_headings_alone(springfield: Muster) -> None:
-    assert exported(springfield) == {}
+    assert export(springfield) == {}
     assert springfield("export", "--agency", "springfield-pd", "--format", "json").json == []
 
 
@@ -141,5 +141,5 @@ def test_the_example_file_is_recognised_and_skipped(springfield: Muster, form: s
     path = tmp_path / f"example.{form}"
     assert springfield("example", "--format", form, "--to", path).status == 0
     assert path.read_bytes()[:100] == springfield("example", "--format", form).out[:100] or form == "xlsx"
-    told = springfield("import", path, "--agency", "springfield-pd", "--output", "json").json
-    assert (told["counts"]["skipped"], told["counts"]["errored"]) == (4, 0)
+    report = springfield("import", path, "--agency", "springfield-pd", "--output", "json").json
+    assert (report["counts"]["skipped"], report["counts"]["errored"]) == (4, 0)

@@ -15,19 +15,19 @@ ANN, BOB, CAT = row("ann", role="Admin"), row("bob"), row("cat", boss="bob@sprin
 
 
 def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
-    told = springfield.imported(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@springfield.example")).json
-    assert list(told) == [
+    report = springfield.imported(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@springfield.example")).json
+    assert list(report) == [
         "import", "agency", "mode", "state", "counts", "file", "problems", "notes", "held", "rows", "deactivated", "protected",
     ]  # fmt: skip
-    assert told["counts"] == {
+    assert report["counts"] == {
         "rows": 3, "added": 2, "updated": 0, "reactivated": 0, "unchanged": 0, "errored": 1, "skipped": 0,
         "deactivated": 0, "protected": 0,
     }  # fmt: skip
-    assert told["file"] == {
-        "format": "csv", "encoding": "utf-8", "delimiter": ",", "columns": told["file"]["columns"], "ignored": [],
+    assert report["file"] == {
+        "format": "csv", "encoding": "utf-8", "delimiter": ",", "columns": report["file"]["columns"], "ignored": [],
     }  # fmt: skip
-    assert sorted(told["file"]["columns"]) == sorted(HEADINGS)
-    (errored,) = told["rows"]
+    assert sorted(report["file"]["columns"]) == sorted(HEADINGS)
+    (errored,) = report["rows"]
     assert (errored["row"], errored["external_id"], errored["outcome"]) == (3, "E-bob", "errored")
     assert [(problem["code"], problem["column"], problem["value"]) for problem in errored["problems"]] == [
         ("unknown-rank", "RANK", "Sargent")
@@ -36,19 +36,19 @@ def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
 
 def test_rows_that_changed_are_listed_with_before_and_after(springfield: Muster) -> None:
     springfield.imported(ANN, BOB)
-    told = springfield.imported(ANN, row("bob", rank="sgt"), CAT, also=("--rows", "changed")).json
-    assert [(entry["external_id"], entry["outcome"]) for entry in told["rows"]] == [
+    report = springfield.imported(ANN, row("bob", rank="sgt"), CAT, also=("--rows", "changed")).json
+    assert [(entry["external_id"], entry["outcome"]) for entry in report["rows"]] == [
         ("E-bob", "updated"),
         ("E-cat", "added"),
     ]
-    assert told["rows"][0]["changes"] == {"RANK": ["", "Sergeant"]}
-    assert told["rows"][1]["changes"]["SUPERVISOR_EMAIL"] == ["", "bob@springfield.example"]
+    assert report["rows"][0]["changes"] == {"RANK": ["", "Sergeant"]}
+    assert report["rows"][1]["changes"]["SUPERVISOR_EMAIL"] == ["", "bob@springfield.example"]
 
 
 def test_all_rows_are_listed_where_all_are_wanted(springfield: Muster) -> None:
     springfield.imported(ANN)
-    told = springfield.imported(ANN, row("bob", status="?"), CAT, also=("--rows", "all")).json
-    assert [entry["outcome"] for entry in told["rows"]] == ["unchanged", "errored", "added"]
+    report = springfield.imported(ANN, row("bob", status="?"), CAT, also=("--rows", "all")).json
+    assert [entry["outcome"] for entry in report["rows"]] == ["unchanged", "errored", "added"]
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_of_thousands_of_errors_the_first_fifty_are_shown(springfield: Muster) -
 def test_results_and_errors_are_written_as_they_came(springfield: Muster) -> None:
     results, errors = springfield.folder / "results.csv", springfield.folder / "errors.csv"
     springfield.imported(ANN, row("bob", status="Actve"), also=("--results", str(results), "--errors", str(errors)))
-    told = list(csv.DictReader(io.StringIO(results.read_text(encoding="utf-8-sig"))))
-    assert [(entry["X_ROW"], entry["X_RESULT"], entry["EXTERNAL_ID"]) for entry in told] == [
+    rows = list(csv.DictReader(io.StringIO(results.read_text(encoding="utf-8-sig"))))
+    assert [(entry["X_ROW"], entry["X_RESULT"], entry["EXTERNAL_ID"]) for entry in rows] == [
         ("2", "added", "E-ann"), ("3", "errored", "E-bob"),
     ]  # fmt: skip
     errors.write_text(errors.read_text(encoding="utf-8-sig").replace("Actve,", "Active,"), encoding="utf-8")
-    mended = springfield("import", errors, "--agency", "springfield-pd")
-    assert (mended.status, models.User.objects.count()) == (0, 2)
+    again = springfield("import", errors, "--agency", "springfield-pd")
+    assert (again.status, models.User.objects.count()) == (0, 2)
 
 
 def test_a_file_comes_through_standard_input(springfield: Muster) -> None:

@@ -135,8 +135,8 @@ def test_a_backup_is_restored_over_a_damaged_database_which_is_kept_aside(
     file.write_bytes(b"x" * len(whole) if damage == "overwritten" else whole[: len(whole) // 3])
     for part in ("-wal", "-shm"):
         file.with_name(f"{file.name}{part}").unlink(missing_ok=True)
-    told = lived_in.muster("doctor").stdout
-    assert "muster restore" in told and "DATABASE_URL" not in told
+    output = lived_in.muster("doctor").stdout
+    assert "muster restore" in output and "DATABASE_URL" not in output
     assert lived_in.muster("restore", backup).returncode == 3
     done = lived_in.muster("restore", backup, "--yes")
     assert done.returncode == 0, done.stderr

@@ -99,8 +99,8 @@ def test_lost_second_factors_are_removed_by_who_may(staffed: Muster) -> None:
     assert Authenticator.objects.exists()
     assert "The second factors were removed." in staffed(*remove).err
     assert "There were no second factors." in staffed(*remove).err
-    told = staffed(*remove, "--output", "json").json
-    assert told["second_factors_removed"] is False
+    report = staffed(*remove, "--output", "json").json
+    assert report["second_factors_removed"] is False
     assert models.Mail.objects.get().kind == "second-factor"
     assert models.Event.objects.filter(changes__contains="Called back on the known number").count() == 1
 
@@ -147,8 +147,8 @@ def test_several_workers_at_once_invite_each_user_once(fresh_home: Home, tmp_pat
     for worker in workers:
         _, said = worker.communicate(timeout=120)
         assert worker.returncode == 0, said
-    told = json.loads(fresh_home.muster("audit", *OF, "--format", "json").stdout)
-    invited = [event["EXTERNAL_ID"] for event in told if event["KIND"] == "user.invited"]
+    events = json.loads(fresh_home.muster("audit", *OF, "--format", "json").stdout)
+    invited = [event["EXTERNAL_ID"] for event in events if event["KIND"] == "user.invited"]
     assert len(invited) == len(set(invited)) == 120
     assert len(list((fresh_home.folder / "mail").glob("*.eml"))) == 120
 

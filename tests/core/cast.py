@@ -82,24 +82,24 @@ def without(column: str, *rows: dict[str, str]) -> list[dict[str, str]]:
     return [{heading: cell for heading, cell in one.items() if heading != column} for one in rows]
 
 
-def table_of(rows: Sequence[Mapping[str, str]]) -> Table:
+def make_table(rows: Sequence[Mapping[str, str]]) -> Table:
     """The table of a file with these rows (heading → cell), the first of which is row 2."""
     cells = pl.DataFrame([{heading.lower(): cell for heading, cell in one.items()} for one in rows])
     return Table(cells.with_row_index("row", offset=2))
 
 
-def planned(
+def plan_rows(
     *rows: dict[str, str], of: Snapshot | None = None, mode: Mode = Mode.UPDATE, strict: bool = False,
     by: Operator | None = SYSTEM, confirmed: int | None = None, limit: DeactivationLimit | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of the rows, the first of which is row 2."""
     policy = Policy(mode, strict, by, limit or DeactivationLimit(), confirmed)
-    return plan.make_plan(table_of(rows), of or agency(), policy)
+    return plan.make_plan(make_table(rows), of or agency(), policy)
 
 
-def synchronized(*rows: dict[str, str], of: Snapshot | None = None, **options: Any) -> Plan:
+def synchronize_rows(*rows: dict[str, str], of: Snapshot | None = None, **options: Any) -> Plan:
     """The plan of the rows in synchronize mode."""
-    return planned(*rows, of=of, mode=Mode.SYNC, **options)
+    return plan_rows(*rows, of=of, mode=Mode.SYNC, **options)
 
 
 def outcomes(made: Plan) -> list[str]:
@@ -107,7 +107,7 @@ def outcomes(made: Plan) -> list[str]:
     return [str(outcome) for outcome in made.rows["outcome"].to_list()]
 
 
-def told(found: pl.DataFrame) -> list[tuple[int, str, str]]:
+def locate_problems(found: pl.DataFrame) -> list[tuple[int, str, str]]:
     """Row, code and column of problems or notes."""
     return [(problem.row, problem.code, problem.column) for problem in problems.list_problems(found)]
 
@@ -122,7 +122,7 @@ def messages(found: pl.DataFrame) -> list[str]:
     return [f"{problem.message} {problem.remedy}".strip() for problem in problems.list_problems(found)]
 
 
-def written(made: Plan, who: str) -> dict[str, Any]:
+def get_written(made: Plan, who: str) -> dict[str, Any]:
     """The user as the plan would write them, with what changes."""
     for users in (made.added, made.updated):
         for one in made.with_changes(users.filter(pl.col("external_id") == who)).to_dicts():

@@ -74,7 +74,7 @@ def run(
     return file_import.run_import(made, Upload(content, "users.csv"), options or Options(), context=context, **more)
 
 
-def waiting(
+def keep_waiting(
     user: models.User,
     content: bytes,
     at: datetime,
@@ -89,7 +89,7 @@ def waiting(
         return pending_uploads.keep_file(user, name, options or Options(), file, at, address=address)
 
 
-def applied(
+def apply_rows(
     made: models.Agency, rows: Iterable[Mapping[str, str]], options: Options | None = None, **more: Any
 ) -> ImportResult:
     """One import of the rows, all of which are good."""
@@ -110,7 +110,7 @@ def register(made: models.Agency, *numbers: int | str) -> None:
     models.User.objects.filter(agency=made, external_id__in=ids).update(registered_at=NOW)
 
 
-def everything(made: models.Agency) -> dict[str, list[dict[str, Any]]]:
+def read_everything(made: models.Agency) -> dict[str, list[dict[str, Any]]]:
     """Every row that the agency has in the tables that an import writes, but the imports themselves."""
     tables: list[tuple[Any, str]] = [
         (models.User, "agency"), (models.Event, "agency"), (models.TrailLink, "agency"), (models.TrailEnd, "agency"),
@@ -124,6 +124,6 @@ def mails(done: ImportResult) -> list[tuple[str, str]]:
     return sorted(models.Mail.objects.filter(of=done.record).values_list("kind", "to"))
 
 
-def whole(made: models.Agency) -> None:
+def assert_whole(made: models.Agency) -> None:
     """The agency's trail is."""
     assert verify.verify_trail(made).error == ""

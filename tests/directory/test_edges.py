@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def test_who_is_managed_by_an_identity_provider_is_kept_by_a_synchronize() -> None:
     made = cast.agency()
-    cast.applied(made, [cast.person(1), cast.person(2), cast.person(3)])
+    cast.apply_rows(made, [cast.person(1), cast.person(2), cast.person(3)])
     models.User.objects.filter(agency=made, external_id="E-2").update(managed_by="scim")
     done = cast.run(made, [cast.person(1)], Options(mode=Mode.SYNC))
     assert done.record.leavers["deactivated"] == ["E-3"]
@@ -29,7 +29,7 @@ def test_who_is_managed_by_an_identity_provider_is_kept_by_a_synchronize() -> No
 
 def test_an_import_that_still_runs_is_not_reported_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     made = cast.agency()
-    done = cast.applied(made, [cast.person(1)])
+    done = cast.apply_rows(made, [cast.person(1)])
     models.Import.objects.filter(pk=done.record.pk).update(state="running")
 
     @contextmanager

@@ -15,7 +15,7 @@ from musterbook.directory.imports.file_import import Options, UnknownImport
 from musterbook.directory.installation import migration
 from musterbook.directory.users import editing, profile, user_list
 from musterbook.directory.users.editing import UnknownUser
-from tests.directory.cast import NOW, agency, applied, people, person, register, run, user
+from tests.directory.cast import NOW, agency, apply_rows, people, person, register, run, user
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +26,9 @@ CONTEXT = AuditContext(NOW, "E-1", "page")
 def made() -> models.Agency:
     """An agency with an administrator (1), two officers in Patrol (2, 3), and a second group; and another agency."""
     elsewhere = agency("shelbyville")
-    applied(elsewhere, people(7, 8))
+    apply_rows(elsewhere, people(7, 8))
     made = agency()
-    applied(made, [person(1, ROLE="Admin", RANK="Captain"), *people(2, 3, EVIDENCE_GROUP_EXT_ID="PATROL")])
+    apply_rows(made, [person(1, ROLE="Admin", RANK="Captain"), *people(2, 3, EVIDENCE_GROUP_EXT_ID="PATROL")])
     models.Group.objects.create(agency=made, external_id="CID", name="Detectives")
     return made
 
@@ -99,10 +99,10 @@ def test_an_entry_of_a_vocabulary_is_found_in_its_own_agency_alone(
 
 
 def test_a_user_is_found_by_address_external_id_or_number(made: models.Agency, elsewhere: models.Agency) -> None:
-    wanted = user(made, 2)
-    assert editing.find_named(made, "USER2@agency.example") == wanted
-    assert editing.find_named(made, "E-2") == wanted
-    assert editing.find_named(made, str(wanted.pk), wanted.pk) == wanted
+    expected = user(made, 2)
+    assert editing.find_named(made, "USER2@agency.example") == expected
+    assert editing.find_named(made, "E-2") == expected
+    assert editing.find_named(made, str(expected.pk), expected.pk) == expected
     for named, number in (("E-7", None), ("2", user(elsewhere, 7).pk)):
         with pytest.raises(UnknownUser):
             editing.find_named(made, named, number)
@@ -111,7 +111,7 @@ def test_a_user_is_found_by_address_external_id_or_number(made: models.Agency, e
 def test_an_agency_has_users_or_none_but_one(made: models.Agency) -> None:
     empty = agency("ogdenville")
     assert not user_list.has_users(empty)
-    applied(empty, [person(1)])
+    apply_rows(empty, [person(1)])
     assert user_list.has_users(empty)
     assert not user_list.has_users(empty, except_id=user(empty, 1).pk)
     assert user_list.has_users(made, except_id=user(made, 1).pk)
@@ -129,7 +129,7 @@ def test_the_last_email_to_a_user_is_found(made: models.Agency) -> None:
 
 def test_the_operator_and_the_undo_of_an_import_are_found(made: models.Agency) -> None:
     register(made, 1)
-    record = applied(made, [person(2, LOCATION="North")], by="E-1").record
+    record = apply_rows(made, [person(2, LOCATION="North")], by="E-1").record
     assert history.find_operator(record) == user(made, 1)
     assert history.find_undo(record) is None
     undoing = undo.run_undo(record, context=AuditContext(NOW + timedelta(hours=1), "", "cli")).record
@@ -139,14 +139,14 @@ def test_the_operator_and_the_undo_of_an_import_are_found(made: models.Agency) -
 
 def test_an_import_is_found_by_the_key_of_its_own_operator(made: models.Agency) -> None:
     register(made, 1)
-    record = applied(made, [person(2, LOCATION="North")], by="E-1", key="page 1").record
+    record = apply_rows(made, [person(2, LOCATION="North")], by="E-1", key="page 1").record
     assert history.find_by_key(made, "E-1", "page 1") == record
     with pytest.raises(UnknownImport):
         history.find_by_key(made, "E-2", "page 1")
 
 
 def test_a_record_is_read_again_once_its_process_has_died(made: models.Agency) -> None:
-    record = applied(made, [person(2, LOCATION="North")]).record
+    record = apply_rows(made, [person(2, LOCATION="North")]).record
     models.Import.objects.filter(pk=record.pk).update(state="running")
     history.refresh_record(record)
     assert record.state == "failed"

@@ -19,7 +19,7 @@ from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.storage import frames
-from tests.laws.world import WORDS, Case, File, Person, Row, exported
+from tests.laws.world import WORDS, Case, File, Person, Row, export
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -51,7 +51,7 @@ def agency(people: Sequence[Person]) -> models.Agency:
 
 
 def _people(made: models.Agency, people: Sequence[Person]) -> None:
-    done = run(made, File(exported(people)))
+    done = run(made, File(export(people)))
     assert done.plan
     assert done.plan.counts["added"] == len(people)
     assert done.plan.notes.filter(pl.col("code") != "inactive-supervisor").is_empty()
@@ -89,12 +89,12 @@ def users(made: models.Agency) -> dict[str, Row]:
     texts = stored.join(bosses, on="supervisor_id", how="left", maintain_order="left").with_columns(
         supervisor_email=pl.lit("")
     )
-    told = texts.select("external_id", *changes.render_texts(words)).to_dicts()
+    rows = texts.select("external_id", *changes.render_texts(words)).to_dicts()
     headings = [column for column in COLUMNS if column.heading not in ("SUPERVISOR_EMAIL", "EXTERNAL_ID")]
     return {
         one["external_id"]: {column.heading: one[column.field] for column in headings}
         | {"boss": one["supervisor_external_id"], "EXTERNAL_ID": one["external_id"]}
-        for one in told
+        for one in rows
     }
 
 

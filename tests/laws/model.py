@@ -313,12 +313,12 @@ class _Model:
             return False
         return not _role(person.values["ROLE"]).permissions <= _role(self.operator.values["ROLE"]).permissions
 
-    def _without_circles(self, asked: dict[str, str], lines: dict[str, _Line]) -> set[str]:
+    def _without_circles(self, requested: dict[str, str], lines: dict[str, _Line]) -> set[str]:
         was = dict(self.bosses)
-        self.bosses.update(asked)
+        self.bosses.update(requested)
         back: set[str] = set()
         while around := _around(self.bosses):
-            for me in around & asked.keys():
+            for me in around & requested.keys():
                 if me not in back:
                     self._note(lines[me], "supervisor-circle")
             for me in around:
@@ -327,11 +327,11 @@ class _Model:
                     self.bosses[me] = was.get(me, "")
         return back
 
-    def _note_inactive(self, sound: list[_Line], asked: dict[str, str]) -> None:
+    def _note_inactive(self, sound: list[_Line], requested: dict[str, str]) -> None:
         active = {p.external_id: p.active and p.external_id not in self.out.deactivated for p in self.known.values()}
         active |= {line.external_id: line.after("STATUS") == "Active" for line in sound}
         for line in sound:
-            if line.external_id in asked and not active[asked[line.external_id]]:
+            if line.external_id in requested and not active[requested[line.external_id]]:
                 self._note(line, "inactive-supervisor")
 
     def _note(self, line: _Line, code: str) -> None:

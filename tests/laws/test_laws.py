@@ -84,7 +84,7 @@ def test_law_3_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: s
     order = data.draw(st.permutations(sorted(case.file.rows)))
     one, other = directory.agency(case.people), directory.agency(case.people)
     first = directory.run(one, case.file, case)
-    second = directory.run(other, world.shuffled(case, order).file, case)
+    second = directory.run(other, world.shuffle(case, order).file, case)
     assert directory.users(one) == directory.users(other)
     assert first.record.counts == second.record.counts
     assert directory.traces(one) == directory.traces(other)
@@ -174,9 +174,9 @@ def _shown(before: dict[str, Row], shown: Plan) -> dict[str, Row]:
     blank = {"RANK": "", "LOCATION": "", "EVIDENCE_GROUP_EXT_ID": "", "PHONE": "", "boss": ""}
     for frame in (shown.added, shown.updated):
         for external_id, text in shown.with_changes(frame).select("external_id", "changes").iter_rows():
-            told = pl.Series([text]).str.json_decode(undo._PAIRS)[0]
+            pairs = pl.Series([text]).str.json_decode(undo._PAIRS)[0]
             row = after.setdefault(external_id, {**blank, "EXTERNAL_ID": external_id})
-            row |= {_NAMES.get(heading, heading): pair[1] for heading, pair in told.items() if pair}
+            row |= {_NAMES.get(heading, heading): pair[1] for heading, pair in pairs.items() if pair}
             row.pop("SUPERVISOR_EMAIL", None)
     for external_id in shown.leavers.deactivated["external_id"]:
         after[external_id]["STATUS"] = "Inactive"

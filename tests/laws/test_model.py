@@ -46,7 +46,7 @@ def _final(case: Case, made: Plan) -> dict[str, Row]:
     return final
 
 
-def _told(found: pl.DataFrame) -> set[tuple[int, str, str]]:
+def _list_problems(found: pl.DataFrame) -> set[tuple[int, str, str]]:
     return {(problem.row, problem.code, problem.column) for problem in problems.list_problems(found)}
 
 
@@ -56,8 +56,8 @@ def test_the_plan_is_what_the_rules_say_row_by_row(case: Case) -> None:
     made, expected = _made(case), model.expected(case)
     assert [problem.code for problem in made.refusals] == ([expected.refused] if expected.refused else [])
     assert dict(made.rows.select("row", "outcome").iter_rows()) == expected.outcomes
-    assert _told(made.problems) == expected.problems
-    assert {(row, code) for row, code, _ in _told(made.notes)} == expected.notes
+    assert _list_problems(made.problems) == expected.problems
+    assert {(row, code) for row, code, _ in _list_problems(made.notes)} == expected.notes
     assert set(made.leavers.deactivated["external_id"]) == expected.deactivated
     assert dict(made.leavers.protected.select("external_id", "code").iter_rows()) == expected.protected
     assert (made.held.code if made.held else "") == expected.held
@@ -65,7 +65,7 @@ def test_the_plan_is_what_the_rules_say_row_by_row(case: Case) -> None:
         assert _final(case, made) == expected.final
 
 
-def _gist(made: Plan) -> tuple[object, ...]:
+def _summarize(made: Plan) -> tuple[object, ...]:
     """Everything that a plan says, but the digest and the table."""
     frames = (
         made.rows,
@@ -92,10 +92,10 @@ def unsettled() -> Iterator[pytest.MonkeyPatch]:
 @given(case=world.cases())
 @_thorough
 def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, case: Case) -> None:
-    quick = _gist(_made(case))
+    quick = _summarize(_made(case))
     with unsettled.context() as patch:
         patch.setattr(unchanged, "split", _nothing_settled)
-        assert _gist(_made(case)) == quick
+        assert _summarize(_made(case)) == quick
 
 
 @given(world.cases(), st.data())
@@ -103,14 +103,16 @@ def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, ca
 def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
     order = data.draw(st.permutations(sorted(case.file.rows)))
     back = dict(zip(sorted(case.file.rows), order, strict=True))
-    one, other = _made(case), _made(world.shuffled(case, order))
+    one, other = _made(case), _made(world.shuffle(case, order))
     assert {back[row]: outcome for row, outcome in other.rows.select("row", "outcome").iter_rows()} == dict(
         one.rows.select("row", "outcome").iter_rows()
     )
     assert _final(case, other) == _final(case, one)
     assert other.leavers.protected.to_dicts() == one.leavers.protected.to_dicts()
-    assert {(back[row], code, column) for row, code, column in _told(other.problems)} == _told(one.problems)
-    assert {(back[row], code, column) for row, code, column in _told(other.notes)} == _told(one.notes)
+    assert {(back[row], code, column) for row, code, column in _list_problems(other.problems)} == _list_problems(
+        one.problems
+    )
+    assert {(back[row], code, column) for row, code, column in _list_problems(other.notes)} == _list_problems(one.notes)
 
 
 @given(world.cases())
@@ -129,7 +131,7 @@ def test_rows_are_the_sum_of_their_outcomes_and_every_user_has_one_fate(case: Ca
     assert counts["added"] + len(known) == len(_final(case, made))
 
 
-def _became(case: Case, number: int, values: Row) -> Person:
+def _make_person(case: Case, number: int, values: Row) -> Person:
     """Somebody of the final directory, as a user."""
     texts = {heading: text for heading, text in values.items() if heading != "boss"}
     known = [person for person in case.people if person.external_id == values["EXTERNAL_ID"]]
@@ -142,7 +144,7 @@ def _became(case: Case, number: int, values: Row) -> Person:
 def test_the_same_file_again_changes_nothing(case: Case) -> None:
     calm = replace(case, strict=False, operator=None)
     final = _final(calm, _made(calm))
-    people = tuple(_became(case, number, final[external_id]) for number, external_id in enumerate(final))
+    people = tuple(_make_person(case, number, final[external_id]) for number, external_id in enumerate(final))
     first, again = _made(calm), _made(replace(calm, people=people))
     good = first.rows.filter(pl.col("outcome") != "errored")["row"]
     outcomes = dict(again.rows.select("row", "outcome").iter_rows())
@@ -162,11 +164,11 @@ def test_changes_are_told_as_json_from_what_was_to_what_is(case: Case) -> None:
         for pair in made.with_changes(f).select("external_id", "changes").rows()
     ]
     for external_id, text in pairs:
-        told: dict[str, list[str]] = json.loads(text)
+        decoded: dict[str, list[str]] = json.loads(text)
         before = known[external_id].values if external_id in known else {}
         after = final[external_id]
         expected = {h: [before.get(h, ""), after[h]] for h in HEADINGS if h in after and h != "EXTERNAL_ID"}
         expected[changes.LINK] = [known[external_id].boss if external_id in known else "", after["boss"]]
-        told.pop("SUPERVISOR_EMAIL", None)
-        assert told == {heading: pair for heading, pair in expected.items() if pair[0] != pair[1]}
-        assert told
+        decoded.pop("SUPERVISOR_EMAIL", None)
+        assert decoded == {heading: pair for heading, pair in expected.items() if pair[0] != pair[1]}
+        assert decoded

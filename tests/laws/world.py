@@ -123,7 +123,7 @@ def guarded(value: str) -> str:
     return f"'{value}" if value.lstrip("'")[:1] in ("=", "+", "-", "@") and value.lstrip("'") else value
 
 
-def exported(people: Sequence[Person]) -> dict[int, Row]:
+def export(people: Sequence[Person]) -> dict[int, Row]:
     """The rows of a file that repeats the directory."""
     emails = {person.external_id: person.values["EMAIL"] for person in people}
     return {
@@ -324,7 +324,7 @@ _HAPPENINGS: tuple[Happening, ...] = (
 @st.composite
 def files(draw: st.DrawFn, known: tuple[Person, ...], *, sound: bool = False) -> File:
     """A file about the people: what the directory holds, and then things happen. Every row of a `sound` one is long enough."""
-    rows = exported(known)
+    rows = export(known)
     newcomers = draw(st.sampled_from((0, 0, 1, 2))) if rows else 1
     for number in range(newcomers):
         values = _person(600 + number, draw(_few), draw(st.integers(0, 3)), False, 1000).values
@@ -359,7 +359,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-def shuffled(case: Case, order: Sequence[int]) -> Case:
+def shuffle(case: Case, order: Sequence[int]) -> Case:
     """The same case with the rows of its file in another order, each with the number of its new place."""
     numbers = sorted(case.file.rows)
     moved = {numbers[place]: number for place, number in enumerate(order)}

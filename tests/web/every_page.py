@@ -81,7 +81,7 @@ def _waiting(agency: models.Agency) -> Mapping[str, Any]:
     """A file of the administrator's that waits, as if it had come without a session."""
     user = models.User.objects.filter(agency=agency, external_id__startswith="E-1").earliest("pk")
     at = datetime.now(UTC)
-    return {"token": cast.waiting(user, b"x", at, name=f"{EVIL}.csv", address=EVIL)}
+    return {"token": cast.keep_waiting(user, b"x", at, name=f"{EVIL}.csv", address=EVIL)}
 
 
 def _pk(model: Any) -> Callable[[models.Agency], Mapping[str, Any]]:

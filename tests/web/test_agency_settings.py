@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory import models
-from tests.accounts.conftest import GOOD, Springfield, age
+from tests.accounts.conftest import GOOD, Springfield, age_session
 from tests.accounts.test_entrance import sign_in
 from tests.accounts.test_factors import set_up
 from tests.built_once import built_once
@@ -34,7 +34,7 @@ SAML = {
 
 
 @built_once
-def filled() -> Springfield:
+def fill() -> Springfield:
     """An agency with an administrator (1), an officer (2), and one who may configure it and no more (5)."""
     made = Springfield(cast.agency())
     models.Role.objects.filter(agency=made.agency, name="Chief").update(permissions=["agency.configure"])
@@ -46,7 +46,7 @@ def filled() -> Springfield:
 
 @pytest.fixture
 def springfield(db: None) -> Springfield:
-    return filled()
+    return fill()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def at(section: str) -> str:
     return f"/springfield/settings/{section}"
 
 
-def said(client: Client, section: str) -> str:
+def read_page(client: Client, section: str) -> str:
     answer = client.get(at(section))
     assert answer.status_code == 200
     return answer.content.decode()
@@ -79,15 +79,15 @@ def fields(page: str) -> dict[str, Any]:
     form = form[: form.index("</form>")]
     found: dict[str, Any] = {}
     for tag in re.findall(r"<input[^>]*>", form):
-        told = {"value": "on" if "checkbox" in tag else "", **dict(re.findall(r'(\w+)="([^"]*)"', tag))}
-        if told.get("type") != "checkbox" or "checked" in tag:
-            found.setdefault(told["name"], []).append(unescape(told["value"]))
+        values = {"value": "on" if "checkbox" in tag else "", **dict(re.findall(r'(\w+)="([^"]*)"', tag))}
+        if values.get("type") != "checkbox" or "checked" in tag:
+            found.setdefault(values["name"], []).append(unescape(values["value"]))
     return found
 
 
 def post(client: Client, section: str, **told: Any) -> str:
     """Sends the section's form as it stands, but for what is told; gives the page that follows."""
-    sent = fields(said(client, section)) | told
+    sent = fields(read_page(client, section)) | told
     return client.post(at(section), sent, follow=True).content.decode()
 
 
@@ -98,7 +98,7 @@ def agency() -> models.Agency:
 def test_each_section_is_shown_with_what_is_set_and_saved_as_it_is_changes_nothing(admin: Client) -> None:
     for section in SECTIONS[:5]:
         assert "saved." in post(admin, section)
-    assert "There is no provider yet." in said(admin, "sign-on/")
+    assert "There is no provider yet." in read_page(admin, "sign-on/")
     assert not models.Event.objects.filter(kind="agency.changed").exists()
 
 
@@ -144,14 +144,14 @@ def test_what_cannot_be_is_said_beside_the_field_and_changes_nothing(
 
 
 def test_what_somebody_else_has_changed_meanwhile_is_told_and_saved_again_stands(admin: Client) -> None:
-    sent = fields(said(admin, "accounts"))
+    sent = fields(read_page(admin, "accounts"))
     models.Agency.objects.update(idle_minutes=60, invitation_days=3)
     first = admin.post(at("accounts"), sent | {"idle_minutes": "5"})
     assert first.status_code == 422 and "Somebody has set this to “60” meanwhile" in first.content.decode()
     assert agency().idle_minutes == 60
     admin.post(at("accounts"), fields(first.content.decode()))
     assert (agency().idle_minutes, agency().invitation_days) == (5, 3)
-    sent = fields(said(admin, "mails"))
+    sent = fields(read_page(admin, "mails"))
     models.Agency.objects.update(sends_mail=False, mails_off=["welcome"])
     page = admin.post(at("mails"), sent | {"kinds": [], "shown": "[]"}).content.decode()
     assert "Somebody has set this to no meanwhile" in page and "Somebody has set this to “welcome” meanwhile" in page
@@ -172,31 +172,31 @@ def test_who_signed_in_long_ago_signs_in_again_before_what_is_about_safety_chang
     sent = (
         OIDC | {"slug": "another"}
         if "add" in section
-        else fields(said(admin, section))
+        else fields(read_page(admin, section))
         if "remove" not in section
         else {}
     )
-    age(admin, 16)
+    age_session(admin, 16)
     assert admin.get(at(section)).status_code == 200
     assert "/sign-in/again" in admin.post(at(section), sent).headers["Location"]
     assert [one["slug"] for one in agency().sign_on] == ["entra"]
-    assert admin.post(at(""), fields(said(admin, ""))).headers["Location"] == at("")
+    assert admin.post(at(""), fields(read_page(admin, ""))).headers["Location"] == at("")
 
 
 def test_a_page_that_was_loaded_before_does_not_take_the_second_factor_of_everyone_away(admin: Client) -> None:
     set_up(admin)
-    before = fields(said(admin, "second-factors"))
+    before = fields(read_page(admin, "second-factors"))
     models.Agency.objects.update(second_factor=True)
     assert "saved." in admin.post(at("second-factors"), before, follow=True).content.decode()
     assert agency().second_factor
-    now = fields(said(admin, "second-factors"))
+    now = fields(read_page(admin, "second-factors"))
     assert "saved." in admin.post(at("second-factors"), {**now, "everyone": []}, follow=True).content.decode()
     assert not agency().second_factor
 
 
 def test_before_a_role_must_have_a_second_factor_the_page_says_whom_that_stops(admin: Client) -> None:
     pk = str(models.Role.objects.get(agency=agency(), name="Admin").pk)
-    sent = fields(said(admin, "second-factors")) | {"roles": [pk]}
+    sent = fields(read_page(admin, "second-factors")) | {"roles": [pk]}
     page = admin.post(at("second-factors"), sent).content.decode()
     assert "Nothing is saved yet" in page and "Admin: 1 user</li>" in page and "This holds for you" in page
     assert not models.Role.objects.filter(second_factor=True).exists()
@@ -213,15 +213,15 @@ def test_a_role_that_asks_no_more_needs_no_word(admin: Client) -> None:
 
 def test_roles_that_may_do_more_are_shown_and_not_changed(chief: Client) -> None:
     admin = str(models.Role.objects.get(agency=agency(), name="Admin").pk)
-    assert "<li>Admin: not required</li>" in said(chief, "second-factors")
+    assert "<li>Admin: not required</li>" in read_page(chief, "second-factors")
     assert "is not one of the available choices" in post(chief, "second-factors", roles=[admin], agreed=admin)
     assert not models.Role.objects.filter(second_factor=True).exists()
 
 
 def test_headings_that_imports_remember_are_shown_and_forgotten(chief: Client) -> None:
-    assert "None yet." in said(chief, "imports")
+    assert "None yet." in read_page(chief, "imports")
     models.Agency.objects.update(mapping={"Personnel no.": "EXTERNAL_ID", "Shoes": ""})
-    page = said(chief, "imports")
+    page = read_page(chief, "imports")
     assert "<code>EXTERNAL_ID</code>" in page and "not read" in page
     for left in ("is forgotten", "Headings that imports remember"):
         assert left in chief.post(at("imports/forget"), {"heading": "Shoes"}, follow=True).content.decode()
@@ -229,7 +229,7 @@ def test_headings_that_imports_remember_are_shown_and_forgotten(chief: Client) -
 
 
 def test_without_a_mail_server_the_page_says_where_mails_go(chief: Client) -> None:
-    assert "There is no mail server (MUSTER_SMTP_URL)" in said(chief, "mails")
+    assert "There is no mail server (MUSTER_SMTP_URL)" in read_page(chief, "mails")
 
 
 @pytest.mark.parametrize(("kind", "told"), [("oidc", OIDC), ("saml", SAML)])
@@ -238,13 +238,13 @@ def test_a_provider_is_added_changed_and_removed(admin: Client, kind: str, told:
     assert "is added." in page
     address = f"/springfield/sign-in/with/{kind}/{told['slug']}/"
     assert f"http://localhost:8000{address}" in page
-    assert told["name"] in said(admin, "sign-on/")
+    assert told["name"] in read_page(admin, "sign-on/")
     assert told["name"] in Client().get("/springfield/sign-in").content.decode()
     one = f"sign-on/{told['slug']}/"
-    sent = told | {"shown": fields(said(admin, one))["shown"], "name": "Another", "client_secret": ""}
+    sent = told | {"shown": fields(read_page(admin, one))["shown"], "name": "Another", "client_secret": ""}
     assert "Another is saved." in admin.post(at(one), sent, follow=True).content.decode()
-    assert "Users who have no password" in said(admin, f"{one}remove")
-    shown = re.search(r'name="shown" value="(\w+)"', said(admin, f"{one}remove"))
+    assert "Users who have no password" in read_page(admin, f"{one}remove")
+    shown = re.search(r'name="shown" value="(\w+)"', read_page(admin, f"{one}remove"))
     assert shown
     page = admin.post(at(f"{one}remove"), {"shown": shown[1]}, follow=True).content.decode()
     assert "Another is removed." in page and agency().sign_on == []
@@ -255,7 +255,7 @@ def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
     assert encryption.unseal(agency().sign_on[0]["secret"]) == "hush"
     sealed = agency().sign_on[0]["secret"]
     for section in ("sign-on/", "sign-on/entra/", "sign-on/entra/remove"):
-        assert "hush" not in said(admin, section) and sealed not in said(admin, section)
+        assert "hush" not in read_page(admin, section) and sealed not in read_page(admin, section)
     page = admin.post(at("sign-on/add-oidc"), OIDC | {"slug": "Not So", "client_secret": "quiet"}).content.decode()
     assert "write lower-case letters" in page and "quiet" not in page
     assert "hush" not in str(list(models.Event.objects.values_list("changes", flat=True)))
@@ -263,7 +263,7 @@ def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
 
 def test_what_is_wrong_with_a_provider_is_said_beside_its_field(admin: Client) -> None:
     admin.post(at("sign-on/add-oidc"), OIDC)
-    shown = fields(said(admin, "sign-on/entra/"))["shown"]
+    shown = fields(read_page(admin, "sign-on/entra/"))["shown"]
     page = admin.post(at("sign-on/entra/"), OIDC | {"server": "http://evil.example", "shown": shown}).content.decode()
     assert 'id="id_server_error"' in page and agency().sign_on[0]["server"] == OIDC["server"]
     assert "There is a provider of that short name" in admin.post(at("sign-on/add-oidc"), OIDC).content.decode()
@@ -286,16 +286,16 @@ def test_who_comes_in_by_the_provider_alone_is_warned_before_it_goes(
     admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin.post(at("sign-on/add-oidc"), OIDC)
-    assert "You have no password here." not in said(admin, "sign-on/entra/remove")
+    assert "You have no password here." not in read_page(admin, "sign-on/entra/remove")
     monkeypatch.setattr(Account, "has_usable_password", lambda _: False)
-    assert "You have no password here." in said(admin, "sign-on/entra/remove")
+    assert "You have no password here." in read_page(admin, "sign-on/entra/remove")
 
 
 def test_who_lacks_a_permission_sees_providers_and_changes_none(chief: Client, springfield: Springfield) -> None:
     admin = Client()
     sign_in(admin, "user.1")
     admin.post(at("sign-on/add-oidc"), OIDC)
-    page = said(chief, "sign-on/")
+    page = read_page(chief, "sign-on/")
     assert "Microsoft" in page and "Add one" not in page and "Remove" not in page
     for section in ("sign-on/add-oidc", "sign-on/entra/", "sign-on/entra/remove"):
         assert chief.get(at(section)).status_code == chief.post(at(section), OIDC).status_code == 403
@@ -315,7 +315,7 @@ def enter(page: Page) -> None:
 
 
 def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transactional_db: None) -> None:
-    filled()
+    fill()
     enter(page)
     side = page.get_by_role("navigation", name="Agency settings")
     side.get_by_role("link", name="Sign-in and passwords").click()
@@ -346,11 +346,11 @@ def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transact
 
 def test_everybody_reads_the_notice_before_they_sign_in_or_register(springfield: Springfield, admin: Client) -> None:
     notice = "For official use only.\r\nUse is <b>recorded</b>."
-    admin.post(at("accounts"), fields(said(admin, "accounts")) | {"sign_in_notice": notice})
+    admin.post(at("accounts"), fields(read_page(admin, "accounts")) | {"sign_in_notice": notice})
     springfield.agency.refresh_from_db()
     assert springfield.agency.sign_in_notice == "For official use only.\nUse is <b>recorded</b>."
     for page in ("sign-in", f"register/{springfield.invitation_now(2)}"):
         shown = Client().get(f"/springfield/{page}", follow=True).content.decode()
         assert "For official use only.<br>Use is &lt;b&gt;recorded&lt;/b&gt;." in shown
-    answer = admin.post(at("accounts"), fields(said(admin, "accounts")) | {"sign_in_notice": "x" * 4001})
+    answer = admin.post(at("accounts"), fields(read_page(admin, "accounts")) | {"sign_in_notice": "x" * 4001})
     assert "at most 4,000 characters" in answer.content.decode()

@@ -7,7 +7,7 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from musterbook.directory import models
-from tests.accounts.conftest import Springfield, age
+from tests.accounts.conftest import Springfield, age_session
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -21,7 +21,7 @@ GIVEN = ["roles.manage", "ranks.manage", "groups.manage", "users.view"]
 
 
 @built_once
-def filled() -> Springfield:
+def fill() -> Springfield:
     """An agency with an administrator (1), an officer of PATROL (2), and one who may change roles, ranks and groups (5)."""
     made = Springfield(cast.agency())
     models.Role.objects.filter(agency=made.agency, name="Chief").update(permissions=GIVEN)
@@ -33,7 +33,7 @@ def filled() -> Springfield:
 
 @pytest.fixture
 def springfield(db: None) -> Springfield:
-    return filled()
+    return fill()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def at(path: str) -> str:
     return f"/springfield/{path}"
 
 
-def said(client: Client, path: str, status: int = 200) -> str:
+def read_page(client: Client, path: str, status: int = 200) -> str:
     answer = client.get(at(path))
     assert answer.status_code == status
     return answer.content.decode()
@@ -63,7 +63,7 @@ def pk(model: Any, **by: Any) -> int:
 
 
 def test_roles_are_a_table_of_permissions(chief: Client) -> None:
-    page = said(chief, "roles/")
+    page = read_page(chief, "roles/")
     assert page.count('<span class="usa-sr-only">yes</span>') == 11 + 1 + len(GIVEN)
     assert ">Officer</a>" in page
 
@@ -74,7 +74,7 @@ def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
     page = post(chief, f"roles/{clerk}/", name="Office", permissions=["users.view"], second_factor="on")
     assert "The role Office is saved." in page
     assert models.Role.objects.get(pk=clerk).second_factor
-    assert "No user has it" in said(chief, f"roles/{clerk}/delete")
+    assert "No user has it" in read_page(chief, f"roles/{clerk}/delete")
     assert "The role Office is deleted." in post(chief, f"roles/{clerk}/delete")
     assert not models.Role.objects.filter(pk=clerk).exists()
 
@@ -100,15 +100,15 @@ def test_what_cannot_be_said_of_a_role_is_told_beside_it(
 
 def test_admin_can_be_neither_renamed_nor_deleted(chief: Client) -> None:
     admin = pk(models.Role, name="Admin")
-    page = said(chief, f"roles/{admin}/")
+    page = read_page(chief, f"roles/{admin}/")
     assert "cannot be renamed or deleted" in page and 'name="name"' not in page
-    assert "cannot be deleted" in said(chief, f"roles/{admin}/delete")
+    assert "cannot be deleted" in read_page(chief, f"roles/{admin}/delete")
     assert "Admin is always there." in post(chief, f"roles/{admin}/delete")
 
 
 @pytest.mark.parametrize("path", ["roles/add", "roles/{}/", "roles/{}/delete"])
 def test_who_signed_in_long_ago_signs_in_again_before_a_role_changes(chief: Client, path: str) -> None:
-    age(chief, 16)
+    age_session(chief, 16)
     address = at(path.format(pk(models.Role, name="Officer")))
     assert chief.get(address).status_code == 200
     assert "/sign-in/again" in chief.post(address, {"name": "Clerk"}).headers["Location"]
@@ -125,16 +125,16 @@ def test_what_users_have_is_kept_and_the_page_says_by_how_many(
     chief: Client, path: str, model: Any, by: dict[str, str]
 ) -> None:
     path = path.format(pk(model, **by))
-    assert "1 user has it" in said(chief, path)
+    assert "1 user has it" in read_page(chief, path)
     assert "1 user has it" in post(chief, path)
     assert model.objects.filter(**by).exists()
 
 
 def test_who_may_edit_users_gives_them_another_from_there(springfield: Springfield, chief: Client) -> None:
     captain = pk(models.Rank, name="Captain")
-    assert "users/bulk" not in said(chief, f"ranks/{captain}/delete")
+    assert "users/bulk" not in read_page(chief, f"ranks/{captain}/delete")
     models.Role.objects.filter(name="Chief").update(permissions=[*GIVEN, "users.edit"])
-    assert f"users/bulk?rank={captain}" in said(chief, f"ranks/{captain}/delete")
+    assert f"users/bulk?rank={captain}" in read_page(chief, f"ranks/{captain}/delete")
     asked = post(chief, f"users/bulk?rank={captain}", all="1", act="rank")
     assert "Sergeant</option>" in asked and "Choose" in asked
 
@@ -143,7 +143,7 @@ def test_ranks_are_added_renamed_moved_and_deleted(chief: Client) -> None:
     assert "The rank Major is added" in post(chief, "ranks/", name="Major", abbreviation="Maj")
     major = pk(models.Rank, name="Major")
     post(chief, f"ranks/{major}/move", way="up")
-    page = said(chief, "ranks/")
+    page = read_page(chief, "ranks/")
     assert page.index("Sergeant") < page.index("Major") < page.index("Captain")
     post(chief, f"ranks/{major}/move", way="down")
     assert "The rank Colonel is saved." in post(chief, f"ranks/{major}/", name="Colonel", abbreviation="Col")
@@ -161,9 +161,9 @@ def test_groups_are_found_added_changed_and_deleted(chief: Client) -> None:
     assert "The group Dogs is added." in post(chief, "groups/add", external_id="K9", name="Dogs")
     dogs = pk(models.Group, external_id="K9")
     assert "There is a group with the external id K9" in post(chief, "groups/add", external_id="K9", name="")
-    assert "Dogs</a>" in said(chief, "groups/?q=k9") and "Patrol</a>" not in said(chief, "groups/?q=k9")
-    assert "No group has" in said(chief, "groups/?q=nothing")
-    assert "Nobody is in it yet" in said(chief, f"groups/{dogs}/")
+    assert "Dogs</a>" in read_page(chief, "groups/?q=k9") and "Patrol</a>" not in read_page(chief, "groups/?q=k9")
+    assert "No group has" in read_page(chief, "groups/?q=nothing")
+    assert "Nobody is in it yet" in read_page(chief, f"groups/{dogs}/")
     assert "There is a group with" in post(chief, f"groups/{dogs}/edit", external_id="PATROL", name="Dogs")
     assert "Not active" in post(chief, f"groups/{dogs}/edit", external_id="K9", name="Dogs")
     assert "The group Dogs is deleted." in post(chief, f"groups/{dogs}/delete")
@@ -171,20 +171,20 @@ def test_groups_are_found_added_changed_and_deleted(chief: Client) -> None:
 
 def test_a_group_shows_its_members_and_its_monitors(springfield: Springfield, chief: Client) -> None:
     patrol = f"groups/{pk(models.Group, external_id='PATROL')}/"
-    assert "First 2" in said(chief, patrol)
+    assert "First 2" in read_page(chief, patrol)
     for who in ("USER1@agency.example", "E-5"):
         assert "monitors this group." in post(chief, f"{patrol}monitor", who=who)
     assert "monitors this group already" in post(chief, f"{patrol}monitor", who="E-5")
     assert "Nobody has the" in post(chief, f"{patrol}monitor", who="nobody\0")
-    assert "Monitors (2)" in said(chief, patrol)
+    assert "Monitors (2)" in read_page(chief, patrol)
     first = springfield.user(1).pk
     assert "monitors this group no longer" in post(chief, f"{patrol}monitor", remove=first)
     assert "no longer" not in post(chief, f"{patrol}monitor", remove=first)
-    assert "Monitors (1)" in said(chief, patrol)
+    assert "Monitors (1)" in read_page(chief, patrol)
 
 
 def test_nobody_of_another_agency_becomes_a_monitor(springfield: Springfield, chief: Client) -> None:
-    cast.applied(cast.agency("shelbyville"), [person(77)])
+    cast.apply_rows(cast.agency("shelbyville"), [person(77)])
     patrol = f"groups/{pk(models.Group, agency=springfield.agency, external_id='PATROL')}/"
     other = pk(models.User, external_id="E-77")
     assert "Nobody has the" in post(chief, f"{patrol}monitor", who="E-77")
@@ -195,7 +195,7 @@ def test_nobody_of_another_agency_becomes_a_monitor(springfield: Springfield, ch
 def test_who_may_only_view_sees_groups_but_changes_none(springfield: Springfield, chief: Client) -> None:
     models.Role.objects.filter(agency=springfield.agency, name="Chief").update(permissions=["users.view"])
     patrol = f"groups/{pk(models.Group, external_id='PATROL')}/"
-    assert "Add a group" not in said(chief, "groups/") and "Add a monitor" not in said(chief, patrol)
+    assert "Add a group" not in read_page(chief, "groups/") and "Add a monitor" not in read_page(chief, patrol)
     assert chief.post(at(f"{patrol}monitor"), {"who": "E-1"}).status_code == 403
 
 
@@ -203,12 +203,12 @@ def test_empty_pages_say_what_to_do_first(springfield: Springfield, chief: Clien
     models.User.objects.update(rank=None, group=None)
     models.Rank.objects.all().delete()
     models.Group.objects.all().delete()
-    assert "There are no ranks yet" in said(chief, "ranks/")
-    assert "There are no groups yet" in said(chief, "groups/")
+    assert "There are no ranks yet" in read_page(chief, "ranks/")
+    assert "There are no groups yet" in read_page(chief, "groups/")
 
 
 def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transactional_db: None) -> None:
-    made = filled()
+    made = fill()
     enter(page, "user.5")
     page.get_by_text("Admin", exact=True).click()
     page.get_by_role("link", name="Roles", exact=True).click()

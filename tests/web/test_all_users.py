@@ -53,20 +53,20 @@ def chief(springfield: Springfield, client: Client) -> Client:
     return client
 
 
-def said(client: Client, query: str = "") -> str:
+def read_page(client: Client, query: str = "") -> str:
     answer = client.get(f"{PAGE}{query}")
     assert answer.status_code == 200
     return answer.content.decode()
 
 
-def found(client: Client, query: str = "") -> list[str]:
+def list_ids(client: Client, query: str = "") -> list[str]:
     """The external ids on the page, in their order."""
-    return re.findall(r'<span class="m-id">(E-\d+)</span>', said(client, query))
+    return re.findall(r'<span class="m-id">(E-\d+)</span>', read_page(client, query))
 
 
 def test_all_users_are_listed_by_name(chief: Client) -> None:
-    assert found(chief) == ["E-1", "E-3", "E-4", "E-2"]
-    assert "4 users" in said(chief)
+    assert list_ids(chief) == ["E-1", "E-3", "E-4", "E-2"]
+    assert "4 users" in read_page(chief)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_all_users_are_listed_by_name(chief: Client) -> None:
     ],
 )  # fmt: skip
 def test_users_are_found_by_words_and_filters(chief: Client, query: str, ids: list[str]) -> None:
-    assert found(chief, query) == ids
+    assert list_ids(chief, query) == ids
 
 
 def test_users_are_found_by_role_rank_group_supervisor_and_import(springfield: Springfield, chief: Client) -> None:
@@ -88,14 +88,14 @@ def test_users_are_found_by_role_rank_group_supervisor_and_import(springfield: S
         ("rank", models.Rank, ["E-2"]),
         ("group", models.Group, ["E-3"]),
     ):
-        wanted = {"role": "Chief", "rank": "Captain", "group": "Patrol"}[name]
-        one = model.objects.get(name=wanted)
-        assert found(chief, f"?{name}={one.pk}") == ids
-        assert f"<strong>{wanted}</strong>" in said(chief, f"?{name}={one.pk}")
-    assert found(chief, f"?supervisor={springfield.user(1).pk}") == ["E-2"]
+        choice = {"role": "Chief", "rank": "Captain", "group": "Patrol"}[name]
+        one = model.objects.get(name=choice)
+        assert list_ids(chief, f"?{name}={one.pk}") == ids
+        assert f"<strong>{choice}</strong>" in read_page(chief, f"?{name}={one.pk}")
+    assert list_ids(chief, f"?supervisor={springfield.user(1).pk}") == ["E-2"]
     springfield.imported(person(4, ROLE="Chief", FIRST_NAME="Anna"))
     number = models.Import.objects.latest("pk").number
-    assert found(chief, f"?import={number.lower()}") == ["E-4"]
+    assert list_ids(chief, f"?import={number.lower()}") == ["E-4"]
 
 
 def test_users_are_found_by_their_last_sign_in_as_their_reader_counts_days(
@@ -103,12 +103,12 @@ def test_users_are_found_by_their_last_sign_in_as_their_reader_counts_days(
 ) -> None:
     late = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
     models.User.objects.filter(external_id="E-2").update(last_sign_in_at=late)
-    assert found(chief, "?signed_in_from=2026-03-02&signed_in_before=2026-03-02") == ["E-2"]
-    assert "E-2" not in found(chief, "?signed_in_from=2026-03-03")
+    assert list_ids(chief, "?signed_in_from=2026-03-02&signed_in_before=2026-03-02") == ["E-2"]
+    assert "E-2" not in list_ids(chief, "?signed_in_from=2026-03-03")
     account = springfield.user(1).account
     account.time_zone = "Europe/Helsinki"
     account.save()
-    assert found(chief, "?signed_in_from=2026-03-03&signed_in_before=2026-03-03") == ["E-2"]
+    assert list_ids(chief, "?signed_in_from=2026-03-03&signed_in_before=2026-03-03") == ["E-2"]
 
 
 @pytest.mark.parametrize(
@@ -121,35 +121,35 @@ def test_users_are_found_by_their_last_sign_in_as_their_reader_counts_days(
     ],
 )  # fmt: skip
 def test_a_filter_that_means_nothing_says_so_and_hides_nobody(chief: Client, query: str, sentence: str) -> None:
-    assert sentence in said(chief, query)
-    assert len(found(chief, query)) == 4
+    assert sentence in read_page(chief, query)
+    assert len(list_ids(chief, query)) == 4
 
 
 @pytest.mark.parametrize("sort", [sort for sort in orders.SORTS if sort != "last_sign_in"])
 def test_users_are_sorted_by_any_column_either_way(chief: Client, sort: str) -> None:
-    up, down = found(chief, f"?sort={sort}"), found(chief, f"?sort={sort}&desc=1")
+    up, down = list_ids(chief, f"?sort={sort}"), list_ids(chief, f"?sort={sort}&desc=1")
     assert up == down[::-1]
-    assert 'aria-sort="ascending"' in said(chief, f"?sort={sort}")
-    assert 'aria-sort="descending"' in said(chief, f"?sort={sort}&desc=1")
+    assert 'aria-sort="ascending"' in read_page(chief, f"?sort={sort}")
+    assert 'aria-sort="descending"' in read_page(chief, f"?sort={sort}&desc=1")
 
 
 def test_an_order_that_there_is_not_is_that_by_name(chief: Client) -> None:
-    assert found(chief, "?sort=password&desc=x") == found(chief)
+    assert list_ids(chief, "?sort=password&desc=x") == list_ids(chief)
 
 
 def test_pages_follow_each_other_and_nobody_shifts(
     springfield: Springfield, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(user_list, "PAGE", 2)
-    first = said(chief)
+    first = read_page(chief)
     after = re.search(r'id="after" href="([^"]+)"', first)
     assert after and 'id="before"' not in first
     springfield.imported(person(5, LAST_NAME="Aaa"))
     second = after.group(1).replace("&amp;", "&")
-    assert found(chief, second) == ["E-4", "E-2"]
-    before = re.search(r'id="before" href="([^"]+)"', said(chief, second))
+    assert list_ids(chief, second) == ["E-4", "E-2"]
+    before = re.search(r'id="before" href="([^"]+)"', read_page(chief, second))
     assert before
-    assert found(chief, before.group(1).replace("&amp;", "&")) == ["E-1", "E-3"]
+    assert list_ids(chief, before.group(1).replace("&amp;", "&")) == ["E-1", "E-3"]
 
 
 def test_a_place_that_is_none_leads_to_the_first_page(chief: Client) -> None:
@@ -163,15 +163,15 @@ def test_a_part_is_given_alone_and_its_address_says_only_what_is_asked_for(chief
 
 
 def test_an_agency_without_users_is_told_what_to_do_first(springfield: Springfield, chief: Client) -> None:
-    assert "Nobody is found" in said(chief, "?q=nobody")
+    assert "Nobody is found" in read_page(chief, "?q=nobody")
 
 
 def test_a_page_takes_as_few_queries_for_many_users_as_for_few(springfield: Springfield, chief: Client) -> None:
     with CaptureQueriesContext(connection) as few:
-        said(chief)
+        read_page(chief)
     springfield.imported(*cast.people(*range(100, 160), RANK="Captain"))
     with CaptureQueriesContext(connection) as many:
-        said(chief)
+        read_page(chief)
     assert len(many) <= len(few) + 1
 
 
@@ -225,7 +225,7 @@ def test_only_who_may_export_is_offered_it(springfield: Springfield, client: Cli
     models.Role.objects.filter(name="Officer").update(permissions=["users.view"])
     springfield.registered(2)
     sign_in(client, "user.2")
-    assert "Export results" not in said(client)
+    assert "Export results" not in read_page(client)
     assert client.get(f"{PAGE}export.pdf").status_code == 403
 
 
@@ -235,4 +235,4 @@ def test_there_is_no_export_of_another_form(chief: Client) -> None:
 
 def test_old_sign_ins_are_told(springfield: Springfield, chief: Client) -> None:
     models.User.objects.filter(external_id="E-2").update(last_sign_in_at=datetime.now(UTC) - timedelta(days=1))
-    assert "never" in said(chief) and "<time" in said(chief)
+    assert "never" in read_page(chief) and "<time" in read_page(chief)

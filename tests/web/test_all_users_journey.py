@@ -21,8 +21,8 @@ def filled(springfield: Springfield) -> None:
 def test_users_are_found_filtered_sorted_and_paged(page: Page, springfield: Springfield) -> None:
     filled(springfield)
     enter(page, "user.1", "users/")
-    rows, told = page.locator("#found tbody tr"), page.get_by_role("status")
-    expect(told).to_have_text("63 users")
+    rows, status = page.locator("#found tbody tr"), page.get_by_role("status")
+    expect(status).to_have_text("63 users")
     expect(rows).to_have_count(50)
     assert barriers(page) == []
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -34,7 +34,7 @@ def test_users_are_found_filtered_sorted_and_paged(page: Page, springfield: Spri
 
     search = page.get_by_role("searchbox")
     search.press_sequentially("b-4")
-    expect(told).to_have_text("10 users found")
+    expect(status).to_have_text("10 users found")
     assert search.evaluate("box => box === document.activeElement") and "q=b-4" in page.url
     page.locator("#sort-name").click()
     expect(rows.first).to_contain_text("Last 4")
@@ -42,12 +42,12 @@ def test_users_are_found_filtered_sorted_and_paged(page: Page, springfield: Spri
 
     page.get_by_text("Advanced search").click()
     page.locator("#id_rank").select_option(label="Captain")
-    expect(told).to_have_text("5 users found")
+    expect(status).to_have_text("5 users found")
     assert barriers(page) == []
     page.reload()
-    expect(told).to_have_text("5 users found")
+    expect(status).to_have_text("5 users found")
     page.get_by_role("link", name="Rank: Captain").click()
-    expect(told).to_have_text("10 users found")
+    expect(status).to_have_text("10 users found")
     page.goto("/springfield/users/?q=nobody+at+all")
     expect(page.locator("main")).to_contain_text("Nobody is found")
     assert barriers(page) == []

@@ -16,7 +16,7 @@ from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from tests.accounts.conftest import GOOD, Springfield, age
+from tests.accounts.conftest import GOOD, Springfield, age_session
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
 from tests.directory.cast import person
@@ -49,7 +49,7 @@ def secret(said: str) -> str:
     return found[0] if found else ""
 
 
-def asked(token: str) -> Any:
+def ask_api(token: str) -> Any:
     return Client().get("/springfield/api/me", headers={"Authorization": f"Bearer {token}"})
 
 
@@ -63,7 +63,7 @@ def test_a_token_is_shown_once_and_opens_the_api(chief: Client) -> None:
     answer = chief.post(ADD, FORM)
     shown = secret(answer.content.decode())
     assert {"no-store", "private"} <= set(answer.headers["Cache-Control"].split(", "))
-    assert json.loads(asked(shown).content)["permissions"] == ["users.view"]
+    assert json.loads(ask_api(shown).content)["permissions"] == ["users.view"]
     listed = chief.get(LIST).content.decode()
     assert "HR, each night" in listed and "from 127.0.0.1" in listed and not secret(listed)
     assert f"ends in {shown[-4:]}" in listed
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_beside_it(chief: Client, wrong: dict[str, Any], s
 
 
 def test_a_token_is_made_only_by_who_has_just_signed_in(chief: Client) -> None:
-    age(chief, 20)
+    age_session(chief, 20)
     led = chief.post(ADD, FORM)
     assert "/sign-in/again" in led.headers["Location"] and Token.objects.count() == 0
     made = chief.post(led.headers["Location"], {"password": GOOD}, follow=True)
@@ -125,7 +125,7 @@ def test_a_revoked_token_opens_nothing(chief: Client) -> None:
     page = f"{LIST}{Token.objects.get().pk}/revoke"
     assert "It has not been used yet." in chief.get(page).content.decode()
     assert "is revoked" in chief.post(page, follow=True).content.decode()
-    assert asked(shown).status_code == 401
+    assert ask_api(shown).status_code == 401
     assert "Revoked" in chief.get(LIST).content.decode() and "It was revoked" in chief.get(page).content.decode()
     assert "is revoked" not in chief.post(page, follow=True).content.decode()
     assert kinds("api.token-revoked") == [("api.token-revoked", "E-5", "")]
@@ -144,10 +144,10 @@ def test_the_list_says_which_tokens_do_less_than_they_were_made_for(chief: Clien
 def test_the_list_asks_the_database_no_more_for_many(chief: Client, django_assert_max_num_queries: Any) -> None:
     agency = models.Agency.objects.get()
     for number in range(20):
-        told = TokenData(f"Token {number}", frozenset({"users.view"}), 90)
+        data = TokenData(f"Token {number}", frozenset({"users.view"}), 90)
         context = AuditContext(datetime.now(UTC), "E-5", "page")
         tokens.create_token(
-            agency, told, context, snapshot_queries.read_operator(agency, "E-1" if number % 2 else "E-5")
+            agency, data, context, snapshot_queries.read_operator(agency, "E-1" if number % 2 else "E-5")
         )
     with django_assert_max_num_queries(12):
         assert chief.get(LIST).content.decode().count("ends in") == 20

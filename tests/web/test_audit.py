@@ -50,35 +50,35 @@ def springfield() -> models.Agency:
     return models.Agency.objects.get(slug="springfield")
 
 
-def happens(kind: str, about: int | None = None, minutes: float = 0, **more: Any) -> None:
+def record_something(kind: str, about: int | None = None, minutes: float = 0, **more: Any) -> None:
     """An event of user 5's at a page."""
     at = datetime.now(UTC) + timedelta(minutes=minutes)
     context = AuditContext(at, "E-5", "page", "192.0.2.7", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
     trail.record_event(springfield(), context, KINDS[kind], cast.user(springfield(), about) if about else None, **more)
 
 
-def said(answer: Any) -> str:
+def read_page(answer: Any) -> str:
     """What the page says, without its markup."""
     main = answer.content.decode().partition("<main")[2].partition("</main>")[0]
     return " ".join(re.sub(r"<(select|option)\b.*?</\1>|<[^>]+>", " ", main, flags=re.DOTALL).split())
 
 
-def kinds_told() -> list[str]:
+def list_kinds() -> list[str]:
     return list(models.Event.objects.order_by("pk").values_list("kind", flat=True))
 
 
 def test_an_event_is_told_in_plain_words(auditor: Client) -> None:
-    happens("user.updated", 2, changes={"LAST_NAME": ("Last 2", "New"), "RANK": ("", "Captain")})
-    told = said(auditor.get(PAGE))
-    assert "Updated First 2 Last 2 (E-2) Last name Last 2 → became New Rank Captain First 5 Last 5 E-5" in told
-    assert "A page, Firefox on Linux 192.0.2.7" in told
+    record_something("user.updated", 2, changes={"LAST_NAME": ("Last 2", "New"), "RANK": ("", "Captain")})
+    page = read_page(auditor.get(PAGE))
+    assert "Updated First 2 Last 2 (E-2) Last name Last 2 → became New Rank Captain First 5 Last 5 E-5" in page
+    assert "A page, Firefox on Linux 192.0.2.7" in page
 
 
 def test_what_was_refused_or_failed_is_told_in_words_and_not_by_colour_alone(auditor: Client) -> None:
-    happens("user.sign-in-failed", 2, outcome="failed")
-    happens("act.refused", outcome="refused")
-    told = said(auditor.get(PAGE))
-    assert "A sign-in as First 2 Last 2 (E-2) failed ✕ Failed" in told and "⊘ Refused" in told
+    record_something("user.sign-in-failed", 2, outcome="failed")
+    record_something("act.refused", outcome="refused")
+    page = read_page(auditor.get(PAGE))
+    assert "A sign-in as First 2 Last 2 (E-2) failed ✕ Failed" in page and "⊘ Refused" in page
 
 
 @pytest.mark.parametrize(
@@ -101,18 +101,18 @@ def test_what_was_refused_or_failed_is_told_in_words_and_not_by_colour_alone(aud
     ],
 )
 def test_a_filter_in_the_address_is_heeded(auditor: Client, query: dict[str, str], found: str, absent: str) -> None:
-    happens("user.updated", 2, changes={"LAST_NAME": ("Last 2", "New")})
-    happens("user.sign-in-failed", 2, outcome="failed")
-    told = said(auditor.get(PAGE, query))
-    assert found in told and absent not in told
+    record_something("user.updated", 2, changes={"LAST_NAME": ("Last 2", "New")})
+    record_something("user.sign-in-failed", 2, outcome="failed")
+    page = read_page(auditor.get(PAGE, query))
+    assert found in page and absent not in page
 
 
 def test_an_import_is_found_by_its_number(auditor: Client) -> None:
     number = models.Import.objects.latest("pk").number
-    told = said(auditor.get(PAGE, {"of": number.lower()}))
-    assert f"Import {number}, row 4" in told and "signed in" not in told
+    page = read_page(auditor.get(PAGE, {"of": number.lower()}))
+    assert f"Import {number}, row 4" in page and "signed in" not in page
     assert f"/imports/{number}" not in auditor.get(PAGE, {"of": number}).content.decode()
-    assert "There is no import" in said(auditor.get(PAGE, {"of": "0" * 26}))
+    assert "There is no import" in read_page(auditor.get(PAGE, {"of": "0" * 26}))
 
 
 @pytest.mark.parametrize(
@@ -127,24 +127,26 @@ def test_an_import_is_found_by_its_number(auditor: Client) -> None:
 def test_a_filter_that_cannot_be_understood_is_told_and_shows_nothing(
     auditor: Client, query: dict[str, str], says: str
 ) -> None:
-    before = kinds_told()
+    before = list_kinds()
     answer = auditor.get(PAGE, query)
-    assert answer.status_code == 422 and says in said(answer)
-    assert "signed in" not in said(answer) and kinds_told() == before
+    assert answer.status_code == 422 and says in read_page(answer)
+    assert "signed in" not in read_page(answer) and list_kinds() == before
 
 
 def test_a_name_of_many_asks_for_more(auditor: Client) -> None:
     Springfield(springfield()).imported(*(person(n, LAST_NAME="Smith") for n in range(10, 40)))
-    assert "More than 20 users" in said(auditor.get(PAGE, {"by": "smith"}))
+    assert "More than 20 users" in read_page(auditor.get(PAGE, {"by": "smith"}))
 
 
 def test_times_are_those_of_the_reader(auditor: Client) -> None:
     five = cast.user(springfield(), 5)
     type(five.account).objects.update(time_zone="America/New_York")
-    told = auditor.get(PAGE, {"kind": "user.added"}).content.decode()
-    assert "2 March 2026, 02:00" in told and 'title="2026-03-02 02:00:00-05:00 (EST)"' in told
-    assert "Added First 1" in said(auditor.get(PAGE, {"since": "2026-03-02T02:00", "until": "2026-03-02T02:00"}))
-    assert "Added First 1" not in said(auditor.get(PAGE, {"since": "2026-03-02T02:01", "until": "2026-03-02T07:00"}))
+    page = auditor.get(PAGE, {"kind": "user.added"}).content.decode()
+    assert "2 March 2026, 02:00" in page and 'title="2026-03-02 02:00:00-05:00 (EST)"' in page
+    assert "Added First 1" in read_page(auditor.get(PAGE, {"since": "2026-03-02T02:00", "until": "2026-03-02T02:00"}))
+    assert "Added First 1" not in read_page(
+        auditor.get(PAGE, {"since": "2026-03-02T02:01", "until": "2026-03-02T07:00"})
+    )
 
 
 def links(answer: Any) -> dict[str, str]:
@@ -157,24 +159,24 @@ def links(answer: Any) -> dict[str, str]:
 
 def test_one_turns_pages_under_the_same_filters(auditor: Client) -> None:
     for minute in range(120):
-        happens("user.signed-out", 2, -minute)
+        record_something("user.signed-out", 2, -minute)
     first = auditor.get(PAGE, {"kind": "user.signed-out"})
     second = auditor.get(PAGE + links(first)["Older events"])
     third = auditor.get(PAGE + links(second)["Older events"])
     counts = [page.content.decode().count('data-label="When"') for page in (first, second, third)]
     assert counts == [50, 50, 20]
     assert set(links(third)) == {"Newer events", "The newest"}
-    assert said(auditor.get(PAGE + links(third)["Newer events"])) == said(second)
+    assert read_page(auditor.get(PAGE + links(third)["Newer events"])) == read_page(second)
     assert auditor.get(PAGE, {"place": "nowhere"}).status_code == 404
 
 
 def test_that_the_trail_is_viewed_is_told_once_for_each_opening(auditor: Client) -> None:
     for _ in range(120):
-        happens("user.signed-out", 2)
+        record_something("user.signed-out", 2)
     first = auditor.get(PAGE, {"kind": "user.signed-out"})
     second = auditor.get(PAGE + links(first)["Older events"])
     auditor.get(PAGE + links(second)["Older events"])
-    assert kinds_told().count("audit.viewed") == 1
+    assert list_kinds().count("audit.viewed") == 1
     auditor.get(PAGE)
     viewed = models.Event.objects.filter(kind="audit.viewed").order_by("pk")
     assert [event.changes for event in viewed] == ['{"filters":["","kind=user.signed-out"]}', "{}"]
@@ -183,11 +185,11 @@ def test_that_the_trail_is_viewed_is_told_once_for_each_opening(auditor: Client)
 
 def test_nobody_views_the_trail_untold_by_turning_to_a_page_they_have_not_opened(auditor: Client) -> None:
     auditor.get(PAGE, {"place": "29990101T000000.000000-9", "by": "E-5"})
-    assert kinds_told().count("audit.viewed") == 1
+    assert list_kinds().count("audit.viewed") == 1
 
 
 def test_the_filters_give_a_file_and_that_is_told(auditor: Client) -> None:
-    happens("user.updated", 2, changes={"LOCATION": ("", "=1+1")})
+    record_something("user.updated", 2, changes={"LOCATION": ("", "=1+1")})
     answer = auditor.post(f"{PAGE}export?kind=user.updated", {"form": "csv"})
     lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
     assert len(lines) == 2 and lines[0].startswith("AT,KIND") and "E-2,E-5,page,192.0.2.7" in lines[1]
@@ -207,13 +209,15 @@ def pdf(client: Client, query: str = "") -> str:
 
 
 def test_a_pdf_tells_what_was_asked_for_by_whom_and_every_event_in_words(auditor: Client) -> None:
-    happens("user.updated", 2, changes={"LOCATION": ("", "北 Ж é"), "RANK": ("Captain", "")}, outcome="refused")
-    told = pdf(auditor, "?kind=user.updated")
+    record_something(
+        "user.updated", 2, changes={"LOCATION": ("", "北 Ж é"), "RANK": ("Captain", "")}, outcome="refused"
+    )
+    document = pdf(auditor, "?kind=user.updated")
     for text in (
         "Audit trail: Springfield", "What: Updated", "by First 5 Last 5 (E-5)", "1 links", "Updated First 2 Last 2 (E-2)",
         "[Refused]", "Location: “‹U+5317› Ж é”", "Rank: “Captain” became blank", "192.0.2.7", "1 event. End.", "Page 1",
     ):  # fmt: skip
-        assert text.replace("1 links", "links, the last sealed as") in told, text
+        assert text.replace("1 links", "links, the last sealed as") in document, text
     assert "Import 0" in pdf(auditor, "?kind=user.added") and "row 2" in pdf(auditor, "?kind=user.added")
     event = models.Event.objects.filter(kind="audit.exported").earliest("pk")
     assert event.changes == '{"form":["","PDF"],"filters":["","kind=user.updated"]}'
@@ -221,17 +225,19 @@ def test_a_pdf_tells_what_was_asked_for_by_whom_and_every_event_in_words(auditor
 
 def test_a_name_from_right_to_left_turns_nothing_beside_it(auditor: Client) -> None:
     models.User.objects.filter(external_id="E-2").update(first_name="דוד", last_name="כהן")
-    happens("user.updated", 2)
-    assert "Updated \u2068דוד כהן\u2069 (E-2)" in said(auditor.get(PAGE))
+    record_something("user.updated", 2)
+    assert "Updated \u2068דוד כהן\u2069 (E-2)" in read_page(auditor.get(PAGE))
     assert "U+2068" not in pdf(auditor, "?kind=user.updated")
 
 
 def test_a_pdf_takes_any_text_over_as_many_pages_as_it_needs(auditor: Client) -> None:
     for _ in range(30):
-        happens("user.updated", 2, changes={"LOCATION": ("x" * 700, "a b " * 200), "RANK": ("", "\u202e\ud7ff")})
-    told = pdf(auditor, "?kind=user.updated")
-    assert told.count("Updated First 2") == 30 and "Page 5" in told and "‹U+202E›" in told
-    assert told.replace(" ", "").count("x" * 700) >= 20
+        record_something(
+            "user.updated", 2, changes={"LOCATION": ("x" * 700, "a b " * 200), "RANK": ("", "\u202e\ud7ff")}
+        )
+    document = pdf(auditor, "?kind=user.updated")
+    assert document.count("Updated First 2") == 30 and "Page 5" in document and "‹U+202E›" in document
+    assert document.replace(" ", "").count("x" * 700) >= 20
     assert "No event matches." in pdf(auditor, "?kind=user.locked")
 
 
@@ -239,31 +245,31 @@ def test_a_pdf_takes_any_text_over_as_many_pages_as_it_needs(auditor: Client) ->
 def test_a_pdf_of_too_many_events_is_none_and_the_page_says_what_to_take(
     auditor: Client, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
-    happens("user.updated", 2)
+    record_something("user.updated", 2)
     monkeypatch.setattr(audit_pdf, "MOST", 1)
     answer = auditor.post(f"{PAGE}export{query}", {"form": "pdf"}, follow=True)
-    assert "These are more than 1 events" in said(answer)
-    assert "audit.exported" not in kinds_told()
+    assert "These are more than 1 events" in read_page(answer)
+    assert "audit.exported" not in list_kinds()
 
 
 def test_a_file_of_filters_that_cannot_be_understood_is_none(auditor: Client) -> None:
     for answer in (auditor.get(f"{PAGE}export"), auditor.post(f"{PAGE}export?by=nobody", {"form": "csv"})):
         assert answer.status_code == 302 and answer.headers["Location"].startswith(PAGE)
-    assert "audit.exported" not in kinds_told()
+    assert "audit.exported" not in list_kinds()
 
 
 def test_another_agency_s_events_and_users_are_not_found(auditor: Client) -> None:
     other = Springfield(cast.agency("shelbyville"))
     other.imported(person(1, FIRST_NAME="Shelby"), person(77))
     number = models.Import.objects.filter(agency=other.agency).latest("pk").number
-    assert "There is no import" in said(auditor.get(PAGE, {"of": number}))
-    assert "No user is called like this" in said(auditor.get(PAGE, {"about": "E-77"}))
-    assert "Shelby" not in said(auditor.get(PAGE))
+    assert "There is no import" in read_page(auditor.get(PAGE, {"of": number}))
+    assert "No user is called like this" in read_page(auditor.get(PAGE, {"about": "E-77"}))
+    assert "Shelby" not in read_page(auditor.get(PAGE))
 
 
 @pytest.mark.usefixtures("as_owner")
 def test_what_is_told_stays_text(auditor: Client) -> None:
-    happens("user.updated", 2, changes={EVIL: (EVIL, EVIL)})
+    record_something("user.updated", 2, changes={EVIL: (EVIL, EVIL)})
     models.Event.objects.filter(kind="user.updated").update(agent=EVIL, address=EVIL[:60], actor=EVIL, kind=EVIL[:40])
     for query in ({}, {"by": EVIL}, {"kind": EVIL}, {"since": EVIL}):
         page = auditor.get(PAGE, query).content.decode()
@@ -271,22 +277,22 @@ def test_what_is_told_stays_text(auditor: Client) -> None:
 
 
 def test_the_trail_is_checked_and_that_is_told(auditor: Client) -> None:
-    assert "A check takes" in said(auditor.get(f"{PAGE}check"))
-    told = said(auditor.post(f"{PAGE}check"))
-    assert "Nothing was altered. 6 events in 4 links are as they were sealed." in told
+    assert "A check takes" in read_page(auditor.get(f"{PAGE}check"))
+    page = read_page(auditor.post(f"{PAGE}check"))
+    assert "Nothing was altered. 6 events in 4 links are as they were sealed." in page
     event = models.Event.objects.get(kind="audit.checked")
     assert verify.verify_trail(springfield()).error == ""
     digest = models.TrailLink.objects.get(number=4).digest
     assert event.changes == f'{{"found":["","nothing was altered"],"events":["","6"],"digest":["","{digest}"]}}'
-    assert digest in told
+    assert digest in page
 
 
 @pytest.mark.usefixtures("as_owner")
 def test_an_alteration_is_shown_where_it_stands(auditor: Client) -> None:
     models.Event.objects.filter(kind="user.signed-in").update(address="192.0.2.99")
-    told = said(auditor.post(f"{PAGE}check"))
-    assert "The trail was altered: the events of link 4 are not those that were sealed." in told
-    assert "Up to link 3 (5 events)" in told
+    page = read_page(auditor.post(f"{PAGE}check"))
+    assert "The trail was altered: the events of link 4 are not those that were sealed." in page
+    assert "Up to link 3 (5 events)" in page
 
 
 def test_a_long_check_goes_on_in_steps(auditor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,16 +304,16 @@ def test_a_long_check_goes_on_in_steps(auditor: Client, monkeypatch: pytest.Monk
         assert b"<h1>" not in answer.content
         steps += 1
     assert steps == 4 and "Nothing was altered" in answer.content.decode()
-    assert kinds_told().count("audit.checked") == 1
+    assert list_kinds().count("audit.checked") == 1
 
 
 @pytest.mark.usefixtures("as_owner")
 def test_how_far_a_check_is_cannot_be_made_up(auditor: Client) -> None:
     models.Event.objects.filter(kind="user.added").update(address="192.0.2.99")
-    assert "altered: the events of link 1" in said(auditor.post(f"{PAGE}check", {"so_far": "made:up"}))
+    assert "altered: the events of link 1" in read_page(auditor.post(f"{PAGE}check", {"so_far": "made:up"}))
 
 
-def opened(page: Page, springfield: Springfield) -> None:
+def open_trail(page: Page, springfield: Springfield) -> None:
     """The trail, in a browser in which the administrator is signed in."""
     springfield.registered(1)
     page.goto("/springfield/sign-in?next=/springfield/audit/")
@@ -318,7 +324,7 @@ def opened(page: Page, springfield: Springfield) -> None:
 
 
 def test_an_auditor_looks_through_the_trail(page: Page, springfield: Springfield) -> None:
-    opened(page, springfield)
+    open_trail(page, springfield)
     found = {"all": barriers(page)}
     page.get_by_text("Filters", exact=True).click()
     page.get_by_label("Done to").fill("nobody at all")
@@ -348,7 +354,7 @@ def test_an_auditor_looks_through_the_trail(page: Page, springfield: Springfield
 def test_an_auditor_checks_the_trail(page: Page, springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "_LINKS", 1)
     monkeypatch.setattr("musterbook.web.records.audit._AT_ONCE", -1.0)
-    opened(page, springfield)
+    open_trail(page, springfield)
     page.get_by_role("link", name="check that nothing was altered").click()
     found = {"check": barriers(page)}
     page.get_by_role("button", name="Check now").click()

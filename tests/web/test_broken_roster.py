@@ -24,7 +24,7 @@ BYSTANDERS = 1
 """Row 1001 is right, and an error as long as others ask for its badge."""
 
 
-def sound(number: int) -> Row:
+def make_row(number: int) -> Row:
     """The row of somebody as it should be."""
     values = (
         f"{number:05}", f"user{number}@springfield.example", f"B{number:05}", f"First{number}", "O'Neill-Ødegård", "Active",
@@ -44,7 +44,7 @@ KINDS: tuple[tuple[str, str], ...] = (
 
 def roster() -> tuple[list[Row], dict[int, tuple[str, str]]]:
     """The rows as HR sent them, and row number → the column that is wrong with what should stand there."""
-    rows = [sound(number) for number in range(1, ROWS + 1)]
+    rows = [make_row(number) for number in range(1, ROWS + 1)]
     wrong: dict[int, tuple[str, str]] = {}
     for number in range(BROKEN):
         place = 11 + number * 47
@@ -54,7 +54,7 @@ def roster() -> tuple[list[Row], dict[int, tuple[str, str]]]:
     return rows, wrong
 
 
-def written(rows: list[Row]) -> bytes:
+def write_csv(rows: list[Row]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
@@ -81,12 +81,12 @@ def test_a_broken_roster_is_mended_in_place_and_through_the_errors_file(
     springfield.imports("Active")
     rows, wrong = roster()
     with serving(fresh_home, named=monkeypatch):
-        page = registered(browser, springfield)
-        send(page, "roster.csv", written(rows), "Preview")
+        page = open_registered(browser, springfield)
+        send(page, "roster.csv", write_csv(rows), "Preview")
         expect(page.get_by_role("heading", name="Preview: nothing was changed yet")).to_be_visible()
         assert tile(page, "added") == f"{ROWS - BROKEN - BYSTANDERS:,}"
         assert tile(page, "errored") == str(BROKEN + BYSTANDERS)
-        mend(page, dict(list(wrong.items())[:25]))
+        correct_cells(page, dict(list(wrong.items())[:25]))
         page.get_by_role("button", name="Apply").click()
         expect(page.get_by_role("heading", name="Applied")).to_be_visible()
         assert tile(page, "added") == f"{ROWS - BROKEN + 25 - BYSTANDERS:,}"
@@ -95,14 +95,14 @@ def test_a_broken_roster_is_mended_in_place_and_through_the_errors_file(
         assert tile(page, "added") == str(BROKEN - 25 + BYSTANDERS)
         assert page.locator("#show-errored").count() == 0
         # Nothing is left to do.
-        send(page, "roster.csv", written([sound(number) for number in range(1, ROWS + 1)]), "Preview")
+        send(page, "roster.csv", write_csv([make_row(number) for number in range(1, ROWS + 1)]), "Preview")
         expect(page.locator("#show-unchanged strong")).to_have_text(f"{ROWS:,}")
         expect(page.get_by_text("There is nothing to change.")).to_be_visible()
         page.context.close()
     springfield.muster("audit", "verify")
 
 
-def registered(browser: Browser, springfield: Springfield) -> Page:
+def open_registered(browser: Browser, springfield: Springfield) -> Page:
     """A window in which the administrator has registered."""
     page = browser.new_context(accept_downloads=True).new_page()
     link = re.search(r"\S+/register/\S+", springfield.muster("invite", *OF, "E-1", "--print-link"))
@@ -114,7 +114,7 @@ def registered(browser: Browser, springfield: Springfield) -> Page:
     return page
 
 
-def mend(page: Page, wrong: dict[int, tuple[str, str]]) -> None:
+def correct_cells(page: Page, wrong: dict[int, tuple[str, str]]) -> None:
     """Types what is right into these cells, and has them checked."""
     for row, (column, right) in wrong.items():
         page.locator(f"#cell-{row}-{column}").fill(right)
@@ -133,4 +133,4 @@ def corrected_errors(page: Page, wrong: dict[int, tuple[str, str]]) -> tuple[str
     for row in errors:
         column, right = wrong.get(int(row["X_ROW"]), ("X_RESULT", ""))
         row[column] = right
-    return coming.value.suggested_filename, written(errors)
+    return coming.value.suggested_filename, write_csv(errors)

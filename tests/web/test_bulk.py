@@ -13,7 +13,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import expiry, queue, selection
 from musterbook.web.users import chosen_users
 from tests import worker
-from tests.accounts.conftest import Springfield, age
+from tests.accounts.conftest import Springfield, age_session
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -30,7 +30,7 @@ BULK = "/springfield/users/bulk"
 
 
 @built_once
-def made(slug: str = "springfield") -> Springfield:
+def make_agency(slug: str = "springfield") -> Springfield:
     """An agency with an administrator (1), one who may edit users alone (2), and three officers."""
     one = Springfield(cast.agency(slug))
     models.Role.objects.filter(agency=one.agency, name="Chief").update(permissions=["users.view", "users.edit"])
@@ -44,7 +44,7 @@ def made(slug: str = "springfield") -> Springfield:
 def agency(db: None, monkeypatch: pytest.MonkeyPatch) -> Springfield:
     """That agency, and a worker at hand."""
     worker.at_hand(monkeypatch)
-    return made()
+    return make_agency()
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_more_than_an_address_can_bear_are_not_taken(boss: Client) -> None:
 
 
 def test_users_of_another_agency_are_not_chosen(agency: Springfield, boss: Client) -> None:
-    other = made("shelbyville")
+    other = make_agency("shelbyville")
     theirs = ids(other, 3)
     answer = boss.post(BULK, {"act": "invite", "user": theirs}, follow=True)
     assert "Choose at least one user." in text(answer)
@@ -244,7 +244,7 @@ def test_many_deactivations_want_their_number(agency: Springfield, boss: Client)
 
 def test_it_is_done_by_somebody_who_has_signed_in_recently(agency: Springfield, boss: Client) -> None:
     address = plan(boss, act="rank", value="=Captain", user=ids(agency, 3))
-    age(boss, 20)
+    age_session(boss, 20)
     assert "/sign-in/again" in boss.post(address).headers["Location"]
     assert rank(agency, 3) == ""
 

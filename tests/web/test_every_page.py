@@ -34,11 +34,11 @@ PAGES = list(pages())
 @pytest.fixture
 def springfield(db: None) -> Springfield:
     """An agency that has something on each page."""
-    return made("springfield")
+    return make_agency("springfield")
 
 
 @built_once
-def made(slug: str) -> Springfield:
+def make_agency(slug: str) -> Springfield:
     """An agency with an administrator (1) and an officer (2) whose role may do nothing."""
     one = Springfield(cast.agency(slug))
     one.imported(person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
@@ -53,7 +53,7 @@ def made(slug: str) -> Springfield:
     return one
 
 
-def signed_in(name: str, agency: str = "springfield", program: str = "") -> Client:
+def open_signed_in(name: str, agency: str = "springfield", program: str = "") -> Client:
     """A browser in which that user is signed in; it calls itself so."""
     client = Client(raise_request_exception=True, headers={"User-Agent": program})
     sign_in(client, name, agency=agency)
@@ -77,22 +77,22 @@ def test_nobody_sees_anything_who_is_not_signed_in(springfield: Springfield) -> 
 
 
 def test_no_page_opens_without_its_permission(springfield: Springfield) -> None:
-    opened, client = {}, signed_in("user.2")
+    opened, client = {}, open_signed_in("user.2")
     for one in PAGES:
         path = f"/springfield/{one.path(springfield.agency)}"
         others = sorted(permissions.ALL - {one.permission})
         models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=others)
         before = models.Event.objects.filter(kind="act.refused").count()
         answers = [answer.status_code for answer in (client.get(path), client.post(path)) if answer.status_code != 405]
-        told = models.Event.objects.filter(kind="act.refused").count() - before
-        if one.permission and (not answers or set(answers) != {403} or told != len(answers)):
-            opened[one.name] = answers, told
+        refusals = models.Event.objects.filter(kind="act.refused").count() - before
+        if one.permission and (not answers or set(answers) != {403} or refusals != len(answers)):
+            opened[one.name] = answers, refusals
     assert opened == {}
 
 
 def test_nothing_of_another_agency_is_there(springfield: Springfield) -> None:
-    made("shelbyville")
-    client, there = signed_in("user.1", "shelbyville"), {}
+    make_agency("shelbyville")
+    client, there = open_signed_in("user.1", "shelbyville"), {}
     for one in PAGES:
         if "<" in one.route and one.name not in SAME_EVERYWHERE:
             path = f"/shelbyville/{one.path(springfield.agency)}"
@@ -108,7 +108,7 @@ OTHERS = (
 
 
 def test_every_text_says_how_it_is_encoded(springfield: Springfield, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, agency = signed_in("user.1"), springfield.agency
+    client, agency = open_signed_in("user.1"), springfield.agency
     paths = {f"/springfield/{one.path(agency)}" for one in PAGES} | {f"/springfield/{path}" for _, path in ADDRESSES}
     saml = {"slug": "state", "kind": "saml", "name": "S", "entity_id": "e", "sso_url": "https://a.example/"}
     more = {
@@ -150,7 +150,7 @@ def _away(*_: object) -> None:
 
 @pytest.mark.parametrize("address", ["springfield/users/?q=%00", "springfield/imports/%00", "spring%00field/", "?%00"])
 def test_there_is_nothing_at_an_address_that_no_database_can_look_for(springfield: Springfield, address: str) -> None:
-    assert signed_in("user.1").get(f"/{address}").status_code == 404
+    assert open_signed_in("user.1").get(f"/{address}").status_code == 404
 
 
 def test_what_users_are_called_stays_text(springfield: Springfield) -> None:
@@ -167,7 +167,7 @@ def test_what_users_are_called_stays_text(springfield: Springfield) -> None:
     models.Agency.objects.update(name=EVIL, mapping={EVIL: "EMAIL"})
     Token.objects.update(name=EVIL, used_on=NOW, used_from=EVIL)
     numbers = _previews_of_markup(agency)
-    client = signed_in("user.1", program=EVIL)
+    client = open_signed_in("user.1", program=EVIL)
     assert {one.name for one in PAGES if not _is_text(client.get(f"/springfield/{one.path(agency)}"))} == set()
     shown = [
         f"/springfield/imports/{number}?show={show}" for number in numbers for show in ("errored", "added", "noted")
@@ -214,7 +214,7 @@ def _is_text(answer: Any) -> bool:
 def test_no_page_has_barriers(page: Page, springfield: Springfield) -> None:
     enter(page, "user.1")
     found, titles = {}, {}
-    client = signed_in("user.1")
+    client = open_signed_in("user.1")
     for one in PAGES:
         path = f"/springfield/{one.path(springfield.agency)}"
         answer = client.get(path)

@@ -16,7 +16,7 @@ from musterbook.directory.imports import heartbeats, plan_files, plan_pages, que
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.storage import import_files
-from tests.accounts.conftest import Springfield, age
+from tests.accounts.conftest import Springfield, age_session
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -66,7 +66,7 @@ def preview(client: Client, *rows: cast.Row, **more: str) -> str:
     return send(client, cast.file(rows), **more)
 
 
-def said(client: Client, address: str) -> str:
+def read_page(client: Client, address: str) -> str:
     """What a page says."""
     answer = client.get(address)
     assert answer.status_code == 200
@@ -75,11 +75,11 @@ def said(client: Client, address: str) -> str:
 
 def tiles(client: Client, address: str) -> dict[str, int]:
     """What the tiles count."""
-    found = re.findall(r'id="show-(\w+)".*?<strong>([\d,]+)</strong>', said(client, address))
+    found = re.findall(r'id="show-(\w+)".*?<strong>([\d,]+)</strong>', read_page(client, address))
     return {name: int(number.replace(",", "")) for name, number in found}
 
 
-def mend(client: Client, address: str, *cells: tuple[int, str, str, str]) -> str:
+def correct_cells(client: Client, address: str, *cells: tuple[int, str, str, str]) -> str:
     """Sends the form of cells, each with its row, heading, what it was and what it is now; gives the address led to."""
     sent = {f"cell-{row}-{heading}": now for row, heading, _, now in cells}
     sent |= {f"was-{row}-{heading}": was for row, heading, was, _ in cells}
@@ -96,11 +96,11 @@ def test_the_tiles_count_and_filter(chief: Client) -> None:
         chief, person(1, ROLE="Admin"), person(2, RANK="Sergeant"), person(7), person(8, ROLE="Nobody"), person(9, RANK="x")
     )  # fmt: skip
     assert tiles(chief, address) == {"errored": 2, "added": 1, "updated": 1, "unchanged": 1}
-    assert "Row 5: First 8 Last 8" in said(chief, address)
-    updated = said(chief, f"{address}?show=updated")
+    assert "Row 5: First 8 Last 8" in read_page(chief, address)
+    updated = read_page(chief, f"{address}?show=updated")
     assert '<del class="m-was">Captain</del>' in updated and '<ins class="m-becomes">Sergeant</ins>' in updated
-    assert "user7@agency.example" in said(chief, f"{address}?show=added")
-    assert "E-1</span>" in said(chief, f"{address}?show=unchanged")
+    assert "user7@agency.example" in read_page(chief, f"{address}?show=added")
+    assert "E-1</span>" in read_page(chief, f"{address}?show=unchanged")
 
 
 def test_whom_a_synchronize_would_deactivate_is_shown_and_who_is_protected(
@@ -109,23 +109,23 @@ def test_whom_a_synchronize_would_deactivate_is_shown_and_who_is_protected(
     models.User.objects.filter(external_id="E-3").update(exempt=True)
     address = preview(chief, person(1, ROLE="Admin"), person(7), mode="sync")
     assert tiles(chief, address) == {"added": 1, "deactivated": 1, "protected": 1, "unchanged": 1}
-    assert "First 2 Last 2" in said(chief, f"{address}?show=deactivated")
-    assert "exempt from synchronize" in said(chief, f"{address}?show=protected")
-    assert "deactivates 1 users" in said(chief, address)
+    assert "First 2 Last 2" in read_page(chief, f"{address}?show=deactivated")
+    assert "exempt from synchronize" in read_page(chief, f"{address}?show=protected")
+    assert "deactivates 1 users" in read_page(chief, address)
 
 
 def test_a_plan_of_many_rows_comes_page_by_page_and_can_be_searched(chief: Client) -> None:
     address = preview(chief, *cast.people(*range(100, 230)))
-    first, last = said(chief, address), said(chief, f"{address}?show=added&page=3")
+    first, last = read_page(chief, address), read_page(chief, f"{address}?show=added&page=3")
     assert first.count("<tr>") == 51 and "Page 1 of 3" in first and "Previous" not in first
     assert last.count("<tr>") == 31 and "Page 3 of 3" in last and ">Next" not in last
-    assert "E-229" in said(chief, f"{address}?show=added&page=99999")
+    assert "E-229" in read_page(chief, f"{address}?show=added&page=99999")
     for odd in ("0", "-1", "x", "9" * 30, "²"):
-        assert "Page 1 of 3" in said(chief, f"{address}?show=added&page={odd}")
-    found = said(chief, f"{address}?show=added&q=USER22")
+        assert "Page 1 of 3" in read_page(chief, f"{address}?show=added&page={odd}")
+    found = read_page(chief, f"{address}?show=added&q=USER22")
     assert found.count("<tr>") == 11
-    assert "No row here has “%nobody_”" in said(chief, f"{address}?show=added&q=%25nobody_")
-    assert "There are none" in said(chief, f"{address}?show=protected")
+    assert "No row here has “%nobody_”" in read_page(chief, f"{address}?show=added&q=%25nobody_")
+    assert "There are none" in read_page(chief, f"{address}?show=protected")
 
 
 def test_a_part_of_the_page_is_given_alone(chief: Client) -> None:
@@ -139,7 +139,7 @@ def test_a_part_of_the_page_is_given_alone(chief: Client) -> None:
 def test_notes_are_shown_with_the_rows_that_have_them(chief: Client) -> None:
     address = preview(chief, person(7, SUPERVISOR_EMAIL="nobody@agency.example"))
     assert tiles(chief, address) == {"added": 1, "noted": 1}
-    assert "nobody@agency.example” is not the address of a user" in said(chief, f"{address}?show=noted")
+    assert "nobody@agency.example” is not the address of a user" in read_page(chief, f"{address}?show=noted")
 
 
 @pytest.mark.parametrize("show", ["added", "updated", "deactivated", "errored", "noted", "protected"])
@@ -154,7 +154,7 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
     plan_files.delete_plan(record.number)
     after = plan_pages.read_page(record, show)
     if show == "protected":
-        assert after.gone and "kept no longer" in said(chief, f"{address}?show=protected")
+        assert after.gone and "kept no longer" in read_page(chief, f"{address}?show=protected")
         return
     assert [(line.row, line.external_id) for line in after.lines] == [
         (one.row, one.external_id) for one in before.lines
@@ -163,7 +163,7 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
         assert after.lines[0].problems == [found for cell in before.lines[0].cells for found in cell.problems]
     if show in {"added", "updated"}:
         assert [list(line.changes) for line in after.lines] == [list(line.changes) for line in before.lines]
-    assert said(chief, f"{address}?show={show}")
+    assert read_page(chief, f"{address}?show={show}")
 
 
 # Mending in place
@@ -175,24 +175,24 @@ def test_cells_are_mended_until_none_is_wrong_and_the_file_stays_as_it_was(
     file = cast.file([person(7, ROLE="Oficer"), person(8, EMAIL="x"), person(9)])
     first = send(chief, file)
     assert tiles(chief, first) == {"errored": 2, "added": 1}
-    assert 'name="cell-2-ROLE" value="Oficer"' in said(chief, first)
-    second = mend(chief, first, (2, "ROLE", "Oficer", "Officer"), (3, "EMAIL", "x", "x"))
+    assert 'name="cell-2-ROLE" value="Oficer"' in read_page(chief, first)
+    second = correct_cells(chief, first, (2, "ROLE", "Oficer", "Officer"), (3, "EMAIL", "x", "x"))
     assert second.endswith("?show=errored")
     second = second.partition("?")[0]
     assert tiles(chief, second) == {"errored": 1, "added": 2}
-    third = mend(chief, second, (3, "EMAIL", "x", "user8@agency.example")).partition("?")[0]
+    third = correct_cells(chief, second, (3, "EMAIL", "x", "user8@agency.example")).partition("?")[0]
     assert tiles(chief, f"{third}?show=added") == {"added": 3}
-    assert "2 cells mended here" in said(chief, third)
+    assert "2 cells mended here" in read_page(chief, third)
     assert import_files.read_content(third.rpartition("/")[2]) == file
     done = chief.post(third).headers["Location"]
-    assert "<h1>Applied</h1>" in said(chief, done)
+    assert "<h1>Applied</h1>" in read_page(chief, done)
     assert cast.user(springfield.agency, 7).role.name == "Officer"
     assert cast.user(springfield.agency, 8).email == "user8@agency.example"
 
 
 def test_what_was_mended_stands_in_the_results_and_the_errors_file(chief: Client) -> None:
     address = preview(chief, person(7, ROLE="x"), person(8, ROLE="y"))
-    again = mend(chief, address, (2, "ROLE", "x", "Officer")).partition("?")[0]
+    again = correct_cells(chief, address, (2, "ROLE", "x", "Officer")).partition("?")[0]
     results = chief.get(f"{again}/results").content.decode("utf-8-sig")
     assert [row["ROLE"] for row in csv.DictReader(io.StringIO(results))] == ["Officer", "y"]
 
@@ -201,47 +201,47 @@ def test_a_row_of_too_few_cells_is_mended_whole(springfield: Springfield, chief:
     file = cast.file([person(7), person(8)]).splitlines()
     file[1] = b",".join(file[1].split(b",")[:3])
     address = send(chief, b"\n".join(file))
-    page = said(chief, address)
+    page = read_page(chief, address)
     assert page.count('name="cell-2-') == 8 and "The row has 3 cells" in page
     cells = [(2, heading, "", value) for heading, value in person(7).items()]
-    again = mend(chief, address, *cells)
+    again = correct_cells(chief, address, *cells)
     assert tiles(chief, f"{again.partition('?')[0]}?show=added") == {"added": 2}
 
 
 def test_a_form_in_which_nothing_was_changed_makes_no_plan(chief: Client) -> None:
     address = preview(chief, person(7, ROLE="x"))
     before = models.Import.objects.count()
-    back = mend(chief, address, (2, "ROLE", "x", "x"))
+    back = correct_cells(chief, address, (2, "ROLE", "x", "x"))
     assert back == f"{address}?show=errored"
-    assert "No cell was changed" in said(chief, back)
+    assert "No cell was changed" in read_page(chief, back)
     assert models.Import.objects.count() == before
 
 
 def test_the_same_cells_sent_twice_make_one_plan(chief: Client) -> None:
     address = preview(chief, person(7, ROLE="x"))
-    assert len({mend(chief, address, (2, "ROLE", "x", "Officer")) for _ in range(2)}) == 1
+    assert len({correct_cells(chief, address, (2, "ROLE", "x", "Officer")) for _ in range(2)}) == 1
 
 
 def test_what_no_form_of_ours_sends_is_left(chief: Client) -> None:
     address = preview(chief, person(7, ROLE="x"))
     odd = {"cell-2-X": "a", "cell-x-ROLE": "a", "cell-": "a", "cell-99999999999-ROLE": "a", "was-2-ROLE": "a", "x": "y"}
     assert chief.post(f"{address}/mend", odd).headers["Location"] == f"{address}?show=errored"
-    assert mend(chief, address, (999, "ROLE", "", "Officer")).partition("?")[0] != address
+    assert correct_cells(chief, address, (999, "ROLE", "", "Officer")).partition("?")[0] != address
 
 
 # Headings and reading
 
 
-def renamed(file: bytes) -> bytes:
+def rename_columns(file: bytes) -> bytes:
     return file.replace(b"BADGE_NUMBER", b"Badge No").replace(b"FIRST_NAME", b"Given")
 
 
 def test_headings_are_mapped_from_a_list_with_values_and_remembered_once_applied(
     springfield: Springfield, chief: Client
 ) -> None:
-    file = renamed(cast.file([person(7), person(8), person(9), person(10)]))
+    file = rename_columns(cast.file([person(7), person(8), person(9), person(10)]))
     address = send(chief, file)
-    page = said(chief, address)
+    page = read_page(chief, address)
     assert "Refused: nothing was changed" in page
     assert "B-7, B-8, B-9" in page and "First 7, First 8, First 9" in page
     assert page.count('<option value="BADGE_NUMBER">') == 2 and '<option value="EMAIL">' not in page
@@ -249,15 +249,15 @@ def test_headings_are_mapped_from_a_list_with_values_and_remembered_once_applied
     answer = chief.post(f"{address}/read", sent)
     plan = answer.headers["Location"]
     assert tiles(chief, plan) == {"added": 4}
-    assert "selected>BADGE_NUMBER" in said(chief, plan)
+    assert "selected>BADGE_NUMBER" in read_page(chief, plan)
     chief.post(plan)
     springfield.agency.refresh_from_db()
     assert springfield.agency.mapping == {"Badge No": "BADGE_NUMBER", "Given": "FIRST_NAME"}
-    assert tiles(chief, send(chief, renamed(cast.file([person(11)])))) == {"added": 1}
+    assert tiles(chief, send(chief, rename_columns(cast.file([person(11)])))) == {"added": 1}
 
 
 def test_a_column_that_there_is_not_is_no_choice(chief: Client) -> None:
-    address = send(chief, renamed(cast.file([person(7)])))
+    address = send(chief, rename_columns(cast.file([person(7)])))
     answer = chief.post(f"{address}/read", {"map": "1", "map-0": "SHOE_SIZE", "map-1": ""})
     assert answer.status_code == 422
     assert "Select a valid choice" in answer.content.decode()
@@ -265,25 +265,25 @@ def test_a_column_that_there_is_not_is_no_choice(chief: Client) -> None:
 
 def test_a_file_is_read_in_another_encoding(springfield: Springfield, chief: Client) -> None:
     address = send(chief, cast.file([person(7, FIRST_NAME="Łukasz")]).decode().encode("windows-1250"))
-    assert "Łukasz" not in said(chief, address)
+    assert "Łukasz" not in read_page(chief, address)
     again = chief.post(f"{address}/read", {"encoding": "windows-1250"}).headers["Location"]
-    assert "Łukasz" in said(chief, again)
+    assert "Łukasz" in read_page(chief, again)
     assert chief.post(f"{address}/read", {"encoding": "nonsense"}).status_code == 422
 
 
 def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
     chief: Client, settings: Settings, tmp_path: Path
 ) -> None:
-    address = send(chief, renamed(cast.file([person(7)])))
+    address = send(chief, rename_columns(cast.file([person(7)])))
     number = address.rpartition("/")[2]
     (tmp_path / "files" / number).unlink()
     assert chief.get(f"{address}/results").headers["Location"] == address
     for sent in ({"encoding": ""}, {"map": "1", "map-0": "", "map-1": ""}):
         chief.post(f"{address}/read", sent)
-        assert "kept no longer" in said(chief, address)
+        assert "kept no longer" in read_page(chief, address)
     plan_files.delete_plan(number)
     chief.post(f"{address}/read", {"map": "1", "map-0": ""})
-    assert "kept no longer" in said(chief, address)
+    assert "kept no longer" in read_page(chief, address)
 
 
 # Doing it
@@ -291,7 +291,7 @@ def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
 
 def test_upload_does_it_at_once(springfield: Springfield, chief: Client) -> None:
     done = preview(chief, person(7), person(8, ROLE="x"), do="upload")
-    page = said(chief, done)
+    page = read_page(chief, done)
     assert "<h1>Applied</h1>" in page and "Upload another file" in page
     assert tiles(chief, done) == {"errored": 1, "added": 1}
     assert cast.user(springfield.agency, 7).active
@@ -299,7 +299,7 @@ def test_upload_does_it_at_once(springfield: Springfield, chief: Client) -> None
 
 def test_strict_changes_nothing_if_a_row_has_a_problem(springfield: Springfield, chief: Client) -> None:
     done = preview(chief, person(7), person(8, ROLE="x"), do="upload", strict="on")
-    assert "Refused: nothing was changed" in said(chief, done)
+    assert "Refused: nothing was changed" in read_page(chief, done)
     assert not models.User.objects.filter(external_id="E-7").exists()
 
 
@@ -313,32 +313,32 @@ def test_no_mail_is_sent_if_that_was_asked_for(chief: Client) -> None:
 def test_an_import_is_undone_by_one_of_its_own_that_is_seen_first(springfield: Springfield, chief: Client) -> None:
     done = preview(chief, person(7), person(2, RANK="Sergeant"), do="upload")
     plan = chief.post(f"{done}/undo").headers["Location"]
-    page = said(chief, plan)
+    page = read_page(chief, plan)
     assert "Preview: nothing was changed yet" in page and "Undo of an import" in page
-    assert '<del class="m-was">Sergeant</del>' in said(chief, f"{plan}?show=updated")
+    assert '<del class="m-was">Sergeant</del>' in read_page(chief, f"{plan}?show=updated")
     assert cast.user(springfield.agency, 7).active
     undone = chief.post(plan).headers["Location"]
-    assert "<h1>Applied</h1>" in said(chief, undone)
+    assert "<h1>Applied</h1>" in read_page(chief, undone)
     assert not cast.user(springfield.agency, 7).active
     assert cast.user(springfield.agency, 2).rank.name == "Captain"  # type: ignore[union-attr]
-    back = said(chief, done)
+    back = read_page(chief, done)
     assert "This import was undone" in back and ">Undo</button>" not in back
 
 
 def test_only_what_was_applied_can_be_undone(chief: Client) -> None:
     plan = preview(chief, person(7))
     assert chief.post(f"{plan}/undo").headers["Location"] == plan
-    assert "nothing to undo" in said(chief, plan)
+    assert "nothing to undo" in read_page(chief, plan)
 
 
 def test_only_who_may_synchronize_can_undo_a_synchronize_import(springfield: Springfield, chief: Client) -> None:
     models.Role.objects.filter(agency=springfield.agency, name="Officer").update(permissions=["users.import"])
     springfield.registered(2)
     done = preview(chief, person(1, ROLE="Admin"), person(2, RANK="Captain"), mode="sync", do="upload")
-    assert ">Undo</button>" in said(chief, done) and not cast.user(springfield.agency, 3).active
+    assert ">Undo</button>" in read_page(chief, done) and not cast.user(springfield.agency, 3).active
     other = Client()
     sign_in(other, "user.2")
-    assert ">Undo</button>" not in said(other, done)
+    assert ">Undo</button>" not in read_page(other, done)
     answer = other.post(f"{done}/undo")
     assert answer.status_code == 403 and "synchronize all" in answer.content.decode()
     assert models.Import.objects.filter(kind=models.ImportKind.UNDO).count() == 0
@@ -353,7 +353,7 @@ def test_an_undo_has_no_file_to_mend_or_to_read(chief: Client) -> None:
 
 def test_after_a_quarter_of_an_hour_undoing_asks_to_sign_in_again(chief: Client) -> None:
     done = preview(chief, person(7), do="upload")
-    age(chief, 16)
+    age_session(chief, 16)
     assert "/sign-in/again?" in chief.post(f"{done}/undo").headers["Location"]
 
 
@@ -378,12 +378,12 @@ def test_a_plan_is_kept_as_long_as_its_file(chief: Client, settings: Settings) -
 
 def test_an_import_that_waits_for_a_worker_says_so_and_can_be_cancelled(chief: Client, nobody_at_work: None) -> None:
     address = preview(chief, person(7), do="upload")
-    page = said(chief, address)
+    page = read_page(chief, address)
     assert "Waiting for its turn" in page and "no worker is running" in page
     part = chief.get(f"{address}?progress", headers=HTMX).content.decode()
     assert part.lstrip().startswith('<div id="progress"')
     assert chief.post(f"{address}/cancel").headers["Location"] == address
-    assert "Failed: nothing was changed" in said(chief, address)
+    assert "Failed: nothing was changed" in read_page(chief, address)
     assert chief.get(f"{address}?progress", headers=HTMX).headers["HX-Refresh"] == "true"
     assert not models.User.objects.filter(external_id="E-7").exists()
 
@@ -409,7 +409,7 @@ def test_how_far_an_import_is_stands_on_its_page(
 ) -> None:
     address = preview(chief, person(7))
     monkeypatch.setattr(queue, "get_status", lambda _: standing)
-    assert sentence in said(chief, address)
+    assert sentence in read_page(chief, address)
 
 
 # Files
@@ -430,7 +430,7 @@ def test_the_errors_file_is_mended_and_uploaded_as_it_is(springfield: Springfiel
     content = errors.content
     assert b"There is no role" in content and b"E-8" not in content
     again = send(chief, content.replace(b",x,", b",Officer,").replace(b",x\r", b",Officer\r"), do="upload")
-    assert "<h1>Applied</h1>" in said(chief, again)
+    assert "<h1>Applied</h1>" in read_page(chief, again)
     assert cast.user(springfield.agency, 7).role.name == "Officer"
 
 
@@ -446,7 +446,7 @@ def test_the_results_file_has_every_row_with_what_became_of_it(chief: Client) ->
 
 
 def history(client: Client, query: str = "") -> str:
-    return said(client, f"/springfield/imports/{query}")
+    return read_page(client, f"/springfield/imports/{query}")
 
 
 def test_the_history_tells_who_when_and_what_came_of_it(springfield: Springfield, chief: Client) -> None:
@@ -486,7 +486,7 @@ def test_who_may_import_but_not_synchronize_is_told(springfield: Springfield, cl
     models.Role.objects.filter(name="Officer").update(permissions=["users.import"])
     springfield.registered(2)
     sign_in(client, "user.2")
-    assert "Your role may not synchronize" in said(client, PAGE)
+    assert "Your role may not synchronize" in read_page(client, PAGE)
 
 
 def test_options_without_mended_cells_are_as_they_were_before_there_were_any() -> None:

@@ -60,8 +60,8 @@ class Springfield:
 
     def events(self, about: str) -> list[str]:
         """The kinds of events about that user, in order."""
-        told = json.loads(self.muster("audit", *OF, "--user", about, "--format", "json"))
-        return [event["KIND"] for event in told]
+        events = json.loads(self.muster("audit", *OF, "--user", about, "--format", "json"))
+        return [event["KIND"] for event in events]
 
 
 def until(found: Callable[[], object], seconds: float = 60) -> None:

@@ -36,7 +36,7 @@ def sign_in(page: Page, springfield: Springfield) -> None:
     page.wait_for_url("**/springfield/")
 
 
-def focused(page: Page) -> str:
+def get_focus(page: Page) -> str:
     """What has the keyboard: its class."""
     return str(page.evaluate("document.activeElement.className"))
 
@@ -231,7 +231,7 @@ def test_one_signs_in_by_keyboard_alone(page: Page, springfield: Springfield) ->
     page.goto("/springfield/sign-in")
     press = page.keyboard.press
     press("Tab")
-    assert focused(page) == "usa-skipnav"
+    assert get_focus(page) == "usa-skipnav"
     press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
     press("Tab")

@@ -60,12 +60,12 @@ def with_passkey(page: Page, agency: str = "springfield") -> None:
     page.get_by_role("button", name="Sign in with a passkey").click()
 
 
-def is_in(page: Page, name: str = "user.2") -> None:
+def assert_signed_in(page: Page, name: str = "user.2") -> None:
     """Asserts who is signed in."""
     expect(page.get_by_text(f"as {name}")).to_be_visible()
 
 
-def is_out(page: Page) -> None:
+def assert_signed_out(page: Page) -> None:
     """Asserts that nobody is signed in."""
     assert page.request.get(HOME).url.endswith("/springfield/sign-in?next=/springfield/")
 
@@ -74,7 +74,7 @@ def kinds(springfield: Springfield) -> list[str]:
     return [kind for kind, *_ in springfield.events()]
 
 
-def how() -> str:
+def list_factors() -> str:
     """By which factors somebody signed in last."""
     changes = models.Event.objects.filter(kind="user.signed-in").latest("id").changes
     return str(json.loads(changes)["factors"][1])
@@ -86,8 +86,8 @@ def test_a_passkey_replaces_the_password(page: Page, springfield: Springfield, o
     add(page)
     sign_out(page)
     with_passkey(page)
-    is_in(page)
-    assert how() == "webauthn"
+    assert_signed_in(page)
+    assert list_factors() == "webauthn"
     made = ["user.second-factor-added", "user.recovery-codes-made"]
     assert kinds(springfield)[3:5] == made
     assert springfield.mails() == ["welcome", "second-factor"]
@@ -125,8 +125,8 @@ def test_a_passkey_beside_a_password(page: Page, officer: Account) -> None:
     sign_out(page)
     sign_in(page)
     page.get_by_role("button", name="Use a passkey").click()
-    is_in(page)
-    assert how() == "password+webauthn"
+    assert_signed_in(page)
+    assert list_factors() == "password+webauthn"
 
 
 def test_signing_in_again_with_a_passkey(page: Page, officer: Account) -> None:
@@ -191,7 +191,7 @@ def test_who_needs_a_second_factor_is_led_to_set_one_up(page: Page, officer: Acc
     page.get_by_role("button", name="Add a passkey").click()
     expect(page.get_by_text("The passkey is added.")).to_be_visible()
     page.goto(HOME)
-    is_in(page)
+    assert_signed_in(page)
 
 
 def test_a_key_without_a_pin_replaces_no_password_whatever_was_asked_of_it(
@@ -228,7 +228,7 @@ def test_a_key_without_a_pin_replaces_no_password_whatever_was_asked_of_it(
         [found["credentialId"], officer.handle, f"{PAGES}webauthn/login/"],
     )
     expect(page.get_by_text("did not ask who you are")).to_be_visible()
-    is_out(page)
+    assert_signed_out(page)
     assert springfield.events()[-1] == ("user.sign-in-failed", "", "", "failed")
 
 
@@ -241,7 +241,7 @@ def test_a_passkey_of_another_agency_is_none_here(page: Page, springfield: Sprin
     add(page, agency="shelbyville")
     with_passkey(page)
     expect(page.get_by_text("This passkey was not accepted")).to_be_visible()
-    is_out(page)
+    assert_signed_out(page)
     assert springfield.events()[-1] == ("user.sign-in-failed", "", "", "failed")
 
 
@@ -252,7 +252,7 @@ def test_a_passkey_of_who_is_inactive_opens_nothing(page: Page, springfield: Spr
     springfield.imported(cast.person(2, STATUS="Inactive"))
     with page.expect_response(lambda answer: answer.request.method == "POST"):
         with_passkey(page)
-    is_out(page)
+    assert_signed_out(page)
     assert kinds(springfield)[-1] == "user.sign-in-failed"
 
 
@@ -265,7 +265,7 @@ def test_a_removed_passkey_opens_nothing(page: Page, springfield: Springfield, o
     assert json.loads(models.Event.objects.latest("id").changes) == {"factor": ["recovery codes, passkey", ""]}
     with_passkey(page)
     expect(page.get_by_text("This passkey was not accepted")).to_be_visible()
-    is_out(page)
+    assert_signed_out(page)
 
 
 def test_an_answer_to_the_question_of_another_tab_is_refused_and_the_next_is_good(
@@ -280,7 +280,7 @@ def test_an_answer_to_the_question_of_another_tab_is_refused_and_the_next_is_goo
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_text("This passkey was not accepted")).to_be_visible()
     page.get_by_role("button", name="Use a passkey").click()
-    is_in(page)
+    assert_signed_in(page)
     assert kinds(springfield)[-2:] == ["user.sign-in-failed", "user.signed-in"]
     assert springfield.user(2).locked_at is None
 
@@ -294,11 +294,11 @@ def test_an_answer_cannot_be_sent_twice(page: Page, officer: Account) -> None:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.post_data or "") if request.method == "POST" else None)
     page.get_by_role("button", name="Sign in with a passkey").click()
-    is_in(page)
+    assert_signed_in(page)
     sign_out(page)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Referer": page.url}
     page.request.post(f"{PAGES}webauthn/login/", data=sent[0], headers=headers)
-    is_out(page)
+    assert_signed_out(page)
 
 
 def test_no_passkey_is_said_in_words(page: Page, officer: Account) -> None:

@@ -20,8 +20,8 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing
 from musterbook.web.users.form import HARMLESS, LABELS
-from tests.accounts.conftest import GOOD, Springfield, age
-from tests.accounts.test_entrance import sign_in, who
+from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.test_entrance import read_username, sign_in
 from tests.accounts.test_factors import set_up
 from tests.built_once import built_once
 from tests.directory import cast
@@ -35,7 +35,7 @@ HTMX = {"HX-Request": "true"}
 
 
 @built_once
-def filled() -> Springfield:
+def fill() -> Springfield:
     """An administrator (1), an officer who reports to them (2), an Inactive one (3); all but the last have registered."""
     made = Springfield(cast.agency())
     made.imported(
@@ -49,7 +49,7 @@ def filled() -> Springfield:
 
 @pytest.fixture
 def springfield(db: None) -> Springfield:
-    return filled()
+    return fill()
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def at(springfield: Springfield, number: int, act: str = "") -> str:
     return f"/springfield/users/{springfield.user(number).pk}/{act}"
 
 
-def said(client: Client, path: str) -> str:
+def read_page(client: Client, path: str) -> str:
     answer = client.get(path)
     assert answer.status_code == 200
     return answer.content.decode()
@@ -95,7 +95,7 @@ def form(page: str) -> dict[str, str]:
     return fields
 
 
-def limited(springfield: Springfield, *permissions: str) -> Client:
+def open_limited(springfield: Springfield, *permissions: str) -> Client:
     """A browser of user 5, whose role may do so much and no more."""
     models.Role.objects.filter(agency=springfield.agency, name="Chief").update(permissions=permissions)
     springfield.imported(person(5, ROLE="Chief"))
@@ -110,23 +110,23 @@ def limited(springfield: Springfield, *permissions: str) -> Client:
 
 def test_a_user_is_shown_with_all_that_is_known(springfield: Springfield, admin: Client) -> None:
     groups.add_monitor(models.Group.objects.get(), springfield.user(2), AuditContext(cast.NOW, "E-1", "page"))
-    page = said(admin, at(springfield, 2))
+    page = read_page(admin, at(springfield, 2))
     assert "Member of <a" in page and "Monitor of <a" in page
     for text in ("First 2 Last 2", "Captain", "B-2", "user2@agency.example", "Patrol", "First 1 Last 1", "users.csv"):
         assert text in page
     assert "Registered" in page and "Trail" in page and "Added" in page
-    assert "First 2 Last 2</a>" in said(admin, at(springfield, 1))
+    assert "First 2 Last 2</a>" in read_page(admin, at(springfield, 1))
 
 
 def test_who_may_only_view_sees_no_buttons_no_sessions_and_no_trail(springfield: Springfield) -> None:
-    page = said(limited(springfield, "users.view"), at(springfield, 2))
+    page = read_page(open_limited(springfield, "users.view"), at(springfield, 2))
     for text in (">Edit<", ">Deactivate<", "Reset credentials", "Sessions", "Trail", "<h2>Imports"):
         assert text not in page
 
 
 def test_of_a_user_above_ones_own_role_nothing_can_be_changed(springfield: Springfield) -> None:
-    client = limited(springfield, "users.view", "users.edit", "credentials.manage")
-    page = said(client, at(springfield, 1))
+    client = open_limited(springfield, "users.view", "users.edit", "credentials.manage")
+    page = read_page(client, at(springfield, 1))
     assert "you may look at this user, and change nothing" in page and ">Edit<" not in page
     assert "you cannot change this user" in post(client, at(springfield, 1, "deactivate"))
     assert "you may not do this" in post(client, at(springfield, 1, "reset"))
@@ -134,14 +134,14 @@ def test_of_a_user_above_ones_own_role_nothing_can_be_changed(springfield: Sprin
 
 
 def test_a_page_of_a_user_asks_the_database_no_more_for_many_reports(springfield: Springfield, admin: Client) -> None:
-    said(admin, at(springfield, 1))
+    read_page(admin, at(springfield, 1))
     with CaptureQueriesContext(
         connection,
     ) as few:
-        said(admin, at(springfield, 1))
+        read_page(admin, at(springfield, 1))
     springfield.imported(*(person(number, SUPERVISOR_EMAIL="user1@agency.example") for number in range(10, 70)))
     with CaptureQueriesContext(connection) as many:
-        page = said(admin, at(springfield, 1))
+        page = read_page(admin, at(springfield, 1))
     assert "(61)" in page and "See all of them" in page
     assert len(many) <= len(few) + 2
 
@@ -151,19 +151,19 @@ def test_a_page_of_a_user_asks_the_database_no_more_for_many_reports(springfield
 
 def test_an_edit_is_saved_and_says_what(springfield: Springfield, admin: Client) -> None:
     path = at(springfield, 2, "edit")
-    told = form(said(admin, path)) | {"last_name": "Newton", "location": "North"}
-    page = post(admin, path, **told)
+    data = form(read_page(admin, path)) | {"last_name": "Newton", "location": "North"}
+    page = post(admin, path, **data)
     assert "Saved: Last name, Location." in page and "<h1>First 2 Newton</h1>" in page
     assert springfield.user(2).location == "North"
-    assert "Nothing was changed" in post(admin, path, **form(said(admin, path)))
+    assert "Nothing was changed" in post(admin, path, **form(read_page(admin, path)))
 
 
 def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(
     springfield: Springfield, admin: Client
 ) -> None:
     path = at(springfield, 2, "edit")
-    told = form(said(admin, path)) | {"email": "nobody at home", "first_name": "", "location": "North"}
-    answer = admin.post(path, told)
+    data = form(read_page(admin, path)) | {"email": "nobody at home", "first_name": "", "location": "North"}
+    answer = admin.post(path, data)
     page = answer.content.decode()
     assert answer.status_code == 422
     assert 'value="nobody at home"' in page and 'value="North"' in page and "Every user needs one." in page
@@ -172,9 +172,9 @@ def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(
 
 def test_two_who_edit_lose_nothing(springfield: Springfield, admin: Client) -> None:
     path = at(springfield, 2, "edit")
-    told = form(said(admin, path))
-    post(admin, path, **told | {"location": "North"})
-    answer = admin.post(path, told | {"location": "South", "badge_number": "B-22"})
+    data = form(read_page(admin, path))
+    post(admin, path, **data | {"location": "North"})
+    answer = admin.post(path, data | {"location": "South", "badge_number": "B-22"})
     page = answer.content.decode()
     assert answer.status_code == 422 and "Somebody has changed this meanwhile, from blank to “North”" in page
     again = form(page)
@@ -186,7 +186,7 @@ def test_two_who_edit_lose_nothing(springfield: Springfield, admin: Client) -> N
 @pytest.mark.parametrize("shown", ["", "[]", "nonsense", pytest.param("[" * 20_000, id="deep")])
 def test_a_form_that_was_tampered_with_overwrites_nobody(springfield: Springfield, admin: Client, shown: str) -> None:
     path = at(springfield, 2, "edit")
-    answer = admin.post(path, form(said(admin, path)) | {"shown": shown, "location": "North"})
+    answer = admin.post(path, form(read_page(admin, path)) | {"shown": shown, "location": "North"})
     assert answer.status_code == 422 or springfield.user(2).location == "North"
     assert springfield.user(2).last_name == "Last 2"
 
@@ -195,12 +195,12 @@ def test_a_role_changes_only_after_signing_in_again_and_the_form_is_not_lost(
     springfield: Springfield, admin: Client
 ) -> None:
     path = at(springfield, 2, "edit")
-    told = form(said(admin, path))
-    age(admin, 16)
-    assert admin.post(path, told | {"location": "North"}).status_code == 302
+    data = form(read_page(admin, path))
+    age_session(admin, 16)
+    assert admin.post(path, data | {"location": "North"}).status_code == 302
     assert springfield.user(2).location == "North"
-    told = form(said(admin, path)) | {"role": "Chief"}
-    again = admin.post(path, told)
+    data = form(read_page(admin, path)) | {"role": "Chief"}
+    again = admin.post(path, data)
     assert "/sign-in/again" in again.headers["Location"]
     page = admin.post(again.headers["Location"], {"password": GOOD}, follow=True).content.decode()
     assert "Saved: Role." in page
@@ -209,9 +209,9 @@ def test_a_role_changes_only_after_signing_in_again_and_the_form_is_not_lost(
 
 def test_only_who_may_synchronize_exempts(springfield: Springfield, admin: Client) -> None:
     path = at(springfield, 2, "edit")
-    assert "Saved: Exempt from synchronize." in post(admin, path, **form(said(admin, path)) | {"x_exempt": "on"})
-    assert "stays Active when a file does not mention" in said(admin, at(springfield, 2))
-    assert "x_exempt" not in form(said(limited(springfield, "users.edit"), path))
+    assert "Saved: Exempt from synchronize." in post(admin, path, **form(read_page(admin, path)) | {"x_exempt": "on"})
+    assert "stays Active when a file does not mention" in read_page(admin, at(springfield, 2))
+    assert "x_exempt" not in form(read_page(open_limited(springfield, "users.edit"), path))
 
 
 def test_supervisors_are_suggested_while_one_types(springfield: Springfield, admin: Client) -> None:
@@ -231,11 +231,11 @@ def test_while_an_import_is_written_it_says_so(
     monkeypatch.setattr(editing, "edit", busy)
     monkeypatch.setattr(credentials, "unlock", busy)
     path = at(springfield, 2, "edit")
-    told = form(said(admin, path))
+    data = form(read_page(admin, path))
     with pytest.raises(OperationalError):
-        admin.post(path, told)
+        admin.post(path, data)
     monkeypatch.setattr(database_errors, "is_busy", lambda _: True)
-    answer = admin.post(path, told)
+    answer = admin.post(path, data)
     assert answer.status_code == 503 and "Nothing was changed here" in answer.content.decode()
     assert admin.post(at(springfield, 2, "unlock")).status_code == 503
 
@@ -243,29 +243,29 @@ def test_while_an_import_is_written_it_says_so(
 # Add User
 
 
-def new(client: Client, **cells: str) -> dict[str, str]:
+def make_form(client: Client, **cells: str) -> dict[str, str]:
     """The form of a new user, filled in."""
-    told = form(said(client, "/springfield/users/add"))
-    return told | {name.lower(): value for name, value in person(9).items()} | cells
+    data = form(read_page(client, "/springfield/users/add"))
+    return data | {name.lower(): value for name, value in person(9).items()} | cells
 
 
 def test_an_added_user_comes_in_by_the_link_that_is_shown_once(springfield: Springfield, admin: Client) -> None:
-    told = new(admin)
-    page = post(admin, "/springfield/users/add", **told)
+    data = make_form(admin)
+    page = post(admin, "/springfield/users/add", **data)
     assert "<h1>First 9 Last 9 is added</h1>" in page
     link = re.search(r"<code>(http[^<]+)</code>", page)
     assert link
     other = Client()
     address = link[1].partition("testserver")[2] or re.sub(r"^https?://[^/]+", "", link[1])
     other.post(address, {"password1": GOOD, "password2": GOOD})
-    assert who(other) == "user.9"
+    assert read_username(other) == "user.9"
     assert cast.user(springfield.agency, 9).role.name == "Officer"
 
 
 def test_a_form_sent_twice_adds_one_user(springfield: Springfield, admin: Client) -> None:
-    told = new(admin)
-    post(admin, "/springfield/users/add", **told)
-    post(admin, "/springfield/users/add", **told)
+    data = make_form(admin)
+    post(admin, "/springfield/users/add", **data)
+    post(admin, "/springfield/users/add", **data)
     assert models.User.objects.filter(agency=springfield.agency, email="user9@agency.example").count() == 1
     for kind in ("user.added", "user.invited"):
         about = models.Event.objects.filter(subject__email="user9@agency.example", kind=kind, of=None)
@@ -273,7 +273,7 @@ def test_a_form_sent_twice_adds_one_user(springfield: Springfield, admin: Client
 
 
 def test_an_external_id_that_somebody_has_leads_to_them(springfield: Springfield, admin: Client) -> None:
-    answer = admin.post("/springfield/users/add", new(admin, external_id="E-2", last_name="Other"))
+    answer = admin.post("/springfield/users/add", make_form(admin, external_id="E-2", last_name="Other"))
     page = answer.content.decode()
     assert answer.status_code == 422 and "has this external id already" in page
     assert at(springfield, 2, "edit") in page
@@ -296,14 +296,14 @@ def test_how_a_new_user_comes_in_is_said(
 ) -> None:  # fmt: skip
     settings.MAIL_SERVER = object() if mail else None
     models.Agency.objects.filter(pk=springfield.agency.pk).update(mails_off=[cells.pop("mails_off", "")])
-    client = limited(springfield, *permissions)
-    assert sentence in post(client, "/springfield/users/add", **new(client, **cells))
+    client = open_limited(springfield, *permissions)
+    assert sentence in post(client, "/springfield/users/add", **make_form(client, **cells))
 
 
 def test_adding_asks_to_sign_in_again_and_goes_on_with_what_was_typed(springfield: Springfield, admin: Client) -> None:
-    told = new(admin)
-    age(admin, 16)
-    again = admin.post("/springfield/users/add", told)
+    data = make_form(admin)
+    age_session(admin, 16)
+    again = admin.post("/springfield/users/add", data)
     page = admin.post(again.headers["Location"], {"password": GOOD}, follow=True).content.decode()
     assert "is added" in page
 
@@ -315,22 +315,22 @@ def test_whoever_is_deactivated_is_out_with_the_next_click(
     springfield: Springfield, admin: Client, officer: Client
 ) -> None:
     path = at(springfield, 2, "deactivate")
-    assert "signed out everywhere at once" in said(admin, path) and springfield.user(2).active
-    assert who(officer) == "user.2"
+    assert "signed out everywhere at once" in read_page(admin, path) and springfield.user(2).active
+    assert read_username(officer) == "user.2"
     assert "is Inactive, and signed out everywhere" in post(admin, path)
-    assert who(officer) == ""
-    page = said(admin, at(springfield, 2))
+    assert read_username(officer) == ""
+    page = read_page(admin, at(springfield, 2))
     assert "Inactive:" in page and ">Reactivate<" in page
-    assert "password and second factors that they had" in said(admin, at(springfield, 2, "reactivate"))
+    assert "password and second factors that they had" in read_page(admin, at(springfield, 2, "reactivate"))
     assert "is Active again" in post(admin, at(springfield, 2, "reactivate"))
 
 
 def test_whoever_never_registered_is_invited_when_reactivated(
     springfield: Springfield, admin: Client, settings: Settings
 ) -> None:
-    assert "no invitation is sent" in said(admin, at(springfield, 3, "reactivate"))
+    assert "no invitation is sent" in read_page(admin, at(springfield, 3, "reactivate"))
     settings.MAIL_SERVER = object()
-    assert "a new invitation is sent" in said(admin, at(springfield, 3, "reactivate"))
+    assert "a new invitation is sent" in read_page(admin, at(springfield, 3, "reactivate"))
     post(admin, at(springfield, 3, "reactivate"))
     assert models.Mail.objects.filter(user=springfield.user(3), kind="invitation", of=None).count() == 1
 
@@ -345,7 +345,7 @@ def test_nobody_deactivates_themselves_or_the_last_administrator(springfield: Sp
 def test_what_is_grave_asks_who_signed_in_long_ago_to_sign_in_again(
     springfield: Springfield, admin: Client, act: str
 ) -> None:
-    age(admin, 16)
+    age_session(admin, 16)
     assert "/sign-in/again" in admin.post(at(springfield, 2, act)).headers["Location"]
 
 
@@ -364,8 +364,8 @@ def test_whatever_decides_who_has_access_changes_only_after_a_recent_sign_in(
     springfield: Springfield, admin: Client, change: dict[str, str]
 ) -> None:
     path = at(springfield, 2, "edit")
-    sent = form(said(admin, path)) | change
-    age(admin, 16)
+    sent = form(read_page(admin, path)) | change
+    age_session(admin, 16)
     assert "/sign-in/again" in admin.post(path, sent).headers["Location"]
 
 
@@ -388,7 +388,7 @@ def test_an_invitation_goes_by_mail_once_however_often_it_is_asked_for(springfie
 
 def test_an_invitation_can_be_handed_over(springfield: Springfield, admin: Client) -> None:
     springfield.imported(person(7))
-    page = said(admin, at(springfield, 7))
+    page = read_page(admin, at(springfield, 7))
     assert "Make an invitation link" in page
     answer = admin.post(at(springfield, 7, "invitation"))
     assert "/springfield/register/" in answer.content.decode() and "no-store" in answer.headers["Cache-Control"]
@@ -418,7 +418,7 @@ def test_a_link_to_hand_over_is_the_same_for_a_button_pressed_twice_and_new_afte
 
 
 def test_nobody_is_handed_a_link_that_the_trail_has_from_somebody_else(springfield: Springfield, admin: Client) -> None:
-    other = limited(springfield, "users.view", "credentials.manage")
+    other = open_limited(springfield, "users.view", "credentials.manage")
     for client in (admin, other):
         post(client, at(springfield, 2, "reset"))
     asked = models.Event.objects.filter(kind=EventKind.USER_RESET_ASKED, subject=springfield.user(2))
@@ -427,12 +427,12 @@ def test_nobody_is_handed_a_link_that_the_trail_has_from_somebody_else(springfie
 
 def test_a_reset_is_a_link_to_hand_over_where_no_mail_leaves(springfield: Springfield, admin: Client) -> None:
     path = at(springfield, 2, "reset")
-    assert "a link is shown to you, once" in said(admin, path)
+    assert "a link is shown to you, once" in read_page(admin, path)
     link = re.search(r"<code>https?://[^/]+(/[^<]+)</code>", post(admin, path))
     assert link
     other, better = Client(), "an even quieter heron"
     other.post(link[1], {"password1": better, "password2": better})
-    assert "Password reset" not in said(admin, at(springfield, 2))
+    assert "Password reset" not in read_page(admin, at(springfield, 2))
     assert sign_in(Client(), "user.2", better).status_code == 302
     assert "has no password to choose anew" in post(admin, at(springfield, 3, "reset"))
 
@@ -440,26 +440,26 @@ def test_a_reset_is_a_link_to_hand_over_where_no_mail_leaves(springfield: Spring
 def test_a_reset_goes_by_mail_where_mails_leave(springfield: Springfield, admin: Client, settings: Settings) -> None:
     settings.MAIL_SERVER = object()
     path = at(springfield, 2, "reset")
-    assert "is sent to user2@agency.example" in said(admin, path)
+    assert "is sent to user2@agency.example" in read_page(admin, path)
     for _ in range(2):
         assert "on its way to user2@agency.example" in post(admin, path)
     assert models.Mail.objects.filter(user=springfield.user(2), kind="reset").count() == 1
-    assert "waiting to be sent" in said(admin, at(springfield, 2))
+    assert "waiting to be sent" in read_page(admin, at(springfield, 2))
 
 
 def test_a_lock_is_ended(springfield: Springfield, admin: Client) -> None:
     for _ in range(5):
         sign_in(Client(), "user.2", "wrong")
-    assert "after too many failed sign-ins" in said(admin, at(springfield, 2))
+    assert "after too many failed sign-ins" in read_page(admin, at(springfield, 2))
     assert "First 2 Last 2 is unlocked." in post(admin, at(springfield, 2, "unlock"))
     assert "is not locked" in post(admin, at(springfield, 2, "unlock"))
 
 
 def test_second_factors_are_removed(springfield: Springfield, admin: Client, officer: Client) -> None:
     set_up(officer)
-    assert "Remove second factors" in said(admin, at(springfield, 2))
+    assert "Remove second factors" in read_page(admin, at(springfield, 2))
     path = at(springfield, 2, "second-factors")
-    assert "set up a new one before anything else" in said(admin, path)
+    assert "set up a new one before anything else" in read_page(admin, path)
     assert "Write how you checked who asks" in admin.post(path, {"reason": "  "}).content.decode()
     assert factors.has_factor(springfield.user(2).account)
     assert "are removed" in post(admin, path, reason="Came to the desk") and not factors.has_factor(
@@ -472,13 +472,13 @@ def test_sessions_are_ended_one_by_one_or_all(springfield: Springfield, admin: C
     second = Client()
     sign_in(second, "user.2")
     path = at(springfield, 2, "sessions")
-    numbers = re.findall(r'name="end" value="(\d+)"', said(admin, at(springfield, 2)))
+    numbers = re.findall(r'name="end" value="(\d+)"', read_page(admin, at(springfield, 2)))
     assert len(numbers) == 2
     assert "is signed out there" in post(admin, path, end=numbers[0])
     assert "has ended already" in post(admin, path, end=numbers[0])
     assert "has ended already" in post(admin, path, end="nonsense")
     assert "is signed out everywhere" in post(admin, path, end="all")
-    assert {who(officer), who(second)} == {""}
+    assert {read_username(officer), read_username(second)} == {""}
     assert "is signed in nowhere else" in post(admin, path, end="all")
     assert "is signed in nowhere." in post(admin, at(springfield, 3, "sessions"), end="all")
     ended = models.Event.objects.filter(kind="user.session-ended", actor="E-1")
@@ -488,9 +488,9 @@ def test_sessions_are_ended_one_by_one_or_all(springfield: Springfield, admin: C
 def test_a_session_of_another_user_is_not_ended_by_its_number(
     springfield: Springfield, admin: Client, officer: Client
 ) -> None:
-    number = re.findall(r'name="end" value="(\d+)"', said(admin, at(springfield, 2)))[0]
+    number = re.findall(r'name="end" value="(\d+)"', read_page(admin, at(springfield, 2)))[0]
     assert "has ended already" in post(admin, at(springfield, 1, "sessions"), end=number)
-    assert who(officer) == "user.2"
+    assert read_username(officer) == "user.2"
 
 
 @pytest.mark.parametrize(
@@ -506,14 +506,14 @@ def test_each_state_says_what_it_means_and_what_to_do(
 ) -> None:
     springfield.imported(person(7))
     models.User.objects.filter(pk=springfield.user(number).pk).update(**state)
-    assert sentence in said(admin, at(springfield, number))
+    assert sentence in read_page(admin, at(springfield, number))
 
 
 # In a browser
 
 
 def test_a_user_is_added_mended_deactivated_and_reactivated(page: Page, transactional_db: None) -> None:
-    made = filled()
+    made = fill()
     enter(page, "user.1", "users/add")
     for name, value in person(9, EMAIL="nobody").items():
         if name not in ("STATUS", "ROLE"):

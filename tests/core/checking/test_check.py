@@ -16,7 +16,7 @@ from musterbook.core.domain.table import CheckedTable, Table
 from musterbook.core.domain.vocabulary import Group, Rank, Role, Vocabulary
 from musterbook.core.values import phones
 from musterbook.core.values.text import TRIMMED
-from tests.core.cast import table_of
+from tests.core.cast import make_table
 from tests.examples import examples
 
 WORDS = Vocabulary(
@@ -33,7 +33,7 @@ TEXTS = ("FIRST_NAME", "LAST_NAME", "LOCATION", "EXTERNAL_ID", "BADGE_NUMBER")
 
 
 def of(*rows: dict[str, str], words: Vocabulary = WORDS) -> CheckedTable:
-    return check(table_of([ANN | row for row in rows]), words)
+    return check(make_table([ANN | row for row in rows]), words)
 
 
 def value(heading: str, cell: str, name: str = "", words: Vocabulary = WORDS) -> object:
@@ -43,7 +43,7 @@ def value(heading: str, cell: str, name: str = "", words: Vocabulary = WORDS) ->
     return checked.rows[name or heading.lower()].item()
 
 
-def said(checked: CheckedTable) -> list[tuple[int, str, str]]:
+def locate_problems(checked: CheckedTable) -> list[tuple[int, str, str]]:
     return [(problem.row, problem.code, problem.column) for problem in problems.list_problems(checked.problems)]
 
 
@@ -90,7 +90,7 @@ def test_a_good_row_comes_to_its_values_and_has_no_problem() -> None:
 
 
 def test_a_table_without_rows_has_the_columns_and_types_of_any_other() -> None:
-    table = table_of([ANN])
+    table = make_table([ANN])
     empty = check(replace(table, cells=table.cells.clear()), WORDS)
     assert empty.rows.schema == of({}).rows.schema
     assert empty.problems.is_empty()
@@ -152,7 +152,7 @@ def test_c1_characters_that_nobody_sees_are_illegal_in_an_email_and_a_username(h
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0\u200b", '=""'])
 def test_c2_a_blank_in_a_required_column_is_a_problem_and_in_another_clears(blank: str) -> None:
     checked = of({column.heading: blank for column in COLUMNS})
-    assert said(checked) == [(2, "required", column.heading) for column in REQUIRED]
+    assert locate_problems(checked) == [(2, "required", column.heading) for column in REQUIRED]
     kept = checked.rows.row(0, named=True)
     assert [kept[c.field] for c in OPTIONAL if c.field in kept] == ["", "", ""]
     assert kept["rank_blank"]
@@ -301,28 +301,28 @@ def test_c11_every_problem_of_a_row_is_said_at_once_and_every_row_with_a_problem
         ("invalid-email", "EMAIL"), ("required", "FIRST_NAME"), ("illegal-character", "LAST_NAME"), ("too-long", "LAST_NAME"),
         ("invalid-status", "STATUS"), ("unknown-role", "ROLE"), ("invalid-phone", "PHONE"),
     ]  # fmt: skip
-    assert sorted(said(checked)) == sorted((number, *one) for number in (2, 4) for one in row)
+    assert sorted(locate_problems(checked)) == sorted((number, *one) for number in (2, 4) for one in row)
     assert checked.rows["first_name"].to_list() == [None, "Ann", None]
 
 
 def test_the_same_fault_in_many_rows_is_said_of_each() -> None:
     checked = of(*({"ROLE": "Wizard", "EMAIL": "x"} for _ in range(3)))
-    assert sorted(said(checked)) == sorted(
+    assert sorted(locate_problems(checked)) == sorted(
         (row, *one) for row in (2, 3, 4) for one in (("unknown-role", "ROLE"), ("invalid-email", "EMAIL"))
     )
 
 
 def test_a_row_whose_cells_may_stand_in_the_wrong_columns_has_no_problem_but_that() -> None:
     faults = problems.build_frame([Problem("cell-count", row=2, value="12", detail="13")])
-    table = replace(table_of([ANN | {"STATUS": "x"}, ANN | {"STATUS": "y"}]), faults=faults)
-    assert said(check(table, WORDS)) == [(2, "cell-count", ""), (3, "invalid-status", "STATUS")]
+    table = replace(make_table([ANN | {"STATUS": "x"}, ANN | {"STATUS": "y"}]), faults=faults)
+    assert locate_problems(check(table, WORDS)) == [(2, "cell-count", ""), (3, "invalid-status", "STATUS")]
 
 
 def test_of_a_cell_that_could_not_be_read_nothing_more_is_said() -> None:
     found = [Problem("no-result", row=2, column=heading) for heading in ("EXTERNAL_ID", "RANK", "STATUS")]
-    table = table_of([ANN | {"EXTERNAL_ID": "", "RANK": "", "STATUS": "x"}, ANN | {"STATUS": "x"}])
+    table = make_table([ANN | {"EXTERNAL_ID": "", "RANK": "", "STATUS": "x"}, ANN | {"STATUS": "x"}])
     checked = check(replace(table, faults=problems.build_frame(found)), WORDS)
-    assert said(checked) == [*((2, "no-result", p.column) for p in found), (3, "invalid-status", "STATUS")]
+    assert locate_problems(checked) == [*((2, "no-result", p.column) for p in found), (3, "invalid-status", "STATUS")]
     assert checked.rows.select("external_id", "rank_id", "rank_blank", "status").rows() == [
         (None, None, False, None),
         ("0300", 12, False, None),

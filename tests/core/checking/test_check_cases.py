@@ -9,7 +9,7 @@ import pytest
 from musterbook.core.checking.check import check
 from musterbook.core.domain import problems
 from musterbook.core.domain.vocabulary import Role, Vocabulary
-from tests.core.cast import table_of
+from tests.core.cast import make_table
 
 CASES = Path(__file__).parents[3].parent / "shared" / "cases"
 WORDS = Vocabulary(roles=(Role(1, "Officer"),))
@@ -27,15 +27,15 @@ def clear(name: str) -> list[Any]:
     return [item for item in json.loads(path.read_text())["items"] if not item["ambiguous"]] if path.exists() else []
 
 
-def checked(heading: str, value: str) -> tuple[object, list[str]]:
+def check_cell(heading: str, value: str) -> tuple[object, list[str]]:
     """What one cell comes to, and the columns that have a problem."""
-    result = check(table_of([ANN | {heading: value}]), WORDS)
+    result = check(make_table([ANN | {heading: value}]), WORDS)
     return result.rows[heading.lower()].item(), [found.column for found in problems.list_problems(result.problems)]
 
 
 @pytest.mark.parametrize("case", clear("emails"), ids=lambda case: case["id"])
 def test_an_address_of_the_world_is_a_mailbox_or_a_problem(case: dict[str, Any]) -> None:
-    stored, wrong = checked("EMAIL", case["address"])
+    stored, wrong = check_cell("EMAIL", case["address"])
     assert wrong == ([] if case["verdict"] == "valid" else ["EMAIL"])
     if case["verdict"] == "valid":
         assert stored == case.get("stored_as", case["address"].strip())
@@ -44,13 +44,13 @@ def test_an_address_of_the_world_is_a_mailbox_or_a_problem(case: dict[str, Any])
 @pytest.mark.parametrize("case", clear("phones"), ids=lambda case: case["id"])
 def test_a_phone_of_the_world_is_a_number_or_a_problem(case: dict[str, Any]) -> None:
     expected = (case["e164"] or "", []) if case["verdict"] == "valid" else (None, ["PHONE"])
-    assert checked("PHONE", case["value"]) == expected
+    assert check_cell("PHONE", case["value"]) == expected
 
 
 @pytest.mark.parametrize("case", clear("strings"), ids=lambda case: case["id"])
 @pytest.mark.parametrize("heading", ["FIRST_NAME", "LAST_NAME"])
 def test_a_string_of_the_world_is_a_name_or_a_problem(case: dict[str, Any], heading: str) -> None:
-    stored, wrong = checked(heading, case["value"])
+    stored, wrong = check_cell(heading, case["value"])
     if case["as_name"] == "accept":
         assert (stored, wrong) == (case["stored_as"], [])
     elif case["as_name"] == "reject":

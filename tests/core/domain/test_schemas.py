@@ -14,18 +14,18 @@ from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import deactivations, evaluate, matching, plan, unchanged
 from musterbook.core.reading import intake
-from tests.core.cast import ADA, ADA_ACTS, BEN, CY, DEE, WORDS, agency, row, table_of
+from tests.core.cast import ADA, ADA_ACTS, BEN, CY, DEE, WORDS, agency, make_table, row
 
-CHANGES = table_of(
+CHANGES = make_table(
     [row(ADA), row(BEN, FIRST_NAME="Benno"), row(CY, ROLE="Pope"), row("E", SUPERVISOR_EMAIL="nobody@a.example")]
 )
 REQUIRED_ONLY = Table(CHANGES.cells.drop(column.field for column in OPTIONAL))
 TABLES = {
     "changes": CHANGES,
     "no rows": Table(CHANGES.cells.clear()),
-    "nothing but changes of values": table_of([row(CY, LOCATION="=1"), row(DEE, RANK="", STATUS="Inactive")]),
-    "unchanged": table_of([row(who) for who in (ADA, BEN, CY, DEE)]),
-    "new users": table_of([row("E"), row("F", EVIDENCE_GROUP_EXT_ID="G-1", PHONE="+12025550143")]),
+    "nothing but changes of values": make_table([row(CY, LOCATION="=1"), row(DEE, RANK="", STATUS="Inactive")]),
+    "unchanged": make_table([row(who) for who in (ADA, BEN, CY, DEE)]),
+    "new users": make_table([row("E"), row("F", EVIDENCE_GROUP_EXT_ID="G-1", PHONE="+12025550143")]),
     "required columns": REQUIRED_ONLY,
     "required columns, no rows": Table(REQUIRED_ONLY.cells.clear()),
 }

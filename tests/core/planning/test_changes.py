@@ -3,12 +3,12 @@
 import json
 
 from musterbook.core.planning import changes
-from tests.core.cast import CY, DEE, planned, row, written
+from tests.core.cast import CY, DEE, get_written, plan_rows, row
 
 
 def test_of_an_added_user_every_value_is_told_that_is_not_blank() -> None:
-    made = planned(row("E", SUPERVISOR_EMAIL="ben@a.example", RANK="sgt"))
-    assert json.loads(written(made, "E")["changes"]) == {
+    made = plan_rows(row("E", SUPERVISOR_EMAIL="ben@a.example", RANK="sgt"))
+    assert json.loads(get_written(made, "E")["changes"]) == {
         "EMAIL": ["", "e@new.example"], "BADGE_NUMBER": ["", "new E"], "FIRST_NAME": ["", "First E"],
         "LAST_NAME": ["", "Last E"], "STATUS": ["", "Active"], "USERNAME": ["", "new E"], "ROLE": ["", "Officer"],
         "SUPERVISOR_EMAIL": ["", "ben@a.example"], "X_SUPERVISOR_EXTERNAL_ID": ["", "B"], "RANK": ["", "Sergeant"],
@@ -16,12 +16,14 @@ def test_of_an_added_user_every_value_is_told_that_is_not_blank() -> None:
 
 
 def test_of_an_updated_user_what_differs_is_told_by_name_and_not_by_id() -> None:
-    made = planned(row(CY, ROLE="Chief", STATUS="Inactive", EVIDENCE_GROUP_EXT_ID="G-1", RANK=""))
-    assert json.loads(written(made, CY)["changes"]) == {
+    made = plan_rows(row(CY, ROLE="Chief", STATUS="Inactive", EVIDENCE_GROUP_EXT_ID="G-1", RANK=""))
+    assert json.loads(get_written(made, CY)["changes"]) == {
         "STATUS": ["Active", "Inactive"], "ROLE": ["Officer", "Chief"], "RANK": ["Sergeant", ""],
         "EVIDENCE_GROUP_EXT_ID": ["", "G-1"],
     }  # fmt: skip
 
 
 def test_who_is_deactivated_for_not_being_mentioned_is_told_the_same_way() -> None:
-    assert json.loads(changes.DEACTIVATED) == json.loads(written(planned(row(DEE, STATUS="Inactive")), DEE)["changes"])
+    assert json.loads(changes.DEACTIVATED) == json.loads(
+        get_written(plan_rows(row(DEE, STATUS="Inactive")), DEE)["changes"]
+    )

@@ -24,39 +24,39 @@ from tests.core.cast import (
     WORDS,
     agency,
     codes,
+    get_written,
     ids,
+    locate_problems,
+    make_table,
     messages,
     outcomes,
-    planned,
+    plan_rows,
     row,
-    synchronized,
-    table_of,
-    told,
+    synchronize_rows,
     without,
-    written,
 )  # fmt: skip
 
 
 def test_a_row_whose_external_id_is_known_updates_and_one_whose_is_not_adds() -> None:
-    made = planned(row(CY, FIRST_NAME="Cyrus"), row("E"))
+    made = plan_rows(row(CY, FIRST_NAME="Cyrus"), row("E"))
     assert outcomes(made) == ["updated", "added"]
     assert (ids(made.updated), ids(made.added)) == ([CY], ["E"])
 
 
 def test_a_row_is_matched_by_external_id_exactly_and_never_by_anything_else() -> None:
-    made = planned(row("c", EMAIL="cy@a.example"), row("0C"))
+    made = plan_rows(row("c", EMAIL="cy@a.example"), row("0C"))
     assert outcomes(made) == ["errored", "added"]
 
 
 def test_space_around_an_external_id_is_no_part_of_it() -> None:
-    assert outcomes(planned(row(CY, EXTERNAL_ID=" C\u00a0"))) == ["unchanged"]
+    assert outcomes(plan_rows(row(CY, EXTERNAL_ID=" C\u00a0"))) == ["unchanged"]
 
 
 def test_the_external_id_as_a_formula_or_with_a_leading_apostrophe_is_the_text_inside() -> None:
     of = agency(
         {**CAST[3], "id": 5, "external_id": "=E", "email": "e@a.example", "badge_number": "500", "username": "e"}
     )
-    made = planned(
+    made = plan_rows(
         row(CY, EXTERNAL_ID='="C"'),
         row("E", EXTERNAL_ID="'=E", EMAIL="e@a.example", BADGE_NUMBER="500", USERNAME="e"),
         of=of,
@@ -66,7 +66,7 @@ def test_the_external_id_as_a_formula_or_with_a_leading_apostrophe_is_the_text_i
 
 def test_a_row_of_values_that_repeats_a_stored_apostrophe_is_unchanged_at_once() -> None:
     stored = agency(C={"location": "'=North"}, D={"location": "=South"})
-    rows = table_of([row(CY, LOCATION="'=North"), row(DEE, LOCATION="=South")]).cells
+    rows = make_table([row(CY, LOCATION="'=North"), row(DEE, LOCATION="=South")]).cells
     same, others = unchanged.split(Table.of_values(rows), stored)
     assert (same["external_id"].to_list(), others.height) == ([CY, DEE], 0)
     assert unchanged.split(Table(rows), stored)[1].height == 2
@@ -74,65 +74,65 @@ def test_a_row_of_values_that_repeats_a_stored_apostrophe_is_unchanged_at_once()
 
 def test_a_stored_apostrophe_that_the_file_writes_without_its_guard_is_a_change() -> None:
     of = agency(C={"first_name": "'=Cy"})
-    made = planned(row(CY, FIRST_NAME="'=Cy"), row(DEE), of=of)
+    made = plan_rows(row(CY, FIRST_NAME="'=Cy"), row(DEE), of=of)
     assert outcomes(made) == ["updated", "unchanged"]
-    assert written(made, CY)["first_name"] == "=Cy"
-    assert outcomes(planned(row(CY, FIRST_NAME="''=Cy"), of=of)) == ["unchanged"]
+    assert get_written(made, CY)["first_name"] == "=Cy"
+    assert outcomes(plan_rows(row(CY, FIRST_NAME="''=Cy"), of=of)) == ["unchanged"]
 
 
 def test_an_absent_column_leaves_the_attribute_and_a_blank_cell_clears_it() -> None:
-    made = planned(*without("PHONE", row(CY, LOCATION="", RANK="")))
-    after = written(made, CY)
+    made = plan_rows(*without("PHONE", row(CY, LOCATION="", RANK="")))
+    after = get_written(made, CY)
     assert (after["phone"], after["location"], after["rank_id"]) == ("+12025550143", "", None)
     assert json.loads(after["changes"]) == {"LOCATION": ["North", ""], "RANK": ["Sergeant", ""]}
 
 
 @pytest.mark.parametrize("column", ["LOCATION", "RANK", "PHONE", "EVIDENCE_GROUP_EXT_ID", "SUPERVISOR_EMAIL"])
 def test_any_optional_column_may_be_absent(column: str) -> None:
-    assert outcomes(planned(*without(column, row(CY), row(DEE, FIRST_NAME="Di")))) == ["unchanged", "updated"]
+    assert outcomes(plan_rows(*without(column, row(CY), row(DEE, FIRST_NAME="Di")))) == ["unchanged", "updated"]
 
 
 def test_for_a_new_user_absent_means_blank() -> None:
     rows = [row("E")]
     for column in ("LOCATION", "RANK", "EVIDENCE_GROUP_EXT_ID", "PHONE", "SUPERVISOR_EMAIL"):
         rows = without(column, *rows)
-    added = written(planned(*rows), "E")
+    added = get_written(plan_rows(*rows), "E")
     assert [added[name] for name in ("location", "rank_id", "group_id", "phone", "supervisor_id", "supervisor_row")] == [
         "", None, None, "", None, None,
     ]  # fmt: skip
 
 
 def test_where_nothing_differs_the_row_is_unchanged_and_nothing_is_written() -> None:
-    made = planned(row(CY), row(DEE, STATUS="active", ROLE=" OFFICER", RANK=""), row(BEN, EMAIL=" ben@a.example"))
+    made = plan_rows(row(CY), row(DEE, STATUS="active", ROLE=" OFFICER", RANK=""), row(BEN, EMAIL=" ben@a.example"))
     assert outcomes(made) == ["unchanged"] * 3
     assert made.added.is_empty() and made.updated.is_empty() and made.problems.is_empty() and made.notes.is_empty()
 
 
 def test_a_change_of_case_alone_is_an_update() -> None:
-    made = planned(row(CY, EMAIL="Cy@A.example"))
-    assert json.loads(written(made, CY)["changes"]) == {"EMAIL": ["cy@a.example", "Cy@A.example"]}
+    made = plan_rows(row(CY, EMAIL="Cy@A.example"))
+    assert json.loads(get_written(made, CY)["changes"]) == {"EMAIL": ["cy@a.example", "Cy@A.example"]}
 
 
 def test_a_cell_that_cannot_be_read_clears_nothing() -> None:
-    made = planned(row(CY, RANK="Pope", PHONE="12"))
+    made = plan_rows(row(CY, RANK="Pope", PHONE="12"))
     assert outcomes(made) == ["errored"] and made.updated.is_empty()
     assert codes(made.problems) == ["invalid-phone", "unknown-rank"]
 
 
 def test_a_user_who_becomes_active_again_is_reactivated() -> None:
-    made = planned(row(CY), row(DEE), of=agency(C={"active": False}))
+    made = plan_rows(row(CY), row(DEE), of=agency(C={"active": False}))
     assert outcomes(made) == ["updated", "unchanged"]
     assert made.counts["reactivated"] == 1
 
 
 def test_one_problem_keeps_the_whole_row_from_changing_anything() -> None:
-    made = planned(row(CY, FIRST_NAME="Cyrus", STATUS="Away"), row(DEE, FIRST_NAME="Di"))
+    made = plan_rows(row(CY, FIRST_NAME="Cyrus", STATUS="Away"), row(DEE, FIRST_NAME="Di"))
     assert outcomes(made) == ["errored", "updated"] and ids(made.updated) == [DEE]
 
 
 def test_every_problem_of_a_row_is_told_at_once_its_clashes_too() -> None:
-    made = planned(row("E", STATUS="Away", RANK="Pope", BADGE_NUMBER="100"), row("F", EMAIL="e@new.example"))
-    assert told(made.problems) == [
+    made = plan_rows(row("E", STATUS="Away", RANK="Pope", BADGE_NUMBER="100"), row("F", EMAIL="e@new.example"))
+    assert locate_problems(made.problems) == [
         (2, "duplicate-in-file", "EMAIL"), (2, "invalid-status", "STATUS"), (2, "taken", "BADGE_NUMBER"),
         (2, "unknown-rank", "RANK"),
     ]  # fmt: skip
@@ -140,7 +140,7 @@ def test_every_problem_of_a_row_is_told_at_once_its_clashes_too() -> None:
 
 
 def test_nobody_is_put_into_an_inactive_group() -> None:
-    made = planned(
+    made = plan_rows(
         row(CY, EVIDENCE_GROUP_EXT_ID="G-OLD"),
         row("E", EVIDENCE_GROUP_EXT_ID="G-OLD"),
         row(DEE, EVIDENCE_GROUP_EXT_ID="G-1"),
@@ -151,13 +151,13 @@ def test_nobody_is_put_into_an_inactive_group() -> None:
 
 @pytest.mark.parametrize("changed", [{}, {"FIRST_NAME": "Cyrus"}])
 def test_who_is_in_a_group_that_was_made_inactive_stays_with_a_note(changed: dict[str, str]) -> None:
-    made = planned(row(CY, EVIDENCE_GROUP_EXT_ID="G-OLD", **changed), of=agency(C={"group_id": 2}))
+    made = plan_rows(row(CY, EVIDENCE_GROUP_EXT_ID="G-OLD", **changed), of=agency(C={"group_id": 2}))
     assert outcomes(made) == ["updated" if changed else "unchanged"]
-    assert told(made.notes) == [(2, "inactive-group-kept", "EVIDENCE_GROUP_EXT_ID")]
+    assert locate_problems(made.notes) == [(2, "inactive-group-kept", "EVIDENCE_GROUP_EXT_ID")]
 
 
 def test_nothing_is_said_of_groups_where_the_file_does_not_name_them() -> None:
-    made = planned(
+    made = plan_rows(
         *without("EVIDENCE_GROUP_EXT_ID", row(CY), row(DEE, FIRST_NAME="Di")),
         of=agency(C={"group_id": 2}, D={"group_id": 2}),
     )
@@ -165,7 +165,7 @@ def test_nothing_is_said_of_groups_where_the_file_does_not_name_them() -> None:
 
 
 def test_strict_mode_writes_nothing_while_any_row_has_a_problem() -> None:
-    made = planned(row(CY, FIRST_NAME="Cyrus"), row(DEE, ROLE="Pope"), strict=True)
+    made = plan_rows(row(CY, FIRST_NAME="Cyrus"), row(DEE, ROLE="Pope"), strict=True)
     assert [problem.message for problem in made.refusals] == [
         "In strict mode, nothing is written if a row has a problem. Rows with problems: 1 of 2."
     ]
@@ -174,23 +174,23 @@ def test_strict_mode_writes_nothing_while_any_row_has_a_problem() -> None:
 @pytest.mark.parametrize("supervisor", ["nobody@a.example", "cy@a.example", "dee@a.example"])
 def test_strict_mode_makes_a_link_that_cannot_be_made_an_error(supervisor: str) -> None:
     rows = row(CY, SUPERVISOR_EMAIL=supervisor), row(DEE, SUPERVISOR_EMAIL="cy@a.example")
-    assert codes(planned(*rows).problems) == [] and planned(*rows).refusals == ()
-    made = planned(*rows, strict=True)
+    assert codes(plan_rows(*rows).problems) == [] and plan_rows(*rows).refusals == ()
+    made = plan_rows(*rows, strict=True)
     assert [problem.code for problem in made.refusals] == ["not-strict"]
     assert set(codes(made.problems)) <= {"unknown-supervisor", "own-supervisor", "supervisor-circle"}
 
 
 def test_a_row_that_repeats_a_link_of_a_circle_errs_in_strict_mode() -> None:
-    made = planned(row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY), strict=True)
+    made = plan_rows(row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY), strict=True)
     assert outcomes(made) == ["errored", "errored"]
-    assert told(made.problems) == [
+    assert locate_problems(made.problems) == [
         (2, "supervisor-circle", "SUPERVISOR_EMAIL"),
         (3, "supervisor-circle", "SUPERVISOR_EMAIL"),
     ]
 
 
 def test_strict_mode_lets_other_notes_pass() -> None:
-    made = planned(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=agency(C={"active": False}), strict=True)
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=agency(C={"active": False}), strict=True)
     assert made.refusals == () and codes(made.notes) == ["inactive-supervisor"]
 
 
@@ -206,18 +206,18 @@ def test_an_update_of_no_rows_does_nothing() -> None:
 
 
 def test_the_first_import_of_an_agency_needs_nobody_to_be_there() -> None:
-    made = planned(row("E"), row("F", SUPERVISOR_EMAIL="e@new.example"), of=Snapshot(vocabulary=WORDS))
+    made = plan_rows(row("E"), row("F", SUPERVISOR_EMAIL="e@new.example"), of=Snapshot(vocabulary=WORDS))
     assert outcomes(made) == ["added", "added"]
-    assert written(made, "F")["supervisor_row"] == 2
+    assert get_written(made, "F")["supervisor_row"] == 2
 
 
 def test_a_rank_of_an_agency_without_ranks_is_unknown() -> None:
     bare = replace(agency(), vocabulary=replace(WORDS, ranks=(), groups=()))
-    assert codes(planned(row(CY), of=bare).problems) == ["unknown-rank"]
+    assert codes(plan_rows(row(CY), of=bare).problems) == ["unknown-rank"]
 
 
 def test_the_counts_are_those_of_the_summary() -> None:
-    cells = table_of([row(CY), row(DEE, ROLE="Pope"), row("E")])
+    cells = make_table([row(CY), row(DEE, ROLE="Pope"), row("E")])
     table = replace(cells, skipped=pl.DataFrame({"row": [5]}, schema={"row": pl.UInt32}))
     made = plan.make_plan(table, agency(), Policy(Mode.SYNC))
     assert made.counts == {
@@ -227,13 +227,13 @@ def test_the_counts_are_those_of_the_summary() -> None:
 
 
 def test_a_row_that_repeats_the_supervisor_whose_address_changes_is_looked_at_again() -> None:
-    made = planned(row(BEN, EMAIL="benny@a.example"), row(CY), row(DEE, SUPERVISOR_EMAIL="benny@a.example"))
+    made = plan_rows(row(BEN, EMAIL="benny@a.example"), row(CY), row(DEE, SUPERVISOR_EMAIL="benny@a.example"))
     assert outcomes(made) == ["updated", "unchanged", "unchanged"]
-    assert told(made.notes) == [(3, "replaced-supervisor-address", "SUPERVISOR_EMAIL")]
+    assert locate_problems(made.notes) == [(3, "replaced-supervisor-address", "SUPERVISOR_EMAIL")]
 
 
 def test_two_rows_that_mean_one_user_are_both_errors_even_if_one_repeats_what_is_stored() -> None:
-    made = planned(row(CY), row(CY, EXTERNAL_ID=" C", FIRST_NAME="Cyrus"))
+    made = plan_rows(row(CY), row(CY, EXTERNAL_ID=" C", FIRST_NAME="Cyrus"))
     assert outcomes(made) == ["errored", "errored"]
 
 
@@ -242,9 +242,9 @@ def test_two_rows_that_mean_one_user_are_both_errors_even_if_one_repeats_what_is
 
 def test_the_digest_is_the_same_where_the_same_would_be_done() -> None:
     rows = row(CY, FIRST_NAME="Cyrus"), row("E", SUPERVISOR_EMAIL="cy@a.example"), row(DEE, ROLE="Pope")
-    assert planned(*rows).digest == planned(*rows).digest
+    assert plan_rows(*rows).digest == plan_rows(*rows).digest
     elsewhere = {**CAST[3], "id": 9, "external_id": "X", "email": "x@a.example", "badge_number": "900", "username": "x"}
-    assert planned(*rows, of=agency(elsewhere, A={"first_name": "Adah"})).digest == planned(*rows).digest
+    assert plan_rows(*rows, of=agency(elsewhere, A={"first_name": "Adah"})).digest == plan_rows(*rows).digest
 
 
 @pytest.mark.parametrize(
@@ -259,25 +259,25 @@ def test_the_digest_is_the_same_where_the_same_would_be_done() -> None:
 )
 def test_the_digest_changes_where_something_else_would_be_done_or_told(moved: dict[str, dict[str, object]]) -> None:
     rows = row(CY, FIRST_NAME="Cyrus"), row("E", SUPERVISOR_EMAIL="ben@a.example"), row("F", ROLE="Pope")
-    assert planned(*rows, of=agency(**moved)).digest != planned(*rows).digest
+    assert plan_rows(*rows, of=agency(**moved)).digest != plan_rows(*rows).digest
 
 
 def test_the_digest_tells_an_update_from_a_synchronization_and_who_leaves() -> None:
     rows = [row(who) for who in (ADA, BEN, CY, DEE)]
-    every = synchronized(*rows)
-    assert len({every.digest, planned(*rows).digest, synchronized(*rows[:3]).digest}) == 3
+    every = synchronize_rows(*rows)
+    assert len({every.digest, plan_rows(*rows).digest, synchronize_rows(*rows[:3]).digest}) == 3
 
 
 def test_the_operators_word_for_a_held_plan_does_not_change_the_digest() -> None:
-    held = synchronized(row(ADA), of=agency(), limit=None, confirmed=0)
+    held = synchronize_rows(row(ADA), of=agency(), limit=None, confirmed=0)
     assert held.held is not None
-    confirmed = synchronized(row(ADA), confirmed=3)
+    confirmed = synchronize_rows(row(ADA), confirmed=3)
     assert confirmed.held is None and confirmed.digest == held.digest
 
 
 def test_the_problems_of_a_plan_stand_by_row() -> None:
-    made = planned(row(DEE, ROLE="Pope", FIRST_NAME=""), row(CY, ROLE="Pope"))
-    assert told(made.problems) == [
+    made = plan_rows(row(DEE, ROLE="Pope", FIRST_NAME=""), row(CY, ROLE="Pope"))
+    assert locate_problems(made.problems) == [
         (2, "required", "FIRST_NAME"),
         (2, "unknown-role", "ROLE"),
         (3, "unknown-role", "ROLE"),
@@ -285,25 +285,25 @@ def test_the_problems_of_a_plan_stand_by_row() -> None:
 
 
 def test_quotes_and_backslashes_survive_in_what_is_told_of_changes() -> None:
-    made = planned(row(CY, FIRST_NAME='C"y\\', LOCATION="{}"))
-    assert json.loads(written(made, CY)["changes"]) == {"FIRST_NAME": ["Cy", 'C"y\\'], "LOCATION": ["North", "{}"]}
+    made = plan_rows(row(CY, FIRST_NAME='C"y\\', LOCATION="{}"))
+    assert json.loads(get_written(made, CY)["changes"]) == {"FIRST_NAME": ["Cy", 'C"y\\'], "LOCATION": ["North", "{}"]}
 
 
 def test_a_fault_that_reading_found_keeps_a_row_from_being_settled() -> None:
-    table = replace(table_of([row(CY), row(DEE)]), faults=problems.build_frame([Problem("cell-count", 2)]))
+    table = replace(make_table([row(CY), row(DEE)]), faults=problems.build_frame([Problem("cell-count", 2)]))
     assert outcomes(plan.make_plan(table, agency(), Policy())) == ["errored", "unchanged"]
 
 
 def test_the_names_of_ranks_are_given_by_their_ids() -> None:
     words = replace(WORDS, ranks=(Rank(7, "Chief of =all"), *WORDS.ranks))
-    made = planned(row(CY, RANK="chief of =ALL"), of=replace(agency(), vocabulary=words))
-    assert json.loads(written(made, CY)["changes"]) == {"RANK": ["Sergeant", "Chief of =all"]}
+    made = plan_rows(row(CY, RANK="chief of =ALL"), of=replace(agency(), vocabulary=words))
+    assert json.loads(get_written(made, CY)["changes"]) == {"RANK": ["Sergeant", "Chief of =all"]}
 
 
 # More problems than anybody reads
 
 
-def made_of(*rows: str) -> plan.Plan:
+def plan_csv(*rows: str) -> plan.Plan:
     """The plan of a CSV file of these rows below the required headings."""
     head = ",".join(column.heading for column in REQUIRED)
     return plan.make_plan(intake.read("\n".join([head, *rows]).encode()), agency(), Policy())
@@ -311,8 +311,8 @@ def made_of(*rows: str) -> plan.Plan:
 
 def test_a_file_whose_rows_have_too_many_problems_is_refused_with_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 10)
-    assert outcomes(made_of("E,,,,,,,")) == ["errored"]
-    made = made_of("E,,,,,,,", "F,,,,,,,")
+    assert outcomes(plan_csv("E,,,,,,,")) == ["errored"]
+    made = plan_csv("E,,,,,,,", "F,,,,,,,")
     (refusal,) = made.refusals
     assert (refusal.code, refusal.value) == ("too-many-problems", "10")
     assert "Row 2: EMAIL is blank. Row 2: BADGE_NUMBER is blank. Row 2: FIRST_NAME is blank." in refusal.message
@@ -322,15 +322,15 @@ def test_a_file_whose_rows_have_too_many_problems_is_refused_with_examples(monke
 def test_problems_of_rows_among_each_other_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 10)
     same = "E,e@a.example,9,Ann,Lee,Active,e,Officer"
-    assert [problem.code for problem in made_of(*[same] * 12).refusals] == ["too-many-problems"]
+    assert [problem.code for problem in plan_csv(*[same] * 12).refusals] == ["too-many-problems"]
 
 
 def test_a_row_that_has_one_problem_alone_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 10)
-    assert outcomes(made_of(*[f"E{number}," for number in range(10)])) == ["errored"] * 10
+    assert outcomes(plan_csv(*[f"E{number}," for number in range(10)])) == ["errored"] * 10
 
 
 def test_large_files_may_have_more_problems_and_what_is_no_file_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PROBLEMS", 1)
     assert [budget.limit_problems(size) for size in (1, 800)] == [1, 10]
-    assert outcomes(planned(row("E", EMAIL=""), row("F", EMAIL=""))) == ["errored", "errored"]
+    assert outcomes(plan_rows(row("E", EMAIL=""), row("F", EMAIL=""))) == ["errored", "errored"]

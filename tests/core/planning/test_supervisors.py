@@ -17,26 +17,26 @@ from tests.core.cast import (
     OFFICER,
     agency,
     codes,
+    get_written,
+    locate_problems,
     messages,
     outcomes,
-    planned,
+    plan_rows,
     row,
-    told,
     user,
     without,
-    written,
 )
 
 
 def test_the_supervisor_may_be_there_already_whatever_the_case_of_the_address() -> None:
-    assert written(planned(row(DEE, SUPERVISOR_EMAIL="CY@a.example")), DEE)["supervisor_id"] == 3
+    assert get_written(plan_rows(row(DEE, SUPERVISOR_EMAIL="CY@a.example")), DEE)["supervisor_id"] == 3
 
 
 @pytest.mark.parametrize("first", ["E", DEE])
 def test_the_supervisor_may_be_added_by_this_file_wherever_in_it(first: str) -> None:
     rows = {"E": row("E"), DEE: row(DEE, SUPERVISOR_EMAIL="e@new.example")}
-    made = planned(rows.pop(first), *rows.values())
-    after = written(made, DEE)
+    made = plan_rows(rows.pop(first), *rows.values())
+    after = get_written(made, DEE)
     assert (after["supervisor_id"], after["supervisor_row"]) == (None, 2 if first == "E" else 3)
     assert json.loads(after["changes"]) == {
         "SUPERVISOR_EMAIL": ["ben@a.example", "e@new.example"], "X_SUPERVISOR_EXTERNAL_ID": ["B", "E"],
@@ -44,15 +44,15 @@ def test_the_supervisor_may_be_added_by_this_file_wherever_in_it(first: str) -> 
 
 
 def test_an_address_that_this_file_gives_to_somebody_means_them_and_not_who_had_it() -> None:
-    made = planned(
+    made = plan_rows(
         row(CY, EMAIL="dee@a.example"), row(DEE, EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="cy@a.example")
     )
-    assert written(made, "E")["supervisor_id"] == 4 and made.notes.is_empty()
+    assert get_written(made, "E")["supervisor_id"] == 4 and made.notes.is_empty()
 
 
 def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_note() -> None:
-    made = planned(row(CY, EMAIL="new@a.example"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"))
-    assert written(made, DEE)["supervisor_id"] == 3
+    made = plan_rows(row(CY, EMAIL="new@a.example"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"))
+    assert get_written(made, DEE)["supervisor_id"] == 3
     assert messages(made.notes) == [
         (
             "SUPERVISOR_EMAIL “cy@a.example” is an address that this file replaces. It was read as the same person,"
@@ -62,27 +62,27 @@ def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_no
 
 
 def test_an_address_that_an_errored_row_would_have_replaced_is_still_theirs() -> None:
-    made = planned(row(CY, EMAIL="new@a.example", RANK="Pope"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"))
-    assert written(made, DEE)["supervisor_id"] == 3 and made.notes.is_empty()
+    made = plan_rows(row(CY, EMAIL="new@a.example", RANK="Pope"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"))
+    assert get_written(made, DEE)["supervisor_id"] == 3 and made.notes.is_empty()
 
 
 def test_a_user_whom_an_errored_row_would_have_added_is_nobody() -> None:
-    made = planned(row("E", RANK="Pope"), row(DEE, SUPERVISOR_EMAIL="e@new.example"))
+    made = plan_rows(row("E", RANK="Pope"), row(DEE, SUPERVISOR_EMAIL="e@new.example"))
     assert outcomes(made) == ["errored", "unchanged"] and codes(made.notes) == ["unknown-supervisor"]
 
 
 def test_the_link_is_to_the_person_so_reports_follow_when_the_address_changes() -> None:
-    made = planned(row(BEN, EMAIL="benny@a.example"), row(DEE, SUPERVISOR_EMAIL="benny@a.example", FIRST_NAME="Di"))
-    after = written(made, DEE)
+    made = plan_rows(row(BEN, EMAIL="benny@a.example"), row(DEE, SUPERVISOR_EMAIL="benny@a.example", FIRST_NAME="Di"))
+    after = get_written(made, DEE)
     assert after["supervisor_id"] == 2 and json.loads(after["changes"]) == {"FIRST_NAME": ["Dee", "Di"]}
 
 
 def test_an_address_that_names_nobody_leaves_the_link_as_it_was_with_a_note() -> None:
-    made = planned(
+    made = plan_rows(
         row(CY, SUPERVISOR_EMAIL="nobody@a.example", FIRST_NAME="Cyrus"), row("E", SUPERVISOR_EMAIL="no address")
     )
     assert outcomes(made) == ["updated", "added"]
-    assert (written(made, CY)["supervisor_id"], written(made, "E")["supervisor_id"]) == (2, None)
+    assert (get_written(made, CY)["supervisor_id"], get_written(made, "E")["supervisor_id"]) == (2, None)
     assert messages(made.notes) == [
         (
             "SUPERVISOR_EMAIL “nobody@a.example” is not the address of a user. The supervisor stays ben@a.example."
@@ -97,47 +97,47 @@ def test_an_address_that_names_nobody_leaves_the_link_as_it_was_with_a_note() ->
 
 @pytest.mark.parametrize("address", ["cy@a.example", "new@a.example"])
 def test_ones_own_address_old_or_new_leaves_the_link_as_it_was(address: str) -> None:
-    made = planned(row(CY, EMAIL="new@a.example", SUPERVISOR_EMAIL=address))
-    assert written(made, CY)["supervisor_id"] == 2 and codes(made.notes) == ["own-supervisor"]
+    made = plan_rows(row(CY, EMAIL="new@a.example", SUPERVISOR_EMAIL=address))
+    assert get_written(made, CY)["supervisor_id"] == 2 and codes(made.notes) == ["own-supervisor"]
 
 
 def test_a_blank_cell_clears_the_supervisor_and_an_absent_column_does_not() -> None:
-    after = written(planned(row(CY, SUPERVISOR_EMAIL="")), CY)
+    after = get_written(plan_rows(row(CY, SUPERVISOR_EMAIL="")), CY)
     assert (after["supervisor_id"], after["supervisor_row"]) == (None, None)
     assert json.loads(after["changes"]) == {
         "SUPERVISOR_EMAIL": ["ben@a.example", ""],
         "X_SUPERVISOR_EXTERNAL_ID": ["B", ""],
     }
-    made = planned(*without("SUPERVISOR_EMAIL", row(CY, FIRST_NAME="Cyrus"), row("E")))
-    assert [written(made, who)["supervisor_id"] for who in (CY, "E")] == [2, None]
+    made = plan_rows(*without("SUPERVISOR_EMAIL", row(CY, FIRST_NAME="Cyrus"), row("E")))
+    assert [get_written(made, who)["supervisor_id"] for who in (CY, "E")] == [2, None]
 
 
 def test_an_inactive_supervisor_is_accepted_with_a_note() -> None:
-    made = planned(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=agency(C={"active": False}))
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=agency(C={"active": False}))
     assert outcomes(made) == ["updated"]
     assert messages(made.notes) == ["The supervisor “cy@a.example” is Inactive."]
 
 
 def test_an_inactive_supervisor_is_noted_on_a_row_that_only_repeats_them() -> None:
-    made = planned(row(CY), of=agency(B={"active": False}))
+    made = plan_rows(row(CY), of=agency(B={"active": False}))
     assert outcomes(made) == ["unchanged"] and codes(made.notes) == ["inactive-supervisor"]
 
 
 def test_a_note_shows_the_cell_as_it_stands_whatever_becomes_of_the_address_in_it() -> None:
-    made = planned(row(BEN, STATUS="Inactive", EMAIL="Ben@A.example"), row(CY))
+    made = plan_rows(row(BEN, STATUS="Inactive", EMAIL="Ben@A.example"), row(CY))
     assert made.notes.select("row", "code", "value").rows() == [(3, "inactive-supervisor", "ben@a.example")]
 
 
 def test_whether_a_supervisor_is_inactive_is_judged_on_the_final_state() -> None:
-    assert codes(planned(row(BEN, STATUS="Inactive"), row(CY)).notes) == ["inactive-supervisor"]
-    assert codes(planned(row(BEN), row(CY), of=agency(B={"active": False})).notes) == []
-    assert codes(planned(row("E", STATUS="Inactive"), row(CY, SUPERVISOR_EMAIL="e@new.example")).notes) == [
+    assert codes(plan_rows(row(BEN, STATUS="Inactive"), row(CY)).notes) == ["inactive-supervisor"]
+    assert codes(plan_rows(row(BEN), row(CY), of=agency(B={"active": False})).notes) == []
+    assert codes(plan_rows(row("E", STATUS="Inactive"), row(CY, SUPERVISOR_EMAIL="e@new.example")).notes) == [
         "inactive-supervisor"
     ]
 
 
 def test_a_circle_is_told_to_every_row_that_asks_for_a_link_of_it_and_the_links_stay() -> None:
-    made = planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(DEE))
+    made = plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(DEE))
     assert outcomes(made) == ["unchanged", "unchanged"]
     assert messages(made.notes) == [
         "The supervisors would form a circle: B → D → B. The supervisor stays ada@a.example. Correct one of those rows.",
@@ -146,20 +146,20 @@ def test_a_circle_is_told_to_every_row_that_asks_for_a_link_of_it_and_the_links_
 
 
 def test_a_link_of_a_circle_that_the_file_does_not_ask_for_is_not_told_of() -> None:
-    assert told(planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example")).notes) == [
+    assert locate_problems(plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example")).notes) == [
         (2, "supervisor-circle", "SUPERVISOR_EMAIL")
     ]
-    made = planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(DEE, SUPERVISOR_EMAIL="nobody@a.example"))
+    made = plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(DEE, SUPERVISOR_EMAIL="nobody@a.example"))
     assert codes(made.notes) == ["supervisor-circle", "unknown-supervisor"]
 
 
 def test_the_rest_of_a_row_on_a_circle_is_applied() -> None:
-    made = planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example", FIRST_NAME="Benny"))
-    assert (written(made, BEN)["first_name"], written(made, BEN)["supervisor_id"]) == ("Benny", 1)
+    made = plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example", FIRST_NAME="Benny"))
+    assert (get_written(made, BEN)["first_name"], get_written(made, BEN)["supervisor_id"]) == ("Benny", 1)
 
 
 def test_new_users_in_a_circle_are_added_without_a_supervisor() -> None:
-    made = planned(row("E", SUPERVISOR_EMAIL="f@new.example"), row("F", SUPERVISOR_EMAIL="e@new.example"))
+    made = plan_rows(row("E", SUPERVISOR_EMAIL="f@new.example"), row("F", SUPERVISOR_EMAIL="e@new.example"))
     assert outcomes(made) == ["added", "added"]
     assert made.added.select("supervisor_id", "supervisor_row").rows() == [(None, None), (None, None)]
 
@@ -172,18 +172,18 @@ def test_putting_one_link_back_may_close_another_circle() -> None:
         row(CY, SUPERVISOR_EMAIL="ben@a.example"),
         row(DEE, SUPERVISOR_EMAIL="cy@a.example"),
     )
-    made = planned(*rows, of=of)
+    made = plan_rows(*rows, of=of)
     assert outcomes(made) == ["unchanged"] * 3
-    assert [code for _, code, _ in told(made.notes)] == ["supervisor-circle"] * 3
+    assert [code for _, code, _ in locate_problems(made.notes)] == ["supervisor-circle"] * 3
 
 
 def test_a_supervisor_who_was_put_back_is_not_noted_as_inactive() -> None:
-    made = planned(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), of=agency(A={"active": False}, D={"active": False}))
+    made = plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), of=agency(A={"active": False}, D={"active": False}))
     assert codes(made.notes) == ["supervisor-circle"]
 
 
 def test_a_swap_of_chief_and_report_is_no_circle() -> None:
-    made = planned(row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY, SUPERVISOR_EMAIL="ada@a.example"))
+    made = plan_rows(row(BEN, SUPERVISOR_EMAIL="cy@a.example"), row(CY, SUPERVISOR_EMAIL="ada@a.example"))
     assert outcomes(made) == ["updated", "updated"] and made.notes.is_empty()
 
 
@@ -199,24 +199,24 @@ def test_a_long_circle_is_cut_where_it_is_told() -> None:
         )
         for n in range(9)
     ]
-    made = planned(*rows, of=agency(*crowd))
+    made = plan_rows(*rows, of=agency(*crowd))
     assert "U0 → U1 → U2 → U3 → U4 → U5 → U6 → …" in messages(made.notes)[0]
 
 
 def test_a_circle_that_stands_in_the_directory_hangs_nothing_and_hinders_nobody() -> None:
     of = agency(A={"supervisor_id": 2})
-    made = planned(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="e2@a.example"), of=of)
+    made = plan_rows(row(DEE, SUPERVISOR_EMAIL="cy@a.example"), row("E", SUPERVISOR_EMAIL="e2@a.example"), of=of)
     assert outcomes(made)[0] == "updated"
-    turned = planned(row(CY, SUPERVISOR_EMAIL="dee@a.example"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=of)
+    turned = plan_rows(row(CY, SUPERVISOR_EMAIL="dee@a.example"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"), of=of)
     assert codes(turned.notes) == ["supervisor-circle"] * 2
 
 
 # The search for circles, against the plainest one
 
 
-def _plainly_broken(stored: list[int | None], asked: list[int | None]) -> tuple[set[int], set[int]]:
+def _plainly_broken(stored: list[int | None], requested: list[int | None]) -> tuple[set[int], set[int]]:
     """Who goes back and who was on a circle, a step at a time."""
-    now, back, around = list(asked), set(), set()
+    now, back, around = list(requested), set(), set()
     while on := {n for n in range(len(now)) if n in _above(now, n)}:
         moved = {n for n in on if now[n] != stored[n]}
         if not moved:
@@ -279,7 +279,7 @@ def test_the_order_of_rows_does_not_matter_to_circles() -> None:
     ]
     found = []
     for seed in range(6):
-        made = planned(*random.Random(seed).sample(rows, len(rows)))
+        made = plan_rows(*random.Random(seed).sample(rows, len(rows)))
         names = dict(made.rows.select("row", "external_id").iter_rows())
-        found.append({(names[number], code) for number, code, _ in told(made.notes)})
+        found.append({(names[number], code) for number, code, _ in locate_problems(made.notes)})
     assert all(one == found[0] for one in found)

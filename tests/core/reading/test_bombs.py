@@ -42,7 +42,7 @@ def test_a_workbook_needs_no_shared_strings_and_text_beside_a_paragraph_is_none(
     related = f'<Relationship Id="s" Type="{bombs._OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
     rels = f'<Relationships xmlns="{bombs._PACKAGE}">{related}</Relationships>'
     assert codes(bombs.xlsx(bombs.cells(bombs._NAMES), more={"xl/_rels/workbook.xml.rels": rels})) == []
-    beside = '<table:table-cell office:value-type="string"><text:s/><text:p>x</text:p></table:table-cell>'
+    cell = '<table:table-cell office:value-type="string"><text:s/><text:p>x</text:p></table:table-cell>'
     rest = "".join(bombs.ods_cell("a") for _ in bombs._NAMES[1:])
-    found = read(bombs.ods(bombs.ods_row(bombs._NAMES) + bombs._ods(beside + rest)), ReadOptions())
+    found = read(bombs.ods(bombs.ods_row(bombs._NAMES) + bombs._ods(cell + rest)), ReadOptions())
     assert list(found.cells["external_id"]) == ["x"]

@@ -25,27 +25,27 @@ def table(*rows: list[str]) -> Table:
 
 
 def test_a_mended_cell_stands_in_place_of_the_file_s_also_in_what_is_given_back() -> None:
-    mended = correct_table(table(HEADER, ROW, ["102", *ROW[1:]]), {"3": {"EMAIL": "b@agency.example"}})
-    assert mended.cells["email"].to_list() == ["a@agency.example", "b@agency.example"]
-    assert b"102,b@agency.example" in errors_file(mended, outcomes(r3="errored: why"))
+    corrected = correct_table(table(HEADER, ROW, ["102", *ROW[1:]]), {"3": {"EMAIL": "b@agency.example"}})
+    assert corrected.cells["email"].to_list() == ["a@agency.example", "b@agency.example"]
+    assert b"102,b@agency.example" in errors_file(corrected, outcomes(r3="errored: why"))
 
 
 def test_what_reading_found_wrong_with_a_mended_cell_is_forgotten_and_nothing_else() -> None:
     damaged = table(HEADER, ["x" * 10_001, "y" * 10_001, *ROW[2:]])
     assert damaged.faults["column"].to_list() == ["EXTERNAL_ID", "EMAIL"]
-    mended = correct_table(damaged, {"2": {"EXTERNAL_ID": "101"}})
-    assert mended.faults["column"].to_list() == ["EMAIL"]
+    corrected = correct_table(damaged, {"2": {"EXTERNAL_ID": "101"}})
+    assert corrected.faults["column"].to_list() == ["EMAIL"]
 
 
 def test_a_mended_row_has_as_many_cells_as_the_header_row() -> None:
     shifted = table(HEADER, ROW[:3], [*ROW, "more"])
     assert [fault.code for fault in problems.list_problems(shifted.faults)] == ["cell-count", "cell-count"]
     whole = dict(zip([column.heading for column in REQUIRED], ROW, strict=False))
-    mended = correct_table(shifted, {"2": whole, "3": {"EMAIL": "b@agency.example"}})
-    assert mended.faults.is_empty() and mended.surplus == {}
-    assert mended.cells.row(0)[1:] == tuple(ROW[:8])
-    assert mended.original.row(0) == (2, *ROW[:8], "")
-    assert mended.original.row(1) == (3, ROW[0], "b@agency.example", *ROW[2:])
+    corrected = correct_table(shifted, {"2": whole, "3": {"EMAIL": "b@agency.example"}})
+    assert corrected.faults.is_empty() and corrected.surplus == {}
+    assert corrected.cells.row(0)[1:] == tuple(ROW[:8])
+    assert corrected.original.row(0) == (2, *ROW[:8], "")
+    assert corrected.original.row(1) == (3, ROW[0], "b@agency.example", *ROW[2:])
 
 
 def test_rows_and_columns_that_the_file_has_not_are_passed_over() -> None:
@@ -73,12 +73,12 @@ HEADINGS = [column.heading for column in COLUMNS]
 def test_a_mended_table_is_that_of_a_file_with_the_mended_cells(
     rows: list[list[str]], changes: dict[int, dict[str, str]]
 ) -> None:
-    mended = correct_table(table(HEADINGS, *rows), {str(row): cells for row, cells in changes.items()})
+    corrected = correct_table(table(HEADINGS, *rows), {str(row): cells for row, cells in changes.items()})
     edited = [
         [changes.get(row, {}).get(heading, cell) for heading, cell in zip(HEADINGS, cells, strict=True)]
         for row, cells in enumerate(rows, 2)
     ]
     again = table(HEADINGS, *edited)
-    assert mended.cells.equals(again.cells)
-    assert mended.original.equals(again.original)
-    assert mended.faults.equals(again.faults)
+    assert corrected.cells.equals(again.cells)
+    assert corrected.original.equals(again.original)
+    assert corrected.faults.equals(again.faults)

@@ -24,7 +24,7 @@ def text(*rows: str, header: str = HEADER) -> bytes:
     return "".join(f"{row}\r\n" for row in (header, *rows)).encode()
 
 
-def refused(content: bytes, options: ReadOptions | None = None) -> list[str]:
+def list_refusals(content: bytes, options: ReadOptions | None = None) -> list[str]:
     """The codes that refuse a file."""
     table = read(content, options)
     assert table.problems
@@ -127,7 +127,7 @@ def test_a_delimiter_at_the_end_of_every_line_is_no_column() -> None:
 
 @pytest.mark.parametrize("header", [HEADER + ",", HEADER.replace("EMAIL,", "EMAIL,,")])
 def test_a_column_with_data_and_no_name_refuses_the_file(header: str) -> None:
-    assert "blank-heading" in refused(text(ROW + ",x", header=header))
+    assert "blank-heading" in list_refusals(text(ROW + ",x", header=header))
 
 
 def test_a_file_without_rows_is_read() -> None:
@@ -136,7 +136,7 @@ def test_a_file_without_rows_is_read() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\r\n \t\r\n"])
 def test_an_empty_file_is_refused(content: bytes) -> None:
-    assert refused(content) == ["empty-file"]
+    assert list_refusals(content) == ["empty-file"]
 
 
 def test_all_missing_columns_are_named_at_once_with_the_nearest_headings() -> None:
@@ -151,9 +151,9 @@ def test_all_missing_columns_are_named_at_once_with_the_nearest_headings() -> No
 
 def test_everything_wrong_with_a_file_is_said_in_one_answer() -> None:
     content = text(ROW + ",,x", header=HEADER.replace("ROLE", "EMAIL") + ",RANKS,")
-    assert sorted(refused(content)) == ["blank-heading", "duplicate-column", "missing-column", "misspelt-column"]
+    assert sorted(list_refusals(content)) == ["blank-heading", "duplicate-column", "missing-column", "misspelt-column"]
     broken = text('1,"a', header=HEADER.replace("ROLE", "RULES"))
-    assert refused(broken) == ["unclosed-quote", "missing-column"]
+    assert list_refusals(broken) == ["unclosed-quote", "missing-column"]
 
 
 def test_a_file_whose_first_row_is_data_is_told_that_the_header_is_missing() -> None:
@@ -175,11 +175,11 @@ def test_a_header_row_cut_by_another_sign_is_told() -> None:
 
 def test_a_file_past_a_limit_is_refused() -> None:
     many = text(*[ROW] * 3)
-    assert refused(many, ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
-    assert refused(many.replace(b"7", b'"7"'), ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
-    assert refused(many + b",\r\n", ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
-    assert refused(many, ReadOptions(limits=FileLimits(bytes=100))) == ["file-too-large"]
-    assert refused(("," * 2000).join(REQUIRED_NAMES).encode()) == ["too-many-columns"]
+    assert list_refusals(many, ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+    assert list_refusals(many.replace(b"7", b'"7"'), ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+    assert list_refusals(many + b",\r\n", ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+    assert list_refusals(many, ReadOptions(limits=FileLimits(bytes=100))) == ["file-too-large"]
+    assert list_refusals(("," * 2000).join(REQUIRED_NAMES).encode()) == ["too-many-columns"]
     assert taken(many, ReadOptions(limits=FileLimits(rows=3))).rows == 3
 
 
@@ -205,13 +205,13 @@ def test_a_mapping_given_by_hand_names_the_column() -> None:
 def test_a_mapping_remembered_for_another_file_is_passed_over_and_one_given_for_this_one_is_not() -> None:
     mapping = {"Shield": "BADGE_NUMBER"}
     assert taken(text(ROW), ReadOptions(remembered=mapping)).rows == 1
-    assert refused(text(ROW), ReadOptions(mapping=mapping)) == ["unknown-mapping"]
-    assert refused(text(ROW), ReadOptions(mapping={"EMAIL": "MAIL"})) == ["unknown-mapping", "missing-column"]
+    assert list_refusals(text(ROW), ReadOptions(mapping=mapping)) == ["unknown-mapping"]
+    assert list_refusals(text(ROW), ReadOptions(mapping={"EMAIL": "MAIL"})) == ["unknown-mapping", "missing-column"]
 
 
 def test_a_heading_can_be_ignored_by_hand() -> None:
     content = text(ROW + ",x", header=HEADER + ",RANKS")
-    assert refused(content) == ["misspelt-column"]
+    assert list_refusals(content) == ["misspelt-column"]
     assert not taken(content, ReadOptions(mapping={"RANKS": ""})).notes
 
 
@@ -229,7 +229,7 @@ _LINES = st.lists(
 )
 
 
-def said(table: Table) -> None:
+def assert_complete(table: Table) -> None:
     """A table is whole: refused with sentences, or rows with every outcome accounted for."""
     for problem in (*table.problems, *table.notes, *problems.list_problems(table.faults)):
         assert problem.message
@@ -246,20 +246,20 @@ def said(table: Table) -> None:
     st.sampled_from([b"", b"PK\x03\x04", b"\xff\xfe", b"\xef\xbb\xbf", HEADER.encode() + b"\n"]),
 )
 def test_no_bytes_whatever_raise(content: bytes, start: bytes) -> None:
-    said(read(start + content))
+    assert_complete(read(start + content))
 
 
 @settings(max_examples=examples(150))
 @given(_LINES, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["utf-8", "utf-16", "cp1252", "cp850"]))
 def test_no_text_raises(lines: list[str], end: str, encoding: str) -> None:
-    said(read(end.join([HEADER, *lines]).encode(encoding, "replace")))
-    said(read(end.join(lines).encode(encoding, "replace")))
+    assert_complete(read(end.join([HEADER, *lines]).encode(encoding, "replace")))
+    assert_complete(read(end.join(lines).encode(encoding, "replace")))
 
 
 @settings(max_examples=examples(60))
 @given(st.text(max_size=12), st.text(max_size=3), st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
 def test_no_option_raises(encoding: str, delimiter: str, mapping: dict[str, str]) -> None:
-    said(read(text(ROW), ReadOptions(encoding, delimiter, encoding, mapping)))
+    assert_complete(read(text(ROW), ReadOptions(encoding, delimiter, encoding, mapping)))
 
 
 @pytest.mark.parametrize("blank", ["\u200e", "\u200f", "\u200b", "\xa0", " \u200e\t"])

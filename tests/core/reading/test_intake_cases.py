@@ -33,7 +33,7 @@ def cases() -> list[Any]:
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the shared cases are not beside the project")
 
 
-def wanted_rows(reference: str) -> list[dict[str, str]]:
+def expect_rows(reference: str) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = json.loads((CASES / reference).read_text())["rows"]
     return rows
 
@@ -64,7 +64,7 @@ def wrong(case: dict[str, Any], expected: dict[str, Any], table: Table) -> str:
         missed = {row["record"] for row in expected["rejected"]} - faulty
         return f"no fault in rows {missed}" if missed and case["id"] not in LATER else ""
     if expected["outcome"] == "import_all":
-        rows = wanted_rows(expected["rows_ref"])
+        rows = expect_rows(expected["rows_ref"])
         names = [column.heading for column in table.present]
         want = [{name: _plain(name, row[name]) for name in names} for row in rows]
         return "" if cells(table) == want and not faulty else f"other rows, or faults in {faulty}"

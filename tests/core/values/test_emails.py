@@ -44,7 +44,7 @@ def test_mail_servers_get_an_address_as_it_was_typed_but_for_its_domain() -> Non
     assert emails.to_ascii("O.Two@Example.org") == "O.Two@Example.org"
 
 
-def accepted(address: str) -> bool:
+def is_accepted(address: str) -> bool:
     """Whether the library accepts the address, by the very options of rule C4, be its domain reserved or not."""
     try:
         validate_email(
@@ -59,7 +59,7 @@ def accepted(address: str) -> bool:
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(address: str) -> None:
     if emails.is_plain(pl.Series([address])).item():
-        assert accepted(address)
+        assert is_accepted(address)
         assert text.clean(pl.Series([address])).item() == address
         assert len(address) <= 254
 
@@ -67,7 +67,7 @@ def test_what_is_plain_is_a_mailbox_for_the_library_too_and_reads_as_it_stands(a
 @settings(max_examples=examples(150))
 @given(ADDRESSES.filter(lambda value: not any("\ud800" <= c <= "\udfff" for c in value)))
 def test_an_address_has_a_fault_exactly_if_the_library_does_not_accept_it(address: str) -> None:
-    assert (emails.find_faults(pl.Series([address])) == {}) == accepted(address)
+    assert (emails.find_faults(pl.Series([address])) == {}) == is_accepted(address)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def as_written(full: str, code: int, chance: Random) -> str:
     return value
 
 
-def agree(values: list[str], country: str) -> None:
+def assert_agreement(values: list[str], country: str) -> None:
     """What is settled at one look is what each number is read as alone; and all of them are."""
     written = pl.Series(values)
     read = [phones.parse_number(value, country) for value in values]
@@ -58,14 +58,14 @@ def agree(values: list[str], country: str) -> None:
 @pytest.mark.parametrize("country", ["", "US", "DE", "IT", "RU", "BR", "AX"])
 def test_a_number_of_any_calling_code_that_is_settled_at_one_look_is_read_alike_alone(country: str) -> None:
     chance = Random(country)
-    agree([as_written(full, code, chance) for code in CODES for full in full_numbers(code, chance)], country)
+    assert_agreement([as_written(full, code, chance) for code in CODES for full in full_numbers(code, chance)], country)
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_numbers_of_every_region_are_read_alike_where_it_is_the_default(region: str) -> None:
     chance = Random(region)
     code = phonenumbers.country_code_for_region(region)
-    agree([as_written(full, code, chance) for full in full_numbers(code, chance)[-40:]], region)
+    assert_agreement([as_written(full, code, chance) for full in full_numbers(code, chance)[-40:]], region)
 
 
 @settings(max_examples=examples(150))
@@ -73,7 +73,7 @@ def test_numbers_of_every_region_are_read_alike_where_it_is_the_default(region: 
     st.lists(st.text(st.sampled_from("0123456789+() -x;e"), max_size=14), max_size=8), st.sampled_from(["", "US", "GB"])
 )
 def test_whatever_is_written_is_read_alike_at_one_look_and_alone(values: list[str], country: str) -> None:
-    agree([value for value in values if value] or ["0"], country)
+    assert_agreement([value for value in values if value] or ["0"], country)
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ def guard(value: str) -> str:
     return str(text.guard(pl.Series([value]))[0])
 
 
-def trimmed(value: str) -> str:
+def trim_fully(value: str) -> str:
     """The value as it could be stored: a fixed point of trimming and composing."""
     while (again := unicodedata.normalize("NFC", value.strip(text.TRIMMED))) != value:
         value = again
     return value
 
 
-@given(TEXTS.map(trimmed))
+@given(TEXTS.map(trim_fully))
 @example("=1+1")
 @example("'=1")
 @example('="00123"')
@@ -38,7 +38,7 @@ def test_cleaning_takes_off_what_guarding_put_on(value: str) -> None:
     assert clean(guard(value)) == value
 
 
-@given(TEXTS.map(trimmed))
+@given(TEXTS.map(trim_fully))
 def test_a_guarded_value_is_none_that_a_spreadsheet_runs(value: str) -> None:
     assert not guard(value).startswith(("=", "+", "-", "@"))
 
@@ -56,7 +56,7 @@ def test_a_guarded_cell_is_read_as_before_and_is_none_that_a_spreadsheet_runs(ce
     assert not bare.startswith(("=", "+", "-", "@")) or re.fullmatch('="([^"]|"")*"', bare)
 
 
-@given(TEXTS.map(trimmed))
+@given(TEXTS.map(trim_fully))
 def test_cleaning_leaves_text_without_guards_as_it_is(value: str) -> None:
     if not value.startswith(("'", "=")):
         assert clean(value) == value
@@ -64,7 +64,7 @@ def test_cleaning_leaves_text_without_guards_as_it_is(value: str) -> None:
 
 @given(TEXTS)
 def test_clean_text_is_trimmed_and_composed(value: str) -> None:
-    assert clean(value) == trimmed(clean(value))
+    assert clean(value) == trim_fully(clean(value))
 
 
 @given(st.lists(TEXTS, max_size=5))

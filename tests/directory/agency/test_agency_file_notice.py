@@ -8,10 +8,10 @@ HEAD = 'slug = "springfield"\nname = "Springfield"\n'
 
 
 def test_a_notice_may_have_several_lines() -> None:
-    told = agency_file.read_agency_file(
+    parsed = agency_file.read_agency_file(
         f'{HEAD}sign_in_notice = """\nOfficial use only.  \nUse is recorded.\n"""'.encode()
     )
-    assert told.notice == "Official use only.\nUse is recorded."
+    assert parsed.notice == "Official use only.\nUse is recorded."
     assert agency_file.read_agency_file(HEAD.encode()).notice is None
     assert agency_file.read_agency_file(f'{HEAD}sign_in_notice = ""'.encode()).notice == ""
 

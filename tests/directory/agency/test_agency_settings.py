@@ -20,7 +20,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from tests.accounts.conftest import GOOD
-from tests.directory.cast import NOW, agency, applied, person, user, whole
+from tests.directory.cast import NOW, agency, apply_rows, assert_whole, person, user
 
 pytestmark = pytest.mark.django_db
 CONTEXT = AuditContext(NOW, "E-1", "page")
@@ -35,7 +35,7 @@ def made() -> models.Agency:
     """An agency with an administrator (1) and a chief (5) whose role may configure it."""
     made = agency()
     models.Role.objects.filter(agency=made, name="Chief").update(permissions=["agency.configure"])
-    applied(made, [person(1, ROLE="Admin"), person(5, ROLE="Chief")], Options(mails=False))
+    apply_rows(made, [person(1, ROLE="Admin"), person(5, ROLE="Chief")], Options(mails=False))
     return made
 
 
@@ -43,9 +43,9 @@ def by(made: models.Agency, number: int = 1) -> Operator:
     return snapshot_queries.read_operator(made, f"E-{number}")
 
 
-def told(made: models.Agency) -> list[dict[str, Any]]:
+def list_changes(made: models.Agency) -> list[dict[str, Any]]:
     """What each event tells that says that the agency was changed."""
-    whole(made)
+    assert_whole(made)
     found = models.Event.objects.filter(agency=made, kind="agency.changed").order_by("id")
     return [json.loads(changes) for changes in found.values_list("changes", flat=True)]
 
@@ -72,7 +72,7 @@ def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
         idle_minutes = 720
     """
     assert agencies.apply_file(agency_file.read_agency_file(file.encode()), CONTEXT).changes == {}
-    assert told(made) == [
+    assert list_changes(made) == [
         {"name": ["Springfield", "Springfield Police"], "default_country": ["", "US"]},
         {"deactivation_limit": ["users 5, percent 10, most 500", "users 1, percent 2.5, most 9"]},
         {"password_length": ["12", "8"], "idle_minutes": ["30", "720"]},
@@ -82,7 +82,7 @@ def test_what_is_set_on_a_page_is_what_a_file_sets(made: models.Agency) -> None:
 
 def test_what_is_saved_as_it_was_is_no_event(made: models.Agency) -> None:
     change(made, name=made.name, default_country="", limit_users=5)
-    assert told(made) == []
+    assert list_changes(made) == []
 
 
 BOUNDS = {**agency_file.ACCOUNTS, **agency_settings.LIMITS}
@@ -110,7 +110,7 @@ def test_what_cannot_be_is_refused(made: models.Agency, name: str, value: object
     with pytest.raises(InvalidValue) as unfit:
         change(made, **{"idle_minutes": 5, name: value})
     assert unfit.value.field == name
-    assert told(made) == []
+    assert list_changes(made) == []
 
 
 SHOWN: Mapping[str, object] = {"invitation_days": 7, "idle_minutes": 30}
@@ -130,26 +130,26 @@ def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Ag
         agency_settings.change(made, {"idle_minutes": 60, "invitation_days": 3}, SHOWN, CONTEXT)
     assert overtaken.value.now == {"idle_minutes": 5}
     made.refresh_from_db()
-    assert (made.idle_minutes, made.invitation_days, len(told(made))) == (5, 7, 1)
+    assert (made.idle_minutes, made.invitation_days, len(list_changes(made))) == (5, 7, 1)
 
 
-def ask(made: models.Agency, names: str, shown: str = "", number: int = 1) -> None:
+def require(made: models.Agency, names: str, shown: str = "", number: int = 1) -> None:
     roles = {role.name: role.pk for role in models.Role.objects.filter(agency=made)}
-    wanted, seen = ({roles[name] for name in of.split()} for of in (names, shown))
-    agency_settings.set_second_factors(made, wanted, seen, CONTEXT, by(made, number))
+    chosen, seen = ({roles[name] for name in of.split()} for of in (names, shown))
+    agency_settings.set_second_factors(made, chosen, seen, CONTEXT, by(made, number))
 
 
-def asked(made: models.Agency) -> set[str]:
+def list_required(made: models.Agency) -> set[str]:
     return set(models.Role.objects.filter(agency=made, second_factor=True).values_list("name", flat=True))
 
 
 def test_second_factors_are_asked_of_roles_each_an_event_and_what_others_change_stays(made: models.Agency) -> None:
-    ask(made, "Admin Officer")
-    ask(made, "Chief Officer")
-    assert asked(made) == {"Admin", "Officer", "Chief"}
-    ask(made, "Officer Chief", "Admin Officer Chief")
-    assert asked(made) == {"Officer", "Chief"}
-    assert [list(changes) for changes in told(made)] == [
+    require(made, "Admin Officer")
+    require(made, "Chief Officer")
+    assert list_required(made) == {"Admin", "Officer", "Chief"}
+    require(made, "Officer Chief", "Admin Officer Chief")
+    assert list_required(made) == {"Officer", "Chief"}
+    assert [list(changes) for changes in list_changes(made)] == [
         ["role admin"],
         ["role officer"],
         ["role chief"],
@@ -158,31 +158,31 @@ def test_second_factors_are_asked_of_roles_each_an_event_and_what_others_change_
 
 
 def test_nobody_changes_the_second_factor_of_a_role_that_may_do_more(made: models.Agency) -> None:
-    ask(made, "Admin")
+    require(made, "Admin")
     with pytest.raises(NotAllowed):
-        ask(made, "Chief", "Admin", number=5)
-    assert asked(made) == {"Admin"}
-    ask(made, "Admin Chief Officer", "Admin", number=5)
-    assert asked(made) == {"Admin", "Chief", "Officer"}
+        require(made, "Chief", "Admin", number=5)
+    assert list_required(made) == {"Admin"}
+    require(made, "Admin Chief Officer", "Admin", number=5)
+    assert list_required(made) == {"Admin", "Chief", "Officer"}
 
 
 def test_a_role_of_another_agency_asks_for_nothing(made: models.Agency) -> None:
     other = agency("shelbyville")
     strangers = set(models.Role.objects.filter(agency=other).values_list("pk", flat=True))
     agency_settings.set_second_factors(made, strangers, set(), CONTEXT, by(made))
-    assert asked(other) == asked(made) == set()
+    assert list_required(other) == list_required(made) == set()
 
 
 def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> None:
     file = [{**person(2), "Personnel no.": "E-2"}]
     del file[0]["EXTERNAL_ID"]
     text = "\n".join([",".join(file[0]), ",".join(file[0].values())]).encode()
-    applied(made, text, Options(mapping={"Personnel no.": "EXTERNAL_ID"}))  # type: ignore[arg-type]  # bytes will do
+    apply_rows(made, text, Options(mapping={"Personnel no.": "EXTERNAL_ID"}))  # type: ignore[arg-type]  # bytes will do
     made.refresh_from_db()
     assert agency_settings.forget_heading(made, "Personnel no.", CONTEXT)
     assert not agency_settings.forget_heading(made, "Personnel no.", CONTEXT)
     assert models.Agency.objects.get().mapping == {}
-    assert told(made) == [{"heading Personnel no.": ["EXTERNAL_ID", ""]}]
+    assert list_changes(made) == [{"heading Personnel no.": ["EXTERNAL_ID", ""]}]
 
 
 def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_nowhere_told(made: models.Agency) -> None:
@@ -195,8 +195,8 @@ def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_now
     assert encryption.unseal(sign_on.find_provider(made, "county")["secret"]) == "quiet"
     sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     assert models.Agency.objects.get().sign_on == []
-    assert [list(changes) for changes in told(made)] == [["sign_on county"]] * 4
-    assert not any(secret in str(told(made)) for secret in ("hush", "quiet"))
+    assert [list(changes) for changes in list_changes(made)] == [["sign_on county"]] * 4
+    assert not any(secret in str(list_changes(made)) for secret in ("hush", "quiet"))
 
 
 def mark(made: models.Agency) -> str:
@@ -229,7 +229,7 @@ def test_a_provider_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(InvalidValue, match=sentence) as unfit:
         sign_on.add(made, OIDC | cells, CONTEXT, by(made))
-    assert unfit.value.field == field and told(made) == []
+    assert unfit.value.field == field and list_changes(made) == []
 
 
 def test_a_provider_that_somebody_has_changed_or_removed_meanwhile_is_not_changed(made: models.Agency) -> None:
@@ -243,7 +243,7 @@ def test_a_provider_that_somebody_has_changed_or_removed_meanwhile_is_not_change
     sign_on.remove(made, "county", mark(made), CONTEXT, by(made))
     with pytest.raises(UnknownProvider):
         sign_on.remove(made, "county", seen, CONTEXT, by(made))
-    assert len(told(made)) == 3
+    assert len(list_changes(made)) == 3
 
 
 def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybody(made: models.Agency) -> None:
@@ -257,17 +257,17 @@ def test_who_lacks_a_permission_sets_no_provider_for_they_could_come_in_as_anybo
     for act in acts:
         with pytest.raises(NotAllowed):
             act()
-    assert len(told(made)) == 1
+    assert len(list_changes(made)) == 1
 
 
 def test_mails_that_are_off_do_not_leave_and_others_do(made: models.Agency) -> None:
     change(made, mails_off=["invitation", "welcome"])
-    applied(made, [person(2)])
+    apply_rows(made, [person(2)])
     invitation = registration.issue_invitation(user(made, 2), CONTEXT).rpartition("/")[2]
     registration.register(made, invitation, GOOD, CONTEXT)
     assert not models.Mail.objects.exists()
     registration.invite(user(made, 5), CONTEXT)
-    applied(made, [person(2, STATUS="Inactive")])
+    apply_rows(made, [person(2, STATUS="Inactive")])
     assert list(models.Mail.objects.order_by("id").values_list("kind", flat=True)) == ["invitation", "deactivated"]
     assert set(agency_file.MAILS) <= set(mails.KINDS)
 

@@ -34,11 +34,11 @@ claim = "employee"
 CONTEXT = AuditContext(NOW, "", "cli")
 
 
-def brought(text: str) -> dict[str, tuple[str, str]]:
+def bring_file(text: str) -> dict[str, tuple[str, str]]:
     return dict(agencies.apply_file(agency_file.read_agency_file((HEAD + text).encode()), CONTEXT).changes)
 
 
-def wrong(text: str) -> list[str]:
+def list_errors(text: str) -> list[str]:
     with pytest.raises(agency_file.InvalidAgencyFile) as caught:
         agency_file.read_agency_file((HEAD + text).encode())
     return caught.value.problems
@@ -46,33 +46,33 @@ def wrong(text: str) -> list[str]:
 
 @pytest.mark.django_db
 def test_providers_are_kept_and_shown_without_their_secrets() -> None:
-    told = brought(OIDC + SAML)
+    provider_list = bring_file(OIDC + SAML)
     made = models.Agency.objects.get()
     assert [provider["slug"] for provider in made.sign_on] == ["county", "state"]
     assert encryption.unseal(made.sign_on[0]["secret"]) == "hush"
-    assert "hush" not in str(made.sign_on) + str(told)
-    assert "secret " in told["sign_on county"][1]
-    assert "match external_id, claim employee" in told["sign_on state"][1]
-    assert "BEGIN" not in told["sign_on state"][1]
+    assert "hush" not in str(made.sign_on) + str(provider_list)
+    assert "secret " in provider_list["sign_on county"][1]
+    assert "match external_id, claim employee" in provider_list["sign_on state"][1]
+    assert "BEGIN" not in provider_list["sign_on state"][1]
     assert "hush" not in models.Event.objects.get().changes
 
 
 @pytest.mark.django_db
 def test_the_same_providers_again_change_nothing_and_another_secret_does() -> None:
-    brought(OIDC)
-    assert brought(OIDC) == {}
-    assert list(brought(OIDC.replace("hush", "quiet"))) == ["sign_on county"]
-    assert brought("") == {}
-    assert list(brought(SAML)) == ["sign_on county", "sign_on state"]
+    bring_file(OIDC)
+    assert bring_file(OIDC) == {}
+    assert list(bring_file(OIDC.replace("hush", "quiet"))) == ["sign_on county"]
+    assert bring_file("") == {}
+    assert list(bring_file(SAML)) == ["sign_on county", "sign_on state"]
 
 
 def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTY", "from elsewhere")
-    told = agency_file.read_agency_file(
+    parsed = agency_file.read_agency_file(
         (HEAD + OIDC.replace('client_secret = "hush"', 'client_secret_env = "COUNTY"')).encode()
     )
-    assert told.sign_on
-    assert encryption.unseal(told.sign_on[0]["secret"]) == "from elsewhere"
+    assert parsed.sign_on
+    assert encryption.unseal(parsed.sign_on[0]["secret"]) == "from elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_is_wrong_with_a_provider_is_named(old: str, new: str, said: str) -> None:
-    problems = wrong(OIDC.replace(old, new))
+    problems = list_errors(OIDC.replace(old, new))
     assert any(said in problem and "[[sign_on]] number 1" in problem for problem in problems), problems
 
 
 def test_two_providers_of_one_name_and_no_list_of_them_are_named() -> None:
-    assert "two providers have the slug county" in wrong(OIDC + OIDC)[0]
-    assert "sign_on is not a list of tables" in wrong("sign_on = 5")[0]
+    assert "two providers have the slug county" in list_errors(OIDC + OIDC)[0]
+    assert "sign_on is not a list of tables" in list_errors("sign_on = 5")[0]
 
 
 def test_on_this_machine_alone_an_address_need_not_be_secure() -> None:
@@ -109,9 +109,9 @@ def test_on_this_machine_alone_an_address_need_not_be_secure() -> None:
 
 
 def test_a_mark_says_nothing_of_a_secret_to_another_installation(settings: Settings) -> None:
-    told = agency_file.read_agency_file((HEAD + OIDC).encode()).sign_on
-    assert told
-    here = sign_on_file.describe_provider(told[0])
+    provider_list = agency_file.read_agency_file((HEAD + OIDC).encode()).sign_on
+    assert provider_list
+    here = sign_on_file.describe_provider(provider_list[0])
     assert encryption.make_fingerprint("hush") in here
     settings.SECRET_KEY = "another"
     assert encryption.make_fingerprint("hush") not in here

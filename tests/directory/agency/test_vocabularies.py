@@ -15,7 +15,7 @@ from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import
 from musterbook.directory.imports.file_import import Options
-from tests.directory.cast import NOW, agency, applied, people, person, run, user
+from tests.directory.cast import NOW, agency, apply_rows, people, person, run, user
 
 pytestmark = pytest.mark.django_db
 
@@ -27,8 +27,8 @@ def made() -> models.Agency:
     """An agency with an administrator (1), a chief (5) whose role may manage roles too, and an officer (2)."""
     made = agency()
     models.Role.objects.filter(agency=made, name="Chief").update(permissions=["roles.manage", "users.view"])
-    applied(made, [person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL")])
-    applied(made, [person(5, ROLE="Chief")])
+    apply_rows(made, [person(1, ROLE="Admin"), person(2, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL")])
+    apply_rows(made, [person(5, ROLE="Chief")])
     return made
 
 
@@ -40,19 +40,19 @@ def role(made: models.Agency, name: str) -> models.Role:
     return models.Role.objects.get(agency=made, name=name)
 
 
-def told(name: str = "Clerk", *permissions: str, second_factor: bool = False) -> RoleInput:
+def make_input(name: str = "Clerk", *permissions: str, second_factor: bool = False) -> RoleInput:
     return RoleInput(name, frozenset(permissions), second_factor)
 
 
 def changes(made: models.Agency) -> list[dict[str, Any]]:
     """What each event tells that says that the agency was changed."""
-    told = models.Event.objects.filter(agency=made, kind="agency.changed").order_by("id")
-    return [json.loads(changes) for changes in told.values_list("changes", flat=True)]
+    events = models.Event.objects.filter(agency=made, kind="agency.changed").order_by("id")
+    return [json.loads(changes) for changes in events.values_list("changes", flat=True)]
 
 
 def test_a_role_is_added_changed_and_deleted_each_with_one_event(made: models.Agency) -> None:
-    clerk = roles.add(made, told("Clerk", "users.view", second_factor=True), CONTEXT, by(made))
-    roles.change(clerk, told("Office", "users.export"), CONTEXT, by(made))
+    clerk = roles.add(made, make_input("Clerk", "users.view", second_factor=True), CONTEXT, by(made))
+    roles.change(clerk, make_input("Office", "users.export"), CONTEXT, by(made))
     roles.delete(clerk, CONTEXT, by(made))
     assert changes(made) == [
         {"role clerk": ["", "Clerk: users.view; second factor"]},
@@ -62,7 +62,7 @@ def test_a_role_is_added_changed_and_deleted_each_with_one_event(made: models.Ag
 
 
 def test_saving_what_is_so_already_tells_nothing(made: models.Agency) -> None:
-    roles.change(role(made, "Officer"), told("Officer"), CONTEXT, by(made))
+    roles.change(role(made, "Officer"), make_input("Officer"), CONTEXT, by(made))
     ranks.change(models.Rank.objects.get(agency=made, name="Captain"), "Captain", "Cap", CONTEXT)
     assert changes(made) == []
 
@@ -70,10 +70,10 @@ def test_saving_what_is_so_already_tells_nothing(made: models.Agency) -> None:
 @pytest.mark.parametrize(
     "act",
     [
-        lambda made: roles.add(made, told("Clerk", "users.edit"), CONTEXT, by(made, 5)),
-        lambda made: roles.change(role(made, "Officer"), told("Officer", "users.edit"), CONTEXT, by(made, 5)),
-        lambda made: roles.change(role(made, "Admin"), told("Admin", second_factor=True), CONTEXT, by(made, 5)),
-        lambda made: roles.change(role(made, "Chief"), told("Chief", "roles.manage"), CONTEXT, by(made, 5)),
+        lambda made: roles.add(made, make_input("Clerk", "users.edit"), CONTEXT, by(made, 5)),
+        lambda made: roles.change(role(made, "Officer"), make_input("Officer", "users.edit"), CONTEXT, by(made, 5)),
+        lambda made: roles.change(role(made, "Admin"), make_input("Admin", second_factor=True), CONTEXT, by(made, 5)),
+        lambda made: roles.change(role(made, "Chief"), make_input("Chief", "roles.manage"), CONTEXT, by(made, 5)),
         lambda made: roles.delete(role(made, "Admin"), CONTEXT, by(made)),
     ],
     ids=["give", "give to another", "of Admin", "take from oneself", "delete Admin"],
@@ -87,13 +87,13 @@ def test_nobody_gives_or_takes_what_they_lack_or_their_own(
 
 
 def test_a_role_with_more_than_one_has_is_not_deleted(made: models.Agency) -> None:
-    strong = roles.add(made, told("Strong", "audit.view"), CONTEXT, by(made))
+    strong = roles.add(made, make_input("Strong", "audit.view"), CONTEXT, by(made))
     with pytest.raises(NotAllowed, match=r"audit\.view"):
         roles.delete(strong, CONTEXT, by(made, 5))
 
 
 def test_admin_keeps_its_name_and_every_permission_whatever_is_told(made: models.Agency) -> None:
-    roles.change(role(made, "Admin"), told("Nobody", second_factor=True), CONTEXT, by(made))
+    roles.change(role(made, "Admin"), make_input("Nobody", second_factor=True), CONTEXT, by(made))
     now = role(made, "Admin")
     assert now.administrator and now.second_factor
     assert changes(made) == [{"role admin": ["Admin: every permission", "Admin: every permission; second factor"]}]
@@ -125,10 +125,10 @@ def test_what_nobody_has_any_more_is_deleted(made: models.Agency, noun: str) -> 
 @pytest.mark.parametrize(
     ("act", "field"),
     [
-        (lambda made: roles.add(made, told("  "), CONTEXT, by(made)), "name"),
-        (lambda made: roles.add(made, told("OFFICER"), CONTEXT, by(made)), "name"),
-        (lambda made: roles.add(made, told("x" * 256), CONTEXT, by(made)), "name"),
-        (lambda made: roles.add(made, told("a\u202eb"), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, make_input("  "), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, make_input("OFFICER"), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, make_input("x" * 256), CONTEXT, by(made)), "name"),
+        (lambda made: roles.add(made, make_input("a\u202eb"), CONTEXT, by(made)), "name"),
         (lambda made: ranks.add(made, "captain", "", CONTEXT), "name"),
         (lambda made: ranks.add(made, "CAP", "", CONTEXT), "name"),
         (lambda made: ranks.add(made, "Major", "sergeant", CONTEXT), "abbreviation"),
@@ -180,8 +180,8 @@ def test_a_monitor_is_added_and_removed_once_each_told_once(made: models.Agency)
     patrol, watcher = models.Group.objects.get(agency=made), user(made, 1)
     assert [groups.add_monitor(patrol, watcher, CONTEXT) for _ in range(2)] == [True, False]
     assert [groups.remove_monitor(patrol, watcher, CONTEXT) for _ in range(2)] == [True, False]
-    told = models.Event.objects.filter(agency=made, kind__startswith="group.monitor").order_by("id")
-    assert list(told.values_list("kind", "subject_external_id", "changes")) == [
+    events = models.Event.objects.filter(agency=made, kind__startswith="group.monitor").order_by("id")
+    assert list(events.values_list("kind", "subject_external_id", "changes")) == [
         ("group.monitor-added", "E-1", '{"group":["","PATROL"]}'),
         ("group.monitor-removed", "E-1", '{"group":["PATROL",""]}'),
     ]
@@ -203,7 +203,7 @@ def test_a_plan_that_names_what_was_deleted_meanwhile_is_not_applied_blindly(mad
 
 
 def test_many_people_may_be_in_a_group(made: models.Agency) -> None:
-    applied(made, people(*range(10, 15), EVIDENCE_GROUP_EXT_ID="PATROL"))
+    apply_rows(made, people(*range(10, 15), EVIDENCE_GROUP_EXT_ID="PATROL"))
     with pytest.raises(InUse) as kept:
         ENTRIES["group"](made)
     assert kept.value.users == 6

@@ -24,15 +24,15 @@ from tests.directory.cast import (
     NOW,
     Row,
     agency,
-    applied,
-    everything,
+    apply_rows,
+    assert_whole,
     mails,
     people,
     person,
+    read_everything,
     register,
     run,
     user,
-    whole,
 )
 from tests.examples import examples
 
@@ -42,18 +42,18 @@ SYNC = Options(mode=Mode.SYNC)
 AS_TEXT = ["email", "badge_number", "first_name", "last_name", "username", "location", "phone"]
 
 
-def texts(made: models.Agency) -> dict[str, Row]:
+def render_users(made: models.Agency) -> dict[str, Row]:
     """Everybody as the trail words them, by external id."""
     users = export._join_supervisors(snapshot_queries.read_all_users(made)).with_columns(
         supervisor_external_id=pl.lit("")
     )
-    told = users.select("external_id", *changes.render_texts(snapshot_queries.read_vocabulary(made))).drop(
+    rows = users.select("external_id", *changes.render_texts(snapshot_queries.read_vocabulary(made))).drop(
         "supervisor_external_id"
     )
-    return {row["external_id"]: row for row in told.to_dicts()}
+    return {row["external_id"]: row for row in rows.to_dicts()}
 
 
-def told_by_events(done: ImportResult, before: dict[str, Row]) -> dict[str, Row]:
+def replay_events(done: ImportResult, before: dict[str, Row]) -> dict[str, Row]:
     """The directory before, with what the import's events tell."""
     after = {external_id: dict(row) for external_id, row in before.items()}
     for event in models.Event.objects.filter(of=done.record):
@@ -128,26 +128,26 @@ def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(
 ) -> None:
     made = agency(f"springfield-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
-    before = texts(made)
+    before = render_users(made)
     done = run(made, second, Options(mode=mode))
     if done.record.state == "refused":
-        assert texts(made) == before
+        assert render_users(made) == before
         return
     assert_written(done, made)
     moved = {row["EMAIL"] for row in second}
-    got, wanted = texts(made), told_by_events(done, before)
-    for row in (*got.values(), *wanted.values()):
+    got, expected = render_users(made), replay_events(done, before)
+    for row in (*got.values(), *expected.values()):
         if moved:
             # A report's text follows its supervisor's new address, which is no change of the report's.
             row.pop("supervisor_email", None)
     assert {i: {k: v for k, v in r.items() if v} for i, r in got.items()} == {
-        i: {k: v for k, v in r.items() if v} for i, r in wanted.items()
+        i: {k: v for k, v in r.items() if v} for i, r in expected.items()
     }
     again = run(made, second, Options(mode=mode))
     if done.record.counts["errored"] == 0:
         assert again.record.counts["unchanged"] == len(second)
         assert not models.Event.objects.filter(of=again.record).exists()
-    whole(made)
+    assert_whole(made)
 
 
 @SOME
@@ -170,21 +170,21 @@ def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], 
 
 def test_values_rotate_among_many_users() -> None:
     made = agency()
-    applied(made, people(*range(50)))
+    apply_rows(made, people(*range(50)))
     turned = [
         person(
             n, EMAIL=f"user{(n + 1) % 50}@agency.example", BADGE_NUMBER=f"B-{(n + 7) % 50}", USERNAME=f"user.{49 - n}"
         )
         for n in range(50)
     ]
-    assert applied(made, turned).record.counts["updated"] == 50
-    assert applied(made, turned).record.counts["unchanged"] == 50
+    assert apply_rows(made, turned).record.counts["updated"] == 50
+    assert apply_rows(made, turned).record.counts["unchanged"] == 50
 
 
 def test_a_supervisor_added_beside_their_report_is_linked() -> None:
     made = agency()
-    applied(made, people(1))
-    applied(
+    apply_rows(made, people(1))
+    apply_rows(
         made,
         [
             person(1, SUPERVISOR_EMAIL="user3@agency.example"),
@@ -197,9 +197,9 @@ def test_a_supervisor_added_beside_their_report_is_linked() -> None:
 
 def test_open_invitations_and_resets_end_with_the_account_and_attributes_stay() -> None:
     made = agency()
-    applied(made, people(1, 2, 3, RANK="Captain"))
+    apply_rows(made, people(1, 2, 3, RANK="Captain"))
     models.User.objects.filter(agency=made).update(invitation_expires_at=NOW, reset_at=NOW)
-    applied(made, [person(1, STATUS="Inactive"), person(2, LAST_NAME="New")], SYNC)
+    apply_rows(made, [person(1, STATUS="Inactive"), person(2, LAST_NAME="New")], SYNC)
     kept = [(u.invitation_expires_at, u.reset_at, u.rank_id is not None) for u in (user(made, n) for n in (1, 2, 3))]
     assert kept == [(None, None, True), (NOW, NOW, True), (None, None, True)]
 
@@ -231,18 +231,18 @@ NEW = "new@agency.example"
 def test_who_is_sent_what(registered: bool, was: str | None, becomes: Row, posted: list[tuple[str, str]]) -> None:
     made = agency()
     if was:
-        applied(made, people(1, STATUS=was))
+        apply_rows(made, people(1, STATUS=was))
         if registered:
             register(made, 1)
-    assert mails(applied(made, [becomes])) == posted
-    assert mails(applied(made, [becomes])) == []
+    assert mails(apply_rows(made, [becomes])) == posted
+    assert mails(apply_rows(made, [becomes])) == []
 
 
 def test_those_whom_the_file_leaves_out_are_sent_a_notice_if_they_have_registered() -> None:
     made = agency()
-    applied(made, people(1, 2, 3))
+    apply_rows(made, people(1, 2, 3))
     register(made, 3)
-    assert mails(applied(made, people(1), SYNC)) == [("deactivated", "user3@agency.example")]
+    assert mails(apply_rows(made, people(1), SYNC)) == [("deactivated", "user3@agency.example")]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_those_whom_the_file_leaves_out_are_sent_a_notice_if_they_have_registere
 def test_the_operator_or_else_the_agency_says_whether_mails_are_sent(
     sends: bool, asked: bool | None, sent: int
 ) -> None:
-    done = applied(agency(sends_mail=sends), people(1), Options(mails=asked))
+    done = apply_rows(agency(sends_mail=sends), people(1), Options(mails=asked))
     assert len(mails(done)) == sent
     assert all(not mail.attempts and mail.sent_at is None for mail in models.Mail.objects.all())
 
@@ -274,26 +274,26 @@ def test_mails_go_with_the_import_that_fails() -> None:
 
 def test_an_import_never_sees_or_touches_another_agency() -> None:
     other = agency("shelbyville")
-    applied(other, [*people(1, 2), person(3, ROLE="Admin", SUPERVISOR_EMAIL="user1@agency.example")])
+    apply_rows(other, [*people(1, 2), person(3, ROLE="Admin", SUPERVISOR_EMAIL="user1@agency.example")])
     register(other, 3)
-    before = everything(other)
+    before = read_everything(other)
     made = agency()
     same = [person(1, LAST_NAME="Mine"), person(9, EMAIL="user2@agency.example", BADGE_NUMBER="B-2", USERNAME="user.3")]
-    assert applied(made, same).record.counts["added"] == 2
-    applied(made, [person(9), person(1, SUPERVISOR_EMAIL="user9@agency.example")], SYNC)
-    assert everything(other) == before
+    assert apply_rows(made, same).record.counts["added"] == 2
+    apply_rows(made, [person(9), person(1, SUPERVISOR_EMAIL="user9@agency.example")], SYNC)
+    assert read_everything(other) == before
     assert set(models.Event.objects.filter(agency=made).values_list("subject__agency", flat=True)) == {made.pk}
-    whole(other)
+    assert_whole(other)
 
 
 @pytest.mark.parametrize("many", [1, 40])
 def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> None:
     other, made = agency("shelbyville"), agency()
-    applied(other, [person("boss", ROLE="Admin"), *people(2)])
+    apply_rows(other, [person("boss", ROLE="Admin"), *people(2)])
     models.Role.objects.create(agency=other, name="Diver", name_key="diver")
     models.Rank.objects.create(agency=other, name="Major", name_key="major", position=9)
     models.Group.objects.create(agency=other, external_id="HARBOR", name="Harbor")
-    applied(made, people(*range(100, 100 + many)))
+    apply_rows(made, people(*range(100, 100 + many)))
     found = run(made, [
         person(1, ROLE="Diver"), person(2, RANK="Major"), person(3, EVIDENCE_GROUP_EXT_ID="HARBOR"),
         person(4, SUPERVISOR_EMAIL="userboss@agency.example"),
@@ -306,7 +306,7 @@ def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> No
 
 def test_a_small_file_in_a_large_agency_collides_with_whom_it_does_not_name() -> None:
     made = agency()
-    applied(made, people(*range(40)))
+    apply_rows(made, people(*range(40)))
     found = run(made, [person(41, EMAIL="USER7@agency.example"), person(42)])
     assert (found.record.counts["errored"], found.record.counts["added"]) == (1, 1)
 
@@ -314,14 +314,14 @@ def test_a_small_file_in_a_large_agency_collides_with_whom_it_does_not_name() ->
 def test_the_last_administrator_of_another_agency_does_not_count() -> None:
     other, made = agency("shelbyville"), agency()
     for one in (other, made):
-        applied(one, people(1, ROLE="Admin"))
+        apply_rows(one, people(1, ROLE="Admin"))
         register(one, 1)
     assert run(made, people(1, ROLE="Officer")).record.counts["errored"] == 1
 
 
 def test_what_comes_in_many_parts_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    applied(made, people(*range(9)))
+    apply_rows(made, people(*range(9)))
     at_once = snapshot_queries.read_all_users(made)
     monkeypatch.setattr(frames, "_PART_BYTES", 100)
     monkeypatch.setattr(frames, "_READ_AT_ONCE", 2)

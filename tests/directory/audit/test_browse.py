@@ -18,21 +18,21 @@ from musterbook.directory.audit.filters import EventFilters
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports.file_import import Options
 from tests.built_once import built_once
-from tests.directory.cast import NOW, agency, applied, people, person, user
+from tests.directory.cast import NOW, agency, apply_rows, people, person, user
 
 pytestmark = pytest.mark.django_db
 
 
-def told(made: models.Agency, wanted: EventFilters) -> list[tuple[str, str]]:
+def list_events(made: models.Agency, criteria: EventFilters) -> list[tuple[str, str]]:
     """Kind and subject of all events that are wanted, the newest first: by pages, back again, and as a whole."""
-    pages = [browse.read_page(made, wanted)]
+    pages = [browse.read_page(made, criteria)]
     while pages[-1].older:
-        pages.append(browse.read_page(made, wanted, pages[-1].older))
+        pages.append(browse.read_page(made, criteria, pages[-1].older))
     assert pages[0].newer == ""
     for earlier, later in pairwise(pages):
-        assert browse.read_page(made, wanted, later.newer).events == earlier.events
+        assert browse.read_page(made, criteria, later.newer).events == earlier.events
     events = [event for page in pages for event in page.events]
-    whole = [number for part in export.read_events(made, wanted) for number in part["id"]]
+    whole = [number for part in export.read_events(made, criteria) for number in part["id"]]
     assert [event.id for event in events] == whole[::-1]
     return [(event.kind, event.subject_external_id) for event in events]
 
@@ -41,8 +41,8 @@ def told(made: models.Agency, wanted: EventFilters) -> list[tuple[str, str]]:
 def springfield() -> models.Agency:
     """Two imports, one of them by user 1, and acts at two pages, one of which was refused."""
     made = agency()
-    applied(made, people(*range(1, 131), ROLE="Chief"))
-    applied(made, [person(2, LAST_NAME="New"), person(131)], at=NOW + timedelta(hours=1), by="E-1", through="page")
+    apply_rows(made, people(*range(1, 131), ROLE="Chief"))
+    apply_rows(made, [person(2, LAST_NAME="New"), person(131)], at=NOW + timedelta(hours=1), by="E-1", through="page")
     for minutes, actor, kind, about, outcome in (
         (90, "E-1", EventKind.USER_SIGNED_IN, 1, ""),
         (95, "E-2", EventKind.USER_SIGNED_IN, 2, ""),
@@ -56,8 +56,8 @@ def springfield() -> models.Agency:
 
 def test_all_events_are_listed_the_newest_first_and_each_once() -> None:
     made = springfield()
-    applied(agency("shelbyville"), people(1))
-    listed = told(made, EventFilters())
+    apply_rows(agency("shelbyville"), people(1))
+    listed = list_events(made, EventFilters())
     assert listed[:6] == [
         ("act.refused", ""), ("user.sign-in-failed", "E-2"), ("user.signed-in", "E-2"), ("user.signed-in", "E-1"),
         ("user.updated", "E-2"), ("user.added", "E-131"),
@@ -104,8 +104,8 @@ FILTERS: dict[str, tuple[Callable[[models.Agency], EventFilters], Any]] = {
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_filter_lets_through_what_it_names(name: str) -> None:
     made = springfield()
-    wanted, expected = FILTERS[name]
-    listed = told(made, wanted(made))
+    criteria, expected = FILTERS[name]
+    listed = list_events(made, criteria(made))
     assert (len(listed) if isinstance(expected, int) else [kind for kind, _ in listed]) == expected
 
 
@@ -122,13 +122,13 @@ def test_pages_do_not_shift_while_events_are_added() -> None:
 @pytest.mark.usefixtures("as_owner")
 def test_events_of_two_agencies_that_were_written_at_once_stay_apart() -> None:
     made, other = springfield(), agency("shelbyville")
-    applied(other, people(1))
+    apply_rows(other, people(1))
     passage = models.Passage.objects.filter(agency=made).order_by("first")[2]
     # As on PostgreSQL, where two imports may take their numbers in turn.
     models.Passage.objects.filter(pk=passage.pk).update(last=models.Event.objects.latest("pk").pk)
     models.Passage.objects.filter(agency=made, first__gt=passage.first).delete()
     models.Event.objects.filter(agency=made, pk__gt=passage.first).delete()
-    listed = told(made, EventFilters())
+    listed = list_events(made, EventFilters())
     assert len(listed) == 132
     assert listed[0] == ("user.updated", "E-2")
 
@@ -153,14 +153,14 @@ def test_an_event_says_who_and_whom_by_name() -> None:
 def test_a_page_takes_few_queries() -> None:
     made = springfield()
     for number in range(60):
-        applied(made, [person(1, ROLE="Chief", LAST_NAME=f"N{number}"), person(2, LAST_NAME=f"N{number}")])
-    for wanted in (
+        apply_rows(made, [person(1, ROLE="Chief", LAST_NAME=f"N{number}"), person(2, LAST_NAME=f"N{number}")])
+    for criteria in (
         EventFilters(),
         EventFilters(kinds=("user.added", "user.updated")),
         EventFilters(subjects=(user(made, 1).pk,)),
     ):
         with CaptureQueriesContext(connection) as queries:
-            assert len(browse.read_page(made, wanted).events) == 50
+            assert len(browse.read_page(made, criteria).events) == 50
         assert len(queries) <= 5
 
 
@@ -170,15 +170,15 @@ def test_the_whole_is_read_in_parts(monkeypatch: pytest.MonkeyPatch, batch: int,
     for _ in range(before):
         trail.record_event(made, AuditContext(NOW - timedelta(days=1), "", "cli"), EventKind.AGENCY_CHANGED)
     filters = (EventFilters(), EventFilters(subjects=tuple(user(made, n).pk for n in range(1, 9))))
-    whole = [told(made, wanted) for wanted in filters]
+    whole = [list_events(made, criteria) for criteria in filters]
     for name, value in (("_PART", 3), ("_BATCH", batch), ("_FEW", 2)):
         monkeypatch.setattr(export, name, value)
-    assert [told(made, wanted) for wanted in filters] == whole
+    assert [list_events(made, criteria) for criteria in filters] == whole
 
 
 def test_csv_is_guarded_and_has_its_headings_where_nothing_matches() -> None:
     made = agency()
-    applied(made, [person(1, EXTERNAL_ID="=1+1")])
+    apply_rows(made, [person(1, EXTERNAL_ID="=1+1")])
     csv = b"".join(export.export_events(made, EventFilters(), "csv")).decode("utf-8-sig")
     assert ",'=1+1," in csv
     nothing = b"".join(export.export_events(made, EventFilters(actors=()), "csv")).decode("utf-8-sig")
@@ -187,6 +187,6 @@ def test_csv_is_guarded_and_has_its_headings_where_nothing_matches() -> None:
 
 def test_who_was_deactivated_by_an_import_is_found_by_the_kind() -> None:
     made = agency()
-    applied(made, people(*range(1, 61)))
-    applied(made, people(*range(1, 60)), Options(mode=Mode.SYNC))
-    assert told(made, EventFilters(kinds=("user.deactivated",))) == [("user.deactivated", "E-60")]
+    apply_rows(made, people(*range(1, 61)))
+    apply_rows(made, people(*range(1, 60)), Options(mode=Mode.SYNC))
+    assert list_events(made, EventFilters(kinds=("user.deactivated",))) == [("user.deactivated", "E-60")]

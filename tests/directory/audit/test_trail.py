@@ -14,7 +14,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from tests.built_once import built_once
-from tests.directory.cast import NOW, agency, applied, people, person, run, user
+from tests.directory.cast import NOW, agency, apply_rows, people, person, run, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("as_owner")]
 
@@ -23,12 +23,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("as_owner")]
 def three_links() -> models.Agency:
     made = agency()
     for number in (1, 3, 5):
-        applied(made, people(number, number + 1))
+        apply_rows(made, people(number, number + 1))
     assert verify.verify_trail(made) == verify.TrailFinding("springfield", 3, 6, "", verify.verify_trail(made).digest)
     return made
 
 
-def wrong(made: models.Agency) -> str:
+def find_error(made: models.Agency) -> str:
     return verify.verify_trail(made).error
 
 
@@ -38,8 +38,10 @@ def test_an_agency_without_events_is_whole() -> None:
 
 def test_an_event_names_who_when_how_the_import_the_row_and_each_field() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Chief"))
-    done = applied(made, [person(1, ROLE="Chief", LAST_NAME='O"Neil\\'), person(2)], Options(), by="E-1", through="api")
+    apply_rows(made, people(1, ROLE="Chief"))
+    done = apply_rows(
+        made, [person(1, ROLE="Chief", LAST_NAME='O"Neil\\'), person(2)], Options(), by="E-1", through="api"
+    )
     added, updated = models.Event.objects.filter(of=done.record).order_by("kind")
     assert (updated.at, updated.actor, updated.through, updated.row) == (NOW, "E-1", "api", 2)
     assert (updated.subject_id, updated.subject_external_id) == (user(made, 1).pk, "E-1")
@@ -50,8 +52,8 @@ def test_an_event_names_who_when_how_the_import_the_row_and_each_field() -> None
 
 def test_who_leaves_has_an_event_without_a_row() -> None:
     made = agency()
-    applied(made, people(1, 2))
-    done = applied(made, people(1), Options(mode=Mode.SYNC))
+    apply_rows(made, people(1, 2))
+    done = apply_rows(made, people(1), Options(mode=Mode.SYNC))
     (event,) = models.Event.objects.filter(of=done.record)
     assert (event.kind, event.subject_external_id, event.row) == ("user.deactivated", "E-2", None)
     assert json.loads(event.changes) == {"STATUS": ["Active", "Inactive"]}
@@ -59,7 +61,7 @@ def test_who_leaves_has_an_event_without_a_row() -> None:
 
 def test_the_events_of_an_undo_name_it_and_its_rows() -> None:
     made = agency()
-    done = undo.run_undo(applied(made, people(1)).record, context=AuditContext(NOW, "", "cli"))
+    done = undo.run_undo(apply_rows(made, people(1)).record, context=AuditContext(NOW, "", "cli"))
     (event,) = models.Event.objects.filter(of=done.record)
     assert (event.row, json.loads(event.changes)) == (2, {"STATUS": ["Active", "Inactive"]})
 
@@ -74,14 +76,14 @@ def test_a_changed_event_is_found(field: str) -> None:
     event = models.Event.objects.filter(agency=made).order_by("pk")[2]
     other = {"row": 99, "at": NOW.replace(microsecond=1), "subject_id": None, "of_id": None}.get(field, "other")
     models.Event.objects.filter(pk=event.pk).update(**{field: other})
-    assert wrong(made) == "the events of link 2 are not those that were sealed"
+    assert find_error(made) == "the events of link 2 are not those that were sealed"
 
 
 @pytest.mark.parametrize("place", range(6))
 def test_a_removed_event_is_found_wherever_it_stood(place: int) -> None:
     made = three_links()
     models.Event.objects.filter(agency=made).order_by("pk")[place].delete()
-    assert wrong(made) == f"the events of link {place // 2 + 1} are not those that were sealed"
+    assert find_error(made) == f"the events of link {place // 2 + 1} are not those that were sealed"
 
 
 def inserted(made: models.Agency, pk: int) -> None:
@@ -92,28 +94,28 @@ def test_an_inserted_event_is_found_before_between_within_and_after() -> None:
     made = three_links()
     first, last = (models.Event.objects.order_by(by).values_list("pk", flat=True)[0] for by in ("pk", "-pk"))
     inserted(made, first - 1)
-    assert wrong(made) == "events that nothing seals stand before link 1"
+    assert find_error(made) == "events that nothing seals stand before link 1"
     models.Event.objects.filter(pk=first - 1).delete()
     inserted(made, last + 1)
-    assert wrong(made) == "events that nothing seals stand after the last link"
+    assert find_error(made) == "events that nothing seals stand after the last link"
 
 
 def test_an_event_of_another_agency_is_no_event_of_this_one() -> None:
     made = three_links()
     other = agency("shelbyville")
-    applied(other, people(1))
+    apply_rows(other, people(1))
     models.Event.objects.filter(agency=made, pk=models.Event.objects.filter(agency=made).order_by("pk")[1].pk).update(
         agency=other
     )
-    assert wrong(made) == "the events of link 1 are not those that were sealed"
-    assert wrong(other) == "events that nothing seals stand before link 1"
+    assert find_error(made) == "the events of link 1 are not those that were sealed"
+    assert find_error(other) == "events that nothing seals stand before link 1"
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_removed_link_is_found(number: int) -> None:
     made = three_links()
     models.TrailLink.objects.filter(agency=made, number=number).delete()
-    assert wrong(made) == f"link {number} is missing"
+    assert find_error(made) == f"link {number} is missing"
 
 
 def test_a_removed_link_with_its_events_and_new_numbers_is_found() -> None:
@@ -122,7 +124,7 @@ def test_a_removed_link_with_its_events_and_new_numbers_is_found() -> None:
     models.Event.objects.filter(agency=made, pk__gte=link.first, pk__lte=link.last).delete()
     link.delete()
     models.TrailLink.objects.filter(agency=made, number=3).update(number=2)
-    assert wrong(made) == "the events of link 2 are not those that were sealed"
+    assert find_error(made) == "the events of link 2 are not those that were sealed"
 
 
 def test_a_lost_end_is_missed() -> None:
@@ -130,13 +132,13 @@ def test_a_lost_end_is_missed() -> None:
     link = models.TrailLink.objects.get(agency=made, number=3)
     models.Event.objects.filter(agency=made, pk__gte=link.first).delete()
     link.delete()
-    assert wrong(made) == "the trail should have 3 links and ends after link 2, or its end was changed"
+    assert find_error(made) == "the trail should have 3 links and ends after link 2, or its end was changed"
 
 
 def test_a_lost_trail_is_missed_and_a_lost_end_of_it_too() -> None:
     made = three_links()
     models.TrailEnd.objects.filter(agency=made).delete()
-    assert wrong(made).startswith("the trail should have 0 links")
+    assert find_error(made).startswith("the trail should have 0 links")
     assert verify.verify_trail(made).events == 6
 
 
@@ -145,7 +147,7 @@ def test_what_is_appended_while_it_is_verified_is_not_wrong(monkeypatch: pytest.
     ends = iter([(2, "an older digest")])
     now = hash_chain.read_head
     monkeypatch.setattr(hash_chain, "read_head", lambda of: next(ends, None) or now(of))
-    assert wrong(made) == ""
+    assert find_error(made) == ""
 
 
 def test_an_ordinary_act_is_sealed_as_well() -> None:
@@ -160,7 +162,7 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
     assert (after.links, after.events, after.error) == (4, 8, "")
     assert after.digest != before.digest
     models.Event.objects.filter(kind="signed-in").update(address="192.0.2.2")
-    assert wrong(made) == "the events of link 4 are not those that were sealed"
+    assert find_error(made) == "the events of link 4 are not those that were sealed"
 
 
 def test_nothing_that_happened_is_no_link() -> None:
@@ -173,7 +175,7 @@ def test_a_long_link_is_verified_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     made = three_links()
     monkeypatch.setattr(verify, "_PART", 1)
     monkeypatch.setattr(verify, "_LINKS", 2)
-    assert wrong(made) == ""
+    assert find_error(made) == ""
 
 
 def test_a_trail_is_verified_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,16 +191,16 @@ def test_a_trail_is_verified_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def passages(made: models.Agency) -> list[tuple[str, str, int]]:
-    told = models.Passage.objects.filter(agency=made).order_by("first")
+    runs = models.Passage.objects.filter(agency=made).order_by("first")
     return [
-        (one.kind, one.actor, models.Event.objects.filter(pk__gte=one.first, pk__lte=one.last).count()) for one in told
+        (one.kind, one.actor, models.Event.objects.filter(pk__gte=one.first, pk__lte=one.last).count()) for one in runs
     ]
 
 
 def test_events_that_are_alike_are_one_passage_though_they_come_in_parts() -> None:
     made = agency()
-    applied(made, people(1, 2, 3, 4))
-    applied(made, [person(1, ROLE="Admin"), *people(5, 6)], Options(mode=Mode.SYNC, confirmed=3))
+    apply_rows(made, people(1, 2, 3, 4))
+    apply_rows(made, [person(1, ROLE="Admin"), *people(5, 6)], Options(mode=Mode.SYNC, confirmed=3))
     assert passages(made) == [
         ("user.added", "", 4), ("user.added", "", 2), ("user.updated", "", 1), ("user.deactivated", "", 3),
     ]  # fmt: skip
@@ -208,7 +210,7 @@ def test_events_that_are_alike_are_one_passage_though_they_come_in_parts() -> No
     })  # fmt: skip
     trail.append_events(made, AuditContext(NOW, "E-1", "page"), [part, part])
     assert passages(made)[4:] == [("user.signed-out", "E-1", 4)]
-    assert wrong(made) == ""
+    assert find_error(made) == ""
 
 
 @pytest.mark.parametrize("field", ["actor", "through", "kind", "outcome", "at", "first", "last", "of"])
@@ -219,7 +221,7 @@ def test_a_changed_passage_is_found(field: str) -> None:
     if field in ("first", "last"):
         other = getattr(passage, field) + (1 if field == "first" else -1)
     models.Passage.objects.filter(pk=passage.pk).update(**{field: other})
-    assert wrong(made) == "the passages of links 1 to 3 are not those of their events"
+    assert find_error(made) == "the passages of links 1 to 3 are not those of their events"
 
 
 def test_an_added_or_removed_passage_is_found() -> None:
@@ -235,18 +237,18 @@ def test_an_added_or_removed_passage_is_found() -> None:
         first=last.last + 5,
         last=last.last + 6,
     )
-    assert wrong(made) == "passages that have no events stand after the last link"
+    assert find_error(made) == "passages that have no events stand after the last link"
     added.delete()
     last.delete()
-    assert wrong(made) == "the passages of links 1 to 3 are not those of their events"
+    assert find_error(made) == "the passages of links 1 to 3 are not those of their events"
 
 
 def test_passages_are_made_for_a_trail_that_has_none() -> None:
     made = three_links()
-    told = passages(made)
+    before = passages(made)
     models.Passage.objects.all().delete()
     fill = import_module("musterbook.directory.migrations.0008_passages").FILL
     with connection.cursor() as cursor:
         cursor.execute(fill)
-    assert passages(made) == told
-    assert wrong(made) == ""
+    assert passages(made) == before
+    assert find_error(made) == ""

@@ -16,7 +16,19 @@ from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import import_files
 from musterbook.directory.users.filters import UserFilters
-from tests.directory.cast import NOW, agency, applied, everything, mails, people, person, register, run, user, whole
+from tests.directory.cast import (
+    NOW,
+    agency,
+    apply_rows,
+    assert_whole,
+    mails,
+    people,
+    person,
+    read_everything,
+    register,
+    run,
+    user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +45,9 @@ def made() -> models.Agency:
         name_key="inspector",
         permissions=["users.edit", "users.view", "credentials.manage"],
     )
-    applied(one, [person(1, ROLE="Admin"), person(2, ROLE="Inspector"), *people(3, 4, 5), person(6, STATUS="Inactive")])
+    apply_rows(
+        one, [person(1, ROLE="Admin"), person(2, ROLE="Inspector"), *people(3, 4, 5), person(6, STATUS="Inactive")]
+    )
     register(one, 1, 2)
     return one
 
@@ -47,7 +61,7 @@ def work() -> None:
         pass
 
 
-def seen(made: models.Agency, change: BulkChange, *numbers: int, context: AuditContext = BOSS) -> models.Import:
+def make_preview(made: models.Agency, change: BulkChange, *numbers: int, context: AuditContext = BOSS) -> models.Import:
     """A preview of it."""
     record = queue.submit_bulk(made, ids(made, *numbers), change, context=context, preview=True)
     work()
@@ -56,12 +70,12 @@ def seen(made: models.Agency, change: BulkChange, *numbers: int, context: AuditC
     return record
 
 
-def done(
+def apply_change(
     made: models.Agency, change: BulkChange, *numbers: int, context: AuditContext = BOSS, **more: Any
 ) -> models.Import:
     """It is previewed, and done."""
     record = queue.submit_bulk_apply(
-        made, seen(made, change, *numbers, context=context).number, context=context, **more
+        made, make_preview(made, change, *numbers, context=context).number, context=context, **more
     )
     work()
     record.refresh_from_db()
@@ -78,14 +92,14 @@ def kinds(record: models.Import) -> list[tuple[str, str]]:
 
 
 def test_a_rank_is_set_for_the_chosen_and_nobody_else(made: models.Agency) -> None:
-    record = done(made, BulkChange("rank", "Captain"), 3, 4)
+    record = apply_change(made, BulkChange("rank", "Captain"), 3, 4)
     assert (record.state, record.counts["updated"], record.file_name) == ("applied", 2, "Set rank: Captain")
     assert [getattr(user(made, n).rank, "name", None) for n in (3, 4, 5)] == ["Captain", "Captain", None]
     assert kinds(record) == [("user.updated", "E-3"), ("user.updated", "E-4")]
     event = models.Event.objects.filter(of=record)[0]
     assert (event.actor, event.through, event.address, event.agent) == ("E-1", "page", "192.0.2.7", "Browser/1.0")
     assert event.changes == '{"RANK":["","Captain"]}'
-    whole(made)
+    assert_whole(made)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +112,7 @@ def test_a_rank_is_set_for_the_chosen_and_nobody_else(made: models.Agency) -> No
 )
 def test_each_kind_sets_its_column_alone(made: models.Agency, change: BulkChange, name: str, value: object) -> None:
     before = models.User.objects.filter(agency=made, external_id="E-3").values().get()
-    assert done(made, change, 3).counts["updated"] == 1
+    assert apply_change(made, change, 3).counts["updated"] == 1
     found = models.User.objects.filter(agency=made, external_id="E-3")
     assert found.values_list(name, flat=True).get() == value
     after = found.values().get()
@@ -107,43 +121,43 @@ def test_each_kind_sets_its_column_alone(made: models.Agency, change: BulkChange
 
 
 def test_a_rank_and_a_group_can_be_taken_away(made: models.Agency) -> None:
-    applied(made, people(3, 4, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
-    record = done(made, BulkChange("rank"), 3, 4, 5)
+    apply_rows(made, people(3, 4, RANK="Captain", EVIDENCE_GROUP_EXT_ID="PATROL"))
+    record = apply_change(made, BulkChange("rank"), 3, 4, 5)
     assert (record.counts["updated"], record.counts["unchanged"], record.file_name) == (2, 1, "Set rank: none")
-    done(made, BulkChange("group"), 3)
+    apply_change(made, BulkChange("group"), 3)
     assert (user(made, 3).rank, user(made, 3).group, user(made, 4).rank) == (None, None, None)
     assert user(made, 4).group is not None
 
 
 def test_deactivated_users_lose_access_and_reactivated_ones_are_invited(made: models.Agency) -> None:
     register(made, 3)
-    record = done(made, BulkChange("deactivate"), 3, 4, 6)
+    record = apply_change(made, BulkChange("deactivate"), 3, 4, 6)
     assert (record.counts["updated"], record.counts["unchanged"]) == (2, 1)
     assert user(made, 3).access_ended_at == user(made, 4).access_ended_at is not None
     assert [kind for kind, _ in mails(ImportResult(record, None))] == ["deactivated"]
-    back = done(made, BulkChange("reactivate"), 3, 4)
+    back = apply_change(made, BulkChange("reactivate"), 3, 4)
     assert mails(ImportResult(back, None)) == [
         ("invitation", "user4@agency.example"), ("reactivated", "user3@agency.example"),
     ]  # fmt: skip
 
 
 def test_an_invitation_goes_to_those_who_can_register_and_the_others_are_named(made: models.Agency) -> None:
-    preview = seen(made, BulkChange("invite"), 1, 3, 4, 6)
+    preview = make_preview(made, BulkChange("invite"), 1, 3, 4, 6)
     assert (preview.counts["updated"], preview.counts["errored"]) == (2, 2)
     page = plan_pages.read_page(preview, "updated")
     assert [(line.external_id, line.name, line.changes) for line in page.lines] == [
         ("E-3", "First 3 Last 3", []), ("E-4", "First 4 Last 4", []),
     ]  # fmt: skip
     assert wrong(preview) == [("E-1", "has-registered"), ("E-6", "inactive-user")]
-    record = done(made, BulkChange("invite"), 1, 3, 4, 6)
+    record = apply_change(made, BulkChange("invite"), 1, 3, 4, 6)
     assert mails(ImportResult(record, None)) == [(("invitation"), f"user{n}@agency.example") for n in (3, 4)]
     assert kinds(record) == [("user.invitation-asked", "E-3"), ("user.invitation-asked", "E-4")]
-    whole(made)
+    assert_whole(made)
 
 
 def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
     register(made, 3)
-    record = done(made, BulkChange("reset"), 3, 4)
+    record = apply_change(made, BulkChange("reset"), 3, 4)
     assert mails(ImportResult(record, None)) == [("reset", "user3@agency.example")]
     assert wrong(record) == [("E-4", "not-registered")]
     assert kinds(record) == [("user.reset-asked", "E-3")]
@@ -151,10 +165,12 @@ def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
 
 def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_theirs(made: models.Agency) -> None:
     inspector = AuditContext(BOSS.at, "E-2", "page")
-    assert wrong(seen(made, BulkChange("rank", "Captain"), 1, 2, 3, context=inspector)) == [("E-1", "above-your-role")]
-    assert wrong(seen(made, BulkChange("role", "Admin"), 3, context=inspector)) == [("E-3", "above-your-role")]
-    assert wrong(seen(made, BulkChange("reset"), 1, 2, context=inspector)) == [("E-1", "above-your-role")]
-    assert wrong(seen(made, BulkChange("deactivate"), 2, 3, context=inspector)) == [("E-2", "own-account")]
+    assert wrong(make_preview(made, BulkChange("rank", "Captain"), 1, 2, 3, context=inspector)) == [
+        ("E-1", "above-your-role")
+    ]
+    assert wrong(make_preview(made, BulkChange("role", "Admin"), 3, context=inspector)) == [("E-3", "above-your-role")]
+    assert wrong(make_preview(made, BulkChange("reset"), 1, 2, context=inspector)) == [("E-1", "above-your-role")]
+    assert wrong(make_preview(made, BulkChange("deactivate"), 2, 3, context=inspector)) == [("E-2", "own-account")]
     operator = snapshot_queries.read_operator(made, "E-2")
     assert [value for value, _ in bulk.list_choices(made, "role", operator)] == ["Inspector", "Officer"]
     assert [value for value, _ in bulk.list_choices(made, "role", None)] == ["Admin", "Chief", "Inspector", "Officer"]
@@ -163,9 +179,9 @@ def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_th
 
 
 def test_the_last_administrator_stays(made: models.Agency) -> None:
-    applied(made, [person(2, ROLE="Admin")])
+    apply_rows(made, [person(2, ROLE="Admin")])
     boss = AuditContext(BOSS.at, "", "page")
-    assert wrong(done(made, BulkChange("deactivate"), 1, 2, context=boss, confirmed=2)) == [
+    assert wrong(apply_change(made, BulkChange("deactivate"), 1, 2, context=boss, confirmed=2)) == [
         ("E-1", "last-administrator"), ("E-2", "last-administrator"),
     ]  # fmt: skip
     assert user(made, 1).active and user(made, 2).active
@@ -178,7 +194,7 @@ def test_each_kind_takes_its_permission_also_when_it_is_done(
     made: models.Agency, change: BulkChange, lacking: str
 ) -> None:
     inspector = AuditContext(BOSS.at, "E-2", "page")
-    preview = seen(made, change, 3, context=inspector)
+    preview = make_preview(made, change, 3, context=inspector)
     waiting = queue.submit_bulk_apply(made, preview.number, context=inspector)
     role = models.Role.objects.get(name="Inspector")
     role.permissions.remove(lacking)
@@ -193,29 +209,29 @@ def test_each_kind_takes_its_permission_also_when_it_is_done(
 
 
 def test_what_is_done_is_what_was_seen_or_nothing(made: models.Agency) -> None:
-    preview = seen(made, BulkChange("rank", "Captain"), 3, 4)
-    applied(made, [person(4, RANK="Sergeant")])
-    before = everything(made)
+    preview = make_preview(made, BulkChange("rank", "Captain"), 3, 4)
+    apply_rows(made, [person(4, RANK="Sergeant")])
+    before = read_everything(made)
     record = queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     record.refresh_from_db()
     assert record.state == "refused"
-    assert [one["code"] for one in everything(made)["ImportProblem"]] == ["plan-changed"]
-    assert everything(made)["User"] == before["User"]
+    assert [one["code"] for one in read_everything(made)["ImportProblem"]] == ["plan-changed"]
+    assert read_everything(made)["User"] == before["User"]
 
 
 def test_who_is_chosen_is_settled_by_the_preview(made: models.Agency) -> None:
     chosen = selection.find_matching(made, UserFilters(text="agency.example"), NOW)
     preview = queue.submit_bulk(made, chosen, BulkChange("rank", "Captain"), context=BOSS, preview=True)
     work()
-    applied(made, [person(7)])
+    apply_rows(made, [person(7)])
     queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     assert user(made, 5).rank and not user(made, 7).rank
 
 
 def test_sent_twice_it_is_done_once(made: models.Agency) -> None:
-    preview = seen(made, BulkChange("invite"), 3)
+    preview = make_preview(made, BulkChange("invite"), 3)
     records = {queue.submit_bulk_apply(made, preview.number, context=BOSS, key="page 1").pk for _ in range(2)}
     work()
     assert len(records) == 1
@@ -226,24 +242,24 @@ def test_sent_twice_it_is_done_once(made: models.Agency) -> None:
 def test_many_deactivations_want_their_number(made: models.Agency) -> None:
     made.limit_users = made.limit_percent = 1
     made.save()
-    preview = seen(made, BulkChange("deactivate"), 3, 4)
+    preview = make_preview(made, BulkChange("deactivate"), 3, 4)
     assert bulk.count_to_confirm(preview) == 2
     with pytest.raises(bulk.NotConfirmed):
         queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed=1)
     queue.submit_bulk_apply(made, preview.number, context=BOSS, confirmed=2)
     work()
     assert not user(made, 3).active
-    assert bulk.count_to_confirm(seen(made, BulkChange("deactivate"), 5)) is None
-    assert bulk.count_to_confirm(seen(made, BulkChange("reactivate"), 3, 4)) is None
+    assert bulk.count_to_confirm(make_preview(made, BulkChange("deactivate"), 5)) is None
+    assert bulk.count_to_confirm(make_preview(made, BulkChange("reactivate"), 3, 4)) is None
 
 
 def test_a_plan_that_was_refused_wants_the_number_as_well(made: models.Agency) -> None:
     made.limit_users = made.limit_percent = 1
     made.save()
-    applied(made, [person(4, STATUS="Inactive")])
-    preview = seen(made, BulkChange("deactivate"), 3, 4)
+    apply_rows(made, [person(4, STATUS="Inactive")])
+    preview = make_preview(made, BulkChange("deactivate"), 3, 4)
     assert bulk.count_to_confirm(preview) is None
-    applied(made, [person(4)])
+    apply_rows(made, [person(4)])
     queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
     refused = models.Import.objects.latest("pk")
@@ -253,7 +269,7 @@ def test_a_plan_that_was_refused_wants_the_number_as_well(made: models.Agency) -
 
 
 def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) -> None:
-    preview = seen(made, BulkChange("invite"), 3, 4)
+    preview = make_preview(made, BulkChange("invite"), 3, 4)
     register(made, 4)
     record = queue.submit_bulk_apply(made, preview.number, context=BOSS)
     work()
@@ -263,11 +279,11 @@ def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) ->
 
 def test_it_is_taken_back_as_an_import_is(made: models.Agency) -> None:
     before = snapshot_queries.read_all_users(made).drop("registered").to_dicts()
-    record = done(made, BulkChange("rank", "Captain"), 3, 4)
+    record = apply_change(made, BulkChange("rank", "Captain"), 3, 4)
     assert undo.run_undo(record, context=AuditContext(BOSS.at, "", "cli")).record.state == "applied"
     assert snapshot_queries.read_all_users(made).drop("registered").to_dicts() == before
     with pytest.raises(undo.NotApplied):
-        undo.run_undo(done(made, BulkChange("invite"), 3), context=AuditContext(BOSS.at, "", "cli"))
+        undo.run_undo(apply_change(made, BulkChange("invite"), 3), context=AuditContext(BOSS.at, "", "cli"))
 
 
 def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agency) -> None:
@@ -275,7 +291,7 @@ def test_a_file_is_no_choice_of_users_and_the_other_way_round(made: models.Agenc
     assert bulk.get_change(file) is None and bulk.count_to_confirm(file) is None
     with pytest.raises(file_import.NothingToApply):
         queue.submit_bulk_apply(made, file.number, context=BOSS)
-    preview = seen(made, BulkChange("invite"), 3)
+    preview = make_preview(made, BulkChange("invite"), 3)
     with pytest.raises(import_files.FileGone):
         queue.submit_apply(made, preview.number, context=BOSS)
     with pytest.raises(import_files.FileGone):
@@ -288,7 +304,7 @@ def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.A
     work()
     preview.refresh_from_db()
     assert preview.state == "failed" and "no longer kept" in preview.message
-    again = seen(made, BulkChange("invite"), 3)
+    again = make_preview(made, BulkChange("invite"), 3)
     selection.delete_ids(again.number)
     with pytest.raises(import_files.FileGone):
         queue.submit_bulk_apply(made, again.number, context=BOSS)
@@ -296,9 +312,9 @@ def test_it_fails_in_words_if_it_is_kept_no_longer_who_was_chosen(made: models.A
 
 def test_users_are_chosen_by_search_and_filters_in_their_own_agency_alone(made: models.Agency) -> None:
     other = agency("shelbyville")
-    applied(other, people(3))
+    apply_rows(other, people(3))
     captain = models.Rank.objects.get(agency=made, name="Captain")
-    applied(made, people(3, 4, RANK="Captain"))
+    apply_rows(made, people(3, 4, RANK="Captain"))
     assert selection.find_matching(made, UserFilters(text="user3"), NOW) == ids(made, 3)
     assert selection.find_matching(made, UserFilters(text="user", rank=captain.pk), NOW) == ids(made, 3, 4)
     assert selection.find_matching(made, UserFilters(status="Inactive"), NOW) == ids(made, 6)
@@ -309,12 +325,12 @@ def test_users_are_chosen_by_search_and_filters_in_their_own_agency_alone(made: 
 
 def test_users_of_another_agency_are_not_acted_on(made: models.Agency) -> None:
     other = agency("shelbyville")
-    applied(other, people(3))
-    before = everything(other)
+    apply_rows(other, people(3))
+    before = read_everything(other)
     record = queue.submit_bulk(made, [*ids(other, 3), *ids(made, 3)], BulkChange("invite"), context=BOSS, preview=True)
     work()
     queue.submit_bulk_apply(made, record.number, context=BOSS)
     with pytest.raises(file_import.UnknownImport):
         queue.submit_bulk_apply(other, record.number, context=BOSS)
     work()
-    assert everything(other) == before
+    assert read_everything(other) == before

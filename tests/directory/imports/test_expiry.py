@@ -28,7 +28,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 def agency() -> models.Agency:
     """An administrator (1) and ten officers (2 to 11), all registered; nobody has signed in since March."""
     made = cast.agency(limit_users=2, limit_percent=0, limit_most=2)
-    cast.applied(made, [person(1, ROLE="Admin"), *cast.people(*range(2, 12))])
+    cast.apply_rows(made, [person(1, ROLE="Admin"), *cast.people(*range(2, 12))])
     cast.register(made, *range(1, 12))
     return made
 
@@ -37,7 +37,7 @@ def change(agency: models.Agency, number: int, **columns: object) -> None:
     models.User.objects.filter(pk=cast.user(agency, number).pk).update(**columns)
 
 
-def carry_out(at: datetime) -> None:
+def run_due(at: datetime) -> None:
     """Ask for what is due at that time, and do what waits."""
     expiry.submit_due(at)
     while run_next_import("one", lambda: at):
@@ -51,9 +51,9 @@ def inactive(agency: models.Agency) -> list[str]:
 
 def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agency: models.Agency) -> None:
     change(agency, 2, ends_on=date(2026, 5, 31))
-    carry_out(NOON - timedelta(minutes=1))
+    run_due(NOON - timedelta(minutes=1))
     assert inactive(agency) == []
-    carry_out(NOON)
+    run_due(NOON)
     assert inactive(agency) == ["E-2"]
     ended = cast.user(agency, 2)
     assert ended.access_ended_at is not None
@@ -63,12 +63,12 @@ def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agenc
     assert [(event.through, event.actor, event.subject_external_id) for event in events] == [("system", "", "E-2")]
     undo.run_undo(record, context=AuditContext(NOON, "", "cli"))
     assert inactive(agency) == []
-    cast.whole(agency)
+    cast.assert_whole(agency)
 
 
 def test_the_last_administrator_stays_whatever_their_last_day_is(agency: models.Agency) -> None:
     change(agency, 1, ends_on=date(2026, 5, 31))
-    carry_out(NOON)
+    run_due(NOON)
     assert inactive(agency) == []
     assert models.Import.objects.get(through="system").counts["errored"] == 1
 
@@ -79,16 +79,16 @@ def test_users_without_a_sign_in_for_so_many_days_are_deactivated_if_the_agency_
     change(agency, 9, last_sign_in_at=None, registered_at=NOON - timedelta(days=100))
     change(agency, 10, last_sign_in_at=NOON - timedelta(days=91))
     change(agency, 11, last_sign_in_at=NOON - timedelta(days=91), exempt=True)
-    carry_out(NOON)
+    run_due(NOON)
     assert inactive(agency) == []
     models.Agency.objects.update(unused_days=90)
-    carry_out(NOON + timedelta(days=1))
+    run_due(NOON + timedelta(days=1))
     assert inactive(agency) == ["E-10", "E-9"]
 
 
 def test_more_unused_users_than_the_limit_of_deactivations_wait_for_an_administrator(agency: models.Agency) -> None:
     models.Agency.objects.update(unused_days=60)
-    carry_out(NOON)
+    run_due(NOON)
     assert inactive(agency) == []
     record = models.Import.objects.get(through="system")
     assert (record.state, record.counts["updated"], record.file_name) == ("previewed", 10, "No sign-in for 60 days")
@@ -98,8 +98,8 @@ def test_who_was_reactivated_not_long_ago_is_not_unused(agency: models.Agency) -
     for number in range(3, 12):
         change(agency, number, last_sign_in_at=NOON)
     change(agency, 1, last_sign_in_at=NOON)
-    cast.applied(agency, [person(2, STATUS="Inactive")])
-    cast.applied(agency, [person(2)], at=NOON - timedelta(days=2))
+    cast.apply_rows(agency, [person(2, STATUS="Inactive")])
+    cast.apply_rows(agency, [person(2)], at=NOON - timedelta(days=2))
     assert expiry.find_unused(agency, 30, NOON) == []
     assert expiry.find_unused(agency, 1, NOON) == [cast.user(agency, 2).pk]
 

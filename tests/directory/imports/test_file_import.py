@@ -22,16 +22,16 @@ from musterbook.directory.storage import import_files
 from tests.directory.cast import (
     NOW,
     agency,
-    applied,
-    everything,
+    apply_rows,
+    assert_whole,
     file,
     mails,
     people,
     person,
+    read_everything,
     register,
     run,
     user,
-    whole,
 )
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ def problem_codes(record: models.Import) -> list[str]:
 
 def test_an_import_is_kept_with_who_when_how_and_of_what() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Chief"))
+    apply_rows(made, people(1, ROLE="Chief"))
     done = run(
         made, [*people(2), person(3, EMAIL="no address")], Options(mapping={"EMAIL": "EMAIL"}), by="E-1", through="api"
     )
@@ -65,10 +65,10 @@ def test_an_import_is_kept_with_who_when_how_and_of_what() -> None:
 
 def test_the_same_file_again_writes_nothing() -> None:
     made = agency()
-    applied(made, people(1, 2))
-    before = everything(made)
-    assert applied(made, people(1, 2)).record.counts["unchanged"] == 2
-    assert everything(made) == before
+    apply_rows(made, people(1, 2))
+    before = read_everything(made)
+    assert apply_rows(made, people(1, 2)).record.counts["unchanged"] == 2
+    assert read_everything(made) == before
 
 
 def test_a_preview_changes_nothing_and_is_applied_as_it_was_seen() -> None:
@@ -83,7 +83,7 @@ def test_a_preview_changes_nothing_and_is_applied_as_it_was_seen() -> None:
 def test_a_preview_of_another_plan_by_now_writes_nothing_and_shows_the_new_one() -> None:
     made = agency()
     seen = run(made, people(1, 2), PREVIEW).record
-    applied(made, people(1))
+    apply_rows(made, people(1))
     again = file_import.apply_previewed(made, seen.number, context=AuditContext(NOW, "", "page")).record
     assert (again.state, again.counts["added"], problem_codes(again)) == ("refused", 1, ["plan-changed"])
     assert models.User.objects.count() == 1
@@ -94,7 +94,7 @@ def test_a_preview_of_another_plan_by_now_writes_nothing_and_shows_the_new_one()
 
 def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
     made = agency(limit_users=0, limit_percent=0)
-    applied(made, people(1, 2, 3))
+    apply_rows(made, people(1, 2, 3))
     held = run(made, people(1), SYNC).record
     assert (held.state, (held.held or {})["deactivations"]) == ("held", 2)
     for wrong in (None, 1, 3):
@@ -111,9 +111,9 @@ def test_what_is_held_goes_through_by_the_exact_number_alone() -> None:
 
 def test_what_is_held_is_held_again_when_the_number_has_changed() -> None:
     made = agency(limit_users=0, limit_percent=0)
-    applied(made, people(1, 2))
+    apply_rows(made, people(1, 2))
     held = run(made, people(1), SYNC).record
-    applied(made, people(3))
+    apply_rows(made, people(3))
     again = file_import.apply_previewed(made, held.number, context=AuditContext(NOW, "", "page"), confirmed=1).record
     assert again.state in ("held", "refused")
     assert user(made, 2).active
@@ -122,7 +122,7 @@ def test_what_is_held_is_held_again_when_the_number_has_changed() -> None:
 @pytest.mark.parametrize("state", ["applied", "failed"])
 def test_only_what_was_shown_can_be_applied_as_it_was_seen(state: str) -> None:
     made = agency()
-    done = applied(made, people(1)).record
+    done = apply_rows(made, people(1)).record
     models.Import.objects.filter(pk=done.pk).update(state=state)
     with pytest.raises(NothingToApply):
         file_import.apply_previewed(made, done.number, context=AuditContext(NOW, "", "page"))
@@ -183,7 +183,7 @@ def _full(*_: Any) -> None:
 @pytest.mark.parametrize("mode", list(Mode))
 def test_who_lacks_the_permission_may_not_import(mode: Mode) -> None:
     made = agency()
-    applied(made, people(1))
+    apply_rows(made, people(1))
     with pytest.raises(NotPermitted, match=r"users\.import"):
         run(made, people(2), Options(mode=mode), by="E-1")
     with pytest.raises(snapshot_queries.UnknownOperator):
@@ -194,7 +194,7 @@ def test_who_lacks_the_permission_may_not_import(mode: Mode) -> None:
 def test_to_synchronize_takes_a_permission_of_its_own() -> None:
     made = agency()
     models.Role.objects.filter(agency=made, name="Chief").update(permissions=["users.import"])
-    applied(made, people(1, ROLE="Chief"))
+    apply_rows(made, people(1, ROLE="Chief"))
     assert run(made, people(2), by="E-1").record.state == "applied"
     with pytest.raises(NotPermitted, match=r"^users\.synchronize$"):
         run(made, people(2), SYNC, by="E-1")
@@ -202,7 +202,7 @@ def test_to_synchronize_takes_a_permission_of_its_own() -> None:
 
 def test_who_is_deactivated_while_the_import_waits_may_not_import() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Chief"))
+    apply_rows(made, people(1, ROLE="Chief"))
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "reading":
@@ -216,22 +216,22 @@ def test_who_is_deactivated_while_the_import_waits_may_not_import() -> None:
 
 def test_an_inactive_operator_is_unknown() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Chief", STATUS="Inactive"))
+    apply_rows(made, people(1, ROLE="Chief", STATUS="Inactive"))
     with pytest.raises(snapshot_queries.UnknownOperator):
         run(made, people(2), by="E-1")
 
 
 def test_progress_tells_the_stages_in_order_and_the_rows_written(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    applied(made, people(1, 2))
+    apply_rows(made, people(1, 2))
     monkeypatch.setattr("musterbook.directory.apply.writer._PART", 2)
-    told: list[tuple[str, int, int]] = []
+    stages: list[tuple[str, int, int]] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
-        told.append((stage, done, total))
+        stages.append((stage, done, total))
 
     run(made, [person(2, LAST_NAME="New"), *people(3, 4, 5)], SYNC, progress=progress)
-    assert told == [
+    assert stages == [
         ("reading", 0, 0), ("planning", 0, 0), ("writing", 0, 5), ("writing", 1, 5), ("writing", 3, 5),
         ("writing", 4, 5), ("writing", 5, 5), ("committing", 0, 0),
     ]  # fmt: skip
@@ -240,8 +240,8 @@ def test_progress_tells_the_stages_in_order_and_the_rows_written(monkeypatch: py
 @pytest.mark.parametrize("stage", ["planning", "writing", "committing"])
 def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
     made = agency()
-    applied(made, people(1))
-    before = everything(made)
+    apply_rows(made, people(1))
+    before = read_everything(made)
 
     def progress(now: str, done: int = 0, total: int = 0) -> None:
         if now == stage:
@@ -251,8 +251,8 @@ def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
         run(made, people(2), progress=progress)
     assert str(failed.value) == "It was cancelled. Nothing was changed."
     assert failed.value.record.state == models.Import.objects.get(pk=failed.value.record.pk).state == "failed"
-    assert everything(made) == before
-    assert applied(made, people(2)).record.counts["added"] == 1
+    assert read_everything(made) == before
+    assert apply_rows(made, people(2)).record.counts["added"] == 1
 
 
 def test_a_key_stroke_cancels_an_import() -> None:
@@ -281,7 +281,7 @@ def test_a_cancelled_reading_is_told_too() -> None:
 
 def test_what_has_ended_cannot_be_cancelled() -> None:
     made = agency()
-    record = applied(made, people(1)).record
+    record = apply_rows(made, people(1)).record
     file_import.cancel(made, record.number)
     cancellation.delete_request(record)
     assert file_import.find_import(made, record.number).state == "applied"
@@ -370,7 +370,7 @@ def test_a_number_sorts_by_time() -> None:
 
 def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> None:
     made = agency()
-    dead = applied(made, people(1), key="k").record
+    dead = apply_rows(made, people(1), key="k").record
     models.Import.objects.filter(pk=dead.pk).update(state="running")
     reap_orphans(made)
     dead.refresh_from_db()
@@ -384,7 +384,7 @@ def test_an_import_whose_process_died_is_reported_failed_by_the_next_look() -> N
 
 def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
     made = agency()
-    record = applied(made, people(1)).record
+    record = apply_rows(made, people(1)).record
 
     def end() -> None:
         raise KeyboardInterrupt
@@ -397,11 +397,11 @@ def test_a_commit_that_is_only_thought_lost_is_an_import_done() -> None:
 
 def test_last_administrators_stay_when_a_file_would_take_them() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Admin"))
+    apply_rows(made, people(1, ROLE="Admin"))
     register(made, 1)
     done = run(made, [person(1, ROLE="Officer")])
     assert problem_codes(done.record) == ["last-administrator"]
-    whole(made)
+    assert_whole(made)
 
 
 @pytest.mark.parametrize("options", [Options(), SYNC, Options(preview=True), Options(strict=True)])
@@ -413,7 +413,7 @@ def test_a_long_file_is_read_beside_the_directory_and_comes_to_the_same(
     for number, bytes_ in enumerate((1 << 22, 0)):
         monkeypatch.setattr(file_import, "_LONG_BYTES", bytes_)
         made = agency(f"agency-{number}")
-        applied(made, people(4))
+        apply_rows(made, people(4))
         done = run(made, night, options)
         assert done.plan
         plans.append((done.plan.rows.to_dicts(), done.record.counts, done.record.state, done.record.file_facts))
@@ -436,8 +436,8 @@ def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch:
 
 def test_of_three_administrators_a_small_file_may_retire_two_in_a_large_agency() -> None:
     made = agency()
-    applied(made, [*people(1, 2, 3, ROLE="Admin"), *people(*range(10, 40))])
+    apply_rows(made, [*people(1, 2, 3, ROLE="Admin"), *people(*range(10, 40))])
     register(made, 1, 2, 3)
     assert not snapshot_queries.needs_all_users(made, 2, Mode.UPDATE)
-    done = applied(made, people(1, 2, ROLE="Admin", STATUS="Inactive"))
+    done = apply_rows(made, people(1, 2, ROLE="Admin", STATUS="Inactive"))
     assert done.record.counts["updated"] == 2

@@ -17,7 +17,7 @@ from musterbook.directory.imports import pending_uploads, queue, records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.pending_uploads import KEEP_FOR, UploadGone
 from musterbook.directory.storage import import_files
-from tests.directory.cast import NOW, agency, applied, file, people, user, waiting
+from tests.directory.cast import NOW, agency, apply_rows, file, keep_waiting, people, user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,11 +37,11 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 @pytest.fixture
 def chief() -> models.User:
     made = agency()
-    applied(made, people(1, ROLE="Chief"))
+    apply_rows(made, people(1, ROLE="Chief"))
     return user(made, 1)
 
 
-def submitted(chief: models.User, token: str) -> models.Import:
+def submit(chief: models.User, token: str) -> models.Import:
     """The import of the file that waits, as the page submits it."""
     kept = pending_uploads.find_waiting(chief, token, NOW)
     record = queue.submit(chief.agency, kept.file, Options(preview=True), context=AuditContext(NOW, "E-1", "page"))
@@ -53,32 +53,32 @@ def no_links(*_: object) -> None:
     raise PermissionError("Operation not permitted")
 
 
-def left(settings: Settings, folder: str) -> list[Path]:
+def list_left(settings: Settings, folder: str) -> list[Path]:
     return [path for path in (settings.MUSTER_HOME / folder).rglob("*") if path.is_file()]
 
 
 def test_the_bytes_that_arrive_are_those_that_are_kept(chief: models.User, settings: Settings) -> None:
-    token = waiting(chief, CONTENT, NOW)
+    token = keep_waiting(chief, CONTENT, NOW)
     arrived = pending_uploads._folder(chief) / token
     node = arrived.stat().st_ino
-    record = submitted(chief, token)
+    record = submit(chief, token)
     path = import_files.find_path(record.number)
     assert (path.read_bytes(), path.stat().st_ino, path.stat().st_mode & 0o777) == (CONTENT, node, 0o600)
     assert (record.file_size, record.file_sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-    assert left(settings, "waiting") == []
+    assert list_left(settings, "waiting") == []
 
 
 def test_on_a_file_system_without_links_the_file_is_copied(
     chief: models.User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "link", no_links)
-    record = submitted(chief, waiting(chief, CONTENT, NOW))
+    record = submit(chief, keep_waiting(chief, CONTENT, NOW))
     assert import_files.read_content(record.number) == CONTENT
-    assert left(settings, "waiting") == []
+    assert list_left(settings, "waiting") == []
 
 
 def test_a_file_that_is_gone_when_it_is_submitted_is_no_import(chief: models.User) -> None:
-    token = waiting(chief, CONTENT, NOW)
+    token = keep_waiting(chief, CONTENT, NOW)
     kept = pending_uploads.find_waiting(chief, token, NOW)
     pending_uploads.delete_waiting(chief, token)
     before = models.Import.objects.count()
@@ -104,11 +104,11 @@ def test_a_crash_while_a_file_is_kept_leaves_nothing_that_waits(
         patched.setattr(Path, where, killed)
         pending_uploads.keep_file(chief, "a.csv", Options(), half, NOW)
     half._file.close()  # as the system does when a process ends
-    for path in left(settings, "waiting"):
+    for path in list_left(settings, "waiting"):
         with pytest.raises(UploadGone):
             pending_uploads.find_waiting(chief, path.stem, NOW)
     pending_uploads.forget_old(datetime.now(UTC) + KEEP_FOR)
-    assert left(settings, "waiting") == []
+    assert list_left(settings, "waiting") == []
 
 
 def test_a_description_that_was_not_written_whole_is_swept(chief: models.User, settings: Settings) -> None:
@@ -128,11 +128,11 @@ def test_a_crash_before_the_import_is_recorded_loses_nothing(
     def killed(_: object) -> None:
         raise Killed
 
-    token = waiting(chief, CONTENT, NOW)
+    token = keep_waiting(chief, CONTENT, NOW)
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(records, "insert_record", killed)
-        submitted(chief, token)
-    record = submitted(chief, token)
+        submit(chief, token)
+    record = submit(chief, token)
     assert import_files.read_content(record.number) == CONTENT
 
 
@@ -152,7 +152,7 @@ def peak(chief: models.User, size: int) -> int:
             for part in parts(size):
                 arriving.write(part)
             token = pending_uploads.keep_file(chief, "a.csv", Options(), arriving, NOW)
-        submitted(chief, token)
+        submit(chief, token)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -12,7 +12,7 @@ from musterbook.directory import models
 from musterbook.directory.apply import writer
 from musterbook.directory.imports import plan_files
 from musterbook.directory.imports.runner import ImportFailed
-from tests.directory.cast import agency, applied, person
+from tests.directory.cast import agency, apply_rows, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,7 @@ def test_an_import_that_fails_leaves_no_plan(plans: Path, monkeypatch: pytest.Mo
     made = agency()
     monkeypatch.setattr(writer, "apply_plan", _fails)
     with pytest.raises(ImportFailed):
-        applied(made, [person(1)])
+        apply_rows(made, [person(1)])
     assert list(plans.iterdir()) == []
 
 
@@ -39,7 +39,7 @@ def test_an_import_whose_plan_cannot_be_kept_changes_nothing(plans: Path, monkey
     made = agency()
     monkeypatch.setattr(pl.DataFrame, "write_parquet", _fails)
     with pytest.raises(ImportFailed):
-        applied(made, [person(1)])
+        apply_rows(made, [person(1)])
     assert list(plans.iterdir()) == []
     assert not models.User.objects.filter(agency=made).exists()
 
@@ -47,17 +47,17 @@ def test_an_import_whose_plan_cannot_be_kept_changes_nothing(plans: Path, monkey
 def test_the_draft_of_another_is_let_go_of_when_that_has_died(plans: Path, settings: Any) -> None:
     settings.MUSTER_KEEP_FILES_DAYS = 0
     made = agency()
-    applied(made, [person(1)])
+    apply_rows(made, [person(1)])
     drafted, left = plans / ".another-1", plans / ".another-2"
     for folder, age in ((drafted, 3600), (left, 2 * 86_400)):
         folder.mkdir()
         os.utime(folder, (time.time() - age,) * 2)
-    applied(made, [person(2)])
+    apply_rows(made, [person(2)])
     assert drafted.exists() and not left.exists()
 
 
 def test_a_plan_is_readable_by_its_owner_alone(plans: Path) -> None:
-    applied(agency(), [person(1)])
+    apply_rows(agency(), [person(1)])
     (kept,) = plans.iterdir()
     assert kept.stat().st_mode & 0o077 == 0
     assert plan_files.scan_part(kept.name, "added").collect()["external_id"].to_list() == ["E-1"]

@@ -22,7 +22,7 @@ from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors, import_files, locks
-from tests.directory.cast import NOW, Row, agency, applied, everything, file, people, user, whole
+from tests.directory.cast import NOW, Row, agency, apply_rows, assert_whole, file, people, read_everything, user
 from tests.directory.storage.test_locks import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +36,7 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
     settings.MUSTER_HOME = tmp_path
 
 
-def asked(made: models.Agency, rows: list[Row], options: Options | None = None, **more: Any) -> models.Import:
+def submit(made: models.Agency, rows: list[Row], options: Options | None = None, **more: Any) -> models.Import:
     """An import of the rows that waits."""
     return queue.submit(made, Upload(file(rows), "users.csv"), options or Options(), **({"context": CONTEXT} | more))
 
@@ -46,7 +46,7 @@ def work(worker: str = "one") -> bool:
     return run_next_import(worker, lambda: LATER)
 
 
-def now(record: models.Import) -> models.Import:
+def reload(record: models.Import) -> models.Import:
     """The record as it is by now."""
     return models.Import.objects.get(pk=record.pk)
 
@@ -56,12 +56,12 @@ def now(record: models.Import) -> models.Import:
 
 def test_what_is_asked_for_is_kept_and_done_by_a_worker() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Chief"))
-    record = asked(made, people(2), context=AuditContext(NOW, "E-1", "page", "192.0.2.7", "Browser/2"))
-    assert (now(record).state, import_files.read_content(record.number)) == ("waiting", file(people(2)))
+    apply_rows(made, people(1, ROLE="Chief"))
+    record = submit(made, people(2), context=AuditContext(NOW, "E-1", "page", "192.0.2.7", "Browser/2"))
+    assert (reload(record).state, import_files.read_content(record.number)) == ("waiting", file(people(2)))
     assert not models.User.objects.filter(external_id="E-2").exists()
     assert work()
-    done = now(record)
+    done = reload(record)
     assert (done.state, done.counts["added"], done.file_name) == ("applied", 1, "users.csv")
     assert (done.worker, done.attempts, done.started_at) == ("one", 1, LATER)
     assert done.file_facts["format"] == "csv"
@@ -69,29 +69,29 @@ def test_what_is_asked_for_is_kept_and_done_by_a_worker() -> None:
     assert (event.at, event.actor, event.through, event.of_id) == (LATER, "E-1", "page", record.pk)
     assert (event.address, event.agent) == ("192.0.2.7", "Browser/2")
     assert not work()
-    whole(made)
+    assert_whole(made)
 
 
 def test_a_preview_that_is_asked_for_changes_nothing_and_is_applied_as_it_was_seen() -> None:
     made = agency()
-    seen = asked(made, people(1), Options(preview=True))
+    seen = submit(made, people(1), Options(preview=True))
     assert work()
-    assert now(seen).state == "previewed" and not models.User.objects.exists()
+    assert reload(seen).state == "previewed" and not models.User.objects.exists()
     record = queue.submit_apply(made, seen.number, context=CONTEXT)
     assert import_files.read_content(record.number) == file(people(1))
     assert record.file_sha256 == seen.file_sha256
     assert work()
-    assert (now(record).state, now(record).counts["added"]) == ("applied", 1)
+    assert (reload(record).state, reload(record).counts["added"]) == ("applied", 1)
 
 
 def test_a_plan_that_is_another_by_now_is_not_done() -> None:
     made = agency()
-    seen = asked(made, people(1, 2), Options(preview=True))
+    seen = submit(made, people(1, 2), Options(preview=True))
     work()
-    applied(made, people(1))
+    apply_rows(made, people(1))
     record = queue.submit_apply(made, seen.number, context=CONTEXT)
     work()
-    assert now(record).state == "refused"
+    assert reload(record).state == "refused"
     assert models.ImportProblem.objects.get(of=record, row=0).code == "plan-changed"
     with pytest.raises(NothingToApply):
         queue.submit_apply(made, queue.submit_apply(made, record.number, context=CONTEXT).number, context=CONTEXT)
@@ -99,44 +99,44 @@ def test_a_plan_that_is_another_by_now_is_not_done() -> None:
 
 def test_a_held_import_is_done_when_its_number_is_confirmed() -> None:
     made = agency(limit_users=0, limit_percent=0)
-    applied(made, people(1, 2))
-    held = asked(made, people(1), Options(mode=Mode.SYNC))
+    apply_rows(made, people(1, 2))
+    held = submit(made, people(1), Options(mode=Mode.SYNC))
     work()
-    assert now(held).state == "held"
+    assert reload(held).state == "held"
     record = queue.submit_apply(made, held.number, context=CONTEXT, confirmed=1)
     work()
-    assert now(record).state == "applied" and not user(made, 2).active
+    assert reload(record).state == "applied" and not user(made, 2).active
 
 
 def test_an_undo_is_previewed_and_done_by_a_worker_as_it_was_seen() -> None:
     made = agency()
-    done = applied(made, people(1)).record
+    done = apply_rows(made, people(1)).record
     seen = queue.submit_undo(done, context=CONTEXT, preview=True)
     work()
-    assert now(seen).state == "previewed" and user(made, 1).active
+    assert reload(seen).state == "previewed" and user(made, 1).active
     record = queue.submit_apply(made, seen.number, context=CONTEXT)
     work()
-    assert (now(record).state, now(record).undoes_id) == ("applied", done.pk)
+    assert (reload(record).state, reload(record).undoes_id) == ("applied", done.pk)
     assert not user(made, 1).active
     assert models.Event.objects.get(of=record).agent == "Browser/2"
     again = queue.submit_undo(done, context=CONTEXT, preview=False)
     work()
-    assert now(again).state == "applied" and now(again).counts["updated"] == 0
+    assert reload(again).state == "applied" and reload(again).counts["updated"] == 0
     with pytest.raises(undo.NotApplied):
-        queue.submit_undo(now(seen), context=CONTEXT, preview=False)
+        queue.submit_undo(reload(seen), context=CONTEXT, preview=False)
 
 
 def test_one_key_is_one_import() -> None:
     made = agency()
-    record = asked(made, people(1), key="k")
-    assert asked(made, people(1), key="k") == record
+    record = submit(made, people(1), key="k")
+    assert submit(made, people(1), key="k") == record
     work()
-    assert asked(made, people(1), key="k").state == "applied"
+    assert submit(made, people(1), key="k").state == "applied"
     assert models.Import.objects.count() == 1
     with pytest.raises(KeyTaken):
-        asked(made, people(2), key="k")
+        submit(made, people(2), key="k")
     with pytest.raises(KeyTaken):
-        queue.submit_undo(now(record), context=CONTEXT, preview=False, key="k")
+        queue.submit_undo(reload(record), context=CONTEXT, preview=False, key="k")
 
 
 def test_of_two_with_one_key_that_come_at_once_one_is_kept(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
@@ -146,19 +146,19 @@ def test_of_two_with_one_key_that_come_at_once_one_is_kept(monkeypatch: pytest.M
 
     def overtaken(number: str, content: bytes) -> None:
         monkeypatch.setattr(import_files, "store_file", usual)
-        first.append(asked(made, people(1), key="k"))
+        first.append(submit(made, people(1), key="k"))
         usual(number, content)
 
     monkeypatch.setattr(import_files, "store_file", overtaken)
-    assert asked(made, people(1), key="k") == first[0]
+    assert submit(made, people(1), key="k") == first[0]
     assert [path.name for path in (settings.MUSTER_HOME / "files").iterdir()] == [first[0].number]
 
 
 def test_an_undo_of_a_synchronize_import_is_refused_when_asking_and_when_applying() -> None:
     made = agency()
     models.Role.objects.filter(agency=made, name="Officer").update(permissions=["users.import"])
-    applied(made, [*people(1, ROLE="Chief"), *people(2, 3)])
-    done = applied(made, [*people(1, ROLE="Chief"), *people(2)], Options(mode=Mode.SYNC)).record
+    apply_rows(made, [*people(1, ROLE="Chief"), *people(2, 3)])
+    done = apply_rows(made, [*people(1, ROLE="Chief"), *people(2)], Options(mode=Mode.SYNC)).record
     with pytest.raises(NotPermitted):
         queue.submit_undo(done, context=AuditContext(NOW, "E-2", "page"), preview=True)
     seen = queue.submit_undo(done, context=AuditContext(NOW, "E-1", "page"), preview=True)
@@ -170,13 +170,13 @@ def test_an_undo_of_a_synchronize_import_is_refused_when_asking_and_when_applyin
 
 def test_who_may_not_is_refused_when_asking_and_when_it_is_done() -> None:
     made = agency()
-    applied(made, [*people(1, ROLE="Chief"), *people(2)])
+    apply_rows(made, [*people(1, ROLE="Chief"), *people(2)])
     with pytest.raises(NotPermitted):
-        asked(made, people(3), context=AuditContext(NOW, "E-2", "page"))
-    record = asked(made, people(3), context=AuditContext(NOW, "E-1", "page"), key="k")
-    applied(made, people(1))
+        submit(made, people(3), context=AuditContext(NOW, "E-2", "page"))
+    record = submit(made, people(3), context=AuditContext(NOW, "E-1", "page"), key="k")
+    apply_rows(made, people(1))
     assert work()
-    ended = now(record)
+    ended = reload(record)
     assert (ended.state, ended.message) == (
         "failed",
         "The operator is no longer allowed to do this. Nothing was changed.",
@@ -189,16 +189,16 @@ def test_a_file_that_cannot_be_kept_is_not_an_import(settings: Settings, tmp_pat
     made = agency()
     (tmp_path / "files").write_text("a file where the folder should be")
     with pytest.raises(OSError, match="files"):
-        asked(made, people(1))
+        submit(made, people(1))
     assert not models.Import.objects.exists()
 
 
 def test_a_file_that_is_gone_fails_the_import_clearly() -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     import_files.delete_file(record.number)
     assert work()
-    assert now(record).message == (
+    assert reload(record).message == (
         "The file is no longer kept, or the worker has no access to it. Import the file again. Nothing was changed."
     )
 
@@ -208,7 +208,7 @@ def test_a_file_that_is_gone_fails_the_import_clearly() -> None:
 
 def test_agencies_take_turns_and_one_agency_s_imports_come_in_their_order() -> None:
     many, few = agency("many"), agency("few")
-    waiting = [asked(many, people(n)) for n in (1, 2, 3)] + [asked(few, people(1))]
+    waiting = [submit(many, people(n)) for n in (1, 2, 3)] + [submit(few, people(1))]
     times = iter(NOW + timedelta(minutes=n) for n in range(20))
     for _ in waiting:
         assert run_next_import("one", lambda: next(times))
@@ -218,19 +218,19 @@ def test_agencies_take_turns_and_one_agency_s_imports_come_in_their_order() -> N
 
 def test_an_import_of_the_command_line_goes_before_one_that_waits() -> None:
     made = agency()
-    record = asked(made, people(1))
-    applied(made, people(1))
+    record = submit(made, people(1))
+    apply_rows(made, people(1))
     work()
-    assert now(record).counts["unchanged"] == 1
+    assert reload(record).counts["unchanged"] == 1
 
 
 def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
     made = agency()
-    record = asked(made, people(1), key="k")
-    told: list[str] = []
+    record = submit(made, people(1), key="k")
+    numbers: list[str] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
-        told.append(stage)
+        numbers.append(stage)
         if stage.startswith("waiting for the same"):
             work()
 
@@ -243,7 +243,7 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
         progress=progress,
     )
     assert done.record.pk == record.pk and done.plan is None
-    assert "waiting for the same import, sent before" in told
+    assert "waiting for the same import, sent before" in numbers
 
 
 # Looking and waiting
@@ -251,9 +251,9 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
 
 def test_it_is_told_where_an_import_stands() -> None:
     made = agency()
-    applied(made, people(1, ROLE="Chief"))
-    first = asked(made, people(2), context=AuditContext(NOW, "E-1", "page"))
-    second = asked(made, people(3))
+    apply_rows(made, people(1, ROLE="Chief"))
+    first = submit(made, people(2), context=AuditContext(NOW, "E-1", "page"))
+    second = submit(made, people(3))
     assert queue.get_status(first) == ImportStatus("waiting", no_worker=True)
     heartbeats.send_heartbeat(Heartbeat("one"))
     assert queue.get_status(second) == ImportStatus("waiting", ahead=EarlierImport(first.number, "E-1"))
@@ -300,16 +300,16 @@ def test_an_import_tells_how_far_it_is_while_it_runs(monkeypatch: pytest.MonkeyP
 def test_an_import_of_the_command_line_is_told_of_as_well_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
     made = agency()
-    told: list[ImportStatus] = []
+    statuses: list[ImportStatus] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "planning":
             until(heartbeats.list_heartbeats)
             assert not heartbeats.has_live_worker()
-            told.append(queue.get_status(models.Import.objects.get()))
+            statuses.append(queue.get_status(models.Import.objects.get()))
 
-    applied(made, people(1), progress=progress)
-    assert told[0] == ImportStatus("running", "planning")
+    apply_rows(made, people(1), progress=progress)
+    assert statuses[0] == ImportStatus("running", "planning")
     assert heartbeats.list_heartbeats() == []
 
 
@@ -324,7 +324,7 @@ def until(holds: Any) -> None:
 
 def test_one_can_wait_for_an_import_to_end() -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     assert queue.wait(record, 60).state == "waiting", "nobody waits where there is no worker"
     heartbeats.send_heartbeat(Heartbeat("one"))
     assert queue.wait(record, 0.1).state == "waiting"
@@ -338,19 +338,19 @@ def test_one_can_wait_for_an_import_to_end() -> None:
 
 def test_a_waiting_import_is_cancelled_at_once() -> None:
     made = agency()
-    record = asked(made, people(1), key="k")
+    record = submit(made, people(1), key="k")
     queue.cancel(record, AuditContext(NOW, "E-9", "page"))
-    ended = now(record)
+    ended = reload(record)
     assert (ended.state, ended.message) == ("failed", "It was cancelled by E-9. Nothing was changed.")
     assert ended.idempotency_key is None and ended.finished_at
     assert not work()
     queue.cancel(ended, CONTEXT)
-    assert now(record).message == ended.message
+    assert reload(record).message == ended.message
 
 
 def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     usual = runner.Attempt.report_stage
 
     def watched(attempt: runner.Attempt, stage: str, done: int = 0, total: int = 0) -> None:
@@ -360,27 +360,27 @@ def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(runner.Attempt, "watched", watched)
     assert work()
-    assert now(record).message == "It was cancelled by E-9. Nothing was changed."
+    assert reload(record).message == "It was cancelled by E-9. Nothing was changed."
     assert not models.User.objects.exists()
-    whole(made)
+    assert_whole(made)
 
 
 def test_where_the_writer_is_busy_a_cancelled_import_ends_when_it_would_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     with monkeypatch.context() as patched:
         patched.setattr(locks, "_try_begin", lambda stack: False)
         queue.cancel(record, CONTEXT)
     assert queue.get_status(record).stopping
     work()
-    assert now(record).message == "It was cancelled. Nothing was changed."
+    assert reload(record).message == "It was cancelled. Nothing was changed."
     assert not models.User.objects.exists()
 
 
 # Workers that end
 
 
-def died(record: models.Import, worker: str = "gone") -> None:
+def mark_dead(record: models.Import, worker: str = "gone") -> None:
     """A worker has taken the import up and died."""
     record.refresh_from_db()
     assert records.claim_import(record, worker, NOW)
@@ -388,19 +388,19 @@ def died(record: models.Import, worker: str = "gone") -> None:
 
 def test_the_import_of_a_worker_that_died_is_taken_up_again() -> None:
     made = agency()
-    record = asked(made, people(1))
-    died(record)
+    record = submit(made, people(1))
+    mark_dead(record)
     assert work("two")
-    done = now(record)
+    done = reload(record)
     assert (done.state, done.worker, done.attempts) == ("applied", "two", 2)
 
 
 def test_what_a_dead_command_left_behind_has_failed_and_there_is_nothing_to_do() -> None:
     made = agency()
-    record = applied(made, people(1)).record
+    record = apply_rows(made, people(1)).record
     models.Import.objects.filter(pk=record.pk).update(state="running", finished_at=None, worker="")
     assert not work()
-    assert now(record).state == "failed"
+    assert reload(record).state == "failed"
 
 
 def test_where_one_writer_is_all_nobody_s_session_is_ended() -> None:
@@ -413,22 +413,22 @@ def test_where_one_writer_is_all_nobody_s_session_is_ended() -> None:
 
 def test_who_looks_in_between_does_not_bury_it() -> None:
     made = agency()
-    record = asked(made, people(1))
-    died(record)
+    record = submit(made, people(1))
+    mark_dead(record)
     reap_orphans(made)
-    assert (now(record).state, now(record).worker) == ("waiting", "")
-    applied(made, people(1))
+    assert (reload(record).state, reload(record).worker) == ("waiting", "")
+    apply_rows(made, people(1))
     work()
-    assert now(record).counts["unchanged"] == 1
+    assert reload(record).counts["unchanged"] == 1
 
 
 def test_an_import_whose_workers_die_again_and_again_fails() -> None:
     made = agency()
-    record = asked(made, people(1), key="k")
+    record = submit(made, people(1), key="k")
     for _ in range(records.ATTEMPTS):
-        died(record)
+        mark_dead(record)
         reap_orphans(made)
-    ended = now(record)
+    ended = reload(record)
     assert ended.state == "failed" and ended.message.startswith(
         "Its worker ended several times before the import was complete."
     )
@@ -438,22 +438,22 @@ def test_an_import_whose_workers_die_again_and_again_fails() -> None:
 
 def test_an_import_that_another_took_up_meanwhile_counts_for_nothing() -> None:
     made = agency()
-    applied(made, people(1))
-    record = asked(made, people(2))
-    before = everything(made)
+    apply_rows(made, people(1))
+    record = submit(made, people(2))
+    before = read_everything(made)
     records.claim_import(record, "slow", NOW)
     models.Import.objects.filter(pk=record.pk).update(worker="quick", attempts=2)
     upload = Upload(file(people(2)), "users.csv")
     with pytest.raises(records.Superseded):
         runner.run_claimed(file_import.make_attempt(record, upload, CONTEXT, None, heartbeats.ignore_progress))
-    assert everything(made) == before
+    assert read_everything(made) == before
     assert not records.record_failure(record, "too late")
-    assert (now(record).state, now(record).worker) == ("running", "quick")
+    assert (reload(record).state, reload(record).worker) == ("running", "quick")
 
 
 def test_a_superseded_worker_goes_on_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
 
     def superseded(attempt: runner.Attempt) -> None:
         raise records.Superseded
@@ -462,13 +462,13 @@ def test_a_superseded_worker_goes_on_with_the_next(monkeypatch: pytest.MonkeyPat
         patched.setattr(runner, "run_claimed", superseded)
         assert work()
     assert work()
-    assert now(record).state == "applied"
+    assert reload(record).state == "applied"
 
 
 def test_an_import_taken_by_another_between_looking_and_taking_is_left() -> None:
     made = agency()
-    record = asked(made, people(1))
-    stale = now(record)
+    record = submit(made, people(1))
+    stale = reload(record)
     assert records.claim_import(record, "one", NOW)
     assert not records.claim_import(stale, "two", NOW)
 
@@ -476,46 +476,46 @@ def test_an_import_taken_by_another_between_looking_and_taking_is_left() -> None
 @pytest.mark.parametrize("options", [Options(), Options(preview=True)])
 def test_a_worker_that_is_asked_to_end_leaves_its_import_for_the_next(options: Options) -> None:
     made = agency()
-    record = asked(made, people(1), options)
+    record = submit(made, people(1), options)
     assert run_next_import("one", lambda: NOW, lambda: True)
-    assert (now(record).state, now(record).attempts) == ("waiting", 0)
+    assert (reload(record).state, reload(record).attempts) == ("waiting", 0)
     assert not models.User.objects.exists()
     assert work("two")
-    assert now(record).attempts == 1 and now(record).finished_at
+    assert reload(record).attempts == 1 and reload(record).finished_at
 
 
-def lost(attempt: runner.Attempt) -> None:
+def lose_connection(attempt: runner.Attempt) -> None:
     """The connection to the database is lost."""
     raise OperationalError from psycopg.OperationalError("the server closed the connection")
 
 
 def test_a_connection_that_is_lost_again_and_again_fails_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_make_plan", lost)
+        patched.setattr(runner, "_make_plan", lose_connection)
         assert work()
-        assert now(record).state == "running"
+        assert reload(record).state == "running"
         assert work()
         assert work()
-    ended = now(record)
+    ended = reload(record)
     assert (ended.state, ended.attempts) == ("failed", records.ATTEMPTS)
     assert ended.message.startswith("The connection to the database was lost.")
 
 
 def test_after_a_lost_connection_it_is_done_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_make_plan", lost)
+        patched.setattr(runner, "_make_plan", lose_connection)
         work()
     assert work()
-    assert (now(record).state, now(record).attempts) == ("applied", 2)
+    assert (reload(record).state, reload(record).attempts) == ("applied", 2)
 
 
 def test_what_fails_is_told_by_the_record_and_the_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
 
     def full(attempt: runner.Attempt) -> None:
         raise OSError(28, "No space left on device")
@@ -523,7 +523,7 @@ def test_what_fails_is_told_by_the_record_and_the_worker_goes_on(monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(runner, "_make_plan", full)
         assert work()
-    assert now(record).message.startswith("The disk is full.")
+    assert reload(record).message.startswith("The disk is full.")
     assert cancellation.is_requested(record) is False
     assert database_errors.describe_cancel("") == database_errors.CANCELLED
 
@@ -532,7 +532,7 @@ def test_the_lock_of_an_import_is_taken_from_a_worker_that_sends_no_heartbeats(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made, taken = agency(), list[str]()
-    record = asked(made, people(1))
+    record = submit(made, people(1))
     models.Import.objects.update(state="running", worker="one")
     monkeypatch.setattr(locks, "end_holder", lambda of: taken.append(of.slug))
     monkeypatch.setattr(locks, "try_import_lock", lambda _: nullcontext(False))

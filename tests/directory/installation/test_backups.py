@@ -17,7 +17,7 @@ from musterbook.directory.storage import frames
 pytestmark = pytest.mark.django_db
 
 
-def packed(folder: Path, database: str, changes: Iterable[str] = (), content: bytes = b"") -> Path:
+def pack(folder: Path, database: str, changes: Iterable[str] = (), content: bytes = b"") -> Path:
     """A backup of that database, as `muster backup` packs one."""
     manifest = {"version": "9.9", "at": "2026-11-22T00:00:00+00:00", "database": database, "changes": list(changes)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -50,11 +50,11 @@ def test_a_backup_that_cannot_be_written_names_the_place_and_leaves_nothing(
 def test_a_backup_of_the_other_kind_of_database_is_refused(tmp_path: Path) -> None:
     other = "database.sqlite3" if frames.on_postgres() else "database.dump"
     with pytest.raises(CannotRestore, match=r"The backup is of .*, but this installation uses .* Check DATABASE_URL"):
-        backups.restore_backup(packed(tmp_path, other))
+        backups.restore_backup(pack(tmp_path, other))
 
 
 def test_a_backup_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
-    path = packed(tmp_path, here(), [*migration.list_required(), "directory.9999_later"])
+    path = pack(tmp_path, here(), [*migration.list_required(), "directory.9999_later"])
     with pytest.raises(CannotRestore, match=r"newer Musterbook \(9.9\)"):
         backups.restore_backup(path)
     assert not (tmp_path.parent / "outside").exists()
@@ -65,7 +65,7 @@ def test_a_backup_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_damaged_database_is_not_loaded(whole: bool, tmp_path: Path) -> None:
     content = b"no database at all" if whole else _damaged(tmp_path / "damaged.sqlite3")
     with pytest.raises(CannotRestore, match=r"pg_restore failed|The database in the backup is damaged"):
-        backups.restore_backup(packed(tmp_path, here(), content=content), replace=True, unsealed=True)
+        backups.restore_backup(pack(tmp_path, here(), content=content), replace=True, unsealed=True)
 
 
 def _damaged(path: Path) -> bytes:

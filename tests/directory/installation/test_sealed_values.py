@@ -47,13 +47,13 @@ def test_a_rotation_seals_everything_again_and_a_second_pass_has_nothing_to_do(f
     made, number = key_changes.rotate(CONTEXT, compromised=False)
     assert (number, _uses(), sealed_values.reseal(CONTEXT)) == (1, {made.name: 1}, 0)
     assert encryption.unseal(_secret()) == "hush"
-    told = models.Event.objects.filter(kind=EventKind.AGENCY_SECRET_KEY_CHANGED)
+    events = models.Event.objects.filter(kind=EventKind.AGENCY_SECRET_KEY_CHANGED)
     assert [
-        old.name in changes and "accepted until" in changes for changes in told.values_list("changes", flat=True)
+        old.name in changes and "accepted until" in changes for changes in events.values_list("changes", flat=True)
     ] == [True]
     key_changes.rotate(CONTEXT, compromised=True)
-    assert told.count() == 2
-    assert "refused" in told.latest("pk").changes
+    assert events.count() == 2
+    assert "refused" in events.latest("pk").changes
     assert not any(key.signs_until for key in secret_keys.ring())
 
 

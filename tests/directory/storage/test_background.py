@@ -16,19 +16,19 @@ def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
         go_on.wait(10)
         return 7
 
-    beside = BackgroundTask(work)
+    task = BackgroundTask(work)
     assert begun.wait(10)
     go_on.set()
-    assert beside.result() == 7 == beside.result()
+    assert task.result() == 7 == task.result()
 
 
 def test_what_the_work_raises_is_raised_to_whoever_asks() -> None:
     def work() -> None:
         raise MemoryError
 
-    beside = BackgroundTask(work)
+    task = BackgroundTask(work)
     with pytest.raises(MemoryError):
-        beside.result()
+        task.result()
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 50])

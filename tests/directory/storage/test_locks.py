@@ -15,7 +15,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.storage import frames, locks
-from tests.directory.cast import NOW, agency, applied, people, person, run, user, whole
+from tests.directory.cast import NOW, agency, apply_rows, assert_whole, people, person, run, user
 
 
 def elsewhere(work: Callable[[], Any]) -> threading.Thread:
@@ -35,7 +35,7 @@ def elsewhere(work: Callable[[], Any]) -> threading.Thread:
 @pytest.mark.django_db(transaction=True)
 def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwritten_unseen() -> None:
     made = agency()
-    applied(made, people(1, 2))
+    apply_rows(made, people(1, 2))
     threads: list[threading.Thread] = []
 
     def edit() -> None:
@@ -65,7 +65,7 @@ def test_an_edit_by_hand_while_an_import_is_planned_is_neither_lost_nor_overwrit
         # The edit came first, the import saw it and planned again.
         assert (user(made, 2).last_name, user(made, 2).active) == ("Last 2", True)
         assert models.Event.objects.filter(of=done.record, subject_external_id="E-2").exists()
-    whole(made)
+    assert_whole(made)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -98,16 +98,16 @@ def test_an_import_waits_for_a_busy_database_as_long_as_it_takes() -> None:
 
     holder = elsewhere(hold)
     busy.wait(20)
-    told = []
+    waits = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
-        told.append(stage)
-        if told.count("waiting for the database") == 2:
+        waits.append(stage)
+        if waits.count("waiting for the database") == 2:
             enough.set()
 
     assert run(made, people(1), Options(mode=Mode.UPDATE), progress=progress).record.state == "applied"
     holder.join()
-    assert told[:3] == ["reading", "waiting for the database", "waiting for the database"]
+    assert waits[:3] == ["reading", "waiting for the database", "waiting for the database"]
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
 
@@ -131,7 +131,7 @@ def test_a_turn_is_one_process_s_and_comes_back() -> None:
         with locks.try_import_lock(at) as free:
             found.append(free)
 
-    record = applied(made, people(1)).record
+    record = apply_rows(made, people(1)).record
     models.Import.objects.filter(pk=record.pk).update(state="running")
     with locks.hold_import_lock(made, lambda: None):
         elsewhere(lambda: look(made)).join()
@@ -146,17 +146,17 @@ def test_a_turn_is_one_process_s_and_comes_back() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_for_a_turn_is_told_so_and_gets_it() -> None:
     made = agency()
-    taken, told = threading.Event(), threading.Event()
+    taken, notified = threading.Event(), threading.Event()
 
     def hold() -> None:
         with locks.hold_import_lock(made, lambda: None):
             taken.set()
-            told.wait(20)
+            notified.wait(20)
 
     holder = elsewhere(hold)
     taken.wait(20)
-    with locks.hold_import_lock(made, told.set):
-        assert told.is_set()
+    with locks.hold_import_lock(made, notified.set):
+        assert notified.is_set()
     holder.join()
 
 
@@ -201,4 +201,4 @@ def test_an_import_whose_connection_is_lost_fails_in_plain_words() -> None:
         run(made, people(1), progress=progress)
     assert models.Import.objects.get().state == "failed"
     assert not models.User.objects.exists()
-    assert applied(made, people(1)).record.counts["added"] == 1
+    assert apply_rows(made, people(1)).record.counts["added"] == 1

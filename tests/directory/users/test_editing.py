@@ -28,7 +28,7 @@ def _build_agency() -> models.Agency:
     """An administrator (1, registered), a chief who may edit (2), officers (3, 4), an Inactive officer (5)."""
     made = cast.agency()
     rows = [person(1, ROLE="Admin"), person(2, ROLE="Chief"), *cast.people(3, 4), person(5, STATUS="Inactive")]
-    cast.applied(made, rows)
+    cast.apply_rows(made, rows)
     cast.register(made, 1, 2)
     permissions = ["users.view", "users.edit"]
     models.Role.objects.filter(agency=made, name="Chief").update(permissions=permissions)
@@ -62,13 +62,13 @@ def events(agency: models.Agency) -> list[models.Event]:
     return list(models.Event.objects.filter(agency=agency, of=None).order_by("pk"))
 
 
-def codes(came: EditResult) -> list[tuple[str, str]]:
+def codes(result: EditResult) -> list[tuple[str, str]]:
     """Of each problem: its code and column."""
-    return [(problem.code, problem.column) for problem in came.problems]
+    return [(problem.code, problem.column) for problem in result.problems]
 
 
 def test_an_edit_writes_what_was_typed_and_one_event(agency: models.Agency) -> None:
-    came = edit(
+    result = edit(
         agency,
         3,
         "E-2",
@@ -77,8 +77,8 @@ def test_an_edit_writes_what_was_typed_and_one_event(agency: models.Agency) -> N
         SUPERVISOR_EMAIL="user2@agency.example",
         PHONE="+1 202 555 0143",
     )
-    assert came.done
-    assert came.changes == {
+    assert result.done
+    assert result.changes == {
         "LAST_NAME": ["Last 3", "Newton"], "RANK": ["", "Captain"], "PHONE": ["", "+12025550143"],
         "SUPERVISOR_EMAIL": ["", "user2@agency.example"],
     }  # fmt: skip
@@ -88,13 +88,13 @@ def test_an_edit_writes_what_was_typed_and_one_event(agency: models.Agency) -> N
     assert (event.kind, event.actor, event.through, event.address) == ("user.updated", "E-2", "page", "192.0.2.7")
     assert (event.subject_id, event.outcome) == (user.pk, "")
     assert models.Import.objects.count() == 1
-    cast.whole(agency)
+    cast.assert_whole(agency)
 
 
 def test_nothing_typed_changes_nothing_and_is_no_event(agency: models.Agency) -> None:
-    came = edit(agency, 3)
-    assert came.done
-    assert not came.changes
+    result = edit(agency, 3)
+    assert result.done
+    assert not result.changes
     assert events(agency) == []
 
 
@@ -124,9 +124,9 @@ def test_an_external_id_stays_whatever_is_typed(agency: models.Agency) -> None:
 
 
 def test_problems_are_those_of_a_file_and_nothing_is_written(agency: models.Agency) -> None:
-    came = edit(agency, 3, EMAIL="user4@agency.example", FIRST_NAME="", ROLE="Cook", PHONE="1", LAST_NAME="Good")
-    assert not came.done
-    assert sorted(codes(came)) == [
+    result = edit(agency, 3, EMAIL="user4@agency.example", FIRST_NAME="", ROLE="Cook", PHONE="1", LAST_NAME="Good")
+    assert not result.done
+    assert sorted(codes(result)) == [
         ("invalid-phone", "PHONE"), ("required", "FIRST_NAME"), ("taken", "EMAIL"), ("unknown-role", "ROLE"),
     ]  # fmt: skip
     assert codes(edit(agency, 3, EMAIL="user4@agency.example")) == [("taken", "EMAIL")]
@@ -144,31 +144,31 @@ def test_problems_are_those_of_a_file_and_nothing_is_written(agency: models.Agen
 )
 def test_a_supervisor_who_cannot_be_is_a_problem_by_hand(agency: models.Agency, typed: str, code: str) -> None:
     edit(agency, 4, SUPERVISOR_EMAIL="user3@agency.example")
-    came = edit(agency, 3, SUPERVISOR_EMAIL=typed)
-    assert codes(came) == [(code, "SUPERVISOR_EMAIL")]
+    result = edit(agency, 3, SUPERVISOR_EMAIL=typed)
+    assert codes(result) == [(code, "SUPERVISOR_EMAIL")]
 
 
 def test_what_only_tells_is_told_with_what_was_done(agency: models.Agency) -> None:
-    came = edit(agency, 3, SUPERVISOR_EMAIL="user5@agency.example")
-    assert came.done
-    assert [note.code for note in came.notes] == ["inactive-supervisor"]
+    result = edit(agency, 3, SUPERVISOR_EMAIL="user5@agency.example")
+    assert result.done
+    assert [note.code for note in result.notes] == ["inactive-supervisor"]
 
 
 def test_changes_of_two_people_to_different_fields_are_both_kept(agency: models.Agency) -> None:
     shown = row(agency, 3)
     edit(agency, 3, LOCATION="North")
-    came = edit(agency, 3, shown=shown, RANK="Captain")
-    assert came.done
-    assert came.changes == {"RANK": ["", "Captain"]}
+    result = edit(agency, 3, shown=shown, RANK="Captain")
+    assert result.done
+    assert result.changes == {"RANK": ["", "Captain"]}
     assert row(agency, 3)["LOCATION"] == "North"
 
 
 def test_changes_of_two_people_to_one_field_are_a_conflict_that_shows_both(agency: models.Agency) -> None:
     shown = row(agency, 3)
     edit(agency, 3, LOCATION="North")
-    came = edit(agency, 3, shown=shown, LOCATION="South", RANK="Captain")
-    assert not came.done
-    assert came.conflicts == [editing.Conflict("LOCATION", "", "North")]
+    result = edit(agency, 3, shown=shown, LOCATION="South", RANK="Captain")
+    assert not result.done
+    assert result.conflicts == [editing.Conflict("LOCATION", "", "North")]
     assert row(agency, 3)["RANK"] == ""
     assert edit(agency, 3, shown=row(agency, 3), LOCATION="South").changes == {"LOCATION": ["North", "South"]}
 
@@ -176,9 +176,9 @@ def test_changes_of_two_people_to_one_field_are_a_conflict_that_shows_both(agenc
 def test_two_who_write_the_same_have_no_conflict(agency: models.Agency) -> None:
     shown = row(agency, 3)
     edit(agency, 3, LOCATION="North")
-    came = edit(agency, 3, shown=shown, LOCATION="North")
-    assert came.done
-    assert not came.changes
+    result = edit(agency, 3, shown=shown, LOCATION="North")
+    assert result.done
+    assert not result.changes
 
 
 def test_nobody_edits_without_the_permission(agency: models.Agency) -> None:
@@ -198,8 +198,8 @@ def test_nobody_edits_without_the_permission(agency: models.Agency) -> None:
 def test_nobody_reaches_above_their_own_role_and_who_tries_is_told_of(
     agency: models.Agency, number: int, typed: dict[str, str]
 ) -> None:
-    came = edit(agency, number, "E-2", **typed)
-    assert codes(came) == [("above-your-role", "ROLE")]
+    result = edit(agency, number, "E-2", **typed)
+    assert codes(result) == [("above-your-role", "ROLE")]
     (event,) = events(agency)
     assert (event.kind, event.actor, event.outcome, event.subject_id) == (
         "act.refused", "E-2", "refused", cast.user(agency, number).pk,
@@ -207,7 +207,7 @@ def test_nobody_reaches_above_their_own_role_and_who_tries_is_told_of(
 
 
 def test_nobody_deactivates_or_demotes_their_own_account(agency: models.Agency) -> None:
-    cast.applied(agency, [person(6, ROLE="Admin")])
+    cast.apply_rows(agency, [person(6, ROLE="Admin")])
     cast.register(agency, 6)
     assert codes(editing.deactivate(cast.user(agency, 1), context("E-1"))) == [("own-account", "STATUS")]
     assert codes(edit(agency, 1, "E-1", ROLE="Officer")) == [("own-account", "ROLE")]
@@ -220,8 +220,8 @@ def test_the_last_administrator_stays(agency: models.Agency) -> None:
 
 
 def test_deactivating_ends_access_at_once_and_reactivating_invites_anew(agency: models.Agency) -> None:
-    came = editing.deactivate(cast.user(agency, 3), context("E-2"))
-    assert came.changes == {"STATUS": ["Active", "Inactive"]}
+    result = editing.deactivate(cast.user(agency, 3), context("E-2"))
+    assert result.changes == {"STATUS": ["Active", "Inactive"]}
     user = cast.user(agency, 3)
     assert (user.active, user.access_ended_at) == (False, context().at)
     assert not editing.deactivate(user, context("E-2")).changes
@@ -243,9 +243,9 @@ def test_whoever_has_registered_is_told_of_both_and_an_agency_without_mails_send
 
 
 def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
-    came = editing.add(agency, new(9, EXTERNAL_ID=" E-9 "), context("E-2"))
-    assert came.done
-    assert came.user == cast.user(agency, 9)
+    result = editing.add(agency, new(9, EXTERNAL_ID=" E-9 "), context("E-2"))
+    assert result.done
+    assert result.user == cast.user(agency, 9)
     assert cast.user(agency, 9).created_at == context().at
     assert list(models.Mail.objects.filter(of=None).values_list("kind", "to")) == [
         ("invitation", "user9@agency.example")
@@ -255,8 +255,8 @@ def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
 
 
 def test_an_external_id_that_somebody_has_updates_nobody(agency: models.Agency) -> None:
-    came = editing.add(agency, new(3, LAST_NAME="Other"), context("E-2"))
-    assert (came.done, came.already_exists, came.user) == (False, True, cast.user(agency, 3))
+    result = editing.add(agency, new(3, LAST_NAME="Other"), context("E-2"))
+    assert (result.done, result.already_exists, result.user) == (False, True, cast.user(agency, 3))
     assert cast.user(agency, 3).last_name == "Last 3"
     assert editing.add(agency, new(3), context("E-2")).already_exists
     assert events(agency) == []
@@ -272,8 +272,12 @@ def test_a_form_sent_twice_adds_once(agency: models.Agency) -> None:
 
 
 def test_what_is_wrong_with_a_new_user_is_said_whole(agency: models.Agency) -> None:
-    came = editing.add(agency, new(9, EXTERNAL_ID="", EMAIL="x", ROLE="Admin"), context("E-2"))
-    assert sorted(codes(came)) == [("above-your-role", "ROLE"), ("invalid-email", "EMAIL"), ("required", "EXTERNAL_ID")]
+    result = editing.add(agency, new(9, EXTERNAL_ID="", EMAIL="x", ROLE="Admin"), context("E-2"))
+    assert sorted(codes(result)) == [
+        ("above-your-role", "ROLE"),
+        ("invalid-email", "EMAIL"),
+        ("required", "EXTERNAL_ID"),
+    ]
     assert codes(editing.add(agency, new(9, ROLE="Admin"), context("E-2"))) == [("above-your-role", "ROLE")]
     assert [(event.kind, event.subject_id) for event in events(agency)] == [("act.refused", None)] * 2
 
@@ -282,20 +286,20 @@ def test_who_may_synchronize_says_who_is_exempt(agency: models.Agency) -> None:
     with pytest.raises(NotPermitted, match=r"users\.synchronize"):
         edit(agency, 3, "E-2", **{EXEMPT: "yes"})
     models.Role.objects.filter(name="Chief").update(permissions=["users.edit", "users.synchronize"])
-    came = edit(agency, 3, "E-2", LOCATION="North", **{EXEMPT: "yes"})
-    assert came.changes == {"LOCATION": ["", "North"], EXEMPT: ("", "yes")}
+    result = edit(agency, 3, "E-2", LOCATION="North", **{EXEMPT: "yes"})
+    assert result.changes == {"LOCATION": ["", "North"], EXEMPT: ("", "yes")}
     assert cast.user(agency, 3).exempt
     assert [event.changes for event in events(agency)] == ['{"LOCATION":["","North"]}', '{"X_EXEMPT":["","yes"]}']
     assert edit(agency, 3, "E-2", **{EXEMPT: ""}).changes == {EXEMPT: ("yes", "")}
     assert codes(edit(agency, 1, "E-2", **{EXEMPT: "yes"})) == [("above-your-role", "ROLE")]
     assert codes(edit(agency, 3, "E-2", RANK="x", **{EXEMPT: "yes"})) == [("unknown-rank", "RANK")]
     assert not cast.user(agency, 1).exempt
-    cast.whole(agency)
+    cast.assert_whole(agency)
 
 
 def test_a_user_can_have_a_last_day_of_access(agency: models.Agency) -> None:
-    came = edit(agency, 3, "E-2", **{ENDS_ON: "2026-03-05"})
-    assert came.changes == {ENDS_ON: ("", "2026-03-05")}
+    result = edit(agency, 3, "E-2", **{ENDS_ON: "2026-03-05"})
+    assert result.changes == {ENDS_ON: ("", "2026-03-05")}
     assert cast.user(agency, 3).ends_on == date(2026, 3, 5)
     assert [event.changes for event in events(agency)] == ['{"X_ENDS_ON":["","2026-03-05"]}']
     assert edit(agency, 3, "E-2", **{ENDS_ON: ""}).changes == {ENDS_ON: ("2026-03-05", "")}
@@ -303,7 +307,7 @@ def test_a_user_can_have_a_last_day_of_access(agency: models.Agency) -> None:
     assert added and added.ends_on == date(2026, 3, 4)
     assert codes(edit(agency, 1, "E-2", **{ENDS_ON: "2026-03-05"})) == [("above-your-role", "ROLE")]
     assert codes(edit(agency, 2, "E-2", **{ENDS_ON: "2026-03-05"})) == [("own-account", ENDS_ON)]
-    cast.whole(agency)
+    cast.assert_whole(agency)
 
 
 @pytest.mark.parametrize("wrong", ["2026-03-01", "tomorrow", "2026-13-40", "0000-00-00"])
@@ -329,7 +333,7 @@ def test_users_of_other_agencies_are_not_there(agency: models.Agency) -> None:
 
 
 def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
-    cast.applied(agency, cast.people(*range(10, 60)))
+    cast.apply_rows(agency, cast.people(*range(10, 60)))
     seen: list[int] = []
     real = snapshot_queries.read_snapshot
 

@@ -127,7 +127,7 @@ def _empty() -> None:
 
 
 @contextmanager
-def _noted() -> Iterator[list[tuple[str, Any]]]:
+def _record_queries() -> Iterator[list[tuple[str, Any]]]:
     """Every query, with its parameters."""
     noted: list[tuple[str, Any]] = []
 
@@ -139,15 +139,15 @@ def _noted() -> Iterator[list[tuple[str, Any]]]:
         yield noted
 
 
-def _good(noted: list[tuple[str, Any]]) -> bool:
+def _is_good(noted: list[tuple[str, Any]]) -> bool:
     """Whether none of them looks at every user; PostgreSQL may count to ten thousand as it likes."""
     looked = r"WITH|SELECT(?! count)" if connection.vendor == "postgresql" else "WITH|SELECT"
     for sql, parameters in noted:
-        assert not re.match(looked, sql) or not _wrong(sql, parameters), sql[:2_000]
+        assert not re.match(looked, sql) or not _find_wrong(sql, parameters), sql[:2_000]
     return True
 
 
-def _wrong(sql: str, parameters: Sequence[Any] | None) -> list[str]:
+def _find_wrong(sql: str, parameters: Sequence[Any] | None) -> list[str]:
     """The steps of a query's plan that look at every user."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -201,7 +201,7 @@ WANTED: dict[str, dict[str, Any]] = {
 }
 
 
-def _wanted(made: models.Agency, given: Mapping[str, Any]) -> UserFilters:
+def _make_filters(made: models.Agency, given: Mapping[str, Any]) -> UserFilters:
     models_of = dict(zip(("role", "rank", "group"), _WORDS, strict=True))
     return UserFilters(**{
         name: list(models_of[name].objects.filter(agency=made).order_by("pk"))[value].pk if name in models_of else value
@@ -217,14 +217,14 @@ PAIRS = [
 
 @pytest.mark.parametrize(("sort", "name"), sorted(set(PAIRS)))
 def test_no_page_looks_at_every_user(million: models.Agency, sort: str, name: str) -> None:
-    wanted = _wanted(million, WANTED[name])
-    with _noted() as noted:
-        page = user_list.read_page(million, wanted, at=NOW, sort=sort)
+    criteria = _make_filters(million, WANTED[name])
+    with _record_queries() as noted:
+        page = user_list.read_page(million, criteria, at=NOW, sort=sort)
         if page.after:
-            user_list.read_page(million, wanted, at=NOW, sort=sort, place=page.after)
-        user_list.count_users(million, wanted, at=NOW)
+            user_list.read_page(million, criteria, at=NOW, sort=sort, place=page.after)
+        user_list.count_users(million, criteria, at=NOW)
     assert 1 < len(noted) < 60
-    assert _good(noted)
+    assert _is_good(noted)
 
 
 def test_the_import_of_a_small_file_looks_at_few_users(million: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,4 +238,4 @@ def test_the_import_of_a_small_file_looks_at_few_users(million: models.Agency, m
     monkeypatch.setattr(frames, "read_frame", note)
     table = intake.read(file(people(*range(500, 520))))
     assert 20 <= snapshot_queries.read_snapshot(million, table, Mode.UPDATE).users.height < 100
-    assert noted and _good(noted)
+    assert noted and _is_good(noted)

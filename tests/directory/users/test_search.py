@@ -19,7 +19,7 @@ from musterbook.directory.storage import frames
 from musterbook.directory.users import export
 from musterbook.directory.users.export import ExportFilter
 from tests.databases import Home
-from tests.directory.cast import NOW, Row, agency, applied, people, person
+from tests.directory.cast import NOW, Row, agency, apply_rows, people, person
 from tests.directory.cast import file as written
 from tests.examples import examples
 
@@ -40,14 +40,14 @@ AWKWARD = (
 )
 
 
-def found(made: models.Agency, text: str, most: int = 1000) -> list[str] | None:
+def search(made: models.Agency, text: str, most: int = 1000) -> list[str] | None:
     ids = search_index.find_ids(made, search_index.split_words(text), most)
     if ids is None:
         return None
     return sorted(models.User.objects.filter(agency=made, pk__in=ids).values_list("external_id", flat=True))
 
 
-def expected(made: models.Agency, text: str) -> list[str]:
+def search_plainly(made: models.Agency, text: str) -> list[str]:
     """Who is to be found, by a plain look at every user."""
     fields = ("email", "first_name", "last_name", "username", "badge_number", "external_id")
     return sorted(
@@ -57,7 +57,7 @@ def expected(made: models.Agency, text: str) -> list[str]:
     )
 
 
-def named(names: Iterable[str]) -> list[Row]:
+def make_named(names: Iterable[str]) -> list[Row]:
     return [person(number, LAST_NAME=name) for number, name in enumerate(names)]
 
 
@@ -71,15 +71,15 @@ def named(names: Iterable[str]) -> list[Row]:
 )  # fmt: skip
 def test_who_has_every_word_is_found(text: str) -> None:
     made = agency()
-    applied(made, named(AWKWARD))
-    assert found(made, text) == expected(made, text)
-    assert export.read_users(made, ExportFilter(query=text))["EXTERNAL_ID"].to_list() == expected(made, text)
+    apply_rows(made, make_named(AWKWARD))
+    assert search(made, text) == search_plainly(made, text)
+    assert export.read_users(made, ExportFilter(query=text))["EXTERNAL_ID"].to_list() == search_plainly(made, text)
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\x01", "\ud800", "user\x7f", "u" * 6_000, "u\x00ser"])
 def test_text_that_no_user_can_have_finds_nobody_and_breaks_nothing(text: str) -> None:
     made = agency()
-    applied(made, people(1, 2))
+    apply_rows(made, people(1, 2))
     words = search_index.split_words(text)
     assert search_index.find_ids(made, words, 10) == []
     assert search_index.filter_users(search_index._read_users(made), words).is_empty()
@@ -87,35 +87,35 @@ def test_text_that_no_user_can_have_finds_nobody_and_breaks_nothing(text: str) -
 
 def test_more_than_can_be_told_are_none() -> None:
     made = agency()
-    applied(made, people(*range(60)))
-    assert found(made, "user", 59) is None
-    assert len(found(made, "user", 60) or []) == 60
+    apply_rows(made, people(*range(60)))
+    assert search(made, "user", 59) is None
+    assert len(search(made, "user", 60) or []) == 60
 
 
 def test_users_of_another_agency_are_never_found() -> None:
     made, other = agency(), agency("shelbyville")
-    applied(made, people(1))
-    applied(other, people(1, 2))
-    applied(made, people(3))
-    assert found(made, "user") == ["E-1", "E-3"]
-    assert found(other, "user") == ["E-1", "E-2"]
+    apply_rows(made, people(1))
+    apply_rows(other, people(1, 2))
+    apply_rows(made, people(3))
+    assert search(made, "user") == ["E-1", "E-3"]
+    assert search(other, "user") == ["E-1", "E-2"]
 
 
 def test_an_edited_user_is_found_by_what_they_are_called_now() -> None:
     made = agency()
-    applied(made, people(*range(30)))
+    apply_rows(made, people(*range(30)))
     before = set(models.SearchChunk.objects.values_list("slot", "text"))
-    done = applied(made, [person(7, LAST_NAME="Żółw", EMAIL="new@agency.example")])
-    assert (found(made, "zolw"), found(made, "user7@")) == (["E-7"], [])
+    done = apply_rows(made, [person(7, LAST_NAME="Żółw", EMAIL="new@agency.example")])
+    assert (search(made, "zolw"), search(made, "user7@")) == (["E-7"], [])
     assert len(set(models.SearchChunk.objects.values_list("slot", "text")) - before) == 1
     undo.run_undo(done.record, context=AuditContext(NOW, "", "cli"))
-    assert (found(made, "zolw"), found(made, "user7@")) == ([], ["E-7"])
+    assert (search(made, "zolw"), search(made, "user7@")) == ([], ["E-7"])
     assert search_index.correct_index(made) == 0
 
 
 def test_a_change_of_what_is_not_searched_writes_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
-    applied(made, people(1))
+    apply_rows(made, people(1))
     with_names = [person(1, RANK="Captain"), person(1, RANK="Captain", LAST_NAME="Last 1 b")]
     sizes: list[int] = []
     update = frames.update
@@ -127,7 +127,7 @@ def test_a_change_of_what_is_not_searched_writes_no_chunk(monkeypatch: pytest.Mo
     monkeypatch.setattr(frames, "update", noted)
     for row, chunks in zip(with_names, (0, 1), strict=True):
         sizes.clear()
-        applied(made, [row])
+        apply_rows(made, [row])
         assert sum(sizes) == chunks
 
 
@@ -144,10 +144,10 @@ def _texts(draw: st.DrawFn) -> str:
 def test_after_any_imports_a_search_finds_what_a_plain_look_finds(imports: list[list[str]], asked: list[str]) -> None:
     made = agency(f"a{models.Agency.objects.count()}")
     for names in imports:
-        applied(made, named(names))
+        apply_rows(made, make_named(names))
     for text in asked:
         if fold_text(text).split():
-            assert found(made, text) == expected(made, text)
+            assert search(made, text) == search_plainly(made, text)
     assert search_index.correct_index(made) == 0
 
 
@@ -159,11 +159,11 @@ def test_nobody_written_is_no_chunk() -> None:
 
 def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None:
     made = agency()
-    applied(made, people(1, 2, 3))
+    apply_rows(made, people(1, 2, 3))
     models.User.objects.filter(agency=made, external_id="E-2").update(last_name="Zorro", name_key="")
     models.SearchChunk.objects.all().delete()
     assert doctor._searches().found == "3 users could not be found by their names; they can now"
-    assert found(made, "zorro") == ["E-2"]
+    assert search(made, "zorro") == ["E-2"]
     assert models.User.objects.get(agency=made, external_id="E-2").name_key == "zorro\x1ffirst 2"
     assert doctor._searches().found == "every user can be found"
 

@@ -19,7 +19,7 @@ from musterbook.directory.users.filters import UnknownStatus, UserFilters
 from musterbook.directory.users.orders import UnknownCursor, UnknownSort
 from musterbook.directory.users.user_list import ListedUser
 from tests.built_once import built_once
-from tests.directory.cast import NOW, agency, applied, people, person
+from tests.directory.cast import NOW, agency, apply_rows, people, person
 from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +43,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @built_once
-def filled(slug: str = "springfield") -> models.Agency:
+def fill(slug: str = "springfield") -> models.Agency:
     """An agency of people with awkward names, in all states, of all roles, ranks and groups."""
     made = agency(slug)
     rows = [
@@ -54,7 +54,7 @@ def filled(slug: str = "springfield") -> models.Agency:
         )
         for number, name in enumerate(NAMES)
     ]  # fmt: skip
-    applied(made, rows)
+    apply_rows(made, rows)
     for number in range(len(NAMES)):
         _lives(made, number)
     return made
@@ -90,20 +90,20 @@ def state(user: models.User, at: datetime) -> str:
     return "Password reset" if user.reset_at else "Active"
 
 
-def plainly(made: models.Agency, wanted: UserFilters, sort: str, at: datetime) -> list[str]:
+def search_plainly(made: models.Agency, criteria: UserFilters, sort: str, at: datetime) -> list[str]:
     """The external ids of the wanted users, sorted, by looking at all of them."""
-    touched = set(models.Event.objects.filter(of=wanted.touched_by).values_list("subject", flat=True))
+    touched = set(models.Event.objects.filter(of=criteria.touched_by).values_list("subject", flat=True))
     kept = [
         (user, now)
         for user, now in everybody(made, at)
-        if _has(user, wanted.text)
-        and wanted.status in ("", now)
+        if _has(user, criteria.text)
+        and criteria.status in ("", now)
         and all(
-            getattr(wanted, name) in (None, getattr(user, f"{name}_id"))
+            getattr(criteria, name) in (None, getattr(user, f"{name}_id"))
             for name in ("role", "rank", "group", "supervisor")
         )
-        and _signed_in(user, wanted)
-        and (wanted.touched_by is None or user.pk in touched)
+        and _signed_in(user, criteria)
+        and (criteria.touched_by is None or user.pk in touched)
     ]
     return [user.external_id for user, now in sorted(kept, key=lambda pair: _key(pair[0], pair[1], sort))]
 
@@ -113,13 +113,13 @@ def _has(user: models.User, text: str) -> bool:
     return all(any(word in fold_text(field) for field in fields) for word in fold_text(text).split())
 
 
-def _signed_in(user: models.User, wanted: UserFilters) -> bool:
+def _signed_in(user: models.User, criteria: UserFilters) -> bool:
     last = user.last_sign_in_at
-    if wanted.never_signed_in and last:
+    if criteria.never_signed_in and last:
         return False
-    if wanted.signed_in_from and (last is None or last < wanted.signed_in_from):
+    if criteria.signed_in_from and (last is None or last < criteria.signed_in_from):
         return False
-    return not (wanted.signed_in_before and (last is None or last >= wanted.signed_in_before))
+    return not (criteria.signed_in_before and (last is None or last >= criteria.signed_in_before))
 
 
 def _key(user: models.User, now: str, sort: str) -> tuple[Any, ...]:
@@ -141,35 +141,35 @@ def _key(user: models.User, now: str, sort: str) -> tuple[Any, ...]:
 
 
 def pages(
-    made: models.Agency, wanted: UserFilters, between: Callable[[], None] = lambda: None, **how: Any
+    made: models.Agency, criteria: UserFilters, between: Callable[[], None] = lambda: None, **how: Any
 ) -> Iterator[list[ListedUser]]:
     """Page after page, from the first to the last; something may happen in between."""
     place = ""
     while True:
-        page = user_list.read_page(made, wanted, place=place, **how)
+        page = user_list.read_page(made, criteria, place=place, **how)
         yield page.users
         if not (place := page.after):
             return
         between()
 
 
-def listed(made: models.Agency, wanted: UserFilters, **how: Any) -> list[str]:
-    return [user.external_id for page in pages(made, wanted, **how) for user in page]
+def list_ids(made: models.Agency, criteria: UserFilters, **how: Any) -> list[str]:
+    return [user.external_id for page in pages(made, criteria, **how) for user in page]
 
 
 @pytest.mark.parametrize("sort", orders.SORTS)
 def test_pages_are_those_of_a_plain_sort_either_way(way: str, sort: str) -> None:
-    made = filled()
-    filled("shelbyville")
-    plain = plainly(made, UserFilters(), sort, NOW + HOUR)
-    assert listed(made, UserFilters(), sort=sort, at=NOW + HOUR) == plain
-    assert listed(made, UserFilters(), sort=sort, at=NOW + HOUR, descending=True) == plain[::-1]
+    made = fill()
+    fill("shelbyville")
+    plain = search_plainly(made, UserFilters(), sort, NOW + HOUR)
+    assert list_ids(made, UserFilters(), sort=sort, at=NOW + HOUR) == plain
+    assert list_ids(made, UserFilters(), sort=sort, at=NOW + HOUR, descending=True) == plain[::-1]
 
 
 @pytest.mark.parametrize("sort", orders.SORTS)
 @pytest.mark.parametrize("descending", [False, True])
 def test_one_comes_back_by_the_pages_by_which_one_went(way: str, sort: str, descending: bool) -> None:
-    made = filled()
+    made = fill()
     there, page = [], user_list.read_page(made, at=NOW, sort=sort, descending=descending)
     assert page.before == ""
     while page.after:
@@ -181,7 +181,7 @@ def test_one_comes_back_by_the_pages_by_which_one_went(way: str, sort: str, desc
     assert there == []
 
 
-def _wanted(made: models.Agency, draw: st.DrawFn) -> UserFilters:
+def _draw_filters(made: models.Agency, draw: st.DrawFn) -> UserFilters:
     def one(model: Any) -> int | None:
         return draw(st.none() | st.sampled_from(list(model.objects.filter(agency=made).values_list("pk", flat=True))))
 
@@ -201,18 +201,18 @@ def _wanted(made: models.Agency, draw: st.DrawFn) -> UserFilters:
 @given(st.data())
 @_generated
 def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: st.DataObject) -> None:
-    made = filled(f"a{models.Agency.objects.count()}")
-    applied(made, [person(number, LOCATION="Harbor") for number in range(5)])
-    wanted = data.draw(st.composite(lambda draw: _wanted(made, draw))())
+    made = fill(f"a{models.Agency.objects.count()}")
+    apply_rows(made, [person(number, LOCATION="Harbor") for number in range(5)])
+    criteria = data.draw(st.composite(lambda draw: _draw_filters(made, draw))())
     sort, descending = data.draw(st.sampled_from(orders.SORTS)), data.draw(st.booleans())
-    plain = plainly(made, wanted, sort, NOW + HOUR)
-    assert listed(made, wanted, sort=sort, at=NOW + HOUR, descending=descending) == (
+    plain = search_plainly(made, criteria, sort, NOW + HOUR)
+    assert list_ids(made, criteria, sort=sort, at=NOW + HOUR, descending=descending) == (
         plain[::-1] if descending else plain
     )
     for most in (2, 1_000):
         number = min(len(plain), most + 1)
-        assert user_list.count_users(made, wanted, at=NOW + HOUR, most=most) == number
-        page = user_list.read_page(made, wanted, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
+        assert user_list.count_users(made, criteria, at=NOW + HOUR, most=most) == number
+        page = user_list.read_page(made, criteria, at=NOW + HOUR, sort=sort, descending=descending, counted=most)
         assert page.number == number
 
 
@@ -220,7 +220,7 @@ def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: s
 def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
     words: tuple[str, ...], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    made = filled()
+    made = fill()
     officer = models.Role.objects.get(agency=made, name="Officer").pk
     conditions = tuple(filters.build_conditions(UserFilters(role=officer), NOW))
     narrow = candidates.CandidateLookup(made, words)
@@ -231,29 +231,29 @@ def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
 
 
 def test_filters_that_let_many_through_are_counted_with_words_and_without(way: str) -> None:
-    made = filled()
+    made = fill()
     officer = models.Role.objects.get(agency=made, name="Officer").pk
-    for wanted in (UserFilters(role=officer, never_signed_in=True), UserFilters(role=officer, text="agency")):
-        number = len(plainly(made, wanted, "name", NOW + HOUR))
+    for criteria in (UserFilters(role=officer, never_signed_in=True), UserFilters(role=officer, text="agency")):
+        number = len(search_plainly(made, criteria, "name", NOW + HOUR))
         assert number > 2
         for most in (2, 1_000):
-            assert user_list.count_users(made, wanted, at=NOW + HOUR, most=most) == min(number, most + 1)
-            assert user_list.read_page(made, wanted, at=NOW + HOUR, counted=most).number == min(number, most + 1)
+            assert user_list.count_users(made, criteria, at=NOW + HOUR, most=most) == min(number, most + 1)
+            assert user_list.read_page(made, criteria, at=NOW + HOUR, counted=most).number == min(number, most + 1)
 
 
 @given(st.data())
 @_generated
 def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: str, data: st.DataObject) -> None:
-    made = filled(f"a{models.Agency.objects.count()}")
+    made = fill(f"a{models.Agency.objects.count()}")
     sort, descending = data.draw(st.sampled_from(orders.SORTS)), data.draw(st.booleans())
-    plain = plainly(made, UserFilters(), sort, NOW)
+    plain = search_plainly(made, UserFilters(), sort, NOW)
     moved: set[str] = set()
 
     def happens() -> None:
         number = data.draw(st.integers(0, 30))
         moved.add(f"E-{number}")
         name = data.draw(st.sampled_from(NAMES))
-        applied(made, [person(number, LAST_NAME=name, ROLE=data.draw(st.sampled_from(["Chief", "Officer"])))])
+        apply_rows(made, [person(number, LAST_NAME=name, ROLE=data.draw(st.sampled_from(["Chief", "Officer"])))])
 
     seen = [
         user.external_id
@@ -265,7 +265,7 @@ def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: st
 
 
 def test_a_user_is_listed_with_all_that_a_list_shows() -> None:
-    made = filled()
+    made = fill()
     shown = next(
         user for user in user_list.read_page(made, at=NOW, sort="external_id").users if user.external_id == "E-5"
     )
@@ -276,18 +276,18 @@ def test_a_user_is_listed_with_all_that_a_list_shows() -> None:
 
 
 def test_roles_ranks_and_groups_of_another_agency_filter_everybody_out() -> None:
-    made, other = filled(), filled("shelbyville")
+    made, other = fill(), fill("shelbyville")
     role = models.Role.objects.get(agency=other, name="Officer").pk
     theirs = models.Import.objects.filter(agency=other).latest("pk").pk
     boss = models.User.objects.get(agency=other, external_id="E-0").pk
-    for wanted in (UserFilters(role=role), UserFilters(touched_by=theirs), UserFilters(supervisor=boss)):
+    for criteria in (UserFilters(role=role), UserFilters(touched_by=theirs), UserFilters(supervisor=boss)):
         for sort in orders.SORTS:
-            assert listed(made, wanted, sort=sort, at=NOW) == []
-        assert user_list.count_users(made, wanted, at=NOW) == 0
+            assert list_ids(made, criteria, sort=sort, at=NOW) == []
+        assert user_list.count_users(made, criteria, at=NOW) == 0
 
 
 def test_what_there_is_not_is_said_by_name() -> None:
-    made = filled()
+    made = fill()
     with pytest.raises(UnknownSort):
         user_list.read_page(made, at=NOW, sort="shoe_size")
     with pytest.raises(UnknownStatus):
@@ -296,16 +296,16 @@ def test_what_there_is_not_is_said_by_name() -> None:
         user_list.count_users(made, UserFilters(status="Asleep"), at=NOW)
 
 
-def told(*values: object) -> str:
+def encode_cursor(*values: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 TAMPERED = [
-    "!", "~", "~~", "é", "AAAA", "e30", told(), told("name", False), told("email", False, None, "x", 1),
-    told("name", True, None, "x", 1), told("name", False, None, "x\0", 1), told("name", False, None, "\ud800", 1),
-    told("name", False, None, 7, 1), told("name", False, None, "x", "1"), told("name", False, None, "x", -1),
-    told("name", False, None, "x", 1 << 63), told("name", False, None, "x", True), told("name", False, None, "x", 1.5),
-    told("name", False, "no section", "x", 1), told("name", False, [1], "x", 1), told("name", False, None, "x", 1, 2),
+    "!", "~", "~~", "é", "AAAA", "e30", encode_cursor(), encode_cursor("name", False), encode_cursor("email", False, None, "x", 1),
+    encode_cursor("name", True, None, "x", 1), encode_cursor("name", False, None, "x\0", 1), encode_cursor("name", False, None, "\ud800", 1),
+    encode_cursor("name", False, None, 7, 1), encode_cursor("name", False, None, "x", "1"), encode_cursor("name", False, None, "x", -1),
+    encode_cursor("name", False, None, "x", 1 << 63), encode_cursor("name", False, None, "x", True), encode_cursor("name", False, None, "x", 1.5),
+    encode_cursor("name", False, "no section", "x", 1), encode_cursor("name", False, [1], "x", 1), encode_cursor("name", False, None, "x", 1, 2),
     "W" * 99_999,
     base64.urlsafe_b64encode(b"[" * 50_000).decode(),
 ]  # fmt: skip
@@ -314,7 +314,7 @@ TAMPERED = [
 @pytest.mark.parametrize("place", TAMPERED, ids=range(len(TAMPERED)))
 def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
     with pytest.raises(UnknownCursor):
-        user_list.read_page(filled(), at=NOW, place=place)
+        user_list.read_page(fill(), at=NOW, place=place)
 
 
 @pytest.mark.parametrize(
@@ -322,21 +322,23 @@ def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
 )
 def test_a_time_that_is_none_is_no_place(key: str) -> None:
     with pytest.raises(UnknownCursor):
-        user_list.read_page(filled(), at=NOW, sort="last_sign_in", place=told("last_sign_in", False, "ever", key, 1))
+        user_list.read_page(
+            fill(), at=NOW, sort="last_sign_in", place=encode_cursor("last_sign_in", False, "ever", key, 1)
+        )
 
 
 @pytest.mark.parametrize("mark", [999_999_999, "x", None])
 def test_a_role_that_there_is_not_is_no_place(mark: object) -> None:
     with pytest.raises(UnknownCursor):
-        user_list.read_page(filled(), at=NOW, sort="role", place=told("role", False, mark, "x", 1))
+        user_list.read_page(fill(), at=NOW, sort="role", place=encode_cursor("role", False, mark, "x", 1))
 
 
 def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_list, "PAGE", 1)
     made = agency()
-    applied(made, [person(1, ROLE="Chief"), person(2)])
+    apply_rows(made, [person(1, ROLE="Chief"), person(2)])
     first = user_list.read_page(made, at=NOW, sort="role")
-    applied(made, [person(1)])
+    apply_rows(made, [person(1)])
     assert [user.external_id for user in user_list.read_page(made, at=NOW, sort="role", place=first.after).users] == [
         "E-1"
     ]
@@ -346,20 +348,21 @@ def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(mon
 def test_few_users_of_many_roles_go_on_where_the_page_before_ended(
     monkeypatch: pytest.MonkeyPatch, *, descending: bool
 ) -> None:
-    made = filled()
-    wanted = UserFilters(rank=models.Rank.objects.get(agency=made, name="Captain").pk)
+    made = fill()
+    criteria = UserFilters(rank=models.Rank.objects.get(agency=made, name="Captain").pk)
     whole = [
-        user.external_id for user in user_list.read_page(made, wanted, at=NOW, sort="role", descending=descending).users
+        user.external_id
+        for user in user_list.read_page(made, criteria, at=NOW, sort="role", descending=descending).users
     ]
     monkeypatch.setattr(user_list, "PAGE", 1)
-    assert listed(made, wanted, at=NOW, sort="role", descending=descending) == whole
+    assert list_ids(made, criteria, at=NOW, sort="role", descending=descending) == whole
     assert len(whole) == 5
 
 
 @pytest.mark.parametrize("text", ["'", '"', "%", "_", "\\", "\x00", "\x1e", "' OR 1=1 --", "[", "*", "\ud800"])
 def test_a_search_is_text_and_nothing_else(way: str, text: str) -> None:
-    made = filled()
-    assert listed(made, UserFilters(text=text), at=NOW) == plainly(made, UserFilters(text=text), "name", NOW)
+    made = fill()
+    assert list_ids(made, UserFilters(text=text), at=NOW) == search_plainly(made, UserFilters(text=text), "name", NOW)
 
 
 def test_an_agency_of_nobody_has_one_empty_page() -> None:
@@ -371,18 +374,18 @@ def test_an_agency_of_nobody_has_one_empty_page() -> None:
 
 def test_times_are_the_same_however_the_database_writes_them() -> None:
     made = agency()
-    applied(made, people(1, 2))
+    apply_rows(made, people(1, 2))
     for number, micros in ((1, 0), (2, 500_000)):
         at = datetime(2026, 3, 2, 7, 0, 0, micros, tzinfo=UTC)
         models.User.objects.filter(agency=made, external_id=f"E-{number}").update(last_sign_in_at=at)
     exactly = datetime(2026, 3, 2, 7, tzinfo=UTC)
-    assert listed(made, UserFilters(signed_in_from=exactly), at=NOW, sort="last_sign_in") == ["E-1", "E-2"]
-    assert listed(made, UserFilters(signed_in_before=exactly), at=NOW) == []
+    assert list_ids(made, UserFilters(signed_in_from=exactly), at=NOW, sort="last_sign_in") == ["E-1", "E-2"]
+    assert list_ids(made, UserFilters(signed_in_before=exactly), at=NOW) == []
     assert len(list(islice(pages(made, UserFilters(), at=NOW, sort="last_sign_in", descending=True), 5))) == 1
 
 
 def test_invited_users_by_their_last_sign_in_come_by_name() -> None:
     made = agency()
-    applied(made, [person(1, LAST_NAME="Zhou"), person(2, LAST_NAME="Abel"), person(3, LAST_NAME="Moss")])
+    apply_rows(made, [person(1, LAST_NAME="Zhou"), person(2, LAST_NAME="Abel"), person(3, LAST_NAME="Moss")])
     criteria = UserFilters(status=states.INVITED)
-    assert listed(made, criteria, at=NOW, sort="last_sign_in") == ["E-2", "E-3", "E-1"]
+    assert list_ids(made, criteria, at=NOW, sort="last_sign_in") == ["E-2", "E-3", "E-1"]
