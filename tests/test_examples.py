@@ -56,7 +56,7 @@ def test_the_second_night_deactivates_eight() -> None:
     assert max(5, sum(row["STATUS"] == "Active" for row in before.values()) // 10) >= make.LEAVERS
 
 
-def test_one_report_bears_the_address_that_the_file_replaces() -> None:
+def test_one_report_has_the_address_that_the_file_replaces() -> None:
     before, after = rows(FIRST), rows(SECOND)
     replaced = {row["EMAIL"] for row in before.values()} - {row["EMAIL"] for row in after.values()}
     renamed = next(before[key]["EMAIL"] for key, row in after.items() if row["LAST_NAME"] == "Castellanos")

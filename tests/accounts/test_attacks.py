@@ -105,7 +105,7 @@ def test_what_stands_in_the_database_opens_nothing(springfield: Springfield, off
         assert read_username(with_cookie(f"{key}:{key}")) == ""
 
 
-def test_a_cookie_of_one_agency_opens_nothing_in_another_whoever_signs_it(
+def test_a_session_cookie_of_one_agency_opens_nothing_in_another(
     springfield: Springfield, shelbyville: Springfield, officer: Client
 ) -> None:
     value = officer.cookies[COOKIE].value

@@ -45,7 +45,7 @@ def test_an_invited_user_registers_and_is_signed_in(springfield: Springfield, cl
     assert client.get(page).status_code == 404
 
 
-def test_what_is_wrong_with_a_password_is_said_beside_it(springfield: Springfield, client: Client) -> None:
+def test_errors_of_a_password_are_shown_at_its_field(springfield: Springfield, client: Client) -> None:
     page = f"/springfield/register/{springfield.invitation_now(2)}"
     assert "this one has 5" in text(client.post(page, {"password1": "short", "password2": "short"}))
     assert "not the same" in text(client.post(page, {"password1": GOOD, "password2": "another"}))
@@ -62,9 +62,7 @@ def test_a_user_signs_in_and_out(springfield: Springfield, client: Client) -> No
 
 
 @pytest.mark.parametrize("name", ["user.2", "user.1", "user.3", "nobody", "nobody@agency.example"])
-def test_who_cannot_sign_in_is_told_the_same_whatever_the_reason(
-    springfield: Springfield, client: Client, name: str
-) -> None:
+def test_every_failed_sign_in_gets_the_same_answer(springfield: Springfield, client: Client, name: str) -> None:
     springfield.registered(2)
     models.User.objects.filter(external_id="E-2").update(
         locked_at=models.User.objects.get(external_id="E-2").created_at
@@ -75,7 +73,9 @@ def test_who_cannot_sign_in_is_told_the_same_whatever_the_reason(
 
 
 @pytest.mark.parametrize("name", ["user.2", "user.1", "user.3", "nobody"])
-def test_who_forgot_a_password_is_told_the_same(springfield: Springfield, client: Client, name: str) -> None:
+def test_every_request_for_a_new_password_gets_the_same_answer(
+    springfield: Springfield, client: Client, name: str
+) -> None:
     springfield.registered(2)
     answer = client.post("/springfield/forgotten-password", {"name": name})
     assert text(answer) == text(Client().post("/springfield/forgotten-password", {"name": "someone else"}))
@@ -110,7 +110,7 @@ def test_a_session_of_one_agency_is_none_in_another(
     assert read_username(client) == "user.2"
 
 
-def test_a_user_whom_the_next_import_deactivates_is_out_with_the_next_click(
+def test_a_user_that_an_import_deactivates_is_signed_out_at_the_next_click(
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
@@ -167,6 +167,6 @@ def test_a_host_that_is_not_ours_is_refused(springfield: Springfield) -> None:
     assert Client(headers={"Host": "evil.example"}).get("/springfield/sign-in").status_code == 400
 
 
-def test_nobody_signs_up_unasked(springfield: Springfield, client: Client) -> None:
+def test_no_one_registers_without_an_invitation(springfield: Springfield, client: Client) -> None:
     assert client.get("/springfield/sign-up").status_code == 404
     assert "sign up" not in text(client.get("/springfield/sign-in")).lower()

@@ -148,7 +148,7 @@ def test_no_secret_stands_in_the_database(springfield: Springfield, secret: str)
         encryption.unseal(encryption.seal("x")[:-4] + "AAA=")
 
 
-def test_setting_up_asks_to_sign_in_again_and_is_told(
+def test_setting_up_requires_re_authentication_and_is_recorded(
     springfield: Springfield, client: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     account = springfield.registered(2)
@@ -260,7 +260,7 @@ def test_the_second_step_is_in_a_new_session(springfield: Springfield, secret: s
     assert read_username(fixed) == ""
 
 
-def test_the_code_in_one_tab_is_for_whoever_signs_in_by_the_other(
+def test_the_code_in_one_tab_belongs_to_the_sign_in_of_the_other_tab(
     springfield: Springfield, secret: str, client: Client
 ) -> None:
     springfield.registered(1)
@@ -311,7 +311,7 @@ def test_a_secret_that_is_being_set_up_is_sealed_too(springfield: Springfield, c
     assert "no-store" in page.headers["Cache-Control"]
 
 
-def test_a_used_recovery_code_is_told(springfield: Springfield, secret: str, client: Client) -> None:
+def test_a_used_recovery_code_is_recorded(springfield: Springfield, secret: str, client: Client) -> None:
     sign_in(client, "user.2")
     client.post(STEP, {"code": CODES[3]})
     event = models.Event.objects.get(kind="user.recovery-code-used")
@@ -321,7 +321,7 @@ def test_a_used_recovery_code_is_told(springfield: Springfield, secret: str, cli
     assert signed_in.changes == '{"factors":["","password+recovery_codes"]}'
 
 
-def test_new_recovery_codes_void_the_old_ones(
+def test_new_recovery_codes_invalidate_the_old_ones(
     springfield: Springfield,
     secret: str,
     client: Client,

@@ -41,7 +41,7 @@ def code() -> str:
     return first_run.create_code(datetime.now(UTC))
 
 
-def make_data(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> SetupData:
+def inputs(slug: str = "springfield", name: str = "Springfield", country: str = "", **cells: str) -> SetupData:
     return SetupData(slug, name, country, ROW | cells)
 
 
@@ -83,7 +83,7 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
     assert "Set up" not in answer.content.decode()
     assert models.Agency.objects.count() == 1
     with pytest.raises(NotNew):
-        first_run.set_up_agency("ABCD", make_data("mine"), context())
+        first_run.set_up_agency("ABCD", inputs("mine"), context())
     assert first_run.create_code(NOW) == "" and not first_run._path().exists()
 
 
@@ -98,7 +98,7 @@ def test_the_first_page_is_closed_to_everybody_once_there_is_a_user(springfield:
 def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Callable[[str], str]) -> None:
     said = typed(first_run.create_code(NOW))
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(said, make_data(), context())
+        first_run.set_up_agency(said, inputs(), context())
     answer = client.post("/", SAID | {"code": said})
     assert answer.status_code == 422
     assert is_empty()
@@ -106,26 +106,24 @@ def test_nothing_is_made_without_the_code(db: None, client: Client, typed: Calla
 
 def test_nothing_is_made_where_no_code_was_printed(db: None) -> None:
     with pytest.raises(WrongCode):
-        first_run.set_up_agency("ABCD-EFGH-JKLM-NPQR", make_data(), context())
+        first_run.set_up_agency("ABCD-EFGH-JKLM-NPQR", inputs(), context())
 
 
 def test_a_code_is_good_once_however_it_is_typed_and_for_a_day(db: None) -> None:
     good = first_run.create_code(NOW)
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(good, make_data(), context(24 * 60))
-    first_run.set_up_agency(f" {good.lower().replace('-', ' ')}", make_data(), context())
+        first_run.set_up_agency(good, inputs(), context(24 * 60))
+    first_run.set_up_agency(f" {good.lower().replace('-', ' ')}", inputs(), context())
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(good, make_data("another"), context())
+        first_run.set_up_agency(good, inputs("another"), context())
     assert models.Agency.objects.get().slug == "springfield"
 
 
-def test_of_two_who_send_the_code_at_once_one_is_told_that_it_is_void(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setup_code_that_was_just_used_is_refused(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     good = first_run.create_code(NOW)
     monkeypatch.setattr(first_run, "check_code", lambda *_: first_run._path().unlink())
     with pytest.raises(WrongCode):
-        first_run.set_up_agency(good, make_data(), context())
+        first_run.set_up_agency(good, inputs(), context())
     assert is_empty()
 
 
@@ -140,11 +138,11 @@ def test_the_code_is_kept_as_a_hash_that_others_cannot_read(db: None, tmp_path: 
 @pytest.mark.parametrize(
     ("said", "field"),
     [
-        (make_data(slug="Springfield PD"), "slug"), (make_data(slug="static"), "slug"), (make_data(name="\x01"), "name"),
-        (make_data(country="USA"), "country"), (make_data(EMAIL="ann at home"), "EMAIL"), (make_data(USERNAME="\x02"), "USERNAME"),
+        (inputs(slug="Springfield PD"), "slug"), (inputs(slug="static"), "slug"), (inputs(name="\x01"), "name"),
+        (inputs(country="USA"), "country"), (inputs(EMAIL="ann at home"), "EMAIL"), (inputs(USERNAME="\x02"), "USERNAME"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
+def test_errors_are_shown_at_their_fields_and_the_code_stays_valid(
     db: None, client: Client, said: SetupData, field: str
 ) -> None:
     good = first_run.create_code(datetime.now(UTC))
@@ -158,7 +156,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_the_code_stays_good(
     answer = client.post("/", {"code": good, "slug": said.slug, "name": said.name, "country": said.country} | cells)
     assert answer.status_code == 422 and f'id="id_{field.lower()}_error"' in answer.content.decode()
     assert is_empty()
-    first_run.set_up_agency(good, make_data(), context())
+    first_run.set_up_agency(good, inputs(), context())
 
 
 def test_who_guesses_codes_is_stopped_soon(db: None, client: Client) -> None:
@@ -176,7 +174,7 @@ def test_another_site_cannot_send_the_form(db: None) -> None:
 
 def test_an_agency_without_users_gets_its_administrator(db: None) -> None:
     agency = cast.agency()
-    first_run.set_up_agency(first_run.create_code(NOW), make_data(name="Springfield Police"), context())
+    first_run.set_up_agency(first_run.create_code(NOW), inputs(name="Springfield Police"), context())
     agency.refresh_from_db()
     assert agency.name == "Springfield Police" and models.Agency.objects.count() == 1
     assert models.User.objects.get().role.administrator
@@ -186,6 +184,6 @@ def test_the_server_prints_the_code_while_there_is_nobody(db: None, capsys: pyte
     serving._print_setup_code()
     printed = capsys.readouterr().err.strip()
     assert printed.startswith("There are no users yet.") and "for 24 hours" in printed
-    first_run.set_up_agency(printed.rpartition(" ")[2], make_data(), replace(context(), at=datetime.now(UTC)))
+    first_run.set_up_agency(printed.rpartition(" ")[2], inputs(), replace(context(), at=datetime.now(UTC)))
     serving._print_setup_code()
     assert capsys.readouterr().err == ""

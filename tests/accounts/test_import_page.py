@@ -238,7 +238,7 @@ def test_without_a_file_the_end_of_a_session_leads_back_to_the_form(springfield:
 # Who may
 
 
-def test_who_may_not_import_is_refused_in_plain_words_and_the_trail_tells(
+def test_a_user_who_may_not_import_is_refused_in_plain_words_with_an_event(
     springfield: Springfield, client: Client
 ) -> None:
     springfield.registered(2)
@@ -308,7 +308,7 @@ def test_a_file_that_waits_is_never_anothers(springfield: Springfield, chief: Cl
     assert (other.get(address).status_code, other.post(address).status_code) == (404, 404)
 
 
-def test_a_plan_is_for_all_who_may_import_and_applied_as_whoever_does_it(
+def test_every_user_who_may_import_can_apply_a_plan_in_their_own_name(
     springfield: Springfield, chief: Client, others: Iterator[Client]
 ) -> None:
     other = next(others)
@@ -441,7 +441,7 @@ def test_what_is_too_much_is_not_kept(springfield: Springfield, settings: Settin
     assert list_waiting(settings) == []
 
 
-def test_a_file_that_is_being_written_or_just_let_go_of_stops_nobody(
+def test_a_file_that_is_being_written_or_was_just_deleted_stops_no_one(
     springfield: Springfield, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     user = springfield.user(2)

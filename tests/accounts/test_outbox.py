@@ -106,7 +106,7 @@ def text(mail: EmailMessage, form: str = "plain") -> str:
     return str(body.get_content())
 
 
-def test_whom_an_import_adds_is_invited_and_registers_by_the_link(
+def test_a_user_that_an_import_adds_is_invited_and_registers_by_the_link(
     springfield: Springfield, server: Mailbox, client: Client
 ) -> None:
     assert outbox.send_due("w", jobs.now) == 2
@@ -242,7 +242,7 @@ def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server:
     }  # fmt: skip
 
 
-def test_an_older_invitation_does_not_void_a_newer_one(springfield: Springfield, server: Mailbox) -> None:
+def test_an_older_invitation_does_not_invalidate_a_newer_one(springfield: Springfield, server: Mailbox) -> None:
     token = springfield.invitation(2, minutes=5)
     outbox.send_due("w", jobs.now)
     assert server.to(2) == []
@@ -319,7 +319,7 @@ def test_a_mail_that_cannot_be_made_does_not_keep_the_others(
     assert "nothing-we-know" in caplog.text
 
 
-def test_links_begin_with_the_public_address_whatever_host_a_request_names(
+def test_links_begin_with_the_public_address_for_any_host_of_a_request(
     springfield: Springfield, server: Mailbox, settings: Settings, client: Client
 ) -> None:
     springfield.registered(2)

@@ -49,6 +49,6 @@ def test_an_agency_may_ask_for_more_characters_but_never_for_fewer_than_eight(sp
     assert "8 to 128" in said(springfield, "seven c")
 
 
-def test_the_rules_are_told_beforehand() -> None:
+def test_the_rules_are_shown_beforehand() -> None:
     assert len(password_validators_help_texts()) == 4
     validate_password("no user is known yet")

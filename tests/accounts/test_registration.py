@@ -72,7 +72,7 @@ def test_an_import_that_deactivates_or_moves_a_user_voids_the_invitation(
         registration.register(springfield.agency, token, GOOD, context())
 
 
-def test_an_old_invitation_stays_void_when_its_user_is_reactivated(springfield: Springfield) -> None:
+def test_an_old_invitation_stays_invalid_when_its_user_is_reactivated(springfield: Springfield) -> None:
     token = springfield.invitation(2)
     springfield.imported(person(2, STATUS="Inactive"))
     springfield.imported(person(2))
@@ -91,7 +91,7 @@ def test_an_invitation_for_one_agency_is_none_in_another(springfield: Springfiel
 
 
 @pytest.mark.parametrize("token", ["", "-", "x", "zzzzzzzzzzzzzzzz-", "1-0", "1", "é-1", "9" * 300])
-def test_what_nobody_sent_is_void(springfield: Springfield, token: str) -> None:
+def test_a_link_that_was_never_sent_is_invalid(springfield: Springfield, token: str) -> None:
     for kind in ("invitation", "reset"):
         with pytest.raises(links.InvalidLink):
             links.find_user(springfield.agency, kind, token, NOW)
@@ -146,7 +146,7 @@ def test_a_reset_lasts_four_hours(springfield: Springfield) -> None:
         links.find_user(springfield.agency, "reset", token, NOW + timedelta(hours=4))
 
 
-def test_a_reset_is_void_after_any_new_password(springfield: Springfield) -> None:
+def test_a_reset_is_invalid_after_any_new_password(springfield: Springfield) -> None:
     account = springfield.registered(2)
     token = springfield.reset(2, NOW)
     registration.change_password(account, "another good password", context())

@@ -168,7 +168,7 @@ def test_by_saml_an_attribute_may_hold_the_external_id(saml: Springfield, idp: I
     assert read_username(client) == "user.2"
 
 
-def test_whom_saml_means_but_the_agency_does_not_know_stays_out(saml: Springfield, idp: Idp, client: Client) -> None:
+def test_a_person_of_saml_that_the_agency_does_not_know_is_refused(saml: Springfield, idp: Idp, client: Client) -> None:
     for email in ("nobody@agency.example", "user3@agency.example"):
         number = begin_request(client)
         assert bring(client, response(number, idp.signed(assertion(number, email)))).status_code == 403

@@ -95,7 +95,7 @@ def test_no_session_lasts_for_more_than_twelve_hours(springfield: Springfield, o
     assert list_changes(springfield, EventKind.USER_SESSION_ENDED) == ['{"why":["","too old"]}']
 
 
-def test_signing_out_is_told(springfield: Springfield, officer: Client) -> None:
+def test_signing_out_is_recorded(springfield: Springfield, officer: Client) -> None:
     officer.post("/springfield/sign-out")
     assert springfield.events()[-1] == ("user.signed-out", "E-2", "E-2", "")
     officer.post("/springfield/sign-out")
@@ -204,9 +204,7 @@ def test_a_user_ends_all_other_sessions(springfield: Springfield, officer: Clien
 
 
 @pytest.mark.parametrize("which", ["", "x", "0", "9" * 30, "own", "strange"])
-def test_nobody_ends_what_is_not_another_session_of_theirs(
-    springfield: Springfield, officer: Client, which: str
-) -> None:
+def test_a_user_ends_only_other_sessions_of_their_own(springfield: Springfield, officer: Client, which: str) -> None:
     springfield.registered(1)
     admin = Client()
     sign_in(admin, "user.1")
@@ -292,7 +290,7 @@ def test_a_zone_that_this_machine_does_not_know_is_utc(zone: str) -> None:
     assert times.find_zone(Account(time_zone=zone)) is UTC
 
 
-def test_who_signs_in_is_told_when_they_last_did(springfield: Springfield, officer: Client) -> None:
+def test_a_user_sees_their_last_sign_in(springfield: Springfield, officer: Client) -> None:
     assert "You last signed in" not in text(officer.get(HOME))
     models.User.objects.update(last_sign_in_at=datetime(2026, 3, 2, 20, 4, tzinfo=UTC))
     other = Client()

@@ -125,15 +125,13 @@ def test_a_user_comes_in_by_the_provider_and_is_registered_by_that(oidc: Springf
     assert read_username(client) == "user.2"
 
 
-def test_who_has_no_password_is_told_how_to_get_one(oidc: Springfield, client: Client) -> None:
+def test_a_user_without_a_password_learns_how_to_get_one(oidc: Springfield, client: Client) -> None:
     complete_sign_on(client, "2")
     assert "You have no password here" in text(client.get("/springfield/my-account/password", follow=True))
 
 
 @pytest.mark.parametrize("sub", ["3", "stranger", "unsure"])
-def test_who_is_inactive_unknown_or_not_vouched_for_is_told_the_same(
-    oidc: Springfield, client: Client, sub: str
-) -> None:
+def test_inactive_unknown_and_unverified_users_get_the_same_answer(oidc: Springfield, client: Client, sub: str) -> None:
     answer = complete_sign_on(client, sub)
     assert answer.status_code == 403
     assert text(answer) == text(complete_sign_on(Client(), "stranger"))

@@ -49,7 +49,7 @@ def test_a_token_is_found_by_its_secret_which_is_kept_nowhere(springfield: Sprin
     assert secret not in event.changes and '"users.import, users.view"' in event.changes
 
 
-def test_whoever_makes_a_token_gives_it_no_more_than_they_have(springfield: Springfield) -> None:
+def test_a_new_token_has_no_permission_that_its_creator_lacks(springfield: Springfield) -> None:
     models.Role.objects.filter(agency=springfield.agency, name="Officer").update(
         permissions=["api.manage", "users.view"]
     )

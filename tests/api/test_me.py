@@ -53,7 +53,7 @@ def problem(answer: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
-def test_a_token_tells_what_it_is(springfield: Springfield, scheme: str) -> None:
+def test_a_token_describes_itself(springfield: Springfield, scheme: str) -> None:
     token, secret = make_token(springfield)
     answer = ask(secret, scheme=scheme)
     assert answer.status_code == 200
@@ -119,7 +119,9 @@ def _once_inactive(token: Token) -> None:
     ("ends", "said"),
     [(_revoked, "revoked"), (_expired, "expired"), (_inactive, "lost access"), (_once_inactive, "lost access")],
 )
-def test_what_ends_a_token_is_said_and_told_in_the_trail(springfield: Springfield, ends: Any, said: str) -> None:
+def test_the_reason_why_a_token_ended_is_named_and_recorded_in_the_trail(
+    springfield: Springfield, ends: Any, said: str
+) -> None:
     token, secret = make_token(springfield)
     ends(token)
     answer = ask(secret)
@@ -170,7 +172,7 @@ def test_too_many_wrong_tokens_are_put_off_and_good_ones_are_not(springfield: Sp
     assert ask(secret).status_code == 200
 
 
-def test_a_permission_that_a_token_lacks_is_said_and_told_in_the_trail(springfield: Springfield) -> None:
+def test_a_permission_that_a_token_lacks_is_named_and_recorded_in_the_trail(springfield: Springfield) -> None:
     _, secret = make_token(springfield, "users.view")
 
     def view(request: HttpRequest, token: Token) -> HttpResponseBase:

@@ -173,7 +173,7 @@ def fill_lines(days: int, agencies: int) -> None:
             before = anchors._append_lines(file, before, heads)[-1]
 
 
-def test_the_check_of_one_agency_reads_the_newest_lines_and_its_own_whatever_others_have(
+def test_the_check_of_one_agency_reads_only_the_newest_lines_and_its_own(
     made: models.Agency, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_lines(days=1, agencies=2)

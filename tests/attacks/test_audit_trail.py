@@ -202,7 +202,7 @@ def test_two_events_that_change_places_are_found(made: models.Agency) -> None:
 
 
 @OWNER
-def test_a_link_that_is_taken_out_is_found_though_the_others_are_numbered_anew(made: models.Agency) -> None:
+def test_a_removed_link_is_found_even_if_the_others_are_renumbered(made: models.Agency) -> None:
     link = models.TrailLink.objects.get(agency=made, number=2)
     models.Event.objects.filter(agency=made, pk__gte=link.first, pk__lte=link.last).delete()
     models.Passage.objects.filter(agency=made, first__gte=link.first, first__lte=link.last).delete()
@@ -232,7 +232,7 @@ def test_a_whole_trail_that_is_moved_to_another_agency_is_found(made: models.Age
 
 
 @OWNER
-def test_an_old_event_that_is_rewritten_is_found_though_all_seals_are_made_anew_without_the_key(
+def test_a_rewritten_old_event_is_found_even_if_all_seals_are_recomputed_without_the_key(
     made: models.Agency,
 ) -> None:
     first = models.Event.objects.filter(agency=made).earliest("pk")
@@ -247,7 +247,7 @@ def test_an_old_event_that_is_rewritten_is_found_though_all_seals_are_made_anew_
 
 
 @OWNER
-def test_keyed_links_that_are_made_anew_as_plain_ones_are_found(
+def test_keyed_links_that_are_recomputed_as_plain_ones_are_found(
     made: models.Agency, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     reseal(made, {"": None})
@@ -543,7 +543,7 @@ def test_a_revoked_token_that_was_made_good_again_is_found(made: models.Agency) 
 
 
 @OWNER
-def test_an_old_trail_stays_whole_and_its_links_cannot_be_made_anew_once_keys_began(made: models.Agency) -> None:
+def test_an_old_trail_stays_whole_and_its_links_cannot_be_recomputed_once_keys_began(made: models.Agency) -> None:
     for path in (configured.MUSTER_HOME / anchors.HEADS).iterdir():
         path.unlink()
     reseal(made, {"": None})

@@ -449,7 +449,7 @@ def test_what_calls_itself_an_old_backup_is_refused_unless_the_operator_says_tha
         backups.restore_backup(forged, replace=True, unsealed=True)
 
 
-def test_an_unsealed_backup_of_a_version_that_seals_is_refused_whatever_the_operator_says(good: Path) -> None:
+def test_an_unsealed_backup_of_a_version_that_seals_is_refused_with_any_option(good: Path) -> None:
     there, key = members(good), secrets.token_urlsafe(48)
     later = [name for name in migration.list_required() if _is_sealed_since(name)]
     assert set(FIRST_SEALED) < set(later)

@@ -70,7 +70,7 @@ def test_no_count_is_lost_when_many_arrive_at_once() -> None:
 
 
 @pytest.mark.django_db
-def test_a_limit_holds_whatever_else_is_counted_and_ends_after_its_span() -> None:
+def test_a_limit_is_independent_of_other_counts_and_ends_after_its_span() -> None:
     def fails(seconds: float = 0) -> bool:
         return limits.take("failed sign-in", "192.0.2.1", START + timedelta(seconds=seconds))
 
@@ -120,7 +120,7 @@ def make_stranger(seconds: float = 0, address: str = "192.0.2.7", actor: str = "
 
 
 @pytest.mark.django_db
-def test_five_hundred_requests_of_a_stranger_are_two_events_and_the_second_tells_the_number() -> None:
+def test_five_hundred_unauthenticated_requests_are_two_events_and_the_second_has_the_number() -> None:
     agency = cast.agency()
     for _ in range(500):
         unauthenticated_events.record_event(
@@ -217,7 +217,7 @@ def limits_of_the_library() -> Iterator[str]:
 
 
 @pytest.mark.django_db
-def test_what_a_library_remembers_to_refuse_is_remembered_whatever_else_is() -> None:
+def test_what_a_library_remembers_to_refuse_stays_refused() -> None:
     answer = {"iss": "https://idp.example", "jti": "7", "exp": datetime.now(UTC).timestamp() + 60}
     jwtkit.verify_jti(answer)
     for number in range(600):
@@ -234,7 +234,7 @@ def test_the_table_of_pickles_is_gone() -> None:
 
 
 @pytest.mark.django_db
-def test_a_one_time_code_works_once_whatever_else_happens(springfield: Springfield, client: Client) -> None:
+def test_a_one_time_code_works_only_once(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     client.post("/springfield/sign-in", {"login": "user.2", "password": GOOD})
     secret = set_up(client)
@@ -271,7 +271,7 @@ def test_of_a_code_sent_ten_times_at_once_one_is_taken(springfield: Springfield)
     assert sorted(at_once(10, lambda _: one_time_use.use_code(device, now))) == [False] * 9 + [True]
 
 
-def test_the_documentation_tells_every_limit() -> None:
+def test_the_documentation_has_every_limit() -> None:
     page = (PRODUCT.parent / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
     assert [row for row in limits.render_table() if row not in page] == []
 

@@ -117,7 +117,7 @@ def test_other_ways_to_write_this_machine_lead_nowhere_either(settings: Settings
     assert asked == []
 
 
-def test_own_networks_are_reached_once_they_are_named_and_nothing_beside_them(
+def test_own_networks_are_reached_once_they_are_named_and_no_others(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MUSTER_OUTSIDE_NETWORKS = (ipaddress.ip_network("10.20.0.0/16"),)

@@ -98,7 +98,7 @@ def _flipped(content: bytes, chance: random.Random) -> bytes:
 _CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (_inserted, _cut, _repeated, _flipped)
 
 
-def test_whatever_a_file_is_reading_gives_a_table_or_a_problem(tmp_path: Path) -> None:
+def test_reading_any_file_gives_a_table_or_a_problem(tmp_path: Path) -> None:
     chance, pool = random.Random(), seeds()
     until, tried = time.monotonic() + SECONDS, 0
     tracemalloc.start()

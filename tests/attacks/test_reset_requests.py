@@ -39,7 +39,7 @@ def test_the_page_does_the_same_for_everybody(springfield: Springfield, client: 
 
 @pytest.mark.django_db
 @pytest.mark.any_database
-def test_how_long_an_answer_takes_tells_nothing(springfield: Springfield, client: Client) -> None:
+def test_the_time_of_an_answer_reveals_nothing(springfield: Springfield, client: Client) -> None:
     springfield.registered(2)
     names = ["user.2", "nobody"] * 150
     random.shuffle(names)

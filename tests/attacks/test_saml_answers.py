@@ -152,7 +152,7 @@ def test_a_sealed_cookie_of_one_purpose_or_agency_is_nothing_in_another(
         assert other.get(path).headers["Location"].endswith("/sign-in/failed")
 
 
-def test_whoever_knows_an_old_key_does_not_make_answers_of_providers(
+def test_an_old_key_does_not_forge_answers_of_providers(
     county: Springfield, idp: Idp, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = begin_request(client)

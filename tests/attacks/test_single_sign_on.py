@@ -458,7 +458,7 @@ def test_metadata_of_another_issuer_or_that_lead_elsewhere_are_not_used(
     assert set(forger.asked) == {"/.well-known/openid-configuration"}
 
 
-def test_hosts_beside_the_issuers_are_asked_once_they_are_named(
+def test_hosts_other_than_the_issuer_are_requested_once_they_are_named(
     springfield: Springfield, forger: Forger, client: Client
 ) -> None:
     forger.metadata["authorization_endpoint"] = "https://login.example/authorize"

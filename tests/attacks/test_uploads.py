@@ -229,7 +229,7 @@ def test_the_doctor_says_how_old_the_reader_of_xml_is(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_file_that_may_do_harm_is_refused_and_told_in_the_audit_trail(home: Path) -> None:
+def test_a_harmful_file_is_refused_and_recorded_in_the_audit_trail(home: Path) -> None:
     agency = cast.agency()
     bomb = BOMBS["a shared string of a megabyte"]()
     for preview in (True, False):

@@ -43,7 +43,7 @@ def test_a_row_that_goes_on_after_it_was_put_is_put_again(tmp_path: Path) -> Non
     assert Results(tmp_path).rows[0].seconds["run"] == [2.0, 4.0, 6.0]
 
 
-def test_the_table_tells_medians_spread_limit_ratio_target_memory_commit_and_load() -> None:
+def test_the_table_has_medians_spread_limit_ratio_target_memory_commit_and_load() -> None:
     row = _row(read=[0.5], write=[0.5])
     row.add("run", 1.0, 3.5)
     text = report.make_report([row])

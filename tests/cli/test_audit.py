@@ -44,7 +44,7 @@ def test_a_time_bounds_the_events_and_a_day_is_meant_whole(springfield: Muster) 
 @pytest.mark.parametrize(
     "options", [(), ("--agency", "nowhere"), ("--agency", "springfield-pd", "--since", "yesterday")]
 )
-def test_a_wrong_call_is_told(springfield: Muster, options: tuple[str, ...]) -> None:
+def test_a_wrong_call_is_reported(springfield: Muster, options: tuple[str, ...]) -> None:
     done = springfield("audit", *options)
     assert (done.status, done.text) == (2, "")
     assert done.err

@@ -123,7 +123,7 @@ def test_files_of_results_are_refused_for_chosen_users(staffed: Muster) -> None:
     assert (done.status, "--results and --errors are only for imports of files" in done.err) == (2, True)
 
 
-def test_users_of_whom_it_is_kept_no_longer_that_they_were_chosen_are_to_be_chosen_again(staffed: Muster) -> None:
+def test_an_expired_selection_must_be_chosen_again(staffed: Muster) -> None:
     record = make_preview(BulkChange("rank", "Sergeant"), "ann")
     (settings.MUSTER_HOME / "files" / f"{record.number}.users").unlink()
     done = staffed("apply", record.number)

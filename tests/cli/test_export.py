@@ -66,7 +66,7 @@ def test_the_columns_of_the_import_come_first_then_ours(awkward: Muster) -> None
     assert done.out.count(b"\r\n") == done.out.count(b"\n") == 5
 
 
-def test_states_and_times_are_told(awkward: Muster) -> None:
+def test_states_and_times_are_shown(awkward: Muster) -> None:
     rows = export(awkward)
     assert {key: row["X_STATE"] for key, row in rows.items()} == {
         "'=E-1": "Active", "'+E-2": "Locked", "00123": "Inactive", "123": "Password reset",
@@ -85,7 +85,7 @@ def test_the_last_day_of_access_is_exported(awkward: Muster) -> None:
     assert (rows["123"]["X_ENDS_ON"], rows["00123"]["X_ENDS_ON"]) == ("2026-12-31", "")
 
 
-def test_json_bears_the_values_as_they_are(awkward: Muster) -> None:
+def test_json_has_the_values_unchanged(awkward: Muster) -> None:
     rows = awkward("export", "--agency", "springfield-pd", "--format", "json").json
     assert [user["EXTERNAL_ID"] for user in rows] == ["+E-2", "00123", "123", "=E-1"]
     assert all(isinstance(value, str) for user in rows for value in user.values())

@@ -88,7 +88,7 @@ def test_a_preview_that_would_be_held_is_a_preview_that_says_so(springfield: Mus
     assert (done.status, done.json["state"], done.json["held"]["deactivations"]) == (0, "previewed", 2)
 
 
-def test_a_person_is_told_what_to_write_to_go_on(springfield: Muster) -> None:
+def test_the_output_names_the_next_command(springfield: Muster) -> None:
     springfield.imported(ANN, BOB, CAT)
     held = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
     assert held.text.startswith("Held, nothing was changed: springfield-pd, synchronize")
@@ -97,7 +97,7 @@ def test_a_person_is_told_what_to_write_to_go_on(springfield: Muster) -> None:
     assert held.text.rstrip().endswith("--confirm-deactivations 2")
 
 
-def test_a_person_is_told_of_errors_and_notes_by_row(springfield: Muster) -> None:
+def test_errors_and_notes_are_printed_by_row(springfield: Muster) -> None:
     file = springfield.file(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@x.example"))
     done = springfield("import", file, "--agency", "springfield-pd")
     assert done.status == 1
@@ -285,7 +285,7 @@ def test_imports_are_listed_the_latest_first(springfield: Muster) -> None:
     assert springfield("imports").status == 2
 
 
-def test_an_import_is_shown_as_it_was_told(springfield: Muster) -> None:
+def test_an_import_is_shown_with_its_recorded_result(springfield: Muster) -> None:
     springfield.imported(ANN)
     done = springfield.imported(
         row("bob", rank="?"), CAT, row("ann", role="Admin", rank="Sergeant"), also=("--rows", "changed")

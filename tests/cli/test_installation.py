@@ -59,7 +59,7 @@ def test_what_is_no_backup_is_not_restored(lived_in: Home, tmp_path: Path) -> No
     assert lived_in.muster("agency", "list").stdout
 
 
-def test_a_sound_installation_has_nothing_to_mend(lived_in: Home) -> None:
+def test_a_sound_installation_has_no_findings(lived_in: Home) -> None:
     done = lived_in.muster("doctor")
     assert (done.returncode, "✗" in done.stdout) == (0, False), done.stdout
     assert "audit trail: whole (3 events)" in done.stdout
@@ -78,7 +78,7 @@ def test_of_many_first_uses_at_once_one_makes_the_database(tmp_path: Path) -> No
     assert [process.communicate(timeout=60)[1][:24] for process in started] == ["There is no agency yet. "] * 3
 
 
-def test_a_database_that_is_behind_is_told_by_doctor_and_mended_by_migrate(tmp_path: Path) -> None:
+def test_doctor_reports_a_database_that_is_behind_and_migrate_corrects_it(tmp_path: Path) -> None:
     home = Home(tmp_path / "home", "")
     home.folder.mkdir(mode=0o700)
     sqlite3.connect(home.folder / "muster.sqlite3").close()
@@ -92,7 +92,7 @@ def test_a_database_that_is_behind_is_told_by_doctor_and_mended_by_migrate(tmp_p
     assert home.muster("doctor").returncode == 0
 
 
-def test_a_database_out_of_reach_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported_in_one_line(tmp_path: Path) -> None:
     home = Home(tmp_path, "postgres://nobody@localhost:1/nothing")
     done = home.muster("agency", "list")
     assert (done.returncode, done.stdout) == (5, "")

@@ -64,7 +64,7 @@ def test_who_cannot_be_invited_is_named(staffed: Muster, user: str, said: str) -
     assert said in done.err
 
 
-def test_nobody_invites_whom_they_may_not_manage_and_the_trail_has_it(staffed: Muster) -> None:
+def test_no_user_invites_users_that_they_may_not_manage_and_the_trail_has_the_refusal(staffed: Muster) -> None:
     with agencies.changing(models.Agency.objects.get(), AuditContext(NOW, "", "cli")):
         models.Role.objects.filter(name="Clerk").update(permissions=["credentials.manage"])
     assert "permissions that the operator's role lacks" in staffed("invite", *OF, "E-ann", "--as", "E-cy").err
@@ -211,7 +211,7 @@ def _worker(process: int) -> list[int]:
     return [child for child in _children(process) if _niceness(child) > usual]
 
 
-def test_the_pages_are_served_and_mails_leave_beside_them(fresh_home: Home, tmp_path: Path) -> None:
+def test_serve_serves_the_pages_and_sends_emails(fresh_home: Home, tmp_path: Path) -> None:
     _agency(fresh_home, tmp_path, 2)
     with serving(fresh_home) as (process, address):
         assert "Sign in" in _answer(f"{address}/springfield-pd/sign-in")

@@ -60,14 +60,14 @@ class Answering:
         return self.answer
 
 
-def test_a_damaged_embedded_database_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_embedded_database_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "connection", Answering("row 7 missing from index user_email_once"))
     found = doctor._check_sqlite()
     assert "row 7 missing" in found.found
     assert "muster restore" in found.remedy
 
 
-def test_a_database_that_does_not_hold_every_script_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_cannot_store_every_script_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "connection", Answering(160_004, "SQL_ASCII"))
     found = doctor._check_postgres()
     assert found.found == "PostgreSQL 16.4, SQL_ASCII"

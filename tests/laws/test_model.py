@@ -153,7 +153,7 @@ def test_the_same_file_again_changes_nothing(case: Case) -> None:
 
 @given(world.cases())
 @_thorough
-def test_changes_are_told_as_json_from_what_was_to_what_is(case: Case) -> None:
+def test_changes_are_rendered_as_json_pairs_of_before_and_after(case: Case) -> None:
     made = _made(case)
     known = {person.external_id: person for person in case.people}
     final = _final(case, made)

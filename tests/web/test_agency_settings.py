@@ -135,7 +135,7 @@ def test_a_setting_is_saved_with_one_event(
         ("second-factors", {"roles": ["0"]}, "0 is not one of the available choices"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_said_beside_the_field_and_changes_nothing(
+def test_an_invalid_value_is_reported_at_its_field_and_changes_nothing(
     chief: Client, section: str, told: dict[str, str], sentence: str
 ) -> None:
     page = post(chief, section, **told)
@@ -143,7 +143,7 @@ def test_what_cannot_be_is_said_beside_the_field_and_changes_nothing(
     assert not models.Event.objects.filter(kind="agency.changed").exists()
 
 
-def test_what_somebody_else_has_changed_meanwhile_is_told_and_saved_again_stands(admin: Client) -> None:
+def test_a_concurrent_change_is_shown_and_saving_again_overwrites_it(admin: Client) -> None:
     sent = fields(read_page(admin, "accounts"))
     models.Agency.objects.update(idle_minutes=60, invitation_days=3)
     first = admin.post(at("accounts"), sent | {"idle_minutes": "5"})
@@ -194,7 +194,7 @@ def test_a_page_that_was_loaded_before_does_not_take_the_second_factor_of_everyo
     assert not agency().second_factor
 
 
-def test_before_a_role_must_have_a_second_factor_the_page_says_whom_that_stops(admin: Client) -> None:
+def test_before_a_role_requires_a_second_factor_the_page_lists_the_users_without_one(admin: Client) -> None:
     pk = str(models.Role.objects.get(agency=agency(), name="Admin").pk)
     sent = fields(read_page(admin, "second-factors")) | {"roles": [pk]}
     page = admin.post(at("second-factors"), sent).content.decode()
@@ -261,7 +261,7 @@ def test_a_secret_is_kept_and_shown_nowhere(admin: Client) -> None:
     assert "hush" not in str(list(models.Event.objects.values_list("changes", flat=True)))
 
 
-def test_what_is_wrong_with_a_provider_is_said_beside_its_field(admin: Client) -> None:
+def test_errors_of_a_provider_are_shown_at_their_fields(admin: Client) -> None:
     admin.post(at("sign-on/add-oidc"), OIDC)
     shown = fields(read_page(admin, "sign-on/entra/"))["shown"]
     page = admin.post(at("sign-on/entra/"), OIDC | {"server": "http://evil.example", "shown": shown}).content.decode()

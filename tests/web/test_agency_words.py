@@ -90,7 +90,7 @@ def test_a_role_is_added_changed_and_deleted(chief: Client) -> None:
         ("Admin", {"second_factor": "on"}, "Your own role lacks"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_said_of_a_role_is_told_beside_it(
+def test_an_invalid_value_of_a_role_is_reported_at_its_field(
     chief: Client, role: str, told: dict[str, Any], sentence: str
 ) -> None:
     answer = chief.post(at(f"roles/{pk(models.Role, name=role)}/"), told)
@@ -151,7 +151,7 @@ def test_ranks_are_added_renamed_moved_and_deleted(chief: Client) -> None:
     assert not models.Rank.objects.filter(pk=major).exists()
 
 
-def test_ranks_that_files_could_not_tell_apart_are_refused(chief: Client) -> None:
+def test_ranks_that_files_could_not_distinguish_are_refused(chief: Client) -> None:
     assert "goes by that" in post(chief, "ranks/", name="Major", abbreviation="cap")
     captain = pk(models.Rank, name="Captain")
     assert "There is one that is called" in post(chief, f"ranks/{captain}/", name="SERGEANT", abbreviation="")

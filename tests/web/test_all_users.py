@@ -162,7 +162,7 @@ def test_a_part_is_given_alone_and_its_address_says_only_what_is_asked_for(chief
     assert answer.headers["HX-Push-Url"] == f"{PAGE}?q=muller&sort=name"
 
 
-def test_an_agency_without_users_is_told_what_to_do_first(springfield: Springfield, chief: Client) -> None:
+def test_an_agency_without_users_sees_the_first_step(springfield: Springfield, chief: Client) -> None:
     assert "Nobody is found" in read_page(chief, "?q=nobody")
 
 
@@ -207,7 +207,7 @@ def test_the_workbook_has_the_same(springfield: Springfield, chief: Client) -> N
     assert (done.record.counts["rows"], done.record.counts["unchanged"]) == (1, 1)
 
 
-def test_an_export_is_an_event_that_says_of_whom(springfield: Springfield, chief: Client) -> None:
+def test_an_export_is_an_event_that_names_the_exported_users(springfield: Springfield, chief: Client) -> None:
     rows(chief, "?status=Invited")
     event = models.Event.objects.get(kind="users.exported")
     assert event.actor == "E-1"
@@ -233,6 +233,6 @@ def test_there_is_no_export_of_another_form(chief: Client) -> None:
     assert chief.get(f"{PAGE}export.pdf").status_code == 404
 
 
-def test_old_sign_ins_are_told(springfield: Springfield, chief: Client) -> None:
+def test_old_sign_ins_are_shown(springfield: Springfield, chief: Client) -> None:
     models.User.objects.filter(external_id="E-2").update(last_sign_in_at=datetime.now(UTC) - timedelta(days=1))
     assert "never" in read_page(chief) and "<time" in read_page(chief)

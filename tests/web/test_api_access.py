@@ -95,7 +95,7 @@ def test_nobody_gives_a_token_what_they_lack(chief: Client) -> None:
         ({"name": "a\nb"}, "control character"),
     ],
 )
-def test_what_is_wrong_is_said_beside_it(chief: Client, wrong: dict[str, Any], said: str) -> None:
+def test_errors_are_shown_at_their_fields(chief: Client, wrong: dict[str, Any], said: str) -> None:
     answer = chief.post(ADD, {**FORM, **wrong})
     assert answer.status_code == 422 and said in answer.content.decode()
     assert Token.objects.count() == 0

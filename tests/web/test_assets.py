@@ -90,9 +90,7 @@ def test_where_nothing_can_be_fetched_a_line_says_what_to_install(
     assert not (tmp_path / "into").exists()
 
 
-def test_a_copy_has_the_files_that_the_styles_name_and_is_told_by_its_stamp(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_has_the_files_that_the_styles_name_and_a_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dist = tmp_path / "modules" / "@uswds" / "uswds" / "dist"
     axe = tmp_path / "modules" / "axe-core" / "axe.min.js"
     for path, text in {

@@ -67,14 +67,14 @@ def list_kinds() -> list[str]:
     return list(models.Event.objects.order_by("pk").values_list("kind", flat=True))
 
 
-def test_an_event_is_told_in_plain_words(auditor: Client) -> None:
+def test_an_event_is_shown_in_plain_words(auditor: Client) -> None:
     record_something("user.updated", 2, changes={"LAST_NAME": ("Last 2", "New"), "RANK": ("", "Captain")})
     page = read_page(auditor.get(PAGE))
     assert "Updated First 2 Last 2 (E-2) Last name Last 2 → became New Rank Captain First 5 Last 5 E-5" in page
     assert "A page, Firefox on Linux 192.0.2.7" in page
 
 
-def test_what_was_refused_or_failed_is_told_in_words_and_not_by_colour_alone(auditor: Client) -> None:
+def test_refused_and_failed_events_are_marked_in_words_and_not_by_color_alone(auditor: Client) -> None:
     record_something("user.sign-in-failed", 2, outcome="failed")
     record_something("act.refused", outcome="refused")
     page = read_page(auditor.get(PAGE))
@@ -124,9 +124,7 @@ def test_an_import_is_found_by_its_number(auditor: Client) -> None:
         ({"by": "x" * 256}, "at most 255"),
     ],
 )
-def test_a_filter_that_cannot_be_understood_is_told_and_shows_nothing(
-    auditor: Client, query: dict[str, str], says: str
-) -> None:
+def test_an_invalid_filter_is_reported_and_shows_nothing(auditor: Client, query: dict[str, str], says: str) -> None:
     before = list_kinds()
     answer = auditor.get(PAGE, query)
     assert answer.status_code == 422 and says in read_page(answer)
@@ -170,7 +168,7 @@ def test_one_turns_pages_under_the_same_filters(auditor: Client) -> None:
     assert auditor.get(PAGE, {"place": "nowhere"}).status_code == 404
 
 
-def test_that_the_trail_is_viewed_is_told_once_for_each_opening(auditor: Client) -> None:
+def test_each_view_of_the_trail_is_one_event(auditor: Client) -> None:
     for _ in range(120):
         record_something("user.signed-out", 2)
     first = auditor.get(PAGE, {"kind": "user.signed-out"})
@@ -188,7 +186,7 @@ def test_nobody_views_the_trail_untold_by_turning_to_a_page_they_have_not_opened
     assert list_kinds().count("audit.viewed") == 1
 
 
-def test_the_filters_give_a_file_and_that_is_told(auditor: Client) -> None:
+def test_a_filtered_export_is_a_file_and_an_event(auditor: Client) -> None:
     record_something("user.updated", 2, changes={"LOCATION": ("", "=1+1")})
     answer = auditor.post(f"{PAGE}export?kind=user.updated", {"form": "csv"})
     lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()  # type: ignore[attr-defined]
@@ -208,7 +206,7 @@ def pdf(client: Client, query: str = "") -> str:
     return " ".join(" ".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages).split())
 
 
-def test_a_pdf_tells_what_was_asked_for_by_whom_and_every_event_in_words(auditor: Client) -> None:
+def test_a_pdf_has_the_filters_the_reader_and_every_event_in_words(auditor: Client) -> None:
     record_something(
         "user.updated", 2, changes={"LOCATION": ("", "北 Ж é"), "RANK": ("Captain", "")}, outcome="refused"
     )
@@ -223,7 +221,7 @@ def test_a_pdf_tells_what_was_asked_for_by_whom_and_every_event_in_words(auditor
     assert event.changes == '{"form":["","PDF"],"filters":["","kind=user.updated"]}'
 
 
-def test_a_name_from_right_to_left_turns_nothing_beside_it(auditor: Client) -> None:
+def test_a_name_from_right_to_left_does_not_reverse_the_text_around_it(auditor: Client) -> None:
     models.User.objects.filter(external_id="E-2").update(first_name="דוד", last_name="כהן")
     record_something("user.updated", 2)
     assert "Updated \u2068דוד כהן\u2069 (E-2)" in read_page(auditor.get(PAGE))
@@ -268,7 +266,7 @@ def test_another_agency_s_events_and_users_are_not_found(auditor: Client) -> Non
 
 
 @pytest.mark.usefixtures("as_owner")
-def test_what_is_told_stays_text(auditor: Client) -> None:
+def test_values_stay_text(auditor: Client) -> None:
     record_something("user.updated", 2, changes={EVIL: (EVIL, EVIL)})
     models.Event.objects.filter(kind="user.updated").update(agent=EVIL, address=EVIL[:60], actor=EVIL, kind=EVIL[:40])
     for query in ({}, {"by": EVIL}, {"kind": EVIL}, {"since": EVIL}):
@@ -276,7 +274,7 @@ def test_what_is_told_stays_text(auditor: Client) -> None:
         assert "<script>alert" not in page and "<img src=x" not in page
 
 
-def test_the_trail_is_checked_and_that_is_told(auditor: Client) -> None:
+def test_a_check_of_the_trail_is_an_event(auditor: Client) -> None:
     assert "A check takes" in read_page(auditor.get(f"{PAGE}check"))
     page = read_page(auditor.post(f"{PAGE}check"))
     assert "Nothing was altered. 6 events in 4 links are as they were sealed." in page

@@ -74,7 +74,7 @@ def tile(page: Page, name: str) -> str:
     return page.locator(f"#show-{name} strong").inner_text()
 
 
-def test_a_broken_roster_is_mended_in_place_and_through_the_errors_file(
+def test_a_broken_roster_is_corrected_on_the_page_and_by_the_errors_file(
     browser: Browser, fresh_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     springfield = Springfield(fresh_home, tmp_path)

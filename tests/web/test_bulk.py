@@ -180,14 +180,14 @@ def test_each_act_takes_its_permission_when_chosen_and_when_done(agency: Springf
     )
 
 
-def test_whoever_may_only_look_chooses_nobody(agency: Springfield) -> None:
+def test_a_user_who_may_only_view_can_tick_no_one(agency: Springfield) -> None:
     models.Role.objects.filter(agency=agency.agency, name="Chief").update(permissions=["users.view"])
     looker = Client()
     sign_in(looker, "user.2")
     assert "checkbox" not in looker.get(USERS).content.decode().partition('id="found"')[2]
 
 
-def test_nobody_changes_whom_they_may_not(agency: Springfield) -> None:
+def test_no_user_changes_users_that_they_may_not_manage(agency: Springfield) -> None:
     lesser = Client()
     sign_in(lesser, "user.2")
     asked = lesser.post(BULK, {"act": "role", "user": ids(agency, 3)}).content.decode()
@@ -260,7 +260,7 @@ def test_an_act_on_columns_can_be_undone_and_mails_cannot(agency: Springfield, b
     assert "/undo" not in boss.get(sent).content.decode()
 
 
-def test_rows_are_shown_by_what_becomes_of_them(agency: Springfield, boss: Client) -> None:
+def test_rows_are_shown_by_their_outcome(agency: Springfield, boss: Client) -> None:
     address = plan(boss, act="reset", user=ids(agency, 1, 3))
     left = boss.get(f"{address}?show=errored", headers={"HX-Request": "true"}).content.decode()
     assert "has not registered yet" in left and "<h1" not in left

@@ -149,7 +149,7 @@ def test_a_file_can_be_dropped(chief: Page) -> None:
     expect(chief.get_by_text("dropped.csv").first).to_be_visible()
 
 
-def test_mended_cells_are_not_lost_unasked(chief: Page) -> None:
+def test_corrected_cells_are_not_lost_without_a_question(chief: Page) -> None:
     send(chief, cast.file([person(7, ROLE="x")]))
     chief.locator("#cell-2-ROLE").fill("Officer")
     asked: list[str] = []
@@ -166,7 +166,7 @@ def test_mended_cells_are_not_lost_unasked(chief: Page) -> None:
     expect(chief.get_by_text("1 cell mended here")).to_be_visible()
 
 
-def test_without_scripts_a_file_is_previewed_mended_and_applied(
+def test_without_scripts_a_file_is_previewed_corrected_and_applied(
     browser: Browser, live_server: LiveServer, springfield: Springfield
 ) -> None:
     context = browser.new_context(base_url=at_localhost(live_server), java_script_enabled=False)

@@ -103,9 +103,7 @@ def test_the_tiles_count_and_filter(chief: Client) -> None:
     assert "E-1</span>" in read_page(chief, f"{address}?show=unchanged")
 
 
-def test_whom_a_synchronize_would_deactivate_is_shown_and_who_is_protected(
-    springfield: Springfield, chief: Client
-) -> None:
+def test_the_plan_shows_the_deactivated_and_the_protected_users(springfield: Springfield, chief: Client) -> None:
     models.User.objects.filter(external_id="E-3").update(exempt=True)
     address = preview(chief, person(1, ROLE="Admin"), person(7), mode="sync")
     assert tiles(chief, address) == {"added": 1, "deactivated": 1, "protected": 1, "unchanged": 1}
@@ -169,7 +167,7 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
 # Mending in place
 
 
-def test_cells_are_mended_until_none_is_wrong_and_the_file_stays_as_it_was(
+def test_cells_are_corrected_until_none_is_wrong_and_the_file_stays_as_it_was(
     springfield: Springfield, chief: Client
 ) -> None:
     file = cast.file([person(7, ROLE="Oficer"), person(8, EMAIL="x"), person(9)])
@@ -190,14 +188,14 @@ def test_cells_are_mended_until_none_is_wrong_and_the_file_stays_as_it_was(
     assert cast.user(springfield.agency, 8).email == "user8@agency.example"
 
 
-def test_what_was_mended_stands_in_the_results_and_the_errors_file(chief: Client) -> None:
+def test_corrections_are_in_the_results_file_and_the_errors_file(chief: Client) -> None:
     address = preview(chief, person(7, ROLE="x"), person(8, ROLE="y"))
     again = correct_cells(chief, address, (2, "ROLE", "x", "Officer")).partition("?")[0]
     results = chief.get(f"{again}/results").content.decode("utf-8-sig")
     assert [row["ROLE"] for row in csv.DictReader(io.StringIO(results))] == ["Officer", "y"]
 
 
-def test_a_row_of_too_few_cells_is_mended_whole(springfield: Springfield, chief: Client) -> None:
+def test_a_row_of_too_few_cells_is_corrected_as_a_whole(springfield: Springfield, chief: Client) -> None:
     file = cast.file([person(7), person(8)]).splitlines()
     file[1] = b",".join(file[1].split(b",")[:3])
     address = send(chief, b"\n".join(file))
@@ -344,7 +342,7 @@ def test_only_who_may_synchronize_can_undo_a_synchronize_import(springfield: Spr
     assert models.Import.objects.filter(kind=models.ImportKind.UNDO).count() == 0
 
 
-def test_an_undo_has_no_file_to_mend_or_to_read(chief: Client) -> None:
+def test_an_undo_has_no_file_to_correct_or_to_read(chief: Client) -> None:
     done = preview(chief, person(7), do="upload")
     plan = chief.post(f"{done}/undo", {"once": "\0"}).headers["Location"]
     assert chief.post(f"{plan}/mend", {"cell-2-ROLE": "x"}).status_code == 404
@@ -423,7 +421,7 @@ def test_the_example_file_comes_in_two_forms(chief: Client) -> None:
     assert chief.get(f"{PAGE}/example.pdf").status_code == 404
 
 
-def test_the_errors_file_is_mended_and_uploaded_as_it_is(springfield: Springfield, chief: Client) -> None:
+def test_the_errors_file_is_corrected_and_uploaded_unchanged(springfield: Springfield, chief: Client) -> None:
     done = preview(chief, person(7, ROLE="x"), person(8), do="upload")
     errors = chief.get(f"{done}/errors")
     assert errors.headers["Content-Disposition"] == 'attachment; filename="roster-errors.csv"'
@@ -449,7 +447,7 @@ def history(client: Client, query: str = "") -> str:
     return read_page(client, f"/springfield/imports/{query}")
 
 
-def test_the_history_tells_who_when_and_what_came_of_it(springfield: Springfield, chief: Client) -> None:
+def test_the_history_shows_actor_time_and_result(springfield: Springfield, chief: Client) -> None:
     preview(chief, person(7))
     preview(chief, person(8), person(9, ROLE="x"), do="upload")
     page = history(chief)
@@ -475,20 +473,20 @@ def test_the_history_comes_page_by_page(
 
 
 @pytest.mark.usefixtures("as_owner")
-def test_an_agency_without_imports_is_told_what_to_do_first(springfield: Springfield, chief: Client) -> None:
+def test_an_agency_without_imports_sees_the_first_step(springfield: Springfield, chief: Client) -> None:
     models.Event.objects.update(of=None)
     models.Import.objects.all().delete()
     assert "There are no imports yet" in history(chief, "?which=all")
     assert "None" not in history(chief)
 
 
-def test_who_may_import_but_not_synchronize_is_told(springfield: Springfield, client: Client) -> None:
+def test_a_user_who_may_import_but_not_synchronize_sees_why(springfield: Springfield, client: Client) -> None:
     models.Role.objects.filter(name="Officer").update(permissions=["users.import"])
     springfield.registered(2)
     sign_in(client, "user.2")
     assert "Your role may not synchronize" in read_page(client, PAGE)
 
 
-def test_options_without_mended_cells_are_as_they_were_before_there_were_any() -> None:
+def test_options_without_corrections_are_stored_as_before_corrections_existed() -> None:
     assert "mended" not in Options().as_json()
     assert Options.of_json(Options(corrections={"2": {"ROLE": "x"}}).as_json()).corrections == {"2": {"ROLE": "x"}}

@@ -118,7 +118,7 @@ def test_the_first_recovery_codes_are_shown_once_and_can_be_kept(page: Page, off
     assert not set(page.locator("li code").all_inner_texts()) & set(shown)
 
 
-def test_a_passkey_beside_a_password(page: Page, officer: Account) -> None:
+def test_a_passkey_in_addition_to_a_password(page: Page, officer: Account) -> None:
     Device.plugged_into(page, verifies=False)
     sign_in(page)
     add(page, alone=False)
@@ -162,9 +162,7 @@ def test_several_passkeys_have_names_and_are_removed_one_by_one(
     assert kinds(springfield).count("user.second-factor-removed") == 1
 
 
-def test_the_last_required_passkey_stays_whatever_is_sent(
-    page: Page, springfield: Springfield, officer: Account
-) -> None:
+def test_the_last_required_passkey_cannot_be_removed(page: Page, springfield: Springfield, officer: Account) -> None:
     Device.plugged_into(page)
     sign_in(page)
     add(page)
@@ -194,9 +192,7 @@ def test_who_needs_a_second_factor_is_led_to_set_one_up(page: Page, officer: Acc
     assert_signed_in(page)
 
 
-def test_a_key_without_a_pin_replaces_no_password_whatever_was_asked_of_it(
-    page: Page, springfield: Springfield, officer: Account
-) -> None:
+def test_a_key_without_a_pin_never_replaces_a_password(page: Page, springfield: Springfield, officer: Account) -> None:
     """A colleague has found the officer's key, and answers the question of their own second step with it, to sign in."""
     springfield.registered(1)
     key = Device.plugged_into(page, verifies=False)

@@ -158,9 +158,7 @@ def test_an_edit_is_saved_and_says_what(springfield: Springfield, admin: Client)
     assert "Nothing was changed" in post(admin, path, **form(read_page(admin, path)))
 
 
-def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_is_kept(
-    springfield: Springfield, admin: Client
-) -> None:
+def test_errors_are_shown_at_their_fields_and_the_typed_values_stay(springfield: Springfield, admin: Client) -> None:
     path = at(springfield, 2, "edit")
     data = form(read_page(admin, path)) | {"email": "nobody at home", "first_name": "", "location": "North"}
     answer = admin.post(path, data)
@@ -311,7 +309,7 @@ def test_adding_asks_to_sign_in_again_and_goes_on_with_what_was_typed(springfiel
 # Deactivate and reactivate
 
 
-def test_whoever_is_deactivated_is_out_with_the_next_click(
+def test_a_deactivated_user_is_signed_out_at_the_next_click(
     springfield: Springfield, admin: Client, officer: Client
 ) -> None:
     path = at(springfield, 2, "deactivate")
@@ -325,7 +323,7 @@ def test_whoever_is_deactivated_is_out_with_the_next_click(
     assert "is Active again" in post(admin, at(springfield, 2, "reactivate"))
 
 
-def test_whoever_never_registered_is_invited_when_reactivated(
+def test_a_user_who_never_registered_is_invited_when_reactivated(
     springfield: Springfield, admin: Client, settings: Settings
 ) -> None:
     assert "no invitation is sent" in read_page(admin, at(springfield, 3, "reactivate"))
@@ -342,9 +340,7 @@ def test_nobody_deactivates_themselves_or_the_last_administrator(springfield: Sp
 
 
 @pytest.mark.parametrize("act", ["deactivate", "reset", "invite", "unlock", "second-factors"])
-def test_what_is_grave_asks_who_signed_in_long_ago_to_sign_in_again(
-    springfield: Springfield, admin: Client, act: str
-) -> None:
+def test_a_sensitive_action_requires_a_recent_sign_in(springfield: Springfield, admin: Client, act: str) -> None:
     age_session(admin, 16)
     assert "/sign-in/again" in admin.post(at(springfield, 2, act)).headers["Location"]
 
@@ -360,7 +356,7 @@ def test_what_is_grave_asks_who_signed_in_long_ago_to_sign_in_again(
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_whatever_decides_who_has_access_changes_only_after_a_recent_sign_in(
+def test_access_changes_only_after_a_recent_sign_in(
     springfield: Springfield, admin: Client, change: dict[str, str]
 ) -> None:
     path = at(springfield, 2, "edit")
@@ -512,7 +508,7 @@ def test_each_state_says_what_it_means_and_what_to_do(
 # In a browser
 
 
-def test_a_user_is_added_mended_deactivated_and_reactivated(page: Page, transactional_db: None) -> None:
+def test_a_user_is_added_edited_deactivated_and_reactivated(page: Page, transactional_db: None) -> None:
     made = fill()
     enter(page, "user.1", "users/add")
     for name, value in person(9, EMAIL="nobody").items():

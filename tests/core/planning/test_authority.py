@@ -111,7 +111,7 @@ def test_an_agency_without_an_administrator_who_has_registered_has_none_to_lose(
     assert outcomes(plan_rows(row(ADA, ROLE="Chief"), of=agency(A={"registered": False}))) == ["updated"]
 
 
-def test_the_last_administrator_whom_a_file_leaves_out_is_kept_as_protected() -> None:
+def test_the_last_administrator_is_protected_if_a_file_leaves_them_out() -> None:
     made = synchronize_rows(*(row(who) for who in (BEN, CY, DEE)))
     assert made.leavers.protected.select("external_id", "code").rows() == [("A", "last-administrator")]
     assert made.held is None and ids(made.leavers.deactivated) == []

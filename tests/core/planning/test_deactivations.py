@@ -36,7 +36,7 @@ def find_hold(made: Plan) -> str:
     return made.held.code if made.held else ""
 
 
-def test_an_active_user_whom_the_file_does_not_mention_becomes_inactive() -> None:
+def test_an_active_user_that_the_file_does_not_mention_becomes_inactive() -> None:
     made = synchronize_rows(*ALL[:3], row("E"))
     assert ids(made.leavers.deactivated) == [DEE]
     assert outcomes(made) == ["unchanged", "unchanged", "unchanged", "added"]
@@ -77,7 +77,7 @@ def test_a_row_whose_id_cannot_be_read_and_that_is_nobodys_holds_the_import() ->
     assert find_hold(synchronize_rows(*ALL, row("E", EXTERNAL_ID=""))) == "unreadable-rows"
 
 
-def test_a_row_without_an_id_that_bears_somebodys_address_is_theirs() -> None:
+def test_a_row_without_an_id_but_with_a_user_s_address_means_that_user() -> None:
     made = synchronize_rows(*ALL[:3], row(DEE, EXTERNAL_ID=""))
     assert find_hold(made) == "" and made.leavers.deactivated.is_empty()
 
@@ -116,7 +116,7 @@ def test_more_deactivations_than_the_limit_hold_the_import() -> None:
     )
 
 
-def test_as_many_as_the_limit_are_deactivated_unasked() -> None:
+def test_as_many_as_the_limit_are_deactivated_without_confirmation() -> None:
     made = synchronize_rows(ALL[0], limit=DeactivationLimit(users=3))
     assert find_hold(made) == "" and made.counts["deactivated"] == 3
 
@@ -167,7 +167,7 @@ def test_a_file_without_a_row_free_of_problems_is_refused() -> None:
     assert plan_rows(row(CY, ROLE="Pope")).refusals == ()
 
 
-def test_who_is_deactivated_is_told_with_their_address() -> None:
+def test_deactivated_users_are_printed_with_their_addresses() -> None:
     left = synchronize_rows(*ALL[:3]).leavers.deactivated.to_dicts()
     assert left == [{"id": 4, "external_id": "D", "email": "dee@a.example", "registered": False}]
 

@@ -130,7 +130,7 @@ def test_one_problem_keeps_the_whole_row_from_changing_anything() -> None:
     assert outcomes(made) == ["errored", "updated"] and ids(made.updated) == [DEE]
 
 
-def test_every_problem_of_a_row_is_told_at_once_its_clashes_too() -> None:
+def test_every_problem_of_a_row_is_reported_at_once_with_its_conflicts() -> None:
     made = plan_rows(row("E", STATUS="Away", RANK="Pope", BADGE_NUMBER="100"), row("F", EMAIL="e@new.example"))
     assert locate_problems(made.problems) == [
         (2, "duplicate-in-file", "EMAIL"), (2, "invalid-status", "STATUS"), (2, "taken", "BADGE_NUMBER"),
@@ -257,12 +257,12 @@ def test_the_digest_is_the_same_where_the_same_would_be_done() -> None:
         {"B": {"email": "b@a.example"}, "A": {"email": "ben@a.example"}},
     ],
 )
-def test_the_digest_changes_where_something_else_would_be_done_or_told(moved: dict[str, dict[str, object]]) -> None:
+def test_the_digest_changes_if_another_effect_or_sentence_would_result(moved: dict[str, dict[str, object]]) -> None:
     rows = row(CY, FIRST_NAME="Cyrus"), row("E", SUPERVISOR_EMAIL="ben@a.example"), row("F", ROLE="Pope")
     assert plan_rows(*rows, of=agency(**moved)).digest != plan_rows(*rows).digest
 
 
-def test_the_digest_tells_an_update_from_a_synchronization_and_who_leaves() -> None:
+def test_the_digest_depends_on_the_mode_and_on_the_deactivated_users() -> None:
     rows = [row(who) for who in (ADA, BEN, CY, DEE)]
     every = synchronize_rows(*rows)
     assert len({every.digest, plan_rows(*rows).digest, synchronize_rows(*rows[:3]).digest}) == 3
@@ -284,7 +284,7 @@ def test_the_problems_of_a_plan_stand_by_row() -> None:
     ]
 
 
-def test_quotes_and_backslashes_survive_in_what_is_told_of_changes() -> None:
+def test_quotes_and_backslashes_survive_in_rendered_changes() -> None:
     made = plan_rows(row(CY, FIRST_NAME='C"y\\', LOCATION="{}"))
     assert json.loads(get_written(made, CY)["changes"]) == {"FIRST_NAME": ["Cy", 'C"y\\'], "LOCATION": ["North", "{}"]}
 

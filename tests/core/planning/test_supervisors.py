@@ -28,7 +28,7 @@ from tests.core.cast import (
 )
 
 
-def test_the_supervisor_may_be_there_already_whatever_the_case_of_the_address() -> None:
+def test_the_supervisor_may_exist_with_an_address_in_another_case() -> None:
     assert get_written(plan_rows(row(DEE, SUPERVISOR_EMAIL="CY@a.example")), DEE)["supervisor_id"] == 3
 
 
@@ -61,12 +61,12 @@ def test_an_address_that_this_file_replaces_stands_for_the_same_person_with_a_no
     ]
 
 
-def test_an_address_that_an_errored_row_would_have_replaced_is_still_theirs() -> None:
+def test_an_address_that_an_errored_row_would_have_replaced_stays_with_its_user() -> None:
     made = plan_rows(row(CY, EMAIL="new@a.example", RANK="Pope"), row(DEE, SUPERVISOR_EMAIL="cy@a.example"))
     assert get_written(made, DEE)["supervisor_id"] == 3 and made.notes.is_empty()
 
 
-def test_a_user_whom_an_errored_row_would_have_added_is_nobody() -> None:
+def test_a_user_that_an_errored_row_would_have_added_does_not_exist() -> None:
     made = plan_rows(row("E", RANK="Pope"), row(DEE, SUPERVISOR_EMAIL="e@new.example"))
     assert outcomes(made) == ["errored", "unchanged"] and codes(made.notes) == ["unknown-supervisor"]
 
@@ -123,7 +123,7 @@ def test_an_inactive_supervisor_is_noted_on_a_row_that_only_repeats_them() -> No
     assert outcomes(made) == ["unchanged"] and codes(made.notes) == ["inactive-supervisor"]
 
 
-def test_a_note_shows_the_cell_as_it_stands_whatever_becomes_of_the_address_in_it() -> None:
+def test_a_note_shows_the_cell_unchanged_even_if_its_address_is_replaced() -> None:
     made = plan_rows(row(BEN, STATUS="Inactive", EMAIL="Ben@A.example"), row(CY))
     assert made.notes.select("row", "code", "value").rows() == [(3, "inactive-supervisor", "ben@a.example")]
 
@@ -136,7 +136,7 @@ def test_whether_a_supervisor_is_inactive_is_judged_on_the_final_state() -> None
     ]
 
 
-def test_a_circle_is_told_to_every_row_that_asks_for_a_link_of_it_and_the_links_stay() -> None:
+def test_every_row_that_asks_for_a_link_of_a_cycle_has_a_note_and_the_links_stay() -> None:
     made = plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example"), row(DEE))
     assert outcomes(made) == ["unchanged", "unchanged"]
     assert messages(made.notes) == [
@@ -145,7 +145,7 @@ def test_a_circle_is_told_to_every_row_that_asks_for_a_link_of_it_and_the_links_
     ]
 
 
-def test_a_link_of_a_circle_that_the_file_does_not_ask_for_is_not_told_of() -> None:
+def test_a_link_of_a_cycle_that_the_file_does_not_ask_for_has_no_note() -> None:
     assert locate_problems(plan_rows(row(BEN, SUPERVISOR_EMAIL="dee@a.example")).notes) == [
         (2, "supervisor-circle", "SUPERVISOR_EMAIL")
     ]
@@ -187,7 +187,7 @@ def test_a_swap_of_chief_and_report_is_no_circle() -> None:
     assert outcomes(made) == ["updated", "updated"] and made.notes.is_empty()
 
 
-def test_a_long_circle_is_cut_where_it_is_told() -> None:
+def test_a_long_cycle_is_cut_in_its_note() -> None:
     crowd = [user(100 + n, f"U{n}", OFFICER, None, external_id=f"U{n}") for n in range(9)]
     rows = [
         row(

@@ -160,7 +160,7 @@ def test_one_clash_in_one_column_undoes_a_swap_in_another() -> None:
     assert locate_problems(made.problems) == [(2, "taken", "EMAIL"), (2, "taken", "USERNAME"), (3, "taken", "EMAIL")]
 
 
-def test_rows_with_problems_of_their_own_claim_nothing_but_are_told_of_the_clash() -> None:
+def test_rows_with_problems_of_their_own_claim_nothing_but_report_the_conflict() -> None:
     made = plan_rows(row(CY, BADGE_NUMBER="new"), row("E", BADGE_NUMBER="new", RANK="Pope"))
     assert outcomes(made) == ["updated", "errored"]
     assert locate_problems(made.problems) == [(3, "duplicate-in-file", "BADGE_NUMBER"), (3, "unknown-rank", "RANK")]

@@ -38,7 +38,7 @@ def test_text_of_an_ods_cell_is_taken_as_far_as_a_cell_may_be_long() -> None:
     assert list(found.faults["code"]) == ["cell-too-long"]
 
 
-def test_a_workbook_needs_no_shared_strings_and_text_beside_a_paragraph_is_none() -> None:
+def test_a_workbook_needs_no_shared_strings_and_text_outside_a_paragraph_is_ignored() -> None:
     related = f'<Relationship Id="s" Type="{bombs._OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
     rels = f'<Relationships xmlns="{bombs._PACKAGE}">{related}</Relationships>'
     assert codes(bombs.xlsx(bombs.cells(bombs._NAMES), more={"xl/_rels/workbook.xml.rels": rels})) == []

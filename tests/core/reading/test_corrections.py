@@ -24,20 +24,20 @@ def table(*rows: list[str]) -> Table:
     return read(target.getvalue().encode())
 
 
-def test_a_mended_cell_stands_in_place_of_the_file_s_also_in_what_is_given_back() -> None:
+def test_a_corrected_cell_replaces_the_file_s_in_the_returned_files_too() -> None:
     corrected = correct_table(table(HEADER, ROW, ["102", *ROW[1:]]), {"3": {"EMAIL": "b@agency.example"}})
     assert corrected.cells["email"].to_list() == ["a@agency.example", "b@agency.example"]
     assert b"102,b@agency.example" in errors_file(corrected, outcomes(r3="errored: why"))
 
 
-def test_what_reading_found_wrong_with_a_mended_cell_is_forgotten_and_nothing_else() -> None:
+def test_a_correction_removes_the_fault_of_its_cell_and_no_other() -> None:
     damaged = table(HEADER, ["x" * 10_001, "y" * 10_001, *ROW[2:]])
     assert damaged.faults["column"].to_list() == ["EXTERNAL_ID", "EMAIL"]
     corrected = correct_table(damaged, {"2": {"EXTERNAL_ID": "101"}})
     assert corrected.faults["column"].to_list() == ["EMAIL"]
 
 
-def test_a_mended_row_has_as_many_cells_as_the_header_row() -> None:
+def test_a_corrected_row_has_as_many_cells_as_the_header_row() -> None:
     shifted = table(HEADER, ROW[:3], [*ROW, "more"])
     assert [fault.code for fault in problems.list_problems(shifted.faults)] == ["cell-count", "cell-count"]
     whole = dict(zip([column.heading for column in REQUIRED], ROW, strict=False))
@@ -55,7 +55,7 @@ def test_rows_and_columns_that_the_file_has_not_are_passed_over() -> None:
     assert correct_table(before, {}) is before
 
 
-def test_of_a_cell_mended_twice_the_last_word_holds() -> None:
+def test_the_last_correction_of_a_cell_counts() -> None:
     assert merge_corrections({"2": {"RANK": "a", "ROLE": "b"}}, {"2": {"RANK": "c"}, "3": {"ROLE": "d"}}) == {
         "2": {"RANK": "c", "ROLE": "b"},
         "3": {"ROLE": "d"},
@@ -70,7 +70,7 @@ HEADINGS = [column.heading for column in COLUMNS]
     st.lists(st.lists(CELL, min_size=13, max_size=13), min_size=1, max_size=5),
     st.dictionaries(st.integers(2, 7), st.dictionaries(st.sampled_from(HEADINGS), CELL)),
 )
-def test_a_mended_table_is_that_of_a_file_with_the_mended_cells(
+def test_a_corrected_table_equals_that_of_a_file_with_the_corrected_cells(
     rows: list[list[str]], changes: dict[int, dict[str, str]]
 ) -> None:
     corrected = correct_table(table(HEADINGS, *rows), {str(row): cells for row, cells in changes.items()})

@@ -85,7 +85,7 @@ def test_a_broken_quotation_mark_refuses_the_file_and_names_row_and_column() -> 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("sep", ["", "sep={}\r\n", '"sep={}"\r\n', "SEP={}\n"])
-def test_the_delimiter_is_told_from_the_header_row_or_a_sep_line(delimiter: str, sep: str) -> None:
+def test_the_delimiter_is_detected_from_the_header_row_or_a_sep_line(delimiter: str, sep: str) -> None:
     cells = ROW.replace(",", delimiter).replace("Officer", '"A, B; C| D"')
     content = sep.format(delimiter) + HEADER.replace(",", delimiter) + "\n" + cells + "\n"
     table = read(content.encode())

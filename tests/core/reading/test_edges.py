@@ -33,7 +33,7 @@ def test_a_workbook_packed_as_no_workbook_is_packed_is_damaged() -> None:
     assert codes(target.getvalue()) == ["damaged-workbook"]
 
 
-def test_a_bad_byte_behind_a_stray_quote_is_told_where_the_quote_stands() -> None:
+def test_a_bad_byte_after_a_stray_quote_is_reported_at_the_quote() -> None:
     content = f"{HEADER}\n{LINE.replace('Ann', chr(34) + 'Ann' + chr(34) + ' é')}\n".encode() + b"1,b\xe9\xff,\n"
     (problem,) = read(content).problems
     assert (problem.code, problem.detail) == ("unreadable-byte", "2")
@@ -101,7 +101,7 @@ def test_a_table_within_a_cell_of_an_ods_workbook_is_no_sheet() -> None:
     assert table.cells["external_id"].to_list() == ["101"]
 
 
-def test_remarks_beside_a_cell_of_an_ods_workbook_are_not_read() -> None:
+def test_comments_of_a_cell_of_an_ods_workbook_are_not_read() -> None:
     remark = "<office:annotation><text:p>a remark</text:p></office:annotation>"
     cell = f'<table:table-cell office:value-type="string">{remark}<text:p>Ann</text:p></table:table-cell>'
     table = read(ods(ods_table(ods_row(NAMES), ods_row([*ROW[:3], cell, *ROW[4:]]))))

@@ -20,7 +20,7 @@ def roster(names: list[str]) -> str:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_unicode_is_told_by_itself(encoding: str) -> None:
+def test_unicode_encodings_are_detected(encoding: str) -> None:
     names = [*NAMES, "Дарья", "健二", "𠮷野"]
     table = read(roster(names).encode(encoding))
     assert table.cells["first_name"].to_list() == names
@@ -110,7 +110,7 @@ def test_a_byte_order_mark_counts_for_more_than_a_named_encoding() -> None:
     assert read(content, ReadOptions(encoding="windows-1252")).cells["first_name"].to_list() == NAMES
 
 
-def test_a_heading_that_cannot_be_read_is_told_with_its_place() -> None:
+def test_an_unreadable_heading_is_reported_with_its_position() -> None:
     table = read(HEADER.encode() + b",Gr\xa1n\r\n")
     assert "row 1, column 9 (I)" in table.problems[0].message
 

@@ -61,7 +61,7 @@ def test_our_own_headings_are_ignored_quietly() -> None:
     assert (found.own_columns, found.ignored, found.problems) == ((8, 9), (), ())
 
 
-def test_a_column_that_stands_twice_is_told_with_both_places() -> None:
+def test_a_duplicate_column_is_reported_with_both_positions() -> None:
     (problem,) = resolve_headings([*NAMES, "Email"], {}, {}).problems
     assert (problem.code, problem.column) == ("duplicate-column", "EMAIL")
     assert "column 2 (B), “EMAIL” and column 9 (I), “Email”" in problem.message

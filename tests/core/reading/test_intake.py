@@ -156,7 +156,7 @@ def test_everything_wrong_with_a_file_is_said_in_one_answer() -> None:
     assert list_refusals(broken) == ["unclosed-quote", "missing-column"]
 
 
-def test_a_file_whose_first_row_is_data_is_told_that_the_header_is_missing() -> None:
+def test_a_file_whose_first_row_is_data_has_a_missing_header() -> None:
     table = read(text(ROW, header=ROW))
     assert [problem.code for problem in table.problems] == ["no-header"]
     assert "“101”" in table.problems[0].message
@@ -168,7 +168,7 @@ def test_a_header_row_further_down_is_pointed_to() -> None:
     assert "row 4" in table.problems[0].message
 
 
-def test_a_header_row_cut_by_another_sign_is_told() -> None:
+def test_a_header_row_with_another_delimiter_is_reported() -> None:
     table = read(text(ROW.replace(",", "^"), header=HEADER.replace(",", "^")))
     assert "other than comma, semicolon, tab and pipe" in table.problems[0].message
 
@@ -245,7 +245,7 @@ def assert_complete(table: Table) -> None:
     st.binary(max_size=200),
     st.sampled_from([b"", b"PK\x03\x04", b"\xff\xfe", b"\xef\xbb\xbf", HEADER.encode() + b"\n"]),
 )
-def test_no_bytes_whatever_raise(content: bytes, start: bytes) -> None:
+def test_no_bytes_raise(content: bytes, start: bytes) -> None:
     assert_complete(read(start + content))
 
 

@@ -189,7 +189,7 @@ def test_one_blank_cell_far_away_costs_no_memory() -> None:
     assert peak < 5_000_000
 
 
-def test_the_sheet_that_bears_the_headings_is_read_wherever_it_stands() -> None:
+def test_the_sheet_with_the_headings_is_read_at_any_position() -> None:
     good, note = xml_row(NAMES) + xml_row(ROW), xml_row(["Fill in the next sheet"])
     table = read(xlsx(sheets={"Read me": note, "Users": good, "Empty": ""}))
     assert table.file.sheet == "Users"

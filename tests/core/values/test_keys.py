@@ -49,5 +49,5 @@ def test_long_values_that_differ_have_different_keys() -> None:
     assert make_key("é" * 600) != make_key("é" * 601)
 
 
-def test_c6_names_are_the_same_whatever_their_white_space() -> None:
+def test_c6_names_are_compared_without_regard_to_white_space() -> None:
     assert fold(" Evidence \t technician") == fold("EVIDENCE\u00a0Technician")

@@ -72,7 +72,7 @@ def test_numbers_of_every_region_are_read_alike_where_it_is_the_default(region: 
 @given(
     st.lists(st.text(st.sampled_from("0123456789+() -x;e"), max_size=14), max_size=8), st.sampled_from(["", "US", "GB"])
 )
-def test_whatever_is_written_is_read_alike_at_one_look_and_alone(values: list[str], country: str) -> None:
+def test_any_text_is_read_alike_in_a_column_and_alone(values: list[str], country: str) -> None:
     assert_agreement([value for value in values if value] or ["0"], country)
 
 

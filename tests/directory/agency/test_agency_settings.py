@@ -123,7 +123,7 @@ def test_two_who_change_different_settings_at_once_both_do(made: models.Agency) 
     assert (made.idle_minutes, made.invitation_days) == (5, 3)
 
 
-def test_two_who_change_one_setting_otherwise_the_second_is_told(made: models.Agency) -> None:
+def test_a_second_user_who_changes_the_same_setting_sees_the_conflict(made: models.Agency) -> None:
     agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
     agency_settings.change(made, {**SHOWN, "idle_minutes": 5}, SHOWN, CONTEXT)
     with pytest.raises(StaleSettings) as overtaken:
@@ -185,7 +185,7 @@ def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> No
     assert list_changes(made) == [{"heading Personnel no.": ["EXTERNAL_ID", ""]}]
 
 
-def test_a_provider_is_added_changed_and_removed_and_its_secret_stays_and_is_nowhere_told(made: models.Agency) -> None:
+def test_a_provider_is_added_changed_and_removed_and_its_secret_is_never_shown(made: models.Agency) -> None:
     sign_on.add(made, OIDC, CONTEXT, by(made))
     provider = sign_on.find_provider(made, "county")
     sign_on.change(made, OIDC | {"name": "The County", "client_secret": ""}, mark(made), CONTEXT, by(made))
@@ -203,7 +203,7 @@ def mark(made: models.Agency) -> str:
     return sign_on.mark(sign_on.find_provider(made, "county"))
 
 
-def test_a_provider_stands_beside_others(made: models.Agency) -> None:
+def test_an_agency_has_several_providers(made: models.Agency) -> None:
     for slug in ("county", "state"):
         sign_on.add(made, OIDC | {"slug": slug}, CONTEXT, by(made))
     sign_on.change(made, OIDC | {"name": "The County"}, mark(made), CONTEXT, by(made))

@@ -61,7 +61,7 @@ def test_a_role_is_added_changed_and_deleted_each_with_one_event(made: models.Ag
     ]
 
 
-def test_saving_what_is_so_already_tells_nothing(made: models.Agency) -> None:
+def test_saving_unchanged_values_records_no_event(made: models.Agency) -> None:
     roles.change(role(made, "Officer"), make_input("Officer"), CONTEXT, by(made))
     ranks.change(models.Rank.objects.get(agency=made, name="Captain"), "Captain", "Cap", CONTEXT)
     assert changes(made) == []
@@ -92,7 +92,7 @@ def test_a_role_with_more_than_one_has_is_not_deleted(made: models.Agency) -> No
         roles.delete(strong, CONTEXT, by(made, 5))
 
 
-def test_admin_keeps_its_name_and_every_permission_whatever_is_told(made: models.Agency) -> None:
+def test_admin_keeps_its_name_and_every_permission_for_any_input(made: models.Agency) -> None:
     roles.change(role(made, "Admin"), make_input("Nobody", second_factor=True), CONTEXT, by(made))
     now = role(made, "Admin")
     assert now.administrator and now.second_factor
@@ -137,7 +137,7 @@ def test_what_nobody_has_any_more_is_deleted(made: models.Agency, noun: str) -> 
         (lambda made: groups.add(made, "", "Another", CONTEXT), "external_id"),
     ],
 )
-def test_a_name_that_cannot_be_is_told_at_its_field(
+def test_an_invalid_name_is_reported_at_its_field(
     made: models.Agency, act: Callable[[models.Agency], Any], field: str
 ) -> None:
     with pytest.raises(InvalidValue) as unfit:
@@ -176,7 +176,7 @@ def test_a_group_is_added_renamed_and_ended(made: models.Agency) -> None:
     assert changes(made)[-1] == {"group DOGS": ["DOGS (active)", ""], "group K9": ["", "Dogs (not active)"]}
 
 
-def test_a_monitor_is_added_and_removed_once_each_told_once(made: models.Agency) -> None:
+def test_a_monitor_is_added_and_removed_once_with_one_event_each(made: models.Agency) -> None:
     patrol, watcher = models.Group.objects.get(agency=made), user(made, 1)
     assert [groups.add_monitor(patrol, watcher, CONTEXT) for _ in range(2)] == [True, False]
     assert [groups.remove_monitor(patrol, watcher, CONTEXT) for _ in range(2)] == [True, False]

@@ -123,9 +123,7 @@ def rosters(draw: Any) -> list[Row]:
 
 @SOME
 @given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
-def test_what_is_written_is_what_the_plan_says_and_what_the_events_tell(
-    first: list[Row], second: list[Row], mode: Mode
-) -> None:
+def test_the_written_rows_equal_the_plan_and_the_events(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"springfield-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
     before = render_users(made)
@@ -181,7 +179,7 @@ def test_values_rotate_among_many_users() -> None:
     assert apply_rows(made, turned).record.counts["unchanged"] == 50
 
 
-def test_a_supervisor_added_beside_their_report_is_linked() -> None:
+def test_a_supervisor_added_together_with_their_report_is_linked() -> None:
     made = agency()
     apply_rows(made, people(1))
     apply_rows(
@@ -238,7 +236,7 @@ def test_who_is_sent_what(registered: bool, was: str | None, becomes: Row, poste
     assert mails(apply_rows(made, [becomes])) == []
 
 
-def test_those_whom_the_file_leaves_out_are_sent_a_notice_if_they_have_registered() -> None:
+def test_registered_users_that_the_file_leaves_out_are_notified() -> None:
     made = agency()
     apply_rows(made, people(1, 2, 3))
     register(made, 3)
@@ -304,7 +302,7 @@ def test_another_agency_s_users_words_and_operators_are_unknown(many: int) -> No
         run(made, people(5), by="E-boss")
 
 
-def test_a_small_file_in_a_large_agency_collides_with_whom_it_does_not_name() -> None:
+def test_a_small_file_in_a_large_agency_conflicts_with_users_that_it_does_not_name() -> None:
     made = agency()
     apply_rows(made, people(*range(40)))
     found = run(made, [person(41, EMAIL="USER7@agency.example"), person(42)])

@@ -141,7 +141,7 @@ def test_a_place_that_is_none_is_refused(place: str) -> None:
         browse.read_page(springfield(), EventFilters(), place)
 
 
-def test_an_event_says_who_and_whom_by_name() -> None:
+def test_an_event_shows_the_names_of_its_actor_and_subject() -> None:
     made = springfield()
     (event,) = browse.read_page(made, EventFilters(kinds=("user.updated",))).events
     assert (event.actor, event.actor_name) == ("E-1", "First 1 Last 1")

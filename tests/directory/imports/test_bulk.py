@@ -163,7 +163,7 @@ def test_a_reset_goes_to_those_who_have_registered(made: models.Agency) -> None:
     assert kinds(record) == [("user.reset-asked", "E-3")]
 
 
-def test_who_may_edit_users_changes_nobody_above_them_and_gives_no_role_above_theirs(made: models.Agency) -> None:
+def test_a_user_who_may_edit_changes_no_user_and_gives_no_role_above_their_own(made: models.Agency) -> None:
     inspector = AuditContext(BOSS.at, "E-2", "page")
     assert wrong(make_preview(made, BulkChange("rank", "Captain"), 1, 2, 3, context=inspector)) == [
         ("E-1", "above-your-role")
@@ -268,7 +268,7 @@ def test_a_plan_that_was_refused_wants_the_number_as_well(made: models.Agency) -
         queue.submit_bulk_apply(made, refused.number, context=BOSS)
 
 
-def test_nobody_is_invited_whom_the_preview_did_not_show(made: models.Agency) -> None:
+def test_only_users_that_the_preview_showed_are_invited(made: models.Agency) -> None:
     preview = make_preview(made, BulkChange("invite"), 3, 4)
     register(made, 4)
     record = queue.submit_bulk_apply(made, preview.number, context=BOSS)

@@ -66,7 +66,7 @@ def test_a_user_has_access_until_their_last_day_is_over_in_every_time_zone(agenc
     cast.assert_whole(agency)
 
 
-def test_the_last_administrator_stays_whatever_their_last_day_is(agency: models.Agency) -> None:
+def test_the_last_administrator_stays_active_after_any_last_day(agency: models.Agency) -> None:
     change(agency, 1, ends_on=date(2026, 5, 31))
     run_due(NOON)
     assert inactive(agency) == []

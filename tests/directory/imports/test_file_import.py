@@ -221,7 +221,7 @@ def test_an_inactive_operator_is_unknown() -> None:
         run(made, people(2), by="E-1")
 
 
-def test_progress_tells_the_stages_in_order_and_the_rows_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_reports_the_stages_in_order_and_the_rows_written(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     apply_rows(made, people(1, 2))
     monkeypatch.setattr("musterbook.directory.apply.writer._PART", 2)
@@ -267,7 +267,7 @@ def test_a_key_stroke_cancels_an_import() -> None:
     assert models.User.objects.count() == models.Event.objects.count() == models.Mail.objects.count() == 0
 
 
-def test_a_cancelled_reading_is_told_too() -> None:
+def test_a_cancelled_reading_is_reported_too() -> None:
     made = agency()
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
@@ -405,7 +405,7 @@ def test_last_administrators_stay_when_a_file_would_take_them() -> None:
 
 
 @pytest.mark.parametrize("options", [Options(), SYNC, Options(preview=True), Options(strict=True)])
-def test_a_long_file_is_read_beside_the_directory_and_comes_to_the_same(
+def test_a_long_file_is_read_while_the_directory_is_read_with_the_same_result(
     monkeypatch: pytest.MonkeyPatch, options: Options
 ) -> None:
     night = [*people(3, LOCATION="Annex"), person(4), person(5, STATUS="Gone")]
@@ -421,7 +421,7 @@ def test_a_long_file_is_read_beside_the_directory_and_comes_to_the_same(
     assert plans[0] == plans[1]
 
 
-def test_what_goes_wrong_beside_is_told_like_what_goes_wrong_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_in_the_background_are_reported_like_errors_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise MemoryError
 

@@ -44,7 +44,7 @@ def test_an_import_whose_plan_cannot_be_kept_changes_nothing(plans: Path, monkey
     assert not models.User.objects.filter(agency=made).exists()
 
 
-def test_the_draft_of_another_is_let_go_of_when_that_has_died(plans: Path, settings: Any) -> None:
+def test_the_draft_of_a_dead_process_is_deleted(plans: Path, settings: Any) -> None:
     settings.MUSTER_KEEP_FILES_DAYS = 0
     made = agency()
     apply_rows(made, [person(1)])

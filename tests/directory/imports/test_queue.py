@@ -249,7 +249,7 @@ def test_who_sends_the_key_of_a_waiting_import_waits_for_it() -> None:
 # Looking and waiting
 
 
-def test_it_is_told_where_an_import_stands() -> None:
+def test_the_page_shows_the_state_of_an_import() -> None:
     made = agency()
     apply_rows(made, people(1, ROLE="Chief"))
     first = submit(made, people(2), context=AuditContext(NOW, "E-1", "page"))
@@ -290,14 +290,14 @@ def test_a_worker_that_ends_takes_its_own_sign_with_it() -> None:
     heartbeats.delete_heartbeat("two")
 
 
-def test_an_import_tells_how_far_it_is_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_reports_its_progress_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
     with heartbeats.report_progress("one", "N") as tell:
         tell("writing", 1, 2)
         until(lambda: heartbeats.list_heartbeats() == [Heartbeat("one", "N", "writing", 1, 2)])
 
 
-def test_an_import_of_the_command_line_is_told_of_as_well_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_of_the_command_line_reports_its_progress_but_is_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeats, "_REPORT_EVERY", 0.005)
     made = agency()
     statuses: list[ImportStatus] = []
@@ -513,7 +513,7 @@ def test_after_a_lost_connection_it_is_done_on_another(monkeypatch: pytest.Monke
     assert (reload(record).state, reload(record).attempts) == ("applied", 2)
 
 
-def test_what_fails_is_told_by_the_record_and_the_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_stored_in_the_record_and_the_worker_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     made = agency()
     record = submit(made, people(1))
 

@@ -107,7 +107,7 @@ def test_a_worker_of_which_nothing_is_heard_loses_its_import(fresh_home: Home) -
     assert site.do("look", "springfield") == "whole"
 
 
-def test_the_worker_beside_the_pages_carries_out_what_is_asked_for(fresh_home: Home) -> None:
+def test_the_worker_of_serve_runs_the_requested_imports(fresh_home: Home) -> None:
     site, one, other = site_of(fresh_home)
     worker = fresh_home.start("worker")
     try:

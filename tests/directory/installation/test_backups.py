@@ -79,7 +79,7 @@ def _damaged(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(("program", "said"), [(None, "is not on this machine. Install"), ("false", "pg_dump failed")])
-def test_a_program_of_postgresql_that_is_missing_or_fails_is_told(
+def test_a_missing_or_failing_program_of_postgresql_is_reported(
     program: str | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "_find_program", lambda name: program)

@@ -8,7 +8,7 @@ import pytest
 from musterbook.directory.storage.background import BackgroundTask, prefetch
 
 
-def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
+def test_work_runs_in_the_background_and_its_result_is_awaited() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def work() -> int:
@@ -22,7 +22,7 @@ def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
     assert task.result() == 7 == task.result()
 
 
-def test_what_the_work_raises_is_raised_to_whoever_asks() -> None:
+def test_the_result_raises_the_error_of_the_work() -> None:
     def work() -> None:
         raise MemoryError
 
@@ -52,7 +52,7 @@ def test_one_item_is_made_ahead_and_no_more() -> None:
     assert len(made) <= 5
 
 
-def test_what_making_an_item_raises_reaches_whoever_asks_after_the_items_before() -> None:
+def test_prefetch_raises_an_error_after_the_items_before_it() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise MemoryError

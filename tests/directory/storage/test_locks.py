@@ -144,7 +144,7 @@ def test_a_turn_is_one_process_s_and_comes_back() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_waits_for_a_turn_is_told_so_and_gets_it() -> None:
+def test_a_process_that_waits_for_the_lock_reports_it_and_gets_the_lock() -> None:
     made = agency()
     taken, notified = threading.Event(), threading.Event()
 

@@ -118,7 +118,7 @@ def test_what_is_typed_is_the_value_even_where_a_spreadsheet_would_guard_it(agen
     assert codes(edit(agency, 3, PHONE="'+1 202 555 0143")) == [("invalid-phone", "PHONE")]
 
 
-def test_an_external_id_stays_whatever_is_typed(agency: models.Agency) -> None:
+def test_an_external_id_never_changes(agency: models.Agency) -> None:
     assert not edit(agency, 3, EXTERNAL_ID="E-99").changes
     assert cast.user(agency, 3).external_id == "E-3"
 
@@ -148,7 +148,7 @@ def test_a_supervisor_who_cannot_be_is_a_problem_by_hand(agency: models.Agency, 
     assert codes(result) == [(code, "SUPERVISOR_EMAIL")]
 
 
-def test_what_only_tells_is_told_with_what_was_done(agency: models.Agency) -> None:
+def test_notes_are_shown_with_the_result(agency: models.Agency) -> None:
     result = edit(agency, 3, SUPERVISOR_EMAIL="user5@agency.example")
     assert result.done
     assert [note.code for note in result.notes] == ["inactive-supervisor"]
@@ -195,7 +195,7 @@ def test_nobody_edits_without_the_permission(agency: models.Agency) -> None:
 @pytest.mark.parametrize(
     ("number", "typed"), [(1, {"LOCATION": "North"}), (3, {"ROLE": "Admin"}), (2, {"ROLE": "Admin"})]
 )
-def test_nobody_reaches_above_their_own_role_and_who_tries_is_told_of(
+def test_no_user_acts_above_their_own_role_and_each_attempt_is_recorded(
     agency: models.Agency, number: int, typed: dict[str, str]
 ) -> None:
     result = edit(agency, number, "E-2", **typed)
@@ -219,7 +219,7 @@ def test_the_last_administrator_stays(agency: models.Agency) -> None:
     assert codes(edit(agency, 1, ROLE="Officer")) == [("last-administrator", "STATUS")]
 
 
-def test_deactivating_ends_access_at_once_and_reactivating_invites_anew(agency: models.Agency) -> None:
+def test_deactivation_ends_access_at_once_and_reactivation_invites_again(agency: models.Agency) -> None:
     result = editing.deactivate(cast.user(agency, 3), context("E-2"))
     assert result.changes == {"STATUS": ["Active", "Inactive"]}
     user = cast.user(agency, 3)
@@ -232,7 +232,7 @@ def test_deactivating_ends_access_at_once_and_reactivating_invites_anew(agency: 
     assert [event.kind for event in events(agency)] == ["user.updated"] * 2
 
 
-def test_whoever_has_registered_is_told_of_both_and_an_agency_without_mails_sends_none(agency: models.Agency) -> None:
+def test_registered_users_are_notified_of_both_and_an_agency_without_emails_sends_none(agency: models.Agency) -> None:
     editing.deactivate(cast.user(agency, 2), context())
     editing.reactivate(cast.user(agency, 2), context())
     assert list(models.Mail.objects.filter(of=None).values_list("kind", flat=True)) == ["deactivated", "reactivated"]
@@ -242,7 +242,7 @@ def test_whoever_has_registered_is_told_of_both_and_an_agency_without_mails_send
     assert models.Mail.objects.filter(of=None).count() == 2
 
 
-def test_an_added_user_is_invited_and_told_of(agency: models.Agency) -> None:
+def test_an_added_user_is_invited_and_recorded(agency: models.Agency) -> None:
     result = editing.add(agency, new(9, EXTERNAL_ID=" E-9 "), context("E-2"))
     assert result.done
     assert result.user == cast.user(agency, 9)

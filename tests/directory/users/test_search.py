@@ -85,7 +85,7 @@ def test_text_that_no_user_can_have_finds_nobody_and_breaks_nothing(text: str) -
     assert search_index.filter_users(search_index._read_users(made), words).is_empty()
 
 
-def test_more_than_can_be_told_are_none() -> None:
+def test_a_search_with_too_many_matches_returns_none() -> None:
     made = agency()
     apply_rows(made, people(*range(60)))
     assert search(made, "user", 59) is None
@@ -157,7 +157,7 @@ def test_nobody_written_is_no_chunk() -> None:
     assert not models.SearchChunk.objects.exists()
 
 
-def test_a_search_that_tells_wrongly_is_found_by_the_doctor_and_mended() -> None:
+def test_the_doctor_finds_and_corrects_a_search_index_with_wrong_results() -> None:
     made = agency()
     apply_rows(made, people(1, 2, 3))
     models.User.objects.filter(agency=made, external_id="E-2").update(last_name="Zorro", name_key="")

@@ -217,7 +217,7 @@ def test_any_filters_in_any_order_give_what_a_plain_look_gives(way: str, data: s
 
 
 @pytest.mark.parametrize("words", [(), ("agency",)])
-def test_whom_a_walk_is_slow_to_meet_is_looked_for_once(
+def test_users_that_a_walk_is_slow_to_meet_are_looked_up_once(
     words: tuple[str, ...], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     made = fill()
@@ -243,7 +243,7 @@ def test_filters_that_let_many_through_are_counted_with_words_and_without(way: s
 
 @given(st.data())
 @_generated
-def test_whoever_is_left_alone_is_on_one_page_whatever_happens_meanwhile(way: str, data: st.DataObject) -> None:
+def test_an_unchanged_user_is_on_exactly_one_page_during_concurrent_changes(way: str, data: st.DataObject) -> None:
     made = fill(f"a{models.Agency.objects.count()}")
     sort, descending = data.draw(st.sampled_from(orders.SORTS)), data.draw(st.booleans())
     plain = search_plainly(made, UserFilters(), sort, NOW)
@@ -296,16 +296,16 @@ def test_what_there_is_not_is_said_by_name() -> None:
         user_list.count_users(made, UserFilters(status="Asleep"), at=NOW)
 
 
-def encode_cursor(*values: object) -> str:
+def encode(*values: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 TAMPERED = [
-    "!", "~", "~~", "é", "AAAA", "e30", encode_cursor(), encode_cursor("name", False), encode_cursor("email", False, None, "x", 1),
-    encode_cursor("name", True, None, "x", 1), encode_cursor("name", False, None, "x\0", 1), encode_cursor("name", False, None, "\ud800", 1),
-    encode_cursor("name", False, None, 7, 1), encode_cursor("name", False, None, "x", "1"), encode_cursor("name", False, None, "x", -1),
-    encode_cursor("name", False, None, "x", 1 << 63), encode_cursor("name", False, None, "x", True), encode_cursor("name", False, None, "x", 1.5),
-    encode_cursor("name", False, "no section", "x", 1), encode_cursor("name", False, [1], "x", 1), encode_cursor("name", False, None, "x", 1, 2),
+    "!", "~", "~~", "é", "AAAA", "e30", encode(), encode("name", False), encode("email", False, None, "x", 1),
+    encode("name", True, None, "x", 1), encode("name", False, None, "x\0", 1), encode("name", False, None, "\ud800", 1),
+    encode("name", False, None, 7, 1), encode("name", False, None, "x", "1"), encode("name", False, None, "x", -1),
+    encode("name", False, None, "x", 1 << 63), encode("name", False, None, "x", True), encode("name", False, None, "x", 1.5),
+    encode("name", False, "no section", "x", 1), encode("name", False, [1], "x", 1), encode("name", False, None, "x", 1, 2),
     "W" * 99_999,
     base64.urlsafe_b64encode(b"[" * 50_000).decode(),
 ]  # fmt: skip
@@ -322,15 +322,13 @@ def test_a_place_that_is_none_of_this_list_s_is_said_to_be(place: str) -> None:
 )
 def test_a_time_that_is_none_is_no_place(key: str) -> None:
     with pytest.raises(UnknownCursor):
-        user_list.read_page(
-            fill(), at=NOW, sort="last_sign_in", place=encode_cursor("last_sign_in", False, "ever", key, 1)
-        )
+        user_list.read_page(fill(), at=NOW, sort="last_sign_in", place=encode("last_sign_in", False, "ever", key, 1))
 
 
 @pytest.mark.parametrize("mark", [999_999_999, "x", None])
 def test_a_role_that_there_is_not_is_no_place(mark: object) -> None:
     with pytest.raises(UnknownCursor):
-        user_list.read_page(fill(), at=NOW, sort="role", place=encode_cursor("role", False, mark, "x", 1))
+        user_list.read_page(fill(), at=NOW, sort="role", place=encode("role", False, mark, "x", 1))
 
 
 def test_a_place_of_the_last_user_of_a_role_holds_when_that_user_has_another(monkeypatch: pytest.MonkeyPatch) -> None:
