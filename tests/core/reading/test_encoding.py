@@ -39,6 +39,30 @@ def test_windows_1252_is_read_with_a_note_that_shows_three_cells() -> None:
     assert "“Björn”, “Chloé”, “García-López”" in table.notes[0].message
 
 
+TURKISH = ["Jürgen", "Zoë", "André", "Ayşe Yıldız", "Doğan", "İpek"]
+
+
+def test_letters_that_may_be_turkish_are_shown_in_both_readings() -> None:
+    table = read(roster(TURKISH).encode("cp1254"))
+    assert table.notes[0].code == "read-as-windows-1252"
+    assert (
+        "For example: “Ayþe Yýldýz”, “Doðan”, “Ýpek”. In Windows-1254 (Turkish): “Ayşe Yıldız”, “Doğan”, “İpek”."
+        in table.notes[0].message
+    )
+    named = read(roster(TURKISH).encode("cp1254"), ReadOptions(encoding="windows-1254"))
+    assert named.cells["first_name"].to_list() == TURKISH
+
+
+def test_letters_that_are_the_same_in_turkish_are_shown_in_one_reading() -> None:
+    assert "Turkish" not in read(roster(NAMES).encode("cp1252")).notes[0].message
+    icelandic = read(roster(["Ann-Zoë", "Þóra Davíðsdóttir"]).encode("cp1252"))
+    assert icelandic.cells["first_name"].to_list() == ["Ann-Zoë", "Þóra Davíðsdóttir"]
+    assert (
+        "For example: “Þóra Davíðsdóttir”, “Ann-Zoë”. In Windows-1254 (Turkish): “Şóra Davíğsdóttir”."
+        in icelandic.notes[0].message
+    )
+
+
 @pytest.mark.parametrize(
     "name",
     ["O’Brien", "“Bobby”", "HQ – North", "Nº 5", "25°C", "Café™", "l’Hôpital", "MUÑOZ", "José", "Œuvre", "Weiß", "€5"],

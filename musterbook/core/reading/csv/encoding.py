@@ -8,6 +8,9 @@ The remaining files are read as Windows-1252 if their text is plausible. No byte
 no spot may have a character where no Western language puts it: a symbol inside a word, a capital after a small letter,
 three accented letters in a row. A single doubtful spot refuses the file, because letters read wrongly would be stored
 without notice. The operator can always decide by naming the encoding.
+
+Windows-1254 (Turkish) differs from Windows-1252 in six letters only, so no spot is doubtful. The note about the file
+shows both readings of these letters.
 """
 
 import codecs
@@ -20,6 +23,9 @@ from musterbook.core.domain.problems import Problem
 from musterbook.core.reading.grid import Refusal
 
 WINDOWS = "windows-1252"
+NOT_TURKISH = "ÐÝÞðýþ"
+"""The letters of Windows-1252 that are other letters in Windows-1254."""
+_TURKISH = str.maketrans(NOT_TURKISH, "ĞİŞğış")
 _CHUNK = 1 << 23
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -67,6 +73,11 @@ def decode_content(content: bytes, name: str | None) -> DecodedText:
         return _decode_as(content, "utf-8")
     except UnreadableText as error:
         return _decode_windows(content, error)
+
+
+def read_as_turkish(text: str) -> str:
+    """Return the text that the same bytes are in Windows-1254. `text`: their reading as Windows-1252."""
+    return text.translate(_TURKISH)
 
 
 def _find_codec(name: str) -> str:

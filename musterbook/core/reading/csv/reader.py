@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -152,9 +152,25 @@ def _read_rows(body: bytes, dialect: _Dialect, width: int, most_rows: int) -> tu
 
 
 def _show_sample(rows: pl.DataFrame) -> str:
-    """Return up to three cells with letters beyond ASCII, as a sentence."""
-    samples: list[str] = []
-    for column in rows.drop("row").get_columns():
-        samples += column.filter(column.str.contains(r"[^\x00-\x7F]")).head(3).to_list()
-    cells = [headings.quote_text(cell) for cell in dict.fromkeys(samples)][:3]
-    return f"For example: {', '.join(cells)}." if cells else ""
+    """Return up to three cells with letters beyond ASCII, as a sentence.
+
+    Cells with letters that may be Turkish come first, and a second sentence shows them as Windows-1254.
+    """
+    doubtful = _find_cells(rows, f"[{encoding.NOT_TURKISH}]")[:3]
+    cells = list(dict.fromkeys([*doubtful, *_find_cells(rows, r"[^\x00-\x7F]")]))[:3]
+    sentences = [f"For example: {_quote_cells(cells)}."] if cells else []
+    if doubtful:
+        sentences.append(f"In Windows-1254 (Turkish): {_quote_cells(map(encoding.read_as_turkish, doubtful))}.")
+    return " ".join(sentences)
+
+
+def _find_cells(rows: pl.DataFrame, pattern: str) -> list[str]:
+    """Return the first three cells of each column that match, without repetitions."""
+    columns = rows.drop("row").get_columns()
+    return list(
+        dict.fromkeys(cell for column in columns for cell in column.filter(column.str.contains(pattern)).head(3))
+    )
+
+
+def _quote_cells(cells: Iterable[str]) -> str:
+    return ", ".join(map(headings.quote_text, cells))
