@@ -1,6 +1,9 @@
 """The ring of secret keys: where they come from, what each may do, and how running processes hear of a new one."""
 
 import base64
+import errno
+import os
+import pwd
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -155,6 +158,33 @@ def test_old_keys_that_cannot_be_read_stop_everything(folder: Path) -> None:
     secret_keys.get_current()
     (folder / secret_keys.OLD_FILE).write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ImproperlyConfigured, match="of old keys cannot be read"):
+        secret_keys.ring()
+
+
+def test_old_keys_that_musterbook_may_not_read_are_named_with_owner_mode_and_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret_keys.get_current()
+    _old(folder, OTHER)
+    old = folder / secret_keys.OLD_FILE
+    old.chmod(0o040)
+
+    def refuse(path: Path, **_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    cause = f"^The old keys cannot be read: {old} cannot be used: Permission denied. It belongs to {me}, and its mode is 0040"
+    with pytest.raises(ImproperlyConfigured, match=rf"{cause}. Run: chmod -R u\+rwX {folder}$"):
+        secret_keys.read_kept_old()
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    with pytest.raises(ImproperlyConfigured, match=rf"{cause}, .* Run as root: chown -R 4000000 {folder}$"):
+        secret_keys.read_kept_old()
+
+
+def test_a_current_key_that_is_not_text_stops_everything(folder: Path) -> None:
+    (folder / home.KEY_FILE).write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ImproperlyConfigured, match=f"in {folder / home.KEY_FILE} cannot be read: it is not text"):
         secret_keys.ring()
 
 

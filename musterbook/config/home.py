@@ -23,17 +23,21 @@ def explain_error(error: OSError) -> tuple[str, str]:
     if path is None or not (path == folder or folder in path.parents or path in folder.parents):
         return "", ""
     problem = f"{path} cannot be used: {error.strerror}"
-    user, owner = _find_user_name(os.geteuid()), _find_owner(path)
+    user, (owner, mode) = _find_user_name(os.geteuid()), _find_owner_and_mode(path)
     if owner in ("", user) or path in folder.parents:  # a parent belongs to others with good reason
+        if owner == user and mode & 0o600 != 0o600:
+            return problem, f"It belongs to {user}, and its mode is {mode:04o}. Run: chmod -R u+rwX {folder}"
         return problem, f"Make {folder} a folder that {user} can read and write, or set MUSTER_HOME to another folder."
-    return problem, f"It belongs to {owner}, but Musterbook runs as {user}. Run as root: chown -R {user} {folder}"
+    chown = f"Run as root: chown -R {user} {folder}"
+    return problem, f"It belongs to {owner}, and its mode is {mode:04o}, but Musterbook runs as {user}. {chown}"
 
 
-def _find_owner(path: Path) -> str:
+def _find_owner_and_mode(path: Path) -> tuple[str, int]:
     try:
-        return _find_user_name(path.stat().st_uid)
+        status = path.stat()
     except OSError:
-        return ""
+        return "", 0
+    return _find_user_name(status.st_uid), status.st_mode & 0o7777
 
 
 def _find_user_name(number: int) -> str:

@@ -159,7 +159,7 @@ def _read_current() -> Key:
     elif path:
         key = Key(_read_key(Path(path)), f"the file {path} (MUSTER_SECRET_KEY_FILE)")
     else:
-        key = Key(home.read_or_make_key(environment.home()), f"the file {own}")
+        key = Key(_read_own(own), f"the file {own}")
     fault = find_weakness(key.secret)
     if fault:
         raise ImproperlyConfigured(
@@ -167,6 +167,13 @@ def _read_current() -> Key:
             "put it into MUSTER_OLD_SECRET_KEYS, so that what it sealed can be read."
         )
     return key
+
+
+def _read_own(path: Path) -> str:
+    try:
+        return home.read_or_make_key(path.parent)
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"The secret key in {path} cannot be read: it is not text. Restore it.") from None
 
 
 def _read_key(path: Path) -> str:
@@ -189,8 +196,10 @@ def read_kept_old() -> list[Key]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError):
-        raise ImproperlyConfigured(f"The file {path} of old keys cannot be read. Restore it.") from None
+    except OSError as error:
+        raise ImproperlyConfigured(f"The old keys cannot be read: {'. '.join(home.explain_error(error))}") from None
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"The file {path} of old keys cannot be read: it is not text. Restore it.") from None
     return [_parse_old(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
 
 
