@@ -137,6 +137,10 @@ def test_a_backup_is_restored_over_a_damaged_database_which_is_kept_aside(
         file.with_name(f"{file.name}{part}").unlink(missing_ok=True)
     output = lived_in.muster("doctor").stdout
     assert "muster restore" in output and "DATABASE_URL" not in output
+    refused = lived_in.muster("agency", "list")
+    assert refused.returncode == 5
+    assert refused.stderr.startswith(f"{file}: ") and "`muster restore FILE --yes`" in refused.stderr
+    assert refused.stderr.count("\n") == 1
     assert lived_in.muster("restore", backup).returncode == 3
     done = lived_in.muster("restore", backup, "--yes")
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,10 @@ _READ_ONLY = (
     "Musterbook cannot write to the database. Check that its folder and files belong to it and are not read-only."
 )
 _LOST = "The connection to the database was lost. Check that the database is running, then import again."
-_DAMAGED = "The database file is damaged. Restore its latest backup."
+_DAMAGED = (
+    "The database file is damaged. Stop all processes, then restore the latest backup with `muster restore FILE --yes`,"
+    " which keeps the damaged file."
+)
 _DISK = "The disk could not be read or written. Check that it works and has free space, then import again."
 _TOO_LONG = "The database canceled a statement that took too long. Increase its statement_timeout, then import again."
 _MEMORY = "There was not enough memory. Add memory or split the file, then import again."
@@ -81,6 +84,11 @@ def is_lost(error: BaseException) -> bool:
     The work that was begun is then rolled back, and may be retried.
     """
     return _explain_postgres(error.__cause__ or error) == _LOST
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Return whether SQLite's file is damaged, or is no database."""
+    return _explain_sqlite(error.__cause__ or error) == _DAMAGED
 
 
 def is_busy(error: BaseException) -> bool:

@@ -77,6 +77,13 @@ def test_a_bug_is_owned_up_to(error: BaseException) -> None:
     assert database_errors.build_message(error).startswith(f"An error occurred in Musterbook ({type(error).__name__})")
 
 
+def test_a_damaged_file_is_told_from_other_failures() -> None:
+    assert database_errors.is_damaged(sqlite(sqlite3.SQLITE_NOTADB))
+    assert database_errors.is_damaged(wrapped(sqlite(sqlite3.SQLITE_CORRUPT)))
+    assert not database_errors.is_damaged(wrapped(sqlite(sqlite3.SQLITE_FULL)))
+    assert not database_errors.is_damaged(KeyError("x"))
+
+
 def test_only_a_busy_sqlite_is_waited_for() -> None:
     assert database_errors.is_busy(wrapped(sqlite(sqlite3.SQLITE_BUSY)))
     assert not database_errors.is_busy(wrapped(sqlite(sqlite3.SQLITE_FULL)))
