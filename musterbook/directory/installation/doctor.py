@@ -5,13 +5,14 @@ import pyexpat
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from musterbook import __version__
 from musterbook.config import alerts, home, log_file, outbound_requests, refused_passwords, secret_keys
@@ -22,11 +23,12 @@ from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.installation import migration, sealed_values
-from musterbook.directory.storage import frames, locks
+from musterbook.directory.storage import database_errors, frames, locks
 from musterbook.server import concurrency
 
 _ENOUGH_BYTES = 1 << 30
 _OLDEST_POSTGRES = 150_000
+_UP_TO_DATE = "up to date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,31 @@ class Finding:
 def run_checks() -> Iterator[Finding]:
     """Yield every finding; without a database, only those that need none."""
     yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_describe_engine()}")
-    yield _xml()
-    yield _folder()
-    yield _space()
-    yield _refused_passwords()
-    yield from (_log(), _alerts(), _encryption())
-    database = _database()
+    without_database = (_xml, _folder, _space, _refused_passwords, _log, _alerts, _encryption)
+    yield from map(_run_check, without_database)
+    database = _run_check(_database)
     yield database
     if not database.remedy:
-        looked: tuple[Callable[[], Finding], ...] = (
-            _connections, _migrations, _imports, _trails, _guards, _anchors, _searches, _keys, _providers,
-        )  # fmt: skip
-        for look in looked:
-            finding = _run_check(look)
+        yield from _drop_repeated(_run_database_checks())
+
+
+def _run_database_checks() -> Iterator[Finding]:
+    """Yield the findings of the checks that need the database; if its tables are not up to date, only the first of them."""
+    yield _run_check(_connections)
+    tables = _run_check(_migrations)
+    yield tables
+    if tables.found == _UP_TO_DATE:
+        yield from map(_run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _providers))
+
+
+def _drop_repeated(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings. A fault that several checks meet is yielded once."""
+    known = set[tuple[str, str]]()
+    for finding in findings:
+        fault = finding.found, finding.remedy
+        if not finding.remedy or fault not in known:
             yield finding
-            if look is _migrations and (finding.remedy or migration.list_pending()):
-                return
+        known.add(fault)
 
 
 def _describe_engine() -> str:
@@ -129,11 +140,7 @@ def _refused_passwords() -> Finding:
 
 
 def _database() -> Finding:
-    try:
-        migration.ping_database()
-    except DatabaseError as error:
-        message = str(error).strip().splitlines()[0]
-        return Finding("database", f"it cannot be used: {message}", _remedy_of_database())
+    migration.ping_database()
     return _check_postgres() if frames.on_postgres() else _check_sqlite()
 
 
@@ -184,14 +191,25 @@ def _connections() -> Finding:
 
 
 def _run_check(look: Callable[[], Finding]) -> Finding:
-    """Return the finding, also if a file that it needs cannot be used: the others are still worth knowing."""
+    """Return the finding, also if a file, a key or the database cannot be used: the others are still worth knowing."""
     try:
         return look()
-    except OSError as error:
-        text, remedy = home.explain_error(error)
+    except (OSError, ImproperlyConfigured, DatabaseError) as error:
+        text, remedy = _explain_error(error)
         if not text:
             raise
         return Finding(look.__name__.strip("_").replace("_", " "), text, remedy)
+
+
+def _explain_error(error: Exception) -> tuple[str, str]:
+    """Return what an error of a check found, and the remedy; ("", "") if it is a fault of the check."""
+    if isinstance(error, OSError):
+        return home.explain_error(error)
+    if isinstance(error, ImproperlyConfigured):
+        return "the configuration is wrong", str(error)
+    known = isinstance(error, OperationalError) or database_errors.is_damaged(error)
+    text = f"the database cannot be used: {str(error).strip().splitlines()[0]}"
+    return (text, _remedy_of_database()) if known else ("", "")
 
 
 def _log() -> Finding:
@@ -258,7 +276,7 @@ def _migrations() -> Finding:
         return Finding(
             "tables", "the database belongs to a newer version of Musterbook", "Install the newer version again."
         )
-    return Finding("tables", "up to date")
+    return Finding("tables", _UP_TO_DATE)
 
 
 def _imports() -> Finding:

@@ -1,6 +1,7 @@
 """The doctor: each thing that can be wrong is found, with its remedy."""
 
 import os
+import sqlite3
 from collections import namedtuple
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import typer
 from django.conf import settings as configured
-from django.db import OperationalError, connection
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, OperationalError, ProgrammingError, connection
 from pytest_django import Settings
 
 from musterbook.cli import installation as commands
@@ -77,7 +79,7 @@ def test_a_database_out_of_reach_is_found_and_nothing_further_asked_of_it(monkey
 
     monkeypatch.setattr(connection, "cursor", unreachable)
     found = list(doctor.run_checks())
-    assert (found[-1].about, found[-1].found) == ("database", "it cannot be used: connection refused")
+    assert (found[-1].about, found[-1].found) == ("database", "the database cannot be used: connection refused")
 
 
 def test_a_database_that_is_behind_or_ahead_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,14 +255,54 @@ def test_a_key_that_cannot_be_read_is_one_finding_among_the_others(
     assert list(found)[-1] != "keys", "the checks after it are made as well"
 
 
-def test_a_file_of_others_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secret_keys, "ring", _refusing(Path("/nowhere/else")))
-    with pytest.raises(PermissionError):
+@pytest.mark.parametrize(
+    "fault", [PermissionError(13, "no", "/nowhere/else"), ProgrammingError("no such column"), KeyError("a bug")]
+)
+def test_a_fault_of_a_check_is_no_finding(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    monkeypatch.setattr(secret_keys, "ring", _raising(fault))
+    with pytest.raises(type(fault)):
         list(doctor.run_checks())
 
 
-def _refusing(path: Path) -> Any:
-    def refuse() -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+def test_a_key_that_is_wrong_is_said_once_and_the_other_checks_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = ImproperlyConfigured("The secret key is weak. Make a new one.")
+    monkeypatch.setattr(secret_keys, "ring", _raising(weak))
+    monkeypatch.setattr(migration, "check_trails", _raising(weak))
+    found = list(doctor.run_checks())
+    faults = [(one.about, one.found, one.remedy) for one in found if one.remedy]
+    assert faults == [("keys", "the configuration is wrong", "The secret key is weak. Make a new one.")]
+    assert found[-1].about == "single sign-on"
+
+
+def test_a_database_that_turns_out_to_be_damaged_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = DatabaseError("database disk image is malformed")
+    damaged.__cause__ = sqlite3.DatabaseError()
+    damaged.__cause__.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    for name in ("check_trails", "list_pending"):
+        monkeypatch.setattr(migration, name, _raising(damaged))
+    found = list(doctor.run_checks())
+    assert (found[-1].about, found[-1].found) == (
+        "migrations", "the database cannot be used: database disk image is malformed",
+    )  # fmt: skip
+    monkeypatch.setattr(migration, "list_pending", list)
+    monkeypatch.setattr("musterbook.directory.audit.anchors.find_unanchored", _raising(damaged))
+    assert list(remedies()) == ["trails"]
+
+
+@pytest.mark.parametrize("check", ["_check_sqlite", "_check_postgres"])
+def test_a_check_of_the_database_itself_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    monkeypatch.setattr(doctor, check, _raising(OperationalError("disk I/O error")))
+    monkeypatch.setattr(frames, "on_postgres", lambda: check == "_check_postgres")
+    found = list(doctor.run_checks())
+    assert (found[-1].about, found[-1].found) == ("database", "the database cannot be used: disk I/O error")
+
+
+def _raising(error: Exception) -> Any:
+    def refuse(*_: object) -> None:
+        raise error
 
     return refuse
+
+
+def _refusing(path: Path) -> Any:
+    return _raising(PermissionError(13, "Permission denied", str(path)))
