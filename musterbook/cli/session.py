@@ -64,14 +64,13 @@ def _explain_error(error: Exception) -> tuple[Exit, str] | None:
 
 
 def log_unexpected(error: Exception) -> str:
-    """Return the message of an unexpected error. Its trace goes into the log."""
-    from musterbook.config import log_file
+    """Return the message of an unexpected error. Its trace goes into the log, if the log can be written."""
+    from musterbook.config import log_file, logs
 
     _LOG.error("The command failed", exc_info=error)
+    details = "" if logs.is_file_failing() else f" The log has the details: {log_file.path()}."
     message = f"The command failed: {type(error).__name__}: {error}".strip()
-    return (
-        f"{message}\nRun it again. If it fails again, run `muster doctor`. The log has the details: {log_file.path()}."
-    )
+    return f"{message}\nRun it again. If it fails again, run `muster doctor`.{details}"
 
 
 def handle_signals() -> None:

@@ -71,7 +71,10 @@ class File(logging.Handler):
         self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record. If that fails, write it to standard error, and notify the operators."""
+        """Write the record. If that fails, say so once on standard error, and notify the operators.
+
+        A server or a worker writes its records to standard error as well (`Aloud`), so they are not lost.
+        """
         try:
             self._write(self.format(record))
         except Exception:  # noqa: BLE001  (whatever is wrong with a record, the process goes on; logging says what it is)
@@ -80,11 +83,25 @@ class File(logging.Handler):
     def _write(self, text: str) -> None:
         try:
             log_file.append(text)
+            _FileState.failing = False
         except OSError as error:
-            write_stderr(f"The log cannot be written ({error.strerror}): {text}")
+            if not _FileState.failing:
+                write_stderr(f"The log {log_file.path()} cannot be written: {error.strerror}.")
+            _FileState.failing = True
             from musterbook.config import alerts
 
             alerts.log_failed(error)
+
+
+class _FileState:
+    """Whether the last record of this process could not be written to the file."""
+
+    failing = False
+
+
+def is_file_failing() -> bool:
+    """Return whether the last record could not be written to the file."""
+    return _FileState.failing
 
 
 class Aloud(logging.StreamHandler):  # type: ignore[type-arg]  # standard error, whatever that is

@@ -31,6 +31,7 @@ TOKEN = "1a-" + "0f" * 32
 def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The log of a folder of the test's own."""
     monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
+    monkeypatch.setattr(logs._FileState, "failing", False)
     return tmp_path / "muster.log"
 
 
@@ -101,6 +102,18 @@ def test_a_command_that_raises_leaves_a_trace_in_the_log_and_one_sentence_to_its
     assert "Traceback" not in done.stderr
     assert "  | ZeroDivisionError" in log(fresh_home)
     assert [line.split(" ", 5)[5] for line in heads(log(fresh_home))] == ["The command failed"]
+
+
+def test_a_command_that_cannot_write_its_log_says_so_once_and_names_no_log(fresh_home: Home) -> None:
+    fresh_home.folder.mkdir(mode=0o700, exist_ok=True)
+    (fresh_home.folder / "muster.log").mkdir()
+    named = [f"{name}={value}" for name, value in BROKEN.items()]
+    done = fresh_home.run("env", *named, str(Path(sys.executable).parent / "muster"), "doctor")
+    assert done.returncode == 5
+    assert (
+        done.stderr.splitlines()[0] == f"The log {fresh_home.folder / 'muster.log'} cannot be written: Is a directory."
+    )
+    assert done.stderr.count("muster.log") == 1 and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -304,7 +317,10 @@ def test_a_log_that_cannot_be_written_is_reported_at_once(
     write_log("It failed")
     write_log("It failed again")
     wait_until(lambda: inbox.mails)
-    assert "It failed again" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"The log {own_log} cannot be written: Is a directory.\n"
+    own_log.rmdir()
+    written("It can be written")
+    assert not logs.is_file_failing()
     [mail] = inbox.mails
     assert "Subject: Musterbook: the log cannot be written" in mail
 
@@ -324,7 +340,7 @@ def test_a_mail_server_that_is_away_too_leaves_standard_error(
         return "The alert could not be sent" in said
 
     wait_until(heard)
-    assert "It failed" in said
+    assert said.startswith(f"The log {own_log} cannot be written: Is a directory.\n")
 
 
 def test_a_forged_form_is_an_event_of_its_agency_and_many_are_one(springfield: Springfield) -> None:
