@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
-from musterbook.accounts import limits
+from musterbook.accounts import limits, unauthenticated_events
 from musterbook.accounts.models import Failure, Lock
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, EventKind
@@ -139,6 +139,7 @@ def count_wrong_code(user: User, context: AuditContext) -> None:
 
     The user has already shown the password.
     """
+    unauthenticated_events.log_failed_sign_in(user.agency, context, user)
     with transaction.atomic():
         trail.record_event(
             user.agency, context, EventKind.USER_SIGN_IN_FAILED, user, {"factor": ("", "code")}, outcome=FAILED

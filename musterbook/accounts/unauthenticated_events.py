@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from musterbook.accounts import limits
 from musterbook.accounts.models import Repeated
+from musterbook.config import log_lines, logs
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import FAILED, KINDS, EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -48,6 +49,18 @@ def record_event(
     For them, only the first event of its kind, address, user and minute is recorded. `changes`: the `why` in it, if
     there is one, also distinguishes events, so it must be a constant of the program.
     """
+    _log_event(agency, context, kind, subject)
+    _record_or_count(agency, context, kind, subject, changes, outcome)
+
+
+def _record_or_count(
+    agency: Agency,
+    context: AuditContext,
+    kind: EventKind,
+    subject: User | None,
+    changes: Mapping[str, tuple[str, str]] | None,
+    outcome: str,
+) -> None:
     why = (changes or {}).get("why", ("", ""))[1]
     with transaction.atomic():
         if context.actor or _is_first(agency, context, {"kind": kind, "outcome": outcome, "why": why}, subject):
@@ -66,10 +79,22 @@ def record_each_event(
     Use this for actions that are already limited by address. It takes the same time whether or not the user exists, so
     the time does not reveal it. Call it outside a transaction.
     """
+    _log_event(agency, context, kind, subject)
     if context.actor or limits.take("event", str(agency.pk), context.at):
         trail.record_event(agency, context, kind, subject, changes, outcome=FAILED)
     else:
-        record_event(agency, context, kind, None, changes, outcome=FAILED)
+        _record_or_count(agency, context, kind, None, changes, FAILED)
+
+
+def _log_event(agency: Agency, context: AuditContext, kind: EventKind, subject: User | None) -> None:
+    if kind == EventKind.USER_SIGN_IN_FAILED:
+        log_failed_sign_in(agency, context, subject)
+
+
+def log_failed_sign_in(agency: Agency, context: AuditContext, user: User | None) -> None:
+    """Write a failed sign-in to the log. It has the user, but not the typed name, which may be a password."""
+    who, address = ascii(user.external_id) if user else "nobody known", log_lines.quote_address(context.address)
+    logs.SECURITY.warning("Failed sign-in to %s as %s from %s", agency.slug, who, address)
 
 
 def _is_first(agency: Agency, context: AuditContext, facts: dict[str, str], subject: User | None) -> bool:

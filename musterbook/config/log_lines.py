@@ -63,6 +63,15 @@ def escape_line(text: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
+_ADDRESS = re.compile("[0-9A-Fa-f.:]{1,45}")
+"""The form of an IP address. A proxy may pass on any text."""
+
+
+def quote_address(address: str) -> str:
+    """Return the address as a message contains it: quoted and cut off if it does not look like an IP address."""
+    return address if _ADDRESS.fullmatch(address) else ascii(address[:45])
+
+
 _REDACTIONS = (
     (re.compile(r"(?<=://)[^\s/@]{1,200}@"), "…@"),  # a user and a password in a URL
     (re.compile(r"(?<=/)[\w.:=-]{30,}(?=[/\s?'\"),]|$)"), "…"),  # a link that signs a user in

@@ -11,7 +11,7 @@ import json
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from musterbook.accounts import factors, lockout
+from musterbook.accounts import factors, lockout, unauthenticated_events
 from musterbook.accounts.account import load_account
 from musterbook.accounts.allauth_internals import LOGIN_SESSION_KEY, clear_login, unstash_login
 from musterbook.accounts.models import Account
@@ -78,9 +78,8 @@ def _end(request: HttpRequest, account: Account | None) -> None:
     clear_login(request)
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
-    trail.record_event(
-        request_context.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED
-    )
+    unauthenticated_events.log_failed_sign_in(request_context.agency(request), context, user)
+    trail.record_event(request_context.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
 
 
 def _digest_facts(request: HttpRequest, account: Account) -> str:

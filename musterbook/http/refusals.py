@@ -21,7 +21,7 @@ def record_refusal(request: HttpRequest, why: str) -> None:
     """
     requested = log_lines.redact(f"{request.method} {request.path_info}")[:200]
     context = request_context.audit_context(request)
-    logs.SECURITY.warning("Refused %s from %s: %s", ascii(requested), context.address, why)
+    logs.SECURITY.warning("Refused %s from %s: %s", ascii(requested), log_lines.quote_address(context.address), why)
     agency: Agency | None = getattr(request, "agency", None)
     if agency is not None:
         changes = {"asked": ("", requested), "why": ("", why)}

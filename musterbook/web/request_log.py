@@ -60,6 +60,6 @@ def _describe_request(request: HttpRequest) -> str:
 
 def _find_address(request: HttpRequest) -> str:
     try:
-        return str(get_adapter().get_client_ip(request))
+        return log_lines.quote_address(str(get_adapter().get_client_ip(request)))
     except PermissionDenied:
-        return str(request.META.get("REMOTE_ADDR", "?"))
+        return log_lines.quote_address(str(request.META.get("REMOTE_ADDR", "?")))

@@ -1,5 +1,6 @@
 """Signing in with a password: who may, what is counted, and what nobody can tell from outside."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,24 @@ def test_nobody_else_does_and_the_trail_says_who_was_meant(springfield: Springfi
     assert springfield.events()[2:] == failed
     event = models.Event.objects.latest("id")
     assert (event.address, event.agent, event.changes) == ("192.0.2.7", "Browser/1.0", "{}")
+
+
+def test_each_failed_sign_in_leaves_a_line_in_the_log_without_what_was_typed(
+    springfield: Springfield, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = springfield.registered(2)
+    assert not may(springfield, "user.2", "wrong")
+    assert not may(springfield, "s3cret-typed-as-name", "wrong")
+    forged = replace(context(1), address="192.0.2.7, as 'E-1'\n" + "x" * 100)
+    lockout.count_wrong_code(user.user, forged)
+    assert [(one.name, one.getMessage()) for one in caplog.records] == [
+        ("musterbook.security", "Failed sign-in to springfield as 'E-2' from 192.0.2.7"),
+        ("musterbook.security", "Failed sign-in to springfield as nobody known from 192.0.2.7"),
+        (
+            "musterbook.security",
+            "Failed sign-in to springfield as 'E-2' from \"192.0.2.7, as 'E-1'\\n" + "x" * 25 + '"',
+        ),
+    ]
 
 
 def test_users_of_one_agency_cannot_sign_in_to_another(springfield: Springfield, shelbyville: Springfield) -> None:
