@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from musterbook.accounts import factors
+from musterbook.config import log_lines
 from musterbook.directory import permissions
 from musterbook.directory.models import User
 
@@ -104,18 +105,20 @@ MY_ACCOUNT = (
 
 
 def build_context(request: HttpRequest) -> dict[str, Any]:
-    """Return the agency, and the context of the signed-in user.
+    """Return the agency, the number of the request, and the context of the signed-in user.
 
     The agency is None on pages of the installation itself. The context of the user has the user, whether they lack a
     second factor, and the menus.
     """
+    number = log_lines.get_number()
     account = getattr(request, "user", None)
     agency = getattr(request, "agency", None)
     if agency is None or account is None or not account.is_authenticated:
-        return {"agency": agency, "me": None}
+        return {"agency": agency, "request_number": number, "me": None}
     me = account.user
     return {
         "agency": agency,
+        "request_number": number,
         "me": me,
         "menu": list_sections(ADMIN, request, me),
         "my_account": list_entries(MY_ACCOUNT, request, me),

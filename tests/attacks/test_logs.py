@@ -17,6 +17,7 @@ from pytest_django import Settings
 from musterbook.config import alerts, log_file, log_lines, logs, mail_server
 from musterbook.directory import models
 from tests.accounts.conftest import Springfield
+from tests.accounts.test_entrance import sign_in
 from tests.attacks.serving import HEAD, Server, free_port, log, mode, serve, wait_until
 from tests.databases import Home
 
@@ -225,6 +226,7 @@ def test_what_is_refused_leaves_a_line_without_a_trace(client: Client, caplog: p
         "Refused with 403: POST / by nobody from 192.0.2.9",
     ]
     assert all(record.exc_info is None for record in said)
+    assert answer.headers["X-Request-ID"] in answer.content.decode()
     assert client.get("/health").headers["X-Request-ID"] != answer.headers["X-Request-ID"]
 
 
@@ -348,6 +350,14 @@ def test_a_forged_form_is_an_event_of_its_agency_and_many_are_one(springfield: S
     for _ in range(20):
         assert browser.post("/springfield/sign-in", {"login": "ann"}).status_code == 403
     assert [kind for kind, *_ in springfield.events()].count("request.refused") == 1
+
+
+def test_a_refusal_shows_the_number_under_which_the_log_has_it(springfield: Springfield, client: Client) -> None:
+    springfield.registered(2)
+    sign_in(client, "user.2")
+    answer = client.get("/springfield/audit/")
+    assert answer.status_code == 403
+    assert answer.headers["X-Request-ID"] in answer.content.decode()
 
 
 def test_a_link_that_signs_somebody_in_is_in_no_event(springfield: Springfield) -> None:
