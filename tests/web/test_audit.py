@@ -181,6 +181,11 @@ def test_each_view_of_the_trail_is_one_event(auditor: Client) -> None:
     assert [event.actor for event in viewed] == ["E-5", "E-5"]
 
 
+def test_a_place_that_is_none_shows_nothing_and_is_no_view(auditor: Client) -> None:
+    assert auditor.get(PAGE, {"place": "nowhere"}).status_code == 404
+    assert "audit.viewed" not in kinds_told()
+
+
 def test_nobody_views_the_trail_untold_by_turning_to_a_page_they_have_not_opened(auditor: Client) -> None:
     auditor.get(PAGE, {"place": "29990101T000000.000000-9", "by": "E-5"})
     assert list_kinds().count("audit.viewed") == 1

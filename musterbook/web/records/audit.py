@@ -36,11 +36,11 @@ def events(request: HttpRequest) -> HttpResponseBase:
     if not form.is_valid():
         return render(request, "audit.html", {"form": form, "query": "", "filled": form.filled()}, status=422)
     cursor = request.GET.get("place", "")
-    _record_opened(request, urlencode(form.filled()), is_next_page=bool(cursor))
     try:
         page = browse.read_page(request_context.agency(request), form.read_filters(), cursor)
     except browse.UnknownCursor as unknown:
         raise Http404 from unknown
+    _record_opened(request, urlencode(form.filled()), is_next_page=bool(cursor))
     context = {
         "form": form,
         "query": urlencode(form.filled()),
