@@ -30,12 +30,5 @@ def test_of_several_that_make_a_key_at_once_the_first_wins(tmp_path: Path, monke
     assert [path.name for path in tmp_path.iterdir()] == [home.KEY_FILE]
 
 
-def test_a_key_of_the_environment_comes_before_the_kept_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUSTER_HOME", str(tmp_path))
-    kept = home.read_secret_key()
-    monkeypatch.setenv("MUSTER_SECRET_KEY", "chosen by the operator")
-    assert home.read_secret_key() == "chosen by the operator" != kept
-
-
 def test_the_settings_have_a_key_when_it_is_first_asked_for() -> None:
     assert str(settings.SECRET_KEY) == home.read_or_make_key(settings.MUSTER_HOME)

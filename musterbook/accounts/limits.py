@@ -73,14 +73,6 @@ RETURNING count
 """The statement writes nothing, and returns nothing, when the limit is reached."""
 
 
-def render_table() -> list[str]:
-    """Return the limits as the rows of a table, for the documentation."""
-    return [
-        f"| {name} | {rate.most} | {int(rate.span.total_seconds()) // 60} min | {rate.per} | {rate.about} |"
-        for name, rate in RATES.items()
-    ]
-
-
 def take(rate: str, key: str, at: datetime) -> bool:
     """Count an attempt, and return whether it is allowed.
 

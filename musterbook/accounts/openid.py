@@ -174,13 +174,6 @@ _locks: dict[str, Lock] = {}
 _cache_lock = Lock()
 
 
-def clear_documents() -> None:
-    """Delete all documents that are kept."""
-    with _cache_lock:
-        _documents.clear()
-        _locks.clear()
-
-
 def _fetch_document(address: str, kept_for: float = _KEPT_FOR) -> dict[str, Any]:
     """Return the document at the address. Raise Untrusted.
 

@@ -5,7 +5,6 @@ when and where an error occurred, but never its content, which is in the log. Th
 reports this itself.
 """
 
-import logging
 import os
 import threading
 import time
@@ -23,7 +22,6 @@ INTERVAL = timedelta(minutes=15)
 """The minimum time between two emails."""
 MAX_ERRORS = 20
 """The most errors that one email lists."""
-_LOG = logging.getLogger(__name__)
 _MARK = ".alerted"
 
 

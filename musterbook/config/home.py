@@ -47,12 +47,6 @@ def _find_user_name(number: int) -> str:
         return str(number)
 
 
-def read_secret_key() -> str:
-    """Return the key of MUSTER_SECRET_KEY, or the one kept in MUSTER_HOME, which is made on first use."""
-    key = environment.text("MUSTER_SECRET_KEY")
-    return key or read_or_make_key(environment.home())
-
-
 def read_or_make_key(folder: Path) -> str:
     """Return the key that the folder keeps, made if there is none; of several processes that make one, the first wins."""
     path = folder / KEY_FILE

@@ -124,7 +124,7 @@ def _forger() -> Iterator[Forger]:
 def forger(_forger: Forger, springfield: Springfield) -> Forger:
     """The provider, honest until it is told otherwise, of the agency Springfield."""
     _forger.reset()
-    openid.clear_documents()
+    openid._documents.clear()
     by(springfield, _forger)
     return _forger
 
@@ -464,12 +464,12 @@ def test_hosts_other_than_the_issuer_are_requested_once_they_are_named(
     forger.metadata["authorization_endpoint"] = "https://login.example/authorize"
     assert client.post(OIDC).headers["Location"] == FAILED
     by(springfield, forger, hosts="login.example other.example")
-    openid.clear_documents()
+    openid._documents.clear()
     assert client.post(OIDC).headers["Location"] == FAILED, "the issuer is not encrypted, in this test alone"
-    openid.clear_documents()
+    openid._documents.clear()
     forger.metadata["authorization_endpoint"] = "http://login.example/authorize"
     assert client.post(OIDC).headers["Location"].startswith("http://login.example/authorize?")
-    openid.clear_documents()
+    openid._documents.clear()
     forger.metadata["authorization_endpoint"] = "http://login.example:8080/authorize"
     assert client.post(OIDC).headers["Location"] == FAILED
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,7 @@ def test_a_repeated_key_writes_the_files_of_the_import_that_has_run(springfield:
     again = springfield.imported(ANN, row("bob", status="?"), also=also)
     assert "was not run again" in again.err and "was not written" not in again.err
     assert {name: path.read_bytes() for name, path in files.items()} == written
-    plan_files.delete_plan(models.Import.objects.get().number)
+    shutil.rmtree(plan_files.find_path(models.Import.objects.get().number, "rows").parent)
     files["errors"].unlink()
     gone = springfield.imported(ANN, row("bob", status="?"), also=also)
     assert (

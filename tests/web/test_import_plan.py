@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_an_import_whose_plan_is_kept_no_longer_is_shown_from_the_trail(
     address = preview(chief, *rows, person(4, RANK="Captain"), mode="sync", do="upload")
     record = models.Import.objects.get(state="applied", mode="sync")
     before = plan_pages.read_page(record, show)
-    plan_files.delete_plan(record.number)
+    shutil.rmtree(plan_files.find_path(record.number, "rows").parent)
     after = plan_pages.read_page(record, show)
     if show == "protected":
         assert after.gone and "kept no longer" in read_page(chief, f"{address}?show=protected")
@@ -279,7 +280,7 @@ def test_a_plan_whose_file_is_kept_no_longer_cannot_be_made_again(
     for sent in ({"encoding": ""}, {"map": "1", "map-0": "", "map-1": ""}):
         chief.post(f"{address}/read", sent)
         assert "kept no longer" in read_page(chief, address)
-    plan_files.delete_plan(number)
+    shutil.rmtree(plan_files.find_path(number, "rows").parent)
     chief.post(f"{address}/read", {"map": "1", "map-0": ""})
     assert "kept no longer" in read_page(chief, address)
 

@@ -339,8 +339,3 @@ def find_applicable(agency: models.Agency, number: str) -> models.Import:
     if not record.digest or record.state not in ("previewed", "held", "refused"):
         raise NothingToApply(number)
     return record
-
-
-def cancel(agency: models.Agency, number: str) -> None:
-    """Ask a running import to stop. It stops unless it commits first (D7). Raise UnknownImport."""
-    cancellation.request_cancel(find_import(agency, number))

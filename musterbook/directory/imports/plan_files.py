@@ -142,11 +142,6 @@ def find_path(number: str, name: str) -> Path:
     return part_file
 
 
-def delete_plan(number: str) -> None:
-    """Delete a plan."""
-    shutil.rmtree(_root() / number, ignore_errors=True)
-
-
 def read_header(number: str) -> FileHeader:
     """Return the header row of the import's file. Raise PlanGone."""
     try:

@@ -82,7 +82,7 @@ class PlanPage:
 
 
 def read_page(record: models.Import, filter_name: str, text: str = "", number: int = 1) -> PlanPage:
-    """Return one page of the rows of one kind (one of SHOWN).
+    """Return one page of the rows of one kind (an outcome, or `noted`).
 
     `text`: only rows with it in an id, a name or an address. `number`: the number of the page, from 1 on.
     """
@@ -194,7 +194,7 @@ def _map_names(record: models.Import, rows: Sequence[Mapping[str, str | int]]) -
 
 
 def read_rows(record: models.Import, kinds: Iterable[str]) -> Iterator[ReportRow]:
-    """Give the rows of some kinds (of SHOWN, without problems) as the kept plan has them. Raises PlanGone."""
+    """Yield the rows of some outcomes, except `errored`, as the stored plan has them. Raise PlanGone."""
     noted = plan_files.scan_part(record.number, "problems").filter("note").collect()
     notes = report.group_by_row(problems.list_problems(noted))
     for kind in kinds:

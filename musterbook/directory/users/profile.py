@@ -8,7 +8,7 @@ from musterbook.directory import models
 from musterbook.directory.users import states, user_list
 from musterbook.directory.users.filters import USERS, UserFilters
 
-MOST_REPORTS, MOST_EVENTS, MOST_IMPORTS = user_list.PAGE, 20, 10
+MOST_REPORTS, MOST_IMPORTS = user_list.PAGE, 10
 
 
 def read_state(user: models.User, at: datetime) -> str:

@@ -112,11 +112,6 @@ class SearchForm(forms.Form):
         return entries
 
 
-def read_filters(agency: models.Agency, query: Any) -> UserFilters:
-    """Return the filters in an address."""
-    return SearchForm(agency, query).read_filters()
-
-
 def _parse_id(value: Any) -> int | None:
     return parsers.parse_number(value)
 

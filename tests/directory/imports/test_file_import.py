@@ -13,7 +13,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import cancellation, file_import, records, runner
+from musterbook.directory.imports import cancellation, file_import, queue, records, runner
 from musterbook.directory.imports.file_import import KeyTaken, NothingToApply, Options
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
@@ -245,7 +245,7 @@ def test_an_import_is_cancelled_until_it_commits(stage: str) -> None:
 
     def progress(now: str, done: int = 0, total: int = 0) -> None:
         if now == stage:
-            file_import.cancel(made, models.Import.objects.latest("pk").number)
+            cancellation.request_cancel(models.Import.objects.latest("pk"))
 
     with pytest.raises(ImportFailed) as failed:
         run(made, people(2), progress=progress)
@@ -282,8 +282,7 @@ def test_a_cancelled_reading_is_reported_too() -> None:
 def test_what_has_ended_cannot_be_cancelled() -> None:
     made = agency()
     record = apply_rows(made, people(1)).record
-    file_import.cancel(made, record.number)
-    cancellation.delete_request(record)
+    queue.cancel(record, AuditContext(NOW, "", "page"))
     assert file_import.find_import(made, record.number).state == "applied"
 
 
