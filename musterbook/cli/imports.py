@@ -244,7 +244,7 @@ def list_(
             raise WrongCall(
                 "Name the agency: `muster imports --agency SLUG`. To show one import, run `muster imports show ID`."
             )
-        entries = history.list_entries(agencies.find_agency(agency))[:limit]
+        entries = history.list_entries(agencies.find_agency(agency), limit)
         if output == "json":
             write_json([{"import": entry.number, **asdict(entry), "at": entry.at.isoformat()} for entry in entries])
         else:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from musterbook.directory import models
 from musterbook.directory.apply import writer
@@ -309,6 +311,14 @@ def test_who_is_protected_is_shown_with_the_reason(springfield: Muster) -> None:
     models.User.objects.filter(external_id="E-bob").update(exempt=True)
     done = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
     assert (done.status, "E-bob        Bob Smith  exempt from synchronize" in done.text) == (0, True)
+
+
+def test_only_the_imports_that_are_listed_are_read(springfield: Muster) -> None:
+    numbers = [springfield.imported(ANN).json["import"] for _ in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        listed = springfield("imports", "--agency", "springfield-pd", "--limit", "2", "--output", "json").json
+    assert [one["number"] for one in listed] == numbers[:0:-1]
+    assert any(query["sql"].endswith("LIMIT 2") for query in queries)
 
 
 def test_an_error_that_nobody_expected_is_one_line_without_a_trace(

@@ -42,8 +42,8 @@ class Entry:
     """The act on chosen users (of bulk.ACTS) that it is; "" for an import of a file, and for an undo."""
 
 
-def list_entries(agency: models.Agency) -> list[Entry]:
-    """Return the agency's imports, the latest first. Imports whose process died are recorded as failed."""
+def list_entries(agency: models.Agency, limit: int) -> list[Entry]:
+    """Return the latest imports of the agency, the latest first. Imports whose process died are recorded as failed."""
     reap_orphans(agency)
     imports = models.Import.objects.filter(agency=agency).select_related("undoes").order_by("-started_at", "-pk")
     return [
@@ -59,7 +59,7 @@ def list_entries(agency: models.Agency) -> list[Entry]:
             getattr(r.undoes, "number", ""),
             _get_action(r),
         )
-        for r in imports
+        for r in imports[:limit]
     ]
 
 
@@ -111,7 +111,7 @@ _LABELS = {"added": "added", "updated": "updated", "deactivated": "deactivated",
 
 
 def list_page(agency: models.Agency, which: str, before: str = "") -> HistoryPage:
-    """Return one page of the agency's imports in some states (one of WHICH), the latest first.
+    """Return one page of the agency's imports in some states (one of FILTERS), the latest first.
 
     `before`: only imports that began before the import of that number ("": from the latest).
     """
