@@ -181,6 +181,8 @@ def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print what to do next, if there is something to do."""
     if report.state == "previewed" and facts.change:
         _print_next_bulk(out, report, facts)
+    elif report.state == "previewed" and not any(report.counts[name] for name in ("added", "updated", "deactivated")):
+        out.print(_make_text("\nNothing would change."))
     elif report.state == "previewed":
         _print_command(out, "To apply it", facts.apply)
     elif report.state == "held":

@@ -79,7 +79,9 @@ def _end(request: HttpRequest, account: Account | None) -> None:
     request.session.pop(_BASIS, None)
     why = {"why": ("", "changed during the sign-in")}
     unauthenticated_events.log_failed_sign_in(request_context.agency(request), context, user)
-    trail.record_event(request_context.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED)
+    trail.record_event(
+        request_context.agency(request), context, EventKind.USER_SIGN_IN_FAILED, user, why, outcome=FAILED
+    )
 
 
 def _digest_facts(request: HttpRequest, account: Account) -> str:

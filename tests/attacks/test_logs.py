@@ -321,7 +321,7 @@ def test_a_log_that_cannot_be_written_is_reported_at_once(
     wait_until(lambda: inbox.mails)
     assert capsys.readouterr().err == f"The log {own_log} cannot be written: Is a directory.\n"
     own_log.rmdir()
-    written("It can be written")
+    write_log("It can be written")
     assert not logs.is_file_failing()
     [mail] = inbox.mails
     assert "Subject: Musterbook: the log cannot be written" in mail

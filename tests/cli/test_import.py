@@ -313,6 +313,14 @@ def test_who_is_protected_is_shown_with_the_reason(springfield: Muster) -> None:
     assert (done.status, "E-bob        Bob Smith  exempt from synchronize" in done.text) == (0, True)
 
 
+def test_a_preview_that_changes_nothing_offers_nothing_to_apply(springfield: Muster) -> None:
+    springfield.imported(ANN)
+    shown = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--preview").text
+    assert "Nothing would change." in shown and "To apply it" not in shown
+    shown = springfield("import", springfield.file(row("bob")), "--agency", "springfield-pd", "--preview").text
+    assert "To apply it: muster apply" in shown
+
+
 def test_only_the_imports_that_are_listed_are_read(springfield: Muster) -> None:
     numbers = [springfield.imported(ANN).json["import"] for _ in range(3)]
     with CaptureQueriesContext(connection) as queries:

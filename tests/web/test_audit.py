@@ -183,7 +183,7 @@ def test_each_view_of_the_trail_is_one_event(auditor: Client) -> None:
 
 def test_a_place_that_is_none_shows_nothing_and_is_no_view(auditor: Client) -> None:
     assert auditor.get(PAGE, {"place": "nowhere"}).status_code == 404
-    assert "audit.viewed" not in kinds_told()
+    assert "audit.viewed" not in list_kinds()
 
 
 def test_nobody_views_the_trail_untold_by_turning_to_a_page_they_have_not_opened(auditor: Client) -> None:

@@ -104,6 +104,13 @@ def test_the_tiles_count_and_filter(chief: Client) -> None:
     assert "E-1</span>" in read_page(chief, f"{address}?show=unchanged")
 
 
+def test_a_plan_that_changes_nothing_says_so_and_is_not_offered_to_be_applied(chief: Client) -> None:
+    page = read_page(chief, preview(chief, person(1, ROLE="Admin"), person(8, ROLE="Nobody")))
+    assert "There is nothing to change." in page and ">Apply</button>" not in page
+    assert ">Apply</button>" in read_page(chief, preview(chief, person(2, RANK="Sergeant")))
+    assert ">Apply</button>" in read_page(chief, preview(chief, person(1, ROLE="Admin"), mode="sync"))
+
+
 def test_the_plan_shows_the_deactivated_and_the_protected_users(springfield: Springfield, chief: Client) -> None:
     models.User.objects.filter(external_id="E-3").update(exempt=True)
     address = preview(chief, person(1, ROLE="Admin"), person(7), mode="sync")
