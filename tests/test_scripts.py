@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from scripts import postgres, testing
+from scripts import postgres, setup, testing
 from scripts.setup import ROOT
 from tests import parts
 
@@ -38,6 +39,26 @@ def test_a_server_is_gone_when_its_user_is_gone(end: "Callable[[subprocess.Popen
     assert not folder.exists()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
+
+
+def test_the_same_pythons_are_named_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (least, *_, (major, minor)) = setup.PYTHONS
+    assert project["requires-python"] == f">={least[0]}.{least[1]},<{major}.{minor + 1}"
+    names = [f"{major}.{minor}" for major, minor in setup.PYTHONS]
+    listed = f"Python {', '.join(names[:-1])} or {names[-1]}"
+    for document in ("README.md", "CONTRIBUTING.md", "docs/tutorial.md", "scripts/setup.py"):
+        assert listed in (ROOT / document).read_text(encoding="utf-8"), document
+
+
+def test_without_a_python_that_fits_setting_up_ends_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(setup, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(setup, "_runs_here", lambda _: False)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(SystemExit, match=r"^Musterbook needs Python 3\.11, 3\.12 or 3\.13\. Install one of them"):
+        setup._create()
 
 
 def test_a_server_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
