@@ -50,17 +50,13 @@ def explain_error(error: Exception) -> tuple[Exit, str] | None:
     from musterbook.directory.storage import database_errors
 
     if database_errors.is_damaged(error):
-        return Exit.FAILED, f"{_name_database()}: {error}. {database_errors.explain_error(error)}"
+        from musterbook.directory.installation import migration
+
+        return Exit.FAILED, f"{migration.get_path()}: {error}. {database_errors.explain_error(error)}"
     for kind, (status, sentence) in _make_table().items():
         if isinstance(error, kind):
             return status, sentence(error)
     return None
-
-
-def _name_database() -> str:
-    from django.db import connection
-
-    return str(connection.settings_dict["NAME"])
 
 
 def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:

@@ -25,7 +25,7 @@ def prepare_database() -> None:
     """Create the embedded database or bring it up to date; only check a PostgreSQL one. Raise NotMigrated."""
     if frames.on_postgres():
         _refuse_old()
-    elif not _get_path().exists() or _read_stamp() != _compute_stamp():
+    elif not get_path().exists() or _read_stamp() != _compute_stamp():
         migrate()
 
 
@@ -36,7 +36,7 @@ def migrate() -> list[str]:
         before = set(list_recorded())
         call_command("migrate", verbosity=0, interactive=False)
         if not frames.on_postgres():
-            _get_path().chmod(0o600)
+            get_path().chmod(0o600)
             with connection.cursor() as cursor:
                 cursor.execute(f"PRAGMA user_version = {_compute_stamp()}")
         return [name for name in list_required() if name not in before]
@@ -85,7 +85,8 @@ def _refuse_old() -> None:
         raise NotMigrated(f"{len(lacking)} changes are missing, the last is {lacking[-1]}")
 
 
-def _get_path() -> Path:
+def get_path() -> Path:
+    """Return the file of the embedded database."""
     return Path(connection.settings_dict["NAME"])
 
 
