@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, TypeVar
 import polars as pl
 from django.db import connection
 from django.db.models import Model
-from polars._typing import SchemaDict
 
 from musterbook.directory.storage.background import prefetch
 
@@ -23,6 +22,7 @@ _LONG = 200
 _PART_BYTES = 8 << 20
 
 T = TypeVar("T", str, int)
+Schema: TypeAlias = Mapping[str, pl.DataType | type[pl.DataType]]
 Parameters: TypeAlias = Sequence[str | int | float | bool | bytes | list[str] | list[int] | None]
 
 
@@ -31,7 +31,7 @@ def on_postgres() -> bool:
     return connection.vendor == "postgresql"
 
 
-def read_frame(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+def read_frame(sql: str, parameters: Parameters, schema: Schema) -> pl.DataFrame:
     """Return the rows of a query (placeholders `%s`) as a frame of the schema.
 
     The query must select its columns in the order of the schema.
@@ -39,8 +39,8 @@ def read_frame(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataF
     return _read_postgres(sql, parameters, schema) if on_postgres() else _read_sqlite(sql, parameters, schema)
 
 
-def _read_postgres(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
-    texts: SchemaDict = {name: pl.String if kind == pl.Boolean else kind for name, kind in schema.items()}
+def _read_postgres(sql: str, parameters: Parameters, schema: Schema) -> pl.DataFrame:
+    texts: Schema = {name: pl.String if kind == pl.Boolean else kind for name, kind in schema.items()}
 
     def parsed(content: bytes) -> pl.DataFrame:
         # Values have no line breaks (rule C1), so PostgreSQL's CSV is as plain as CSV can be; t and f are its booleans.
@@ -65,11 +65,11 @@ def _join_blocks(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[b
         yield bytes(part)
 
 
-def _concat_parts(parts: Sequence[pl.DataFrame], schema: SchemaDict) -> pl.DataFrame:
+def _concat_parts(parts: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:
     return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=schema)
 
 
-def _read_sqlite(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.DataFrame:
+def _read_sqlite(sql: str, parameters: Parameters, schema: Schema) -> pl.DataFrame:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return _concat_parts(
@@ -77,7 +77,7 @@ def _read_sqlite(sql: str, parameters: Parameters, schema: SchemaDict) -> pl.Dat
         )
 
 
-def _build_frame(rows: Sequence[tuple[Any, ...]], schema: SchemaDict) -> pl.DataFrame:
+def _build_frame(rows: Sequence[tuple[Any, ...]], schema: Schema) -> pl.DataFrame:
     columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
     return pl.DataFrame([
         pl.Series(name, values, dtype=pl.Int64).cast(pl.Boolean) if kind == pl.Boolean else pl.Series(name, values, dtype=kind)
