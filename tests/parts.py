@@ -21,6 +21,11 @@ _MANY_PROCESSES = (
 """Tests that start many processes, or measure."""
 _NOT_MEASURED = ("tests/laws", "tests/cases", "tests/bench", "tests/attacks", *_MANY_PROCESSES)
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
+_MEASURED_ATTACKS = tuple(
+    f"tests/attacks/test_{name}.py"
+    for name in ("anchors", "audit_trail", "backups", "connections", "logs", "old_trails", "single_sign_on", "uploads")
+)
+"""Attacks that reach what no other test reaches."""
 _MEASURED_ON_POSTGRESQL = (
     "tests/directory/apply", "tests/directory/audit", "tests/directory/imports/test_queue.py",
     "tests/directory/installation", "tests/directory/storage", "tests/directory/test_edges.py",
@@ -41,6 +46,8 @@ def is_measured(item: pytest.Item) -> bool:
     """Return whether coverage counts what the test reaches, on the database of DATABASE_URL."""
     if os.environ.get("DATABASE_URL"):
         return _path(item).startswith(_MEASURED_ON_POSTGRESQL)
+    if _path(item).startswith(_MEASURED_ATTACKS):
+        return "installed" not in getattr(item, "fixturenames", ())  # that one measures
     return not (_path(item).startswith(_NOT_MEASURED) or _needs_browser(item))
 
 
