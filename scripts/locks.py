@@ -11,6 +11,8 @@ _PINS = {
     # Only its binaries are used, not the dependencies of its Python layer.
     setup.POSTGRES_LOCK: ["--group", "postgres", "--no-deps"],
     setup.ASSETS_LOCK: ["--group", "assets"],
+    # Its operators alone are wanted, not what its commands need.
+    setup.MUTATION_LOCK: ["--group", "mutation", "--no-deps"],
 }
 
 

@@ -1,0 +1,354 @@
+"""Try whether the tests notice faults: `python -m scripts.mutation --minutes 30 [MODULES…]`.
+
+It takes a random sample of all faults that `scripts.faults` can make, each module in proportion, changes a copy of the tree by
+one of them at a time, and runs the tests of `tests/core`, `tests/laws`, `tests/cases` and, for `directory`, `tests/directory`
+that reach the changed statement, on SQLite. A fault survives only if all of them pass. docs/contributing/mutation.md says more.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import math
+import os
+import queue
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from scripts import faults, setup
+from scripts.fault_tests import KILLED, SURVIVED, TIMED_OUT
+from scripts.faults import Fault
+
+PACKAGES = (
+    "musterbook/core",
+    "musterbook/directory/apply",
+    "musterbook/directory/imports",
+    "musterbook/directory/audit",
+)
+RECORDS = setup.ROOT / "build" / "mutation"
+_DIRECTORY = "tests/directory"
+_FOLDERS = ("tests/core", "tests/laws", "tests/cases", _DIRECTORY)
+LEFT_OUT = (
+    "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
+    "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py",
+)  # fmt: skip
+"""Tests that start many processes, or measure; none of them runs."""
+_COMMAND = [sys.executable, "-m", "scripts.fault_tests"]
+_FIRST_SECONDS = 3.0
+"""The time of the first group of tests of a fault: most faults need no more, and start no more."""
+_TIMES, _AT_LEAST = 6.0, 60.0
+"""A group of tests has timed out after so many times its recorded time, and this many seconds."""
+
+
+@dataclass
+class Reach:
+    """The tests that reach a line, and how long they take."""
+
+    tests: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    lines: dict[str, dict[int, set[int]]] = field(default_factory=dict)
+
+    def add(self, recorded: dict[str, Any]) -> None:
+        """Add what the tests of a folder reach. Number 0 of each is the import of a module."""
+        offset = len(self.tests)
+        self.tests += recorded["tests"]
+        self.seconds += recorded["seconds"]
+        for file, lines in recorded["lines"].items():
+            known = self.lines.setdefault(file, {})
+            for line, numbers in lines.items():
+                known.setdefault(int(line), set()).update(offset + number for number in numbers)
+
+    def choose(self, fault: Fault, importers: Iterable[str]) -> list[int]:
+        """Return the tests that reach the statement of a fault, the fastest first.
+
+        If it runs at import, these are the tests that reach any line of its module, or of a module that imports it.
+        """
+        known, (first, last) = self.lines.get(fault.file, {}), fault.statement
+        found = {number for line in range(first, last + 1) for number in known.get(line, ())}
+        if any(not self.tests[number] for number in found):
+            found |= {
+                number for file in (fault.file, *importers) for at in self.lines.get(file, {}).values() for number in at
+            }
+        return sorted((number for number in found if self.tests[number]), key=lambda number: self.seconds[number])
+
+    def group(self, numbers: list[int]) -> tuple[list[list[str]], list[float]]:
+        """Return the first few tests and the rest, and how long each group may take."""
+        first, spent = 0, 0.0
+        while first < len(numbers) and spent < _FIRST_SECONDS:
+            spent += self.seconds[numbers[first]]
+            first += 1
+        groups = [group for group in (numbers[:first], numbers[first:]) if group]
+        limits = [_AT_LEAST + _TIMES * sum(self.seconds[number] for number in group) for group in groups]
+        return [[self.tests[number] for number in group] for group in groups], limits
+
+
+def order(by_module: dict[str, list[Fault]], seed: int) -> list[Fault]:
+    """Return all faults so that the first of them, however many, are a sample in which each module has its share."""
+    placed: list[tuple[float, str, Fault]] = []
+    for module, found in sorted(by_module.items()):
+        chance = random.Random(f"{seed} {module}")  # noqa: S311  (a sample, no secret)
+        mixed = chance.sample(found, len(found))
+        placed += [((at + chance.random()) / len(mixed), module, fault) for at, fault in enumerate(mixed)]
+    return [fault for _, _, fault in sorted(placed, key=lambda each: each[:2])]
+
+
+def interval(killed: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson)."""
+    if not total:
+        return 0.0, 1.0
+    z, share = 1.96, killed / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return middle - half, middle + half
+
+
+def importers(root: Path) -> dict[str, set[str]]:
+    """Return, for each file of the package, the files that import it."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((root / "musterbook").rglob("*.py")):
+        for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
+            found.setdefault(f"{name.replace('.', '/')}.py", set()).add(path.relative_to(root).as_posix())
+    return found
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@dataclass
+class Outcome:
+    """What the tests did to one fault."""
+
+    fault: Fault
+    result: str
+    text: str
+
+
+class Worker:
+    """A process that runs tests in a copy of the tree."""
+
+    def __init__(self, folder: Path) -> None:
+        pipe = subprocess.PIPE
+        self.folder = folder
+        self._process = subprocess.Popen(
+            _COMMAND, cwd=folder, env=_environment(folder), stdin=pipe, stdout=pipe, text=True, start_new_session=True
+        )
+        self._read()
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Give an order, and return the answer."""
+        stream = cast("IO[str]", self._process.stdin)
+        stream.write(json.dumps(order) + "\n")
+        stream.flush()
+        answer: dict[str, Any] = self._read()
+        return answer
+
+    def _read(self) -> Any:
+        line = cast("IO[str]", self._process.stdout).readline()
+        if not line:
+            raise RuntimeError("The process of the tests ended; the lines above say why.")
+        return json.loads(line)
+
+    def end(self) -> None:
+        """End the process, with the tests that it runs."""
+        self._process.terminate()
+        self._process.wait()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    (folder / "build" / "temporary").mkdir(parents=True, exist_ok=True)
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+    }
+    return inherited | {
+        "PYTHONPATH": str(folder), "TMPDIR": str(folder / "build" / "temporary"), "HYPOTHESIS_PROFILE": "dev",
+        "POLARS_MAX_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+
+
+@contextmanager
+def copies(number: int) -> Iterator[list[Worker]]:
+    """Copy the tree so many times, with a worker in each, and end and remove them afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="muster-mutation-", ignore_cleanup_errors=True) as name,
+        ExitStack() as stack,
+    ):
+        first = Path(name) / "1"
+        _copy(first)
+        _prepare(first)
+        folders = [first, *(shutil.copytree(first, Path(name) / str(each)) for each in range(2, number + 1))]
+        workers = []
+        for folder in folders:
+            workers.append(Worker(folder))
+            stack.callback(workers[-1].end)
+        yield workers
+
+
+def _copy(folder: Path) -> None:
+    """Copy what git tracks, and what is new and not ignored, as it is now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=setup.ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (setup.ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(setup.ROOT / name, folder / name)
+
+
+def _prepare(folder: Path) -> None:
+    """Compile everything once, and make the database that all tests start with."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    compiles = [sys.executable, "-m", "compileall", "-q", "musterbook", "tests", "scripts"]
+    subprocess.run(compiles, cwd=folder, env=environment, check=True)
+    makes = [*_COMMAND, "database"]
+    subprocess.run(makes, cwd=folder, env=_environment(folder), check=True, stdout=subprocess.DEVNULL)
+
+
+def recorded(workers: list[Worker], folders: list[str]) -> Reach:
+    """Return what the tests of the folders reach: as recorded for this state of code and tests, or recorded now."""
+    reach, state = Reach(), _fingerprint()
+    for folder in folders:
+        path = RECORDS / f"{folder.replace('/', '-')}-{state}.json"
+        if not path.exists():
+            print(f"Recording which lines {folder} reaches …", flush=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(".draft")
+            answer = workers[0].ask({"record": {"folder": folder, "into": str(draft), "left_out": LEFT_OUT}})
+            if answer["failures"]:
+                print(f"These tests fail without any fault, and are left out:\n{answer['failures']}", flush=True)
+            if not draft.exists():
+                sys.exit("Nothing was recorded.")
+            draft.rename(path)
+        reach.add(json.loads(path.read_text(encoding="utf-8")))
+    return reach
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for top in ("musterbook", "tests") for path in (setup.ROOT / top).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) -> Iterator[Outcome]:
+    """Try the faults in their order until the time is over."""
+    sources = {fault.file: (setup.ROOT / fault.file).read_text(encoding="utf-8") for fault in chosen}
+    waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()
+    for fault in chosen:
+        waiting.put(fault)
+    done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+    used = importers(setup.ROOT)
+
+    def work(worker: Worker) -> None:
+        try:
+            while time.monotonic() < until:
+                fault = waiting.get_nowait()
+                done.put(_try(worker, fault, sources[fault.file], reach, used.get(fault.file, set())))
+        except queue.Empty:
+            pass
+        finally:
+            done.put(None)
+
+    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    running = len(threads)
+    while running:
+        outcome = done.get()
+        if outcome is None:
+            running -= 1
+        else:
+            yield outcome
+
+
+def _try(worker: Worker, fault: Fault, source: str, reach: Reach, used: set[str]) -> Outcome:
+    groups, seconds = reach.group(reach.choose(fault, used))
+    answer = worker.ask(
+        {"file": fault.file, "source": faults.change(fault, source), "tests": groups, "seconds": seconds}
+    )
+    return Outcome(fault, answer["result"], faults.describe(fault, source))
+
+
+def report(outcomes: list[Outcome], seed: int) -> str:
+    """Return the counts by package, the share that the tests notice, and every fault that they do not."""
+    rows = [("package", "faults", KILLED, SURVIVED, TIMED_OUT, "noticed", "95 % interval")]
+    for package in [*PACKAGES, "all"]:
+        results = Counter(each.result for each in outcomes if package == "all" or each.fault.file.startswith(package))
+        total = sum(results.values())
+        if total:
+            noticed = results[KILLED] + results[TIMED_OUT]
+            low, high = interval(noticed, total)
+            rows.append((package, str(total), *(str(results[key]) for key in (KILLED, SURVIVED, TIMED_OUT)),
+                         f"{noticed / total:.1%}", f"{low:.1%} to {high:.1%}"))  # fmt: skip
+    table = ["| " + " | ".join(row) + " |" for row in rows]
+    table.insert(1, "|---" * len(rows[0]) + "|")
+    missed = sorted(f"{each.result}: {each.text}" for each in outcomes if each.result != KILLED)
+    return "\n".join([f"Seed {seed}", *table, "", *missed])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    files = [path for name in options.modules or PACKAGES for path in _files(name)]
+    faults.fetch()
+    by_module = {file: faults.find(file, (setup.ROOT / file).read_text(encoding="utf-8")) for file in files}
+    chosen = order({file: found for file, found in by_module.items() if found}, options.seed)[: options.most]
+    folders = [folder for folder in _FOLDERS if folder != _DIRECTORY or any("/directory/" in file for file in files)]
+    outcomes: list[Outcome] = []
+    try:
+        with copies(options.workers) as workers:
+            reach = recorded(workers, folders)
+            print(f"{len(chosen)} faults to choose from, for {options.minutes:g} minutes …", flush=True)
+            for outcome in run(workers, chosen, reach, time.monotonic() + options.minutes * 60):
+                outcomes.append(outcome)
+                print(f"{len(outcomes)} {outcome.result}: {outcome.text}", flush=True)
+    except KeyboardInterrupt:
+        print("Interrupted.", flush=True)
+    print(f"\n{report(outcomes, options.seed)}")
+    return 0
+
+
+def _files(name: str) -> list[str]:
+    """Return the files of a module or package, given by its path or its name."""
+    path = setup.ROOT / (name if "/" in name else name.replace(".", "/"))
+    path = path if path.exists() else path.with_suffix(".py")
+    if not path.exists():
+        sys.exit(f"There is no module {name}.")
+    found = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [each.relative_to(setup.ROOT).as_posix() for each in found]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.mutation", description=(__doc__ or "").partition("\n\n")[2]
+    )
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULES", help=f"modules or packages; {', '.join(PACKAGES)} if none is given"
+    )
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults are tried (30)")
+    parser.add_argument("--most", type=int, default=None, help="the largest number of faults to try (all)")
+    parser.add_argument("--seed", type=int, default=1, help="the number that the sample comes from (1)")
+    parser.add_argument(
+        "--workers", type=int, default=max(1, (os.cpu_count() or 1) // 2), help="processes at once (half the cores)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
