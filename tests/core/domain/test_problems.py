@@ -73,6 +73,11 @@ def test_no_module_fills_the_columns_of_a_problem_without_the_names_of_its_param
         assert name != "Problem" or path.name in STORED
 
 
+def test_a_message_shows_eighty_characters_of_a_value_at_most() -> None:
+    assert f"“{'x' * 80}”" in Problem.of("invalid-status", value="x" * 80).message
+    assert f"“{'x' * 79}…”" in Problem.of("invalid-status", value="x" * 81).message
+
+
 def test_a_problem_keeps_its_parameters_in_the_order_of_their_names() -> None:
     problem = Problem.of("too-long", 2, "RANK", length="256", limit="255")
     assert (problem.detail, problem.hint) == ("256", "255")

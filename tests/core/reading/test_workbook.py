@@ -16,6 +16,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reading.workbook import archive
+from musterbook.core.reading.workbook.sheet import unescape_text
 from tests.examples import examples
 
 NAMES = [column.heading for column in REQUIRED]
@@ -388,3 +389,14 @@ def test_a_part_that_is_larger_than_its_archive_says_is_damage() -> None:
     at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"sheet0.xml"))
     lying = content[: at + 24] + (50).to_bytes(4, "little") + content[at + 28 :]
     assert codes(lying) == ["damaged-workbook"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("_x00AF_", "\u00af"), ("_x00ff_", "\u00ff"), ("_xD7FF__xE000_", "\ud7ff\ue000"), ("_xD800__xDFFF_", "_xD800__xDFFF_"),
+        ("_x12_ _x00G0_", "_x12_ _x00G0_"),
+    ],
+)  # fmt: skip
+def test_an_escape_of_office_is_its_character_unless_that_is_half_of_one(text: str, read: str) -> None:
+    assert unescape_text(text) == read

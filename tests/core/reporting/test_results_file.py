@@ -4,14 +4,16 @@ import csv
 import io
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
+from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
 from musterbook.core.reading.intake import read
-from musterbook.core.reporting.results_file import errors_file, results_file
+from musterbook.core.reporting.results_file import ResultsKind, errors_file, results_file, stream_parts
 from musterbook.core.values.text import TRIMMED
 from tests.examples import examples
 
@@ -110,3 +112,21 @@ def test_what_is_uploaded_again_means_what_it_meant(rows: list[list[str]]) -> No
     assert [[meaning(cell) for cell in row] for row in first] == [[meaning(cell) for cell in row] for row in second]
     codes = [[f.code for f in problems.list_problems(t.faults)] for t in (table, again)]
     assert codes[0] == codes[1]
+
+
+@pytest.mark.parametrize(("which", "rows"), [("results", ["2", "3", "4"]), ("errors", ["3"])])
+def test_a_file_in_parts_is_the_whole_file(
+    monkeypatch: pytest.MonkeyPatch, which: ResultsKind, rows: list[str]
+) -> None:
+    monkeypatch.setattr("musterbook.core.reporting.results_file._PART", 1)
+    table = read(upload(HEADER, ROW, [*ROW[:5], "away", *ROW[6:], "extra"], [""] * len(ROW)))
+    found = pl.DataFrame({"row": [2, 3], "outcome": ["added", "errored"]}, schema_overrides={"row": pl.UInt32})
+    parts = list(
+        stream_parts(table, found, problems.build_frame([Problem("invalid-status", 3, "STATUS", "away")]), which)
+    )
+    assert len(parts) == 3
+    header, *shown = lines(b"".join(parts))
+    assert header == [*OURS, *HEADER]
+    assert [line[0] for line in shown] == rows
+    [errored] = [line for line in shown if line[0] == "3"]
+    assert (errored[1], errored[-1], "away" in errored[2]) == ("errored", "extra", True)
