@@ -8,9 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.csv import exact as exact_reader
-from musterbook.core.reading.csv import fast
+from musterbook.core.reading.csv import fast, reader
 from musterbook.core.reading.csv.exact import BrokenQuote
+from musterbook.core.reading.grid import Refusal
 from musterbook.core.reading.intake import ReadOptions, read
 from tests.examples import examples
 
@@ -226,3 +228,75 @@ def test_a_row_of_cells_without_end_refuses_the_file(line: str) -> None:
 def test_a_long_cell_full_of_delimiters_is_a_fault_of_its_row_alone() -> None:
     table = read(f"{HEADER}\n{ROW.replace('Ann', chr(34) + ',' * 150_000 + chr(34))}\n".encode())
     assert table.faults["code"].to_list() == ["cell-too-long"]
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("a,b\n1,2\n", ","), ("a,b\r\n1,2", ","), ('"a","b"\n"1","2"\n', ","), ('a,b\n"x""y",2\n"",""\n', ","),
+        ("a;b;c\n1;2;3\n;;\n", ";"), ('"a ""x""",b\n1,2\n', ","), ("é,b\n語,2\n", ","),
+    ],
+)  # fmt: skip
+def test_a_plain_file_is_taken_by_the_quick_reader(text: str, delimiter: str) -> None:
+    assert quick(text, delimiter) == records(text, delimiter)[1:]
+
+
+@pytest.mark.parametrize(
+    ("text", "row"), [("a,b\n\0,2\n", 2), ("a,\0\n1,2\n", 1), ("a,b\n1,2\n3,4\0", 3), ("sep=,\na,b\n1,\0\n", 2)]
+)
+def test_a_nul_byte_is_named_with_its_row(text: str, row: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        reader.read_grid(text.encode(), FileLimits(), {}, None, None)
+    [problem] = refused.value.problems
+    assert (problem.code, f"ow {row} " in problem.message) == ("nul-byte", True)
+    assert bool(refused.value.headings) is (row > 1)
+
+
+@pytest.mark.parametrize(("zeros", "advised"), [(500, False), (501, True)])
+def test_utf_16_without_a_mark_is_suggested_if_a_quarter_of_the_bytes_is_nul(zeros: int, advised: bool) -> None:
+    content = b"a,b\n" + b"\0" * zeros + b"x" * (1_996 - zeros) + b"\0" * 5_000
+    with pytest.raises(Refusal) as refused:
+        reader.read_grid(content, FileLimits(), {}, None, None)
+    assert ("UTF-16" in refused.value.problems[0].remedy) is advised
+
+
+def test_a_problem_names_sixty_characters_of_a_heading_or_the_position_of_a_column_without_one() -> None:
+    names = ["a", " ", "x" * 61]
+    assert [reader._name_column(names, index) for index in range(4)] == ["a", "2 (B)", "x" * 60, "4 (D)"]
+
+
+def test_three_cells_of_an_old_encoding_are_shown_each_once() -> None:
+    names = ["M\xe4rz", "J\xe4n", "J\xe4n", "M\xe4r", "Z\xe4h"]
+    content = ("a,b\n" + "".join(f"{name},x\n" for name in names)).encode("windows-1252")
+    [note] = reader.read_grid(content, FileLimits(), {}, None, None).notes
+    assert "For example: “März”, “Jän”." in note.message
+    wide = ("a,b\n" + "".join(f"x,{name}\n{name}y,x\n" for name in names)).encode("windows-1252")
+    [note] = reader.read_grid(wide, FileLimits(), {}, None, None).notes
+    assert "For example: “Märzy”, “Jäny”, “März”." in note.message
+
+
+@pytest.mark.parametrize(("width", "good"), [(1_000, True), (1_001, False)])
+def test_a_file_has_a_thousand_columns_at_most(width: int, good: bool) -> None:
+    content = (",".join(["x"] * width) + "\n").encode()
+    if good:
+        assert len(reader.read_grid(content, FileLimits(), {}, None, None).headings) == width
+    else:
+        with pytest.raises(Refusal, match="too-many-columns"):
+            reader.read_grid(content, FileLimits(), {}, None, None)
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n"])
+def test_a_file_has_as_many_rows_as_the_limit_and_no_more(end: str) -> None:
+    """Both readers count: a blank line takes the exact one."""
+    content = f"a,b\n1,2\n3,4{end}".encode()
+    rows = content.count(b"\n") - 1
+    assert reader.read_grid(content, FileLimits(rows=rows), {}, None, None).rows["row"].to_list()[:2] == [2, 3]
+    with pytest.raises(Refusal, match="too-many-rows"):
+        reader.read_grid(content, FileLimits(rows=rows - 1), {}, None, None)
+
+
+@pytest.mark.parametrize("heading", ["x,y", "x\ny", 'x "y"'])
+def test_a_heading_may_contain_what_a_quoted_cell_may_contain(heading: str) -> None:
+    quoted = heading.replace('"', '""')
+    grid = reader.read_grid(f'a,"{quoted}",b\n1,2,3\n'.encode(), FileLimits(), {}, None, None)
+    assert (grid.headings, grid.rows.rows()) == (("a", heading, "b"), [(2 + heading.count("\n"), "1", "2", "3")])

@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from musterbook.core.domain.columns import BY_HEADING, COLUMNS, REQUIRED
 from musterbook.core.reading.headings import (
+    count_known,
     edit_distance,
     format_position,
     merge_mappings,
     normalize_heading,
+    quote_text,
     resolve_headings,
 )
 
@@ -118,3 +120,67 @@ def test_every_heading_has_one_meaning(headings: list[str]) -> None:
     places = [*found.columns, *found.own_columns, *found.ignored, *found.blank]
     misspelt = [p for p in found.problems if p.code == "misspelt-column"]
     assert len(places) == len(set(places)) == len(headings) - len(misspelt)
+
+
+def _distance(one: str, other: str) -> int:
+    """The distance by its definition."""
+    if not one or not other:
+        return len(one) + len(other)
+    return min(
+        _distance(one[1:], other) + 1,
+        _distance(one, other[1:]) + 1,
+        _distance(one[1:], other[1:]) + (one[0] != other[0]),
+    )
+
+
+@given(st.text("abc", max_size=5), st.text("abc", max_size=5))
+def test_a_distance_above_two_is_three(one: str, other: str) -> None:
+    assert edit_distance(one, other) == min(_distance(one, other), 3)
+
+
+@pytest.mark.parametrize(
+    ("heading", "named"),
+    [
+        ("E", False),
+        ("EM", True),
+        ("X" * 35 + "EMAIL", True),
+        ("X" * 36 + "EMAIL", False),
+        ("EIMAX", True),
+        ("EXXXX", False),
+    ],
+)
+def test_a_heading_is_near_to_a_missing_column_if_one_contains_the_other_or_most_letters_agree(
+    heading: str, named: bool
+) -> None:
+    names = [name for name in NAMES if name != "EMAIL"]
+    [problem] = [p for p in resolve_headings([*names, heading], {}, {}).problems if p.code == "missing-column"]
+    assert ("did you mean EMAIL?" in problem.message) is named
+
+
+def test_of_several_headings_the_nearest_is_named() -> None:
+    names = [name for name in NAMES if name != "EMAIL"]
+    [problem] = resolve_headings([*names, "MAILBOX", "E-MAILS", "OTHER"], {}, {}).problems
+    assert "“E-MAILS”: did you mean EMAIL?" in problem.message
+
+
+def test_a_heading_is_shown_with_forty_characters_at_most() -> None:
+    assert quote_text(f" {'x' * 40} ") == f"“{'x' * 40}”"
+    assert quote_text("x" * 41) == f"“{'x' * 39}…”"
+
+
+def test_five_places_of_a_column_that_stands_more_often_are_named() -> None:
+    [problem] = resolve_headings([*NAMES, *["Email"] * 6], {}, {}).problems
+    assert (problem.message.count("“EMAIL”") + problem.message.count("“Email”"), "6 (F)" in problem.message) == (
+        5,
+        False,
+    )
+
+
+@pytest.mark.parametrize("mark", "=+-@")
+def test_the_guard_of_a_heading_is_no_part_of_it(mark: str) -> None:
+    assert normalize_heading(f"'{mark}RANK") == f"{mark}RANK".replace("-", "_")
+    assert normalize_heading("'RANK") == "'RANK"
+
+
+def test_headings_that_name_a_column_are_counted_once_with_those_that_are_mapped() -> None:
+    assert count_known(["EMAIL", "e-mail", "email", "Shield", "x", ""], {"shield": "BADGE_NUMBER"}) == 2

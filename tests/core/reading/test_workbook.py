@@ -14,9 +14,11 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.table import Table
 from musterbook.core.reading.budget import FileLimits
+from musterbook.core.reading.grid import Refusal
 from musterbook.core.reading.intake import ReadOptions, read
 from musterbook.core.reading.workbook import archive
 from musterbook.core.reading.workbook.sheet import unescape_text
+from musterbook.core.reading.workbook.xlsx import _parse_column
 from tests.examples import examples
 
 NAMES = [column.heading for column in REQUIRED]
@@ -400,3 +402,38 @@ def test_a_part_that_is_larger_than_its_archive_says_is_damage() -> None:
 )  # fmt: skip
 def test_an_escape_of_office_is_its_character_unless_that_is_half_of_one(text: str, read: str) -> None:
     assert unescape_text(text) == read
+
+
+@pytest.mark.parametrize("style", ["10", "11", "-1", ""])
+def test_a_style_that_is_none_of_the_cells_shows_a_number_as_it_is(style: str) -> None:
+    styles = STYLES + '<cellStyleXfs><xf numFmtId="14"/><xf numFmtId="14"/></cellStyleXfs>'
+    cell = f'<c s="{style}"><v>45352</v></c>' if style else "<c><v>45352</v></c>"
+    table = read(xlsx(NAMES, [cell, *ROW[1:]], styles=styles))
+    assert (table.cells["external_id"].to_list(), table.faults.height) == (["45352"], 0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "letters"), [("A", 0), ("Z", 25), ("AA", 26), ("AZ", 51), ("BA", 52), ("ZZ", 701), ("XFD", 16_383)]
+)
+def test_the_letters_of_a_column_are_counted_as_a_spreadsheet_does(reference: str, letters: int) -> None:
+    assert _parse_column(reference) == letters
+
+
+@pytest.mark.parametrize("reference", ["", "a", "1", "ABCD", "XFE", "ZZZ", "A1"])
+def test_letters_of_no_column_are_damage(reference: str) -> None:
+    with pytest.raises(Refusal):
+        _parse_column(reference)
+
+
+def test_a_whole_number_of_fifteen_digits_is_whole_and_one_of_sixteen_has_lost_some() -> None:
+    assert with_cell("EXTERNAL_ID", number("999999999999999")).cells["external_id"].to_list() == ["999999999999999"]
+    assert with_cell("EXTERNAL_ID", number("000000000000001")).cells["external_id"].to_list() == ["1"]
+    [fault] = problems.list_problems(with_cell("EXTERNAL_ID", number("1234567890123456")).faults)
+    assert (fault.code, fault.value) == ("number-too-long", "1234567890123460")
+
+
+@pytest.mark.parametrize("index", ["1", "-1", "99999"])
+def test_a_cell_that_refers_to_text_that_does_not_exist_is_damage(index: str) -> None:
+    cells = [f"<c t='s'><v>{index}</v></c>", *ROW[1:]]
+    [problem] = read(xlsx(NAMES, cells, strings="<si><t>a</t></si>")).problems
+    assert "a cell of row 2 refers to text that does not exist" in problem.message

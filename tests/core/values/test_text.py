@@ -56,10 +56,9 @@ def test_a_guarded_cell_is_read_as_before_and_is_none_that_a_spreadsheet_runs(ce
     assert not bare.startswith(("=", "+", "-", "@")) or re.fullmatch('="([^"]|"")*"', bare)
 
 
-@given(TEXTS.map(trim_fully))
+@given(TEXTS.map(trim_fully).filter(lambda value: not value.startswith(("'", "="))))
 def test_cleaning_leaves_text_without_guards_as_it_is(value: str) -> None:
-    if not value.startswith(("'", "=")):
-        assert clean(value) == value
+    assert clean(value) == value
 
 
 @given(TEXTS)

@@ -129,7 +129,7 @@ def read_records(body: bytes, delimiter: str, *, skip: int = 0) -> Iterator[tupl
     scanner.finish()
 
 
-def locate_end(text: str, delimiter: str, *, skip: int = 0) -> tuple[int, int]:
+def locate_end(text: str, delimiter: str, *, skip: int) -> tuple[int, int]:
     """Return the row and the cell in which `text`, the beginning of a file, ends.
 
     Rows count from 1, after `skip` lines. Cells count from 0.
