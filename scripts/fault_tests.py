@@ -233,7 +233,7 @@ def _record(folder: str, into: Path, left_out: tuple[str, ...]) -> int:
     return status
 
 
-def make_database() -> None:
+def make_database() -> int:
     """Make the database that the tests of all faults start with."""
     os.environ["DJANGO_SETTINGS_MODULE"] = _SETTINGS
     import django
@@ -244,6 +244,7 @@ def make_database() -> None:
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     connection.close()
     shutil.copy(connection.settings_dict["NAME"], DATABASE)
+    return 0
 
 
 if __name__ == "__main__":

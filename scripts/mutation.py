@@ -22,7 +22,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -139,6 +139,10 @@ class Outcome:
     text: str
 
 
+class WorkerEnded(Exception):
+    """The process of a worker is gone: it was ended, or it failed, and standard error says why."""
+
+
 class Worker:
     """A process that runs tests in a copy of the tree."""
 
@@ -161,7 +165,7 @@ class Worker:
     def _read(self) -> Any:
         line = cast("IO[str]", self._process.stdout).readline()
         if not line:
-            raise RuntimeError("The process of the tests ended; the lines above say why.")
+            raise WorkerEnded("A process of the tests ended.")
         return json.loads(line)
 
     def end(self) -> None:
@@ -248,32 +252,23 @@ def _fingerprint() -> str:
 def run(workers: list[Worker], chosen: list[Fault], reach: Reach, until: float) -> Iterator[Outcome]:
     """Try the faults in their order until the time is over."""
     sources = {fault.file: (setup.ROOT / fault.file).read_text(encoding="utf-8") for fault in chosen}
+    used = importers(setup.ROOT)
     waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()
     for fault in chosen:
         waiting.put(fault)
     done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-    used = importers(setup.ROOT)
 
     def work(worker: Worker) -> None:
-        try:
+        with suppress(queue.Empty, WorkerEnded):
             while time.monotonic() < until:
                 fault = waiting.get_nowait()
                 done.put(_try(worker, fault, sources[fault.file], reach, used.get(fault.file, set())))
-        except queue.Empty:
-            pass
-        finally:
-            done.put(None)
+        done.put(None)
 
-    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in workers]
-    for thread in threads:
-        thread.start()
-    running = len(threads)
-    while running:
-        outcome = done.get()
-        if outcome is None:
-            running -= 1
-        else:
-            yield outcome
+    for worker in workers:
+        threading.Thread(target=work, args=(worker,), daemon=True).start()
+    for _ in workers:
+        yield from iter(done.get, None)
 
 
 def _try(worker: Worker, fault: Fault, source: str, reach: Reach, used: set[str]) -> Outcome:
@@ -286,7 +281,7 @@ def _try(worker: Worker, fault: Fault, source: str, reach: Reach, used: set[str]
 
 def report(outcomes: list[Outcome], seed: int) -> str:
     """Return the counts by package, the share that the tests notice, and every fault that they do not."""
-    rows = [("package", "faults", KILLED, SURVIVED, TIMED_OUT, "noticed", "95 % interval")]
+    rows: list[tuple[str, ...]] = [("package", "faults", KILLED, SURVIVED, TIMED_OUT, "noticed", "95 % interval")]
     for package in [*PACKAGES, "all"]:
         results = Counter(each.result for each in outcomes if package == "all" or each.fault.file.startswith(package))
         total = sum(results.values())

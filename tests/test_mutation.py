@@ -7,6 +7,7 @@ import pytest
 from scripts import faults, mutation
 from scripts.faults import Fault
 from scripts.mutation import Outcome, Reach
+from scripts.setup import ROOT
 
 FETCHED = pytest.mark.skipif(
     not faults.FETCHED.exists(), reason="python -m scripts.mutation has not fetched cosmic-ray"
@@ -99,7 +100,7 @@ def test_tests_are_run_in_two_groups_with_a_limit_for_each() -> None:
 
 
 def test_the_modules_that_import_a_module_are_found() -> None:
-    found = mutation.importers(mutation.setup.ROOT)
+    found = mutation.importers(ROOT)
     assert "musterbook/core/planning/supervisors.py" in found["musterbook/core/planning/cycles.py"]
 
 
