@@ -58,7 +58,7 @@ class _Span:
 def fetch() -> None:
     """Fetch cosmic-ray, once. Only its operators and its parser are wanted, not what its commands need."""
     if not FETCHED.exists():
-        setup.uv("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(FETCHED),
+        setup.run_uv("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(FETCHED),
                  "-r", setup.MUTATION_LOCK.name)  # fmt: skip
 
 
