@@ -327,6 +327,7 @@ def test_links_begin_with_the_public_address_for_any_host_of_a_request(
     client.post("/springfield/forgotten-password", {"name": "user.2"}, headers={"Host": "localhost:1234"})
     reset_requests.answer_requests()
     outbox.send_due("w", jobs.now)
+    assert server.mails
     for mail in server.mails:
         links = [word for word in text(mail).split() if "://" in word]
         assert links

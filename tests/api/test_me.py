@@ -205,5 +205,7 @@ def test_what_nobody_expected_is_said_in_json_too(
 
 
 def test_every_address_asks_for_a_token() -> None:
-    for pattern in get_resolver("musterbook.api.urls").url_patterns:
+    patterns = get_resolver("musterbook.api.urls").url_patterns
+    assert patterns
+    for pattern in patterns:
         assert {"permission", "csrf_exempt"} <= vars(pattern.callback).keys(), pattern

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.domain import problems
@@ -49,12 +49,11 @@ def test_law_1_the_same_file_again_writes_and_mails_nothing(case: Case) -> None:
     again = directory.run(agency, case.file, replace(case, confirmed=0))
     assert first.plan
     assert again.plan
-    if first.record.state == "refused":
-        return
+    assume(first.record.state != "refused")
     good = first.plan.rows.filter(pl.col("outcome") != "errored")["row"].to_list()
     outcomes = dict(again.plan.rows.select("row", "outcome").iter_rows())
     assert {outcomes[row] for row in good} <= {"unchanged"}
-    if first.record.state == "applied" and again.plan.counts["updated"] == again.plan.counts["added"] == 0:
+    if again.plan.counts["updated"] == again.plan.counts["added"] == 0:
         assert (directory.users(agency), directory.traces(agency)) == (held, traces)
 
 
@@ -111,8 +110,7 @@ def test_law_5_what_is_applied_and_undone_is_as_before(case: Case) -> None:
     agency = directory.agency(case.people)
     before = directory.users(agency)
     done = directory.run(agency, case.file, case)
-    if done.record.state != "applied":
-        return
+    assume(done.record.state == "applied")
     undone = undo.run_undo(done.record, context=AuditContext(directory.NOW, "", "cli"))
     assert undone.plan
     after = directory.users(agency)
@@ -164,8 +162,7 @@ def test_law_7_what_a_preview_shows_is_exactly_what_is_written(case: Case) -> No
     assert done.record.counts == shown.record.counts
     assert shown.record.state in ("previewed", "refused")
     assert done.record.state == ("applied" if shown.record.state == "previewed" else "refused")
-    if done.record.state == "applied":
-        assert directory.users(agency) == _shown(before[0], shown.plan)
+    assert directory.users(agency) == (_shown(before[0], shown.plan) if done.record.state == "applied" else before[0])
 
 
 def _shown(before: dict[str, Row], shown: Plan) -> dict[str, Row]:
