@@ -19,7 +19,7 @@ MODULES = sorted(
     path for layer in ("core", "directory") for path in (PACKAGE / layer).rglob("*.py")
     if path != SOURCE and path.parent.name != "migrations"
 )  # fmt: skip
-RAISERS = {"of": 0, "flag_rows": 1, "_note_rows": 1, "_say": 1}
+RAISERS = {"of": 0, "flag_rows": 1, "_note_rows": 1, "_flag": 1}
 """The functions that raise a problem, with the position of the code in their arguments."""
 
 
