@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = sorted(ROOT.glob("*.lock"))
+LOCKS = sorted(ROOT.glob("requirements*.lock"))
 _HOST_OR_PATH = re.compile(r"://|^\s*-|@ |--(?!hash=)|(?<![\w.])/\w")
 _MACHINE_PATH = re.compile(rb"(?<![\w.~/-])/(?:root|home|Users|work|opt|mnt|media)/[\w.]")
 

@@ -41,7 +41,7 @@ class CellValues:
 def read_cells(column: Column, cells: pl.Series, words: Vocabulary, *, guarded: bool) -> CellValues:
     """Return the reading of a column's cells as they are in the file, each given once. They may be `guarded`."""
     reader = _Reader(column, cells, text.clean(cells, guarded=guarded), words)
-    reader.legible()
+    reader.check_text()
     _READERS.get(column.heading, _Reader.as_text)(reader)
     return CellValues(pl.DataFrame(reader.values), pl.concat([pl.DataFrame(schema=_FAULTS), *reader.found]))
 
@@ -69,25 +69,25 @@ class _Reader:
         cells = self.cells.filter(wrong).alias("cell")
         self.found.append(faults.select(cells, pl.lit(code).alias("code"), "value", "detail", "hint"))
 
-    def legible(self) -> None:
+    def check_text(self) -> None:
         """Check for faults that any column can have (C1–C3, C10).
 
         These are illegal characters, damage by a spreadsheet, excessive length, and blank required cells.
         """
-        self._illegal()
-        self._damaged()
+        self._flag_illegal()
+        self._flag_damaged()
         long = self.text.str.len_chars() > self.column.longest
         self._flag(long, "too-long", length=lambda value: f"{len(value):,}", limit=str(self.column.longest))
         if self.column.required:
             self._flag(self.text == "", "required")
 
-    def _illegal(self) -> None:
+    def _flag_illegal(self) -> None:
         unseen = self.column in _UNSEEN
         wrong = text.has_illegal(self.text)
         describe = text.name_character if unseen else text.name_illegal
         self._flag(wrong | text.has_hidden(self.text) if unseen else wrong, "illegal-character", character=describe)
 
-    def _damaged(self) -> None:
+    def _flag_damaged(self) -> None:
         error = "a spreadsheet replaced the value with an error"
         self._flag(self.text.str.contains(_ERROR_VALUE), "spreadsheet-damage", cause=error)
         if self.column in _NUMBERED:
@@ -131,17 +131,17 @@ class _Reader:
         ids = names.resolve_names(self.text, names.index_ranks(self.words.ranks))
         short = {rank.abbreviation: rank.name for rank in self.words.ranks if rank.abbreviation}
         known = short | {rank.name: rank.name for rank in self.words.ranks}
-        self._optional("rank", ids, "unknown-rank", known)
+        self._read_optional("rank", ids, "unknown-rank", known)
 
     def as_group(self) -> None:
         """Read the id of the group, whether the cell is blank, and whether the group is inactive (C7)."""
         groups = {group.external_id: group.id for group in self.words.groups}
         ids = names.resolve_names(self.text, groups, exact=True)
-        self._optional("group", ids, "unknown-group", {name: name for name in groups})
+        self._read_optional("group", ids, "unknown-group", {name: name for name in groups})
         inactive = [group.id for group in self.words.groups if not group.active]
         self.values["group_inactive"] = ids.is_in(inactive).fill_null(False)
 
-    def _optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
+    def _read_optional(self, name: str, ids: pl.Series, code: str, known: dict[str, str]) -> None:
         blank = self.text == ""
         self._flag(
             self.valid & ids.is_null() & ~blank, code, suggestion=lambda value: names.suggest_names(value, known)

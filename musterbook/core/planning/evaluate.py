@@ -57,7 +57,7 @@ class Judgement:
 
 def judge_rows(table: Table, matched: MatchedTable, vocabulary: Vocabulary, policy: Policy) -> Judgement:
     """Evaluate the rows of a table, matched to their users, under the policy."""
-    return _Evaluation(table, matched, vocabulary, policy).judgement()
+    return _Evaluation(table, matched, vocabulary, policy).judge()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,11 @@ class _Evaluation:
     vocabulary: Vocabulary
     policy: Policy
 
-    def judgement(self) -> Judgement:
-        rows, alone, about_groups = self._alone()
-        rows, together = self._together(rows)
-        leavers = self._leavers(rows)
-        rows, overstepping, about_links = self._linked(rows, leavers)
+    def judge(self) -> Judgement:
+        rows, alone, about_groups = self._judge_single_rows()
+        rows, together = self._judge_final_state(rows)
+        leavers = self._find_leavers(rows)
+        rows, overstepping, about_links = self._link_supervisors(rows, leavers)
         problems = pl.concat([alone, together, overstepping])
         notes = pl.concat([about_groups, about_links, note_addresses(rows, self.vocabulary)])
         if self.policy.strict:
@@ -84,7 +84,7 @@ class _Evaluation:
         result = rows.with_columns(ok=pl.col("ok") & ok).select(SCHEMA.keys())
         return Judgement(result, leavers, problems.sort(by_row), notes.sort(by_row))
 
-    def _alone(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def _judge_single_rows(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Evaluate each row alone.
 
         Return the rows with `ok` and `shifted` (cells may be in the wrong columns), their problems, and notes.
@@ -100,7 +100,7 @@ class _Evaluation:
         )
         return result, problems, notes if columns.EVIDENCE_GROUP_EXT_ID in self.table.present else notes.clear()
 
-    def _together(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _judge_final_state(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Evaluate the rows in the final state (M5–M8, M11) up to the fixed point.
 
         Return the rows with `ok` and `vacates`, and the problems found.
@@ -119,14 +119,16 @@ class _Evaluation:
         result = rows.with_columns(ok=pl.col("ok") & ~fails, vacates=pl.col("row").is_in(given_up.implode()))
         return result, pl.concat(parts)
 
-    def _leavers(self, rows: pl.DataFrame) -> Leavers:
+    def _find_leavers(self, rows: pl.DataFrame) -> Leavers:
         if self.policy.mode is Mode.UPDATE:
             return Leavers()
         return deactivations.find_leavers(
             self.matched.users, self.matched.unchanged_rows, rows, self.policy, self.vocabulary
         )
 
-    def _linked(self, rows: pl.DataFrame, leavers: Leavers) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def _link_supervisors(
+        self, rows: pl.DataFrame, leavers: Leavers
+    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
         state = FinalState(self.matched.users, rows.filter("ok"), leavers.deactivated)
         if columns.SUPERVISOR_EMAIL in self.table.present:

@@ -152,23 +152,23 @@ class _FileReader:
     problems: list[str] = field(default_factory=list)
 
     def agency(self, document: Mapping[str, Any]) -> AgencyFile:
-        self._keys(document, "the file", SETTINGS)
+        self._check_keys(document, "the file", SETTINGS)
         return AgencyFile(
-            slug=self._slug(document),
-            name=self._text(document, "name", "the file"),
-            country=self._country(document) if "default_country" in document else None,
-            limit=self._limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
-            mail=self._flag(document, "mail", "the file") if "mail" in document else None,
-            notice=self._notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
-            mails_off=self._mails_off(document["mails_off"]) if "mails_off" in document else None,
-            **self._accounts(document.get("accounts", {})),
+            slug=self._parse_slug(document),
+            name=self._parse_text(document, "name", "the file"),
+            country=self._parse_country(document) if "default_country" in document else None,
+            limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
+            mail=self._parse_flag(document, "mail", "the file") if "mail" in document else None,
+            notice=self._parse_notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
+            mails_off=self._parse_mails_off(document["mails_off"]) if "mails_off" in document else None,
+            **self._parse_accounts(document.get("accounts", {})),
             sign_on=sign_on_file.read_providers(document["sign_on"], self.problems) if "sign_on" in document else None,
-            roles=self._each(document, "roles", self._role),
-            ranks=self._each(document, "ranks", self._rank),
-            groups=self._each(document, "groups", self._group),
+            roles=self._parse_each(document, "roles", self._parse_role),
+            ranks=self._parse_each(document, "ranks", self._parse_rank),
+            groups=self._parse_each(document, "groups", self._parse_group),
         )
 
-    def _slug(self, document: Mapping[str, Any]) -> str:
+    def _parse_slug(self, document: Mapping[str, Any]) -> str:
         slug = document.get("slug")
         error = check_slug(slug)
         if error:
@@ -176,13 +176,13 @@ class _FileReader:
             self.problems.append(f"slug is {value}. {error}")
         return str(slug)
 
-    def _accounts(self, table: object) -> dict[str, Any]:
+    def _parse_accounts(self, table: object) -> dict[str, Any]:
         location = "[accounts]"
         if not isinstance(table, dict):
             self.problems.append(f"accounts is not a table: write {location} before its settings.")
             return {}
-        self._keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
-        flags = {name: self._flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
+        self._check_keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
+        flags = {name: self._parse_flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
         for name, (least, most) in ACCOUNTS.items():
             value = table.get(name, least)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -193,23 +193,23 @@ class _FileReader:
             roles = None
         return {
             "accounts": {name: table[name] for name in ACCOUNTS if name in table} | flags,
-            "second_factor": self._flag(table, "second_factor", location) if "second_factor" in table else None,
+            "second_factor": self._parse_flag(table, "second_factor", location) if "second_factor" in table else None,
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }
 
-    def _mails_off(self, value: object) -> tuple[str, ...]:
+    def _parse_mails_off(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not set(map(str, value)) <= set(MAILS):
             self.problems.append(f"mails_off is {value!r}: write a list of any of these: {', '.join(MAILS)}.")
             return ()
         return tuple(kind for kind in MAILS if kind in value)
 
-    def _notice(self, value: object) -> str:
+    def _parse_notice(self, value: object) -> str:
         notice = read_notice(value) if isinstance(value, str) else None
         if notice is None:
             self.problems.append(f"sign_in_notice: {NOTICE}")
         return notice or ""
 
-    def _country(self, document: Mapping[str, Any]) -> str:
+    def _parse_country(self, document: Mapping[str, Any]) -> str:
         country = read_country(str(document["default_country"]))
         if country is None:
             self.problems.append(
@@ -217,14 +217,14 @@ class _FileReader:
             )
         return country or ""
 
-    def _limit(self, table: object) -> DeactivationLimit:
+    def _parse_limit(self, table: object) -> DeactivationLimit:
         location = "deactivation_limit"
         if not isinstance(table, dict):
             self.problems.append(
                 f"{location} is not a table: write {location} = {{ users = 5, percent = 10, most = 500 }}."
             )
             return DeactivationLimit()
-        self._keys(table, location, ("users", "percent", "most"))
+        self._check_keys(table, location, ("users", "percent", "most"))
         for name, value in table.items():
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole or (name == "percent" and isinstance(value, float))) or not 0 <= value <= MOST:
@@ -234,7 +234,7 @@ class _FileReader:
         numbers = {name: value for name, value in table.items() if name in ("users", "percent", "most")}
         return DeactivationLimit(**numbers)
 
-    def _each(
+    def _parse_each(
         self, document: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any], str], tuple[str, Meant]]
     ) -> tuple[Meant, ...] | None:
         """Return the entries of a list of tables; `read` returns the key that must be unique, and the value of each."""
@@ -251,9 +251,9 @@ class _FileReader:
             entries[key] = value
         return tuple(entries.values())
 
-    def _role(self, entry: Mapping[str, Any], location: str) -> tuple[str, Role]:
-        self._keys(entry, location, ("name", "permissions"))
-        name = self._text(entry, "name", location)
+    def _parse_role(self, entry: Mapping[str, Any], location: str) -> tuple[str, Role]:
+        self._check_keys(entry, location, ("name", "permissions"))
+        name = self._parse_text(entry, "name", location)
         permissions = entry.get("permissions", [])
         if not isinstance(permissions, list) or not all(isinstance(permission, str) for permission in permissions):
             self.problems.append(f'{location}: permissions is no list of texts, such as ["users.view"].')
@@ -268,18 +268,18 @@ class _FileReader:
             self.problems.append(f"{location}: {ADMINISTRATOR} always has every permission. Leave its permissions out.")
         return fold(name), Role(0, name, frozenset(permissions), administrator)
 
-    def _rank(self, entry: Mapping[str, Any], location: str) -> tuple[str, Rank]:
-        self._keys(entry, location, ("name", "abbreviation"))
-        name = self._text(entry, "name", location)
-        return fold(name), Rank(0, name, self._text(entry, "abbreviation", location, required=False))
+    def _parse_rank(self, entry: Mapping[str, Any], location: str) -> tuple[str, Rank]:
+        self._check_keys(entry, location, ("name", "abbreviation"))
+        name = self._parse_text(entry, "name", location)
+        return fold(name), Rank(0, name, self._parse_text(entry, "abbreviation", location, required=False))
 
-    def _group(self, entry: Mapping[str, Any], location: str) -> tuple[str, tuple[Group, str]]:
-        self._keys(entry, location, ("external_id", "name", "active"))
-        external_id = self._text(entry, "external_id", location)
-        name = self._text(entry, "name", location, required=False) or external_id
-        return external_id, (Group(0, external_id, self._flag(entry, "active", location)), name)
+    def _parse_group(self, entry: Mapping[str, Any], location: str) -> tuple[str, tuple[Group, str]]:
+        self._check_keys(entry, location, ("external_id", "name", "active"))
+        external_id = self._parse_text(entry, "external_id", location)
+        name = self._parse_text(entry, "name", location, required=False) or external_id
+        return external_id, (Group(0, external_id, self._parse_flag(entry, "active", location)), name)
 
-    def _text(self, table: Mapping[str, Any], name: str, location: str, *, required: bool = True) -> str:
+    def _parse_text(self, table: Mapping[str, Any], name: str, location: str, *, required: bool = True) -> str:
         value: object = table.get(name, "")
         if not isinstance(value, str):
             self.problems.append(f"{location}: {name} is {value!r}, which is not text. Write it in quotation marks.")
@@ -295,13 +295,13 @@ class _FileReader:
             )
         return value
 
-    def _flag(self, table: Mapping[str, Any], name: str, location: str) -> bool:
+    def _parse_flag(self, table: Mapping[str, Any], name: str, location: str) -> bool:
         value = table.get(name, True)
         if not isinstance(value, bool):
             self.problems.append(f"{location}: {name} is {value!r}. Write true or false.")
         return bool(value)
 
-    def _keys(self, table: Mapping[str, Any], location: str, known: tuple[str, ...]) -> None:
+    def _check_keys(self, table: Mapping[str, Any], location: str, known: tuple[str, ...]) -> None:
         for name in table:
             if name not in known:
                 self.problems.append(f"{location}: there is no setting “{name}”. {_suggest_name(name, known)}")

@@ -163,8 +163,8 @@ def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datet
 
 def _end_access(plan: Plan, at: datetime) -> None:
     """End the sessions, open invitations and resets of all users who become Inactive (S7)."""
-    off = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
-    deactivated = pl.concat([off.select("id"), plan.leavers.deactivated.select("id")])
+    made_inactive = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
+    deactivated = pl.concat([made_inactive.select("id"), plan.leavers.deactivated.select("id")])
     nothing = pl.lit(None, pl.Datetime)
     frames.update(
         models.User,
@@ -236,12 +236,12 @@ def _build_mails(updated: pl.DataFrame) -> list[pl.DataFrame]:
     """
     moved = pl.col("email") != pl.col("was_email")
     registered = pl.col("was_registered")
-    off = pl.col("was_active") & ~pl.col("active")
+    made_inactive = pl.col("was_active") & ~pl.col("active")
     invited = updated.filter("active", ~registered, pl.col("reactivated") | moved)
     return [
         _build_mail(invited, "invitation", "email"),
         _build_mail(updated.filter(registered, "reactivated"), "reactivated", "email"),
-        _build_mail(updated.filter(registered, off), "deactivated", "email"),
+        _build_mail(updated.filter(registered, made_inactive), "deactivated", "email"),
         _build_mail(updated.filter(registered, "active", moved), "email-changed", "was_email"),
     ]
 

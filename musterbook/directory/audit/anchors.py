@@ -232,7 +232,7 @@ def _check_lines(parsed: "Iterable[_Parsed]") -> tuple[dict[int, Anchor], str]:
 def read_unsent_lines() -> tuple[list[str], int]:
     """Return the next lines to send elsewhere, at most about a megabyte.
 
-    Also return the position to pass to `sent` once they are sent.
+    Also return the position to pass to `record_sent` once they are sent.
     """
     try:
         with (settings.MUSTER_HOME / FILE).open("rb") as file:

@@ -177,11 +177,11 @@ class _LinkCheck:
 
     def _begins_keys(self, link: models.TrailLink) -> bool:
         """Return whether the link is the one event with which `trail.seal_unkeyed_trails` begins to seal a trail with a key."""
-        return self._following() == link.last and f"\x1f{EventKind.AUDIT_KEYED}\x1f" in self._lines[self._at]
+        return self._find_next_event() == link.last and f"\x1f{EventKind.AUDIT_KEYED}\x1f" in self._lines[self._at]
 
     def _find_start_error(self, link: models.TrailLink) -> str:
-        following = self._following()
-        if following is not None and following < link.first:
+        next_event = self._find_next_event()
+        if next_event is not None and next_event < link.first:
             return f"events that nothing seals stand before link {link.number}"
         return ""
 
@@ -191,14 +191,14 @@ class _LinkCheck:
         Return None if its events, or its own columns, are not as they were sealed.
         """
         digest = hash_chain.begin_digest(so_far.digest, self._ring[link.key] if link.key else None)
-        first = self._following()
+        first = self._find_next_event()
         events, last = self._add(digest, link.last)
         if (first, last) != (link.first, link.last) or hash_chain.finish_digest(digest, link) != link.digest:
             return None
         keys = so_far.keys if so_far.keys[-1:] == (link.key,) else (*so_far.keys, link.key)
         return CheckProgress(link.number, so_far.events + events, link.last, link.digest, keys)
 
-    def _following(self) -> int | None:
+    def _find_next_event(self) -> int | None:
         """Return the id of the next event that has not been checked."""
         while self._at == len(self._ids):
             part = next(self._parts, None)
@@ -212,7 +212,7 @@ class _LinkCheck:
     def _add(self, digest: hash_chain.Digest, last: int) -> tuple[int, int | None]:
         """Add the events up to this one; return how many there are, and the last of them."""
         events, last_id = 0, None
-        while (following := self._following()) is not None and following <= last:
+        while (next_event := self._find_next_event()) is not None and next_event <= last:
             end = bisect_right(self._ids, last, self._at)
             digest.update("".join(f"{line}\n" for line in self._lines[self._at : end]).encode())
             events, last_id = events + end - self._at, self._ids[end - 1]

@@ -58,7 +58,7 @@ def render_pdf(
         number += 1
         sheet.event(event)
     sheet.line(f"{number:,} event{'s' * (number != 1)}. End." if number else "No event matches.", bold=True)
-    return sheet.whole()
+    return sheet.finish()
 
 
 def _read_events(agency: models.Agency, query: EventFilters) -> Iterator[audit_words.ShownEvent]:
@@ -86,7 +86,7 @@ class _Sheet:
     def event(self, event: audit_words.ShownEvent) -> None:
         """Write an event: time and act, then the actor and the source, then each field before and after."""
         outcome = f" [{event.outcome}]" if event.source.outcome else ""
-        self._room(3 * 10 * _LEADING)
+        self._ensure_room(3 * 10 * _LEADING)
         self.line(f"{_format_time(event.source.at)}   {audit_words.remove_marks(event.what)}{outcome}", bold=True)
         origin = (
             f"Import {event.source.number}{f', row {event.source.row}' if event.source.row else ''}"
@@ -104,13 +104,13 @@ class _Sheet:
         """Write a text over as many lines and pages as it needs."""
         font = _BOLD if bold else _PLAIN
         for piece in _wrap(_escape_missing(text), font, size, _RIGHT - _LEFT - indent):
-            self._room(size * _LEADING)
+            self._ensure_room(size * _LEADING)
             self._canvas.setFont(font, size)
             self._y -= size * _LEADING
             self._canvas.drawString(_LEFT + indent, self._y, piece)
         self._y -= after
 
-    def _room(self, height: float) -> None:
+    def _ensure_room(self, height: float) -> None:
         """Begin another page if this one does not have the room."""
         if self._y - height < _BOTTOM:
             self._end_page()
@@ -122,7 +122,7 @@ class _Sheet:
         self._canvas.drawRightString(_RIGHT, 12 * mm, f"Page {self._page}")
         self._canvas.showPage()
 
-    def whole(self) -> bytes:
+    def finish(self) -> bytes:
         """Return the document."""
         self._end_page()
         self._canvas.save()
