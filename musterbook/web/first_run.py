@@ -19,7 +19,7 @@ _INVALID_CODE = (
 _LABELS = {
     "FIRST_NAME": ("First name", "given-name", ""),
     "LAST_NAME": ("Last name", "family-name", ""),
-    "EMAIL": ("E-mail address", "email", ""),
+    "EMAIL": ("Email address", "email", ""),
     "USERNAME": ("Username", "username", "What you sign in with."),
     "BADGE_NUMBER": ("Badge number", "off", ""),
     "EXTERNAL_ID": ("External id", "off", "As your personnel system knows you: files will mean you by it."),

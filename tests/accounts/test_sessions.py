@@ -275,10 +275,10 @@ def test_my_account_says_all_that_the_directory_has_and_when_a_mail_comes(
     assert "your account was made Inactive" in page and "your password was changed" in page
     models.Agency.objects.update(mails_off=["deactivated"])
     page = text(officer.get(ME))
-    assert "your account was made Inactive" not in page and "your e-mail address was changed" in page
+    assert "your account was made Inactive" not in page and "your email address was changed" in page
     models.Agency.objects.update(sends_mail=False)
     page = text(officer.get(ME))
-    assert "your e-mail address was changed" not in page and "your password was changed" in page
+    assert "your email address was changed" not in page and "your password was changed" in page
 
 
 def test_who_has_a_password_is_led_to_where_it_is_changed(officer: Client) -> None:

@@ -224,7 +224,7 @@ def test_a_role_a_rank_and_a_group_are_made_in_a_browser(page: Page, transaction
     page.get_by_role("button", name="Move Captain up").click()
     page.get_by_role("button", name="Move Sergeant up").wait_for()
     page.goto(f"/springfield/groups/{pk(models.Group, agency=made.agency)}/")
-    page.get_by_label("E-mail address or external id of a monitor").fill("E-1")
+    page.get_by_label("Email address or external id of a monitor").fill("E-1")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Remove First 1 Last 1 as a monitor").wait_for()
     assert barriers(page) == []

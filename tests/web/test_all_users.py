@@ -114,7 +114,7 @@ def test_users_are_found_by_their_last_sign_in_as_their_reader_counts_days(
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("?supervisor=x", "Nobody has that e-mail address"), ("?import=x", "There is no import of that number"),
+        ("?supervisor=x", "Nobody has that email address"), ("?import=x", "There is no import of that number"),
         ("?role=999999", "There is no such one any more"), ("?status=Dead", "There is no such one any more"),
         ("?signed_in_from=yesterday", "valid date"), ("?q=" + "x" * 300, "at most 255"),
         ("?supervisor=999999999999", "Nobody has"), ("?supervisor=" + "9" * 40, "Nobody has"),

@@ -119,7 +119,7 @@ def test_from_the_file_to_the_last_click(  # noqa: PLR0915  (it is one way, from
         page.locator("main").get_by_role("button").last.click()
         expect(page.get_by_text("Recovery codes").first).to_be_visible()
         sign_out(page)
-        page.get_by_label("Username or e-mail address").fill("otto")
+        page.get_by_label("Username or email address").fill("otto")
         page.locator("input[type=password]").fill(GOOD)
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_label("Code").fill(code(secret.group(), after=step)[0])  # each works once

@@ -33,7 +33,7 @@ def officer(springfield: Springfield) -> Account:
 def sign_in(page: Page, name: str = "user.2", agency: str = "springfield") -> None:
     """Types name and password."""
     page.goto(f"/{agency}/sign-in")
-    page.get_by_label("Login").or_(page.get_by_label("Username or e-mail address")).fill(name)
+    page.get_by_label("Login").or_(page.get_by_label("Username or email address")).fill(name)
     page.locator("input[type=password]").fill(GOOD)
     page.get_by_role("button", name="Sign in", exact=True).click()
 

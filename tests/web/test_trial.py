@@ -28,7 +28,7 @@ def test_the_link_that_run_prints_leads_to_the_plan_that_waits_to_be_applied(bro
         assert again.endswith(f"/{trial.AGENCY}/"), "the administrator has a password now"
         page = browser.new_context().new_page()
         page.goto(again)
-        page.get_by_label("Username or e-mail address").fill("nkealamakia")
+        page.get_by_label("Username or email address").fill("nkealamakia")
         expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
         page.context.close()
 

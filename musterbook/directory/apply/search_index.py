@@ -1,6 +1,6 @@
 """The search: finds the users who have every word of a text in one of their searched fields.
 
-The fields are the name, e-mail address, username, badge and external id. An index of parts of words would make an
+The fields are the name, email address, username, badge and external id. An index of parts of words would make an
 import much slower. So the folded texts of users are packed into chunks, and a search scans the agency's chunks in the
 database. Users with neighboring ids share one chunk, with one line for each user.
 """
@@ -56,7 +56,7 @@ def build_name_keys(users: pl.DataFrame) -> pl.Series:
 def build_lines(users: pl.DataFrame) -> pl.Series:
     """Return the searched text of each user as one line.
 
-    A field that is part of the e-mail address adds nothing, and is left out.
+    A field that is part of the email address adds nothing, and is left out.
     """
     email, *others = (fold_texts(users[name]).alias(name) for name in SEARCHED)
     fields = pl.DataFrame([email, *others])

@@ -88,7 +88,7 @@ def find_user(agency: models.Agency, number: int) -> models.User:
 
 
 def find_named(agency: models.Agency, text: str, number: int | None = None) -> models.User:
-    """Return the agency's user with this e-mail address or external id, or else with this number.
+    """Return the agency's user with this email address or external id, or else with this number.
 
     Raise UnknownUser.
     """

@@ -44,7 +44,7 @@ class ExportFilter:
     """The criteria for users; "" for all.
 
     `status`: one of STATES, in any case; Active and Inactive mean the column STATUS, so Active includes invited and
-    locked users; `query`: words that must all occur in the name, e-mail address, username, badge or external id, in any
+    locked users; `query`: words that must all occur in the name, email address, username, badge or external id, in any
     case, with or without accents.
     """
 

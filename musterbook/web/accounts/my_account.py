@@ -24,7 +24,7 @@ _ALWAYS_SENT = (
 )
 """The mails that are always sent."""
 _CHANGE_NOTICES = {
-    "email-changed": "your e-mail address was changed (this one goes to the old one)",
+    "email-changed": "your email address was changed (this one goes to the old one)",
     "deactivated": "your account was made Inactive",
     "reactivated": "your account was made Active again",
 }

@@ -29,7 +29,7 @@ class ForgottenForm(forms.Form):
     """The user whose password is forgotten."""
 
     name = forms.CharField(
-        label="Username or e-mail address", max_length=255, widget=forms.TextInput({"autocomplete": "username"})
+        label="Username or email address", max_length=255, widget=forms.TextInput({"autocomplete": "username"})
     )
 
 

@@ -225,7 +225,7 @@ class SecondFactorsForm(forms.Form):
         return frozenset(number for number in map(parsers.parse_number, numbers) if number is not None)
 
 
-_MATCHES = [("email", "by their e-mail address"), ("external_id", "by their external id")]
+_MATCHES = [("email", "by their email address"), ("external_id", "by their external id")]
 
 
 class ProviderForm(forms.Form):
@@ -245,7 +245,7 @@ class ProviderForm(forms.Form):
         help_text="Only where it knows users by their external id, such as employeeid.",
     )  # fmt: skip
     trust_email = forms.BooleanField(
-        label="Its e-mail addresses count without its word that it has verified them", required=False,
+        label="Its email addresses count without its word that it has verified them", required=False,
         help_text="Only for a provider of your own: whoever can choose an address there could come in as somebody else.",
     )  # fmt: skip
     second_factor = forms.BooleanField(

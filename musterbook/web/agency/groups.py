@@ -125,7 +125,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @needs("groups.manage")
 def monitor(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Add a monitor by e-mail address or external id, or remove one."""
+    """Add a monitor by email address or external id, or remove one."""
     group = _find_group(request, pk)
     removed = parsers.parse_number(request.POST.get("remove", ""))
     if removed is None:
@@ -139,7 +139,7 @@ def _add_monitor(request: HttpRequest, group: models.Group, name: str) -> None:
     try:
         user = editing.find_named(group.agency, name)
     except editing.UnknownUser:
-        messages.error(request, f"Nobody has the e-mail address or external id “{name}”. Nothing was changed.")
+        messages.error(request, f"Nobody has the email address or external id “{name}”. Nothing was changed.")
         return
     if groups.add_monitor(group, user, request_context.audit_context(request)):
         messages.success(request, f"{user.first_name} {user.last_name} monitors this group.")

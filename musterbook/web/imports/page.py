@@ -33,7 +33,7 @@ _TILE_SENTENCES = {
     "deactivated": "The file does not mention these users, so they become Inactive. They keep all that they have.",
     "protected": "The file does not mention these users; they stay Active all the same.",
     "unchanged": "These rows are as the directory has them.",
-    "noted": "These rows have notes. Notes tell, and hinder nothing.",
+    "noted": "These rows have notes. A note informs and stops nothing.",
 }
 
 

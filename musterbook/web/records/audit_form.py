@@ -74,7 +74,7 @@ class AuditFilterForm(forms.Form):
         try:
             matches = user_list.find_by_text(self._agency, text, at=self._now, most=_MOST)
         except user_list.TooManyUsers:
-            message = f"More than {_MOST} users are called like this. Type an e-mail address or an external id."
+            message = f"More than {_MOST} users are called like this. Type an email address or an external id."
             raise forms.ValidationError(message) from None
         if not matches:
             raise forms.ValidationError("No user is called like this.")

@@ -22,7 +22,7 @@ from musterbook.web.users.search import FIELDS, SearchForm
 
 COLUMNS = (
     (("name", "Name"), ("external_id", "External id")),
-    (("email", "E-mail"), ("username", "Username")),
+    (("email", "Email"), ("username", "Username")),
     (("badge_number", "Badge"),),
     (("status", "Status"),),
     (("role", "Role"),),

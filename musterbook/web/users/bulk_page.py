@@ -20,7 +20,7 @@ _TILE_SENTENCES = {
     "errored": "These users are left out, each for the reason given. The others do not wait for them.",
     "updated": "These users change.",
     "unchanged": "These users are so already.",
-    "noted": "These users change, or stay, with a note. Notes tell, and hinder nothing.",
+    "noted": "These users change, or stay, with a note. A note informs and stops nothing.",
 }
 _MAILS = {
     "invite": "Each of these users gets a new invitation; earlier ones are void then.",

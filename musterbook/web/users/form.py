@@ -21,7 +21,7 @@ LABELS = {
     "EXTERNAL_ID": "External id",
     "FIRST_NAME": "First name",
     "LAST_NAME": "Last name",
-    "EMAIL": "E-mail address",
+    "EMAIL": "Email address",
     "USERNAME": "Username",
     "BADGE_NUMBER": "Badge number",
     "STATUS": "Status",
@@ -47,7 +47,7 @@ None of them affects who signs in, with what, until when, or what they may do.
 _HINTS = {
     "EXTERNAL_ID": "As your organisation assigns it. It cannot be changed later.",
     "USERNAME": "What the user signs in with.",
-    "SUPERVISOR_EMAIL": "The supervisor's e-mail address.",
+    "SUPERVISOR_EMAIL": "The supervisor's email address.",
     "PHONE": "With the country code, such as +1 202 555 0143.",
 }
 _STATUSES = [

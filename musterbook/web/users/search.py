@@ -23,13 +23,13 @@ _LONGEST = 255
 class SearchForm(forms.Form):
     """The words, and the advanced search."""
 
-    q = forms.CharField(label="Name, e-mail, username, badge or external id", required=False, max_length=_LONGEST)
+    q = forms.CharField(label="Name, email, username, badge or external id", required=False, max_length=_LONGEST)
     status = forms.ChoiceField(label="Status", required=False)
     role = forms.ChoiceField(label="Role", required=False)
     rank = forms.ChoiceField(label="Rank", required=False)
     group = forms.ChoiceField(label="Group", required=False)
     supervisor = forms.CharField(
-        label="Supervisor", required=False, max_length=_LONGEST, help_text="E-mail address or external id"
+        label="Supervisor", required=False, max_length=_LONGEST, help_text="Email address or external id"
     )
     signed_in_from = parsers.DayField(
         label="Signed in last on or after", required=False, widget=forms.DateInput({"type": "date"})
@@ -65,7 +65,7 @@ class SearchForm(forms.Form):
         try:
             return int(editing.find_named(self._agency, name, parsers.parse_number(name)).pk)
         except editing.UnknownUser:
-            raise forms.ValidationError("Nobody has that e-mail address or external id.") from None
+            raise forms.ValidationError("Nobody has that email address or external id.") from None
 
     def clean_import(self) -> int | None:
         """Return the id of the import that is named, or None if the field is empty."""
