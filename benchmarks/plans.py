@@ -76,7 +76,7 @@ class Row:
     counts: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     made: dict[str, object] = field(default_factory=dict)
-    """The facts of `machine.facts`."""
+    """The facts of `machine.read_facts`."""
 
     @property
     def key(self) -> tuple[str, str, int]:

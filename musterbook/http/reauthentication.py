@@ -22,6 +22,9 @@ from musterbook.accounts.sessions import AGAIN
 from musterbook.config import encryption
 from musterbook.http import browsers, current_session, provider_sign_in, request_context
 
+_RESUME = "musterbook.http.reauthentication.resume"
+"""The function that processes a stored form. Sessions store this name, so neither the function nor the module is renamed."""
+
 
 def is_recent(request: HttpRequest) -> bool:
     """Return whether the user has signed in or re-authenticated recently enough, by any method."""
@@ -77,7 +80,7 @@ def redirect_to_reauth(request: HttpRequest, back: str = "", *, strong: bool = F
             [request.user.pk, target, request.path_info, request.GET.urlencode(), request.POST.urlencode()]
         )
         state = {"sealed": encryption.seal(form_state)}
-        request.session[STATE_SESSION_KEY] = {"state": state, "callback": f"{__name__}.resume"}
+        request.session[STATE_SESSION_KEY] = {"state": state, "callback": _RESUME}
     return redirect(to)
 
 

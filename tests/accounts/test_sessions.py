@@ -10,6 +10,7 @@ from django.conf import settings as configured
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client, RequestFactory, override_settings
+from django.utils.module_loading import import_string
 
 from musterbook.accounts import passwords, sessions
 from musterbook.accounts.models import Account
@@ -458,3 +459,7 @@ def test_the_trail_of_all_this_verifies(springfield: Springfield, officer: Clien
     age_session(officer, 31)
     read_username(officer)
     assert verify.verify_trail(springfield.agency).error == ""
+
+
+def test_a_session_names_the_function_that_processes_a_stored_form_by_a_name_that_exists() -> None:
+    assert import_string(reauthentication._RESUME) is reauthentication.resume

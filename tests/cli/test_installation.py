@@ -111,6 +111,14 @@ def test_a_reader_that_goes_away_is_no_error(lived_in: Home) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["agency list", "doctor", "example", "export --agency springfield-pd"])
+def test_a_closed_standard_output_is_no_error(lived_in: Home, command: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"'{_MUSTER}' {command} >&-"], env=lived_in.environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["import", "--help"], ["example"]])
 def test_help_and_version_load_neither_django_nor_polars(arguments: list[str]) -> None:
     code = (
