@@ -21,6 +21,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
+from musterbook.http import reauthentication
 from musterbook.http import reauthentication as again
 from musterbook.web import times
 from tests.accounts.conftest import GOOD, Springfield, age_session

@@ -214,7 +214,7 @@ _KINDS = (
     Kind("too-many-problems", Level.FILE, "The rows of the file have more than {value} problems. {examples}",
          "Check for a mistake in most rows, such as columns in another order. Correct it and import the file again.",
          params=("examples",)),
-    Kind("plan-changed", Level.FILE, 
+    Kind("plan-changed", Level.FILE,
          "Since the plan was made, the directory or the version of Musterbook has changed, and so has the plan.",
          "Check the new plan, then apply it."),
     # A row
