@@ -22,7 +22,6 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
 from musterbook.http import reauthentication
-from musterbook.http import reauthentication as again
 from musterbook.web import times
 from tests.accounts.conftest import GOOD, Springfield, age_session
 from tests.accounts.test_entrance import HOME, read_username, sign_in, text
@@ -409,7 +408,7 @@ def test_what_was_sent_without_being_signed_in_is_not_kept(springfield: Springfi
 def test_who_is_not_signed_in_is_asked_to_sign_in(db: None) -> None:
     request = RequestFactory().post("/springfield/anything?a=b", {"c": "d"})
     request.user, request.session = AnonymousUser(), SessionStore()
-    response = again.redirect_to_reauth(request)
+    response = reauthentication.redirect_to_reauth(request)
     assert response.headers["Location"].endswith("?next=/springfield/anything%3Fa%3Db")
     assert request.session.is_empty()
 
