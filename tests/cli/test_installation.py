@@ -166,3 +166,8 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_remedy_and_without_a_tra
         assert done.returncode == 5
         assert "Traceback" not in done.stderr and "The log has the details" not in done.stderr
         assert str(folder) in done.stderr and "MUSTER_HOME" in done.stderr
+        findings = replace(fresh_home, folder=folder).muster("doctor")
+        assert findings.returncode == 1
+        faults = [line for line in findings.stdout.splitlines() if "✗" in line]
+        assert fresh_home.database_url or len(faults) == 1, findings.stdout
+        assert "restore" not in findings.stdout

@@ -45,10 +45,17 @@ class Finding:
 
 
 def run_checks() -> Iterator[Finding]:
-    """Yield every finding; without a database, only those that need none."""
+    """Yield every finding; without a database, only those that need none, and without a folder only those that need none."""
     yield Finding("versions", f"Musterbook {__version__}, Python {sys.version.split()[0]}, {_describe_engine()}")
-    without_database = (_xml, _folder, _space, _refused_passwords, _log, _alerts, _encryption)
-    yield from map(_run_check, without_database)
+    yield from map(_run_check, (_xml, _folder))
+    usable = os.access(settings.MUSTER_HOME, os.W_OK | os.X_OK) and settings.MUSTER_HOME.is_dir()
+    without_database = (_space, _refused_passwords, _log, _alerts, _encryption)
+    yield from map(_run_check, without_database if usable else (_refused_passwords, _alerts, _encryption))
+    if usable or frames.on_postgres():
+        yield from _run_all_database_checks()
+
+
+def _run_all_database_checks() -> Iterator[Finding]:
     database = _run_check(_database)
     yield database
     if not database.remedy:
