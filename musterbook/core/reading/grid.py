@@ -68,7 +68,7 @@ class Grid:
     rows: pl.DataFrame
     surplus: Mapping[int, Sequence[str]] = field(default_factory=dict)
     faults: Sequence[CellFault] = ()
-    blank_to: int = 0
+    blank_to: int = field(kw_only=True)
     file: FileFacts = field(default_factory=FileFacts)
     notes: tuple[Problem, ...] = ()
 
