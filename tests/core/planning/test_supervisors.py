@@ -249,6 +249,7 @@ def _graphs(draw: st.DrawFn) -> tuple[list[int | None], list[int | None]]:
     return stored, [None if above == node else above for node, above in enumerate(asked)]
 
 
+@example(([None, 0, None, 2], [1, 0, 3, 2]))  # two cycles, each with one changed link
 @example(
     ([2, None, None, 2], [1, 0, 3, None])
 )  # the last is cleared, and must not count as having its stored supervisor

@@ -275,6 +275,25 @@ def test_three_cells_of_an_old_encoding_are_shown_each_once() -> None:
     assert "For example: “Märzy”, “Jäny”, “März”." in note.message
 
 
+def test_three_cells_with_letters_that_may_be_turkish_are_shown() -> None:
+    content = "a,b\nDoðan,Þóra\nÝpek,Ayþe\n".encode("windows-1252")
+    [note] = reader.read_grid(content, FileLimits(), {}, None, None).notes
+    assert "In Windows-1254 (Turkish): “Doğan”, “İpek”, “Şóra”." in note.message
+
+
+@pytest.mark.parametrize("content", [b",,\n1,2,3\n", b"\n1,2,3\n"])
+def test_a_blank_header_row_has_no_headings(content: bytes) -> None:
+    grid = reader.read_grid(content, FileLimits(), {}, None, None)
+    assert (grid.headings, grid.rows.columns, grid.surplus) == ((), ["row"], {2: ["1", "2", "3"]})
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_between_quoted_headings_is_detected(delimiter: str) -> None:
+    """With every other delimiter, the first quotation mark is closed in the wrong place."""
+    content = delimiter.join(f'"{cell}"' for cell in HEADER.split(",")) + "\n"
+    assert read(content.encode()).file.delimiter == delimiter
+
+
 @pytest.mark.parametrize(("width", "good"), [(1_000, True), (1_001, False)])
 def test_a_file_has_a_thousand_columns_at_most(width: int, good: bool) -> None:
     content = (",".join(["x"] * width) + "\n").encode()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from musterbook.core.reading.csv import encoding
@@ -139,7 +139,21 @@ def test_an_unreadable_heading_is_reported_with_its_position() -> None:
     assert "row 1, column 9 (I)" in table.problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"\x81,x\n1,2\n", "Row 1, column 1 (A), "),
+        (HEADER.encode() + b"\r\n\x81,x\r\n", "Row 2, column EXTERNAL_ID, "),
+        (HEADER.encode() + b"\r\n1,\x81\r\n", "Row 2, column EMAIL, "),
+    ],
+)
+def test_an_unreadable_byte_is_reported_with_its_row_and_column(content: bytes, place: str) -> None:
+    problem = read(content).problems[0]
+    assert (problem.code, problem.message.partition("contains")[0]) == ("unreadable-byte", place)
+
+
 @settings(max_examples=examples(300))
+@example(b"\xff", 1)
 @given(st.lists(st.binary(max_size=8) | st.text(max_size=6).map(str.encode)).map(b"\n".join), st.integers(1, 12))
 def test_bytes_are_looked_at_piece_by_piece_as_they_would_be_at_once(content: bytes, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

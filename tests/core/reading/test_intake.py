@@ -163,6 +163,13 @@ def test_a_file_whose_first_row_is_data_has_a_missing_header() -> None:
     assert all(name in table.problems[0].remedy for name in REQUIRED_NAMES)
 
 
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"Roster\n", "no-header"), (b",,\nRoster\n", "no-header"), (b",,\n", "empty-file")]
+)
+def test_a_file_is_empty_only_if_it_has_neither_headings_nor_rows(content: bytes, code: str) -> None:
+    assert list_refusals(content) == [code]
+
+
 def test_a_header_row_further_down_is_pointed_to() -> None:
     table = read(text("as of Monday", "", HEADER, ROW, header="Roster"))
     assert "row 4" in table.problems[0].message

@@ -16,7 +16,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading.budget import FileLimits
 from musterbook.core.reading.grid import Refusal
 from musterbook.core.reading.intake import ReadOptions, read
-from musterbook.core.reading.workbook import archive
+from musterbook.core.reading.workbook import archive, workbook
 from musterbook.core.reading.workbook.sheet import unescape_text
 from musterbook.core.reading.workbook.xlsx import _parse_column
 from tests.examples import examples
@@ -150,6 +150,17 @@ def test_a_cell_is_the_text_that_a_person_sees(cell: str, text: str) -> None:
     assert not table.faults.height
 
 
+def test_a_phonetic_guide_ends_with_its_element() -> None:
+    guided = "<c t='inlineStr'><is><r><t>A</t></r><rPh><t>x</t></rPh><r><t> B</t></r></is></c>"
+    assert with_cell("FIRST_NAME", guided).cells.row(0)[4:6] == ("A B", "Lee")
+
+
+def test_a_shared_text_is_read_as_far_as_a_cell_has_room_in_all_its_runs() -> None:
+    strings = f"<si><r><t>{'x' * 32_767}</t></r><r><t>yz</t></r></si>"
+    [fault] = problems.list_problems(with_cell("FIRST_NAME", "<c t='s'><v>0</v></c>", strings).faults)
+    assert (fault.code, "more than 32,767 characters" in fault.message) == ("cell-too-long", True)
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "code"),
     [
@@ -217,6 +228,24 @@ def test_hidden_sheets_do_not_count(state: str) -> None:
     assert codes(xlsx(sheets={"Old": good}, states={"Old": state})) == ["damaged-workbook"]
 
 
+def test_fifty_sheets_are_examined_and_a_further_one_can_be_named() -> None:
+    empty, good = {f"S{number}": "" for number in range(49)}, xml_row(NAMES) + xml_row(ROW)
+    assert read(xlsx(sheets={**empty, "Users": good})).file.sheet == "Users"
+    beyond = xlsx(sheets={**empty, "More": "", "Users": good})
+    assert codes(beyond) == ["empty-file"]
+    assert codes(beyond, ReadOptions(sheet="Users")) == []
+
+
+def test_headings_further_down_are_pointed_to_if_nothing_is_above_them() -> None:
+    [problem] = read(xlsx(xml_row(NAMES[:4], 3), xml_row(ROW[:4], 4))).problems
+    assert (problem.code, "row 3" in problem.message) == ("no-header", True)
+
+
+def test_a_first_row_of_faults_alone_has_no_headings() -> None:
+    table = read(xlsx(["<c><f>A2</f></c>"], ROW))
+    assert ([problem.code for problem in table.problems], table.file.headings) == (["no-header"], ())
+
+
 def test_headings_further_down_are_pointed_to() -> None:
     content = xlsx(xml_row(["Roster"], 1), xml_row(["<c/>", *NAMES], 3), xml_row(["<c/>", *ROW], 4))
     table = read(content)
@@ -270,8 +299,20 @@ def test_a_workbook_that_unpacks_too_large_is_refused_before_it_is_unpacked(monk
     assert codes(content) == []
 
 
+def test_a_workbook_may_unpack_to_what_the_documentation_says() -> None:
+    assert (archive.MOST_TIMES, archive.LARGE) == (20, 268_435_456)
+
+
 def test_a_workbook_past_a_limit_of_rows_is_refused() -> None:
     assert codes(xlsx(NAMES, ROW, ROW, ROW), ReadOptions(limits=FileLimits(rows=2))) == ["too-many-rows"]
+
+
+@pytest.mark.parametrize(("cells", "found"), [(24, []), (23, ["too-many-rows"])])
+def test_a_workbook_of_many_columns_may_have_fewer_rows(
+    monkeypatch: pytest.MonkeyPatch, cells: int, found: list[str]
+) -> None:
+    monkeypatch.setattr(workbook, "MOST_CELLS", cells)
+    assert codes(xlsx(NAMES, ROW, ROW, ROW)) == found
 
 
 def ods(rows: str, *, style: str = "", settings_: str = "", extra: Mapping[str, str] | None = None) -> bytes:
@@ -321,7 +362,7 @@ def test_an_ods_workbook_is_read_as_its_cells_show_themselves() -> None:
             )
         )
     )
-    assert table.file.format == "ods"
+    assert (table.file.format, table.file.headings) == ("ods", tuple(NAMES))
     assert table.cells["row"].to_list() == [2, 6, 7]
     assert table.cells.row(0) == (2, "00123", "a@agency.example", "12025550121", "Ann  B", "Lee", *ROW[5:])
     assert table.skipped["row"].to_list() == [3, 4, 5]
@@ -356,6 +397,26 @@ def test_cells_repeated_beyond_measure_are_refused() -> None:
     many = ods_row(['<table:table-cell table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'],
                    'table:number-rows-repeated="1048000"')  # fmt: skip
     assert codes(ods(ods_table(ods_row(NAMES), many))) == ["damaged-workbook"]
+
+
+def test_faults_of_a_row_that_is_repeated_are_counted_as_often() -> None:
+    date = '<table:table-cell office:value-type="date" office:date-value="2024-03-01"/>'
+    many = ods_row([date], 'table:number-rows-repeated="450000"')
+    [problem] = read(ods(ods_table(ods_row(NAMES), many))).problems
+    assert (problem.code, "the problems of row 2" in problem.message) == ("expands-too-far", True)
+
+
+def test_the_last_line_break_that_an_ods_cell_has_room_for_is_counted() -> None:
+    cell = f"<table:table-cell><text:p>{'x' * 32_766}</text:p><text:p/></table:table-cell>"
+    table = read(ods(ods_table(ods_row(NAMES), ods_row([*ROW[:3], cell, *ROW[4:]]))))
+    [fault] = problems.list_problems(table.faults)
+    assert (fault.code, "has 32,767 characters" in fault.message) == ("cell-too-long", True)
+
+
+def test_text_of_an_ods_cell_outside_its_paragraphs_is_ignored() -> None:
+    cell = "<table:table-cell>\n <text:p>A</text:p>\n <text:p>B</text:p>\n</table:table-cell>"
+    table = read(ods(ods_table(ods_row(NAMES), ods_row([*ROW[:3], cell, *ROW[4:]]))))
+    assert table.cells["first_name"].to_list() == ["A\nB"]
 
 
 GOOD = xlsx(NAMES, ROW, [*ROW[:2], number("9", "00000"), *ROW[3:]], styles=STYLES, strings="<si><t>a</t></si>")
