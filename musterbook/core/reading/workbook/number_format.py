@@ -176,6 +176,8 @@ def _parse_pattern(tokens: list[str]) -> _Pattern | None:
     commas = [i for i, piece in enumerate(pieces) if piece.mark == ","]
     scale = 2 * sum(piece.mark == "%" for piece in pieces) - 3 * sum(i > last for i in commas)
     whole = [piece for piece in pieces[:point] if piece.mark != ","]
+    if last < 0:  # digits before the point are shown even where the format has no place for them
+        whole.append(_Piece("#"))
     decimals = [piece for piece in pieces[point:] if piece.mark != ","]
     if abs(scale) > _MOST_PLACES or len(decimals) > _MOST_PLACES:
         return None
