@@ -235,8 +235,9 @@ def recorded(workers: list[Worker], folders: list[str]) -> Reach:
             answer = workers[0].ask({"record": {"folder": folder, "into": str(draft), "left_out": LEFT_OUT}})
             if answer["failures"]:
                 print(f"These tests fail without any fault, and are left out:\n{answer['failures']}", flush=True)
-            if not draft.exists():
-                sys.exit("Nothing was recorded.")
+            if not draft.exists() or len(json.loads(draft.read_text(encoding="utf-8"))["tests"]) < 2:  # 0 is no test
+                draft.unlink(missing_ok=True)
+                sys.exit(f"No test of {folder} was recorded.")
             draft.rename(path)
         reach.add(json.loads(path.read_text(encoding="utf-8")))
     return reach

@@ -66,8 +66,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-    """Measure the coverage of those tests alone that add to it."""
-    with nullcontext() if parts.is_measured(item) else parts.pause_coverage():
+    """In a run of all tests, measure the coverage of those tests alone that add to it."""
+    pauses = item.config.getoption("--part") is not None and not parts.is_measured(item)
+    with parts.pause_coverage() if pauses else nullcontext():
         return (yield)
 
 
