@@ -358,7 +358,7 @@ def test_a_running_import_is_cancelled_until_it_commits(monkeypatch: pytest.Monk
             elsewhere(lambda: queue.cancel(record, AuditContext(NOW, "E-9", "page"))).join()
         usual(attempt, stage, done, total)
 
-    monkeypatch.setattr(runner.Attempt, "watched", watched)
+    monkeypatch.setattr(runner.Attempt, "report_stage", watched)
     assert work()
     assert reload(record).message == "It was cancelled by E-9. Nothing was changed."
     assert not models.User.objects.exists()

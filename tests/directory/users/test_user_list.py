@@ -38,7 +38,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         for name, size in sizes.items():
             monkeypatch.setattr(keyset, name, size)
         monkeypatch.setattr(candidates, "_MANY", 4)
-        monkeypatch.setattr(candidates, "_SOON_TRIED", 5)
+        monkeypatch.setattr(candidates, "_READ_FIRST", 5)
     return str(request.param)
 
 
