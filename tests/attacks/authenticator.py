@@ -54,7 +54,7 @@ class Device:
         }  # fmt: skip
         return self._sent(answer, identity)
 
-    def _client(self, kind: str, challenge: str, **forged: Any) -> bytes:
+    def _client(self, kind: str, challenge: str, /, **forged: Any) -> bytes:
         usual = {"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False}
         return json.dumps(usual | forged).encode()
 
