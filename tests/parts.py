@@ -19,17 +19,19 @@ _MANY_PROCESSES = (
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py", "tests/test_scripts.py",
 )  # fmt: skip
 """Tests that start many processes, or measure."""
-_NOT_MEASURED = ("tests/laws", "tests/cases", "tests/bench", "tests/attacks", *_MANY_PROCESSES)
+_NOT_MEASURED = (
+    "tests/laws", "tests/cases", "tests/bench", *_MANY_PROCESSES,
+    *(f"tests/attacks/test_{name}.py" for name in (
+        "authenticators", "concurrency", "hashing", "hosts_and_cookies", "keys", "large_uploads", "library_urls", "limits",
+        "lockout", "markup", "pages_fuzz", "pending_sign_ins", "policy", "queries", "reader_fuzz", "redirects", "reset_requests",
+        "sign_in_names", "tickets",
+    )),
+)  # fmt: skip
 """Tests that reach nothing that other tests do not reach; so do all journeys in a browser."""
-_MEASURED_ATTACKS = tuple(
-    f"tests/attacks/test_{name}.py"
-    for name in ("anchors", "audit_trail", "backups", "connections", "logs", "old_trails", "single_sign_on", "uploads")
-)
-"""Attacks that reach what no other test reaches."""
 _MEASURED_ON_POSTGRESQL = (
-    "tests/directory/apply", "tests/directory/audit", "tests/directory/imports/test_queue.py",
-    "tests/directory/installation", "tests/directory/storage", "tests/directory/test_edges.py",
-    "tests/directory/users/test_search.py", "tests/attacks/test_application_role.py",
+    "tests/directory", "tests/cli", "tests/attacks/test_anchors.py", "tests/attacks/test_application_role.py",
+    "tests/attacks/test_audit_trail.py", "tests/attacks/test_backups.py", "tests/attacks/test_connections.py",
+    "tests/attacks/test_old_trails.py",
 )  # fmt: skip
 """Tests that reach what is for PostgreSQL alone."""
 _NOT_FAST = ("tests/bench", "tests/attacks", "tests/cli/test_installation.py", *_MANY_PROCESSES)
@@ -45,9 +47,7 @@ def is_fast(item: pytest.Item) -> bool:
 def is_measured(item: pytest.Item) -> bool:
     """Return whether coverage counts what the test reaches, on the database of DATABASE_URL."""
     if os.environ.get("DATABASE_URL"):
-        return _path(item).startswith(_MEASURED_ON_POSTGRESQL)
-    if _path(item).startswith(_MEASURED_ATTACKS):
-        return "installed" not in getattr(item, "fixturenames", ())  # that one measures
+        return _path(item).startswith(_MEASURED_ON_POSTGRESQL) and not _path(item).startswith(_MANY_PROCESSES)
     return not (_path(item).startswith(_NOT_MEASURED) or _needs_browser(item))
 
 
