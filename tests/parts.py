@@ -76,6 +76,11 @@ def _needs_browser(item: pytest.Item) -> bool:
 
 
 def order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests by file, the files with the fewest tests first: these take longest, and must not run alone at the end."""
+    """Return the tests by file: first the files that measure coverage, and of each kind the files with the fewest tests first.
+
+    A value that a test without coverage has cached is not computed again in its process. Files with few tests take longest, and
+    must not run alone at the end.
+    """
     counts = Counter(item.path for item in items)
-    return sorted(items, key=lambda item: (counts[item.path], item.path))
+    measured = {item.path for item in items if is_measured(item)}
+    return sorted(items, key=lambda item: (item.path not in measured, counts[item.path], item.path))

@@ -92,13 +92,14 @@ def test_help_of_every_script_explains_it_and_starts_nothing(command: str) -> No
     assert f"./{command}" in done.stdout or command == "screenshots"
 
 
-def test_the_longest_files_come_first(request: pytest.FixtureRequest) -> None:
+def test_measured_files_come_first_and_of_each_kind_the_longest(request: pytest.FixtureRequest) -> None:
     items = request.session.items
     ordered = parts.order(items)
     assert sorted(map(id, ordered)) == sorted(map(id, items))
     tests = Counter(item.path for item in ordered)
-    counts = [tests[item.path] for item in ordered]
-    assert counts == sorted(counts)
+    measured = {item.path for item in ordered if parts.is_measured(item)}
+    places = [(item.path not in measured, tests[item.path]) for item in ordered]
+    assert places == sorted(places)
 
 
 _REACHES = """
