@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import hashers
 
-from musterbook.accounts import lockout, passwords, registration, signing_in
+from musterbook.accounts import lockout, passwords, registration, signing_in, unauthenticated_events
 from musterbook.accounts.models import Failure
 from musterbook.directory import models
 from musterbook.directory.audit import verify
@@ -49,10 +49,12 @@ def test_each_failed_sign_in_leaves_a_line_in_the_log_without_what_was_typed(
     assert not may(springfield, "user.2", "wrong")
     assert not may(springfield, "s3cret-typed-as-name", "wrong")
     forged = replace(context(1), address="192.0.2.7, as 'E-1'\n" + "x" * 100)
-    lockout.count_wrong_code(user.user, forged)
+    lockout.count_wrong_code(user.user, context(1))
+    unauthenticated_events.log_failed_sign_in(springfield.agency, forged, user.user)  # no event holds such an address
     assert [(one.name, one.getMessage()) for one in caplog.records] == [
         ("musterbook.security", "Failed sign-in to springfield as 'E-2' from 192.0.2.7"),
         ("musterbook.security", "Failed sign-in to springfield as nobody known from 192.0.2.7"),
+        ("musterbook.security", "Failed sign-in to springfield as 'E-2' from 192.0.2.7"),
         (
             "musterbook.security",
             "Failed sign-in to springfield as 'E-2' from \"192.0.2.7, as 'E-1'\\n" + "x" * 25 + '"',
