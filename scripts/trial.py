@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts import setup
 
@@ -171,7 +172,7 @@ class _Trial:
         plan = self._query("imports", *_OF, "--limit", "1")[0]["import"]
         return f"{invited['link']}?next=/{AGENCY}/imports/{plan}"
 
-    def _query(self, *arguments: str):  # type: ignore[no-untyped-def]
+    def _query(self, *arguments: str) -> Any:
         """Return the JSON output of a command, or None if it refuses."""
         command = self.muster(*arguments, "--output", "json")
         pipe = subprocess.PIPE

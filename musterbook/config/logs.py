@@ -16,7 +16,7 @@ from musterbook.config.log_file import write_stderr
 from musterbook.config.log_lines import LONGEST_MESSAGE, LineFormatter
 
 SECURITY = logging.getLogger("musterbook.security")
-"""What was refused, and why: a permission, a forged form, another host, a limit."""
+"""Failed sign-ins, and what was refused and why: a permission, a forged form, another host, a limit."""
 REFUSALS_A_MINUTE = 300
 """The refusals that one process logs in a minute, so that strangers cannot fill the log."""
 

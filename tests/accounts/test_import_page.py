@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.test import Client
 from pytest_django import Settings
 
@@ -61,7 +61,7 @@ def send(client: Client, *rows: cast.Row, mode: str = "update", to: str = "", na
     return client.post(to or form(client), {"mode": mode, "file": file})  # type: ignore[return-value]
 
 
-def follow_to_plan(client: Client, answer: HttpResponse) -> str:
+def follow_to_plan(client: Client, answer: HttpResponseBase) -> str:
     """The address of the plan that the answer leads to."""
     plan = answer.headers["Location"]
     assert "/imports/" in plan
@@ -357,7 +357,7 @@ def test_a_hostile_file_is_refused_and_its_name_harms_nobody(chief: Client, name
     if answer.status_code == 422:
         assert "Select a file" in text(answer)
         return
-    page = chief.get(follow_to_plan(chief, answer)).content.decode()  # type: ignore[arg-type]
+    page = chief.get(follow_to_plan(chief, answer)).content.decode()
     assert "Refused: nothing was changed" in page
     assert "<script>." not in page and "etc/passwd" not in page
 
@@ -365,7 +365,7 @@ def test_a_hostile_file_is_refused_and_its_name_harms_nobody(chief: Client, name
 def test_of_two_files_the_first_is_taken(springfield: Springfield, chief: Client) -> None:
     files = [SimpleUploadedFile(f"{n}.csv", cast.file([person(n)])) for n in (7, 8)]
     answer = chief.post(form(chief), {"mode": "update", "file": files})
-    plan = follow_to_plan(chief, answer)  # type: ignore[arg-type]
+    plan = follow_to_plan(chief, answer)
     assert "7.csv" in text(chief.get(plan))
 
 

@@ -90,9 +90,9 @@ def keep_waiting(
 
 
 def apply_rows(
-    made: models.Agency, rows: Iterable[Mapping[str, str]], options: Options | None = None, **more: Any
+    made: models.Agency, rows: Iterable[Mapping[str, str]] | bytes, options: Options | None = None, **more: Any
 ) -> ImportResult:
-    """One import of the rows, all of which are good."""
+    """One import of the rows, or of a file's bytes, all of which are good."""
     done = run(made, rows, options, **more)
     assert done.record.state == "applied", done.record.message
     assert done.record.counts["errored"] == 0

@@ -86,7 +86,7 @@ def _work(times: int) -> None:
         progress(stage, done, total)
         usual(attempt, stage, done, total)
 
-    runner.Attempt.report_stage = watched  # type: ignore[method-assign, assignment]
+    runner.Attempt.report_stage = watched  # type: ignore[method-assign, assignment]  # this process is a test's own
     heartbeats.TIMEOUT = float(os.environ.get("SILENCE", heartbeats.TIMEOUT))
     name = jobs.make_worker_name()
     while times:

@@ -52,14 +52,10 @@ def run_checks() -> Iterator[Finding]:
     without_database = (_space, _refused_passwords, _log, _alerts, _encryption)
     yield from map(_run_check, without_database if usable else (_refused_passwords, _alerts, _encryption))
     if usable or frames.on_postgres():
-        yield from _run_all_database_checks()
-
-
-def _run_all_database_checks() -> Iterator[Finding]:
-    database = _run_check(_database)
-    yield database
-    if not database.remedy:
-        yield from _drop_repeated(_run_database_checks())
+        database = _run_check(_database)
+        yield database
+        if not database.remedy:
+            yield from _drop_repeated(_run_database_checks())
 
 
 def _run_database_checks() -> Iterator[Finding]:

@@ -177,7 +177,7 @@ def test_a_heading_that_imports_remember_is_forgotten(made: models.Agency) -> No
     file = [{**person(2), "Personnel no.": "E-2"}]
     del file[0]["EXTERNAL_ID"]
     text = "\n".join([",".join(file[0]), ",".join(file[0].values())]).encode()
-    apply_rows(made, text, Options(mapping={"Personnel no.": "EXTERNAL_ID"}))  # type: ignore[arg-type]  # bytes will do
+    apply_rows(made, text, Options(mapping={"Personnel no.": "EXTERNAL_ID"}))
     made.refresh_from_db()
     assert agency_settings.forget_heading(made, "Personnel no.", CONTEXT)
     assert not agency_settings.forget_heading(made, "Personnel no.", CONTEXT)
