@@ -413,6 +413,14 @@ def test_the_last_line_break_that_an_ods_cell_has_room_for_is_counted() -> None:
     assert (fault.code, "has 32,767 characters" in fault.message) == ("cell-too-long", True)
 
 
+@pytest.mark.parametrize("paragraphs", ["<text:p>{}</text:p>", "<text:p/><text:p>{}</text:p>"])
+def test_an_ods_cell_that_is_longer_than_any_cell_says_so_as_in_xlsx(paragraphs: str) -> None:
+    cell = f"<table:table-cell>{paragraphs.format('x' * 32_768)}</table:table-cell>"
+    table = read(ods(ods_table(ods_row(NAMES), ods_row([*ROW[:3], cell, *ROW[4:]]))))
+    [fault] = problems.list_problems(table.faults)
+    assert (fault.code, "more than 32,767 characters" in fault.message) == ("cell-too-long", True)
+
+
 def test_text_of_an_ods_cell_outside_its_paragraphs_is_ignored() -> None:
     cell = "<table:table-cell>\n <text:p>A</text:p>\n <text:p>B</text:p>\n</table:table-cell>"
     table = read(ods(ods_table(ods_row(NAMES), ods_row([*ROW[:3], cell, *ROW[4:]]))))

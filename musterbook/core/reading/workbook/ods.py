@@ -193,7 +193,7 @@ class _SheetReader(SilentHandler):
         if name == "p":
             self._in_text += 1
             if self._room > 0:
-                self._room -= 1
+                self._room -= bool(self._lines)  # the line break between two paragraphs
                 self._lines.append([])
         elif self._lines and name in ("s", "tab", "line-break"):
             times = min(int(_get_attribute(attributes, "c", "1")), self._room) if name == "s" else 1
