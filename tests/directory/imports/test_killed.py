@@ -43,25 +43,23 @@ def test_an_import_killed_at_a_stage_leaves_the_directory_as_it_was(fresh_home: 
 def test_an_import_killed_at_any_moment_is_done_or_not(fresh_home: Home) -> None:
     site, one, other = site_of(fresh_home)
     chance = random.Random(7)
-    outcomes = set()
     known = [site.names()]
     started = time.monotonic()
     site.do("import", "springfield", other, "sync")
     whole_time = time.monotonic() - started
     known.append(site.names())
-    for turn in range(5):
+    # The first is killed long before it is done, whatever the machine does.
+    for turn, share in enumerate([0.1, *(chance.uniform(0.5, 1.05) for _ in range(5))]):
         before, many = site.tables(), len(site.states())
         process = site.start("import", "springfield", (one, other)[turn % 2], "sync", DOOMED="")
-        time.sleep(whole_time * chance.uniform(0.5, 1.05))
+        time.sleep(whole_time * share)
         process.kill()
         process.communicate()
         assert site.do("look", "springfield") == "whole"
         states = site.states()[many:]
-        outcomes.add(tuple(states))
-        assert states in ([], ["failed"], ["applied"])
+        assert states in (([], ["failed"]) if turn == 0 else ([], ["failed"], ["applied"]))
         if states != ["applied"]:
             assert site.tables() == before
-    assert outcomes
     assert site.do("import", "springfield", other, "sync").startswith("applied")
     active = {name: row for name, row in site.names().items() if row[2]}
     assert active == {name: row for name, row in known[1].items() if row[2]}

@@ -70,6 +70,7 @@ def test_workers_killed_at_any_moment_do_each_import_once(fresh_home: Home) -> N
     assert set(site.states()) <= {"applied", "failed"}
     applied = site.select("SELECT id FROM directory_import WHERE state = 'applied'")
     events = site.select("SELECT of_id, COUNT(DISTINCT subject_id), COUNT(*) FROM directory_event GROUP BY of_id")
+    assert events
     assert {of for of, _, _ in events} <= {number for (number,) in applied}
     assert all(users == recorded for _, users, recorded in events)
     assert site.do("look", "springfield") == "whole"
