@@ -140,6 +140,7 @@ def test_a_workbook_has_a_last_row(awkward: Muster, monkeypatch: pytest.MonkeyPa
 def test_the_example_file_is_recognised_and_skipped(springfield: Muster, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"example.{form}"
     assert springfield("example", "--format", form, "--to", path).status == 0
-    assert path.read_bytes()[:100] == springfield("example", "--format", form).out[:100] or form == "xlsx"
+    same = slice(None) if form == "csv" else slice(2)  # a workbook has the time in which it was made
+    assert path.read_bytes()[same] == springfield("example", "--format", form).out[same]
     report = springfield("import", path, "--agency", "springfield-pd", "--output", "json").json
     assert (report["counts"]["skipped"], report["counts"]["errored"]) == (4, 0)
