@@ -6,6 +6,7 @@ more, where one more or less is a matter of degree. Texts and docstrings have no
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,8 +81,13 @@ def find(file: str, source: str) -> list[Fault]:
     return [
         Fault(file, name, occurrence, start[0], _smallest(statements, start[0]))
         for name, occurrence, start in from_operators
-        if not any(span.holds(start) for span in left_out) and not (name == "AddNot" and _is_negated(source, start))
+        if not any(span.holds(start) for span in left_out)
+        and not _cannot_be_made(name, source.splitlines()[start[0] - 1][start[1] :])
     ]
+
+
+_DOTTED = re.compile(r"\w*\.")
+"""A name in a module, such as `queue.Empty`, which cosmic-ray does not replace."""
 
 
 def change(fault: Fault, source: str) -> str:
@@ -102,8 +108,9 @@ def describe(fault: Fault, source: str) -> str:
     return f"{fault.file}:{first + 1}  {before[first].strip()} → {new}"
 
 
-def _is_negated(source: str, start: Position) -> bool:
-    return source.splitlines()[start[0] - 1][start[1] :].startswith("not ")
+def _cannot_be_made(name: str, text: str) -> bool:
+    """Return whether the operator fails on this text, or makes the same fault as another one."""
+    return (name == "AddNot" and text.startswith("not ")) or (name == "ExceptionReplacer" and bool(_DOTTED.match(text)))
 
 
 def _nodes(source: str) -> list[Any]:

@@ -1,8 +1,9 @@
 """Try whether the tests notice faults: `python -m scripts.mutation --minutes 30 [MODULES…]`.
 
 It takes a random sample of all faults that `scripts.faults` can make, each module in proportion, changes a copy of the tree by
-one of them at a time, and runs the tests of `tests/core`, `tests/laws`, `tests/cases` and, for `directory`, `tests/directory`
-that reach the changed statement, on SQLite. A fault survives only if all of them pass. docs/contributing/mutation.md says more.
+one of them at a time, and runs the tests that reach the changed statement, on SQLite. They are those of `tests/core`,
+`tests/laws` and `tests/cases`, and for `directory` also those of `tests/directory` and some of `tests/attacks` and `tests/cli`.
+A fault survives only if all of them pass. docs/contributing/mutation.md says more.
 """
 
 import argparse
@@ -38,8 +39,12 @@ PACKAGES = (
     "musterbook/directory/audit",
 )
 RECORDS = setup.ROOT / "build" / "mutation"
-_DIRECTORY = "tests/directory"
-_FOLDERS = ("tests/core", "tests/laws", "tests/cases", _DIRECTORY)
+_TESTS = ("tests/core", "tests/laws", "tests/cases")
+_TESTS_OF_DIRECTORY = (
+    "tests/directory", "tests/attacks/test_anchors.py", "tests/attacks/test_audit_trail.py",
+    "tests/attacks/test_old_trails.py", "tests/cli/test_audit.py", "tests/cli/test_chosen.py", "tests/cli/test_import.py",
+)  # fmt: skip
+"""The folders and files whose tests try the faults: of any module, and of a module of `directory` in addition."""
 LEFT_OUT = (
     "tests/directory/imports/test_killed.py", "tests/directory/imports/test_side_by_side.py",
     "tests/directory/imports/test_workers.py", "tests/directory/users/test_query_plans.py",
@@ -305,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     faults.fetch()
     by_module = {file: faults.find(file, (setup.ROOT / file).read_text(encoding="utf-8")) for file in files}
     chosen = order({file: found for file, found in by_module.items() if found}, options.seed)[: options.most]
-    folders = [folder for folder in _FOLDERS if folder != _DIRECTORY or any("/directory/" in file for file in files)]
+    folders = [*_TESTS, *(_TESTS_OF_DIRECTORY if any("/directory/" in file for file in files) else ())]
     outcomes: list[Outcome] = []
     try:
         with copies(options.workers) as workers:

@@ -65,6 +65,12 @@ def test_faults_are_made_where_they_matter() -> None:
     assert {fault.statement for fault in faults.find("limit.py", MODULE)} == {(12, 12), (17, 20)}
 
 
+@FETCHED
+def test_an_exception_is_replaced_unless_its_name_has_a_dot_which_cosmic_ray_cannot_replace() -> None:
+    source = "import queue\ntry:\n    pass\nexcept queue.Empty:\n    pass\nexcept ValueError:\n    pass\n"
+    assert [fault.line for fault in faults.find("a.py", source) if fault.operator == "ExceptionReplacer"] == [6]
+
+
 def test_the_first_faults_are_a_sample_with_the_share_of_each_module_and_the_same_for_a_seed() -> None:
     by_module = {
         "large.py": [_fault(line, file="large.py") for line in range(90)],
