@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
 
 import pytest
 from django.conf import settings
@@ -13,7 +14,7 @@ from musterbook.accounts import links, registration
 from musterbook.accounts.models import Account
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
-from tests.built_once import built_once
+from tests.built_once import built_each_minute, built_once
 from tests.directory import cast
 from tests.directory.cast import NOW
 
@@ -53,7 +54,7 @@ class Springfield:
 
     def registered(self, number: int, password: str = GOOD) -> Account:
         """The user's account, made by an invitation."""
-        return registration.register(self.agency, self.invitation(number), password, context())
+        return _register(self, number, password)
 
     def reset(self, number: int, at: datetime) -> str:
         """The token of a reset that leaves at that time."""
@@ -72,7 +73,7 @@ class Springfield:
 
     def imported(self, *rows: cast.Row) -> None:
         """Imports these rows."""
-        cast.apply_rows(self.agency, rows)
+        _import(self, *rows)
 
     def events(self) -> list[tuple[str, str, str, str]]:
         """Kind, actor, subject and outcome of each event of accounts, in order."""
@@ -82,6 +83,31 @@ class Springfield:
     def mails(self) -> list[str]:
         """The kinds of mails in the outbox, in order, without the import's invitations."""
         return list(models.Mail.objects.filter(of=None).order_by("id").values_list("kind", flat=True))
+
+
+@built_once
+def _import(springfield: Springfield, *rows: cast.Row) -> None:
+    cast.apply_rows(springfield.agency, rows)
+
+
+@built_once
+def _register(springfield: Springfield, number: int, password: str) -> Account:
+    return registration.register(springfield.agency, springfield.invitation(number), password, context())
+
+
+def signed_in(client: Client, name: str, agency: str = "springfield") -> Client:
+    """The new client, in which the user of that name has signed in, as tests begin with it; see `test_entrance.sign_in`."""
+    assert not client.cookies
+    client.cookies = _sign_in(name, agency)
+    return client
+
+
+@built_each_minute
+def _sign_in(name: str, agency: str) -> SimpleCookie:
+    client = Client()
+    answer = client.post(f"/{agency}/sign-in", {"login": name, "password": GOOD})
+    assert answer.status_code == 302
+    return client.cookies
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +132,11 @@ def springfield(db: None) -> Springfield:
 @pytest.fixture
 def shelbyville(db: None) -> Springfield:
     """Another agency, with users of the same names."""
+    return _build_shelbyville()
+
+
+@built_once
+def _build_shelbyville() -> Springfield:
     made = Springfield(cast.agency("shelbyville"))
     made.imported(cast.person(1, ROLE="Admin"), cast.person(2))
     return made

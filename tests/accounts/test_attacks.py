@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from musterbook.accounts import links
 from musterbook.directory import models
 from tests import worker
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import HOME, read_username, sign_in, text
 from tests.accounts.test_factors import STEP, code, set_up
 from tests.directory import cast
@@ -42,7 +42,7 @@ EVIL = (
 def officer(springfield: Springfield, client: Client) -> Client:
     """A browser in which the officer is signed in."""
     springfield.registered(2)
-    sign_in(client, "user.2")
+    signed_in(client, "user.2")
     return client
 
 
@@ -183,7 +183,7 @@ def test_no_page_takes_a_form_of_another_site(springfield: Springfield, signed_i
 def sign_in_as(name: str) -> Client:
     """A browser in which that user is signed in."""
     client = Client()
-    sign_in(client, name)
+    signed_in(client, name)
     return client
 
 

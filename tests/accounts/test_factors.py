@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from http.cookies import SimpleCookie
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -19,8 +20,9 @@ from musterbook.accounts.models import UsedCode
 from musterbook.config import encryption
 from musterbook.directory import models
 from musterbook.directory.audit import verify
-from tests.accounts.conftest import GOOD, Springfield, age_session, context
+from tests.accounts.conftest import GOOD, Springfield, age_session, context, signed_in
 from tests.accounts.test_entrance import HOME, read_username, sign_in, text
+from tests.built_once import built_each_minute
 from tests.directory.cast import person
 
 pytestmark = pytest.mark.any_database
@@ -66,12 +68,19 @@ def read_codes(client: Client) -> list[str]:
 @pytest.fixture
 def secret(springfield: Springfield, client: Client) -> str:
     """The secret of the officer's app; the officer is signed out."""
-    springfield.registered(2)
-    sign_in(client, "user.2")
-    made = set_up(client)
-    CODES[:] = read_codes(client)
-    client.post("/springfield/sign-out")
+    made, CODES[:], client.cookies = set_up_officer(springfield)
     return made
+
+
+@built_each_minute
+def set_up_officer(springfield: Springfield) -> tuple[str, list[str], SimpleCookie]:
+    """The secret and the recovery codes of the officer, and the cookies that signing out has left."""
+    springfield.registered(2)
+    client = signed_in(Client(), "user.2")
+    made = set_up(client)
+    codes = read_codes(client)
+    client.post("/springfield/sign-out")
+    return made, codes, client.cookies
 
 
 def test_a_user_with_codes_signs_in_with_both(springfield: Springfield, secret: str, client: Client) -> None:
@@ -231,11 +240,10 @@ def test_deactivated_between_the_steps_is_out(springfield: Springfield, secret: 
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["authenticate/", "webauthn/login/", "webauthn/add/", "webauthn/reauthenticate/"])
-def test_what_is_no_passkey_is_refused_in_words(
-    springfield: Springfield, secret: str, client: Client, where: str, sent: str
-) -> None:
+def test_what_is_no_passkey_is_refused_in_words(springfield: Springfield, secret: str, where: str, sent: str) -> None:
+    client = Client()
     if where != "webauthn/login/":
-        sign_in(client, "user.2")
+        signed_in(client, "user.2")
     if where not in ("webauthn/login/", "authenticate/"):
         client.post(STEP, {"code": code(secret)})
     client.get(f"{PAGES}{where}", headers={"Accept": "application/json"})

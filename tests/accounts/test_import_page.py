@@ -22,7 +22,7 @@ from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.pending_uploads import TooLarge, UploadGone
 from musterbook.directory.storage import import_files
 from tests import worker
-from tests.accounts.conftest import Springfield, age_session
+from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in, text
 from tests.directory import cast
 from tests.directory.cast import person
@@ -44,7 +44,7 @@ def chief(springfield: Springfield, client: Client) -> Client:
     """A browser in which user 5, who may import in both modes, is signed in."""
     springfield.imported(person(5, ROLE="Chief"))
     springfield.registered(5)
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 
@@ -293,7 +293,7 @@ def others(springfield: Springfield, chief: Client) -> Iterator[Client]:
     springfield.imported(person(6, ROLE="Chief"))
     springfield.registered(6)
     other = Client()
-    sign_in(other, "user.6")
+    signed_in(other, "user.6")
     return iter([other])
 
 

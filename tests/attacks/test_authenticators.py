@@ -22,11 +22,12 @@ from musterbook.directory import models
 from musterbook.directory.agency import agencies, agency_file
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.web import sensitive_pages
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import HOME, read_username, sign_in
 from tests.accounts.test_factors import CODES, PAGES, STEP, code, forget_codes, read_codes, set_up
 from tests.accounts.test_first_run import SAID
 from tests.attacks.authenticator import Device
+from tests.built_once import built_each_minute
 from tests.directory.cast import person
 from tests.web import every_page
 
@@ -126,7 +127,7 @@ def aged(springfield: Springfield, client: Client) -> Client:
     springfield.registered(1)
     if springfield.user(2).registered_at is None:
         springfield.registered(2)
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     age_session(client, 16)
     return client
 
@@ -210,12 +211,15 @@ def test_a_limit_that_was_typed_is_saved_after_signing_in_again(springfield: Spr
 @pytest.fixture
 def secret(springfield: Springfield) -> str:
     """The officer has one-time codes; their secret."""
-    springfield.registered(2)
-    client = Client()
-    sign_in(client, "user.2")
-    made = set_up(client)
-    CODES[:] = read_codes(client)
+    made, CODES[:] = _set_up_codes(springfield)
     return made
+
+
+@built_each_minute
+def _set_up_codes(springfield: Springfield) -> tuple[str, list[str]]:
+    springfield.registered(2)
+    client = signed_in(Client(), "user.2")
+    return set_up(client), read_codes(client)
 
 
 CHANGES = ["totp/deactivate/", "webauthn/add/", "recovery-codes/generate/"]
@@ -361,9 +365,13 @@ def _passkey(client: Client, device: Device, agency: str = "springfield", **more
 @pytest.fixture
 def device(springfield: Springfield) -> Device:
     """The officer's only factor: a passkey."""
+    return _set_up_passkey(springfield)
+
+
+@built_each_minute
+def _set_up_passkey(springfield: Springfield) -> Device:
     springfield.registered(2)
-    client = Client()
-    sign_in(client, "user.2")
+    client = signed_in(Client(), "user.2")
     made = _passkey(client, Device(counter=5))
     assert Authenticator.objects.filter(type="webauthn").count() == 1
     made.counter += 1

@@ -19,10 +19,11 @@ from musterbook.accounts.models import UsedCode
 from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.http import pending_sign_ins
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import HOME, read_username, sign_in
 from tests.accounts.test_factors import PAGES, STEP, code, forget_codes, set_up
 from tests.attacks.authenticator import Device
+from tests.built_once import built_each_minute
 from tests.directory.cast import person
 
 pytestmark = pytest.mark.any_database
@@ -53,17 +54,23 @@ class Scene:
 
 @pytest.fixture
 def scene(springfield: Springfield) -> Scene:
+    return Scene(springfield, *_set_up_officer(springfield))
+
+
+@built_each_minute
+def _set_up_officer(springfield: Springfield) -> tuple[str, Device]:
+    """The secret of the officer's one-time codes, and the officer's passkey."""
     springfield.registered(1)
     springfield.registered(2)
     client, device = Client(), Device()
-    sign_in(client, "user.2")
+    signed_in(client, "user.2")
     secret = set_up(client)
     made = client.get(f"{PAGES}webauthn/add/").context["js_data"]["creation_options"]
     sent = {"name": "Phone", "passwordless": "on", "credential": device.made(made)}
     client.post(f"{PAGES}webauthn/add/", sent)
     assert Authenticator.objects.filter(type="webauthn").count() == 1
     UsedCode.objects.all().delete()  # the code that set it up may be sent again within its half minute
-    return Scene(springfield, secret, device)
+    return secret, device
 
 
 # Where a sign-in can wait. Each leaves in the scene how it goes on.

@@ -5,8 +5,7 @@ from django.test import Client
 
 from musterbook.directory.apply import snapshot_queries
 from musterbook.web import parsers
-from tests.accounts.conftest import Springfield
-from tests.accounts.test_entrance import sign_in
+from tests.accounts.conftest import Springfield, signed_in
 
 DAYS = (
     "9999-12-31", "0001-01-01", "0000-01-01", "9999-12-31T23:59", "0001-01-01 00:00", "10000-01-01", "-0001-01-01",
@@ -44,7 +43,7 @@ ASKED = [(path, name, value) for path, (days, numbers) in PATHS.items() for name
 def boss(springfield: Springfield, client: Client) -> Client:
     """A browser in which the administrator is signed in."""
     springfield.registered(1)
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     return client
 
 

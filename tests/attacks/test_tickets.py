@@ -16,7 +16,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import pending_uploads
 from musterbook.http import current_session
 from tests import worker
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in, text
 from tests.directory import cast
 from tests.directory.cast import person
@@ -35,7 +35,7 @@ def chief(springfield: Springfield, client: Client) -> Client:
     """A browser in which user 5, who may import, is signed in."""
     springfield.imported(person(5, ROLE="Chief"))
     springfield.registered(5)
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 

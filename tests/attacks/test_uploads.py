@@ -42,8 +42,8 @@ from musterbook.directory.imports.worker import run_next_import
 from musterbook.directory.installation import doctor
 from musterbook.directory.storage import import_files, locks
 from tests import worker
-from tests.accounts.conftest import Springfield
-from tests.accounts.test_entrance import sign_in, text
+from tests.accounts.conftest import Springfield, signed_in
+from tests.accounts.test_entrance import text
 from tests.attacks import bombs, measured_import
 from tests.attacks.bombs import BOMBS
 from tests.directory import cast
@@ -297,7 +297,7 @@ def chief(springfield: Springfield, client: Client, home: Path, monkeypatch: pyt
     worker.at_hand(monkeypatch)
     springfield.imported(person(5, ROLE="Chief"))
     springfield.registered(5)
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 

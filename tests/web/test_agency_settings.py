@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory import models
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.accounts.test_factors import set_up
 from tests.built_once import built_once
@@ -52,14 +52,14 @@ def springfield(db: None) -> Springfield:
 @pytest.fixture
 def admin(springfield: Springfield, client: Client) -> Client:
     """A browser in which the administrator is signed in."""
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     return client
 
 
 @pytest.fixture
 def chief(springfield: Springfield, client: Client) -> Client:
     """A browser in which user 5 is signed in."""
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 

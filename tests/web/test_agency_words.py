@@ -7,8 +7,7 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from musterbook.directory import models
-from tests.accounts.conftest import Springfield, age_session
-from tests.accounts.test_entrance import sign_in
+from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
@@ -39,7 +38,7 @@ def springfield(db: None) -> Springfield:
 @pytest.fixture
 def chief(springfield: Springfield, client: Client) -> Client:
     """A browser in which user 5 is signed in."""
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 

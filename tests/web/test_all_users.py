@@ -15,7 +15,7 @@ from musterbook.directory import models
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.storage import formats
 from musterbook.directory.users import orders, user_list
-from tests.accounts.conftest import Springfield
+from tests.accounts.conftest import Springfield, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -49,7 +49,7 @@ def springfield(db: None) -> Springfield:
 @pytest.fixture
 def chief(springfield: Springfield, client: Client) -> Client:
     """A browser in which the administrator is signed in."""
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     return client
 
 

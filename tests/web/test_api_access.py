@@ -16,7 +16,7 @@ from musterbook.accounts.tokens import TokenData
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.directory import cast
 from tests.directory.cast import person
@@ -39,7 +39,7 @@ def chief(db: None, client: Client) -> Client:
     made.imported(person(1, ROLE="Admin"), person(5, ROLE="Chief"))
     made.registered(1)
     made.registered(5)
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 

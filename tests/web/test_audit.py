@@ -15,8 +15,7 @@ from musterbook.directory.audit import trail, verify
 from musterbook.directory.audit.event_kinds import KINDS
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.web.records import audit_pdf
-from tests.accounts.conftest import GOOD, Springfield
-from tests.accounts.test_entrance import sign_in
+from tests.accounts.conftest import GOOD, Springfield, signed_in
 from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
@@ -42,7 +41,7 @@ def filled() -> None:
 def auditor(db: None, client: Client) -> Client:
     """A browser in which user 5 is signed in."""
     filled()
-    sign_in(client, "user.5")
+    signed_in(client, "user.5")
     return client
 
 

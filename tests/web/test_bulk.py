@@ -13,7 +13,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import expiry, queue, selection
 from musterbook.web.users import chosen_users
 from tests import worker
-from tests.accounts.conftest import Springfield, age_session
+from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -50,7 +50,7 @@ def agency(db: None, monkeypatch: pytest.MonkeyPatch) -> Springfield:
 @pytest.fixture
 def boss(agency: Springfield, client: Client) -> Client:
     """A browser in which the administrator is signed in."""
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     return client
 
 

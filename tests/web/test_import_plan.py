@@ -17,7 +17,7 @@ from musterbook.directory.imports import heartbeats, plan_files, plan_pages, que
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
 from musterbook.directory.storage import import_files
-from tests.accounts.conftest import Springfield, age_session
+from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
 from tests.directory import cast
@@ -52,7 +52,7 @@ def springfield(db: None) -> Springfield:
 @pytest.fixture
 def chief(springfield: Springfield, client: Client) -> Client:
     """A browser in which the administrator is signed in."""
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     return client
 
 

@@ -20,7 +20,7 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing
 from musterbook.web.users.form import HARMLESS, LABELS
-from tests.accounts.conftest import GOOD, Springfield, age_session
+from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
 from tests.accounts.test_entrance import read_username, sign_in
 from tests.accounts.test_factors import set_up
 from tests.built_once import built_once
@@ -55,7 +55,7 @@ def springfield(db: None) -> Springfield:
 @pytest.fixture
 def admin(springfield: Springfield, client: Client) -> Client:
     """A browser in which the administrator is signed in."""
-    sign_in(client, "user.1")
+    signed_in(client, "user.1")
     return client
 
 
@@ -63,7 +63,7 @@ def admin(springfield: Springfield, client: Client) -> Client:
 def officer(springfield: Springfield) -> Client:
     """A browser in which the officer is signed in."""
     other = Client()
-    sign_in(other, "user.2")
+    signed_in(other, "user.2")
     return other
 
 
