@@ -17,9 +17,11 @@ import coverage
 import pytest
 from allauth.mfa.totp.internal import auth
 from django.conf import settings
+from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 from pytest_django import DjangoDbBlocker
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 load_profile()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_OF_MODELS = ('"django_content_type"', '"auth_permission"')
 _DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url", "database_server"}
 
 
@@ -90,17 +93,23 @@ def as_owner(db: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _emptied_as_owner() -> Iterator[None]:
-    """What empties the tables after a test without a transaction removes the triggers first."""
+    """What empties the tables after a test without a transaction removes the triggers first.
+
+    On SQLite it leaves what Django keeps of models, and need not write it again.
+    """
     usual = BaseDatabaseOperations.execute_sql_flush
 
     def emptied(operations: BaseDatabaseOperations, statements: list[str]) -> None:
         triggers.remove()
-        usual(operations, statements)
+        usual(operations, [one for one in statements if not (on_sqlite and any(table in one for table in _OF_MODELS))])
         triggers.install()
         _forget_anchors()
 
+    on_sqlite = connection.vendor == "sqlite"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", emptied)
+        if on_sqlite:
+            patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
         yield
 
 
@@ -108,6 +117,22 @@ def _forget_anchors() -> None:
     for name in (anchors.FILE, anchors.SENT):
         (settings.MUSTER_HOME / name).unlink(missing_ok=True)
     shutil.rmtree(settings.MUSTER_HOME / anchors.HEADS, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _assets_found_once() -> Iterator[None]:
+    """Each client of a test has middleware of its own: it need not look for the same styles, scripts and fonts again."""
+    find, found = WhiteNoiseMiddleware.add_files_from_finders, dict[str, dict[str, object]]()
+
+    def add_found(middleware: WhiteNoiseMiddleware) -> None:
+        if middleware.static_prefix not in found:
+            find(middleware)
+            found[middleware.static_prefix] = middleware.files
+        middleware.files = dict(found[middleware.static_prefix])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_found)
+        yield
 
 
 @pytest.fixture(autouse=True)
