@@ -1,7 +1,9 @@
 """The oracle: the rules of spec/import.md, sections 2 to 4, row by row, slowly, and written from the rules alone."""
 
+import functools
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -32,6 +34,7 @@ class Expected:
     refused: str = ""
 
 
+@functools.cache
 def key(value: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).casefold()
 
@@ -50,7 +53,7 @@ def _space(heading: str) -> tuple[str, ...]:
     return ("EMAIL", "USERNAME") if heading in ("EMAIL", "USERNAME") else (heading,)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Line:
     """A row as it is read. `values`: heading → final text, where the cell could be read; present columns alone."""
 
@@ -91,9 +94,11 @@ class _Model:
         if self.case.mode is Mode.SYNC and not self.lines:
             self.out.refused = "no-rows"
             return self.out
+        self.ids = Counter(line.external_id for line in self.lines)
         for line in self.lines:
             self._alone(line)
         self.sound_alone = [line for line in self.lines if not line.problems]
+        self.movers = {line.person.external_id: line for line in self.sound_alone if line.person}
         failed = self._clashes()
         sound = [line for line in self.sound_alone if line.number not in failed]
         if self.case.mode is Mode.SYNC:
@@ -121,8 +126,7 @@ class _Model:
     # Each row alone
 
     def _alone(self, line: _Line) -> None:
-        same_id = [other for other in self.lines if line.external_id and other.external_id == line.external_id]
-        if len(same_id) > 1:
+        if line.external_id and self.ids[line.external_id] > 1:
             line.problems.add(("duplicate-in-file", "EXTERNAL_ID"))
         group = line.values.get("EVIDENCE_GROUP_EXT_ID", "")
         if group and not _GROUPS[group].active:
@@ -186,19 +190,15 @@ class _Model:
 
     def _taken(self, line: _Line, failed: set[int]) -> list[str]:
         """The columns whose value somebody has who keeps it in the end."""
-        moving = {
-            one.person.external_id: one for one in self.sound_alone if one.person and one.number not in failed
-        }  # fmt: skip
-        found = []
-        for heading in KEYED:
-            asked = line.asks(heading)
-            for person, held_as in product(self.known.values(), _space(heading)):
-                own = person == line.person and held_as != heading
-                if asked is not None and key(person.values[held_as]) == asked and not own:
-                    mover = moving.get(person.external_id)
-                    if not mover or mover.asks(held_as) is None:
-                        found.append(heading)
-        return found
+        return [h for h in KEYED if line.asks(h) is not None and any(self._kept(line, h, failed))]
+
+    def _kept(self, line: _Line, heading: str, failed: set[int]) -> Iterator[bool]:
+        """For everybody who has the value that the row asks for: whether they keep it."""
+        for person, held_as in product(self.known.values(), _space(heading)):
+            own = person is line.person and held_as != heading
+            if key(person.values[held_as]) == line.asks(heading) and not own:
+                mover = self.movers.get(person.external_id)
+                yield not mover or mover.number in failed or mover.asks(held_as) is None
 
     def _last_administrators(self, sound: list[_Line]) -> set[int]:
         now = {
