@@ -24,6 +24,7 @@ from musterbook.directory.imports.file_import import Options, Upload
 from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.permissions import ALL
 from musterbook.directory.users import export
+from tests.built_once import built_once
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -42,6 +43,7 @@ def judge() -> Any:
     return module
 
 
+@built_once
 def agency(words: Mapping[str, Any], users: Iterable[Mapping[str, str]] = ()) -> models.Agency:
     """An agency with the roles, ranks, groups and users of a case."""
     made = models.Agency.objects.create(slug="case", name="Case", created_at=NOW)
