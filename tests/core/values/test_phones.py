@@ -1,5 +1,7 @@
 """Phone numbers (rule C8): what is settled over whole columns is what the library says of each number."""
 
+from collections.abc import Iterator
+from functools import cache
 from random import Random
 
 import phonenumbers
@@ -16,6 +18,15 @@ REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 SEPARATORS = " .()-/\u00a0\u2010"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _each_number_is_read_once() -> Iterator[None]:
+    """The library is asked about a number of a country once, however often the tests and `parse_numbers` do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phones, "parse_number", cache(phones.parse_number))
+        yield
+
+
+@cache
 def numbers_of(region: str) -> list[str]:
     """The library's examples of each kind of number, all digits with the calling code first."""
     found = [phonenumbers.example_number_for_type(region, kind) for kind in range(11)]
