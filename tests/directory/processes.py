@@ -11,10 +11,17 @@ from typing import Any, TextIO, cast
 import psycopg
 
 from tests.databases import Home
+from tests.directory.cast import file, people, person
 
 ROOT = Path(__file__).parents[2]
 _DRIVER = (sys.executable, "-m", "tests.directory.driver")
 TABLES = ("user", "event", "traillink", "trailend", "mail", "importproblem")
+
+ONE = file([*people(*range(1, 30)), person(30, EMAIL="no address")])
+OTHER = file([
+    *(person(n, EMAIL=f"user{n % 20 + 1}@agency.example", LAST_NAME="New") for n in range(1, 21)),
+    *people(*range(40, 60)), person(61, EMAIL="no address"),
+])  # fmt: skip
 
 
 class Site:

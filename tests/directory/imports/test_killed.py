@@ -5,28 +5,16 @@ import time
 
 import pytest
 
-from tests.databases import Home
-from tests.directory.cast import file, people, person
-from tests.directory.processes import Site, until
-
-ONE = file([*people(*range(1, 30)), person(30, EMAIL="no address")])
-OTHER = file([
-    *(person(n, EMAIL=f"user{n % 20 + 1}@agency.example", LAST_NAME="New") for n in range(1, 21)),
-    *people(*range(40, 60)), person(61, EMAIL="no address"),
-])  # fmt: skip
+from tests.directory.processes import ONE, OTHER, Site, until
 
 
-def site_of(home: Home) -> tuple[Site, str, str]:
-    site = Site(home)
-    site.do("agency", "springfield")
-    one, other = site.file("one.csv", ONE), site.file("other.csv", OTHER)
-    assert site.do("import", "springfield", one).startswith("applied")
-    return site, one, other
+def write_files(site: Site) -> tuple[str, str]:
+    return site.file("one.csv", ONE), site.file("other.csv", OTHER)
 
 
 @pytest.mark.parametrize("stage", ["reading", "planning", "writing", "committing"])
-def test_an_import_killed_at_a_stage_leaves_the_directory_as_it_was(fresh_home: Home, stage: str) -> None:
-    site, _, other = site_of(fresh_home)
+def test_an_import_killed_at_a_stage_leaves_the_directory_as_it_was(site: Site, stage: str) -> None:
+    _, other = write_files(site)
     before = site.tables()
     process = site.start("import", "springfield", other, "sync", "the-key", PAUSE=stage, DOOMED="")
     until(process, stage)
@@ -40,8 +28,8 @@ def test_an_import_killed_at_a_stage_leaves_the_directory_as_it_was(fresh_home: 
     assert site.states()[-1] == "applied"
 
 
-def test_an_import_killed_at_any_moment_is_done_or_not(fresh_home: Home) -> None:
-    site, one, other = site_of(fresh_home)
+def test_an_import_killed_at_any_moment_is_done_or_not(site: Site) -> None:
+    one, other = write_files(site)
     chance = random.Random(7)
     known = [site.names()]
     started = time.monotonic()
@@ -65,8 +53,8 @@ def test_an_import_killed_at_any_moment_is_done_or_not(fresh_home: Home) -> None
     assert active == {name: row for name, row in known[1].items() if row[2]}
 
 
-def test_an_import_killed_while_it_waits_leaves_nothing(fresh_home: Home) -> None:
-    site, one, other = site_of(fresh_home)
+def test_an_import_killed_while_it_waits_leaves_nothing(site: Site) -> None:
+    one, other = write_files(site)
     before, many = site.tables(), len(site.states())
     first = site.start("import", "springfield", one, PAUSE="planning", DOOMED="")
     until(first, "planning")

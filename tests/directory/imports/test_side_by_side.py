@@ -3,11 +3,13 @@
 import json
 import signal
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.databases import Home
 from tests.directory.cast import file, people, person
 from tests.directory.processes import Site, until
@@ -15,12 +17,14 @@ from tests.directory.processes import Site, until
 SWAPPED = [person(1, EMAIL="user2@agency.example"), person(2, EMAIL="user1@agency.example")]
 
 
-@pytest.fixture
-def site(fresh_home: Home) -> Site:
-    site = Site(fresh_home)
-    site.do("agency", "springfield", "shelbyville")
-    site.do("import", "springfield", site.file("first.csv", file(people(1, 2))))
-    return site
+@pytest.fixture(scope="module")
+def _imported(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Two agencies, one of which has two users."""
+    with databases.copy_home(_migrated, tmp_path_factory.mktemp("two") / "home") as home:
+        site = Site(home)
+        site.do("agency", "springfield", "shelbyville")
+        site.do("import", "springfield", site.file("first.csv", file(people(1, 2))))
+        yield home
 
 
 def end(process: object) -> str:

@@ -7,23 +7,11 @@ import time
 
 import pytest
 
-from tests.databases import Home
-from tests.directory.cast import file, people, person
-from tests.directory.processes import Site, until
-
-ONE = file([*people(*range(1, 30)), person(30, EMAIL="no address")])
-OTHER = file([
-    *(person(n, EMAIL=f"user{n % 20 + 1}@agency.example", LAST_NAME="New") for n in range(1, 21)),
-    *people(*range(40, 60)), person(61, EMAIL="no address"),
-])  # fmt: skip
+from tests.directory.processes import ONE, OTHER, Site, until
 
 
-def site_of(home: Home) -> tuple[Site, str, str]:
-    site = Site(home)
-    site.do("agency", "springfield")
-    one, other = site.file("one.csv", ONE), site.file("other.csv", OTHER)
-    assert site.do("import", "springfield", one).startswith("applied")
-    return site, one, other
+def write_files(site: Site) -> tuple[str, str]:
+    return site.file("one.csv", ONE), site.file("other.csv", OTHER)
 
 
 def ends(site: Site, seconds: float = 30) -> None:
@@ -35,8 +23,8 @@ def ends(site: Site, seconds: float = 30) -> None:
 
 
 @pytest.mark.parametrize("stage", ["planning", "writing", "committing"])
-def test_a_worker_killed_at_a_stage_leaves_the_import_to_another(fresh_home: Home, stage: str) -> None:
-    site, _, other = site_of(fresh_home)
+def test_a_worker_killed_at_a_stage_leaves_the_import_to_another(site: Site, stage: str) -> None:
+    _, other = write_files(site)
     before = site.tables()
     site.do("submit", "springfield", other, "sync")
     doomed = site.start("work", PAUSE=stage, DOOMED="")
@@ -52,8 +40,8 @@ def test_a_worker_killed_at_a_stage_leaves_the_import_to_another(fresh_home: Hom
     assert site.names()["E-1"] == ("user2@agency.example", "New", True)
 
 
-def test_workers_killed_at_any_moment_do_each_import_once(fresh_home: Home) -> None:
-    site, one, other = site_of(fresh_home)
+def test_workers_killed_at_any_moment_do_each_import_once(site: Site) -> None:
+    one, other = write_files(site)
     chance = random.Random(11)
     for turn in range(6):
         site.do("submit", "springfield", (other, one)[turn % 2], "sync")
@@ -76,8 +64,8 @@ def test_workers_killed_at_any_moment_do_each_import_once(fresh_home: Home) -> N
     assert site.do("look", "springfield") == "whole"
 
 
-def test_two_workers_share_the_work_and_do_nothing_twice(fresh_home: Home) -> None:
-    site, one, other = site_of(fresh_home)
+def test_two_workers_share_the_work_and_do_nothing_twice(site: Site) -> None:
+    one, other = write_files(site)
     site.do("agency", "shelbyville")
     for slug in ("springfield", "shelbyville"):
         for path in (other, one):
@@ -92,10 +80,10 @@ def test_two_workers_share_the_work_and_do_nothing_twice(fresh_home: Home) -> No
     assert attempts == [(1,)]
 
 
-def test_a_worker_of_which_nothing_is_heard_loses_its_import(fresh_home: Home) -> None:
-    if not fresh_home.database_url:
+def test_a_worker_of_which_nothing_is_heard_loses_its_import(site: Site) -> None:
+    if not site.home.database_url:
         pytest.skip("on SQLite all workers are on one machine, which knows whether they live")
-    site, _, other = site_of(fresh_home)
+    _, other = write_files(site)
     site.do("submit", "springfield", other, "sync")
     frozen = site.start("work", PAUSE="writing", DOOMED="")
     until(frozen, "writing")
@@ -108,9 +96,9 @@ def test_a_worker_of_which_nothing_is_heard_loses_its_import(fresh_home: Home) -
     assert site.do("look", "springfield") == "whole"
 
 
-def test_the_worker_of_serve_runs_the_requested_imports(fresh_home: Home) -> None:
-    site, one, other = site_of(fresh_home)
-    worker = fresh_home.start("worker")
+def test_the_worker_of_serve_runs_the_requested_imports(site: Site) -> None:
+    one, other = write_files(site)
+    worker = site.home.start("worker")
     try:
         for path in (other, one, other):
             site.do("submit", "springfield", path, "sync")
@@ -121,4 +109,4 @@ def test_the_worker_of_serve_runs_the_requested_imports(fresh_home: Home) -> Non
     assert worker.returncode == 0, said
     assert site.states() == ["applied"] * 4
     site.do("submit", "springfield", one, "sync")
-    assert "Imports run: 1." in fresh_home.muster("worker", "--once").stderr
+    assert "Imports run: 1." in site.home.muster("worker", "--once").stderr
