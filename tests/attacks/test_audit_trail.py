@@ -27,6 +27,7 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.installation import migration
 from musterbook.directory.storage import frames
+from tests.built_once import built_once
 from tests.directory.cast import NOW, agency, apply_rows, people, person, user
 
 pytestmark = pytest.mark.django_db
@@ -41,16 +42,17 @@ def _own_folder(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def made(
-    request: pytest.FixtureRequest, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> models.Agency:
-    """An agency with imports, sign-ins and a token, whose heads are noted as they are when acts are committed."""
+def made(request: pytest.FixtureRequest) -> models.Agency:
+    """An agency with imports, sign-ins and a token, whose newest head is noted as it is when an act is committed."""
     if "as_owner" in request.fixturenames:
         request.getfixturevalue("as_owner")
-    with django_capture_on_commit_callbacks(execute=True):
-        return build_trail("springfield")
+    new = build_trail("springfield")
+    links, head = hash_chain.read_head(new)
+    anchors.record_head(new, links, "", head)
+    return new
 
 
+@built_once
 def build_trail(slug: str) -> models.Agency:
     new = agency(slug)
     apply_rows(new, people(1, 2, 3, ROLE="Chief"))
