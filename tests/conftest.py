@@ -26,7 +26,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from musterbook.directory.audit import anchors, triggers
 from musterbook.directory.imports import heartbeats
 from scripts.testing import FAST, WHOLE
-from tests import databases, parts
+from tests import databases, forks, parts
 from tests.examples import load_profile
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 load_profile()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _OF_MODELS = ('"django_content_type"', '"auth_permission"')
-_DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "fresh_home", "database_url", "database_server"}
+_DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "_migrated", "database_server"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    forks.are_used = True
     config.addinivalue_line("markers", "any_database: says nothing of the database, and runs on one of them alone")
 
 
@@ -47,6 +48,7 @@ def pytest_sessionfinish() -> None:
     current = coverage.Coverage.current()
     if current is not None:
         current.save()
+    forks.end()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -205,7 +207,7 @@ def browser() -> "Iterator[Browser]":
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def database_server() -> str:
     """The DATABASE_URL of the tests ("" for SQLite), beside which a test makes databases of its own."""
     return os.environ.get("DATABASE_URL", "")

@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+
+from tests import forks
 
 _MUSTER = str(Path(sys.executable).parent / "muster")
 _ROOT = Path(__file__).parents[1]
@@ -45,14 +47,19 @@ class Home:
 
     def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run any command to its end, on this installation."""
-        return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
-        )  # fmt: skip
+        run = forks.run if forks.are_used and command[0] in (_MUSTER, sys.executable) else _run_process
+        return run(command, self.environment, timeout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `muster` on this installation, for a test that watches or kills it, and that waits for its end."""
         pipe = subprocess.PIPE
         return subprocess.Popen([_MUSTER, *arguments], env=self.environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def _run_process(
+    command: tuple[str, ...], environment: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @contextmanager
