@@ -2,13 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from benchmarks import jobs
+from benchmarks.__main__ import main
+from tests import forks
 from tests.databases import Home
 
 pytestmark = pytest.mark.any_database
@@ -18,30 +24,36 @@ ROOT = Path(__file__).parents[2]
 _USERS = 500
 
 
-def _quick(home: Home, out: Path, *arguments: str) -> tuple[dict[str, dict[str, Any]], str]:
-    """The rows of a quick run with profiles by their cases, and what it printed."""
+@pytest.fixture
+def _quick_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The jobs of the benchmark run in forks: they start quickly, and nobody judges their seconds here."""
+    monkeypatch.setattr(jobs, "subprocess", SimpleNamespace(run=_run_job, PIPE=subprocess.PIPE))
+    monkeypatch.setenv("MUSTER_MAX_FILE_MB", "4096")  # the command sets it
+    ends = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, ends)
+
+
+def _run_job(command: list[str], env: dict[str, str] | None, **_: object) -> "subprocess.CompletedProcess[str]":
+    done = forks.run(tuple(command), env or os.environ, 3600)
+    sys.stderr.write(done.stderr)
+    return done
+
+
+def _quick(home: Home, out: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+    """The rows of a quick run with profiles by their cases."""
     database = "postgresql" if home.database_url else "sqlite"
-    environment = {**os.environ, "DATABASE_URL": home.database_url}
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks",
-        "--quick",
-        "--profile",
-        "--database",
-        database,
-        "--out",
-        str(out),
-        *arguments,
-    ]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert main(["--quick", "--profile", "--database", database, "--out", str(out), *arguments]) == 0
     rows = json.loads((out / "profile.json").read_text(encoding="utf-8"))["rows"]
-    return {row["case"]: row for row in rows}, done.stdout
+    return {row["case"]: row for row in rows}
 
 
-def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Home, tmp_path: Path) -> None:
-    rows, said = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200")
+@pytest.mark.usefixtures("_quick_processes")
+def test_a_quick_run_measures_every_case_and_profiles_each_stage(
+    fresh_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_home.database_url)
+    rows = _quick(fresh_home, tmp_path, "--users", str(_USERS), "--peer-users", "200")
     outcomes = {case: {name: n for name, n in row["counts"].items() if n} for case, row in rows.items()}
     assert outcomes["new"] == {"rows": _USERS, "added": _USERS}
     assert outcomes["unchanged"] == {"rows": _USERS, "unchanged": _USERS}
@@ -55,6 +67,7 @@ def test_a_quick_run_measures_every_case_and_profiles_each_stage(fresh_home: Hom
     assert {"run", "peer", "peer hooked"} < set(rows["peer-unchanged"]["seconds"])
     assert set(rows["start"]["seconds"]) == {"python", "muster --version", "muster import --help"}
     assert not (tmp_path / "last.json").exists()
+    said = capsys.readouterr().out
     assert said == (tmp_path / "profile.md").read_text(encoding="utf-8") + "\n"
     assert "**Against the targets**" in said
     profiles = {
