@@ -1,6 +1,7 @@
 """The command, run within the test's own process, and a small agency to run it on."""
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pytest_django import DjangoDbBlocker
 from typer.main import get_command
 
 from musterbook.cli import commands
+from tests.built_once import built_once
 
 AGENCY = """
 slug = "springfield-pd"
@@ -37,6 +39,8 @@ name = "Patrol, first district"
 HEADINGS = (
     "EXTERNAL_ID", "EMAIL", "BADGE_NUMBER", "FIRST_NAME", "LAST_NAME", "STATUS", "USERNAME", "ROLE", "SUPERVISOR_EMAIL", "RANK",
 )  # fmt: skip
+
+_COMMAND = get_command(commands.app)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Muster:
 
     def __call__(self, *arguments: str | Path, stdin: bytes = b"") -> CommandResult:
         """Run the command to its end."""
-        result = CliRunner().invoke(get_command(commands.app), [str(argument) for argument in arguments], input=stdin)
+        result = CliRunner().invoke(_COMMAND, [str(argument) for argument in arguments], input=stdin)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return CommandResult(result.exit_code, result.stdout_bytes, result.stderr)
@@ -111,7 +115,25 @@ def muster(_database_marked: None, db: None, tmp_path: Path) -> Muster:
 @pytest.fixture
 def springfield(muster: Muster) -> Muster:
     """The command, on a directory that has the agency of AGENCY, without users."""
-    path = muster.folder / "agency.toml"
-    path.write_text(AGENCY, encoding="utf-8")
-    assert muster("agency", "apply", path).status == 0
+    (muster.folder / "agency.toml").write_text(AGENCY, encoding="utf-8")
+    apply_agency()
     return muster
+
+
+@built_once
+def apply_agency() -> None:
+    """Create the agency of AGENCY."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "agency.toml"
+        path.write_text(AGENCY, encoding="utf-8")
+        assert Muster(path.parent)("agency", "apply", path).status == 0
+
+
+@built_once
+def build_directory(rows: tuple[str, ...], headings: tuple[str, ...] = HEADINGS, also: tuple[str, ...] = ()) -> None:
+    """Create the agency of AGENCY, and import these rows."""
+    apply_agency()
+    with tempfile.TemporaryDirectory() as folder:
+        muster = Muster(Path(folder))
+        done = muster("import", muster.file(*rows, headings=headings), "--agency", "springfield-pd", *also)
+        assert done.status == 0, done.text

@@ -10,17 +10,16 @@ from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import expiry, queue
 from musterbook.directory.imports.bulk import BulkChange
 from musterbook.directory.imports.worker import run_next_import
-from tests.cli.conftest import Muster, row
+from tests.cli.conftest import Muster, build_directory, row
 
 NAMES = ("ann", "bob", "cat", "dan")
 
 
 @pytest.fixture
-def staffed(springfield: Muster) -> Muster:
+def staffed(muster: Muster) -> Muster:
     """The agency with an administrator and four officers; two deactivations need somebody's word."""
-    people = (row(name) for name in NAMES)
-    assert springfield.imported(row("boss", role="Admin"), row("cy", role="Clerk"), *people).status == 0
-    return springfield
+    build_directory((row("boss", role="Admin"), row("cy", role="Clerk"), *map(row, NAMES)))
+    return muster
 
 
 def make_preview(change: BulkChange, *names: str, name: str = "") -> models.Import:

@@ -10,7 +10,7 @@ import pytest
 from musterbook.core.domain.columns import COLUMNS
 from musterbook.directory import models
 from musterbook.directory.storage import formats
-from tests.cli.conftest import Muster
+from tests.cli.conftest import Muster, build_directory
 
 NOW = datetime(2026, 5, 1, 8, 30, tzinfo=UTC)
 HEADINGS = tuple(column.heading for column in COLUMNS)
@@ -23,15 +23,14 @@ AWKWARD = (
 
 
 @pytest.fixture
-def awkward(springfield: Muster) -> Muster:
+def awkward(muster: Muster) -> Muster:
     """A directory of awkward people, in every state."""
-    done = springfield("import", springfield.file(*AWKWARD, headings=HEADINGS), "--agency", "springfield-pd")
-    assert done.status == 0, done.text
+    build_directory(AWKWARD, HEADINGS)
     users = models.User.objects
     users.filter(external_id="=E-1").update(registered_at=NOW, last_sign_in_at=NOW)
     users.filter(external_id="+E-2").update(registered_at=NOW, locked_at=NOW)
     users.filter(external_id="123").update(registered_at=NOW, reset_at=NOW, managed_by="scim", exempt=True)
-    return springfield
+    return muster
 
 
 def export(muster: Muster, *options: str) -> dict[str, dict[str, str]]:

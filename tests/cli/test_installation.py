@@ -6,25 +6,35 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import AGENCY, Muster, row
-from tests.databases import Home
+from tests.databases import Home, copy_home
 
 _MUSTER = str(Path(sys.executable).parent / "muster")
 
 
-@pytest.fixture
-def lived_in(fresh_home: Home, tmp_path: Path) -> Home:
+@pytest.fixture(scope="module")
+def _original(_migrated: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """An installation with the agency of AGENCY and two users."""
-    (tmp_path / "agency.toml").write_text(AGENCY, encoding="utf-8")
-    assert fresh_home.muster("agency", "apply", str(tmp_path / "agency.toml")).returncode == 0
-    roster = Muster(tmp_path).file(row("ann"), row("bob"))
-    assert fresh_home.muster("import", str(roster), "--agency", "springfield-pd").returncode == 0
-    return fresh_home
+    folder = tmp_path_factory.mktemp("lived-in")
+    (folder / "agency.toml").write_text(AGENCY, encoding="utf-8")
+    roster = Muster(folder).file(row("ann"), row("bob"))
+    with copy_home(_migrated, folder / "home") as home:
+        assert home.muster("agency", "apply", str(folder / "agency.toml")).returncode == 0
+        assert home.muster("import", str(roster), "--agency", "springfield-pd").returncode == 0
+        yield home
+
+
+@pytest.fixture
+def lived_in(_original: Home, tmp_path: Path) -> Iterator[Home]:
+    """A copy of that installation."""
+    with copy_home(_original, tmp_path / "home") as home:
+        yield home
 
 
 def test_a_backup_brings_everything_back(lived_in: Home, tmp_path: Path) -> None:
@@ -52,7 +62,7 @@ def test_a_backup_brings_everything_back(lived_in: Home, tmp_path: Path) -> None
 def test_what_is_no_backup_is_not_restored(lived_in: Home, tmp_path: Path) -> None:
     (tmp_path / "no.tar").write_text("not a tar")
     with tarfile.open(tmp_path / "other.tar", "w") as tar:
-        tar.add(tmp_path / "agency.toml", "agency.toml")
+        tar.add(tmp_path / "no.tar", "agency.toml")
     for name in ("no.tar", "other.tar", "absent.tar"):
         done = lived_in.muster("restore", str(tmp_path / name), "--yes")
         assert (done.returncode, "muster backup" in done.stderr) == (3, True)
@@ -65,17 +75,12 @@ def test_a_sound_installation_has_no_findings(lived_in: Home) -> None:
     assert "audit trail: whole (3 events)" in done.stdout
 
 
-def test_the_embedded_database_is_made_on_first_use(tmp_path: Path) -> None:
+def test_of_many_first_uses_at_once_one_makes_the_embedded_database(tmp_path: Path) -> None:
     home = Home(tmp_path / "new" / "home", "")
-    done = home.muster("agency", "list")
-    assert (done.returncode, "There is no agency yet" in done.stderr) == (0, True)
-    assert (home.folder / "muster.sqlite3").stat().st_mode & 0o777 == 0o600
-
-
-def test_of_many_first_uses_at_once_one_makes_the_database(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home", "")
     started = [home.start("agency", "list") for _ in range(3)]
     assert [process.communicate(timeout=60)[1][:24] for process in started] == ["There is no agency yet. "] * 3
+    assert [process.returncode for process in started] == [0] * 3
+    assert (home.folder / "muster.sqlite3").stat().st_mode & 0o777 == 0o600
 
 
 def test_doctor_reports_a_database_that_is_behind_and_migrate_corrects_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from musterbook.accounts.models import Account
 from musterbook.directory import models
 from musterbook.directory.agency import agencies
 from musterbook.directory.audit.trail import AuditContext
-from tests.cli.conftest import AGENCY, Muster, row
+from tests.cli.conftest import AGENCY, Muster, build_directory, row
 from tests.databases import Home
 from tests.directory.cast import NOW
 
@@ -27,16 +27,11 @@ OF = ("--agency", "springfield-pd")
 
 
 @pytest.fixture
-def staffed(springfield: Muster) -> Muster:
+def staffed(muster: Muster) -> Muster:
     """The agency with an administrator, a clerk, an officer and an Inactive one."""
-    springfield.imported(
-        row("ann", role="Admin"),
-        row("cy", role="Clerk"),
-        row("otto"),
-        row("ina", status="Inactive"),
-        also=("--no-mail",),
-    )
-    return springfield
+    staff = (row("ann", role="Admin"), row("cy", role="Clerk"), row("otto"), row("ina", status="Inactive"))
+    build_directory(staff, also=("--no-mail",))
+    return muster
 
 
 def test_a_link_is_printed_and_nothing_else_on_standard_output(staffed: Muster) -> None:
