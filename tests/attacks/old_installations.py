@@ -20,17 +20,23 @@ _BEFORE = "0012_mails_to_forget"
 """The last change of the directory's tables before trails had keys."""
 
 
-@pytest.fixture
-def old_home(database_server: str, tmp_path: Path) -> Iterator[Home]:
-    """An installation as the version before keys left it, with a trail of two links."""
+@pytest.fixture(scope="session")
+def _old_original(database_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with databases.make_empty(database_server) as url:
-        home = Home(tmp_path / "home", url)
+        home = Home(tmp_path_factory.mktemp("old") / "home", url)
         home.folder.mkdir()
         done = home.run(
             sys.executable, "-m", "django", "migrate", "directory", _BEFORE, "--verbosity", "0", timeout=300
         )
         assert done.returncode == 0, done.stderr
         execute(home, _old_trail)
+        yield home
+
+
+@pytest.fixture
+def old_home(_old_original: Home, tmp_path: Path) -> Iterator[Home]:
+    """An installation as the version before keys left it, with a trail of two links."""
+    with databases.copy_home(_old_original, tmp_path / "home") as home:
         yield home
 
 
