@@ -78,7 +78,7 @@ def test_a_sound_installation_has_no_findings(lived_in: Home) -> None:
 def test_of_many_first_uses_at_once_one_makes_the_embedded_database(tmp_path: Path) -> None:
     home = Home(tmp_path / "new" / "home", "")
     started = [home.start("agency", "list") for _ in range(3)]
-    assert [process.communicate(timeout=60)[1][:24] for process in started] == ["There is no agency yet. "] * 3
+    assert [process.communicate(timeout=300)[1][:24] for process in started] == ["There is no agency yet. "] * 3
     assert [process.returncode for process in started] == [0] * 3
     assert (home.folder / "muster.sqlite3").stat().st_mode & 0o777 == 0o600
 
@@ -92,7 +92,7 @@ def test_doctor_reports_a_database_that_is_behind_and_migrate_corrects_it(tmp_pa
         0,
         True,
     )
-    assert "changes made" in home.muster("migrate").stdout
+    assert "changes made" in home.muster("migrate", timeout=300).stdout
     assert home.muster("migrate").stdout == "The database is up to date.\n"
     assert home.muster("doctor").returncode == 0
 
