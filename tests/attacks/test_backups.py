@@ -283,7 +283,7 @@ def _encrypted(path: Path) -> list[int]:
         return [place for entry in tar for place in range(entry.offset_data, entry.offset_data + entry.size)]
 
 
-@pytest.mark.parametrize(("by", "tries"), [("recipient", 12), ("passphrase", 2)])  # a passphrase takes a second
+@pytest.mark.parametrize(("by", "tries"), [("recipient", 12), ("passphrase", 1)])  # a passphrase takes a second
 def test_an_encrypted_backup_opens_with_its_key_alone_and_only_whole(good: Path, by: str, tries: int) -> None:
     words = "a quiet brown heron"
     lock = Lock((IDENTITY.to_public(),)) if by == "recipient" else Lock((), words)
@@ -293,7 +293,8 @@ def test_an_encrypted_backup_opens_with_its_key_alone_and_only_whole(good: Path,
         backups.restore_backup(path, replace=True, opener=opener)
     assert "encrypted" in find_refusal(path)
     for wrong in (Opener((x25519.Identity.generate(),)), Opener((), "another passphrase")):
-        assert "encrypted" in find_refusal(path, wrong) or "cannot be decrypted" in find_refusal(path, wrong)
+        refusal = find_refusal(path, wrong)
+        assert "encrypted" in refusal or "cannot be decrypted" in refusal
     whole = path.read_bytes()
     assert b"a database" not in whole
     encrypted = _encrypted(path)
