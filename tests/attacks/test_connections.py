@@ -53,7 +53,7 @@ def test_bursts_leave_no_connection_behind(fresh_home: Home) -> None:
 
 
 def test_slow_bodies_hold_up_no_page_and_no_command_and_are_ended(fresh_home: Home) -> None:
-    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="25") as server:
+    with serve(fresh_home, "--no-worker", "--workers", "1", MUSTER_CLIENT_SECONDS="12") as server:
         with slow_bodies(server, SLOW) as clients:
             assert [server.status("/health"), server.status("/")] == [200, 200]
             assert _threads(server) < 2 * concurrency.TURNS + 16
