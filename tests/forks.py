@@ -1,6 +1,6 @@
 """Commands in processes that start quickly: forks of one that has loaded the libraries and nothing of the product.
 
-To load Django, Polars and the others takes two thirds of the time of a command that does little.
+To load Django and the others takes two thirds of the time of a command that does little.
 """
 
 import gc
@@ -22,9 +22,9 @@ _LIBRARIES = (
     "asyncio", "certifi", "coverage", "cryptography.fernet", "cryptography.hazmat.primitives.ciphers.aead",
     "cryptography.hazmat.primitives.kdf.hkdf", "cryptography.x509", "django.contrib.auth.hashers", "django.core.mail",
     "django.core.management", "django.core.paginator", "django.db.backends.sqlite3.base", "django.db.models", "django.forms",
-    "django.http", "django.template.backends.django", "django.urls", "polars", "pyrage", "sqlite3", "typer.main",
+    "django.http", "django.template.backends.django", "django.urls", "pyrage", "sqlite3", "typer.main",
 )  # fmt: skip
-"""Those that read no settings of Django when they are loaded."""
+"""Those that read no settings of Django when they are loaded, and start no thread: Polars does, and is loaded in each fork."""
 are_used = False
 """Whether `tests.databases` runs commands here: it does in tests, and not in benchmarks, which measure how a command starts."""
 _lock = threading.Lock()
