@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests import worker
-from tests.accounts.conftest import GOOD, Springfield, build_springfield
+from tests.accounts.conftest import Springfield, build_springfield
+from tests.accounts.test_entrance import sign_in
 
 
 @pytest.fixture
@@ -43,12 +45,13 @@ def at_localhost(live_server: LiveServer) -> str:
 
 
 def enter(page: Page, name: str, path: str = "") -> None:
-    """Signs that user of springfield in, and goes to a page of theirs."""
-    page.goto("/springfield/sign-in")
-    page.fill("[name=login]", name)
-    page.fill("[name=password]", GOOD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/springfield/")
+    """Give the window a session of that user of springfield, without the sign-in form, and go to a page of theirs."""
+    client = Client()
+    sign_in(client, name)
+    cookies = client.cookies.values()
+    page.context.add_cookies(
+        [{"name": one.key, "value": one.value, "domain": "localhost", "path": "/"} for one in cookies]
+    )
     page.goto(f"/springfield/{path}")
 
 

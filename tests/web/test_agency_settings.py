@@ -11,13 +11,14 @@ from playwright.sync_api import Page
 from musterbook.accounts.models import Account
 from musterbook.config import encryption
 from musterbook.directory import models
-from tests.accounts.conftest import GOOD, Springfield, age_session, signed_in
+from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.accounts.test_factors import set_up
 from tests.built_once import built_once
 from tests.certificates import CERTIFICATE
 from tests.directory import cast
 from tests.directory.cast import person
+from tests.web.conftest import enter
 from tests.web.looks import barriers
 
 pytestmark = pytest.mark.any_database
@@ -303,20 +304,11 @@ def test_who_lacks_a_permission_sees_providers_and_changes_none(chief: Client, s
     assert agency().sign_on[0]["name"] == "Microsoft"
 
 
-def enter(page: Page) -> None:
-    """The administrator signs in, and goes to the settings."""
-    page.goto("/springfield/sign-in")
-    page.fill("[name=login]", "user.1")
-    page.fill("[name=password]", GOOD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/springfield/")
-    page.get_by_text("Admin", exact=True).click()
-    page.get_by_role("link", name="Agency settings", exact=True).click()
-
-
 def test_an_administrator_sets_up_their_agency_in_a_browser(page: Page, transactional_db: None) -> None:
     fill()
-    enter(page)
+    enter(page, "user.1")
+    page.get_by_text("Admin", exact=True).click()
+    page.get_by_role("link", name="Agency settings", exact=True).click()
     side = page.get_by_role("navigation", name="Agency settings")
     side.get_by_role("link", name="Sign-in and passwords").click()
     page.get_by_label("Fewest characters of a password").fill("7")

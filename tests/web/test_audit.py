@@ -15,10 +15,11 @@ from musterbook.directory.audit import trail, verify
 from musterbook.directory.audit.event_kinds import KINDS
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.web.records import audit_pdf
-from tests.accounts.conftest import GOOD, Springfield, signed_in
+from tests.accounts.conftest import Springfield, signed_in
 from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import person
+from tests.web.conftest import enter
 from tests.web.every_page import EVIL
 from tests.web.looks import barriers
 
@@ -318,10 +319,7 @@ def test_how_far_a_check_is_cannot_be_made_up(auditor: Client) -> None:
 def open_trail(page: Page, springfield: Springfield) -> None:
     """The trail, in a browser in which the administrator is signed in."""
     springfield.registered(1)
-    page.goto("/springfield/sign-in?next=/springfield/audit/")
-    page.fill("[name=login]", "user.1")
-    page.fill("[name=password]", GOOD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    enter(page, "user.1", "audit/")
     expect(page.get_by_role("heading", name="Audit trail")).to_be_visible()
 
 

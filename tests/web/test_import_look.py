@@ -7,12 +7,11 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from musterbook.directory import models
-from tests.accounts.conftest import GOOD, Springfield
+from tests.accounts.conftest import Springfield
 from tests.directory import cast
 from tests.directory.cast import person
-from tests.web.conftest import at_localhost
+from tests.web.conftest import at_localhost, enter
 from tests.web.looks import barriers
-from tests.web.test_look import send as fill
 
 pytestmark = pytest.mark.any_database
 
@@ -25,10 +24,7 @@ def chief(page: Page, springfield: Springfield) -> Page:
 
 def signed_in(page: Page, springfield: Springfield) -> Page:
     springfield.registered(1)
-    page.goto("/springfield/sign-in")
-    fill(page, "Sign in", login="user.1", password=GOOD)
-    page.wait_for_url("**/springfield/")
-    page.goto("/springfield/users/import")
+    enter(page, "user.1", "users/import")
     return page
 
 
