@@ -113,6 +113,13 @@ def test_each_day_is_looked_at_once_by_however_many_workers(agency: models.Agenc
     assert models.Import.objects.filter(through="system").count() == 1
 
 
+def test_users_of_both_reasons_are_counted(agency: models.Agency) -> None:
+    models.Agency.objects.update(unused_days=60)
+    change(agency, 2, ends_on=date(2026, 5, 31))
+    change(agency, 3, ends_on=date(2026, 5, 31))
+    assert expiry.submit_due(NOON) == 11
+
+
 def test_the_worker_looks_for_users_whose_access_ends(agency: models.Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     change(agency, 2, ends_on=NOW.date())
     monkeypatch.setattr(jobs, "now", lambda: NOON)
