@@ -10,6 +10,7 @@ from django.db import connection
 from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.audit import hash_chain, trail, verify
+from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import undo
 from musterbook.directory.imports.file_import import Options
@@ -163,6 +164,14 @@ def test_an_ordinary_act_is_sealed_as_well() -> None:
     assert after.digest != before.digest
     models.Event.objects.filter(kind="signed-in").update(address="192.0.2.2")
     assert find_error(made) == "the events of link 4 are not those that were sealed"
+
+
+def test_the_changes_of_an_event_are_stored_as_they_are_read() -> None:
+    made = agency()
+    trail.record_event(
+        made, AuditContext(NOW, "", "system"), EventKind.AGENCY_CHANGED, changes={"name": ("Zoë", "Łódź “2”")}
+    )
+    assert models.Event.objects.get(agency=made).changes == '{"name":["Zoë","Łódź “2”"]}'
 
 
 def test_nothing_that_happened_is_no_link() -> None:
