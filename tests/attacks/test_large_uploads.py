@@ -1,4 +1,4 @@
-"""A real server takes a file of 100 MB: no process that answers requests ever has it in memory."""
+"""A real server takes a file of 200 MB: no process that answers requests ever has it in memory."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from tests.databases import Home
 pytestmark = pytest.mark.any_database
 
 _MB = 1024 * 1024
-_SIZE = 100 * _MB
+_SIZE = 200 * _MB
 _MORE = 64
 """The megabytes that all requests together may add to what the server takes before."""
 _STAFF = """

@@ -30,7 +30,7 @@ from tests.directory import cast
 from tests.directory.cast import person
 from tests.web.every_page import pages
 
-SECONDS = float(os.environ.get("MUSTER_FUZZ_SECONDS", "12"))
+SECONDS = float(os.environ.get("MUSTER_FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("MUSTER_FUZZ_SEED", "11"))
 MOST = 2.0
 """Seconds of a processor that an answer may take."""

@@ -1,6 +1,6 @@
 """Files as chance makes them: whatever they are, reading gives a table or a problem, in little time and memory.
 
-A run takes 10 seconds. For longer, by hand: `MUSTER_FUZZ_SECONDS=3600 python -m pytest tests/attacks/test_reader_fuzz.py`; a file
+A run takes 20 seconds. For longer, by hand: `MUSTER_FUZZ_SECONDS=3600 python -m pytest tests/attacks/test_reader_fuzz.py`; a file
 that fails is written beside the test's other files, and its name is in the message.
 """
 
@@ -20,7 +20,7 @@ from musterbook.core.reading import intake
 from musterbook.core.reading.budget import AT_LEAST, TIMES
 from tests.attacks import bombs
 
-SECONDS = float(os.environ.get("MUSTER_FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("MUSTER_FUZZ_SECONDS", "20"))
 _FILES = Path(__file__).parent.parent / "files"
 _HEADINGS = [column.heading for column in COLUMNS]
 _ROW = ["E-1", "a@agency.example", "7", "Ann", "Lee", "Active", "alee", "Officer", "", "", "", "", ""]

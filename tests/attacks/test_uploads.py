@@ -57,7 +57,7 @@ HERE = AuditContext(datetime(2026, 3, 3, tzinfo=UTC), "", "page")
 FEW = (
     "repeated blanks in many cells (.ods)", "a shared string of a megabyte", "a cell far below a thousand headings",
     "a row of faults that repeats (.ods)", "an attribute of 120 megabytes", "elements within each other",
-    "a million names", "many parts", "a million shared strings", "a part that unpacks to more than it says",
+    "a million names", "many parts", "millions of shared strings", "a part that unpacks to more than it says",
     "a thousand headings above blank lines (.csv)", "60 million elements",
     "rows of problems", "as many problems as may be", "rows with a cell too many",
 )  # fmt: skip

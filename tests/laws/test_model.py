@@ -21,8 +21,6 @@ from tests.laws.world import HEADINGS, WORDS, Case, Person, Row
 _thorough = settings(
     max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-_again = settings(_thorough, max_examples=examples(40))
-"""For what the oracle says too, and for what the laws try again with a database."""
 
 
 def _made(case: Case) -> Plan:
@@ -101,7 +99,7 @@ def test_what_is_settled_early_changes_nothing(unsettled: pytest.MonkeyPatch, ca
 
 
 @given(world.cases(), st.data())
-@_again
+@_thorough
 def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.DataObject) -> None:
     order = data.draw(st.permutations(sorted(case.file.rows)))
     back = dict(zip(sorted(case.file.rows), order, strict=True))
@@ -118,7 +116,7 @@ def test_the_order_of_the_rows_changes_nobodys_outcome(case: Case, data: st.Data
 
 
 @given(world.cases())
-@_again
+@_thorough
 def test_rows_are_the_sum_of_their_outcomes_and_every_user_has_one_fate(case: Case) -> None:
     made = _made(case)
     counts = made.counts
@@ -142,7 +140,7 @@ def _make_person(case: Case, number: int, values: Row) -> Person:
 
 
 @given(world.cases())
-@_again
+@_thorough
 def test_the_same_file_again_changes_nothing(case: Case) -> None:
     calm = replace(case, strict=False, operator=None)
     final = _final(calm, _made(calm))
@@ -154,7 +152,7 @@ def test_the_same_file_again_changes_nothing(case: Case) -> None:
 
 
 @given(world.cases())
-@_again
+@_thorough
 def test_changes_are_rendered_as_json_pairs_of_before_and_after(case: Case) -> None:
     made = _made(case)
     known = {person.external_id: person for person in case.people}
