@@ -18,7 +18,7 @@ _ERROR_VALUE = (
 )
 _SCIENTIFIC = r"^[+-]?[0-9](?:[.,][0-9]+[Ee]\+?[0-9]+|[Ee]\+[0-9]{2,})$"
 _APOSTROPHE = "^'[0-9]"
-_NUMBERED = (columns.EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
+_NUMBERED = (columns.EXTERNAL_ID, columns.NEW_EXTERNAL_ID, columns.BADGE_NUMBER, columns.PHONE)
 _UNSEEN = (columns.EMAIL, columns.USERNAME)
 
 _FAULTS = {"cell": pl.String, "code": pl.String, "value": pl.String, "detail": pl.String, "hint": pl.String}

@@ -147,6 +147,7 @@ def _quick_phone(column: Column, cells: pl.Series, words: Vocabulary) -> dict[st
 # In these columns nearly every cell is different. In the others, a few distinct cells repeat.
 _QUICK_CHECKS: Mapping[str, Callable[[Column, pl.Series, Vocabulary], dict[str, pl.Series]]] = {
     "EXTERNAL_ID": _quick_id,
+    "NEW_EXTERNAL_ID": _quick_id,
     "BADGE_NUMBER": _quick_id,
     "USERNAME": _quick_username,
     "EMAIL": _quick_email,

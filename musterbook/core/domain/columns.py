@@ -1,4 +1,4 @@
-"""The thirteen columns: their names, which are required, and what their cells may hold."""
+"""The columns of files: their names, which are required, and what their cells may hold."""
 
 from dataclasses import dataclass
 
@@ -78,6 +78,41 @@ OPTIONAL = tuple(column for column in COLUMNS if not column.required)
 KEYED = (EMAIL, BADGE_NUMBER, USERNAME)
 """The unique columns that are compared by a key (rule M4). EXTERNAL_ID is compared exactly."""
 
+NEW_EXTERNAL_ID = Column(
+    "NEW_EXTERNAL_ID", True, "The external id that the user of EXTERNAL_ID has from now on.", unique=True
+)
+ALL = (*COLUMNS, NEW_EXTERNAL_ID)
+"""Every column that any kind of file can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of one kind of file. `name`: its name in the options of reading."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def required(self) -> tuple[Column, ...]:
+        """Return the columns that every file of this kind has."""
+        return tuple(column for column in self.columns if column.required)
+
+    @property
+    def optional(self) -> tuple[Column, ...]:
+        """Return the columns that a file of this kind may have."""
+        return tuple(column for column in self.columns if not column.required)
+
+    @property
+    def by_heading(self) -> dict[str, Column]:
+        """Return the columns by their headings."""
+        return {column.heading: column for column in self.columns}
+
+
+USERS = Layout("users", COLUMNS)
+"""A file of users: an import."""
+REKEYS = Layout("rekeys", (EXTERNAL_ID, NEW_EXTERNAL_ID))
+"""A file of new external ids (rule M14)."""
+
 EXAMPLES: tuple[tuple[str, ...], ...] = (
     ("EXAMPLE-1", "alma.reyes@example.invalid", "9001", "Alma", "Reyes", "Active", "alma.reyes", "Admin",
      "", "Headquarters", "", "", "+12025550101"),
@@ -89,3 +124,5 @@ EXAMPLES: tuple[tuple[str, ...], ...] = (
      "bruno.keller@example.invalid", "North station", "", "", ""),
 )  # fmt: skip
 """The four example rows of the example file, in the order of COLUMNS (rule F6)."""
+LAYOUTS = {layout.name: layout for layout in (USERS, REKEYS)}
+"""Name → layout."""

@@ -11,6 +11,8 @@ class Mode(StrEnum):
     """Add or update user accounts. Other users are not affected."""
     SYNC = "sync"
     """Synchronize all user accounts. Other users become Inactive."""
+    REKEY = "rekey"
+    """Change external ids (rule M14). Nothing else of any user changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ SCHEMA = {
 RESTING = {"key": pl.String, "user_id": pl.Int64}
 """The columns of a snapshot's resting names: the key, and the user who had it."""
 
+FORMER = {"user_id": pl.Int64, "external_id": pl.String}
+"""The columns of a snapshot's former external ids: a user, and the external id that they had before the current one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -53,3 +56,5 @@ class Snapshot:
 
     None: any user may take a name at once.
     """
+    former: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FORMER))
+    """The last former external id of each user whose external id has changed (FORMER): for rekeys only."""

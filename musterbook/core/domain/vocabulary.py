@@ -38,6 +38,7 @@ class Vocabulary:
 
     - `country`: the ISO code of the country of phone numbers that have no country code.
     - `matched_by_email`: whether users sign in with an identity provider that identifies them by email address.
+    - `matched_by_id`: whether one identifies them by external id.
     """
 
     roles: tuple[Role, ...] = ()
@@ -45,3 +46,4 @@ class Vocabulary:
     groups: tuple[Group, ...] = ()
     country: str = ""
     matched_by_email: bool = False
+    matched_by_id: bool = False

@@ -55,6 +55,12 @@ def describe_updated(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
     return _render_json(both, {heading: (pl.col(f"was_{name}"), pl.col(name)) for heading, name in NAMES.items()})
 
 
+def describe_rekeyed(rows: pl.DataFrame) -> pl.Series:
+    """Return the changes of users who get a new external id, as JSON text."""
+    both = _escape_texts(rows.select("external_id", "new_external_id"))
+    return _render_json(both, {columns.EXTERNAL_ID.heading: (pl.col("external_id"), pl.col("new_external_id"))})
+
+
 def _escape_texts(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the texts escaped for a JSON string.
 

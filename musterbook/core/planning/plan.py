@@ -41,6 +41,14 @@ UPDATED = {
     "reactivated": pl.Boolean,
 }
 """The columns of `Plan.updated`."""
+REKEYED = {
+    "row": pl.UInt32,
+    "id": pl.Int64,
+    **dict.fromkeys(("external_id", "new_external_id", "email", "badge_number"), pl.String),
+    **dict.fromkeys(("first_name", "last_name", "username"), pl.String),
+    "vacates": pl.Boolean,
+}
+"""The columns of `Plan.rekeyed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Plan:
       or, where this plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated`
       also has `id`, the stored values (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that
       this user gives up). Both have no columns in a plan that writes no users: a refused file, or mails only.
+    - `rekeyed` (REKEYED): the users who get a new external id (M14), by row. `vacates`: another user takes the old one.
     """
 
     mode: Mode
@@ -60,6 +69,7 @@ class Plan:
     rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ROWS))
     added: pl.DataFrame = field(default_factory=pl.DataFrame)
     updated: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rekeyed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REKEYED))
     leavers: Leavers = field(default_factory=Leavers)
     problems: pl.DataFrame = field(default_factory=none_found)
     notes: pl.DataFrame = field(default_factory=none_found)
@@ -94,12 +104,15 @@ class Plan:
         Two plans of one file with the same digest do the same (D2). The digest does not include whether the plan is
         held: that depends only on the operator's confirmation.
         """
-        parts = [
+        parts: list[tuple[pl.DataFrame, tuple[str, ...]]] = [
             (self.added, ("row", "external_id", *_VALUES)),
             (self.updated, ("row", "external_id", *_VALUES, *_WAS)),
             (self.leavers.deactivated, ("external_id",)),
             (self.leavers.protected, ("external_id", "code")),
         ]
+        if not self.rekeyed.is_empty():
+            # The same external ids may belong to other users by now.
+            parts.append((self.rekeyed, ("row", "id", "external_id", "new_external_id")))
         digest = hashlib.sha256(repr((self.mode.value, self.refusals)).encode())
         for users, fields in parts:
             if users.width:
@@ -109,10 +122,12 @@ class Plan:
         return digest.hexdigest()
 
     def with_changes(self, users: pl.DataFrame) -> pl.DataFrame:
-        """Return some rows of `added` or `updated`, with `changes`.
+        """Return some rows of `added`, `updated` or `rekeyed`, with `changes`.
 
         `changes` is JSON text, several times as long as the values that it describes.
         """
+        if "new_external_id" in users.columns:
+            return users.with_columns(changes=changes.describe_rekeyed(users))
         describe = changes.describe_updated if "was_email" in users.columns else changes.describe_added
         return users.with_columns(changes=describe(users, self.vocabulary))
 
@@ -143,7 +158,7 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     plan = replace(
         _assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=snapshot.vocabulary
     )
-    return replace(plan, refusals=_find_refusals(plan, policy))
+    return replace(plan, refusals=find_refusals(plan, policy))
 
 
 def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode: Mode) -> Plan:
@@ -179,7 +194,7 @@ def _select_updated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(reactivated=pl.col("active") & ~pl.col("was_active")).select(UPDATED.keys())
 
 
-def _find_refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
+def find_refusals(plan: Plan, policy: Policy) -> tuple[Problem, ...]:
     """Return why nothing may be written although the file could be read.
 
     The reason is strict mode (D4), or that the file names no user (S6).

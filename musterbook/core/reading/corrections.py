@@ -10,12 +10,13 @@ from typing import TypeAlias
 
 import polars as pl
 
-from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.domain.columns import ALL
 from musterbook.core.domain.table import Table
 
 Corrections: TypeAlias = Mapping[str, Mapping[str, str]]
 """Row, as a number in text form → heading (`EMAIL`) → the new text of the cell."""
 
+_FIELDS = {column.heading: column.field for column in ALL}
 _CELL_COUNT = "cell-count"
 
 
@@ -33,7 +34,7 @@ def correct_table(table: Table, corrections: Corrections) -> Table:
     by_field: dict[str, dict[int, str]] = defaultdict(dict)
     for row, cells in corrections.items():
         for heading, cell in cells.items():
-            by_field[BY_HEADING[heading].field][int(row)] = cell
+            by_field[_FIELDS[heading]][int(row)] = cell
     present = {name: cells for name, cells in by_field.items() if name in table.cells.columns}
     if not present:
         return table

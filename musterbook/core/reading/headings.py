@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from musterbook.core.domain.columns import BY_HEADING, OPTIONAL, REQUIRED, Column
+from musterbook.core.domain.columns import USERS, Column, Layout
 from musterbook.core.domain.problems import Problem
 from musterbook.core.values.text import TRIMMED
 
@@ -22,6 +22,7 @@ class Headings:
     - `columns`: the columns by their position.
     - `own_columns`, `ignored`, `blank`: the positions of our own (`X_…`), ignored and blank headings.
     - `problems`: everything that is wrong with the header row.
+    - `layout`: the columns that a file of its kind has.
 
     Positions count from 0.
     """
@@ -31,11 +32,12 @@ class Headings:
     ignored: tuple[int, ...] = ()
     blank: tuple[int, ...] = ()
     problems: tuple[Problem, ...] = ()
+    layout: Layout = USERS
 
     @property
     def complete(self) -> bool:
         """Return whether every required column is present."""
-        return set(REQUIRED) <= set(self.columns.values())
+        return set(self.layout.required) <= set(self.columns.values())
 
 
 def normalize_heading(heading: str) -> str:
@@ -46,10 +48,11 @@ def normalize_heading(heading: str) -> str:
     return re.sub(r"[\s_-]+", "_", text).casefold().upper()
 
 
-def count_known(cells: Iterable[str], mapping: Mapping[str, str]) -> int:
+def count_known(cells: Iterable[str], mapping: Mapping[str, str], layout: Layout = USERS) -> int:
     """Return how many of the cells name a column."""
     mapped = {normalize_heading(heading) for heading in mapping}
-    return len({name for cell in cells if (name := normalize_heading(cell)) in BY_HEADING or name in mapped})
+    known = layout.by_heading
+    return len({name for cell in cells if (name := normalize_heading(cell)) in known or name in mapped})
 
 
 def format_position(index: int) -> str:
@@ -81,8 +84,10 @@ def merge_mappings(remembered: Mapping[str, str], given: Mapping[str, str]) -> d
     return remaining | dict(given)
 
 
-def resolve_headings(cells: Sequence[str], given: Mapping[str, str], remembered: Mapping[str, str]) -> Headings:
-    """Find the columns of a header row.
+def resolve_headings(
+    cells: Sequence[str], given: Mapping[str, str], remembered: Mapping[str, str], layout: Layout = USERS
+) -> Headings:
+    """Find the columns of a header row of a file of that layout.
 
     Both mappings are heading → column, "" for a heading to be ignored. Mappings in `given` are for this file and must
     match it. Mappings in `remembered` are from another file, and are skipped where this file has no such heading or
@@ -94,19 +99,23 @@ def resolve_headings(cells: Sequence[str], given: Mapping[str, str], remembered:
         for heading, column in merge_mappings(remembered, given).items()
     }
     strict = {normalize_heading(heading) for heading in given}
-    problems = [*_check_mappings(names, given, strict=True), *_check_mappings(names, remembered, strict=False)]
+    known = layout.by_heading
+    problems = [
+        *_check_mappings(names, given, known, strict=True),
+        *_check_mappings(names, remembered, known, strict=False),
+    ]
     targets = [_resolve_name(name, names, mapping, name in strict) for name in names]
-    columns = {index: BY_HEADING[column] for index, column in enumerate(targets) if column in BY_HEADING}
+    columns = {index: known[column] for index, column in enumerate(targets) if column in known}
     rest = [index for index in range(len(names)) if index not in columns]
     ours = tuple(
         index for index in rest if names[index].startswith(OWN_PREFIX) or (names[index] and targets[index] == "")
     )
     blank = tuple(index for index in rest if not names[index])
     unknown = [index for index in rest if index not in ours and index not in blank]
-    problems += [*_find_missing(cells, columns, unknown), *_find_duplicates(cells, columns)]
-    misspelt = dict(_find_misspelt(cells, columns, unknown))
+    problems += [*_find_missing(cells, columns, unknown, layout), *_find_duplicates(cells, columns)]
+    misspelt = dict(_find_misspelt(cells, columns, unknown, layout))
     ignored = tuple(index for index in unknown if index not in misspelt)
-    return Headings(columns, ours, ignored, blank, (*problems, *misspelt.values()))
+    return Headings(columns, ours, ignored, blank, (*problems, *misspelt.values()), layout)
 
 
 def _resolve_name(name: str, names: Sequence[str], mapping: Mapping[str, str], strict: bool) -> str:
@@ -120,17 +129,21 @@ def _resolve_name(name: str, names: Sequence[str], mapping: Mapping[str, str], s
     return column
 
 
-def _check_mappings(names: Sequence[str], mapping: Mapping[str, str], strict: bool) -> Iterable[Problem]:
+def _check_mappings(
+    names: Sequence[str], mapping: Mapping[str, str], known: Mapping[str, Column], *, strict: bool
+) -> Iterable[Problem]:
     for heading, column in mapping.items():
         pair = f"{heading}={column}"
-        if normalize_heading(column) and normalize_heading(column) not in BY_HEADING:
+        if normalize_heading(column) and normalize_heading(column) not in known:
             yield Problem.of("unknown-mapping", value=pair, cause=f"there is no column {quote_text(column)}")
         elif strict and normalize_heading(heading) not in names:
             yield Problem.of("unknown-mapping", value=pair, cause=f"the file has no heading {quote_text(heading)}")
 
 
-def _find_missing(cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int]) -> Iterable[Problem]:
-    for column in REQUIRED:
+def _find_missing(
+    cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int], layout: Layout
+) -> Iterable[Problem]:
+    for column in layout.required:
         if column not in columns.values():
             near = _find_nearest(column, [cells[index] for index in unknown])
             guess = f"{quote_text(near)}: did you mean {column.heading}?" if near else ""
@@ -165,9 +178,9 @@ def _find_duplicates(cells: Sequence[str], columns: Mapping[int, Column]) -> Ite
 
 
 def _find_misspelt(
-    cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int]
+    cells: Sequence[str], columns: Mapping[int, Column], unknown: Sequence[int], layout: Layout
 ) -> Iterable[tuple[int, Problem]]:
-    absent = [column for column in OPTIONAL if column not in columns.values()]
+    absent = [column for column in layout.optional if column not in columns.values()]
     for index in unknown:
         for column in absent:
             if edit_distance(normalize_heading(cells[index]), column.heading) <= _MAX_EDITS:

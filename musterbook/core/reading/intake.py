@@ -7,7 +7,18 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from musterbook.core.domain import problems
-from musterbook.core.domain.columns import BADGE_NUMBER, EMAIL, EXAMPLES, EXTERNAL_ID, PHONE, REQUIRED, USERNAME
+from musterbook.core.domain.columns import (
+    BADGE_NUMBER,
+    EMAIL,
+    EXAMPLES,
+    EXTERNAL_ID,
+    LAYOUTS,
+    NEW_EXTERNAL_ID,
+    PHONE,
+    USERNAME,
+    USERS,
+    Layout,
+)
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts, Table
 from musterbook.core.reading import headings
@@ -27,7 +38,7 @@ _MIN_NAMES = 4
 _MAX_LISTED = 20
 _SHOWN_LENGTH = 100
 _MAX_SAMPLES = 3
-_NEVER_DATES = (EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
+_NEVER_DATES = (EXTERNAL_ID, NEW_EXTERNAL_ID, BADGE_NUMBER, USERNAME, PHONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ class ReadOptions:
 
     Mappings are heading → column ("" to ignore the heading). `mapping` is given for this file, so the file is refused
     if it does not have one of the headings. `remembered` is from earlier files, and applies where it fits this file and
-    the given mapping.
+    the given mapping. `layout`: the name of the columns that the file has (columns.LAYOUTS).
     """
 
     encoding: str | None = None
@@ -45,6 +56,12 @@ class ReadOptions:
     mapping: Mapping[str, str] = field(default_factory=dict)
     remembered: Mapping[str, str] = field(default_factory=dict)
     limits: FileLimits = field(default_factory=FileLimits)
+    layout: str = USERS.name
+
+    @property
+    def columns(self) -> Layout:
+        """Return the columns that the file has."""
+        return LAYOUTS[self.layout]
 
     @property
     def mappings(self) -> Mapping[str, str]:
@@ -73,12 +90,12 @@ def _read_grid(content: bytes, options: ReadOptions) -> Grid:
         raise Refusal(Problem.of("empty-file"))
     form = detect_type(content)
     if form != "csv":
-        return workbook.read_grid(content, form, limits, options.mappings, options.sheet)
-    return reader.read_grid(content, limits, options.mappings, options.encoding, options.delimiter)
+        return workbook.read_grid(content, form, limits, options.mappings, options.sheet, options.columns)
+    return reader.read_grid(content, limits, options.mappings, options.encoding, options.delimiter, options.columns)
 
 
 def _resolve_headings(cells: Sequence[str], options: ReadOptions) -> Headings:
-    return headings.resolve_headings(cells, options.mapping, options.remembered)
+    return headings.resolve_headings(cells, options.mapping, options.remembered, options.columns)
 
 
 def _build_table(grid: Grid, options: ReadOptions, size: int) -> Table:
@@ -93,7 +110,7 @@ def _build_table(grid: Grid, options: ReadOptions, size: int) -> Table:
     wrong = [*header.problems, *_check_headings(grid, header)]
     if not header.columns:
         wrong = [
-            _explain_no_header(grid),
+            _explain_no_header(grid, options.columns),
             *(problem for problem in header.problems if problem.code == "unknown-mapping"),
         ]
     if wrong:
@@ -120,27 +137,26 @@ def _take_samples(cells: pl.Series) -> tuple[str, ...]:
     return tuple(value[:_SHOWN_LENGTH] for value in values.head(_MAX_SAMPLES))
 
 
-def _explain_no_header(grid: Grid) -> Problem:
+def _explain_no_header(grid: Grid, layout: Layout) -> Problem:
     """Return the problem of a file whose first row names no column, with a guess of the heading row."""
     if not grid.rows.height and all(is_blank(heading) for heading in grid.headings):
         return Problem.of("empty-file")
     begins = next((heading for heading in grid.headings if not is_blank(heading)), "")
     value = headings.quote_text(begins) if begins else "a blank row"
-    required = ", ".join(column.heading for column in REQUIRED)
-    return Problem.of("no-header", value=value, required=required, guess=_guess_header_row(grid))
+    required = ", ".join(column.heading for column in layout.required)
+    return Problem.of("no-header", value=value, required=required, guess=_guess_header_row(grid, layout))
 
 
-def _guess_header_row(grid: Grid) -> str:
+def _guess_header_row(grid: Grid, layout: Layout) -> str:
+    enough = min(_MIN_NAMES, len(layout.required))
     for row, *cells in grid.rows.head(_MAX_ROWS_SAMPLED).iter_rows():
-        if headings.count_known((cell or "" for cell in cells), {}) >= _MIN_NAMES or _surplus_has_names(grid, row):
+        names = [*(cell or "" for cell in cells), *grid.surplus.get(row, ())]
+        if headings.count_known(names, {}, layout) >= enough:
             return f"The column names seem to be in row {row}: delete the rows above it."
-    if len(grid.headings) == 1 and headings.count_known(re.findall(r"[A-Za-z]\w+", grid.headings[0]), {}) >= _MIN_NAMES:
+    words = re.findall(r"[A-Za-z]\w+", grid.headings[0]) if len(grid.headings) == 1 else []
+    if headings.count_known(words, {}, layout) >= enough:
         return "The file seems to use a delimiter other than comma, semicolon, tab and pipe."
     return ""
-
-
-def _surplus_has_names(grid: Grid, row: int) -> bool:
-    return headings.count_known(grid.surplus.get(row, ()), {}) >= _MIN_NAMES
 
 
 def _check_headings(grid: Grid, header: Headings) -> Iterator[Problem]:
@@ -175,6 +191,8 @@ def _find_blank_rows(grid: Grid, header: Headings) -> pl.Series:
 
 def _find_example_rows(grid: Grid, header: Headings) -> pl.Series:
     """Return the rows of our own example file (rule F6)."""
+    if header.layout is not USERS:
+        return pl.Series([], dtype=pl.UInt32)
     positions = {column: str(index) for index, column in header.columns.items()}
     ids = grid.rows[positions[EXTERNAL_ID]].str.strip_chars(TRIMMED)
     likely = grid.rows.filter(ids.is_in([row[0] for row in EXAMPLES]))

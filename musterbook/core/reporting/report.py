@@ -135,7 +135,7 @@ def _filter_problems(frame: pl.DataFrame, listed: pl.DataFrame) -> list[Problem]
 def _list_changes(plan: Plan, listed: pl.DataFrame) -> list[tuple[int, str]]:
     return [
         pair
-        for users in (plan.added, plan.updated)
+        for users in (plan.added, plan.updated, plan.rekeyed)
         if users.width
         for pair in plan.with_changes(users.join(listed, on="row", how="semi")).select("row", "changes").iter_rows()
     ]

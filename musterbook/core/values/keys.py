@@ -36,6 +36,11 @@ def make_key(value: str) -> str:
     return folded if len(folded.encode()) <= _LONGEST else f"\x02{hashlib.sha256(folded.encode()).hexdigest()}"
 
 
+def make_id_keys(ids: pl.Series) -> pl.Series:
+    """Return the key of each external id: NFKC, and nothing else. Null stays null."""
+    return ids if is_ascii(ids).all() else ids.str.normalize("NFKC")
+
+
 def fold(name: str) -> str:
     """Return the key of the name of a role or rank. It also ignores runs of white space (rule C6)."""
     return " ".join(make_key(name).split())

@@ -18,7 +18,7 @@ from typing import IO, Any
 import polars as pl
 
 from musterbook.config import process
-from musterbook.core.domain.columns import BY_HEADING
+from musterbook.core.domain.columns import ALL
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts, Table
 from musterbook.core.reading import corrections, intake
@@ -121,7 +121,8 @@ def read_table(answers: Sequence[IO[bytes]]) -> Table:
 def _select_cells(original: pl.DataFrame, skipped: pl.DataFrame, file: FileFacts) -> pl.DataFrame:
     """Return the cells of the known columns. They are part of `original`, so they are not passed twice."""
     rows = original.filter(~pl.col("row").is_in(skipped["row"].implode())) if skipped.height else original
-    fields = {str(file.headings.index(heading)): BY_HEADING[column].field for heading, column in file.mapped.items()}
+    names = {column.heading: column.field for column in ALL}
+    fields = {str(file.headings.index(heading)): names[column] for heading, column in file.mapped.items()}
     present = fields if original.width > 1 else {}
     return rows.select("row", *(pl.col(index).fill_null("").alias(field) for index, field in present.items()))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from musterbook.core.domain.columns import USERS, Layout
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
 from musterbook.core.reading import headings
@@ -32,19 +33,20 @@ def read_grid(
     mapping: Mapping[str, str],
     named_encoding: str | None,
     named_delimiter: str | None,
+    layout: Layout = USERS,
 ) -> Grid:
     """Return the grid of a CSV file. Raise Refusal if it cannot be read.
 
-    `mapping` (heading → column) helps to detect the delimiter. `named_encoding` and `named_delimiter` set the values
+    `mapping` (heading → column) and `layout` help to detect the delimiter. `named_encoding` and `named_delimiter` set the values
     that they name.
     """
     delimiter = _find_delimiter(named_delimiter) if named_delimiter else ""
     try:
         text = encoding.decode_content(content, named_encoding)
     except encoding.UnreadableText as error:
-        raise _unreadable_refusal(error, delimiter, mapping) from error
+        raise _unreadable_refusal(error, delimiter, mapping, layout) from error
     body = text.body.removesuffix(b"\x1a")
-    dialect = _detect_dialect(body[:_HEAD].decode("utf-8", "ignore"), delimiter, mapping)
+    dialect = _detect_dialect(body[:_HEAD].decode("utf-8", "ignore"), delimiter, mapping, layout)
     _refuse_nul(body, dialect)
     width = _measure_width(dialect.header)
     rows, surplus = _read_rows(body, dialect, width, min(limits.rows, MOST_CELLS // max(width, 1)))
@@ -60,7 +62,7 @@ def _find_delimiter(name: str) -> str:
     return delimiter
 
 
-def _detect_dialect(head: str, override: str, mapping: Mapping[str, str]) -> _Dialect:
+def _detect_dialect(head: str, override: str, mapping: Mapping[str, str], layout: Layout) -> _Dialect:
     """Return the dialect that the beginning of a text shows.
 
     It consists of the delimiter (unless `override`), the number of lines before the header row, and that row.
@@ -71,7 +73,7 @@ def _detect_dialect(head: str, override: str, mapping: Mapping[str, str]) -> _Di
         head = head[sep.end() :]
     choices = [override] if override else list(DELIMITERS.values())
     headers = [_read_first_record(head, delimiter) for delimiter in choices]
-    best = max(range(len(choices)), key=lambda i: (headings.count_known(headers[i], mapping), len(headers[i])))
+    best = max(range(len(choices)), key=lambda i: (headings.count_known(headers[i], mapping, layout), len(headers[i])))
     return _Dialect(choices[best], 1 if sep else 0, tuple(headers[best]))
 
 
@@ -111,8 +113,10 @@ def _refuse_nul(body: bytes, dialect: _Dialect) -> None:
         )
 
 
-def _unreadable_refusal(error: encoding.UnreadableText, delimiter: str, mapping: Mapping[str, str]) -> Refusal:
-    dialect = _detect_dialect(error.before[:_HEAD], delimiter, mapping)
+def _unreadable_refusal(
+    error: encoding.UnreadableText, delimiter: str, mapping: Mapping[str, str], layout: Layout
+) -> Refusal:
+    dialect = _detect_dialect(error.before[:_HEAD], delimiter, mapping, layout)
     row, index = exact.locate_end(error.before, dialect.delimiter, skip=dialect.skip)
     column = _name_column(dialect.header, index) if row > 1 else headings.format_position(index)
     code = "doubtful-encoding" if error.doubtful else "unreadable-byte"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from musterbook.core.domain.columns import USERS, Layout
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import FileFacts
 from musterbook.core.reading import headings
@@ -37,7 +38,12 @@ _MAX_SHEETS = 50
 
 
 def read_grid(
-    content: bytes, form: str, limits: FileLimits, mapping: Mapping[str, str], named_sheet: str | None
+    content: bytes,
+    form: str,
+    limits: FileLimits,
+    mapping: Mapping[str, str],
+    named_sheet: str | None,
+    layout: Layout = USERS,
 ) -> Grid:
     """Return the grid of a workbook of the form `xlsx` or `ods`. Raise Refusal if it cannot be read.
 
@@ -49,7 +55,7 @@ def read_grid(
     if not book.sheets:
         raise damaged("it has no visible sheet")
     first_rows = {sheet: _read_first_row(book, sheet) for sheet in book.sheets[:_MAX_SHEETS]}
-    sheet = _find_sheet(book, named_sheet) if named_sheet else _choose_sheet(first_rows, mapping)
+    sheet = _find_sheet(book, named_sheet) if named_sheet else _choose_sheet(first_rows, mapping, layout)
     others = [headings.quote_text(name) for name, cells in first_rows.items() if name != sheet and cells is not None]
     notes = (Problem.of("other-sheets", value=sheet, others=_join_names(others)),) if others else ()
     return _read_sheet(book, FileFacts(format=form, sheet=sheet), limits.rows, budget, notes)
@@ -76,13 +82,17 @@ def _find_sheet(book: Book, name: str) -> str:
     )
 
 
-def _choose_sheet(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str]) -> str:
+def _choose_sheet(first_rows: Mapping[str, list[str] | None], mapping: Mapping[str, str], layout: Layout) -> str:
     rows = {sheet: cells or [] for sheet, cells in first_rows.items()}
-    complete = [sheet for sheet, cells in rows.items() if headings.resolve_headings(cells, {}, mapping).complete]
+    complete = [
+        sheet for sheet, cells in rows.items() if headings.resolve_headings(cells, {}, mapping, layout).complete
+    ]
     if len(complete) > 1:
         raise Refusal(Problem.of("which-sheet", sheets=_join_names([headings.quote_text(sheet) for sheet in complete])))
     filled = [sheet for sheet, cells in first_rows.items() if cells is not None] or list(rows)
-    return complete[0] if complete else max(filled, key=lambda sheet: headings.count_known(rows[sheet], mapping))
+    return (
+        complete[0] if complete else max(filled, key=lambda sheet: headings.count_known(rows[sheet], mapping, layout))
+    )
 
 
 def _join_names(names: Sequence[str]) -> str:
