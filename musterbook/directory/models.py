@@ -136,6 +136,8 @@ class User(models.Model):
 
     agency = models.ForeignKey(Agency, DO_NOTHING, related_name="+", db_index=False)
     external_id = models.CharField(max_length=255)
+    external_id_key = models.CharField(max_length=1020, default="", db_default="", blank=True)
+    """The key of the external id, if it is not the external id itself (`apply.stored_keys`)."""
     email = models.CharField(max_length=254)
     email_key = models.CharField(max_length=1020)
     badge_number = models.CharField(max_length=255)
@@ -181,6 +183,9 @@ class User(models.Model):
         # For the filters of the list, and the order by name. Most conditions leave out new users.
         indexes = [
             models.Index(fields=["agency", "name_key", "id"], name="user_by_name"),
+            models.Index(
+                fields=["agency", "external_id_key"], condition=Q(external_id_key__gt=""), name="user_by_look_of_id"
+            ),
             models.Index(fields=["agency", "role"], name="user_by_role"),
             models.Index(fields=["agency", "rank"], name="user_by_rank"),
             models.Index(fields=["agency", "group"], name="user_by_group"),

@@ -188,6 +188,12 @@ def test_an_address_goes_before_the_same_text_as_a_username(springfield: Springf
     assert registration.find_by_name(springfield.agency, same) == springfield.user(2)
 
 
+def test_m4_a_name_is_found_however_its_dashes_and_its_domain_are_written(springfield: Springfield) -> None:
+    springfield.imported(person(4, EMAIL="ida@xn--mller-kva.example", USERNAME="i-k"))
+    for typed in ("IDA@müller.example", "ida@XN--MLLER-KVA.example", "I\u2013K"):
+        assert registration.find_by_name(springfield.agency, typed) == springfield.user(4)
+
+
 def test_the_last_ten_passwords_are_not_chosen_again(springfield: Springfield) -> None:
     account = springfield.registered(2)
     for number in range(10):

@@ -12,6 +12,7 @@ from musterbook.directory.audit import hash_chain
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import file_import, history, undo
 from musterbook.directory.imports.file_import import Options, UnknownImport
+from musterbook.directory.imports.runner import ImportResult
 from musterbook.directory.installation import migration
 from musterbook.directory.users import editing, profile, user_list
 from musterbook.directory.users.editing import UnknownUser
@@ -161,3 +162,16 @@ def test_rows_with_notes_are_counted_each_once(made: models.Agency) -> None:
 
 def test_a_database_that_can_be_used_answers() -> None:
     migration.ping_database()
+
+
+def test_m4_a_small_file_finds_the_user_whose_external_id_looks_like_a_new_one() -> None:
+    made = agency()
+    apply_rows(made, people(*range(1, 40)))
+    apply_rows(made, [person("x", EXTERNAL_ID="Ｅ-50")])
+    assert codes_of(run(made, [person(70, EXTERNAL_ID="E-５")])) == [("taken", "EXTERNAL_ID")]
+    assert codes_of(run(made, [person(71, EXTERNAL_ID="E-50")])) == [("taken", "EXTERNAL_ID")]
+    assert codes_of(run(made, [person(72, EXTERNAL_ID="Ｅ-60")])) == []
+
+
+def codes_of(done: ImportResult) -> list[tuple[str, str]]:
+    return list(models.ImportProblem.objects.filter(of=done.record).values_list("code", "column"))

@@ -127,7 +127,9 @@ def _quick_id(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.S
 
 
 def _quick_username(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:
-    return _accept_plain(column, cells, cells.str.contains(_PLAIN_NAME) & (cells.str.len_bytes() <= column.longest))
+    # Two hyphens may begin a part of an internationalized domain, which has another key (M4).
+    plain = cells.str.contains(_PLAIN_NAME) & ~cells.str.contains("--", literal=True)
+    return _accept_plain(column, cells, plain & (cells.str.len_bytes() <= column.longest))
 
 
 def _quick_email(column: Column, cells: pl.Series, _: Vocabulary) -> dict[str, pl.Series]:

@@ -24,7 +24,8 @@ _FINAL = {
     "supervisor_external_id": pl.String,
     "supervisor_email": pl.String,
 }
-_ROW_FIELDS = ("row", "id", "external_id", *(column.key for column in columns.KEYED), "was_registered", "differs")
+_KEYS = tuple(column.key for column in columns.KEYED)
+_ROW_FIELDS = ("row", "id", "external_id", *_KEYS, *(f"was_{key}" for key in _KEYS), "was_registered", "differs")
 
 SCHEMA = {
     **{name: matching.SCHEMA[name] for name in _ROW_FIELDS},
@@ -42,7 +43,7 @@ class Judgement:
 
     `rows` (SCHEMA) holds the matched rows, except those of the unchanged fast path:
 
-    - the values of the final state with their keys, and the stored ones (`was_…`).
+    - the values of the final state, and the stored ones (`was_…`), with their keys.
     - the supervisor: `supervisor_id`, or `supervisor_row` if this file adds the supervisor, `supervisor_external_id`,
       `supervisor_email`, and the same as stored.
     - `ok`: the row has no problem. `differs`: a value changes. `linked`: the supervisor changes. `vacates`: another user
@@ -93,7 +94,8 @@ class _Evaluation:
         inactive, notes = check_groups(rows, self.matched.unchanged_rows, self.vocabulary)
         forbidden = authority.find_forbidden(rows, self.policy.operator, self.vocabulary)
         resting = uniqueness.find_resting(rows, self.matched.resting)
-        problems = pl.concat([self.matched.problems, uniqueness.find_repeated_ids(rows), inactive, forbidden, resting])
+        ids = [uniqueness.find_repeated_ids(rows), uniqueness.find_like_ids(rows, self.matched.users)]
+        problems = pl.concat([self.matched.problems, *ids, inactive, forbidden, resting])
         shifted = self.table.faults.filter(pl.col("code") == "cell-count")["row"]
         result = rows.with_columns(
             ok=~pl.col("row").is_in(problems["row"].implode()), shifted=pl.col("row").is_in(shifted.implode())

@@ -37,7 +37,10 @@ _WAS = tuple(f"was_{name}" for name in (*_VALUES, "registered") if name != "supe
 ADDED = {name: evaluate.SCHEMA[name] for name in ("row", "external_id", *_KEYS, *_VALUES)}
 """The columns of `Plan.added`."""
 UPDATED = {
-    **{name: evaluate.SCHEMA[name] for name in ("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, "vacates")},
+    **{
+        name: evaluate.SCHEMA[name]
+        for name in ("row", "id", "external_id", *_KEYS, *_VALUES, *_WAS, *(f"was_{key}" for key in _KEYS), "vacates")
+    },
     "reactivated": pl.Boolean,
 }
 """The columns of `Plan.updated`."""
@@ -58,7 +61,7 @@ class Plan:
     - `rows` (ROWS): every row except the skipped ones, by row.
     - `added` (ADDED), `updated` (UPDATED): the users to write, by row. Both have all values with keys, `supervisor_id`
       or, where this plan adds the supervisor, `supervisor_row`, and the supervisor's external id and address. `updated`
-      also has `id`, the stored values (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that
+      also has `id`, the stored values and keys (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that
       this user gives up). Both have no columns in a plan that writes no users: a refused file, or mails only.
     - `rekeyed` (REKEYED): the users who get a new external id (M14), by row. `vacates`: another user takes the old one.
     """

@@ -58,7 +58,10 @@ class FinalState:
         rows = self.valid.select("was_email_key", key="email_key", person=PERSON)
         users = self.users.select(key="email_key", by_final="id").join(lookup, on="key", how="semi")
         others = users.join(rows, left_on="by_final", right_on="person", how="anti")
-        final = pl.concat([others, rows.select("key", by_final="person")])
+        # An older version allowed two addresses of one key.
+        final = pl.concat([others, rows.select("key", by_final="person")]).unique(
+            "key", keep="first", maintain_order=True
+        )
         old = rows.filter(pl.col("was_email_key") != pl.col("key")).select(key="was_email_key", by_old="person")
         return lookup.join(final, on="key", how="left").join(old, on="key", how="left")
 

@@ -7,6 +7,9 @@ import polars as pl
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import EMAIL, EXTERNAL_ID, KEYED, USERNAME, Column
+from musterbook.core.values import keys
+from musterbook.core.values.looks import explain_pairs
+from musterbook.core.values.text import is_ascii
 
 _OTHERS_NAMED = 5
 _SIGN_IN_NAMES = ((EMAIL, USERNAME), (USERNAME, EMAIL))
@@ -17,14 +20,34 @@ _SPACE = "sign-in"
 def find_repeated_ids(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the problem of every row whose external id is in another row too (M6).
 
-    `rows`: `row`, `external_id` (null where it cannot be read).
+    Ids of new users also must not look the same. `rows`: `row`, `id`, `external_id` (null where it cannot be read).
     """
     with_ids = rows.filter(pl.col("external_id").is_not_null(), pl.col("external_id") != "")
-    claims = with_ids.filter(pl.col("external_id").is_duplicated()).select(
-        "row", column=pl.lit(EXTERNAL_ID.heading), space=pl.lit(EXTERNAL_ID.heading), key="external_id",
-        value="external_id", ok=True, shared=True,
-    )  # fmt: skip
+    new = pl.col("id").is_null()
+    keyed = with_ids.with_columns(
+        key=pl.when(new).then(keys.make_id_keys(with_ids["external_id"])).otherwise("external_id"),
+        space=pl.when(new).then(pl.lit("new ids")).otherwise(pl.lit("known ids")),
+    )
+    # The first filter is quick, and leaves few rows.
+    repeated = keyed.filter(pl.col("key").is_duplicated()).filter(pl.struct("space", "key").is_duplicated())
+    claims = repeated.select(
+        "row", "space", "key", column=pl.lit(EXTERNAL_ID.heading), value="external_id", ok=True, shared=True
+    )
     return _flag_duplicates(claims)
+
+
+def find_like_ids(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    """Return the problem of every row that would add a user whose external id looks like that of another user (M4)."""
+    new = rows.filter(pl.col("id").is_null(), pl.col("external_id").is_not_null())
+    plain_users, plain_rows = is_ascii(users["external_id"]), is_ascii(new["external_id"])
+    if new.is_empty() or (plain_users.all() and plain_rows.all()):
+        return problems.build_frame()
+    asked = new.select("row", value="external_id", key=keys.make_id_keys(new["external_id"]), plain=plain_rows)
+    holders = users.select(holder="id", key=keys.make_id_keys(users["external_id"]), holder_plain=plain_users)
+    # Two ids that are both plain look the same only if they are the same, and then the row is not new.
+    alike = asked.join(holders, on="key").filter(~pl.col("plain") | ~pl.col("holder_plain"))
+    heading = pl.lit(EXTERNAL_ID.heading)
+    return _flag_taken(alike.with_columns(column=heading, held_as=heading), users, rows)
 
 
 def collect_claims(rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
@@ -199,29 +222,66 @@ def _flag_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     more = pl.when(pl.col("more") > 0).then(pl.format(" and {} more", "more")).otherwise(pl.lit(""))
     row_list = pl.col("others").cast(pl.List(pl.String)).list.join(", ") + more
     return problems.flag_rows(
-        others, "duplicate-in-file", column=pl.col("column"), value=pl.col("value"), in_rows=row_list
+        others,
+        "duplicate-in-file",
+        column=pl.col("column"),
+        value=pl.col("value"),
+        in_rows=row_list,
+        advice=pl.lit(_explain_groups(others)),
     )
+
+
+def _explain_groups(clashing: pl.DataFrame) -> pl.Series:
+    """Return what makes each value differ from the first other value of its group that looks like it (C13)."""
+    plain = is_ascii(clashing["value"])
+    if plain.all():
+        return pl.repeat("", clashing.height, eager=True)
+    values = clashing.select("value", first=pl.col("value").first().over("space", "key"),
+                             last=pl.col("value").last().over("space", "key"))  # fmt: skip
+    other = values.select(pl.when(pl.col("value") == pl.col("first")).then("last").otherwise("first")).to_series()
+    return explain_pairs(values["value"], other)
 
 
 def _flag_taken(taken: pl.DataFrame, users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     if taken.is_empty():
         return problems.build_frame()
     holders = users.join(taken.select(id="holder"), on="id", how="semi").select(
-        holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active"
-    )
+        holder="id", has_id="external_id", has_first="first_name", has_last="last_name", active="active",
+        **{f"has_{column.heading}": column.field for column in (EXTERNAL_ID, *KEYED)},
+    )  # fmt: skip
     claimants = rows.select(
         "row", asked_id="external_id", asked_first="first_name", asked_last="last_name", new=pl.col("id").is_null()
     )
+    pairs = taken.join(holders, on="holder").join(claimants, on="row")
     status = pl.when("active").then(pl.lit("Active")).otherwise(pl.lit("Inactive"))
+    advice = (_advise_on_columns(), _advise_on_person().fill_null(""), pl.lit(_explain_looks(pairs)))
     conflicts = problems.flag_rows(
-        taken.join(holders, on="holder").join(claimants, on="row"),
+        pairs.with_columns(keys.make_id_keys(pairs[name]).alias(f"{name}_key") for name in ("asked_id", "has_id")),
         "taken",
         column=pl.col("column"),
         value=pl.col("value"),
         holder=pl.format("{} {} ({}, {})", "has_first", "has_last", "has_id", status),
-        advice=pl.concat_str(_advise_on_columns(), _advise_on_person().fill_null(""), separator=" ").str.strip_chars(),
+        advice=_join_sentences(*advice),
     )
     return conflicts.unique(["row", "column"], keep="first", maintain_order=True)
+
+
+def _join_sentences(*sentences: pl.Expr) -> pl.Expr:
+    return pl.concat_str(*sentences, separator=" ").str.replace_all(" +", " ").str.strip_chars()
+
+
+def _explain_looks(pairs: pl.DataFrame) -> pl.Series:
+    """Return what makes a value differ from the holder's, or the two external ids, if they look alike (C13)."""
+    held = pairs.select(
+        pl.coalesce(pl.when(held_as=column.heading).then(f"has_{column.heading}") for column in (EXTERNAL_ID, *KEYED))
+    ).to_series()
+    about_ids = explain_pairs(pairs["asked_id"], pairs["has_id"])
+    about_values = explain_pairs(pairs["value"], held)
+    both = pl.DataFrame({"column": pairs["column"], "values": about_values, "ids": about_ids})
+    same_subject = pl.col("column") == EXTERNAL_ID.heading
+    return both.select(
+        pl.when(same_subject).then("ids").otherwise(_join_sentences(pl.col("values"), pl.col("ids")))
+    ).to_series()
 
 
 def _advise_on_columns() -> pl.Expr:
@@ -236,7 +296,7 @@ def _advise_on_person() -> pl.Expr:
     The row adds that person under another external id.
     """
     fixed = "An import cannot change an external id"
-    near_id = _strip_zeros(pl.col("asked_id")) == _strip_zeros(pl.col("has_id"))
+    near_id = _strip_zeros(pl.col("asked_id_key")) == _strip_zeros(pl.col("has_id_key"))
     same_name = (_lowercase("asked_first") == _lowercase("has_first")) & (
         _lowercase("asked_last") == _lowercase("has_last")
     )

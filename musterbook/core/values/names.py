@@ -7,6 +7,7 @@ import polars as pl
 
 from musterbook.core.domain.vocabulary import Rank, Role
 from musterbook.core.values.keys import fold
+from musterbook.core.values.looks import explain_likeness
 
 _MAX_SUGGESTIONS = 3
 
@@ -41,8 +42,11 @@ def resolve_names(values: pl.Series, ids: Mapping[str, int], *, exact: bool = Fa
 def suggest_names(value: str, names: Mapping[str, str]) -> str:
     """Return the question “Did you mean …?” with the closest names, "" where none is close.
 
-    `names`: what may be written → the name.
+    If the value looks like the closest name, the character that differs is named (C13). `names`: what may be written → the name.
     """
     by_key = {fold(text): name for text, name in names.items()}
     close = difflib.get_close_matches(fold(value), by_key, n=_MAX_SUGGESTIONS, cutoff=0.6)
-    return f"Did you mean {' or '.join(dict.fromkeys(by_key[key] for key in close))}?" if close else ""
+    if not close:
+        return ""
+    question = f"Did you mean {' or '.join(dict.fromkeys(by_key[key] for key in close))}?"
+    return " ".join(filter(None, (question, explain_likeness(value, by_key[close[0]]))))

@@ -24,10 +24,17 @@ ILLEGAL = "[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\uff
 """The characters that no text may contain: controls, line separators, and marks that turn the direction of text."""
 
 # Unicode's Default_Ignorable_Code_Point.
-_HIDDEN = (
+HIDDEN = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+"""The characters that nobody sees."""
+
+DASH = (
+    "[\u02d7\u058a\u05be\u1400\u1806\u2010-\u2015\u2043\u2053\u2212\u2796\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d"
+    "\u301c\u3030\u30a0\ufe31\ufe32\ufe58\ufe63\uff0d\U00010d6e\U00010ead]"
+)
+"""The characters that look like `-`: Unicode's dashes, minus signs and hyphens (without `-` itself)."""
 
 
 def clean(values: pl.Series, *, guarded: bool = True) -> pl.Series:
@@ -95,7 +102,7 @@ def has_illegal(values: pl.Series) -> pl.Series:
 
 def has_hidden(values: pl.Series) -> pl.Series:
     """Return whether each value holds an invisible character, which can make two addresses look the same."""
-    return values.str.contains(_HIDDEN)
+    return values.str.contains(HIDDEN)
 
 
 def name_illegal(value: str) -> str:
@@ -105,14 +112,14 @@ def name_illegal(value: str) -> str:
 
 def name_character(value: str) -> str:
     """Return the same where hidden characters are not allowed either."""
-    return _name_match(value, f"{ILLEGAL}|{_HIDDEN}")
+    return _name_match(value, f"{ILLEGAL}|{HIDDEN}")
 
 
 def _name_match(value: str, pattern: str) -> str:
     character = pl.Series([value]).str.extract(f"({pattern})")[0]
     before = value.partition(character)[0][-12:]
     context = f", after “{before}”" if before else ""
-    return f"{_CHARACTER_NAMES.get(character) or _name_code_point(character)}{context}"
+    return f"{_CHARACTER_NAMES.get(character) or name_code_point(character)}{context}"
 
 
 _CHARACTER_NAMES = {
@@ -124,6 +131,7 @@ _CHARACTER_NAMES = {
 }
 
 
-def _name_code_point(character: str) -> str:
+def name_code_point(character: str) -> str:
+    """Return the number and the name of a character: "U+00AD, soft hyphen"."""
     name = unicodedata.name(character, "a control character").lower()
     return f"U+{ord(character):04X}, {name}"

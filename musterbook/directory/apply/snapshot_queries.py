@@ -17,6 +17,8 @@ from musterbook.directory.storage import frames
 _WHOLE_FROM = 8
 """A snapshot takes the whole agency if it has fewer users than this many times the rows of the file."""
 
+_ID_KEY = "external_id_key"
+
 
 class UnknownOperator(Exception):
     """The operator named is not an active user of the agency."""
@@ -117,7 +119,9 @@ def _read_named_users(agency: models.Agency, table: Table) -> pl.DataFrame:
     """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them."""
     users = frames.table(models.User)
     cells = table.cells
-    lookups = {"external_id": [text.clean(cells["external_id"], guarded=table.guarded)]}
+    ids = text.clean(cells["external_id"], guarded=table.guarded)
+    id_keys = keys.make_id_keys(ids)
+    lookups = {"external_id": [ids, id_keys.filter(id_keys != ids)], _ID_KEY: [id_keys]}
     for column in columns.KEYED:
         lookups[column.key] = [keys.make_keys(text.clean(cells[column.field], guarded=table.guarded))]
     # Users sign in with either, so the plan must see who has one as the other (M4); few usernames can be an address.
@@ -129,7 +133,9 @@ def _read_named_users(agency: models.Agency, table: Table) -> pl.DataFrame:
     seeds, parameters = [], list[int | str | list[str]]()
     for name, values in lookups.items():
         condition, parameter = frames.match_any(name, pl.concat(values).unique().to_list())
-        seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}")
+        # The index of these keys holds only keys that are not blank.
+        filled = f" AND {_ID_KEY} > ''" if name == _ID_KEY else ""
+        seeds.append(f"SELECT id FROM {users} WHERE agency_id = %s AND {condition}{filled}")
         parameters += [agency.pk, parameter]
     roles = frames.table(models.Role)
     seeds.append(

@@ -12,7 +12,7 @@ from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
 from musterbook.core.values import emails, keys
 from musterbook.directory import models
-from musterbook.directory.apply import search_index
+from musterbook.directory.apply import search_index, stored_keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -25,7 +25,8 @@ _CACHE_MB = 256
 _KEYED = ("email", "badge_number", "first_name", "last_name", "username")
 """The fields, besides the external id, that are unique, sorted by or searched."""
 _UNKEYED = ("active", "role_id", "location", "rank_id", "group_id", "phone", "supervisor_id")
-_WRITTEN = (*_KEYED, *_KEYS, "name_key", *_UNKEYED)
+_FIELDS = (*_KEYED, "name_key", *_UNKEYED)
+_WRITTEN = (*_FIELDS, *_KEYS)
 
 
 _PART = 50_000
@@ -100,19 +101,28 @@ def _vacate(updated: pl.DataFrame) -> None:
 
     No real key begins with a control character (rule C1).
     """
-    given_up = updated.filter("vacates").select("id", *(pl.format("\x01{}", pl.col("id")).alias(key) for key in _KEYS))
-    frames.update(models.User, given_up)
+    vacating = updated.filter("vacates")
+    for key in _KEYS:
+        given_up = vacating.filter(_any_changed([key]))
+        frames.update(models.User, given_up.select("id", pl.format("\x01{}", pl.col("id")).alias(key)))
 
 
 def _split_updates(updated: pl.DataFrame) -> list[pl.DataFrame]:
-    """Return the columns to write of the updated users, in two frames.
+    """Return the columns to write of the updated users, in frames.
 
-    Users whose keys change are written whole. For the others, only the columns that change for any of them are written.
-    SQLite takes as long to write an indexed column as to change it.
+    Users whose keyed fields change are written whole, but without the keys that stay: `stored_keys` explains keys that
+    are not those of their values. For the others, only the columns that change for any of them are written. SQLite
+    takes as long to write an indexed column as to change it.
     """
     moves = updated.select(_any_changed(_KEYED) | pl.col("vacates")).to_series()
     changing = [name for name in _UNKEYED if (updated.select(_any_changed([name])).to_series() & ~moves).any()]
-    return [updated.select("id", *_WRITTEN).filter(moves), updated.select("id", *changing).filter(~moves)]
+    whole = updated.filter(moves).with_columns(_any_changed([key]).alias(f"{key}_changes") for key in _KEYS)
+    flags = [f"{key}_changes" for key in _KEYS]
+    frames_of_moves = [
+        part.select("id", *_FIELDS, *(key for key, changes in zip(_KEYS, pattern, strict=True) if changes))
+        for pattern, part in whole.partition_by(flags, as_dict=True, maintain_order=True).items()
+    ]
+    return [*frames_of_moves, updated.select("id", *changing).filter(~moves)]
 
 
 def _any_changed(names: Iterable[str]) -> pl.Expr:
@@ -135,6 +145,7 @@ def _build_users(added: pl.DataFrame, agency: models.Agency, context: AuditConte
         "id",
         "external_id",
         *_WRITTEN,
+        external_id_key=stored_keys.build_id_keys(added["external_id"]),
         agency_id=pl.lit(agency.pk),
         exempt=pl.lit(False),
         managed_by=pl.lit(""),

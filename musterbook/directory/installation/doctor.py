@@ -18,8 +18,8 @@ from musterbook import __version__
 from musterbook.config import alerts, home, log_file, outbound_requests, refused_passwords, secret_keys
 from musterbook.directory import models
 from musterbook.directory.agency import sign_on_file
-from musterbook.directory.apply import search_index
-from musterbook.directory.audit import anchors, triggers
+from musterbook.directory.apply import search_index, stored_keys
+from musterbook.directory.audit import anchors, cross_checks, triggers
 from musterbook.directory.imports import heartbeats
 from musterbook.directory.imports.records import reap_orphans
 from musterbook.directory.installation import migration, sealed_values
@@ -64,7 +64,7 @@ def _run_database_checks() -> Iterator[Finding]:
     tables = _run_check(_migrations)
     yield tables
     if tables.found == _UP_TO_DATE:
-        yield from map(_run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _providers))
+        yield from map(_run_check, (_keys, _imports, _trails, _guards, _anchors, _searches, _like_values, _providers))
 
 
 def _drop_repeated(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -361,6 +361,22 @@ def _searches() -> Finding:
         else "every user can be found"
     )
     return Finding("search", text)
+
+
+def _like_values() -> Finding:
+    """Whether two users have values that look the same, which an older version allowed (M4)."""
+    alike = []
+    for agency in models.Agency.objects.all():
+        with transaction.atomic():
+            locks.lock_row(agency)
+            found = stored_keys.correct_keys(agency.pk).alike
+        alike += [f"{agency.slug}: {one.column} of {one.first} and {one.second}" for one in found]
+    if alike:
+        text = f"values of two users look the same: {cross_checks.list_names(alike)}"
+        return Finding(
+            "like values", text, "Change one of each pair. Until then, only the first of each is found by it."
+        )
+    return Finding("like values", "no two users have an email address, badge or username that looks the same")
 
 
 def _keys() -> Finding:

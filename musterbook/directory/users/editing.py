@@ -19,7 +19,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.report import RowFilter
 from musterbook.core.values import text
-from musterbook.core.values.keys import fold
+from musterbook.core.values.keys import make_key
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
@@ -93,7 +93,7 @@ def find_named(agency: models.Agency, text: str, number: int | None = None) -> m
     Raise UnknownUser.
     """
     users = models.User.objects.filter(agency=agency)
-    user = users.filter(email_key=fold(text)).first() or users.filter(external_id=text).first()
+    user = users.filter(email_key=make_key(text.strip())).first() or users.filter(external_id=text).first()
     if user is None and number is not None:
         user = users.filter(pk=number).first()
     if user is None:

@@ -251,3 +251,57 @@ def test_a_guarded_cell_means_its_text_also_where_the_stored_text_looks_guarded(
     made = plan_rows(row(CY, LOCATION=guarded), of=agency(C={"location": guarded}))
     assert outcomes(made) == ["updated"]
     assert made.updated["location"].to_list() == [meant]
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [("Ｚ１", "Z1"), ("Z1", "Ｚ１"), ("Z\u00ad1", "Z1"), ("Z\u20131", "Z-1")])
+def test_m4_an_external_id_that_looks_like_another_is_taken_and_the_problem_names_the_character(
+    mine: str, theirs: str
+) -> None:
+    made = plan_rows(row("Z", EXTERNAL_ID=mine), of=agency(user(5, "Eve", ROLE, None, external_id=theirs)))
+    assert locate_problems(made.problems) == [(2, "taken", "EXTERNAL_ID")]
+    [message] = messages(made.problems)
+    assert f"Eve Ruiz ({theirs}, Active)" in message
+    assert f"did you mean {theirs}?" in message
+    assert message.count("is U+") == 1
+
+
+def test_m4_ids_that_look_the_same_in_one_file_are_duplicates_and_neither_wins() -> None:
+    made = plan_rows(row("Y", EXTERNAL_ID="03"), row("Z", EXTERNAL_ID="０３"), row("4"))
+    assert outcomes(made) == ["errored", "errored", "added"]
+    assert locate_problems(made.problems) == [
+        (2, "duplicate-in-file", "EXTERNAL_ID"),
+        (3, "duplicate-in-file", "EXTERNAL_ID"),
+    ]
+    assert "Character 1 of “０３” is U+FF10" in messages(made.problems)[0]
+
+
+def test_m4_two_users_of_an_older_version_whose_ids_look_the_same_are_both_found_by_theirs() -> None:
+    of = agency(user(5, "Eve", ROLE, None, external_id="03"), user(6, "Fay", ROLE, None, external_id="０３"))
+    made = plan_rows(row("Y", EXTERNAL_ID="03"), row("Z", EXTERNAL_ID="０３"), of=of)
+    assert outcomes(made) == ["updated", "updated"]
+
+
+def test_m4_a_supervisors_address_that_two_users_of_an_older_version_share_means_one_of_them() -> None:
+    of = agency(
+        user(5, "Eve", ROLE, None, email="i@müller.example"),
+        user(6, "Fay", ROLE, None, email="i@xn--mller-kva.example"),
+    )
+    made = plan_rows(row(CY, SUPERVISOR_EMAIL="i@MÜLLER.example"), of=of)
+    assert made.updated["supervisor_id"].to_list() == [5]
+
+
+@pytest.mark.parametrize("column", ["EMAIL", "USERNAME"])
+def test_m4_a_change_of_case_alone_is_an_update(column: str) -> None:
+    made = plan_rows(row(CY, **{column: row(CY)[column].upper()}))
+    assert outcomes(made) == ["updated"]
+
+
+def test_c13_a_taken_badge_that_looks_like_the_holders_names_the_character() -> None:
+    made = plan_rows(row("E", BADGE_NUMBER="４00"))
+    assert "Character 1 of “４00” is U+FF14, fullwidth digit four." in messages(made.problems)[0]
+
+
+def test_m7_an_id_with_an_invisible_character_is_recognized_as_the_same_person() -> None:
+    made = plan_rows({**row(CY), "EXTERNAL_ID": "C\u00ad"}, row(DEE))
+    assert "did you mean C?" in messages(made.problems)[0]
+    assert "U+00AD, soft hyphen" in messages(made.problems)[0]

@@ -29,3 +29,8 @@ def test_at_most_three_close_names_are_suggested() -> None:
 def test_a_rank_is_suggested_once_though_its_name_and_its_abbreviation_are_both_close() -> None:
     known = {"Sergeant": "Sergeant", "Sergt": "Sergeant"}
     assert names.suggest_names("Sergant", known) == "Did you mean Sergeant?"
+
+
+def test_c13_a_name_that_looks_like_a_known_one_is_suggested_with_the_character_that_differs() -> None:
+    suggestion = names.suggest_names("Officer\u2013II", {"Officer-II": "Officer-II"})
+    assert suggestion == "Did you mean Officer-II? Character 8 of “Officer\u2013II” is U+2013, en dash."

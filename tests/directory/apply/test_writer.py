@@ -122,7 +122,7 @@ def rosters(draw: Any) -> list[Row]:
 
 
 @SOME
-@given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
+@given(first=rosters(), second=rosters(), mode=st.sampled_from([Mode.UPDATE, Mode.SYNC]))
 def test_the_written_rows_equal_the_plan_and_the_events(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"springfield-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
@@ -149,7 +149,7 @@ def test_the_written_rows_equal_the_plan_and_the_events(first: list[Row], second
 
 
 @SOME
-@given(first=rosters(), second=rosters(), mode=st.sampled_from(list(Mode)))
+@given(first=rosters(), second=rosters(), mode=st.sampled_from([Mode.UPDATE, Mode.SYNC]))
 def test_an_import_and_its_undo_leave_the_directory_as_it_was(first: list[Row], second: list[Row], mode: Mode) -> None:
     made = agency(f"shelbyville-{models.Agency.objects.count()}", limit_users=99)
     run(made, first)
