@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from musterbook.directory.imports.bulk import BulkChange
     from musterbook.directory.imports.history import Entry
 
+GROUPS_LISTED = 10
 LISTED = 50
 """The maximum number of entries in a list. A line below the list says how to get the others."""
 
@@ -62,6 +63,7 @@ def print_report(report: "Report", facts: ReportFacts) -> None:
     if report.state not in ("failed", "running", "waiting"):
         _print_counts(out, report, facts)
     _print_file(out, report)
+    _print_groups(out, report, facts)
     _print_errored(out, report, facts)
     _print_rows(out, report, facts)
     _print_notes(out, facts.noted)
@@ -106,6 +108,34 @@ def _print_file(out: Console, report: "Report") -> None:
         _print_heading(out, "Notes on the file")
         for note in report.notes:
             out.print(_format_problem(note), soft_wrap=True)
+
+
+def _print_groups(out: Console, report: "Report", facts: ReportFacts) -> None:
+    """Print the problems that several rows share, the most rows first (A7)."""
+    shared = [group for group in report.groups if group.rows > 1]
+    if not shared:
+        return
+    _print_heading(out, "Problems by kind")
+    for group in shared[:GROUPS_LISTED]:
+        problem = group.problem
+        line = f"{group.rows:,} × {_name_cell(problem)}"
+        meant = f"did you mean {group.suggestion}?" if group.suggestion else problem.message
+        out.print(_make_text(f"{line}: {meant}"), soft_wrap=True)
+    if len(shared) > GROUPS_LISTED:
+        out.print(_make_text(f"… and {len(shared) - GROUPS_LISTED:,} more; --output json lists them."))
+    mapped = next((group for group in shared if group.can_map and group.suggestion), None)
+    if mapped and not facts.change:
+        problem = mapped.problem
+        example = shlex.quote(f"{problem.column}:{problem.value}={mapped.suggestion}")
+        out.print(
+            _make_text(f"To read a value as one of yours, add it to the command, such as --value {example}."),
+            soft_wrap=True,
+        )
+
+
+def _name_cell(problem: "Problem") -> str:
+    value = f"“{problem.value}”" if problem.value else "blank"
+    return f"{problem.column} {value}" if problem.column else "rows"
 
 
 def _print_errored(out: Console, report: "Report", facts: ReportFacts) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from musterbook.cli import exits, options
+from musterbook.cli import exits, file_values, options
 from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.output import check_writable, save, say, write_json
 from musterbook.cli.session import open_installation
@@ -63,6 +63,23 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         list[str] | None,
         typer.Option("--map", metavar="Heading=COLUMN", help="Read this heading as this column. Can be repeated."),
     ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            metavar="COLUMN:Theirs=Ours",
+            help="Read this value of STATUS, ROLE, RANK or EVIDENCE_GROUP_EXT_ID as one of the agency's. It is remembered."
+            " Can be repeated.",
+        ),
+    ] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--default",
+            metavar="COLUMN=VALUE",
+            help="The value of new users in a column that the file does not have. Can be repeated.",
+        ),
+    ] = None,
     encoding: Annotated[
         str | None, typer.Option("--encoding", help="The encoding, such as windows-1252. By default, it is detected.")
     ] = None,
@@ -107,7 +124,8 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         output_options.check()
         import_options = file_import.Options(
             mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
-            mapping=_parse_mapping(mapping or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+            mapping=_parse_mapping(mapping or []), values=file_values.parse_values(value or []),
+            defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), _read_upload(file)
 

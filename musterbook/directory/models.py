@@ -56,6 +56,10 @@ class Agency(models.Model):
     """The kinds of optional mails that the agency does not send."""
     mapping = models.JSONField(default=dict)
     """Heading → column, as the operator mapped it last (rule F5)."""
+    values = models.JSONField(default=dict)
+    """Column → value in a file → the agency's value, as the operator mapped it last (rule F13)."""
+    defaults = models.JSONField(default=dict)
+    """Column → the value of new users, if a file does not have the column (rule F14)."""
     created_at = models.DateTimeField()
     invitation_days = models.PositiveSmallIntegerField(default=7)
     password_length = models.PositiveSmallIntegerField(default=12)

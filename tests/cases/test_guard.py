@@ -53,7 +53,6 @@ NOT_YET = {
     "G051": "F12",
     "G052": "F12",
     "G053": "F13",
-    "G054": "F14",
     "G055": "F15",
     "G056": "F15",
     "G057": "C10",
@@ -83,7 +82,6 @@ NOT_YET = {
     "G090": "A2",
     "G091": "A2",
     "G092": "A4",
-    "G093": "A7",
 }
 """Scenarios whose rule is not built yet, and the rule."""
 

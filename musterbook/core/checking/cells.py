@@ -10,7 +10,7 @@ from musterbook.core.domain.columns import Column
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.values import emails, keys, names, phones, text
 
-_STATUS = {"active": True, "invited": True, "locked": True, "password reset": True, "inactive": False}
+STATES = {"active": True, "invited": True, "locked": True, "password reset": True, "inactive": False}
 """Status as written in a file → whether the user is Active. The states that the export shows are read as Active (C5)."""
 
 _ERROR_VALUE = (
@@ -113,7 +113,7 @@ class _Reader:
 
     def as_status(self) -> None:
         """Read whether the user is Active (C5)."""
-        active = pl.Series([_STATUS.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
+        active = pl.Series([STATES.get(keys.fold(value)) for value in self.text], dtype=pl.Boolean)
         self._flag(self.valid & active.is_null(), "invalid-status")
         self._keep("status", active)
 

@@ -87,20 +87,28 @@ ALL = (*COLUMNS, NEW_EXTERNAL_ID)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of one kind of file. `name`: its name in the options of reading."""
+    """The columns of one kind of file.
+
+    - `name`: its name in the options of reading.
+    - `with_default`: the headings of required columns that a file may lack, because new users have a default (F14).
+    """
 
     name: str
     columns: tuple[Column, ...]
+    with_default: tuple[str, ...] = ()
 
     @property
     def required(self) -> tuple[Column, ...]:
         """Return the columns that every file of this kind has."""
-        return tuple(column for column in self.columns if column.required)
+        return tuple(column for column in self.columns if self._is_required(column))
 
     @property
     def optional(self) -> tuple[Column, ...]:
         """Return the columns that a file of this kind may have."""
-        return tuple(column for column in self.columns if not column.required)
+        return tuple(column for column in self.columns if not self._is_required(column))
+
+    def _is_required(self, column: Column) -> bool:
+        return column.required and column.heading not in self.with_default
 
     @property
     def by_heading(self) -> dict[str, Column]:

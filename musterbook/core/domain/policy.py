@@ -1,7 +1,9 @@
 """The rules of a plan: mode, strictness, operator, and the limit on deactivations without confirmation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from musterbook.core.domain.file_values import FileValues
 
 
 class Mode(StrEnum):
@@ -42,7 +44,7 @@ class Policy:
     """The rules of one plan.
 
     `operator` None is the system, which no role restricts. `confirmed` is the number of deactivations that the operator
-    has confirmed, or None.
+    has confirmed, or None. `file_values`: the mapped values (F13) and the defaults (F14).
     """
 
     mode: Mode = Mode.UPDATE
@@ -50,3 +52,4 @@ class Policy:
     operator: Operator | None = None
     limit: DeactivationLimit = DeactivationLimit()
     confirmed: int | None = None
+    file_values: FileValues = field(default_factory=FileValues)

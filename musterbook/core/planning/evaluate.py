@@ -133,7 +133,7 @@ class _Evaluation:
     ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the rows with their supervisors in the final state (M9), the problems of M10, and the notes."""
         state = FinalState(self.matched.users, rows.filter("ok"), leavers.deactivated)
-        if columns.SUPERVISOR_EMAIL in self.table.present:
+        if columns.SUPERVISOR_EMAIL.field in rows.columns:
             repeats = self.matched.unchanged_rows.filter(pl.col("supervisor_id").is_not_null())
             links = supervisors.link_supervisors(
                 state, repeats, authority.find_roles_above(self.policy.operator, self.vocabulary)

@@ -66,11 +66,12 @@ class MatchedTable:
     resting: pl.DataFrame | None = None
 
 
-def match_table(table: Table, snapshot: Snapshot) -> MatchedTable:
+def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
     """Match the table to the directory.
 
     A row of the unchanged fast path is evaluated with the others if one of them has its external id, or changes the
     address of its supervisor. In the second case the address that the row repeats may now mean another user.
+    `defaults`: one row with the values of new users in columns that the table does not have (F14).
     """
     same, rest = unchanged.split(table, snapshot)
     checked = check.check(replace(table, cells=rest), snapshot.vocabulary)
@@ -85,6 +86,8 @@ def match_table(table: Table, snapshot: Snapshot) -> MatchedTable:
         checked = _combine_checks(checked, more)
         same = same.join(rechecks, on="row", how="anti", maintain_order="left")
         rows = _join_stored(checked, snapshot.users)
+    if defaults is not None and defaults.width:
+        rows = _add_defaults(rows, defaults)
     users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
     return MatchedTable(users, same, _add_final_values(rows, checked), checked.problems, snapshot.resting)
 
@@ -123,7 +126,7 @@ def _changes_key(rows: pl.DataFrame, column: Column) -> bool:
 
 
 def _join_stored(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
-    rows = checked.rows.rename({"status": "active"})
+    rows = checked.rows.rename({"status": "active"}, strict=False)
     matches = _add_keys(users.join(rows.select("external_id"), on="external_id", how="semi"), columns.KEYED)
     stored = matches.rename({name: f"was_{name}" for name in matches.columns if name not in ("external_id", "id")})
     if stored.is_empty():
@@ -133,13 +136,25 @@ def _join_stored(checked: CheckedTable, users: pl.DataFrame) -> pl.DataFrame:
     return rows.join(stored, on="external_id", how="left", maintain_order="left")
 
 
+def _add_defaults(rows: pl.DataFrame, defaults: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with the defaults of new users. Existing users keep what they have, and ask for no supervisor."""
+    values = defaults.rename({"status": "active"}, strict=False).row(0, named=True)
+    kept = {name: f"was_{name}" for name in VALUES.values()}
+    links = ("supervisor_email", "supervisor_email_key")
+    return rows.with_columns(
+        pl.when(pl.col("id").is_null()).then(pl.lit(value)).otherwise(kept.get(name)).alias(name)
+        for name, value in values.items()
+        if name in kept or name in links
+    )
+
+
 def _add_final_values(rows: pl.DataFrame, checked: CheckedTable) -> pl.DataFrame:
     """Return the rows with the values of the final state and `differs`.
 
     Columns that are absent keep their values. The texts of new users are "".
     """
     fields = [name for column, name in VALUES.items() if column in checked.present]
-    stored = [_keep_value(rows, name).alias(name) for name in VALUES.values() if name not in fields]
+    stored = [_keep_value(rows, name).alias(name) for name in VALUES.values() if name not in rows.columns]
     missing = [pl.lit(False).alias(name) for name in (*_BLANK.values(), "group_inactive") if name not in rows.columns]
     return rows.with_columns(*stored, *missing).with_columns(
         differs=pl.any_horizontal(_value_differs(name) for name in fields)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from musterbook.core.checking import check
+from musterbook.core.checking import check, defaults, meanings
 from musterbook.core.domain import columns
 from musterbook.core.domain.policy import Mode, Policy
 from musterbook.core.domain.problems import Problem
@@ -148,20 +148,23 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
 
     It is a pure function of the file, the directory and the rules. A refused file makes a refused plan.
     """
-    if table.problems:
-        return Plan(policy.mode, table, refusals=table.problems)
+    words, own = snapshot.vocabulary, policy.file_values
+    new = defaults.read_defaults(table, own, words)
+    wrong = (*table.problems, *meanings.find_unusable(own.given, words), *new.problems)
+    if wrong:
+        return Plan(policy.mode, table, refusals=wrong)
     if policy.mode is Mode.SYNC and table.cells.is_empty():
         return Plan(policy.mode, table, refusals=(Problem.of("no-rows"),))
     try:
-        matched = matching.match_table(table, snapshot)
-        judgement = evaluate.judge_rows(table, matched, snapshot.vocabulary, policy)
+        translated, notes = meanings.translate_cells(table, own, words)
+        matched = matching.match_table(translated, snapshot, new.values)
+        judgement = evaluate.judge_rows(translated, matched, words, policy)
         check.refuse_too_many(judgement.problems, table.file)
     except check.TooManyProblems as error:
         return Plan(policy.mode, table, refusals=(error.problem,))
-    plan = replace(
-        _assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=snapshot.vocabulary
-    )
-    return replace(plan, refusals=find_refusals(plan, policy))
+    plan = replace(_assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=words)
+    noted = replace(table, notes=(*table.notes, *notes, *new.describe(plan.counts["added"])))
+    return replace(plan, table=noted, refusals=find_refusals(plan, policy))
 
 
 def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode: Mode) -> Plan:

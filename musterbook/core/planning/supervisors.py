@@ -117,11 +117,13 @@ def _resolve_rows(state: FinalState) -> pl.DataFrame:
     `target` is a person. `code` is the code of the note, null for none.
     """
     target = pl.coalesce("by_final", "by_old")
+    # Where the file has no such column, only new users have a supervisor: the default (F14).
+    asking = state.valid.filter(pl.col("supervisor_email_key").is_not_null())
     return (
-        state.valid.select(
+        asking.select(
             "row", "was_role_id", "supervisor_email", person=PERSON, was="was_supervisor_id", key="supervisor_email_key"
         )
-        .join(state.resolve_emails(state.valid["supervisor_email_key"]), on="key", how="left", maintain_order="left")
+        .join(state.resolve_emails(asking["supervisor_email_key"]), on="key", how="left", maintain_order="left")
         .with_columns(
             target=target,
             code=pl.when(pl.col("key") == "").then(None)

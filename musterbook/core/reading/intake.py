@@ -47,7 +47,8 @@ class ReadOptions:
 
     Mappings are heading → column ("" to ignore the heading). `mapping` is given for this file, so the file is refused
     if it does not have one of the headings. `remembered` is from earlier files, and applies where it fits this file and
-    the given mapping. `layout`: the name of the columns that the file has (columns.LAYOUTS).
+    the given mapping. `layout`: the name of the columns that the file has (columns.LAYOUTS). `defaults`: the required
+    columns that it may lack, because new users have a default (F14).
     """
 
     encoding: str | None = None
@@ -57,11 +58,12 @@ class ReadOptions:
     remembered: Mapping[str, str] = field(default_factory=dict)
     limits: FileLimits = field(default_factory=FileLimits)
     layout: str = USERS.name
+    defaults: Sequence[str] = ()
 
     @property
     def columns(self) -> Layout:
         """Return the columns that the file has."""
-        return LAYOUTS[self.layout]
+        return replace(LAYOUTS[self.layout], with_default=tuple(self.defaults))
 
     @property
     def mappings(self) -> Mapping[str, str]:
@@ -191,7 +193,7 @@ def _find_blank_rows(grid: Grid, header: Headings) -> pl.Series:
 
 def _find_example_rows(grid: Grid, header: Headings) -> pl.Series:
     """Return the rows of our own example file (rule F6)."""
-    if header.layout is not USERS:
+    if header.layout.name != USERS.name:
         return pl.Series([], dtype=pl.UInt32)
     positions = {column: str(index) for index, column in header.columns.items()}
     ids = grid.rows[positions[EXTERNAL_ID]].str.strip_chars(TRIMMED)

@@ -13,6 +13,7 @@ from musterbook.core.domain import problems
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
+from musterbook.core.reporting.groups import ProblemGroup
 
 
 class RowFilter(StrEnum):
@@ -57,7 +58,7 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of an import. `problems` and `notes` are those of the whole file."""
+    """The result of an import. `problems` and `notes` are those of the whole file, `groups` the rows' problems by kind."""
 
     number: str
     agency: str
@@ -71,6 +72,7 @@ class Report:
     rows: Sequence[ReportRow] = ()
     deactivated: Sequence[str] = ()
     protected: Sequence[Mapping[str, str]] = ()
+    groups: Sequence[ProblemGroup] = ()
     message: str = ""
     """The message for an import that failed."""
 
@@ -86,6 +88,7 @@ class Report:
             "problems": [problem.as_json() for problem in self.problems],
             "notes": [note.as_json() for note in self.notes],
             "held": dict(self.held) if self.held else None,
+            "groups": [group.as_json() for group in self.groups],
             "rows": [row.as_json() for row in self.rows],
             "deactivated": list(self.deactivated),
             "protected": [dict(one) for one in self.protected],

@@ -12,7 +12,7 @@ from musterbook.core.domain.policy import DeactivationLimit
 from musterbook.core.domain.vocabulary import Role
 from musterbook.core.values.keys import fold
 from musterbook.directory import models, permissions
-from musterbook.directory.agency import sign_on_file
+from musterbook.directory.agency import sign_on_file, values_in_file
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
@@ -20,6 +20,7 @@ from musterbook.directory.agency.agency_file import (
     AgencyFile,
     InvalidAgencyFile,
 )
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -92,6 +93,7 @@ def apply_file(file: AgencyFile, context: AuditContext) -> ApplyResult:
         _write_roles(agency, file.roles or ())
         kept_entries = [*_drop_roles(agency, file), *_write_ranks(agency, file), *_write_groups(agency, file)]
         _require_factors(agency, file)
+        _check_values(agency, file)
         changes = _compare_settings(before, _read_settings(agency))
         if changes:
             trail.record_event(
@@ -125,6 +127,8 @@ def _write_settings(agency: models.Agency, file: AgencyFile) -> None:
         "mails_off": None if file.mails_off is None else list(file.mails_off),
         "sign_in_notice": file.notice,
         "second_factor": file.second_factor,
+        "values": file.values,
+        "defaults": file.defaults,
         "sign_on": None if file.sign_on is None else list(file.sign_on),
         **file.accounts,
     }
@@ -166,6 +170,14 @@ def _require_factors(agency: models.Agency, file: AgencyFile) -> None:
             [f"[accounts]: second_factor_roles names “{name}”, and there is no such role." for name in sorted(unknown)]
         )
     roles.update(second_factor=Q(name_key__in=file.second_factor_roles))
+
+
+def _check_values(agency: models.Agency, file: AgencyFile) -> None:
+    """Raise InvalidAgencyFile if the file maps a value to something that the agency does not have, or so for a default."""
+    words = snapshot_queries.read_vocabulary(agency)
+    wrong = values_in_file.find_unusable(file.values or {}, file.defaults or {}, words)
+    if wrong:
+        raise InvalidAgencyFile(wrong)
 
 
 def _drop_roles(agency: models.Agency, file: AgencyFile) -> list[str]:
@@ -228,6 +240,10 @@ def _read_settings(agency: models.Agency) -> dict[str, str]:
     }
     for heading, column in agency.mapping.items():
         settings[f"heading {heading}"] = column or "(not read)"
+    for column, pairs in agency.values.items():
+        settings |= {f"value {column} {theirs}": ours or "(blank)" for theirs, ours in pairs.items()}
+    for column, text in agency.defaults.items():
+        settings[f"default {column}"] = text
     for provider in agency.sign_on:
         settings[f"sign_on {provider['slug']}"] = sign_on_file.describe_provider(provider)
     for role in models.Role.objects.filter(agency=agency).order_by("pk"):

@@ -12,7 +12,7 @@ from musterbook.core.domain.policy import DeactivationLimit
 from musterbook.core.domain.vocabulary import Group, Rank, Role
 from musterbook.core.values import text as text_rules
 from musterbook.core.values.keys import fold
-from musterbook.directory.agency import sign_on_file
+from musterbook.directory.agency import sign_on_file, values_in_file
 from musterbook.directory.permissions import ALL, PERMISSIONS
 
 ADMINISTRATOR = "Admin"
@@ -29,6 +29,8 @@ SETTINGS = (
     "accounts",
     "sign_in_notice",
     "sign_on",
+    "values",
+    "defaults",
     "roles",
     "ranks",
     "groups",
@@ -124,6 +126,10 @@ class AgencyFile:
     """The folded names of the roles that must sign in with a second factor."""
     sign_on: tuple[sign_on_file.Provider, ...] | None = None
     """The identity providers with which users sign in."""
+    values: Mapping[str, Mapping[str, str]] | None = None
+    """Column → value in a file → the agency's value."""
+    defaults: Mapping[str, str] | None = None
+    """Column → the value of new users, if a file does not have the column."""
     roles: tuple[Role, ...] | None = None
     ranks: tuple[Rank, ...] | None = None
     groups: tuple[tuple[Group, str], ...] | None = None
@@ -163,6 +169,10 @@ class _FileReader:
             mails_off=self._parse_mails_off(document["mails_off"]) if "mails_off" in document else None,
             **self._parse_accounts(document.get("accounts", {})),
             sign_on=sign_on_file.read_providers(document["sign_on"], self.problems) if "sign_on" in document else None,
+            values=values_in_file.read_values(document["values"], self.problems) if "values" in document else None,
+            defaults=values_in_file.read_defaults(document["defaults"], self.problems)
+            if "defaults" in document
+            else None,
             roles=self._parse_each(document, "roles", self._parse_role),
             ranks=self._parse_each(document, "ranks", self._parse_rank),
             groups=self._parse_each(document, "groups", self._parse_group),

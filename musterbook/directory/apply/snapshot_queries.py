@@ -54,11 +54,13 @@ def read_operator(agency: models.Agency, external_id: str) -> Operator:
     return Operator(user.pk, user.external_id, ALL if role.administrator else frozenset(role.permissions))
 
 
-def read_snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None) -> Snapshot:
+def read_snapshot(
+    agency: models.Agency, table: Table, mode: Mode, users: pl.DataFrame | None = None, *, supervisor: str = ""
+) -> Snapshot:
     """Return what the plan of this table must know of the agency.
 
     If the file has few rows, the snapshot holds no more than the rows name. `users`: all users, if they have been read
-    already.
+    already. `supervisor`: the address of the supervisor that new users have by default.
     """
     words, resting = read_vocabulary(agency), _read_resting(agency)
     if users is not None:
@@ -68,7 +70,7 @@ def read_snapshot(agency: models.Agency, table: Table, mode: Mode, users: pl.Dat
     known = (
         read_all_users(agency)
         if needs_all_users(agency, table.cells.height, mode)
-        else _read_named_users(agency, table)
+        else _read_named_users(agency, table, supervisor)
     )
     return Snapshot(known, words, resting)
 
@@ -115,7 +117,7 @@ def _is_far_larger(agency: models.Agency, number: int) -> bool:
     return models.User.objects.filter(agency=agency)[number : number + 1].exists()
 
 
-def _read_named_users(agency: models.Agency, table: Table) -> pl.DataFrame:
+def _read_named_users(agency: models.Agency, table: Table, supervisor: str) -> pl.DataFrame:
     """Return the users that the rows name or conflict with, enough administrators, and all supervisors above them."""
     users = frames.table(models.User)
     cells = table.cells
@@ -130,6 +132,8 @@ def _read_named_users(agency: models.Agency, table: Table) -> pl.DataFrame:
     lookups[columns.EMAIL.key].append(usernames.filter(usernames.str.contains("@", literal=True)))
     if columns.SUPERVISOR_EMAIL in table.present:
         lookups[columns.EMAIL.key].append(keys.make_keys(text.clean(cells["supervisor_email"], guarded=table.guarded)))
+    elif supervisor:
+        lookups[columns.EMAIL.key].append(keys.make_keys(text.clean(pl.Series([supervisor]), guarded=False)))
     seeds, parameters = [], list[int | str | list[str]]()
     for name, values in lookups.items():
         condition, parameter = frames.match_any(name, pl.concat(values).unique().to_list())

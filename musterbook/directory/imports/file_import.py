@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 from django.conf import settings
 
+from musterbook.core.domain.columns import REQUIRED, SUPERVISOR_EMAIL
+from musterbook.core.domain.file_values import Defaults, FileValues, Meanings
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.planning import plan as planning
@@ -52,12 +54,17 @@ _CORRECTIONS_KEY = "mended"
 """The key of the corrections in the stored options of an import."""
 
 
+_ONLY_IF_GIVEN = ("values", "defaults")
+"""The options that are stored only if they are given, so that those of older imports stay as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of an import.
 
     `mails`: None for the agency's setting. `confirmed`: the number of deactivations that the operator confirmed
-    (S4). `corrections`: cells that replace cells of the file (A3).
+    (S4). `corrections`: cells that replace cells of the file (A3). `values`: the file's own values (F13). `defaults`:
+    the values of new users in columns that the file does not have (F14).
     """
 
     mode: Mode = Mode.UPDATE
@@ -70,6 +77,8 @@ class Options:
     delimiter: str | None = None
     sheet: str | None = None
     corrections: Corrections = field(default_factory=dict)
+    values: Meanings = field(default_factory=dict)
+    defaults: Defaults = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return the options as they are stored with the import."""
@@ -77,7 +86,7 @@ class Options:
         corrections = values.pop("corrections")
         if corrections:
             values[_CORRECTIONS_KEY] = corrections
-        return values
+        return {name: value for name, value in values.items() if value or name not in _ONLY_IF_GIVEN}
 
     @classmethod
     def of_json(cls, data: Mapping[str, object]) -> "Options":
@@ -200,8 +209,18 @@ def make_attempt(
         users = _read_all_users(agency, upload, options.mode)
         table = reading()
         record.file_facts = _describe_table(table)
-        policy = Policy(options.mode, options.strict, operator, snapshot_queries.read_limit(agency), options.confirmed)
-        return planning.make_plan(table, snapshot_queries.read_snapshot(agency, table, options.mode, users), policy)
+        file_values = FileValues(options.values, agency.values, options.defaults, agency.defaults)
+        policy = Policy(
+            options.mode,
+            options.strict,
+            operator,
+            snapshot_queries.read_limit(agency),
+            options.confirmed,
+            file_values=file_values,
+        )
+        supervisor = {**agency.defaults, **options.defaults}.get(SUPERVISOR_EMAIL.heading, "")
+        snapshot = snapshot_queries.read_snapshot(agency, table, options.mode, users, supervisor=supervisor)
+        return planning.make_plan(table, snapshot, policy)
 
     return Attempt(record, context, plan, upload.content, expected, progress)
 
@@ -265,13 +284,16 @@ def read_upload(
     agency: models.Agency, upload: Upload, options: Options, *, check_stop: sandbox.StopCheck = sandbox.never_stop
 ) -> Table:
     """Return the table of a file, with the corrections of the options. `check_stop` raises an error to stop the reading."""
+    defaults = [column.heading for column in REQUIRED if column.heading in {**agency.defaults, **options.defaults}]
     return sandbox.read_table(
-        upload.content, make_read_options(options, agency.mapping), options.corrections, check_stop
+        upload.content, make_read_options(options, agency.mapping, defaults), options.corrections, check_stop
     )
 
 
-def make_read_options(options: Options, remembered: Mapping[str, str]) -> intake.ReadOptions:
-    """Return how to read a file, with the remembered mapping."""
+def make_read_options(
+    options: Options, remembered: Mapping[str, str], defaults: Sequence[str] = ()
+) -> intake.ReadOptions:
+    """Return how to read a file, with the remembered mapping. `defaults`: the required columns that it may lack."""
     limits = FileLimits(
         settings.MUSTER_MAX_FILE_MB * 1024 * 1024, settings.MUSTER_MAX_ROWS, settings.MUSTER_MAX_CELL_CHARACTERS
     )
@@ -282,6 +304,7 @@ def make_read_options(options: Options, remembered: Mapping[str, str]) -> intake
         mapping=options.mapping,
         remembered=remembered,
         limits=limits,
+        defaults=defaults,
     )
 
 

@@ -6,14 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO
 
+import polars as pl
 from django.db import DatabaseError
+from django.db.models import Count, Min
 
+from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
+from musterbook.core.reporting.groups import MOST, ProblemGroup, group_problems, make_groups
 from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow, RowFilter
 from musterbook.core.reporting.results_file import ResultsKind
 from musterbook.directory import models
+from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import bulk, file_import, plan_files, plan_pages, sandbox
 from musterbook.directory.imports.file_import import Options
@@ -189,7 +194,34 @@ def make_report(record: models.Import, plan: Plan | None, which: RowFilter) -> R
     Rows that changed a user, and rows with problems or notes, are stored. Unchanged rows are not. Of an import that
     was not applied, all rows are stored as long as its plan is.
     """
-    return replace(summarize_import(record), rows=report.list_rows(plan, which) if plan else _read_rows(record, which))
+    return replace(
+        summarize_import(record),
+        rows=report.list_rows(plan, which) if plan else _read_rows(record, which),
+        groups=list_groups(record, plan),
+    )
+
+
+def list_groups(record: models.Import, plan: Plan | None = None) -> list[ProblemGroup]:
+    """Return the problems of the import's rows by kind (A7), from the plan just made, or else from the stored data.
+
+    The suggestions are names that the agency has now.
+    """
+    if plan:
+        return group_problems(plan.problems.lazy(), plan.vocabulary)
+    words = snapshot_queries.read_vocabulary(record.agency)
+    with suppress(plan_files.PlanGone):
+        stored = plan_files.scan_part(record.number, "problems").filter(~pl.col("note"))
+        return group_problems(stored, words)
+    keys = ("code", "column", "value")
+    entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=False).order_by()
+    tally = entries.values_list(*keys).annotate(
+        rows=Count("pk"), at=Min("row"), details=Min("detail"), hints=Min("hint")
+    )
+    counted = [
+        (Problem(code, row, column, value, detail, hint), rows)
+        for code, column, value, rows, row, detail, hint in tally.order_by("-rows", *keys)[:MOST]
+    ]
+    return make_groups(counted, words)
 
 
 def summarize_import(record: models.Import) -> Report:
@@ -307,7 +339,9 @@ def open_results_file(record: models.Import, which: ResultsKind) -> IO[bytes]:
     the memory of this one. Raise FileGone, PlanGone, ResultsInProgress, and the errors of `sandbox.make_results`.
     """
     number, options = record.number, Options.of_json(record.options)
-    read_options = file_import.make_read_options(options, plan_files.read_header(number).mapped)
+    mapped = plan_files.read_header(number).mapped
+    absent = [column.heading for column in REQUIRED if column.heading not in mapped.values()]
+    read_options = file_import.make_read_options(options, mapped, absent)
     source, rows = import_files.find_path(number), plan_files.find_path(number, "rows")
     with locks.hold_named_lock("results", RESULTS_PATIENCE) as free:
         if not free:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from musterbook.core.checking import meanings
 from musterbook.core.domain.problems import INFECTED, SUSPECT
 from musterbook.core.planning.plan import Plan
 from musterbook.core.reading import headings
@@ -196,9 +197,13 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
         attempt.apply_override(plan)
     else:
         writer.apply_plan(plan, agency, attempt.context, of=record.pk, mails=mails, written=written)
+    remembered: dict[str, object] = {}
     if options["mapping"]:
-        mapping = headings.merge_mappings(agency.mapping, options["mapping"])
-        models.Agency.objects.filter(pk=agency.pk).update(mapping=mapping)
+        remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])
+    if options.get("values"):
+        remembered["values"] = meanings.merge_meanings(agency.values, options["values"])
+    if remembered:
+        models.Agency.objects.filter(pk=agency.pk).update(**remembered)
 
 
 @contextmanager
