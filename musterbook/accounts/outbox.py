@@ -22,6 +22,7 @@ from musterbook.accounts import mails, registration
 from musterbook.config import mail_server
 from musterbook.config.home import prepare_folder
 from musterbook.config.mail_server import MailServer
+from musterbook.core.values import emails
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -171,7 +172,7 @@ def _find_cancel_reason(mail: Mail, user: User) -> str:
         return "Not sent: the user has registered."
     if mail.kind == "invitation" and mail.attempts == 1 and user.invited_at and user.invited_at > mail.created_at:
         return "Not sent: there is a newer invitation."
-    if mail.kind in ("invitation", "reset") and mail.to != user.email:
+    if mail.kind in ("invitation", "reset") and emails.to_mailbox(mail.to) != emails.to_mailbox(user.email):
         return "Not sent: the user's address has changed. A newer email goes there."
     return ""
 

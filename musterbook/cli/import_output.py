@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import escape_text, make_console
-from musterbook.core.domain.labels import HOLD_REASONS, PROTECTIONS, format_state_title
+from musterbook.core.domain.labels import EMAIL_TITLES, HOLD_REASONS, PROTECTIONS, count_emails, format_state_title
 
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
@@ -40,13 +40,15 @@ class ReportFacts:
     """Facts about an import in addition to its report.
 
     `noted`: the notes of its rows; `names`: external id → name; `errors`: the requested errors file; `apply`: the command
-    that applies a preview. `change`: the bulk change, None for a file; `reason`: the reason for it, "" for none.
+    that applies a preview. `mails`: the first emails (`external_id`, `kind`, `to`). `change`: the bulk change, None for a
+    file; `reason`: the reason for it, "" for none.
     """
 
     noted: "Sequence[tuple[str, Problem]]"
     names: Mapping[str, str]
     errors: Path | None
     apply: str
+    mails: Sequence[Mapping[str, str]] = ()
     change: "BulkChange | None" = None
     reason: str = ""
 
@@ -68,6 +70,7 @@ def print_report(report: "Report", facts: ReportFacts) -> None:
     _print_rows(out, report, facts)
     _print_notes(out, facts.noted)
     _print_leavers(out, report, facts.names)
+    _print_mails(out, report, facts.mails)
     _print_next(out, report, facts)
 
 
@@ -205,6 +208,25 @@ def _print_leavers(out: Console, report: "Report", names: Mapping[str, str]) -> 
         out.print(table)
         if len(report.protected) > LISTED:
             out.print(_make_text(f"… and {len(report.protected) - LISTED:,} more; --output json lists all of them."))
+
+
+def _print_mails(out: Console, report: "Report", mails: Sequence[Mapping[str, str]]) -> None:
+    """Print the number of emails of each kind, and of a plan that is not applied yet, who gets which."""
+    if not report.mails:
+        return
+    pending = report.state in ("previewed", "held")
+    _print_heading(out, f"{'Would be sent' if pending else 'Emails'}: {count_emails(report.mails)}")
+    if not pending:
+        return
+    table = _make_grid("external id", "email", "to")
+    for mail in mails[:LISTED]:
+        title = EMAIL_TITLES.get(mail["kind"], mail["kind"])
+        table.add_row(escape_text(mail["external_id"]), title, escape_text(mail["to"]))
+    out.print(table)
+    more = sum(report.mails.values()) - LISTED
+    if more > 0:
+        out.print(_make_text(f"… and {more:,} more; --output json --rows all lists all of them."))
+    out.print(_make_text("--no-mail sends none of them."))
 
 
 def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:

@@ -1,6 +1,7 @@
 """`muster import`, `imports`, `apply` and `undo`: run, list, show, apply and undo imports."""
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,12 +13,12 @@ import typer
 
 from musterbook.cli import exits, file_values, options
 from musterbook.cli.exits import Exit, WrongCall
-from musterbook.cli.output import check_writable, save, say, write_json
+from musterbook.cli.output import check_writable, is_same_file, save, say, write_json
 from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
     from musterbook.core.planning.plan import Plan
-    from musterbook.core.reporting.results_file import ResultsKind
+    from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
     from musterbook.directory import models
     from musterbook.directory.imports.file_import import Upload
     from musterbook.directory.imports.heartbeats import Progress
@@ -37,10 +38,18 @@ class OutputOptions:
     results: Path | None = None
     errors: Path | None = None
 
-    def check(self) -> None:
-        """Raise WrongCall for a file that cannot be written, before anything is done."""
+    def check(self, source: str = "-") -> None:
+        """Raise WrongCall for a file that cannot be written, before anything is done.
+
+        `source`: the file that is read ("-": standard input), which no output may overwrite.
+        """
         check_writable(self.results)
         check_writable(self.errors)
+        for option, path in (("--results", self.results), ("--errors", self.errors)):
+            if path and source != "-" and is_same_file(path, Path(source)):
+                raise WrongCall(f"{option} is {path}, which is the file to read. Name another file.")
+        if self.results and self.errors and is_same_file(self.results, self.errors):
+            raise WrongCall(f"--results and --errors are both {self.errors}. Name two files.")
 
 
 def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as its contract)
@@ -57,7 +66,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
     preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
     confirm_deactivations: options.Confirm = None,
     strict: Annotated[bool, typer.Option("--strict", help="Write nothing if a row has a problem.")] = False,
-    no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")] = False,
+    no_mail: options.NoMail = False,
     act_as: options.As = "",
     mapping: Annotated[
         list[str] | None,
@@ -121,7 +130,7 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
 
-        output_options.check()
+        output_options.check(file)
         import_options = file_import.Options(
             mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
             mapping=_parse_mapping(mapping or []), values=file_values.parse_values(value or []),
@@ -162,9 +171,10 @@ def _read_upload(file: str) -> "Upload":
         raise WrongCall(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def apply(
+def apply(  # noqa: PLR0913, PLR0917  (as above)
     number: Annotated[str, typer.Argument(metavar="ID", help="The previewed or held import.")],
     confirm_deactivations: options.Confirm = None,
+    no_mail: options.NoMail = False,
     act_as: options.As = "",
     output: options.Output = "text",
     rows: options.Rows = "errored",
@@ -186,7 +196,7 @@ def apply(
 
         output_options.check()
         record = history.find_import(number)
-        is_bulk = record.kind == ImportKind.BULK
+        is_bulk, mails = record.kind == ImportKind.BULK, False if no_mail else None
         if is_bulk and (results or errors):
             raise WrongCall(
                 "--results and --errors are only for imports of files. To list the chosen users, use --rows all."
@@ -203,11 +213,13 @@ def apply(
             context = AuditContext(at, act_as, "cli")
             if is_bulk:
                 return queue.apply_bulk(
-                    record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
-                )
+                    record.agency, record.number,
+                    context=context, confirmed=confirm_deactivations, mails=mails, progress=progress,
+                )  # fmt: skip
             return file_import.apply_previewed(
-                record.agency, record.number, context=context, confirmed=confirm_deactivations, progress=progress
-            )
+                record.agency, record.number,
+                context=context, confirmed=confirm_deactivations, mails=mails, progress=progress,
+            )  # fmt: skip
 
         _run_import(work, output_options)
 
@@ -215,6 +227,7 @@ def apply(
 def undo(
     number: Annotated[str, typer.Argument(metavar="ID", help="The import to undo.")],
     preview: Annotated[bool, typer.Option("--preview", help="Show the plan, and change nothing.")] = False,
+    no_mail: options.NoMail = False,
     act_as: options.As = "",
     output: options.Output = "text",
     rows: options.Rows = "errored",
@@ -233,7 +246,10 @@ def undo(
         record = history.find_import(number)
 
         def work(at: datetime, progress: "Progress") -> "ImportResult":
-            return undoing.run_undo(record, context=AuditContext(at, act_as, "cli"), preview=preview, progress=progress)
+            context = AuditContext(at, act_as, "cli")
+            return undoing.run_undo(
+                record, context=context, preview=preview, mails=False if no_mail else None, progress=progress
+            )
 
         _run_import(work, OutputOptions(output, rows))
 
@@ -321,6 +337,7 @@ def _print_result(record: "models.Import", plan: "Plan | None", output_options: 
         facts = import_output.ReportFacts(
             noted=history.list_notes(record, plan),
             names=history.map_names(record, import_output.LISTED),
+            mails=history.list_mails(record, plan, import_output.LISTED),
             errors=output_options.errors,
             change=change,
             reason=bulk.get_reason(record, change) if change else "",
@@ -350,6 +367,7 @@ def _save_files(record: "models.Import", plan: "Plan | None", output_options: Ou
     """Write the results file and the errors file. The import is done, even if they cannot be written."""
     from musterbook.directory.imports.history import ResultsInProgress
     from musterbook.directory.imports.plan_files import PlanGone
+    from musterbook.directory.storage.formats import TooManyRows
     from musterbook.directory.storage.import_files import FileGone
 
     which: ResultsKind
@@ -359,24 +377,47 @@ def _save_files(record: "models.Import", plan: "Plan | None", output_options: Ou
         if record.state in {"failed", "refused"}:
             say(f"{path} was not written because no rows were read.")
             continue
+        form: ResultsForm = "xlsx" if path.suffix.lower() == ".xlsx" else "csv"
         try:
-            save(_read_rows(record, plan, which), path)
+            save(_read_rows(record, plan, which, form), path)
         except OSError as error:
             say(f"{path} could not be written: {error.strerror}. This does not change the result of the import.")
+        except TooManyRows as error:
+            say(
+                f"{path} was not written: {error} rows are more than a workbook can hold. Name a file that ends in .csv."
+            )
         except (FileGone, PlanGone):
             say(f"{path} was not written because the rows of import {record.number} are no longer kept.")
         except ResultsInProgress:
             say(f"{path} was not written because another results file is being made. Try again in a minute.")
 
 
-def _read_rows(record: "models.Import", plan: "Plan | None", which: "ResultsKind") -> "Iterator[bytes]":
+def _read_rows(
+    record: "models.Import", plan: "Plan | None", which: "ResultsKind", form: "ResultsForm"
+) -> "Iterator[bytes]":
     """Yield the results file or the errors file, from the plan, or as it is kept if another command has run the import."""
     from musterbook.core.reporting import report, results_file
     from musterbook.directory.imports import history
 
+    if plan is not None and form == "xlsx":
+        yield from _make_workbook(record, plan, which)
+        return
     if plan is not None:
         make_file = results_file.results_file if which == "results" else results_file.errors_file
         yield make_file(plan.table, report.tabulate_outcomes(plan))
         return
-    with history.open_results_file(record, which) as stream:
+    with history.open_results_file(record, which, form) as stream:
+        yield from iter(partial(stream.read, _PART), b"")
+
+
+def _make_workbook(record: "models.Import", plan: "Plan", which: "ResultsKind") -> "Iterator[bytes]":
+    from musterbook.core.reporting import results_file
+    from musterbook.directory.imports import history
+    from musterbook.directory.storage.formats import TooManyRows
+
+    if not history.fits_workbook(record, which):
+        raise TooManyRows(f"{record.counts['rows']:,}")
+    with tempfile.TemporaryFile() as stream:
+        results_file.write_workbook(stream, plan.table, plan.rows.cast({"outcome": str}), plan.problems, which)
+        stream.seek(0)
         yield from iter(partial(stream.read, _PART), b"")

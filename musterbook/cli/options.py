@@ -25,13 +25,17 @@ Confirm: TypeAlias = Annotated[
         help="Apply the import even if it is held. N is the exact number of deactivations.",
     ),
 ]
+NoMail: TypeAlias = Annotated[bool, typer.Option("--no-mail", help="Send no invitations and no notices.")]
 Results: TypeAlias = Annotated[
-    Path | None, typer.Option("--results", metavar="PATH", help="Write all rows with their outcomes to this CSV file.")
+    Path | None,
+    typer.Option("--results", metavar="PATH", help="Write all rows with their outcomes to this file, CSV or .xlsx."),
 ]
 Errors: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--errors", metavar="PATH", help="Write the errored rows to this CSV file, to correct and import again."
+        "--errors",
+        metavar="PATH",
+        help="Write the errored rows to this file, CSV or .xlsx, to correct and import again.",
     ),
 ]
 To: TypeAlias = Annotated[

@@ -84,6 +84,29 @@ def check_writable(path: Path | None) -> None:
         raise WrongCall(f"{path} cannot be written. Name another file, or make this one writable.")
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether both paths name the same file: by any link, and also if it does not exist yet."""
+    with suppress(OSError):
+        return one.samefile(other)
+    one, other = Path(os.path.realpath(one)), Path(os.path.realpath(other))
+    try:
+        same_folder = one.parent.samefile(other.parent)
+    except OSError:
+        return False
+    if same_folder and _ignores_case(one.parent):
+        return one.name.casefold() == other.name.casefold()
+    return same_folder and os.path.normcase(one.name) == os.path.normcase(other.name)
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Return whether the file system takes the folder's name in other case for the same folder."""
+    swapped = folder.with_name(folder.name.swapcase())
+    try:
+        return swapped != folder and swapped.samefile(folder)
+    except OSError:
+        return False
+
+
 @contextmanager
 def ignore_closed_pipe() -> Iterator[None]:
     """End quietly when the reader of the output has gone; write a question mark for what the terminal's encoding lacks."""

@@ -11,6 +11,8 @@ from django.db.models import CASCADE, DO_NOTHING, SET_NULL, F, Q
 
 MODES = ("update", "sync")
 STATES = ("waiting", "running", "applied", "previewed", "held", "refused", "failed")
+KEEPING_KEY = ("waiting", "running", "applied")
+"""The states of an import that uses up its idempotency key (D6)."""
 
 if TYPE_CHECKING:
     _Text = models.TextField[str, str]
@@ -277,13 +279,15 @@ class Import(models.Model):
     file_sha256 = models.CharField(max_length=64, default="")
     file_facts = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)
+    mails = models.JSONField(default=dict)
+    """Kind of email → the number of them that it sends (D8)."""
     held = models.JSONField(null=True)
     leavers = models.JSONField(default=dict)
     """The external ids of the deactivated users, and of the protected users with their codes."""
     digest = models.CharField(max_length=64, default="")
     undoes = models.ForeignKey("self", SET_NULL, null=True, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255, null=True)
-    """The client's name for the import, so that it is done once (D6); an import that fails releases it."""
+    """The client's name for the import, so that it is done once (D6); only an import of KEEPING_KEY uses it up."""
     stop = models.BooleanField(default=False)
     """Whether a user has asked to cancel it (D7)."""
     stopped_by = models.CharField(max_length=255, default="", db_default="")
@@ -300,7 +304,9 @@ class Import(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["agency", "idempotency_key"], name="import_once"),
+            models.UniqueConstraint(
+                fields=["agency", "idempotency_key"], condition=Q(state__in=KEEPING_KEY), name="import_once"
+            ),
             models.UniqueConstraint(fields=["agency"], condition=Q(state="running"), name="import_one_runs"),
             models.CheckConstraint(condition=Q(kind__in=ImportKind.values), name="import_kind"),
             models.CheckConstraint(condition=Q(mode__in=MODES), name="import_mode"),

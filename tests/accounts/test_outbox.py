@@ -225,6 +225,17 @@ def test_what_the_server_refuses_for_good_is_not_tried_again(
     assert len(server.to(2)) == again
 
 
+def test_an_invitation_goes_out_although_its_address_has_changed_in_case(
+    springfield: Springfield, server: Mailbox, clock: Clock
+) -> None:
+    """Rule D8: the mailbox is the same, and no newer email goes there."""
+    Mail.objects.all().delete()
+    registration.queue_mail(springfield.user(2), "invitation", clock())
+    springfield.imported(person(2, EMAIL="User2@AGENCY.example"))
+    outbox.send_due("w", clock)
+    assert [(mail.to, bool(mail.sent_at)) for mail in Mail.objects.all()] == [("user2@agency.example", True)]
+
+
 def test_what_is_not_true_any_more_is_not_sent(springfield: Springfield, server: Mailbox, clock: Clock) -> None:
     springfield.registered(1)
     registration.queue_mail(springfield.user(1), "reset", clock())

@@ -75,12 +75,7 @@ NOT_YET = {
     "G083": "M13",
     "G084": "M14",
     "G085": "D6",
-    "G086": "D8",
-    "G087": "D8",
     "G088": "A1",
-    "G089": "A2",
-    "G090": "A2",
-    "G091": "A2",
     "G092": "A4",
 }
 """Scenarios whose rule is not built yet, and the rule."""

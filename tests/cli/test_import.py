@@ -3,15 +3,18 @@
 import csv
 import io
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from musterbook.cli import output
 from musterbook.directory import models
 from musterbook.directory.apply import writer
 from musterbook.directory.imports import plan_files
+from musterbook.directory.storage import formats
 from tests.cli.conftest import HEADINGS, Muster, row
 
 ANN, BOB, CAT = row("ann", role="Admin"), row("bob"), row("cat", boss="bob@springfield.example")
@@ -20,7 +23,7 @@ ANN, BOB, CAT = row("ann", role="Admin"), row("bob"), row("cat", boss="bob@sprin
 def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
     report = springfield.imported(ANN, row("bob", rank="Sargent"), row("cat", boss="nobody@springfield.example")).json
     assert list(report) == [
-        "import", "agency", "mode", "state", "counts", "file", "problems", "notes", "held", "groups", "rows",
+        "import", "agency", "mode", "state", "counts", "mails", "file", "problems", "notes", "held", "groups", "rows",
         "deactivated", "protected",
     ]  # fmt: skip
     assert report["counts"] == {
@@ -135,6 +138,113 @@ def test_results_and_errors_are_written_as_they_came(springfield: Muster) -> Non
     errors.write_text(errors.read_text(encoding="utf-8-sig").replace("Actve,", "Active,"), encoding="utf-8")
     again = springfield("import", errors, "--agency", "springfield-pd")
     assert (again.status, models.User.objects.count()) == (0, 2)
+
+
+def test_results_and_errors_are_workbooks_if_their_names_say_so(springfield: Muster) -> None:
+    """Rule A2: also of an import that another command has run."""
+    paths = {name: springfield.folder / f"{name}.XLSX" for name in ("results", "errors")}
+    also = ("--idempotency-key", "k", *(part for name, path in paths.items() for part in (f"--{name}", str(path))))
+    for _ in range(2):
+        springfield.imported(ANN, row("bob", status="Actve"), also=also)
+        again = springfield("import", paths["errors"], "--agency", "springfield-pd", "--output", "json").json
+        assert [(entry["external_id"], entry["outcome"]) for entry in again["rows"]] == [("E-bob", "errored")]
+        again = springfield("import", paths["results"], "--agency", "springfield-pd", "--output", "json").json
+        assert (again["counts"]["unchanged"], again["counts"]["errored"]) == (1, 1)
+        for path in paths.values():
+            path.unlink()
+
+
+def test_rows_that_fit_into_no_workbook_are_not_written(springfield: Muster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MOST_IN_A_SHEET", 1)
+    path = springfield.folder / "results.xlsx"
+    also = ("--idempotency-key", "k", "--results", str(path))
+    for _ in range(2):
+        done = springfield.imported(ANN, BOB, also=also)
+        assert (done.status, path.exists()) == (0, False)
+        assert "2 rows are more than a workbook can hold" in done.err
+
+
+@pytest.mark.parametrize("option", ["--results", "--errors"])
+@pytest.mark.parametrize("kind", ["the same path", "another spelling", "a symbolic link", "a hard link"])
+def test_no_output_overwrites_the_file_that_is_read(springfield: Muster, option: str, kind: str) -> None:
+    """Rule A2."""
+    roster = springfield.file(ANN)
+    path = {"the same path": roster, "another spelling": roster.parent / "." / "x" / ".." / roster.name}.get(kind)
+    (roster.parent / "x").mkdir()
+    if path is None:
+        path = roster.parent / "link.csv"
+        path.symlink_to(roster) if kind == "a symbolic link" else path.hardlink_to(roster)
+    done = springfield("import", roster, "--agency", "springfield-pd", option, path)
+    assert (done.status, models.Import.objects.count()) == (2, 0)
+    assert "which is the file to read" in done.err
+
+
+@pytest.mark.parametrize("kind", ["one path", "a link to it", "a link to a folder"])
+def test_two_outputs_are_never_one_file(springfield: Muster, kind: str) -> None:
+    """Rule A2: whether or not the file exists already."""
+    path, other = springfield.folder / "out.csv", springfield.folder / "out.csv"
+    if kind == "a link to it":
+        other = springfield.folder / "link.csv"
+        other.symlink_to(path)
+    elif kind == "a link to a folder":
+        (springfield.folder / "there").symlink_to(springfield.folder)
+        other = springfield.folder / "there" / "out.csv"
+    done = springfield(
+        "import", springfield.file(ANN), "--agency", "springfield-pd", "--results", path, "--errors", other
+    )
+    assert (done.status, models.Import.objects.count()) == (2, 0)
+    assert "Name two files" in done.err
+
+
+def test_names_that_differ_in_case_are_one_file_where_the_file_system_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "out.csv", tmp_path / "OUT.csv"
+    assert not output.is_same_file(one, other)
+    assert not output.is_same_file(one, tmp_path / "gone" / "out.csv")
+    monkeypatch.setattr(output, "_ignores_case", lambda _: True)
+    assert output.is_same_file(one, other)
+    assert not output.is_same_file(one, tmp_path / "other.csv")
+
+
+def test_a_plan_says_who_gets_which_email(springfield: Muster) -> None:
+    """Rule D8."""
+    springfield.imported(ANN, BOB, also=("--no-mail",))
+    models.User.objects.filter(external_id="E-bob").update(registered_at=datetime(2026, 3, 2, tzinfo=UTC))
+    rows = (ANN, row("bob", status="Inactive"), CAT)
+    seen = springfield.imported(*rows, also=("--preview", "--rows", "changed")).json
+    assert seen["mails"] == {"deactivated": 1, "invitation": 1}
+    assert seen["recipients"] == [
+        {"external_id": "E-cat", "kind": "invitation", "to": "cat@springfield.example"},
+        {"external_id": "E-bob", "kind": "deactivated", "to": "bob@springfield.example"},
+    ]
+    shown = springfield("imports", "show", seen["import"]).text
+    assert "Would be sent: 1 notice of a deactivation, 1 invitation" in shown
+    assert "E-cat        Invitation           cat@springfield.example" in shown
+    done = springfield("apply", seen["import"], "--output", "json", "--rows", "all").json
+    assert (done["mails"], done["recipients"]) == (seen["mails"], seen["recipients"])
+    assert [(mail.kind, mail.to) for mail in models.Mail.objects.order_by("pk")] == [
+        (one["kind"], one["to"]) for one in seen["recipients"]
+    ]
+    assert "Emails: 1 notice of a deactivation, 1 invitation" in springfield("imports", "show", done["import"]).text
+
+
+def test_emails_are_switched_off_when_a_plan_is_applied_or_undone(springfield: Muster) -> None:
+    """Rule D8."""
+    seen = springfield.imported(ANN, BOB, also=("--preview",)).json
+    done = springfield("apply", seen["import"], "--no-mail", "--output", "json").json
+    assert (seen["mails"], done["state"], done["mails"]) == ({"invitation": 2}, "applied", {})
+    number = springfield.imported(ANN, row("bob", status="Inactive")).json["import"]
+    assert springfield("undo", number, "--preview", "--output", "json").json["mails"] == {"invitation": 1}
+    assert springfield("undo", number, "--no-mail", "--output", "json").json["mails"] == {}
+    assert not models.Mail.objects.exists()
+
+
+def test_of_many_emails_the_first_fifty_are_shown(springfield: Muster) -> None:
+    file = springfield.file(*(row(f"p{number}") for number in range(60)))
+    done = springfield("import", file, "--agency", "springfield-pd", "--preview")
+    assert "Would be sent: 60 invitations" in done.text
+    assert "… and 10 more; --output json --rows all lists all of them." in done.text
 
 
 def test_a_file_comes_through_standard_input(springfield: Muster) -> None:

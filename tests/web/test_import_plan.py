@@ -16,7 +16,7 @@ from musterbook.directory import models
 from musterbook.directory.imports import heartbeats, plan_files, plan_pages, queue
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.queue import EarlierImport, ImportStatus
-from musterbook.directory.storage import import_files
+from musterbook.directory.storage import formats, import_files
 from tests.accounts.conftest import Springfield, age_session, signed_in
 from tests.accounts.test_entrance import sign_in
 from tests.built_once import built_once
@@ -75,9 +75,9 @@ def read_page(client: Client, address: str) -> str:
 
 
 def tiles(client: Client, address: str) -> dict[str, int]:
-    """What the tiles count."""
+    """What the tiles of rows count."""
     found = re.findall(r'id="show-(\w+)".*?<strong>([\d,]+)</strong>', read_page(client, address))
-    return {name: int(number.replace(",", "")) for name, number in found}
+    return {name: int(number.replace(",", "")) for name, number in found if name != "mailed"}
 
 
 def correct_cells(client: Client, address: str, *cells: tuple[int, str, str, str]) -> str:
@@ -316,6 +316,26 @@ def test_no_mail_is_sent_if_that_was_asked_for(chief: Client) -> None:
     assert models.Mail.objects.filter(user__external_id="E-8").count() == 1
 
 
+def test_a_plan_says_who_gets_which_email_and_can_be_applied_without(springfield: Springfield, chief: Client) -> None:
+    """Rule D8."""
+    springfield.registered(2)
+    address = preview(chief, person(2, STATUS="Inactive"), person(7))
+    page = read_page(chief, address)
+    assert "It sends 1 notice of a deactivation, 1 invitation" in page and "Send no emails" in page
+    listed = read_page(chief, f"{address}?show=mailed")
+    assert "Invitation, to user7@agency.example" in listed
+    assert "Notice: deactivated, to user2@agency.example" in listed
+    assert "user7" not in read_page(chief, f"{address}?show=mailed&q=user2")
+    before = models.Mail.objects.count()
+    done = read_page(chief, chief.post(address, {"quiet": "yes"}).headers["Location"])
+    assert "<h1>Applied</h1>" in done and "<dt>Emails</dt>" not in done
+    assert models.Mail.objects.count() == before
+    again = chief.post(preview(chief, person(8))).headers["Location"]
+    assert "<dt>Emails</dt>" in read_page(chief, again) and models.Mail.objects.count() == before + 1
+    page = read_page(chief, preview(chief, person(3, LAST_NAME="New")))
+    assert "It sends no emails." in page and "Send no emails" not in page
+
+
 def test_an_import_is_undone_by_one_of_its_own_that_is_seen_first(springfield: Springfield, chief: Client) -> None:
     done = preview(chief, person(7), person(2, RANK="Sergeant"), do="upload")
     plan = chief.post(f"{done}/undo").headers["Location"]
@@ -438,6 +458,22 @@ def test_the_errors_file_is_corrected_and_uploaded_unchanged(springfield: Spring
     again = send(chief, content.replace(b",x,", b",Officer,").replace(b",x\r", b",Officer\r"), do="upload")
     assert "<h1>Applied</h1>" in read_page(chief, again)
     assert cast.user(springfield.agency, 7).role.name == "Officer"
+
+
+def test_the_workbook_of_the_errors_is_offered_first_and_comes_back_as_it_was(
+    chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule A2."""
+    done = preview(chief, person("007", ROLE="x"), person(8), do="upload")
+    page = read_page(chief, done)
+    assert page.index(f"{done}/errors?form=xlsx") < page.index(f'{done}/errors"')
+    answer = chief.get(f"{done}/errors?form=xlsx")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="roster-errors.xlsx"'
+    again = read_page(chief, send(chief, answer.content, name="errors.xlsx"))
+    assert "E-007" in again and "There is no role" in again
+    monkeypatch.setattr(formats, "MOST_IN_A_SHEET", 1)
+    assert chief.get(f"{done}/results?form=xlsx").headers["Location"] == done
+    assert "Download it as CSV" in read_page(chief, done)
 
 
 def test_the_results_file_has_every_row_with_what_became_of_it(chief: Client) -> None:

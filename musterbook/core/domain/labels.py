@@ -1,5 +1,7 @@
 """The texts that every interface shows for codes: states, channels, emails, and the reasons of a plan."""
 
+from collections.abc import Mapping
+
 PROTECTIONS = {
     "exempt": "exempt from synchronize",
     "own-account": "the operator's own account",
@@ -56,6 +58,25 @@ EMAIL_TITLES = {
     "locked": "Notice: locked",
 }
 """The title of each kind of email."""
+
+_EMAIL_NOUNS = {
+    "invitation": "invitation",
+    "reset": "link for a new password",
+    "reactivated": "notice of a reactivation",
+    "deactivated": "notice of a deactivation",
+    "email-changed": "notice of a changed address",
+}
+"""The emails of a plan, as nouns whose first word takes the plural."""
+
+
+def count_emails(numbers: Mapping[str, int]) -> str:
+    """Return the emails of each kind in words: “3 invitations, 1 notice of a deactivation”; "" for none."""
+    return ", ".join(_count_email(_EMAIL_NOUNS.get(kind, kind), number) for kind, number in numbers.items() if number)
+
+
+def _count_email(noun: str, number: int) -> str:
+    first, space, rest = noun.partition(" ")
+    return f"{number:,} {first if number == 1 else first + 's'}{space}{rest}"
 
 
 def capitalize_label(label: str) -> str:

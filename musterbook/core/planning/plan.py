@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from musterbook.core.domain.problems import build_frame as none_found
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import changes, evaluate, matching
+from musterbook.core.planning import changes, evaluate, mails, matching
 from musterbook.core.planning.deactivations import Hold, Leavers
 from musterbook.core.planning.evaluate import Judgement
 
@@ -64,6 +64,7 @@ class Plan:
       also has `id`, the stored values and keys (`was_…`), `reactivated`, and `vacates` (another user takes a unique value that
       this user gives up). Both have no columns in a plan that writes no users: a refused file, or mails only.
     - `rekeyed` (REKEYED): the users who get a new external id (M14), by row. `vacates`: another user takes the old one.
+    - `mailings` (mails.SCHEMA): the emails that applying it sends.
     """
 
     mode: Mode
@@ -77,6 +78,7 @@ class Plan:
     problems: pl.DataFrame = field(default_factory=none_found)
     notes: pl.DataFrame = field(default_factory=none_found)
     refusals: tuple[Problem, ...] = ()
+    mailings: pl.DataFrame = field(default_factory=mails.build_frame)
 
     @property
     def held(self) -> Hold | None:
@@ -99,6 +101,16 @@ class Plan:
             "deactivated": self.leavers.deactivated.height,
             "protected": self.leavers.protected.height,
         }
+
+    @property
+    def mails(self) -> Mapping[str, int]:
+        """Return the number of emails of each kind (rule D8)."""
+        return mails.count_kinds(self.mailings)
+
+    def without_mails(self, kinds: Collection[str] | None) -> "Plan":
+        """Return the plan without the emails of these kinds; None: without any."""
+        left = mails.build_frame() if kinds is None else mails.drop_kinds(self.mailings, kinds)
+        return replace(self, mailings=left)
 
     @property
     def digest(self) -> str:
@@ -164,7 +176,10 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
         return Plan(policy.mode, table, refusals=(error.problem,))
     plan = replace(_assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=words)
     noted = replace(table, notes=(*table.notes, *notes, *new.describe(plan.counts["added"])))
-    return replace(plan, table=noted, refusals=find_refusals(plan, policy))
+    plan = replace(plan, table=noted, refusals=find_refusals(plan, policy))
+    if plan.refusals:
+        return plan
+    return replace(plan, mailings=mails.list_mails(plan.added, plan.updated, plan.leavers.deactivated))
 
 
 def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode: Mode) -> Plan:

@@ -66,6 +66,8 @@ class Report:
     state: str
     counts: Mapping[str, int]
     file: Mapping[str, object]
+    mails: Mapping[str, int] = field(default_factory=dict)
+    """Kind of email → how many of them it sends."""
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     held: Mapping[str, object] | None = None
@@ -73,6 +75,8 @@ class Report:
     deactivated: Sequence[str] = ()
     protected: Sequence[Mapping[str, str]] = ()
     groups: Sequence[ProblemGroup] = ()
+    recipients: Sequence[Mapping[str, str]] | None = None
+    """The emails, each with `external_id`, `kind` and `to`; None if they are not listed."""
     message: str = ""
     """The message for an import that failed."""
 
@@ -84,6 +88,7 @@ class Report:
             "mode": self.mode,
             "state": self.state,
             "counts": dict(self.counts),
+            "mails": dict(self.mails),
             "file": dict(self.file),
             "problems": [problem.as_json() for problem in self.problems],
             "notes": [note.as_json() for note in self.notes],
@@ -93,6 +98,8 @@ class Report:
             "deactivated": list(self.deactivated),
             "protected": [dict(one) for one in self.protected],
         }
+        if self.recipients is not None:
+            data["recipients"] = [dict(one) for one in self.recipients]
         return data | ({"message": self.message} if self.message else {})
 
 

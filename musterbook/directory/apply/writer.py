@@ -41,9 +41,9 @@ class ProgressCallback(Protocol):
 
 
 def apply_plan(
-    plan: Plan, agency: models.Agency, context: AuditContext, *, of: int | None, mails: bool, written: ProgressCallback
+    plan: Plan, agency: models.Agency, context: AuditContext, *, of: int | None, written: ProgressCallback
 ) -> None:
-    """Write the changes of the plan, one event for each changed user, and the mails to send if `mails`.
+    """Write the changes of the plan, one event for each changed user, and its emails.
 
     The caller holds the agency's lock and has made the plan under it. `of` is the import's id, or None for a change
     made by hand.
@@ -72,8 +72,7 @@ def apply_plan(
         _keep_released_names(plan.updated, agency, context.at)
         _end_access(plan, context.at)
         trail.append_events(agency, context, _build_events(plan, added, order), import_id=of)
-        if mails:
-            _queue_mails(agency, context, plan, added, of)
+        _queue_mails(agency, context, plan.mailings, added, of)
 
 
 def _assign_ids(added: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
@@ -213,23 +212,30 @@ def _build_event(users: pl.DataFrame, kind: EventKind) -> pl.DataFrame:
     )
 
 
-def _queue_mails(
-    agency: models.Agency, context: AuditContext, plan: Plan, added: pl.DataFrame, import_id: int | None
-) -> None:
-    """Put the mails into the outbox (rule D8).
+def find_unsent(agency: models.Agency, mails: bool | None) -> list[str] | None:
+    """Return the kinds of emails that an act does not send, None for all (rule D8).
 
-    A user who may register gets an invitation; a user who has registered gets a notice.
+    `mails`: the choice of the operator, or None for the agency's setting.
     """
-    mails = [
-        _build_mail(added.filter("active"), "invitation", "email"),
-        *_build_mails(plan.updated),
-        _build_mail(plan.leavers.deactivated.filter("registered"), "deactivated", "email"),
-    ]
+    return agency.mails_off if (agency.sends_mail if mails is None else mails) else None
+
+
+def _queue_mails(
+    agency: models.Agency, context: AuditContext, mailings: pl.DataFrame, added: pl.DataFrame, import_id: int | None
+) -> None:
+    """Put the emails of the plan into the outbox (rule D8). `added`: the added users with their ids."""
+    new_ids = added.select("external_id", new_id="id")
+    rows = mailings.join(new_ids, on="external_id", how="left", maintain_order="left").select(
+        "kind", "to", user_id=pl.coalesce("id", "new_id")
+    )
+    queue_mails(agency, context, rows, import_id)
+
+
+def queue_mails(agency: models.Agency, context: AuditContext, rows: pl.DataFrame, import_id: int | None) -> None:
+    """Put emails (`user_id`, `kind`, `to`) into the outbox, in the caller's transaction."""
     frames.insert(
         models.Mail,
-        pl.concat(mails)
-        .filter(~pl.col("kind").is_in(agency.mails_off))
-        .with_columns(
+        rows.with_columns(
             agency_id=pl.lit(agency.pk),
             of_id=pl.lit(import_id, pl.Int64),
             created_at=pl.lit(frames.stamp(context.at)),
@@ -237,25 +243,3 @@ def _queue_mails(
             problem=pl.lit(""),
         ),
     )
-
-
-def _build_mails(updated: pl.DataFrame) -> list[pl.DataFrame]:
-    """Return the mails to updated users.
-
-    A user who has not registered gets a new invitation if they may register now or their address has changed. Others
-    get notices.
-    """
-    moved = pl.col("email") != pl.col("was_email")
-    registered = pl.col("was_registered")
-    made_inactive = pl.col("was_active") & ~pl.col("active")
-    invited = updated.filter("active", ~registered, pl.col("reactivated") | moved)
-    return [
-        _build_mail(invited, "invitation", "email"),
-        _build_mail(updated.filter(registered, "reactivated"), "reactivated", "email"),
-        _build_mail(updated.filter(registered, made_inactive), "deactivated", "email"),
-        _build_mail(updated.filter(registered, "active", moved), "email-changed", "was_email"),
-    ]
-
-
-def _build_mail(users: pl.DataFrame, kind: str, to: str) -> pl.DataFrame:
-    return users.select(user_id="id", kind=pl.lit(kind), to=to)

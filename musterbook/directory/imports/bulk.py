@@ -14,12 +14,13 @@ from musterbook.core.domain.columns import Column
 from musterbook.core.domain.policy import Mode, Operator, Policy
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
+from musterbook.core.planning import mails
 from musterbook.core.planning import plan as planning
 from musterbook.core.planning.authority import find_roles_above, flag_above_role
 from musterbook.core.planning.plan import Plan
 from musterbook.core.planning.unchanged import name_ids
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply import snapshot_queries, writer
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -28,7 +29,6 @@ from musterbook.directory.imports.heartbeats import Progress
 from musterbook.directory.imports.runner import Attempt
 from musterbook.directory.models import ImportKind
 from musterbook.directory.permissions import NotPermitted
-from musterbook.directory.storage import frames
 
 
 class NotConfirmed(Exception):
@@ -168,7 +168,7 @@ def make_attempt(record: models.Import, context: AuditContext, expected: str | N
         return planning.make_plan(table, snapshot_queries.read_snapshot(agency, table, policy.mode), policy)
 
     def post(plan: Plan) -> None:
-        _queue_mails(record, selection.read_users(record.agency, ids, _READ), plan, change.kind, context)
+        _queue_mails(record, plan, change.kind, context)
 
     return Attempt(
         record, context, plan, expected=expected, progress=progress, apply_override=post if change.kind.mail else None
@@ -211,20 +211,15 @@ def _plan_mails(users: pl.DataFrame, change: BulkChange, policy: Policy, vocabul
     is_errored = pl.col("row").is_in(row_problems["row"].implode())
     outcome = pl.when(is_errored).then(pl.lit("errored")).otherwise(pl.lit("updated")).cast(planning.OUTCOME)
     rows = users.select("row", "external_id", outcome=outcome)
-    return Plan(Mode.UPDATE, Table.of_values(_make_cells(users, vocabulary)), vocabulary, rows, problems=row_problems)
+    table = Table.of_values(_make_cells(users, vocabulary))
+    mailings = mails.address_mails(users.filter(~is_errored), change.kind.mail)
+    return Plan(Mode.UPDATE, table, vocabulary, rows, problems=row_problems, mailings=mailings)
 
 
-def _queue_mails(
-    record: models.Import, users: pl.DataFrame, plan: Plan, kind: ActionKind, context: AuditContext
-) -> None:
-    """Add a mail to the outbox for each user that the plan updates, and record an event for each."""
-    rows = plan.rows.filter(pl.col("outcome") == "updated").select("row", "external_id")
-    recipients = users.join(rows, on="external_id", maintain_order="left")
-    mails = recipients.select(
-        user_id="id", kind=pl.lit(kind.mail), to="email", agency_id=pl.lit(record.agency_id), of_id=pl.lit(record.pk),
-        created_at=pl.lit(frames.stamp(context.at)), attempts=pl.lit(0), problem=pl.lit(""),
-    )  # fmt: skip
-    frames.insert(models.Mail, mails)
+def _queue_mails(record: models.Import, plan: Plan, kind: ActionKind, context: AuditContext) -> None:
+    """Add the emails of the plan to the outbox, and record an event for each."""
+    writer.queue_mails(record.agency, context, plan.mailings.select("kind", "to", user_id="id"), record.pk)
+    recipients = plan.mailings.join(plan.rows, on="external_id", maintain_order="left")
     events = recipients.select(
         kind=pl.lit(kind.event), subject_id="id", subject_external_id="external_id", row=pl.col("row").cast(pl.Int64),
         changes=pl.lit("{}"),

@@ -175,15 +175,14 @@ def describe_file(upload: Upload | FileOnDisk) -> dict[str, Any]:
 
 
 def _find_ended(record: models.Import) -> models.Import | None:
-    """Return the earlier import with this key, if it has ended (D6). Raise KeyTaken if its request was different."""
+    """Return the import that was applied with this key, if any (D6). Raise KeyTaken if its request was different."""
     earlier = find_same_key(record)
     return earlier if earlier and earlier.finished_at else None
 
 
 def find_same_key(record: models.Import) -> models.Import | None:
-    """Return the earlier import with the key of this one (D6). Raise KeyTaken if its request was different."""
-    key = record.idempotency_key
-    earlier = models.Import.objects.filter(agency=record.agency, idempotency_key=key).first() if key else None
+    """Return the import that uses up the key of this one (D6). Raise KeyTaken if its request was different."""
+    earlier = records.find_key_holder(record.agency, record.idempotency_key)
     if earlier is None:
         return None
     if _request_content(earlier) != _request_content(record):
@@ -191,9 +190,24 @@ def find_same_key(record: models.Import) -> models.Import | None:
     return earlier
 
 
+def find_same_preview(record: models.Import) -> models.Import | None:
+    """Return the preview that the same request with the same key has made, if any: a form that is sent twice."""
+    if not record.idempotency_key or not record.options["preview"]:
+        return None
+    previews = models.Import.objects.filter(
+        agency=record.agency, actor=record.actor, idempotency_key=record.idempotency_key, state="previewed"
+    )
+    same = (one for one in previews.order_by("-pk") if _request_content(one) == _request_content(record))
+    return next(same, None)
+
+
 def _request_content(record: models.Import) -> tuple[object, ...]:
-    """Return the content of the request. It must be the same in two requests with one key."""
-    return record.file_sha256, record.options, record.undoes_id
+    """Return the content of the request. It must be the same in two requests with one key.
+
+    A request does not differ by what it confirms: a retry of one that was held is the import that was confirmed since.
+    """
+    options = {name: value for name, value in record.options.items() if name != "confirmed"}
+    return record.file_sha256, options, record.undoes_id
 
 
 def make_attempt(
@@ -339,18 +353,29 @@ def apply_previewed(
     *,
     context: AuditContext,
     confirmed: int | None = None,
+    mails: bool | None = None,
     key: str | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
     """Apply the plan of a preview, or of a held import. If the plan has changed since, apply nothing (D2).
 
-    `confirmed`: the number of deactivations that the operator confirms, if the import is held (S4). Raise
-    UnknownImport, NotShown, FileGone if the file is no longer kept, and the errors of `run_import`.
+    `confirmed`: the number of deactivations that the operator confirms, if the import is held (S4). `mails`: as in
+    `make_apply_options`. Raise UnknownImport, NothingToApply, FileGone if the file is no longer kept, and the errors of
+    `run_import`.
     """
     record = find_applicable(agency, number)
     upload = Upload(import_files.read_content(number), record.file_name)
-    options = replace(Options.of_json(record.options), preview=False, confirmed=confirmed)
+    options = make_apply_options(record, confirmed, mails)
     return run_import(agency, upload, options, context=context, key=key, expected=record.digest, progress=progress)
+
+
+def make_apply_options(shown: models.Import, confirmed: int | None, mails: bool | None) -> Options:
+    """Return the options that apply the plan which this import showed.
+
+    `mails`: whether emails are sent, or None to decide as the import that showed the plan did (D8).
+    """
+    options = replace(Options.of_json(shown.options), preview=False, confirmed=confirmed)
+    return options if mails is None else replace(options, mails=mails)
 
 
 def find_applicable(agency: models.Agency, number: str) -> models.Import:

@@ -16,7 +16,7 @@ from musterbook.core.planning.plan import Plan
 from musterbook.core.reporting import report
 from musterbook.core.reporting.groups import MOST, ProblemGroup, group_problems, make_groups
 from musterbook.core.reporting.report import OUTCOMES_LISTED, Report, ReportRow, RowFilter
-from musterbook.core.reporting.results_file import ResultsKind
+from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.event_kinds import EventKind
@@ -24,7 +24,7 @@ from musterbook.directory.imports import bulk, file_import, plan_files, plan_pag
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.records import COUNTS, reap_orphans
 from musterbook.directory.imports.runner import ImportFailed
-from musterbook.directory.storage import import_files, locks
+from musterbook.directory.storage import formats, import_files, locks
 
 RESULTS_PATIENCE = 20.0
 """Seconds that a request for a results file waits for another such file to be finished."""
@@ -159,7 +159,7 @@ def find_import(number: str) -> models.Import:
 
 def find_by_key(agency: models.Agency, actor: str, key: str) -> models.Import:
     """Return the operator's import with this idempotency key. Raise UnknownImport."""
-    record = models.Import.objects.filter(agency=agency, actor=actor, idempotency_key=key).first()
+    record = models.Import.objects.filter(agency=agency, actor=actor, idempotency_key=key).order_by("pk").last()
     if record is None:
         raise file_import.UnknownImport(key)
     return record
@@ -198,6 +198,7 @@ def make_report(record: models.Import, plan: Plan | None, which: RowFilter) -> R
         summarize_import(record),
         rows=report.list_rows(plan, which) if plan else _read_rows(record, which),
         groups=list_groups(record, plan),
+        recipients=None if which is RowFilter.ERRORED else list_mails(record, plan),
     )
 
 
@@ -224,6 +225,13 @@ def list_groups(record: models.Import, plan: Plan | None = None) -> list[Problem
     return make_groups(counted, words)
 
 
+def list_mails(record: models.Import, plan: Plan | None, most: int | None = None) -> list[dict[str, str]]:
+    """Return the first emails of the import, `most` or all of them (rule D8): `external_id`, `kind`, `to`."""
+    if plan is None:
+        return plan_pages.list_mails(record, most)
+    return plan.mailings.select("external_id", "kind", "to")[:most].to_dicts()
+
+
 def summarize_import(record: models.Import) -> Report:
     """Return the report of an import without its rows."""
     problems = _read_problems(record, row=0)
@@ -236,6 +244,7 @@ def summarize_import(record: models.Import) -> Report:
         file={name: record.file_facts.get(name) for name in ("format", "encoding", "delimiter", "columns", "ignored")},
         problems=[problem for problem, note in problems if not note],
         notes=[problem for problem, note in problems if note],
+        mails=record.mails,
         held=record.held,
         deactivated=record.leavers.get("deactivated", []),
         protected=record.leavers.get("protected", []),
@@ -332,20 +341,28 @@ class ResultsInProgress(Exception):
     """Another results file is being made. Only one is made at a time, because each takes memory."""
 
 
-def open_results_file(record: models.Import, which: ResultsKind) -> IO[bytes]:
-    """Return the file's rows with the outcome of each, or only the rows with problems.
+def open_results_file(record: models.Import, which: ResultsKind, form: ResultsForm = "csv") -> IO[bytes]:
+    """Return the file's rows with the outcome of each, or only the rows with problems, as CSV or as a workbook.
 
     The caller reads the result in parts, and closes it. It is made in a process of its own, and is never whole in
-    the memory of this one. Raise FileGone, PlanGone, ResultsInProgress, and the errors of `sandbox.make_results`.
+    the memory of this one. Raise FileGone, PlanGone, ResultsInProgress, TooManyRows, and the errors of `sandbox.make_results`.
     """
     number, options = record.number, Options.of_json(record.options)
     mapped = plan_files.read_header(number).mapped
     absent = [column.heading for column in REQUIRED if column.heading not in mapped.values()]
     read_options = file_import.make_read_options(options, mapped, absent)
     source, rows = import_files.find_path(number), plan_files.find_path(number, "rows")
+    if form == "xlsx" and not fits_workbook(record, which):
+        raise formats.TooManyRows(f"{record.counts['rows']:,}")
     with locks.hold_named_lock("results", RESULTS_PATIENCE) as free:
         if not free:
             raise ResultsInProgress
         return sandbox.make_results(
-            source, read_options, options.corrections, rows, plan_files.find_path(number, "problems"), which
+            source, read_options, options.corrections, rows, plan_files.find_path(number, "problems"), which, form
         )
+
+
+def fits_workbook(record: models.Import, which: ResultsKind) -> bool:
+    """Return whether the results file or the errors file of the import fits into one sheet."""
+    rows: int = record.counts.get("rows" if which == "results" else "errored", 0)
+    return rows <= formats.MOST_IN_A_SHEET

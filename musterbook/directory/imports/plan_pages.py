@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import BY_HEADING, COLUMNS
-from musterbook.core.domain.labels import PROTECTIONS
+from musterbook.core.domain.labels import EMAIL_TITLES, PROTECTIONS
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
 from musterbook.core.reporting import report
@@ -22,9 +22,9 @@ from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.imports import plan_files
 
 PAGE = 50
-FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted")
+FILTERS = ("errored", "added", "updated", "deactivated", "protected", "unchanged", "noted", "mailed")
 """The filters of the rows, ordered by how much they need attention."""
-_TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number")
+_TEXTS = ("external_id", "email", "first_name", "last_name", "username", "badge_number", "to")
 """The columns that a search covers, as far as a part of a plan has them."""
 
 
@@ -59,6 +59,8 @@ class PlanRow:
     """The problems that belong to no cell."""
     notes: Sequence[Problem] = ()
     why: str = ""
+    mail: str = ""
+    """The email that the user gets, and its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,14 @@ def read_page(record: models.Import, filter_name: str, text: str = "", number: i
         rows, total, number = _read_plan_rows(record, filter_name, text.strip(), number)
     except plan_files.PlanGone:
         rows, total, number = _read_trail_rows(record, filter_name, text.strip(), number)
-        if not rows and record.counts.get(filter_name) and not text:
+        if not rows and _count_kept(record, filter_name) and not text:
             return PlanPage(gone=True)
     lines = list(_make_rows(record, filter_name, rows))
     return PlanPage(lines, total, number, columns=[cell.heading for cell in lines[0].cells] if lines else [])
+
+
+def _count_kept(record: models.Import, filter_name: str) -> int:
+    return sum(record.mails.values()) if filter_name == "mailed" else record.counts.get(filter_name, 0)
 
 
 def _read_plan_rows(
@@ -132,7 +138,7 @@ def _read_trail_rows(
 
     Its changes come from the audit trail, and its problems from its record.
     """
-    rows: QuerySet[models.Event] | QuerySet[models.ImportProblem]
+    rows: QuerySet[models.Event] | QuerySet[models.ImportProblem] | QuerySet[models.Mail]
     if filter_name in _KINDS:
         events = models.Event.objects.filter(of=record, kind=_KINDS[filter_name], subject_external_id__icontains=text)
         rows = events.order_by("row", "subject_external_id")
@@ -141,6 +147,9 @@ def _read_trail_rows(
         entries = models.ImportProblem.objects.filter(of=record, row__gt=0, note=filter_name == "noted")
         rows = entries.filter(external_id__icontains=text).order_by("row").distinct()
         names = {"row": "row", "external_id": "external_id"}
+    elif filter_name == "mailed":
+        rows = _select_mails(record).filter(user__external_id__icontains=text)
+        names = {"external_id": "user__external_id", "kind": "kind", "to": "to"}
     else:
         return [], 0, 1
     values = rows.values_list(*names.values())
@@ -148,6 +157,25 @@ def _read_trail_rows(
     number = min(max(number, 1), max(1, -(-total // PAGE)))
     page_rows = values[(number - 1) * PAGE : number * PAGE]
     return [dict(zip(names, row, strict=True)) for row in page_rows], total, number
+
+
+def _select_mails(record: models.Import) -> "QuerySet[models.Mail]":
+    """Return the emails that the import has put into the outbox."""
+    return models.Mail.objects.filter(of=record).order_by("pk")
+
+
+def list_mails(record: models.Import, most: int | None = None) -> list[dict[str, str]]:
+    """Return the first emails of an import's plan, `most` or all of them: `external_id`, `kind`, `to`.
+
+    They come from the outbox if the plan is no longer kept.
+    """
+    try:
+        part = plan_files.scan_part(record.number, "mailed")
+    except plan_files.PlanGone:
+        names = {"external_id": "user__external_id", "kind": "kind", "to": "to"}
+        rows = _select_mails(record).values_list(*names.values())[:most]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    return (part if most is None else part.head(most)).collect().to_dicts()
 
 
 def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[str, str | int]]) -> Iterable[PlanRow]:
@@ -165,8 +193,13 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
         yield PlanRow(
             number, str(row["external_id"] or ""), names.get(str(row["external_id"]), ""), _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
-            PROTECTIONS.get(str(row.get("code")), str(row.get("code", ""))),
+            PROTECTIONS.get(str(row.get("code")), str(row.get("code", ""))), _describe_mail(row),
         )  # fmt: skip
+
+
+def _describe_mail(row: Mapping[str, str | int]) -> str:
+    kind = str(row.get("kind", ""))
+    return f"{EMAIL_TITLES.get(kind, kind)}, to {row['to']}" if kind else ""
 
 
 def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Problem]]:

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -72,15 +72,17 @@ def submit_again(
 
 
 def submit_apply(
-    agency: models.Agency, number: str, *, context: AuditContext, confirmed: int | None = None, key: str | None = None
-) -> models.Import:
+    agency: models.Agency, number: str, *,
+    context: AuditContext, confirmed: int | None = None, mails: bool | None = None, key: str | None = None,
+) -> models.Import:  # fmt: skip
     """Submit the plan that a preview (also of an undo) or a held import showed.
 
     A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms
-    (S4). Raise UnknownImport, NothingToApply, FileGone, and the errors of `submit`.
+    (S4). `mails`: as in `file_import.make_apply_options`. Raise UnknownImport, NothingToApply, FileGone, and the errors
+    of `submit`.
     """
     preview = file_import.find_applicable(agency, number)
-    options = replace(Options.of_json(preview.options), preview=False, confirmed=confirmed)
+    options = file_import.make_apply_options(preview, confirmed, mails)
     if preview.kind == ImportKind.UNDO:
         undo.authorize_undo(undo.get_undone(preview), context.actor)
     else:
@@ -121,14 +123,16 @@ def submit_bulk(
 
 
 def submit_bulk_apply(
-    agency: models.Agency, number: str, *, context: AuditContext, confirmed: int | None = None, key: str | None = None
-) -> models.Import:
+    agency: models.Agency, number: str, *,
+    context: AuditContext, confirmed: int | None = None, mails: bool | None = None, key: str | None = None,
+) -> models.Import:  # fmt: skip
     """Submit the bulk action that a preview showed, for the same users.
 
-    A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator
-    confirms, if they are many. Raise UnknownImport, NothingToApply, NotConfirmed, FileGone, and the errors of `submit_bulk`.
+    A plan that has changed is not applied (D2). `confirmed`: the number of deactivations that the operator confirms, if
+    they are many. `mails`: as in `submit_apply`. Raise UnknownImport, NothingToApply, NotConfirmed, FileGone, and the
+    errors of `submit_bulk`.
     """
-    record, users = _make_bulk_apply(agency, number, context, confirmed, key=key)
+    record, users = _make_bulk_apply(agency, number, context, confirmed, mails, key=key)
     return _enqueue(record, lambda: selection.keep_ids(record.number, users))
 
 
@@ -138,16 +142,17 @@ def apply_bulk(
     *,
     context: AuditContext,
     confirmed: int | None = None,
+    mails: bool | None = None,
     progress: Progress = ignore_progress,
 ) -> ImportResult:
     """Do the same at once, without a worker. Raises what `submit_bulk_apply` raises, and ImportFailed."""
-    record, users = _make_bulk_apply(agency, number, context, confirmed, state="running")
+    record, users = _make_bulk_apply(agency, number, context, confirmed, mails, state="running")
     selection.keep_ids(record.number, users)
     return runner.run_attempt(bulk.make_attempt(record, context, record.expected, progress))
 
 
 def _make_bulk_apply(
-    agency: models.Agency, number: str, context: AuditContext, confirmed: int | None, *,
+    agency: models.Agency, number: str, context: AuditContext, confirmed: int | None, mails: bool | None, *,
     key: str | None = None, state: str = "waiting",
 ) -> tuple[models.Import, list[int]]:  # fmt: skip
     """Give the record of what is to be done as it was previewed, and the users who were chosen."""
@@ -160,13 +165,13 @@ def _make_bulk_apply(
         raise bulk.NotConfirmed(to_confirm)
     bulk.authorize_change(agency, context.actor, change)
     facts = {"expected": preview.digest, **_copy_file_fields(preview)}
-    options = _make_options(change, preview=False)
+    options = _make_options(change, preview=False, mails=preview.options["mails"] if mails is None else mails)
     record = records.make_record(agency, ImportKind.BULK, options, context, state=state, key=key, **facts)
     return record, selection.read_ids(number)
 
 
-def _make_options(change: bulk.BulkChange, *, preview: bool) -> dict[str, object]:
-    return {**Options(preview=preview).as_json(), bulk.OPTION: change.as_json()}
+def _make_options(change: bulk.BulkChange, *, preview: bool, mails: bool | None = None) -> dict[str, object]:
+    return {**Options(preview=preview, mails=mails).as_json(), bulk.OPTION: change.as_json()}
 
 
 def _copy_file_fields(record: models.Import) -> dict[str, Any]:
@@ -174,9 +179,9 @@ def _copy_file_fields(record: models.Import) -> dict[str, Any]:
 
 
 def _enqueue(record: models.Import, keep: Callable[[], None]) -> models.Import:
-    """Keep the file, then write the record. Return the earlier record if there is one with the same key."""
+    """Keep the file, then write the record. Return the earlier record if the same request came before, by its key."""
     while True:
-        earlier = file_import.find_same_key(record)
+        earlier = file_import.find_same_key(record) or file_import.find_same_preview(record)
         if earlier:
             return earlier
         keep()

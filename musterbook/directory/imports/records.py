@@ -71,7 +71,14 @@ def insert_record(record: models.Import) -> None:
 
 
 def _key_exists(record: models.Import) -> bool:
-    return models.Import.objects.filter(agency=record.agency_id, idempotency_key=record.idempotency_key).exists()
+    return find_key_holder(record.agency, record.idempotency_key) is not None
+
+
+def find_key_holder(agency: models.Agency, key: str | None) -> models.Import | None:
+    """Return the agency's import that uses up the idempotency key, or None if the key may be used (D6)."""
+    if not key:
+        return None
+    return models.Import.objects.filter(agency=agency, idempotency_key=key, state__in=models.KEEPING_KEY).first()
 
 
 def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
@@ -81,6 +88,7 @@ def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
     """
     record.digest = plan.digest
     record.counts = dict(plan.counts)
+    record.mails = dict(plan.mails)
     record.held = asdict(plan.held) if plan.held else None
     record.leavers = {
         "deactivated": plan.leavers.deactivated["external_id"].to_list(),
@@ -110,7 +118,7 @@ def write_result(record: models.Import, plan: Plan, expected: str | None) -> Non
         raise Superseded(record.number)
 
 
-_RESULT_FIELDS = ("state", "digest", "counts", "held", "leavers", "file_facts", "finished_at")
+_RESULT_FIELDS = ("state", "digest", "counts", "mails", "held", "leavers", "file_facts", "finished_at")
 
 
 def _select_own(record: models.Import) -> "QuerySet[models.Import]":
@@ -153,7 +161,7 @@ def record_failure(record: models.Import, message: str) -> bool:
 
 
 def _write_failure(record: models.Import, message: str) -> bool:
-    fields = _failure_fields(message) | {"counts": {}, "held": None, "leavers": {}, "digest": ""}
+    fields = _failure_fields(message) | {"counts": {}, "mails": {}, "held": None, "leavers": {}, "digest": ""}
     exists = models.Import.objects.filter(pk=record.pk).exists()
     if exists and not _select_own(record).update(**fields, file_facts=record.file_facts):
         return False

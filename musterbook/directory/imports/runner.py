@@ -181,14 +181,19 @@ def _make_plan(attempt: Attempt) -> Plan:
     attempt.report_stage("planning")
     agency = models.Agency.objects.get(pk=attempt.record.agency_id)
     attempt.record.agency = agency
-    return attempt.make_plan(agency)
+    plan = attempt.make_plan(agency)
+    # An action whose purpose is an email sends it in any case.
+    return (
+        plan
+        if attempt.apply_override
+        else plan.without_mails(writer.find_unsent(agency, attempt.record.options["mails"]))
+    )
 
 
 def _apply(attempt: Attempt, plan: Plan) -> None:
     record = attempt.record
     agency, options = record.agency, record.options
     total = plan.added.height + plan.updated.height + plan.leavers.deactivated.height
-    mails = agency.sends_mail if options["mails"] is None else options["mails"]
 
     def written(done: int) -> None:
         attempt.report_stage("writing", done, total)
@@ -196,7 +201,7 @@ def _apply(attempt: Attempt, plan: Plan) -> None:
     if attempt.apply_override:
         attempt.apply_override(plan)
     else:
-        writer.apply_plan(plan, agency, attempt.context, of=record.pk, mails=mails, written=written)
+        writer.apply_plan(plan, agency, attempt.context, of=record.pk, written=written)
     remembered: dict[str, object] = {}
     if options["mapping"]:
         remembered["mapping"] = headings.merge_mappings(agency.mapping, options["mapping"])

@@ -29,7 +29,7 @@ from musterbook.core.domain.table import Table
 from musterbook.core.reading import corrections, intake
 from musterbook.core.reading.corrections import Corrections
 from musterbook.core.reading.intake import ReadOptions
-from musterbook.core.reporting.results_file import ResultsKind
+from musterbook.core.reporting.results_file import ResultsForm, ResultsKind
 from musterbook.directory.imports import sandbox_process
 
 _LOG = logging.getLogger(__name__)
@@ -88,14 +88,15 @@ def read_table(
 
 
 def make_results(
-    path: Path, options: ReadOptions, replacements: Corrections, rows: Path, problems: Path, which: ResultsKind
-) -> IO[bytes]:
+    path: Path, options: ReadOptions, replacements: Corrections, rows: Path, problems: Path,
+    which: ResultsKind, form: ResultsForm,
+) -> IO[bytes]:  # fmt: skip
     """Return the results file or the errors file of the file at `path`. It is deleted when it is closed.
 
     It is made in a process of its own. `rows`, `problems`: the kept outcomes and problems of the rows
     (`imports/plan_files`). Raise ReadingStopped, ReadingFailed.
     """
-    fields = {"path": str(path), "which": which, "rows": str(rows), "problems": str(problems)}
+    fields = {"path": str(path), "which": which, "form": form, "rows": str(rows), "problems": str(problems)}
     size = path.stat().st_size + rows.stat().st_size + problems.stat().st_size
     with ExitStack() as stack:
         answer = stack.enter_context(_open_temporary())

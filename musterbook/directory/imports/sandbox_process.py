@@ -84,7 +84,10 @@ def _write_results(table: Table, task: Mapping[str, Any], answer: IO[bytes]) -> 
     from musterbook.core.reporting import results_file  # it imports the plans, and takes a moment to load
 
     rows, problems = pl.read_parquet(task["rows"]), pl.scan_parquet(task["problems"]).filter(~pl.col("note")).collect()
-    answer.writelines(results_file.stream_parts(table, rows, problems, task["which"]))
+    if task["form"] == "xlsx":
+        results_file.write_workbook(answer, table, rows, problems, task["which"])
+    else:
+        answer.writelines(results_file.stream_parts(table, rows, problems, task["which"]))
 
 
 def write_table(table: Table, answers: Sequence[IO[bytes]]) -> None:

@@ -34,16 +34,21 @@ class NotApplied(Exception):
 
 
 def run_undo(
-    record: models.Import, *, context: AuditContext, preview: bool = False, progress: Progress = ignore_progress
+    record: models.Import,
+    *,
+    context: AuditContext,
+    preview: bool = False,
+    mails: bool | None = None,
+    progress: Progress = ignore_progress,
 ) -> ImportResult:
     """Undo an applied import. Values that were not changed since are restored, and added users become Inactive.
 
     Values that were changed since stay. They get a problem if no value of the user can be restored, else a note.
     The same holds for a unique value that an added user has taken, because added users stay, Inactive, with all
-    their data. Raise the errors of `authorize_undo` and of `file_import.run_import`.
+    their data. `mails` False sends no emails. Raise the errors of `authorize_undo` and of `file_import.run_import`.
     """
     authorize_undo(record, context.actor)
-    options = Options(preview=preview).as_json()
+    options = Options(preview=preview, mails=mails).as_json()
     undoing = records.make_record(record.agency, ImportKind.UNDO, options, context, state="running", undoes=record)
     return run_attempt(make_attempt(undoing, context, None, progress))
 

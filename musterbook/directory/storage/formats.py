@@ -2,15 +2,15 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import IO
 
 import polars as pl
 
+from musterbook.core.reporting import workbook
 from musterbook.core.values import text
 
 _MARK = "\ufeff".encode()
 _PART = 50_000
-MOST_IN_A_SHEET = 1_048_575
+MOST_IN_A_SHEET = workbook.MOST_ROWS
 """The most rows that a sheet of a workbook holds below its headings."""
 
 
@@ -47,29 +47,9 @@ def format_workbook(frame: pl.DataFrame, name: str) -> Iterator[bytes]:
     if frame.height > MOST_IN_A_SHEET:
         raise TooManyRows(f"{frame.height:,}")
     with tempfile.TemporaryFile() as file:
-        _fill_workbook(frame, name, file)
+        workbook.write_workbook(file, name, frame.columns, frame.iter_rows())
         file.seek(0)
         yield from iter(lambda: file.read(1 << 20), b"")
-
-
-def _fill_workbook(frame: pl.DataFrame, name: str, file: IO[bytes]) -> None:
-    import xlsxwriter  # type: ignore[import-untyped]  # it has no types; imported here, since it is slow to load
-
-    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
-        sheet = book.add_worksheet(name)
-        form = book.add_format({"num_format": "@"})
-        sheet.set_column(0, frame.width - 1, 24, form)
-        sheet.freeze_panes(1, 0)
-        for number, cells in enumerate(_list_rows(frame)):
-            for column, cell in enumerate(cells):
-                if cell:
-                    sheet.write_string(number, column, cell, form)
-
-
-def _list_rows(frame: pl.DataFrame) -> Iterator[Iterable[str]]:
-    """Yield the headings, then the rows."""
-    yield frame.columns
-    yield from frame.iter_rows()
 
 
 def format_frame(frame: pl.DataFrame, form: str, name: str, unguarded: tuple[str, ...]) -> Iterator[bytes]:

@@ -265,8 +265,8 @@ def _refuse_edit(
 
 
 def _write(plan: Plan, agency: models.Agency, context: AuditContext, mails: bool | None = None) -> None:
-    sends = agency.sends_mail if mails is None else mails
-    writer.apply_plan(plan, agency, context, of=None, mails=sends, written=lambda _: None)
+    sending = plan.without_mails(writer.find_unsent(agency, mails))
+    writer.apply_plan(sending, agency, context, of=None, written=lambda _: None)
 
 
 def _read_operator(agency: models.Agency, context: AuditContext, permission: str) -> Operator | None:

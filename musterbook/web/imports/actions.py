@@ -113,8 +113,9 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
 
     def work() -> models.Import:
         return queue.submit_apply(
-            record.agency, record.number, context=request_context.audit_context(request), confirmed=confirmed, key=key
-        )
+            record.agency, record.number,
+            context=request_context.audit_context(request), confirmed=confirmed, mails=read_mails(request), key=key,
+        )  # fmt: skip
 
     try:
         return _run_and_redirect(request, work)
@@ -123,6 +124,11 @@ def _apply(request: HttpRequest, record: models.Import) -> HttpResponseBase:
     except import_files.FileGone:
         messages.error(request, _FILE_GONE)
     return redirect("import", record.number)
+
+
+def read_mails(request: HttpRequest) -> bool | None:
+    """Return False if the form says that no emails are to be sent, else None."""
+    return False if request.POST.get("quiet") else None
 
 
 _FILE_GONE = "The file of this import is kept no longer. Import it once more. Nothing was changed."

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from musterbook.core.reporting import example_file as examples
 from musterbook.directory.imports import history, plan_files, sandbox
-from musterbook.directory.storage import import_files
+from musterbook.directory.storage import formats, import_files
 from musterbook.web.imports.actions import find_import
 from musterbook.web.permission import needs
 
@@ -45,13 +45,14 @@ def errors_file(request: HttpRequest, number: str) -> HttpResponseBase:
 
 def _send_rows(request: HttpRequest, number: str, which: Literal["results", "errors"]) -> HttpResponseBase:
     record = find_import(request, number)
+    form: Literal["csv", "xlsx"] = "xlsx" if request.GET.get("form") == "xlsx" else "csv"
     try:
-        file = history.open_results_file(record, which)
+        file = history.open_results_file(record, which, form)
     except tuple(_MESSAGES) as error:
         messages.error(request, _MESSAGES[type(error)])
         return redirect("import", number)
     stem = record.file_name.rpartition(".")[0] or record.file_name or "import"
-    return _make_download(_read_small(file) or _read_parts(file), f"{stem}-{which}.csv", _KINDS["csv"])
+    return _make_download(_read_small(file) or _read_parts(file), f"{stem}-{which}.{form}", _KINDS[form])
 
 
 _FILE_GONE = "The file of this import is kept no longer, so it cannot be given back."
@@ -59,6 +60,7 @@ _MESSAGES: dict[type[Exception], str] = {
     import_files.FileGone: _FILE_GONE,
     plan_files.PlanGone: _FILE_GONE,
     history.ResultsInProgress: "Another results file is being made. Download this one again in a moment.",
+    formats.TooManyRows: "The file has more rows than a workbook can hold. Download it as CSV.",
     sandbox.ReadingStopped: "The file took more memory or time than a file of its size may take, so it cannot be given back.",
     sandbox.ReadingFailed: "The file could not be made. Tell whoever runs Musterbook here: the log tells more.",
 }

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, HOLD_REASONS, format_state_title
+from musterbook.core.domain.labels import CHANNELS, HOLD_REASONS, count_emails, format_state_title
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.imports import history, plan_files, plan_pages, queue, undo
@@ -18,9 +18,11 @@ from musterbook.web import parsers
 from musterbook.web.imports.forms import ConfirmForm, MappingForm, ReadingForm
 from musterbook.web.permission import get_account
 
+MAILED_SENTENCE = "These emails are sent when the plan is applied, unless emails are switched off."
 _TILES = (
     ("errored", "with problems"), ("added", "added"), ("updated", "updated"), ("deactivated", "deactivated"),
     ("protected", "protected"), ("unchanged", "unchanged"), ("noted", "with notes"),
+    ("mailed", "emails"),
 )  # fmt: skip
 """The counts of rows. Each is also a filter."""
 _MOST_NAMES = 200
@@ -34,6 +36,7 @@ _TILE_SENTENCES = {
     "protected": "The file does not mention these users; they stay Active all the same.",
     "unchanged": "These rows are as the directory has them.",
     "noted": "These rows have notes. A note informs and stops nothing.",
+    "mailed": MAILED_SENTENCE,
 }
 
 
@@ -125,7 +128,8 @@ def _make_address(show: str, text: str, number: int) -> str:
 
 def _count_rows(record: models.Import) -> dict[str, int]:
     noted = history.count_noted_rows(record)
-    return {name: noted if name == "noted" else record.counts.get(name, 0) for name, _ in _TILES}
+    others = {"noted": noted, "mailed": sum(record.mails.values())}
+    return {name: others.get(name, record.counts.get(name, 0)) for name, _ in _TILES}
 
 
 def _list_values(agency: models.Agency) -> dict[str, list[str]]:
@@ -146,6 +150,7 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
     return {
         "title": format_state_title(record.state),
         "told": summary,
+        "emails": count_emails(summary.mails),
         "actor": history.find_operator(record),
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),

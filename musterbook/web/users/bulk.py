@@ -19,7 +19,7 @@ from musterbook.directory.imports import bulk, file_import, queue
 from musterbook.directory.imports.bulk import ACTIONS, BulkChange
 from musterbook.directory.storage import import_files
 from musterbook.http import request_context
-from musterbook.web.imports.actions import PATIENCE, make_key
+from musterbook.web.imports.actions import PATIENCE, make_key, read_mails
 from musterbook.web.permission import get_account, may, needs, refuse
 from musterbook.web.users import bulk_page, chosen_users
 
@@ -166,7 +166,9 @@ def _apply(request: HttpRequest, record: models.Import, change: BulkChange) -> H
 
     def work() -> models.Import:
         context, key = request_context.audit_context(request), make_key(request, "apply", record.number)
-        return queue.submit_bulk_apply(record.agency, record.number, context=context, confirmed=confirmed, key=key)
+        return queue.submit_bulk_apply(
+            record.agency, record.number, context=context, confirmed=confirmed, mails=read_mails(request), key=key
+        )
 
     try:
         return _run_and_redirect(request, work)

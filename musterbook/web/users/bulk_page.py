@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRefresh
 
-from musterbook.core.domain.labels import CHANNELS, format_state_title
+from musterbook.core.domain.labels import CHANNELS, count_emails, format_state_title
 from musterbook.directory import models
 from musterbook.directory.imports import bulk, history, undo
 from musterbook.directory.imports.bulk import BulkChange
@@ -21,6 +21,7 @@ _TILE_SENTENCES = {
     "updated": "These users change.",
     "unchanged": "These users are so already.",
     "noted": "These users change, or stay, with a note. A note informs and stops nothing.",
+    "mailed": page.MAILED_SENTENCE,
 }
 _MAILS = {
     "invite": "Each of these users gets a new invitation; earlier ones are void then.",
@@ -55,8 +56,9 @@ def render_change(
         return page.render_progress(request, record, "bulk_running.html", context)
     if request_context.is_part(request) and "progress" in request.GET:
         return HttpResponseClientRefresh()
+    labels = change.words | ({"mailed": "emails"} if change.kind.column else {})
     rows = (
-        page.list_rows(request, record, change.words, _TILE_SENTENCES | _pick_sentences(change))
+        page.list_rows(request, record, labels, _TILE_SENTENCES | _pick_sentences(change))
         | context
         | {"of_chosen": True}
     )
@@ -80,6 +82,7 @@ def _describe_change(
     waits = (record.state == "previewed" or changed) and bool(record.digest)
     return {
         "told": summary,
+        "emails": count_emails(summary.mails),
         "actor": history.find_operator(record),
         "undone_by": undone,
         "will": _WILL.get(change.act, "This changes"),

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from musterbook.core.checking import check
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import REQUIRED
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.table import Table
+from musterbook.core.domain.vocabulary import Role, Vocabulary
 from musterbook.core.reading.intake import read
-from musterbook.core.reporting.results_file import ResultsKind, errors_file, results_file, stream_parts
+from musterbook.core.reporting.results_file import ResultsKind, errors_file, results_file, stream_parts, write_workbook
 from musterbook.core.values.text import TRIMMED
 from tests.examples import examples
 
@@ -130,3 +132,54 @@ def test_a_file_in_parts_is_the_whole_file(
     assert [line[0] for line in shown] == rows
     [errored] = [line for line in shown if line[0] == "3"]
     assert (errored[1], errored[-1], "away" in errored[2]) == ("errored", "extra", True)
+
+
+# As a workbook (rule A2)
+
+
+def write_xlsx(table: Table, which: ResultsKind, **by_row: str) -> bytes:
+    """The file as a workbook. `r2="errored"` is the outcome of row 2."""
+    target = io.BytesIO()
+    write_workbook(target, table, outcomes(**by_row).drop("problems"), problems.build_frame(), which)
+    return target.getvalue()
+
+
+def test_the_cells_of_a_workbook_are_text_as_they_came() -> None:
+    row = ["00031", "a@agency.example", "1E5", "=1+1", "+1", "-7", '="007"', "_x0041_"]
+    table = read(upload([*HEADER, "", "X_OLD"], [*row, "", "o"], ROW))
+    again = read(write_xlsx(table, "errors", r2="errored", r3="added"))
+    assert again.file.format == "xlsx"
+    assert again.file.headings == (*OURS, *HEADER, "", "X_OLD")
+    assert again.original.row(0) == (2, "2", "errored", "", *row, "", "o")
+    assert again.cells.select(column.field for column in REQUIRED).row(0) == tuple(row)
+    assert not again.faults.height
+
+
+def test_a_workbook_of_the_results_has_every_row() -> None:
+    table = read(upload(HEADER, ROW, [], [*ROW[:5], "away", *ROW[6:]]))
+    again = read(write_xlsx(table, "results", r2="added", r4="errored"))
+    assert again.original.select("0", "1").rows() == [("2", "added"), ("3", "skipped"), ("4", "errored")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "codes"),
+    [(ROW[:3], {"spreadsheet-damage"}), ([*ROW, "", "extra"], {"cell-count"}), (ROW, {"cell-count"})],
+    ids=["required cells missing", "a cell too many", "only an ignored cell missing"],
+)
+def test_a_row_of_too_few_or_too_many_cells_is_an_error_again_in_a_workbook(cells: list[str], codes: set[str]) -> None:
+    table = read(upload([*HEADER, "Shoe size"], cells, [*ROW, "44"]))
+    again = read(write_xlsx(table, "errors", r2="errored", r3="added"))
+    found = check.check(again, Vocabulary((Role(1, "Officer", frozenset()),))).problems
+    assert set(found["code"]) == codes
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(st.lists(st.one_of(_CELL, _PLAIN), min_size=8, max_size=8), min_size=1, max_size=4))
+def test_any_text_comes_back_from_a_workbook_unchanged(rows: list[list[str]]) -> None:
+    table = read(upload(HEADER, *rows))
+    again = read(write_xlsx(table, "errors", **{f"r{number}": "errored" for number in table.cells["row"]}))
+    assert not again.problems
+    first, second = (one.cells.drop("row").rows() for one in (table, again))
+    assert [[cell.strip(TRIMMED) for cell in row] for row in first] == [
+        [cell.strip(TRIMMED) for cell in row] for row in second
+    ]

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -159,11 +160,40 @@ def test_a_key_that_is_used_while_this_one_waited_is_that_import() -> None:
     meanwhile: list[str] = []
 
     def progress(stage: str, done: int = 0, total: int = 0) -> None:
-        if stage == "planning" and not meanwhile:
-            meanwhile.append(run(made, people(1), PREVIEW, key="k").record.number)
+        if stage == "reading" and not meanwhile:
+            meanwhile.append(run(made, people(1), key="k").record.number)
 
-    assert [run(made, people(1), PREVIEW, key="k", progress=progress).record.number] == meanwhile
+    assert [run(made, people(1), key="k", progress=progress).record.number] == meanwhile
     assert models.Import.objects.count() == 1
+
+
+def test_a_key_is_free_again_after_a_preview_a_refusal_and_a_hold() -> None:
+    """Rule D6."""
+    made = agency(limit_users=0, limit_percent=0)
+    apply_rows(made, people(1, 2, 3))
+    states = [
+        run(made, rows, options, key="k").record.state
+        for rows, options in (
+            (people(1), PREVIEW),
+            (people(2), PREVIEW),
+            (b"no file of users", None),
+            (people(1), SYNC),
+            (people(1, 2), SYNC),
+            (people(1, 2), replace(SYNC, confirmed=1)),
+        )
+    ]
+    assert states == ["previewed", "previewed", "refused", "held", "held", "applied"]
+    with pytest.raises(KeyTaken):
+        run(made, people(1), SYNC, key="k")
+
+
+def test_a_request_that_was_held_is_the_import_that_was_confirmed_since() -> None:
+    """Rule D6: a nightly command that is repeated after its confirmation runs nothing again."""
+    made = agency(limit_users=0, limit_percent=0)
+    apply_rows(made, people(1, 2))
+    run(made, people(1), SYNC, key="k")
+    done = run(made, people(1), replace(SYNC, confirmed=1), key="k")
+    assert run(made, people(1), SYNC, key="k").record.pk == done.record.pk
 
 
 def test_an_import_that_failed_gives_its_key_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,21 @@ def test_one_key_from_two_processes_is_one_import(site: Site, tmp_path: Path) ->
     assert site.states() == ["applied", "applied"]
 
 
+def test_a_key_whose_import_is_refused_is_free_for_the_one_that_waits(site: Site, tmp_path: Path) -> None:
+    """Rule D6."""
+    wrong = site.file("1.csv", file(people(1, EMAIL="no address")))
+    right, go = site.file("2.csv", file(people(1, 3))), tmp_path / "go"
+    first = site.start("import", "springfield", wrong, "sync", "k", PAUSE="committing", GO=str(go))
+    until(first, "committing")
+    second = site.start("import", "springfield", wrong, "sync", "k")
+    until(second, "waiting")
+    go.touch()
+    assert (end(first).split()[0], end(second).split()[0]) == ("refused", "refused")
+    done = site.do("import", "springfield", right, "sync", "k")
+    assert done.split()[1] == site.do("import", "springfield", right, "sync", "k").split()[1]
+    assert site.states() == ["applied", "refused", "refused", "applied"]
+
+
 def test_a_key_whose_import_dies_is_taken_up_by_the_one_that_waits(site: Site) -> None:
     path = site.file("1.csv", file(people(3)))
     first = site.start("import", "springfield", path, "update", "k", PAUSE="writing", DOOMED="")
