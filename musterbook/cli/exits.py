@@ -71,7 +71,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
     from musterbook.directory.imports.runner import ImportFailed
     from musterbook.directory.installation import backup_encryption, backups, key_changes, migration
     from musterbook.directory.storage import formats, import_files
-    from musterbook.directory.users import export
+    from musterbook.directory.users import export, marks
 
     wrong: dict[type[Exception], Sentence] = {
         credentials.UnknownUser: lambda e: f"There is no user with the external id “{e}” in this agency.",
@@ -79,6 +79,7 @@ def _make_table() -> dict[type[Exception], tuple[Exit, Sentence]]:
         registration.CannotInvite: str,
         agencies.UnknownAgency: lambda e: f"There is no agency “{e}”. `muster agency list` lists the agencies.",
         export.UnknownFilter: str,
+        marks.InvalidSource: str,
         file_import.UnknownImport: lambda e: (
             f"There is no import “{e}”. `muster imports --agency SLUG` lists the imports."
         ),

@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from musterbook.cli.output import escape_text, make_console
-from musterbook.core.domain.labels import EMAIL_TITLES, HOLD_REASONS, PROTECTIONS, count_emails, format_state_title
+from musterbook.core.domain.labels import (
+    EMAIL_TITLES,
+    HOLD_REASONS,
+    count_emails,
+    describe_protection,
+    format_state_title,
+)
 
 if TYPE_CHECKING:
     from musterbook.core.domain.problems import Problem
@@ -55,7 +61,10 @@ class ReportFacts:
     @property
     def words(self) -> Mapping[str, str]:
         """The labels of the outcomes whose label is not their name."""
-        return self.change.words | {"rows": "chosen users"} if self.change else {"reactivated": "of these, reactivated"}
+        return self.change.words | {"rows": "chosen users"} if self.change else _LABELS
+
+
+_LABELS = {"reactivated": "of these, reactivated", "marked": "marked with their source, or as leaving"}
 
 
 def print_report(report: "Report", facts: ReportFacts) -> None:
@@ -78,6 +87,7 @@ def _print_headline(out: Console, report: "Report", facts: ReportFacts) -> None:
     line = Text(format_state_title(report.state, ", "), style=_STYLES.get(report.state, _FAILED))
     action = facts.change.label if facts.change else _MODES[report.mode]
     action += f" ({facts.reason})" if facts.reason else ""
+    action += f", source {report.source}" if report.source else ""
     line.append(f": {report.agency}, {escape_text(action)}, import {report.number}", style="not bold default")
     out.print(line, soft_wrap=True)
     if report.message:
@@ -201,10 +211,8 @@ def _print_leavers(out: Console, report: "Report", names: Mapping[str, str]) -> 
         _print_heading(out, "Protected: kept although the file does not mention them")
         table = _make_grid("external id", "name", "why")
         for one in report.protected[:LISTED]:
-            external_id, code = one["external_id"], one["code"]
-            table.add_row(
-                escape_text(external_id), escape_text(names.get(external_id, "")), PROTECTIONS.get(code, code)
-            )
+            external_id = str(one["external_id"])
+            table.add_row(escape_text(external_id), escape_text(names.get(external_id, "")), _describe_protection(one))
         out.print(table)
         if len(report.protected) > LISTED:
             out.print(_make_text(f"… and {len(report.protected) - LISTED:,} more; --output json lists all of them."))
@@ -229,11 +237,18 @@ def _print_mails(out: Console, report: "Report", mails: Sequence[Mapping[str, st
     out.print(_make_text("--no-mail sends none of them."))
 
 
+def _describe_protection(one: Mapping[str, object]) -> str:
+    row = one.get("row")
+    return describe_protection(str(one["code"]), row if isinstance(row, int) else None, str(one.get("leaving_on", "")))
+
+
 def _print_next(out: Console, report: "Report", facts: ReportFacts) -> None:
     """Print what to do next, if there is something to do."""
     if report.state == "previewed" and facts.change:
         _print_next_bulk(out, report, facts)
-    elif report.state == "previewed" and not any(report.counts[name] for name in ("added", "updated", "deactivated")):
+    elif report.state == "previewed" and not any(
+        report.counts.get(name) for name in ("added", "updated", "deactivated", "marked")
+    ):
         out.print(_make_text("\nNothing would change."))
     elif report.state == "previewed":
         _print_command(out, "To apply it", facts.apply)

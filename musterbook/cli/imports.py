@@ -102,6 +102,14 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         str | None,
         typer.Option("--sheet", help="The sheet to import, if more than one sheet has the required headings."),
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="The source of the file, such as hr-sworn. A sync import then looks for missing users among its users only.",
+        ),
+    ] = "",
     output: options.Output = "text",
     rows: options.Rows = "errored",
     results: options.Results = None,
@@ -129,12 +137,14 @@ def import_file(  # noqa: PLR0913, PLR0917  (a command has as many options as it
         from musterbook.directory.agency import agencies
         from musterbook.directory.audit.trail import AuditContext
         from musterbook.directory.imports import file_import
+        from musterbook.directory.users import marks
 
         output_options.check(file)
         import_options = file_import.Options(
             mode=Mode(mode), preview=preview, strict=strict, confirmed=confirm_deactivations, mails=False if no_mail else None,
             mapping=_parse_mapping(mapping or []), values=file_values.parse_values(value or []),
             defaults=file_values.parse_defaults(default or []), encoding=encoding, delimiter=delimiter, sheet=sheet,
+            source=marks.clean_source(source),
         )  # fmt: skip
         agency_record, upload = agencies.find_agency(agency), _read_upload(file)
 

@@ -1,4 +1,4 @@
-"""`muster invite` and `muster unlock`: acts for one user."""
+"""`muster invite`, `unlock`, `user show` and `user set`: acts for one user."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from musterbook.cli import options
-from musterbook.cli.exits import WrongCall
+from musterbook.cli.exits import Exit, WrongCall
 from musterbook.cli.output import escape_text, make_console, say, write_json
 from musterbook.cli.session import open_installation
 
 if TYPE_CHECKING:
+    from musterbook.directory import models
     from musterbook.directory.audit.trail import AuditContext
 
 User = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The external id of the user.")]
@@ -128,3 +129,85 @@ def _make_context(actor: str) -> "AuditContext":
     from musterbook.directory.audit.trail import AuditContext
 
     return AuditContext(datetime.now(UTC), actor, "cli")
+
+
+app = typer.Typer(no_args_is_help=True, help="Show one user, and set marks that decide what imports do to them.")
+
+
+@app.command()
+def show(external_id: User, agency: options.Agency, output: options.Output = "text") -> None:
+    """Show one user, with the columns of an export.
+
+    Example: muster user show E-1007 --agency springfield-pd
+    """
+    with open_installation():
+        _print_user(_find_user(agency, external_id), output)
+
+
+@app.command("set")
+def set_(
+    external_id: User,
+    agency: options.Agency,
+    exempt: Annotated[
+        bool | None,
+        typer.Option(
+            "--exempt/--no-exempt", help="Keep the user Active when a synchronize file does not mention them."
+        ),
+    ] = None,
+    no_files: Annotated[
+        bool | None,
+        typer.Option(
+            "--no-files/--files", help="Let no file change the user, and keep them when it does not mention them."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="NAME", help='The source whose files list the user. "" for none.'),
+    ] = None,
+    as_: options.As = "",
+    output: options.Output = "text",
+) -> None:
+    """Set marks of one user. Marks that are not named stay as they are.
+
+    Example: muster user set E-1007 --agency springfield-pd --no-files
+    """
+    with open_installation():
+        from musterbook.directory.users import editing, marks
+
+        user = _find_user(agency, external_id)
+        flags = {marks.EXEMPT: exempt, marks.NO_FILES: no_files}
+        typed = {mark: "yes" if flag else "" for mark, flag in flags.items() if flag is not None}
+        if source is not None:
+            typed[marks.SOURCE] = marks.clean_source(source)
+        if not typed:
+            raise WrongCall("Name what to set: --exempt, --no-exempt, --no-files, --files or --source NAME.")
+        result = editing.edit(user, typed, editing.build_row(user), _make_context(as_))
+        if result.problems:
+            for problem in result.problems:
+                say(f"{problem.message} {problem.remedy} Nothing was changed.")
+            raise typer.Exit(Exit.REFUSED)
+        if output == "text" and not result.changes:
+            say("Nothing was changed: the user has these marks already.")
+        _print_user(editing.find_user(user.agency, user.pk), output)
+
+
+def _find_user(agency: str, external_id: str) -> "models.User":
+    from musterbook.accounts import credentials
+    from musterbook.directory.agency import agencies
+
+    return credentials.find_user(agencies.find_agency(agency), external_id)
+
+
+def _print_user(user: "models.User", output: str) -> None:
+    from musterbook.directory.users import export
+
+    values = export.read_user(user)
+    if output == "json":
+        write_json(values)
+        return
+    width = max(map(len, values))
+    for heading, value in values.items():
+        if value:
+            make_console().print(
+                f"{heading:<{width}}  {escape_text(value)}", markup=False, highlight=False, soft_wrap=True
+            )

@@ -62,6 +62,8 @@ class Agency(models.Model):
     """Column → value in a file → the agency's value, as the operator mapped it last (rule F13)."""
     defaults = models.JSONField(default=dict)
     """Column → the value of new users, if a file does not have the column (rule F14)."""
+    grace_days = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """The days for which a user that synchronize imports do not mention keeps access (rule S10)."""
     created_at = models.DateTimeField()
     invitation_days = models.PositiveSmallIntegerField(default=7)
     password_length = models.PositiveSmallIntegerField(default=12)
@@ -164,6 +166,14 @@ class User(models.Model):
     exempt = models.BooleanField(default=False)
     """Whether a synchronize import keeps the user when the file does not mention them (rule S5)."""
     managed_by = models.CharField(max_length=32, default="", blank=True)
+    source = models.CharField(max_length=63, default="", db_default="", blank=True)
+    """The source that lists the user (rule S9), such as `hr-sworn`; "" for none."""
+    no_files = models.BooleanField(default=False, db_default=False)
+    """Whether files leave the user unchanged (rule S11)."""
+    missing_since = models.DateField(null=True)
+    """Since which day the user is leaving: the first synchronize import in which they were missing (rule S10)."""
+    missing_imports = models.PositiveIntegerField(default=0, db_default=0)
+    """The number of imports in a row in which they were missing."""
     ends_on = models.DateField(null=True)
     """The last day on which the user has access (CJIS AC-2(2)); null for no end."""
     created_at = models.DateTimeField()
@@ -215,6 +225,9 @@ class User(models.Model):
             models.Index(fields=["agency"], condition=Q(active=False), name="user_inactive"),
             models.Index(fields=["agency"], condition=Q(locked_at__isnull=False), name="user_locked"),
             models.Index(fields=["agency"], condition=Q(reset_at__isnull=False), name="user_reset"),
+            models.Index(
+                fields=["agency"], condition=Q(no_files=True) | Q(missing_since__isnull=False), name="user_marked"
+            ),
             models.Index(fields=["agency", "ends_on"], condition=Q(ends_on__isnull=False), name="user_ends"),
         ]
 

@@ -28,7 +28,7 @@ def test_the_answer_has_the_shape_of_the_contract(springfield: Muster) -> None:
     ]  # fmt: skip
     assert report["counts"] == {
         "rows": 3, "added": 2, "updated": 0, "reactivated": 0, "unchanged": 0, "errored": 1, "skipped": 0,
-        "deactivated": 0, "protected": 0,
+        "deactivated": 0, "protected": 0, "marked": 0,
     }  # fmt: skip
     assert report["file"] == {
         "format": "csv", "encoding": "utf-8", "delimiter": ",", "columns": report["file"]["columns"], "ignored": [],
@@ -422,6 +422,22 @@ def test_who_is_protected_is_shown_with_the_reason(springfield: Muster) -> None:
     models.User.objects.filter(external_id="E-bob").update(exempt=True)
     done = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--mode", "sync")
     assert (done.status, "E-bob        Bob Smith  exempt from synchronize" in done.text) == (0, True)
+
+
+def test_a_source_is_shown_with_what_it_marks(springfield: Muster) -> None:
+    """S9 and S10."""
+    springfield.imported(ANN, BOB)
+    models.Agency.objects.update(grace_days=3)
+    source = ("--agency", "springfield-pd", "--source", "HR-Sworn")
+    shown = springfield("import", springfield.file(ANN, BOB), *source, "--preview").text
+    assert "source hr-sworn" in shown and "To apply it" in shown and "2    marked with their source" in shown
+    assert springfield("import", springfield.file(ANN, BOB), *source).status == 0
+    done = springfield("import", springfield.file(ANN), *source, "--mode", "sync")
+    assert (done.status, "leaving: becomes Inactive on" in done.text) == (0, True)
+    made = springfield("import", springfield.file(ANN), *source, "--mode", "sync", "--output", "json").json
+    assert made["source"] == "hr-sworn" and made["protected"][0]["code"] == "leaving"
+    wrong = springfield("import", springfield.file(ANN), "--agency", "springfield-pd", "--source", "x" * 64)
+    assert (wrong.status, "cannot be the name of a source" in wrong.err) == (2, True)
 
 
 def test_a_preview_that_changes_nothing_offers_nothing_to_apply(springfield: Muster) -> None:

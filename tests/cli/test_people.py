@@ -50,6 +50,56 @@ def test_an_invitation_goes_into_the_outbox(staffed: Muster) -> None:
     assert "no mail server (MUSTER_SMTP_URL)" in staffed("invite", *OF, "E-otto").err
 
 
+def test_one_user_is_shown_with_the_columns_of_an_export(staffed: Muster) -> None:
+    done = staffed("user", "show", "E-otto", *OF, "--output", "json")
+    everybody = staffed("export", *OF, "--format", "json").json
+    assert done.status == 0 and done.json in everybody
+    lines = staffed("user", "show", "E-otto", *OF).text.splitlines()
+    assert "EXTERNAL_ID            E-otto" in lines and not any(line.startswith("X_SOURCE") for line in lines)
+    assert staffed("user", "show", "E-nobody", *OF).status == 2
+
+
+def test_marks_of_a_user_are_set_with_an_event(staffed: Muster) -> None:
+    """S5, S9, S11."""
+    done = staffed("user", "set", "E-otto", *OF, "--exempt", "--no-files", "--source", "HR-Sworn", "--output", "json")
+    assert (done.status, done.json["X_EXEMPT"], done.json["X_NO_FILES"], done.json["X_SOURCE"]) == (
+        0,
+        "yes",
+        "yes",
+        "hr-sworn",
+    )
+    event = models.Event.objects.order_by("pk").last()
+    assert event and event.kind == "user.updated"
+    assert event.changes == '{"X_EXEMPT":["","yes"],"X_NO_FILES":["","yes"],"X_SOURCE":["","hr-sworn"]}'
+    again = staffed("user", "set", "E-otto", *OF, "--exempt")
+    assert (again.status, "has these marks already" in again.err) == (0, True)
+    done = staffed("user", "set", "E-otto", *OF, "--no-exempt", "--files", "--source", "")
+    assert done.status == 0 and not {"X_EXEMPT", "X_NO_FILES", "X_SOURCE"} & set(done.text.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "Name what to set"),
+        (("--source", "x" * 64), 2, "cannot be the name of a source"),
+        (("--exempt", "--as", "E-cy"), 2, "users.synchronize"),
+        (("--exempt", "--as", "E-otto"), 2, "users.edit"),
+    ],
+)
+def test_marks_that_cannot_be_set_are_refused(
+    staffed: Muster, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    models.Role.objects.filter(name="Clerk").update(permissions=["users.edit"])
+    done = staffed("user", "set", "E-ann", *OF, *arguments)
+    assert (done.status, said in done.err) == (status, True)
+
+
+def test_the_marks_of_a_user_above_ones_role_are_not_set(staffed: Muster) -> None:
+    models.Role.objects.filter(name="Clerk").update(permissions=["users.edit", "users.synchronize"])
+    done = staffed("user", "set", "E-ann", *OF, "--exempt", "--as", "E-cy")
+    assert (done.status, "Nothing was changed." in done.err) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("user", "said"), [("E-nobody", "no user with the external id “E-nobody”"), ("E-ina", "E-ina is Inactive")]
 )

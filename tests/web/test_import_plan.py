@@ -120,6 +120,13 @@ def test_the_plan_shows_the_deactivated_and_the_protected_users(springfield: Spr
     assert "deactivates 1 users" in read_page(chief, address)
 
 
+def test_a_file_of_a_source_marks_its_users(springfield: Springfield, chief: Client) -> None:
+    """S9."""
+    address = preview(chief, person(1, ROLE="Admin"), source="HR-Sworn")
+    page = read_page(chief, address)
+    assert "<dd>hr-sworn</dd>" in page and "It marks 1 with their source" in page and ">Apply</button>" in page
+
+
 def test_a_plan_of_many_rows_comes_page_by_page_and_can_be_searched(chief: Client) -> None:
     address = preview(chief, *cast.people(*range(100, 230)))
     first, last = read_page(chief, address), read_page(chief, f"{address}?show=added&page=3")

@@ -1,7 +1,7 @@
 """One user through the pages: looked at, added, edited, deactivated, let in again."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +13,12 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from musterbook.accounts import credentials, factors
+from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.agency import groups
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports.file_import import Options
 from musterbook.directory.storage import database_errors
 from musterbook.directory.users import editing
 from musterbook.web.users.form import HARMLESS, LABELS
@@ -212,6 +214,44 @@ def test_only_who_may_synchronize_exempts(springfield: Springfield, admin: Clien
     assert "x_exempt" not in form(read_page(open_limited(springfield, "users.edit"), path))
 
 
+def test_only_who_may_synchronize_sets_what_files_do_to_a_user(springfield: Springfield, admin: Client) -> None:
+    """S11 and S9."""
+    path = at(springfield, 2, "edit")
+    data = form(read_page(admin, path)) | {"x_no_files": "on", "x_source": "HR-Sworn"}
+    assert "Saved: Not changed by files, Source." in post(admin, path, **data)
+    page = read_page(admin, at(springfield, 2))
+    assert (
+        "do not change this user" in page and "hr-sworn" in page and "stays Active when a file does not mention" in page
+    )
+    assert "cannot be the name of a source" in post(
+        admin, path, **form(read_page(admin, path)) | {"x_source": "x" * 64}
+    )
+    assert not {"x_no_files", "x_source"} & form(read_page(open_limited(springfield, "users.edit"), path)).keys()
+
+
+def test_a_user_who_is_leaving_is_shown_so(springfield: Springfield, admin: Client) -> None:
+    """S10."""
+    models.Agency.objects.update(grace_days=3)
+    models.User.objects.filter(external_id="E-2").update(missing_since=date(2026, 3, 2), missing_imports=1)
+    assert "since 2 March 2026, becomes Inactive on 5 March 2026 or later" in read_page(admin, at(springfield, 2))
+
+
+def test_add_user_says_when_a_synchronize_import_would_deactivate_the_user(
+    springfield: Springfield, admin: Client
+) -> None:
+    """S11."""
+    path, risk = "/springfield/users/add", "The next synchronize import makes First 9 Last 9 Inactive"
+    assert risk not in post(
+        admin, path, **make_form(admin, external_id="E-7", email="x@agency.example", username="x", badge_number="x")
+    )
+    cast.run(springfield.agency, [person(1, ROLE="Admin"), person(2)], Options(mode=Mode.SYNC, confirmed=1))
+    assert f"{risk}, unless its file" in post(admin, path, **make_form(admin))
+    assert models.User.objects.get(external_id="E-9").active
+    kept = {"external_id": "E-8", "email": "y@agency.example", "username": "y", "badge_number": "y", "x_no_files": "on"}
+    assert risk not in post(admin, path, **make_form(admin, **kept))
+    assert models.User.objects.get(external_id="E-8").no_files
+
+
 def test_supervisors_are_suggested_while_one_types(springfield: Springfield, admin: Client) -> None:
     path = "/springfield/users/supervisors"
     found = admin.get(path, {"supervisor_email": "first"}, headers=HTMX).content.decode()
@@ -350,6 +390,8 @@ def test_a_sensitive_action_requires_a_recent_sign_in(springfield: Springfield, 
     [
         {"x_ends_on": "2099-01-01"},
         {"x_exempt": "on"},
+        {"x_no_files": "on"},
+        {"x_source": "hr-sworn"},
         {"username": "mine"},
         {"email": "me@agency.example"},
         {"role": "Chief"},
@@ -366,7 +408,17 @@ def test_access_changes_only_after_a_recent_sign_in(
 
 
 def test_a_column_that_is_added_later_takes_a_recent_sign_in_unless_someone_decides_otherwise() -> None:
-    assert set(LABELS) - HARMLESS == {"EXTERNAL_ID", "EMAIL", "USERNAME", "STATUS", "ROLE", "X_ENDS_ON", "X_EXEMPT"}
+    assert set(LABELS) - HARMLESS == {
+        "EXTERNAL_ID",
+        "EMAIL",
+        "USERNAME",
+        "STATUS",
+        "ROLE",
+        "X_ENDS_ON",
+        "X_EXEMPT",
+        "X_NO_FILES",
+        "X_SOURCE",
+    }
 
 
 # Credentials

@@ -7,8 +7,21 @@ PROTECTIONS = {
     "own-account": "the operator's own account",
     "above-your-role": "above the operator's role",
     "last-administrator": "the last registered administrator",
+    "not-by-files": "not changed by files",
+    "other-source": "of another source, or of none",
+    "named-by-faulty-row": "a row with problems has their email address, username or badge number",
+    "leaving": "leaving",
 }
 """The reason for each protection of a user, as text."""
+
+
+def describe_protection(code: str, row: int | None = None, leaving_on: str = "") -> str:
+    """Return the reason why a user is protected, with the row that names them, or the day on which they leave."""
+    reason = PROTECTIONS.get(code, code)
+    if leaving_on:
+        return f"{reason}: becomes Inactive on {leaving_on} or later, unless a file mentions them before"
+    return f"{reason} (row {row:,})" if row else reason
+
 
 HOLD_REASONS = {
     "deactivation-limit": "The import would deactivate more users than the agency allows without confirmation.",

@@ -1,6 +1,7 @@
 """The rules of a plan: mode, strictness, operator, and the limit on deactivations without confirmation."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from musterbook.core.domain.file_values import FileValues
@@ -53,3 +54,9 @@ class Policy:
     limit: DeactivationLimit = DeactivationLimit()
     confirmed: int | None = None
     file_values: FileValues = field(default_factory=FileValues)
+    source: str = ""
+    """The source of the file (rule S9), "" for none. A synchronize import looks for missing users among its users only."""
+    grace_days: int = 0
+    """The days for which a missing user keeps access (rule S10)."""
+    today: date = date.min
+    """The day of the import, from which the grace period is counted."""

@@ -36,6 +36,17 @@ FORMER = {"user_id": pl.Int64, "external_id": pl.String}
 """The columns of a snapshot's former external ids: a user, and the external id that they had before the current one."""
 
 
+MARKS = {
+    "id": pl.Int64,
+    "source": pl.String,
+    "no_files": pl.Boolean,
+    "missing_since": pl.Date,
+    "missing_imports": pl.Int64,
+}
+"""The columns of a snapshot's marks: the user, their source ("": none), whether files leave them unchanged, and since which
+day and in how many imports they have been missing (null and 0: they are not missing)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The directory as the plan of one agency sees it.
@@ -58,3 +69,9 @@ class Snapshot:
     """
     former: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FORMER))
     """The last former external id of each user whose external id has changed (FORMER): for rekeys only."""
+    marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MARKS))
+    """The marks (MARKS) that matter to an import of a file. A form, a bulk action and an undo have none.
+
+    Of the users above, these are all that files leave unchanged, all that are missing, and, if the import names a source,
+    all of other sources or of none. Most users are therefore not among them.
+    """

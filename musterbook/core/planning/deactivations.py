@@ -7,12 +7,14 @@ import polars as pl
 from musterbook.core.domain.columns import KEYED
 from musterbook.core.domain.policy import Policy
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import authority
+from musterbook.core.planning import authority, mentions
 
 DEACTIVATED = {"id": pl.Int64, "external_id": pl.String, "email": pl.String, "registered": pl.Boolean}
 """The columns of `Leavers.deactivated`."""
-PROTECTED = {**DEACTIVATED, "code": pl.String}
+PROTECTED = {**DEACTIVATED, "code": pl.String, "named_by": pl.UInt32, "leaving_on": pl.String}
 """The columns of `Leavers.protected`."""
+LEAVING = {"id": pl.Int64, "missing_since": pl.Date, "missing_imports": pl.Int64}
+"""The columns of `Leavers.leaving`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,26 @@ class Leavers:
     """The users that the file does not mention.
 
     - `deactivated` (DEACTIVATED): those who become Inactive.
-    - `protected` (PROTECTED): those who are kept, and the reason, `code`.
+    - `protected` (PROTECTED): those who are kept, and the reason, `code`; also `named_by`, the row with problems that names
+      the user (`named-by-faulty-row`), and `leaving_on`, the first day on which the user can become Inactive (`leaving`).
+    - `leaving` (LEAVING): those who are kept for the grace period, with their new mark.
 
-    Both are sorted by external id.
+    The first two are sorted by external id.
     """
 
     deactivated: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DEACTIVATED))
     protected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROTECTED))
     held: Hold | None = None
+    leaving: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEAVING))
 
 
 def find_leavers(
-    users: pl.DataFrame, same_users: pl.DataFrame, rows: pl.DataFrame, policy: Policy, vocabulary: Vocabulary
+    users: pl.DataFrame,
+    same_users: pl.DataFrame,
+    rows: pl.DataFrame,
+    policy: Policy,
+    vocabulary: Vocabulary,
+    marks: pl.DataFrame,
 ) -> Leavers:
     """Return the users who leave, based on the final state of the rows.
 
@@ -52,44 +62,78 @@ def find_leavers(
     - `rows`: the checked rows with `id`, `ok`, `shifted` (cells may be in the wrong columns) and the final values of
       their users.
     - `users`: all users of the agency, with keys.
+    - `marks`: the marks of the users (snapshot.MARKS).
     """
-    mentioned = _find_mentioned(users, same_users, rows)
-    gone = users.select("id").filter(users["active"]).join(mentioned, on="id", how="anti")
+    gone = users.select("id").filter(users["active"]).join(mentions.find_by_id(same_users, rows), on="id", how="anti")
     missing = users.join(gone, on="id", how="semi", maintain_order="left")
-    codes = _find_protections(users, missing, rows, policy, vocabulary)
-    reasons = missing.select(DEACTIVATED.keys()).join(codes, on="id", how="left").sort("external_id")
-    deactivated = reasons.filter(pl.col("code").is_null()).select(DEACTIVATED.keys())
+    named = mentions.find_by_key(missing, rows)
+    reasons = _find_protections(missing.join(named, on="id", how="left"), policy, vocabulary, marks)
+    leaving = _find_leaving(reasons.filter(pl.col("code").is_null()).select("id"), marks, policy)
+    codes = _add_code(reasons, leaving, "leaving")
+    last = _find_last_admins(users, codes.filter(pl.col("code").is_null()).select("id"), rows, vocabulary)
+    kept = (
+        missing.select(DEACTIVATED.keys())
+        .join(_add_code(codes, last, "last-administrator"), on="id", how="left")
+        .join(_find_last_days(leaving, policy), on="id", how="left")
+        .join(named, on="id", how="left")
+        .sort("external_id")
+    )
+    deactivated = kept.filter(pl.col("code").is_null()).select(DEACTIVATED.keys())
+    protected = kept.filter(pl.col("code").is_not_null()).with_columns(
+        named_by=pl.when(pl.col("code") == "named-by-faulty-row").then("named_by")
+    )
     hold = _find_hold(users, rows, deactivated.height, policy)
-    return Leavers(deactivated, reasons.filter(pl.col("code").is_not_null()), hold)
-
-
-def _find_mentioned(users: pl.DataFrame, same_users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    by_id = [same_users.select("id"), rows.filter(pl.col("id").is_not_null()).select("id")]
-    errored = rows.filter(~pl.col("ok"))
-    by_key = [users.join(_select_keys(errored, c.key), on=c.key, how="semi").select("id") for c in KEYED]
-    return pl.concat([*by_id, *by_key])
-
-
-def _select_keys(rows: pl.DataFrame, key: str) -> pl.DataFrame:
-    return rows.filter(pl.col(key).is_not_null(), pl.col(key) != "").select(key)
+    return Leavers(deactivated, protected.select(PROTECTED.keys()), hold, leaving)
 
 
 def _find_protections(
-    users: pl.DataFrame, missing: pl.DataFrame, rows: pl.DataFrame, policy: Policy, vocabulary: Vocabulary
+    missing: pl.DataFrame, policy: Policy, vocabulary: Vocabulary, marks: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return `id`, `code` of the missing users who are kept, each with the first reason that applies."""
+    """Return `id`, `code` of the missing users: the first reason to keep them that applies, null for none.
+
+    A row with problems that names the user comes last: it is shown only where it alone keeps the user.
+    """
     above = authority.find_roles_above(policy.operator, vocabulary)
     own = policy.operator.id if policy.operator else None
-    reasons = missing.select(
+    others = marks.filter(pl.col("source") != policy.source) if policy.source else marks.clear()
+    return missing.select(
         "id",
         code=pl.when("exempt").then(pl.lit("exempt"))
         .when(pl.col("id") == pl.lit(own, pl.Int64)).then(pl.lit("own-account"))
-        .when(pl.col("role_id").is_in(above)).then(pl.lit("above-your-role")),
+        .when(pl.col("role_id").is_in(above)).then(pl.lit("above-your-role"))
+        .when(pl.col("id").is_in(marks.filter("no_files")["id"].implode())).then(pl.lit("not-by-files"))
+        .when(pl.col("id").is_in(others["id"].implode())).then(pl.lit("other-source"))
+        .when(pl.col("named_by").is_not_null()).then(pl.lit("named-by-faulty-row")),
     )  # fmt: skip
-    leaving = reasons.filter(pl.col("code").is_null()).select("id")
-    last = _find_last_admins(users, leaving, rows, vocabulary)
-    return pl.concat(
-        [reasons.filter(pl.col("code").is_not_null()), last.with_columns(code=pl.lit("last-administrator"))]
+
+
+def _add_code(codes: pl.DataFrame, users: pl.DataFrame, code: str) -> pl.DataFrame:
+    """Return the codes with that code for these users (`id`), who have none."""
+    is_one = pl.col("id").is_in(users["id"].implode())
+    return codes.with_columns(code=pl.when(is_one).then(pl.lit(code)).otherwise("code"))
+
+
+def _find_leaving(missing: pl.DataFrame, marks: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Return the missing users (`id`) whose grace period is not over, with the mark (LEAVING) that they get (S10).
+
+    It is over once a user has been missing for that many days, and in that many imports, of which this is one.
+    """
+    if not policy.grace_days:
+        return pl.DataFrame(schema=LEAVING)
+    today = pl.lit(policy.today, pl.Date)
+    marked = missing.join(marks.select(LEAVING.keys()), on="id", how="left").select(
+        "id",
+        missing_since=pl.col("missing_since").fill_null(today),
+        missing_imports=pl.col("missing_imports").fill_null(0) + 1,
+    )
+    days = (today - pl.col("missing_since")).dt.total_days()
+    return marked.filter((days < policy.grace_days) | (pl.col("missing_imports") < policy.grace_days))
+
+
+def _find_last_days(leaving: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Return `id`, `leaving_on` of the leaving users: the first day on which they can become Inactive."""
+    return leaving.select(
+        "id", leaving_on=(pl.col("missing_since") + pl.duration(days=policy.grace_days)).dt.to_string("%Y-%m-%d")
     )
 
 

@@ -125,7 +125,7 @@ class _Evaluation:
         if self.policy.mode is Mode.UPDATE:
             return Leavers()
         return deactivations.find_leavers(
-            self.matched.users, self.matched.unchanged_rows, rows, self.policy, self.vocabulary
+            self.matched.users, self.matched.unchanged_rows, rows, self.policy, self.vocabulary, self.matched.marks
         )
 
     def _link_supervisors(

@@ -1,15 +1,15 @@
 """The rows matched to the users that they mean (M1), with every value of the final state (M2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from musterbook.core.checking import check
 from musterbook.core.domain import columns, problems
 from musterbook.core.domain.columns import Column
+from musterbook.core.domain.snapshot import MARKS, Snapshot
 from musterbook.core.domain.snapshot import SCHEMA as STORED
-from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import CHECKED, CheckedTable, Table
 from musterbook.core.planning import unchanged
 from musterbook.core.values import keys
@@ -51,12 +51,13 @@ class MatchedTable:
     """A table matched to a directory.
 
     - `users` (USERS): the users of the snapshot, with the keys that some row asks for.
-    - `unchanged_rows`: the rows of the unchanged fast path (unchanged.SCHEMA).
+    - `unchanged_rows`: the rows of the unchanged fast path (unchanged.SCHEMA), and those of users that files leave unchanged,
+      without the links that they repeat.
     - `rows` (SCHEMA): all other rows, as checked (`status` as `active`), with every value of the final state, the user
       that each row means (`id` and the stored values, `was_…`; null for a new user), and `differs`: whether any value
       other than the supervisor changes.
     - `problems`: the problems that checking found.
-    - `resting`: the resting names of the snapshot.
+    - `resting`, `marks`: the resting names and the marks of the snapshot.
     """
 
     users: pl.DataFrame
@@ -64,6 +65,7 @@ class MatchedTable:
     rows: pl.DataFrame
     problems: pl.DataFrame
     resting: pl.DataFrame | None = None
+    marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MARKS))
 
 
 def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None = None) -> MatchedTable:
@@ -88,8 +90,35 @@ def match_table(table: Table, snapshot: Snapshot, defaults: pl.DataFrame | None 
         rows = _join_stored(checked, snapshot.users)
     if defaults is not None and defaults.width:
         rows = _add_defaults(rows, defaults)
+    rows, same, checked = _leave_unchanged(rows, same, checked, table, snapshot.marks)
     users = _add_keys(snapshot.users, [column for column in columns.KEYED if _needs_keys(rows, column)])
-    return MatchedTable(users, same, _add_final_values(rows, checked), checked.problems, snapshot.resting)
+    return MatchedTable(
+        users, same, _add_final_values(rows, checked), checked.problems, snapshot.resting, snapshot.marks
+    )
+
+
+def _leave_unchanged(
+    rows: pl.DataFrame, same: pl.DataFrame, checked: CheckedTable, table: Table, marks: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, CheckedTable]:
+    """Return the rows without those of users that files leave unchanged (S11), and the unchanged rows with them.
+
+    Nothing else in such a row counts, so its problems do not either. Two kinds of rows stay, because they may mean
+    another user: rows in which reading found a fault, and rows whose external id is in another row too.
+    """
+    theirs = pl.col("id").is_in(marks.filter("no_files")["id"].implode())
+    kept = rows.filter(
+        theirs, ~pl.col("external_id").is_duplicated(), ~pl.col("row").is_in(table.faults["row"].implode())
+    ) if marks["no_files"].any() else rows.clear()  # fmt: skip
+    if kept.is_empty():
+        return rows, same, checked
+    no_links = {name: pl.lit(None, pl.Int64) for name in ("supervisor_id", "group_id")}
+    moved = kept.select("row", "id", "external_id", **no_links)
+    rest = {
+        name: getattr(checked, name).join(kept, on="row", how="anti", maintain_order="left")
+        for name in ("rows", "problems")
+    }
+    remaining = rows.join(kept, on="row", how="anti", maintain_order="left")
+    return remaining, pl.concat([same, moved]).sort("row"), replace(checked, **rest)
 
 
 def _combine_checks(one: CheckedTable, other: CheckedTable) -> CheckedTable:

@@ -16,9 +16,10 @@ from musterbook.core.domain.problems import build_frame as none_found
 from musterbook.core.domain.snapshot import Snapshot
 from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
-from musterbook.core.planning import changes, evaluate, mails, matching
+from musterbook.core.planning import changes, evaluate, mails, marks, matching
 from musterbook.core.planning.deactivations import Hold, Leavers
 from musterbook.core.planning.evaluate import Judgement
+from musterbook.core.planning.matching import MatchedTable
 
 OUTCOMES = ("added", "updated", "unchanged", "errored", "skipped")
 
@@ -79,6 +80,10 @@ class Plan:
     notes: pl.DataFrame = field(default_factory=none_found)
     refusals: tuple[Problem, ...] = ()
     mailings: pl.DataFrame = field(default_factory=mails.build_frame)
+    source: str = ""
+    """The source of the users that the plan adds (S9)."""
+    marks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=marks.CHANGED))
+    """The marks of other users that the plan changes (marks.CHANGED). The mark alone is no change of a user."""
 
     @property
     def held(self) -> Hold | None:
@@ -87,7 +92,7 @@ class Plan:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Return the counts of rule A1."""
+        """Return the counts of rule A1, and the users whose marks change (`marked`)."""
         tally = dict(self.rows["outcome"].value_counts().iter_rows())
         reactivated = int(self.updated["reactivated"].sum()) if self.updated.width else 0
         return {
@@ -100,6 +105,7 @@ class Plan:
             "skipped": self.table.skipped.height,
             "deactivated": self.leavers.deactivated.height,
             "protected": self.leavers.protected.height,
+            "marked": self.marks.height,
         }
 
     @property
@@ -175,6 +181,7 @@ def make_plan(table: Table, snapshot: Snapshot, policy: Policy) -> Plan:
     except check.TooManyProblems as error:
         return Plan(policy.mode, table, refusals=(error.problem,))
     plan = replace(_assemble_plan(table, matched.unchanged_rows, judgement, policy.mode), vocabulary=words)
+    plan = _add_marks(plan, matched, judgement, policy)
     noted = replace(table, notes=(*table.notes, *notes, *new.describe(plan.counts["added"])))
     plan = replace(plan, table=noted, refusals=find_refusals(plan, policy))
     if plan.refusals:
@@ -199,6 +206,13 @@ def _assemble_plan(table: Table, same: pl.DataFrame, judgement: Judgement, mode:
         problems=judgement.problems,
         notes=judgement.notes,
     )
+
+
+def _add_marks(plan: Plan, matched: MatchedTable, judgement: Judgement, policy: Policy) -> Plan:
+    same, rows = matched.unchanged_rows, judgement.rows
+    changed = marks.find_changed(matched.marks, matched.users, same, rows, judgement.leavers, policy)
+    notes = pl.concat([plan.notes, marks.note_rows(matched.marks, same, rows, policy)])
+    return replace(plan, source=policy.source, marks=changed, notes=notes.sort("row", "code", "column"))
 
 
 def _decide_outcome() -> pl.Expr:

@@ -73,12 +73,14 @@ class Report:
     held: Mapping[str, object] | None = None
     rows: Sequence[ReportRow] = ()
     deactivated: Sequence[str] = ()
-    protected: Sequence[Mapping[str, str]] = ()
+    protected: Sequence[Mapping[str, object]] = ()
     groups: Sequence[ProblemGroup] = ()
     recipients: Sequence[Mapping[str, str]] | None = None
     """The emails, each with `external_id`, `kind` and `to`; None if they are not listed."""
     message: str = ""
     """The message for an import that failed."""
+    source: str = ""
+    """The source that the import names (S9)."""
 
     def as_json(self) -> dict[str, object]:
         """Return the object of the command line's contract."""
@@ -100,7 +102,8 @@ class Report:
         }
         if self.recipients is not None:
             data["recipients"] = [dict(one) for one in self.recipients]
-        return data | ({"message": self.message} if self.message else {})
+        more = {"source": self.source, "message": self.message}
+        return data | {name: text for name, text in more.items() if text}
 
 
 def list_rows(plan: Plan, which: RowFilter) -> list[ReportRow]:

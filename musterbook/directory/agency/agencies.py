@@ -17,6 +17,7 @@ from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
     ADMINISTRATOR,
+    IMPORTS,
     AgencyFile,
     InvalidAgencyFile,
 )
@@ -131,6 +132,7 @@ def _write_settings(agency: models.Agency, file: AgencyFile) -> None:
         "defaults": file.defaults,
         "sign_on": None if file.sign_on is None else list(file.sign_on),
         **file.accounts,
+        **file.imports,
     }
     if file.limit is not None:
         values |= {"limit_users": file.limit.users, "limit_percent": file.limit.percent, "limit_most": file.limit.most}
@@ -235,7 +237,7 @@ def _read_settings(agency: models.Agency) -> dict[str, str]:
         "mail": "true" if agency.sends_mail else "false",
         "mails_off": ", ".join(agency.mails_off),
         "sign_in_notice": " / ".join(agency.sign_in_notice.splitlines()),
-        **{name: str(getattr(agency, name)) for name in (*ACCOUNTS, *ACCOUNT_FLAGS)},
+        **{name: str(getattr(agency, name)) for name in (*IMPORTS, *ACCOUNTS, *ACCOUNT_FLAGS)},
         "second_factor": "true" if agency.second_factor else "false",
     }
     for heading, column in agency.mapping.items():

@@ -24,6 +24,7 @@ SETTINGS = (
     "name",
     "default_country",
     "deactivation_limit",
+    "grace_days",
     "mail",
     "mails_off",
     "accounts",
@@ -50,6 +51,8 @@ ACCOUNTS = {
     "reuse_days": (0, 3650),
 }
 """The numeric settings of accounts, each with its minimum and maximum; each is a column of the agency."""
+IMPORTS = {"grace_days": (0, 365)}
+"""The numeric settings of imports, each with its minimum and maximum; each is a column of the agency."""
 ACCOUNT_FLAGS = ("lock_all_places",)
 """The settings of accounts that are true or false; each is a column of the agency."""
 MAILS = ("invitation", "welcome", "reactivated", "deactivated")
@@ -113,6 +116,8 @@ class AgencyFile:
     name: str
     country: str | None = None
     limit: DeactivationLimit | None = None
+    imports: Mapping[str, int] = field(default_factory=dict)
+    """The settings in IMPORTS that the file names."""
     mail: bool | None = None
     notice: str | None = None
     """The notice that every user reads before they sign in."""
@@ -164,6 +169,7 @@ class _FileReader:
             name=self._parse_text(document, "name", "the file"),
             country=self._parse_country(document) if "default_country" in document else None,
             limit=self._parse_limit(document["deactivation_limit"]) if "deactivation_limit" in document else None,
+            imports=self._parse_numbers(document, IMPORTS, "the file"),
             mail=self._parse_flag(document, "mail", "the file") if "mail" in document else None,
             notice=self._parse_notice(document["sign_in_notice"]) if "sign_in_notice" in document else None,
             mails_off=self._parse_mails_off(document["mails_off"]) if "mails_off" in document else None,
@@ -193,19 +199,27 @@ class _FileReader:
             return {}
         self._check_keys(table, location, (*ACCOUNTS, *ACCOUNT_FLAGS, "second_factor", "second_factor_roles"))
         flags = {name: self._parse_flag(table, name, location) for name in ACCOUNT_FLAGS if name in table}
-        for name, (least, most) in ACCOUNTS.items():
-            value = table.get(name, least)
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                self.problems.append(f"{location}: {name} is {value!r}: write a whole number from {least} to {most}.")
+        numbers = self._parse_numbers(table, ACCOUNTS, location)
         roles = table.get("second_factor_roles")
         if roles is not None and not (isinstance(roles, list) and all(isinstance(role, str) for role in roles)):
             self.problems.append(f'{location}: second_factor_roles is no list of roles, such as ["{ADMINISTRATOR}"].')
             roles = None
         return {
-            "accounts": {name: table[name] for name in ACCOUNTS if name in table} | flags,
+            "accounts": {**numbers, **flags},
             "second_factor": self._parse_flag(table, "second_factor", location) if "second_factor" in table else None,
             "second_factor_roles": None if roles is None else frozenset(map(fold, roles)),
         }
+
+    def _parse_numbers(
+        self, table: Mapping[str, Any], bounds: Mapping[str, tuple[int, int]], location: str
+    ) -> dict[str, int]:
+        """Return the numeric settings that the table has."""
+        numbers = {name: table[name] for name in bounds if name in table}
+        for name, value in numbers.items():
+            least, most = bounds[name]
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                self.problems.append(f"{location}: {name} is {value!r}: write a whole number from {least} to {most}.")
+        return numbers
 
     def _parse_mails_off(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not set(map(str, value)) <= set(MAILS):

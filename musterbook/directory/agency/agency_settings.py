@@ -14,6 +14,7 @@ from musterbook.directory.agency import agencies, roles, vocabularies
 from musterbook.directory.agency.agency_file import (
     ACCOUNT_FLAGS,
     ACCOUNTS,
+    IMPORTS,
     MAILS,
     MOST,
     NOTICE,
@@ -28,6 +29,8 @@ from musterbook.directory.storage import locks
 DETAILS = ("name", "default_country")
 LIMITS = {"limit_users": (0, MOST), "limit_percent": (0, 100), "limit_most": (0, MOST)}
 """The limits of deactivations without confirmation in a synchronize import, each with its minimum and maximum."""
+NUMBERS = {**ACCOUNTS, **LIMITS, **IMPORTS}
+"""The numeric settings, each with its minimum and maximum."""
 MAIL = ("sends_mail", "mails_off")
 
 
@@ -70,7 +73,7 @@ def _check_country(name: str, value: object) -> str:
 
 
 def _check_number(name: str, value: object) -> float:
-    least, most = (ACCOUNTS | LIMITS)[name]
+    least, most = NUMBERS[name]
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not (whole or (name == "limit_percent" and isinstance(value, float))) or not least <= value <= most:  # type: ignore[operator]  # a number
         raise InvalidValue(name, describe_bounds(name))
@@ -79,7 +82,7 @@ def _check_number(name: str, value: object) -> float:
 
 def describe_bounds(name: str) -> str:
     """Return the sentence that states the valid numbers of this setting."""
-    least, most = (ACCOUNTS | LIMITS)[name]
+    least, most = NUMBERS[name]
     return f"Write a {'' if name == 'limit_percent' else 'whole '}number from {least} to {most:,}."
 
 
@@ -104,7 +107,7 @@ def _check_kinds(name: str, value: object) -> list[str]:
 _CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "name": _check_name,
     "default_country": _check_country,
-    **dict.fromkeys((*LIMITS, *ACCOUNTS), _check_number),
+    **dict.fromkeys(NUMBERS, _check_number),
     "sign_in_notice": _check_notice,
     **dict.fromkeys(("sends_mail", "second_factor", *ACCOUNT_FLAGS), _check_flag),
     "mails_off": _check_kinds,

@@ -12,7 +12,7 @@ from musterbook.core.planning import changes
 from musterbook.core.planning.plan import Plan
 from musterbook.core.values import emails, keys
 from musterbook.directory import models
-from musterbook.directory.apply import search_index, stored_keys
+from musterbook.directory.apply import import_marks, search_index, stored_keys
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
@@ -58,7 +58,7 @@ def apply_plan(
         _vacate(plan.updated)
         writes = (
             *((frames.update, _split_parts(users)) for users in _split_updates(updated)),
-            (frames.insert, (_build_users(part, agency, context) for part in _split_parts(added, order))),
+            (frames.insert, (_build_users(part, agency, context, plan.source) for part in _split_parts(added, order))),
             (frames.update, _split_parts(plan.leavers.deactivated.select("id", active=pl.lit(False)))),
         )
         for write, parts in writes:
@@ -68,6 +68,7 @@ def apply_plan(
                 written(done)
         for part in itertools.chain(_split_parts(updated.filter(_any_changed(_KEYED))), _split_parts(added, order)):
             search_index.update_index(agency, part)
+        import_marks.write_marks(plan.marks)
         _note_new_addresses(plan.updated, context.at)
         _keep_released_names(plan.updated, agency, context.at)
         _end_access(plan, context.at)
@@ -139,7 +140,7 @@ def _link_supervisors(rows: pl.DataFrame, supervisors: pl.DataFrame) -> pl.DataF
     return rows.with_columns(joined.select(pl.coalesce("boss", "supervisor_id").alias("supervisor_id")))
 
 
-def _build_users(added: pl.DataFrame, agency: models.Agency, context: AuditContext) -> pl.DataFrame:
+def _build_users(added: pl.DataFrame, agency: models.Agency, context: AuditContext, source: str) -> pl.DataFrame:
     return added.select(
         "id",
         "external_id",
@@ -148,6 +149,7 @@ def _build_users(added: pl.DataFrame, agency: models.Agency, context: AuditConte
         agency_id=pl.lit(agency.pk),
         exempt=pl.lit(False),
         managed_by=pl.lit(""),
+        source=pl.lit(source),
         created_at=pl.lit(frames.stamp(context.at)),
     )
 
@@ -172,14 +174,21 @@ def _keep_released_names(updated: pl.DataFrame, agency: models.Agency, at: datet
 
 
 def _end_access(plan: Plan, at: datetime) -> None:
-    """End the sessions, open invitations and resets of all users who become Inactive (S7)."""
+    """End the sessions, open invitations and resets of all users who become Inactive (S7).
+
+    They are no longer leaving (S10).
+    """
     made_inactive = plan.updated.filter(pl.col("was_active") & ~pl.col("active"))
     deactivated = pl.concat([made_inactive.select("id"), plan.leavers.deactivated.select("id")])
-    nothing = pl.lit(None, pl.Datetime)
+    nothing, never = pl.lit(None, pl.Datetime), pl.lit(None, pl.Date)
     frames.update(
         models.User,
         deactivated.with_columns(
-            invitation_expires_at=nothing, reset_at=nothing, access_ended_at=pl.lit(frames.stamp(at))
+            invitation_expires_at=nothing,
+            reset_at=nothing,
+            access_ended_at=pl.lit(frames.stamp(at)),
+            missing_since=never,
+            missing_imports=pl.lit(0),
         ),
     )
 

@@ -22,7 +22,7 @@ from musterbook.core.reading.corrections import Corrections
 from musterbook.core.reading.file_type import detect_type
 from musterbook.core.reading.grid import Refusal
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.audit import trail
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.imports import cancellation, quotas, records, runner, sandbox, virus_scan
@@ -54,7 +54,7 @@ _CORRECTIONS_KEY = "mended"
 """The key of the corrections in the stored options of an import."""
 
 
-_ONLY_IF_GIVEN = ("values", "defaults")
+_ONLY_IF_GIVEN = ("values", "defaults", "source")
 """The options that are stored only if they are given, so that those of older imports stay as they are."""
 
 
@@ -79,6 +79,8 @@ class Options:
     corrections: Corrections = field(default_factory=dict)
     values: Meanings = field(default_factory=dict)
     defaults: Defaults = field(default_factory=dict)
+    source: str = ""
+    """The source that the file comes from (S9), as `clean_source` returns it; "" for none."""
 
     def as_json(self) -> dict[str, object]:
         """Return the options as they are stored with the import."""
@@ -231,10 +233,14 @@ def make_attempt(
             snapshot_queries.read_limit(agency),
             options.confirmed,
             file_values=file_values,
+            source=options.source,
+            grace_days=agency.grace_days,
+            today=context.at.date(),
         )
         supervisor = {**agency.defaults, **options.defaults}.get(SUPERVISOR_EMAIL.heading, "")
         snapshot = snapshot_queries.read_snapshot(agency, table, options.mode, users, supervisor=supervisor)
-        return planning.make_plan(table, snapshot, policy)
+        marks = import_marks.read_marks(agency, snapshot.users, options.source)
+        return planning.make_plan(table, replace(snapshot, marks=marks), policy)
 
     return Attempt(record, context, plan, upload.content, expected, progress)
 

@@ -249,6 +249,7 @@ def summarize_import(record: models.Import) -> Report:
         deactivated=record.leavers.get("deactivated", []),
         protected=record.leavers.get("protected", []),
         message=record.message,
+        source=str(record.options.get("source", "")),
     )
 
 

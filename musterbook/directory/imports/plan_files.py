@@ -103,8 +103,9 @@ def _make_parts(plan: Plan) -> dict[str, pl.DataFrame]:
         "unchanged": _select_rows(plan, "unchanged"),
         "errored": _select_rows(plan, "errored").join(cells, on="row", how="left", maintain_order="left"),
         "deactivated": plan.leavers.deactivated.select("external_id", "email"),
-        "protected": plan.leavers.protected.select("external_id", "email", "code"),
         "mailed": plan.mailings.select("external_id", "kind", "to"),
+        "protected": plan.leavers.protected.select("external_id", "email", "code", "named_by", "leaving_on"),
+        "marks": plan.marks,
         "problems": pl.concat(
             [plan.problems.with_columns(note=pl.lit(False)), plan.notes.with_columns(note=pl.lit(True))]
         ).sort("row", maintain_order=True),

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from musterbook.core.domain import problems
 from musterbook.core.domain.columns import BY_HEADING, COLUMNS
-from musterbook.core.domain.labels import EMAIL_TITLES, PROTECTIONS
+from musterbook.core.domain.labels import EMAIL_TITLES, describe_protection
 from musterbook.core.domain.problems import Problem
 from musterbook.core.planning import changes
 from musterbook.core.reporting import report
@@ -193,13 +193,19 @@ def _make_rows(record: models.Import, filter_name: str, rows: Sequence[Mapping[s
         yield PlanRow(
             number, str(row["external_id"] or ""), names.get(str(row["external_id"]), ""), _list_changes(filter_name, row), cells,
             [problem for problem in row_problems if problem not in in_cells], notes.get(number or 0, ()),
-            PROTECTIONS.get(str(row.get("code")), str(row.get("code", ""))), _describe_mail(row),
+            _describe_protection(row), _describe_mail(row),
         )  # fmt: skip
 
 
 def _describe_mail(row: Mapping[str, str | int]) -> str:
     kind = str(row.get("kind", ""))
     return f"{EMAIL_TITLES.get(kind, kind)}, to {row['to']}" if kind else ""
+
+
+def _describe_protection(row: Mapping[str, str | int]) -> str:
+    """Return why the user of a row of the filter `protected` is kept."""
+    named_by, leaving_on = row.get("named_by"), row.get("leaving_on")
+    return describe_protection(str(row.get("code", "")), int(named_by) if named_by else None, str(leaving_on or ""))
 
 
 def _read_problems(record: models.Import, rows: Sequence[int]) -> list[tuple[bool, Problem]]:

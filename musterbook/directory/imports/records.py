@@ -16,7 +16,18 @@ from musterbook.directory import models
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.storage import database_errors, frames, locks
 
-COUNTS = ("rows", "added", "updated", "reactivated", "unchanged", "errored", "skipped", "deactivated", "protected")
+COUNTS = (
+    "rows",
+    "added",
+    "updated",
+    "reactivated",
+    "unchanged",
+    "errored",
+    "skipped",
+    "deactivated",
+    "protected",
+    "marked",
+)
 """The counts of rule A1, in their order."""
 
 ATTEMPTS = 3
@@ -92,7 +103,7 @@ def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
     record.held = asdict(plan.held) if plan.held else None
     record.leavers = {
         "deactivated": plan.leavers.deactivated["external_id"].to_list(),
-        "protected": plan.leavers.protected.select("external_id", "code").to_dicts(),
+        "protected": _list_protected(plan.leavers.protected),
     }
     if plan.refusals or expected not in (None, plan.digest):
         record.state = "refused"
@@ -100,6 +111,12 @@ def set_result(record: models.Import, plan: Plan, expected: str | None) -> None:
         record.state = "previewed"
     else:
         record.state = "held" if plan.held else "applied"
+
+
+def _list_protected(protected: pl.DataFrame) -> list[dict[str, object]]:
+    """Return the protected users as they are stored and shown, without the facts that a user does not have."""
+    facts = protected.select("external_id", "code", "leaving_on", row="named_by").to_dicts()
+    return [{name: value for name, value in one.items() if value is not None} for one in facts]
 
 
 def write_result(record: models.Import, plan: Plan, expected: str | None) -> None:

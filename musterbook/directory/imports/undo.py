@@ -11,13 +11,14 @@ from musterbook.core.domain.table import Table
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.core.planning import changes
 from musterbook.core.planning import plan as planning
+from musterbook.core.planning.marks import CHANGED
 from musterbook.core.planning.plan import Plan
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.apply.snapshot_queries import UnknownOperator
 from musterbook.directory.audit.event_kinds import EventKind
 from musterbook.directory.audit.trail import AuditContext
-from musterbook.directory.imports import bulk, file_import, records
+from musterbook.directory.imports import bulk, file_import, plan_files, records
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.heartbeats import Progress, ignore_progress
 from musterbook.directory.imports.runner import Attempt, ImportResult, run_attempt
@@ -116,8 +117,17 @@ def _make_plan(record: models.Import, agency: models.Agency, policy: Policy) -> 
         plan = planning.make_plan(table, snapshot, policy)
         errored = set(plan.rows.filter(pl.col("outcome") == "errored")["external_id"])
         if errored <= failed_ids:
-            return replace(plan, notes=pl.concat([plan.notes, _find_notes(changed)]).sort("row", maintain_order=True))
+            notes = pl.concat([plan.notes, _find_notes(changed)]).sort("row", maintain_order=True)
+            return replace(plan, notes=notes, marks=_find_marks(record))
         failed_ids |= errored
+
+
+def _find_marks(record: models.Import) -> pl.DataFrame:
+    """Return the marks that the undo takes back: sources, and users who are leaving. None if the plan is no longer kept."""
+    try:
+        return import_marks.restore_marks(plan_files.scan_part(record.number, "marks").collect())
+    except plan_files.PlanGone:
+        return pl.DataFrame(schema=CHANGED)
 
 
 def _read_changed(record: models.Import, vocabulary: Vocabulary) -> pl.DataFrame:

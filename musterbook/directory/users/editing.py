@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import polars as pl
 from django.db import transaction
@@ -27,21 +27,18 @@ from musterbook.directory.audit.event_kinds import REFUSED, EventKind
 from musterbook.directory.audit.trail import AuditContext
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import locks
+from musterbook.directory.users import marks
 
 PERMISSION = "users.edit"
-EXEMPT = "X_EXEMPT"
-"""Not one of the thirteen columns: whether synchronize imports keep the user; "yes" or "", as the export has it."""
-EXEMPT_PERMISSION = "users.synchronize"
-ENDS_ON = "X_ENDS_ON"
-"""The last day on which the user has access, as 2026-12-31, or "" for no end."""
-MARKS = {EXEMPT: "exempt", ENDS_ON: "ends_on"}
-"""The values of a user outside the thirteen columns, each with the name of its field."""
-
 _REFUSALS = ("above-your-role", "registered-address", "own-account", "last-administrator")
 _SENT_TWICE = timedelta(minutes=1)
 
 Row = Mapping[str, str]
-"""Heading → text."""
+"""Heading → text: the thirteen columns, and the marks of `marks.FIELDS`."""
+
+
+MarkChanges = Mapping[str, tuple[str, str]]
+"""Mark → its text before and after."""
 
 
 class UnknownUser(Exception):
@@ -102,7 +99,7 @@ def find_named(agency: models.Agency, text: str, number: int | None = None) -> m
 
 
 def build_row(user: models.User) -> dict[str, str]:
-    """Return the user as a row of a file, with EXEMPT and ENDS_ON."""
+    """Return the user as a row of a file, with their marks."""
     values = {
         "status": "Active" if user.active else "Inactive",
         "role": user.role.name,
@@ -114,7 +111,7 @@ def build_row(user: models.User) -> dict[str, str]:
         column.heading: values[column.field] if column.field in values else getattr(user, column.field)
         for column in columns.COLUMNS
     }
-    return row | {EXEMPT: "yes" if user.exempt else "", ENDS_ON: user.ends_on.isoformat() if user.ends_on else ""}
+    return row | marks.read_texts(user)
 
 
 def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> EditResult:
@@ -126,7 +123,9 @@ def edit(user: models.User, typed: Row, shown: Row, context: AuditContext) -> Ed
     with _lock_users(user.agency):
         operator = _read_operator(user.agency, context, PERMISSION)
         now = build_row(find_user(user.agency, user.pk))
-        changes = {heading: value for heading, value in typed.items() if _is_mine(heading, value, shown)}
+        changes = {
+            heading: value for heading, value in marks.clean_row(typed).items() if _is_mine(heading, value, shown)
+        }
         conflicts = [
             Conflict(heading, shown.get(heading, ""), now[heading])
             for heading, value in changes.items()
@@ -156,7 +155,7 @@ def _change_status(user: models.User, status: str, context: AuditContext) -> Edi
         operator = _read_operator(user.agency, context, PERMISSION)
         now = build_row(find_user(user.agency, user.pk))
         # If the last day is over, the user would lose access again the next day.
-        ends = {ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < context.at.date() else {}
+        ends = {marks.ENDS_ON: ""} if status == "Active" and user.ends_on and user.ends_on < context.at.date() else {}
         return _change_user(user, {**now, **ends, columns.STATUS.heading: status}, now, context, operator)
 
 
@@ -173,34 +172,35 @@ def add(agency: models.Agency, row: Row, context: AuditContext, *, mails: bool |
         if existing:
             repeated = plan.counts["unchanged"] == 1 and existing.created_at > context.at - _SENT_TWICE
             return EditResult(find_user(agency, existing.pk), already_exists=not repeated)
-        marks = {ENDS_ON: ("", row[ENDS_ON])} if row.get(ENDS_ON) else {}
-        result = _check_marks(result, marks, context)
+        cleaned = marks.clean_row(row)
+        set_marks = {mark: ("", cleaned[mark]) for mark in marks.FIELDS if cleaned.get(mark)}
+        _check_permission(agency, set_marks, context)
+        result = _check_marks(result, set_marks, context)
         if result.problems:
             return _refuse_edit(agency, None, result, context)
         _write(plan, agency, context, mails)
         added = models.User.objects.get(agency=agency, external_id=plan.added["external_id"][0])
-        _write_marks(added, marks, context)
+        _write_marks(added, set_marks, context)
         return EditResult(find_user(agency, added.pk), result.changes, notes=result.notes)
 
 
 def _change_user(user: models.User, row: Row, now: Row, context: AuditContext, operator: Operator | None) -> EditResult:
     """Write the row of an existing user; `now`: the row as the user is now."""
     result, plan = _plan_row(user.agency, row, operator)
-    marks = {mark: (now[mark], row[mark]) for mark in MARKS if row[mark] != now[mark]}
-    if EXEMPT in marks:
-        _read_operator(user.agency, context, EXEMPT_PERMISSION)
-    if marks:
+    changed = {mark: (now[mark], row[mark]) for mark in marks.FIELDS if row[mark] != now[mark]}
+    _check_permission(user.agency, changed, context)
+    if changed:
         result = _check_authority(user, result, operator)
-    if ENDS_ON in marks and operator and operator.id == user.pk and not result.problems:
-        result = EditResult(problems=[Problem.of("own-account", column=ENDS_ON, act="set a last day for")])
-    result = _check_marks(result, marks, context)
+    if marks.ENDS_ON in changed and operator and operator.id == user.pk and not result.problems:
+        result = EditResult(problems=[Problem.of("own-account", column=marks.ENDS_ON, act="set a last day for")])
+    result = _check_marks(result, changed, context)
     if result.problems:
         return _refuse_edit(user.agency, user, result, context)
     changes = dict(result.changes or {})
     if changes or not plan.updated.is_empty():
         _write(plan, user.agency, context)
-    _write_marks(user, marks, context)
-    changes |= marks
+    _write_marks(user, changed, context)
+    changes |= changed
     return EditResult(find_user(user.agency, user.pk), changes, notes=result.notes if changes else ())
 
 
@@ -213,28 +213,23 @@ def _check_authority(user: models.User, result: EditResult, operator: Operator |
     return EditResult(problems=[Problem.of("above-your-role", column=columns.ROLE.heading, sentence=sentence)])
 
 
-def _check_marks(result: EditResult, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> EditResult:
-    """Add to the result of the row any problem with the marks: a last day must be a date that is not past."""
-    ends_on = marks.get(ENDS_ON, ("", ""))[1]
-    if not ends_on or (_parse_day(ends_on) or date.min) >= context.at.date():
-        return result
-    return replace(result, problems=[*result.problems, Problem.of("invalid-last-day", column=ENDS_ON, value=ends_on)])
+def _check_permission(agency: models.Agency, changed: MarkChanges, context: AuditContext) -> None:
+    """Raise NotPermitted if the operator may not change what imports do to a user."""
+    if changed.keys() & set(marks.OF_IMPORTS):
+        _read_operator(agency, context, marks.PERMISSION)
 
 
-def _parse_day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
+def _check_marks(result: EditResult, changed: MarkChanges, context: AuditContext) -> EditResult:
+    """Add to the result of the row any problem with the new marks."""
+    found = marks.find_problems({mark: now for mark, (_, now) in changed.items()}, context.at.date())
+    return replace(result, problems=[*result.problems, *found]) if found else result
 
 
-def _write_marks(user: models.User, marks: Mapping[str, tuple[str, str]], context: AuditContext) -> None:
+def _write_marks(user: models.User, changed: MarkChanges, context: AuditContext) -> None:
     """Write the marks, which are valid, and record one event for them."""
-    if not marks:
-        return
-    written = {MARKS[mark]: bool(now) if mark == EXEMPT else _parse_day(now) for mark, (_, now) in marks.items()}
-    models.User.objects.filter(pk=user.pk).update(**written)
-    trail.record_event(user.agency, context, EventKind.USER_UPDATED, user, marks)
+    if changed:
+        marks.write(user, {mark: now for mark, (_, now) in changed.items()})
+        trail.record_event(user.agency, context, EventKind.USER_UPDATED, user, changed)
 
 
 def _plan_row(agency: models.Agency, row: Row, operator: Operator | None) -> tuple[EditResult, Plan]:

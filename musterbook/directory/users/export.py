@@ -27,7 +27,7 @@ _TIMES = {
     "invitation_expires_at": "X_INVITATION_EXPIRES",
     "created_at": "X_CREATED_AT",
 }
-OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT", "X_ENDS_ON")
+OURS = ("X_STATE", *_TIMES.values(), "X_MANAGED_BY", "X_EXEMPT", "X_NO_FILES", "X_SOURCE", "X_LEAVING_ON", "X_ENDS_ON")
 """Our own columns, after the thirteen; an import ignores them."""
 
 HEADINGS = (*(column.heading for column in columns.COLUMNS), *OURS)
@@ -75,7 +75,7 @@ def read_users(agency: models.Agency, criteria: ExportFilter | None = None) -> p
     criteria = criteria or ExportFilter()
     words = snapshot_queries.read_vocabulary(agency)
     rows = _join_supervisors(_read(agency))
-    frame = _format_users(search_index.filter_users(rows, search_index.split_words(criteria.query)), words)
+    frame = _format_users(agency, search_index.filter_users(rows, search_index.split_words(criteria.query)), words)
     return frame.filter(
         *_match_state(criteria.status), *_match_role(criteria.role, [role.name for role in words.roles])
     )
@@ -88,15 +88,26 @@ def export_search(agency: models.Agency, criteria: UserFilters, form: str, *, at
     """
     rows = _read(agency, tuple(filters.build_conditions(criteria, at)))
     matches = search_index.filter_users(rows, search_index.split_words(criteria.text))
-    frame = _format_users(
-        _join_supervisors(matches, _read_supervisors(agency, matches)), snapshot_queries.read_vocabulary(agency)
-    )
+    frame = _format_named(agency, matches)
     return UserExport(frame.height, formats.format_frame(frame, form, "Users", UNGUARDED))
 
 
-def _format_users(rows: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
+def read_user(user: models.User) -> dict[str, str]:
+    """Return one user as text: heading of HEADINGS → value."""
+    (values,) = _format_named(user.agency, _read(user.agency, (Condition("u.id = %s", (user.pk,), ()),))).to_dicts()
+    return values
+
+
+def _format_named(agency: models.Agency, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return some users as text, whose supervisors may be others."""
+    words = snapshot_queries.read_vocabulary(agency)
+    return _format_users(agency, _join_supervisors(rows, _read_supervisors(agency, rows)), words)
+
+
+def _format_users(agency: models.Agency, rows: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
     """Return the users as text, in the columns of HEADINGS, by external id."""
-    texts = rows.select(*changes.render_texts(words)[: len(changes.NAMES) - 1], *_select_ours(), "external_id")
+    ours = _select_ours(agency.grace_days)
+    texts = rows.select(*changes.render_texts(words)[: len(changes.NAMES) - 1], *ours, "external_id")
     frame = texts.rename({column.field: column.heading for column in columns.COLUMNS})
     return frame.select(HEADINGS).sort(columns.EXTERNAL_ID.heading)
 
@@ -111,8 +122,13 @@ def _read_supervisors(agency: models.Agency, rows: pl.DataFrame) -> pl.DataFrame
 def _read(agency: models.Agency, conditions: tuple[Condition, ...] = ()) -> pl.DataFrame:
     """Return all users, or those who meet the conditions, with their times as text, "" for none."""
     selected = ["registered_at IS NOT NULL" if name == "registered" else name for name in SCHEMA]
-    selected += [*(_format_time(name) for name in _TIMES), "managed_by", _ENDS_ON, states.build_timeless_sql("")]
-    schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", "ends_on", "state"), pl.String)}
+    selected += [
+        *(_format_time(name) for name in _TIMES),
+        "managed_by",
+        *_MARKS.values(),
+        states.build_timeless_sql(""),
+    ]
+    schema = {**SCHEMA, **dict.fromkeys((*_TIMES, "managed_by", *_MARKS, "state"), pl.String)}
     tests = "".join(f" AND ({condition.sql})" for condition in conditions)
     parameters = [value for condition in conditions for value in condition.parameters]
     sql = f"SELECT {', '.join(selected)} FROM {USERS} u WHERE u.agency_id = %s{tests}"
@@ -136,10 +152,16 @@ def _format_time(name: str) -> str:
     return f"coalesce(strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', {name}), '')"
 
 
-_ENDS_ON = "coalesce(CAST(ends_on AS text), '')"
+_MARKS = {
+    "no_files": "CASE WHEN no_files THEN 'yes' ELSE '' END",
+    "source": "source",
+    "missing_since": "CAST(missing_since AS text)",
+    "ends_on": "coalesce(CAST(ends_on AS text), '')",
+}
+"""The marks of a user as text, each with its SQL: those that a snapshot does not have."""
 
 
-def _select_ours() -> list[pl.Expr]:
+def _select_ours(grace_days: int) -> list[pl.Expr]:
     times = [pl.col(name).alias(heading) for name, heading in _TIMES.items()]
     exempt = pl.when("exempt").then(pl.lit("yes")).otherwise(pl.lit(""))
     return [
@@ -147,8 +169,17 @@ def _select_ours() -> list[pl.Expr]:
         *times,
         pl.col("managed_by").alias("X_MANAGED_BY"),
         exempt.alias("X_EXEMPT"),
+        pl.col("no_files").alias("X_NO_FILES"),
+        pl.col("source").alias("X_SOURCE"),
+        _find_leaving_day(grace_days).alias("X_LEAVING_ON"),
         pl.col("ends_on").alias("X_ENDS_ON"),
     ]
+
+
+def _find_leaving_day(grace_days: int) -> pl.Expr:
+    """Return the first day on which a synchronize import can make the user Inactive, "" for a user who is not leaving."""
+    since = pl.col("missing_since").str.to_date("%Y-%m-%d")
+    return (since + pl.duration(days=grace_days)).dt.to_string("%Y-%m-%d").fill_null("")
 
 
 def _match_state(status: str) -> list[pl.Expr]:

@@ -8,8 +8,8 @@ from django import forms
 
 from musterbook.core.domain import labels
 from musterbook.directory import models
-from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, MAILS
-from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, StaleSettings, describe_bounds
+from musterbook.directory.agency.agency_file import ACCOUNT_FLAGS, ACCOUNTS, IMPORTS, MAILS
+from musterbook.directory.agency.agency_settings import DETAILS, LIMITS, MAIL, NUMBERS, StaleSettings, describe_bounds
 from musterbook.web import parsers
 
 
@@ -70,7 +70,7 @@ def _make_number_field(name: str, label: str, hint: str = "") -> forms.Field:
 
     All errors have the same message, which states the bounds.
     """
-    least, most = (ACCOUNTS | LIMITS)[name]
+    least, most = NUMBERS[name]
     kind = forms.FloatField if name == "limit_percent" else forms.IntegerField
     wrong = dict.fromkeys(("required", "invalid", "min_value", "max_value"), describe_bounds(name))
     widget = forms.TextInput({"inputmode": "numeric", "autocomplete": "off"})
@@ -91,14 +91,19 @@ class DetailsForm(SectionForm):
 
 
 class LimitsForm(SectionForm):
-    """The number of users that a synchronize import deactivates without confirmation."""
+    """The number of users that a synchronize import deactivates without confirmation, and their grace period."""
 
-    settings = tuple(LIMITS)
+    settings = (*LIMITS, *IMPORTS)
     limit_users = _make_number_field("limit_users", "Users who may always be deactivated")
     limit_percent = _make_number_field(
         "limit_percent", "Or percent of the Active users", "Whichever of the two is more."
     )
     limit_most = _make_number_field("limit_most", "But never more users than")
+    grace_days = _make_number_field(
+        "grace_days", "Days for which a user keeps access who is missing in synchronize files",
+        "0: none. A missing user is marked as leaving, and becomes Inactive after this many days and imports without a"
+        " mention.",
+    )  # fmt: skip
 
     def make_initial(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings with a whole percentage shown without a decimal point."""

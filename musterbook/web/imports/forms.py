@@ -12,6 +12,7 @@ from musterbook.core.domain.policy import Mode
 from musterbook.core.reading import headings
 from musterbook.directory.imports.file_import import Options
 from musterbook.directory.imports.plan_files import FileHeader
+from musterbook.directory.users import marks
 from musterbook.web.imports import uploads
 
 _MODES = [
@@ -27,6 +28,11 @@ class UploadForm(forms.Form):
     file = forms.FileField(label="Select file", allow_empty_file=True, max_length=None)
     strict = forms.BooleanField(label="Strict: if any row has a problem, change nothing at all", required=False)
     quiet = forms.BooleanField(label="Send no invitations and no notices", required=False)
+    source = forms.CharField(
+        label="Source", required=False, max_length=1000, widget=forms.TextInput({"autocomplete": "off"}),
+        help_text="Only if several files list the users, such as hr-sworn and hr-civil. The users of this file are marked with"
+        " it, and Synchronize looks for missing users among its users only. Leave it blank to look among all users.",
+    )  # fmt: skip
 
     def __init__(self, request: HttpRequest) -> None:
         is_post = request.method == "POST"
@@ -42,11 +48,18 @@ class UploadForm(forms.Form):
         """Return the fields that have errors, each with its errors, for the error summary."""
         return [(field, [str(error) for error in field.errors]) for field in self if field.errors]
 
+    def clean_source(self) -> str:
+        """Return the source as it is stored."""
+        try:
+            return marks.clean_source(self.cleaned_data["source"])
+        except marks.InvalidSource as invalid:
+            raise forms.ValidationError(str(invalid)) from None
+
     def options(self, preview: bool) -> Options:
         """Return the options that were chosen."""
         data = self.cleaned_data
         mails = False if data["quiet"] else None
-        return Options(Mode(data["mode"]), preview=preview, strict=data["strict"], mails=mails)
+        return Options(Mode(data["mode"]), preview=preview, strict=data["strict"], mails=mails, source=data["source"])
 
 
 class ConfirmForm(forms.Form):

@@ -155,7 +155,7 @@ def _describe_import(request: HttpRequest, record: models.Import) -> dict[str, A
         "undone_by": undone,
         "once": secrets.token_urlsafe(12),
         "can_apply": (record.state in {"previewed", "held"} or changed) and bool(record.digest),
-        "would_change": any(summary.counts.get(name) for name in ("added", "updated", "deactivated")),
+        "would_change": any(summary.counts.get(name) for name in ("added", "updated", "deactivated", "marked")),
         "can_undo": not undone and undo.is_allowed(record, get_account(request).user.external_id),
         "held": HOLD_REASONS.get(str(summary.held["code"]), "") if summary.held else "",
         "delimiter": {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}.get(

@@ -18,8 +18,8 @@ from musterbook.directory.agency import groups
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.permissions import NotPermitted
 from musterbook.directory.storage import database_errors
-from musterbook.directory.users import editing, user_list
-from musterbook.directory.users.editing import EXEMPT, EditResult
+from musterbook.directory.users import editing, marks, user_list
+from musterbook.directory.users.editing import EditResult
 from musterbook.directory.users.filters import UserFilters
 from musterbook.http import reauthentication, request_context
 from musterbook.web.permission import get_account, may, needs, refuse
@@ -49,7 +49,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     Concurrent changes of another user are neither lost nor overwritten unseen.
     """
     user = find_user(request, pk)
-    left_out = {"EXTERNAL_ID", "STATUS"} | (set() if may(request, editing.EXEMPT_PERMISSION) else {EXEMPT})
+    left_out = {"EXTERNAL_ID", "STATUS"} | _list_hidden_marks(request)
     form = _make_form(request, editing.build_row(user), left_out, _get_posted(request))
     if form.is_bound and form.is_valid():
         if form.is_sensitive and not reauthentication.is_recent(request):
@@ -70,7 +70,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 @needs("users.edit")
 def add(request: HttpRequest) -> HttpResponseBase:
     """Add a user from a form."""
-    form = _make_form(request, {}, {EXEMPT}, _get_posted(request))
+    # A user who is added by hand belongs to no source (S9).
+    form = _make_form(request, {}, {marks.SOURCE} | _list_hidden_marks(request), _get_posted(request))
     if not form.is_bound or not form.is_valid():
         return _render_form(request, "user_add.html", form)
     if not reauthentication.is_recent(request):
@@ -88,11 +89,19 @@ def add(request: HttpRequest) -> HttpResponseBase:
     return _render_form(request, "user_add.html", form, existing_user=result.user if result.already_exists else None)
 
 
+def _list_hidden_marks(request: HttpRequest) -> set[str]:
+    """Return the marks that the signed-in user may not set."""
+    return set() if may(request, marks.PERMISSION) else set(marks.OF_IMPORTS)
+
+
 def _report_added(request: HttpRequest, user: models.User, result: EditResult) -> HttpResponseBase:
     """Report how the new user signs in: by an invitation mail, or by a link to hand over."""
     name = f"{user.first_name} {user.last_name}"
     for note in result.notes:
         messages.info(request, describe_problem(note))
+    risk = marks.find_risk(user)
+    if risk:
+        messages.warning(request, _describe_risk(name, risk))
     if not user.active:
         messages.success(request, f"{name} is added, Inactive: they can register once they are reactivated.")
     elif is_notified(user, "invitation"):
@@ -105,6 +114,16 @@ def _report_added(request: HttpRequest, user: models.User, result: EditResult) -
         advice = "No invitation is sent: ask somebody who manages credentials for a link to hand over."
         messages.warning(request, f"{name} is added. {advice}")
     return redirect_to_user(request, user)
+
+
+def _describe_risk(name: str, risk: marks.Risk) -> str:
+    """Return when a synchronize import would make the new user Inactive."""
+    last = f"{risk.last.day} {risk.last:%B %Y}"
+    when = f", {risk.grace_days} days after the first such import" if risk.grace_days else ""
+    return (
+        f"The next synchronize import makes {name} Inactive{when}, unless its file mentions them: the last one, of {last},"
+        " looked at all users. To prevent it, mark the user as exempt from synchronize, or as not changed by files."
+    )
 
 
 def is_notified(user: models.User, kind: str) -> bool:

@@ -15,7 +15,8 @@ from musterbook.core.domain.policy import Operator
 from musterbook.core.domain.problems import Problem
 from musterbook.core.domain.vocabulary import Vocabulary
 from musterbook.directory import models
-from musterbook.directory.users.editing import ENDS_ON, EXEMPT, Conflict, EditResult, Row
+from musterbook.directory.users.editing import Conflict, EditResult, Row
+from musterbook.directory.users.marks import ENDS_ON, EXEMPT, FLAGS, NO_FILES, SOURCE, SOURCE_LONGEST
 
 LABELS = {
     "EXTERNAL_ID": "External id",
@@ -33,6 +34,8 @@ LABELS = {
     "PHONE": "Phone",
     ENDS_ON: "Last day of access",
     EXEMPT: "Exempt from synchronize",
+    NO_FILES: "Not changed by files",
+    SOURCE: "Source",
 }
 """The label of each heading, in the order in which pages show them."""
 
@@ -54,7 +57,10 @@ _STATUSES = [
     ("Active", "Active: is invited, may register and sign in."),
     ("Inactive", "Inactive: may not come in until reactivated."),
 ]
-_EXEMPT = "Exempt from synchronize: stays Active when a synchronize file does not mention them"
+_FLAGS = {
+    EXEMPT: "Exempt from synchronize: stays Active when a synchronize file does not mention them",
+    NO_FILES: "Not changed by files: rows of files leave the user unchanged, and the user stays Active without a row",
+}
 
 
 class CellField(forms.CharField):
@@ -82,8 +88,12 @@ class UserForm(forms.Form):
                 self.fields[heading.lower()] = self._field(heading, label, suggests=suggests)
 
     def _field(self, heading: str, label: str, *, suggests: bool) -> forms.Field:
-        if heading == EXEMPT:
-            return forms.BooleanField(label=_EXEMPT, required=False)
+        if heading in FLAGS:
+            return forms.BooleanField(label=_FLAGS[heading], required=False)
+        if heading == SOURCE:
+            hint = "The files that list the user, such as hr-sworn. Leave it blank for a user who is managed by hand."
+            plain = forms.TextInput({"autocomplete": "off", "maxlength": str(SOURCE_LONGEST)})
+            return CellField(label=label, widget=plain, help_text=hint, required=False)
         if heading == ENDS_ON:
             hint = "For a temporary account. After this day the user becomes Inactive. Leave it blank for no end."
             # With this type, a browser shows a calendar, and sends the day in the format that is stored.
@@ -113,7 +123,7 @@ class UserForm(forms.Form):
     def row(self) -> dict[str, str]:
         """Return what was typed, as a row. Fields that the form lacks are not in it."""
         cells = {heading: self.cleaned_data[heading.lower()] for heading in LABELS if heading.lower() in self.fields}
-        return cells | ({EXEMPT: "yes" if cells[EXEMPT] else ""} if EXEMPT in cells else {})
+        return cells | {mark: "yes" if cells[mark] else "" for mark in FLAGS if mark in cells}
 
     @property
     def base(self) -> dict[str, str]:
@@ -147,7 +157,7 @@ class UserForm(forms.Form):
         mixed = data.copy()
         mixed["shown"] = json.dumps(dict(self._now))
         for heading, value in self.row.items():
-            if value == self.base.get(heading, "") and heading != EXEMPT:
+            if value == self.base.get(heading, "") and heading not in FLAGS:
                 mixed[heading.lower()] = self._now[heading]
         return mixed
 

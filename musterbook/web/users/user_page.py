@@ -13,7 +13,7 @@ from musterbook.core.domain.labels import EMAIL_TITLES
 from musterbook.directory import models, permissions
 from musterbook.directory.audit import browse
 from musterbook.directory.audit.filters import EventFilters
-from musterbook.directory.users import profile
+from musterbook.directory.users import marks, profile
 from musterbook.directory.users.editing import PERMISSION as EDIT
 from musterbook.http import request_context
 from musterbook.web.permission import get_account, may, needs
@@ -39,6 +39,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponseBase:
         "may_manage": may(request, credentials.PERMISSION) and not above,
         "mails_leave": settings.MAIL_SERVER is not None,
         "mail": _describe_mail(user),
+        "leaving_on": marks.find_leaving_day(user),
         "monitors": profile.list_monitored(user),
         "reports": reports,
         "reports_in_all": reports_in_all,

@@ -227,7 +227,7 @@ def test_the_counts_are_those_of_the_summary() -> None:
     made = plan.make_plan(table, agency(), Policy(Mode.SYNC))
     assert made.counts == {
         "rows": 4, "added": 1, "updated": 0, "reactivated": 0, "unchanged": 1, "errored": 1, "skipped": 1,
-        "deactivated": 1, "protected": 1,
+        "deactivated": 1, "protected": 1, "marked": 0,
     }  # fmt: skip
 
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from musterbook.core.domain.policy import Mode
 from musterbook.directory import models
 from musterbook.directory.apply import snapshot_queries
 from musterbook.directory.audit.trail import AuditContext
+from musterbook.directory.imports.file_import import Options
 from musterbook.directory.permissions import NotPermitted
-from musterbook.directory.users import editing
-from musterbook.directory.users.editing import ENDS_ON, EXEMPT, EditResult
+from musterbook.directory.users import editing, marks
+from musterbook.directory.users.editing import EditResult
+from musterbook.directory.users.marks import ENDS_ON, EXEMPT, NO_FILES, SOURCE
 from tests.built_once import built_once
 from tests.directory import cast
 from tests.directory.cast import NOW, person
@@ -345,3 +348,47 @@ def test_one_edit_reads_no_more_than_it_needs(agency: models.Agency, monkeypatch
     monkeypatch.setattr(snapshot_queries, "read_snapshot", watched)
     edit(agency, 3, SUPERVISOR_EMAIL="user20@agency.example")
     assert seen == [3]
+
+
+def test_who_may_synchronize_sets_what_files_do_to_a_user(agency: models.Agency) -> None:
+    """S9 and S11: the marks of imports need the permission to synchronize, also for a user who is added."""
+    for mark in (NO_FILES, SOURCE):
+        with pytest.raises(NotPermitted, match=r"users\.synchronize"):
+            edit(agency, 3, "E-2", **{mark: "yes"})
+    with pytest.raises(NotPermitted, match=r"users\.synchronize"):
+        editing.add(agency, new(9) | {NO_FILES: "yes"}, context("E-2"))
+    added = editing.add(agency, new(9) | {NO_FILES: "yes", EXEMPT: "yes"}, context())
+    assert added.user and (added.user.no_files, added.user.exempt, added.user.source) == (True, True, "")
+    assert edit(agency, 3, **{SOURCE: " HR  Sworn"}).changes == {SOURCE: ("", "hr sworn")}
+    assert edit(agency, 3, **{SOURCE: "hr SWORN"}).changes == {}
+    assert row(agency, 3)[SOURCE] == "hr sworn"
+    assert codes(edit(agency, 3, **{SOURCE: "a\x07b"})) == [("invalid-source", SOURCE)]
+    assert events(agency)[-1].changes == '{"X_SOURCE":["","hr sworn"]}'
+    cast.assert_whole(agency)
+
+
+@pytest.mark.parametrize("mark", [EXEMPT, NO_FILES, SOURCE])
+def test_a_user_whose_marks_change_is_no_longer_leaving(agency: models.Agency, mark: str) -> None:
+    """S10."""
+    models.User.objects.filter(external_id="E-3").update(missing_since=NOW.date(), missing_imports=2)
+    edit(agency, 3, **{ENDS_ON: "2099-01-01"})
+    assert marks.find_leaving_day(cast.user(agency, 3)) == NOW.date()
+    edit(agency, 3, **{mark: "yes"})
+    assert (cast.user(agency, 3).missing_since, cast.user(agency, 3).missing_imports) == (None, 0)
+
+
+def test_a_synchronize_import_like_the_last_is_a_risk_for_a_new_user(agency: models.Agency) -> None:
+    """S11."""
+    assert marks.find_risk(cast.user(agency, 3)) is None
+    rows = [person(1, ROLE="Admin"), person(2, ROLE="Chief"), *cast.people(3, 4)]
+    cast.run(agency, rows, Options(mode=Mode.SYNC, source="hr"))
+    editing.add(agency, new(9), context())
+    assert marks.find_risk(cast.user(agency, 9)) is None and marks.find_risk(cast.user(agency, 3))
+    cast.run(agency, [*rows, person(9)], Options(mode=Mode.SYNC))
+    assert marks.find_risk(cast.user(agency, 9)) == marks.Risk(NOW.date(), 0)
+    models.Agency.objects.update(grace_days=3)
+    assert marks.find_risk(cast.user(agency, 9)) == marks.Risk(NOW.date(), 3)
+    for kept in ({"exempt": True}, {"no_files": True}, {"managed_by": "scim"}, {"active": False}):
+        models.User.objects.filter(external_id="E-9").update(**kept)
+        assert marks.find_risk(cast.user(agency, 9)) is None
+        models.User.objects.filter(external_id="E-9").update(exempt=False, no_files=False, managed_by="", active=True)

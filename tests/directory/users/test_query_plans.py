@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import polars as pl
 import pytest
 from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
@@ -16,7 +17,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from musterbook.core.domain.policy import Mode
 from musterbook.core.reading import intake
 from musterbook.directory import models
-from musterbook.directory.apply import snapshot_queries
+from musterbook.directory.apply import import_marks, snapshot_queries
 from musterbook.directory.audit import triggers
 from musterbook.directory.storage import frames
 from musterbook.directory.users import orders, user_list
@@ -238,4 +239,21 @@ def test_the_import_of_a_small_file_looks_at_few_users(million: models.Agency, m
     monkeypatch.setattr(frames, "read_frame", note)
     table = intake.read(file(people(*range(500, 520))))
     assert 20 <= snapshot_queries.read_snapshot(million, table, Mode.UPDATE).users.height < 100
+    assert noted and _is_good(noted)
+
+
+def test_the_marks_of_a_large_agency_are_found_by_their_index(
+    million: models.Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S10 and S11: most users have no mark that matters, so no import looks at all of them for it."""
+    noted: list[tuple[str, Any]] = []
+    read = frames.read_frame
+
+    def note(sql: str, parameters: Any, schema: Any) -> Any:
+        noted.append((sql, parameters))
+        return read(sql, parameters, schema)
+
+    monkeypatch.setattr(frames, "read_frame", note)
+    monkeypatch.setattr(import_marks, "_FEW", 0)
+    assert import_marks.read_marks(million, pl.DataFrame({"id": [1, 2]}), "").is_empty()
     assert noted and _is_good(noted)

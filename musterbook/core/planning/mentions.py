@@ -1,0 +1,32 @@
+"""The users that a file mentions: by a row with their external id, or by a row with problems that has another id of theirs
+(S2).
+"""
+
+import polars as pl
+
+from musterbook.core.domain.columns import KEYED
+
+BY_KEY = {"id": pl.Int64, "named_by": pl.UInt32}
+"""The columns of `find_by_key`."""
+
+
+def find_by_id(same_users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the users (`id`) whose external id is in a row, with or without problems.
+
+    `same_users`: `id` of the users on the unchanged fast path. `rows`: the other rows, with `id` (null for a new user).
+    """
+    return pl.concat([same_users.select("id"), rows.filter(pl.col("id").is_not_null()).select("id")])
+
+
+def find_by_key(users: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the users (BY_KEY) whose email, badge or username is in a row with problems, each with the first such row.
+
+    `rows`: the checked rows with `ok`. `users`: the users of the agency, with keys.
+    """
+    errored = rows.filter(~pl.col("ok"))
+    matches = [users.join(_select_keys(errored, column.key), on=column.key).select(BY_KEY.keys()) for column in KEYED]
+    return pl.concat(matches).group_by("id").agg(pl.col("named_by").min())
+
+
+def _select_keys(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    return rows.filter(pl.col(key).is_not_null(), pl.col(key) != "").select(key, named_by="row")
